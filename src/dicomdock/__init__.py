@@ -1,0 +1,47 @@
+"""dicomdock: find, pull, keep, view, segment and send back medical images over DICOMweb.
+
+The names here are the public API; each is imported when it is first used, so that starting stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dicomdock.archive import Archive as Archive
+    from dicomdock.dicomweb import Client as Client
+    from dicomdock.errors import DicomdockError as DicomdockError
+    from dicomdock.profile import Dialect as Dialect
+    from dicomdock.profile import ServerProfile as ServerProfile
+    from dicomdock.query import Query as Query
+    from dicomdock.resource import Resource as Resource
+    from dicomdock.settings import Settings as Settings
+    from dicomdock.source import DicomSource as DicomSource
+    from dicomdock.source import Part as Part
+    from dicomdock.source import StoreResult as StoreResult
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Archive": "dicomdock.archive",
+    "Client": "dicomdock.dicomweb",
+    "Dialect": "dicomdock.profile",
+    "DicomSource": "dicomdock.source",
+    "DicomdockError": "dicomdock.errors",
+    "Part": "dicomdock.source",
+    "Query": "dicomdock.query",
+    "Resource": "dicomdock.resource",
+    "ServerProfile": "dicomdock.profile",
+    "Settings": "dicomdock.settings",
+    "StoreResult": "dicomdock.source",
+}
+__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 - names, all of them strings
+
+
+def __getattr__(name: str) -> object:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    return getattr(importlib.import_module(home), name)
