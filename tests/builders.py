@@ -1,0 +1,199 @@
+"""Small data sets made in code, for tests that need no real ones.
+
+Every builder gives ``Made`` instances: the UIDs that a test compares with, and the file's bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    CTImageStorage,
+    EncapsulatedPDFStorage,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
+
+from dicomdock.resource import Resource
+
+
+@dataclass(frozen=True)
+class Made:
+    """An instance made in code: its data set and the bytes of its file."""
+
+    dataset: Dataset = field(repr=False)
+    data: bytes = field(repr=False)
+
+    @property
+    def study(self) -> str:
+        """Study Instance UID."""
+        return str(self.dataset.StudyInstanceUID)
+
+    @property
+    def series(self) -> str:
+        """Series Instance UID."""
+        return str(self.dataset.SeriesInstanceUID)
+
+    @property
+    def instance(self) -> str:
+        """SOP Instance UID."""
+        return str(self.dataset.SOPInstanceUID)
+
+    @property
+    def resource(self) -> Resource:
+        """Where it stands."""
+        return Resource(self.study, self.series, self.instance)
+
+
+def encode(dataset: Dataset) -> bytes:
+    """Give the bytes of the data set as a DICOM file, in its file meta information's transfer syntax."""
+    file = io.BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def made(dataset: Dataset) -> Made:
+    """Encode a data set."""
+    return Made(dataset, encode(dataset))
+
+
+def changed(instance: Made, **attributes: Any) -> Made:
+    """Give a copy of an instance with other attributes; the UIDs stay unless they are named."""
+    dataset = Dataset(instance.dataset)
+    dataset.file_meta = FileMetaDataset(instance.dataset.file_meta)
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    return made(dataset)
+
+
+def composite(sop_class: str, *, transfer_syntax: str = ExplicitVRLittleEndian, **attributes: Any) -> Dataset:
+    """Make what every instance has: patient, study, series and its UIDs; new ones where none are given."""
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.SOPClassUID = sop_class
+    dataset.SOPInstanceUID = generate_uid()
+    dataset.StudyInstanceUID = generate_uid()
+    dataset.SeriesInstanceUID = generate_uid()
+    dataset.PatientName = "Doe^Jane"
+    dataset.PatientID = "P1"
+    dataset.PatientBirthDate = "19700101"
+    dataset.PatientSex = "F"
+    dataset.StudyDate = "20240102"
+    dataset.StudyTime = "101500"
+    dataset.StudyID = "1"
+    dataset.StudyDescription = "Head"
+    dataset.AccessionNumber = "A1"
+    dataset.ReferringPhysicianName = "Ruiz^Ana"
+    dataset.Modality = "OT"
+    dataset.SeriesNumber = 1
+    dataset.SeriesDescription = "Axial"
+    dataset.InstanceNumber = 1
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = transfer_syntax
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    return dataset
+
+
+def image_series(
+    count: int,
+    *,
+    sop_class: str = CTImageStorage,
+    modality: str = "CT",
+    rows: int = 16,
+    columns: int = 24,
+    spacing: tuple[float, float] = (0.5, 0.75),
+    thickness: float = 2.0,
+    **attributes: Any,
+) -> list[Made]:
+    """Make a series of parallel axial slices whose pixels tell slice, row and column apart.
+
+    Parameters
+    ----------
+    count : number of slices, ``thickness`` mm apart along +z.
+    spacing : mm between rows, between columns.
+    attributes : set on every slice (``PatientName=...``, ``StudyInstanceUID=...``).
+    """
+    shared = {
+        "StudyInstanceUID": generate_uid(),
+        "SeriesInstanceUID": generate_uid(),
+        "FrameOfReferenceUID": generate_uid(),
+    }
+    shared.update(attributes)
+    row, column = np.indices((rows, columns))
+    instances = []
+    for index in range(count):
+        dataset = composite(sop_class, Modality=modality, **shared)
+        dataset.InstanceNumber = index + 1
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        dataset.ImagePositionPatient = [-10.0, -20.0, thickness * index]
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        dataset.PixelSpacing = list(spacing)
+        dataset.SliceThickness = thickness
+        dataset.Rows, dataset.Columns = rows, columns
+        dataset.SamplesPerPixel = 1
+        dataset.PhotometricInterpretation = "MONOCHROME2"
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
+        dataset.PixelRepresentation = 1
+        dataset.WindowCenter, dataset.WindowWidth = 500, 1000
+        if modality == "CT":
+            dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = -1024, 1, "HU"
+        dataset.PixelData = (100 * index + 10 * row + column).astype("<i2").tobytes()
+        instances.append(made(dataset))
+    return instances
+
+
+def ct_series(count: int = 3, **options: Any) -> list[Made]:
+    """Make an axial CT series; ``image_series`` tells the options."""
+    return image_series(count, **options)
+
+
+def mr_series(count: int = 3, **options: Any) -> list[Made]:
+    """Make an axial MR series; ``image_series`` tells the options."""
+    return image_series(count, sop_class=MRImageStorage, modality="MR", **options)
+
+
+def multiframe(frames: int = 3, *, rows: int = 8, columns: int = 8, **attributes: Any) -> Made:
+    """Make a multi-frame MR image, uncompressed, whose frame k is filled with the value k (from 1)."""
+    dataset = composite(EnhancedMRImageStorage, Modality="MR", **attributes)
+    dataset.NumberOfFrames = frames
+    dataset.Rows, dataset.Columns = rows, columns
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.PixelRepresentation = 0
+    pixels = np.repeat(np.arange(1, frames + 1, dtype="<u2"), rows * columns)
+    dataset.PixelData = pixels.tobytes()
+    return made(dataset)
+
+
+def document(**attributes: Any) -> Made:
+    """Make an object without pixels: an encapsulated PDF."""
+    dataset = composite(EncapsulatedPDFStorage, Modality="DOC", **attributes)
+    dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    dataset.EncapsulatedDocument = b"%PDF-1.4\n%%EOF\n"
+    return made(dataset)
+
+
+def write(folder: Path, instances: list[Made]) -> list[Path]:
+    """Write the instances as ``0001.dcm`` ... into the folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return list(_written(folder, instances))
+
+
+def _written(folder: Path, instances: list[Made]) -> Iterator[Path]:
+    for number, instance in enumerate(instances, 1):
+        path = folder / f"{number:04}.dcm"
+        path.write_bytes(instance.data)
+        yield path

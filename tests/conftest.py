@@ -1,0 +1,124 @@
+"""Fixtures that every part uses: folders, settings, real servers, real sample data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import hypothesis
+import pytest
+
+from dicomdock.settings import Settings
+from tests.servers import orthanc as orthanc_server
+from tests.servers import tiny_pacs as tiny_pacs_server
+from tests.servers.orthanc import Orthanc
+from tests.servers.tiny_pacs import TinyPacs
+
+T = TypeVar("T")
+PROJECT = Path(__file__).resolve().parents[1]
+
+# A shared machine makes single examples slow without saying anything about the code.
+hypothesis.settings.register_profile("dicomdock", deadline=None, database=None)
+hypothesis.settings.load_profile("dicomdock")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a real server by the fixtures it asks for."""
+    real = {"orthanc", "orthanc_next", "tiny_pacs"}
+    for item in items:
+        if real.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.servers)
+
+
+def unavailable(what: str, remedy: str) -> NoReturn:
+    """Skip the test, saying what would make it run; fail where everything must run (``CI=true``)."""
+    sentence = f"{what} is not here; to run this test: {remedy}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(sentence, pytrace=False)
+    pytest.skip(sentence)
+
+
+def shared_data(*parts: str) -> Path:
+    """Give a file or folder of the real sample data beside the project; skip where there is none."""
+    path = PROJECT.parent.joinpath("shared", "data", *parts)
+    if not path.exists():
+        pytest.skip(f"Real sample data are not here: {path}")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder of the test's own that everything reads and writes below, also the programs it starts."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("DICOMDOCK_HOME", str(folder / "dicomdock"))
+    # No test may reach the keyring of the person who runs it.
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    for name in [name for name in os.environ if name.startswith("XDG_")]:
+        monkeypatch.delenv(name)
+    return folder
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    """Give settings below the test's own home, quick to give up on servers that do not answer."""
+    folder = home / "dicomdock"
+    return Settings(
+        folder / "config",
+        folder / "archive",
+        folder / "state",
+        connect_timeout=2.0,
+        read_timeout=10.0,
+        free_space_floor=0,
+    )
+
+
+def _running(what: str, remedy: str, start: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
+    if remedy:
+        unavailable(what, remedy)
+    with start() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def orthanc_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """Debian's Orthanc, one for the whole run; tests ask for ``orthanc``."""
+    folder = tmp_path_factory.mktemp("orthanc")
+    yield from _running("Orthanc", orthanc_server.missing(), lambda: orthanc_server.running(folder))
+
+
+@pytest.fixture(scope="session")
+def orthanc_next_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """The next Debian release's Orthanc, one for the whole run; tests ask for ``orthanc_next``."""
+    folder = tmp_path_factory.mktemp("orthanc-next")
+    yield from _running(
+        "Orthanc of the next Debian release",
+        orthanc_server.missing_next(),
+        lambda: orthanc_server.running(folder, next_release=True),
+    )
+
+
+@pytest.fixture
+def orthanc(orthanc_process: Orthanc) -> Orthanc:
+    """Debian 12's Orthanc with the DICOMweb plugin 1.7 and a Basic login, empty."""
+    orthanc_process.clean()
+    return orthanc_process
+
+
+@pytest.fixture
+def orthanc_next(orthanc_next_process: Orthanc) -> Orthanc:
+    """Debian 13's Orthanc with the DICOMweb plugin 1.20 and a Basic login, empty."""
+    orthanc_next_process.clean()
+    return orthanc_next_process
+
+
+@pytest.fixture
+def tiny_pacs(tmp_path: Path) -> Iterator[TinyPacs]:
+    """A tiny-pacs without a login, empty."""
+    folder = tmp_path / "tiny-pacs"
+    folder.mkdir()
+    yield from _running("tiny-pacs", tiny_pacs_server.missing(), lambda: tiny_pacs_server.running(folder))

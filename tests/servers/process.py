@@ -1,0 +1,95 @@
+"""Start a server program, wait until it answers, stop it surely."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+START_SECONDS = 60  # a loaded machine starts Orthanc in 10 s
+STOP_SECONDS = 15  # Orthanc needs up to 5 s to close its index
+
+
+def free_port() -> int:
+    """Give a TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers_http(port: int) -> bool:
+    """Tell whether an HTTP server answers on the port, whatever it says."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/")
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return False
+    else:
+        return True
+    finally:
+        connection.close()
+
+
+class ServerProcess:
+    """A program that runs while the ``with`` does.
+
+    Parameters
+    ----------
+    argv : the program and its arguments; it must stay in the foreground.
+    log : file that takes what it prints.
+    ready : asked again and again until it says True.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        log: Path,
+        ready: Callable[[], bool],
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.argv = [str(word) for word in argv]
+        self.log = log
+        self.ready = ready
+        self.env = {**os.environ, **(env or {})}
+        self.cwd = cwd
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> ServerProcess:
+        # The kernel stops the server when the test run is killed and no fixture can.
+        guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*guard, *self.argv],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.env,
+                cwd=self.cwd,
+                start_new_session=True,
+            )
+        end = time.monotonic() + START_SECONDS
+        while not self.ready():
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.__exit__()
+                tail = self.log.read_text("utf-8", "replace")[-2000:]
+                raise RuntimeError(f"{self.argv[0]} did not start:\n{tail}")
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
