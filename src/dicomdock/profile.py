@@ -44,6 +44,8 @@ class Dialect:
     fuzzy : fuzzymatching is understood.
     offset : offset is honoured; else one page is all there is.
     page_limit : the most matches to ask for at once, by level (studies, series, instances).
+    short_page_ends : a page shorter than asked for, without a warning, is known to be the last.
+    match_keys : the matching keys that are honoured; others are filtered here. Empty for all of PS3.18.
     fields : how includefield is written: repeated, comma list, or never sent.
     root_levels : levels that can be searched without naming the study.
     retrieve_level : the highest level that can be retrieved in one request; ``instance`` is ``bulk_retrieve=0``.
@@ -63,6 +65,8 @@ class Dialect:
     fuzzy: bool = True
     offset: bool = True
     page_limit: Mapping[str, int] = field(default_factory=lambda: {"studies": 200, "series": 1000, "instances": 1000})
+    short_page_ends: bool = False
+    match_keys: tuple[str, ...] = ()
     fields: Literal["repeat", "comma", "never"] = "repeat"
     root_levels: tuple[str, ...] = ("studies", "series", "instances")
     retrieve_level: Literal["study", "series", "instance"] = "study"
