@@ -36,7 +36,7 @@ _HOMES = {
     "Settings": "dicomdock.settings",
     "StoreResult": "dicomdock.source",
 }
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 - names, all of them strings
+__all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> object:

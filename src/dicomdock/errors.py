@@ -11,7 +11,7 @@
     │   ├── NotFound                          404, 410
     │   ├── NotAcceptable                     406, 415: none of the forms we can read
     │   └── ServerFault                       5xx, 429 after all retries
-    ├── WireError                             an answer that is not the multipart, JSON or DICOM it claims to be
+    ├── WireError                             an answer that is not the multipart, JSON, DICOM it claims to be
     ├── UnsupportedByServer(feature)          the server cannot do it, by its dialect or its answer
     ├── StoreError                            an upload that cannot go on (single failures are StoreResults)
     ├── ArchiveError                          the local archive

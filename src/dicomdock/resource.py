@@ -143,7 +143,12 @@ class Resource:
                     frames = tuple(int(number) for number in values[3].split(","))
                 except ValueError:
                     raise InvalidInput(f"{_shown(values[3])} is not a list of frame numbers.") from None
-            return cls(*values[:3], frames=frames)
+            return cls._of(values[:3], frames)
         if not 1 <= len(parts) <= 3:
             raise InvalidInput(f"{_shown(text)} is not STUDY[/SERIES[/INSTANCE]].")
-        return cls(*parts)
+        return cls._of(parts)
+
+    @classmethod
+    def _of(cls, uids: list[str], frames: tuple[int, ...] = ()) -> Resource:
+        study, series, instance = [*uids, None, None][:3]
+        return cls(study or "", series, instance, frames)

@@ -24,13 +24,13 @@ class Settings:
     database : SQLAlchemy URL of the archive's index; empty for SQLite inside the archive folder.
     port : TCP port of the dock on 127.0.0.1; the next free one is taken when it is busy.
     series_workers : series streams side by side in a pull.
-    instance_workers : single-instance requests side by side, to resume or where a server has no series retrieval.
+    instance_workers : single-instance requests side by side, to resume or where a server retrieves no series.
     store_workers : upload batches side by side; measured best at 4 against Orthanc.
     store_batch : bytes; an upload batch is closed when it reaches this.
     connect_timeout : seconds until a host that does not answer is given up.
     read_timeout : seconds without a byte until an answer is given up; servers may prepare a series for long.
     retries : further tries after 408, 429, 5xx or a dropped connection.
-    archive_limit : bytes that the archive may hold before the least recently used are evicted; 0 for no limit.
+    archive_limit : bytes that the archive may hold before the least recently used go; 0 for no limit.
     free_space_floor : bytes that must stay free on the archive's disk; transfers stop before.
     query_cache_age : seconds that a search answer is shown without being asked anew.
     """

@@ -1,7 +1,7 @@
 """DicomSource: the one seam of dicomdock, and the values that pass through it.
 
-A remote server (``dicomweb.Client``) and the local ``archive.Archive`` are both sources; transfers move parts from
-one source to another, and the origin server publishes any source.
+A remote server (``dicomweb.Client``) and the local ``archive.Archive`` are both sources; transfers move parts
+from one source to another, and the origin server publishes any source.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Literal, Protocol, TypeAlias
 from dicomdock.query import Query
 from dicomdock.resource import Resource
 
-JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 DicomJson: TypeAlias = "Mapping[str, JsonValue]"
-"""One data set in the DICOM JSON model: ``{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}`` (PS3.18 Annex F)."""
+"""A data set in the DICOM JSON model: ``{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}`` (PS3.18 Annex F)."""
 
 CHUNK = 1 << 18  # bytes; large enough that per-chunk work vanishes, small enough for constant memory
 
@@ -54,12 +54,13 @@ class Part:
 
     Parameters
     ----------
-    content_type : the media type as received, for example ``application/dicom; transfer-syntax=1.2.840.10008.1.2.1``.
-    opener : gives the body as chunks of bytes. A part from the wire can be opened once and must be used up (or
-        closed) before the next part is taken; a part from a file can be opened again and again.
+    content_type : the media type as received: ``application/dicom; transfer-syntax=1.2.840.10008.1.2.1``.
+    opener : gives the body as chunks of bytes. A part from the wire can be opened once and must be used up
+        (or closed) before the next part is taken; a part from a file can be opened again and again.
     length : bytes of the body where known beforehand.
     headers : the part's header fields, names in lower case.
-    resource : the instance's place, where known beforehand; a part from the wire usually tells only in its bytes.
+    resource : the instance's place, where known beforehand; a part from the wire usually tells only in its
+        bytes.
     path : the file that holds exactly these bytes, where there is one.
     """
 
@@ -80,7 +81,9 @@ class Part:
         return self.path is not None
 
     @classmethod
-    def from_file(cls, path: Path, *, resource: Resource | None = None, content_type: str = "application/dicom") -> Part:
+    def from_file(
+        cls, path: Path, *, resource: Resource | None = None, content_type: str = "application/dicom"
+    ) -> Part:
         """Make a part of a file's bytes."""
 
         def opener() -> Iterator[bytes]:
@@ -98,8 +101,8 @@ class StoreResult:
     Parameters
     ----------
     sop_instance_uid : the instance; empty when it could not even be read.
-    status : ``stored``; ``duplicate`` (it was there already, the first copy is kept); ``warning`` (stored, with a
-        remark); ``failed``; ``unconfirmed`` (the source's answer does not mention it).
+    status : ``stored``; ``duplicate`` (it was there already, the first copy is kept); ``warning`` (stored,
+        with a remark); ``failed``; ``unconfirmed`` (the source's answer does not mention it).
     reason_code : Failure Reason (0008,1197) or Warning Reason (0008,1196), where given.
     reason : the same in words.
     """
@@ -162,7 +165,7 @@ class DicomSource(Protocol):
 
         Parameters
         ----------
-        parts : instances; a part that cannot be opened again is kept in a temporary file until it is confirmed.
+        parts : instances; a part that cannot be opened again is kept in a temporary file until confirmed.
         study : accept only instances of this study.
 
         References
