@@ -184,6 +184,9 @@ class MissingDependency(DicomdockError):
     """
 
     def __init__(self, package: str, remedy: str) -> None:
-        super().__init__(f"{package} is not installed; {remedy}")
+        super().__init__(package, remedy)
         self.package = package
         self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.package} is not installed; {self.remedy}"
