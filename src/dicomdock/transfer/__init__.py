@@ -1,1 +1,28 @@
-"""TODO."""
+"""Transfers between a source and the archive, in both directions, and their queue."""
+
+from __future__ import annotations
+
+from dicomdock.transfer.files import parts_of_files
+from dicomdock.transfer.progress import Failure, Progress, PullReport, PushReport
+from dicomdock.transfer.pull import pull
+from dicomdock.transfer.push import OnDuplicate, push
+from dicomdock.transfer.queue import Item, State, Transfer, TransferQueue
+from dicomdock.transfer.run import Connect, Runner, run
+
+__all__ = [
+    "Connect",
+    "Failure",
+    "Item",
+    "OnDuplicate",
+    "Progress",
+    "PullReport",
+    "PushReport",
+    "Runner",
+    "State",
+    "Transfer",
+    "TransferQueue",
+    "parts_of_files",
+    "pull",
+    "push",
+    "run",
+]

@@ -1,0 +1,216 @@
+"""What a transfer tells while it runs, and what it reports when it ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dicomdock.resource import Resource
+from dicomdock.source import JsonValue, StoreResult
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a transfer is.
+
+    Parameters
+    ----------
+    done : instances that need no further work (arrived, stored, or there already).
+    expected : instances in all; None while the server is still being asked.
+    failed : instances given up so far.
+    bytes : bytes moved.
+    seconds : time since the start.
+    doing : what happens now, in a few words.
+    """
+
+    done: int = 0
+    expected: int | None = None
+    failed: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    doing: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second since the start."""
+        return self.bytes / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An instance that could not be transferred, and why, in words."""
+
+    resource: Resource
+    reason: str
+
+
+@dataclass(frozen=True)
+class PullReport:
+    """What a pull brought.
+
+    Parameters
+    ----------
+    server : the source's name.
+    expected : instances that the server lists.
+    received : instances that arrived now.
+    skipped : instances that were here already.
+    failures : instances that arrived broken or in conflict with the archive.
+    missing : instances that the server lists but did not give.
+    bytes : bytes received.
+    seconds : duration.
+    complete : every instance that the server lists is here; False also where it would not list them.
+    warnings : what else the user must know, in words.
+    """
+
+    server: str
+    expected: int
+    received: int
+    skipped: int
+    failures: tuple[Failure, ...]
+    missing: tuple[Failure, ...]
+    bytes: int
+    seconds: float
+    complete: bool
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give the report as the command line's contract has it."""
+        return {
+            "server": self.server,
+            "instances": {
+                "expected": self.expected,
+                "received": self.received,
+                "skipped": self.skipped,
+                "failed": len(self.failures),
+                "missing": [_uid(failure.resource) for failure in self.missing],
+            },
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+            "complete": self.complete,
+            "failures": [
+                {"sop_instance_uid": _uid(failure.resource), "reason": failure.reason}
+                for failure in self.failures
+            ],
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True)
+class PushReport:
+    """What became of the instances of a push.
+
+    Parameters
+    ----------
+    server : the target's name.
+    sent : instances that went over the wire.
+    results : the outcome of every instance, those included that were not sent because they were there.
+    bytes : bytes sent.
+    seconds : duration.
+    warnings : what else the user must know, in words.
+    """
+
+    server: str
+    sent: int
+    results: tuple[StoreResult, ...]
+    bytes: int
+    seconds: float
+    warnings: tuple[str, ...] = ()
+
+    def count(self, *statuses: str) -> int:
+        """Count the instances with one of these outcomes."""
+        return sum(result.status in statuses for result in self.results)
+
+    @property
+    def complete(self) -> bool:
+        """Every instance is on the server."""
+        return self.count("failed", "unconfirmed") == 0
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give the report as the command line's contract has it."""
+        return {
+            "server": self.server,
+            "instances": {
+                "sent": self.sent,
+                "stored": self.count("stored", "warning"),
+                "duplicate": self.count("duplicate"),
+                "failed": self.count("failed"),
+                "unconfirmed": self.count("unconfirmed"),
+            },
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+            "complete": self.complete,
+            "results": [
+                {
+                    "sop_instance_uid": result.sop_instance_uid,
+                    "status": result.status,
+                    "reason_code": result.reason_code,
+                    "reason": result.reason,
+                }
+                for result in self.results
+            ],
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass
+class Tally:
+    """The running count of a transfer, written by its worker threads."""
+
+    expected: set[Resource] = field(default_factory=set)
+    received: set[Resource] = field(default_factory=set)
+    skipped: set[Resource] = field(default_factory=set)
+    failed: dict[Resource, str] = field(default_factory=dict)
+    missing: dict[Resource, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    bytes: int = 0
+    listed: bool = False
+    proven: bool = True
+    doing: str = "asking what is there"
+    started: float = field(default_factory=time.perf_counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def moved(self, count: int) -> None:
+        """Add bytes that went over the wire."""
+        with self.lock:
+            self.bytes += count
+
+    def expect(self, resources: Iterable[Resource]) -> None:
+        """Add instances that are to be transferred."""
+        with self.lock:
+            self.expected.update(resources)
+
+    def arrived(self, resource: Resource) -> None:
+        """Note that an instance is safe; forget what went wrong with it before."""
+        with self.lock:
+            self.received.add(resource)
+            self.failed.pop(resource, None)
+            self.missing.pop(resource, None)
+
+    def warn(self, sentence: str) -> None:
+        """Add a sentence for the report, once."""
+        with self.lock:
+            if sentence not in self.warnings:
+                self.warnings.append(sentence)
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start."""
+        return time.perf_counter() - self.started
+
+    def progress(self) -> Progress:
+        """Give the present state as a value."""
+        with self.lock:
+            return Progress(
+                done=len(self.received) + len(self.skipped),
+                expected=len(self.expected) if self.listed else None,
+                failed=len(self.failed) + len(self.missing),
+                bytes=self.bytes,
+                seconds=self.seconds,
+                doing=self.doing,
+            )
+
+
+def _uid(resource: Resource) -> str:
+    return resource.instance or str(resource)

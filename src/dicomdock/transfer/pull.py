@@ -1,0 +1,243 @@
+"""Pull: bring studies, series and instances from a source into the archive, and prove that all of it came.
+
+One stream a series, several series side by side; the source's own list of instances is asked for at the same
+time, and what the stream did not bring is fetched one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from dicomdock.archive import Archive
+from dicomdock.errors import (
+    AuthenticationError,
+    DicomdockError,
+    NotFound,
+    TransactionError,
+    Unreachable,
+    WireError,
+)
+from dicomdock.resource import Resource
+from dicomdock.settings import Settings
+from dicomdock.source import DicomSource, Part
+from dicomdock.transfer.listing import Unlisted, instances_of, series_of
+from dicomdock.transfer.progress import Failure, Progress, PullReport, Tally
+from dicomdock.transfer.watch import Stop, metered, watch
+
+# A source that cannot be reached so many times in a row is gone; waiting for every instance would take hours.
+GONE_AFTER = 3
+
+
+def pull(
+    source: DicomSource,
+    archive: Archive,
+    resources: Sequence[Resource],
+    settings: Settings,
+    *,
+    replace: bool = False,
+    bulk: bool = True,
+) -> Generator[Progress, None, PullReport]:
+    """Bring resources into the archive; what is here already is not fetched again.
+
+    Closing the generator cancels; whatever arrived whole is kept, and the same pull goes on from there.
+
+    Parameters
+    ----------
+    source : where from.
+    archive : where to.
+    resources : studies, series or instances.
+    settings : how many requests side by side.
+    replace : fetch everything, and let other bytes under the same UID replace what is here.
+    bulk : False for a source that gives single instances only.
+
+    Yields
+    ------
+    Progress
+        About ten times a second.
+
+    Returns
+    -------
+    PullReport
+        What came, what was here, what failed and what never arrived.
+
+    Raises
+    ------
+    NotFound
+        The source knows a resource not at all.
+    AuthenticationError, Unreachable, NoSpace
+        Nothing more can come; what arrived is kept.
+    """
+    job = _Pull(source, archive, settings, replace=replace, bulk=bulk)
+    yield from watch(lambda stop: job.run(resources, stop), job.tally)
+    return job.report()
+
+
+class _Pull:
+    def __init__(
+        self, source: DicomSource, archive: Archive, settings: Settings, *, replace: bool, bulk: bool
+    ) -> None:
+        self.source, self.archive, self.settings = source, archive, settings
+        self.replace, self.bulk = replace, bulk
+        self.tally = Tally()
+
+    def run(self, resources: Sequence[Resource], stop: Stop) -> None:
+        self.stop = stop
+        workers = self.settings.series_workers
+        with (
+            self.archive.writer(origin=self.source.name, replace=self.replace) as self.writer,
+            ThreadPoolExecutor(self.settings.instance_workers, "instance") as self.single,
+            ThreadPoolExecutor(workers, "listing") as self.listing,
+            ThreadPoolExecutor(workers, "series") as many,
+        ):
+            try:
+                self._all(many, self._series_job, self._series(resources))
+            except BaseException:
+                stop.request()
+                raise
+
+    def _series(self, resources: Sequence[Resource]) -> Iterable[Resource]:
+        for resource in dict.fromkeys(resources):
+            if resource.series is None:
+                yield from series_of(self.source, resource.study)
+            else:
+                yield resource
+
+    def _all(
+        self, pool: ThreadPoolExecutor, job: Callable[[Resource], None], items: Iterable[Resource]
+    ) -> None:
+        """Do the job for every item; the first error that ends the pull stops the rest."""
+        futures = [pool.submit(job, item) for item in items]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            self.stop.request()
+            for future in futures:
+                future.cancel()
+            wait(futures)
+            raise
+
+    def _series_job(self, series: Resource) -> None:
+        self.stop.check()
+        if series.instance is not None:
+            self.tally.expect([series])
+            self.tally.listed = True
+            self._fetch_missing([series], here=self._here(series))
+            return
+        here = self._here(series)
+        listing: Future[list[Resource]] = self.listing.submit(instances_of, self.source, series)
+        broken: DicomdockError | None = None
+        if self.bulk and not here:
+            broken = self._stream(series)
+        try:
+            listed = listing.result()
+        except Unlisted as reason:
+            self._not_proven(series, reason, broken)
+            return
+        if not listed and not self._received(series):
+            raise broken or NotFound(f"{self.source.name} has no series {series}.", status=404)
+        self.tally.expect(listed)
+        self.tally.listed = True
+        self._fetch_missing(listed, here)
+
+    def _here(self, resource: Resource) -> set[str]:
+        return set() if self.replace else self.archive.present(resource)
+
+    def _received(self, series: Resource) -> list[Resource]:
+        return [resource for resource in list(self.tally.received) if series.contains(resource)]
+
+    def _not_proven(self, series: Resource, reason: Unlisted, broken: DicomdockError | None) -> None:
+        if broken is not None:
+            raise broken
+        self.tally.expect(self._received(series))
+        self.tally.listed = True
+        self.tally.proven = False
+        self.tally.warn(f"Series {series.series} cannot be proved complete: {reason}")
+
+    def _stream(self, series: Resource) -> DicomdockError | None:
+        """Take a series in one answer; give back what ended it too early."""
+        self.tally.doing = "receiving"
+        parts = self.source.retrieve(series)
+        try:
+            for part in parts:
+                self.stop.check()
+                self._keep(part, None)
+        except (WireError, Unreachable, TransactionError) as error:
+            return error
+        finally:
+            close = getattr(parts, "close", None)
+            if close is not None:
+                close()
+        return None
+
+    def _keep(self, part: Part, expected: Resource | None) -> None:
+        """Write one part; the archive discards it without trace when its bytes end too early."""
+        result = self.writer.add(metered(part, self.tally, self.stop), expected)
+        if result.status == "conflict":
+            self.tally.failed[result.resource] = (
+                "the archive holds it with other bytes; the first copy was kept (--replace overwrites it)"
+            )
+        else:
+            self.tally.arrived(result.resource)
+
+    def _fetch_missing(self, listed: Sequence[Resource], here: set[str]) -> None:
+        wanted = []
+        for resource in listed:
+            if resource.instance in here:
+                self.tally.skipped.add(resource)
+            elif resource not in self.tally.received and resource not in self.tally.failed:
+                wanted.append(resource)
+        if wanted:
+            self.tally.doing = "fetching single instances"
+            lost = _Lost()
+            self._all(self.single, lambda resource: self._single(resource, lost), wanted)
+
+    def _single(self, resource: Resource, lost: _Lost) -> None:
+        self.stop.check()
+        if lost.cause is not None:
+            self.tally.missing[resource] = str(lost.cause)
+            return
+        try:
+            for part in self.source.retrieve(resource):
+                self._keep(part, resource)
+        except AuthenticationError:
+            raise
+        except (WireError, TransactionError, Unreachable) as error:
+            self.tally.missing[resource] = str(error)
+            lost.note(error)
+            return
+        lost.note(None)
+        if resource not in self.tally.received and resource not in self.tally.failed:
+            self.tally.missing[resource] = "the server lists it but sent something else"
+
+    def report(self) -> PullReport:
+        tally = self.tally
+        expected = tally.expected | tally.received | tally.skipped
+        failures = tuple(Failure(resource, reason) for resource, reason in tally.failed.items())
+        missing = tuple(Failure(resource, reason) for resource, reason in tally.missing.items())
+        return PullReport(
+            server=self.source.name,
+            expected=len(expected),
+            received=len(tally.received),
+            skipped=len(tally.skipped),
+            failures=failures,
+            missing=missing,
+            bytes=tally.bytes,
+            seconds=tally.seconds,
+            complete=tally.proven and not failures and not missing,
+            warnings=tuple(tally.warnings),
+        )
+
+
+class _Lost:
+    """Counts failures to reach the source, so that a dead server costs a few time-outs, not one each."""
+
+    def __init__(self) -> None:
+        self.cause: Unreachable | None = None
+        self._row = 0
+
+    def note(self, error: DicomdockError | None) -> None:
+        self._row = self._row + 1 if isinstance(error, Unreachable) else 0
+        if self._row >= GONE_AFTER and isinstance(error, Unreachable):
+            self.cause = error

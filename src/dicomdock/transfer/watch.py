@@ -1,0 +1,86 @@
+"""Run blocking work in a thread while its progress is handed on; closing the generator cancels the work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
+
+from dicomdock.errors import Cancelled
+from dicomdock.source import Part
+from dicomdock.transfer.progress import Progress, Tally
+
+INTERVAL = 0.1  # seconds between two reports; ten a second look smooth and cost nothing
+
+
+class Stop:
+    """A flag that the owner raises and the workers look at."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def request(self) -> None:
+        """Ask every worker to end."""
+        self._event.set()
+
+    @property
+    def requested(self) -> bool:
+        """Tell whether the workers should end."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise Cancelled when the workers should end."""
+        if self._event.is_set():
+            raise Cancelled("The transfer was cancelled; what had arrived is kept.")
+
+
+def watch(work: Callable[[Stop], None], tally: Tally) -> Generator[Progress]:
+    """Run ``work`` in a thread and yield the tally's progress until it ends.
+
+    Closing the generator asks the work to stop and waits for it, so that nothing writes after the close.
+
+    Raises
+    ------
+    Exception
+        Whatever the work raised.
+    """
+    stop, ended = Stop(), threading.Event()
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work(stop)
+        except BaseException as error:  # noqa: BLE001 - the job boundary: handed to the caller below
+            raised.append(error)
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=run, name="transfer", daemon=True)
+    thread.start()
+    try:
+        while not ended.wait(INTERVAL):
+            yield tally.progress()
+    finally:
+        stop.request()
+        thread.join()
+    if raised:
+        raise raised[0]
+    yield tally.progress()
+
+
+def metered(part: Part, tally: Tally, stop: Stop) -> Part:
+    """Give the part with its bytes counted as they pass, and cut short when the transfer is cancelled."""
+
+    def opener() -> Iterator[bytes]:
+        for chunk in part.chunks():
+            stop.check()
+            tally.moved(len(chunk))
+            yield chunk
+
+    return replace(part, opener=opener)
+
+
+def consume(progress: Iterable[Progress]) -> None:
+    """Use up a transfer whose progress nobody looks at."""
+    for _ in progress:
+        pass
