@@ -1,0 +1,71 @@
+"""Attributes of a Dataset as plain values, read tolerantly: absent or unreadable is None, never an error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+
+def numbers(dataset: Dataset | None, keyword: str, count: int | None = None) -> tuple[float, ...] | None:
+    """Give an attribute's finite numbers, or None where it is absent, unreadable or not ``count`` of them."""
+    if dataset is None:
+        return None
+    try:
+        value = dataset.get(keyword)
+        if value is None or value == "":
+            return None
+        items = value if isinstance(value, (MultiValue, list, tuple)) else [value]
+        found = tuple(float(item) for item in items)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if not found or not all(map(math.isfinite, found)) or (count is not None and len(found) != count):
+        return None
+    return found
+
+
+def number(dataset: Dataset | None, keyword: str) -> float | None:
+    """Give an attribute's first number, or None."""
+    found = numbers(dataset, keyword)
+    return found[0] if found else None
+
+
+def integer(dataset: Dataset | None, keyword: str) -> int | None:
+    """Give an attribute's first number as an integer, or None."""
+    found = number(dataset, keyword)
+    return None if found is None else int(found)
+
+
+def text(dataset: Dataset | None, keyword: str) -> str:
+    """Give an attribute's text, empty where it is absent; several values are joined by a backslash."""
+    return "\\".join(texts(dataset, keyword))
+
+
+def texts(dataset: Dataset | None, keyword: str) -> tuple[str, ...]:
+    """Give an attribute's values as texts."""
+    if dataset is None:
+        return ()
+    try:
+        value = dataset.get(keyword)
+    except (ValueError, TypeError, OverflowError):
+        return ()
+    if value is None or value == "":
+        return ()
+    items = value if isinstance(value, (MultiValue, list, tuple)) else [value]
+    return tuple(str(item).strip() for item in items)
+
+
+def items(dataset: Dataset | None, keyword: str) -> Sequence[Dataset]:
+    """Give a sequence's items, none where it is absent."""
+    if dataset is None:
+        return ()
+    value = dataset.get(keyword)
+    return value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else ()
+
+
+def first(dataset: Dataset | None, keyword: str) -> Dataset | None:
+    """Give a sequence's first item, or None."""
+    found = items(dataset, keyword)
+    return found[0] if found else None

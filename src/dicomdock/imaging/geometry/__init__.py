@@ -1,0 +1,25 @@
+"""Geometry: which instances form which volume, and where it lies in the patient.
+
+``split_series`` takes the headers of a series and gives a ``VolumePlan`` for each volume in it, which can be
+allocated before the pixels arrive.
+"""
+
+from __future__ import annotations
+
+from dicomdock.imaging.geometry.grid import Shape, VolumeGeometry
+from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Window, planes_of
+from dicomdock.imaging.geometry.series import VolumePlan, split_series
+from dicomdock.imaging.geometry.stack import PositionReport, plane_positions
+
+__all__ = [
+    "PixelFormat",
+    "Plane",
+    "PositionReport",
+    "Shape",
+    "VolumeGeometry",
+    "VolumePlan",
+    "Window",
+    "plane_positions",
+    "planes_of",
+    "split_series",
+]

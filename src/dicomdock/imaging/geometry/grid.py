@@ -1,0 +1,136 @@
+"""VolumeGeometry: the grid of a volume in the patient."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from dicomdock.errors import GeometryError
+
+Matrix: TypeAlias = npt.NDArray[Any]
+Shape = tuple[int, int, int]
+
+SHEAR_TOLERANCE = 1e-3
+"""Cosine between two axes of a grid: below it they count as perpendicular (0.06 degrees, 0.25 mm over 250
+mm)."""
+
+GRID_TOLERANCE = 0.01
+"""Voxels that the corners of two grids may lie apart and still be the same grid: what rounding in DS values
+makes."""
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_KJI_TO_IJK = np.eye(4)[[2, 1, 0, 3]]
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeGeometry:
+    """A regular grid of voxels, possibly oblique, possibly sheared by a tilted gantry.
+
+    Parameters
+    ----------
+    shape : slices, rows, columns.
+    affine : 4 x 4, takes a voxel index (k, j, i, 1) to its centre in mm, LPS. It is copied and made
+        read-only.
+
+    Raises
+    ------
+    GeometryError
+        The affine is singular or the shape empty.
+    """
+
+    shape: Shape
+    affine: Matrix
+
+    def __post_init__(self) -> None:
+        affine = np.array(self.affine, dtype=np.float64)
+        if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-12:
+            raise GeometryError("The affine matrix of a volume must be 4 x 4 and invertible.")
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise GeometryError(f"A volume cannot have the shape {self.shape}.")
+        affine.setflags(write=False)
+        object.__setattr__(self, "affine", affine)
+        object.__setattr__(self, "shape", (int(self.shape[0]), int(self.shape[1]), int(self.shape[2])))
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance in mm between neighbours along k, j and i (along the axis, also where it is sheared)."""
+        lengths = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(lengths[0]), float(lengths[1]), float(lengths[2])
+
+    @property
+    def directions(self) -> Matrix:
+        """Unit vectors of the axes k, j, i as columns, LPS."""
+        columns: Matrix = self.affine[:3, :3] / np.array(self.spacing)
+        return columns
+
+    @property
+    def origin(self) -> tuple[float, float, float]:
+        """Centre of voxel (0, 0, 0) in mm, LPS."""
+        x, y, z = self.affine[:3, 3]
+        return float(x), float(y), float(z)
+
+    @cached_property
+    def inverse(self) -> Matrix:
+        """Takes a point in mm, LPS, to a voxel index (k, j, i, 1)."""
+        inverse: Matrix = np.linalg.inv(self.affine)
+        return inverse
+
+    @property
+    def tilt(self) -> float:
+        """Angle in degrees between the slice axis and the normal of the slices: a tilted gantry's shear."""
+        k, j, i = self.directions.T
+        cosine = abs(float(k @ np.cross(i, j)))
+        return math.degrees(math.acos(min(1.0, cosine)))
+
+    @property
+    def sheared(self) -> bool:
+        """True when the axes are not perpendicular, as most programs (and Slicer's volumes) need them."""
+        products = self.directions.T @ self.directions
+        return bool(np.abs(products - np.eye(3)).max() > SHEAR_TOLERANCE)
+
+    @property
+    def ijk_to_ras(self) -> Matrix:
+        """Takes (i, j, k, 1) to mm, RAS: the matrix of Slicer, VTK, NIfTI and NRRD."""
+        matrix: Matrix = _LPS_TO_RAS @ self.affine @ _KJI_TO_IJK
+        return matrix
+
+    @classmethod
+    def from_ijk_to_ras(cls, shape: Shape, matrix: npt.ArrayLike) -> VolumeGeometry:
+        """Make a grid of a matrix from (i, j, k, 1) to mm, RAS; ``shape`` is (k, j, i) all the same."""
+        return cls(shape, _LPS_TO_RAS @ np.asarray(matrix, dtype=np.float64) @ _KJI_TO_IJK)
+
+    def to_lps(self, indices: npt.ArrayLike) -> Matrix:
+        """Take voxel indices (..., 3) in the order k, j, i to points in mm, LPS."""
+        points: Matrix = np.asarray(indices, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return points
+
+    def to_index(self, points: npt.ArrayLike) -> Matrix:
+        """Take points (..., 3) in mm, LPS, to voxel indices k, j, i, not rounded."""
+        indices: Matrix = np.asarray(points, dtype=np.float64) @ self.inverse[:3, :3].T + self.inverse[:3, 3]
+        return indices
+
+    def part(self, start: Shape, stop: Shape) -> VolumeGeometry:
+        """Give the grid of the voxels from ``start`` up to, without, ``stop`` (both k, j, i)."""
+        affine = self.affine.copy()
+        affine[:3, 3] = self.to_lps(start)
+        return VolumeGeometry((stop[0] - start[0], stop[1] - start[1], stop[2] - start[2]), affine)
+
+    def matches(self, other: VolumeGeometry) -> bool:
+        """Tell whether two grids are the same voxels, up to ``GRID_TOLERANCE``."""
+        return self.shape == other.shape and self.offset_of(other) == (0, 0, 0)
+
+    def offset_of(self, other: VolumeGeometry) -> Shape | None:
+        """Give the index of the first voxel of ``other``; None unless it lies on this lattice."""
+        ends = np.array([(k, j, i) for k in (0, 1) for j in (0, 1) for i in (0, 1)]) * (
+            np.array(other.shape) - 1
+        )
+        found = self.to_index(other.to_lps(ends))
+        offset = np.round(found[0])
+        if np.abs(found - ends - offset).max() > GRID_TOLERANCE:
+            return None
+        return int(offset[0]), int(offset[1]), int(offset[2])

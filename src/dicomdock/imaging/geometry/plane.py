@@ -1,0 +1,397 @@
+"""Plane: where one frame lies and how its numbers are stored, whatever kind of instance it comes from.
+
+References
+----------
+PS3.3 §C.7.6.2 (Image Plane), §C.7.6.16 (Multi-frame Functional Groups), §C.8.8.3 (RT Dose), §C.8.4.15 (NM).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pydicom.dataset import Dataset
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.attributes import first, integer, items, number, numbers, text, texts
+from dicomdock.imaging.geometry.facets import facets_of
+
+Vector = tuple[float, float, float]
+
+UNIT_TOLERANCE = 0.01
+"""Of a direction's length from 1, and of the cosine between rows and columns: beyond it the header is not a
+frame."""
+
+MAX_FRAMES = 100_000  # frames of one instance; a header that claims more would only exhaust memory
+
+_SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+_PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
+_RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
+_WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_NUCLEAR = "1.2.840.10008.5.1.4.1.1.20"
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """How a frame's stored numbers become values.
+
+    Parameters
+    ----------
+    photometric : Photometric Interpretation, as stored.
+    bits_allocated, bits_stored, signed : the stored integers; 32 or 64 bits allocated may be floating point.
+    slope, intercept : the modality rescale.
+    lut : a Modality LUT replaces slope and intercept.
+    floating : Float or Double Float Pixel Data.
+    units : of the values after the rescale, as the header names them (``HU``, ``BQML``); may be empty.
+    """
+
+    photometric: str = "MONOCHROME2"
+    bits_allocated: int = 16
+    bits_stored: int = 16
+    signed: bool = False
+    slope: float = 1.0
+    intercept: float = 0.0
+    lut: bool = False
+    floating: bool = False
+    units: str = ""
+
+    @property
+    def colour(self) -> bool:
+        """True when the frame is shown in colour."""
+        return not self.photometric.startswith("MONOCHROME")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Least and greatest value after the rescale."""
+        low, high = (
+            (-(1 << self.bits_stored - 1), (1 << self.bits_stored - 1) - 1)
+            if self.signed
+            else (0, (1 << self.bits_stored) - 1)
+        )
+        ends = (low * self.slope + self.intercept, high * self.slope + self.intercept)
+        return min(ends), max(ends)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window preset, in the values' units after the rescale.
+
+    References
+    ----------
+    PS3.3 §C.11.2.1.2.
+    """
+
+    center: float
+    width: float
+    name: str = ""
+    function: str = "LINEAR"
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """One frame of one instance.
+
+    Parameters
+    ----------
+    instance : SOP Instance UID.
+    frame : 1-based; 1 for an instance with a single frame.
+    rows, columns : pixels.
+    origin : centre of the first pixel in mm, LPS; None where the header places the frame nowhere in the
+        patient.
+    along_row, along_column : unit vectors of increasing column index and of increasing row index; None as
+        ``origin``.
+    spacing : mm between rows, mm between columns; None where unknown.
+    thickness : mm from this slice to the next as the header states it; None where unknown.
+    frame_of_reference : UID; may be empty.
+    number : Instance Number, to keep an order where positions give none.
+    pixels : how the numbers are stored.
+    windows : window presets.
+    facets : what else tells this frame from others at its position (echo, time, b-value ...), by keyword.
+    localizer : a localizer or scout view.
+    remark : why the frame cannot be placed although the header has positions; empty else.
+    """
+
+    instance: str
+    frame: int
+    rows: int
+    columns: int
+    origin: Vector | None = None
+    along_row: Vector | None = None
+    along_column: Vector | None = None
+    spacing: tuple[float, float] | None = None
+    thickness: float | None = None
+    frame_of_reference: str = ""
+    number: int = 0
+    pixels: PixelFormat = field(default_factory=PixelFormat)
+    windows: tuple[Window, ...] = ()
+    facets: Mapping[str, object] = field(default_factory=dict)
+    localizer: bool = False
+    remark: str = ""
+
+    @property
+    def placed(self) -> bool:
+        """True when the frame has a place in the patient."""
+        return (
+            self.origin is not None
+            and self.along_row is not None
+            and self.along_column is not None
+            and self.spacing is not None
+        )
+
+    @property
+    def normal(self) -> Vector:
+        """Unit vector of increasing slices: rows cross columns."""
+        if self.along_row is None or self.along_column is None:
+            raise GeometryError("The frame has no orientation.", [self.instance])
+        return cross(self.along_row, self.along_column)
+
+
+def cross(a: Vector, b: Vector) -> Vector:
+    """Give the vector product."""
+    return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+
+
+def planes_of(header: Dataset) -> list[Plane]:
+    """Read an instance's planes from its attributes; its pixels need not be there.
+
+    Parameters
+    ----------
+    header : an image instance, with or without pixel data.
+
+    Raises
+    ------
+    GeometryError
+        It is no image, or one whose frames form no slices (segmentations, whole-slide images).
+    """
+    instance = text(header, "SOPInstanceUID")
+    sop_class = text(header, "SOPClassUID")
+    rows, columns = integer(header, "Rows"), integer(header, "Columns")
+    if not rows or not columns or rows < 0 or columns < 0:
+        raise GeometryError(
+            f"The instance is no image: it has no rows and columns ({_kind(header)}).", [instance]
+        )
+    if sop_class in _SEGMENTATION:
+        raise GeometryError(
+            "The instance is a segmentation; open it over the series it was drawn on.", [instance]
+        )
+    if sop_class == _WHOLE_SLIDE:
+        raise GeometryError("The instance is a tiled whole-slide image, which has no slices.", [instance])
+    frames = integer(header, "NumberOfFrames") or 1
+    if not 1 <= frames <= MAX_FRAMES:
+        raise GeometryError(
+            f"The instance claims {frames} frames; at most {MAX_FRAMES} are read.", [instance]
+        )
+    base = Plane(
+        instance,
+        1,
+        rows,
+        columns,
+        frame_of_reference=text(header, "FrameOfReferenceUID"),
+        number=integer(header, "InstanceNumber") or 0,
+        pixels=_pixels(header, sop_class),
+    )
+    groups = items(header, "PerFrameFunctionalGroupsSequence")
+    if groups:
+        return _enhanced(header, base, groups[:frames])
+    base = _described(base, [header], text(header, "ImageType"))
+    if frames == 1:
+        return [_placed(base, header, header, header)]
+    return _classic(header, base, frames, sop_class)
+
+
+def _kind(header: Dataset) -> str:
+    uid = header.get("SOPClassUID")
+    return str(getattr(uid, "name", uid)) if uid else "no SOP Class UID"
+
+
+def _pixels(header: Dataset, sop_class: str) -> PixelFormat:
+    allocated = integer(header, "BitsAllocated") or 16
+    stored = integer(header, "BitsStored") or allocated
+    samples = integer(header, "SamplesPerPixel") or 1
+    dose = number(header, "DoseGridScaling") if sop_class == _RT_DOSE else None
+    floating = (sop_class == _PARAMETRIC_MAP and "BitsStored" not in header) or any(
+        name in header for name in ("FloatPixelData", "DoubleFloatPixelData")
+    )
+    return PixelFormat(
+        photometric=text(header, "PhotometricInterpretation").upper()
+        or ("RGB" if samples == 3 else "MONOCHROME2"),
+        bits_allocated=allocated,
+        bits_stored=min(stored, allocated),
+        signed=integer(header, "PixelRepresentation") == 1,
+        slope=dose or 1.0,
+        floating=floating,
+        units=text(header, "DoseUnits") if dose else "",
+    )
+
+
+def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str) -> Plane:
+    """Add what the datasets in ``places`` (the nearest first) say about values, windows and kind."""
+    pixels = plane.pixels
+    rescale = next((place for place in places if number(place, "RescaleSlope") is not None), None)
+    if rescale is not None:
+        units = text(rescale, "RescaleType") or pixels.units
+        pixels = replace(
+            pixels,
+            slope=number(rescale, "RescaleSlope") or 1.0,
+            intercept=number(rescale, "RescaleIntercept") or 0.0,
+            units=units,
+        )
+    if any(first(place, "ModalityLUTSequence") is not None for place in places):
+        pixels = replace(pixels, lut=True, slope=1.0, intercept=0.0)
+    units = next((found for place in places if (found := text(place, "Units"))), "")
+    if not units and rescale is not None and any(text(place, "Modality") == "CT" for place in places):
+        units = "HU"
+    if units and pixels.units in ("", "US"):
+        pixels = replace(pixels, units=units)
+    windows = next((seen for place in places if (seen := _windows(place))), ())
+    kinds = image_type.upper().split("\\")
+    remark = (
+        "The image is a mosaic of many slices in one, which is not taken apart." if "MOSAIC" in kinds else ""
+    )
+    localizer = any(word in ("LOCALIZER", "SCOUT") for word in kinds[2:])
+    return replace(plane, pixels=pixels, windows=windows, localizer=localizer, remark=remark)
+
+
+def _windows(dataset: Dataset | None) -> tuple[Window, ...]:
+    centers, widths = numbers(dataset, "WindowCenter") or (), numbers(dataset, "WindowWidth") or ()
+    names = texts(dataset, "WindowCenterWidthExplanation")
+    function = text(dataset, "VOILUTFunction") or "LINEAR"
+    pairs = [pair for pair in zip(centers, widths, strict=False) if pair[1] > 0]
+    return tuple(
+        Window(center, width, names[at] if at < len(names) else "", function)
+        for at, (center, width) in enumerate(pairs)
+    )
+
+
+def _placed(
+    plane: Plane, position: Dataset | None, orientation: Dataset | None, measures: Dataset | None
+) -> Plane:
+    """Add origin, directions and spacing, as far as the header states them soundly."""
+    spacing = numbers(measures, "PixelSpacing", 2)
+    calibrated = (
+        spacing
+        or numbers(measures, "ImagerPixelSpacing", 2)
+        or numbers(measures, "NominalScannedPixelSpacing", 2)
+    )
+    if spacing is None and calibrated is None:
+        calibrated = _ultrasound_spacing(measures)
+    usable = calibrated if calibrated and min(calibrated) > 0 else None
+    thickness = number(measures, "SpacingBetweenSlices") or number(measures, "SliceThickness")
+    plane = replace(
+        plane,
+        spacing=(usable[0], usable[1]) if usable else None,
+        thickness=abs(thickness) if thickness else None,
+        facets=plane.facets or facets_of([measures]),
+    )
+    origin = numbers(position, "ImagePositionPatient", 3)
+    axes = numbers(orientation, "ImageOrientationPatient", 6)
+    if origin is None or axes is None or plane.remark:
+        return plane
+    along_row, along_column = _unit(axes[:3]), _unit(axes[3:])
+    if along_row is None or along_column is None or abs(_dot(along_row, along_column)) > UNIT_TOLERANCE:
+        return replace(plane, remark="Image Orientation (Patient) is not two perpendicular unit vectors.")
+    return replace(
+        plane, origin=(origin[0], origin[1], origin[2]), along_row=along_row, along_column=along_column
+    )
+
+
+def _unit(vector: Sequence[float]) -> Vector | None:
+    length = math.sqrt(sum(value * value for value in vector))
+    if abs(length - 1) > UNIT_TOLERANCE:
+        return None
+    return (vector[0] / length, vector[1] / length, vector[2] / length)
+
+
+def _dot(a: Sequence[float], b: Sequence[float]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def _ultrasound_spacing(header: Dataset | None) -> tuple[float, float] | None:
+    """Give the spacing of the only calibrated region, whose deltas are in centimetres (PS3.3 §C.8.5.5)."""
+    regions = items(header, "SequenceOfUltrasoundRegions")
+    if (
+        len(regions) != 1
+        or integer(regions[0], "PhysicalUnitsXDirection") != 3
+        or integer(regions[0], "PhysicalUnitsYDirection") != 3
+    ):
+        return None
+    down, across = number(regions[0], "PhysicalDeltaY"), number(regions[0], "PhysicalDeltaX")
+    return (abs(down) * 10, abs(across) * 10) if down and across else None
+
+
+def _enhanced(header: Dataset, base: Plane, groups: Sequence[Dataset]) -> list[Plane]:
+    shared = first(header, "SharedFunctionalGroupsSequence")
+    mapped = text(header, "SOPClassUID") == _PARAMETRIC_MAP
+
+    def group(item: Dataset, keyword: str) -> Dataset | None:
+        return first(item, keyword) or first(shared, keyword)
+
+    planes = []
+    for at, item in enumerate(groups):
+        kinds = [found for name in _FRAME_TYPES if (found := group(item, name)) is not None]
+        frame_types = [told for kind in kinds if (told := text(kind, "FrameType"))]
+        image_type = frame_types[0] if frame_types else text(header, "ImageType")
+        values = [group(item, "PixelValueTransformationSequence"), group(item, "FrameVOILUTSequence"), header]
+        plane = _described(replace(base, frame=at + 1), values, image_type)
+        if mapped and (mapping := group(item, "RealWorldValueMappingSequence")) is not None:
+            slope, intercept = (
+                number(mapping, "RealWorldValueSlope"),
+                number(mapping, "RealWorldValueIntercept"),
+            )
+            units = text(first(mapping, "MeasurementUnitsCodeSequence"), "CodeValue")
+            pixels = replace(plane.pixels, slope=slope or 1.0, intercept=intercept or 0.0, units=units)
+            plane = replace(plane, pixels=pixels)
+        told = [found for name in _FACET_GROUPS if (found := group(item, name)) is not None]
+        plane = replace(plane, facets=facets_of([*told, header], image_type))
+        orientation = group(item, "PlaneOrientationSequence")
+        planes.append(
+            _placed(
+                plane, group(item, "PlanePositionSequence"), orientation, group(item, "PixelMeasuresSequence")
+            )
+        )
+    return planes
+
+
+_FRAME_TYPES = (
+    "MRImageFrameTypeSequence",
+    "CTImageFrameTypeSequence",
+    "PETFrameTypeSequence",
+    "XRay3DFrameTypeSequence",
+    "ParametricMapFrameTypeSequence",
+)
+_FACET_GROUPS = (
+    "FrameContentSequence",
+    "MREchoSequence",
+    "MRDiffusionSequence",
+    "MRModifierSequence",
+    "MRMetaboliteMapSequence",
+    "CardiacSynchronizationSequence",
+    "TemporalPositionSequence",
+    "MRTimingAndRelatedParametersSequence",
+    "CTReconstructionSequence",
+)
+
+
+def _classic(header: Dataset, base: Plane, frames: int, sop_class: str) -> list[Plane]:
+    """Place the frames of a multi-frame instance of the time before functional groups."""
+    plane = _placed(base, header, header, header)
+    offsets: Sequence[float] | None = None
+    if sop_class == _RT_DOSE:
+        offsets = numbers(header, "GridFrameOffsetVector", frames)
+        if offsets is not None and plane.origin is not None and offsets[0] != 0:
+            # An axial grid may state patient z coordinates in place of offsets (PS3.3 §C.8.8.3.2).
+            offsets = [value - offsets[0] for value in offsets]
+    elif sop_class == _NUCLEAR and "RECON" in text(header, "ImageType").upper():
+        detector = first(header, "DetectorInformationSequence")
+        plane = _placed(base, detector, detector, header)
+        step = number(header, "SpacingBetweenSlices")
+        offsets = [step * at for at in range(frames)] if step else None
+    told = [replace(plane, frame=at + 1) for at in range(frames)]
+    if offsets is None or plane.origin is None:
+        return [replace(one, origin=None, along_row=None, along_column=None) for one in told]
+    origin, normal = plane.origin, plane.normal
+    return [
+        replace(one, origin=(origin[0] + normal[0] * d, origin[1] + normal[1] * d, origin[2] + normal[2] * d))
+        for one, d in zip(told, offsets, strict=True)
+    ]

@@ -1,0 +1,373 @@
+"""Split a series into the volumes it holds, before any of its pixels are here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.geometry.facets import NAMES, words
+from dicomdock.imaging.geometry.grid import VolumeGeometry
+from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Window, planes_of
+from dicomdock.imaging.geometry.stack import (
+    coincidence,
+    gap_tolerance,
+    plane_positions,
+    same_orientation,
+    stack_geometry,
+)
+
+MAX_RUNS = 4
+"""Stretches of one spacing each that a series is split into; more than that is not a scan with zones but a
+jumble."""
+
+TILT_SHOWN = 0.1  # degrees; a smaller tilt is rounding
+
+
+@dataclass(frozen=True)
+class VolumePlan:
+    """A volume that can be allocated before its pixels arrive.
+
+    Parameters
+    ----------
+    planes : for each slice k its plane; None where the slice is missing.
+    geometry : the grid. Of a stack without a place in the patient: pixel spacing where known, else 1 mm,
+        from 0.
+    spatial : False for such a stack; its geometry must not be shown together with other images or measured
+        in mm
+        across slices.
+    label : what tells this volume from the others of its series ("echo time 30"); empty for the only one.
+    phase : the facets that ``label`` says, by keyword.
+    problem : why the images form no volume in the patient although they state positions; None else.
+    remarks : what the user should know: missing slices, tilt, duplicates. One sentence each.
+    """
+
+    planes: tuple[Plane | None, ...]
+    geometry: VolumeGeometry
+    spatial: bool = True
+    label: str = ""
+    phase: Mapping[str, object] = field(default_factory=dict)
+    problem: GeometryError | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def lead(self) -> Plane:
+        """The first plane that is there."""
+        return next(plane for plane in self.planes if plane is not None)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array: (k, j, i), and (k, j, i, 3) in colour."""
+        return (*self.geometry.shape, 3) if self.colour else self.geometry.shape
+
+    @property
+    def colour(self) -> bool:
+        """True when voxels are red, green, blue."""
+        return self.lead.pixels.colour
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """The smallest type that holds every value after the rescale: integers stay integers."""
+        return value_type([plane.pixels for plane in self.planes if plane is not None])
+
+    @cached_property
+    def slots(self) -> Mapping[tuple[str, int], int]:
+        """Slice k of each SOP Instance UID and 1-based frame."""
+        return {(plane.instance, plane.frame): k for k, plane in enumerate(self.planes) if plane is not None}
+
+    @cached_property
+    def instances(self) -> tuple[str, ...]:
+        """SOP Instance UIDs in slice order, each once."""
+        return tuple(dict.fromkeys(plane.instance for plane in self.planes if plane is not None))
+
+    @property
+    def frame_of_reference(self) -> str:
+        """UID of the frame of reference; may be empty."""
+        return self.lead.frame_of_reference
+
+    @property
+    def units(self) -> str:
+        """Units of the values as the header names them; may be empty."""
+        return self.lead.pixels.units
+
+    @property
+    def inverted(self) -> bool:
+        """True when low values are shown bright (MONOCHROME1)."""
+        return self.lead.pixels.photometric == "MONOCHROME1"
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Window presets of the middle slice."""
+        there = [plane for plane in self.planes if plane is not None]
+        return there[len(there) // 2].windows
+
+    def require_spatial(self) -> VolumePlan:
+        """Give the plan itself, or refuse it where the images have no place in the patient.
+
+        Raises
+        ------
+        GeometryError
+            Says which instances and why.
+        """
+        if self.problem is not None:
+            raise self.problem
+        if not self.spatial:
+            raise GeometryError(
+                "The images state no position in the patient, so they form no volume.", self.instances
+            )
+        return self
+
+
+def value_type(formats: Sequence[PixelFormat]) -> np.dtype[Any]:
+    """Give the smallest type that holds the values of all formats.
+
+    Hounsfield units always fit 16 signed bits: a CT that allots 16 bits and subtracts 1024 would else take
+    twice the
+    memory for values that no scanner makes (they are clipped).
+    """
+    if any(one.colour for one in formats):
+        return np.dtype(np.uint8)
+    if any(one.floating for one in formats):
+        return np.dtype(np.float64 if any(one.bits_allocated > 32 for one in formats) else np.float32)
+    if any(one.slope % 1 or one.intercept % 1 for one in formats):
+        return np.dtype(np.float32)
+    if any(one.lut for one in formats):
+        return np.dtype(np.uint16)
+    if all(one.units == "HU" for one in formats):
+        return np.dtype(np.int16)
+    low, high = min(one.bounds[0] for one in formats), max(one.bounds[1] for one in formats)
+    for candidate in (np.uint8, np.int16, np.uint16, np.int32, np.uint32):
+        limits = np.iinfo(candidate)
+        if limits.min <= low and high <= limits.max:
+            return np.dtype(candidate)
+    return np.dtype(np.float32)
+
+
+def split_series(headers: Iterable[Dataset]) -> list[VolumePlan]:
+    """Split a series into volumes, the largest first.
+
+    Images that differ in size, kind, orientation or frame of reference are set apart, localizers too. Where
+    several
+    images share a position, what tells them apart (echo, b-value, time ...) splits them. Images that then
+    still form
+    no regular grid become a stack without a place in the patient, with the reason in ``problem``.
+
+    Parameters
+    ----------
+    headers : the instances of one series, with or without pixels; in any order. Instances without an image
+        are
+        named in a remark.
+
+    Raises
+    ------
+    GeometryError
+        None of the instances is an image that can be shown as slices.
+    """
+    planes: list[Plane] = []
+    refusals: list[GeometryError] = []
+    for header in headers:
+        try:
+            planes += planes_of(header)
+        except GeometryError as error:
+            refusals.append(error)
+    if not planes:
+        if refusals:
+            raise refusals[0]
+        raise GeometryError("The series has no instances.")
+    plans = [plan for group in _alike(planes) for plan in _volumes(group)]
+    plans.sort(key=lambda plan: (plan.lead.localizer, not plan.spatial, -len(plan.planes), plan.lead.number))
+    if refusals:
+        note = f"{len(refusals)} instances of the series are left out: {refusals[0].reason}"
+        plans[0] = _remarked(plans[0], note)
+    return plans
+
+
+def _remarked(plan: VolumePlan, note: str) -> VolumePlan:
+    return VolumePlan(
+        plan.planes, plan.geometry, plan.spatial, plan.label, plan.phase, plan.problem, (*plan.remarks, note)
+    )
+
+
+def _alike(planes: Sequence[Plane]) -> list[list[Plane]]:
+    """Group planes that could lie in one grid."""
+    groups: dict[Hashable, list[list[Plane]]] = defaultdict(list)
+    for plane in planes:
+        spacing = (
+            tuple(float(f"{value:.4g}") for value in plane.spacing)
+            if plane.spacing and plane.placed
+            else None
+        )
+        key = (
+            plane.rows,
+            plane.columns,
+            plane.pixels.colour,
+            plane.localizer,
+            plane.frame_of_reference,
+            plane.placed,
+            spacing,
+        )
+        for group in groups[key]:
+            if same_orientation(group[0], plane):
+                group.append(plane)
+                break
+        else:
+            groups[key].append([plane])
+    return [group for found in groups.values() for group in found]
+
+
+def _volumes(planes: list[Plane]) -> list[VolumePlan]:
+    if not planes[0].placed:
+        return [_stack(planes)]
+    plans = []
+    for phase, group in _phases(planes):
+        label = ", ".join(words(name, value) for name, value in phase.items())
+        plans += _spatial(group, label, phase)
+    return plans
+
+
+def _stack(planes: Sequence[Plane], problem: GeometryError | None = None, label: str = "") -> VolumePlan:
+    """Make a stack without a place in the patient, in the order of instance numbers."""
+    ordered = sorted(planes, key=lambda plane: (plane.number, plane.instance, plane.frame))
+    lead = ordered[0]
+    rows, columns = lead.spacing or (1.0, 1.0)
+    affine = np.zeros((4, 4))
+    affine[[2, 1, 0, 3], [0, 1, 2, 3]] = 1.0, rows, columns, 1.0
+    geometry = VolumeGeometry((len(ordered), lead.rows, lead.columns), affine)
+    remarks = tuple(dict.fromkeys(plane.remark for plane in ordered if plane.remark))
+    return VolumePlan(tuple(ordered), geometry, False, label, {}, problem, remarks)
+
+
+def _spatial(planes: Sequence[Plane], label: str, phase: Mapping[str, object]) -> list[VolumePlan]:
+    try:
+        return [_regular(planes, label, phase)]
+    except GeometryError as error:
+        runs = _runs(planes)
+        if runs is None:
+            return [_stack(planes, error, label)]
+    note = "The slice spacing changes within the series; each stretch is a volume of its own."
+    return [_remarked(_regular(run, label or f"part {at}", phase), note) for at, run in enumerate(runs, 1)]
+
+
+def _regular(planes: Sequence[Plane], label: str, phase: Mapping[str, object]) -> VolumePlan:
+    report = plane_positions(planes)
+    geometry = stack_geometry(planes, report)
+    remarks = []
+    if report.missing:
+        some = "slice is" if len(report.missing) == 1 else "slices are"
+        numbers = ", ".join(str(k + 1) for k in report.missing[:10]) + (
+            "..." if len(report.missing) > 10 else ""
+        )
+        remarks.append(
+            f"{len(report.missing)} {some} missing from the series: {numbers} of {len(report.order)}."
+        )
+    if report.tilt > TILT_SHOWN:
+        remarks.append(
+            f"The gantry was tilted by {report.tilt:.1f} degrees: slices are shifted against each other."
+        )
+    ordered = tuple(None if at is None else planes[at] for at in report.order)
+    return VolumePlan(ordered, geometry, True, label, phase, None, tuple(remarks))
+
+
+def _runs(planes: Sequence[Plane]) -> list[list[Plane]] | None:
+    """Cut a stack where its spacing changes; None where that does not give a few regular stretches."""
+    normal = np.array(planes[0].normal)
+    depths = np.array([plane.origin for plane in planes]) @ normal
+    order = [int(at) for at in np.argsort(depths, kind="stable")]
+    runs: list[list[int]] = [[order[0]]]
+    for at in order[1:]:
+        run = runs[-1]
+        gap = depths[at] - depths[run[-1]]
+        before = depths[run[-1]] - depths[run[-2]] if len(run) > 1 else None
+        if before is not None and abs(gap - before) > gap_tolerance(before):
+            runs.append([at])
+        else:
+            run.append(at)
+    if not 1 < len(runs) <= MAX_RUNS or min(map(len, runs)) < 2:
+        return None
+    stretches = [[planes[at] for at in run] for run in runs]
+    try:
+        for stretch in stretches:
+            plane_positions(stretch)
+    except GeometryError:
+        return None
+    return stretches
+
+
+def _phases(planes: list[Plane]) -> list[tuple[dict[str, object], list[Plane]]]:
+    """Split planes that share positions by the facets that tell them apart."""
+    places = _positions(planes)
+    most = _most(planes, places)
+    if most == 1:
+        return [({}, planes)]
+    for name in _stated(planes):
+        groups: dict[object, list[Plane]] = defaultdict(list)
+        for plane in planes:
+            groups[plane.facets.get(name)].append(plane)
+        # A facet with more values than planes at one place (a clock that runs from slice to slice) would
+        # tear slices
+        # apart that belong together; one that leaves the crowd as it is tells nothing.
+        if 1 < len(groups) <= most and max(_most(group, places) for group in groups.values()) < most:
+            found = []
+            for value in sorted(groups, key=lambda value: (value is None, _sortable(value))):
+                for phase, group in _phases(groups[value]):
+                    named = {name: value, **phase} if value is not None else phase
+                    found.append((named, group))
+            return found
+    return _by_rank(planes, places)
+
+
+def _stated(planes: Sequence[Plane]) -> list[str]:
+    """Name the facets that any plane states, in the order in which they are tried."""
+    stated = {name for plane in planes for name in plane.facets}
+    return [name for name in NAMES if name in stated]
+
+
+def _sortable(value: object) -> tuple[int, object]:
+    if isinstance(value, (int, float)):
+        return (0, value)
+    return (1, str(value))
+
+
+def _positions(planes: Sequence[Plane]) -> dict[tuple[str, int], int]:
+    """Number the positions along the normal; planes at the same place get the same number."""
+    depths = np.array([plane.origin for plane in planes]) @ np.array(planes[0].normal)
+    order = np.argsort(depths, kind="stable")
+    steps = np.diff(depths[order], prepend=depths[order[0]]) >= coincidence(planes[0])
+    numbers = np.cumsum(steps)
+    return {
+        (planes[at].instance, planes[at].frame): int(place) for at, place in zip(order, numbers, strict=True)
+    }
+
+
+def _most(planes: Sequence[Plane], places: Mapping[tuple[str, int], int]) -> int:
+    crowd: dict[int, int] = defaultdict(int)
+    for plane in planes:
+        crowd[places[plane.instance, plane.frame]] += 1
+    return max(crowd.values())
+
+
+def _by_rank(
+    planes: Sequence[Plane], places: Mapping[tuple[str, int], int]
+) -> list[tuple[dict[str, object], list[Plane]]]:
+    """Split by who comes first at each position: by trigger time, acquisition time, then instance number."""
+
+    def clock(plane: Plane) -> tuple[object, ...]:
+        facets = plane.facets
+        times = [
+            _sortable(facets.get(name, "")) for name in ("TemporalPosition", "TriggerTime", "AcquisitionTime")
+        ]
+        return (*times, plane.number, plane.instance, plane.frame)
+
+    ranks: dict[int, list[Plane]] = defaultdict(list)
+    crowd: dict[int, int] = defaultdict(int)
+    for plane in sorted(planes, key=clock):
+        place = places[plane.instance, plane.frame]
+        ranks[crowd[place]].append(plane)
+        crowd[place] += 1
+    return [({"Repetition": rank + 1}, group) for rank, group in sorted(ranks.items())]

@@ -1,0 +1,194 @@
+"""Order planes along their normal and measure what lies between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.geometry.grid import Matrix, VolumeGeometry
+from dicomdock.imaging.geometry.plane import Plane, Vector
+
+NORMAL_TOLERANCE = 1e-3
+"""Greatest difference of a direction cosine within one stack: 0.06 degrees, what rounding to four digits
+makes."""
+
+COINCIDENCE = 0.01
+"""Pixels: planes closer than this share a position. Relative, so that it holds from microscopy to whole
+bodies."""
+
+GAP_TOLERANCE = 0.01
+"""Part of a gap by which gaps may differ and still be equal; scanners round positions to 0.01 mm or worse."""
+
+GAP_FLOOR = 0.01
+"""mm by which gaps may always differ, for slices so thin that the relative tolerance is below the
+rounding."""
+
+DRIFT_TOLERANCE = 0.1
+"""Slices: how far a slice may lie from its place in the regular grid once small differences have added up."""
+
+MISSING_LIMIT = 0.1
+"""Part of a stack's places that may be empty and still be called missing slices of one regular stack."""
+
+DEFAULT_THICKNESS = 1.0  # mm, of a single slice whose header states none
+
+
+@dataclass(frozen=True, slots=True)
+class PositionReport:
+    """How planes lie along their normal.
+
+    Parameters
+    ----------
+    order : for each slice k of the grid, the index of its plane in the sequence that was given; None where
+        it is missing.
+    step : mm, LPS, from one slice to the next.
+    spacing : mm between slices, along the normal.
+    tilt : degrees between ``step`` and the normal: a tilted gantry.
+    missing : slices k that no plane fills.
+    """
+
+    order: tuple[int | None, ...]
+    step: Vector
+    spacing: float
+    tilt: float
+    missing: tuple[int, ...] = ()
+
+
+def plane_positions(planes: Sequence[Plane]) -> PositionReport:
+    """Order planes along their common normal and measure the gaps.
+
+    A gap of a whole number of slices is told as missing slices, as long as few are missing.
+
+    Parameters
+    ----------
+    planes : planes with a position; at least one. Order does not matter.
+
+    Raises
+    ------
+    GeometryError
+        A plane has no position, directions or sizes differ, two planes share a position, gaps are
+        irregular, or
+        the slices wander sideways.
+
+    References
+    ----------
+    PS3.3 §C.7.6.2 (Image Plane Module).
+    """
+    if not planes:
+        raise GeometryError("There are no planes to order.")
+    _require_parallel(planes)
+    normal = np.array(planes[0].normal)
+    origins = np.array([plane.origin for plane in planes])
+    depths = origins @ normal
+    order = np.argsort(depths, kind="stable")
+    if len(planes) == 1:
+        spacing = planes[0].thickness or DEFAULT_THICKNESS
+        return PositionReport((0,), _vector(normal * spacing), spacing, 0.0)
+    gaps = np.diff(depths[order])
+    _require_distinct(planes, order, gaps)
+    places = _places(planes, order, gaps)
+    step = (origins[order[-1]] - origins[order[0]]) / places[-1]
+    _require_straight(planes, origins, order, places, step)
+    filled: list[int | None] = [None] * (places[-1] + 1)
+    for place, plane in zip(places, order, strict=True):
+        filled[place] = int(plane)
+    spacing = float(step @ normal)
+    tilt = math.degrees(math.acos(min(1.0, spacing / float(np.linalg.norm(step)))))
+    missing = tuple(at for at, plane in enumerate(filled) if plane is None)
+    return PositionReport(tuple(filled), _vector(step), spacing, tilt, missing)
+
+
+def stack_geometry(planes: Sequence[Plane], report: PositionReport) -> VolumeGeometry:
+    """Make the grid of planes in the order of their report."""
+    begin = report.order[0]
+    end = report.order[-1]
+    assert begin is not None and end is not None, "a stack begins and ends with a plane"
+    plane = planes[begin]
+    assert plane.along_row is not None and plane.along_column is not None and plane.spacing is not None
+    affine = np.eye(4)
+    affine[:3, 0] = report.step
+    affine[:3, 1] = np.array(plane.along_column) * plane.spacing[0]
+    affine[:3, 2] = np.array(plane.along_row) * plane.spacing[1]
+    affine[:3, 3] = np.array(plane.origin)
+    return VolumeGeometry((len(report.order), plane.rows, plane.columns), affine)
+
+
+def same_orientation(a: Plane, b: Plane) -> bool:
+    """Tell whether rows and columns of two planes run the same way, up to ``NORMAL_TOLERANCE``."""
+    if a.along_row is None or b.along_row is None or a.along_column is None or b.along_column is None:
+        return a.along_row is b.along_row and a.along_column is b.along_column
+    mine, theirs = (*a.along_row, *a.along_column), (*b.along_row, *b.along_column)
+    return all(abs(x - y) <= NORMAL_TOLERANCE for x, y in zip(mine, theirs, strict=True))
+
+
+def coincidence(plane: Plane) -> float:
+    """Give the distance in mm below which another plane lies at the same place."""
+    return COINCIDENCE * min(plane.spacing or (1.0,))
+
+
+def gap_tolerance(gap: float) -> float:
+    """Give the mm by which other gaps may differ from this one."""
+    return max(GAP_FLOOR if gap > 10 * GAP_FLOOR else 0.0, GAP_TOLERANCE * gap)
+
+
+def _vector(values: Matrix) -> Vector:
+    x, y, z = values
+    return float(x), float(y), float(z)
+
+
+def _require_parallel(planes: Sequence[Plane]) -> None:
+    bare = [plane.instance for plane in planes if not plane.placed]
+    if bare:
+        raise GeometryError(f"{len(bare)} images state no position in the patient.", bare)
+    lead = planes[0]
+    askew = [plane.instance for plane in planes if not same_orientation(lead, plane)]
+    if askew:
+        raise GeometryError(f"{len(askew)} images are turned against the others.", askew)
+    odd = [plane.instance for plane in planes if (plane.rows, plane.columns) != (lead.rows, lead.columns)]
+    if odd:
+        raise GeometryError(f"{len(odd)} images have another number of rows or columns than the others.", odd)
+
+
+def _require_distinct(planes: Sequence[Plane], order: Matrix, gaps: Matrix) -> None:
+    close = np.flatnonzero(gaps < coincidence(planes[0]))
+    if close.size:
+        there = sorted({planes[order[at + step]].instance for at in close for step in (0, 1)})
+        raise GeometryError(f"{len(close)} images lie at a position that another image already holds.", there)
+
+
+def _places(planes: Sequence[Plane], order: Matrix, gaps: Matrix) -> list[int]:
+    """Give each plane, in order, its place in the regular grid."""
+    unit = float(np.median(gaps))
+    counts = np.maximum(1, np.round(gaps / unit)).astype(int)
+    wrong = np.flatnonzero(np.abs(gaps - counts * unit) > counts * gap_tolerance(unit))
+    empty = int(counts.sum() - len(gaps))
+    if not wrong.size and empty <= MISSING_LIMIT * len(planes):
+        return [0, *map(int, np.cumsum(counts))]
+    if not wrong.size:
+        wrong = np.flatnonzero(counts > 1)
+    there = [planes[order[at + step]].instance for at in wrong for step in (0, 1)]
+    least, most = float(gaps.min()), float(gaps.max())
+    raise GeometryError(
+        f"The distance between neighbouring slices varies from {least:.3f} to {most:.3f} mm.",
+        list(dict.fromkeys(there)),
+    )
+
+
+def _require_straight(
+    planes: Sequence[Plane], origins: Matrix, order: Matrix, places: Sequence[int], step: Matrix
+) -> None:
+    away = origins[order] - (origins[order[0]] + np.outer(places, step))
+    normal = np.array(planes[0].normal)
+    along = np.abs(away @ normal)
+    sideways = np.linalg.norm(away - np.outer(away @ normal, normal), axis=1)
+    spacing = float(step @ normal)
+    pixel = min(planes[0].spacing or (1.0,))
+    wrong = np.flatnonzero(
+        (along > DRIFT_TOLERANCE * spacing) | (sideways > max(DRIFT_TOLERANCE * pixel, GAP_FLOOR))
+    )
+    if wrong.size:
+        there = [planes[order[at]].instance for at in wrong]
+        raise GeometryError(f"{len(there)} slices do not lie on one straight line with the others.", there)
