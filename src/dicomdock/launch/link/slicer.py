@@ -1,0 +1,57 @@
+"""``slicer://viewer/?studyUID=...&dicomweb_endpoint=...&access_token=...`` and the same keys in ``dicomdock://``.
+
+3D Slicer 5 opens these links so, and Kheops, Orthanc and dcm4chee make them.
+
+References
+----------
+3D Slicer, Modules/Scripted/DICOM/DICOM.py, onURLReceived.
+"""
+
+from __future__ import annotations
+
+from dicomdock.errors import LaunchError
+from dicomdock.launch.link.address import check_address
+from dicomdock.launch.link.request import LaunchOptions, LaunchRequest
+from dicomdock.launch.link.text import read_query, read_token, read_uids, resources_of
+
+_AUTHORITIES = ("viewer", "open")
+_LISTS = ("studyUID", "seriesUID")
+_NO = ("0", "false", "no", "off")
+
+
+def parse_slicer(link: str) -> LaunchRequest:
+    """Read a ``slicer://`` or ``dicomdock://`` link; ``+`` is itself, unknown keys are passed over.
+
+    Raises
+    ------
+    LaunchError
+        It is not for the viewer, names no server or no study, or one of them is malformed.
+    """
+    scheme, _, rest = link.partition("://")
+    place, _, query = rest.partition("?")
+    authority = place.split("/", 1)[0].lower()
+    if authority not in _AUTHORITIES:
+        raise LaunchError(
+            "This link is not for the viewer; links that open studies begin with slicer://viewer/?."
+        )
+    if "#" in link:
+        raise LaunchError(
+            "This link has a '#' in it, which must be written %23; the page that made it must be corrected."
+        )
+    values = read_query(query, lists=_LISTS)
+    if not values.get("dicomweb_endpoint"):
+        raise LaunchError(
+            "This link names no server; it needs dicomweb_endpoint=, the server's DICOMweb address."
+        )
+    studies = read_uids(values.get("studyUID", ""), "studyUID")
+    if not studies:
+        raise LaunchError("This link names no study; it needs studyUID=, the study's Study Instance UID.")
+    return LaunchRequest(
+        check_address(values["dicomweb_endpoint"], "dicomweb_endpoint"),
+        resources_of(studies, read_uids(values.get("seriesUID", ""), "seriesUID")),
+        read_token(values.get("access_token", "")),
+        LaunchOptions(
+            "dicomdock" if scheme.lower() == "dicomdock" else "slicer",
+            bulk_retrieve=values.get("bulk_retrieve", "1").lower() not in _NO,
+        ),
+    )
