@@ -69,7 +69,7 @@ def _soften(image: Floats) -> Floats:
 
 
 class _Texture:
-    """Smooth random values through space, mean 0, spread about 1: noise on a lattice, blended between its points."""
+    """Smooth random values through space, mean 0 and spread about 1: noise on a lattice, blended between."""
 
     def __init__(self, random: np.random.Generator, size: float) -> None:
         self.size = size  # mm between lattice points

@@ -1,4 +1,4 @@
-"""The phantom as DICOM objects: a CT series and its segmentation, with the attributes that real ones carry."""
+"""The phantom as DICOM objects: a CT series and its segmentation, with the attributes of real ones."""
 
 from __future__ import annotations
 
