@@ -335,15 +335,9 @@ def _enhanced(header: Dataset, base: Plane, groups: Sequence[Dataset]) -> list[P
         values = [group(item, "PixelValueTransformationSequence"), group(item, "FrameVOILUTSequence"), header]
         plane = _described(replace(base, frame=at + 1), values, image_type)
         if mapped and (mapping := group(item, "RealWorldValueMappingSequence")) is not None:
-            slope, intercept = (
-                number(mapping, "RealWorldValueSlope"),
-                number(mapping, "RealWorldValueIntercept"),
-            )
-            units = text(first(mapping, "MeasurementUnitsCodeSequence"), "CodeValue")
-            pixels = replace(plane.pixels, slope=slope or 1.0, intercept=intercept or 0.0, units=units)
-            plane = replace(plane, pixels=pixels)
-        told = [found for name in _FACET_GROUPS if (found := group(item, name)) is not None]
-        plane = replace(plane, facets=facets_of([*told, header], image_type))
+            plane = replace(plane, pixels=_mapped(plane.pixels, mapping))
+        tellers = [found for name in _FACET_GROUPS if (found := group(item, name)) is not None]
+        plane = replace(plane, facets=facets_of([*tellers, header], image_type))
         orientation = group(item, "PlaneOrientationSequence")
         planes.append(
             _placed(
@@ -351,6 +345,15 @@ def _enhanced(header: Dataset, base: Plane, groups: Sequence[Dataset]) -> list[P
             )
         )
     return planes
+
+
+def _mapped(pixels: PixelFormat, mapping: Dataset) -> PixelFormat:
+    return replace(
+        pixels,
+        slope=number(mapping, "RealWorldValueSlope") or 1.0,
+        intercept=number(mapping, "RealWorldValueIntercept") or 0.0,
+        units=text(first(mapping, "MeasurementUnitsCodeSequence"), "CodeValue"),
+    )
 
 
 _FRAME_TYPES = (

@@ -81,6 +81,17 @@ class VolumePlan:
         """Slice k of each SOP Instance UID and 1-based frame."""
         return {(plane.instance, plane.frame): k for k, plane in enumerate(self.planes) if plane is not None}
 
+    def places(self, instance: str) -> Mapping[int, int]:
+        """Give the slice k of each 1-based frame of an instance; empty where it is not part of the volume."""
+        return self._places.get(instance, {})
+
+    @cached_property
+    def _places(self) -> Mapping[str, Mapping[int, int]]:
+        places: dict[str, dict[int, int]] = defaultdict(dict)
+        for (instance, frame), k in self.slots.items():
+            places[instance][frame] = k
+        return dict(places)
+
     @cached_property
     def instances(self) -> tuple[str, ...]:
         """SOP Instance UIDs in slice order, each once."""

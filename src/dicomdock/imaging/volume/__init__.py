@@ -1,0 +1,12 @@
+"""Volumes: values on a grid in the patient, from every kind of image instance that has slices.
+
+``allocate`` and ``fill_slice`` open a series while it is still arriving; ``Volume.from_instances`` reads it
+at once.
+"""
+
+from __future__ import annotations
+
+from dicomdock.imaging.volume.resample import resample
+from dicomdock.imaging.volume.volume import Volume, allocate, fill_slice, straight_grid
+
+__all__ = ["Volume", "allocate", "fill_slice", "resample", "straight_grid"]

@@ -1,0 +1,122 @@
+"""Decode the frames of an instance into values: rescaled numbers, or red, green and blue.
+
+References
+----------
+PS3.3 §C.7.6.3 (Image Pixel), §C.11.1 (Modality LUT), §C.7.6.3.1.5 (palettes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import copy
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.pixels.utils import iter_pixels, pixel_array
+from pydicom.uid import JPEGExtended12Bit
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.attributes import integer, text
+from dicomdock.imaging.dataset import READ_ERRORS
+from dicomdock.imaging.geometry import PixelFormat, Plane
+
+Array: TypeAlias = npt.NDArray[Any]
+
+_RETIRED_JPEG = ("1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55")
+"""Retired kinds of lossy JPEG: pydicom does not know the UIDs, its codec reads the streams."""
+
+_VIDEO = "1.2.840.10008.1.2.4.10"  # MPEG2, MPEG-4 and HEVC transfer syntaxes all begin so
+
+
+def decode(dataset: Dataset, planes: Mapping[int, Plane]) -> Iterator[tuple[int, Array]]:
+    """Decode frames and apply their rescale, palette or colour model.
+
+    Parameters
+    ----------
+    dataset : an instance with its pixel data.
+    planes : 1-based frame number -> its plane; only these frames are decoded.
+
+    Yields
+    ------
+    frame, values
+        Values (rows, columns), or (rows, columns, 3) 8-bit red, green, blue; frames in ascending order.
+
+    Raises
+    ------
+    GeometryError
+        There are no pixels, they are not what the planes say, or no codec reads them.
+    """
+    uid = text(dataset, "SOPInstanceUID")
+    lead = next(iter(planes.values()))
+    size = (integer(dataset, "Rows"), integer(dataset, "Columns"))
+    if size != (lead.rows, lead.columns):
+        raise GeometryError(
+            f"The image has {size[0]} x {size[1]} pixels where {lead.rows} x {lead.columns} are due.", [uid]
+        )
+    syntax = str(getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", ""))
+    if syntax.startswith(_VIDEO):
+        raise GeometryError("The instance is a video, which is not shown as slices.", [uid])
+    if syntax in _RETIRED_JPEG:
+        dataset = copy(dataset)
+        dataset.file_meta = copy(dataset.file_meta)
+        dataset.file_meta.TransferSyntaxUID = JPEGExtended12Bit
+    try:
+        for frame, raw in _raw(dataset, sorted(planes)):
+            yield frame, _values(raw, dataset, planes[frame].pixels)
+    except READ_ERRORS as error:
+        raise GeometryError(f"The pixels cannot be decoded: {error}", [uid]) from error
+
+
+def _raw(dataset: Dataset, frames: list[int]) -> Iterator[tuple[int, Array]]:
+    count = integer(dataset, "NumberOfFrames") or 1
+    if frames[-1] > count:
+        raise ValueError(f"frame {frames[-1]} is asked for, there are {count}")
+    if count == 1:
+        array = pixel_array(dataset, allow_excess_frames=False)
+        yield 1, array[0] if array.ndim == 4 else array
+        return
+    for frame, array in zip(
+        frames,
+        iter_pixels(dataset, indices=[frame - 1 for frame in frames], allow_excess_frames=False),
+        strict=True,
+    ):
+        yield frame, array
+
+
+def _values(raw: Array, dataset: Dataset, pixels: PixelFormat) -> Array:
+    if pixels.photometric == "PALETTE COLOR":
+        return _bytes(apply_color_lut(raw, dataset), 16)
+    if pixels.colour:
+        if raw.ndim != 3:
+            raise ValueError(f"{pixels.photometric} is not a colour model that can be shown")
+        return _bytes(raw, pixels.bits_stored)
+    if raw.ndim != 2:
+        raise ValueError("a grey image has more than one sample per pixel")
+    if pixels.lut:
+        return apply_modality_lut(raw, dataset)
+    return rescale(raw, pixels)
+
+
+def rescale(raw: Array, pixels: PixelFormat) -> Array:
+    """Apply slope and intercept; integers stay integers where both are whole."""
+    slope, intercept = pixels.slope, pixels.intercept
+    if slope == 1 and intercept == 0:
+        return raw
+    if slope % 1 or intercept % 1 or pixels.floating:
+        scaled: Array = raw * np.float64(slope) + intercept
+        return scaled
+    whole: npt.NDArray[np.int64] = raw.astype(np.int64)
+    return whole * int(slope) + int(intercept)
+
+
+def _bytes(colours: Array, bits: int) -> Array:
+    """Give colours 8 bits each."""
+    if colours.dtype == np.uint8:
+        return colours
+    shift = max(0, bits - 8)
+    if int(colours.max(initial=0)) < 256:  # 8-bit entries in a table that claims 16
+        shift = 0
+    return (colours >> shift).astype(np.uint8)

@@ -1,0 +1,122 @@
+"""Bring values from one grid to another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.geometry.grid import Matrix
+from dicomdock.imaging.volume.pixels import Array
+
+_ALIGNED = 1e-9  # index steps below this are none
+
+
+def resample(
+    array: Array, source: VolumeGeometry, target: VolumeGeometry, *, linear: bool, fill: float = 0
+) -> Array:
+    """Give the values at the voxels of another grid.
+
+    Parameters
+    ----------
+    array : values on ``source``, (k, j, i) or (k, j, i, 3).
+    linear : interpolate; False takes the nearest voxel, as labels need it.
+    fill : the value outside ``source``.
+    """
+    matrix = source.inverse @ target.affine
+    out: Array = np.full((*target.shape, *array.shape[3:]), fill, array.dtype)
+    # Where rows, columns and slices keep to themselves (a new spacing, a straightened gantry) one axis
+    # after the
+    # other can be taken; a turned grid needs every voxel's own place.
+    mixing = np.array([matrix[0, 1], matrix[0, 2], matrix[1, 2], matrix[2, 1]])
+    aligned = bool(np.abs(mixing).max() < _ALIGNED)
+    for k in range(target.shape[0]):
+        if aligned:
+            _aligned_slice(array, matrix, k, out[k], linear=linear)
+        else:
+            _turned_slice(array, matrix, k, out[k], linear=linear)
+    return out
+
+
+def _aligned_slice(array: Array, matrix: Matrix, k: int, out: Array, *, linear: bool) -> None:
+    start = matrix[:3, 0] * k + matrix[:3, 3]
+    at = [
+        np.array([start[0]]),
+        start[1] + matrix[1, 1] * np.arange(out.shape[0]),
+        start[2] + matrix[2, 2] * np.arange(out.shape[1]),
+    ]
+    ranges = [_inside(places, size, linear=linear) for places, size in zip(at, array.shape, strict=False)]
+    if any(there.size == 0 for there in ranges):
+        return
+    rows, columns = np.ix_(ranges[1], ranges[2])
+    k_at, j_at, i_at = (places[there] for places, there in zip(at, ranges, strict=True))
+    if not linear:
+        nearest = np.ix_(_nearest(j_at, array.shape[1]), _nearest(i_at, array.shape[2]))
+        out[rows, columns] = array[_nearest(k_at, array.shape[0])[0]][nearest]
+        return
+    values = _along(array, k_at, 0)[0]
+    values = _along(values, j_at, 0)
+    values = _along(values, i_at, 1)
+    out[rows, columns] = _as_type(values, out.dtype)
+
+
+def _inside(places: Array, size: int, *, linear: bool) -> Array:
+    """Give which places lie between the outermost voxel centres (or, for the nearest, within voxels)."""
+    margin = 1e-6 if linear else 0.5
+    return np.flatnonzero((places >= -margin) & (places <= size - 1 + margin))
+
+
+def _nearest(places: Array, size: int) -> Array:
+    return np.clip(np.round(places).astype(np.intp), 0, size - 1)
+
+
+def _along(values: Array, places: Array, axis: int) -> Array:
+    """Interpolate linearly along one axis."""
+    size = values.shape[axis]
+    below = np.clip(np.floor(places).astype(np.intp), 0, max(size - 2, 0))
+    share = np.clip(places - below, 0, 1).reshape([-1 if at == axis else 1 for at in range(values.ndim)])
+    lower = np.take(values, below, axis)
+    if not share.any():
+        return lower
+    upper = np.take(values, np.minimum(below + 1, size - 1), axis)
+    mixed: Array = lower * (1 - share) + upper * share
+    return mixed
+
+
+def _as_type(values: Array, dtype: np.dtype[Any]) -> Array:
+    if dtype.kind in "iu" and values.dtype.kind == "f":
+        return np.round(values).astype(dtype)
+    return values.astype(dtype, copy=False)
+
+
+def _turned_slice(array: Array, matrix: Matrix, k: int, out: Array, *, linear: bool) -> None:
+    j, i = np.ogrid[: out.shape[0], : out.shape[1]]
+    at = [matrix[n, 0] * k + matrix[n, 1] * j + matrix[n, 2] * i + matrix[n, 3] for n in range(3)]
+    margin = 1e-6 if linear else 0.5
+    inside = np.logical_and.reduce(
+        [
+            (places >= -margin) & (places <= size - 1 + margin)
+            for places, size in zip(at, array.shape, strict=False)
+        ]
+    )
+    if not inside.any():
+        return
+    chosen = [places[inside] for places in at]
+    if not linear:
+        index = tuple(_nearest(places, size) for places, size in zip(chosen, array.shape, strict=False))
+        out[inside] = array[index]
+        return
+    below = [
+        np.clip(np.floor(places).astype(np.intp), 0, max(size - 2, 0))
+        for places, size in zip(chosen, array.shape, strict=False)
+    ]
+    share = [np.clip(places - low, 0, 1) for places, low in zip(chosen, below, strict=True)]
+    total = np.zeros((len(chosen[0]), *array.shape[3:]))
+    for corner in np.ndindex(2, 2, 2):
+        weight = np.prod([s if up else 1 - s for s, up in zip(share, corner, strict=True)], axis=0)
+        index = tuple(
+            np.minimum(low + up, size - 1) for low, up, size in zip(below, corner, array.shape, strict=False)
+        )
+        total += weight.reshape(-1, *[1] * (total.ndim - 1)) * array[index]
+    out[inside] = _as_type(total, out.dtype)

@@ -1,0 +1,222 @@
+"""Volume: an array of values with its place in the patient, read whole or filled slice by slice."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.attributes import text
+from dicomdock.imaging.dataset import Instance, as_dataset
+from dicomdock.imaging.geometry import Plane, VolumeGeometry, VolumePlan, Window, split_series
+from dicomdock.imaging.volume.pixels import Array, decode
+from dicomdock.imaging.volume.resample import resample
+
+MAX_BYTES = 16 << 30  # of one volume's array; a header that claims more would only exhaust memory
+
+AIR = -1024  # HU of what has not arrived
+
+WINDOW_SHARE = (0.5, 99.5)  # percent of the values that a computed window spans
+
+_SAMPLES = 200_000  # values looked at to compute a window
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Values on a grid.
+
+    Parameters
+    ----------
+    array : (k, j, i), or (k, j, i, 3) red, green, blue of 8 bits each.
+    geometry : the grid, in mm, LPS.
+    spatial : False for a stack that has no place in the patient (secondary capture, most ultrasound).
+    frame_of_reference : UID; may be empty.
+    units : of the values; may be empty.
+    inverted : low values are shown bright.
+    windows : window presets from the header.
+    sources : for each slice k its SOP Instance UID and 1-based frame; None for a slice that has none.
+    name : what tells it from the other volumes of its series; may be empty.
+    remarks : what the user should know.
+    plan : the plan it was allocated from; None for volumes from elsewhere.
+    """
+
+    array: Array
+    geometry: VolumeGeometry
+    spatial: bool = True
+    frame_of_reference: str = ""
+    units: str = ""
+    inverted: bool = False
+    windows: tuple[Window, ...] = ()
+    sources: tuple[tuple[str, int] | None, ...] = ()
+    name: str = ""
+    remarks: tuple[str, ...] = ()
+    plan: VolumePlan | None = None
+
+    def __post_init__(self) -> None:
+        if self.array.shape[:3] != self.geometry.shape or self.array.ndim > 4:
+            shapes = f"{self.array.shape} and {self.geometry.shape}"
+            raise GeometryError(f"The array and the grid of a volume differ in shape: {shapes}.")
+
+    @property
+    def affine(self) -> npt.NDArray[np.float64]:
+        """Takes a voxel index (k, j, i, 1) to mm, LPS."""
+        return self.geometry.affine
+
+    @property
+    def colour(self) -> bool:
+        """True when voxels are red, green, blue."""
+        return self.array.ndim == 4
+
+    def window(self) -> Window:
+        """Give the first window of the header, or one that spans nearly all values that are there."""
+        if self.windows:
+            return self.windows[0]
+        low, high = np.percentile(_sample(self.array), WINDOW_SHARE)
+        return Window(
+            float(low + high) / 2,
+            max(float(high - low), 1.0 if self.array.dtype.kind in "iu" else 1e-6),
+            "auto",
+        )
+
+    def straightened(self) -> Volume:
+        """Give the volume on a grid with perpendicular axes, as programs need it that know no tilted gantry.
+
+        Slices keep their normal position and are shifted in their plane, with linear interpolation; the grid
+        grows to hold all of them. A volume that is straight already is given back as it is.
+        """
+        if not self.geometry.sheared:
+            return self
+        grid = straight_grid(self.geometry)
+        fill = AIR if self.units == "HU" else 0
+        array = resample(self.array, self.geometry, grid, linear=True, fill=fill)
+        return replace(self, array=array, geometry=grid, sources=(), plan=None)
+
+    @classmethod
+    def from_instances(cls, instances: Iterable[Instance], *, plan: VolumePlan | None = None) -> Volume:
+        """Read a volume from the instances of its series.
+
+        Parameters
+        ----------
+        instances : in any order; those that are not part of the plan are passed over.
+        plan : the volume wanted; else the first one that ``split_series`` finds.
+
+        Raises
+        ------
+        GeometryError
+            The instances form no volume, an instance of the plan is not among them, or pixels cannot be
+            decoded.
+        """
+        datasets = [as_dataset(instance) for instance in instances]
+        if plan is None:
+            plan = split_series(datasets)[0]
+        volume = allocate(plan)
+        wanted = set(plan.instances)
+        for dataset in datasets:
+            if text(dataset, "SOPInstanceUID") in wanted:
+                fill_slice(volume, dataset)
+                wanted.discard(text(dataset, "SOPInstanceUID"))
+        if wanted:
+            raise GeometryError(f"{len(wanted)} instances of the volume are not there.", sorted(wanted))
+        return volume
+
+
+def allocate(plan: VolumePlan) -> Volume:
+    """Make the volume of a plan, with nothing in it yet (air in HU, else 0).
+
+    Raises
+    ------
+    GeometryError
+        It would need more memory than ``MAX_BYTES``.
+    """
+    size = int(np.prod(plan.shape, dtype=np.int64)) * plan.dtype.itemsize
+    if size > MAX_BYTES:
+        raise GeometryError(f"The volume would need {size / 2**30:.0f} GB of memory.", plan.instances)
+    array: Array = np.full(plan.shape, AIR if plan.units == "HU" else 0, plan.dtype)
+    return Volume(
+        array,
+        plan.geometry,
+        plan.spatial,
+        plan.frame_of_reference,
+        plan.units,
+        plan.inverted,
+        plan.windows,
+        tuple(None if plane is None else (plane.instance, plane.frame) for plane in plan.planes),
+        plan.label,
+        plan.remarks,
+        plan,
+    )
+
+
+def fill_slice(volume: Volume, instance: Instance) -> tuple[int, ...]:
+    """Decode an instance into its slices of an allocated volume and give their k.
+
+    Different instances may be filled by several threads at once. An instance of another volume changes
+    nothing.
+
+    Parameters
+    ----------
+    volume : from ``allocate``; its array is written to.
+    instance : one instance with its pixels.
+
+    Raises
+    ------
+    GeometryError
+        The volume has no plan, or the pixels cannot be decoded or do not fit.
+    """
+    if volume.plan is None:
+        raise GeometryError("Only a volume that was allocated from a plan can be filled.")
+    dataset = as_dataset(instance)
+    uid = text(dataset, "SOPInstanceUID")
+    places = volume.plan.places(uid)
+    planes: dict[int, Plane] = {}
+    for frame, k in places.items():
+        plane = volume.plan.planes[k]
+        assert plane is not None, "a slot leads to a plane"
+        planes[frame] = plane
+    if not planes:
+        return ()
+    filled = defaultdict(list)
+    for frame, values in decode(dataset, planes):
+        target = volume.array[places[frame]]
+        if values.shape != target.shape:
+            raise GeometryError(f"A frame has the shape {values.shape}, not {target.shape}.", [uid])
+        target[...] = _fitted(values, target.dtype)
+        filled[uid].append(places[frame])
+    return tuple(filled[uid])
+
+
+def straight_grid(geometry: VolumeGeometry) -> VolumeGeometry:
+    """Give the smallest grid with perpendicular axes, the same pixels and slices, that holds a sheared
+    one.
+    """
+    affine = geometry.affine
+    rows, columns = geometry.directions[:, 1], geometry.directions[:, 2]
+    normal = np.cross(columns, rows)
+    step = affine[:3, 0]
+    shift = np.array([step @ rows, step @ columns]) / geometry.spacing[1:]  # pixels from slice to slice
+    ends = shift * (geometry.shape[0] - 1)
+    low, high = np.floor(np.minimum(0, ends)), np.ceil(np.maximum(0, ends))
+    straight = affine.copy()
+    straight[:3, 0] = normal * (step @ normal)
+    straight[:3, 3] = geometry.to_lps([0, low[0], low[1]])
+    slices, height, width = geometry.shape
+    return VolumeGeometry((slices, height + int(high[0] - low[0]), width + int(high[1] - low[1])), straight)
+
+
+def _fitted(values: Array, dtype: np.dtype[Any]) -> Array:
+    """Clip integers that a type cannot hold: padding below the Hounsfield scale."""
+    if values.dtype.kind in "iu" and dtype.kind in "iu" and values.dtype != dtype:
+        limits = np.iinfo(dtype)
+        if np.iinfo(values.dtype).min < limits.min or np.iinfo(values.dtype).max > limits.max:
+            return np.clip(values, limits.min, limits.max)
+    return values
+
+
+def _sample(array: Array) -> Array:
+    flat = array.reshape(-1)
+    return flat[:: max(1, flat.size // _SAMPLES)]
