@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol
 
+from dicomdock.query import DicomJson as DicomJson
+from dicomdock.query import JsonValue as JsonValue
 from dicomdock.query import Query
 from dicomdock.resource import Resource
 
