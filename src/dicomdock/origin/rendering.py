@@ -1,0 +1,408 @@
+"""Rendering: one frame of a stored instance becomes an 8-bit picture, as a consumer of images would see it.
+
+Pure but for reading the one file. It runs in a worker, because decoders are slow and may be given anything.
+
+References
+----------
+PS3.18 §8.3.5 (rendered resources); PS3.3 §C.11.1, §C.11.2 (modality and VOI LUT); PS3.4 §N.2 (the pipeline).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGExtended12Bit
+
+from dicomdock.errors import InvalidInput, NotAcceptable
+
+Array: TypeAlias = NDArray[Any]
+MediaType = Literal["image/jpeg", "image/png"]
+VoiFunction = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
+
+MAX_VIEWPORT = 4096  # pixels, either side of a picture that we make
+MAX_FRAME = 1 << 27  # samples of one frame that we decode: 8192 x 8192 in grey and twice that
+LOWEST, HIGHEST = 0.5, 99.5  # percentiles shown where nothing says what to show
+DEFAULT_QUALITY = 90
+# The decoder follows what the JPEG stream says of itself; pydicom only has to be told a name that it knows.
+RETIRED_JPEG: Mapping[UID, UID] = {
+    UID("1.2.840.10008.1.2.4.53"): JPEGExtended12Bit,
+    UID("1.2.840.10008.1.2.4.55"): JPEGExtended12Bit,
+}
+_FUNCTIONS: Mapping[str, VoiFunction] = {
+    "linear": "LINEAR",
+    "linear-exact": "LINEAR_EXACT",
+    "linear_exact": "LINEAR_EXACT",
+    "sigmoid": "SIGMOID",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which values are shown from black to white.
+
+    Parameters
+    ----------
+    centre, width : in the modality's unit (HU for CT).
+    function : how values in between are spread.
+
+    References
+    ----------
+    PS3.3 §C.11.2.1.2.
+    """
+
+    centre: float
+    width: float
+    function: VoiFunction = "LINEAR"
+
+    def __post_init__(self) -> None:
+        smallest = 1.0 if self.function == "LINEAR" else 0.0
+        if not (np.isfinite(self.centre) and np.isfinite(self.width)) or self.width < smallest:
+            raise InvalidInput(f"A window of centre {self.centre} and width {self.width} shows nothing.")
+
+    @classmethod
+    def parse(cls, text: str) -> Window:
+        """Read ``centre,width[,function]`` of a request.
+
+        Raises
+        ------
+        InvalidInput
+            It is not that.
+        """
+        words = text.split(",")
+        try:
+            centre, width = float(words[0]), float(words[1])
+            function = _FUNCTIONS[words[2].strip().lower()] if len(words) > 2 else "LINEAR"
+        except (ValueError, IndexError, KeyError):
+            raise InvalidInput(
+                f"window={text[:60]!r} is not centre,width[,linear|linear-exact|sigmoid]."
+            ) from None
+        return cls(centre, width, function)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewport:
+    """How large the picture may be, and which part of the image it shows.
+
+    Parameters
+    ----------
+    width, height : pixels; the picture fits into them with its proportions kept.
+    left, top, crop_width, crop_height : the part of the image in its own pixels; 0 for all that is left. A
+        negative crop flips the picture.
+    """
+
+    width: int
+    height: int
+    left: float = 0
+    top: float = 0
+    crop_width: float = 0
+    crop_height: float = 0
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.width <= MAX_VIEWPORT and 1 <= self.height <= MAX_VIEWPORT):
+            raise InvalidInput(f"A viewport has 1 to {MAX_VIEWPORT} pixels a side.")
+        if not all(map(np.isfinite, (self.left, self.top, self.crop_width, self.crop_height))):
+            raise InvalidInput("The part of the image to show must be given in numbers.")
+
+    @classmethod
+    def parse(cls, text: str) -> Viewport:
+        """Read ``width,height[,left,top,crop width,crop height]`` of a request; empty ones are the default.
+
+        Raises
+        ------
+        InvalidInput
+            It is not that.
+        """
+        words = [word.strip() for word in text.split(",")]
+        try:
+            crop = [float(word) if word else 0.0 for word in words[2:6]]
+            return cls(int(words[0]), int(words[1]), *crop)
+        except (ValueError, IndexError):
+            raise InvalidInput(f"viewport={text[:60]!r} is not width,height[,x,y,width,height].") from None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a picture is wanted.
+
+    Parameters
+    ----------
+    window : which values to show; None for what the image itself names.
+    viewport : size and part; None for the image's own size.
+    media_type : of the picture.
+    quality : 1-100, of a JPEG.
+    """
+
+    window: Window | None = None
+    viewport: Viewport | None = None
+    media_type: MediaType = "image/jpeg"
+    quality: int = DEFAULT_QUALITY
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.quality <= 100:
+            raise InvalidInput("The quality of a picture is 1 to 100.")
+
+
+def render(file: Path, frame: int = 1, view: View | None = None) -> bytes:
+    """Make the picture of one frame.
+
+    Parameters
+    ----------
+    file : the stored instance.
+    frame : 1-based.
+    view : how; by default a JPEG of the image's own size and window.
+
+    Raises
+    ------
+    NotAcceptable
+        There is nothing to see in this instance, or it cannot be decoded.
+    InvalidInput
+        It has no such frame.
+    """
+    view = view or View()
+    try:
+        header = dcmread(file, force=True, stop_before_pixels=True)
+    except Exception as error:  # a reader of hostile bytes: whatever it stumbles over, the answer is the same
+        raise NotAcceptable(f"The instance cannot be read as DICOM: {error}.", status=406) from error
+    check_frame(header, frame)
+    try:
+        samples = _decode(file, header, frame)
+        picture = _picture(samples, _frame_attributes(header, frame), view.window)
+    except NotAcceptable:
+        raise
+    except Exception as error:  # decoders raise anything, from ValueError to struct.error
+        raise NotAcceptable(f"The pixel data cannot be decoded: {_first_line(error)}.", status=406) from error
+    return _encode(_fit(picture, _pixel_aspect(header), view.viewport), view)
+
+
+def check_frame(header: Dataset, frame: int) -> None:
+    """Refuse what has no picture, or not this frame, before anything is decoded.
+
+    Raises
+    ------
+    NotAcceptable
+        The instance has no pixel data, or more of it than we decode.
+    InvalidInput
+        The frame number is beyond the last.
+    """
+    if not (header.get("Rows") and header.get("Columns")):
+        name = UID(str(header.get("SOPClassUID", ""))).name or "object without a class"
+        raise NotAcceptable(f"There is no picture in it: this is a {name}.", status=406)
+    frames = number_of_frames(header)
+    if not 1 <= frame <= frames:
+        raise InvalidInput(f"Frame {frame} was asked for, but the instance has frames 1 to {frames}.")
+    samples = int(header.Rows) * int(header.Columns) * int(header.get("SamplesPerPixel") or 1)
+    if samples > MAX_FRAME:
+        raise NotAcceptable(
+            f"A frame of {header.Columns} x {header.Rows} pixels is too large to decode.", status=406
+        )
+
+
+def number_of_frames(header: Dataset) -> int:
+    """Count the frames that the header names; one where it names none or nonsense."""
+    try:
+        return max(1, int(header.get("NumberOfFrames") or 1))
+    except (TypeError, ValueError):
+        return 1
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
+
+
+def _decode(file: Path, header: Dataset, frame: int) -> Array:
+    """Read one frame; only its own bytes are read where the transfer syntax allows."""
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    if syntax is None:
+        implicit, _little = header.original_encoding
+        syntax = UID("1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1")
+    syntax = RETIRED_JPEG.get(syntax, syntax)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        return pixel_array(dcmread(file, force=True), index=frame - 1)
+    return pixel_array(file, index=frame - 1, transfer_syntax_uid=syntax)
+
+
+# what the header says of this frame
+
+
+def _frame_attributes(header: Dataset, frame: int) -> Dataset:
+    """Give the header with what the functional groups say of one frame laid over it."""
+    attributes = Dataset()
+    attributes.update(header)
+    attributes.file_meta = header.file_meta
+    groups = list(header.get("SharedFunctionalGroupsSequence") or ())[:1]
+    groups += list(header.get("PerFrameFunctionalGroupsSequence") or ())[frame - 1 : frame]
+    for group in groups:
+        for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelMeasuresSequence"):
+            for item in list(group.get(name) or ())[:1]:
+                attributes.update(item)
+    return attributes
+
+
+def _first_number(header: Dataset, keyword: str) -> float | None:
+    value = header.get(keyword)
+    if isinstance(value, (MultiValue, list, tuple)):
+        value = value[0] if len(value) else None
+    try:
+        number = float(cast(Any, value))
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _header_window(header: Dataset) -> Window | None:
+    centre, width = _first_number(header, "WindowCenter"), _first_number(header, "WindowWidth")
+    if centre is None or width is None:
+        return None
+    function = _FUNCTIONS.get(str(header.get("VOILUTFunction") or "LINEAR").lower(), "LINEAR")
+    try:
+        return Window(centre, width, function)
+    except InvalidInput:
+        return None
+
+
+def _pixel_aspect(header: Dataset) -> float:
+    """Height of a pixel over its width; 1 where nothing sensible is said."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"):
+        value = _frame_attributes(header, 1).get(keyword)
+        try:
+            vertical, horizontal = (float(number) for number in value)
+            ratio = vertical / horizontal
+        except (TypeError, ValueError, ZeroDivisionError):
+            continue
+        if 0.02 < ratio < 50:
+            return ratio
+    return 1.0
+
+
+# values to 8 bits
+
+
+def _picture(samples: Array, header: Dataset, window: Window | None) -> Array:
+    """Turn decoded samples into (rows, columns) or (rows, columns, 3) of uint8."""
+    photometric = str(header.get("PhotometricInterpretation") or "MONOCHROME2").upper()
+    if photometric == "PALETTE COLOR":
+        return _to_bytes(apply_color_lut(samples, header))
+    if samples.ndim == 3:
+        return _to_bytes(samples[..., :3], int(header.get("BitsStored") or 8))
+    grey = _grey(samples, header, window)
+    inverse = photometric == "MONOCHROME1" or header.get("PresentationLUTShape") == "INVERSE"
+    return np.uint8(255) - grey if inverse else grey
+
+
+def _to_bytes(colour: Array, bits: int = 16) -> Array:
+    if colour.dtype == np.uint8:
+        return colour
+    shift = max(0, (bits if colour.dtype.itemsize > 1 else 8) - 8)
+    return (colour.astype(np.uint32) >> shift).clip(0, 255).astype(np.uint8)
+
+
+def _grey(samples: Array, header: Dataset, window: Window | None) -> Array:
+    if header.get("Modality") == "SEG" and window is None:
+        return _segment(samples, header)
+    shown = samples != header.PixelPaddingValue if _is_padded(header) else None
+    values = apply_modality_lut(samples, header)
+    if window is None and header.get("VOILUTSequence"):
+        values = apply_voi(values.astype(np.int32), header)
+        depth = int(header.VOILUTSequence[0].LUTDescriptor[2])
+        return _to_bytes(values, depth)
+    window = window or _header_window(header) or _whole_range(values, shown)
+    return _windowed(values, window)
+
+
+def _segment(samples: Array, header: Dataset) -> Array:
+    """Show a segment white on black, fractions in between, labels each in their own grey."""
+    kind = str(header.get("SegmentationType") or "BINARY")
+    most = {"BINARY": 1, "FRACTIONAL": int(header.get("MaximumFractionalValue") or 255)}.get(kind)
+    most = most or max(1, int(samples.max(initial=0)))
+    return (samples.astype(np.float32) * (255.0 / most)).clip(0, 255).astype(np.uint8)
+
+
+def _is_padded(header: Dataset) -> bool:
+    return isinstance(header.get("PixelPaddingValue"), int)
+
+
+def _whole_range(values: Array, shown: Array | None) -> Window:
+    """A window over nearly all values, so that a few odd pixels do not darken the rest."""
+    flat = values[shown] if shown is not None and shown.any() else values.ravel()
+    flat = flat[np.isfinite(flat)] if flat.dtype.kind == "f" else flat
+    if flat.size > 1 << 18:
+        flat = flat[:: flat.size >> 18]
+    if not flat.size:
+        return Window(0, 1, "LINEAR_EXACT")
+    low, high = (float(edge) for edge in np.percentile(flat, (LOWEST, HIGHEST)))
+    if high <= low:
+        low, high = float(flat.min()), float(flat.max())
+    return Window((low + high) / 2, max(high - low, 1e-12), "LINEAR_EXACT")
+
+
+def _windowed(values: Array, window: Window) -> Array:
+    scaled = values.astype(np.float64 if values.dtype.itemsize > 4 else np.float32)
+    scaled = np.nan_to_num(scaled, nan=-np.inf if values.dtype.kind == "f" else 0.0)
+    if window.function == "SIGMOID":
+        with np.errstate(over="ignore"):
+            scaled = 1 / (1 + np.exp(-4 * (scaled - window.centre) / window.width))
+    elif window.function == "LINEAR_EXACT":
+        scaled = (scaled - window.centre) / window.width + 0.5
+    else:
+        scaled = (scaled - (window.centre - 0.5)) / max(window.width - 1, 1e-6) + 0.5
+    shown: Array = (scaled.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    return shown
+
+
+# the picture
+
+
+def _fit(picture: Array, aspect: float, viewport: Viewport | None) -> Image.Image:
+    """Crop, flip and scale: square pixels, proportions kept, within the viewport."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    if viewport is not None:
+        image = _cropped(image, viewport)
+    width, height = float(image.width), image.height * aspect
+    if viewport is not None:
+        factor = min(viewport.width / width, viewport.height / height)
+    else:
+        # Pixels that are not square are stretched, not shrunk, so that no detail is lost.
+        factor = max(1.0, 1 / aspect) if abs(aspect - 1) > 0.01 else 1.0
+        factor = min(factor, MAX_VIEWPORT / max(width, height)) if factor > 1 or aspect > 1.01 else 1.0
+    if viewport is None and factor == 1.0 and abs(aspect - 1) <= 0.01:
+        return image
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return image if size == image.size else image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+
+
+def _cropped(image: Image.Image, viewport: Viewport) -> Image.Image:
+    if not (viewport.left or viewport.top or viewport.crop_width or viewport.crop_height):
+        return image
+    right = viewport.left + (abs(viewport.crop_width) or image.width)
+    bottom = viewport.top + (abs(viewport.crop_height) or image.height)
+    left, top = max(0, int(viewport.left)), max(0, int(viewport.top))
+    right, bottom = min(image.width, int(right)), min(image.height, int(bottom))
+    if right <= left or bottom <= top:
+        raise InvalidInput("The part of the image that the viewport names lies outside of the image.")
+    image = image.crop((left, top, right, bottom))
+    if viewport.crop_width < 0:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if viewport.crop_height < 0:
+        image = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    return image
+
+
+def _encode(image: Image.Image, view: View) -> bytes:
+    buffer = BytesIO()
+    if view.media_type == "image/png":
+        image.save(buffer, "PNG", compress_level=3)
+    else:
+        image.save(buffer, "JPEG", quality=view.quality)
+    return buffer.getvalue()
