@@ -79,7 +79,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """One of these person names or patterns, folded; each one component group, or several divided by ``=``."""
+    """One of these person names or patterns, folded; each one component group or several with ``=``."""
 
     patterns: tuple[str, ...]
 
@@ -283,7 +283,7 @@ def _inside(vr: str, value: str, low: str, high: str) -> bool:
 
 
 def _moment(value: str, edge: str) -> tuple[int, int, int]:
-    """Give a DT value as day, second and microsecond in UTC, at the first or last edge of what it leaves open."""
+    """Give a DT value as day, second and microsecond in UTC, at the first or last edge of what it covers."""
     from datetime import datetime, timedelta
 
     digits, offset = value, timedelta()

@@ -20,7 +20,7 @@ from dicomdock.errors import InvalidInput
 SearchLevel = Literal["studies", "series", "instances"]
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 DicomJson: TypeAlias = "Mapping[str, JsonValue]"
-"""One data set in the DICOM JSON model: ``{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}`` (PS3.18 Annex F)."""
+"""One data set in the DICOM JSON model: ``{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}`` (PS3.18 §F.2)."""
 
 UID_KEYWORD: Mapping[SearchLevel, str] = {
     "studies": "StudyInstanceUID",

@@ -16,10 +16,6 @@ from dicomdock.query import JsonValue as JsonValue
 from dicomdock.query import Query
 from dicomdock.resource import Resource
 
-JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
-DicomJson: TypeAlias = "Mapping[str, JsonValue]"
-"""A data set in the DICOM JSON model: ``{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}`` (PS3.18 Annex F)."""
-
 CHUNK = 1 << 18  # bytes; large enough that per-chunk work vanishes, small enough for constant memory
 
 StoreStatus = Literal["stored", "duplicate", "warning", "failed", "unconfirmed"]
