@@ -8,6 +8,8 @@ import urllib.request
 import pytest
 
 from tests.builders import ct_series
+from tests.conftest import unavailable
+from tests.servers import canned, nginx
 from tests.servers.orthanc import Orthanc
 from tests.servers.tiny_pacs import TinyPacs
 
@@ -36,3 +38,15 @@ def test_orthanc_asks_for_a_login(orthanc: Orthanc):
 def test_tiny_pacs_answers_an_empty_search_with_204(tiny_pacs: TinyPacs):
     with urllib.request.urlopen(f"{tiny_pacs.url}/studies") as answer:
         assert answer.status == 204
+
+
+def test_nginx_stands_before_another_server(tmp_path):
+    if nginx.missing():
+        unavailable("nginx", nginx.missing())
+    with (
+        canned.answering(lambda request: canned.Answer(body=request.path.encode())) as behind,
+        nginx.before(behind.url, tmp_path, inside='add_header X-Gate "nginx";') as url,
+        urllib.request.urlopen(f"{url}/dicom-web/studies?limit=1") as answer,
+    ):
+        assert answer.headers["X-Gate"] == "nginx"
+        assert answer.read() == b"/dicom-web/studies?limit=1"
