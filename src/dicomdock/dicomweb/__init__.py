@@ -1,1 +1,35 @@
-"""TODO."""
+"""The user agent side of DICOMweb (PS3.18): find, fetch and send instances over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dicomdock.dicomweb.client import Client
+
+if TYPE_CHECKING:
+    from dicomdock.profile import ServerProfile
+    from dicomdock.settings import Settings
+
+__all__ = ["Client", "connect"]
+
+
+def connect(server: str | ServerProfile, settings: Settings) -> Client:
+    """Make the client of a server, logged in with the secret that is kept for it.
+
+    Nothing is sent before the first transaction.
+
+    Parameters
+    ----------
+    server : a profile, or the name of one; an empty name is the default server.
+
+    Raises
+    ------
+    ProfileError
+        There is no such profile, or its login lacks its secret.
+    """
+    from dicomdock.dicomweb.auth import auth_for
+    from dicomdock.dicomweb.secrets import Secrets
+    from dicomdock.profile import load_profiles
+
+    profile = load_profiles(settings).get(server) if isinstance(server, str) else server
+    return Client(profile, settings=settings, auth=auth_for(profile, Secrets(settings)))

@@ -1,0 +1,118 @@
+"""Client: a DICOMweb server as a ``DicomSource``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from dicomdock.dicomweb import deletion, qido, stow, wado
+from dicomdock.dicomweb.session import Session
+from dicomdock.profile import Dialect, ServerProfile
+from dicomdock.query import Query
+from dicomdock.resource import Resource
+from dicomdock.settings import Settings
+from dicomdock.source import DicomJson, DicomSource, Page, Part, StoreResult
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb.auth import Auth
+    from dicomdock.dicomweb.http import Http
+
+
+class Client(DicomSource):
+    """A DICOMweb server; safe to use from several threads at once.
+
+    What it learns of the server's habits (a retrieval form that works, a field that is refused) lasts as long
+    as the client, so one client for many requests is better than many clients.
+
+    Parameters
+    ----------
+    profile : the server.
+    auth : the login; without one, nothing is sent.
+    http : the connection, where the caller shares or replaces it; closed with the client all the same.
+    """
+
+    def __init__(
+        self,
+        profile: ServerProfile,
+        *,
+        settings: Settings,
+        auth: Auth | None = None,
+        http: Http | None = None,
+    ) -> None:
+        if http is None:
+            from dicomdock.dicomweb.auth import NoAuth
+            from dicomdock.dicomweb.http import Http as RealHttp
+
+            http = RealHttp(profile, auth or NoAuth(), settings)
+        self.session = Session(http, profile, settings, profile.dialect)
+
+    @property
+    def name(self) -> str:
+        """The server's name, as shown to the user."""
+        return self.session.name
+
+    @property
+    def profile(self) -> ServerProfile:
+        """The profile that this client was made with."""
+        return self.session.profile
+
+    @property
+    def dialect(self) -> Dialect:
+        """The server's habits as known now; ``retrieve_level`` tells what comes in one stream."""
+        return self.session.dialect
+
+    def search(self, query: Query) -> Iterator[Page]:
+        """Find studies, series or instances."""
+        return qido.search(self.session, query)
+
+    def retrieve(self, resource: Resource) -> Iterator[Part]:
+        """Fetch instances as stored, in one stream where the server can."""
+        return wado.retrieve(self.session, resource)
+
+    def metadata(self, resource: Resource) -> Iterator[DicomJson]:
+        """Give the attributes of every instance."""
+        return wado.metadata(self.session, resource)
+
+    def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
+        """Store instances in batches side by side and tell the outcome of each, as batches end."""
+        return stow.store(self.session, parts, study=study)
+
+    def delete(self, resource: Resource) -> None:
+        """Delete a study, series or instance."""
+        deletion.delete(self.session, resource)
+
+    def frames(self, resource: Resource, accept: str = "") -> Iterator[Part]:
+        """Give frames in the order asked for."""
+        return wado.frames(self.session, resource, accept)
+
+    def bulk(self, uri: str, within: Resource | None = None) -> Iterator[Part]:
+        """Give the bulk data that a BulkDataURI of the metadata of ``within`` points to."""
+        return wado.bulk(self.session, uri, within)
+
+    def rendered(
+        self,
+        resource: Resource,
+        *,
+        viewport: tuple[int, int] | None = None,
+        window: tuple[float, float] | None = None,
+        accept: str = "image/jpeg",
+    ) -> tuple[str, bytes]:
+        """Give a picture: its media type and bytes."""
+        return wado.rendered(self.session, resource, viewport=viewport, window=window, accept=accept)
+
+    def thumbnail(self, resource: Resource, *, viewport: tuple[int, int] = (128, 128)) -> tuple[str, bytes]:
+        """Give a small picture: its media type and bytes."""
+        return wado.thumbnail(self.session, resource, viewport=viewport)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.session.http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,105 @@
+"""Whose bytes these are: the UIDs of an instance, read from its first bytes.
+
+References
+----------
+PS3.10 §7.1 (File Meta Information).
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from dicomdock.errors import InvalidInput, WireError
+from dicomdock.resource import Resource
+
+PREAMBLE: Final = 132  # bytes: 128 of preamble, then "DICM"
+HEAD: Final = 1 << 20  # bytes within which the UIDs of any sane instance lie; private groups come later
+_MEDIA_STORAGE_INSTANCE: Final = b"\x02\x00\x03\x00UI"  # (0002,0003), always Explicit VR Little Endian
+_META_SCAN: Final = 1 << 12  # bytes; file meta information is a few hundred
+
+
+def is_dicom(head: bytes) -> bool:
+    """Tell whether bytes begin a DICOM file (PS3.10)."""
+    return head[128:PREAMBLE] == b"DICM"
+
+
+def meta_instance(head: bytes) -> str:
+    """Give the Media Storage SOP Instance UID of the first bytes; empty where they do not show it."""
+    start = head.find(_MEDIA_STORAGE_INSTANCE, PREAMBLE, _META_SCAN) if is_dicom(head) else -1
+    if start < 0:
+        return ""
+    length = int.from_bytes(head[start + 6 : start + 8], "little")
+    return head[start + 8 : start + 8 + length].decode("ascii", "replace").strip(" \0")
+
+
+def of_head(head: bytes) -> Resource | None:
+    """Read study, series and SOP Instance UID from an instance's first bytes; None where not shown."""
+    return _of(io.BytesIO(head[:HEAD]))
+
+
+def of_file(path: Path) -> Resource | None:
+    """Read study, series and SOP Instance UID of a file; None where it is no instance."""
+    with path.open("rb") as file:
+        return _of(file)
+
+
+def _of(file: BinaryIO) -> Resource | None:
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+    from pydicom.filereader import read_partial
+
+    wanted: list[pydicom.tag.BaseTag | int] = [
+        0x00080018,  # SOP, study and series instance UID
+        0x0020000D,
+        0x0020000E,
+    ]
+    try:
+        dataset = read_partial(
+            file, stop_when=lambda tag, _vr, _length: tag > 0x0020000E, force=True, specific_tags=wanted
+        )
+        uids = [
+            str(dataset.get(keyword, ""))
+            for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+        ]
+        return Resource(uids[0], uids[1], uids[2])
+    except (
+        InvalidDicomError,
+        InvalidInput,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+        zlib.error,
+    ):
+        return None  # pydicom tells broken bytes by many names; the outcome is the same: not an instance
+
+
+def checked(opener: Callable[[], Iterator[bytes]], expected: Resource) -> Callable[[], Iterator[bytes]]:
+    """Give the opener of a body that is refused when it begins as another instance than the one asked for."""
+
+    def open_checked() -> Iterator[bytes]:
+        head = b""
+        rest = opener()
+        for chunk in rest:
+            head += chunk
+            if len(head) >= _META_SCAN:
+                break
+        if meta_instance(head) not in ("", expected.instance):
+            # Some files carry another UID in their meta information; only the data set decides.
+            found = of_head(head)
+            if found is not None and found.instance != expected.instance:
+                raise WireError(
+                    f"The server sent instance {found.instance} where {expected.instance} was asked for."
+                )
+        if head:
+            yield head
+        yield from rest
+
+    return open_checked

@@ -1,0 +1,86 @@
+"""Session: one server while a client talks to it, and what was learned of its habits on the way.
+
+What is learned is a changed ``Dialect`` (frozen) and the retrieval form that worked; both last as long as the
+client. ``probe`` reads them to say what follows for the profile.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin
+
+from dicomdock.dicomweb import dicomjson
+from dicomdock.errors import DicomdockError, NotAcceptable, NotFound, ServerFault, TransactionError
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb.http import Http, Response
+    from dicomdock.profile import Dialect, ServerProfile
+    from dicomdock.settings import Settings
+    from dicomdock.source import DicomJson
+
+JSON: Final = "application/dicom+json"
+MAX_JSON: Final = 256 << 20  # bytes of one JSON answer; a page or a series' metadata stays far below
+EXCERPT: Final = 300  # characters of an answer in an error
+
+
+@dataclass
+class Session:
+    """What the transactions share: the connection, the profile and what was learned.
+
+    Parameters
+    ----------
+    dialect : the profile's, changed by what the server showed.
+    refused_fields : keywords that the server answered with 400 when asked to include them.
+    forms : level -> index of the retrieval form that worked (``wado.FORMS``).
+    """
+
+    http: Http
+    profile: ServerProfile
+    settings: Settings
+    dialect: Dialect
+    refused_fields: frozenset[str] = frozenset()
+    forms: dict[str, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The server's name, as shown to the user."""
+        return self.profile.name
+
+    @property
+    def uri_service(self) -> str:
+        """The address of WADO-URI, which often lies beside the base URL."""
+        return urljoin(f"{self.profile.url}/", self.dialect.wado_uri).rstrip("/")
+
+    def learn(self, **habits: object) -> None:
+        """Change the dialect by what the server has just shown."""
+        with self._lock:
+            self.dialect = replace(self.dialect, **habits)  # type: ignore[arg-type]
+
+    def refuse_fields(self, keywords: frozenset[str]) -> None:
+        """Remember fields that the server does not let itself be asked for."""
+        with self._lock:
+            self.refused_fields |= keywords
+
+
+def read_json(response: Response, what: str) -> list[DicomJson]:
+    """Read a JSON answer to its end; 204 and an empty body are an empty list."""
+    with response:
+        if response.status == 204:
+            return []
+        return dicomjson.parse(response.read(MAX_JSON), response.content_type, what=what)
+
+
+def failure(response: Response, sentence: str) -> TransactionError:
+    """Make the error of an answer that was allowed first and turned out to be the last word; closes it."""
+    with response:
+        try:
+            excerpt = response.read(1 << 16).decode("utf-8", "replace")[:EXCERPT]
+        except DicomdockError as error:  # the excerpt is a courtesy, the status is the error
+            excerpt = type(error).__name__
+    status = response.status
+    kinds = {404: NotFound, 410: NotFound, 406: NotAcceptable, 415: NotAcceptable}
+    kind = kinds.get(status, ServerFault if status >= 500 or status == 429 else TransactionError)
+    return kind(f"{sentence} (HTTP {status}).", status=status, url=response.url, body_excerpt=excerpt)

@@ -1,0 +1,228 @@
+"""Addresses: what people paste becomes a DICOMweb base URL, and what servers point to is rebuilt below it.
+
+Pure: nothing here asks the network. ``probe.find_base`` tries the candidates.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+
+from dicomdock.errors import InvalidInput, WireError
+from dicomdock.resource import Resource
+
+MAX_URL: Final = 4096  # characters
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{4,}\Z")
+# What stands behind the base in the address of a resource or search.
+_RESOURCE_TAIL = re.compile(r"/(studies|series|instances)(/.*)?\Z")
+# Pages of Orthanc's own user interface, which is served beside the DICOMweb plugin.
+_ORTHANC_PAGE = re.compile(
+    r"/(app/explorer\.html|app|ui/app|ui|ohif|stone-webviewer|osimis-viewer|volview)(/.*)?\Z"
+)
+_VIEWER_PAGE = re.compile(r"/(viewer|segmentation|tmtv|microscopy)(/[a-z]+)?/?\Z")  # OHIF's modes
+_KHEOPS_VIEW = re.compile(r"(?P<root>.*)/view/(?P<token>[^/]+)(/.*)?\Z")
+_KHEOPS_LINK = re.compile(r"(?P<root>.*)/link/(?P<token>[^/]+)\Z")
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A base URL made of what was pasted.
+
+    Parameters
+    ----------
+    url : the base URL, without a trailing slash, query or fragment.
+    changes : what was changed, a sentence each; empty where nothing was.
+    token : the access token that stood in a share link; the login to offer is Bearer.
+    resource : the study or series that the pasted address named.
+    """
+
+    url: str
+    changes: tuple[str, ...] = ()
+    token: str = ""
+    resource: Resource | None = None
+
+    def __repr__(self) -> str:
+        hidden = "***" if self.token else ""
+        return f"Repaired({self.url!r}, {self.changes!r}, token={hidden!r}, resource={self.resource!r})"
+
+
+def repair(pasted: str) -> Repaired:
+    """Make a DICOMweb base URL of a pasted address, and say in words what was changed.
+
+    Raises
+    ------
+    InvalidInput
+        It is not an http address, or carries a user name or password.
+    """
+    text = pasted.strip().strip("<>\"'")
+    changes: list[str] = []
+    if not text or len(text) > MAX_URL or any(ord(letter) <= 32 or ord(letter) == 127 for letter in text):
+        raise InvalidInput("This is not a web address: it is empty, too long or contains blanks.")
+    if not _SCHEME.match(text):
+        text = f"{_likely_scheme(text)}://{text}"
+        changes.append(f"Added {text.partition(':')[0]}:// in front.")
+    parts = _split(text)
+    path = posixpath.normpath(parts.path) if parts.path not in ("", "/") else ""
+    path = "/" + path.strip("/") if path.strip("/") else ""
+    path, token, named = _base_path(path, parts, changes)
+    return Repaired(f"{parts.scheme.lower()}://{_host(parts)}{path}", tuple(changes), token, named)
+
+
+def _base_path(path: str, parts: SplitResult, changes: list[str]) -> tuple[str, str, Resource | None]:
+    token = ""
+    named: Resource | None = None
+    if match := _KHEOPS_VIEW.match(path):
+        path, token = f"{match['root']}/api", _checked_token(match["token"])
+        changes.append("Took the Kheops share link apart: its address becomes /api, its token the login.")
+    elif match := _ORTHANC_PAGE.search(path):
+        path = f"{path[: match.start()]}/dicom-web"
+        changes.append("This is a page of Orthanc; its DICOMweb address is /dicom-web.")
+    elif match := _VIEWER_PAGE.search(path):
+        path = path[: match.start()]
+        changes.append(
+            "This is the page of a viewer; kept the host only, where the DICOMweb server is looked for."
+        )
+    elif match := _RESOURCE_TAIL.search(path):
+        named = _named(path[match.start() :])
+        path = path[: match.start()]
+        changes.append("Removed what stands behind the base address, from /" + match[1] + " on.")
+    if match := _KHEOPS_LINK.match(path):
+        path, token = match["root"], _checked_token(match["token"])
+        changes.append("Took the token out of the address: it becomes the login.")
+    if parts.query:
+        changes.append("Removed the query behind the question mark.")
+    if parts.fragment:
+        changes.append("Removed the part behind the #.")
+    return path, token, named
+
+
+def candidates(url: str) -> tuple[str, ...]:
+    """Give the base URLs worth trying for a repaired address, the address itself first.
+
+    A bare host or Orthanc's root is not a DICOMweb base; the usual places below it are.
+    """
+    parts = _split(url)
+    if parts.path.strip("/"):
+        root = f"{parts.scheme}://{_host(parts)}"
+        return tuple(dict.fromkeys((url, f"{url}/dicom-web", f"{url}/rs", f"{root}/dicom-web")))
+    places = ("", "/dicom-web", "/dicomweb", "/dicom", "/api", "/dcm4chee-arc/aets/DCM4CHEE/rs", "/v2")
+    return tuple(url.rstrip("/") + place for place in places)
+
+
+def rebuild(uri: str, base: str, within: Resource | None = None) -> tuple[str, ...]:
+    """Give the paths below the base that a RetrieveURL or BulkDataURI can mean, the likeliest first.
+
+    Servers behind a proxy name hosts and ports that are not theirs, and static ones give relative addresses
+    whose base is the series or the study. Nothing but a path below ``base`` ever comes out.
+
+    Parameters
+    ----------
+    uri : as the server gave it, absolute or relative.
+    base : the profile's base URL.
+    within : the series or instance that the address was found in; relative addresses are resolved against it.
+
+    Raises
+    ------
+    WireError
+        It points to another host and names no resource that could be asked for here.
+
+    References
+    ----------
+    PS3.18 §8.6.2 (bulk data URIs).
+    """
+    text = uri.strip()
+    if not text or len(text) > MAX_URL or any(ord(letter) < 32 for letter in text):
+        raise WireError("The server gave an address that is not one.")
+    root = urlsplit(base)
+    if not _SCHEME.match(text) and not text.startswith("/"):
+        return _resolve_relative(text, within)
+    target = urlsplit(text)
+    path = posixpath.normpath(target.path or "/")
+    prefix = root.path.rstrip("/")
+    if path.startswith(prefix + "/") and (not target.netloc or _origin(target) == _origin(root)):
+        return (_with_query(path[len(prefix) :], target),)
+    if (start := path.find("/studies/")) >= 0:
+        return (_with_query(path[start:], target),)
+    where = f"{target.scheme}://{target.hostname}" if target.netloc else path[:80]
+    raise WireError(
+        f"The server points to data at {where}, outside its own base address; dicomdock does not follow that."
+    )
+
+
+def _resolve_relative(text: str, within: Resource | None) -> tuple[str, ...]:
+    if within is None:
+        bases = ["/"]
+    else:
+        series = (
+            Resource(within.study, within.series).path
+            if within.series
+            else f"/studies/{quote(within.study, safe='')}"
+        )
+        study = f"/studies/{quote(within.study, safe='')}"
+        # Builders differ on the base: the folder of the series, of the study, or the metadata itself.
+        bases = [f"{series}/", f"{study}/", f"{series}/metadata/", f"{study}/series/"]
+    found = [urljoin(f"http://x{place}", text).removeprefix("http://x") for place in bases]
+    kept = [path for path in dict.fromkeys(found) if path.startswith("/studies/") and "/../" not in path]
+    if not kept:
+        raise WireError(
+            f"The server gave the relative address {text[:80]!r}, which leads outside its studies."
+        )
+    return tuple(kept)
+
+
+def _with_query(path: str, target: SplitResult) -> str:
+    return f"{path}?{target.query}" if target.query else path
+
+
+def _likely_scheme(text: str) -> str:
+    host = re.split(r"[/:?#]", text, maxsplit=1)[0].lower()
+    local = host in ("localhost", "") or host.startswith(("127.", "192.168.", "10.")) or "." not in host
+    return "http" if local else "https"
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise InvalidInput(f"This is not a web address: {error}.") from None
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+        raise InvalidInput("A DICOMweb address starts with http:// or https:// and names a host.")
+    if parts.username is not None or parts.password is not None:
+        raise InvalidInput(
+            "An address with a user name or password in it is not kept; give the login separately."
+        )
+    if port == 0:
+        raise InvalidInput("Port 0 cannot be asked.")
+    return parts
+
+
+def _host(parts: SplitResult) -> str:
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    usual = {"http": 80, "https": 443}[parts.scheme.lower()]
+    return host if parts.port in (None, usual) else f"{host}:{parts.port}"
+
+
+def _origin(parts: SplitResult) -> tuple[str, str]:
+    return parts.scheme.lower(), _host(parts)
+
+
+def _checked_token(text: str) -> str:
+    token = unquote(text)
+    if not _TOKEN.match(token):
+        raise InvalidInput("The share link's token is not one.")
+    return token
+
+
+def _named(tail: str) -> Resource | None:
+    pieces = tail.strip("/").split("/")
+    even = pieces[: len(pieces) - len(pieces) % 2][:6]
+    try:
+        return Resource.parse("/".join(even)) if even and even[0] == "studies" else None
+    except InvalidInput:
+        return None
