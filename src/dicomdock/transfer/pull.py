@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
 
-from dicomdock.archive import Archive
 from dicomdock.errors import (
     AuthenticationError,
     DicomdockError,
@@ -24,6 +24,9 @@ from dicomdock.source import DicomSource, Part
 from dicomdock.transfer.listing import Unlisted, instances_of, series_of
 from dicomdock.transfer.progress import Failure, Progress, PullReport, Tally
 from dicomdock.transfer.watch import Stop, metered, watch
+
+if TYPE_CHECKING:
+    from dicomdock.archive import Archive  # its database library is slow to import
 
 # A source that cannot be reached so many times in a row is gone; waiting for every instance would take hours.
 GONE_AFTER = 3

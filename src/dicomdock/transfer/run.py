@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from dicomdock.archive import Archive
 from dicomdock.errors import Cancelled, DicomdockError
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
@@ -19,6 +18,9 @@ from dicomdock.transfer.progress import Progress, PullReport, PushReport
 from dicomdock.transfer.pull import pull
 from dicomdock.transfer.push import ON_THE_SERVER, push
 from dicomdock.transfer.queue import Item, State, Transfer, TransferQueue, Wish
+
+if TYPE_CHECKING:
+    from dicomdock.archive import Archive  # its database library is slow to import
 
 Report: TypeAlias = PullReport | PushReport
 

@@ -1,0 +1,117 @@
+"""Where the benchmarks happen: a real Orthanc, real and made series, folders that are emptied between rounds."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+from dicomdock.profile import Login, ServerProfile
+from dicomdock.resource import Resource
+from dicomdock.settings import Settings
+from tests.builders import ct_series
+from tests.servers import orthanc as orthanc_server
+from tests.servers.orthanc import Orthanc
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "mr-head"
+ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series on the server and in a folder."""
+
+    name: str
+    resource: Resource
+    files: tuple[Path, ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.stat().st_size for file in self.files)
+
+
+@dataclass
+class Place:
+    """A temporary folder and an Orthanc with the series in it."""
+
+    folder: Path
+    orthanc: Orthanc
+    series: list[Series] = field(default_factory=list)
+
+    def settings(self, name: str) -> Settings:
+        home = self.folder / name
+        return Settings(home / "config", home / "archive", home / "state")
+
+    def profile(self, port: int | None = None) -> ServerProfile:
+        url = self.orthanc.url if port is None else f"http://127.0.0.1:{port}/dicom-web"
+        return ServerProfile("orthanc", url, Login("basic", self.orthanc.user))
+
+    def empty(self, name: str) -> Path:
+        """Give a folder of this name, empty."""
+        folder = self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return folder
+
+    def curl(self, resource: Resource, *, port: int | None = None) -> list[str]:
+        """Give the command that fetches a resource into one file."""
+        return [
+            "curl", "-sSf", "-u", f"{self.orthanc.user}:{self.orthanc.password}", "-H", f"Accept: {ACCEPT}",
+            self.profile(port).url + resource.path, "-o", str(self.folder / "curl.bin"),
+        ]  # fmt: skip
+
+
+def _written(folder: Path, name: str, study: str) -> Series:
+    made = ct_series(150, rows=512, columns=512, StudyInstanceUID=study)
+    folder.mkdir()
+    files = []
+    for number, instance in enumerate(made):
+        file = folder / f"{number:04}.dcm"
+        file.write_bytes(instance.data)
+        files.append(file)
+    return Series(name, Resource(study, made[0].series), tuple(files))
+
+
+def real_series() -> Series | None:
+    """Give the real head MR, where the sample data are beside the project."""
+    files = tuple(sorted(REAL.glob("*.dcm")))
+    if not files:
+        return None
+    head = dcmread(files[0], stop_before_pixels=True)
+    return Series("real MR, 384 slices", Resource(head.StudyInstanceUID, head.SeriesInstanceUID), files)
+
+
+@contextmanager
+def place(folder: Path, *, series_count: int = 6) -> Iterator[Place]:
+    """Start Orthanc and fill it: a study of CT series (79 MB each), and the real MR where it is."""
+    (folder / "orthanc").mkdir()
+    with orthanc_server.running(folder / "orthanc") as orthanc:
+        here = Place(folder, orthanc)
+        study = generate_uid()
+        for number in range(series_count):
+            here.series.append(_written(folder / f"ct{number}", f"CT {number}, 150 slices of 512x512", study))
+        if (real := real_series()) is not None:
+            here.series.append(real)
+        for one in here.series:
+            orthanc.add(*one.files)
+        yield here
+
+
+@contextmanager
+def delayed(port: int, milliseconds: int) -> Iterator[int]:
+    """Run the delaying proxy in front of a port and give its own."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.delay", str(port), str(milliseconds)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as proxy:
+        assert proxy.stdout is not None
+        yield int(proxy.stdout.readline())
+        proxy.terminate()

@@ -1,0 +1,134 @@
+"""Pull beside curl, dicomweb-client and dicomtrolley: warm, as a process, over a study, and at 40 ms."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from benchmarks.place import Place, Series, delayed
+from benchmarks.rounds import Goal, alternate, process, table
+from dicomdock.archive import Archive
+from dicomdock.dicomweb import Client
+from dicomdock.dicomweb.auth import BasicAuth
+from dicomdock.profile import ServerProfile, load_profiles
+from dicomdock.resource import Resource
+from dicomdock.transfer import PullReport, pull
+
+CURL, OURS, PEER = "curl", "dicomdock", "dicomweb-client iter_series + dcmwrite"
+
+
+def _warm_pull(
+    place: Place, profile: ServerProfile, archive: Archive, resource: Resource
+) -> Callable[[], None]:
+    settings = place.settings("warm")
+    client = Client(profile, settings=settings, auth=BasicAuth(place.orthanc.user, place.orthanc.password))
+
+    def work() -> None:
+        report = _ended(pull(client, archive, [resource], settings))
+        assert report.complete and report.received == report.expected, report
+
+    return work
+
+
+def _ended(work: object) -> PullReport:
+    while True:
+        try:
+            next(work)  # type: ignore[call-overload]
+        except StopIteration as ended:
+            return ended.value
+
+
+def warm(
+    place: Place, series: Series, *, port: int | None = None, title: str, limit: float, faster: float
+) -> str:
+    """Pull in one process that has done it before."""
+    from benchmarks.peers import dicomweb_client_pull
+
+    resource = series.resource
+    profile = place.profile(port)
+    with Archive.open(place.settings("warm")) as archive:
+        ours = _warm_pull(place, profile, archive, resource)
+
+        def before() -> None:
+            if archive.present(resource):
+                archive.remove(resource)
+            place.empty("peer")
+
+        runs = alternate(
+            {
+                CURL: lambda: process(place.curl(resource, port=port)),
+                OURS: ours,
+                PEER: lambda: dicomweb_client_pull(
+                    profile.url, resource.study, str(resource.series), str(place.folder / "peer")
+                ),
+            },
+            before=before,
+        )
+    return table(
+        f"{title}: {series.name}", runs, [Goal(OURS, CURL, limit), Goal(OURS, PEER, faster, at_least=True)]
+    )
+
+
+def as_process(place: Place, series: Series) -> str:
+    """Pull as a whole process, with everything that has to be imported."""
+    home, resource = _home(place, "process"), series.resource
+
+    def before() -> None:
+        place.empty("process/archive")
+        place.empty("peer")
+
+    peer = [sys.executable, "-m", "benchmarks.peers"]
+    arguments = [place.orthanc.url, resource.study, str(resource.series), str(place.folder / "peer")]
+    runs = alternate(
+        {
+            CURL: lambda: process(place.curl(resource)),
+            OURS: lambda: process([*_dicomdock(home), "pull", str(resource), "--json"]),
+            PEER: lambda: process([*peer, "dicomweb_client_pull", *arguments]),
+            "dicomtrolley": lambda: process([*peer, "dicomtrolley_pull", *arguments]),
+        },
+        before=before,
+    )
+    return table(f"Pull as a process: {series.name}", runs, [Goal(OURS, PEER, 1.5, at_least=True)])
+
+
+def study(place: Place) -> str:
+    """Pull a study of six series as a whole process."""
+    home = _home(place, "process")
+    resource = Resource(place.series[0].resource.study)
+
+    def before() -> None:
+        place.empty("process/archive")
+
+    runs = alternate(
+        {
+            CURL: lambda: process(place.curl(resource)),
+            OURS: lambda: process([*_dicomdock(home), "pull", str(resource), "--json"]),
+        },
+        before=before,
+        rounds=5,
+    )
+    return table("Pull as a process: a study of six CT series (475 MB)", runs, [Goal(OURS, CURL, 1.5)])
+
+
+def far(place: Place, series: Series) -> str:
+    """Pull warm with a round trip of 40 ms."""
+    with delayed(place.orthanc.port, 40) as port:
+        return warm(place, series, port=port, title="Pull, warm, 40 ms round trip", limit=1.25, faster=1.0)
+
+
+def _dicomdock(home: str) -> list[str]:
+    return [sys.executable, "-m", "dicomdock.cli", "--home", home]
+
+
+def _home(place: Place, name: str) -> str:
+    """Make a home whose default server is the Orthanc, with its password kept as the program keeps it."""
+    import subprocess
+
+    home = str(place.folder / name)
+    if not load_profiles(place.settings(name)).names:
+        added = [*_dicomdock(home), "server", "add", "orthanc", place.orthanc.url]
+        subprocess.run(
+            [*added, "--user", place.orthanc.user, "--password-stdin"],
+            input=place.orthanc.password, text=True, check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+    return home

@@ -1,0 +1,1 @@
+"""The contract of DicomSource, run on every kind of source."""

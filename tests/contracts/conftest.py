@@ -1,0 +1,106 @@
+"""The sources that must keep the contract: the archive, and the client on three servers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+import uvicorn
+
+from dicomdock.archive import Archive
+from dicomdock.dicomweb import Client
+from dicomdock.dicomweb.auth import BasicAuth, NoAuth
+from dicomdock.origin.app import create_app
+from dicomdock.profile import ServerProfile
+from dicomdock.settings import Settings
+from dicomdock.source import DicomSource
+
+
+@dataclass(frozen=True)
+class Case:
+    """A source and where it may differ.
+
+    Parameters
+    ----------
+    deletes : it deletes; else UnsupportedByServer.
+    root_series : series and instances can be searched without naming the study.
+    metadata : it gives metadata.
+    """
+
+    source: DicomSource
+    deletes: bool = True
+    root_series: bool = True
+    metadata: bool = True
+
+
+@contextmanager
+def _origin(settings: Settings) -> Iterator[str]:
+    """Run our origin server over an archive of its own."""
+    with Archive.open(settings) as archive:
+        config = uvicorn.Config(create_app(archive), host="127.0.0.1", port=0, log_level="warning")
+        server = uvicorn.Server(config)
+        started = threading.Event()
+        startup = server.startup
+
+        async def tell(*args: object, **options: object) -> None:
+            await startup(*args, **options)  # type: ignore[arg-type]
+            started.set()
+
+        server.startup = tell  # type: ignore[method-assign]
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        assert started.wait(30)
+        try:
+            port = server.servers[0].sockets[0].getsockname()[1]
+            yield f"http://127.0.0.1:{port}/dicom-web"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _archive(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Case]:
+    with Archive.open(settings) as archive:
+        yield Case(archive)
+
+
+def _own_origin(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Case]:
+    with (
+        _origin(settings) as url,
+        Client(ServerProfile("own", url), settings=settings, auth=NoAuth()) as client,
+    ):
+        yield Case(client)
+
+
+def _orthanc(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Case]:
+    server = request.getfixturevalue("orthanc")
+    profile = ServerProfile("orthanc", server.url)
+    with Client(profile, settings=settings, auth=BasicAuth(server.user, server.password)) as client:
+        yield Case(client, deletes=False)
+
+
+def _tiny_pacs(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Case]:
+    server = request.getfixturevalue("tiny_pacs")
+    with Client(ServerProfile("tiny", server.url), settings=settings, auth=NoAuth()) as client:
+        yield Case(client, deletes=False, root_series=False, metadata=False)
+
+
+KINDS: dict[str, Callable[[pytest.FixtureRequest, Settings], Iterator[Case]]] = {
+    "archive": _archive,
+    "own-origin": _own_origin,
+    "orthanc": _orthanc,
+    "tiny-pacs": _tiny_pacs,
+}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(kind, marks=pytest.mark.servers if kind in ("orthanc", "tiny-pacs") else ())
+        for kind in KINDS
+    ]
+)
+def case(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Case]:
+    """Give each kind of source in turn, empty."""
+    yield from KINDS[request.param](request, settings)

@@ -1,0 +1,195 @@
+"""What every DicomSource does alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pytest
+from pydicom.uid import generate_uid
+
+from dicomdock.errors import NotFound, UnsupportedByServer
+from dicomdock.query import Query, text
+from dicomdock.resource import Resource
+from dicomdock.source import DicomSource, Part, StoreResult
+from tests.builders import Made, ct_series, mr_series
+from tests.contracts.conftest import Case
+
+
+def part_of(data: bytes, resource: Resource | None = None) -> Part:
+    """Make a part that can be opened once, as one from the wire."""
+    opened: Iterator[bytes] = iter([data[:1000], data[1000:]])
+    return Part("application/dicom", lambda: opened, length=len(data), resource=resource)
+
+
+def store(source: DicomSource, instances: Iterable[Made]) -> list[StoreResult]:
+    return list(source.store([part_of(one.data) for one in instances]))
+
+
+def found(source: DicomSource, query: Query, keyword: str) -> list[str]:
+    return [text(match.attributes, keyword) for page in source.search(query) for match in page.matches]
+
+
+def bodies(source: DicomSource, resource: Resource) -> list[bytes]:
+    return [b"".join(part.chunks()) for part in source.retrieve(resource)]
+
+
+@pytest.fixture
+def two_studies(case: Case) -> list[list[Made]]:
+    """Two studies of different patients, the first with two series."""
+    first = ct_series(3, PatientName="Smith^John", PatientID="S1", StudyDate="20200103")
+    second_series = mr_series(
+        2, PatientName="Smith^John", PatientID="S1", StudyDate="20200103", StudyInstanceUID=first[0].study
+    )
+    other = ct_series(2, PatientName="Jones^Mary", PatientID="J2", StudyDate="20240607")
+    results = store(case.source, [*first, *second_series, *other])
+    assert [result.status for result in results] == ["stored"] * 7
+    return [first, second_series, other]
+
+
+def test_an_empty_source_answers_a_search_with_one_empty_page(case: Case):
+    (page,) = case.source.search(Query())
+    assert page.matches == ()
+    assert not page.more
+
+
+def test_what_was_stored_is_found_at_every_level(case: Case, two_studies: list[list[Made]]):
+    first, second, other = two_studies
+    study = first[0].study
+    assert sorted(found(case.source, Query(), "StudyInstanceUID")) == sorted([study, other[0].study])
+    series = Query("series", {"StudyInstanceUID": study})
+    assert sorted(found(case.source, series, "SeriesInstanceUID")) == sorted(
+        [first[0].series, second[0].series]
+    )
+    instances = Query("instances", {"StudyInstanceUID": study, "SeriesInstanceUID": first[0].series})
+    assert sorted(found(case.source, instances, "SOPInstanceUID")) == sorted(one.instance for one in first)
+
+
+def test_series_and_instances_are_found_without_naming_the_study(case: Case, two_studies: list[list[Made]]):
+    every = [one for series in two_studies for one in series]
+    assert len(found(case.source, Query("series"), "SeriesInstanceUID")) == 3
+    assert sorted(found(case.source, Query("instances"), "SOPInstanceUID")) == sorted(
+        one.instance for one in every
+    )
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        ({"PatientName": "Smith*"}, "S1"),
+        ({"PatientName": "*mary*"}, "J2"),
+        ({"PatientID": "S1"}, "S1"),
+        ({"StudyDate": "20200101-20201231"}, "S1"),
+        ({"StudyDate": "20210101-"}, "J2"),
+        ({"ModalitiesInStudy": "MR"}, "S1"),
+        ({"PatientID": "S1", "StudyDate": "20240607"}, None),
+        ({"PatientID": "nobody"}, None),
+    ],
+)
+def test_matching(case: Case, two_studies: list[list[Made]], match: dict[str, str], expected: str | None):
+    assert found(case.source, Query("studies", match), "PatientID") == (
+        [] if expected is None else [expected]
+    )
+
+
+def test_a_list_of_uids_finds_each(case: Case, two_studies: list[list[Made]]):
+    wanted = sorted({series[0].study for series in two_studies})
+    query = Query("studies", {"StudyInstanceUID": ",".join([*wanted, generate_uid()])})
+    assert sorted(found(case.source, query, "StudyInstanceUID")) == wanted
+
+
+def test_limit_and_offset_walk_over_every_match_once(case: Case, two_studies: list[list[Made]]):
+    study, series = two_studies[0][0].study, two_studies[0][0].series
+    match = {"StudyInstanceUID": study, "SeriesInstanceUID": series}
+    walked: list[str] = []
+    for offset in range(3):
+        one = found(case.source, Query("instances", match, limit=1, offset=offset), "SOPInstanceUID")
+        assert len(one) == 1
+        walked += one
+    assert sorted(walked) == sorted(made.instance for made in two_studies[0])
+    assert found(case.source, Query("instances", match, offset=3), "SOPInstanceUID") == []
+
+
+def test_fields_asked_for_are_answered(case: Case, two_studies: list[list[Made]]):
+    query = Query("studies", {"PatientID": "S1"}, fields=("StudyDescription",))
+    assert found(case.source, query, "StudyDescription") == ["Head"]
+
+
+def test_instances_come_back_byte_for_byte(case: Case, two_studies: list[list[Made]]):
+    first, second, _ = two_studies
+    study = first[0].resource
+    assert bodies(case.source, first[1].resource) == [first[1].data]
+    of_series = bodies(case.source, Resource(study.study, study.series))
+    assert sorted(of_series) == sorted(one.data for one in first)
+    of_study = bodies(case.source, Resource(study.study))
+    assert sorted(of_study) == sorted(one.data for one in [*first, *second])
+
+
+def test_what_is_not_there_is_not_found(case: Case, two_studies: list[list[Made]]):
+    first = two_studies[0][0]
+    for resource in (
+        Resource(generate_uid()),
+        Resource(first.study, generate_uid()),
+        Resource(first.study, first.series, generate_uid()),
+    ):
+        with pytest.raises(NotFound):
+            bodies(case.source, resource)
+
+
+def test_a_retrieval_left_early_does_no_harm(case: Case, two_studies: list[list[Made]]):
+    first = two_studies[0]
+    series = Resource(first[0].study, first[0].series)
+    parts = case.source.retrieve(series)
+    next(parts)
+    parts.close()  # type: ignore[attr-defined]
+    assert len(bodies(case.source, series)) == 3
+
+
+def test_metadata_describes_without_pixels(case: Case, two_studies: list[list[Made]]):
+    first = two_studies[0]
+    series = Resource(first[0].study, first[0].series)
+    if not case.metadata:
+        with pytest.raises((UnsupportedByServer, NotFound)):
+            list(case.source.metadata(series))
+        return
+    items = list(case.source.metadata(series))
+    assert sorted(text(item, "SOPInstanceUID") for item in items) == sorted(one.instance for one in first)
+    assert all(text(item, "PatientName") == "Smith^John" for item in items)
+    assert all("InlineBinary" not in item.get("7FE00010", {}) for item in items)
+
+
+def test_storing_the_same_again_changes_nothing(case: Case, two_studies: list[list[Made]]):
+    first = two_studies[0]
+    again = store(case.source, first)
+    assert {result.status for result in again} <= {"stored", "duplicate", "failed"}
+    assert sorted(result.sop_instance_uid for result in again) == sorted(one.instance for one in first)
+    series = Resource(first[0].study, first[0].series)
+    assert sorted(bodies(case.source, series)) == sorted(one.data for one in first)
+
+
+def test_a_broken_instance_fails_alone(case: Case):
+    good = ct_series(2)
+    parts = [part_of(good[0].data), part_of(b"this is no DICOM at all"), part_of(good[1].data)]
+    results = list(case.source.store(parts))
+    assert [result.status for result in results if result.sop_instance_uid] == ["stored", "stored"]
+    failed = [result for result in results if not result.sop_instance_uid]
+    assert [result.status for result in failed] == ["failed"]
+    assert failed[0].reason
+    assert sorted(bodies(case.source, Resource(good[0].study))) == sorted(one.data for one in good)
+
+
+def test_delete_takes_what_it_names_and_no_more(case: Case, two_studies: list[list[Made]]):
+    first, second, other = two_studies
+    target = Resource(first[0].study, first[0].series)
+    if not case.deletes:
+        with pytest.raises(UnsupportedByServer):
+            case.source.delete(target)
+        assert len(bodies(case.source, Resource(first[0].study))) == 5
+        return
+    case.source.delete(first[0].resource)
+    assert len(bodies(case.source, target)) == 2
+    case.source.delete(target)
+    assert sorted(bodies(case.source, Resource(first[0].study))) == sorted(one.data for one in second)
+    case.source.delete(Resource(first[0].study))
+    assert found(case.source, Query(), "StudyInstanceUID") == [other[0].study]
+    with pytest.raises(NotFound):
+        case.source.delete(target)
