@@ -1,0 +1,157 @@
+"""The dock: one ASGI application per user on loopback: pages, the origin server, live events."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import webbrowser
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+from dicomdock.dock.guard import Guard
+from dicomdock.dock.service import Dock
+from dicomdock.errors import DicomdockError
+from dicomdock.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from dicomdock.dock.guard import AsgiApp
+
+LOOPBACK = "127.0.0.1"
+PORTS_TO_TRY = 20
+GRACE = 3  # seconds for open requests at the end
+
+
+def create_app(dock: Dock) -> AsgiApp:
+    """Make the dock's application, guarded.
+
+    NiceGUI keeps its pages in its module, so a process has one dock at a time.
+    """
+    # NiceGUI would keep its own storage in a folder ".nicegui" below the working directory; we use none of
+    # it.
+    os.environ.setdefault("NICEGUI_STORAGE_PATH", str(dock.settings.state / "nicegui"))
+    from nicegui import app as nicegui_app
+    from nicegui import ui
+    from starlette.applications import Starlette
+
+    from dicomdock.dock import pages, routes
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        import asyncio
+
+        dock.events.attach(asyncio.get_running_loop())
+        try:
+            yield
+        finally:
+            dock.events.detach()
+            await asyncio.to_thread(dock.close)
+
+    application = Starlette(routes=routes.routes(dock), lifespan=lifespan)
+    pages.register(dock)
+    nicegui_app.config.socket_io_js_transports = ["websocket"]
+    ui.run_with(
+        application,  # type: ignore[arg-type]  # it needs a mount and a lifespan, no more
+        title="dicomdock",
+        favicon=pages.FAVICON,
+        dark=None,
+        language="en-US",
+        binding_refresh_interval=None,
+        tailwind=False,
+        gzip_middleware_factory=None,  # over loopback, packing costs more than it saves
+        show_welcome_message=False,
+        reconnect_timeout=20.0,
+    )
+    return Guard(application, dock.keys, dock.port)
+
+
+def run(
+    settings: Settings,
+    *,
+    demo: bool = False,
+    port: int | None = None,
+    browser: bool = True,
+    background: bool = False,
+) -> int:
+    """Run the dock until it is told to end (SIGINT, SIGTERM).
+
+    Parameters
+    ----------
+    settings : where things are and how much is allowed.
+    demo : put the demonstration study on a demonstration server of the dock and open that.
+    port : answer on this port and no other; None for the settings' or the next free one.
+    browser : open the page in the browser.
+    background : started by a link; say nothing, open no page.
+
+    Raises
+    ------
+    DicomdockError
+        The port that was asked for is in use.
+    """
+    import uvicorn
+
+    listener = _listen(port, settings.port)
+    dock = Dock(settings, port=listener.getsockname()[1])
+    config = uvicorn.Config(
+        create_app(dock),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="websockets-sansio",
+        timeout_graceful_shutdown=GRACE,
+    )
+    # The socket listens already: who follows the link now waits until the server answers.
+    if not background:
+        _greet(dock, demo=demo, browser=browser)
+    if demo:
+        dock.start_demo()
+    with _ending_quietly():
+        uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def _listen(wanted: int | None, usual: int) -> socket.socket:
+    tries = [wanted] if wanted is not None else [*range(usual, usual + PORTS_TO_TRY), 0]
+    for port in tries:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if os.name == "posix":
+            # Elsewhere this option would let two programs share a port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((LOOPBACK, port))
+        except OSError:
+            listener.close()
+            continue
+        listener.listen(128)
+        return listener
+    raise DicomdockError(f"Port {wanted} is in use by another program; choose another, or leave out --port.")
+
+
+def _greet(dock: Dock, *, demo: bool, browser: bool) -> None:
+    page = "/?source=demo" if demo else "/"
+    lines = [
+        f"dicomdock runs on {dock.url} for you alone. Ctrl-C ends it; transfers go on at the next start."
+    ]
+    if demo:
+        lines.append("Try: choose the demonstration study, press d to download it, Enter to open it.")
+    opened = browser and webbrowser.open(dock.link(page))
+    lines.append("Nothing opened? This link works once:" if opened else "Open this link, it works once:")
+    lines.append(f"  {dock.link(page)}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _ending_quietly() -> Iterator[None]:
+    """After a clean end, uvicorn raises the signal that ended it once more; that is no failure of ours."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,139 @@
+"""Shell: what is around every page (header, theme, keys, messages), and what a page is told of its visit."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nicegui import ui
+from starlette.requests import Request
+
+from dicomdock.dock import widgets
+from dicomdock.dock.events import TransferChanged
+from dicomdock.dock.routes import asset
+from dicomdock.dock.service import Dock
+from dicomdock.errors import DicomdockError
+
+if TYPE_CHECKING:
+    from dicomdock.dock.pages import PageSpec
+
+_log = logging.getLogger("dicomdock.dock")
+
+THEMES = ("auto", "light", "dark")
+_DARK: Mapping[str, bool | None] = {"auto": None, "light": False, "dark": True}
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One visit of a page.
+
+    Parameters
+    ----------
+    path : its address, without the query.
+    parts : the parts of the address that vary, by name.
+    query : what stands behind the question mark.
+    header : the place in the header that belongs to the page.
+    """
+
+    path: str
+    parts: Mapping[str, str]
+    query: Mapping[str, str]
+    header: ui.element
+
+
+@contextmanager
+def shell(dock: Dock, spec: PageSpec, request: Request) -> Iterator[Visit]:
+    """Build the surroundings of a page; the body of the ``with`` builds the page."""
+    theme = _theme(dock)
+    ui.add_head_html(
+        f'<link rel="stylesheet" href="{asset("theme.css")}">'
+        f"<script>document.documentElement.dataset.theme = {json.dumps(theme)}</script>"
+        f'<script src="{asset("dock.js")}" defer></script>'
+    )
+    ui.on_exception(_tell)
+    with ui.element("a").classes("skip").props('href="#main"'):
+        ui.label("Skip to the page")
+    with ui.element("header").classes("top"):
+        with ui.element("a").classes("brand").props('href="/" aria-label="dicomdock, all studies"'):
+            ui.label("dicomdock")
+        place = ui.element("div").classes("top-page")
+        with ui.element("nav").props('aria-label="Pages"'):
+            _links(dock, spec)
+        _theme_switch(dock, theme)
+        widgets.icon_button("help_outline", "Keys of this page", key="?").props("data-show-keys")
+    with ui.element("main").props('id="main" tabindex="-1"').classes(f"page-{spec.module}"):
+        yield Visit(request.url.path, request.path_params, dict(request.query_params), place)
+
+
+def _links(dock: Dock, spec: PageSpec) -> None:
+    from dicomdock.dock.pages import PAGES
+
+    for other in PAGES:
+        if not other.in_header:
+            continue
+        link = ui.element("a").props(f'href="{other.path}" data-testid="nav-{other.module}"')
+        if other.path == spec.path:
+            link.props('aria-current="page"')
+        with link:
+            ui.label(other.title)
+            if other.module == "transfers":
+                _running(dock)
+
+
+def _running(dock: Dock) -> None:
+    """Say how many transfers run, beside the link to their page."""
+    count = ui.label().classes("count").props('data-testid="running-transfers"')
+    count.set_visibility(False)
+
+    async def look(_: TransferChanged | None = None) -> None:
+        running = await dock.run(_count_running, dock)
+        count.set_text(str(running))
+        count.props["aria-label"] = f"{running} running"
+        count.set_visibility(running > 0)
+
+    dock.events.subscribe(TransferChanged, look)
+    ui.timer(0, look, once=True)
+
+
+def _count_running(dock: Dock) -> int:
+    return sum(transfer.state in ("running", "queued") for transfer in dock.queue.latest())
+
+
+def _theme(dock: Dock) -> str:
+    chosen = dock.preferences.get("theme")
+    return chosen if isinstance(chosen, str) and chosen in THEMES else "auto"
+
+
+def _theme_switch(dock: Dock, theme: str) -> None:
+    dark = ui.dark_mode(_DARK[theme])
+    words = {"auto": "as the system", "light": "light", "dark": "dark"}
+    icons = {"auto": "contrast", "light": "light_mode", "dark": "dark_mode"}
+
+    async def turn() -> None:
+        nonlocal theme
+        theme = THEMES[(THEMES.index(theme) + 1) % len(THEMES)]
+        dark.set_value(_DARK[theme])
+        ui.run_javascript(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
+        show()
+        await dock.run(dock.preferences.set, "theme", theme)
+
+    def show() -> None:
+        button.props["icon"] = icons[theme]
+        button.props["aria-label"] = button.props["title"] = f"Colours: {words[theme]}"
+        button.update()
+
+    button = widgets.icon_button(icons[theme], "", turn).props('data-testid="theme"')
+    show()
+
+
+def _tell(error: Exception) -> None:
+    """Say what went wrong in the page; what is not ours to say in words goes to the log."""
+    if isinstance(error, DicomdockError):
+        widgets.say(str(error), kind="failure")
+        return
+    _log.error("a page failed", exc_info=error)
+    widgets.say("Something unexpected went wrong in dicomdock; its log has the details.", kind="failure")

@@ -1,0 +1,312 @@
+"""The Studies page: find studies in the archive and on servers, look at their series, and act on them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from nicegui import ui
+
+from dicomdock.dock import human, widgets
+from dicomdock.dock.events import ArchiveChanged, ServersChanged, TransferChanged
+from dicomdock.dock.pages import study_list
+from dicomdock.dock.pages.shell import Visit
+from dicomdock.dock.pages.study_actions import ActionBar, Selection
+from dicomdock.dock.pages.study_filter import Filter, FilterBar, address
+from dicomdock.dock.pages.study_panel import StudyPanel
+from dicomdock.dock.service import LOCAL, Dock
+from dicomdock.dock.studies import Found, Listing, Stream
+from dicomdock.errors import InvalidInput
+
+ALL = "all"
+
+
+async def page(dock: Dock, visit: Visit) -> None:
+    """Build the page; the search starts at once, and its first answers come with the page where they can."""
+    names = await dock.run(dock.source_names)
+    source = visit.query.get("source", LOCAL)
+    view = StudiesPage(dock, visit, names, source if source in (*names, ALL) else LOCAL)
+    ui.timer(0, view.search, once=True)
+
+
+class StudiesPage:
+    """The state of one open Studies page."""
+
+    def __init__(self, dock: Dock, visit: Visit, names: tuple[str, ...], source: str) -> None:
+        self._dock = dock
+        self._source = source
+        self._names = names
+        self._listing: Listing | None = None
+        self._coming: set[str] = set()
+        self._selected: list[str] = []
+        self._current = ""
+        with visit.header:
+            self._switch()
+        self._bar = FilterBar(Filter.from_address(visit.query), self.search)
+        with ui.element("div").classes("studies-body"):
+            with ui.element("section").classes("studies-list").props('aria-label="Studies"'):
+                self._notes = ui.element("div").classes("notes").props('role="status"')
+                self._grid = self._make_grid()
+                self._empty = ui.element("div").classes("studies-empty")
+            self._panel = StudyPanel(dock, self._selection_changed, self._open_series)
+        self._actions = ActionBar(dock)
+        with self._actions.tools:
+            self._tools()
+        dock.events.subscribe(ArchiveChanged, self._archive_changed)
+        dock.events.subscribe(TransferChanged, self._transfer_changed)
+        dock.events.subscribe(ServersChanged, self._servers_changed)
+
+    # ---- what stands on the page
+
+    @ui.refreshable_method
+    def _switch(self) -> None:
+        places = {LOCAL: "Local", **{name: name for name in self._names[1:]}}
+        if len(self._names) > 1:
+            places[ALL] = "All"
+        with ui.element("div").classes("segments").props('role="group" aria-label="Where to look"'):
+            for number, (name, label) in enumerate(places.items(), start=1):
+                button = ui.element("button").props('type="button"')
+                button.props["aria-pressed"] = "true" if name == self._source else "false"
+                button.props["data-testid"] = f"source-{name}"
+                if number <= 9:
+                    button.props["aria-keyshortcuts"] = str(number)
+                    button.props["title"] = f"{label} ({number})"
+                with button:
+                    ui.label(label)
+                button.on("click", lambda name=name: self._go(name))
+
+    def _make_grid(self) -> widgets.Grid:
+        order: Any = self._dock.preferences.get("studies.sort")
+        sort = order if isinstance(order, dict) else {"by": "date", "descending": True}
+        grid = widgets.Grid(
+            study_list.chosen(self._dock.preferences.get("studies.columns")),
+            label="Studies",
+            sort_by=str(sort.get("by", "date")),
+            descending=bool(sort.get("descending", True)),
+            on_current=self._walked,
+            on_open=self._open,
+            on_select=self._ticked,
+            on_more=self._more,
+            on_sort=lambda by, descending: self._keep("studies.sort", {"by": by, "descending": descending}),
+            on_widths=lambda widths: self._keep("studies.widths", widths),
+            testid="studies",
+        )
+        widths: Any = self._dock.preferences.get("studies.widths")
+        if isinstance(widths, dict):
+            grid.set_widths(widths)
+        return grid
+
+    def _tools(self) -> None:
+        narrow = widgets.field("Filter these", key="f", testid="narrow").classes("narrow").props("clearable")
+        narrow.props["data-help"] = "Filter what is listed"
+        narrow.on_value_change(lambda event: self._grid.narrow(event.value or ""))
+        with (
+            widgets.icon_button("view_column", "Columns", testid="columns"),
+            ui.menu().classes("columns-menu"),
+        ):
+            shown = {column.name for column in self._grid.columns}
+            for name, column in study_list.COLUMNS.items():
+                if name not in study_list.ALWAYS:
+                    box = ui.checkbox(column.label, value=name in shown).props("dense")
+                    box.on_value_change(lambda event, name=name: self._show_column(name, event.value))
+        with widgets.icon_button("bookmark_border", "Saved searches", testid="saved"), ui.menu():
+            self._saved()
+
+    @ui.refreshable_method
+    def _saved(self) -> None:
+        kept: Any = self._dock.preferences.get("studies.saved")
+        saved: dict[str, str] = kept if isinstance(kept, dict) else {}
+        for name, target in saved.items():
+            with ui.menu_item(on_click=lambda target=target: ui.navigate.to(target)).classes("saved"):
+                ui.label(name).classes("spacer")
+                forget = widgets.icon_button("close", f"Forget {name}")
+                forget.on("click.stop", lambda name=name: self._save(name, None))
+        with ui.element("form").classes("save-form") as form:
+            name_field = widgets.field("Save this search as", testid="save-name")
+            widgets.button("Save").props('type="submit"')
+        form.on(
+            "submit.prevent", lambda: self._save(name_field.value, address(self._source, self._bar.value))
+        )
+
+    # ---- searching
+
+    async def search(self) -> None:
+        """Search as the fields say; what an earlier search still brings is passed over."""
+        if self._listing is not None:
+            self._listing.close()
+        wanted = self._bar.value
+        ui.run_javascript(
+            f"history.replaceState(history.state, '', {json.dumps(address(self._source, wanted))})"
+        )
+        sources = self._names if self._source == ALL else (self._source,)
+        try:
+            listing = self._listing = Listing(self._dock, wanted.to_match(), sources)
+        except InvalidInput as error:
+            self._listing = None
+            self._show_notes({"": str(error)})
+            return
+        self._grid.set_rows([])
+        self._empty.clear()
+        self._show_notes({})
+        self._actions.status.set_text("Searching …")
+        self._coming = await self._dock.run(self._dock.studies_coming)
+        await asyncio.gather(*(self._take(listing, stream) for stream in listing.streams))
+        if listing is self._listing:
+            self._settle(listing)
+
+    async def _more(self) -> None:
+        listing = self._listing
+        if listing is None:
+            return
+        await asyncio.gather(*(self._take(listing, stream) for stream in listing.streams if not stream.ended))
+        if listing is self._listing:
+            self._settle(listing)
+
+    async def _take(self, listing: Listing, stream: Stream) -> None:
+        changed = await self._dock.run(listing.take, stream)
+        if listing is self._listing:
+            self._grid.patch_rows(study_list.row(item, self._coming) for item in changed)
+
+    def _settle(self, listing: Listing) -> None:
+        self._grid.set_more(listing.more)
+        self._show_notes(listing.errors, listing.warnings)
+        self._empty.clear()
+        if not listing.found:
+            with self._empty:
+                self._show_empty(listing)
+        self._say_status()
+
+    def _show_empty(self, listing: Listing) -> None:
+        if listing.errors:
+            return
+        if self._bar.value != Filter():
+            with widgets.empty("No study matches", "Try fewer or shorter words.", testid="no-match"):
+                widgets.button("Clear the filter", self._bar.clear)
+        elif self._source == LOCAL:
+            with widgets.empty(
+                "No studies here yet",
+                "Studies that you download or import are kept on this computer.",
+                testid="first-visit",
+            ):
+                widgets.button("Add your server", lambda: ui.navigate.to("/servers"), icon="dns", kind="main")
+                for name in self._names[1:4]:
+                    widgets.button(f"Look on {name}", lambda name=name: self._go(name))
+        else:
+            with widgets.empty("This server has no studies", testid="no-studies"):
+                pass
+
+    def _show_notes(self, errors: Mapping[str, str], warnings: tuple[str, ...] = ()) -> None:
+        self._notes.clear()
+        with self._notes:
+            for sentence in errors.values():
+                with ui.element("div").classes("note bad"):
+                    ui.label(sentence)
+                    widgets.button("Try again", self.search)
+            for sentence in warnings:
+                ui.label(sentence).classes("note")
+
+    def _say_status(self) -> None:
+        selection = self._selection()
+        listing = self._listing
+        if self._selected or self._panel.selected:
+            self._actions.status.set_text(f"{selection.words} selected")
+        elif listing is not None:
+            count = human.counted(len(listing.found), "study", "studies")
+            total = listing.total
+            if listing.more:
+                of = f" of {human.number(total)}" if total is not None else ", more available"
+                self._actions.status.set_text(f"{count}{of}")
+            else:
+                self._actions.status.set_text(count)
+
+    # ---- walking and selecting
+
+    async def _walked(self, uid: str) -> None:
+        self._current = uid
+        await self._show_current()
+
+    async def _show_current(self) -> None:
+        found = self._listing.found if self._listing is not None else {}
+        self._actions.show(self._selection())
+        await self._panel.show(found.get(self._current), self._coming)
+        self._selection_changed()
+
+    def _ticked(self, uids: list[str]) -> None:
+        self._selected = uids
+        self._selection_changed()
+
+    def _selection_changed(self) -> None:
+        self._actions.show(self._selection())
+        self._say_status()
+
+    def _selection(self) -> Selection:
+        found: Mapping[str, Found] = self._listing.found if self._listing is not None else {}
+        if self._panel.selected and self._panel.study is not None and not self._selected:
+            study = self._panel.study
+            series = {uid: (study.uid, item) for uid, item in self._panel.selected.items()}
+            return Selection({study.uid: study}, series)
+        uids = self._selected or [self._current]
+        return Selection({uid: found[uid] for uid in uids if uid in found})
+
+    def _open(self, uid: str) -> Any:
+        return self._actions.start("open", self._only(uid))
+
+    def _open_series(self, uid: str) -> Any:
+        study = self._panel.study
+        return None if study is None else self._actions.start("open", self._only(study.uid))
+
+    def _only(self, uid: str) -> Selection:
+        found = self._listing.found if self._listing is not None else {}
+        return Selection({uid: found[uid]} if uid in found else {})
+
+    # ---- what changes
+
+    async def _go(self, source: str) -> None:
+        self._source = source
+        self._current, self._selected = "", []
+        self._switch.refresh()
+        await self._panel.show(None)
+        await self.search()
+
+    async def _archive_changed(self, event: ArchiveChanged) -> None:
+        listing = self._listing
+        if listing is None or not event.study:
+            return
+        if event.study in listing.found:
+            changed = await self._dock.run(listing.refresh, [event.study])
+            self._grid.patch_rows(study_list.row(item, self._coming) for item in changed)
+            if changed and event.study == self._current:
+                await self._show_current()
+
+    async def _transfer_changed(self, _: TransferChanged) -> None:
+        coming = await self._dock.run(self._dock.studies_coming)
+        turned, self._coming = coming ^ self._coming, coming
+        found = self._listing.found if self._listing is not None else {}
+        self._grid.patch_rows(study_list.row(found[uid], coming) for uid in turned if uid in found)
+
+    async def _servers_changed(self, _: ServersChanged) -> None:
+        self._names = await self._dock.run(self._dock.source_names)
+        if self._source not in (*self._names, ALL):
+            await self._go(LOCAL)
+        else:
+            self._switch.refresh()
+
+    def _show_column(self, name: str, shown: bool) -> Any:
+        names = [column.name for column in self._grid.columns if column.name != name] + [name] * shown
+        self._grid.set_columns(study_list.chosen(names))
+        return self._keep("studies.columns", names)
+
+    async def _keep(self, name: str, value: Any) -> None:
+        await self._dock.run(self._dock.preferences.set, name, value)
+
+    async def _save(self, name: str, target: str | None) -> None:
+        kept: Any = self._dock.preferences.get("studies.saved")
+        saved: dict[str, str] = dict(kept) if isinstance(kept, dict) else {}
+        if target is None:
+            saved.pop(name, None)
+        elif name.strip():
+            saved[name.strip()[:80]] = target
+        await self._keep("studies.saved", saved)
+        self._saved.refresh()

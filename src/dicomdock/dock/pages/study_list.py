@@ -1,0 +1,70 @@
+"""The columns of the list of studies, and a study as a row of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dicomdock.dock import human, widgets
+from dicomdock.dock.studies import Found, modalities
+from dicomdock.query import text, texts
+
+COLUMNS: Mapping[str, widgets.Column] = {
+    column.name: column
+    for column in (
+        widgets.Column("state", "", 34, "mark"),
+        widgets.Column("patient", "Patient", "minmax(120px, 2fr)"),
+        widgets.Column("id", "Patient ID", "minmax(80px, 1fr)"),
+        widgets.Column("birth", "Born", 92),
+        widgets.Column("date", "Date", 92),
+        widgets.Column("time", "Time", 60),
+        widgets.Column("modality", "Modality", "minmax(64px, .7fr)"),
+        widgets.Column("description", "Description", "minmax(120px, 2fr)"),
+        widgets.Column("accession", "Accession", "minmax(80px, 1fr)"),
+        widgets.Column("referrer", "Referrer", "minmax(90px, 1fr)"),
+        widgets.Column("series", "Series", 60, "num"),
+        widgets.Column("images", "Images", 72, "num"),
+        widgets.Column("places", "Where", "minmax(80px, 1fr)"),
+    )
+}
+ALWAYS = ("state", "patient")
+USUAL = ("state", "patient", "id", "date", "modality", "description", "images")
+
+
+def chosen(names: object) -> list[widgets.Column]:
+    """Give the columns of a remembered choice, in our order; the usual ones where there is none."""
+    wanted = set(names) if isinstance(names, list) else set(USUAL)
+    return [column for name, column in COLUMNS.items() if name in wanted or name in ALWAYS]
+
+
+def patient(study: Found) -> str:
+    """Write the patient's name, all groups of it."""
+    return human.person_name("".join(texts(study.attributes, "PatientName")[:1]))
+
+
+def row(study: Found, coming: Iterable[str]) -> widgets.Row:
+    """Write a study as a row."""
+    asked = study.attributes
+    day, time = text(asked, "StudyDate"), text(asked, "StudyTime")
+    series = text(asked, "NumberOfStudyRelatedSeries")
+    cells = {
+        "state": study.state(coming),
+        "patient": patient(study) or "—",
+        "id": text(asked, "PatientID"),
+        "birth": human.dicom_date(text(asked, "PatientBirthDate")),
+        "date": human.dicom_date(day),
+        "time": human.dicom_time(time),
+        "modality": modalities(study),
+        "description": text(asked, "StudyDescription"),
+        "accession": text(asked, "AccessionNumber"),
+        "referrer": human.person_name("".join(texts(asked, "ReferringPhysicianName")[:1])),
+        "series": series,
+        "images": human.number(study.instances) if study.instances is not None else "",
+        "places": ", ".join("here" if name == "local" else name for name in study.places),
+    }
+    sort: dict[str, str | float] = {
+        "state": cells["state"],
+        "date": day + time,
+        "images": study.instances if study.instances is not None else "",
+        "series": int(series) if series.isdigit() else "",
+    }
+    return widgets.Row(study.uid, cells, sort)

@@ -1,0 +1,83 @@
+"""Routes of the dock that are no pages: the origin servers, thumbnails, style and scripts."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route, Router
+
+from dicomdock.dock.service import Dock
+from dicomdock.dock.thumbnails import Thumbnails
+
+if TYPE_CHECKING:
+    from dicomdock.dock.guard import AsgiApp, Receive, Scope, Send
+
+_ASSETS = {"theme.css": "text/css", "dock.js": "text/javascript"}
+FOREVER = "private, max-age=31536000, immutable"
+
+
+def asset(name: str) -> str:
+    """Give the address of a style sheet or script of ours; it changes with the content."""
+    return f"/assets/{hashlib.sha256(_asset(name)).hexdigest()[:12]}/{name}"
+
+
+def _asset(name: str) -> bytes:
+    return (resources.files(__package__) / "static" / name).read_bytes()
+
+
+def routes(dock: Dock) -> Sequence[BaseRoute]:
+    """Give the routes, to be matched before the pages."""
+    thumbnails = Thumbnails(dock)
+    return [
+        Mount("/demo", _Later(lambda: _demo_origin(dock))),
+        Route("/dicom-web/{path:path}", _Later(lambda: _origin(dock))),
+        Route("/wado", _Later(lambda: _origin(dock))),
+        Route("/thumbnails/{source}/{study}/{series}", thumbnails.answer),
+        Route("/assets/{version}/{name}", _answer_asset),
+    ]
+
+
+async def _answer_asset(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _ASSETS:
+        return Response("There is no such file.", status_code=404, media_type="text/plain")
+    return Response(_asset(name), media_type=_ASSETS[name], headers={"Cache-Control": FOREVER})
+
+
+class _Later:
+    """An application that is made when it is first asked; an idle dock need not hold pydicom in memory."""
+
+    def __init__(self, make: Callable[[], AsgiApp]) -> None:
+        self._make = make
+        self._made: AsgiApp | None = None
+        self._lock = threading.Lock()
+
+    def _get(self) -> AsgiApp:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        import asyncio
+
+        app = self._made or await asyncio.to_thread(self._get)
+        await app(scope, receive, send)
+
+
+def _origin(dock: Dock) -> AsgiApp:
+    from dicomdock.origin.app import routes as origin_routes
+
+    return Router(routes=origin_routes(lambda: dock.archive))
+
+
+def _demo_origin(dock: Dock) -> AsgiApp:
+    from dicomdock.origin.app import routes as origin_routes
+
+    return Router(routes=origin_routes(lambda: dock.demo_archive))

@@ -1,0 +1,233 @@
+"""Dock: what all pages of one running dock share; sync and thread-safe, slow work goes through ``run``."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from dicomdock.dock.events import ArchiveChanged, Events, ServersChanged, TransferChanged
+from dicomdock.dock.guard import Keys
+from dicomdock.dock.preferences import Preferences
+from dicomdock.errors import ProfileError
+from dicomdock.settings import Settings
+
+if TYPE_CHECKING:
+    from dicomdock.archive import Archive
+    from dicomdock.dicomweb import Client
+    from dicomdock.profile import Profiles, ServerProfile
+    from dicomdock.resource import Resource
+    from dicomdock.source import DicomSource
+    from dicomdock.transfer import Runner, Transfer, TransferQueue
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LOCAL = "local"
+"""The archive's name among the sources."""
+# Many may wait for slow servers at once without keeping the archive's answers waiting; idle threads are not
+# made.
+WORKERS = 32
+
+
+class Dock:
+    """The state of a running dock: archive, servers, transfers, sessions, events.
+
+    Parameters
+    ----------
+    settings : where things are and how much is allowed.
+    port : the TCP port that the dock answers on.
+    """
+
+    def __init__(self, settings: Settings, *, port: int) -> None:
+        self.settings = settings
+        self.port = port
+        self.keys = Keys()
+        self.events = Events()
+        self.preferences = Preferences(settings)
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="dock")
+        self._lock = threading.RLock()
+        self._archive: Archive | None = None
+        self._clients: dict[str, Client] = {}
+        self._queue: TransferQueue | None = None
+        self._runner: Runner | None = None
+        self._closed = False
+
+    @property
+    def url(self) -> str:
+        """The dock's address, without a trailing slash."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def link(self, path: str = "/") -> str:
+        """Make an address that opens a page once, with a new session."""
+        return f"{self.url}{path}#{self.keys.one_time_token()}"
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do blocking work in a thread, so that no page waits for it."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, functools.partial(work, *args, **kwargs))
+
+    # What follows may block (files, databases): call it in a worker, through ``run``.
+
+    @property
+    def archive(self) -> Archive:
+        """The local archive, opened when it is first needed."""
+        with self._lock:
+            if self._archive is None:
+                from dicomdock.archive import Archive
+
+                self._archive = Archive.open(self.settings)
+            return self._archive
+
+    def profiles(self) -> Profiles:
+        """Give the servers as they stand in the file now; the command line may have changed them."""
+        from dicomdock.profile import load_profiles
+
+        return load_profiles(self.settings)
+
+    def save_profile(self, profile: ServerProfile, *, instead_of: str = "") -> None:
+        """Keep a server, in place of the one it was edited from."""
+        with self._lock:
+            profiles = self.profiles()
+            if instead_of and instead_of != profile.name:
+                profiles = profiles.without(instead_of)
+            profiles.with_profile(profile).save(self.settings)
+            self._forget_client(instead_of or profile.name)
+            self._forget_client(profile.name)
+        self.events.publish(ServersChanged())
+
+    def remove_profile(self, name: str) -> None:
+        """Take a server off the list, and its secret out of the keyring."""
+        from dicomdock.dicomweb.secrets import Secrets
+
+        with self._lock:
+            profiles = self.profiles()
+            Secrets(self.settings).delete(name, profiles.get(name).origin)
+            profiles.without(name).save(self.settings)
+            self._forget_client(name)
+        self.events.publish(ServersChanged())
+
+    def forget_connection(self, name: str) -> None:
+        """Connect anew next time: the login has changed."""
+        with self._lock:
+            self._forget_client(name)
+        self.events.publish(ServersChanged())
+
+    def _forget_client(self, name: str) -> None:
+        client = self._clients.pop(name, None)
+        if client is not None:
+            client.close()
+
+    def client(self, name: str) -> Client:
+        """Give the connection to a server by its name; one for all pages.
+
+        Raises
+        ------
+        ProfileError
+            There is no such server.
+        """
+        from dicomdock.dicomweb import connect
+
+        with self._lock:
+            profile = self.profiles().get(name)
+            known = self._clients.get(name)
+            if known is not None and known.profile == profile:
+                return known
+            self._forget_client(name)
+            client = self._clients[name] = connect(profile, self.settings)
+            return client
+
+    def source(self, name: str) -> DicomSource:
+        """Give the archive or a server by its name."""
+        return self.archive if name == LOCAL else self.client(name)
+
+    def source_names(self) -> tuple[str, ...]:
+        """Give the archive's name, then the servers'; an unreadable list of servers counts as empty here."""
+        try:
+            return (LOCAL, *self.profiles().names)
+        except ProfileError:
+            return (LOCAL,)
+
+    @property
+    def queue(self) -> TransferQueue:
+        """The transfers of this user, those of other processes too."""
+        with self._lock:
+            if self._queue is None:
+                from dicomdock.transfer import TransferQueue
+
+                self._queue = TransferQueue(self.settings)
+            return self._queue
+
+    def start_transfers(self) -> None:
+        """Go on with what was interrupted, and wait for more."""
+        from dicomdock.transfer import Runner
+
+        with self._lock:
+            if self._runner is None and not self._closed:
+                self._runner = Runner(
+                    self.queue, self.archive, self._connect, self.settings, changed=self._transfer_changed
+                )
+                self._runner.start()
+
+    def _connect(self, name: str) -> Client:
+        from dicomdock.dicomweb import connect
+
+        # A connection of its own: the transfer closes it, and pages must not notice.
+        return connect(self.profiles().get(name), self.settings)
+
+    def pull(self, server: str, resources: Iterable[Resource]) -> Transfer:
+        """Queue a download into the archive."""
+        return self._enqueue(
+            self.queue.add("pull", server, map(str, resources), options={"background": True})
+        )
+
+    def push(self, server: str, resources: Iterable[Resource], *, on_duplicate: str = "skip") -> Transfer:
+        """Queue an upload from the archive."""
+        options = {"background": True, "on_duplicate": on_duplicate}
+        return self._enqueue(self.queue.add("push", server, map(str, resources), options=options))
+
+    def studies_coming(self) -> set[str]:
+        """Give the UIDs of the studies that are being downloaded, or wait for it."""
+        return {
+            resource.split("/")[0]
+            for transfer in self.queue.latest()
+            if transfer.kind == "pull" and transfer.state in ("queued", "running")
+            for resource in transfer.resources
+        }
+
+    def resume(self, transfer: int) -> Transfer:
+        """Queue a paused or failed transfer again."""
+        return self._enqueue(self.queue.resume(transfer))
+
+    def _enqueue(self, transfer: Transfer) -> Transfer:
+        self.start_transfers()
+        if self._runner is not None:
+            self._runner.wake()
+        self._transfer_changed(transfer.id)
+        return transfer
+
+    def _transfer_changed(self, number: int) -> None:
+        self.events.publish(TransferChanged(number))
+        transfer = self.queue.get(number)
+        if transfer.kind == "pull":
+            for resource in transfer.resources:
+                self.events.publish(ArchiveChanged(resource.split("/")[0]))
+
+    def close(self) -> None:
+        """Pause the transfers, close the connections and the archive."""
+        with self._lock:
+            self._closed = True
+            runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.stop()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+            archive, self._archive = self._archive, None
+        if archive is not None:
+            archive.close()

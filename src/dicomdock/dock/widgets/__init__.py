@@ -1,0 +1,33 @@
+"""Widgets: the few elements that all pages are made of.
+
+Text from DICOM objects and servers goes into ``ui.label`` and into the ``props`` mapping, never into
+``ui.html``, ``ui.markdown``, slot templates or the string form of ``.props()``: those are read as markup or code.
+"""
+
+from __future__ import annotations
+
+from dicomdock.dock.widgets.basics import (
+    State,
+    button,
+    choice,
+    empty,
+    field,
+    icon_button,
+    mark,
+    say,
+)
+from dicomdock.dock.widgets.grid import Column, Grid, Row
+
+__all__ = [
+    "Column",
+    "Grid",
+    "Row",
+    "State",
+    "button",
+    "choice",
+    "empty",
+    "field",
+    "icon_button",
+    "mark",
+    "say",
+]

@@ -1,0 +1,144 @@
+"""Buttons, fields, marks and messages."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Literal, TypeVar
+
+from nicegui import ui
+
+State = Literal["remote", "here", "both", "partly", "coming"]
+"""Where a study or series is; one mark each, the same in every list."""
+
+STATE_WORDS: Mapping[State, str] = {
+    "remote": "on the server",
+    "here": "here only",
+    "both": "here and on the server",
+    "partly": "partly here",
+    "coming": "is coming",
+}
+E = TypeVar("E", bound=ui.element)
+Kind = Literal["note", "success", "failure"]
+_COLOURS: Mapping[Kind, str] = {"note": "note", "success": "good", "failure": "bad"}
+
+
+def button(
+    text: str,
+    on_click: Callable[..., Any] | None = None,
+    *,
+    icon: str | None = None,
+    kind: Literal["plain", "main", "danger"] = "plain",
+    key: str = "",
+    testid: str = "",
+) -> ui.button:
+    """Make a button.
+
+    Parameters
+    ----------
+    text : what it does, a verb.
+    on_click : called on a click, or when its key is pressed.
+    icon : name of a Material icon.
+    kind : ``main`` for the one thing that the page is for; ``danger`` for what cannot be undone.
+    key : the key that presses it, wherever the focus is but in a field; shown in the list of keys.
+    testid : how tests find it.
+    """
+    made = (
+        ui.button(text, on_click=on_click, icon=icon, color=None)
+        .props("no-caps unelevated")
+        .classes(f"btn {kind}")
+    )
+    return _named(made, key, testid)
+
+
+def icon_button(
+    icon: str, label: str, on_click: Callable[..., Any] | None = None, *, key: str = "", testid: str = ""
+) -> ui.button:
+    """Make a button that shows only an icon; the label is its tooltip and its name for screen readers."""
+    made = ui.button(on_click=on_click, icon=icon, color=None).props("flat round dense").classes("icon-btn")
+    made.props["aria-label"] = made.props["title"] = label
+    return _named(made, key, testid)
+
+
+def field(
+    label: str,
+    value: str = "",
+    *,
+    on_enter: Callable[..., Any] | None = None,
+    key: str = "",
+    testid: str = "",
+) -> ui.input:
+    """Make a text field with its label inside."""
+    made = ui.input(label, value=value).props("outlined dense").classes("field")
+    if on_enter is not None:
+        made.on("keydown.enter", on_enter)
+    return _named(made, key, testid)
+
+
+def choice(
+    label: str,
+    options: Mapping[str, str],
+    value: str,
+    on_change: Callable[..., Any] | None = None,
+    *,
+    testid: str = "",
+) -> ui.select:
+    """Make a field to choose one of a few values from."""
+    made = ui.select(dict(options), label=label, value=value, on_change=on_change)
+    return _named(made.props("outlined dense options-dense").classes("field"), "", testid)
+
+
+def mark(state: State) -> ui.element:
+    """Show where a study or series is, by shape and, on hover and for screen readers, by word."""
+    made = ui.element("span").classes(f"mark {state}")
+    made.props["role"] = "img"
+    made.props["aria-label"] = made.props["title"] = STATE_WORDS[state]
+    return made
+
+
+def empty(title: str, text: str = "", *, testid: str = "") -> AbstractContextManager[ui.element]:
+    """Fill a place where nothing is yet; the buttons of the way out go inside the ``with``."""
+    box = ui.element("div").classes("empty").props('role="status"')
+    with box:
+        ui.label(title).classes("empty-title")
+        if text:
+            ui.label(text).classes("empty-text")
+        doors = ui.element("div").classes("doors")
+    _named(box, "", testid)
+    return doors
+
+
+def say(
+    message: str, *, kind: Kind = "note", seconds: float = 6.0, undo: Callable[..., Any] | None = None
+) -> None:
+    """Show a message at the foot of the page; a failure stays until it is closed.
+
+    Parameters
+    ----------
+    message : one plain sentence.
+    kind : what it is about.
+    seconds : how long it is shown.
+    undo : what its Undo button does.
+    """
+    options: dict[str, Any] = {"color": _COLOURS[kind], "multi_line": len(message) > 80}
+    if undo is not None:
+        # The message itself is drawn by Quasar, as text; its button calls back by an event of its own.
+        event = f"undo-{uuid.uuid4().hex}"
+        ui.on(event, undo)
+        options["actions"] = [{"label": "Undo", ":handler": f"() => emitEvent('{event}')"}]
+    ui.notify(
+        message,
+        position="bottom",
+        timeout=0 if kind == "failure" else seconds * 1000,
+        close_button="Close" if kind == "failure" else False,
+        **options,
+    )
+
+
+def _named(element: E, key: str, testid: str) -> E:
+    if key:
+        element.props["aria-keyshortcuts"] = key
+    if testid:
+        element.props["data-testid"] = testid
+    return element

@@ -1,0 +1,193 @@
+"""Grid: a list of any length with columns, selection and keys; ``grid.js`` is its part in the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from nicegui.element import Element
+from nicegui.events import GenericEventArguments
+
+from dicomdock.dock.widgets.basics import STATE_WORDS, State
+
+ColumnKind = Literal["text", "num", "mark", "thumb", "lines", "progress"]
+Handler: TypeAlias = Callable[..., Awaitable[None] | None]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Parameters
+    ----------
+    name : the key of its cells.
+    label : its heading.
+    width : pixels, or a CSS track such as ``minmax(120px, 2fr)``.
+    kind : how a cell is shown. The cell's value is: text or num: text; mark: a ``State``; thumb: the address
+        of a
+        picture; lines: two texts, one below the other; progress: (percent or None, text).
+    sortable : a click on its heading sorts.
+    """
+
+    name: str
+    label: str
+    width: int | str = "1fr"
+    kind: ColumnKind = "text"
+    sortable: bool = True
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row.
+
+    Parameters
+    ----------
+    key : what tells it from all others.
+    cells : by column name.
+    sort : values to sort by, where they differ from the text.
+    dim : it stands back: it will go, or is not there.
+    tone : "bad" where it tells of a failure.
+    """
+
+    key: str
+    cells: Mapping[str, Any]
+    sort: Mapping[str, str | float] = field(default_factory=dict)
+    dim: bool = False
+    tone: Literal["", "bad"] = ""
+
+
+class Grid(Element, component="grid.js"):
+    """A list of rows, walked and selected by keyboard and mouse.
+
+    *Current* is the row that the arrow keys stand on; *selected* are the rows with a tick.
+
+    Parameters
+    ----------
+    columns : from left to right.
+    label : its name for screen readers.
+    row_height : pixels.
+    headless : without headings.
+    selectable : rows have a tick.
+    sort_by, descending : how it is sorted at first; "" keeps the order in which rows came.
+    on_current, on_open : called with the key of a row.
+    on_select : called with the keys of the selected rows.
+    on_more : called when the end comes into sight and ``set_more`` said that there is more.
+    on_sort : called with a column's name and whether the order is descending.
+    on_widths : called with the widths, in pixels by column name, when the user changes one.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        label: str,
+        row_height: int = 32,
+        headless: bool = False,
+        selectable: bool = True,
+        sort_by: str = "",
+        descending: bool = False,
+        on_current: Handler | None = None,
+        on_open: Handler | None = None,
+        on_select: Handler | None = None,
+        on_more: Handler | None = None,
+        on_sort: Handler | None = None,
+        on_widths: Handler | None = None,
+        testid: str = "",
+    ) -> None:
+        super().__init__()
+        self.columns = tuple(columns)
+        self.props["label"] = label
+        self.props["rowHeight"] = row_height
+        self.props["headless"] = headless
+        self.props["selectable"] = selectable
+        self.props["initialSort"] = {"by": sort_by, "descending": descending}
+        self._kinds = {column.name: column.kind for column in columns}
+        self.set_columns(columns)
+        if testid:
+            self.props["data-testid"] = testid
+        self._listen("current", on_current, lambda key: (key,))
+        self._listen("open", on_open, lambda key: (key,))
+        self._listen("select", on_select, lambda keys: (keys,))
+        self._listen("more", on_more, lambda _: ())
+        self._listen("sort", on_sort, lambda sort: (sort["by"], sort["descending"]))
+        self._listen("widths", on_widths, lambda widths: (widths,))
+
+    def _listen(self, event: str, handler: Handler | None, unpack: Callable[[Any], tuple[Any, ...]]) -> None:
+        if handler is not None:
+            self.on(event, lambda arguments: handler(*unpack(_argument(arguments))))
+
+    def set_columns(self, columns: Sequence[Column]) -> None:
+        """Show other columns."""
+        self.columns = tuple(columns)
+        self._kinds = {column.name: column.kind for column in columns}
+        self.props["columns"] = [
+            {
+                "name": column.name,
+                "label": column.label,
+                "width": column.width,
+                "kind": column.kind,
+                "sortable": column.sortable,
+            }
+            for column in columns
+        ]
+        self.update()
+
+    def set_rows(self, rows: Iterable[Row]) -> None:
+        """Show these rows and no others; the selection stays where its rows stay."""
+        self.run_method("setRows", [self._written(row) for row in rows])
+
+    def patch_rows(self, rows: Iterable[Row]) -> None:
+        """Replace rows by their key, and add those that are new."""
+        written = [self._written(row) for row in rows]
+        if written:
+            self.run_method("patchRows", written)
+
+    def remove_rows(self, keys: Iterable[str]) -> None:
+        """Take rows away."""
+        self.run_method("removeRows", list(keys))
+
+    def set_more(self, more: bool, *, loading: bool = False) -> None:
+        """Say whether more rows can be had."""
+        self.run_method("setMore", more, loading)
+
+    def set_current(self, key: str, *, focus: bool = False) -> None:
+        """Go to a row."""
+        self.run_method("setCurrent", key, focus)
+
+    def set_widths(self, widths: Mapping[str, int]) -> None:
+        """Give columns the widths that the user chose before."""
+        self.run_method("setWidths", dict(widths))
+
+    def narrow(self, words: str) -> None:
+        """Show only rows that have all these words somewhere in their text; "" shows all."""
+        self.run_method("narrow", words)
+
+    def select(self, keys: Iterable[str]) -> None:
+        """Select these rows and no others."""
+        self.run_method("select", list(keys))
+
+    def _written(self, row: Row) -> dict[str, Any]:
+        cells = {name: self._cell(self._kinds.get(name, "text"), value) for name, value in row.cells.items()}
+        written: dict[str, Any] = {"key": row.key, "cells": cells}
+        if row.sort:
+            written["sort"] = dict(row.sort)
+        if row.dim:
+            written["dim"] = True
+        if row.tone:
+            written["tone"] = row.tone
+        return written
+
+    @staticmethod
+    def _cell(kind: ColumnKind, value: Any) -> Any:
+        if kind == "mark" and value:
+            state: State = value
+            return {"state": state, "word": STATE_WORDS[state]}
+        if kind == "progress" and value:
+            percent, text = value
+            return {"percent": percent, "text": text}
+        return value
+
+
+def _argument(event: GenericEventArguments) -> Any:
+    return event.args
