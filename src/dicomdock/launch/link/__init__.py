@@ -18,7 +18,7 @@ from dicomdock.launch.link.slicer import parse_slicer
 from dicomdock.launch.link.text import clean_link
 from dicomdock.launch.link.weasis import parse_weasis
 
-__all__ = ["SCHEMES", "LaunchOptions", "LaunchRequest", "Secret", "kind_of", "origin_of", "parse"]
+__all__ = ["LaunchOptions", "LaunchRequest", "Secret", "kind_of", "origin_of", "parse"]
 
 _READERS: Mapping[str, Callable[[str], LaunchRequest]] = MappingProxyType(
     {
@@ -29,8 +29,6 @@ _READERS: Mapping[str, Callable[[str], LaunchRequest]] = MappingProxyType(
         "http": web.parse_web,
     }
 )
-SCHEMES = ("dicomdock", "slicer", "weasis")
-"""The schemes that an operating system can hand to us; web addresses are pasted."""
 
 
 def parse(text: str) -> LaunchRequest:

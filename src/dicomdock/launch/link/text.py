@@ -7,10 +7,10 @@ from collections.abc import Container, Iterable
 from urllib.parse import unquote_to_bytes
 
 from dicomdock.errors import InvalidInput, LaunchError
+from dicomdock.launch import MAX_LINK
 from dicomdock.launch.link.request import Secret
 from dicomdock.resource import Resource, check_uid
 
-MAX_LINK = 16 * 1024  # bytes; a Keycloak token is some 2 kB, and a link of 50 studies 4 kB
 MAX_RESOURCES = 200  # a link that asks for more is a mistake or a flood
 UNICODE_CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"

@@ -1,0 +1,106 @@
+"""Where the running dock is met: a folder of the user's own, a socket or pipe in it, and the locks beside."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import IO
+
+from dicomdock.errors import LaunchError
+from dicomdock.settings import Settings
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+MAX_SOCKET_PATH = 103  # bytes; sockaddr_un holds 108 on Linux and 104 on macOS, one of them the closing NUL
+
+
+def run_folder(settings: Settings) -> Path:
+    """Give the folder of sockets and locks, made if need be, with access for its owner only.
+
+    Raises
+    ------
+    LaunchError
+        The folder cannot be made, or belongs to somebody else.
+    """
+    return _private(settings.state / "run")
+
+
+def socket_path(settings: Settings) -> Path:
+    """Give the path of the dock's socket, at most 103 bytes long.
+
+    It depends on the settings alone, not on the environment: a browser and a terminal must come to the same
+    place.
+
+    Raises
+    ------
+    LaunchError
+        No folder of our own can be had.
+    """
+    path = run_folder(settings) / "dock.sock"
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
+        return path
+    runtime = Path(f"/run/user/{os.getuid()}")
+    short = runtime / "dicomdock" if runtime.is_dir() else Path(f"/tmp/dicomdock-{os.getuid()}")  # noqa: S108
+    return _private(short) / f"{digest(settings)}.sock"
+
+
+def digest(settings: Settings) -> str:
+    """Give a short name for the state folder: one dock for each."""
+    return hashlib.sha256(os.fsencode(settings.state.absolute())).hexdigest()[:16]
+
+
+def _private(folder: Path) -> Path:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise LaunchError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    if sys.platform != "win32":
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            raise LaunchError(
+                f"{folder} is not a folder of yours; remove it, or choose another place with --home."
+            )
+        if status.st_mode & 0o077:
+            folder.chmod(0o700)
+    return folder
+
+
+class FileLock:
+    """A lock that ends with its process, however that ends.
+
+    Parameters
+    ----------
+    path : the file that stands for the lock; it is made, and left behind.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[bytes] | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock if it is free; tell whether it is ours now."""
+        if self._file is not None:
+            return True
+        file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        try:
+            if sys.platform == "win32":
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return False
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,99 @@
+"""``dicomdock-open LINK``: what the system starts when a link is clicked.
+
+Every user of the machine can read our arguments, and those of the program that started us, for as long as
+we run. So
+we end within milliseconds: a running dock gets the link through its socket; when none runs, ``carrier``
+gets it
+through a pipe and starts one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from dicomdock.errors import DicomdockError, LaunchError
+from dicomdock.launch import MAX_LINK, SCHEMES
+from dicomdock.launch.handoff.client import NotRunning, send
+from dicomdock.launch.notice import record, tell
+from dicomdock.settings import Settings
+
+
+def main() -> int:
+    """Hand over the link in the arguments; give the exit status."""
+    try:
+        return open_link(sys.argv[1:], Settings.load())
+    except DicomdockError as error:
+        tell(str(error))
+        return 1
+
+
+def open_link(arguments: Sequence[str], settings: Settings) -> int:
+    """Hand a link over, or refuse it.
+
+    Parameters
+    ----------
+    arguments : exactly one link of a scheme of ours, raw bytes as surrogates.
+    settings : whose dock.
+
+    Returns
+    -------
+    int
+        0 when the link was handed over, 2 when the arguments are no link, 1 when it came to nothing.
+    """
+    scheme = scheme_of(arguments)
+    if scheme is None:
+        if sys.platform == "win32" and _hand_on(arguments, settings):
+            return 0
+        record(settings, "refused: not exactly one link")
+        tell("dicomdock-open takes exactly one link, which begins with slicer://, dicomdock:// or weasis://.")
+        return 2
+    try:
+        try:
+            send(arguments[0], settings, command=())
+            record(settings, f"{scheme}:// link handed over")
+        except NotRunning:
+            _carry(arguments[0], settings)
+            record(settings, f"{scheme}:// link kept until the dock has started")
+    except LaunchError as error:
+        record(settings, f"{scheme}:// link not handed over: {error.reason}")
+        tell(error.reason)
+        return 1
+    return 0
+
+
+def scheme_of(arguments: Sequence[str]) -> str | None:
+    """Give the scheme when there is exactly one argument, and it is a link of ours."""
+    if len(arguments) != 1 or len(arguments[0]) > MAX_LINK:
+        return None
+    scheme, separator, _ = arguments[0][:16].partition(":")
+    return scheme.lower() if separator and scheme.lower() in SCHEMES else None
+
+
+def _carry(link: str, settings: Settings) -> None:
+    """Give the link to a process that has the time to start a dock."""
+    from dicomdock.launch.aside import start_aside
+    from dicomdock.launch.interpreter import python
+
+    read_end, write_end = os.pipe()
+    try:
+        carrier = start_aside((*python(), "-m", "dicomdock.launch.carrier"), settings, source=read_end)
+        carrier.returncode = 0  # it lives on without us
+        os.write(write_end, os.fsencode(link)[: 4 * MAX_LINK])  # at most 64 kB, which a pipe holds at once
+    except OSError as error:
+        raise LaunchError(f"The dock could not be started: {error.strerror}.") from error
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+
+def _hand_on(arguments: Sequence[str], settings: Settings) -> bool:
+    """Give what is no link to the program that had our place before: on Windows, 3D Slicer's .mrb files."""
+    from dicomdock.launch.register.windows import hand_on
+
+    return hand_on(arguments, settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
