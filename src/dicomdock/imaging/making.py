@@ -1,0 +1,230 @@
+"""What every object that dicomdock makes has in common: patient, study, equipment, new UIDs, character set.
+
+References
+----------
+PS3.3 §C.7.1 (Patient), §C.7.2 (Study), §C.7.5 (Equipment), §C.12.1 (SOP Common); PS3.5 §6.1 (character sets).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+
+from pydicom import dcmwrite
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.valuerep import PersonName
+
+import dicomdock
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.attributes import integer, text
+
+MANUFACTURER = "dicomdock"
+SOFTWARE = f"dicomdock {dicomdock.__version__}"
+UTF_8 = "ISO_IR 192"
+IMPLEMENTATION = UID("2.25.111764919252647062018578409403664832698")
+"""Implementation Class UID: a UUID once drawn for dicomdock (PS3.5 §B.2)."""
+
+_PATIENT_STUDY = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "TypeOfPatientID",
+    "PatientBirthDate",
+    "PatientBirthTime",
+    "PatientSex",
+    "OtherPatientIDsSequence",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "PatientSpeciesDescription",
+    "PatientSpeciesCodeSequence",
+    "PatientBreedDescription",
+    "PatientBreedCodeSequence",
+    "ResponsiblePerson",
+    "ResponsiblePersonRole",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "LongitudinalTemporalInformationModified",
+    "ClinicalTrialSponsorName",
+    "ClinicalTrialProtocolID",
+    "ClinicalTrialProtocolName",
+    "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName",
+    "ClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID",
+    "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "StudyDescription",
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianName",
+)
+_REQUIRED = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""Type 2: present, if only empty."""
+
+_SEXES = ("M", "F", "O", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Authorship:
+    """How an object that we make presents itself.
+
+    Parameters
+    ----------
+    series_description : of the new series.
+    series_number : of the new series; servers and viewers sort by it.
+    series : Series Instance UID, to add to a series that is ours already; empty for a new one.
+    instance_number : within the series; a new version of an object counts on.
+    label : Content Label or Structure Set Label, 16 characters of capitals, digits, blank and underscore.
+    description : in words.
+    creator : who made it, as a DICOM person name (``Doe^Jane``).
+    """
+
+    series_description: str = ""
+    series_number: int = 100
+    series: str = ""
+    instance_number: int = 1
+    label: str = "SEGMENTATION"
+    description: str = ""
+    creator: str = ""
+
+
+def new_uid() -> str:
+    """Make a UID that nobody else has (from a random UUID, PS3.5 §B.2)."""
+    return str(generate_uid(prefix=None))
+
+
+def inherit(dataset: Dataset, source: Dataset) -> None:
+    """Give a new object the patient and study of its source.
+
+    Parameters
+    ----------
+    dataset : the new object; what it holds of patient and study is replaced.
+    source : an instance of the study, with or without pixels.
+    """
+    if not text(source, "StudyInstanceUID"):
+        raise GeometryError("The source has no study.", [text(source, "SOPInstanceUID")])
+    for keyword in _PATIENT_STUDY:
+        if keyword in source:
+            element = deepcopy(source[keyword])
+            dataset.add(element)
+        elif keyword in dataset:
+            del dataset[keyword]
+    for keyword in _REQUIRED:
+        if keyword not in dataset:
+            setattr(dataset, keyword, "")
+    if text(dataset, "PatientSex") not in _SEXES:
+        dataset.PatientSex = ""
+
+
+def begin(dataset: Dataset, sop_class: str, modality: str, source: Dataset, authorship: Authorship) -> None:
+    """Fill the modules that all our objects share: patient, study, series, equipment, SOP common.
+
+    Parameters
+    ----------
+    dataset : a new, empty Dataset.
+    source : an instance of the study, with or without pixels.
+    """
+    inherit(dataset, source)
+    now = datetime.now()
+    dataset.SOPClassUID = UID(sop_class)
+    dataset.SOPInstanceUID = UID(new_uid())
+    dataset.Modality = modality
+    dataset.SeriesInstanceUID = UID(authorship.series or new_uid())
+    dataset.SeriesNumber = authorship.series_number
+    dataset.InstanceNumber = authorship.instance_number
+    dataset.SeriesDate = dataset.ContentDate = dataset.InstanceCreationDate = now.strftime("%Y%m%d")
+    dataset.SeriesTime = dataset.ContentTime = dataset.InstanceCreationTime = now.strftime("%H%M%S")
+    if authorship.series_description:
+        dataset.SeriesDescription = authorship.series_description[:64]
+    equip(dataset)
+
+
+def equip(dataset: Dataset) -> None:
+    """Name dicomdock as the maker."""
+    dataset.Manufacturer = MANUFACTURER
+    dataset.ManufacturerModelName = MANUFACTURER
+    dataset.DeviceSerialNumber = dicomdock.__version__
+    dataset.SoftwareVersions = SOFTWARE
+
+
+def finish(dataset: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> Dataset:
+    """Add the file meta information and the character set that the texts need.
+
+    All texts were decoded when they were read; beyond ASCII they are written in UTF-8.
+    """
+    if any(_needs_utf8(element) for element in dataset.iterall()):
+        dataset.SpecificCharacterSet = UTF_8
+        for element in dataset.iterall():
+            if element.VR == "PN":
+                _recode(element)
+    elif "SpecificCharacterSet" in dataset:
+        del dataset.SpecificCharacterSet
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\x00\x01"
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = UID(transfer_syntax)
+    meta.ImplementationClassUID = IMPLEMENTATION
+    meta.ImplementationVersionName = SOFTWARE.replace(" ", "_").upper()[:16]
+    dataset.file_meta = meta
+    return dataset
+
+
+def to_bytes(dataset: Dataset) -> bytes:
+    """Give a Dataset as the bytes of a DICOM file."""
+    file = BytesIO()
+    dcmwrite(file, dataset, enforce_file_format=True)
+    return file.getvalue()
+
+
+def reference(source: Dataset) -> Dataset:
+    """Make the item that refers to an instance."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = source.SOPClassUID
+    item.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    return item
+
+
+def next_series_number(sources: Sequence[Dataset], *, offset: int = 100) -> int:
+    """Give a series number that sorts behind the source's: ``offset`` + its number."""
+    return offset + (integer(sources[0], "SeriesNumber") or 0 if sources else 0)
+
+
+_TEXTS = ("SH", "LO", "ST", "LT", "UC", "UT", "PN")
+
+
+def _needs_utf8(element: DataElement) -> bool:
+    if element.VR not in _TEXTS or element.value is None:
+        return False
+    values = element.value if isinstance(element.value, (list, tuple)) or element.VM > 1 else [element.value]
+    return any(not str(value).isascii() for value in values)
+
+
+def _recode(element: DataElement) -> None:
+    """Drop the bytes in which a person name was read, so that it is written in the new character set."""
+    if element.VM == 0 or element.value is None:
+        return
+    values = list(element.value) if element.VM > 1 else [element.value]
+    names = [PersonName(str(value), ["utf_8"]) for value in values]
+    element.value = names if element.VM > 1 else names[0]

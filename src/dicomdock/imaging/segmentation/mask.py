@@ -1,0 +1,103 @@
+"""Mask: the voxels of one segment, kept as the box that holds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.geometry import Shape
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Which voxels belong to a segment.
+
+    Segments may overlap, so each has a mask of its own; a box costs as much memory as the segment is large.
+
+    Parameters
+    ----------
+    start : index (k, j, i) of the box's first voxel in the segmentation's grid.
+    array : the voxels of the box, (k, j, i); empty (0, 0, 0) for a segment without voxels.
+    """
+
+    start: Shape
+    array: BoolArray
+
+    @classmethod
+    def of(cls, array: npt.NDArray[Any]) -> Mask:
+        """Cut the box out of a whole array, (k, j, i); what is not zero belongs to the segment."""
+        whole: BoolArray = array if array.dtype == np.bool_ else array != 0
+        ranges = []
+        slices = whole.any(axis=(1, 2))
+        if not slices.any():
+            return EMPTY
+        low, high = _ends(slices)
+        ranges.append((low, high))
+        flat = whole[low:high].any(axis=0)
+        ranges += [_ends(flat.any(axis=1)), _ends(flat.any(axis=0))]
+        (k0, k1), (j0, j1), (i0, i1) = ranges
+        return cls((k0, j0, i0), np.ascontiguousarray(whole[k0:k1, j0:j1, i0:i1]))
+
+    @property
+    def stop(self) -> Shape:
+        """Index behind the box's last voxel."""
+        (k, j, i), (dk, dj, di) = self.start, self.array.shape
+        return k + dk, j + dj, i + di
+
+    @property
+    def box(self) -> tuple[slice, slice, slice]:
+        """The box as slices of the whole grid."""
+        (k0, j0, i0), (k1, j1, i1) = self.start, self.stop
+        return slice(k0, k1), slice(j0, j1), slice(i0, i1)
+
+    @property
+    def count(self) -> int:
+        """Number of voxels."""
+        return int(np.count_nonzero(self.array))
+
+    def whole(self, shape: Shape) -> BoolArray:
+        """Give the voxels in an array of the whole grid."""
+        array = np.zeros(shape, np.bool_)
+        array[self.box] = self.array
+        return array
+
+    def moved(self, offset: Shape, shape: Shape) -> Mask:
+        """Give the mask in a grid whose voxel ``offset`` is this one's first.
+
+        Raises
+        ------
+        GeometryError
+            Voxels would lie outside ``shape``.
+        """
+        if not self.array.size:
+            return self
+        (k, j, i), (dk, dj, di) = self.start, offset
+        mask = Mask((k + dk, j + dj, i + di), self.array)
+        if min(mask.start) < 0 or any(end > size for end, size in zip(mask.stop, shape, strict=True)):
+            raise GeometryError("The segmentation reaches beyond the images it is to be put on.")
+        return mask
+
+    def overlaps(self, other: Mask) -> bool:
+        """Tell whether two masks share a voxel."""
+        low = tuple(max(a, b) for a, b in zip(self.start, other.start, strict=True))
+        high = tuple(min(a, b) for a, b in zip(self.stop, other.stop, strict=True))
+        if any(a >= b for a, b in zip(low, high, strict=True)):
+            return False
+        return bool((self._part(low, high) & other._part(low, high)).any())
+
+    def _part(self, low: tuple[int, ...], high: tuple[int, ...]) -> BoolArray:
+        return self.array[tuple(slice(a - s, b - s) for a, b, s in zip(low, high, self.start, strict=True))]
+
+
+EMPTY = Mask((0, 0, 0), np.zeros((0, 0, 0), np.bool_))
+
+
+def _ends(line: BoolArray) -> tuple[int, int]:
+    there = np.flatnonzero(line)
+    return int(there[0]), int(there[-1]) + 1

@@ -1,0 +1,218 @@
+"""Read DICOM Segmentation objects: binary, fractional and label maps, sparse or not.
+
+References
+----------
+PS3.3 §A.51, §A.51.3 (Segmentation IOD), §C.8.20 (Segmentation modules).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
+from pydicom.pixels.utils import iter_pixels
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.attributes import first, integer, items, numbers, text
+from dicomdock.imaging.dataset import READ_ERRORS, Instance, as_dataset
+from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.segmentation.frames import Frame, frames_of, grid_of
+from dicomdock.imaging.segmentation.mask import EMPTY, Mask
+from dicomdock.imaging.segmentation.segmentation import Algorithm, Origin, Segment, Segmentation, masks_of
+from dicomdock.imaging.terminology import TISSUE, Code, Terminology, code_of, colour_for, from_cielab
+
+SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
+LABELMAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
+
+FRACTION = 0.5
+"""Part of the greatest fractional value from which on a voxel counts as belonging to the segment."""
+
+MAX_VOXELS = 1 << 33  # of one segmentation's grid
+
+_DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+_BACKGROUND = Code("125040", "DCM", "Background")
+
+
+def is_segmentation(header: Dataset) -> bool:
+    """Tell whether an instance is a DICOM Segmentation."""
+    return text(header, "SOPClassUID") in (SEGMENTATION_STORAGE, LABELMAP_STORAGE)
+
+
+def read_segmentation(instance: Instance, *, onto: VolumeGeometry | None = None) -> Segmentation:
+    """Read a DICOM Segmentation.
+
+    It keeps its own grid, which may hold fewer slices than the images. With ``onto`` it is put on that grid
+    when its voxels are voxels of it; else it keeps its own, and ``Segmentation.onto`` resamples it on wish.
+
+    Parameters
+    ----------
+    instance : a Segmentation Storage or Label Map Segmentation Storage instance.
+    onto : the grid of the images it will be shown on.
+
+    Raises
+    ------
+    GeometryError
+        It is no segmentation, states no positions, its slices lie on no regular grid, or it cannot be
+        decoded.
+    """
+    dataset = as_dataset(instance)
+    uid = text(dataset, "SOPInstanceUID")
+    if not is_segmentation(dataset):
+        raise GeometryError("The instance is not a DICOM Segmentation.", [uid])
+    frames = frames_of(dataset)
+    geometry, places = grid_of(frames, onto, uid)
+    if int(np.prod(geometry.shape, dtype=np.int64)) > MAX_VOXELS:
+        raise GeometryError(f"The segmentation claims a grid of {geometry.shape} voxels.", [uid])
+    try:
+        masks, remarks = _masks(dataset, frames, places, geometry)
+    except READ_ERRORS as error:
+        raise GeometryError(f"The segmentation cannot be decoded: {error}", [uid]) from error
+    segments = tuple(
+        _segment(item, masks.get(integer(item, "SegmentNumber") or 0, EMPTY), at)
+        for at, item in enumerate(items(dataset, "SegmentSequence"), 1)
+        if code_of(item, "SegmentedPropertyTypeCodeSequence") != _BACKGROUND
+    )
+    series, sources = _sources(dataset)
+    result = Segmentation(
+        geometry,
+        segments,
+        text(dataset, "FrameOfReferenceUID"),
+        series,
+        sources,
+        _origin(dataset),
+        text(dataset, "SeriesDescription") or text(dataset, "ContentLabel"),
+        tuple(remarks),
+    )
+    if onto is not None and result.fits(onto):
+        return result.onto(onto)
+    return result
+
+
+def _masks(
+    dataset: Dataset, frames: Sequence[Frame], places: Sequence[int], geometry: VolumeGeometry
+) -> tuple[dict[int, Mask], list[str]]:
+    kind = text(dataset, "SegmentationType").upper()
+    if kind == "LABELMAP" or text(dataset, "SOPClassUID") == LABELMAP_STORAGE:
+        depth = integer(dataset, "BitsAllocated") or 8
+        labels = np.zeros(geometry.shape, np.uint8 if depth <= 8 else np.uint16)
+        for k, pixels in zip(places, _pixels(dataset, frames), strict=True):
+            labels[k] = pixels
+        return masks_of(labels), []
+    threshold = 1
+    remarks = []
+    if kind == "FRACTIONAL":
+        most = integer(dataset, "MaximumFractionalValue") or 255
+        threshold = max(1, int(np.ceil(most * FRACTION)))
+        words = text(dataset, "SegmentationFractionalType").lower() or "fraction"
+        remarks.append(f"The segmentation is fractional; a {words} of {FRACTION:.0%} or more is shown.")
+    found: dict[int, dict[int, npt.NDArray[np.bool_]]] = defaultdict(dict)
+    for frame, k, pixels in zip(frames, places, _pixels(dataset, frames), strict=True):
+        inside = pixels >= threshold
+        planes = found[frame.segment]
+        planes[k] = planes[k] | inside if k in planes else inside
+    return {segment: _stacked(planes) for segment, planes in found.items()}, remarks
+
+
+def _stacked(planes: dict[int, npt.NDArray[np.bool_]]) -> Mask:
+    """Make one mask of a segment's slices."""
+    low, high = min(planes), max(planes) + 1
+    rows = np.logical_or.reduce([plane.any(axis=1) for plane in planes.values()])
+    columns = np.logical_or.reduce([plane.any(axis=0) for plane in planes.values()])
+    if not rows.any():
+        return EMPTY
+    j, i = np.flatnonzero(rows), np.flatnonzero(columns)
+    box = (slice(int(j[0]), int(j[-1]) + 1), slice(int(i[0]), int(i[-1]) + 1))
+    array = np.zeros((high - low, box[0].stop - box[0].start, box[1].stop - box[1].start), np.bool_)
+    for k, plane in planes.items():
+        array[k - low] = plane[box]
+    used = np.flatnonzero(array.any(axis=(1, 2)))
+    first_k, last_k = int(used[0]), int(used[-1])
+    return Mask((low + first_k, box[0].start, box[1].start), array[first_k : last_k + 1])
+
+
+def _pixels(dataset: Dataset, frames: Sequence[Frame]) -> Iterator[npt.NDArray[Any]]:
+    """Give the stored numbers of every frame."""
+    rows, columns, bits = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax == _DEFLATED_FRAMES:
+        size = (rows * columns * bits + 7) // 8
+        for data in generate_frames(dataset.PixelData, number_of_frames=len(frames)):
+            inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size)
+            if bits == 1:
+                yield _unpacked(inflated, 0, rows, columns)
+            else:
+                yield np.frombuffer(inflated, f"<u{bits // 8}").reshape(rows, columns)
+    elif bits == 1 and not syntax.is_encapsulated:
+        for at in range(len(frames)):
+            yield _unpacked(dataset.PixelData, at, rows, columns)
+    else:
+        yield from iter_pixels(dataset, raw=True, allow_excess_frames=False)
+
+
+def _unpacked(data: bytes, at: int, rows: int, columns: int) -> npt.NDArray[np.uint8]:
+    """Give one frame of packed bits; frames follow each other without padding (PS3.5 §8.1.1)."""
+    begin, size = at * rows * columns, rows * columns
+    packed = np.frombuffer(data, np.uint8)[begin // 8 : (begin + size + 7) // 8]
+    bits = np.unpackbits(packed, bitorder="little")[begin % 8 : begin % 8 + size]
+    return bits.reshape(rows, columns)
+
+
+def _segment(item: Dataset, mask: Mask, at: int) -> Segment:
+    category = code_of(item, "SegmentedPropertyCategoryCodeSequence")
+    kind = code_of(item, "SegmentedPropertyTypeCodeSequence")
+    kind_item = first(item, "SegmentedPropertyTypeCodeSequence")
+    region_item = first(item, "AnatomicRegionSequence")
+    terminology = Terminology(
+        category or TISSUE,
+        kind or TISSUE,
+        code_of(kind_item, "SegmentedPropertyTypeModifierCodeSequence"),
+        code_of(item, "AnatomicRegionSequence"),
+        code_of(region_item, "AnatomicRegionModifierSequence"),
+    )
+    colour = numbers(item, "RecommendedDisplayCIELabValue", 3)
+    stated = text(item, "SegmentAlgorithmType").upper()
+    algorithm: Algorithm = "AUTOMATIC" if stated == "AUTOMATIC" else "MANUAL"
+    if stated == "SEMIAUTOMATIC":
+        algorithm = "SEMIAUTOMATIC"
+    return Segment(
+        text(item, "SegmentLabel") or terminology.words,
+        mask,
+        terminology,
+        from_cielab(colour) if colour else colour_for(terminology, at),
+        algorithm,
+        text(item, "SegmentAlgorithmName"),
+        text(item, "SegmentDescription"),
+        text(item, "TrackingID"),
+        text(item, "TrackingUID"),
+    )
+
+
+def _sources(dataset: Dataset) -> tuple[str, tuple[str, ...]]:
+    """Give the series and instances that a segmentation refers to, from its header or its frames."""
+    series = first(dataset, "ReferencedSeriesSequence")
+    named = items(series, "ReferencedInstanceSequence")
+    found = dict.fromkeys(text(item, "ReferencedSOPInstanceUID") for item in named)
+    if not found:
+        for group in items(dataset, "PerFrameFunctionalGroupsSequence"):
+            for derivation in items(group, "DerivationImageSequence"):
+                for source in items(derivation, "SourceImageSequence"):
+                    found[text(source, "ReferencedSOPInstanceUID")] = None
+    return text(series, "SeriesInstanceUID"), tuple(found)
+
+
+def _origin(dataset: Dataset) -> Origin:
+    return Origin(
+        text(dataset, "SOPClassUID"),
+        text(dataset, "SOPInstanceUID"),
+        text(dataset, "SeriesInstanceUID"),
+        integer(dataset, "SeriesNumber") or 1,
+        integer(dataset, "InstanceNumber") or 1,
+        text(dataset, "SeriesDescription"),
+        text(dataset, "ContentLabel"),
+    )

@@ -1,0 +1,245 @@
+"""Segmentation: named segments on a grid, wherever they come from and whatever they are written as."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.geometry import Shape, VolumeGeometry
+from dicomdock.imaging.segmentation.mask import Mask
+from dicomdock.imaging.terminology import RGB, Terminology, colour_for
+from dicomdock.imaging.volume import Volume, resample
+
+Algorithm = Literal["MANUAL", "SEMIAUTOMATIC", "AUTOMATIC"]
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """One segment.
+
+    Parameters
+    ----------
+    label : its name.
+    mask : its voxels in the segmentation's grid.
+    terminology : what it is, in codes.
+    colour : red, green, blue, 0 to 255.
+    algorithm, algorithm_name : how it was made; a name is needed unless it is ``MANUAL``.
+    description : in words; may be empty.
+    tracking_id, tracking_uid : identify the same structure across objects; both or neither.
+    """
+
+    label: str
+    mask: Mask
+    terminology: Terminology = field(default_factory=Terminology)
+    colour: RGB = (128, 174, 128)
+    algorithm: Algorithm = "SEMIAUTOMATIC"
+    algorithm_name: str = "dicomdock"
+    description: str = ""
+    tracking_id: str = ""
+    tracking_uid: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The object a segmentation was read from.
+
+    Parameters
+    ----------
+    sop_class, instance, series : UIDs.
+    series_number, instance_number, series_description, label : as stored.
+    """
+
+    sop_class: str
+    instance: str
+    series: str
+    series_number: int = 1
+    instance_number: int = 1
+    series_description: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """Segments that share a grid; they may overlap.
+
+    Parameters
+    ----------
+    geometry : the grid, in mm, LPS.
+    segments : in the order of their numbers.
+    frame_of_reference : UID; may be empty.
+    source_series : Series Instance UID of the images it was drawn on; may be empty.
+    source_instances : their SOP Instance UIDs, as far as they are named.
+    origin : the object it was read from; None for a new one.
+    name : of the whole; may be empty.
+    remarks : what the user should know, one sentence each.
+    """
+
+    geometry: VolumeGeometry
+    segments: tuple[Segment, ...]
+    frame_of_reference: str = ""
+    source_series: str = ""
+    source_instances: tuple[str, ...] = ()
+    origin: Origin | None = None
+    name: str = ""
+    remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def from_array(
+        cls,
+        array: npt.NDArray[Any],
+        source: Volume | VolumeGeometry,
+        *,
+        names: Sequence[str] | Mapping[int, str] = (),
+        terminologies: Sequence[Terminology] = (),
+        colours: Sequence[RGB] = (),
+        algorithm: Algorithm = "SEMIAUTOMATIC",
+        algorithm_name: str = "dicomdock",
+        name: str = "",
+    ) -> Segmentation:
+        """Make a segmentation of an array.
+
+        Parameters
+        ----------
+        array : whole numbers (k, j, i), where each value but 0 is a segment; or (n, k, j, i), not 0 where a
+            voxel
+            belongs to segment n, for segments that overlap.
+        source : the volume, or its grid.
+        names : of the segments in ascending order of value, or by value. Where one is missing, ``Segment 1``.
+        terminologies, colours : likewise in order; else guessed from the names.
+
+        Raises
+        ------
+        GeometryError
+            The array does not have the source's shape.
+        """
+        geometry = source if isinstance(source, VolumeGeometry) else source.geometry
+        if array.shape[-3:] != geometry.shape or array.ndim not in (3, 4):
+            raise GeometryError(f"The array's shape is {array.shape}, that of the images {geometry.shape}.")
+        if array.ndim == 3:
+            masks = masks_of(array)
+        else:
+            masks = {number: Mask.of(one) for number, one in enumerate(array, 1)}
+        segments = []
+        for at, (value, mask) in enumerate(masks.items()):
+            named = (
+                names.get(value, "") if isinstance(names, Mapping) else (names[at] if at < len(names) else "")
+            )
+            label = named or f"Segment {value}"
+            terminology = terminologies[at] if at < len(terminologies) else Terminology.suggest(label)
+            colour = colours[at] if at < len(colours) else colour_for(terminology, at + 1)
+            segments.append(Segment(label, mask, terminology, colour, algorithm, algorithm_name))
+        frame = source.frame_of_reference if isinstance(source, Volume) else ""
+        return cls(geometry, tuple(segments), frame, name=name)
+
+    @property
+    def shape(self) -> Shape:
+        """Slices, rows, columns of the grid."""
+        return self.geometry.shape
+
+    @property
+    def overlapping(self) -> bool:
+        """True when a voxel belongs to more than one segment."""
+        return any(a.mask.overlaps(b.mask) for a, b in combinations(self.segments, 2))
+
+    def to_array(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+        """Give the segments as numbers (k, j, i), from 1; where segments overlap the later one shows."""
+        labels = np.zeros(self.shape, np.uint8 if len(self.segments) < 256 else np.uint16)
+        for number, segment in enumerate(self.segments, 1):
+            labels[segment.mask.box][segment.mask.array] = number
+        return labels
+
+    def to_masks(self) -> npt.NDArray[np.bool_]:
+        """Give each segment's voxels, (n, k, j, i); overlaps are kept."""
+        masks = np.zeros((len(self.segments), *self.shape), np.bool_)
+        for number, segment in enumerate(self.segments):
+            masks[number][segment.mask.box] = segment.mask.array
+        return masks
+
+    def fits(self, geometry: VolumeGeometry) -> bool:
+        """Tell whether every voxel of it is a voxel of another grid, so that ``onto`` changes nothing."""
+        try:
+            return self._shifted(geometry) is not None
+        except GeometryError:
+            return False
+
+    def onto(self, geometry: VolumeGeometry) -> Segmentation:
+        """Give the segmentation on another grid.
+
+        Where its voxels are voxels of that grid nothing is resampled: boxes are only moved. Else each voxel
+        takes the nearest value, and a remark says so. Voxels outside the grid are left away, which a remark
+        says too.
+        """
+        if self.geometry.matches(geometry):
+            return replace(self, geometry=geometry)
+        try:
+            moved = self._shifted(geometry)
+        except GeometryError:
+            moved = None
+        if moved is not None:
+            return moved
+        segments = tuple(
+            replace(segment, mask=_resampled(segment.mask, self.geometry, geometry))
+            for segment in self.segments
+        )
+        note = "The segmentation was resampled to the grid of the images."
+        return replace(self, geometry=geometry, segments=segments, remarks=(*self.remarks, note))
+
+    def _shifted(self, geometry: VolumeGeometry) -> Segmentation | None:
+        offset = geometry.offset_of(self.geometry)
+        if offset is None:
+            return None
+        segments = [replace(one, mask=one.mask.moved(offset, geometry.shape)) for one in self.segments]
+        return replace(self, geometry=geometry, segments=tuple(segments))
+
+
+def masks_of(labels: npt.NDArray[Any]) -> dict[int, Mask]:
+    """Take a label map (k, j, i) apart: the mask of each value but 0, in ascending order.
+
+    Raises
+    ------
+    GeometryError
+        The values are not whole numbers from 0 to 65535.
+    """
+    whole = labels
+    if labels.dtype.kind == "f":
+        whole = labels.astype(np.int64)
+        if not np.array_equal(whole, labels):
+            raise GeometryError("A label map holds whole numbers only.")
+    if whole.dtype.kind not in "iub" or int(whole.min(initial=0)) < 0 or int(whole.max(initial=0)) > 65535:
+        raise GeometryError("A label map holds whole numbers from 0 to 65535.")
+    whole = whole.astype(np.uint8 if int(whole.max(initial=0)) < 256 else np.uint16, copy=False)
+    ends: dict[int, tuple[int, int]] = {}
+    for k, plane in enumerate(whole):
+        for value in np.flatnonzero(np.bincount(plane.reshape(-1))).tolist():
+            low, _ = ends.get(value, (k, k))
+            ends[value] = (low, k + 1)
+    ends.pop(0, None)
+    masks = {}
+    for number, (low, high) in sorted(ends.items()):
+        mask = Mask.of(whole[low:high] == number)
+        masks[number] = Mask((mask.start[0] + low, *mask.start[1:]), mask.array)
+    return masks
+
+
+def _resampled(mask: Mask, source: VolumeGeometry, target: VolumeGeometry) -> Mask:
+    """Take the nearest voxel of a mask at each voxel of the part of a grid that can meet it."""
+    if not mask.array.size:
+        return mask
+    box = source.part(mask.start, mask.stop)
+    corners = np.array([(k, j, i) for k in (0, 1) for j in (0, 1) for i in (0, 1)])
+    outer = corners * np.array(mask.array.shape) - 0.5  # the outer edges of the box's voxels
+    reached = target.to_index(box.to_lps(outer))
+    low = np.maximum(np.floor(reached.min(axis=0)), 0).astype(int)
+    high = np.minimum(np.ceil(reached.max(axis=0)) + 1, target.shape).astype(int)
+    if (high <= low).any():
+        return Mask.of(np.zeros((1, 1, 1), np.bool_))
+    start = (int(low[0]), int(low[1]), int(low[2]))
+    part = target.part(start, (int(high[0]), int(high[1]), int(high[2])))
+    found = Mask.of(resample(mask.array, box, part, linear=False))
+    return found.moved(start, target.shape)

@@ -1,0 +1,38 @@
+"""Coded names of structures, their colours, and Slicer's terminology entries."""
+
+from __future__ import annotations
+
+from pydicom.sr.coding import Code
+
+from dicomdock.imaging.terminology.colour import RGB, from_cielab, to_cielab
+from dicomdock.imaging.terminology.terminology import (
+    ALTERED,
+    ANATOMY,
+    LEFT,
+    OBJECT,
+    RIGHT,
+    SUBSTANCE,
+    TISSUE,
+    Terminology,
+    code_item,
+    code_of,
+    colour_for,
+)
+
+__all__ = [
+    "ALTERED",
+    "ANATOMY",
+    "LEFT",
+    "OBJECT",
+    "RGB",
+    "RIGHT",
+    "SUBSTANCE",
+    "TISSUE",
+    "Code",
+    "Terminology",
+    "code_item",
+    "code_of",
+    "colour_for",
+    "from_cielab",
+    "to_cielab",
+]
