@@ -59,6 +59,8 @@ def read(status: int, content_type: str, body: bytes, server: str) -> Outcome:
             else:
                 attributes = next(iter(dicomjson.parse(body, content_type, what="the upload")), {})
         except WireError:
+            attributes = {}
+        if not attributes:
             excerpt = " ".join(body[:200].decode("utf-8", "replace").split())
     words = f"{server} answered {status}" + (
         f": {excerpt}" if excerpt and not excerpt.startswith("<") else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from dicomdock.dicomweb import deletion, qido, stow, wado
+from dicomdock.dicomweb import bulkdata, deletion, pictures, qido, stow, wado
 from dicomdock.dicomweb.session import Session
 from dicomdock.profile import Dialect, ServerProfile
 from dicomdock.query import Query
@@ -68,6 +68,8 @@ class Client(DicomSource):
 
     def retrieve(self, resource: Resource) -> Iterator[Part]:
         """Fetch instances as stored, in one stream where the server can."""
+        if resource.level == "frames":
+            return bulkdata.frames(self.session, resource)
         return wado.retrieve(self.session, resource)
 
     def metadata(self, resource: Resource) -> Iterator[DicomJson]:
@@ -84,11 +86,11 @@ class Client(DicomSource):
 
     def frames(self, resource: Resource, accept: str = "") -> Iterator[Part]:
         """Give frames in the order asked for."""
-        return wado.frames(self.session, resource, accept)
+        return bulkdata.frames(self.session, resource, accept)
 
     def bulk(self, uri: str, within: Resource | None = None) -> Iterator[Part]:
         """Give the bulk data that a BulkDataURI of the metadata of ``within`` points to."""
-        return wado.bulk(self.session, uri, within)
+        return bulkdata.bulk(self.session, uri, within)
 
     def rendered(
         self,
@@ -99,11 +101,11 @@ class Client(DicomSource):
         accept: str = "image/jpeg",
     ) -> tuple[str, bytes]:
         """Give a picture: its media type and bytes."""
-        return wado.rendered(self.session, resource, viewport=viewport, window=window, accept=accept)
+        return pictures.rendered(self.session, resource, viewport=viewport, window=window, accept=accept)
 
     def thumbnail(self, resource: Resource, *, viewport: tuple[int, int] = (128, 128)) -> tuple[str, bytes]:
         """Give a small picture: its media type and bytes."""
-        return wado.thumbnail(self.session, resource, viewport=viewport)
+        return pictures.thumbnail(self.session, resource, viewport=viewport)
 
     def close(self) -> None:
         """Close the connections."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 JSON: Final = "application/dicom+json"
 MAX_JSON: Final = 256 << 20  # bytes of one JSON answer; a page or a series' metadata stays far below
+REFUSED: Final = frozenset({400, 406, 415})  # not in this form
+ABSENT: Final = frozenset({404, 405, 410, 501})  # no such object, or no such route
 EXCERPT: Final = 300  # characters of an answer in an error
 
 

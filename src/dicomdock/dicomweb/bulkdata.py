@@ -1,0 +1,101 @@
+"""Frames and bulk data: pixels and long values, apart from the instances that hold them.
+
+References
+----------
+PS3.18 §10.4.1.1.5 (bulk data), §10.4.1.1.6 (pixel data).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from dicomdock.dicomweb import urls
+from dicomdock.dicomweb.media import MediaType
+from dicomdock.dicomweb.multipart import read_parts
+from dicomdock.dicomweb.session import ABSENT, REFUSED, failure
+from dicomdock.errors import NotAcceptable, NotFound, TransactionError
+from dicomdock.resource import Resource
+from dicomdock.source import Part
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb.http import Response
+    from dicomdock.dicomweb.session import Session
+
+
+def frames(session: Session, resource: Resource, accept: str = "") -> Iterator[Part]:
+    """Give frames in the order asked for, each a part with its own media type.
+
+    Servers that take one frame number at a time are asked so.
+
+    References
+    ----------
+    PS3.18 §10.4.1.1.6.
+    """
+    wanted = accept or 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
+    others = () if accept else ('multipart/related; type="application/octet-stream"', "*/*")
+    answer = _data(session, resource.path, (wanted, *others), f"frames of {resource}")
+    if isinstance(answer, TransactionError):
+        if len(resource.frames) < 2 or answer.status not in REFUSED:
+            raise answer
+        for number in resource.frames:
+            yield from frames(session, replace(resource, frames=(number,)), accept)
+        return
+    yield from answer
+
+
+def bulk(session: Session, uri: str, within: Resource | None = None) -> Iterator[Part]:
+    """Give the bulk data that a BulkDataURI points to; asked for below the profile's own address only.
+
+    Parameters
+    ----------
+    uri : as it stands in the metadata.
+    within : the instance (or series) whose metadata it stands in; needed for relative addresses.
+
+    Raises
+    ------
+    WireError
+        The address leads elsewhere.
+    """
+    accepts = ('multipart/related; type="application/octet-stream"', "application/octet-stream", "*/*")
+    error: TransactionError | None = None
+    for path in urls.rebuild(uri, session.profile.url, within):
+        answer = _data(session, path, accepts, "bulk data")
+        if not isinstance(answer, TransactionError):
+            yield from answer
+            return
+        error = answer
+    raise error or NotFound(f"{session.name} has no bulk data there.", status=404)
+
+
+def _data(
+    session: Session, path: str, accepts: Sequence[str], what: str
+) -> Iterator[Part] | TransactionError:
+    """Ask for frames or bulk data, multipart or single."""
+    error: TransactionError | None = None
+    plain, _, query = path.partition("?")
+    for accept in accepts:
+        response = session.http.request(
+            "GET",
+            plain,
+            query=parse_qsl(query, keep_blank_values=True),
+            accept=accept,
+            allow=REFUSED | ABSENT,
+            what=what,
+        )
+        if response.status in ABSENT:
+            return failure(response, f"{session.name} has no such {what}")
+        if response.status not in REFUSED:
+            return _any_parts(response)
+        error = failure(response, f"{session.name} did not give the {what}")
+    return error or NotAcceptable(f"{session.name} has no form of {what} that dicomdock can read.")
+
+
+def _any_parts(response: Response) -> Iterator[Part]:
+    with response:
+        if MediaType.parse(response.content_type).essence.startswith("multipart/"):
+            yield from read_parts(response.chunks(), response.content_type)
+        elif response.status != 204:
+            yield Part(response.content_type or "application/octet-stream", response.chunks)
