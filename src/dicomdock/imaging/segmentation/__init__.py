@@ -5,5 +5,16 @@ from __future__ import annotations
 from dicomdock.imaging.segmentation.mask import Mask
 from dicomdock.imaging.segmentation.reading import is_segmentation, read_segmentation
 from dicomdock.imaging.segmentation.segmentation import Algorithm, Origin, Segment, Segmentation
+from dicomdock.imaging.segmentation.writing import content_label, segmentation_to_dicom
 
-__all__ = ["Algorithm", "Mask", "Origin", "Segment", "Segmentation", "is_segmentation", "read_segmentation"]
+__all__ = [
+    "Algorithm",
+    "Mask",
+    "Origin",
+    "Segment",
+    "Segmentation",
+    "content_label",
+    "is_segmentation",
+    "read_segmentation",
+    "segmentation_to_dicom",
+]

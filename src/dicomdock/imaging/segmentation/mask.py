@@ -33,15 +33,13 @@ class Mask:
     def of(cls, array: npt.NDArray[Any]) -> Mask:
         """Cut the box out of a whole array, (k, j, i); what is not zero belongs to the segment."""
         whole: BoolArray = array if array.dtype == np.bool_ else array != 0
-        ranges = []
-        slices = whole.any(axis=(1, 2))
-        if not slices.any():
+        ends = _ends(np.any(whole, axis=(1, 2)))
+        if ends is None:
             return EMPTY
-        low, high = _ends(slices)
-        ranges.append((low, high))
-        flat = whole[low:high].any(axis=0)
-        ranges += [_ends(flat.any(axis=1)), _ends(flat.any(axis=0))]
-        (k0, k1), (j0, j1), (i0, i1) = ranges
+        flat = np.any(whole[ends[0] : ends[1]], axis=0)
+        rows, columns = _ends(np.any(flat, axis=1)), _ends(np.any(flat, axis=0))
+        assert rows is not None and columns is not None, "a slice that is not empty has rows"
+        (k0, k1), (j0, j1), (i0, i1) = ends, rows, columns
         return cls((k0, j0, i0), np.ascontiguousarray(whole[k0:k1, j0:j1, i0:i1]))
 
     @property
@@ -98,6 +96,6 @@ class Mask:
 EMPTY = Mask((0, 0, 0), np.zeros((0, 0, 0), np.bool_))
 
 
-def _ends(line: BoolArray) -> tuple[int, int]:
+def _ends(line: npt.NDArray[Any]) -> tuple[int, int] | None:
     there = np.flatnonzero(line)
-    return int(there[0]), int(there[-1]) + 1
+    return (int(there[0]), int(there[-1]) + 1) if there.size else None
