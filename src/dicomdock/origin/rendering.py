@@ -26,9 +26,9 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGExtended12Bit
 
 from dicomdock.errors import InvalidInput, NotAcceptable
+from dicomdock.origin.accept import PictureType
 
 Array: TypeAlias = NDArray[Any]
-MediaType = Literal["image/jpeg", "image/png"]
 VoiFunction = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 
 MAX_VIEWPORT = 4096  # pixels, either side of a picture that we make
@@ -146,7 +146,7 @@ class View:
 
     window: Window | None = None
     viewport: Viewport | None = None
-    media_type: MediaType = "image/jpeg"
+    media_type: PictureType = "image/jpeg"
     quality: int = DEFAULT_QUALITY
 
     def __post_init__(self) -> None:

@@ -1,0 +1,245 @@
+"""The origin server as routes for an application, as an application of its own, and as a running server."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dicomdock.errors import DicomdockError
+from dicomdock.origin import bulk, pictures, qido, removal, stow, uri, wado
+from dicomdock.origin.context import Origin
+from dicomdock.origin.responses import problem, sentence
+from dicomdock.origin.workers import Workers
+from dicomdock.source import DicomSource
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/dicom-web"
+WADO_URI = "/wado"
+Endpoint = Callable[[Origin, Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One transaction that the server offers.
+
+    Parameters
+    ----------
+    service : the standard's name for the group.
+    method : HTTP method.
+    path : below the service's root; ``/wado`` of the URI service is below the application's.
+    endpoint : what answers.
+    summary : what it does, for the conformance statement.
+    """
+
+    service: str
+    method: str
+    path: str
+    endpoint: Endpoint
+    summary: str
+
+
+_STUDY, _SERIES = "/studies/{study}", "/studies/{study}/series/{series}"
+_INSTANCE = _SERIES + "/instances/{instance}"
+_FRAMES = _INSTANCE + "/frames/{frames}"
+_LEVELS = ((_STUDY, "study"), (_SERIES, "series"), (_INSTANCE, "instance"))
+
+TRANSACTIONS: Sequence[Transaction] = (
+    Transaction("Search (QIDO-RS)", "GET", "/studies", qido.search_studies, "find studies"),
+    Transaction("Search (QIDO-RS)", "GET", "/series", qido.search_series, "find series of all studies"),
+    Transaction(
+        "Search (QIDO-RS)", "GET", "/instances", qido.search_instances, "find instances of all studies"
+    ),
+    Transaction("Search (QIDO-RS)", "GET", _STUDY + "/series", qido.search_series, "find series of a study"),
+    Transaction(
+        "Search (QIDO-RS)", "GET", _STUDY + "/instances", qido.search_instances, "find instances of a study"
+    ),
+    Transaction(
+        "Search (QIDO-RS)", "GET", _SERIES + "/instances", qido.search_instances, "find instances of a series"
+    ),
+    *(
+        Transaction("Retrieve (WADO-RS)", "GET", path, wado.retrieve, f"the {level}")
+        for path, level in _LEVELS
+    ),
+    *(
+        Transaction(
+            "Retrieve (WADO-RS)", "GET", path + "/metadata", wado.metadata, f"attributes of the {level}"
+        )
+        for path, level in _LEVELS
+    ),
+    Transaction("Retrieve (WADO-RS)", "GET", _FRAMES, wado.frames, "frames of the instance"),
+    Transaction(
+        "Retrieve (WADO-RS)", "GET", _INSTANCE + "/bulk/{place:path}", bulk.retrieve, "one bulk data value"
+    ),
+    *(
+        Transaction(
+            "Retrieve (WADO-RS)", "GET", path + "/rendered", pictures.rendered, f"picture of the {level}"
+        )
+        for path, level in (*_LEVELS, (_FRAMES, "frames"))
+    ),
+    *(
+        Transaction(
+            "Retrieve (WADO-RS)",
+            "GET",
+            path + "/thumbnail",
+            pictures.thumbnail,
+            f"small picture of the {level}",
+        )
+        for path, level in (*_LEVELS, (_FRAMES, "frames"))
+    ),
+    Transaction("Store (STOW-RS)", "POST", "/studies", stow.store, "store instances"),
+    Transaction("Store (STOW-RS)", "POST", _STUDY, stow.store, "store instances of the study only"),
+    *(
+        Transaction("Delete", "DELETE", path, removal.delete, f"delete the {level}")
+        for path, level in _LEVELS
+    ),
+    Transaction("URI service (WADO-URI)", "GET", WADO_URI, uri.retrieve_by_uri, "an instance or its picture"),
+)
+
+
+def routes(
+    source: Callable[[], DicomSource] | DicomSource, *, workers: Workers | None = None
+) -> list[BaseRoute]:
+    """Give the routes of an origin server: everything below ``/dicom-web``, and ``/wado``.
+
+    Parameters
+    ----------
+    source : what is published, or what gives it for each request.
+    workers : the processes that decode; own ones by default, which end with the program.
+    """
+    origin = Origin(source if callable(source) else lambda: source, PREFIX, workers or Workers())
+    return [
+        Route(
+            (PREFIX if transaction.path != WADO_URI else "") + transaction.path,
+            _answering(transaction.endpoint, origin),
+            methods=[transaction.method],
+        )
+        for transaction in TRANSACTIONS
+    ]
+
+
+def _answering(endpoint: Endpoint, origin: Origin) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(origin, request)
+        except DicomdockError as error:
+            return problem(error)
+        except Exception:  # the server's error handler: the client gets a sentence, the log the rest
+            log.exception("%s %s failed", request.method, request.url.path)
+            return sentence("The server failed on this request; its log says why.", 500)
+
+    return answer
+
+
+def create_app(
+    source: Callable[[], DicomSource] | DicomSource,
+    *,
+    token: str | None = None,
+    cors: Sequence[str] = (),
+    hosts: Sequence[str] = (),
+) -> Starlette:
+    """Make the application that ``dicomdock serve`` runs.
+
+    Parameters
+    ----------
+    source : what is published, or what gives it for each request.
+    token : ask every client for this Bearer token.
+    cors : origins whose web pages may use the server (``https://viewer.example``); ``*`` for all.
+    hosts : names in the Host header that are answered; all where none are given. Guards a server on the
+        loopback address against pages that let their own name point to it.
+    """
+    workers = Workers()
+    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))] if hosts else []
+    if cors:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(cors),
+                allow_methods=["GET", "HEAD", "POST", "DELETE"],
+                allow_headers=["Accept", "Authorization", "Content-Type"],
+                expose_headers=["Warning", "Content-Length"],
+            )
+        )
+    if token:
+        middleware.append(Middleware(BearerToken, token=token))
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        workers.close()
+
+    return Starlette(
+        routes=[Route("/", _greeting), *routes(source, workers=workers)],
+        middleware=middleware,
+        lifespan=lifespan,
+    )
+
+
+async def _greeting(request: Request) -> Response:
+    return sentence(f"dicomdock serves DICOMweb at {str(request.base_url).rstrip('/')}{PREFIX}", 200)
+
+
+class BearerToken:
+    """Answers only requests that carry the token.
+
+    References
+    ----------
+    RFC 6750 §2.1.
+    """
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] == "http" and not self._allowed(scope):
+            refusal = sentence("This server asks for a Bearer token.", 401, {"WWW-Authenticate": "Bearer"})
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _allowed(self, scope: Scope) -> bool:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
+
+
+def serve(
+    source: Callable[[], DicomSource] | DicomSource,
+    host: str = "127.0.0.1",
+    port: int = 8042,
+    token: str | None = None,
+    cors: Sequence[str] = (),
+) -> None:
+    """Run an origin server until it is interrupted.
+
+    Parameters
+    ----------
+    host, port : where it listens. On a loopback address it answers to loopback names only.
+    """
+    import uvicorn
+
+    app = create_app(source, token=token, cors=cors, hosts=_loopback_names(host))
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+
+
+def _loopback_names(host: str) -> Sequence[str]:
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    return ("localhost", "127.0.0.1", "[::1]", host) if loopback else ()

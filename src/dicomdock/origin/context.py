@@ -1,0 +1,144 @@
+"""What every transaction of the origin server is given, and how a request names things."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from starlette.requests import Request
+
+from dicomdock.dicomweb.media import MediaType
+from dicomdock.errors import InvalidInput, NotFound
+from dicomdock.origin.accept import IMPLICIT_LITTLE
+from dicomdock.origin.workers import Workers
+from dicomdock.resource import Resource
+from dicomdock.source import DicomSource, Part
+
+MAX_FRAMES = 10_000  # numbers in one list of frames
+
+
+@dataclass(frozen=True)
+class Origin:
+    """An origin server.
+
+    Parameters
+    ----------
+    source : gives the source that is published; asked anew for each request.
+    prefix : path of the service below the application's root.
+    workers : the processes that decode.
+    """
+
+    source: Callable[[], DicomSource]
+    prefix: str = "/dicom-web"
+    workers: Workers = field(default_factory=Workers)
+
+    def base(self, request: Request) -> str:
+        """Give the absolute address of the service, as this client wrote it."""
+        return str(request.base_url).rstrip("/") + self.prefix
+
+
+def accept_of(request: Request) -> str:
+    """Give what the client accepts: the ``accept`` parameter comes before the header (PS3.18 §8.3.3.1)."""
+    # "+" stands for itself in a media type, but reads as a blank in a query.
+    asked = request.query_params.get("accept", "").replace("dicom json", "dicom+json")
+    return asked or ",".join(request.headers.getlist("accept"))
+
+
+def resource_of(request: Request) -> Resource:
+    """Give the resource that the request's path names.
+
+    Raises
+    ------
+    InvalidInput
+        A UID or frame number is not one.
+    """
+    named = request.path_params
+    return Resource(
+        named["study"],
+        named.get("series"),
+        named.get("instance"),
+        frames=_frame_numbers(named.get("frames", "")),
+    )
+
+
+def _frame_numbers(text: str) -> tuple[int, ...]:
+    if not text:
+        return ()
+    words = text.split(",")
+    if len(words) > MAX_FRAMES or not all(
+        word.isascii() and word.isdigit() and len(word) < 10 for word in words
+    ):
+        raise InvalidInput(f"{text[:60]!r} is not a list of frame numbers.")
+    return tuple(map(int, words))
+
+
+def known_parts(source: DicomSource, resource: Resource) -> Sequence[Part] | Iterator[Part]:
+    """Give the parts of a resource: as a list where all lie in files, else as they come.
+
+    Raises
+    ------
+    NotFound
+        There are none.
+    """
+    parts = source.retrieve(resource)
+    first = next(parts, None)
+    if first is None:
+        raise NotFound(f"There is nothing at {resource}.", status=404)
+    if first.path is not None:
+        return [first, *parts]
+    return _after(first, parts)
+
+
+def _after(first: Part, rest: Iterator[Part]) -> Iterator[Part]:
+    yield first
+    yield from rest
+
+
+@contextmanager
+def on_disk(part: Part) -> Iterator[Path]:
+    """Give the file that holds a part's bytes, a temporary one where there is none."""
+    if part.path is not None:
+        yield part.path
+        return
+    with tempfile.NamedTemporaryFile(prefix="dicomdock-", suffix=".dcm") as file:
+        for chunk in part.chunks():
+            file.write(chunk)
+        file.flush()
+        yield Path(file.name)
+
+
+@contextmanager
+def instance_on_disk(source: DicomSource, resource: Resource) -> Iterator[tuple[Path, str]]:
+    """Give the file of one instance, and the transfer syntax it is stored in.
+
+    Raises
+    ------
+    NotFound
+        It is not there.
+    """
+    whole = Resource(resource.study, resource.series, resource.instance)
+    for part in source.retrieve(whole):
+        with on_disk(part) as path:
+            yield path, transfer_syntax(part, path)
+        return
+    raise NotFound(f"There is no instance {whole}.", status=404)
+
+
+def transfer_syntax(part: Part, path: Path | None = None) -> str:
+    """Tell the transfer syntax of a part by its label, else by its file; implicit where neither tells."""
+    if named := MediaType.parse(part.content_type).parameters.get("transfer-syntax"):
+        return named
+    path = path or part.path
+    if path is None:
+        return ""
+    from pydicom.errors import InvalidDicomError
+    from pydicom.filereader import read_file_meta_info
+
+    try:
+        meta = read_file_meta_info(path)
+    except (InvalidDicomError, OSError, ValueError):
+        return IMPLICIT_LITTLE
+    return str(meta.get("TransferSyntaxUID") or IMPLICIT_LITTLE)

@@ -1,0 +1,243 @@
+"""Decoding: an instance or frame in the default transfer syntax, for clients that cannot read the stored one.
+
+Plain functions over one file each, so that they can run in another process (``workers``).
+
+References
+----------
+PS3.18 §8.7.3 (transfer syntaxes of instances and frames); PS3.5 §8, §A.4 (encapsulation).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import dcmwrite, write_data_element
+from pydicom.pixels.utils import get_expected_length, pack_bits, pixel_array
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
+
+from dicomdock.errors import DicomdockError, NotAcceptable, NotFound
+from dicomdock.origin.rendering import RETIRED_JPEG, check_frame, number_of_frames
+
+MAX_DECODED = 1 << 31  # bytes of pixel data of one instance that we hold in memory to decode it
+_PIXEL_TAGS = {(0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)}
+_SWAPPED = {
+    "OW": 2,
+    "OL": 4,
+    "OF": 4,
+    "OD": 8,
+    "OV": 8,
+}  # bytes of a word whose order changes with the syntax
+
+
+@contextmanager
+def _mapped(what: str) -> Iterator[None]:
+    """Let every failure of pydicom and its decoders be one sentence: they raise anything on hostile bytes."""
+    try:
+        yield
+    except DicomdockError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
+        raise NotAcceptable(
+            f"{what} cannot be decoded to Explicit VR Little Endian: {reason}.", status=406
+        ) from error
+
+
+def write_explicit(stored: Path, decoded: Path) -> None:
+    """Write an instance in Explicit VR Little Endian: pixel data decompressed, all other attributes kept.
+
+    Raises
+    ------
+    NotAcceptable
+        It cannot be decoded here, or is too large to be.
+    """
+    with _mapped("The instance"):
+        dataset = dcmread(stored, force=True)
+        _refuse_too_large(dataset)
+        syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or _guessed(dataset)))
+        if syntax == ExplicitVRBigEndian:
+            dataset.walk(_swap)
+        elif syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian and "PixelData" in dataset:
+            dataset.file_meta.TransferSyntaxUID = RETIRED_JPEG.get(syntax, syntax)
+            dataset.decompress(as_rgb=True, generate_instance_uid=False)
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        with decoded.open("wb") as file:
+            dcmwrite(file, dataset, implicit_vr=False, little_endian=True, force_encoding=True)
+
+
+def _guessed(dataset: Dataset) -> str:
+    implicit, little = dataset.original_encoding
+    if implicit:
+        return "1.2.840.10008.1.2"
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def _refuse_too_large(dataset: Dataset) -> None:
+    try:
+        size = get_expected_length(dataset, "bytes")
+    except (AttributeError, TypeError, ValueError):
+        return  # no image
+    if size > MAX_DECODED:
+        raise NotAcceptable(
+            f"{size >> 20} MB of pixels are too much to decode; ask for transfer-syntax=* or single frames.",
+            status=406,
+        )
+
+
+def _swap(dataset: Dataset, element: DataElement) -> None:
+    """Turn the words of binary values round; pydicom does so for numbers but leaves these as they are."""
+    size = _SWAPPED.get(element.VR)
+    if size is None or not isinstance(element.value, bytes):
+        return
+    if element.keyword == "PixelData":
+        size = max(size, int(dataset.get("BitsAllocated") or 0) // 8)
+    whole = len(element.value) // size * size
+    words = np.frombuffer(element.value[:whole], f">u{size}")
+    element.value = words.astype(f"<u{size}").tobytes() + element.value[whole:]
+
+
+def read_frame(stored: Path, number: int) -> bytes:
+    """Read one frame as stored, touching only its own bytes; of deflated instances inflated.
+
+    Parameters
+    ----------
+    number : 1-based.
+
+    Raises
+    ------
+    NotAcceptable
+        The instance has no pixel data, or its structure is broken.
+    InvalidInput
+        It has no such frame.
+    """
+    with _mapped("The frame"), stored.open("rb") as file:
+        source: BinaryIO = file
+        header = dcmread(file, force=True, stop_before_pixels=True)
+        if header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            source = _inflated(stored)
+            header = dcmread(source, force=True, stop_before_pixels=True)
+        check_frame(header, number)
+        length = _enter_pixel_data(source, header)
+        if length == 0xFFFFFFFF:
+            table, lengths = header.get("ExtendedOffsetTable"), header.get("ExtendedOffsetTableLengths")
+            return get_frame(
+                source,
+                number - 1,
+                number_of_frames=number_of_frames(header),
+                extended_offsets=(table, lengths) if table and lengths else None,
+            )
+        return _native_frame(source, header, number)
+
+
+def _inflated(stored: Path) -> BinaryIO:
+    buffer = BytesIO()
+    dataset = dcmread(stored, force=True)
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True, force_encoding=True)
+    buffer.seek(0)
+    return buffer
+
+
+def _enter_pixel_data(file: BinaryIO, header: Dataset) -> int:
+    """Stand at the first byte of the pixel data's value and give its length, as the element says it."""
+    implicit, little = header.original_encoding
+    order = "<" if little else ">"
+    start = file.read(8)
+    if len(start) < 8 or struct.unpack(f"{order}HH", start[:4]) not in _PIXEL_TAGS:
+        raise NotAcceptable("There is no pixel data in it.", status=406)
+    if implicit:
+        return int(struct.unpack(f"{order}L", start[4:])[0])
+    return int(struct.unpack(f"{order}L", file.read(4))[0])
+
+
+def _native_frame(file: BinaryIO, header: Dataset, number: int) -> bytes:
+    frames = number_of_frames(header)
+    bits = get_expected_length(header, "pixels") * int(header.BitsAllocated) // frames
+    if bits % 8:  # segments of one bit: a frame may begin within a byte, but is sent from a byte of its own
+        begin = (number - 1) * bits
+        file.seek(begin // 8, 1)
+        packed = np.frombuffer(file.read((begin + bits + 7) // 8 - begin // 8), np.uint8)
+        single = np.unpackbits(packed, bitorder="little")[begin % 8 : begin % 8 + bits]
+        return np.packbits(single, bitorder="little").tobytes()
+    size = get_expected_length(header, "bytes") // frames
+    file.seek((number - 1) * size, 1)
+    frame = file.read(size)
+    if len(frame) < size:
+        raise NotAcceptable(f"The instance ends before its frame {number} does.", status=406)
+    return frame
+
+
+def decode_frame(stored: Path, number: int) -> bytes:
+    """Decode one frame to plain little-endian samples, colour by pixel; YBR becomes RGB, bits stay packed.
+
+    Raises
+    ------
+    NotAcceptable
+        It cannot be decoded here.
+    InvalidInput
+        There is no such frame.
+    """
+    with _mapped("The frame"):
+        header = dcmread(stored, force=True, stop_before_pixels=True)
+        check_frame(header, number)
+        syntax = UID(str(header.file_meta.get("TransferSyntaxUID") or _guessed(header)))
+        samples = pixel_array(stored, index=number - 1, transfer_syntax_uid=RETIRED_JPEG.get(syntax, syntax))
+        if header.get("BitsAllocated") == 1:
+            return pack_bits(samples, pad=False)
+        return samples.astype(samples.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def frame_count(stored: Path) -> int:
+    """Count the frames of an instance.
+
+    Raises
+    ------
+    NotAcceptable
+        There is no pixel data.
+    """
+    with _mapped("The instance"):
+        header = dcmread(stored, force=True, stop_before_pixels=True)
+        check_frame(header, 1)
+        return number_of_frames(header)
+
+
+def read_value(stored: Path, place: Sequence[str]) -> bytes:
+    """Read one value as Explicit VR Little Endian would write it.
+
+    Parameters
+    ----------
+    place : tag, and for a value inside sequences item number (1-based), tag and so on.
+
+    Raises
+    ------
+    NotFound
+        There is no such value.
+    """
+    with _mapped("The value"):
+        dataset: Dataset = dcmread(stored, force=True)
+        try:
+            for tag, item in zip(place[:-1:2], place[1::2], strict=True):
+                dataset = dataset[int(tag, 16)].value[int(item) - 1]
+            element = dataset[int(place[-1], 16)]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise NotFound(f"The instance has no value at {'/'.join(place)}.", status=404) from None
+        if element.VR == "SQ":
+            raise NotFound(f"{'/'.join(place)} is a sequence, not a value.", status=404)
+        if not dataset.original_encoding[1]:
+            _swap(dataset, element)
+        buffer = DicomBytesIO()
+        buffer.is_implicit_VR, buffer.is_little_endian = True, True
+        encodings = dataset.read_encoding or "iso8859"
+        write_data_element(buffer, element, encodings if isinstance(encodings, str) else list(encodings))
+        return buffer.getvalue()[8:]  # after tag and length

@@ -1,0 +1,71 @@
+"""QIDO-RS: searches for studies, series and instances.
+
+References
+----------
+PS3.18 §10.6 (search transaction), §8.3.4 (query parameters).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dicomdock.errors import NotAcceptable
+from dicomdock.origin.accept import json_type
+from dicomdock.origin.context import Origin, accept_of
+from dicomdock.origin.responses import Streamed, in_thread, warning_header
+from dicomdock.origin.wado import json_array
+from dicomdock.query import Query, SearchLevel, text
+from dicomdock.resource import Resource, check_uid
+from dicomdock.source import DicomJson, Page
+
+MAX_QUERY = 1 << 16  # characters of a query string
+RETRIEVE_URL = "00081190"
+
+
+async def search_studies(origin: Origin, request: Request) -> Response:
+    """Find studies."""
+    return await _search(origin, request, "studies")
+
+
+async def search_series(origin: Origin, request: Request) -> Response:
+    """Find series, of one study where the path names it."""
+    return await _search(origin, request, "series")
+
+
+async def search_instances(origin: Origin, request: Request) -> Response:
+    """Find instances, of one study or series where the path names it."""
+    return await _search(origin, request, "instances")
+
+
+async def _search(origin: Origin, request: Request, level: SearchLevel) -> Response:
+    media_type = json_type(accept_of(request))
+    if media_type is None:
+        raise NotAcceptable("Searches are answered in application/dicom+json.", status=406)
+    named = {key: check_uid(uid, tolerant=True) for key, uid in request.path_params.items()}
+    query = Query.from_params(level, request.query_params.multi_items(), **named)
+    pages = origin.source().search(query)
+    first = await in_thread(lambda: next(pages))
+    matches = _answers(first, pages, origin.base(request))
+    return await Streamed.started(json_array(matches), media_type, headers=warning_header(first.warnings))
+
+
+def _answers(first: Page, rest: Iterator[Page], base: str) -> Iterator[DicomJson]:
+    for match in first.matches:
+        yield _with_address(match.attributes, base)
+    for page in rest:
+        for match in page.matches:
+            yield _with_address(match.attributes, base)
+
+
+def _with_address(attributes: DicomJson, base: str) -> DicomJson:
+    """Add where the match can be retrieved here (PS3.18 Table 10.6.1-5)."""
+    study = text(attributes, "StudyInstanceUID")
+    if not study:
+        return attributes
+    series = text(attributes, "SeriesInstanceUID") or None
+    instance = text(attributes, "SOPInstanceUID") or None
+    resource = Resource(study, series, instance if series else None)
+    return {**attributes, RETRIEVE_URL: {"vr": "UR", "Value": [base + resource.path]}}

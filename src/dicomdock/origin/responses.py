@@ -1,0 +1,261 @@
+"""Responses: answers that are streamed, multipart bodies, and errors as one sentence.
+
+Bodies are made by sync generators, as everything below this package is. A generator is advanced in a thread,
+one step ahead of what is being sent, and never further: memory stays constant however slow the client is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import anyio
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from dicomdock.errors import (
+    ArchiveLocked,
+    AuthenticationError,
+    Conflict,
+    DicomdockError,
+    InvalidInput,
+    NoSpace,
+    NotAcceptable,
+    NotFound,
+    TransactionError,
+    Unreachable,
+    UnsupportedByServer,
+    WireError,
+)
+from dicomdock.source import Part
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+GATHERED = 1 << 20  # bytes sent at once; smaller pieces cost more in thread changes than they save in memory
+# The most telling class comes first; 502 says that the source behind this server is the one that failed.
+_STATUS: Sequence[tuple[type[DicomdockError], int]] = (
+    (InvalidInput, 400),
+    (NotFound, 404),
+    (NotAcceptable, 406),
+    (UnsupportedByServer, 501),
+    (Conflict, 409),
+    (NoSpace, 507),
+    (ArchiveLocked, 503),
+    (AuthenticationError, 502),
+    (Unreachable, 502),
+    (TransactionError, 502),
+    (WireError, 502),
+)
+
+
+def status_of(error: DicomdockError) -> int:
+    """Give the HTTP status that stands for an error."""
+    if isinstance(error, NotAcceptable) and error.status == 415:
+        return 415
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def problem(error: DicomdockError) -> Response:
+    """Answer with an error's sentence."""
+    status = status_of(error)
+    headers = {"Retry-After": "2"} if status == 503 else None
+    return sentence(str(error), status, headers)
+
+
+def sentence(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with one sentence of plain text."""
+    # As plain text that no browser may take for a page: the sentence can quote what the client sent.
+    safe = {"X-Content-Type-Options": "nosniff", **(headers or {})}
+    return Response(text + "\n", status, safe, media_type="text/plain")
+
+
+async def in_thread(function: Callable[[], T]) -> T:
+    """Run blocking work in a thread."""
+    return await anyio.to_thread.run_sync(function)
+
+
+def warning_header(warnings: Iterable[str]) -> dict[str, str]:
+    """Give what the user must know about an answer as a Warning header (PS3.18 §8.3.4.2); empty for none."""
+    values = [f'299 dicomdock "{_quotable(text)}"' for text in warnings]
+    return {"Warning": ", ".join(values)} if values else {}
+
+
+def _quotable(text: str) -> str:
+    return " ".join(text.replace("\\", "/").replace('"', "'").encode("ascii", "replace").decode().split())
+
+
+def gathered(chunks: Iterable[bytes], size: int = GATHERED) -> Iterator[bytes]:
+    """Join small chunks to larger ones."""
+    held: list[bytes] = []
+    length = 0
+    for chunk in chunks:
+        held.append(chunk)
+        length += len(chunk)
+        if length >= size:
+            yield held[0] if len(held) == 1 else b"".join(held)
+            held, length = [], 0
+    if held:
+        yield b"".join(held)
+
+
+class Multipart:
+    """A ``multipart/related`` body of parts, in their order.
+
+    Parameters
+    ----------
+    parts : a list where all are known beforehand, so that the length can be told; any iterator otherwise.
+    media_type : what the parts are.
+    """
+
+    def __init__(self, parts: Iterable[Part], media_type: str) -> None:
+        self._parts = parts
+        # Simple and unquoted: some clients take the quotes for a part of it.
+        self._boundary = f"dicomdock{uuid.uuid4().hex}"
+        self.content_type = f'multipart/related; type="{media_type}"; boundary={self._boundary}'
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the whole body, where every part's length is known."""
+        if not isinstance(self._parts, Sequence):
+            return None
+        total = len(self._end)
+        for part in self._parts:
+            if part.length is None:
+                return None
+            total += len(self._head(part)) + part.length + 2
+        return total
+
+    @property
+    def _end(self) -> bytes:
+        return f"--{self._boundary}--\r\n".encode()
+
+    def _head(self, part: Part) -> bytes:
+        lines = [f"--{self._boundary}", f"Content-Type: {part.content_type}"]
+        if part.length is not None:
+            lines.append(f"Content-Length: {part.length}")
+        if location := part.headers.get("content-location"):
+            lines.append(f"Content-Location: {location}")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the body.
+
+        Raises
+        ------
+        WireError
+            A part is not as long as was said.
+        """
+        for part in self._parts:
+            yield self._head(part)
+            yield from whole(part)
+            yield b"\r\n"
+        yield self._end
+
+
+def whole(part: Part) -> Iterator[bytes]:
+    """Give a part's body, and see that it is as long as was said."""
+    count = 0
+    for chunk in part.chunks():
+        count += len(chunk)
+        yield chunk
+    if part.length not in (None, count):
+        raise WireError(f"{part.resource or 'A part'} has {count} bytes now, not {part.length}.")
+
+
+class Streamed(Response):
+    """A body that is made while it is sent.
+
+    A failure in the middle ends the connection without a regular end, so that the client sees it; it cannot
+    be told otherwise any more.
+
+    Parameters
+    ----------
+    chunks : the body.
+    media_type : of it.
+    length : bytes, where known; the connection can then be used again.
+    """
+
+    def __init__(
+        self,
+        chunks: Iterable[bytes],
+        media_type: str,
+        *,
+        length: int | None = None,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._chunks = iter(chunks)
+        self.status_code = status
+        self.background = None
+        self.body = b""
+        self.init_headers({"Content-Type": media_type, **(headers or {})})
+        del self.headers["content-length"]
+        if length is not None:
+            self.headers["content-length"] = str(length)
+
+    @classmethod
+    async def started(
+        cls, chunks: Iterable[bytes], media_type: str, *, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Make the first piece before anything is sent, so that what fails at once gets a proper answer."""
+        pieces = iter(chunks)
+        first = await in_thread(lambda: list(_taken(pieces, 2)))
+        if len(first) < 2:  # that was all
+            return Response(b"".join(first), headers={"Content-Type": media_type, **(headers or {})})
+        return cls(_chained(first, pieces), media_type, headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        gone = asyncio.ensure_future(_disconnected(receive))
+        ahead: asyncio.Future[bytes | None] | None = None
+        try:
+            if scope["method"] != "HEAD":
+                ahead = asyncio.ensure_future(self._next())
+                while (chunk := await ahead) is not None and not gone.done():
+                    ahead = asyncio.ensure_future(self._next())
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if not gone.done():
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except (DicomdockError, OSError) as error:
+            log.warning("An answer was cut short: %s", error)
+        finally:
+            gone.cancel()
+            with anyio.CancelScope(shield=True):
+                if ahead is not None:
+                    await asyncio.wait([ahead])
+                    _ = ahead.exception()  # seen above already, or of no interest after the client has gone
+                await in_thread(self._close)
+
+    async def _next(self) -> bytes | None:
+        return await in_thread(lambda: next(self._chunks, None))
+
+    def _close(self) -> None:
+        if isinstance(self._chunks, Generator):
+            self._chunks.close()
+
+
+def _taken(pieces: Iterator[T], count: int) -> Iterator[T]:
+    for _ in range(count):
+        try:
+            yield next(pieces)
+        except StopIteration:
+            return
+
+
+def _chained(first: Sequence[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield from first
+        yield from rest
+    finally:
+        if isinstance(rest, Generator):
+            rest.close()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
