@@ -1,0 +1,92 @@
+"""The ``dicomdock`` program: its groups of commands, the options they share, and what errors become."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from dicomdock import __version__
+from dicomdock.cli import archive, doctor, link, search, server, service, transfer, transfers
+from dicomdock.cli.everywhere import everywhere
+from dicomdock.cli.terminal import Terminal
+from dicomdock.errors import AuthenticationError, Cancelled, DicomdockError, InvalidInput
+
+# A new group of commands is one more module here; its ``commands`` are a group of their own where they have a
+# name, else commands of the program itself.
+GROUPS = (server, search, transfer, transfers, archive, link, service, doctor)
+
+FAILED, USAGE, NOT_AUTHORISED, CANCELLED = 1, 2, 4, 130
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; every error ends here as a sentence and an exit code."""
+    terminal = Terminal()
+    try:
+        program()(arguments, prog_name="dicomdock", obj=terminal)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    except DicomdockError as error:
+        terminal.fail(error)
+        _trace(terminal)
+        return exit_code(error)
+    except OSError as error:
+        terminal.fail(error)
+        _trace(terminal)
+        return FAILED
+    except KeyboardInterrupt:
+        return CANCELLED
+    except Exception as error:  # noqa: BLE001 - the job boundary: nobody above could say it better
+        terminal.fail(error, "An error that dicomdock did not expect ended this; -v shows where.")
+        _trace(terminal)
+        return FAILED
+    return 0
+
+
+def exit_code(error: DicomdockError) -> int:
+    """Give the exit code of an error, as the contract has it."""
+    if isinstance(error, AuthenticationError):
+        return NOT_AUTHORISED
+    if isinstance(error, InvalidInput):
+        return USAGE
+    return CANCELLED if isinstance(error, Cancelled) else FAILED
+
+
+def program() -> Any:  # what typer makes has no public type
+    """Put the groups together, and give every command the options that work everywhere."""
+    app = typer.Typer(
+        name="dicomdock",
+        help="Find, pull, keep, view, segment and send back medical images over DICOMweb.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for group in GROUPS:
+        app.add_typer(group.commands)
+    root = typer.main.get_command(app)
+    for command in _commands(root):
+        command.params.extend(everywhere())
+    return root
+
+
+def _commands(command: Any) -> Iterator[Any]:
+    yield command
+    for inner in getattr(command, "commands", {}).values():
+        yield from _commands(inner)
+
+
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        sys.stdout.write(f"dicomdock {__version__}\n")
+        raise typer.Exit
+
+
+def _trace(terminal: Terminal) -> None:
+    if terminal.verbose:
+        traceback.print_exc(file=sys.stderr)

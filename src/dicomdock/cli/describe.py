@@ -1,0 +1,70 @@
+"""Say in a line or two what a study, series or instance is, from its attributes by keyword."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dicomdock.query import SearchLevel
+    from dicomdock.source import JsonValue
+
+UIDS: Mapping[SearchLevel, tuple[str, ...]] = {
+    "studies": ("StudyInstanceUID",),
+    "series": ("StudyInstanceUID", "SeriesInstanceUID"),
+    "instances": ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
+}
+SHOWN: Mapping[SearchLevel, tuple[str, ...]] = {
+    "studies": (
+        "PatientName",
+        "PatientID",
+        "StudyDate",
+        "ModalitiesInStudy",
+        "StudyDescription",
+        "NumberOfStudyRelatedSeries",
+        "NumberOfStudyRelatedInstances",
+    ),
+    "series": ("SeriesNumber", "Modality", "SeriesDescription", "NumberOfSeriesRelatedInstances"),
+    "instances": ("InstanceNumber", "SOPClassUID", "NumberOfFrames"),
+}
+NOUNS = {
+    "NumberOfStudyRelatedSeries": "series",
+    "NumberOfStudyRelatedInstances": "instances",
+    "NumberOfSeriesRelatedInstances": "instances",
+    "NumberOfFrames": "frames",
+}
+
+
+def describe(match: Mapping[str, JsonValue], level: SearchLevel, fields: Sequence[str] = ()) -> list[str]:
+    """Give the lines of one match: what it is, the attributes that were asked for, and the resource to copy.
+
+    Parameters
+    ----------
+    match : plain values by keyword.
+    fields : keywords to show beside the usual ones; ``all`` shows everything.
+    """
+    shown = SHOWN[level]
+    first = "  ".join(_shown(key, match.get(key)) for key in shown if match.get(key) is not None)
+    names = match if "all" in fields else fields
+    further = [f"  {key}: {_text(match.get(key))}" for key in names if key not in (*shown, *UIDS[level])]
+    place = "/".join(_text(match.get(uid)) for uid in UIDS[level])
+    return [first or "(no description)", *further, f"  {place}"]
+
+
+def _shown(key: str, value: JsonValue) -> str:
+    text = _text(value)
+    if key.endswith("Date") and len(text) == 8 and text.isdigit():
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    if key.endswith("Number"):
+        return f"#{text}"
+    return f"{text} {NOUNS[key]}" if key in NOUNS else text
+
+
+def _text(value: JsonValue) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value)
+    if isinstance(value, dict):
+        return _text(value.get("Alphabetic", str(value)))
+    return str(value)

@@ -1,0 +1,200 @@
+"""``doctor``: what works on this machine, or with a server, and what to do about the rest."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from dicomdock import __version__
+from dicomdock.cli import sources
+from dicomdock.cli.terminal import Terminal, counted, examples, size
+from dicomdock.errors import DicomdockError
+
+if TYPE_CHECKING:
+    from dicomdock.source import JsonValue
+
+commands = typer.Typer()
+FAILED = 1
+Status = Literal["ok", "missing", "failed", "unknown"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Parameters
+    ----------
+    check : what was looked at.
+    status : ``ok``; ``missing`` for what is optional and not there; ``failed`` for what must be mended;
+        ``unknown`` for what could not be told.
+    detail : what was found, in words.
+    remedy : what to do about it; empty when nothing need be done.
+    """
+
+    check: str
+    status: Status
+    detail: str
+    remedy: str = ""
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give the finding as the command line shows it."""
+        return {"check": self.check, "status": self.status, "detail": self.detail, "remedy": self.remedy}
+
+
+Check = Callable[[Terminal], Iterator[Finding]]
+
+
+@commands.command(epilog=examples("dicomdock doctor", "dicomdock doctor https://pacs.example.org/dicom-web"))
+def doctor(
+    context: typer.Context,
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="[URL]", help="Look at this server instead; or a server's name.", show_default=False
+        ),
+    ] = "",
+) -> None:
+    """Tell what works on this machine, or with a server, and what to do about the rest."""
+    terminal: Terminal = context.obj
+    if url:
+        findings = list(_server(terminal, url))
+    else:
+        findings = [finding for check in CHECKS for finding in _checked(check, terminal)]
+    terminal.result({"version": __version__, "findings": [finding.to_json() for finding in findings]})
+    for finding in findings:
+        terminal.say(f"{finding.status:<8} {finding.check}: {finding.detail}")
+        if finding.remedy:
+            terminal.say(f"{'':<8} -> {finding.remedy}")
+    if any(finding.status == "failed" for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+def _checked(check: Check, terminal: Terminal) -> Iterator[Finding]:
+    """Run one check; an error of ours is its finding."""
+    try:
+        yield from check(terminal)
+    except DicomdockError as error:
+        yield Finding(check.__name__.strip("_"), "failed", str(error))
+
+
+def _python(_: Terminal) -> Iterator[Finding]:
+    yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}, {sys.executable}")
+
+
+def _folders(terminal: Terminal) -> Iterator[Finding]:
+    settings = terminal.settings
+    yield Finding("folders", "ok", f"configuration {settings.config}, state {settings.state}")
+
+
+def _archive(terminal: Terminal) -> Iterator[Finding]:
+    settings = terminal.settings
+    with sources.archive(terminal) as archive:
+        summary = archive.summary()
+    free = shutil.disk_usage(settings.archive).free
+    detail = (
+        f"{counted(summary.studies, 'study', 'studies')}, {counted(summary.instances, 'instance')},"
+        f" {size(summary.bytes)} in {settings.archive}; {size(free)} free"
+    )
+    if free < settings.free_space_floor:
+        remedy = f"free some space: transfers stop below {size(settings.free_space_floor)}"
+        yield Finding("archive", "failed", detail, remedy)
+    else:
+        yield Finding("archive", "ok", detail)
+
+
+def _secrets(terminal: Terminal) -> Iterator[Finding]:
+    from dicomdock.dicomweb.secrets import Secrets
+
+    yield Finding("passwords", "ok", f"kept in {Secrets(terminal.settings).where}")
+
+
+def _servers(terminal: Terminal) -> Iterator[Finding]:
+    from dicomdock.profile import load_profiles
+
+    profiles = load_profiles(terminal.settings)
+    if not profiles.names:
+        yield Finding("servers", "missing", "none is known yet", "dicomdock server add NAME URL")
+    else:
+        names = ", ".join(profiles.names)
+        yield Finding("servers", "ok", f"{names}; 'dicomdock server test NAME' asks one what works")
+
+
+def _codecs(_: Terminal) -> Iterator[Finding]:
+    codecs = {"JPEG": "libjpeg", "JPEG 2000": "openjpeg", "JPEG-LS": "jpeg_ls"}
+    missing = [name for name, module in codecs.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        remedy = "pip install --force-reinstall dicomdock"
+        yield Finding("codecs", "failed", f"{', '.join(missing)} cannot be decoded", remedy)
+    else:
+        yield Finding("codecs", "ok", f"{', '.join(codecs)}, RLE")
+
+
+def _viewer(_: Terminal) -> Iterator[Finding]:
+    if importlib.util.find_spec("trame_slicer") is None:
+        yield Finding("viewer", "missing", "not installed", "pip install 'dicomdock[viewer]'")
+    elif sys.platform == "linux" and not _has_library("libEGL.so.1"):
+        remedy = "apt-get install libegl1 libgl1-mesa-dri (or your system's like)"
+        yield Finding("viewer", "failed", "installed, but there is no GL library to draw with", remedy)
+    else:
+        yield Finding("viewer", "ok", "installed")
+
+
+def _server(terminal: Terminal, named: str) -> Iterator[Finding]:
+    """Try a server by its name here or its address; an address without a login is asked without one."""
+    from dicomdock.dicomweb import connect, probe, urls
+    from dicomdock.profile import ServerProfile, load_profiles
+
+    profiles = load_profiles(terminal.settings)
+    known = [profiles.get(name) for name in profiles.names]
+    repaired = None if named in profiles.names else urls.repair(named)
+    address = repaired.url if repaired else ""
+    profile = next((item for item in known if named == item.name or address == item.url), None)
+    if profile is None and repaired is not None:
+        profile = ServerProfile(address, address)
+        repaired = probe.find_base(
+            repaired, lambda url: connect(replace(profile, url=url), terminal.settings)
+        )
+        profile = replace(profile, url=repaired.url)
+    assert profile is not None
+    if repaired is not None:
+        yield from (Finding("address", "ok", change) for change in repaired.changes)
+    with connect(profile, terminal.settings) as client:
+        report = probe.test(client)
+    if report.error:
+        yield Finding("reachable", "failed", report.error)
+    statuses: dict[bool | None, Status] = {True: "ok", False: "missing", None: "unknown"}
+    for finding in report.findings:
+        yield Finding(finding.topic, statuses[finding.works], finding.sentence)
+
+
+def _has_library(name: str) -> bool:
+    import ctypes
+
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
+def _browser(_: Terminal) -> Iterator[Finding]:
+    import webbrowser
+
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        remedy = "open the address that 'dicomdock run' prints in a browser of your own"
+        yield Finding("browser", "missing", "none was found", remedy)
+    else:
+        yield Finding("browser", "ok", "pages open in the system's browser")
+
+
+# What is looked at on this machine, in this order; a part that needs something more adds its check here.
+CHECKS: tuple[Check, ...] = (_python, _folders, _archive, _secrets, _servers, _codecs, _viewer, _browser)

@@ -1,0 +1,128 @@
+"""``open``: do what a web page's link asks for."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dicomdock.cli import sources
+from dicomdock.cli.terminal import MAX_SECRET, Terminal, counted, examples
+from dicomdock.cli.transfer import queue_of, run
+from dicomdock.errors import LaunchError, NotFound
+from dicomdock.query import Query, text
+from dicomdock.resource import Resource
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb import Client
+    from dicomdock.launch.link import LaunchRequest
+    from dicomdock.launch.trust import Allowed, Question
+    from dicomdock.settings import Settings
+
+commands = typer.Typer()
+
+
+@commands.command(
+    "open",
+    epilog=examples(
+        "dicomdock open 'slicer://viewer/?studyUID=1.2.3&dicomweb_endpoint=https%3A%2F%2Fpacs.example.org%2Fdicom-web'",
+        "dicomdock open https://pacs.example.org/dicom-web/studies/1.2.3",
+        "dicomdock open - < link.txt",
+    ),
+)
+def open_link(
+    context: typer.Context,
+    link: Annotated[
+        str,
+        typer.Argument(
+            help="The link; - reads it from standard input, where no other user sees its token.",
+            show_default=False,
+        ),
+    ],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Open it without asking, although its site is not known.")
+    ] = False,
+    no_view: Annotated[bool, typer.Option("--no-view", help="Only bring the study here.")] = False,
+) -> None:
+    """Do what a link asks for: trust it, pull its study, and say where it is."""
+    from dicomdock.launch.link import parse
+
+    terminal: Terminal = context.obj
+    request = parse(sys.stdin.read(MAX_SECRET) if link == "-" else link)
+    allowed = _allowed(terminal, request, yes=yes)
+    settings = terminal.settings
+    with sources.archive(terminal) as archive:
+        with _client(request, allowed, settings) as client:
+            wanted = _resources(request, client)
+        queue = queue_of(terminal)
+        transfer = queue.add("pull", allowed.profile.name, map(str, wanted))
+        try:
+            run(terminal, queue, transfer, archive, lambda _: _client(request, allowed, settings))
+        finally:
+            for resource in wanted:
+                folders = dict.fromkeys(instance.path.parent for instance in archive.instances(resource))
+                terminal.say(*(f"{resource} is in {folder}" for folder in folders))
+    if not no_view:
+        terminal.say("'dicomdock run' shows it.")
+
+
+def _allowed(terminal: Terminal, request: LaunchRequest, *, yes: bool) -> Allowed:
+    """Ask the user about a site that is not known, before a byte is sent to it.
+
+    Raises
+    ------
+    LaunchError
+        The link may not act, or the user does not want it.
+    """
+    from dicomdock.launch import trust
+    from dicomdock.profile import load_profiles
+
+    profiles = load_profiles(terminal.settings)
+    known = [profiles.get(name) for name in profiles.names]
+    store = trust.TrustStore(terminal.settings)
+    decision = trust.decide(request, known, store)
+    while isinstance(decision, trust.Ask):
+        if not (yes or _agrees(terminal, decision.question)):
+            raise LaunchError(f"The link to {decision.question.origin} was not opened; --yes opens it.")
+        decision = trust.decide(request, known, store, agreed=decision.question)
+    if isinstance(decision, trust.Refused):
+        raise LaunchError(decision.reason)
+    if isinstance(decision, trust.ChooseServer):
+        name = profiles.default if profiles.default in decision.names else next(iter(decision.names), "")
+        decision = trust.use_server(request, profiles.get(sources.server_name(terminal, name)))
+        terminal.note(f"The link names no server; {decision.profile.name} is asked.")
+    return decision
+
+
+def _agrees(terminal: Terminal, question: Question) -> bool:
+    terminal.note(
+        f"A link wants to open {counted(question.resources, 'study', 'studies')} from a site not known yet:"
+    )
+    terminal.note(f"  {question.scheme}  {question.host}  port {question.port}", *question.warnings)
+    return terminal.confirm("Open it?")
+
+
+def _client(request: LaunchRequest, allowed: Allowed, settings: Settings) -> Client:
+    from dicomdock.dicomweb import Client, connect
+    from dicomdock.dicomweb.auth import BearerAuth, HeaderAuth
+
+    if allowed.stored_login or request.token is None:
+        return connect(allowed.profile, settings)
+    header, token = request.options.token_header, request.token.reveal()
+    auth = BearerAuth(token) if header == "Authorization" else HeaderAuth({header: token})
+    return Client(allowed.profile, settings=settings, auth=auth)
+
+
+def _resources(request: LaunchRequest, client: Client) -> list[Resource]:
+    """Give what the link asks for: by UIDs, by keys, or everything that its token opens."""
+    if request.resources:
+        return list(request.resources)
+    query = Query("studies", dict(request.options.find), fields=("StudyInstanceUID", "StudyDate"))
+    found = [match.attributes for page in client.search(query) for match in page.matches]
+    if request.options.most_recent:
+        found.sort(key=lambda study: text(study, "StudyDate") + text(study, "StudyTime"), reverse=True)
+        del found[request.options.most_recent :]
+    if not found:
+        raise NotFound(f"{client.name} has no study that the link asks for.", status=404)
+    return [Resource(text(study, "StudyInstanceUID")) for study in found]

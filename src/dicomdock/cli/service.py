@@ -1,0 +1,110 @@
+"""``run`` and ``serve``: the dock with its pages, and the origin server alone."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dicomdock.cli import sources
+from dicomdock.cli.terminal import Terminal, examples
+from dicomdock.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+commands = typer.Typer()
+
+
+@commands.command(epilog=examples("dicomdock run --demo", "dicomdock run --port 3000 --no-browser"))
+def run(
+    context: typer.Context,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Add a demonstration server with a study made here.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Answer on this port; else the next free one from 2042 on."),
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """Start the dock: pages, transfers and a DICOMweb server for this user, on this machine only."""
+    from dicomdock.dock.app import run as run_dock
+
+    terminal: Terminal = context.obj
+    raise typer.Exit(run_dock(terminal.settings, demo=demo, port=port, browser=browser))
+
+
+@commands.command(
+    epilog=examples(
+        "dicomdock serve --port 8080",
+        "dicomdock serve --source hospital",
+        "dicomdock serve --host 0.0.0.0 --token-stdin < token.txt",
+    )
+)
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="Answer on this address of the machine.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Answer on this port; 0 for a free one.")
+    ] = 8042,
+    source: Annotated[
+        str, typer.Option(metavar="NAME", help="Publish this server instead of the archive, as a proxy.")
+    ] = "",
+    token_stdin: Annotated[
+        bool, typer.Option("--token-stdin", help="Ask clients for the Bearer token read from standard input.")
+    ] = False,
+    without_token: Annotated[
+        bool,
+        typer.Option("--without-token", help="Let everyone in who reaches an address other than loopback."),
+    ] = False,
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Let pages of this site ask; can be given again."),
+    ] = None,
+) -> None:
+    """Serve the archive (or pass on a server) over DICOMweb to other programs, without pages."""
+    from dicomdock.origin.app import create_app
+
+    terminal: Terminal = context.obj
+    token = terminal.secret("Token", from_stdin=True) if token_stdin else None
+    if token is None and not without_token and not _is_loopback(host):
+        raise InvalidInput(
+            f"Everyone who reaches {host} could read and change the archive; ask for a token with --token-stdin,"
+            " or let everyone in with --without-token."
+        )
+    published = sources.connect(source, terminal.settings) if source else sources.archive(terminal)
+    with published:
+        # On loopback, a page whose own name was made to point here must not be answered.
+        hosts = (host, "localhost") if _is_loopback(host) else ()
+        _serve(terminal, create_app(published, token=token, cors=tuple(cors or ()), hosts=hosts), host, port)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _serve(terminal: Terminal, app: Starlette, host: str, port: int) -> None:
+    import socket
+
+    import uvicorn
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise InvalidInput(f"Nothing can listen on {host} port {port}: {error.strerror}.") from error
+        listener.listen(128)
+        shown = f"[{host}]" if ":" in host else host
+        url = f"http://{shown}:{listener.getsockname()[1]}/dicom-web"
+        terminal.say(f"The DICOMweb address is {url} ; Ctrl-C ends it.")
+        terminal.result({"url": url})
+        terminal.flush()
+        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+        uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,118 @@
+"""What the words of a command name: servers, the archive, and resources in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from dicomdock.errors import InvalidInput, NotFound, ProfileError
+from dicomdock.query import Query, SearchLevel
+from dicomdock.resource import Resource
+
+if TYPE_CHECKING:
+    from dicomdock.archive import Archive
+    from dicomdock.cli.terminal import Terminal
+    from dicomdock.dicomweb import Client
+    from dicomdock.settings import Settings
+    from dicomdock.source import DicomSource
+
+# What selects on a level below the study (PS3.18 tables 10.6.1-2, 10.6.1-3 name the attributes).
+SERIES_KEYS = {
+    "BodyPartExamined",
+    "Modality",
+    "PerformedProcedureStepStartDate",
+    "PerformedProcedureStepStartTime",
+    "ProtocolName",
+    "SeriesDate",
+    "SeriesDescription",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+}
+INSTANCE_KEYS = {"InstanceNumber", "NumberOfFrames", "SOPClassUID", "SOPInstanceUID"}
+
+
+def archive(terminal: Terminal) -> Archive:
+    """Open the local archive."""
+    from dicomdock.archive import Archive
+
+    return Archive.open(terminal.settings)
+
+
+def connect(name: str, settings: Settings) -> Client:
+    """Connect to a server by its profile."""
+    from dicomdock import dicomweb
+
+    return dicomweb.connect(name, settings)
+
+
+def server_name(terminal: Terminal, name: str = "") -> str:
+    """Give the server that is meant: the named one, else the default.
+
+    Raises
+    ------
+    ProfileError
+        No server is known by that name, or none at all.
+    """
+    from dicomdock.profile import load_profiles
+
+    profiles = load_profiles(terminal.settings)
+    if name or profiles.default:
+        return profiles.get(name or profiles.default).name
+    raise ProfileError("No server is known yet; 'dicomdock server add NAME URL' adds one.")
+
+
+def keys(words: Iterable[str]) -> dict[str, str]:
+    """Read ``KEY=VALUE`` words; an empty value asks for the attribute without selecting.
+
+    Raises
+    ------
+    InvalidInput
+        A word is something else, or a key stands twice.
+    """
+    match: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise InvalidInput(f"{word!r} is not KEY=VALUE, such as PatientName='Doe*'.")
+        if key in match:
+            raise InvalidInput(f"{key} is given twice; a list of UIDs is written with commas.")
+        match[key] = value
+    return match
+
+
+def resources(words: Sequence[str], source: DicomSource) -> list[Resource]:
+    """Give the resources that words name: by UIDs, or what the source finds by ``KEY=VALUE``.
+
+    Raises
+    ------
+    InvalidInput
+        A word is neither.
+    NotFound
+        Nothing matches.
+    """
+    selecting = [word for word in words if "=" in word]
+    named = [Resource.parse(word) for word in words if "=" not in word]
+    if selecting:
+        named.extend(_matching(keys(selecting), source))
+    return list(dict.fromkeys(named))
+
+
+def _matching(match: dict[str, str], source: DicomSource) -> list[Resource]:
+    from dicomdock.query import text
+
+    level: SearchLevel = "studies"
+    if INSTANCE_KEYS.intersection(match):
+        level = "instances"
+    elif SERIES_KEYS.intersection(match):
+        level = "series"
+    uids = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    wanted = uids[: ("studies", "series", "instances").index(level) + 1]
+    found = []
+    for page in source.search(Query(level, match, fields=wanted)):
+        for item in page.matches:
+            study, series, instance = [*(text(item.attributes, uid) for uid in wanted), None, None][:3]
+            found.append(Resource(study or "", series, instance))
+    if not found:
+        shown = " ".join(f"{key}={value}" for key, value in match.items())
+        raise NotFound(f"{source.name} has nothing that matches {shown}.", status=404)
+    return found

@@ -1,0 +1,180 @@
+"""``pull`` and ``push``: move instances between a server and the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dicomdock.cli import sources
+from dicomdock.cli.terminal import Terminal, counted, examples, size
+from dicomdock.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from dicomdock.archive import Archive
+    from dicomdock.transfer import Connect, PullReport, PushReport, Transfer, TransferQueue
+
+commands = typer.Typer()
+FAILED, PARTLY = 1, 3
+
+Server = Annotated[
+    str, typer.Option(metavar="NAME", help="The server; else the default one.", show_default=False)
+]
+
+
+@commands.command(
+    epilog=examples(
+        "dicomdock pull 1.2.840.1",
+        "dicomdock pull 1.2.840.1/1.2.840.2 --server hospital",
+        "dicomdock pull PatientID=4711 StudyDate=20240102",
+    )
+)
+def pull(
+    context: typer.Context,
+    resources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RESOURCE|KEY=VALUE",
+            help="STUDY, STUDY/SERIES or STUDY/SERIES/INSTANCE; or KEY=VALUE to pull what matches.",
+        ),
+    ],
+    server: Server = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let other bytes replace what is here under the same UID.")
+    ] = False,
+) -> None:
+    """Bring studies, series or instances from a server here; what is here already is not fetched again."""
+    terminal: Terminal = context.obj
+    name = sources.server_name(terminal, server)
+    with sources.archive(terminal) as archive:
+        with sources.connect(name, terminal.settings) as client:
+            wanted = [str(resource) for resource in sources.resources(resources, client)]
+        queue = queue_of(terminal)
+        transfer = queue.add("pull", name, wanted, options={"replace": replace})
+        run(terminal, queue, transfer, archive)
+
+
+class OnDuplicate(StrEnum):
+    """What to do with an instance that the server has already."""
+
+    skip = "skip"
+    send = "send"
+    fail = "fail"
+
+
+@commands.command(
+    epilog=examples(
+        "dicomdock push 1.2.840.1 --server hospital",
+        "dicomdock push ./segmentation.dcm ./more-files --server hospital --verify",
+    )
+)
+def push(
+    context: typer.Context,
+    objects: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RESOURCE|PATH",
+            help="STUDY, STUDY/SERIES or STUDY/SERIES/INSTANCE of the archive; or DICOM files and folders.",
+        ),
+    ],
+    server: Server = "",
+    on_duplicate: Annotated[
+        OnDuplicate, typer.Option(help="What to do with an instance that the server has already.")
+    ] = OnDuplicate.skip,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Fetch every stored instance back and compare it.")
+    ] = False,
+) -> None:
+    """Send instances of the archive, or files, to a server, with an answer for each."""
+    terminal: Terminal = context.obj
+    name = sources.server_name(terminal, server)
+    files = [Path(word).absolute() for word in objects if Path(word).exists()]
+    named = [word for word in objects if not Path(word).exists()]
+    with sources.archive(terminal) as archive:
+        wanted = [str(resource) for resource in sources.resources(_not_paths(named), archive)]
+        queue = queue_of(terminal)
+        transfer = queue.add(
+            "push",
+            name,
+            wanted,
+            files=map(str, files),
+            options={"on_duplicate": on_duplicate.value, "verify": verify},
+        )
+        run(terminal, queue, transfer, archive)
+
+
+def _not_paths(words: Sequence[str]) -> Sequence[str]:
+    for word in words:
+        if word.startswith((".", "/", "~")) or Path(word).suffix == ".dcm":
+            raise InvalidInput(f"There is no file or folder {word}.")
+    return words
+
+
+def run(
+    terminal: Terminal,
+    queue: TransferQueue,
+    transfer: Transfer,
+    archive: Archive,
+    connect: Connect | None = None,
+) -> None:
+    """Do a queued transfer here and now, tell its report and end with its exit code.
+
+    Parameters
+    ----------
+    connect : gives the server; by its profile if not said.
+    """
+    from dicomdock import transfer as transfers
+
+    if not queue.claim(transfer.id):
+        raise InvalidInput(f"Transfer {transfer.id} is being worked on already.")
+    settings = terminal.settings
+    work = transfers.run(
+        queue, transfer, archive, connect or (lambda name: sources.connect(name, settings)), settings
+    )
+    report = terminal.follow(work, f"{transfer.kind} {transfer.server}")
+    terminal.result(report.to_json())
+    if isinstance(report, transfers.PullReport):
+        _tell_pull(terminal, report)
+    else:
+        _tell_push(terminal, report)
+    terminal.note(*report.warnings)
+    if not report.complete:
+        terminal.note(f"'dicomdock transfers resume {transfer.id}' tries the rest again.")
+        raise typer.Exit(PARTLY if queue.get(transfer.id).state == "partly" else FAILED)
+
+
+def _tell_pull(terminal: Terminal, report: PullReport) -> None:
+    rate = f" in {report.seconds:.1f} s, {size(report.bytes / max(report.seconds, 1e-3))}/s"
+    here = f"; {report.skipped} were here already" if report.skipped else ""
+    terminal.say(
+        f"{counted(report.received, 'instance')} ({size(report.bytes)}) from {report.server}{rate}{here}."
+    )
+    for failure in report.failures:
+        terminal.note(f"{failure.resource}: {failure.reason}")
+    for failure in report.missing:
+        terminal.note(f"{failure.resource} never arrived: {failure.reason}")
+    if report.complete:
+        terminal.say(
+            f"Complete: all {counted(report.expected, 'instance')} that {report.server} lists are here."
+        )
+
+
+def _tell_push(terminal: Terminal, report: PushReport) -> None:
+    stored, there = report.count("stored", "warning"), report.count("duplicate")
+    terminal.say(
+        f"{counted(stored, 'instance')} ({size(report.bytes)}) stored on {report.server}"
+        f" in {report.seconds:.1f} s; {there} were there already."
+    )
+    for result in report.results:
+        if result.status in ("failed", "unconfirmed", "warning"):
+            terminal.note(f"{result.sop_instance_uid}: {result.status}; {result.reason}")
+
+
+def queue_of(terminal: Terminal) -> TransferQueue:
+    """Open the list of transfers."""
+    from dicomdock.transfer import TransferQueue
+
+    return TransferQueue(terminal.settings)

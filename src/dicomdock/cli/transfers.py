@@ -1,0 +1,69 @@
+"""``transfers``: what is and was moved, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dicomdock.cli import sources
+from dicomdock.cli.terminal import Terminal, examples
+from dicomdock.cli.transfer import queue_of, run
+
+if TYPE_CHECKING:
+    from dicomdock.transfer import Transfer
+
+commands = typer.Typer(
+    name="transfers",
+    invoke_without_command=True,
+    epilog=examples("dicomdock transfers", "dicomdock transfers resume 3"),
+)
+Number = Annotated[int, typer.Argument(metavar="ID", help="The transfer's number.", show_default=False)]
+
+
+@commands.callback()
+def transfers(context: typer.Context) -> None:
+    """Show transfers, take unfinished ones up again, or cancel them."""
+    if context.invoked_subcommand is None:
+        listed(context)
+
+
+@commands.command("list")
+def listed(context: typer.Context) -> None:
+    """Show the transfers, newest first."""
+    terminal: Terminal = context.obj
+    queue = queue_of(terminal)
+    queue.recover()
+    found = queue.latest()
+    terminal.result({"transfers": [transfer.to_json() for transfer in found]})
+    terminal.say(*map(_line, found))
+    if not found:
+        terminal.say("There are no transfers.")
+
+
+@commands.command()
+def resume(context: typer.Context, number: Number) -> None:
+    """Take an unfinished transfer up again; what is done is not done twice."""
+    terminal: Terminal = context.obj
+    queue = queue_of(terminal)
+    transfer = queue.resume(number)
+    with sources.archive(terminal) as archive:
+        run(terminal, queue, transfer, archive)
+
+
+@commands.command()
+def cancel(context: typer.Context, number: Number) -> None:
+    """End a transfer; what has arrived is kept."""
+    terminal: Terminal = context.obj
+    transfer = queue_of(terminal).request(number, "cancel")
+    terminal.result(transfer.to_json())
+    ending = transfer.state == "running"
+    terminal.say(f"Transfer {number} {'is being cancelled' if ending else f'is {transfer.state}'}.")
+
+
+def _line(transfer: Transfer) -> str:
+    expected = "?" if transfer.progress.expected is None else transfer.progress.expected
+    what = " ".join((*transfer.resources, *transfer.files))
+    line = f"{transfer.id:>4}  {transfer.state:<9}  {transfer.kind} {transfer.server}"
+    line += f"  {transfer.progress.done}/{expected}  {what}"
+    return f"{line}  ({transfer.message})" if transfer.message else line
