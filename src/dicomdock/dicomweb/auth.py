@@ -1,0 +1,190 @@
+"""Logins: what a request carries so that the server knows who asks.
+
+A login is a value with three methods; a flow whose tokens expire (OpenID Connect and the like) keeps its state inside
+and renews it in ``refresh``, so that no caller changes.
+
+References
+----------
+RFC 7617 (Basic); RFC 6750 (Bearer).
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dicomdock.errors import AuthenticationError, InvalidInput, ProfileError
+from dicomdock.profile import ServerProfile
+
+_FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+_FIELD_VALUE = re.compile(r"[\x20-\x7e\x80-\xff]+\Z")
+_RESERVED = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "accept"})
+
+
+class Auth(Protocol):
+    """A login. Methods may be called from several threads at once."""
+
+    def headers(self, url: str) -> Mapping[str, str]:
+        """Give the header fields that a request to this address needs."""
+
+    def refresh(self) -> bool:
+        """Renew the login after a 401; True when it is worth asking again. One thread calls it at a time."""
+
+    def describe(self) -> str:
+        """Say which login this is, without its secret: ``Basic as alice``."""
+
+
+class SecretStore(Protocol):
+    """Where secrets are found: ``Secrets``, or what a caller holds in memory only."""
+
+    def get(self, server_name: str, origin: str) -> str | None:
+        """Give the secret kept for this server at this origin."""
+
+
+@dataclass(frozen=True)
+class NoAuth:
+    """No login."""
+
+    def headers(self, url: str) -> Mapping[str, str]:  # noqa: ARG002
+        """See ``Auth``."""
+        return {}
+
+    def refresh(self) -> bool:
+        """See ``Auth``; there is nothing to renew."""
+        return False
+
+    def describe(self) -> str:
+        """See ``Auth``."""
+        return "no login"
+
+
+@dataclass(frozen=True)
+class HeaderAuth(NoAuth):
+    """Header fields of the user's own, for gateways that want a key.
+
+    Parameters
+    ----------
+    fields : names and values.
+
+    Raises
+    ------
+    InvalidInput
+        A name or value cannot stand in a header, or the name belongs to the transfer itself.
+    """
+
+    fields: Mapping[str, str] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for name, value in self.fields.items():
+            if not _FIELD_NAME.match(name) or name.lower() in _RESERVED:
+                raise InvalidInput(f"{name[:40]!r} cannot be the header of a login.")
+            if not _FIELD_VALUE.match(value):
+                raise InvalidInput(f"The value for the header {name} is empty or holds line breaks.")
+
+    def headers(self, url: str) -> Mapping[str, str]:  # noqa: ARG002
+        """See ``Auth``."""
+        return self.fields
+
+    def describe(self) -> str:
+        """See ``Auth``."""
+        return f"header {', '.join(self.fields)}"
+
+
+@dataclass(frozen=True)
+class BasicAuth(NoAuth):
+    """User name and password.
+
+    Raises
+    ------
+    InvalidInput
+        The user name holds a colon, which Basic cannot carry.
+    """
+
+    user: str
+    password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if ":" in self.user:
+            raise InvalidInput(
+                f"The user name {self.user!r} holds a colon, which a Basic login cannot carry."
+            )
+
+    def headers(self, url: str) -> Mapping[str, str]:  # noqa: ARG002
+        """See ``Auth``."""
+        return {"Authorization": "Basic " + b64encode(f"{self.user}:{self.password}".encode()).decode()}
+
+    def describe(self) -> str:
+        """See ``Auth``."""
+        return f"Basic as {self.user}"
+
+
+@dataclass(frozen=True)
+class BearerAuth(NoAuth):
+    """A token that was handed to us.
+
+    Raises
+    ------
+    InvalidInput
+        The token is empty or holds blanks or line breaks.
+    """
+
+    token: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not re.match(r"[\x21-\x7e]+\Z", self.token):
+            raise InvalidInput("The token is empty, or holds blanks or other characters that no token has.")
+
+    def headers(self, url: str) -> Mapping[str, str]:  # noqa: ARG002
+        """See ``Auth``."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def describe(self) -> str:
+        """See ``Auth``."""
+        return "Bearer token"
+
+
+def auth_for(profile: ServerProfile, secrets: SecretStore) -> Auth:
+    """Make the login that a profile names, with the secret kept for its origin.
+
+    Raises
+    ------
+    AuthenticationError
+        No secret is kept for this server at this address.
+    ProfileError
+        The kind of login is not one that can be made from a stored secret.
+    """
+    login = profile.login
+    if login.kind == "none":
+        return NoAuth()
+    if login.kind not in ("basic", "bearer", "headers"):
+        raise ProfileError(
+            f"The login {login.kind!r} of server {profile.name!r} needs a sign-in that is not set up here."
+        )
+    secret = secrets.get(profile.name, profile.origin)
+    if secret is None:
+        raise AuthenticationError(
+            f"No secret is kept for server {profile.name!r} at {profile.origin} ({login}): add the server again with its"
+            " password or token.",
+            server=profile.url,
+            login=str(login),
+        )
+    if login.kind == "basic":
+        return BasicAuth(login.user, secret)
+    if login.kind == "bearer":
+        return BearerAuth(secret)
+    return HeaderAuth(_header_fields(login.options.get("header", ""), secret))
+
+
+def _header_fields(name: str, secret: str) -> dict[str, str]:
+    """Read a secret of header fields: the value of the one named, else a line ``Name: value`` for each."""
+    if name:
+        return {name: secret}
+    fields: dict[str, str] = {}
+    for line in secret.splitlines():
+        if line.strip():
+            key, _, value = line.partition(":")
+            fields[key.strip()] = value.strip()
+    return fields

@@ -1,0 +1,564 @@
+"""Http: requests to one server over pooled connections, with retries, redirects, login and errors in one place.
+
+References
+----------
+RFC 9110 (HTTP semantics); RFC 3986 §3.4 (query); PS3.18 §8 (common aspects of the transactions).
+"""
+
+from __future__ import annotations
+
+import email.utils
+import http
+import logging
+import random
+import re
+import threading
+import time
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import quote, urljoin, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from dicomdock.dicomweb import coding, connections
+from dicomdock.dicomweb.auth import Auth
+from dicomdock.errors import (
+    AuthenticationError,
+    Cancelled,
+    DicomdockError,
+    InvalidInput,
+    NotAcceptable,
+    NotFound,
+    ServerFault,
+    TransactionError,
+    WireError,
+)
+from dicomdock.profile import ServerProfile
+from dicomdock.settings import MIB, Settings
+from dicomdock.source import CHUNK
+
+log = logging.getLogger("dicomdock.http")
+
+MAX_READ = 256 * MIB  # bytes of an answer that is read as a whole (JSON, rendered images)
+MAX_REDIRECTS = 5
+MAX_WAIT = 60.0  # seconds; a longer Retry-After is cut to this
+FIRST_WAIT = 0.4  # seconds before the first retry; doubled each time
+CONNECT_RETRIES = 1  # a host that refuses or does not answer is asked once more: it may be starting
+MAX_DISCARDED = 1 << 16  # bytes read of an answer that is only looked at
+EXCERPT = 300  # characters of an answer that go into an error
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+_RETRIED_AFTER_SENDING = frozenset({429, 503})  # the server says that it has not begun
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# RFC 3986 §3.4 without what separates pairs (& ; +) and with ^, because Orthanc does not decode query values.
+_QUERY_SAFE = "!$'()*,/:=?@^-._~"
+_SECRET_NAME = re.compile(r"token|secret|password|signature|code|key", re.IGNORECASE)
+
+
+class Body(Protocol):
+    """A request body that can be made again for a retry."""
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type of the body."""
+
+    @property
+    def length(self) -> int | None:
+        """Its bytes; None where they are not known beforehand."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the body from its beginning."""
+
+
+def encode_query(query: Sequence[tuple[str, str]]) -> str:
+    """Write query parameters, escaping as little as RFC 3986 allows; ``^`` stays as it is.
+
+    Blanks become ``%20``, never ``+``.
+    """
+    return "&".join(
+        f"{quote(name, safe=_QUERY_SAFE)}={quote(value, safe=_QUERY_SAFE)}" for name, value in query
+    )
+
+
+def redacted(url: str) -> str:
+    """Give an address without login and without the values of parameters that may be secret."""
+    address, mark, query = url.partition("?")
+    address = re.sub(r"^([a-z]+://)[^/@]*@", r"\1", address)
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return (
+        address
+        + mark
+        + "&".join(
+            name + equals + ("***" if value and _SECRET_NAME.search(name) else value)
+            for name, equals, value in pairs
+        )
+    )
+
+
+class Response:
+    """An answer whose body is still on the wire; closing it early drops the connection.
+
+    Parameters
+    ----------
+    raw : urllib3's answer, unread.
+    url : the address asked, redacted.
+    stopped : set when whoever asked has closed the connections.
+    """
+
+    def __init__(self, raw: urllib3.BaseHTTPResponse, url: str, stopped: threading.Event) -> None:
+        self._raw = raw
+        self.url = url
+        self._stopped = stopped
+        self._closed = False
+
+    @property
+    def status(self) -> int:
+        """The HTTP status code."""
+        return self._raw.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields; names are found in any case."""
+        return self._raw.headers
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type as received; empty where there is none."""
+        return self._raw.headers.get("Content-Type", "")
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the body as it arrives, decoded from gzip or deflate where the server coded it.
+
+        Raises
+        ------
+        WireError
+            The answer ended before its length, or its coding is broken, unknown or a bomb.
+        Unreachable
+            Nothing came for the read time-out.
+        """
+        return coding.decoded(self._received(), self._raw.headers.get("Content-Encoding", ""))
+
+    def _received(self) -> Iterator[bytes]:
+        try:
+            while True:
+                if self._closed:
+                    raise WireError(f"The answer of {self.url} was closed before its end.")
+                chunk = self._raw.read1(CHUNK, decode_content=False)
+                if not chunk:
+                    break
+                yield chunk
+        except HTTPError as error:
+            if not self._stopped.is_set():
+                raise connections.broken(error, self.url) from error
+        finally:
+            self.close()
+        if self._stopped.is_set():  # an interrupted connection looks like an answer that has ended
+            raise Cancelled("The connection was closed.")
+
+    def read(self, limit: int = MAX_READ) -> bytes:
+        """Give the whole body.
+
+        Raises
+        ------
+        WireError, Unreachable
+            As ``chunks``; or the body is longer than ``limit`` bytes.
+        """
+        pieces, count = [], 0
+        for chunk in self.chunks():
+            count += len(chunk)
+            if count > limit:
+                self.close()
+                raise WireError(f"The answer of {self.url} is longer than {limit} bytes and was refused.")
+            pieces.append(chunk)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Give the connection back where the body was read to its end, else drop it; nothing is drained."""
+        self._closed = True
+        self._raw.close()
+        self._raw.release_conn()
+
+    def discard(self) -> None:
+        """Be done with an answer that nobody reads; a short one is read, so that its connection can be used again."""
+        self._beginning(MAX_DISCARDED)
+        self.close()
+
+    def excerpt(self, hide: Iterable[str] = ()) -> str:
+        """Give the beginning of the answer as one line of text for an error, without these secrets, and close it."""
+        text = self._beginning(MAX_DISCARDED).decode("utf-8", "replace")
+        self.close()
+        for secret in hide:
+            for word in secret.split():
+                text = text.replace(word, "***")
+        text = re.sub(
+            r"<(style|script)\b.*?</\1>|<[^>]*>|[\x00-\x1f\x7f]", " ", text, flags=re.DOTALL | re.IGNORECASE
+        )
+        return " ".join(text.split())[:EXCERPT]
+
+    def _beginning(self, limit: int) -> bytes:
+        pieces, count = [], 0
+        with suppress(DicomdockError):
+            for chunk in self.chunks():
+                pieces.append(chunk)
+                count += len(chunk)
+                if count > limit:
+                    break
+        return b"".join(pieces)[:limit]
+
+    def __enter__(self) -> Response:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Http:
+    """Requests to one server. All methods may be called from many threads at once.
+
+    Parameters
+    ----------
+    profile : the server; nothing is ever sent to another origin.
+    auth : its login.
+    settings : time-outs and the number of retries.
+
+    Raises
+    ------
+    ProfileError
+        A certificate file or the proxy cannot be used.
+    """
+
+    def __init__(self, profile: ServerProfile, auth: Auth, settings: Settings) -> None:
+        self._profile = profile
+        self._auth = auth
+        self._settings = settings
+        self._line = connections.Line(settings.read_timeout)
+        self._pool = connections.open_pool(profile, self._line)
+        self._timeout = urllib3.Timeout(connect=settings.connect_timeout, read=settings.read_timeout)
+        self._refreshing = threading.Lock()
+        self._stopped = threading.Event()
+        self._escape_query = False
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        accept: str = "*/*",
+        body: Body | None = None,
+        gzip: bool = False,
+        allow: Container[int] = (),
+        what: str = "",
+    ) -> Response:
+        """Send a request and give the answer, its body unread.
+
+        A GET is repeated after 408, 429, 500 (once), 502-504 and a lost connection, with back-off and as Retry-After
+        says. A request with a body is repeated only when none of it can have been processed: after a connection that
+        could not be made, 429 and 503. Redirects within the origin are followed.
+
+        Parameters
+        ----------
+        path : percent-encoded path below the profile's address; or a whole address of the same origin.
+        query : parameters, unescaped.
+        accept : the Accept header.
+        gzip : let the server compress; for text, not for pixels.
+        allow : statuses that are returned instead of raised.
+        what : what is being done, in words for the error: ``the search for studies``.
+
+        Raises
+        ------
+        AuthenticationError
+            401 or 403, after the login was renewed where it can be.
+        NotFound, NotAcceptable, ServerFault, TransactionError
+            The server answered otherwise than with success.
+        Unreachable
+            No answer came.
+        Cancelled
+            ``close`` was called meanwhile.
+        InvalidInput
+            The address belongs to another origin.
+        """
+        fields = {
+            "Accept": accept,
+            "Accept-Encoding": "gzip" if gzip else "identity",
+            "User-Agent": "dicomdock",
+        }
+        fields.update(headers or {})
+        if body is not None:
+            fields["Content-Type"] = body.content_type
+            if body.length is not None:
+                fields["Content-Length"] = str(body.length)
+        call = _Call(
+            method, self._address(path, query), fields, body, what or f"{method} {path}", self._escape_query
+        )
+        while True:
+            login = dict(self._auth.headers(call.url))
+            try:
+                response = self._send(call, login)
+            except connections.NoAnswer as failure:
+                wait = call.wait_after_failure(failure.again, self._settings.retries)
+                if wait is None:
+                    raise failure.error from failure.__cause__
+                self._pause(wait)
+                continue
+            try:
+                if self._final(call, response, login, allow):
+                    return response
+            except BaseException:
+                response.close()
+                raise
+
+    def close(self) -> None:
+        """End all connections; requests and answers on their way in other threads raise Cancelled."""
+        self._stopped.set()
+        self._line.interrupt()
+        self._pool.clear()
+
+    def __enter__(self) -> Http:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _address(self, path: str, query: Sequence[tuple[str, str]]) -> str:
+        if path.startswith(("http://", "https://")):
+            if _origin(path) != _origin(self._profile.url):
+                raise InvalidInput(
+                    f"{redacted(path)} is not at {self._profile.origin}; nothing was sent there."
+                )
+            url = path
+        else:
+            url = self._profile.url.rstrip("/") + path
+        if not query:
+            return url
+        return url + ("&" if "?" in url else "?") + encode_query(query)
+
+    def _send(self, call: _Call, login: Mapping[str, str]) -> Response:
+        """Send once."""
+        if self._stopped.is_set():
+            raise Cancelled("The connection was closed.")
+        shown = redacted(call.url)
+        started = time.monotonic()
+        thread = self._line.this_thread
+        thread.escaped, thread.has_body = call.escaped, call.body is not None
+        try:
+            raw = self._pool.urlopen(
+                call.method,
+                call.url,
+                headers={**call.fields, **login},
+                body=call.sending(),
+                retries=False,
+                redirect=False,
+                timeout=self._timeout,
+                preload_content=False,
+                decode_content=False,
+            )
+        except (HTTPError, OSError) as error:
+            if self._stopped.is_set():
+                raise Cancelled("The connection was closed.") from error
+            failure = connections.no_answer(error, self._profile, self._settings, shown)
+            log.debug("%s %s failed after %.0f ms: %s", call.method, shown, _ms(started), failure)
+            raise failure from error
+        log.debug("%s %s -> %d in %.0f ms", call.method, shown, raw.status, _ms(started))
+        return Response(raw, shown, self._stopped)
+
+    def _final(
+        self, call: _Call, response: Response, login: Mapping[str, str], allow: Container[int]
+    ) -> bool:
+        """Tell whether this answer is the one to return; False to ask again, as prepared in ``call``."""
+        status = response.status
+        if status == 400 and call.may_escape():
+            # A server that refuses a raw ^ (RFC 3986 is on its side); if escaping helps, it is kept up.
+            response.discard()
+            call.escaped = True
+            return False
+        if 200 <= status < 300:
+            self._escape_query = self._escape_query or call.escaped
+            return True
+        if status in allow:
+            return True
+        if status in _REDIRECTS and (place := response.headers.get("Location")):
+            call.url = self._redirected(call, response, place)
+            response.discard()
+            return False
+        if status == 401 and not call.refreshed:
+            call.refreshed = True
+            if self._refresh(call.url, login):
+                response.discard()
+                return False
+        wait = call.wait_after_status(status, response.headers.get("Retry-After", ""), self._settings.retries)
+        if wait is None:
+            raise self._error(call, response, login)
+        response.discard()
+        self._pause(wait)
+        return False
+
+    def _refresh(self, url: str, used: Mapping[str, str]) -> bool:
+        """Renew the login, or find that another thread has done so meanwhile."""
+        with self._refreshing:
+            return dict(self._auth.headers(url)) != used or self._auth.refresh()
+
+    def _redirected(self, call: _Call, response: Response, place: str) -> str:
+        url = urljoin(call.url, place)
+        shown = redacted(url)
+        server = self._profile.name
+        if _origin(url) != _origin(self._profile.url):
+            raise TransactionError(
+                f"{call.subject} was sent on by server {server!r} to another place, {_shown_origin(url)}, which was not"
+                " followed; if it is right, make it the server's address.",
+                status=response.status,
+                url=response.url,
+            )
+        call.redirects += 1
+        if call.redirects > MAX_REDIRECTS:
+            raise TransactionError(
+                f"{call.subject} was sent around in circles by server {server!r}; check its address.",
+                status=response.status,
+                url=shown,
+            )
+        if call.method not in _SAFE_METHODS and response.status not in (307, 308):
+            raise TransactionError(
+                f"{call.subject} was sent on by server {server!r} to {shown} without what was sent; make that the"
+                " server's address.",
+                status=response.status,
+                url=response.url,
+            )
+        return url
+
+    def _error(
+        self, call: _Call, response: Response, login: Mapping[str, str]
+    ) -> AuthenticationError | TransactionError:
+        status, server = response.status, self._profile.name
+        excerpt = response.excerpt(hide=login.values())
+        if status in (401, 403):
+            tried = self._auth.describe()
+            return AuthenticationError(
+                f"{call.subject} was refused by server {server!r} ({status}) with the login tried: {tried}; check user,"
+                " password or token, and what this login may do.",
+                server=self._profile.url,
+                login=tried,
+                status=status,
+            )
+        words = f"{call.subject} failed: server {server!r} answered {status} {_reason(status)}"
+        words += f": {excerpt[:120]}" if excerpt else "."
+        kind = TransactionError
+        if status in (404, 410):
+            kind = NotFound
+        elif status in (406, 415):
+            kind = NotAcceptable
+        elif status >= 500 or status in (408, 429):
+            kind = ServerFault
+        return kind(words, status=status, url=response.url, body_excerpt=excerpt)
+
+    def _pause(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise Cancelled("The connection was closed.")
+
+
+@dataclass
+class _Call:
+    """One request on its way, with what was tried already."""
+
+    method: str
+    url: str
+    fields: Mapping[str, str]
+    body: Body | None
+    what: str
+    escaped: bool
+    tries: int = 0
+    redirects: int = 0
+    refreshed: bool = False
+    begun: bool = False
+
+    @property
+    def subject(self) -> str:
+        """What is being done, to begin a sentence with."""
+        return self.what[:1].upper() + self.what[1:]
+
+    def sending(self) -> Iterator[bytes] | None:
+        """Make the body anew."""
+        self.begun = False
+        return None if self.body is None else self._chunks(self.body)
+
+    def _chunks(self, body: Body) -> Iterator[bytes]:
+        self.begun = True
+        yield from body.chunks()
+
+    def may_escape(self) -> bool:
+        """Tell whether the query has a raw ``^`` that the server may have refused."""
+        return not self.escaped and self.method in _SAFE_METHODS and "^" in self.url
+
+    def wait_after_failure(self, again: str, retries: int) -> float | None:
+        """Give the seconds to wait before the next try after no answer; None to give up."""
+        limit = min(retries, CONNECT_RETRIES) if again == "connect" else retries
+        repeatable = self.method in _SAFE_METHODS or not self.begun
+        if again == "dropped" and (
+            not repeatable or (self.method not in _SAFE_METHODS and self.body is None)
+        ):
+            return None
+        if again == "never" or self.tries >= limit:
+            return None
+        self.tries += 1
+        # A pooled connection that died meanwhile is the usual reason: no wait the first time.
+        return 0.0 if again == "dropped" and self.tries == 1 else _back_off(self.tries)
+
+    def wait_after_status(self, status: int, retry_after: str, retries: int) -> float | None:
+        """Give the seconds to wait before the next try after this status; None to give up."""
+        if self.method in _SAFE_METHODS:
+            limit = min(retries, 1) if status == 500 else retries
+            again = status in _RETRIED
+        else:
+            limit = retries
+            again = status in _RETRIED_AFTER_SENDING
+        if not again or self.tries >= limit:
+            return None
+        self.tries += 1
+        asked = _retry_after(retry_after)
+        return _back_off(self.tries) if asked is None else min(asked, MAX_WAIT)
+
+
+def _back_off(tries: int) -> float:
+    return min(MAX_WAIT, FIRST_WAIT * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def _retry_after(text: str) -> float | None:
+    """Read a Retry-After in seconds or as a date; None where it is neither."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    seconds: float = date.timestamp() - time.time()
+    return max(0.0, seconds)
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    except ValueError:
+        return "", "", 0
+    return parts.scheme, (parts.hostname or "").lower(), port
+
+
+def _shown_origin(url: str) -> str:
+    scheme, host, port = _origin(url)
+    return f"{scheme}://{host}:{port}"
+
+
+def _reason(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "(no known status)"
+
+
+def _ms(started: float) -> float:
+    return (time.monotonic() - started) * 1000
