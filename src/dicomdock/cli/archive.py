@@ -1,4 +1,4 @@
-"""The local archive: ``import``, ``export``, ``list``, ``remove``, ``verify``, ``pin``, ``unpin``, ``evict``."""
+"""The archive: ``import``, ``export``, ``list``, ``remove``, ``verify``, ``pin``, ``unpin``, ``evict``."""
 
 from __future__ import annotations
 

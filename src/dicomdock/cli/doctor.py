@@ -7,7 +7,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -151,21 +151,18 @@ def _server(terminal: Terminal, named: str) -> Iterator[Finding]:
     from dicomdock.dicomweb import connect, probe, urls
     from dicomdock.profile import ServerProfile, load_profiles
 
-    profiles = load_profiles(terminal.settings)
-    known = [profiles.get(name) for name in profiles.names]
-    repaired = None if named in profiles.names else urls.repair(named)
-    address = repaired.url if repaired else ""
-    profile = next((item for item in known if named == item.name or address == item.url), None)
-    if profile is None and repaired is not None:
-        profile = ServerProfile(address, address)
-        repaired = probe.find_base(
-            repaired, lambda url: connect(replace(profile, url=url), terminal.settings)
-        )
-        profile = replace(profile, url=repaired.url)
-    assert profile is not None
-    if repaired is not None:
-        yield from (Finding("address", "ok", change) for change in repaired.changes)
-    with connect(profile, terminal.settings) as client:
+    settings = terminal.settings
+    profiles = load_profiles(settings)
+    known = {profiles.get(name).url: profiles.get(name) for name in profiles.names}
+    if named in profiles.names:
+        profile = profiles.get(named)
+    elif (repaired := urls.repair(named)).url in known:
+        profile = known[repaired.url]
+    else:
+        found = probe.find_base(repaired, lambda url: connect(ServerProfile(url, url), settings))
+        profile = ServerProfile(found.url, found.url)
+        yield from (Finding("address", "ok", change) for change in found.changes)
+    with connect(profile, settings) as client:
         report = probe.test(client)
     if report.error:
         yield Finding("reachable", "failed", report.error)

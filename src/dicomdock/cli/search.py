@@ -34,7 +34,7 @@ def search(
         list[str] | None,
         typer.Argument(
             metavar="[studies|series|instances] [KEY=VALUE]...",
-            help="What to find, studies if not said, and what it must match: wildcards * and ?, ranges with -,"
+            help="What to find, else studies, and what it must match: wildcards * and ?, ranges with -,"
             " lists of UIDs with commas.",
             show_default=False,
         ),

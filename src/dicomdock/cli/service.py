@@ -71,7 +71,7 @@ def serve(
     token = terminal.secret("Token", from_stdin=True) if token_stdin else None
     if token is None and not without_token and not _is_loopback(host):
         raise InvalidInput(
-            f"Everyone who reaches {host} could read and change the archive; ask for a token with --token-stdin,"
+            f"Whoever reaches {host} could read and change the archive; ask for a token with --token-stdin,"
             " or let everyone in with --without-token."
         )
     published = sources.connect(source, terminal.settings) if source else sources.archive(terminal)
