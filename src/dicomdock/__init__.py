@@ -6,8 +6,8 @@ The names here are the public API; each is imported when it is first used, so th
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as type checkers know it; importing typing would take half of what --version takes
 if TYPE_CHECKING:
     from dicomdock.archive import Archive as Archive
     from dicomdock.dicomweb import Client as Client
