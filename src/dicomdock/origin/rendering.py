@@ -21,7 +21,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGExtended12Bit
 
@@ -314,11 +314,25 @@ def _grey(samples: Array, header: Dataset, window: Window | None) -> Array:
     shown = samples != header.PixelPaddingValue if _is_padded(header) else None
     values = apply_modality_lut(samples, header)
     if window is None and header.get("VOILUTSequence"):
-        values = apply_voi(values.astype(np.int32), header)
-        depth = int(header.VOILUTSequence[0].LUTDescriptor[2])
-        return _to_bytes(values, depth)
+        return _looked_up(values, header.VOILUTSequence[0])
     window = window or _header_window(header) or _whole_range(values, shown)
     return _windowed(values, window)
+
+
+def _looked_up(values: Array, table: Dataset) -> Array:
+    """Apply a VOI LUT; values beyond its ends take the last entry on their side (PS3.3 §C.11.2.1.1).
+
+    Ours, because pydicom's wraps indexes round in tables of 8-bit entries.
+    """
+    count, first, bits = (int(number) for number in table.LUTDescriptor)
+    data = table.LUTData
+    if isinstance(data, bytes):
+        order = ">u2" if table.original_encoding[1] is False else "<u2"
+        entries = np.frombuffer(data, np.uint8 if len(data) == count else order)
+    else:
+        entries = np.asarray(data, np.uint16)
+    index = np.rint(values - float(first)).clip(0, min(count or 65536, len(entries)) - 1).astype(np.int64)
+    return _to_bytes(entries[index].astype(np.uint16), bits)
 
 
 def _segment(samples: Array, header: Dataset) -> Array:

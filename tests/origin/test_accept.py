@@ -1,0 +1,146 @@
+"""What clients say they accept, and what we choose from it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomdock.origin.accept import (
+    EXPLICIT_LITTLE,
+    Choice,
+    choices,
+    frame_form,
+    instance_form,
+    json_type,
+    picture_type,
+)
+
+DICOM = 'multipart/related; type="application/dicom"'
+JPEG_LS = "1.2.840.10008.1.2.4.80"
+IMPLICIT = "1.2.840.10008.1.2"
+
+
+def test_choices_come_by_quality_then_by_order_and_refused_ones_not_at_all():
+    accept = 'text/html;q=0.5, multipart/related;type="application/dicom";q=0.9, image/png;q=0, image/jpeg'
+    assert [choice.essence for choice in choices(accept)] == ["image/jpeg", "application/dicom", "text/html"]
+
+
+def test_a_comma_inside_quotes_does_not_end_an_entry():
+    assert choices('multipart/related; type="application/dicom"; x="a,b", image/png')[0] == Choice(
+        "application/dicom", multipart=True
+    )
+
+
+@given(st.text(max_size=200))
+def test_any_header_is_read_without_failing(text):
+    choices(text)
+    instance_form(text, single=True)
+    frame_form(text, JPEG_LS, single=False)
+    picture_type(text)
+    json_type(text)
+
+
+@pytest.mark.parametrize(
+    ("accept", "syntaxes"),
+    [
+        (f"{DICOM}; transfer-syntax=*", {"*"}),
+        ("multipart/related; type=application/dicom; transfer-syntax=*", {"*"}),
+        (f"{DICOM}", {EXPLICIT_LITTLE}),
+        (f"{DICOM}; transfer-syntax={JPEG_LS}, {DICOM}", {JPEG_LS, EXPLICIT_LITTLE}),
+        ("*/*", {EXPLICIT_LITTLE}),
+        ("", {EXPLICIT_LITTLE}),
+    ],
+)
+def test_a_series_is_given_as_parts(accept, syntaxes):
+    form = instance_form(accept, single=False)
+    assert form is not None
+    assert form.multipart
+    assert form.transfer_syntaxes == syntaxes
+
+
+def test_one_instance_is_given_bare_on_request_but_a_series_cannot_be():
+    accept = "application/dicom; transfer-syntax=*"
+    form = instance_form(accept, single=True)
+    assert form is not None
+    assert not form.multipart
+    assert form.as_stored(JPEG_LS)
+    assert instance_form(accept, single=False) is None
+
+
+def test_a_named_syntax_alone_forbids_decoding():
+    form = instance_form(f"{DICOM}; transfer-syntax={JPEG_LS}", single=False)
+    assert form is not None
+    assert form.as_stored(JPEG_LS)
+    assert not form.as_stored(IMPLICIT)
+    assert not form.decode
+
+
+@pytest.mark.parametrize("accept", ["image/png", "multipart/related; type=image/jpeg", "application/zip"])
+def test_instances_are_given_as_nothing_else(accept):
+    assert instance_form(accept, single=True) is None
+
+
+@pytest.mark.parametrize(
+    ("accept", "stored", "media_type", "decode"),
+    [
+        ("multipart/related; type=application/octet-stream", JPEG_LS, "application/octet-stream", True),
+        ("*/*", JPEG_LS, "application/octet-stream", True),
+        ("multipart/related; type=application/octet-stream; transfer-syntax=*", JPEG_LS, "image/jls", False),
+        ("multipart/related; type=image/jls", JPEG_LS, "image/jls", False),
+        ('multipart/related; type="image/x-jls"', JPEG_LS, "image/jls", False),
+        (f"multipart/related; type=image/jls; transfer-syntax={JPEG_LS}", JPEG_LS, "image/jls", False),
+        (
+            "multipart/related; type=application/octet-stream; transfer-syntax=*",
+            IMPLICIT,
+            "application/octet-stream",
+            False,
+        ),
+        ("*/*", "1.2.840.10008.1.2.2", "application/octet-stream", True),
+        ("multipart/related; type=image/jp2, */*", JPEG_LS, "application/octet-stream", True),
+    ],
+)
+def test_frames_are_decoded_or_given_as_stored(accept, stored, media_type, decode):
+    form = frame_form(accept, stored, single=False)
+    assert form is not None
+    assert form.media_type.partition(";")[0] == media_type
+    assert form.decode == decode
+    assert form.multipart
+
+
+def test_frames_are_not_transcoded_to_other_compressions():
+    assert frame_form("multipart/related; type=image/jp2", JPEG_LS, single=False) is None
+
+
+def test_one_frame_can_be_had_bare():
+    form = frame_form("application/octet-stream", IMPLICIT, single=True)
+    assert form is not None
+    assert not form.multipart
+    assert frame_form("application/octet-stream", IMPLICIT, single=False) is None
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("", ("image/jpeg", False)),
+        ("image/png", ("image/png", False)),
+        ("image/*", ("image/jpeg", False)),
+        ("image/avif,image/webp,image/png,*/*;q=0.8", ("image/png", False)),
+        ("multipart/related; type=image/png", ("image/png", True)),
+        ("image/gif", None),
+    ],
+)
+def test_pictures_are_jpeg_or_png(accept, wanted):
+    assert picture_type(accept) == wanted
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("application/dicom+json", "application/dicom+json"),
+        ("application/json", "application/json"),
+        ('multipart/related; type="application/dicom+xml", application/dicom+json', "application/dicom+json"),
+        ('multipart/related; type="application/dicom+xml"', None),
+        ("text/html", None),
+    ],
+)
+def test_lists_are_json(accept, wanted):
+    assert json_type(accept) == wanted
