@@ -20,6 +20,17 @@ PREAMBLE: Final = 132  # bytes: 128 of preamble, then "DICM"
 HEAD: Final = 1 << 20  # bytes within which the UIDs of any sane instance lie; private groups come later
 _MEDIA_STORAGE_INSTANCE: Final = b"\x02\x00\x03\x00UI"  # (0002,0003), always Explicit VR Little Endian
 _META_SCAN: Final = 1 << 12  # bytes; file meta information is a few hundred
+_BROKEN: Final = (
+    InvalidInput,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    zlib.error,
+)
 
 
 def is_dicom(head: bytes) -> bool:
@@ -48,36 +59,25 @@ def of_file(path: Path) -> Resource | None:
 
 
 def _of(file: BinaryIO) -> Resource | None:
-    import pydicom
     from pydicom.errors import InvalidDicomError
     from pydicom.filereader import read_partial
+    from pydicom.tag import Tag
 
-    wanted: list[pydicom.tag.BaseTag | int] = [
-        0x00080018,  # SOP, study and series instance UID
-        0x0020000D,
-        0x0020000E,
-    ]
+    tags = [Tag(0x0020000D), Tag(0x0020000E), Tag(0x00080018)]  # study, series and SOP Instance UID
     try:
         dataset = read_partial(
-            file, stop_when=lambda tag, _vr, _length: tag > 0x0020000E, force=True, specific_tags=wanted
+            file,
+            stop_when=lambda tag, _vr, _length: tag > 0x0020000E,
+            force=True,
+            specific_tags=[*tags],
         )
-        uids = [
-            str(dataset.get(keyword, ""))
-            for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-        ]
-        return Resource(uids[0], uids[1], uids[2])
-    except (
-        InvalidDicomError,
-        InvalidInput,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        NotImplementedError,
-        zlib.error,
-    ):
+        # The raw bytes, because a server's odd UID is passed on and is nothing to warn of.
+        raw = [dataset.get_item(tag) for tag in tags]
+        study, series, instance = (
+            bytes(item.value or b"").decode("ascii").strip(" \0") for item in raw if item
+        )
+        return Resource(study, series, instance)
+    except (*_BROKEN, InvalidDicomError):
         return None  # pydicom tells broken bytes by many names; the outcome is the same: not an instance
 
 

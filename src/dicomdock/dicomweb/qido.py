@@ -64,6 +64,7 @@ def search(session: Session, query: Query) -> Iterator[Page]:
     series or instances, its studies are walked. The last page tells by ``more`` whether matches were left
     out.
     """
+    assert query.criteria is not None  # a key that cannot be right is refused before anything is asked
     study, series = _one_uid(query, "StudyInstanceUID"), _one_uid(query, "SeriesInstanceUID")
     if query.level == "studies":
         yield from _list(session, query, "/studies", missing_is_empty=True)

@@ -1,0 +1,37 @@
+"""Clients of the servers that these tests use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from dicomdock.dicomweb import Client
+from dicomdock.dicomweb.auth import BasicAuth
+from dicomdock.profile import Dialect, Login, ServerProfile
+from dicomdock.settings import Settings
+from tests.servers.canned import Answer, Request, answering
+from tests.servers.orthanc import Orthanc
+
+
+@contextmanager
+def client_of(
+    server: Callable[[Request], Answer | None], settings: Settings, *, name: str = "awkward", **habits: object
+) -> Iterator[Client]:
+    """Run a server and give a client of it.
+
+    Parameters
+    ----------
+    habits : what the profile's dialect says of the server.
+    """
+    with answering(server) as canned:
+        profile = ServerProfile(name, canned.url, dialect=replace(Dialect(), **habits))
+        with Client(profile, settings=replace(settings, retries=1)) as client:
+            yield client
+
+
+def orthanc_client(server: Orthanc, settings: Settings, **habits: object) -> Client:
+    """Give a client of a real Orthanc, logged in."""
+    login = Login("basic", server.user)
+    profile = ServerProfile("orthanc", server.url, login, replace(Dialect(), **habits))
+    return Client(profile, settings=settings, auth=BasicAuth(server.user, server.password))
