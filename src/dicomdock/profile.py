@@ -5,10 +5,21 @@ Secrets are never here: a profile names its login, the secret lies in the system
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+import os
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
+
+from dicomdock.errors import ProfileError
+
+FILE = "servers.toml"
+MAX_NAME = 64  # characters of a server's name
 
 LoginKind = Literal["none", "basic", "bearer", "headers", "oidc", "google", "aws", "kheops"]
 
@@ -64,7 +75,9 @@ class Dialect:
     wildcard: bool = True
     fuzzy: bool = True
     offset: bool = True
-    page_limit: Mapping[str, int] = field(default_factory=lambda: {"studies": 200, "series": 1000, "instances": 1000})
+    page_limit: Mapping[str, int] = field(
+        default_factory=lambda: {"studies": 200, "series": 1000, "instances": 1000}
+    )
     short_page_ends: bool = False
     match_keys: tuple[str, ...] = ()
     fields: Literal["repeat", "comma", "never"] = "repeat"
@@ -112,3 +125,254 @@ class ServerProfile:
         parts = urlsplit(self.url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
         return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+class HasConfig(Protocol):
+    """What is needed of the settings here."""
+
+    @property
+    def config(self) -> Path:
+        """The folder of ``servers.toml``."""
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """The known servers, in the order they were added. Changing gives new Profiles; ``save`` keeps them.
+
+    Parameters
+    ----------
+    servers : profiles by name.
+    default : the server meant where none is named; empty for none.
+    """
+
+    servers: Mapping[str, ServerProfile] = field(default_factory=dict)
+    default: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "servers", MappingProxyType(dict(self.servers)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The servers' names."""
+        return tuple(self.servers)
+
+    def __iter__(self) -> Iterator[ServerProfile]:
+        return iter(self.servers.values())
+
+    def __len__(self) -> int:
+        return len(self.servers)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.servers
+
+    def get(self, name: str = "") -> ServerProfile:
+        """Give the server of this name; without a name the default one.
+
+        Raises
+        ------
+        ProfileError
+            There is none.
+        """
+        wanted = name or self.default
+        if not wanted and not self.servers:
+            raise ProfileError("No server is known yet; add one with 'dicomdock server add NAME URL'.")
+        if not wanted:
+            raise ProfileError(f"Name a server, one of {self._listed()}, or choose a default one.")
+        if wanted not in self.servers:
+            raise ProfileError(f"There is no server {wanted!r}; known are {self._listed() or 'none'}.")
+        return self.servers[wanted]
+
+    def with_profile(self, profile: ServerProfile) -> Profiles:
+        """Add a server, or put it in the place of the one of the same name. The first becomes the default.
+
+        Raises
+        ------
+        ProfileError
+            Its name or address cannot be used.
+        """
+        check_profile(profile)
+        return Profiles({**self.servers, profile.name: profile}, self.default or profile.name)
+
+    def with_default(self, name: str) -> Profiles:
+        """Make a server the default one.
+
+        Raises
+        ------
+        ProfileError
+            There is none of this name.
+        """
+        return Profiles(self.servers, self.get(name).name)
+
+    def without(self, name: str) -> Profiles:
+        """Forget a server; where it was the default, the first of the others takes its place.
+
+        Raises
+        ------
+        ProfileError
+            There is none of this name.
+        """
+        gone = self.get(name).name
+        rest = {key: profile for key, profile in self.servers.items() if key != gone}
+        return Profiles(rest, next(iter(rest), "") if self.default == gone else self.default)
+
+    def save(self, settings: HasConfig) -> None:
+        """Write ``servers.toml``: whole or not at all, readable by the user alone.
+
+        Raises
+        ------
+        ProfileError
+            The file cannot be written.
+        """
+        import tomli_w
+
+        file = settings.config / FILE
+        servers = {name: _table(profile, skip=("name",)) for name, profile in self.servers.items()}
+        text = tomli_w.dumps({"default": self.default, "servers": servers})
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _replace(file, text.encode())
+        except OSError as error:
+            raise ProfileError(f"The servers cannot be saved in {file}: {error.strerror}.") from error
+
+    def _listed(self) -> str:
+        return ", ".join(self.servers)
+
+
+def load_profiles(settings: HasConfig) -> Profiles:
+    """Read ``servers.toml`` from the configuration folder; no file is no server.
+
+    Raises
+    ------
+    ProfileError
+        The file cannot be read, or holds a key or value that is not known; the message names file and key.
+    """
+    file = settings.config / FILE
+    try:
+        document = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return Profiles()
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ProfileError(f"The servers in {file} cannot be read: {error}.") from error
+    top = _read(_Document, document, f"{file}: ")
+    profiles = Profiles()
+    for name, table in top.servers.items():
+        where = f"{file}: servers.{name}."
+        if not isinstance(table, dict):
+            raise ProfileError(f"{where[:-1]} must be a table.")
+        if "url" not in table:
+            raise ProfileError(f"{where}url is missing.")
+        try:
+            profiles = profiles.with_profile(_read(ServerProfile, {**table, "name": name}, where))
+        except ProfileError as error:
+            raise error if str(file) in str(error) else ProfileError(f"{where[:-1]}: {error}") from error
+    if top.default and top.default not in profiles:
+        raise ProfileError(f"{file}: default names {top.default!r}, which is not one of its servers.")
+    return Profiles(profiles.servers, top.default)
+
+
+def check_profile(profile: ServerProfile) -> None:
+    """Refuse a profile that cannot work.
+
+    Raises
+    ------
+    ProfileError
+        The name is empty or odd, or the address is not an ``http(s)://`` one without login, query and fragment.
+    """
+    name = profile.name
+    if not name.strip() or len(name) > MAX_NAME or not name.isprintable() or name[0] == "-" or "/" in name:
+        raise ProfileError(
+            f"{name[:MAX_NAME]!r} cannot name a server; use a short word, for example 'hospital'."
+        )
+    try:
+        parts = urlsplit(profile.url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not profile.url.isprintable() or " " in profile.url:
+        raise ProfileError(f"The address of server {name!r} must begin with http:// or https:// and a host.")
+    if "@" in parts.netloc:
+        raise ProfileError(
+            f"The address of server {name!r} holds a login; give user and password apart from it."
+        )
+    if parts.query or parts.fragment:
+        raise ProfileError(f"The address of server {name!r} must end before its '?' or '#'.")
+
+
+@dataclass(frozen=True)
+class _Document:
+    """The top of ``servers.toml``."""
+
+    default: str = ""
+    servers: Mapping[str, Any] = field(default_factory=dict)
+
+
+_Value = TypeVar("_Value")
+
+
+def _read(kind: type[_Value], table: Mapping[str, object], where: str) -> _Value:
+    """Make a dataclass of a TOML table; ``where`` is the file and the path to the table, for errors."""
+    hints = get_type_hints(kind)
+    values: dict[str, object] = {}
+    for key, value in table.items():
+        if key not in hints:
+            raise ProfileError(f"{where}{key} is not known; known are {', '.join(hints)}.")
+        if is_dataclass(hints[key]) and isinstance(value, dict):
+            values[key] = _read(hints[key], value, f"{where}{key}.")
+        else:
+            values[key] = _checked(hints[key], value, f"{where}{key}")
+    return kind(**values)
+
+
+def _checked(hint: Any, value: object, where: str) -> object:
+    kind, arguments = get_origin(hint) or hint, get_args(hint)
+    if kind is Literal:
+        if value not in arguments:
+            raise ProfileError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {value!r}.")
+        return value
+    if kind is tuple and isinstance(value, list):
+        return tuple(_checked(arguments[0], item, where) for item in value)
+    if isinstance(kind, type) and issubclass(kind, Mapping) and isinstance(value, dict):
+        if arguments[1] is Any:
+            return value
+        return {key: _checked(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if kind not in (bool, int, str) or type(value) is not kind or (kind is int and value < 0):  # type: ignore[operator]
+        raise ProfileError(f"{where} must be {_WORDS.get(kind, 'a table')}, not {value!r}.")
+    return value
+
+
+_WORDS: Mapping[object, str] = MappingProxyType(
+    {bool: "true or false", int: "a number from 0", str: "text in quotes", tuple: "a list of texts"}
+)
+
+
+def _table(value: Any, skip: Sequence[str] = ()) -> dict[str, Any]:
+    """Give a dataclass as a TOML table of what differs from its defaults."""
+    table: dict[str, Any] = {}
+    for item in fields(value):
+        current = getattr(value, item.name)
+        usual = item.default_factory() if item.default_factory is not MISSING else item.default
+        if item.name in skip or current == usual:
+            continue
+        if is_dataclass(current):
+            table[item.name] = _table(current)
+        elif isinstance(current, Mapping):
+            table[item.name] = dict(current)
+        else:
+            table[item.name] = list(current) if isinstance(current, tuple) else current
+    return table
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Put a file in place atomically; a symbolic link is followed, so that linked settings stay linked."""
+    target = Path(os.path.realpath(file))
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}-", dir=target.parent)  # 0600
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(target)
+    except BaseException:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise

@@ -523,7 +523,7 @@ class _Call:
 
 
 def _back_off(tries: int) -> float:
-    return min(MAX_WAIT, FIRST_WAIT * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+    return min(MAX_WAIT, FIRST_WAIT * 2.0 ** (tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 def _retry_after(text: str) -> float | None:

@@ -1,0 +1,215 @@
+"""Secrets: passwords and tokens in the system keyring, or in a private file where there is no keyring.
+
+A secret belongs to a server's name and origin together: a profile that is pointed elsewhere finds none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dicomdock.errors import ProfileError
+from dicomdock.settings import Settings
+
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
+
+FILE = "secrets.json"
+
+
+class Secrets:
+    """The secrets of the servers of one configuration folder.
+
+    Parameters
+    ----------
+    settings : names the configuration folder; each folder has secrets of its own, also in the keyring.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._file = _SecretFile(settings.config / FILE)
+        self._service = f"dicomdock {settings.config}"
+        self._keyring_found: KeyringBackend | None = None
+        self._looked = False
+
+    def __repr__(self) -> str:
+        return f"Secrets(in {self.where})"
+
+    @property
+    def where(self) -> str:
+        """Where a secret is kept that is set now, in words for the user."""
+        if self._keyring is not None:
+            return "the system keyring"
+        return f"the file {self._file.path} (readable by you alone), because this system has no keyring"
+
+    def get(self, server_name: str, origin: str) -> str | None:
+        """Give the secret of this server at this origin; None where none is kept.
+
+        Raises
+        ------
+        ProfileError
+            The keyring is locked, or the file can be read by others or not at all.
+        """
+        if (keyring := self._keyring) is not None:
+            with _keyring_errors("read"):
+                found = keyring.get_password(self._service, _account(server_name, origin))
+            if found is not None:
+                return found
+        return self._file.read().get(_account(server_name, origin))
+
+    def set(self, server_name: str, origin: str, secret: str) -> None:
+        """Keep a secret, in the place of the one before.
+
+        Raises
+        ------
+        ProfileError
+            The keyring refused, or the file cannot be written.
+        """
+        account = _account(server_name, origin)
+        if (keyring := self._keyring) is None:
+            self._file.change(account, secret)
+            return
+        with _keyring_errors("changed"):
+            keyring.set_password(self._service, account, secret)
+        self._file.change(account, None)  # it may lie there from a time without a keyring
+
+    def delete(self, server_name: str, origin: str) -> None:
+        """Forget a secret; it need not be there.
+
+        Raises
+        ------
+        ProfileError
+            The keyring refused, or the file cannot be written.
+        """
+        account = _account(server_name, origin)
+        if (keyring := self._keyring) is not None:
+            from keyring.errors import PasswordDeleteError
+
+            with _keyring_errors("changed"), suppress(PasswordDeleteError):
+                keyring.delete_password(self._service, account)
+        self._file.change(account, None)
+
+    @property
+    def _keyring(self) -> KeyringBackend | None:
+        """The system's keyring, looked for when it is first needed; None where there is none."""
+        if not self._looked:
+            self._keyring_found = _system_keyring()
+            self._looked = True
+        return self._keyring_found
+
+
+def _account(server_name: str, origin: str) -> str:
+    return f"{server_name} at {origin}"
+
+
+def _system_keyring() -> KeyringBackend | None:
+    import keyring
+    from keyring.backends import chainer, fail, null
+
+    found = keyring.get_keyring()
+    if isinstance(found, (fail.Keyring, null.Keyring)):
+        return None
+    if isinstance(found, chainer.ChainerBackend) and not found.backends:
+        return None
+    return found
+
+
+@contextmanager
+def _keyring_errors(done: str) -> Iterator[None]:
+    from keyring.errors import KeyringError, KeyringLocked
+
+    try:
+        yield
+    except KeyringLocked as error:
+        raise ProfileError(
+            f"The system keyring is locked and was not {done}; unlock it and try again."
+        ) from error
+    except KeyringError as error:
+        raise ProfileError(f"The system keyring could not be {done}: {error}.") from error
+
+
+class _SecretFile:
+    """Secrets by account in a JSON file with mode 0600, written atomically under a lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> dict[str, str]:
+        """Give what the file holds; nothing where there is no file."""
+        try:
+            # A link could point at another user's file.
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise ProfileError(f"The secrets in {self.path} cannot be read: {error.strerror}.") from error
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+                raise ProfileError(
+                    f"{self.path} is not a file of yours, so no secret is taken from it; remove it."
+                )
+            if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise ProfileError(
+                    f"Others may read {self.path}, so no secret is taken from it; change what may have been seen, and run"
+                    f" 'chmod 600' on it."
+                )
+            content = stream.read()
+        try:
+            table = json.loads(content)
+        except ValueError as error:
+            raise ProfileError(
+                f"{self.path} is damaged; remove it and add the servers' secrets again."
+            ) from error
+        if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
+            raise ProfileError(f"{self.path} is damaged; remove it and add the servers' secrets again.")
+        return table
+
+    def change(self, account: str, secret: str | None) -> None:
+        """Set the secret of an account, or take it out; a file that is not needed is not made."""
+        if secret is None and not self.path.exists():
+            return
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._locked():
+                table = self.read()
+                if table.get(account) == secret:
+                    return
+                if secret is None:
+                    del table[account]
+                else:
+                    table[account] = secret
+                self._write(table)
+        except OSError as error:
+            raise ProfileError(f"The secrets cannot be saved in {self.path}: {error.strerror}.") from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes from changing the file meanwhile."""
+        lock = os.open(
+            self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _write(self, table: dict[str, str]) -> None:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)  # 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                json.dump(table, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(temporary).replace(self.path)
+        except BaseException:
+            with suppress(OSError):
+                Path(temporary).unlink()
+            raise
