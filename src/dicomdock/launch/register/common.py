@@ -1,0 +1,173 @@
+"""What the systems share: the status, the record of what was before, the wrapper script, running commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+from dicomdock.errors import LaunchError
+from dicomdock.launch.aside import home_of
+from dicomdock.launch.interpreter import python
+from dicomdock.settings import Settings
+
+State = Literal["ours", "free", "other", "broken"]
+Run: TypeAlias = "Callable[[Sequence[str], str], tuple[int, str]]"
+"""Runs a command with a text on its standard input; gives exit status and output, 127 if it is not there."""
+
+ANOTHER_INSTALLATION = "links are tied to another installation"
+_TIME = 60.0  # seconds; osacompile and lsregister can be slow on a cold machine
+
+
+@dataclass(frozen=True, slots=True)
+class SchemeStatus:
+    """Who opens the links of a scheme.
+
+    Parameters
+    ----------
+    scheme : without ``://``.
+    state : ``ours``; ``free`` when nobody does; ``other`` when another program does; ``broken`` when it
+        should be us
+        and a click would come to nothing.
+    handler : who does, in words; empty when nobody.
+    remedy : the sentence that says what to do; empty when all is well.
+    """
+
+    scheme: str
+    state: State
+    handler: str = ""
+    remedy: str = ""
+
+
+class Registrar(Protocol):
+    """Registration on one system."""
+
+    def status(self, scheme: str) -> SchemeStatus:
+        """Tell who opens the links of a scheme."""
+
+    def register(self, scheme: str) -> None:
+        """Make them open with us, whoever had them; LaunchError when the system does not take it."""
+
+    def unregister(self, scheme: str) -> None:
+        """Give them back to who had them before; nothing happens when they are not ours."""
+
+
+class Record:
+    """What opened links before us, by scheme, kept in ``registration.json`` of the state folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._file = settings.state / "registration.json"
+
+    def get(self, scheme: str) -> Any:  # JSON, of each system's own shape
+        """Give what was remembered for a scheme; None when nothing was."""
+        return self._read().get(scheme)
+
+    def set(self, scheme: str, before: object) -> None:
+        """Remember what was there before."""
+        self._write({**self._read(), scheme: before})
+
+    def forget(self, scheme: str) -> None:
+        """Remember nothing for a scheme any more."""
+        table = self._read()
+        if table.pop(scheme, None) is not None:
+            self._write(table)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            table = json.loads(self._file.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return table if isinstance(table, dict) else {}
+
+    def _write(self, table: dict[str, Any]) -> None:
+        write_file(self._file, json.dumps(table, indent=1) + "\n", mode=0o600)
+
+
+def write_file(file: Path, text: str, *, mode: int) -> None:
+    """Write a file whole or not at all."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_name(f".{file.name}.{os.getpid()}")
+        new.write_text(text, "utf-8")
+        new.chmod(mode)
+        new.replace(file)
+    except OSError as error:
+        raise LaunchError(f"The file {file} cannot be written: {error.strerror}.") from error
+
+
+def wrapper_text(settings: Settings) -> str:
+    """Give the script that starts this installation's opener, apart from the browser's environment."""
+    home = home_of(settings)
+    lines = [
+        "#!/bin/sh",
+        "# Made by `dicomdock register`: starts the opener of the installation it was run from.",
+    ]
+    if home is not None:
+        lines.append(f"DICOMDOCK_HOME={shlex.quote(os.fspath(home))}; export DICOMDOCK_HOME")
+    lines.append(f'exec {shlex.join(python())} -m dicomdock.launch.opener "$@"')
+    return "\n".join(lines) + "\n"
+
+
+def wrapper_problem(wrapper: Path, settings: Settings) -> str:
+    """Tell what is wrong with the wrapper; empty when nothing is."""
+    try:
+        text = wrapper.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return f"the program that takes links, {wrapper}, is gone"
+    if not os.access(wrapper, os.X_OK):
+        return f"the program that takes links, {wrapper}, may not be run"
+    interpreter = _interpreter(text)
+    if interpreter and not Path(interpreter).exists():
+        return f"links are tied to {interpreter}, which is gone"
+    return "" if text == wrapper_text(settings) else f"{ANOTHER_INSTALLATION} ({interpreter})"
+
+
+def check_python(run: Run) -> None:
+    """Make sure that the opener starts in the bare environment that a browser's click gives it.
+
+    Raises
+    ------
+    LaunchError
+        It does not.
+    """
+    status, output = run((*python(), "-c", "import dicomdock.launch.opener"), "")
+    if status:
+        said = output.strip().splitlines()[-1:] or ["nothing"]
+        raise LaunchError(
+            f"{python()[0]} does not find dicomdock without PYTHONPATH (it said: {said[0][:200]}); install "
+            "dicomdock with pip into that Python, then register again."
+        )
+
+
+def run_command(command: Sequence[str], text: str = "") -> tuple[int, str]:
+    """Run a command of the system."""
+    try:
+        done = subprocess.run(
+            list(command),
+            input=text,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIME,
+            check=False,
+        )
+    except FileNotFoundError:
+        return 127, f"{command[0]} is not installed"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return 126, str(error)
+    return done.returncode, done.stdout + done.stderr if done.returncode else done.stdout
+
+
+def _interpreter(wrapper: str) -> str:
+    for line in wrapper.splitlines():
+        if line.startswith("exec "):
+            try:
+                return shlex.split(line)[1]
+            except (ValueError, IndexError):
+                return ""
+    return ""
