@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
 import socket
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import TYPE_CHECKING
 
+from dicomdock.dock import demonstration
 from dicomdock.dock.guard import Guard
+from dicomdock.dock.screens import Screens
 from dicomdock.dock.service import Dock
 from dicomdock.errors import DicomdockError
+from dicomdock.launch.handoff import AlreadyRunning, HandoffServer, show
 from dicomdock.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,10 +30,15 @@ PORTS_TO_TRY = 20
 GRACE = 3  # seconds for open requests at the end
 
 
-def create_app(dock: Dock) -> AsgiApp:
+def create_app(dock: Dock, *, browser: bool = True) -> AsgiApp:
     """Make the dock's application, guarded.
 
     NiceGUI keeps its pages in its module, so a process has one dock at a time.
+
+    Parameters
+    ----------
+    dock : what the pages work with.
+    browser : a browser may be opened to show a page that somebody asked for.
     """
     # NiceGUI would keep its own storage in a folder ".nicegui" below the working directory; we use none of
     # it.
@@ -42,12 +51,14 @@ def create_app(dock: Dock) -> AsgiApp:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        import asyncio
-
-        dock.events.attach(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        dock.events.attach(loop)
+        screens = Screens(dock, browser=browser)
+        dock.on_show(lambda path: _soon(screens.show(path), loop))
         try:
             yield
         finally:
+            dock.on_show(None)
             dock.events.detach()
             await asyncio.to_thread(dock.close)
 
@@ -92,12 +103,33 @@ def run(
     DicomdockError
         The port that was asked for is in use.
     """
+    handoff = HandoffServer(settings, lambda link: dock.links.receive(link), lambda: dock.link())
+    with contextlib.ExitStack() as ending:
+        listener = ending.enter_context(_listen(port, settings.port))
+        dock = Dock(settings, port=listener.getsockname()[1])
+        try:
+            ending.enter_context(handoff)
+        except AlreadyRunning:
+            return _show_running(settings, browser=browser and not background)
+        app = create_app(dock, browser=browser)
+        start = "/"
+        if demo:
+            start = f"/?source={demonstration.prepare(dock)}"
+        else:
+            demonstration.resume(dock)
+        # The socket listens already: who follows the link now waits until the server answers.
+        if not background:
+            _greet(dock, start, demo=demo, browser=browser)
+        ending.enter_context(_ending_quietly())
+        _serve(app, listener)
+    return 0
+
+
+def _serve(app: AsgiApp, listener: socket.socket) -> None:
     import uvicorn
 
-    listener = _listen(port, settings.port)
-    dock = Dock(settings, port=listener.getsockname()[1])
     config = uvicorn.Config(
-        create_app(dock),
+        app,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -105,14 +137,20 @@ def run(
         ws="websockets-sansio",
         timeout_graceful_shutdown=GRACE,
     )
-    # The socket listens already: who follows the link now waits until the server answers.
-    if not background:
-        _greet(dock, demo=demo, browser=browser)
-    if demo:
-        dock.start_demo()
-    with _ending_quietly():
-        uvicorn.Server(config).run(sockets=[listener])
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _show_running(settings: Settings, *, browser: bool) -> int:
+    """Open a page of the dock that runs already."""
+    link = show(settings).text
+    opened = browser and webbrowser.open(link)
+    said = "dicomdock runs already; its page opens." if opened else f"dicomdock runs already. Open: {link}"
+    sys.stdout.write(said + "\n")
     return 0
+
+
+def _soon(work: Coroutine[None, None, None], loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.run_coroutine_threadsafe(work, loop)
 
 
 def _listen(wanted: int | None, usual: int) -> socket.socket:
@@ -132,8 +170,7 @@ def _listen(wanted: int | None, usual: int) -> socket.socket:
     raise DicomdockError(f"Port {wanted} is in use by another program; choose another, or leave out --port.")
 
 
-def _greet(dock: Dock, *, demo: bool, browser: bool) -> None:
-    page = "/?source=demo" if demo else "/"
+def _greet(dock: Dock, page: str, *, demo: bool, browser: bool) -> None:
     lines = [
         f"dicomdock runs on {dock.url} for you alone. Ctrl-C ends it; transfers go on at the next start."
     ]

@@ -38,7 +38,7 @@ class ServersChanged:
 class LinkArrived:
     """A link came that waits for an answer, or goes on without one; its number is in the page's address."""
 
-    link: str
+    link: int
 
 
 Event = TypeVar("Event", ArchiveChanged, TransferChanged, ServersChanged, LinkArrived)

@@ -30,8 +30,9 @@ def person_name(value: str | Mapping[str, JsonValue]) -> str:
         groups = value.split("=")
     else:
         groups = [str(value.get(group) or "") for group in ("Alphabetic", "Ideographic", "Phonetic")]
-    written = [_components(group) for group in groups[:3]]
-    first, rest = written[0], [group for group in written[1:] if group]
+    first = _components(groups[0])
+    # Ideographic and phonetic names are written without commas.
+    rest = [" ".join(group.replace("^", " ").split()) for group in groups[1:3] if group.strip("^ ")]
     if not first:
         return " ".join(rest)
     return first + (f" ({', '.join(rest)})" if rest else "")

@@ -15,7 +15,7 @@ MAX_BYTES = 1 << 20
 
 
 class Preferences:
-    """Small JSON values by name (theme, columns, saved searches), in ``preferences.json`` of the state folder."""
+    """Small JSON values by name (theme, columns), in ``preferences.json`` of the state folder."""
 
     def __init__(self, settings: Settings) -> None:
         self._file = settings.state / "preferences.json"

@@ -74,10 +74,10 @@ class _Later:
 def _origin(dock: Dock) -> AsgiApp:
     from dicomdock.origin.app import routes as origin_routes
 
-    return Router(routes=origin_routes(lambda: dock.archive))
+    return Router(routes=origin_routes(lambda: dock.archive, workers=dock.decoders))
 
 
 def _demo_origin(dock: Dock) -> AsgiApp:
     from dicomdock.origin.app import routes as origin_routes
 
-    return Router(routes=origin_routes(lambda: dock.demo_archive))
+    return Router(routes=origin_routes(lambda: dock.demo_archive, workers=dock.decoders))

@@ -7,7 +7,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from dicomdock.dock.events import ArchiveChanged, Events, ServersChanged, TransferChanged
 from dicomdock.dock.guard import Keys
@@ -18,6 +18,8 @@ from dicomdock.settings import Settings
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
     from dicomdock.dicomweb import Client
+    from dicomdock.dock.links import Links
+    from dicomdock.origin.workers import Workers
     from dicomdock.profile import Profiles, ServerProfile
     from dicomdock.resource import Resource
     from dicomdock.source import DicomSource
@@ -51,15 +53,37 @@ class Dock:
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="dock")
         self._lock = threading.RLock()
         self._archive: Archive | None = None
+        self._demo_archive: Archive | None = None
+        self._decoders: Workers | None = None
         self._clients: dict[str, Client] = {}
         self._queue: TransferQueue | None = None
         self._runner: Runner | None = None
+        self._links: Links | None = None
         self._closed = False
+        self._to_show = ""
+        self._on_show: Callable[[str], None] | None = None
 
     @property
     def url(self) -> str:
         """The dock's address, without a trailing slash."""
         return f"http://127.0.0.1:{self.port}"
+
+    def show(self, path: str) -> None:
+        """Bring a page before the user's eyes; from any thread, at once."""
+        with self._lock:
+            show = self._on_show
+            if show is None:
+                self._to_show = path
+        if show is not None:
+            show(path)
+
+    def on_show(self, show: Callable[[str], None] | None) -> None:
+        """Say how pages are shown; a page that was asked for before is shown now."""
+        with self._lock:
+            self._on_show = show
+            path, self._to_show = self._to_show, ""
+        if path and show is not None:
+            show(path)
 
     def link(self, path: str = "/") -> str:
         """Make an address that opens a page once, with a new session."""
@@ -81,6 +105,26 @@ class Dock:
 
                 self._archive = Archive.open(self.settings)
             return self._archive
+
+    @property
+    def demo_archive(self) -> Archive:
+        """The archive behind the demonstration server."""
+        with self._lock:
+            if self._demo_archive is None:
+                from dicomdock.dock.demonstration import open_archive
+
+                self._demo_archive = open_archive(self.settings)
+            return self._demo_archive
+
+    @property
+    def decoders(self) -> Workers:
+        """The processes that decode pictures, for all that needs some."""
+        with self._lock:
+            if self._decoders is None:
+                from dicomdock.origin.workers import Workers
+
+                self._decoders = Workers()
+            return self._decoders
 
     def profiles(self) -> Profiles:
         """Give the servers as they stand in the file now; the command line may have changed them."""
@@ -152,6 +196,16 @@ class Dock:
             return (LOCAL,)
 
     @property
+    def links(self) -> Links:
+        """The links that came from other programs."""
+        with self._lock:
+            if self._links is None:
+                from dicomdock.dock.links import Links
+
+                self._links = Links(self)
+            return self._links
+
+    @property
     def queue(self) -> TransferQueue:
         """The transfers of this user, those of other processes too."""
         with self._lock:
@@ -176,7 +230,7 @@ class Dock:
         from dicomdock.dicomweb import connect
 
         # A connection of its own: the transfer closes it, and pages must not notice.
-        return connect(self.profiles().get(name), self.settings)
+        return self.links.connect(name) or connect(self.profiles().get(name), self.settings)
 
     def pull(self, server: str, resources: Iterable[Resource]) -> Transfer:
         """Queue a download into the archive."""
@@ -197,6 +251,11 @@ class Dock:
             if transfer.kind == "pull" and transfer.state in ("queued", "running")
             for resource in transfer.resources
         }
+
+    def wish(self, transfer: int, wish: Literal["pause", "cancel"]) -> None:
+        """Ask a transfer to pause or end."""
+        self.queue.request(transfer, wish)
+        self._transfer_changed(transfer)
 
     def resume(self, transfer: int) -> Transfer:
         """Queue a paused or failed transfer again."""
@@ -228,6 +287,11 @@ class Dock:
             for client in self._clients.values():
                 client.close()
             self._clients.clear()
-            archive, self._archive = self._archive, None
-        if archive is not None:
-            archive.close()
+            archives = (self._archive, self._demo_archive)
+            self._archive = self._demo_archive = None
+            decoders, self._decoders = self._decoders, None
+        if decoders is not None:
+            decoders.close()
+        for archive in archives:
+            if archive is not None:
+                archive.close()

@@ -12,13 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dicomdock.dock.service import LOCAL
-from dicomdock.errors import DicomdockError, NotFound
+from dicomdock.errors import DicomdockError
 from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
     from dicomdock.dock.service import Dock
 
-SIDE = 128  # pixels; shown at 64, sharp on screens of double density
 MAX_BYTES = 1 << 20
 NO_PICTURE = "private, max-age=300"  # a server that is away now may be back in five minutes
 KEPT = "private, max-age=86400"
@@ -64,7 +63,13 @@ class Thumbnails:
 
     def _make(self, source: str, resource: Resource) -> tuple[str, bytes]:
         if source == LOCAL:
-            raise NotFound("The archive has no picture of this series.")
+            from dicomdock.origin.context import Origin
+            from dicomdock.origin.pictures import THUMBNAIL, one_picture
+            from dicomdock.origin.rendering import View
+
+            origin = Origin(lambda: self._dock.archive, workers=self._dock.decoders)
+            answer = one_picture(origin, resource, View(viewport=THUMBNAIL, media_type="image/jpeg"))
+            return "image/jpeg", bytes(answer.body)
         return self._dock.client(source).thumbnail(resource)
 
 

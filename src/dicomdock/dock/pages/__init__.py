@@ -42,6 +42,8 @@ class PageSpec:
 
 PAGES = (
     PageSpec("/", "Studies", "studies", in_header=True),
+    PageSpec("/study/{study}", "Study", "study"),
+    PageSpec("/link/{number}", "A link", "link"),
     PageSpec("/transfers", "Transfers", "transfers", in_header=True),
     PageSpec("/servers", "Servers", "servers", in_header=True),
 )

@@ -72,7 +72,7 @@ class StudiesPage:
                 button.props["data-testid"] = f"source-{name}"
                 if number <= 9:
                     button.props["aria-keyshortcuts"] = str(number)
-                    button.props["title"] = f"{label} ({number})"
+                    button.props["data-help"] = f"Look in {label}"
                 with button:
                     ui.label(label)
                 button.on("click", lambda name=name: self._go(name))
@@ -253,7 +253,7 @@ class StudiesPage:
     def _open(self, uid: str) -> Any:
         return self._actions.start("open", self._only(uid))
 
-    def _open_series(self, uid: str) -> Any:
+    def _open_series(self, _: str) -> Any:
         study = self._panel.study
         return None if study is None else self._actions.start("open", self._only(study.uid))
 

@@ -94,7 +94,7 @@ class Action:
     label: str
     icon: str
     do: Do
-    hindrance: Callable[[Selection], str] = lambda selection: ""
+    hindrance: Callable[[Selection], str] = lambda _: ""
     key: str = ""
     in_bar: bool = False
     danger: bool = False
@@ -176,7 +176,7 @@ def copy_link(dock: Dock, selection: Selection) -> None:
     )
 
 
-def open_study(dock: Dock, selection: Selection) -> None:
+def open_study(_: Dock, selection: Selection) -> None:
     """Show the study's page, which brings it here and opens it."""
     ui.navigate.to(f"/study/{quote(next(iter(selection.studies)), safe='')}")
 

@@ -1,7 +1,7 @@
 """Widgets: the few elements that all pages are made of.
 
 Text from DICOM objects and servers goes into ``ui.label`` and into the ``props`` mapping, never into
-``ui.html``, ``ui.markdown``, slot templates or the string form of ``.props()``: those are read as markup or code.
+``ui.html``, ``ui.markdown``, slot templates or the string form of ``.props()``: those are read as code.
 """
 
 from __future__ import annotations

@@ -1,0 +1,144 @@
+"""The question page: a link came; may it? Nothing is asked of any server before the answer."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from dicomdock.dock import human, widgets
+from dicomdock.dock.events import LinkArrived
+from dicomdock.dock.links import Answer, Arrival
+from dicomdock.dock.pages.shell import Visit
+from dicomdock.dock.service import Dock
+from dicomdock.launch.trust import Ask, ChooseServer, Question
+
+
+def page(dock: Dock, visit: Visit) -> None:
+    """Build the page of one link."""
+    text = visit.parts["number"]
+    number = int(text) if text.isdecimal() and len(text) < 10 else 0
+
+    @ui.refreshable
+    def show() -> None:
+        arrival = dock.links.get(number)
+        if arrival is None:
+            with widgets.empty("This link is gone", "The dock was restarted since. Open the link again."):
+                widgets.button("All studies", lambda: ui.navigate.to("/"))
+        elif arrival.stage == "asking" and arrival.question is not None:
+            _ask(dock, arrival)
+        elif arrival.stage == "fetching":
+            _go_on(arrival)
+        else:
+            _ended(arrival)
+
+    def look(event: LinkArrived) -> None:
+        if event.link == number:
+            show.refresh()
+
+    with ui.element("div").classes("sheet question"):
+        show()
+    dock.events.subscribe(LinkArrived, look)
+
+
+def _ask(dock: Dock, arrival: Arrival) -> None:
+    assert arrival.question is not None
+    decision = arrival.question.decision
+    if isinstance(decision, ChooseServer):
+        _choose(dock, arrival.number, decision)
+    elif isinstance(decision, Ask):
+        _may(dock, arrival.number, decision.question)
+
+
+def _may(dock: Dock, number: int, question: Question) -> None:
+    where = f"{question.scheme}://{question.host}:{question.port}"
+    what = (
+        human.counted(question.resources, "study", "studies")
+        if question.resources
+        else "what its token opens"
+    )
+    box = (
+        ui.element("section")
+        .classes("panel")
+        .props('role="alertdialog" aria-labelledby="asked" data-testid="question"')
+    )
+    with box:
+        with ui.element("h1").props('id="asked"'):
+            ui.label(f"May a web page open {what} from {question.host}?")
+        with ui.element("dl").classes("facts"):
+            _fact("Server", where, "question-server")
+            _fact("Host", question.host, "question-host")
+            _fact("Connection", "encrypted (https)" if question.scheme == "https" else "not encrypted (http)")
+        for warning in question.warnings:
+            with ui.element("div").classes("warning"):
+                ui.icon("warning_amber")
+                ui.label(warning)
+        with ui.element("div").classes("answers"):
+            refuse = _answer_button(dock, number, "refuse", "Refuse", "r")
+            refuse.props("autofocus")
+            _answer_button(dock, number, "once", "Open once", "o")
+            _answer_button(dock, number, "always", "Always for this server", "a")
+        with ui.element("ul").classes("consequences"):
+            _line("Refuse: nothing is fetched, and this server's links are quiet for a minute.")
+            _line("Open once: the study is downloaded from this server and shown; the next link asks again.")
+            _line("Always: links to this server open without a question. Settings can take it back.")
+        ui.label("Nothing has been sent to this server so far.").classes("muted")
+    ui.run_javascript("document.querySelector('[data-testid=answer-refuse]')?.focus()")
+
+
+def _choose(dock: Dock, number: int, decision: ChooseServer) -> None:
+    with ui.element("section").classes("panel").props('aria-labelledby="asked" data-testid="question"'):
+        with ui.element("h1").props('id="asked"'):
+            ui.label("On which server is the study that the link names?")
+        if decision.site:
+            ui.label(f"The link is an address of {decision.site}.").classes("muted")
+        with ui.element("div").classes("answers"):
+            refuse = _answer_button(dock, number, "refuse", "None of them", "r")
+            refuse.props("autofocus")
+            for name in decision.names:
+                _answer_button(dock, number, "once", name, "", server=name)
+        ui.label("Nothing has been sent to any server so far.").classes("muted")
+    ui.run_javascript("document.querySelector('[data-testid=answer-refuse]')?.focus()")
+
+
+def _answer_button(
+    dock: Dock, number: int, answer: Answer, label: str, key: str, *, server: str = ""
+) -> ui.button:
+    async def say() -> None:
+        arrival = await dock.run(dock.links.answer, number, answer, server=server)
+        if arrival.stage == "fetching":
+            ui.navigate.to(arrival.page)
+
+    testid = f"answer-{server or answer}"
+    return widgets.button(label, say, key=key, testid=testid)
+
+
+def _go_on(arrival: Arrival) -> None:
+    with widgets.empty(
+        f"{human.counted(len(arrival.studies), 'study', 'studies')} on the way",
+        "They are kept on this computer as they arrive.",
+        testid="fetching",
+    ):
+        if len(arrival.studies) == 1:
+            widgets.button("Show the study", lambda: ui.navigate.to(arrival.page), kind="main")
+        else:
+            widgets.button("Show my studies", lambda: ui.navigate.to("/?source=local"), kind="main")
+        widgets.button("Show the transfers", lambda: ui.navigate.to("/transfers"))
+
+
+def _ended(arrival: Arrival) -> None:
+    title = "Refused" if arrival.stage == "refused" else "The study could not be opened"
+    with widgets.empty(title, arrival.message, testid=arrival.stage):
+        widgets.button("All studies", lambda: ui.navigate.to("/"))
+
+
+def _fact(name: str, value: str, testid: str = "") -> None:
+    with ui.element("dt"):
+        ui.label(name)
+    with ui.element("dd").classes("mono"):
+        label = ui.label(value)
+        if testid:
+            label.props["data-testid"] = testid
+
+
+def _line(text: str) -> None:
+    with ui.element("li"):
+        ui.label(text)
