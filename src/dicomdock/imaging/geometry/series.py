@@ -27,6 +27,8 @@ MAX_RUNS = 4
 """Stretches of one spacing each that a series is split into; more than that is not a scan with zones but a
 jumble."""
 
+MIN_RUN = 3  # slices: two always have one spacing, three that have it are a stretch
+
 TILT_SHOWN = 0.1  # degrees; a smaller tilt is rounding
 
 
@@ -299,7 +301,7 @@ def _runs(planes: Sequence[Plane]) -> list[list[Plane]] | None:
             runs.append([at])
         else:
             run.append(at)
-    if not 1 < len(runs) <= MAX_RUNS or min(map(len, runs)) < 2:
+    if not 1 < len(runs) <= MAX_RUNS or min(map(len, runs)) < MIN_RUN:
         return None
     stretches = [[planes[at] for at in run] for run in runs]
     try:

@@ -136,7 +136,9 @@ def allocate(plan: VolumePlan) -> Volume:
     size = int(np.prod(plan.shape, dtype=np.int64)) * plan.dtype.itemsize
     if size > MAX_BYTES:
         raise GeometryError(f"The volume would need {size / 2**30:.0f} GB of memory.", plan.instances)
-    array: Array = np.full(plan.shape, AIR if plan.units == "HU" else 0, plan.dtype)
+    array: Array = np.zeros(plan.shape, plan.dtype)
+    if plan.units == "HU":
+        array[...] = AIR
     return Volume(
         array,
         plan.geometry,
