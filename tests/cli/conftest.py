@@ -44,7 +44,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, home
         capfd.readouterr()
         code = main([str(word) for word in words])
         said = capfd.readouterr()
-        assert "Traceback" not in said.err
+        assert "-v" in words or "Traceback" not in said.err
         return Ran(code, said.out, said.err)
 
     return run

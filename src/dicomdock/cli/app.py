@@ -10,14 +10,25 @@ from typing import Annotated, Any
 import typer
 
 from dicomdock import __version__
-from dicomdock.cli import archive, doctor, link, search, server, service, transfer, transfers
+from dicomdock.cli import (
+    archive,
+    doctor,
+    link,
+    register,
+    search,
+    server,
+    service,
+    transfer,
+    transfers,
+    trust,
+)
 from dicomdock.cli.everywhere import everywhere
 from dicomdock.cli.terminal import Terminal
 from dicomdock.errors import AuthenticationError, Cancelled, DicomdockError, InvalidInput
 
 # A new group of commands is one more module here; its ``commands`` are a group of their own where they have a
 # name, else commands of the program itself.
-GROUPS = (server, search, transfer, transfers, archive, link, service, doctor)
+GROUPS = (server, search, transfer, transfers, archive, link, register, trust, service, doctor)
 
 FAILED, USAGE, NOT_AUTHORISED, CANCELLED = 1, 2, 4, 130
 

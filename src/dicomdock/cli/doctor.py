@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dicomdock import __version__
-from dicomdock.cli import sources
+from dicomdock.cli import register, sources
 from dicomdock.cli.terminal import Terminal, counted, examples, size
 from dicomdock.errors import DicomdockError
 
@@ -153,8 +153,8 @@ def _server(terminal: Terminal, named: str) -> Iterator[Finding]:
 
     settings = terminal.settings
     profiles = load_profiles(settings)
-    known = {profiles.get(name).url: profiles.get(name) for name in profiles.names}
-    if named in profiles.names:
+    known = {profile.url: profile for profile in profiles}
+    if named in profiles:
         profile = profiles.get(named)
     elif (repaired := urls.repair(named)).url in known:
         profile = known[repaired.url]
@@ -194,4 +194,14 @@ def _browser(_: Terminal) -> Iterator[Finding]:
 
 
 # What is looked at on this machine, in this order; a part that needs something more adds its check here.
-CHECKS: tuple[Check, ...] = (_python, _folders, _archive, _secrets, _servers, _codecs, _viewer, _browser)
+CHECKS: tuple[Check, ...] = (
+    _python,
+    _folders,
+    _archive,
+    _secrets,
+    _servers,
+    _codecs,
+    _viewer,
+    _browser,
+    register.links,
+)

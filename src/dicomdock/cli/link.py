@@ -76,21 +76,21 @@ def _allowed(terminal: Terminal, request: LaunchRequest, *, yes: bool) -> Allowe
         The link may not act, or the user does not want it.
     """
     from dicomdock.launch import trust
+    from dicomdock.launch.link import origin_of
     from dicomdock.profile import load_profiles
 
     profiles = load_profiles(terminal.settings)
-    known = [profiles.get(name) for name in profiles.names]
     store = trust.TrustStore(terminal.settings)
-    decision = trust.decide(request, known, store)
+    decision = trust.decide(request, profiles, store)
     while isinstance(decision, trust.Ask):
         if not (yes or _agrees(terminal, decision.question)):
             raise LaunchError(f"The link to {decision.question.origin} was not opened; --yes opens it.")
-        decision = trust.decide(request, known, store, agreed=decision.question)
+        decision = trust.decide(request, profiles, store, agreed=decision.question)
     if isinstance(decision, trust.Refused):
         raise LaunchError(decision.reason)
     if isinstance(decision, trust.ChooseServer):
-        name = profiles.default if profiles.default in decision.names else next(iter(decision.names), "")
-        decision = trust.use_server(request, profiles.get(sources.server_name(terminal, name)))
+        likely = next((known.name for known in profiles if origin_of(known.url) == decision.site), "")
+        decision = trust.use_server(request, profiles.get(likely))
         terminal.note(f"The link names no server; {decision.profile.name} is asked.")
     return decision
 

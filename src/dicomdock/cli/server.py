@@ -11,7 +11,7 @@ import typer
 
 from dicomdock.cli.terminal import Terminal, examples
 from dicomdock.errors import DicomdockError, InvalidInput, Unreachable
-from dicomdock.profile import Login, ServerProfile, load_profiles
+from dicomdock.profile import Login, ServerProfile, check_profile, load_profiles
 from dicomdock.query import Query
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def add(
         client_key=client_key,
         proxy=proxy,
     )
+    check_profile(profile)
     secret = asked.secret(terminal, profile.login, repaired.token)
     secrets = Secrets(terminal.settings)
     if secret:
@@ -177,12 +178,11 @@ def listed(context: typer.Context) -> None:
     """Show the servers; a star marks the default one."""
     terminal: Terminal = context.obj
     profiles = load_profiles(terminal.settings)
-    found = [profiles.get(name) for name in profiles.names]
-    terminal.result({"servers": [_shown(profile, default=profiles.default) for profile in found]})
-    for profile in found:
+    terminal.result({"servers": [_shown(profile, default=profiles.default) for profile in profiles]})
+    for profile in profiles:
         star = "*" if profile.name == profiles.default else " "
         terminal.say(f"{star} {profile.name}  {profile.url}  {profile.login}")
-    if not found:
+    if not len(profiles):
         terminal.say("No server is known yet; 'dicomdock server add NAME URL' adds one.")
 
 

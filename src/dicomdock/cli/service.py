@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,12 +29,14 @@ def run(
         typer.Option(min=0, max=65535, help="Answer on this port; else the next free one from 2042 on."),
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    background: Annotated[bool, typer.Option("--background", hidden=True)] = False,  # started by a link
 ) -> None:
     """Start the dock: pages, transfers and a DICOMweb server for this user, on this machine only."""
     from dicomdock.dock.app import run as run_dock
 
     terminal: Terminal = context.obj
-    raise typer.Exit(run_dock(terminal.settings, demo=demo, port=port, browser=browser))
+    code = run_dock(terminal.settings, demo=demo, port=port, browser=browser, background=background)
+    raise typer.Exit(code)
 
 
 @commands.command(
@@ -107,4 +110,5 @@ def _serve(terminal: Terminal, app: Starlette, host: str, port: int) -> None:
         terminal.result({"url": url})
         terminal.flush()
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-        uvicorn.Server(config).run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):  # the usual end of a server is no failure
+            uvicorn.Server(config).run(sockets=[listener])

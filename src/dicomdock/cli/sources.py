@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from dicomdock.errors import InvalidInput, NotFound, ProfileError
+from dicomdock.errors import InvalidInput, NotFound
 from dicomdock.query import Query, SearchLevel
 from dicomdock.resource import Resource
 
@@ -55,10 +55,7 @@ def server_name(terminal: Terminal, name: str = "") -> str:
     """
     from dicomdock.profile import load_profiles
 
-    profiles = load_profiles(terminal.settings)
-    if name or profiles.default:
-        return profiles.get(name or profiles.default).name
-    raise ProfileError("No server is known yet; 'dicomdock server add NAME URL' adds one.")
+    return load_profiles(terminal.settings).get(name).name
 
 
 def keys(words: Iterable[str]) -> dict[str, str]:

@@ -47,6 +47,10 @@ def resume(context: typer.Context, number: Number) -> None:
     terminal: Terminal = context.obj
     queue = queue_of(terminal)
     transfer = queue.resume(number)
+    if transfer.state == "done":
+        terminal.result(dict(transfer.report))
+        terminal.say(f"Transfer {number} is done; nothing is left to do.")
+        return
     with sources.archive(terminal) as archive:
         run(terminal, queue, transfer, archive)
 

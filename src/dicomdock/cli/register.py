@@ -1,0 +1,84 @@
+"""``register`` and ``unregister``: tie links in web pages to this program, and what doctor says of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dicomdock.cli.terminal import Terminal, examples
+
+if TYPE_CHECKING:
+    from dicomdock.cli.doctor import Finding
+    from dicomdock.launch.register import SchemeStatus
+
+commands = typer.Typer()
+
+_WORDS = {"ours": "dicomdock", "free": "nobody", "broken": "dicomdock, but that is broken"}
+Scheme = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scheme",
+        metavar="SCHEME",
+        help="Links of this kind (dicomdock, slicer or weasis), whoever has them now; can be repeated.",
+        show_default=False,
+    ),
+]
+
+
+@commands.command(epilog=examples("dicomdock register", "dicomdock register --scheme slicer"))
+def register(context: typer.Context, scheme: Scheme = None) -> None:
+    """Make links in web pages open here: dicomdock://, and slicer:// where no other program has it."""
+    from dicomdock.launch import register as registration
+
+    terminal: Terminal = context.obj
+    _tell(terminal, registration.register(registration.registrar(terminal.settings), scheme or ()))
+
+
+@commands.command(epilog=examples("dicomdock unregister", "dicomdock unregister --scheme slicer"))
+def unregister(context: typer.Context, scheme: Scheme = None) -> None:
+    """Give links back to the programs that opened them before."""
+    from dicomdock.launch import register as registration
+
+    terminal: Terminal = context.obj
+    _tell(terminal, registration.unregister(registration.registrar(terminal.settings), scheme or ()))
+
+
+def links(terminal: Terminal) -> Iterator[Finding]:
+    """Tell ``doctor`` who opens links, and what to do about what is broken."""
+    from dicomdock.cli.doctor import Finding
+    from dicomdock.launch import register as registration
+
+    for entry in registration.status(registration.registrar(terminal.settings)):
+        check = f"{entry.scheme}:// links"
+        if entry.state == "ours" and not entry.remedy:
+            yield Finding(check, "ok", "open with dicomdock")
+        elif entry.state == "broken":
+            yield Finding(check, "failed", "would come to nothing", entry.remedy)
+        elif entry.state == "ours":
+            yield Finding(check, "ok", f"open with {entry.handler}", entry.remedy)
+        elif entry.state == "other":
+            yield Finding(check, "missing", f"open with {entry.handler}", entry.remedy)
+        elif entry.scheme != "weasis":  # which only its users want
+            yield Finding(check, "missing", "open with nothing", "dicomdock register")
+
+
+def _tell(terminal: Terminal, schemes: Sequence[SchemeStatus]) -> None:
+    terminal.result(
+        {
+            "schemes": [
+                {
+                    "scheme": entry.scheme,
+                    "state": entry.state,
+                    "handler": entry.handler,
+                    "remedy": entry.remedy,
+                }
+                for entry in schemes
+            ]
+        }
+    )
+    for entry in schemes:
+        terminal.say(f"{entry.scheme}:// links open with {_WORDS.get(entry.state, entry.handler)}.")
+        if entry.remedy:
+            terminal.note(entry.remedy)

@@ -1,0 +1,71 @@
+"""``trust``: which servers' links may open studies without a question."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dicomdock.cli.terminal import Terminal, examples
+
+if TYPE_CHECKING:
+    from dicomdock.launch.trust import TrustStore
+
+commands = typer.Typer(
+    name="trust",
+    help="Which servers' links may open studies without a question.",
+    invoke_without_command=True,
+)
+Origin = Annotated[
+    str, typer.Argument(metavar="ORIGIN", help="https://HOST or https://HOST:PORT.", show_default=False)
+]
+
+
+@commands.callback()
+def _trust(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_(context)
+
+
+@commands.command("list", epilog=examples("dicomdock trust list", "dicomdock trust list --json"))
+def list_(context: typer.Context) -> None:
+    """List the servers whose links open without a question."""
+    terminal: Terminal = context.obj
+    origins = _store(terminal).origins()
+    terminal.result({"origins": [{"origin": entry.origin, "source": entry.source} for entry in origins]})
+    for entry in origins:
+        terminal.say(f"{entry.origin}  {'for everybody here' if entry.source == 'system' else ''}".rstrip())
+    if not origins:
+        terminal.say("None yet. The servers that you added yourself need no entry here.")
+
+
+@commands.command(
+    epilog=examples(
+        "dicomdock trust add https://pacs.example.org", "dicomdock trust add http://orthanc.lan:8042"
+    )
+)
+def add(context: typer.Context, origin: Origin) -> None:
+    """Let links to a server open without a question; with http:// also without encryption."""
+    terminal: Terminal = context.obj
+    added = _store(terminal).add(origin)
+    terminal.result({"origin": added, "trusted": True})
+    terminal.say(f"Links to {added} open without a question.")
+    if added.startswith("http://"):
+        terminal.note("The connection is not encrypted: who is on the way can read studies and tokens.")
+
+
+@commands.command(epilog=examples("dicomdock trust revoke https://pacs.example.org"))
+def revoke(context: typer.Context, origin: Origin) -> None:
+    """Ask again about links to a server."""
+    terminal: Terminal = context.obj
+    known = _store(terminal).revoke(origin)
+    terminal.result({"origin": origin, "trusted": False, "known": known})
+    terminal.say(
+        f"You are asked about links to {origin} again." if known else f"{origin} was not on the list."
+    )
+
+
+def _store(terminal: Terminal) -> TrustStore:
+    from dicomdock.launch.trust import TrustStore
+
+    return TrustStore(terminal.settings)
