@@ -1,6 +1,6 @@
 """Logins: what a request carries so that the server knows who asks.
 
-A login is a value with three methods; a flow whose tokens expire (OpenID Connect and the like) keeps its state inside
+A login is a value with three methods; a flow whose tokens expire (OpenID Connect, say) keeps its state inside
 and renews it in ``refresh``, so that no caller changes.
 
 References
@@ -166,8 +166,8 @@ def auth_for(profile: ServerProfile, secrets: SecretStore) -> Auth:
     secret = secrets.get(profile.name, profile.origin)
     if secret is None:
         raise AuthenticationError(
-            f"No secret is kept for server {profile.name!r} at {profile.origin} ({login}): add the server again with its"
-            " password or token.",
+            f"No secret is kept for server {profile.name!r} at {profile.origin} ({login}):"
+            " add the server again with its password or token.",
             server=profile.url,
             login=str(login),
         )

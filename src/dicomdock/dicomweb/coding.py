@@ -26,7 +26,7 @@ def decoded(chunks: Iterator[bytes], content_encoding: str) -> Iterator[bytes]:
     Raises
     ------
     WireError
-        The coding is unknown, the coded data are broken or end too early, or unpack to far more than they should.
+        The coding is unknown; the coded data are broken, end too early or unpack to far too much.
     """
     names = [
         name for part in content_encoding.split(",") if (name := part.strip().lower()) not in ("", "identity")

@@ -202,7 +202,7 @@ def no_answer(error: HTTPError | OSError, profile: ServerProfile, settings: Sett
     host = urlsplit(profile.url).netloc.rpartition("@")[2]
     again = "never"
     if isinstance(error, ProxyError):
-        words = f"The proxy on the way to {host} did not let us through ({_cause(error)}); check the proxy's address."
+        words = f"The proxy on the way to {host} did not let us through ({_cause(error)}); check its address."
     elif isinstance(error, NameResolutionError):
         words = f"No machine is known by the name of {host}; check the spelling and the network connection."
     elif isinstance(error, ConnectTimeoutError):
@@ -210,7 +210,7 @@ def no_answer(error: HTTPError | OSError, profile: ServerProfile, settings: Sett
         words = f"{host} did not answer within {settings.connect_timeout:g} s; check host, port and firewall."
     elif isinstance(error, NewConnectionError):
         again = "connect"
-        words = f"{host} refused the connection ({_cause(error)}); check that the server runs and the port is right."
+        words = f"{host} refused the connection ({_cause(error)}); check that it runs and the port is right."
     elif isinstance(error, (SSLError, ssl.SSLError)):
         words = _tls_words(host, error)
     elif isinstance(error, (ReadTimeoutError, TimeoutError)):
@@ -237,8 +237,8 @@ def _tls_words(host: str, error: Exception) -> str:
     lowered = cause.lower()
     if "certificate" in lowered and ("verify" in lowered or "match" in lowered):
         return (
-            f"The certificate of {host} is not trusted ({cause}); name its authority's PEM file as ca_file of the server,"
-            " if you trust it."
+            f"The certificate of {host} is not trusted ({cause}); if you trust it, name its"
+            " authority's PEM file as ca_file of the server."
         )
     if "wrong version" in lowered or "record layer" in lowered or "http_request" in lowered:
         return f"{host} does not speak TLS on this port; is its address http:// instead of https://?"

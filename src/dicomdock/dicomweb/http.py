@@ -1,4 +1,4 @@
-"""Http: requests to one server over pooled connections, with retries, redirects, login and errors in one place.
+"""Http: requests to one server over pooled connections; retries, redirects, login and errors in one place.
 
 References
 ----------
@@ -183,12 +183,12 @@ class Response:
         self._raw.release_conn()
 
     def discard(self) -> None:
-        """Be done with an answer that nobody reads; a short one is read, so that its connection can be used again."""
+        """Be done with an answer; a short one is read, so that its connection can be used again."""
         self._beginning(MAX_DISCARDED)
         self.close()
 
     def excerpt(self, hide: Iterable[str] = ()) -> str:
-        """Give the beginning of the answer as one line of text for an error, without these secrets, and close it."""
+        """Give the answer's beginning as a line of text for an error, without these secrets, and close it."""
         text = self._beginning(MAX_DISCARDED).decode("utf-8", "replace")
         self.close()
         for secret in hide:
@@ -257,9 +257,9 @@ class Http:
     ) -> Response:
         """Send a request and give the answer, its body unread.
 
-        A GET is repeated after 408, 429, 500 (once), 502-504 and a lost connection, with back-off and as Retry-After
-        says. A request with a body is repeated only when none of it can have been processed: after a connection that
-        could not be made, 429 and 503. Redirects within the origin are followed.
+        A GET is repeated after 408, 429, 500 (once), 502-504 and a lost connection, with back-off and as
+        Retry-After says. A request with a body is repeated only when none of it can have been processed: after
+        a connection that could not be made, 429 and 503. Redirects within the origin are followed.
 
         Parameters
         ----------
@@ -409,8 +409,8 @@ class Http:
         server = self._profile.name
         if _origin(url) != _origin(self._profile.url):
             raise TransactionError(
-                f"{call.subject} was sent on by server {server!r} to another place, {_shown_origin(url)}, which was not"
-                " followed; if it is right, make it the server's address.",
+                f"{call.subject} was sent on by server {server!r} to another place, {_shown_origin(url)},"
+                " which was not followed; if it is right, make it the server's address.",
                 status=response.status,
                 url=response.url,
             )
@@ -423,8 +423,8 @@ class Http:
             )
         if call.method not in _SAFE_METHODS and response.status not in (307, 308):
             raise TransactionError(
-                f"{call.subject} was sent on by server {server!r} to {shown} without what was sent; make that the"
-                " server's address.",
+                f"{call.subject} was sent on by server {server!r} to {shown}, but not with what was sent;"
+                " make that the server's address.",
                 status=response.status,
                 url=response.url,
             )
@@ -438,8 +438,8 @@ class Http:
         if status in (401, 403):
             tried = self._auth.describe()
             return AuthenticationError(
-                f"{call.subject} was refused by server {server!r} ({status}) with the login tried: {tried}; check user,"
-                " password or token, and what this login may do.",
+                f"{call.subject} was refused by server {server!r} ({status}) with the login tried: {tried};"
+                " check user, password or token, and what this login may do.",
                 server=self._profile.url,
                 login=tried,
                 status=status,

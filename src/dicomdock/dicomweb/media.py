@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-# Servers leave ``type=application/dicom`` unquoted, so an unquoted value is anything up to the next semicolon.
+# Servers leave ``type=application/dicom`` unquoted: an unquoted value is anything up to the next semicolon.
 _PARAMETER = re.compile(r';\s*([^=;\s"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;]*))')
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 
@@ -24,7 +24,7 @@ class MediaType:
     Parameters
     ----------
     essence : type and subtype in lower case, ``application/dicom``; empty where the header was.
-    parameters : names in lower case, values as written but without their quotes; of a repeated name the first.
+    parameters : names in lower case, values as written but without quotes; of a repeated name the first.
     """
 
     essence: str

@@ -1,7 +1,7 @@
 """Multipart bodies of DICOMweb: an incremental reader and a writer, both in constant memory.
 
-The reader works on the received chunks as they are: it looks for delimiters with ``bytes.find`` and hands out slices
-of the chunks, so that no payload byte is copied or looked at in Python.
+The reader works on the received chunks as they are: it looks for delimiters with ``bytes.find`` and hands out
+slices of the chunks, so that no payload byte is copied or looked at in Python.
 
 References
 ----------
@@ -35,9 +35,9 @@ _KEPT_HEADERS = ("content-location", "content-id", "content-description")
 def read_parts(chunks: Iterable[bytes], content_type: str) -> Iterator[Part]:
     """Read a multipart body part by part; any other body is one part.
 
-    A part is used up before the next one is taken; what the caller leaves unread is skipped. Its chunks are ``bytes``
-    or slices of the received chunks (``memoryview``). A part's declared length is a hint: where the delimiter stands
-    elsewhere, the delimiter counts. A missing boundary parameter is sniffed from the first line.
+    A part is used up before the next one is taken; what the caller leaves unread is skipped. Its chunks are
+    ``bytes`` or slices of the received chunks (``memoryview``). A part's declared length is a hint: where the
+    delimiter stands elsewhere, the delimiter counts. A missing boundary is sniffed from the first line.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def read_parts(chunks: Iterable[bytes], content_type: str) -> Iterator[Part]:
     Raises
     ------
     WireError
-        The body is not multipart, or ended before its closing delimiter. A part that is itself cut raises while its
-        chunks are read; a missing end after whole parts raises after them.
+        The body is not multipart, or ended before its closing delimiter. A part that is itself cut raises
+        while its chunks are read; a missing end after whole parts raises after them.
     """
     media = MediaType.parse(content_type)
     stream = _Stream(chunks)
@@ -147,8 +147,8 @@ class _Reader:
 
     def _set_boundary(self, boundary: bytes) -> None:
         self._needle = b"\n--" + boundary
-        # A delimiter is a whole line, and a part follows it (a header field or an empty line) or nothing does: a
-        # payload that only looks like one is left alone.
+        # A delimiter is a whole line, and a part follows it (a header field or an empty line) or nothing
+        # does: a payload that only looks like one is left alone.
         self._delimiter = re.compile(
             rb"\r?\n?--%b(?:(--)[ \t]*(?:(?=\r|\n)|\Z)|[ \t]{0,%d}(\r?\n)(?=\r?\n|[!-9;-~]{1,%d}[ \t]*:|\Z))"
             % (re.escape(boundary), _PADDING, _NAME)
@@ -263,7 +263,7 @@ class _Reader:
             yield from self._decide(length - given)
 
     def _decide(self, missing: int) -> Iterator[bytes]:
-        """Stand at a delimiter although ``missing`` bytes were still declared: is it payload, or the length wrong?
+        """At a delimiter, with ``missing`` bytes still declared: is it payload, or the length wrong?
 
         It is payload if another delimiter stands where the length says.
         """
@@ -279,7 +279,7 @@ class _Reader:
                 yield piece
             if count < missing or not self._delimiter_here():
                 raise WireError(
-                    "A part does not end where its declared length says; it cannot be told apart from the next."
+                    "A part does not end where its declared length says, and cannot be told from the next."
                 )
         else:
             tail = b"".join(held)

@@ -157,8 +157,8 @@ class _SecretFile:
                 )
             if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise ProfileError(
-                    f"Others may read {self.path}, so no secret is taken from it; change what may have been seen, and run"
-                    f" 'chmod 600' on it."
+                    f"Others may read {self.path}, so no secret is taken from it; run 'chmod 600' on it,"
+                    " and change the passwords that may have been seen."
                 )
             content = stream.read()
         try:
