@@ -109,5 +109,11 @@ def test_the_demonstration_starts_and_ends():
     with started("run", "--demo", "--no-browser", "--port", "0") as process:
         line = next(line for line in process.stdout if "127.0.0.1" in line)
         assert "dicomdock runs on" in line
+        url = next(word for word in line.split() if word.startswith("http://"))
+        assert get(url)[0] in (
+            200,
+            401,
+            403,
+        )  # it answers, if only to say that it answers nobody it does not know
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
