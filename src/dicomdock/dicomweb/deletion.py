@@ -31,7 +31,7 @@ def delete(session: Session, resource: Resource) -> None:
     what = f"to delete the {resource.level} {resource}"
     response = session.http.request("DELETE", resource.path, allow=_NO_ROUTE, what=what)
     if response.status not in _NO_ROUTE:
-        response.close()
+        response.discard()
         return
     error = failure(response, f"{session.name} has no {resource.level} {resource} to delete")
     if response.status == 404 and not wado.exists(session, resource):

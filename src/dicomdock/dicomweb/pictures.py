@@ -168,7 +168,7 @@ def _uri_picture(
         further += [("columns", str(viewport[0])), ("rows", str(viewport[1]))]
     response = uri_request(session, resource, accept, further)
     if response.status in REFUSED | ABSENT:
-        response.close()
+        response.discard()
         raise refusal
     content_type, body = _take_picture(response, f"the picture of {resource}")
     if not content_type.startswith(("image/", "video/", "application/pdf")):

@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from dicomdock.dicomweb import dialects, dicomjson, urls
 from dicomdock.dicomweb.media import MediaType
@@ -124,7 +124,7 @@ def _speaks_dicomweb(http: Http) -> bool | None:
         "GET", "/studies", query=[("limit", "1")], accept=JSON, gzip=True, allow=TELLING, what="the search"
     )
     if not 200 <= response.status < 300:
-        response.close()
+        response.discard()
         return False
     label = MediaType.parse(response.content_type).essence
     try:
@@ -144,7 +144,8 @@ def test(client: Client) -> Report:
     started = time.perf_counter()
     counted = _Counted(client.session.http)
     probe = Trials(
-        client.profile, Session(counted, client.profile, client.session.settings, dialects.STANDARD)
+        client.profile,
+        Session(cast("Http", counted), client.profile, client.session.settings, dialects.STANDARD),
     )
     error = ""
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 from dicomdock.dicomweb import dicomjson
-from dicomdock.errors import DicomdockError, NotAcceptable, NotFound, ServerFault, TransactionError
+from dicomdock.errors import NotAcceptable, NotFound, ServerFault, TransactionError
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.http import Http, Response
@@ -24,7 +24,6 @@ JSON: Final = "application/dicom+json"
 MAX_JSON: Final = 256 << 20  # bytes of one JSON answer; a page or a series' metadata stays far below
 REFUSED: Final = frozenset({400, 406, 415})  # not in this form
 ABSENT: Final = frozenset({404, 405, 410, 501})  # no such object, or no such route
-EXCERPT: Final = 300  # characters of an answer in an error
 
 
 @dataclass
@@ -77,11 +76,7 @@ def read_json(response: Response, what: str) -> list[DicomJson]:
 
 def failure(response: Response, sentence: str) -> TransactionError:
     """Make the error of an answer that was allowed first and turned out to be the last word; closes it."""
-    with response:
-        try:
-            excerpt = response.read(1 << 16).decode("utf-8", "replace")[:EXCERPT]
-        except DicomdockError as error:  # the excerpt is a courtesy, the status is the error
-            excerpt = type(error).__name__
+    excerpt = response.excerpt()
     status = response.status
     kinds = {404: NotFound, 410: NotFound, 406: NotAcceptable, 415: NotAcceptable}
     kind = kinds.get(status, ServerFault if status >= 500 or status == 429 else TransactionError)

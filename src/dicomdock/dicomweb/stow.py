@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 
 ACCEPT: Final = "application/dicom+json, application/dicom+xml;q=0.5, */*;q=0.1"
 MAX_ANSWER: Final = 64 << 20  # bytes; a batch of 10,000 small instances answers with about 5 MB
+ONCE: Final = (0.0,)
 LOOKS: Final = (0.0, 0.25, 1.0)  # seconds waited before each look; some servers index a moment later
-_ANSWERED: Final = frozenset({400, 409, 413, 422, 500, 502, 503, 504})  # part of the batch may be stored
+# Part of the batch may be stored. 429 and 503 say that nothing was begun: Http asks again.
+_ANSWERED: Final = frozenset({400, 409, 413, 422, 500, 502, 504})
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,7 @@ class _Sender:
 
     def looked_up(self, items: Sequence[_Item], outcome: Outcome) -> list[StoreResult]:
         """Search for what a successful answer does not mention."""
-        found = self.present(items)
+        found = self.present(items, ONCE if outcome.results else LOOKS)
         if found is None:
             return [
                 StoreResult(
@@ -275,7 +277,7 @@ class _Sender:
         results = []
         for item in items:
             certain = outcome.status in (400, 413, 422)
-            found = None if certain else self.present([item])
+            found = None if certain else self.present([item], ONCE if outcome.status == 409 else LOOKS)
             if found and outcome.status == 409:
                 results.append(
                     StoreResult(item.uid, "duplicate", None, "an instance with this UID is there already")
@@ -294,7 +296,7 @@ class _Sender:
         """Tell a general failure that only means "there already" (Google answers so) from a real one."""
         places = {item.uid: item for item in items}
         doubtful = [places[one.sop_instance_uid] for one in results if answers.may_be_duplicate(one)]
-        found = (self.present(doubtful, looks=(0.0,)) if doubtful else None) or frozenset()
+        found = (self.present(doubtful, ONCE) if doubtful else None) or frozenset()
         return [
             replace(one, status="duplicate")
             if answers.may_be_duplicate(one) and one.sop_instance_uid in found
@@ -302,7 +304,7 @@ class _Sender:
             for one in results
         ]
 
-    def present(self, items: Sequence[_Item], looks: Sequence[float] = LOOKS) -> frozenset[str] | None:
+    def present(self, items: Sequence[_Item], looks: Sequence[float]) -> frozenset[str] | None:
         """Search which instances the server lists; None where it cannot be searched."""
         missing = {item.uid: item.place for item in items}
         found: set[str] = set()

@@ -30,7 +30,7 @@ NOWHERE: Final = "dicomdock-no-such-patient"  # a Patient ID that nobody has
 LONG_AGO: Final = "17000101-17000102"  # a range of dates before any image
 SHOWN: Final = ("StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedInstances")
 # Answers that tell something; a refused login and a server that fails or is busy end the probe.
-TELLING: Final = frozenset(range(300, 600)) - {401, 403, 429, 500, 502, 503, 504}
+TELLING: Final = frozenset(range(400, 600)) - {401, 403, 429, 500, 502, 503, 504}
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Trials:
         )
         status, label = response.status, MediaType.parse(response.content_type).essence
         if status >= 300:
-            response.close()
+            response.discard()
             raise TransactionError(
                 f"{self.profile.name} answered {status} to a search for studies; "
                 f"is {self.profile.url} its base URL?",
@@ -145,7 +145,7 @@ class Trials:
                 "GET", path, query=query, accept=JSON, gzip=True, allow=TELLING, what="a test search"
             )
             if not 200 <= response.status < 300:
-                response.close()
+                response.discard()
                 return _Answer(response.status, [])
             warnings = warnings_of(response.headers, self.profile.name)
             return _Answer(response.status, read_json(response, "a test search"), warnings=warnings)

@@ -260,10 +260,10 @@ def by_uri(session: Session, resource: Resource, refusal: TransactionError) -> P
     """
     response = uri_request(session, resource, "application/dicom", (("transferSyntax", "*"),))
     if response.status in REFUSED:
-        response.close()
+        response.discard()
         response = uri_request(session, resource, "application/dicom", ())
     if response.status in REFUSED | ABSENT:
-        response.close()
+        response.discard()
         raise refusal
     try:
         yield from _parts(session, response, resource)
