@@ -61,7 +61,7 @@ def links(terminal: Terminal) -> Iterator[Finding]:
         elif entry.state == "other":
             yield Finding(check, "missing", f"open with {entry.handler}", entry.remedy)
         elif entry.scheme != "weasis":  # which only its users want
-            yield Finding(check, "missing", "open with nothing", "dicomdock register")
+            yield Finding(check, "missing", "open with nothing", entry.remedy or "dicomdock register")
 
 
 def _tell(terminal: Terminal, schemes: Sequence[SchemeStatus]) -> None:

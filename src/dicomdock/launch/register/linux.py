@@ -66,7 +66,7 @@ class LinuxRegistrar:
         current, output = self._default(scheme)
         if current is None:
             remedy = f"Links cannot be tied to programs ({output}); {_XDG_UTILS}."
-            return SchemeStatus(scheme, "broken", remedy=remedy)
+            return SchemeStatus(scheme, "broken" if scheme in self._schemes() else "free", remedy=remedy)
         again = f"run `dicomdock register --scheme {scheme}`"
         if current == DESKTOP_ID:
             return self._ours(scheme, again)
