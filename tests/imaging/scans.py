@@ -31,7 +31,7 @@ def grid(shape: tuple[int, int, int] = (6, 10, 12), affine: np.ndarray = AXIAL) 
 
 
 def oblique(angles: Sequence[float], spacing: Sequence[float], origin: Sequence[float]) -> np.ndarray:
-    """Give an affine (k, j, i) -> LPS turned by three angles (radians), with det > 0 like every ordered stack."""
+    """Give an affine (k, j, i) -> LPS turned by three angles (radians), k along the normal."""
     (a, b, c) = angles
     turn = (
         np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])

@@ -95,7 +95,7 @@ def test_irregular_gaps_are_refused_with_the_instances_between_which_they_lie() 
     assert plan.problem is not None
     assert "from 0.700 to 3.300 mm" in plan.problem.reason
     assert str(instances[2].SOPInstanceUID) in plan.problem.instances
-    with pytest.raises(GeometryError, match="not the same|varies"):
+    with pytest.raises(GeometryError, match="varies"):
         plan.require_spatial()
 
 
@@ -123,7 +123,7 @@ def test_a_tilted_gantry_is_told_and_kept_in_the_affine() -> None:
 
 def test_slices_that_wander_sideways_are_no_volume() -> None:
     instances = stack()
-    instances[3].ImagePositionPatient = ds(np.array(grid().to_lps([3, 0, 0])) + [5, 0, 0])
+    instances[3].ImagePositionPatient = ds(grid().to_lps([3, 0, 0]) + np.array([5, 0, 0]))
     (plan,) = split_series(instances)
     assert plan.problem is not None
     assert plan.problem.instances == (str(instances[3].SOPInstanceUID),)

@@ -85,8 +85,12 @@ def test_a_missing_instance_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("slope", "intercept", "dtype", "due"),
-    [("1", "-1024", "int16", [-1024, 0, 31743]), ("2", "0", "int16", [0, 2048, 32767]), ("0.5", "-1", "float32", [-1, 511, 16383])],
-)  # fmt: skip
+    [
+        ("1", "-1024", "int16", [-1024, 0, 31743]),
+        ("2", "0", "int16", [0, 2048, 32767]),
+        ("0.5", "-1", "float32", [-1, 511, 16383]),
+    ],
+)
 def test_rescale(slope: str, intercept: str, dtype: str, due: list[float]) -> None:
     array = np.zeros((3, 2, 4), np.uint16)
     array[:, 0, :3] = [0, 1024, 32768 if slope == "0.5" else 32767]
@@ -312,11 +316,28 @@ def test_a_straightened_volume_shows_each_point_where_it_is() -> None:
     assert Volume(values(), grid()).straightened().array.shape == (6, 10, 12)
 
 
-SAME = ["LittleEndianImplicit", "LittleEndianExplicit", "BigEndianExplicit", "DeflatedExplicit", "RLELossless", "JPEG2000LosslessOnly", "JPEGLSLossless", "JPEGProcess14T", "JPEGProcess14SV1"]  # fmt: skip
-CLOSE = {"JPEG2000Transfer": 6, "JPEGLSLossy": 2, "JPEGProcess1T": 70, "JPEGProcess2_4": 40, "JPEGProcess6_8": 40, "JPEGProcess10_12": 40}  # fmt: skip
+SAME = [
+    "LittleEndianImplicit",
+    "LittleEndianExplicit",
+    "BigEndianExplicit",
+    "DeflatedExplicit",
+    "RLELossless",
+    "JPEG2000LosslessOnly",
+    "JPEGLSLossless",
+    "JPEGProcess14T",
+    "JPEGProcess14SV1",
+]
+CLOSE = {
+    "JPEG2000Transfer": 6,
+    "JPEGLSLossy": 2,
+    "JPEGProcess1T": 70,
+    "JPEGProcess2_4": 40,
+    "JPEGProcess6_8": 40,
+    "JPEGProcess10_12": 40,
+}
 
 
-@pytest.mark.parametrize("name", SAME + list(CLOSE))
+@pytest.mark.parametrize("name", [*SAME, *CLOSE])
 def test_one_real_slice_in_every_transfer_syntax(name: str) -> None:
     folder = shared_data("zoo", "transfer-syntaxes")
     due = Volume.from_instances([(folder / "CTImage.dcm").read_bytes()]).array
@@ -326,8 +347,16 @@ def test_one_real_slice_in_every_transfer_syntax(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["TestPattern_JPEG-Baseline_YBRFull", "TestPattern_JPEG-LS-Lossless", "TestPattern_JPEG-Lossless_RGB", "TestPattern_Palette", "TestPattern_Palette_16", "TestPattern_JPEG-Baseline_YBR422"]
-)  # fmt: skip
+    "name",
+    [
+        "TestPattern_JPEG-Baseline_YBRFull",
+        "TestPattern_JPEG-Baseline_YBR422",
+        "TestPattern_JPEG-LS-Lossless",
+        "TestPattern_JPEG-Lossless_RGB",
+        "TestPattern_Palette",
+        "TestPattern_Palette_16",
+    ],
+)
 def test_one_real_picture_in_every_colour_model(name: str) -> None:
     folder = shared_data("zoo", "transfer-syntaxes")
     due = Volume.from_instances([(folder / "TestPattern_RGB.dcm").read_bytes()]).array.astype(int)

@@ -14,10 +14,11 @@ from datetime import datetime
 from io import BytesIO
 
 from pydicom import dcmwrite
+from pydicom.config import RAISE
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
-from pydicom.valuerep import PersonName
+from pydicom.valuerep import PersonName, validate_value
 
 import dicomdock
 from dicomdock.errors import GeometryError
@@ -82,6 +83,8 @@ _REQUIRED = (
 )
 """Type 2: present, if only empty."""
 
+_IDENTITY = (*_REQUIRED, "StudyInstanceUID", "IssuerOfPatientID")
+
 _SEXES = ("M", "F", "O", "")
 
 
@@ -117,6 +120,10 @@ def new_uid() -> str:
 def inherit(dataset: Dataset, source: Dataset) -> None:
     """Give a new object the patient and study of its source.
 
+    What identifies them is taken as it is, else the object would not be found with its images; anything
+    else only
+    when it is valid, since we do not pass errors on.
+
     Parameters
     ----------
     dataset : the new object; what it holds of patient and study is replaced.
@@ -125,9 +132,8 @@ def inherit(dataset: Dataset, source: Dataset) -> None:
     if not text(source, "StudyInstanceUID"):
         raise GeometryError("The source has no study.", [text(source, "SOPInstanceUID")])
     for keyword in _PATIENT_STUDY:
-        if keyword in source:
-            element = deepcopy(source[keyword])
-            dataset.add(element)
+        if keyword in source and (keyword in _IDENTITY or _valid(source[keyword])):
+            dataset.add(deepcopy(source[keyword]))
         elif keyword in dataset:
             del dataset[keyword]
     for keyword in _REQUIRED:
@@ -135,6 +141,17 @@ def inherit(dataset: Dataset, source: Dataset) -> None:
             setattr(dataset, keyword, "")
     if text(dataset, "PatientSex") not in _SEXES:
         dataset.PatientSex = ""
+
+
+def _valid(element: DataElement) -> bool:
+    values = element.value if element.VM > 1 else [element.value]
+    try:
+        for value in values:
+            if element.VR != "SQ" and value is not None:
+                validate_value(element.VR, value, RAISE)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def begin(dataset: Dataset, sop_class: str, modality: str, source: Dataset, authorship: Authorship) -> None:

@@ -134,7 +134,7 @@ def _successor(segmentation: Segmentation, sources: Sequence[Dataset]) -> Author
 
 
 def _used_slices(segmentation: Segmentation) -> range:
-    """Give the slices from the first to the last that holds something; the first one of an empty segmentation."""
+    """Give the slices from the first to the last that holds something; the first one where none does."""
     boxes = [one.mask for one in segmentation.segments if one.mask.array.size]
     if not boxes:
         return range(1)

@@ -1,0 +1,485 @@
+"""Segmentations: voxel for voxel through DICOM and back, also through other programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import nrrd
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.geometry import VolumeGeometry, split_series
+from dicomdock.imaging.making import Authorship, to_bytes
+from dicomdock.imaging.segmentation import (
+    Mask,
+    Segment,
+    Segmentation,
+    content_label,
+    read_segmentation,
+    segmentation_to_dicom,
+)
+from dicomdock.imaging.terminology import Code, Terminology
+from dicomdock.imaging.volume import Volume
+from tests.conftest import shared_data
+from tests.imaging.scans import AXIAL, check_with_dciodvfy, grid, headers, oblique, place, scan
+
+SHAPE = (6, 10, 12)
+
+
+def labels(shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
+    """Give two segments that leave the first and last slice empty."""
+    array = np.zeros(shape, np.uint8)
+    array[1:4, 2:7, 3:9] = 1
+    array[3:5, 5:9, 1:6] = 2
+    return array
+
+
+def source(
+    shape: tuple[int, int, int] = SHAPE, affine: np.ndarray = AXIAL
+) -> tuple[list[Dataset], VolumeGeometry]:
+    instances = headers(scan(np.zeros(shape, np.int16), affine))
+    return instances, split_series(instances)[0].geometry
+
+
+def overlapping(geometry: VolumeGeometry) -> Segmentation:
+    masks = np.zeros((3, *geometry.shape), bool)
+    masks[0, 1:4, 2:7, 3:9] = masks[1, 2:5, 4:9, 5:11] = True
+    return Segmentation.from_array(masks, geometry, names=["liver", "tumor", "nothing yet"])
+
+
+@pytest.mark.filterwarnings("ignore:The number of bytes of compressed pixel data matches")  # by chance
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+@pytest.mark.parametrize("compression", ["none", "rle", "jpegls"])
+def test_voxels_survive_dicom(kind: str, compression: str, tmp_path: Path) -> None:
+    images, geometry = source()
+    made = Segmentation.from_array(labels(), geometry, names=["left kidney", "tumor"])
+    data = to_bytes(segmentation_to_dicom(made, images, kind=kind, compression=compression))
+    found = read_segmentation(data, onto=geometry)
+    assert np.array_equal(found.to_array(), labels())
+    assert found.geometry.matches(geometry)
+    assert [one.label for one in found.segments] == ["left kidney", "tumor"]
+    assert found.segments[0].terminology.words == "Left Kidney"
+    assert [one.colour for one in found.segments] == [one.colour for one in made.segments]
+    check_with_dciodvfy(data, tmp_path)
+
+
+@settings(max_examples=25)
+@given(
+    st.tuples(*[st.floats(-1.5, 1.5)] * 3),
+    st.tuples(*[st.floats(0.3, 6)] * 3),
+    st.integers(0, 2**32 - 1),
+    st.floats(0.01, 0.5),
+)
+def test_any_oblique_grid_and_any_voxels(
+    angles: tuple[float, ...], spacing: tuple[float, ...], seed: int, share: float
+) -> None:
+    images, geometry = source((5, 7, 9), oblique(angles, spacing, (3, 4, 5)))
+    random = np.random.default_rng(seed)
+    masks = random.random((2, 5, 7, 9)) < share
+    made = Segmentation.from_array(masks, geometry)
+    found = read_segmentation(to_bytes(segmentation_to_dicom(made, images)), onto=geometry)
+    assert np.array_equal(found.to_masks(), masks)
+    assert found.geometry.matches(geometry)
+
+
+def test_overlaps_survive_and_empty_segments_stay(tmp_path: Path) -> None:
+    images, geometry = source()
+    made = overlapping(geometry)
+    assert made.overlapping
+    data = to_bytes(segmentation_to_dicom(made, images))
+    found = read_segmentation(data, onto=geometry)
+    assert np.array_equal(found.to_masks(), made.to_masks())
+    assert found.segments[2].mask.count == 0
+    check_with_dciodvfy(data, tmp_path)
+    with pytest.raises(GeometryError, match="overlap"):
+        segmentation_to_dicom(made, images, kind="LABELMAP")
+
+
+def test_nothing_drawn_yet_can_be_saved(tmp_path: Path) -> None:
+    images, geometry = source()
+    made = Segmentation.from_array(np.zeros((1, *SHAPE), bool), geometry)
+    data = to_bytes(segmentation_to_dicom(made, images))
+    found = read_segmentation(data, onto=geometry)
+    assert found.segments[0].mask.count == 0
+    assert found.geometry.matches(geometry)
+    check_with_dciodvfy(data, tmp_path)
+
+
+def test_a_tilted_gantry_keeps_its_shear() -> None:
+    affine = AXIAL.copy()
+    affine[:3, 0] = (0, 0.4, 2)
+    images, geometry = source(affine=affine)
+    made = Segmentation.from_array(labels(), geometry)
+    data = to_bytes(segmentation_to_dicom(made, images))
+    assert np.array_equal(read_segmentation(data, onto=geometry).to_array(), labels())
+    alone = read_segmentation(data)
+    assert geometry.offset_of(alone.geometry) == (1, 0, 0)
+
+
+def test_a_sparse_segmentation_has_its_own_grid() -> None:
+    images, geometry = source((9, 10, 12))
+    array = np.zeros((9, 10, 12), np.uint8)
+    array[[2, 3, 6]] = 1
+    data = to_bytes(segmentation_to_dicom(Segmentation.from_array(array, geometry), images))
+    alone = read_segmentation(data)
+    assert alone.shape == (5, 10, 12)
+    assert geometry.offset_of(alone.geometry) == (2, 0, 0)
+    assert alone.fits(geometry)
+    assert np.array_equal(alone.onto(geometry).to_array(), array)
+    assert alone.onto(geometry).remarks == ()
+
+
+def test_another_grid_is_resampled_and_says_so() -> None:
+    images, geometry = source()
+    made = Segmentation.from_array(labels(), geometry)
+    finer = VolumeGeometry((12, 20, 24), geometry.affine @ np.diag([0.5, 0.5, 0.5, 1]))
+    found = made.onto(finer)
+    assert "resampled" in found.remarks[-1]
+    assert found.segments[0].mask.count == pytest.approx(8 * made.segments[0].mask.count, rel=0.35)
+    assert not made.fits(finer)
+    data = to_bytes(segmentation_to_dicom(made, images))
+    kept = read_segmentation(data, onto=finer)
+    assert geometry.offset_of(kept.geometry) == (1, 0, 0)
+
+
+def test_a_segmentation_on_its_own_grid_is_written_as_it_is(tmp_path: Path) -> None:
+    images, geometry = source()
+    finer = VolumeGeometry((12, 20, 24), geometry.affine @ np.diag([0.5, 0.5, 0.5, 1]))
+    array = labels((12, 20, 24))
+    data = to_bytes(segmentation_to_dicom(Segmentation.from_array(array, finer), images))
+    assert np.array_equal(read_segmentation(data, onto=finer).to_array(), array)
+    check_with_dciodvfy(data, tmp_path)
+
+
+def test_the_object_belongs_to_the_study_of_its_images() -> None:
+    images = headers(scan(np.zeros(SHAPE, np.int16), PatientName="Müller^Jörg=ミューラー", PatientSex="X"))
+    geometry = split_series(images)[0].geometry
+    made = Segmentation.from_array(labels(), geometry, names=["Läsion", "b"], name="Größe")
+    written = pydicom.dcmread(_file(to_bytes(segmentation_to_dicom(made, images))))
+    for keyword in ("StudyInstanceUID", "PatientID", "FrameOfReferenceUID", "AccessionNumber", "StudyDate"):
+        assert written[keyword].value == images[0][keyword].value
+    assert str(written.PatientName) == "Müller^Jörg=ミューラー"
+    assert written.PatientSex == ""
+    assert written.SpecificCharacterSet == "ISO_IR 192"
+    assert written.SegmentSequence[0].SegmentLabel == "Läsion"
+    assert written.SeriesInstanceUID != images[0].SeriesInstanceUID
+    assert written.SOPInstanceUID not in {image.SOPInstanceUID for image in images}
+    assert written.Manufacturer == "dicomdock"
+    assert written.SoftwareVersions.startswith("dicomdock 0.")
+    named = {
+        item.ReferencedSOPInstanceUID
+        for item in written.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    }
+    assert named == {image.SOPInstanceUID for image in images}
+    assert written.ReferencedSeriesSequence[0].SeriesInstanceUID == images[0].SeriesInstanceUID
+
+
+def test_frames_refer_to_the_slice_they_lie_on() -> None:
+    images, geometry = source()
+    made = Segmentation.from_array(labels(), geometry)
+    written = segmentation_to_dicom(made, images)
+    for group in written.PerFrameFunctionalGroupsSequence:
+        position = group.PlanePositionSequence[0].ImagePositionPatient
+        named = group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        (image,) = [one for one in images if one.SOPInstanceUID == named]
+        assert [float(v) for v in position] == pytest.approx([float(v) for v in image.ImagePositionPatient])
+
+
+def test_plain_ascii_needs_no_character_set() -> None:
+    images, geometry = source()
+    written = segmentation_to_dicom(Segmentation.from_array(labels(), geometry), images)
+    assert "SpecificCharacterSet" not in written
+
+
+def test_editing_makes_a_new_version_of_the_segmentation(tmp_path: Path) -> None:
+    images, geometry = source()
+    first = segmentation_to_dicom(
+        Segmentation.from_array(labels(), geometry, names=["liver", "mass"]),
+        images,
+        authorship=Authorship("Liver study", 300, label="LIVER", creator="Doe^Jane"),
+    )
+    again = segmentation_to_dicom(read_segmentation(to_bytes(first), onto=geometry), images)
+    assert again.SOPInstanceUID != first.SOPInstanceUID
+    assert (again.SeriesNumber, again.SeriesDescription, again.ContentLabel) == (300, "Liver study", "LIVER")
+    assert again.InstanceNumber == 2
+    before = again.ReferencedInstanceSequence[0]
+    assert before.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    tracked = [[one.TrackingUID for one in each.SegmentSequence] for each in (first, again)]
+    assert tracked[0] == tracked[1]
+    check_with_dciodvfy(to_bytes(again), tmp_path)
+
+
+def test_modifiers_regions_and_algorithms_survive(tmp_path: Path) -> None:
+    images, geometry = source()
+    words = Terminology(
+        Code("49755003", "SCT", "Morphologically Altered Structure"),
+        Code("4147007", "SCT", "Mass"),
+        Code("86049000", "SCT", "Primary"),
+        Code("64033007", "SCT", "Kidney"),
+        Code("7771000", "SCT", "Left"),
+    )
+    made = Segmentation(
+        geometry,
+        (
+            Segment(
+                "a", Mask.of(labels() == 1), words, (1, 2, 3), "AUTOMATIC", "Model 7", "found by a model"
+            ),
+            Segment("b", Mask.of(labels() == 2), words, (255, 0, 0), "MANUAL", ""),
+        ),
+    )
+    data = to_bytes(segmentation_to_dicom(made, images))
+    a, b = read_segmentation(data).segments
+    assert a.terminology == words
+    assert (a.algorithm, a.algorithm_name, a.description) == ("AUTOMATIC", "Model 7", "found by a model")
+    assert (a.colour, b.colour, b.algorithm) == ((1, 2, 3), (255, 0, 0), "MANUAL")
+    check_with_dciodvfy(data, tmp_path)
+
+
+def test_fractions_are_read_from_one_half_on() -> None:
+    import highdicom as hd
+
+    images, geometry = source()
+    fraction = np.zeros(SHAPE, np.float32)
+    fraction[2, 3] = np.linspace(0, 1, 12)
+    description = hd.seg.SegmentDescription(
+        1, "a", Code("85756007", "SCT", "Tissue"), Code("85756007", "SCT", "Tissue"), "MANUAL"
+    )
+    dataset = hd.seg.Segmentation(
+        images, fraction, "FRACTIONAL", [description], "1.2.3", 1, "1.2.4", 1, "m", "n", "o", "p"
+    )
+    found = read_segmentation(to_bytes(dataset), onto=geometry)
+    assert found.segments[0].mask.count == 6
+    assert "fractional" in found.remarks[0]
+
+
+def test_masks_are_boxes() -> None:
+    array = labels() > 0
+    mask = Mask.of(array)
+    assert mask.start == (1, 2, 1)
+    assert mask.array.shape == (4, 7, 8)
+    assert np.array_equal(mask.whole(SHAPE), array)
+    assert Mask.of(np.zeros(SHAPE)).count == 0
+    with pytest.raises(GeometryError, match="beyond"):
+        mask.moved((0, 9, 0), SHAPE)
+
+
+@pytest.mark.parametrize(
+    "array", [np.full(SHAPE, 0.5), np.full(SHAPE, -1), np.zeros((2, 2, 2), int), np.full(SHAPE, 70000)]
+)
+def test_arrays_that_are_no_label_maps_are_refused(array: np.ndarray) -> None:
+    with pytest.raises(GeometryError):
+        Segmentation.from_array(array, grid())
+
+
+def test_names_by_value_and_default_names() -> None:
+    array = labels() * 3
+    made = Segmentation.from_array(array, grid(), names={6: "liver"})
+    assert [one.label for one in made.segments] == ["Segment 3", "liver"]
+    assert np.array_equal(made.to_array(), labels())
+
+
+def test_what_cannot_be_written_is_said_in_words() -> None:
+    images, geometry = source()
+    with pytest.raises(GeometryError, match="without segments"):
+        segmentation_to_dicom(Segmentation(geometry, ()), images)
+    made = Segmentation.from_array(labels(), geometry)
+    with pytest.raises(GeometryError, match="needs the images"):
+        segmentation_to_dicom(made, [])
+    for image in images:
+        del image.ImagePositionPatient
+    with pytest.raises(GeometryError, match="no position"):
+        segmentation_to_dicom(made, images)
+
+
+def test_other_objects_are_no_segmentations() -> None:
+    images, _ = source()
+    with pytest.raises(GeometryError, match="not a DICOM Segmentation"):
+        read_segmentation(images[0])
+
+
+def test_damaged_segmentations_are_refused() -> None:
+    images, geometry = source()
+    written = segmentation_to_dicom(Segmentation.from_array(labels(), geometry), images)
+    written.PixelData = written.PixelData[:8]
+    with pytest.raises(GeometryError, match="cannot be decoded"):
+        read_segmentation(written)
+    del written.PerFrameFunctionalGroupsSequence
+    with pytest.raises(GeometryError, match="describe all"):
+        read_segmentation(written)
+
+
+def test_content_labels_are_code_strings() -> None:
+    assert content_label("Liver & tumour (2024)!") == "LIVER _ TUMOUR _"
+    assert content_label("ä") == "SEGMENTATION"
+
+
+def test_highdicom_reads_the_same_voxels() -> None:
+    import highdicom as hd
+
+    images, geometry = source()
+    made = overlapping(geometry)
+    volume = hd.seg.segread(_file(to_bytes(segmentation_to_dicom(made, images)))).get_volume().flip_spatial(0)
+    offset = geometry.offset_of(VolumeGeometry(volume.spatial_shape, volume.affine))
+    assert offset is not None
+    k = slice(offset[0], offset[0] + volume.spatial_shape[0])
+    assert np.array_equal(volume.array[..., :2] > 0, np.moveaxis(made.to_masks()[:2, k], 0, -1))
+
+
+def dcmqi(name: str) -> str:
+    return shutil.which(name) or pytest.skip(f"{name} is not here; to run this test: pip install dcmqi")
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+def test_dcmqi_reads_the_same_voxels(kind: str, tmp_path: Path) -> None:
+    images, geometry = source(affine=oblique((0.2, -0.3, 0.4), (2, 0.7, 0.7), (1, 2, 3)))
+    made = Segmentation.from_array(labels(), geometry, names=["liver", "tumor"])
+    (tmp_path / "seg.dcm").write_bytes(to_bytes(segmentation_to_dicom(made, images, kind=kind)))
+    subprocess.run(
+        [
+            dcmqi("segimage2itkimage"),
+            "--inputDICOM",
+            tmp_path / "seg.dcm",
+            "--outputDirectory",
+            tmp_path,
+            "-t",
+            "nrrd",
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    found = np.zeros(SHAPE, bool)
+    for file in tmp_path.glob("*.nrrd"):
+        data, header = nrrd.read(str(file))
+        affine = np.eye(4)
+        affine[:3, :3], affine[:3, 3] = header["space directions"].T[:, ::-1], header["space origin"]
+        offset = geometry.offset_of(VolumeGeometry(data.T.shape, affine))
+        assert offset is not None
+        k, j, i = offset
+        dk, dj, di = data.T.shape
+        found[k : k + dk, j : j + dj, i : i + di] |= data.T > 0
+    assert np.array_equal(found, labels() > 0)
+    described = json.loads((tmp_path / "meta.json").read_text())["segmentAttributes"]
+    assert {one["SegmentLabel"] for group in described for one in group} >= {"liver", "tumor"}
+
+
+def test_what_dcmqi_writes_is_read(tmp_path: Path) -> None:
+    instances = scan(np.zeros(SHAPE, np.int16), oblique((0.2, -0.3, 0.4), (2, 0.7, 0.7), (1, 2, 3)))
+    geometry = split_series(headers(instances))[0].geometry
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for one in instances:
+        (folder / f"{one.instance}.dcm").write_bytes(one.data)
+    directions = geometry.affine[:3, :3][:, ::-1].T
+    nrrd.write(
+        str(tmp_path / "labels.nrrd"),
+        labels().T,
+        {"space": "left-posterior-superior", "space directions": directions, "space origin": geometry.origin},
+    )
+    tissue = {"CodeValue": "85756007", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Tissue"}
+    segment = {
+        "SegmentAlgorithmType": "MANUAL",
+        "SegmentedPropertyCategoryCodeSequence": tissue,
+        "SegmentedPropertyTypeCodeSequence": tissue,
+        "recommendedDisplayRGBValue": [10, 20, 30],
+    }
+    described = {
+        "ContentCreatorName": "Doe",
+        "SeriesNumber": "7",
+        "InstanceNumber": "1",
+        "SeriesDescription": "by dcmqi",
+        "segmentAttributes": [[{"labelID": n, "SegmentLabel": f"s{n}", **segment} for n in (1, 2)]],
+    }
+    (tmp_path / "meta.json").write_text(json.dumps(described))
+    subprocess.run(
+        [
+            dcmqi("itkimage2segimage"),
+            "--inputImageList",
+            tmp_path / "labels.nrrd",
+            "--inputDICOMDirectory",
+            folder,
+            "--inputMetadata",
+            tmp_path / "meta.json",
+            "--outputDICOM",
+            tmp_path / "seg.dcm",
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    found = read_segmentation((tmp_path / "seg.dcm").read_bytes(), onto=geometry)
+    assert np.array_equal(found.to_array(), labels())
+    assert found.geometry.matches(geometry)
+    assert found.segments[0].colour == (10, 20, 30)
+    assert found.source_series == instances[0].series
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "counts"),
+    [
+        ("liver.dcm", "ct-3slice", [107098]),
+        ("partial_overlaps.dcm", "ct-3slice", [9602, 11888, 10743, 6693, 4713]),
+        ("sparse-labelmap-noppv.dcm", "24x38x3/image", [630]),
+        ("sparse-labelmap-ppv5.dcm", "24x38x3/image", [630]),
+        ("24x38x3/seg/label.seg", "24x38x3/image", [315]),
+        ("23x38x3/seg/label.seg", "23x38x3/image", [322]),
+    ],
+)
+def test_real_segmentations(name: str, images: str, counts: list[int]) -> None:
+    folder = shared_data("zoo", "seg-sr-pm", "segmentations")
+    volume = Volume.from_instances([file.read_bytes() for file in (folder / images).iterdir()])
+    found = read_segmentation((folder / name).read_bytes(), onto=volume.geometry)
+    assert found.geometry.matches(volume.geometry)
+    assert [one.mask.count for one in found.segments] == counts
+    assert found.overlapping == (name == "partial_overlaps.dcm")
+
+
+def test_a_real_head_segmented_and_read_again(tmp_path: Path) -> None:
+    files = sorted(shared_data("mr-head").glob("*.dcm"))
+    images = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
+    geometry = split_series(images)[0].geometry
+    k, j, i = np.ogrid[:384, :384, :274]
+    array = ((k - 190) ** 2 + (j - 200) ** 2 + (i - 130) ** 2 < 60**2).astype(np.uint8)
+    data = to_bytes(segmentation_to_dicom(Segmentation.from_array(array, geometry, names=["Brain"]), images))
+    assert np.array_equal(read_segmentation(data, onto=geometry).to_array(), array)
+    check_with_dciodvfy(data, tmp_path)
+
+
+@pytest.mark.slow
+def test_two_segments_on_a_large_ct_are_written_and_read_quickly() -> None:
+    images = headers(scan(np.zeros((200, 2, 2), np.int16)))
+    for image in images:
+        image.Rows = image.Columns = 512
+    geometry = split_series(images)[0].geometry
+    k, j, i = np.ogrid[:200, :512, :512]
+    array = ((2 * (k - 100)) ** 2 + (j - 256) ** 2 + (i - 256) ** 2 < 150**2).astype(np.uint8)
+    array[((2 * (k - 120)) ** 2 + (j - 300) ** 2 + (i - 256) ** 2) < 60**2] = 2
+    made = Segmentation.from_array(array, geometry)
+    started = time.perf_counter()
+    data = to_bytes(segmentation_to_dicom(made, images))
+    written = time.perf_counter()
+    found = read_segmentation(data, onto=geometry)
+    read = time.perf_counter()
+    assert written - started < 4
+    assert read - written < 1.5
+    assert np.array_equal(found.to_array(), array)
+
+
+def test_the_template_places_slices() -> None:
+    images, geometry = source()
+    place(images[0], geometry, 0)
+    assert split_series(images)[0].geometry.matches(geometry)
+
+
+def _file(data: bytes) -> io.BytesIO:
+    return io.BytesIO(data)
