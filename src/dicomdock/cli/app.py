@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -90,14 +89,28 @@ def _commands(command: Any) -> Iterator[Any]:
         yield from _commands(inner)
 
 
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
-) -> None:
-    if version:
+def _tell_version(value: bool) -> None:
+    if value:
         sys.stdout.write(f"dicomdock {__version__}\n")
         raise typer.Exit
 
 
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version and exit.",
+            callback=_tell_version,
+            is_eager=True,
+            expose_value=False,
+        ),
+    ] = False,
+) -> None: ...
+
+
 def _trace(terminal: Terminal) -> None:
     if terminal.verbose:
+        import traceback
+
         traceback.print_exc(file=sys.stderr)
