@@ -1,0 +1,272 @@
+"""Catalogue: the rows of the index, put in, looked up and taken out within a transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Connection, Table, distinct, func, insert, or_, select, update
+
+from dicomdock.archive.files import relative_path
+from dicomdock.archive.header import Header
+from dicomdock.archive.rows import Row, instance_row, joined, series_row, study_row
+from dicomdock.archive.schema import instance, sent, series, study
+from dicomdock.resource import Resource
+
+AddStatus = Literal["stored", "identical", "conflict", "replaced"]
+
+BATCH = 500  # values in one IN list
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedInstance:
+    """An instance in the archive.
+
+    Parameters
+    ----------
+    resource : its place.
+    path : its file.
+    size : bytes.
+    digest : SHA-256 of the file, hexadecimal.
+    sop_class_uid, transfer_syntax_uid : empty where the file does not say.
+    origin : name of the server that it came from; empty for imported and locally made ones.
+    sent : names of the servers that confirmed to have stored it.
+    pinned : it, its series or its study is kept from eviction.
+    made_here : it was made by this program.
+    """
+
+    resource: Resource
+    path: Path
+    size: int
+    digest: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    origin: str
+    sent: tuple[str, ...]
+    pinned: bool
+    made_here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A whole file that waits to be kept.
+
+    Parameters
+    ----------
+    resource : its place.
+    header : its attributes.
+    written : the temporary file.
+    size : bytes.
+    digest : SHA-256, hexadecimal.
+    replace : it takes the place of another with the same UID.
+    """
+
+    resource: Resource
+    header: Header
+    written: Path
+    size: int
+    digest: str
+    replace: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where its file goes, below ``files/``."""
+        assert self.resource.series
+        assert self.resource.instance
+        return relative_path(self.resource.study, self.resource.series, self.resource.instance)
+
+
+def digests(connection: Connection, study_uid: str, series_uid: str) -> dict[str, str]:
+    """Give SOP Instance UID -> digest of a series."""
+    rows = connection.execute(
+        select(instance.c.SOPInstanceUID, instance.c.digest)
+        .join(series, instance.c.series == series.c.id)
+        .join(study, series.c.study == study.c.id)
+        .where(study.c.StudyInstanceUID == study_uid, series.c.SeriesInstanceUID == series_uid)
+    )
+    return {uid: digest for uid, digest in rows}  # noqa: C416 - rows are not pairs to mypy
+
+
+def known_rows(connection: Connection, arrivals: Iterable[Arrival]) -> dict[Resource, tuple[int, str]]:
+    """Give id and digest of those among the instances that have rows already."""
+    found: dict[Resource, tuple[int, str]] = {}
+    for (study_uid, series_uid), group in _by_series(arrivals).items():
+        columns = select(instance.c.SOPInstanceUID, instance.c.id, instance.c.digest)
+        of_series = (
+            columns.join(series, instance.c.series == series.c.id)
+            .join(study, series.c.study == study.c.id)
+            .where(study.c.StudyInstanceUID == study_uid, series.c.SeriesInstanceUID == series_uid)
+        )
+        uids = [arrival.resource.instance for arrival in group]
+        for start in range(0, len(uids), BATCH):
+            some = of_series.where(instance.c.SOPInstanceUID.in_(uids[start : start + BATCH]))
+            for uid, number, digest in connection.execute(some):
+                found[Resource(study_uid, series_uid, uid)] = (number, digest)
+    return found
+
+
+def _by_series(arrivals: Iterable[Arrival]) -> dict[tuple[str, str], list[Arrival]]:
+    groups: dict[tuple[str, str], list[Arrival]] = {}
+    for arrival in arrivals:
+        groups.setdefault((arrival.resource.study, arrival.resource.series or ""), []).append(arrival)
+    return groups
+
+
+def insert_arrivals(
+    connection: Connection, arrivals: Sequence[Arrival], *, origin: str, made_here: bool
+) -> None:
+    """Put in the rows of instances that are not there yet, and count anew what they belong to."""
+    now = time.time()
+    studies: dict[str, int] = {}
+    for (study_uid, series_uid), group in _by_series(arrivals).items():
+        if study_uid not in studies:
+            row = {**study_row(group[0].header), "StudyInstanceUID": study_uid, "added": now}
+            studies[study_uid] = _ensure(connection, study, row, ("StudyInstanceUID",))
+        row = {**series_row(group[0].header), "SeriesInstanceUID": series_uid, "study": studies[study_uid]}
+        row |= {"added": now, "used": now}
+        series_id = _ensure(connection, series, row, ("study", "SeriesInstanceUID"))
+        common = {
+            "series": series_id,
+            "origin": origin,
+            "made_here": made_here,
+            "pinned": False,
+            "added": now,
+        }
+        connection.execute(insert(instance), [{**_instance_row(arrival), **common} for arrival in group])
+        count_series(connection, series_id)
+    for study_id in studies.values():
+        count_study(connection, study_id)
+
+
+def _instance_row(arrival: Arrival) -> Row:
+    return {
+        **instance_row(arrival.header),
+        "SOPInstanceUID": arrival.resource.instance,
+        "TransferSyntaxUID": arrival.header.transfer_syntax[:64],
+        "size": arrival.size,
+        "digest": arrival.digest,
+    }
+
+
+def exchange(connection: Connection, instance_id: int, arrival: Arrival) -> None:
+    """Let a row tell of the file that took the place of another."""
+    connection.execute(update(instance).where(instance.c.id == instance_id).values(_instance_row(arrival)))
+    series_id, study_id = connection.execute(
+        select(series.c.id, series.c.study)
+        .join(instance, instance.c.series == series.c.id)
+        .where(instance.c.id == instance_id)
+    ).one()
+    count_series(connection, series_id)
+    count_study(connection, study_id)
+
+
+def _ensure(connection: Connection, table: Table, row: Mapping[str, object], unique: tuple[str, ...]) -> int:
+    """Give the row's id, and put the row in where it is missing."""
+    wanted = select(table.c.id).where(*(table.c[name] == row[name] for name in unique))
+    found = connection.execute(wanted).scalar()
+    if found is None:
+        found = connection.execute(insert(table).values(row)).inserted_primary_key[0]
+    return int(found)
+
+
+def count_series(connection: Connection, series_id: int) -> None:
+    """Bring the series' counts up to date."""
+    counts = select(func.count(), func.coalesce(func.sum(instance.c.size), 0)).where(
+        instance.c.series == series_id
+    )
+    number, size = connection.execute(counts).one()
+    values = {"NumberOfSeriesRelatedInstances": number, "size": size}
+    connection.execute(update(series).where(series.c.id == series_id).values(values))
+
+
+def count_study(connection: Connection, study_id: int) -> None:
+    """Bring the study's counts, modalities and SOP classes up to date."""
+    of_study = series.c.study == study_id
+    number, instances, size = connection.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(series.c.NumberOfSeriesRelatedInstances), 0),
+            func.coalesce(func.sum(series.c.size), 0),
+        ).where(of_study)
+    ).one()
+    modalities = connection.execute(select(distinct(series.c.Modality)).where(of_study)).scalars()
+    classes = connection.execute(
+        select(distinct(instance.c.SOPClassUID))
+        .join(series, instance.c.series == series.c.id)
+        .where(of_study)
+    ).scalars()
+    values = {
+        "NumberOfStudyRelatedSeries": number,
+        "NumberOfStudyRelatedInstances": instances,
+        "size": size,
+        "ModalitiesInStudy": joined(sorted(modalities)),
+        "SOPClassesInStudy": joined(sorted(classes)),
+    }
+    connection.execute(update(study).where(study.c.id == study_id).values(values))
+
+
+def within(resource: Resource) -> Sequence[ColumnElement[bool]]:
+    """Say that a row of instance, joined with series and study, lies in a resource."""
+    clauses = [study.c.StudyInstanceUID == resource.study]
+    if resource.series is not None:
+        clauses.append(series.c.SeriesInstanceUID == resource.series)
+    if resource.instance is not None:
+        clauses.append(instance.c.SOPInstanceUID == resource.instance)
+    return clauses
+
+
+ALL_LEVELS = instance.join(series, instance.c.series == series.c.id).join(study, series.c.study == study.c.id)
+
+
+def present_in(connection: Connection, resource: Resource) -> set[str]:
+    """Give the SOP Instance UIDs of a resource."""
+    wanted = select(instance.c.SOPInstanceUID).select_from(ALL_LEVELS).where(*within(resource))
+    return set(connection.execute(wanted).scalars())
+
+
+def instances_of(
+    connection: Connection, folder: Path, resource: Resource | None
+) -> Iterator[ArchivedInstance]:
+    """Give the instances of a resource, or all, by series and instance number."""
+    clauses = within(resource) if resource is not None else ()
+    wanted = (
+        select(
+            study.c.StudyInstanceUID,
+            series.c.SeriesInstanceUID,
+            instance.c.SOPInstanceUID,
+            instance.c.size,
+            instance.c.digest,
+            instance.c.SOPClassUID,
+            instance.c.TransferSyntaxUID,
+            instance.c.origin,
+            or_(instance.c.pinned, series.c.pinned, study.c.pinned),
+            instance.c.made_here,
+            instance.c.id,
+        )
+        .select_from(ALL_LEVELS)
+        .where(*clauses)
+        .order_by(
+            study.c.id,
+            series.c.SeriesNumber.nulls_last(),
+            series.c.id,
+            instance.c.InstanceNumber.nulls_last(),
+            instance.c.id,
+        )
+    )
+    servers: dict[int, list[str]] = {}
+    pairs = select(sent.c.instance, sent.c.server).order_by(sent.c.at)
+    pairs = pairs.join(instance, sent.c.instance == instance.c.id)
+    pairs = pairs.join(series, instance.c.series == series.c.id).join(study, series.c.study == study.c.id)
+    for number, server in connection.execute(pairs.where(*clauses)):
+        servers.setdefault(number, []).append(server)
+    for row in connection.execute(wanted):
+        place = Resource(*row[:3])
+        path = folder / relative_path(*row[:3])
+        size, digest, sop_class, syntax, origin, pinned, made_here, number = row[3:]
+        sent_to = tuple(servers.get(number, ()))
+        yield ArchivedInstance(
+            place, path, size, digest, sop_class, syntax, origin, sent_to, bool(pinned), bool(made_here)
+        )

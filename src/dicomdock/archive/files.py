@@ -1,0 +1,203 @@
+"""Files: where instances lie on disk, and how they get there without ever being seen half-written.
+
+``files/<study>/<series>/<instance>.dcm``, each name a digest of the UID. A file is written in a session's own folder
+under ``incoming/``, synced, and renamed to its place. The session holds a lock while it lives, so that the leftovers
+of a killed one are known as such.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import itertools
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from dicomdock.errors import ArchiveError, NoSpace
+from dicomdock.resource import Resource
+
+NAME_LENGTH = 32  # hexadecimal digits: 128 bits, so that two UIDs never share a name
+SUFFIX = ".dcm"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def name_of(uid: str) -> str:
+    """Give the file name that stands for a UID; nothing of the UID itself is in it."""
+    return hashlib.sha256(uid.encode("utf-8")).hexdigest()[:NAME_LENGTH]
+
+
+def relative_path(study: str, series: str, instance: str) -> str:
+    """Give an instance's place below ``files/``, with slashes."""
+    return f"{name_of(study)}/{name_of(series)}/{name_of(instance)}{SUFFIX}"
+
+
+@contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Turn the system's errors into ours.
+
+    Raises
+    ------
+    NoSpace
+        The disk is full.
+    ArchiveError
+        Anything else that the system refused.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise NoSpace(f"The disk is full: {what} stopped. Free some space and try again.") from error
+        raise ArchiveError(
+            f"{what} failed: {error.strerror or error} ({error.filename or 'no file named'})."
+        ) from error
+
+
+class Files:
+    """The archive's folder.
+
+    Parameters
+    ----------
+    root : the folder; made where it is missing.
+    floor : bytes that must stay free on its disk.
+    """
+
+    def __init__(self, root: Path, floor: int) -> None:
+        self.root = root
+        self.folder = root / "files"
+        self.incoming = root / "incoming"
+        self._floor = floor
+        with disk_errors(f"Opening the archive {root}"):
+            for folder in (self.folder, self.incoming):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def path(self, resource: Resource) -> Path:
+        """Give the file of an instance."""
+        assert resource.series
+        assert resource.instance
+        return self.folder / relative_path(resource.study, resource.series, resource.instance)
+
+    def check_space(self, needed: int = 0) -> None:
+        """See that so many bytes can be written above the floor.
+
+        Raises
+        ------
+        NoSpace
+            They cannot.
+        """
+        free = shutil.disk_usage(self.incoming).free
+        if free - needed < self._floor:
+            raise NoSpace(
+                f"Only {free >> 20} MB are free on the disk of {self.root}, and {self._floor >> 20} MB must stay free "
+                "(free_space_floor). Free some space, or evict what is on a server too."
+            )
+
+    def place(self, moves: Iterable[tuple[Path, Path]]) -> None:
+        """Rename files to their places, and make that last."""
+        touched: dict[Path, None] = {}
+        for written, target in moves:
+            try:
+                written.replace(target)
+            except FileNotFoundError:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                written.replace(target)
+                touched |= dict.fromkeys((target.parent.parent, self.folder))
+            touched[target.parent] = None
+        for folder in touched:
+            _sync_folder(folder)
+
+    def discard(self, path: Path) -> None:
+        """Remove a file, and the folders that it leaves empty."""
+        path.unlink(missing_ok=True)
+        for folder in (path.parent, path.parent.parent):
+            try:
+                folder.rmdir()
+            except OSError:  # not empty, or gone already
+                return
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":  # a folder cannot be opened there, and renaming is journalled
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Session:
+    """A folder of files on their way in, locked while its process lives.
+
+    Parameters
+    ----------
+    incoming : the folder of all sessions.
+    """
+
+    def __init__(self, incoming: Path) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="session-", dir=incoming))
+        self._lock = (self.folder / "lock").open("wb")
+        _take_lock(self._lock.fileno())
+        self._numbers = itertools.count()
+
+    def new_path(self) -> Path:
+        """Give the path of a file to write."""
+        return self.folder / f"{next(self._numbers)}.part"
+
+    def announce(self, places: Iterable[str]) -> Path:
+        """Note which places are about to be filled, so that a crash before their rows leaves a trace."""
+        note = self.folder / f"{next(self._numbers)}.places"
+        with note.open("w", encoding="ascii") as file:
+            file.write("\n".join(places))
+            file.flush()
+            os.fsync(file.fileno())
+        return note
+
+    def close(self) -> None:
+        """Remove the folder with whatever is left in it."""
+        self._lock.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def abandoned(incoming: Path) -> Iterator[list[Path]]:
+    """Give the sessions' folders whose process is gone, and hold them until the block ends; then remove them."""
+    with ExitStack() as held:
+        folders = []
+        for folder in incoming.glob("session-*"):
+            try:
+                lock = held.enter_context((folder / "lock").open("r+b"))
+                _take_lock(lock.fileno())
+            except OSError:  # alive, or not yet locked, or taken up by another
+                continue
+            folders.append(folder)
+        yield folders
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take_lock(descriptor: int) -> None:
+    """Lock a file without waiting; OSError where another process has it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def write_behind() -> Callable[[int], None]:
+    """Give a function that has the disk begin to write a file, so that syncing it soon costs little."""
+    try:
+        start = ctypes.CDLL(None).sync_file_range
+    except (OSError, AttributeError, TypeError):  # not Linux
+        return lambda descriptor: None
+    start.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return lambda descriptor: start(descriptor, 0, 0, 2)  # SYNC_FILE_RANGE_WRITE

@@ -1,0 +1,76 @@
+"""Keeping: from a whole temporary file to a file in its place with its row, so that no crash tears them apart.
+
+Order: the files are synced (by the writer), their places noted, then under the index's write lock the files are
+renamed, the folders synced, the rows put in and committed. A crash in between leaves files without rows and the
+note that tells which; ``recovery`` reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, insert
+
+from dicomdock.archive.catalogue import BATCH, AddStatus, Arrival, exchange, insert_arrivals, known_rows
+from dicomdock.archive.files import Files, Session, disk_errors
+from dicomdock.archive.index import Index
+from dicomdock.archive.schema import doomed, replacing
+
+
+def keep(
+    files: Files, index: Index, session: Session, arrivals: Sequence[Arrival], *, origin: str, made_here: bool
+) -> list[tuple[Arrival, AddStatus]]:
+    """Put synced temporary files in their places and into the index.
+
+    Returns
+    -------
+    Those that another process had stored meanwhile, and what that makes of them.
+    """
+    with disk_errors("Writing to the archive"):
+        note = session.announce(arrival.place for arrival in arrivals)
+        if any(arrival.replace for arrival in arrivals):
+            _announce_exchange(index, arrivals)
+        with index.writing() as connection:
+            there = known_rows(connection, arrivals)
+            fresh = [arrival for arrival in arrivals if arrival.resource not in there]
+            others = [arrival for arrival in arrivals if arrival.resource in there]
+            changed = [arrival for arrival in others if arrival.replace and _differs(arrival, there)]
+            _spare(connection, [arrival.place for arrival in arrivals])
+            files.place((arrival.written, files.folder / arrival.place) for arrival in (*fresh, *changed))
+            if fresh:
+                insert_arrivals(connection, fresh, origin=origin, made_here=made_here)
+            for arrival in changed:
+                exchange(connection, there[arrival.resource][0], arrival)
+                connection.execute(delete(replacing).where(replacing.c.path == arrival.place))
+        note.unlink()
+        late: list[tuple[Arrival, AddStatus]] = []
+        for arrival in others:
+            if arrival not in changed:
+                arrival.written.unlink()
+                late.append((arrival, "conflict" if _differs(arrival, there) else "identical"))
+    return late
+
+
+def _differs(arrival: Arrival, there: dict[object, tuple[int, str]]) -> bool:
+    return there[arrival.resource][1] != arrival.digest
+
+
+def _announce_exchange(index: Index, arrivals: Sequence[Arrival]) -> None:
+    """Note for each file that is to be replaced what it will be."""
+    with index.writing() as connection:
+        there = known_rows(connection, arrivals)
+        for arrival in arrivals:
+            if arrival.resource in there and _differs(arrival, there):
+                connection.execute(delete(replacing).where(replacing.c.path == arrival.place))
+                row = {
+                    "path": arrival.place,
+                    "instance": there[arrival.resource][0],
+                    "digest": arrival.digest,
+                }
+                connection.execute(insert(replacing).values(row))
+
+
+def _spare(connection: Connection, places: Sequence[str]) -> None:
+    """Take files that are about to come back from the list of those to remove."""
+    for start in range(0, len(places), BATCH):
+        connection.execute(delete(doomed).where(doomed.c.path.in_(places[start : start + BATCH])))

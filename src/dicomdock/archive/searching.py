@@ -1,0 +1,110 @@
+"""Searching: a query on the index, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Column, Connection, Select, select
+
+from dicomdock.archive.attributes import INSTANCE_KEYWORDS, SEQUENCE, SERIES_KEYWORDS, STUDY_KEYWORDS
+from dicomdock.archive.index import Index
+from dicomdock.archive.matching import TABLES, Plan, column_of, plan
+from dicomdock.archive.rows import data_set
+from dicomdock.archive.schema import instance, series, study
+from dicomdock.query import DicomJson, Query, SearchLevel
+from dicomdock.source import Match, Page
+
+FIRST_PAGE, LARGEST_PAGE = 100, 2000  # the first is there at once; later ones save round trips
+
+_STUDY = (
+    *STUDY_KEYWORDS,
+    "ModalitiesInStudy",
+    "SOPClassesInStudy",
+    "NumberOfStudyRelatedSeries",
+    "NumberOfStudyRelatedInstances",
+)
+_SERIES = (*SERIES_KEYWORDS, SEQUENCE, "NumberOfSeriesRelatedInstances")
+_INSTANCE = (*INSTANCE_KEYWORDS, "AvailableTransferSyntaxUID")
+_OWN: Mapping[SearchLevel, Sequence[str]] = {"studies": _STUDY, "series": _SERIES, "instances": _INSTANCE}
+_ABOVE: Mapping[SearchLevel, Sequence[tuple[str, Sequence[str]]]] = {
+    "studies": (),
+    "series": (("StudyInstanceUID", _STUDY),),
+    "instances": (("StudyInstanceUID", _STUDY), ("SeriesInstanceUID", _SERIES)),
+}
+
+
+def search(index: Index, query: Query) -> Iterator[Page]:
+    """Answer a query, the latest studies first, series and instances by their numbers.
+
+    A match carries what the index has of its level. What it has of the levels above comes too where the query does
+    not name them by UID, or asks for it.
+    """
+    planned = plan(query, index.dialect)
+    keywords = _keywords(query)
+    statement = _statement(query, planned, keywords)
+    warnings = tuple(
+        f"{keyword} is not kept in the local index; the answer was not narrowed by it."
+        for keyword in planned.ignored
+    )
+    left, skip, start, size = query.limit, query.offset, 0, FIRST_PAGE
+    if planned.exact:
+        skip, start = 0, query.offset
+    while True:
+        wanted = min(size, left) if planned.exact and left is not None else size
+        with index.reading() as connection:
+            rows = connection.execute(statement.limit(wanted + 1).offset(start)).all()
+        start, more = start + wanted, len(rows) > wanted
+        matches = [Match(_attributes(query.level, keywords, row)) for row in rows[:wanted]]
+        if not planned.exact:
+            matches = [match for match in matches if query.matches(match.attributes, keys=planned.keys)]
+            skip, matches = max(0, skip - len(matches)), matches[skip:]
+        if left is not None:
+            more = more or len(matches) > left
+            matches = matches[:left]
+            left -= len(matches)
+        done = not more or left == 0
+        if matches or done:
+            yield Page(tuple(matches), more=more, warnings=warnings)
+            warnings = ()
+        if done:
+            return
+        size = min(size * 4, LARGEST_PAGE)
+
+
+def _keywords(query: Query) -> tuple[str, ...]:
+    """Choose what a match carries."""
+    wanted = list(_OWN[query.level])
+    for uid, above in _ABOVE[query.level]:
+        named = query.match.get(uid, "")
+        asked = {name.partition(".")[0] for name in (*query.match, *query.fields)}
+        wanted += above if not named or "all" in asked else [uid, *(name for name in above if name in asked)]
+    return tuple(dict.fromkeys(wanted))
+
+
+def _statement(query: Query, planned: Plan, keywords: Sequence[str]) -> Select[Any]:
+    table = TABLES[query.level]
+    columns = [column_of(keyword)[1] for keyword in keywords]
+    statement = select(*columns).where(*planned.clauses)
+    newest = (study.c.StudyDate.desc(), study.c.StudyTime.desc(), study.c.id.desc())
+    if table is study:
+        return statement.select_from(study).order_by(*newest)
+    in_one_study = bool(query.match.get("StudyInstanceUID"))
+    if table is series:
+        order = (series.c.SeriesNumber.nulls_last(), series.c.id) if in_one_study else (series.c.id,)
+        return statement.select_from(series.join(study, series.c.study == study.c.id)).order_by(*order)
+    order = (instance.c.id,)
+    if in_one_study or query.match.get("SeriesInstanceUID"):
+        numbers = (series.c.SeriesNumber.nulls_last(), series.c.id, instance.c.InstanceNumber.nulls_last())
+        order = (*numbers, instance.c.id)
+    joined = instance.join(series, instance.c.series == series.c.id).join(study, series.c.study == study.c.id)
+    return statement.select_from(joined).order_by(*order)
+
+
+def _attributes(level: SearchLevel, keywords: Sequence[str], row: Sequence[object]) -> DicomJson:
+    columns = dict(zip(keywords, row, strict=True))
+    own = _OWN[level]
+    kept = {name: stored for name, stored in columns.items() if name in own or stored not in (None, "")}
+    if level != "series":
+        kept["InstanceAvailability"] = "ONLINE"
+    return data_set(kept)

@@ -1,0 +1,252 @@
+"""ArchiveWriter: instances on their way into the archive.
+
+Bytes go to a temporary file as they come and are digested on the way. Whole files are gathered in groups; a thread
+of the writer's own syncs a group, renames it to its place and puts its rows in, while the next one is received.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dicomdock.archive.catalogue import AddStatus, Arrival, digests
+from dicomdock.archive.files import Files, Session, disk_errors, write_behind
+from dicomdock.archive.header import HEAD, SERIES, SOP_INSTANCE, STUDY, Header, read_header
+from dicomdock.archive.index import Index
+from dicomdock.archive.keeping import keep
+from dicomdock.archive.rows import uid
+from dicomdock.errors import ArchiveError, InvalidInput, WireError
+from dicomdock.resource import Resource
+from dicomdock.source import Part
+
+GROUP_FILES = 64
+GROUP_BYTES = 32 << 20
+GROUPS_WAITING = 2  # more of them only fill memory with headers and hold files open
+SPACE_CHECK = 64 << 20  # bytes written between two looks at the free space
+
+
+@dataclass(frozen=True, slots=True)
+class AddResult:
+    """What became of an instance given to the archive.
+
+    Parameters
+    ----------
+    resource : the instance, as its own bytes name it.
+    status : ``stored``; ``identical`` (it was there already); ``conflict`` (its UID was there with other bytes,
+        which were kept); ``replaced`` (so, but the new ones were wanted).
+    size : bytes.
+    """
+
+    resource: Resource
+    status: AddStatus
+    size: int
+
+
+class ArchiveWriter:
+    """Adds instances, from several threads at once; made by ``Archive.writer``.
+
+    Leaving the ``with`` block keeps all that was added, after an error too.
+    """
+
+    def __init__(self, files: Files, index: Index, *, origin: str, made_here: bool, replace: bool) -> None:
+        self._files = files
+        self._index = index
+        self._origin = origin
+        self._made_here = made_here
+        self._replace = replace
+        with disk_errors("Writing to the archive"):
+            files.check_space()
+            self._session = Session(files.incoming)
+        self._start_writing = write_behind()
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], dict[str, str]] = {}
+        self._group: list[tuple[Arrival, int]] = []
+        self._group_bytes = 0
+        self._since_check = 0
+        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="archive-keeper")
+        self._room = threading.BoundedSemaphore(GROUPS_WAITING)
+        self._waiting: list[Future[None]] = []
+        self._late: list[AddResult] = []
+
+    def add(self, part: Part, expected: Resource | None = None) -> AddResult:
+        """Receive an instance.
+
+        It is kept for good only by ``flush``, or when the block is left. Whatever fails leaves no trace.
+
+        Parameters
+        ----------
+        part : used up here.
+        expected : the instance must be this, or lie in this study or series.
+
+        Raises
+        ------
+        WireError
+            The part is not a whole DICOM instance, names no usable UIDs, or is not the expected one.
+        NoSpace
+            The disk is full, or near to it.
+        """
+        path = self._session.new_path()
+        try:
+            with disk_errors("Writing to the archive"):
+                descriptor = os.open(
+                    path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+                )
+            try:
+                size, digest, head = self._receive(part, descriptor)
+                header = read_header(head, size, path)
+                resource = resource_of(header)
+                if expected is not None and not expected.contains(resource):
+                    raise WireError(f"An instance of {expected} was expected, but {resource} came.")  # noqa: TRY301
+                arrival = Arrival(resource, header, path, size, digest, self._replace)
+                status = self._register(arrival, descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        if status in ("identical", "conflict"):
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+        return AddResult(resource, status, size)
+
+    def flush(self) -> tuple[AddResult, ...]:
+        """Keep for good all that was added so far.
+
+        Returns
+        -------
+        Answers of ``add`` that turned out otherwise, because another process stored the same instance meanwhile.
+
+        Raises
+        ------
+        NoSpace, ArchiveLocked, ArchiveError
+            Something could not be kept; the next call tries no more.
+        """
+        with self._lock:
+            self._close_group()
+            waiting, self._waiting = self._waiting, []
+        errors = [error for future in waiting if (error := future.exception())]
+        if errors:
+            raise errors[0]
+        late, self._late = tuple(self._late), []
+        return late
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.flush()
+        finally:
+            self._keeper.shutdown()
+            self._session.close()
+
+    def _receive(self, part: Part, descriptor: int) -> tuple[int, str, bytes]:
+        """Write the bytes of a part; give their number, digest and beginning."""
+        digest = hashlib.sha256()
+        size = 0
+        beginning: list[bytes] = []
+        for chunk in part.chunks():
+            if size < HEAD:
+                beginning.append(chunk)
+            size += len(chunk)
+            self._mind_space(len(chunk))
+            digest.update(chunk)
+            with disk_errors("Writing to the archive"):
+                written = os.write(descriptor, chunk)
+                while written < len(chunk):
+                    written += os.write(descriptor, memoryview(chunk)[written:])
+        self._start_writing(descriptor)
+        head = beginning[0] if len(beginning) == 1 else b"".join(beginning)
+        return size, digest.hexdigest(), head
+
+    def _mind_space(self, size: int) -> None:
+        self._since_check += size  # a race between threads only moves the next look a little
+        if self._since_check >= SPACE_CHECK:
+            self._since_check = 0
+            self._files.check_space()
+
+    def _register(self, arrival: Arrival, descriptor: int) -> AddStatus:
+        resource = arrival.resource
+        assert resource.series
+        assert resource.instance
+        known = self._digests(resource.study, resource.series)
+        with self._lock:
+            there = known.get(resource.instance)
+            if there == arrival.digest:
+                return "identical"
+            if there is not None and not self._replace:
+                return "conflict"
+            known[resource.instance] = arrival.digest
+            self._group.append((arrival, descriptor))
+            self._group_bytes += arrival.size
+            if len(self._group) >= GROUP_FILES or self._group_bytes >= GROUP_BYTES:
+                self._close_group()
+        return "stored" if there is None else "replaced"
+
+    def _digests(self, study: str, series: str) -> dict[str, str]:
+        known = self._known.get((study, series))
+        if known is None:
+            with self._index.reading() as connection:
+                found = digests(connection, study, series)
+            with self._lock:
+                known = self._known.setdefault((study, series), found)
+        return known
+
+    def _close_group(self) -> None:
+        """Hand the gathered group to the keeper; the lock is held."""
+        if self._group:
+            group, self._group, self._group_bytes = self._group, [], 0
+            self._room.acquire()
+            self._waiting.append(self._keeper.submit(self._keep, group))
+
+    def _keep(self, group: list[tuple[Arrival, int]]) -> None:
+        """Sync a group, put it in its place and into the index."""
+        try:
+            try:
+                with disk_errors("Writing to the archive"):
+                    for _, descriptor in group:
+                        os.fsync(descriptor)
+            finally:
+                for _, descriptor in group:
+                    os.close(descriptor)
+            arrivals = [arrival for arrival, _ in group]
+            outcomes = keep(
+                self._files,
+                self._index,
+                self._session,
+                arrivals,
+                origin=self._origin,
+                made_here=self._made_here,
+            )
+            late = [AddResult(arrival.resource, status, arrival.size) for arrival, status in outcomes]
+            self._late += late  # one thread keeps, and flush reads only when it is idle
+        finally:
+            self._room.release()
+
+
+def resource_of(header: Header) -> Resource:
+    """Give the place of an instance by its own UIDs.
+
+    Raises
+    ------
+    WireError
+        One is missing, or cannot be a UID.
+    """
+    names = {"Study Instance UID": STUDY, "Series Instance UID": SERIES, "SOP Instance UID": SOP_INSTANCE}
+    found = {name: uid(header, tag) for name, tag in names.items()}
+    if missing := [name for name, text in found.items() if not text]:
+        raise WireError(f"The DICOM file has no {' and no '.join(missing)}.")
+    try:
+        return Resource(*found.values())
+    except InvalidInput as error:
+        raise WireError(f"The DICOM file names itself by an unusable UID: {error}") from error
