@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -62,6 +63,7 @@ def create_app(dock: Dock, *, browser: bool = True) -> AsgiApp:
             dock.events.detach()
             await asyncio.to_thread(dock.close)
 
+    logging.getLogger("nicegui").addFilter(_is_no_sentence)
     application = Starlette(routes=routes.routes(dock), lifespan=lifespan)
     pages.register(dock)
     nicegui_app.config.socket_io_js_transports = ["websocket"]
@@ -78,6 +80,12 @@ def create_app(dock: Dock, *, browser: bool = True) -> AsgiApp:
         reconnect_timeout=20.0,
     )
     return Guard(application, dock.keys, dock.port)
+
+
+def _is_no_sentence(record: logging.LogRecord) -> bool:
+    """Keep errors that the page tells in words, and addresses that lead nowhere, out of the log."""
+    error = record.exc_info[1] if record.exc_info else record.msg
+    return not isinstance(error, DicomdockError)
 
 
 def run(

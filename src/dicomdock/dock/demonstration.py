@@ -43,7 +43,7 @@ def prepare(dock: Dock) -> str:
 
 def resume(dock: Dock) -> None:
     """Serve the demonstration again where an earlier run prepared it; the port may be another now."""
-    for profile in dock.profiles().values():
+    for profile in dock.profiles():
         if _is_ours(profile):
             _introduce(dock, profile.name)
 
@@ -58,14 +58,14 @@ def _introduce(dock: Dock, name: str) -> None:
         token = secrets.token_urlsafe(32)
         store.set(name, profile.origin, token)
     dock.keys.grant(None, root=PATH, seconds=ALWAYS, token=token)
-    known = {old.name: old for old in dock.profiles().values()}
+    known = {old.name: old for old in dock.profiles()}
     if name not in known or known[name].url != profile.url:
         dock.save_profile(profile)
 
 
 def _own_name(dock: Dock) -> str:
     """Give the demonstration server's name; another one where the user calls a server of his own so."""
-    taken = {profile.name: profile for profile in dock.profiles().values()}
+    taken = {profile.name: profile for profile in dock.profiles()}
     for profile in taken.values():
         if _is_ours(profile):
             return profile.name

@@ -299,6 +299,8 @@ class _Request:
             return asked == [granted.study] and granted.series is None
         # A resource may be followed by what is wanted of it: /metadata, /series, /rendered, /bulkdata/...
         parts = below.split("/")
+        if {"", ".", ".."} & set(parts):
+            return False
         named_parts = parts[: 2 * (len(parts) // 2)]
         while named_parts and named_parts[-2] not in ("studies", "series", "instances"):
             named_parts = named_parts[:-2]

@@ -161,7 +161,7 @@ class Links:
     def _consider(self, request: LaunchRequest, agreed: Ask | None, number: int | None) -> str:
         decision = decide(
             request,
-            self._dock.profiles().values(),
+            self._dock.profiles(),
             self._trust,
             agreed=agreed.question if agreed is not None else None,
         )

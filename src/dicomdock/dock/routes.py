@@ -39,6 +39,7 @@ def routes(dock: Dock) -> Sequence[BaseRoute]:
         Route("/dicom-web/{path:path}", _Later(lambda: _origin(dock))),
         Route("/wado", _Later(lambda: _origin(dock))),
         Route("/thumbnails/{source}/{study}/{series}", thumbnails.answer),
+        Route("/favicon.ico", _no_picture),
         Route("/assets/{version}/{name}", _answer_asset),
     ]
 
@@ -48,6 +49,11 @@ async def _answer_asset(request: Request) -> Response:
     if name not in _ASSETS:
         return Response("There is no such file.", status_code=404, media_type="text/plain")
     return Response(_asset(name), media_type=_ASSETS[name], headers={"Cache-Control": FOREVER})
+
+
+async def _no_picture(_: Request) -> Response:
+    # Each page brings its own picture; browsers ask for this one beside pages that are none of ours.
+    return Response(status_code=404)
 
 
 class _Later:

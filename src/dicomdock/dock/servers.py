@@ -141,7 +141,7 @@ def keep(dock: Dock, draft: Draft) -> str:
     if profile.login.kind != "none":
         if secret is None:
             raise AuthenticationError(
-                f"Type the password or token for {profile.origin}; a kept one is never sent to another address.",
+                f"Type the password or token for {profile.origin}; a kept one goes to no other address.",
                 server=profile.url,
                 login=str(profile.login),
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
@@ -33,6 +34,8 @@ LOCAL = "local"
 # Many may wait for slow servers at once without keeping the archive's answers waiting; idle threads are not
 # made.
 WORKERS = 32
+# A list that looks up what arrived does so about once a second while a transfer runs, and at its end.
+SECOND_LOOK = 1.0  # seconds
 
 
 class Dock:
@@ -60,6 +63,7 @@ class Dock:
         self._runner: Runner | None = None
         self._links: Links | None = None
         self._closed = False
+        self._told: dict[int, float] = {}
         self._to_show = ""
         self._on_show: Callable[[str], None] | None = None
 
@@ -271,6 +275,10 @@ class Dock:
     def _transfer_changed(self, number: int) -> None:
         self.events.publish(TransferChanged(number))
         transfer = self.queue.get(number)
+        now = time.monotonic()
+        if not transfer.ended and now < self._told.get(number, 0.0) + SECOND_LOOK:
+            return
+        self._told[number] = now
         if transfer.kind == "pull":
             for resource in transfer.resources:
                 self.events.publish(ArchiveChanged(resource.split("/")[0]))

@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from dicomdock.dock.service import Dock
 
+# A picture as text: it comes with the page and needs no request of its own.
 FAVICON = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>"
     "<rect width='32' height='32' rx='7' fill='#0f6f78'/>"
@@ -46,6 +47,7 @@ PAGES = (
     PageSpec("/link/{number}", "A link", "link"),
     PageSpec("/transfers", "Transfers", "transfers", in_header=True),
     PageSpec("/servers", "Servers", "servers", in_header=True),
+    PageSpec("/{rest:path}", "No such page", "missing"),  # last: it takes what no other does
 )
 
 

@@ -50,7 +50,7 @@ class ServersPage:
 
     async def load(self, _: ServersChanged | None = None) -> None:
         """Show the servers as they are now."""
-        profiles = await self._dock.run(lambda: list(self._dock.profiles().values()))
+        profiles = await self._dock.run(lambda: list(self._dock.profiles()))
         self._list.clear()
         with self._list:
             for profile in profiles:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nicegui import ui
 
-from dicomdock.dock import human, widgets
+from dicomdock.dock import demonstration, human, widgets
 from dicomdock.dock.events import ArchiveChanged, ServersChanged, TransferChanged
 from dicomdock.dock.pages import study_list
 from dicomdock.dock.pages.shell import Visit
@@ -190,9 +190,14 @@ class StudiesPage:
                 "Studies that you download or import are kept on this computer.",
                 testid="first-visit",
             ):
-                widgets.button("Add your server", lambda: ui.navigate.to("/servers"), icon="dns", kind="main")
                 for name in self._names[1:4]:
-                    widgets.button(f"Look on {name}", lambda name=name: self._go(name))
+                    widgets.button(f"Look on {name}", lambda name=name: self._go(name), kind="main")
+                if len(self._names) == 1:
+                    servers = lambda: ui.navigate.to("/servers")  # noqa: E731
+                    widgets.button("Add your server", servers, icon="dns", kind="main", testid="door-server")
+                    widgets.button(
+                        "Try the demonstration", self._demonstrate, icon="school", testid="door-demo"
+                    )
         else:
             with widgets.empty("This server has no studies", testid="no-studies"):
                 pass
@@ -269,6 +274,12 @@ class StudiesPage:
         self._switch.refresh()
         await self._panel.show(None)
         await self.search()
+
+    async def _demonstrate(self) -> None:
+        self._actions.status.set_text("Making the demonstration study …")
+        name = await self._dock.run(demonstration.prepare, self._dock)
+        self._names = await self._dock.run(self._dock.source_names)
+        await self._go(name)
 
     async def _archive_changed(self, event: ArchiveChanged) -> None:
         listing = self._listing

@@ -176,8 +176,13 @@ def copy_link(dock: Dock, selection: Selection) -> None:
     )
 
 
-def open_study(_: Dock, selection: Selection) -> None:
-    """Show the study's page, which brings it here and opens it."""
+async def open_study(dock: Dock, selection: Selection) -> None:
+    """Show the study's page; what of it is not here yet is fetched."""
+    study = next(iter(selection.studies.values()))
+    coming = await dock.run(dock.studies_coming)
+    if study.state(coming) in ("remote", "partly"):
+        server = max(study.servers, key=lambda name: study.places[name] or 0)
+        await dock.run(dock.pull, server, [Resource(study.uid)])
     ui.navigate.to(f"/study/{quote(next(iter(selection.studies)), safe='')}")
 
 

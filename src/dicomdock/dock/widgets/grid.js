@@ -17,7 +17,7 @@ export default {
           <button type="button" class="tick" tabindex="-1" :class="allSelected" aria-label="Select all rows"
                   @click="selectAll(allSelected !== 'all')"></button>
         </span>
-        <span v-for="(column, index) in columns" :key="column.name" class="cell" :class="column.kind" role="columnheader"
+        <span v-for="(column, index) in columns" :key="column.name" class="cell" :class="'k-' + column.kind" role="columnheader"
               :aria-sort="sort.by === column.name ? (sort.descending ? 'descending' : 'ascending') : null">
           <button v-if="column.sortable" type="button" tabindex="-1" class="sorter" @click="sortBy(column.name)">
             {{ column.label }}<i v-if="sort.by === column.name" aria-hidden="true">{{ sort.descending ? "↓" : "↑" }}</i>
@@ -35,7 +35,7 @@ export default {
           <span class="cell check" role="gridcell" v-if="selectable">
             <span class="tick" :class="{ all: selected.has(row.key) }" @mousedown.stop="onTick($event, row)"></span>
           </span>
-          <span v-for="column in columns" :key="column.name" class="cell" :class="[column.kind, row.tone]" role="gridcell">
+          <span v-for="column in columns" :key="column.name" class="cell" :class="['k-' + column.kind, row.tone]" role="gridcell">
             <template v-if="column.kind === 'mark'">
               <span v-if="row.cells[column.name]" class="mark" :class="row.cells[column.name].state" role="img"
                     :aria-label="row.cells[column.name].word" :title="row.cells[column.name].word"></span>

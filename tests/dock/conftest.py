@@ -1,0 +1,71 @@
+"""Fixtures for the dock: a running one, and a real browser that looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+
+from tests.conftest import unavailable
+from tests.dock.running import CHROMIUM, RunningDock, running
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a browser by the fixtures it asks for."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture
+def dock(home: Path) -> Iterator[RunningDock]:
+    """A dock with an empty archive and no servers."""
+    with running(home / "dicomdock") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def demo_dock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDock]:
+    """A dock with the demonstration server, one for all tests of a file."""
+    folder = tmp_path_factory.mktemp("demo")
+    keyring = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+    with running(folder / "home", "--demo", env=keyring) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium, one for the whole run."""
+    if not Path(CHROMIUM).exists():
+        unavailable("Chromium", "apt-get install chromium")
+    with sync_playwright() as playwright:
+        try:
+            started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        except Error as error:
+            unavailable("Chromium", str(error))
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser without any history, in the size of a small laptop."""
+    fresh = browser.new_context(viewport={"width": 1280, "height": 800})
+    yield fresh
+    fresh.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page that fails its test when it asks anything of another host, or when its scripts fail."""
+    opened = context.new_page()
+    asked: list[str] = []
+    failures: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("pageerror", lambda error: failures.append(str(error)))
+    yield opened
+    outside = [url for url in asked if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
+    assert not outside, f"the page asked other hosts: {outside}"
+    assert not failures, f"scripts failed: {failures}"

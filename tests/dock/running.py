@@ -1,0 +1,83 @@
+"""A dock as the user starts it: a process of its own, in a home of the test's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dicomdock.launch.handoff import NotRunning, show
+from dicomdock.settings import Settings
+from tests.servers.process import ServerProcess
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+@dataclass(frozen=True)
+class RunningDock:
+    """A running dock.
+
+    Parameters
+    ----------
+    settings : where its things are.
+    port : of its pages.
+    process : it.
+    """
+
+    settings: Settings
+    port: int
+    process: ServerProcess
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def link(self, path: str = "/") -> str:
+        """Give an address that opens a page once."""
+        token = show(self.settings).text.partition("#")[2]
+        return f"{self.url}{path}#{token}"
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self.process.process is not None
+        return self.process.process.pid
+
+    @property
+    def log(self) -> str:
+        """What it said so far."""
+        return self.process.log.read_text()
+
+
+@contextmanager
+def running(home: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[RunningDock]:
+    """Run ``dicomdock run`` while the ``with`` does."""
+    settings = Settings(home / "config", home / "archive", home / "state")
+
+    def ready() -> bool:
+        try:
+            show(settings)
+        except NotRunning:
+            return False
+        return True
+
+    argv = [
+        sys.executable,
+        "-m",
+        "dicomdock.cli",
+        "--home",
+        str(home),
+        "run",
+        "--no-browser",
+        "--port",
+        "0",
+        *options,
+    ]
+    process = ServerProcess(argv, log=home.parent / f"{home.name}.log", ready=ready, env=env)
+    with process:
+        link = show(settings).text
+        port = int(link.partition("127.0.0.1:")[2].partition("/")[0])
+        yield RunningDock(replace(settings, port=port), port, process)
