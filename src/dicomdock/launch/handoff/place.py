@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import sys
@@ -52,6 +51,8 @@ def socket_path(settings: Settings) -> Path:
 
 def digest(settings: Settings) -> str:
     """Give a short name for the state folder: one dock for each."""
+    import hashlib
+
     return hashlib.sha256(os.fsencode(settings.state.absolute())).hexdigest()[:16]
 
 

@@ -9,7 +9,7 @@ from dicomdock.errors import LaunchError
 from dicomdock.launch.link.address import check_address, origin_of, split_address
 from dicomdock.launch.link.iid import parse_iid
 from dicomdock.launch.link.request import LaunchOptions, LaunchRequest
-from dicomdock.launch.link.text import read_query, read_token, read_uids, resources_of
+from dicomdock.launch.link.text import decode, read_query, read_token, read_uids, resources_of
 from dicomdock.resource import Resource
 
 _KHEOPS_VIEW = re.compile(r"(?P<base>.*)/view/(?P<token>[^/]+)/?\Z")
@@ -41,7 +41,7 @@ def parse_web(link: str) -> LaunchRequest:
     if match := _DICOMWEB.match(parts.path):
         return _parse_dicomweb(parts, base, match)
     if match := _KHEOPS_VIEW.match(parts.path):
-        token = read_token(match["token"])
+        token = read_token(decode(match["token"]))
         if token is None:
             raise LaunchError(
                 "This Kheops link has no token; copy it anew from the album or study that is shared."
@@ -83,7 +83,7 @@ def _parse_dicomweb(parts: SplitResult, base: str, match: re.Match[str]) -> Laun
     root, options = match["base"], LaunchOptions("dicomweb")
     if kheops := _KHEOPS_LINK.match(root):
         root, options = kheops["base"], LaunchOptions("kheops")
-        token = read_token(kheops["token"])
+        token = read_token(decode(kheops["token"]))
     study, series, instance = (
         next(iter(read_uids((match[level] or "").replace(",", "/"), f"{level} UID")), None)
         for level in ("study", "series", "instance")
