@@ -238,6 +238,6 @@ def read_value(stored: Path, place: Sequence[str]) -> bytes:
             _swap(dataset, element)
         buffer = DicomBytesIO()
         buffer.is_implicit_VR, buffer.is_little_endian = True, True
-        encodings = dataset.read_encoding or "iso8859"
+        encodings = dataset.original_character_set or "iso8859"
         write_data_element(buffer, element, encodings if isinstance(encodings, str) else list(encodings))
         return buffer.getvalue()[8:]  # after tag and length

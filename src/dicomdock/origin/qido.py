@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dicomdock.errors import NotAcceptable
+from dicomdock.errors import InvalidInput, NotAcceptable
 from dicomdock.origin.accept import json_type
 from dicomdock.origin.context import Origin, accept_of
 from dicomdock.origin.responses import Streamed, in_thread, warning_header
@@ -67,5 +67,8 @@ def _with_address(attributes: DicomJson, base: str) -> DicomJson:
         return attributes
     series = text(attributes, "SeriesInstanceUID") or None
     instance = text(attributes, "SOPInstanceUID") or None
-    resource = Resource(study, series, instance if series else None)
+    try:
+        resource = Resource(study, series, instance if series else None)
+    except InvalidInput:  # a UID so odd that nothing can be asked for by it
+        return attributes
     return {**attributes, RETRIEVE_URL: {"vr": "UR", "Value": [base + resource.path]}}

@@ -93,10 +93,16 @@ def gathered(chunks: Iterable[bytes], size: int = GATHERED) -> Iterator[bytes]:
     held: list[bytes] = []
     length = 0
     for chunk in chunks:
+        if len(chunk) >= size // 8:  # large enough to go as it is, without another copy
+            if held:
+                yield b"".join(held)
+                held, length = [], 0
+            yield chunk
+            continue
         held.append(chunk)
         length += len(chunk)
         if length >= size:
-            yield held[0] if len(held) == 1 else b"".join(held)
+            yield b"".join(held)
             held, length = [], 0
     if held:
         yield b"".join(held)
@@ -159,7 +165,8 @@ class Multipart:
 def whole(part: Part) -> Iterator[bytes]:
     """Give a part's body, and see that it is as long as was said."""
     count = 0
-    for chunk in part.chunks():
+    small = part.path is not None and (part.length or 0) <= GATHERED
+    for chunk in (part.path.read_bytes(),) if small and part.path else part.chunks():
         count += len(chunk)
         yield chunk
     if part.length not in (None, count):
@@ -212,13 +219,14 @@ class Streamed(Response):
         """Send it."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         gone = asyncio.ensure_future(_disconnected(receive))
-        ahead: asyncio.Future[bytes | None] | None = None
+        ahead: asyncio.Future[Sequence[bytes]] | None = None
         try:
             if scope["method"] != "HEAD":
                 ahead = asyncio.ensure_future(self._next())
-                while (chunk := await ahead) is not None and not gone.done():
+                while (chunks := await ahead) and not gone.done():
                     ahead = asyncio.ensure_future(self._next())
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    for chunk in chunks:
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
             if not gone.done():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except (DicomdockError, OSError) as error:
@@ -231,8 +239,17 @@ class Streamed(Response):
                     _ = ahead.exception()  # seen above already, or of no interest after the client has gone
                 await in_thread(self._close)
 
-    async def _next(self) -> bytes | None:
-        return await in_thread(lambda: next(self._chunks, None))
+    async def _next(self) -> Sequence[bytes]:
+        return await in_thread(self._step)
+
+    def _step(self) -> Sequence[bytes]:
+        """Make what is sent next, in one visit to a thread; nothing at the end."""
+        made: list[bytes] = []
+        length = 0
+        while length < GATHERED and (chunk := next(self._chunks, None)) is not None:
+            made.append(chunk)
+            length += len(chunk)
+        return made
 
     def _close(self) -> None:
         if isinstance(self._chunks, Generator):

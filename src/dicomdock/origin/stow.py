@@ -37,7 +37,7 @@ async def store(origin: Origin, request: Request) -> Response:
     """Store instances, of one study only where the path names it."""
     content_type = request.headers.get("content-type", "")
     media = MediaType.parse(content_type)
-    if media.root_type not in (DICOM, "") or not (media.is_multipart or media.essence == DICOM):
+    if media.essence not in ("multipart/related", DICOM) or media.root_type not in (DICOM, ""):
         raise NotAcceptable(
             'Instances are taken as multipart/related; type="application/dicom", one as application/dicom.',
             status=415,

@@ -1,0 +1,54 @@
+"""The application around the transactions: tokens, pages of other origins, the names it answers to."""
+
+import pytest
+
+from dicomdock.archive import Archive
+from tests.origin.running import serving
+
+
+@pytest.fixture
+def guarded(settings):
+    with (
+        Archive.open(settings) as archive,
+        serving(archive, token="s3cret", cors=["https://viewer.example"]) as running,
+    ):
+        yield running
+
+
+def test_without_the_token_nothing_is_answered(guarded):
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic s3cret"}):
+        response = guarded.ask("/dicom-web/studies", headers=headers)
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert guarded.ask("/dicom-web/studies", headers={"Authorization": "Bearer s3cret"}).status == 200
+    assert guarded.ask("/", headers={"Authorization": "bearer s3cret"}).status == 200
+
+
+def test_pages_of_named_origins_may_ask_and_others_not(guarded):
+    preflight = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "Authorization"}
+    mine = guarded.ask(
+        "/dicom-web/studies", method="OPTIONS", headers={"Origin": "https://viewer.example", **preflight}
+    )
+    assert mine.status == 200
+    assert mine.headers["Access-Control-Allow-Origin"] == "https://viewer.example"
+    other = guarded.ask(
+        "/dicom-web/studies", method="OPTIONS", headers={"Origin": "https://evil.example", **preflight}
+    )
+    assert "Access-Control-Allow-Origin" not in other.headers
+
+
+def test_on_loopback_only_loopback_names_are_answered(settings):
+    with Archive.open(settings) as archive, serving(archive, hosts=["localhost", "127.0.0.1"]) as running:
+        assert running.ask("/dicom-web/studies").status == 200
+        assert running.ask("/dicom-web/studies", headers={"Host": "rebound.example"}).status == 400
+
+
+def test_the_root_says_where_the_service_is(server):
+    assert server.url in server.ask("/").data.decode()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("PUT", "/dicom-web/studies", 405), ("GET", "/nowhere", 404)]
+)
+def test_what_is_no_transaction_is_refused(server, method, path, status):
+    assert server.ask(path, method=method).status == status

@@ -1,0 +1,29 @@
+"""The conformance statement is what the program does."""
+
+from starlette.routing import Route
+
+from dicomdock.origin.app import routes
+from dicomdock.origin.conformance import main, table, updated
+from tests.conftest import PROJECT
+
+PAGE = PROJECT / "docs" / "conformance.md"
+
+
+def test_the_page_is_up_to_date():
+    page = PAGE.read_text("utf-8")
+    assert page == updated(page), "run: python -m dicomdock.origin.conformance docs/conformance.md"
+
+
+def test_an_old_page_is_brought_up_to_date(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.read_text("utf-8").replace(table(), "| old |\n"), "utf-8")
+    main([str(page)])
+    assert page.read_text("utf-8") == PAGE.read_text("utf-8")
+
+
+def test_every_route_is_in_the_table():
+    for route in routes(lambda: None):
+        assert isinstance(route, Route)
+        path = route.path.removeprefix("/dicom-web").replace(":path", "")
+        (method,) = route.methods - {"HEAD"}
+        assert f"| {method} | `{path}` |" in table()

@@ -1,0 +1,48 @@
+"""Decoding apart: what breaks there breaks nothing here."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from dicomdock.errors import InvalidInput, NotAcceptable
+from dicomdock.origin import workers as module
+from dicomdock.origin.workers import Workers
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def refuse():
+    raise InvalidInput("There is no such frame.")
+
+
+def hang():
+    signal.alarm(1)
+    time.sleep(60)
+
+
+@pytest.fixture
+def workers():
+    workers = Workers(1)
+    yield workers
+    workers.close()
+
+
+def test_a_crash_is_one_sentence_and_the_next_call_works(workers):
+    with pytest.raises(NotAcceptable, match="decoder failed"):
+        workers.call(die)
+    assert workers.call(os.getpid) != os.getpid()
+
+
+def test_a_hang_ends(workers):
+    with pytest.raises(NotAcceptable, match="took too long"):
+        workers.call(hang)
+
+
+def test_errors_arrive_as_they_are(workers):
+    with pytest.raises(InvalidInput, match="no such frame"):
+        workers.call(refuse)
+    assert 0 < module.TIME_LIMIT <= 120
