@@ -370,7 +370,7 @@ def hostile() -> Iterator[str]:
 ATTACKS: Mapping[str, str] = {
     "read": "fetch(URL + '/dicom-web/studies', {credentials: 'include'}).then(r => r.text())",
     "post blindly": """
-        fetch(URL + '/dicom-web/studies', {method: 'POST', mode: 'no-cors', credentials: 'include', body: 'x'})
+        fetch(URL + '/dicom-web/studies', {method: 'POST', mode: 'no-cors', credentials: 'include'})
         .then(() => new Promise((_, no) => setTimeout(no, 300)))""",
     "socket": """
         new Promise((yes, no) => {

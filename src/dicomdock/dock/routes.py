@@ -73,7 +73,9 @@ class _Later:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         import asyncio
 
-        app = self._made or await asyncio.to_thread(self._get)
+        app = self._made
+        if app is None:
+            app = await asyncio.to_thread(self._get)
         await app(scope, receive, send)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dicomdock.origin.workers import Workers
     from dicomdock.profile import Profiles, ServerProfile
     from dicomdock.resource import Resource
-    from dicomdock.source import DicomSource
+    from dicomdock.source import DicomSource, JsonValue
     from dicomdock.transfer import Runner, Transfer, TransferQueue
 
 P = ParamSpec("P")
@@ -244,7 +244,7 @@ class Dock:
 
     def push(self, server: str, resources: Iterable[Resource], *, on_duplicate: str = "skip") -> Transfer:
         """Queue an upload from the archive."""
-        options = {"background": True, "on_duplicate": on_duplicate}
+        options: dict[str, JsonValue] = {"background": True, "on_duplicate": on_duplicate}
         return self._enqueue(self.queue.add("push", server, map(str, resources), options=options))
 
     def studies_coming(self) -> set[str]:

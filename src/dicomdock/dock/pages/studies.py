@@ -193,8 +193,6 @@ class StudiesPage:
                 for name in self._names[1:4]:
                     widgets.button(f"Look on {name}", lambda name=name: self._go(name), kind="main")
                 if len(self._names) == 1:
-                    servers = lambda: ui.navigate.to("/servers")  # noqa: E731
-                    widgets.button("Add your server", servers, icon="dns", kind="main", testid="door-server")
                     widgets.button(
                         "Try the demonstration", self._demonstrate, icon="school", testid="door-demo"
                     )
