@@ -59,7 +59,7 @@ class Dialect:
     match_keys : the matching keys that are honoured; others are filtered here. Empty for all of PS3.18.
     fields : how includefield is written: repeated, comma list, or never sent.
     root_levels : levels that can be searched without naming the study.
-    retrieve_level : the highest level that that one request can retrieve; ``instance`` is ``bulk_retrieve=0``.
+    retrieve_level : the highest level that one request can retrieve; ``instance`` is ``bulk_retrieve=0``.
     any_transfer_syntax : ``transfer-syntax=*`` may be asked for.
     single_part : instances come only as a single ``application/dicom`` body.
     wado_uri : path or address of WADO-URI relative to the base URL; empty where there is none.

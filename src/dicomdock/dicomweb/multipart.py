@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import cast
 
 from dicomdock.dicomweb.media import MediaType
@@ -71,6 +70,7 @@ class _Stream:
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._later: list[tuple[bytes, int]] = []
+        self._failure: WireError | Unreachable | None = None
         self.data = b""
         self.position = 0
 
@@ -79,10 +79,13 @@ class _Stream:
         if self._later:
             self.data, self.position = self._later.pop()
             return True
-        for chunk in self._chunks:
-            if len(chunk):
-                self.data, self.position = bytes(chunk), 0  # no copy where it is bytes already
-                return True
+        try:
+            for chunk in self._chunks:
+                if len(chunk):
+                    self.data, self.position = bytes(chunk), 0  # no copy where it is bytes already
+                    return True
+        except (WireError, Unreachable) as failure:  # told when what came before it has been used
+            self._failure = failure
         self.data, self.position = b"", 0
         return False
 
@@ -128,7 +131,15 @@ class _Stream:
             if self.position < len(self.data):
                 yield self.slice(len(self.data))
             if not self.advance():
-                return
+                break
+        if self._failure is not None:
+            raise self._failure
+
+    def truncated(self) -> WireError | Unreachable:
+        """Give the error for an end that came too early."""
+        return self._failure or WireError(
+            "The server's answer ended before it was complete; what came whole was kept, ask again for the rest."
+        )
 
     def put_back(self, pieces: Sequence[bytes]) -> None:
         """Let these bytes come next again."""
@@ -153,6 +164,7 @@ class _Reader:
             rb"\r?\n?--%b(?:(--)[ \t]*(?:(?=\r|\n)|\Z)|[ \t]{0,%d}(\r?\n)(?=\r?\n|[!-9;-~]{1,%d}[ \t]*:|\Z))"
             % (re.escape(boundary), _PADDING, _NAME)
         )
+        self._cut_delimiter = re.compile(rb"\r?\n--%b(?:-|[ \t]*\r?)\Z" % re.escape(boundary))
         self._sight = len(self._needle) + _PADDING + _NAME + 8  # bytes in which a delimiter can be told
 
     def parts(self) -> Iterator[Part]:
@@ -165,10 +177,11 @@ class _Reader:
             for _ in body:  # what the caller left unread
                 pass
             if not self._closed and not self._step_over_delimiter():
-                raise WireError(_TRUNCATED)
-        with suppress(WireError, Unreachable):  # every part is whole; only the connection's reuse is at stake
-            for _ in self._stream.take(MAX_PREAMBLE):
-                pass
+                raise self._stream.truncated()
+        for _ in self._stream.take(
+            MAX_PREAMBLE
+        ):  # every part is whole; this lets the connection be used again
+            pass
 
     def _open(self) -> None:
         """Step over the preamble and the first delimiter."""
@@ -244,23 +257,39 @@ class _Reader:
                     f"A part's headers are longer than {MAX_HEADERS} bytes; this is not a multipart answer."
                 )
             if have < wanted:
-                raise WireError(_TRUNCATED)
+                raise self._stream.truncated()
             wanted = min(2 * have, MAX_HEADERS)
 
     def _body(self, length: int | None) -> Iterator[bytes]:
         """Give the body up to its delimiter, and stand before that."""
         if not length and self._stream.starts_with(self._needle[1:]) and self._delimiter_here():
             return  # an empty part whose blank line is the delimiter's own line end
-        given, ended = 0, False
+        given = 0
         for piece in self._until_delimiter():
             given += len(piece)
             yield piece
-        ended = self._delimiter_here() is not None
-        if not ended:
-            if given != length:
-                raise WireError(_TRUNCATED)
-        elif length is not None and given < length:
-            yield from self._decide(length - given)
+        missing = None if length is None else length - given
+        if not self._delimiter_here():
+            if rest := self._last(missing):
+                yield rest
+        elif missing is not None and missing >= len(self._needle):
+            yield from self._decide(missing)
+
+    def _last(self, missing: int | None) -> bytes:
+        """At the end of everything: give the ``missing`` bytes if only a cut delimiter follows them."""
+        stream = self._stream
+        rest = stream.data[stream.position :]
+        if missing is None or not 0 <= missing <= len(rest) or not self._begins_delimiter(rest[missing:]):
+            raise stream.truncated()
+        return stream.slice(stream.position + missing)
+
+    def _begins_delimiter(self, text: bytes) -> bool:
+        needle = self._needle
+        return (
+            needle.startswith(text)
+            or (b"\r" + needle).startswith(text)
+            or self._cut_delimiter.match(text) is not None
+        )
 
     def _decide(self, missing: int) -> Iterator[bytes]:
         """At a delimiter, with ``missing`` bytes still declared: is it payload, or the length wrong?
@@ -284,11 +313,11 @@ class _Reader:
         else:
             tail = b"".join(held)
             if not stream.want(1) and not tail.rstrip().endswith(self._needle[1:] + b"--"):
-                raise WireError(_TRUNCATED)
+                raise self._stream.truncated()
             stream.put_back((tail,))
 
     def _until_delimiter(self) -> Iterator[bytes]:
-        """Give everything before the next delimiter, or before the end where there is none."""
+        """Give everything before the next delimiter; where there is none, all but what could begin one."""
         stream, needle = self._stream, self._needle
         keep = len(needle)  # a needle's beginning, and the carriage return before it
         while True:
@@ -299,7 +328,7 @@ class _Reader:
                     end -= 1
                 if end > stream.position:
                     yield stream.slice(end)
-                if self._delimiter_here():
+                if self._delimiter_here() or self._cut_delimiter.match(stream.data, stream.position):
                     return
                 yield stream.slice(stream.data.index(b"\n", stream.position) + 1)
                 continue
@@ -307,8 +336,7 @@ class _Reader:
                 yield stream.slice(end)
             tail = stream.data[stream.position :]
             if not stream.advance():
-                if tail:
-                    yield tail
+                stream.put_back((tail,))
                 return
             edge = tail + stream.data[stream.position : stream.position + keep]
             if needle in edge or len(edge) < len(tail) + keep:
@@ -317,11 +345,6 @@ class _Reader:
                 stream.put_back((edge,))
             elif tail:
                 yield tail
-
-
-_TRUNCATED = (
-    "The server's answer ended before it was complete; what arrived whole was kept, ask again for the rest."
-)
 
 
 class _Once:
