@@ -62,9 +62,9 @@ class StudiesPage:
 
     @ui.refreshable_method
     def _switch(self) -> None:
-        places = {LOCAL: "Local", **{name: name for name in self._names[1:]}}
-        if len(self._names) > 1:
-            places[ALL] = "All"
+        if len(self._names) == 1:
+            return
+        places = {LOCAL: "Local", **{name: name for name in self._names[1:]}, ALL: "All"}
         with ui.element("div").classes("segments").props('role="group" aria-label="Where to look"'):
             for number, (name, label) in enumerate(places.items(), start=1):
                 button = ui.element("button").props('type="button"')
@@ -193,6 +193,8 @@ class StudiesPage:
                 for name in self._names[1:4]:
                     widgets.button(f"Look on {name}", lambda name=name: self._go(name), kind="main")
                 if len(self._names) == 1:
+                    servers = partial(ui.navigate.to, "/servers")
+                    widgets.button("Add your server", servers, icon="dns", kind="main", testid="door-server")
                     widgets.button(
                         "Try the demonstration", self._demonstrate, icon="school", testid="door-demo"
                     )
