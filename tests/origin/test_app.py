@@ -1,8 +1,14 @@
 """The application around the transactions: tokens, pages of other origins, the names it answers to."""
 
+import socket
+
 import pytest
+import urllib3
 
 from dicomdock.archive import Archive
+from dicomdock.errors import WireError
+from dicomdock.source import Part
+from tests import builders
 from tests.origin.running import serving
 
 
@@ -52,3 +58,39 @@ def test_the_root_says_where_the_service_is(server):
 )
 def test_what_is_no_transaction_is_refused(server, method, path, status):
     assert server.ask(path, method=method).status == status
+
+
+def test_a_client_that_goes_away_leaves_the_server_well(server, caplog):
+    stored = builders.ct_series(40, rows=512, columns=512)
+    server.add(*(made.data for made in stored))
+    host, port = server.root.removeprefix("http://").split(":")
+    request = (
+        f"GET /dicom-web/studies/{stored[0].study} HTTP/1.1\r\nHost: {host}\r\n"
+        'Accept: multipart/related; type="application/dicom"; transfer-syntax=*\r\n\r\n'
+    )
+    for _ in range(3):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(request.encode())
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+    assert server.ask("/dicom-web/studies").status == 200
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+class Breaking:
+    """A source whose connection ends after one instance."""
+
+    name = "breaking"
+
+    def retrieve(self, resource):
+        yield Part("application/dicom", lambda: iter((b"whole",)), length=5)
+        raise WireError("The server's answer ended before it was complete.")
+
+
+def test_an_answer_that_fails_in_the_middle_ends_without_its_end(caplog):
+    with serving(Breaking()) as running:
+        with pytest.raises(urllib3.exceptions.HTTPError):
+            running.ask(
+                "/dicom-web/studies/1.2", 'multipart/related; type="application/dicom"; transfer-syntax=*'
+            )
+        assert running.ask("/").status == 200
+    assert "ended before it was complete" in caplog.text

@@ -21,7 +21,6 @@ from dicomdock.query import Query, SearchLevel, text
 from dicomdock.resource import Resource, check_uid
 from dicomdock.source import DicomJson, Page
 
-MAX_QUERY = 1 << 16  # characters of a query string
 RETRIEVE_URL = "00081190"
 
 
@@ -46,10 +45,15 @@ async def _search(origin: Origin, request: Request, level: SearchLevel) -> Respo
         raise NotAcceptable("Searches are answered in application/dicom+json.", status=406)
     named = {key: check_uid(uid, tolerant=True) for key, uid in request.path_params.items()}
     query = Query.from_params(level, request.query_params.multi_items(), **named)
-    pages = origin.source().search(query)
-    first = await in_thread(lambda: next(pages))
+    pages, first = await in_thread(lambda: _begun(origin, query))
     matches = _answers(first, pages, origin.base(request))
     return await Streamed.started(json_array(matches), media_type, headers=warning_header(first.warnings))
+
+
+def _begun(origin: Origin, query: Query) -> tuple[Iterator[Page], Page]:
+    """Wait for the first page: it brings the warnings, or the reason why there is none."""
+    pages = origin.source().search(query)
+    return pages, next(pages)
 
 
 def _answers(first: Page, rest: Iterator[Page], base: str) -> Iterator[DicomJson]:
