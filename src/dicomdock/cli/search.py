@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from dicomdock.cli import sources
-from dicomdock.cli.describe import describe
+from dicomdock.cli.matches import show
 from dicomdock.cli.terminal import Terminal, examples
 from dicomdock.errors import DicomdockError
 from dicomdock.query import Query, SearchLevel
 
 if TYPE_CHECKING:
-    from dicomdock.source import DicomSource, JsonValue
+    from dicomdock.source import JsonValue
 
 commands = typer.Typer()
 LEVELS = get_args(SearchLevel)
 PARTLY = 3
+LOCAL = "local"  # the archive's name
 
 
 @commands.command(
@@ -68,9 +68,6 @@ def search(
         raise typer.Exit(PARTLY)
 
 
-LOCAL = "local"
-
-
 def _names(terminal: Terminal, servers: list[str], *, local: bool, everywhere: bool) -> list[str]:
     from dicomdock.profile import load_profiles
 
@@ -83,42 +80,22 @@ def _names(terminal: Terminal, servers: list[str], *, local: bool, everywhere: b
 
 def _ask(terminal: Terminal, name: str, query: Query, *, alone: bool) -> dict[str, JsonValue]:
     """Search one source; where others are asked too, its error is told and the others go on."""
-    document: dict[str, JsonValue] = {"server": name, "level": query.level}
     if not alone:
         terminal.say(f"{name}:")
     try:
-        with ExitStack() as stack:
-            source: DicomSource = stack.enter_context(
-                sources.archive(terminal) if name == LOCAL else sources.connect(name, terminal.settings)
-            )
-            document |= _pages(terminal, source, query)
+        with (
+            sources.archive(terminal) if name == LOCAL else sources.connect(name, terminal.settings) as source
+        ):
+            return show(terminal, source, query)
     except DicomdockError as error:
         if alone:
             raise
         terminal.note(f"{name}: {error}")
-        document |= {"matches": [], "more": None, "warnings": [], "error": str(error)}
-    return document
-
-
-def _pages(terminal: Terminal, source: DicomSource, query: Query) -> dict[str, JsonValue]:
-    from dicomdock.dicomweb import dicomjson
-
-    matches: list[JsonValue] = []
-    warnings: list[str] = []
-    more: bool | None = None
-    count = 0
-    for page in source.search(query):
-        for match in page.matches:
-            flat = dicomjson.flatten(match.attributes)
-            count += 1
-            if terminal.json:
-                matches.append(flat)
-            terminal.say(*describe(flat, query.level, query.fields))
-        warnings.extend(warning for warning in page.warnings if warning not in warnings)
-        more = page.more
-    if not count:
-        terminal.say("Nothing was found.")
-    if more:
-        terminal.note(f"There are more than these {count}; --offset {query.offset + count} shows the next.")
-    terminal.note(*warnings)
-    return {"matches": matches, "more": more, "warnings": [*warnings]}
+        return {
+            "server": name,
+            "level": query.level,
+            "matches": [],
+            "more": None,
+            "warnings": [],
+            "error": str(error),
+        }

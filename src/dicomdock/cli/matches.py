@@ -1,0 +1,51 @@
+"""Show what a search finds, page by page, as soon as it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from dicomdock.cli.describe import describe
+from dicomdock.cli.terminal import Terminal
+from dicomdock.query import Query
+
+if TYPE_CHECKING:
+    from dicomdock.source import DicomJson, DicomSource, JsonValue
+
+Facts = Callable[["DicomJson"], "dict[str, JsonValue]"]
+"""Gives what a source knows of a match beyond its attributes, by a word in lower case."""
+
+
+def show(
+    terminal: Terminal, source: DicomSource, query: Query, facts: Facts | None = None
+) -> dict[str, JsonValue]:
+    """Search a source, show the matches, and give the JSON document of the search."""
+    from dicomdock.dicomweb import dicomjson
+
+    matches: list[JsonValue] = []
+    warnings: list[str] = []
+    more: bool | None = None
+    count = 0
+    for page in source.search(query):
+        for match in page.matches:
+            known = facts(match.attributes) if facts else {}
+            flat = dicomjson.flatten(match.attributes) | known
+            count += 1
+            if terminal.json:
+                matches.append(flat)
+            terminal.say(*describe(flat, query.level, (*query.fields, *filter(known.get, known))))
+        terminal.flush()
+        warnings.extend(warning for warning in page.warnings if warning not in warnings)
+        more = page.more
+    if not count:
+        terminal.say("Nothing was found.")
+    if more:
+        terminal.note(f"There are more than these {count}; --offset {query.offset + count} shows the next.")
+    terminal.note(*warnings)
+    return {
+        "server": source.name,
+        "level": query.level,
+        "matches": matches,
+        "more": more,
+        "warnings": [*warnings],
+    }
