@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicomdock.errors import InvalidInput, NotAcceptable
-from dicomdock.origin.rendering import MAX_VIEWPORT, View, Viewport, Window, render
+from dicomdock.origin.rendering import render
+from dicomdock.origin.view import MAX_VIEWPORT, View, Viewport, Window
 from tests import builders
 from tests.conftest import shared_data
 

@@ -28,8 +28,9 @@ from dicomdock.origin.context import (
     resource_of,
     transfer_syntax,
 )
-from dicomdock.origin.rendering import DEFAULT_QUALITY, View, Viewport, Window, render
+from dicomdock.origin.rendering import render
 from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread
+from dicomdock.origin.view import DEFAULT_QUALITY, View, Viewport, Window
 from dicomdock.origin.workers import Workers
 from dicomdock.query import Query, text, value
 from dicomdock.resource import Resource

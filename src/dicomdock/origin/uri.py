@@ -15,8 +15,8 @@ from dicomdock.errors import InvalidInput, NotAcceptable
 from dicomdock.origin.accept import DICOM, EXPLICIT_LITTLE, InstanceForm, choices, picture_type
 from dicomdock.origin.context import Origin
 from dicomdock.origin.pictures import one_picture
-from dicomdock.origin.rendering import DEFAULT_QUALITY, MAX_VIEWPORT, View, Viewport, Window
 from dicomdock.origin.responses import in_thread
+from dicomdock.origin.view import DEFAULT_QUALITY, MAX_VIEWPORT, View, Viewport, Window
 from dicomdock.origin.wado import instances
 from dicomdock.resource import Resource
 
