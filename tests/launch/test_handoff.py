@@ -148,6 +148,10 @@ def test_a_dock_that_does_not_start_says_why(settings: Settings) -> None:
         send(LINK, settings, command=("/nowhere/dicomdock",))
 
 
+def refuse(link: str) -> str:
+    raise LaunchError("Not today.")
+
+
 def opener(settings: Settings, *arguments: bytes | str, **more: str) -> subprocess.CompletedProcess[bytes]:
     environment = {**os.environ, "DICOMDOCK_HOME": os.fspath(settings.config.parent), **more}
     command = [sys.executable, "-I", "-m", "dicomdock.launch.opener", *arguments]
@@ -198,6 +202,15 @@ def test_the_opener_ends_at_once_and_a_carrier_starts_the_dock(
     assert (answer.returncode, answer.stderr) == (0, b"")
     assert json.loads((tmp_path / "links").read_text().splitlines()[1]) == {"link": LINK}
     show(settings)
+
+
+def test_a_user_without_a_terminal_is_told_in_our_words(settings: Settings, tmp_path: Path) -> None:
+    notifier = tmp_path / "notify-send"
+    notifier.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/notice\n')
+    notifier.chmod(0o755)
+    with HandoffServer(settings, refuse):
+        assert opener(settings, LINK, PATH=f"{tmp_path}:{os.environ['PATH']}").returncode == 1
+    assert (tmp_path / "notice").read_text() == "--app-name=dicomdock\ndicomdock\nNot today.\n"
 
 
 @pytest.mark.slow

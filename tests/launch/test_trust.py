@@ -180,7 +180,7 @@ def test_a_link_without_a_server_needs_a_choice(store: TrustStore) -> None:
     request = parse("https://pacs.test/viewer?StudyInstanceUIDs=1.2")
     cloud = ServerProfile("cloud", "https://cloud.test")
     assert decide(request, [cloud, HOSPITAL], store) == ChooseServer(
-        ("hospital", "cloud"), "https://pacs.test:443"
+        ("hospital", "cloud"), "https://pacs.test:443", ("hospital",)
     )
     assert isinstance(decide(request, [], store), Refused)
     assert use_server(request, HOSPITAL) == Allowed(HOSPITAL, stored_login=True)
@@ -238,6 +238,8 @@ def test_a_flood_makes_one_question() -> None:
         box.put(ask("https://a.test"), link("https://a.test", study="1.20"))
     (question,) = box.waiting()
     assert len(question.requests) == 20
+    assert isinstance(question.decision, Ask)
+    assert question.decision.question.resources == 20
     assert question.requests[-1].token == link("https://a.test", "new").token
     assert box.take(question.key) == question
     assert box.take(question.key) is None

@@ -76,7 +76,6 @@ def _allowed(terminal: Terminal, request: LaunchRequest, *, yes: bool) -> Allowe
         The link may not act, or the user does not want it.
     """
     from dicomdock.launch import trust
-    from dicomdock.launch.link import origin_of
     from dicomdock.profile import load_profiles
 
     profiles = load_profiles(terminal.settings)
@@ -89,7 +88,7 @@ def _allowed(terminal: Terminal, request: LaunchRequest, *, yes: bool) -> Allowe
     if isinstance(decision, trust.Refused):
         raise LaunchError(decision.reason)
     if isinstance(decision, trust.ChooseServer):
-        likely = next((known.name for known in profiles if origin_of(known.url) == decision.site), "")
+        likely = next(iter(decision.likely), "")
         decision = trust.use_server(request, profiles.get(likely))
         terminal.note(f"The link names no server; {decision.profile.name} is asked.")
     return decision

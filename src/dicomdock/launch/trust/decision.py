@@ -70,10 +70,12 @@ class ChooseServer:
     ----------
     names : the known servers, the likely ones first.
     site : origin of the page that the link is an address of.
+    likely : those of the names whose server lies on that very origin.
     """
 
     names: tuple[str, ...]
     site: str
+    likely: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ def _choose(request: LaunchRequest, profiles: Sequence[ServerProfile]) -> Decisi
         )
     likely = [profile.name for profile in profiles if _origin(profile) == request.options.site]
     others = [profile.name for profile in profiles if profile.name not in likely]
-    return ChooseServer((*likely, *others), request.options.site)
+    return ChooseServer((*likely, *others), request.options.site, tuple(likely))
 
 
 def _question(request: LaunchRequest) -> Question:

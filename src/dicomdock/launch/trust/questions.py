@@ -23,7 +23,7 @@ class OpenQuestion:
     Parameters
     ----------
     key : what it is about: an origin, or the page's for a server to choose.
-    decision : what to ask.
+    decision : what to ask; it counts the studies and holds the warnings of all the links.
     requests : the links that wait for it, each once, the oldest first.
     """
 
@@ -72,7 +72,9 @@ class QuestionBox:
             others = tuple(other for other in before if _aim(other) != _aim(request))
             if len(others) >= MOST_REQUESTS:
                 raise LaunchError("Too many links to this server wait for your answer; answer first.")
-            self._open[key] = OpenQuestion(key, decision, (*others, request))
+            requests = (*others, request)
+            earlier = None if open_one is None else open_one.decision
+            self._open[key] = OpenQuestion(key, _together(earlier, decision, requests), requests)
             return self._open[key]
 
     def waiting(self) -> tuple[OpenQuestion, ...]:
@@ -92,6 +94,24 @@ class QuestionBox:
             if refused:
                 self._quiet[key] = self._clock() + QUIET
             return self._open.pop(key, None)
+
+
+def _together(
+    earlier: Ask | ChooseServer | None, decision: Ask | ChooseServer, requests: tuple[LaunchRequest, ...]
+) -> Ask | ChooseServer:
+    """Make the question name all that one answer will decide about: every study, every warning."""
+    if not (isinstance(decision, Ask) and isinstance(earlier, Ask)):
+        return decision
+    old, new = earlier.question, decision.question
+    counts = [len(request.resources) for request in requests]
+    return Ask(
+        replace(
+            new,
+            resources=sum(counts) if all(counts) else 0,
+            warnings=tuple(dict.fromkeys((*old.warnings, *new.warnings))),
+            private=tuple(dict.fromkeys((*old.private, *new.private))),
+        )
+    )
 
 
 def _aim(request: LaunchRequest) -> LaunchRequest:
