@@ -205,12 +205,12 @@ def no_answer(error: HTTPError | OSError, profile: ServerProfile, settings: Sett
         words = f"The proxy on the way to {host} did not let us through ({_cause(error)}); check its address."
     elif isinstance(error, NameResolutionError):
         words = f"No machine is known by the name of {host}; check the spelling and the network connection."
+    elif isinstance(error, NewConnectionError):  # a ConnectTimeoutError too, in urllib3
+        again = "connect"
+        words = f"{host} refused the connection ({_cause(error)}); check that it runs and the port is right."
     elif isinstance(error, ConnectTimeoutError):
         again = "connect"
         words = f"{host} did not answer within {settings.connect_timeout:g} s; check host, port and firewall."
-    elif isinstance(error, NewConnectionError):
-        again = "connect"
-        words = f"{host} refused the connection ({_cause(error)}); check that it runs and the port is right."
     elif isinstance(error, (SSLError, ssl.SSLError)):
         words = _tls_words(host, error)
     elif isinstance(error, (ReadTimeoutError, TimeoutError)):

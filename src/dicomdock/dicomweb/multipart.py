@@ -76,9 +76,10 @@ class _Stream:
 
     def advance(self) -> bool:
         """Go on to the next chunk, forgetting the rest of this one; False at the end."""
-        if self._later:
+        while self._later:
             self.data, self.position = self._later.pop()
-            return True
+            if self.position < len(self.data):
+                return True
         try:
             for chunk in self._chunks:
                 if len(chunk):
@@ -138,7 +139,7 @@ class _Stream:
     def truncated(self) -> WireError | Unreachable:
         """Give the error for an end that came too early."""
         return self._failure or WireError(
-            "The server's answer ended before it was complete; what came whole was kept, ask again for the rest."
+            "The server's answer ended before it was complete; what came whole was kept, ask for the rest."
         )
 
     def put_back(self, pieces: Sequence[bytes]) -> None:
