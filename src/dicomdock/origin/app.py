@@ -1,9 +1,8 @@
-"""The origin server as routes for an application, as an application of its own, and as a running server."""
+"""The origin server: its table of transactions, as routes of an application or an application of its own."""
 
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -216,30 +215,3 @@ class BearerToken:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
-
-
-def serve(
-    source: Callable[[], DicomSource] | DicomSource,
-    host: str = "127.0.0.1",
-    port: int = 8042,
-    token: str | None = None,
-    cors: Sequence[str] = (),
-) -> None:
-    """Run an origin server until it is interrupted.
-
-    Parameters
-    ----------
-    host, port : where it listens. On a loopback address it answers to loopback names only.
-    """
-    import uvicorn
-
-    app = create_app(source, token=token, cors=cors, hosts=_loopback_names(host))
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
-
-
-def _loopback_names(host: str) -> Sequence[str]:
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    return ("localhost", "127.0.0.1", "[::1]", host) if loopback else ()
