@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,14 @@ class Mask:
         if min(mask.start) < 0 or any(end > size for end, size in zip(mask.stop, shape, strict=True)):
             raise GeometryError("The segmentation reaches beyond the images it is to be put on.")
         return mask
+
+    def turned(self, order: Sequence[int], flips: Sequence[bool], shape: Shape) -> Mask:
+        """Give the mask with its axes reordered, then flipped within a grid of the new shape."""
+        if not self.array.size:
+            return self
+        array = np.flip(self.array.transpose(order), tuple(axis for axis, flip in enumerate(flips) if flip))
+        begin = [shape[to] - self.stop[own] if flips[to] else self.start[own] for to, own in enumerate(order)]
+        return Mask((begin[0], begin[1], begin[2]), np.ascontiguousarray(array))
 
     def overlaps(self, other: Mask) -> bool:
         """Tell whether two masks share a voxel."""

@@ -164,7 +164,7 @@ class Segmentation:
     def fits(self, geometry: VolumeGeometry) -> bool:
         """Tell whether every voxel of it is a voxel of another grid, so that ``onto`` changes nothing."""
         try:
-            return self._shifted(geometry) is not None
+            return self._turned(geometry)._shifted(geometry) is not None
         except GeometryError:
             return False
 
@@ -175,10 +175,9 @@ class Segmentation:
         takes the nearest value, and a remark says so. Voxels outside the grid are left away, which a remark
         says too.
         """
-        if self.geometry.matches(geometry):
-            return replace(self, geometry=geometry)
+        turned = self._turned(geometry)
         try:
-            moved = self._shifted(geometry)
+            moved = turned._shifted(geometry)
         except GeometryError:
             moved = None
         if moved is not None:
@@ -189,6 +188,25 @@ class Segmentation:
         )
         note = "The segmentation was resampled to the grid of the images."
         return replace(self, geometry=geometry, segments=segments, remarks=(*self.remarks, note))
+
+    def _turned(self, geometry: VolumeGeometry) -> Segmentation:
+        """Give the same voxels with axes in the order and sense of another grid, as far as they are parallel."""
+        mixed = geometry.directions.T @ self.geometry.directions
+        order = [int(np.argmax(np.abs(row))) for row in mixed]  # own axis that becomes axis k, j, i
+        if sorted(order) != [0, 1, 2] or (order == [0, 1, 2] and (np.diag(mixed) > 0).all()):
+            return self
+        flips = [bool(mixed[to, own] < 0) for to, own in enumerate(order)]
+        shape = (self.shape[order[0]], self.shape[order[1]], self.shape[order[2]])
+        affine = np.eye(4)
+        affine[:3, :3] = self.geometry.affine[:3, :3][:, order]
+        first = np.zeros(3)
+        for to, own in enumerate(order):
+            if flips[to]:
+                affine[:3, to] *= -1
+                first[own] = self.shape[own] - 1
+        affine[:3, 3] = self.geometry.to_lps(first)
+        segments = tuple(replace(one, mask=one.mask.turned(order, flips, shape)) for one in self.segments)
+        return replace(self, geometry=VolumeGeometry(shape, affine), segments=segments)
 
     def _shifted(self, geometry: VolumeGeometry) -> Segmentation | None:
         offset = geometry.offset_of(self.geometry)

@@ -1,0 +1,171 @@
+"""NIfTI, the research world's format, to and from volumes and segmentations; as bytes, gzipped or not.
+
+NIfTI counts (i, j, k) and lies in RAS; both are turned to our (k, j, i) and LPS. It knows neither patient
+nor study:
+those come from the images that a segmentation is written with.
+
+References
+----------
+NIfTI-1.1, https://nifti.nimh.nih.gov/nifti-1
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.segmentation import Segmentation
+from dicomdock.imaging.volume import Volume
+
+MAX_BYTES = 8 << 30  # of an unpacked file; more is a mistake or a trap
+
+_GZIP = b"\x1f\x8b"
+_SIZES = {348: "Nifti1Image", 540: "Nifti2Image"}
+_MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+_RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+
+
+def volumes_from_nifti(data: bytes) -> list[Volume]:
+    """Read the volumes of a NIfTI file: one, or one for each time point.
+
+    Raises
+    ------
+    GeometryError
+        It is no NIfTI-1 or -2 file, or not of three or four dimensions.
+    """
+    array, affine, remarks = _read(data)
+    colour = array.dtype.names is not None
+    if colour:
+        array = np.stack([array[name] for name in ("R", "G", "B")], axis=-1)
+    spatial = array.ndim - colour
+    while spatial > 3 and array.shape[spatial - 1] == 1:
+        array, spatial = array.squeeze(spatial - 1), spatial - 1
+    if spatial == 2:
+        array, spatial = array[:, :, None], 3
+    if spatial not in (3, 4):
+        raise GeometryError(f"A NIfTI file of {spatial} dimensions holds no volumes.")
+    parts = [array] if spatial == 3 else [array[:, :, :, at] for at in range(array.shape[3])]
+    volumes = []
+    for at, part in enumerate(parts):
+        values = np.ascontiguousarray(part.transpose(2, 1, 0, *range(3, part.ndim)))
+        geometry = VolumeGeometry.from_ijk_to_ras(values.shape[:3], affine)
+        name = f"time point {at + 1}" if len(parts) > 1 else ""
+        volumes.append(Volume(values, geometry, name=name, remarks=remarks))
+    return volumes
+
+
+def volume_to_nifti(volume: Volume, *, compress: bool = True) -> bytes:
+    """Write a volume as NIfTI-1.
+
+    Parameters
+    ----------
+    compress : gzip it (``.nii.gz``).
+    """
+    array = volume.array
+    if volume.colour:
+        array = np.ascontiguousarray(array).view(_RGB)[..., 0]
+    return _write(array, volume.geometry, compress=compress)
+
+
+def segmentation_from_nifti(
+    data: bytes,
+    source: Volume | VolumeGeometry | None = None,
+    *,
+    names: Sequence[str] | Mapping[int, str] = (),
+    name: str = "",
+) -> Segmentation:
+    """Read a label map: each value but 0 is a segment.
+
+    Parameters
+    ----------
+    source : put it on this grid. Voxels that are the grid's own, also with axes turned, are taken as they
+        are.
+    names : of the segments, in ascending order of value, or by value.
+    name : of the whole.
+
+    Raises
+    ------
+    GeometryError
+        It is no label map.
+    """
+    volumes = volumes_from_nifti(data)
+    if len(volumes) > 1 or volumes[0].colour:
+        raise GeometryError("A label map has three dimensions and no colours.")
+    made = Segmentation.from_array(volumes[0].array, volumes[0].geometry, names=names, name=name)
+    return attached(made, source)
+
+
+def segmentation_to_nifti(segmentation: Segmentation, *, compress: bool = True) -> bytes:
+    """Write the segments as a label map numbered from 1.
+
+    Raises
+    ------
+    GeometryError
+        Segments overlap, which a label map cannot hold.
+    """
+    if segmentation.overlapping:
+        raise GeometryError("Segments overlap, which a NIfTI label map cannot hold; NRRD can.")
+    return _write(segmentation.to_array(), segmentation.geometry, compress=compress)
+
+
+def attached(segmentation: Segmentation, source: Volume | VolumeGeometry | None) -> Segmentation:
+    """Put a segmentation from a file on the grid of its images, and into their frame of reference."""
+    if source is None:
+        return segmentation
+    if isinstance(source, VolumeGeometry):
+        return segmentation.onto(source)
+    instances = tuple(dict.fromkeys(one[0] for one in source.sources if one is not None))
+    moved = segmentation.onto(source.geometry)
+    return replace(moved, frame_of_reference=source.frame_of_reference, source_instances=instances)
+
+
+def _read(data: bytes) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64], tuple[str, ...]]:
+    import nibabel as nib
+
+    if data[:2] == _GZIP:
+        try:
+            data = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, MAX_BYTES)
+        except zlib.error as error:
+            raise GeometryError(f"The NIfTI file cannot be unpacked: {error}") from error
+    kind = next((_SIZES[size] for order in "<>" if (size := _integer(data, order)) in _SIZES), None)
+    if kind is None:
+        raise GeometryError("The bytes are not a NIfTI-1 or NIfTI-2 file.")
+    try:
+        image = getattr(nib, kind).from_bytes(data)
+        array = np.asanyarray(image.dataobj)
+        unit = image.header.get_xyzt_units()[0]
+        placed = int(image.header["sform_code"]) > 0 or int(image.header["qform_code"]) > 0
+    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
+        raise GeometryError(f"The NIfTI file cannot be read: {error}") from error
+    except (ValueError, OSError, EOFError, KeyError, TypeError) as error:
+        raise GeometryError(f"The NIfTI file cannot be read: {error}") from error
+    scale = np.diag([*[_MILLIMETRES.get(unit, 1.0)] * 3, 1.0])
+    remarks = () if placed else ("The file does not state how the image lies in the patient.",)
+    return array, scale @ np.asarray(image.affine, dtype=np.float64), remarks
+
+
+def _integer(data: bytes, order: str) -> int:
+    return int(struct.unpack_from(f"{order}i", data)[0]) if len(data) >= 4 else 0
+
+
+def _write(array: npt.NDArray[Any], geometry: VolumeGeometry, *, compress: bool) -> bytes:
+    import nibabel
+
+    nib: Any = nibabel  # it is not typed
+    image = nib.Nifti1Image(array.transpose(2, 1, 0), geometry.ijk_to_ras)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(geometry.ijk_to_ras, code=1)
+    image.set_qform(None if geometry.sheared else geometry.ijk_to_ras, code=0 if geometry.sheared else 1)
+    data: bytes = image.to_bytes()
+    if not compress:
+        return data
+    packer = zlib.compressobj(1, wbits=zlib.MAX_WBITS | 16)
+    return packer.compress(data) + packer.flush()

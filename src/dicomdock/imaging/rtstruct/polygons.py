@@ -1,0 +1,97 @@
+"""Polygons and pixels: fill contours, and trace the outline of what is filled.
+
+Coordinates are pixel indices (row, column); the centre of a pixel has whole numbers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Points: TypeAlias = npt.NDArray[Any]
+
+SNAP = 6  # decimals of a pixel that are kept: what is closer to a pixel's centre is on it
+
+
+def fill(contours: Iterable[Points], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Fill closed polygons by the even-odd rule: what an inner polygon encloses is a hole.
+
+    A pixel belongs to the inside when its centre does. A centre exactly on an outline counts as inside at
+    the upper
+    and left side only, so that polygons that share a side share no pixel.
+
+    Parameters
+    ----------
+    contours : each (n, 2) rows and columns; the last point is joined to the first.
+    shape : rows, columns.
+    """
+    crossings = np.zeros((shape[0], shape[1] + 1), np.int32)
+    for contour in contours:
+        start = np.round(contour, SNAP)
+        end = np.roll(start, -1, axis=0)
+        for (y0, x0), (y1, x1) in zip(start.tolist(), end.tolist(), strict=True):
+            if y0 == y1:
+                continue
+            low, high = max(0, int(np.ceil(min(y0, y1)))), min(shape[0], int(np.ceil(max(y0, y1))))
+            if high <= low:
+                continue
+            rows = np.arange(low, high)
+            columns = np.ceil(np.round(x0 + (rows - y0) * ((x1 - x0) / (y1 - y0)), SNAP)).astype(np.int64)
+            np.add.at(crossings, (rows, np.clip(columns, 0, shape[1])), 1)
+    inside: npt.NDArray[np.bool_] = np.cumsum(crossings, axis=1)[:, :-1] % 2 == 1
+    return inside
+
+
+def trace(pixels: npt.NDArray[np.bool_]) -> list[Points]:
+    """Give the outlines of pixels, along their edges, so that filling them gives the same pixels again.
+
+    Outer outlines and holes are separate polygons. Pixels that touch only at a corner are apart.
+
+    Parameters
+    ----------
+    pixels : (rows, columns).
+    """
+    padded = np.pad(pixels, 1).astype(np.int8)
+    # An edge runs with its pixel on the right: right along the top, down the right, left along the bottom.
+    nexts: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+    down = np.diff(padded, axis=0)
+    for row, column in zip(*np.nonzero(down), strict=True):
+        r, c = int(row), int(column)
+        begin, end = ((r, c - 1), (r, c)) if down[r, c] > 0 else ((r, c), (r, c - 1))
+        nexts[begin].append(end)
+    across = np.diff(padded, axis=1)
+    for row, column in zip(*np.nonzero(across), strict=True):
+        r, c = int(row), int(column)
+        begin, end = ((r, c), (r - 1, c)) if across[r, c] > 0 else ((r - 1, c), (r, c))
+        nexts[begin].append(end)
+    loops = []
+    while nexts:
+        loops.append(_loop(nexts))
+    return loops
+
+
+def _loop(nexts: dict[tuple[int, int], list[tuple[int, int]]]) -> Points:
+    """Follow edges until they close, take them away, and keep the corners."""
+    first = at = next(iter(nexts))
+    heading = (0, 0)
+    corners: list[tuple[int, int]] = []
+    while True:
+        choices = nexts[at]
+        # Where two pixels touch at a corner, turning right keeps them apart.
+        right = (heading[1], -heading[0])
+        to = next((one for one in choices if (one[0] - at[0], one[1] - at[1]) == right), choices[0])
+        choices.remove(to)
+        if not choices:
+            del nexts[at]
+        step = (to[0] - at[0], to[1] - at[1])
+        if step != heading:
+            corners.append(at)
+        heading, at = step, to
+        if at == first:
+            break
+    # Corners are numbered by the pixel behind them in the padded image: half a pixel before its own index.
+    return np.array(corners, dtype=np.float64) - 0.5
