@@ -21,7 +21,7 @@ COLUMNS = ROWS = 256
 SLICES = 120
 SPACING = 0.9765625  # mm between pixel centres, 250 mm field of view
 SLICE_SPACING = 1.5  # mm
-FIRST_PIXEL = (-(COLUMNS - 1) / 2 * SPACING, -(ROWS - 1) / 2 * SPACING, -98.5)  # mm
+FIRST_PIXEL = (-(COLUMNS - 1) / 2 * SPACING, -(ROWS - 1) / 2 * SPACING, -84.5)  # mm
 
 AIR, FAT, CSF, WHITE, GREY, MUSCLE, SKIN = -1000.0, -95.0, 6.0, 26.0, 38.0, 58.0, 30.0  # HU
 SPONGY, COMPACT, ENAMEL = 480.0, 1250.0, 2300.0  # HU
