@@ -93,7 +93,9 @@ def _group(session: Session, resource: Resource) -> Iterator[Part]:
     for place in below:
         for part in retrieve(session, place):
             if refusal is not None:
-                session.learn(retrieve_level="series" if resource.level == "study" else "instance")
+                level: Level = "series" if resource.level == "study" else "instance"
+                if _RANK[session.dialect.retrieve_level] < _RANK[level]:
+                    session.learn(retrieve_level=level)
                 refusal = None
             yield part
 
