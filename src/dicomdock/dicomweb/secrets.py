@@ -75,7 +75,7 @@ class Secrets:
         if (keyring := self._keyring) is None:
             self._file.change(account, secret)
             return
-        with _keyring_errors("changed"):
+        with _keyring_errors("kept"):
             keyring.set_password(self._service, account, secret)
         self._file.change(account, None)  # it may lie there from a time without a keyring
 
@@ -112,7 +112,12 @@ def _system_keyring() -> KeyringBackend | None:
     import keyring
     from keyring.backends import chainer, fail, null
 
-    found = keyring.get_keyring()
+    try:
+        found = keyring.get_keyring()
+    except (ImportError, AttributeError, ValueError) as error:  # a backend is named that cannot be loaded
+        raise ProfileError(
+            f"The keyring that keyring's configuration names cannot be used: {error}."
+        ) from error
     if isinstance(found, (fail.Keyring, null.Keyring)):
         return None
     if isinstance(found, chainer.ChainerBackend) and not found.backends:
@@ -126,12 +131,12 @@ def _keyring_errors(done: str) -> Iterator[None]:
 
     try:
         yield
-    except KeyringLocked as error:
-        raise ProfileError(
-            f"The system keyring is locked and was not {done}; unlock it and try again."
-        ) from error
     except KeyringError as error:
-        raise ProfileError(f"The system keyring could not be {done}: {error}.") from error
+        why = "is locked" if isinstance(error, KeyringLocked) else f"refused ({error})"
+        raise ProfileError(
+            f"The system keyring {why}, so the secret was not {done}; unlock it and try again, or set"
+            " PYTHON_KEYRING_BACKEND=keyring.backends.fail.Keyring to keep secrets in a private file instead."
+        ) from error
 
 
 class _SecretFile:
@@ -149,18 +154,12 @@ class _SecretFile:
             return {}
         except OSError as error:
             raise ProfileError(f"The secrets in {self.path} cannot be read: {error.strerror}.") from error
-        with os.fdopen(descriptor, "rb") as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-                raise ProfileError(
-                    f"{self.path} is not a file of yours, so no secret is taken from it; remove it."
-                )
-            if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise ProfileError(
-                    f"Others may read {self.path}, so no secret is taken from it; run 'chmod 600' on it,"
-                    " and change the passwords that may have been seen."
-                )
-            content = stream.read()
+        try:
+            self._check(os.fstat(descriptor))
+            with os.fdopen(descriptor, "rb", closefd=False) as stream:
+                content = stream.read()
+        finally:
+            os.close(descriptor)
         try:
             table = json.loads(content)
         except ValueError as error:
@@ -170,6 +169,18 @@ class _SecretFile:
         if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
             raise ProfileError(f"{self.path} is damaged; remove it and add the servers' secrets again.")
         return table
+
+    def _check(self, status: os.stat_result) -> None:
+        """Refuse a file that somebody else may have written or read."""
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            raise ProfileError(
+                f"{self.path} is not a file of yours, so no secret is taken from it; remove it."
+            )
+        if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ProfileError(
+                f"Others may read {self.path}, so no secret is taken from it; run 'chmod 600' on it,"
+                " and change the passwords that may have been seen."
+            )
 
     def change(self, account: str, secret: str | None) -> None:
         """Set the secret of an account, or take it out; a file that is not needed is not made."""

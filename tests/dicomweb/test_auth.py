@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+
+from dicomdock.dicomweb.auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth, auth_for
+from dicomdock.dicomweb.secrets import Secrets
+from dicomdock.errors import AuthenticationError, InvalidInput, ProfileError
+from dicomdock.profile import Login, ServerProfile
+
+URL = "https://pacs.example/dicom-web"
+SECRET = "tr0ub4dor"
+
+
+class Kept(dict):
+    """Secrets in memory."""
+
+    def get(self, server_name, origin):
+        return super().get((server_name, origin))
+
+
+def made(login, secret=SECRET):
+    return auth_for(ServerProfile("pacs", URL, login), Kept({("pacs", "https://pacs.example:443"): secret}))
+
+
+@pytest.mark.parametrize(
+    ("login", "secret", "headers", "words"),
+    [
+        (Login(), SECRET, {}, "no login"),
+        (Login("basic", "alice"), "secret", {"Authorization": "Basic YWxpY2U6c2VjcmV0"}, "Basic as alice"),
+        (Login("basic", "zoë"), "ß:x", {"Authorization": "Basic em/DqzrDnzp4"}, "Basic as zoë"),
+        (Login("bearer"), "abc.def", {"Authorization": "Bearer abc.def"}, "Bearer token"),
+        (Login("headers", options={"header": "X-Api-Key"}), "k", {"X-Api-Key": "k"}, "header X-Api-Key"),
+        (Login("headers"), "X-A: 1\nX-B: a:b\n\n", {"X-A": "1", "X-B": "a:b"}, "header X-A, X-B"),
+    ],
+)
+def test_a_profile_and_its_secret_make_a_login(login, secret, headers, words):
+    auth = made(login, secret)
+    assert auth.headers(URL) == headers
+    assert auth.describe() == words
+    assert auth.refresh() is False
+
+
+@pytest.mark.parametrize(
+    "auth", [BasicAuth("alice", SECRET), BearerAuth(SECRET), HeaderAuth({"X-Key": SECRET})]
+)
+def test_no_secret_is_shown(auth):
+    assert SECRET not in repr(auth) + str(auth) + auth.describe()
+
+
+def test_equal_logins_are_equal():
+    assert BasicAuth("a", "b") == BasicAuth("a", "b") != BasicAuth("a", "c")
+    assert NoAuth() == NoAuth()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: BasicAuth("a:b", SECRET),
+        lambda: BearerAuth(""),
+        lambda: BearerAuth(f"{SECRET}\r\nX-Evil: 1"),
+        lambda: BearerAuth(f"{SECRET} x"),
+        lambda: HeaderAuth({"X-Key": f"{SECRET}\r\nX-Evil: 1"}),
+        lambda: HeaderAuth({"X-Key": ""}),
+        lambda: HeaderAuth({"Bad Name": SECRET}),
+        lambda: HeaderAuth({"Host": SECRET}),
+    ],
+)
+def test_what_cannot_stand_in_a_header_is_refused_without_showing_it(make):
+    with pytest.raises(InvalidInput) as caught:
+        make()
+    assert SECRET not in str(caught.value)
+
+
+def test_a_secret_belongs_to_an_origin(settings):
+    secrets = Secrets(settings)
+    secrets.set("pacs", "https://pacs.example:443", SECRET)
+    good = ServerProfile("pacs", URL, Login("bearer"))
+    assert auth_for(good, secrets).headers(URL) == {"Authorization": f"Bearer {SECRET}"}
+    for url in (
+        "http://pacs.example/dicom-web",
+        "https://pacs.example:8443/",
+        "https://evil.example/dicom-web",
+    ):
+        with pytest.raises(AuthenticationError, match="No secret is kept") as caught:
+            auth_for(ServerProfile("pacs", url, Login("basic", "alice")), secrets)
+        assert caught.value.login == "basic as alice"
+    with pytest.raises(AuthenticationError):
+        auth_for(ServerProfile("other", URL, Login("bearer")), secrets)
+
+
+def test_a_login_that_needs_a_sign_in_says_so():
+    with pytest.raises(ProfileError, match="'oidc'"):
+        made(Login("oidc"))
