@@ -436,7 +436,7 @@ def data_set(file):
 
 def test_real_tiny_pacs_is_understood_without_a_dialect(tiny_pacs, head, settings):
     with Client(ServerProfile("tiny", tiny_pacs.url), settings=settings) as client:
-        sent = [Part("application/dicom", partial(iter, [one.data]), resource=one.resource) for one in head]
+        sent = [Part("application/dicom", partial(iter, [one.data])) for one in head]
         assert {result.status for result in client.store(sent)} == {"stored"}
         for place in (Resource(head[0].study), head[0].resource.parent):
             back = received(client.retrieve(place))

@@ -1,0 +1,200 @@
+"""Probing: what a server is said to do, and what follows."""
+
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from dicomdock.dicomweb import Client, probe
+from dicomdock.errors import AuthenticationError, Unreachable, WireError
+from dicomdock.profile import ServerProfile
+from tests import builders
+from tests.dicomweb.awkward import Answer, Awkward, refused, rows
+from tests.dicomweb.clients import client_of, orthanc_client
+
+LESS = ("studies", "studies/series", "studies/series/instances")
+
+
+@pytest.fixture(scope="module")
+def head():
+    return [*builders.ct_series(3, PatientID="HEAD1"), *builders.mr_series(2, PatientID="KNEE2")]
+
+
+def report_of(server, settings, **habits):
+    with client_of(server, settings, **habits) as client:
+        return probe.test(client)
+
+
+def test_real_orthanc_is_described_within_its_budget(orthanc, head, settings):
+    orthanc.add(*[one.data for one in head])
+    with orthanc_client(orthanc, settings) as client:
+        started = time.perf_counter()
+        report = probe.test(client)
+        assert time.perf_counter() - started < 2
+    assert report.reachable
+    assert report.requests <= probe.MOST_REQUESTS
+    assert report.dialect.name == "orthanc"
+    assert report.overrides == {"thumbnail": False}  # only later plugins have it
+    yes = ("offset", "limit", "filters", "wildcard", "includefield", "all-series", "all-instances")
+    for topic in (*yes, "instance", "as-stored", "retrieve-series", "retrieve-study", "metadata", "rendered"):
+        assert report.works(topic) is True, topic
+    assert report.works("delete") is False
+    assert report.works("store") is None
+
+
+def test_real_tiny_pacs_is_described(tiny_pacs, head, settings):
+    from dicomdock.source import Part
+
+    with Client(ServerProfile("tiny", tiny_pacs.url), settings=settings) as client:
+        parts = [
+            Part("application/dicom", lambda one=one: iter([one.data]), resource=one.resource) for one in head
+        ]
+        assert {result.status for result in client.store(parts)} == {"stored"}
+        report = probe.test(client)
+    assert report.reachable
+    assert report.works("all-series") is False
+    assert report.works("retrieve-series") is True
+    assert report.works("metadata") is False
+    assert report.dialect.root_levels == ("studies",)
+    assert report.requests <= probe.MOST_REQUESTS
+
+
+def test_a_server_by_the_standard_needs_no_overrides_in_its_searches(head, settings):
+    report = report_of(Awkward(head), settings)
+    assert set(report.overrides) <= {"metadata", "rendered", "thumbnail"}
+    assert report.works("filters") is True
+
+
+def test_habits_are_found_and_become_overrides(head, settings):
+    server = Awkward(
+        head,
+        offset=False,
+        honours=frozenset(),
+        lists=LESS,
+        levels=("instance",),
+        single=True,
+        takes=lambda accept: accept == "application/dicom",
+    )
+    report = report_of(server, settings)
+    found = report.overrides
+    assert found["offset"] is False
+    assert found["root_levels"] == ("studies",)
+    assert found["retrieve_level"] == "instance"
+    assert found["single_part"] is True
+    assert found["any_transfer_syntax"] is False
+    assert found["metadata"] is found["rendered"] is found["thumbnail"] is False
+    assert report.works("filters") is False
+    assert report.requests <= probe.MOST_REQUESTS
+
+
+def test_what_was_found_makes_a_client_that_works_at_once(head, settings):
+    server = Awkward(head, offset=False, lists=LESS, levels=("instance",), single=True)
+    report = report_of(server, settings)
+    server.asked.clear()
+    with client_of(server, settings, **report.overrides) as client:
+        got = [b"".join(part.chunks()) for part in client.retrieve(head[0].resource.parent)]
+    assert got == [one.data for one in head[:3]]
+    assert {request.method for request in server.asked} == {"GET"}
+
+
+def test_refused_wildcards_and_fields_are_findings(head, settings):
+    report = report_of(Awkward(head, wildcard=False, refuses=frozenset({"StudyDescription"})), settings)
+    assert report.works("wildcard") is False
+    assert report.overrides["wildcard"] is False
+    assert report.works("includefield") is False
+
+
+def test_an_empty_server_says_that_little_could_be_tried(settings):
+    report = report_of(Awkward(), settings)
+    assert report.reachable
+    assert report.works("data") is None
+    assert any("no study" in sentence for sentence in report.sentences)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (refused(401), "login"),
+        (Answer(200, b"<html>", {"Content-Type": "text/html"}), "HTML"),
+        (refused(404), "404"),
+        (refused(400), "400"),
+    ],
+)
+def test_a_server_that_cannot_be_tried_is_a_report_and_no_error(answer, said, settings):
+    report = report_of(lambda _: answer, settings)
+    assert not report.reachable
+    assert said in report.error
+    assert report.sentences == (report.error,)
+
+
+def test_nobody_there_is_a_report_too(settings):
+    profile = ServerProfile("gone", "http://127.0.0.1:9")
+    with Client(profile, settings=replace(settings, retries=0)) as client:
+        assert not probe.test(client).reachable
+
+
+def test_a_probe_only_reads(head, settings):
+    server = Awkward(head)
+    report_of(server, settings)
+    assert {request.method for request in server.asked} == {"GET"}
+
+
+def test_the_report_is_one_json_document(head, settings):
+    document = json.loads(json.dumps(report_of(Awkward(head, offset=False), settings).to_json()))
+    assert document["reachable"] is True
+    assert document["overrides"]["offset"] is False
+    assert {"topic", "works", "sentence"} == set(document["findings"][0])
+
+
+# Finding the base
+
+
+def connected(settings, auth=None):
+    @contextmanager
+    def connect(url):
+        with Client(ServerProfile("new", url), settings=replace(settings, retries=0), auth=auth) as client:
+            yield client
+
+    return connect
+
+
+@pytest.mark.parametrize(
+    "pasted", ["{root}", "{root}/", "{root}/app/explorer.html", "{root}/dicom-web/studies", "{url}"]
+)
+def test_real_orthancs_base_is_found_from_its_root_and_pages(pasted, orthanc, settings):
+    from dicomdock.dicomweb.auth import BasicAuth
+
+    found = probe.find_base(
+        pasted.format(root=orthanc.root, url=orthanc.url),
+        connected(settings, BasicAuth(orthanc.user, orthanc.password)),
+    )
+    assert found.url == orthanc.url
+    assert bool(found.changes) == (pasted != "{url}")
+
+
+def test_a_login_that_is_missing_is_asked_for(orthanc, settings):
+    with pytest.raises(AuthenticationError):
+        probe.find_base(orthanc.root, connected(settings))
+
+
+def test_no_dicomweb_anywhere_is_said_with_the_places_tried(settings):
+    page = Answer(200, b"<html>", {"Content-Type": "text/html"})
+    with client_of(lambda _: page, settings) as client, pytest.raises(WireError, match="/dicom-web"):
+        probe.find_base(client.profile.url, connected(settings))
+
+
+def test_an_empty_json_list_elsewhere_does_not_win_over_real_dicomweb(settings):
+    def reply(request):
+        if request.path.startswith("/dicom-web/"):
+            return rows([])
+        return rows([], label="application/json")
+
+    with client_of(reply, settings) as client:
+        assert probe.find_base(client.profile.url, connected(settings)).url.endswith("/dicom-web")
+
+
+def test_nobody_there_is_unreachable(settings):
+    with pytest.raises(Unreachable):
+        probe.find_base("http://127.0.0.1:9", connected(settings))
