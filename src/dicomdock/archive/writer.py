@@ -1,15 +1,14 @@
 """ArchiveWriter: instances on their way into the archive.
 
-Bytes go to a temporary file as they come and are digested on the way. Whole files are gathered in groups; a thread
-of the writer's own syncs a group, renames it to its place and puts its rows in, while the next one is received.
+Bytes go to a temporary file as they come and are digested on the way. Whole files are gathered in groups; a
+thread of the writer's own syncs a group, renames it to its place and puts its rows in, while the next one is
+received.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
-from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +21,13 @@ from dicomdock.archive.header import HEAD, SERIES, SOP_INSTANCE, STUDY, Header, 
 from dicomdock.archive.index import Index
 from dicomdock.archive.keeping import keep
 from dicomdock.archive.rows import uid
-from dicomdock.errors import ArchiveError, InvalidInput, WireError
+from dicomdock.errors import InvalidInput, WireError
 from dicomdock.resource import Resource
 from dicomdock.source import Part
 
-GROUP_FILES = 64
-GROUP_BYTES = 32 << 20
-GROUPS_WAITING = 2  # more of them only fill memory with headers and hold files open
+GROUP_FILES = 128
+GROUP_BYTES = 64 << 20
+GROUPS_WAITING = 8  # the disk is slower than the network then, and must be waited for
 SPACE_CHECK = 64 << 20  # bytes written between two looks at the free space
 
 
@@ -39,14 +38,28 @@ class AddResult:
     Parameters
     ----------
     resource : the instance, as its own bytes name it.
-    status : ``stored``; ``identical`` (it was there already); ``conflict`` (its UID was there with other bytes,
-        which were kept); ``replaced`` (so, but the new ones were wanted).
+    status : ``stored``; ``identical`` (it was there already); ``conflict`` (its UID was there with other
+        bytes, which were kept); ``replaced`` (so, but the new ones were wanted).
     size : bytes.
     """
 
     resource: Resource
     status: AddStatus
     size: int
+
+
+class UnexpectedInstance(WireError):
+    """An instance of another resource than was asked for.
+
+    Parameters
+    ----------
+    expected : what was asked for.
+    resource : what came.
+    """
+
+    def __init__(self, expected: Resource, resource: Resource) -> None:
+        super().__init__(f"An instance of {expected} was expected, but {resource} came.")
+        self.resource = resource
 
 
 class ArchiveWriter:
@@ -67,7 +80,7 @@ class ArchiveWriter:
         self._start_writing = write_behind()
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], dict[str, str]] = {}
-        self._group: list[tuple[Arrival, int]] = []
+        self._group: list[Arrival] = []
         self._group_bytes = 0
         self._since_check = 0
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="archive-keeper")
@@ -94,26 +107,15 @@ class ArchiveWriter:
         """
         path = self._session.new_path()
         try:
-            with disk_errors("Writing to the archive"):
-                descriptor = os.open(
-                    path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
-                )
-            try:
-                size, digest, head = self._receive(part, descriptor)
-                header = read_header(head, size, path)
-                resource = resource_of(header)
-                if expected is not None and not expected.contains(resource):
-                    raise WireError(f"An instance of {expected} was expected, but {resource} came.")  # noqa: TRY301
-                arrival = Arrival(resource, header, path, size, digest, self._replace)
-                status = self._register(arrival, descriptor)
-            except BaseException:
-                os.close(descriptor)
-                raise
+            size, digest, head = self._receive(part, path)
+            header = read_header(head, size, path)
+            resource = resource_of(header)
+            _see_expected(expected, resource)
+            status = self._register(Arrival(resource, header, path, size, digest, self._replace))
         except BaseException:
             path.unlink(missing_ok=True)
             raise
         if status in ("identical", "conflict"):
-            os.close(descriptor)
             path.unlink(missing_ok=True)
         return AddResult(resource, status, size)
 
@@ -122,7 +124,8 @@ class ArchiveWriter:
 
         Returns
         -------
-        Answers of ``add`` that turned out otherwise, because another process stored the same instance meanwhile.
+        Answers of ``add`` that turned out otherwise, because another process stored the same instance
+        meanwhile.
 
         Raises
         ------
@@ -150,24 +153,23 @@ class ArchiveWriter:
             self._keeper.shutdown()
             self._session.close()
 
-    def _receive(self, part: Part, descriptor: int) -> tuple[int, str, bytes]:
+    def _receive(self, part: Part, path: Path) -> tuple[int, str, bytes]:
         """Write the bytes of a part; give their number, digest and beginning."""
         digest = hashlib.sha256()
         size = 0
         beginning: list[bytes] = []
-        for chunk in part.chunks():
-            if size < HEAD:
-                beginning.append(chunk)
-            size += len(chunk)
-            self._mind_space(len(chunk))
-            digest.update(chunk)
-            with disk_errors("Writing to the archive"):
-                written = os.write(descriptor, chunk)
+        with disk_errors("Writing to the archive"), path.open("xb", buffering=0) as file:
+            for chunk in part.chunks():
+                if size < HEAD:
+                    beginning.append(bytes(memoryview(chunk)[: HEAD - size]))
+                size += len(chunk)
+                self._mind_space(len(chunk))
+                digest.update(chunk)
+                written = file.write(chunk)
                 while written < len(chunk):
-                    written += os.write(descriptor, memoryview(chunk)[written:])
-        self._start_writing(descriptor)
-        head = beginning[0] if len(beginning) == 1 else b"".join(beginning)
-        return size, digest.hexdigest(), head
+                    written += file.write(memoryview(chunk)[written:])
+            self._start_writing(file.fileno())
+        return size, digest.hexdigest(), b"".join(beginning)
 
     def _mind_space(self, size: int) -> None:
         self._since_check += size  # a race between threads only moves the next look a little
@@ -175,7 +177,7 @@ class ArchiveWriter:
             self._since_check = 0
             self._files.check_space()
 
-    def _register(self, arrival: Arrival, descriptor: int) -> AddStatus:
+    def _register(self, arrival: Arrival) -> AddStatus:
         resource = arrival.resource
         assert resource.series
         assert resource.instance
@@ -187,7 +189,7 @@ class ArchiveWriter:
             if there is not None and not self._replace:
                 return "conflict"
             known[resource.instance] = arrival.digest
-            self._group.append((arrival, descriptor))
+            self._group.append(arrival)
             self._group_bytes += arrival.size
             if len(self._group) >= GROUP_FILES or self._group_bytes >= GROUP_BYTES:
                 self._close_group()
@@ -209,29 +211,21 @@ class ArchiveWriter:
             self._room.acquire()
             self._waiting.append(self._keeper.submit(self._keep, group))
 
-    def _keep(self, group: list[tuple[Arrival, int]]) -> None:
+    def _keep(self, group: list[Arrival]) -> None:
         """Sync a group, put it in its place and into the index."""
         try:
-            try:
-                with disk_errors("Writing to the archive"):
-                    for _, descriptor in group:
-                        os.fsync(descriptor)
-            finally:
-                for _, descriptor in group:
-                    os.close(descriptor)
-            arrivals = [arrival for arrival, _ in group]
             outcomes = keep(
-                self._files,
-                self._index,
-                self._session,
-                arrivals,
-                origin=self._origin,
-                made_here=self._made_here,
+                self._files, self._index, self._session, group, origin=self._origin, made_here=self._made_here
             )
-            late = [AddResult(arrival.resource, status, arrival.size) for arrival, status in outcomes]
-            self._late += late  # one thread keeps, and flush reads only when it is idle
+            # One thread keeps, and flush reads this only when it is idle.
+            self._late += [AddResult(arrival.resource, status, arrival.size) for arrival, status in outcomes]
         finally:
             self._room.release()
+
+
+def _see_expected(expected: Resource | None, resource: Resource) -> None:
+    if expected is not None and not expected.contains(resource):
+        raise UnexpectedInstance(expected, resource)
 
 
 def resource_of(header: Header) -> Resource:
@@ -242,11 +236,11 @@ def resource_of(header: Header) -> Resource:
     WireError
         One is missing, or cannot be a UID.
     """
-    names = {"Study Instance UID": STUDY, "Series Instance UID": SERIES, "SOP Instance UID": SOP_INSTANCE}
-    found = {name: uid(header, tag) for name, tag in names.items()}
-    if missing := [name for name, text in found.items() if not text]:
+    study, series, instance = (uid(header, tag) for tag in (STUDY, SERIES, SOP_INSTANCE))
+    named = {"Study Instance UID": study, "Series Instance UID": series, "SOP Instance UID": instance}
+    if missing := [name for name, text in named.items() if not text]:
         raise WireError(f"The DICOM file has no {' and no '.join(missing)}.")
     try:
-        return Resource(*found.values())
+        return Resource(study, series, instance)
     except InvalidInput as error:
         raise WireError(f"The DICOM file names itself by an unusable UID: {error}") from error

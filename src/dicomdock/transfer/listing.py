@@ -7,25 +7,25 @@ from collections.abc import Iterator
 from dicomdock.errors import NotFound, TransactionError, UnsupportedByServer
 from dicomdock.query import Query, text
 from dicomdock.resource import Resource
-from dicomdock.source import DicomSource
+from dicomdock.source import DicomJson, DicomSource
 
 
 class Unlisted(Exception):
     """The source does not tell what it holds."""
 
 
-def series_of(source: DicomSource, study: str) -> list[Resource]:
-    """Give the series of a study.
+def series_of(source: DicomSource, study: str, series: str = "") -> dict[Resource, int | None]:
+    """Give the series of a study, or the one named, each with its number of instances where the source tells.
 
-    Raises
-    ------
-    NotFound
-        The source knows no series of this study.
+    Empty when the source knows none.
     """
-    query = Query("series", {"StudyInstanceUID": study})
-    found = [Resource(study, uid) for uid in _uids(source, query, "SeriesInstanceUID")]
-    if not found:
-        raise NotFound(f"{source.name} has no study {study}.", status=404)
+    match = {"StudyInstanceUID": study, **({"SeriesInstanceUID": series} if series else {})}
+    query = Query("series", match, fields=("NumberOfSeriesRelatedInstances",))
+    found: dict[Resource, int | None] = {}
+    for attributes in _matches(source, query):
+        if uid := text(attributes, "SeriesInstanceUID"):
+            count = text(attributes, "NumberOfSeriesRelatedInstances")
+            found[Resource(study, uid)] = int(count) if count.isdecimal() else None
     return found
 
 
@@ -42,7 +42,7 @@ def instances_of(source: DicomSource, series: Resource) -> list[Resource]:
     assert series.series is not None
     query = Query("instances", {"StudyInstanceUID": series.study, "SeriesInstanceUID": series.series})
     try:
-        found = list(_uids(source, query, "SOPInstanceUID"))
+        found = [text(item, "SOPInstanceUID") for item in _matches(source, query)]
         if not found:  # some servers fail to search what they can describe
             found = [text(item, "SOPInstanceUID") for item in source.metadata(series)]
     except NotFound:
@@ -52,12 +52,11 @@ def instances_of(source: DicomSource, series: Resource) -> list[Resource]:
     return [Resource(series.study, series.series, uid) for uid in dict.fromkeys(found) if uid]
 
 
-def _uids(source: DicomSource, query: Query, keyword: str) -> Iterator[str]:
+def _matches(source: DicomSource, query: Query) -> Iterator[DicomJson]:
     more: bool | None = False
     for page in source.search(query):
         for match in page.matches:
-            if uid := text(match.attributes, keyword):
-                yield uid
+            yield match.attributes
         more = page.more
     if more:
         raise Unlisted(f"{source.name} cut its list of {query.level} short.")

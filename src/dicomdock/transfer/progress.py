@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dicomdock.resource import Resource
@@ -158,14 +157,13 @@ class PushReport:
 class Tally:
     """The running count of a transfer, written by its worker threads."""
 
-    expected: set[Resource] = field(default_factory=set)
+    expected: dict[Resource, int] = field(default_factory=dict)
     received: set[Resource] = field(default_factory=set)
     skipped: set[Resource] = field(default_factory=set)
     failed: dict[Resource, str] = field(default_factory=dict)
     missing: dict[Resource, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     bytes: int = 0
-    listed: bool = False
     proven: bool = True
     doing: str = "asking what is there"
     started: float = field(default_factory=time.perf_counter)
@@ -176,10 +174,10 @@ class Tally:
         with self.lock:
             self.bytes += count
 
-    def expect(self, resources: Iterable[Resource]) -> None:
-        """Add instances that are to be transferred."""
+    def expect(self, resource: Resource, count: int) -> None:
+        """Say how many instances a resource has; a later count replaces an earlier one."""
         with self.lock:
-            self.expected.update(resources)
+            self.expected[resource] = count
 
     def arrived(self, resource: Resource) -> None:
         """Note that an instance is safe; forget what went wrong with it before."""
@@ -204,7 +202,7 @@ class Tally:
         with self.lock:
             return Progress(
                 done=len(self.received) + len(self.skipped),
-                expected=len(self.expected) if self.listed else None,
+                expected=sum(self.expected.values()) if self.expected else None,
                 failed=len(self.failed) + len(self.missing),
                 bytes=self.bytes,
                 seconds=self.seconds,

@@ -1,13 +1,13 @@
 """Pull: bring studies, series and instances from a source into the archive, and prove that all of it came.
 
-One stream a series, several series side by side; the source's own list of instances is asked for at the same
-time, and what the stream did not bring is fetched one by one.
+One stream a series, several series side by side. The source's own count of a series' instances is the proof;
+where it gives none, or another, its list is asked for, and what the stream did not bring is fetched one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from dicomdock.errors import (
@@ -16,6 +16,7 @@ from dicomdock.errors import (
     NotFound,
     TransactionError,
     Unreachable,
+    UnsupportedByServer,
     WireError,
 )
 from dicomdock.resource import Resource
@@ -82,6 +83,7 @@ class _Pull:
     ) -> None:
         self.source, self.archive, self.settings = source, archive, settings
         self.replace, self.bulk = replace, bulk
+        self.counts: dict[Resource, int | None] = {}
         self.tally = Tally()
 
     def run(self, resources: Sequence[Resource], stop: Stop) -> None:
@@ -94,17 +96,22 @@ class _Pull:
             ThreadPoolExecutor(workers, "series") as many,
         ):
             try:
-                self._all(many, self._series_job, self._series(resources))
+                self._all(many, self._job, self._divided(resources))
             except BaseException:
                 stop.request()
                 raise
 
-    def _series(self, resources: Sequence[Resource]) -> Iterable[Resource]:
+    def _divided(self, resources: Sequence[Resource]) -> Iterable[Resource]:
+        """Give series and instances; a study is divided into what the source lists in it."""
         for resource in dict.fromkeys(resources):
-            if resource.series is None:
-                yield from series_of(self.source, resource.study)
-            else:
+            if resource.series is not None:
                 yield resource
+                continue
+            found = series_of(self.source, resource.study)
+            if not found:
+                raise NotFound(f"{self.source.name} has no study {resource.study}.", status=404)
+            self.counts.update(found)
+            yield from found
 
     def _all(
         self, pool: ThreadPoolExecutor, job: Callable[[Resource], None], items: Iterable[Resource]
@@ -121,42 +128,54 @@ class _Pull:
             wait(futures)
             raise
 
-    def _series_job(self, series: Resource) -> None:
+    def _job(self, resource: Resource) -> None:
         self.stop.check()
-        if series.instance is not None:
-            self.tally.expect([series])
-            self.tally.listed = True
-            self._fetch_missing([series], here=self._here(series))
-            return
-        here = self._here(series)
-        listing: Future[list[Resource]] = self.listing.submit(instances_of, self.source, series)
-        broken: DicomdockError | None = None
-        if self.bulk and not here:
-            broken = self._stream(series)
+        here = set() if self.replace else self.archive.present(resource)
+        if resource.instance is not None:
+            self.tally.expect(resource, 1)
+            self._fetch_missing([resource], here)
+        elif here or not self.bulk:
+            self._complete(resource, here, None)
+        else:
+            count = self.listing.submit(self._count, resource)
+            broken = self._stream(resource)
+            # Distinct instances of this series, as many as the source counts: there can be no other.
+            if broken is not None or len(self._arrived(resource)) != count.result():
+                self._complete(resource, here, broken)
+
+    def _count(self, series: Resource) -> int | None:
+        """Give the number of instances that the source states for a series; None where it does not."""
+        if series not in self.counts:
+            try:
+                self.counts.update(series_of(self.source, series.study, series.series or ""))
+            except (Unlisted, UnsupportedByServer, TransactionError, WireError):
+                return None
+        count = self.counts.get(series)
+        if count is not None:
+            self.tally.expect(series, count)
+        return count
+
+    def _complete(self, series: Resource, here: set[str], broken: DicomdockError | None) -> None:
+        """Ask for the list of instances and fetch one by one what is not here."""
         try:
-            listed = listing.result()
+            listed = instances_of(self.source, series)
         except Unlisted as reason:
-            self._not_proven(series, reason, broken)
+            if broken is not None:
+                raise broken from None
+            self.tally.expect(series, len(self._arrived(series)) + len(here))
+            self.tally.proven = False
+            self.tally.warn(f"Series {series.series} cannot be proved complete: {reason}")
             return
-        if not listed and not self._received(series):
+        arrived = self._arrived(series)
+        if not listed and not arrived:
             raise broken or NotFound(f"{self.source.name} has no series {series}.", status=404)
-        self.tally.expect(listed)
-        self.tally.listed = True
+        self.tally.expect(series, len(arrived.union(listed)))
         self._fetch_missing(listed, here)
 
-    def _here(self, resource: Resource) -> set[str]:
-        return set() if self.replace else self.archive.present(resource)
-
-    def _received(self, series: Resource) -> list[Resource]:
-        return [resource for resource in list(self.tally.received) if series.contains(resource)]
-
-    def _not_proven(self, series: Resource, reason: Unlisted, broken: DicomdockError | None) -> None:
-        if broken is not None:
-            raise broken
-        self.tally.expect(self._received(series))
-        self.tally.listed = True
-        self.tally.proven = False
-        self.tally.warn(f"Series {series.series} cannot be proved complete: {reason}")
+    def _arrived(self, series: Resource) -> set[Resource]:
+        """Give what came of a series, failures included."""
+        with self.tally.lock:
+            return {one for one in (*self.tally.received, *self.tally.failed) if series.contains(one)}
 
     def _stream(self, series: Resource) -> DicomdockError | None:
         """Take a series in one answer; give back what ended it too early."""
@@ -216,12 +235,11 @@ class _Pull:
 
     def report(self) -> PullReport:
         tally = self.tally
-        expected = tally.expected | tally.received | tally.skipped
         failures = tuple(Failure(resource, reason) for resource, reason in tally.failed.items())
         missing = tuple(Failure(resource, reason) for resource, reason in tally.missing.items())
         return PullReport(
             server=self.source.name,
-            expected=len(expected),
+            expected=sum(tally.expected.values()),
             received=len(tally.received),
             skipped=len(tally.skipped),
             failures=failures,

@@ -82,8 +82,8 @@ class _Push:
         self.results: dict[Resource, StoreResult] = {}
         self.sent = 0
         self.tally = Tally()
-        self.tally.expect(self.parts)
-        self.tally.listed = True
+        for place in self.parts:
+            self.tally.expect(place, 1)
 
     def run(self, stop: Stop, *, verify: bool) -> None:
         there = set() if self.on_duplicate == "send" else self._there(stop)
