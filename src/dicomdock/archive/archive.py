@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Select, select
-
-from dicomdock.archive.catalogue import ArchivedInstance, instances_of, present_in
-from dicomdock.archive.files import Files
+from dicomdock.archive.answers import Answer, forget, recall, remember
+from dicomdock.archive.catalogue import (
+    ArchivedInstance,
+    Summary,
+    instances_of,
+    mark_sent,
+    mark_used,
+    present_in,
+    remove_rows,
+    series_not_used_since,
+    set_pinned,
+    summary_of,
+)
+from dicomdock.archive.eviction import Eviction, evict
+from dicomdock.archive.exporting import Exported, export_folder, export_zip, planned
+from dicomdock.archive.files import Files, disk_errors
+from dicomdock.archive.importing import ImportProgress, import_paths
 from dicomdock.archive.index import Index
 from dicomdock.archive.migrations import migrate
+from dicomdock.archive.recovery import Finding, recover, remove_doomed, verify
 from dicomdock.archive.searching import search
+from dicomdock.archive.storing import store
 from dicomdock.archive.writer import ArchiveWriter
-from dicomdock.errors import InvalidInput, NotFound
+from dicomdock.errors import ArchiveError, InvalidInput, NotFound
 from dicomdock.query import DicomJson, Query
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
-from dicomdock.source import Page, Part, StoreResult
+from dicomdock.source import Match, Page, Part, StoreResult
+
+USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
 
 
 class Archive:
@@ -29,9 +49,10 @@ class Archive:
 
     name = "local"
 
-    def __init__(self, files: Files, index: Index) -> None:
+    def __init__(self, files: Files, index: Index, *, limit: int = 0) -> None:
         self._files = files
         self._index = index
+        self._limit = limit
 
     @classmethod
     def open(cls, settings: Settings) -> Archive:
@@ -45,10 +66,11 @@ class Archive:
         index = Index(settings.database, settings.archive)
         try:
             migrate(index)
+            recover(files, index)
         except BaseException:
             index.close()
             raise
-        return cls(files, index)
+        return cls(files, index, limit=settings.archive_limit)
 
     def close(self) -> None:
         """Close the index."""
@@ -84,16 +106,202 @@ class Archive:
             return present_in(connection, resource)
 
     def search(self, query: Query) -> Iterator[Page]:
-        """Find studies, series or instances, the latest studies first."""
-        return search(self._index, query)
+        """Find studies, series or instances, the latest studies first.
+
+        ``query.fields`` that the index does not keep are read from one file of each match.
+        """
+        return search(self._index, self._files.folder, query)
 
     def retrieve(self, resource: Resource) -> Iterator[Part]:
         """Give the instances of a resource as their files."""
         if resource.frames:
             raise InvalidInput("The archive gives whole instances; frames are cut out by the origin server.")
-        found = self.instances(resource)
-        if not found:
-            raise NotFound(f"{resource} is not in the local archive.", status=404, url=resource.path)
+        found = self._found(resource)
+        with self._index.reading() as connection:
+            stale = series_not_used_since(connection, resource, time.time() - USE_GRAIN)
+        if stale:
+            with self._index.writing() as connection:
+                mark_used(connection, stale)
         for one in found:
             syntax = f"; transfer-syntax={one.transfer_syntax_uid}" if one.transfer_syntax_uid else ""
-            yield Part.from_file(one.path, resource=one.resource, content_type=f"application/dicom{syntax}")
+            try:
+                yield Part.from_file(
+                    one.path, resource=one.resource, content_type=f"application/dicom{syntax}"
+                )
+            except FileNotFoundError:
+                if one.resource.instance in self.present(one.resource):
+                    raise ArchiveError(
+                        f"The file of {one.resource} is gone; run 'dicomdock verify'."
+                    ) from None
+
+    def metadata(self, resource: Resource) -> Iterator[DicomJson]:
+        """Give the attributes of every instance; bulk data stand as paths below the instance's."""
+        from dicomdock.archive.jsonmodel import read_metadata
+
+        for one in self._found(resource):
+            try:
+                yield read_metadata(one.path, one.resource)
+            except FileNotFoundError:
+                raise ArchiveError(f"The file of {one.resource} is gone; run 'dicomdock verify'.") from None
+
+    def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
+        """Store instances; an outcome is told when it is kept for good."""
+        with self.writer() as writer:
+            yield from store(writer, parts, Resource(study) if study else None)
+
+    def delete(self, resource: Resource) -> None:
+        """Remove a study, series or instance."""
+        self.remove(resource)
+
+    def remove(self, resource: Resource) -> int:
+        """Remove a study, series or instance, and give how many instances they were.
+
+        Raises
+        ------
+        NotFound
+            Nothing is there.
+        InvalidInput
+            Frames cannot be removed.
+        """
+        if resource.frames:
+            raise InvalidInput("Frames cannot be removed; name the instance.")
+        with self._index.writing() as connection:
+            number = remove_rows(connection, resource)
+        if not number:
+            raise _not_here(resource)
+        with disk_errors("Removing from the archive"):
+            remove_doomed(self._files, self._index)
+        return number
+
+    def import_paths(
+        self, paths: Iterable[Path], *, origin: str = "", replace: bool = False
+    ) -> Iterator[ImportProgress]:
+        """Import files and folders; the last progress is the report.
+
+        Parameters
+        ----------
+        paths : folders are searched through.
+        origin : name of the server that they come from, where that is known.
+        replace : as in ``writer``.
+
+        Raises
+        ------
+        InvalidInput
+            A path does not exist.
+        NoSpace, ArchiveLocked, ArchiveError
+            The archive cannot go on.
+        """
+        return import_paths(self.writer(origin=origin, replace=replace), paths)
+
+    def export(self, resources: Sequence[Resource], folder: Path, *, zip: bool = False) -> Iterator[Exported]:  # noqa: A002
+        """Copy instances to files with readable names.
+
+        Parameters
+        ----------
+        folder : made where it is missing; with ``zip`` the name of the zip file.
+        zip : write one zip file.
+
+        Raises
+        ------
+        NotFound
+            A resource is not here.
+        InvalidInput
+            A file of that name is there.
+        NoSpace, ArchiveError
+            It cannot be written.
+        """
+        for resource in resources:
+            if not self.present(resource):
+                raise _not_here(resource)
+        with self._index.reading() as connection:
+            plan = planned(connection, self._files.folder, resources)
+        yield from (export_zip if zip else export_folder)(plan, folder)
+
+    def verify(self, resource: Resource | None = None) -> Iterator[Finding]:
+        """Compare files with what was kept; without a resource all, and unknown files too."""
+        if resource is not None and not self.present(resource):
+            raise _not_here(resource)
+        if resource is None:
+            remove_doomed(self._files, self._index)
+        yield from verify(self._files, self._index, resource)
+
+    def pin(self, resource: Resource) -> None:
+        """Keep a study, series or instance from eviction, and what will come to it.
+
+        Raises
+        ------
+        NotFound
+            Nothing is there.
+        """
+        self._pin(resource, True)
+
+    def unpin(self, resource: Resource) -> None:
+        """Allow eviction again, of all below too.
+
+        Raises
+        ------
+        NotFound
+            Nothing is there.
+        """
+        self._pin(resource, False)
+
+    def evict(self, limit: int | None = None) -> Eviction:
+        """Remove the least recently used series until the archive holds no more than ``limit`` bytes.
+
+        Never what is pinned, made here, or not known to lie on a server.
+
+        Parameters
+        ----------
+        limit : bytes; None for the setting ``archive_limit``, where 0 means none.
+        """
+        if limit is None:
+            limit = self._limit or sys.maxsize
+        return evict(self._files, self._index, limit)
+
+    def record_sent(self, sop_uids: Iterable[str], server: str) -> None:
+        """Note that a server confirmed to have stored these instances."""
+        with self._index.writing() as connection:
+            mark_sent(connection, sop_uids, server)
+
+    def summary(self) -> Summary:
+        """Count what is here."""
+        with self._index.reading() as connection:
+            return summary_of(connection)
+
+    def recall(self, server: str, login: str, query: Query) -> Answer | None:
+        """Give what a server last said to this query under this login, and how long ago; None if never."""
+        with self._index.reading() as connection:
+            return recall(connection, server, login, query)
+
+    def remember(
+        self, server: str, login: str, query: Query, matches: Sequence[Match], more: bool | None = None
+    ) -> None:
+        """Keep what a server said to a query.
+
+        Parameters
+        ----------
+        server, login : names; an answer is never shown under another login.
+        more : whether the server had further matches, where known.
+        """
+        with self._index.writing() as connection:
+            remember(connection, server, login, query, matches, more)
+
+    def forget(self, server: str) -> None:
+        """Drop all kept answers of a server."""
+        with self._index.writing() as connection:
+            forget(connection, server)
+
+    def _found(self, resource: Resource) -> list[ArchivedInstance]:
+        found = self.instances(resource)
+        if not found:
+            raise _not_here(resource)
+        return found
+
+    def _pin(self, resource: Resource, pinned: bool) -> None:
+        with self._index.writing() as connection:
+            if not set_pinned(connection, resource, pinned):
+                raise _not_here(resource)
+
+
+def _not_here(resource: Resource) -> NotFound:
+    return NotFound(f"{resource} is not in the local archive.", status=404, url=resource.path)

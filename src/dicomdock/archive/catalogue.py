@@ -8,12 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Table, distinct, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 
 from dicomdock.archive.files import relative_path
 from dicomdock.archive.header import Header
 from dicomdock.archive.rows import Row, instance_row, joined, series_row, study_row
-from dicomdock.archive.schema import instance, sent, series, study
+from dicomdock.archive.schema import doomed, instance, sent, series, study
 from dicomdock.resource import Resource
 
 AddStatus = Literal["stored", "identical", "conflict", "replaced"]
@@ -168,7 +181,8 @@ def _ensure(connection: Connection, table: Table, row: Mapping[str, object], uni
     wanted = select(table.c.id).where(*(table.c[name] == row[name] for name in unique))
     found = connection.execute(wanted).scalar()
     if found is None:
-        found = connection.execute(insert(table).values(row)).inserted_primary_key[0]
+        connection.execute(insert(table).values(row))
+        found = connection.execute(wanted).scalar_one()
     return int(found)
 
 
@@ -192,9 +206,10 @@ def count_study(connection: Connection, study_id: int) -> None:
             func.coalesce(func.sum(series.c.size), 0),
         ).where(of_study)
     ).one()
-    modalities = connection.execute(select(distinct(series.c.Modality)).where(of_study)).scalars()
+    modalities = connection.execute(select(series.c.Modality).distinct().where(of_study)).scalars()
     classes = connection.execute(
-        select(distinct(instance.c.SOPClassUID))
+        select(instance.c.SOPClassUID)
+        .distinct()
         .join(series, instance.c.series == series.c.id)
         .where(of_study)
     ).scalars()
@@ -228,7 +243,7 @@ def present_in(connection: Connection, resource: Resource) -> set[str]:
 
 
 def instances_of(
-    connection: Connection, folder: Path, resource: Resource | None
+    connection: Connection, folder: Path, resource: Resource | None, *, limit: int | None = None
 ) -> Iterator[ArchivedInstance]:
     """Give the instances of a resource, or all, by series and instance number."""
     clauses = within(resource) if resource is not None else ()
@@ -255,6 +270,7 @@ def instances_of(
             instance.c.InstanceNumber.nulls_last(),
             instance.c.id,
         )
+        .limit(limit)
     )
     servers: dict[int, list[str]] = {}
     pairs = select(sent.c.instance, sent.c.server).order_by(sent.c.at)
@@ -270,3 +286,118 @@ def instances_of(
         yield ArchivedInstance(
             place, path, size, digest, sop_class, syntax, origin, sent_to, bool(pinned), bool(made_here)
         )
+
+
+def remove_rows(connection: Connection, resource: Resource) -> int:
+    """Take out the rows of a resource and note its files for removal; give how many instances they were."""
+    found = connection.execute(
+        select(
+            instance.c.id,
+            series.c.id,
+            study.c.id,
+            study.c.StudyInstanceUID,
+            series.c.SeriesInstanceUID,
+            instance.c.SOPInstanceUID,
+        )
+        .select_from(ALL_LEVELS)
+        .where(*within(resource))
+    ).all()
+    if not found:
+        return 0
+    connection.execute(
+        insert_or_pass(connection, doomed), [{"path": relative_path(*row[3:])} for row in found]
+    )
+    connection.execute(
+        delete(instance).where(instance.c.id == bindparam("number")), [{"number": row[0]} for row in found]
+    )
+    for series_id in {row[1] for row in found}:
+        count_series(connection, series_id)
+    of_study = {row[2] for row in found}
+    empty = series.c.study.in_(of_study) & (series.c.NumberOfSeriesRelatedInstances == 0)
+    connection.execute(delete(series).where(empty))
+    for study_id in of_study:
+        count_study(connection, study_id)
+    connection.execute(delete(study).where(study.c.id.in_(of_study), study.c.NumberOfStudyRelatedSeries == 0))
+    return len(found)
+
+
+def insert_or_pass(connection: Connection, table: Table) -> Insert:
+    """Give an insert that passes over rows which are there already."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the archive holds.
+
+    Parameters
+    ----------
+    bytes : of all files.
+    """
+
+    studies: int
+    series: int
+    instances: int
+    bytes: int
+
+
+def summary_of(connection: Connection) -> Summary:
+    """Count what is in the index."""
+    sums = [study.c.NumberOfStudyRelatedSeries, study.c.NumberOfStudyRelatedInstances, study.c.size]
+    row = connection.execute(
+        select(func.count(), *(func.coalesce(func.sum(column), 0) for column in sums))
+    ).one()
+    return Summary(*map(int, row))
+
+
+def series_not_used_since(connection: Connection, resource: Resource, moment: float) -> list[int]:
+    """Give the ids of a resource's series that were last used before."""
+    wanted = select(series.c.id).join(study, series.c.study == study.c.id)
+    wanted = wanted.where(study.c.StudyInstanceUID == resource.study, series.c.used < moment)
+    if resource.series is not None:
+        wanted = wanted.where(series.c.SeriesInstanceUID == resource.series)
+    return list(connection.execute(wanted).scalars())
+
+
+def mark_used(connection: Connection, series_ids: Sequence[int]) -> None:
+    """Note that series are in use now."""
+    connection.execute(
+        update(series).where(series.c.id == bindparam("number")).values(used=time.time()),
+        [{"number": number} for number in series_ids],
+    )
+
+
+def mark_sent(connection: Connection, sop_uids: Iterable[str], server: str) -> None:
+    """Note that a server has stored instances."""
+    uids = list(dict.fromkeys(sop_uids))
+    for start in range(0, len(uids), BATCH):
+        wanted = select(instance.c.id).where(instance.c.SOPInstanceUID.in_(uids[start : start + BATCH]))
+        rows = [
+            {"instance": number, "server": server, "at": time.time()}
+            for number in connection.execute(wanted).scalars()
+        ]
+        if rows:
+            connection.execute(insert_or_pass(connection, sent), rows)
+
+
+def set_pinned(connection: Connection, resource: Resource, pinned: bool) -> bool:
+    """Pin or unpin a resource; False where it is not there.
+
+    Pinning marks the level that is named, so that what comes later is pinned too; unpinning clears all below.
+    """
+    found = connection.execute(
+        select(study.c.id, series.c.id, instance.c.id).select_from(ALL_LEVELS).where(*within(resource))
+    ).all()
+    if not found:
+        return False
+    tables = (study, series, instance)
+    level = ("study", "series", "instance").index(resource.level)
+    for depth in range(level, level + 1 if pinned else len(tables)):
+        numbers = [{"number": number} for number in {row[depth] for row in found}]
+        table = tables[depth]
+        connection.execute(
+            update(table).where(table.c.id == bindparam("number")).values(pinned=pinned), numbers
+        )
+    return True

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicomdock.archive.header import Header
 from dicomdock.archive.attributes import INDEXED, ITEM_KEYWORDS, SEQUENCE
+from dicomdock.archive.header import Header
 from dicomdock.dictionary import tag_of
 from dicomdock.errors import WireError
 
@@ -41,14 +41,15 @@ _QUIET = threading.Lock()  # the filter of warnings belongs to the whole process
 
 
 def decode_text(value: bytes, vr: str, charset: bytes) -> str:
-    """Decode text that is not plain ASCII, as Specific Character Set says, and as well as it can be where it errs.
+    """Decode text that is not plain ASCII, as Specific Character Set says, and as well as it can be where it
+    errs.
 
     References
     ----------
     PS3.5 §6.1 (character repertoires), §6.2.1 (person names).
     """
-    from pydicom.charset import TEXT_VR_DELIMS, convert_encodings, decode_bytes
-    from pydicom.valuerep import PersonName
+    from pydicom.charset import convert_encodings, decode_bytes
+    from pydicom.valuerep import TEXT_VR_DELIMS, PersonName
 
     names = [part.strip() for part in charset.decode("ascii", "replace").strip("\0 ").split("\\")]
     with quiet():
@@ -103,14 +104,12 @@ def read_with_pydicom(path: Path) -> Header:
 
 
 def _raw(dataset: Dataset, tag: int) -> bytes | None:
-    from pydicom.dataelem import RawDataElement
+    from pydicom.dataelem import DataElement, RawDataElement
 
     if tag not in dataset:
         return None
-    element = dataset.get_item(tag)
+    element: DataElement | RawDataElement = dataset.get_item(tag)
     if isinstance(element, RawDataElement):
         return element.value or b""
-    if element is None or element.VR == "SQ":
-        return None
-    values = element.value if element.VM > 1 else [element.value]
+    values = element.value if element.VM > 1 else [element.value]  # pydicom has read it already
     return "\\".join("" if value is None else str(value) for value in values).encode("utf-8")

@@ -1,8 +1,8 @@
 """Files: where instances lie on disk, and how they get there without ever being seen half-written.
 
-``files/<study>/<series>/<instance>.dcm``, each name a digest of the UID. A file is written in a session's own folder
-under ``incoming/``, synced, and renamed to its place. The session holds a lock while it lives, so that the leftovers
-of a killed one are known as such.
+``files/<study>/<series>/<instance>.dcm``, each name a digest of the UID. A file is written in a session's own
+folder under ``incoming/``, synced, and renamed to its place. The session holds a lock while it lives, so that
+the leftovers of a killed one are known as such.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import ctypes
 import errno
 import hashlib
 import itertools
+import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from dicomdock.resource import Resource
 
 NAME_LENGTH = 32  # hexadecimal digits: 128 bits, so that two UIDs never share a name
 SUFFIX = ".dcm"
+YOUNG = 60.0  # seconds in which a session has long locked its folder
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -93,7 +96,7 @@ class Files:
         free = shutil.disk_usage(self.incoming).free
         if free - needed < self._floor:
             raise NoSpace(
-                f"Only {free >> 20} MB are free on the disk of {self.root}, and {self._floor >> 20} MB must stay free "
+                f"Only {free >> 20} MB are free on the disk of {self.root}, {self._floor >> 20} MB must stay so "
                 "(free_space_floor). Free some space, or evict what is on a server too."
             )
 
@@ -111,6 +114,11 @@ class Files:
         for folder in touched:
             _sync_folder(folder)
 
+    def all(self) -> Iterator[Path]:
+        """Give every file in the places of instances."""
+        for folder, _, names in os.walk(self.folder):
+            yield from (Path(folder, name) for name in sorted(names))
+
     def discard(self, path: Path) -> None:
         """Remove a file, and the folders that it leaves empty."""
         path.unlink(missing_ok=True)
@@ -119,6 +127,15 @@ class Files:
                 folder.rmdir()
             except OSError:  # not empty, or gone already
                 return
+
+
+def sync_file(path: Path) -> None:
+    """Make a written file last."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -149,11 +166,16 @@ class Session:
         """Give the path of a file to write."""
         return self.folder / f"{next(self._numbers)}.part"
 
-    def announce(self, places: Iterable[str]) -> Path:
-        """Note which places are about to be filled, so that a crash before their rows leaves a trace."""
+    def announce(self, facts: Mapping[str, object], places: Iterable[str]) -> Path:
+        """Note which places are about to be filled, so that a crash before their rows leaves a trace.
+
+        Parameters
+        ----------
+        facts : what the rows will say that the files do not.
+        """
         note = self.folder / f"{next(self._numbers)}.places"
         with note.open("w", encoding="ascii") as file:
-            file.write("\n".join(places))
+            file.write("\n".join((json.dumps(facts), *places)))
             file.flush()
             os.fsync(file.fileno())
         return note
@@ -166,12 +188,14 @@ class Session:
 
 @contextmanager
 def abandoned(incoming: Path) -> Iterator[list[Path]]:
-    """Give the sessions' folders whose process is gone, and hold them until the block ends; then remove them."""
+    """Give the sessions' folders whose process is gone, hold them for the block, and remove them."""
     with ExitStack() as held:
         folders = []
         for folder in incoming.glob("session-*"):
             try:
-                lock = held.enter_context((folder / "lock").open("r+b"))
+                if time.time() - folder.stat().st_mtime < YOUNG and not (folder / "lock").exists():
+                    continue  # just being made
+                lock = held.enter_context((folder / "lock").open("ab"))
                 _take_lock(lock.fileno())
             except OSError:  # alive, or not yet locked, or taken up by another
                 continue
@@ -198,6 +222,6 @@ def write_behind() -> Callable[[int], None]:
     try:
         start = ctypes.CDLL(None).sync_file_range
     except (OSError, AttributeError, TypeError):  # not Linux
-        return lambda descriptor: None
+        return lambda _descriptor: None
     start.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
     return lambda descriptor: start(descriptor, 0, 0, 2)  # SYNC_FILE_RANGE_WRITE

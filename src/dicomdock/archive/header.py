@@ -1,7 +1,7 @@
 """Header: the indexed attributes of a file, read with as little work as possible.
 
-A header in one of the usual encodings is walked here, because pydicom's 0.3 ms a file would be the greater part of
-a pull; everything unusual goes through pydicom. Both give the same ``Header``.
+A header in one of the usual encodings is walked here, because pydicom's 0.3 ms a file would be the greater
+part of a pull; everything unusual goes through pydicom. Both give the same ``Header``.
 
 References
 ----------
@@ -79,11 +79,11 @@ class Header:
     byteorder: str = "little"
 
 
-class _Unusual(Exception):  # noqa: N818 - a signal, not an error
-    """This form is left to pydicom."""
+class _Unusual(Exception):
+    """A form that is left to pydicom."""
 
 
-class _Truncated(Exception):  # noqa: N818
+class _Truncated(Exception):
     """The file ends inside an element."""
 
 
@@ -125,6 +125,11 @@ def looks_like_dicom(head: bytes) -> bool:
     if group in (2, 8) and element < 0x2000 and (explicit or length <= 0x1000):
         return True
     return struct.unpack_from(">H", head)[0] == 8 and head[4:6] in _SHORT_VRS  # big endian
+
+
+def is_dicomdir(head: bytes) -> bool:
+    """Tell by the first bytes whether this is a DICOMDIR."""
+    return head[128:_PREAMBLE] == b"DICM" and b"\x14\x001.2.840.10008.1.3.10" in head[_PREAMBLE:1024]
 
 
 def walk(data: Buffer, size: int) -> Header | None:

@@ -68,11 +68,14 @@ class Index:
         ------
         ArchiveLocked, NoSpace, ArchiveError
         """
-        with self._mapped(), self._engine.connect().execution_options(writing=True) as connection:
-            with connection.begin():
-                if self.dialect == "postgresql":
-                    connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITERS})"))
-                yield connection
+        with (
+            self._mapped(),
+            self._engine.connect().execution_options(writing=True) as connection,
+            connection.begin(),
+        ):
+            if self.dialect == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITERS})"))
+            yield connection
 
     def close(self) -> None:
         """Close all connections."""
@@ -97,7 +100,7 @@ def _our_error(error: DBAPIError, waited: float) -> ArchiveError:
     state = getattr(cause, "sqlstate", "") or ""
     if code in (5, 6) or state in _LOCKED_STATES:
         return ArchiveLocked(
-            f"Another program has held the archive's index for {waited:g} seconds; wait until it is done, or end it."
+            f"Another program has held the archive's index for {waited:g} seconds; try again when it is done."
         )
     if code == _SQLITE_FULL or state in _FULL_STATES:
         return NoSpace("The disk of the archive's index is full. Free some space and try again.")

@@ -1,20 +1,22 @@
-"""Keeping: from a whole temporary file to a file in its place with its row, so that no crash tears them apart.
+"""Keeping: from a whole temporary file to a file in its place with its row, so that no crash tears them
+apart.
 
-Order: the files are synced (by the writer), their places noted, then under the index's write lock the files are
-renamed, the folders synced, the rows put in and committed. A crash in between leaves files without rows and the
-note that tells which; ``recovery`` reads it.
+Order: the files are synced, their places noted, then under the index's write lock the files are
+renamed, the folders synced, the rows put in and committed. A crash in between leaves files without rows and
+the note that tells which; ``recovery`` reads it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, delete, insert
 
 from dicomdock.archive.catalogue import BATCH, AddStatus, Arrival, exchange, insert_arrivals, known_rows
-from dicomdock.archive.files import Files, Session, disk_errors
+from dicomdock.archive.files import Files, Session, disk_errors, sync_file
 from dicomdock.archive.index import Index
 from dicomdock.archive.schema import doomed, replacing
+from dicomdock.resource import Resource
 
 
 def keep(
@@ -27,7 +29,11 @@ def keep(
     Those that another process had stored meanwhile, and what that makes of them.
     """
     with disk_errors("Writing to the archive"):
-        note = session.announce(arrival.place for arrival in arrivals)
+        for arrival in arrivals:
+            sync_file(arrival.written)
+        note = session.announce(
+            {"origin": origin, "made_here": made_here}, (arrival.place for arrival in arrivals)
+        )
         if any(arrival.replace for arrival in arrivals):
             _announce_exchange(index, arrivals)
         with index.writing() as connection:
@@ -51,7 +57,7 @@ def keep(
     return late
 
 
-def _differs(arrival: Arrival, there: dict[object, tuple[int, str]]) -> bool:
+def _differs(arrival: Arrival, there: Mapping[Resource, tuple[int, str]]) -> bool:
     return there[arrival.resource][1] != arrival.digest
 
 

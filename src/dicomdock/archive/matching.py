@@ -1,7 +1,8 @@
 """Matching: the rules of PS3.4 as SQL.
 
-Each clause lets every true match through; where SQL cannot say a rule exactly (several values, sequences, fuzzy
-names) the plan is marked and the rows are looked over once more by ``Query.matches``, which is the one authority.
+Each clause lets every true match through; where SQL cannot say a rule exactly (several values, sequences,
+fuzzy names) the plan is marked and the rows are looked over once more by ``Query.matches``, which is the one
+authority.
 
 References
 ----------
@@ -10,11 +11,12 @@ PS3.4 §C.2.2.2 (attribute matching).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Table, and_, exists, false, or_, select
+from sqlalchemy import Column, ColumnElement, Table, and_, exists, or_, select
 
 from dicomdock.archive.attributes import COMPONENT_GROUPS, FOLDED, MULTIVALUED, SEQUENCE
 from dicomdock.archive.schema import instance, series, study
@@ -72,7 +74,7 @@ def plan(query: Query, dialect: str) -> Plan:
 
 
 def column_of(keyword: str) -> tuple[Table, Column[str]] | None:
-    """Find the table and column that hold an attribute."""
+    """Find the table and column that hold an attribute, None where none does."""
     for table in _RANK:
         if keyword in table.c and keyword[0].isupper():
             return table, table.c[keyword]
@@ -119,7 +121,7 @@ class _Builder:
         return Plan(tuple(self._clauses), self._exact, frozenset(self._keys), tuple(self._ignored))
 
     def _in_a_span(self, keyword: str) -> bool:
-        """Add the clause of a date and its time together, and tell whether the keyword is one of such a pair."""
+        """Add the clause of a date with its time, and tell whether the keyword is one of such a pair."""
         for date, time in COMBINED.items():
             if keyword in (date, time):
                 criteria = self._query.criteria
@@ -207,7 +209,7 @@ def sqlite_glob(column: Column[str], pattern: str) -> Clause:
 
 def standard_like(column: Column[str], pattern: str) -> Clause:
     """Compare with ``*`` and ``?`` in standard SQL."""
-    escaped = pattern.translate(str.maketrans({"!": "!!", "%": "!%", "_": "!_", "*": "%", "?": "_"}))
+    escaped = re.sub(r"[!%_]", r"!\g<0>", pattern).replace("*", "%").replace("?", "_")
     return column.like(escaped, escape="!")
 
 

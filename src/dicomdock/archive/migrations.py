@@ -1,6 +1,7 @@
 """Migrations: how an index of an earlier version becomes one of this.
 
-To change the schema, change ``schema.py`` for new archives and append a function here for those that are there.
+To change the schema, change ``schema.py`` for new archives and append a function here for those that are
+there.
 """
 
 from __future__ import annotations

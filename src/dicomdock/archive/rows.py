@@ -90,7 +90,7 @@ def _row(header: Header, plan: Iterable[tuple[str, int, str]]) -> Row:
 
 def folded(keyword: str, name: str) -> dict[str, str]:
     """Give the columns that a person name is searched in."""
-    groups = fold_name(name).split("=") + ["", ""] if name else ["", "", ""]
+    groups = [*fold_name(name).split("="), "", ""] if name else ["", "", ""]
     return {keyword + group: part for group, part in zip(COMPONENT_GROUPS, groups, strict=False)}
 
 

@@ -1,8 +1,8 @@
-"""Schema: the tables of the index, one for each level, with a column for each indexed attribute.
+r"""Schema: the tables of the index, one for each level, with a column for each indexed attribute.
 
-Columns of attributes are named by keyword. Text has no padding and is ``""`` where it is absent or empty; several
-values stand as ``\\A\\B\\``, so that one of them can be found whole. Some person names have further columns, each
-component group folded for searching.
+Columns of attributes are named by keyword. Text has no padding and is ``""`` where it is absent or empty;
+several values stand as ``\A\B\``, so that one of them can be found whole. Some person names have further
+columns, each component group folded for searching.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from dicomdock.archive.attributes import (
     STUDY_KEYWORDS,
 )
 
-# Text compares byte by byte on every database, so that ranges and patterns mean the same and indexes serve them.
+# Text compares byte by byte on every database, so that ranges and patterns mean the same and indexes serve
+# them.
 PLAIN = Text().with_variant(Text(collation="C"), "postgresql")
 NUMBER = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts rows by itself only in an INTEGER
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, select
+from sqlalchemy import Select, select
 
 from dicomdock.archive.attributes import INSTANCE_KEYWORDS, SEQUENCE, SERIES_KEYWORDS, STUDY_KEYWORDS
+from dicomdock.archive.catalogue import ALL_LEVELS, instances_of
 from dicomdock.archive.index import Index
-from dicomdock.archive.matching import TABLES, Plan, column_of, plan
+from dicomdock.archive.matching import Plan, column_of, plan
 from dicomdock.archive.rows import data_set
 from dicomdock.archive.schema import instance, series, study
-from dicomdock.query import DicomJson, Query, SearchLevel
+from dicomdock.errors import WireError
+from dicomdock.query import DicomJson, Query, SearchLevel, text
+from dicomdock.resource import Resource
 from dicomdock.source import Match, Page
 
 FIRST_PAGE, LARGEST_PAGE = 100, 2000  # the first is there at once; later ones save round trips
@@ -34,11 +38,11 @@ _ABOVE: Mapping[SearchLevel, Sequence[tuple[str, Sequence[str]]]] = {
 }
 
 
-def search(index: Index, query: Query) -> Iterator[Page]:
+def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
     """Answer a query, the latest studies first, series and instances by their numbers.
 
-    A match carries what the index has of its level. What it has of the levels above comes too where the query does
-    not name them by UID, or asks for it.
+    A match carries what the index has of its level. What it has of the levels above comes too where the query
+    does not name them by UID, or asks for it.
     """
     planned = plan(query, index.dialect)
     keywords = _keywords(query)
@@ -47,6 +51,7 @@ def search(index: Index, query: Query) -> Iterator[Page]:
         f"{keyword} is not kept in the local index; the answer was not narrowed by it."
         for keyword in planned.ignored
     )
+    unkept = _unkept(query)
     left, skip, start, size = query.limit, query.offset, 0, FIRST_PAGE
     if planned.exact:
         skip, start = 0, query.offset
@@ -64,6 +69,8 @@ def search(index: Index, query: Query) -> Iterator[Page]:
             matches = matches[:left]
             left -= len(matches)
         done = not more or left == 0
+        if unkept:
+            matches = [_with_fields(index, folder, match, unkept) for match in matches]
         if matches or done:
             yield Page(tuple(matches), more=more, warnings=warnings)
             warnings = ()
@@ -82,23 +89,46 @@ def _keywords(query: Query) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-def _statement(query: Query, planned: Plan, keywords: Sequence[str]) -> Select[Any]:
-    table = TABLES[query.level]
-    columns = [column_of(keyword)[1] for keyword in keywords]
+def _unkept(query: Query) -> tuple[str, ...]:
+    """Name the wanted attributes that only the files have."""
+    asked = {
+        name.partition(".")[0]
+        for name in (*query.fields, *(key for key in query.match if not query.match[key]))
+    }
+    given = ("all", "InstanceAvailability", "RetrieveURL", "SpecificCharacterSet")
+    return tuple(sorted(name for name in asked if name not in given and column_of(name) is None))
+
+
+def _with_fields(index: Index, folder: Path, match: Match, keywords: Sequence[str]) -> Match:
+    """Add attributes from the first file of a match; a file that cannot be read adds none."""
+    from dicomdock.archive.jsonmodel import read_fields
+
+    study_uid = text(match.attributes, "StudyInstanceUID")
+    series_uid = text(match.attributes, "SeriesInstanceUID") or None
+    resource = Resource(study_uid, series_uid, text(match.attributes, "SOPInstanceUID") or None)
+    with index.reading() as connection:
+        first = next(instances_of(connection, folder, resource, limit=1), None)
+    try:
+        found = read_fields(first.path, keywords) if first else {}
+    except (OSError, WireError):
+        found = {}
+    return Match(dict(sorted({**found, **match.attributes}.items())))
+
+
+def _statement(query: Query, planned: Plan, keywords: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    columns = [found[1] for keyword in keywords if (found := column_of(keyword))]
     statement = select(*columns).where(*planned.clauses)
-    newest = (study.c.StudyDate.desc(), study.c.StudyTime.desc(), study.c.id.desc())
-    if table is study:
+    if query.level == "studies":
+        newest = (study.c.StudyDate.desc(), study.c.StudyTime.desc(), study.c.id.desc())
         return statement.select_from(study).order_by(*newest)
-    in_one_study = bool(query.match.get("StudyInstanceUID"))
-    if table is series:
-        order = (series.c.SeriesNumber.nulls_last(), series.c.id) if in_one_study else (series.c.id,)
-        return statement.select_from(series.join(study, series.c.study == study.c.id)).order_by(*order)
-    order = (instance.c.id,)
-    if in_one_study or query.match.get("SeriesInstanceUID"):
-        numbers = (series.c.SeriesNumber.nulls_last(), series.c.id, instance.c.InstanceNumber.nulls_last())
-        order = (*numbers, instance.c.id)
-    joined = instance.join(series, instance.c.series == series.c.id).join(study, series.c.study == study.c.id)
-    return statement.select_from(joined).order_by(*order)
+    # Numbers order only what belongs together; ids order a list from everywhere without sorting it first.
+    by_number = bool(query.match.get("StudyInstanceUID") or query.match.get("SeriesInstanceUID"))
+    if query.level == "series":
+        joined = series.join(study, series.c.study == study.c.id)
+        numbers = (series.c.SeriesNumber.nulls_last(),) if by_number else ()
+        return statement.select_from(joined).order_by(*numbers, series.c.id)
+    places = (series.c.SeriesNumber.nulls_last(), series.c.id, instance.c.InstanceNumber.nulls_last())
+    return statement.select_from(ALL_LEVELS).order_by(*(places if by_number else ()), instance.c.id)
 
 
 def _attributes(level: SearchLevel, keywords: Sequence[str], row: Sequence[object]) -> DicomJson:

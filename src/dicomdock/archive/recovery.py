@@ -1,0 +1,181 @@
+"""Recovery: what a crash left half done is finished, and what is on disk is compared with the index."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import delete, select
+
+from dicomdock.archive.catalogue import Arrival, exchange, insert_arrivals, instances_of, known_rows
+from dicomdock.archive.files import SUFFIX, Files, abandoned, disk_errors
+from dicomdock.archive.header import HEAD, read_header
+from dicomdock.archive.index import Index
+from dicomdock.archive.schema import doomed, replacing
+from dicomdock.archive.writer import resource_of
+from dicomdock.errors import WireError
+from dicomdock.resource import Resource
+
+FindingStatus = Literal["intact", "missing", "changed", "adopted", "stray"]
+
+BLOCK = 1 << 20  # bytes read at once to digest a file
+READERS = 2  # files digested side by side
+BATCH = 256  # orphans put in at once
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one file since it was kept.
+
+    Parameters
+    ----------
+    status : ``intact``; ``missing`` (indexed, but the file is gone); ``changed`` (its bytes are others than
+        were kept); ``adopted`` (a whole instance that the index did not know, and now does); ``stray`` (a
+        file in the archive's folder that is no instance of it, left alone).
+    path : the file.
+    resource : the instance, where known.
+    reason : in words, where not intact.
+    """
+
+    status: FindingStatus
+    path: Path
+    resource: Resource | None = None
+    reason: str = ""
+
+
+def recover(files: Files, index: Index) -> None:
+    """Finish what crashed processes began; cheap where there is nothing to do."""
+    with disk_errors("Opening the archive"), abandoned(files.incoming) as sessions:
+        for session in sessions:
+            for note in session.glob("*.places"):
+                adopt_noted(files, index, note)
+    with index.reading() as connection:
+        work = (
+            connection.execute(select(doomed.c.path)).first()
+            or connection.execute(select(replacing.c.path)).first()
+        )
+    if work:
+        remove_doomed(files, index)
+        _finish_exchanges(files, index)
+
+
+def adopt_noted(files: Files, index: Index, note: Path) -> None:
+    """Put in the rows of files that were about to get them."""
+    lines = note.read_text("ascii", "replace").splitlines()
+    try:
+        facts = json.loads(lines[0])
+    except (ValueError, IndexError):  # cut off while it was written, so nothing had been renamed
+        return
+    paths = [files.folder / line for line in lines[1:]]
+    list(adopt(files, index, paths, origin=facts.get("origin", ""), made_here=bool(facts.get("made_here"))))
+
+
+def remove_doomed(files: Files, index: Index) -> None:
+    """Remove the files of rows that are gone."""
+    with index.writing() as connection:
+        for path in connection.execute(select(doomed.c.path)).scalars().all():
+            files.discard(files.folder / path)
+        connection.execute(delete(doomed))
+
+
+def _finish_exchanges(files: Files, index: Index) -> None:
+    """Bring the rows of exchanged files up to date where a crash came between."""
+    with index.writing() as connection:
+        for path, number, digest in connection.execute(
+            select(replacing.c.path, replacing.c.instance, replacing.c.digest)
+        ).all():
+            file = files.folder / path
+            try:
+                arrival = _arrival(file)
+            except (OSError, WireError):
+                continue
+            if arrival.digest == digest:  # else it was not exchanged yet, or not by this
+                exchange(connection, number, arrival)
+                connection.execute(delete(replacing).where(replacing.c.path == path))
+
+
+def verify(files: Files, index: Index, resource: Resource | None) -> Iterator[Finding]:
+    """Compare every file with what was kept; without a resource find unknown files too."""
+    with index.reading() as connection:
+        known = list(instances_of(connection, files.folder, resource))
+    with ThreadPoolExecutor(READERS) as readers:
+        for start in range(0, len(known), BATCH):
+            some = known[start : start + BATCH]
+            for one, digest in zip(
+                some, readers.map(lambda one: _digest_or_none(one.path), some), strict=True
+            ):
+                if digest is None:
+                    yield Finding("missing", one.path, one.resource, "The file is gone or cannot be read.")
+                elif digest != one.digest:
+                    yield Finding(
+                        "changed", one.path, one.resource, "The file's bytes have changed since it came."
+                    )
+                else:
+                    yield Finding("intact", one.path, one.resource)
+    if resource is None:
+        names = {one.path for one in known}
+        unknown = [path for path in files.all() if path not in names]
+        yield from adopt(files, index, unknown)
+
+
+def adopt(
+    files: Files, index: Index, paths: Sequence[Path], *, origin: str = "", made_here: bool = False
+) -> Iterator[Finding]:
+    """Put in the rows of files that have none."""
+    for start in range(0, len(paths), BATCH):
+        arrivals: dict[Path, Arrival] = {}
+        for path in paths[start : start + BATCH]:
+            if not path.exists():
+                continue
+            try:
+                arrival = _arrival(path)
+            except (OSError, WireError) as error:
+                yield Finding("stray", path, reason=str(error))
+                continue
+            if files.folder / arrival.place != path:
+                yield Finding("stray", path, arrival.resource, "The file does not lie where its UIDs belong.")
+            else:
+                arrivals[path] = arrival
+        with index.writing() as connection:
+            there = known_rows(connection, arrivals.values())
+            going = set(connection.execute(select(doomed.c.path)).scalars())
+            fresh = {
+                path: one
+                for path, one in arrivals.items()
+                if one.resource not in there and one.place not in going
+            }
+            insert_arrivals(connection, list(fresh.values()), origin=origin, made_here=made_here)
+        for path, arrival in fresh.items():
+            yield Finding("adopted", path, arrival.resource, "The index did not know this file; now it does.")
+
+
+def _arrival(path: Path) -> Arrival:
+    if path.suffix != SUFFIX:
+        raise WireError("The file is not one that the archive wrote.")
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        size = os.fstat(file.fileno()).st_size
+    header = read_header(head, size, path)
+    return Arrival(resource_of(header), header, path, size, digest_of(path))
+
+
+def digest_of(path: Path) -> str:
+    """Give the SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _digest_or_none(path: Path) -> str | None:
+    try:
+        return digest_of(path)
+    except OSError:
+        return None
