@@ -65,7 +65,7 @@ class Thumbnails:
         if source == LOCAL:
             from dicomdock.origin.context import Origin
             from dicomdock.origin.pictures import THUMBNAIL, one_picture
-            from dicomdock.origin.rendering import View
+            from dicomdock.origin.view import View
 
             origin = Origin(lambda: self._dock.archive, workers=self._dock.decoders)
             answer = one_picture(origin, resource, View(viewport=THUMBNAIL, media_type="image/jpeg"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from nicegui import ui
@@ -111,7 +112,10 @@ class StudiesPage:
                 if name not in study_list.ALWAYS:
                     box = ui.checkbox(column.label, value=name in shown).props("dense")
                     box.on_value_change(lambda event, name=name: self._show_column(name, event.value))
-        with widgets.icon_button("bookmark_border", "Saved searches", testid="saved"), ui.menu():
+        with (
+            widgets.icon_button("bookmark_border", "Saved searches", testid="saved"),
+            ui.menu() as self._menu,
+        ):
             self._saved()
 
     @ui.refreshable_method
@@ -320,4 +324,5 @@ class StudiesPage:
         elif name.strip():
             saved[name.strip()[:80]] = target
         await self._keep("studies.saved", saved)
+        self._menu.close()
         self._saved.refresh()

@@ -220,6 +220,9 @@ class ActionBar:
                         key=action.key,
                         testid=f"action-{action.name}",
                     )
+            for action in ACTIONS:
+                if action.key and not action.in_bar:
+                    self._key(action)
             with widgets.icon_button("more_horiz", "More actions", testid="more-actions"), ui.menu():
                 for action in ACTIONS:
                     if not action.in_bar:
@@ -235,6 +238,15 @@ class ActionBar:
             ui.icon(action.icon)
             ui.label(action.label)
         self._buttons[action.name] = item
+
+    def _key(self, action: Action) -> None:
+        """Let a key do what is in the menu: the menu's own items are in the page only while it is open."""
+        hidden = (
+            ui.element("button").classes("sr-only").props('type="button" tabindex="-1" aria-hidden="true"')
+        )
+        hidden.props["aria-keyshortcuts"] = action.key
+        hidden.props["data-help"] = action.label
+        hidden.on("click", lambda: self.start(action.name))
 
     def show(self, selection: Selection) -> None:
         """Work on this selection from now on."""
