@@ -570,7 +570,7 @@ def test_a_store_whose_connection_breaks_in_its_middle_is_not_repeated(quick):
 
     opened = []
     with listening(half, again_and_again) as server, line(server.url, quick) as http:
-        with pytest.raises(Unreachable):
+        with pytest.raises(Unreachable, match="part of what was sent may be stored"):
             http.request("POST", "/studies", body=instance(bytes(20 << 20), opened))
         assert len(opened) == server.connections == 1
 
@@ -693,6 +693,25 @@ def test_a_server_that_speaks_something_else(quick):
             http.request("GET", "/")
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 999999 what\r\n\r\n",
+    ],
+    ids=["many headers", "long header", "odd status"],
+)
+def test_an_answer_that_breaks_the_rules_is_an_error_of_ours(quick, answer):
+    def script(connection: Connection) -> None:
+        connection.request()
+        connection.sock.sendall(answer)
+
+    with listening(script) as server, line(server.url, replace(quick, retries=0)) as http:
+        with pytest.raises((Unreachable, TransactionError, WireError)):
+            http.request("GET", "/")
+
+
 # --- TLS, proxy
 
 
@@ -751,6 +770,40 @@ def test_the_profiles_proxy_is_used_and_its_login_stays_there(quick):
     assert target(server.asked[0]) == "http://pacs.invalid/dicom-web/studies?PatientName=A^B"
     assert "proxy-authorization: Basic Ym9iOnB3QA==" in request
     assert "Host: pacs.invalid\r\n" in request
+
+
+def test_https_goes_through_a_tunnel_that_sees_no_login(quick, certificate):
+    def tunnel(connection: Connection) -> None:
+        request = connection.request()
+        port = int(target(request).split(":")[1])
+        with socket.create_connection(("127.0.0.1", port)) as onward:
+            connection.sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+
+            def back() -> None:
+                while data := onward.recv(1 << 16):
+                    connection.sock.sendall(data)
+
+            returning = threading.Thread(target=back)
+            returning.start()
+            while data := connection.sock.recv(1 << 16):
+                onward.sendall(data)
+            onward.shutdown(socket.SHUT_RDWR)
+            returning.join()
+
+    reply = answers(Answer(200, b"inside"))
+    with answering(reply, certificate=certificate) as server, listening(tunnel) as proxy:
+        options = {"ca_file": str(certificate), "proxy": proxy.url.replace("/dicom-web", "")}
+        with line(server.url, quick, BearerAuth(SECRET), **options) as http:
+            assert http.request("GET", "/studies", query=[("PatientName", "A^B")]).read() == b"inside"
+        assert server.asked[0].path == "/studies?PatientName=A^B"
+        assert SECRET.encode() not in b"".join(proxy.asked)
+
+
+def test_a_proxy_that_refuses_the_tunnel_is_named(quick):
+    with listening(lambda c: (c.request(), c.say("407 Login Required"))) as proxy:
+        with line("https://pacs.invalid", quick, proxy=proxy.url.replace("/dicom-web", "")) as http:
+            with pytest.raises(Unreachable, match=r"proxy on the way to pacs.invalid .*407"):
+                http.request("GET", "/")
 
 
 def test_the_environments_proxy_is_used_but_not_for_this_machine(quick, monkeypatch):

@@ -197,7 +197,9 @@ class NoAnswer(Exception):
         self.again = again
 
 
-def no_answer(error: HTTPError | OSError, profile: ServerProfile, settings: Settings, url: str) -> NoAnswer:
+def no_answer(
+    error: HTTPError | OSError, profile: ServerProfile, settings: Settings, url: str, *, half_sent: bool
+) -> NoAnswer:
     """Say in words why no answer came."""
     host = urlsplit(profile.url).netloc.rpartition("@")[2]
     again = "never"
@@ -217,7 +219,10 @@ def no_answer(error: HTTPError | OSError, profile: ServerProfile, settings: Sett
         words = f"{host} took the request but sent nothing for {settings.read_timeout:g} s; try again later."
     else:
         again = "dropped"
-        words = f"{host} closed the connection without an answer ({_cause(error)}); try again."
+        advice = (
+            "part of what was sent may be stored: look before sending it again" if half_sent else "try again"
+        )
+        words = f"{host} closed the connection without an answer ({_cause(error)}); {advice}."
     return NoAnswer(Unreachable(words, url=url), again)
 
 

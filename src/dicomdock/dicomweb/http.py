@@ -258,8 +258,8 @@ class Http:
         """Send a request and give the answer, its body unread.
 
         A GET is repeated after 408, 429, 500 (once), 502-504 and a lost connection, with back-off and as
-        Retry-After says. A request with a body is repeated only when none of it can have been processed: after
-        a connection that could not be made, 429 and 503. Redirects within the origin are followed.
+        Retry-After says. A request with a body is repeated only when none of it can have been processed:
+        after a connection that could not be made, 429 and 503. Redirects within the origin are followed.
 
         Parameters
         ----------
@@ -361,7 +361,7 @@ class Http:
         except (HTTPError, OSError) as error:
             if self._stopped.is_set():
                 raise Cancelled("The connection was closed.") from error
-            failure = connections.no_answer(error, self._profile, self._settings, shown)
+            failure = connections.no_answer(error, self._profile, self._settings, shown, half_sent=call.begun)
             log.debug("%s %s failed after %.0f ms: %s", call.method, shown, _ms(started), failure)
             raise failure from error
         log.debug("%s %s -> %d in %.0f ms", call.method, shown, raw.status, _ms(started))
