@@ -12,6 +12,7 @@ from dicomdock import __version__
 from dicomdock.cli import (
     archive,
     doctor,
+    files,
     link,
     register,
     search,
@@ -27,7 +28,7 @@ from dicomdock.errors import AuthenticationError, Cancelled, DicomdockError, Inv
 
 # A new group of commands is one more module here; its ``commands`` are a group of their own where they have a
 # name, else commands of the program itself.
-GROUPS = (server, search, transfer, transfers, archive, link, register, trust, service, doctor)
+GROUPS = (server, search, transfer, transfers, files, archive, link, register, trust, service, doctor)
 
 FAILED, USAGE, NOT_AUTHORISED, CANCELLED = 1, 2, 4, 130
 

@@ -1,8 +1,10 @@
-"""The archive: ``import``, ``export``, ``list``, ``remove``, ``verify``, ``pin``, ``unpin``, ``evict``."""
+"""The archive: ``list``, ``remove``, ``verify``, ``pin``, ``unpin`` and ``evict``."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +12,7 @@ import typer
 from dicomdock.cli import sources
 from dicomdock.cli.describe import UIDS
 from dicomdock.cli.matches import show
-from dicomdock.cli.terminal import Terminal, examples
+from dicomdock.cli.terminal import Terminal, bytes_of, counted, examples, size
 from dicomdock.errors import InvalidInput
 from dicomdock.query import Query, SearchLevel, text
 from dicomdock.resource import Resource
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from dicomdock.source import DicomJson, JsonValue
 
 commands = typer.Typer()
+FAILED = 1
+STATUSES = ("intact", "missing", "changed", "adopted", "stray")
 
 Resources = Annotated[
     list[str],
@@ -85,3 +89,101 @@ def _facts(instances: Iterable[ArchivedInstance]) -> dict[str, JsonValue]:
         "made_here": any(one.made_here for one in instances),
         "pinned": bool(instances) and all(one.pinned for one in instances),
     }
+
+
+@commands.command(epilog=examples("dicomdock remove 1.2.840.1", "dicomdock remove PatientID=4711"))
+def remove(
+    context: typer.Context,
+    resources: Resources,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what was made here and has been sent nowhere.")
+    ] = False,
+) -> None:
+    """Remove studies, series or instances from the archive; servers keep what they have."""
+    terminal: Terminal = context.obj
+    with sources.archive(terminal) as archive:
+        wanted = sources.resources(resources, archive)
+        for resource in () if force else wanted:
+            if any(one.made_here and not one.sent for one in archive.instances(resource)):
+                raise InvalidInput(
+                    f"{resource} was made here and has been sent nowhere; --force removes it for good."
+                )
+        removed = sum(archive.remove(resource) for resource in wanted)
+    terminal.result({"removed": removed})
+    terminal.say(f"{counted(removed, 'instance')} removed.")
+
+
+@commands.command(epilog=examples("dicomdock verify", "dicomdock verify 1.2.840.1"))
+def verify(
+    context: typer.Context,
+    resources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RESOURCE|KEY=VALUE]", help="Only these; else everything.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Prove that every file is still, byte for byte, what was kept."""
+    terminal: Terminal = context.obj
+    counts: Counter[str] = Counter()
+    findings: list[JsonValue] = []
+    with sources.archive(terminal) as archive:
+        wanted = sources.resources(resources, archive) if resources else (None,)
+        for finding in chain.from_iterable(map(archive.verify, wanted)):
+            counts[finding.status] += 1
+            if finding.status != "intact":
+                place = str(finding.resource or "")
+                findings.append(
+                    {
+                        "status": finding.status,
+                        "resource": place,
+                        "path": str(finding.path),
+                        "reason": finding.reason,
+                    }
+                )
+                terminal.note(f"{finding.path}: {finding.status}; {finding.reason} {place}".rstrip())
+    damaged = counts["missing"] + counts["changed"]
+    terminal.result({**{name: counts[name] for name in STATUSES}, "findings": findings})
+    terminal.say(f"{counted(counts['intact'], 'instance')} intact, {damaged} damaged.")
+    if damaged:
+        terminal.note("'dicomdock pull' with --replace brings damaged instances again from their server.")
+        raise typer.Exit(FAILED)
+
+
+@commands.command(epilog=examples("dicomdock pin 1.2.840.1"))
+def pin(context: typer.Context, resources: Resources) -> None:
+    """Keep studies, series or instances from eviction."""
+    _pin(context.obj, resources, pinned=True)
+
+
+@commands.command(epilog=examples("dicomdock unpin 1.2.840.1"))
+def unpin(context: typer.Context, resources: Resources) -> None:
+    """Allow eviction again."""
+    _pin(context.obj, resources, pinned=False)
+
+
+def _pin(terminal: Terminal, words: list[str], *, pinned: bool) -> None:
+    with sources.archive(terminal) as archive:
+        wanted = sources.resources(words, archive)
+        for resource in wanted:
+            (archive.pin if pinned else archive.unpin)(resource)
+    terminal.result({"pinned" if pinned else "unpinned": [*map(str, wanted)]})
+    terminal.say(*(f"{resource} {'stays' if pinned else 'may go'}." for resource in wanted))
+
+
+@commands.command(epilog=examples("dicomdock evict", "dicomdock evict --limit 20GB"))
+def evict(
+    context: typer.Context,
+    limit: Annotated[
+        str, typer.Option(metavar="SIZE", help="Bytes to keep, such as 20GB; else the setting archive_limit.")
+    ] = "",
+) -> None:
+    """Make room: remove what was not used for longest and lies on a server too, never what is pinned."""
+    terminal: Terminal = context.obj
+    with sources.archive(terminal) as archive:
+        eviction = archive.evict(bytes_of(limit) if limit else None)
+    terminal.result(
+        {"removed": [*map(str, eviction.removed)], "freed": eviction.freed, "left": eviction.left}
+    )
+    terminal.say(*(f"{resource} removed" for resource in eviction.removed))
+    terminal.say(f"{size(eviction.freed)} freed, {size(eviction.left)} left.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import unicodedata
 from collections.abc import Generator, Iterable
@@ -139,6 +140,20 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def bytes_of(text: str) -> int:
+    """Read a number of bytes as people write it: ``500MB``, ``1.5 TB``, ``1024``.
+
+    Raises
+    ------
+    InvalidInput
+        It is none.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)b?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise InvalidInput(f"{text!r} is not a size such as 500MB or 20GB.")
+    return int(float(found[1]) * 1000 ** " kmgt".index(found[2].lower() or " "))
 
 
 def counted(count: int, one: str, many: str = "") -> str:
