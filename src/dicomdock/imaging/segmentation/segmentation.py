@@ -190,7 +190,7 @@ class Segmentation:
         return replace(self, geometry=geometry, segments=segments, remarks=(*self.remarks, note))
 
     def _turned(self, geometry: VolumeGeometry) -> Segmentation:
-        """Give the same voxels with axes in the order and sense of another grid, as far as they are parallel."""
+        """Give the same voxels with axes in the order and sense of another grid's."""
         mixed = geometry.directions.T @ self.geometry.directions
         order = [int(np.argmax(np.abs(row))) for row in mixed]  # own axis that becomes axis k, j, i
         if sorted(order) != [0, 1, 2] or (order == [0, 1, 2] and (np.diag(mixed) > 0).all()):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pydicom.sr.coding import Code
-
+from dicomdock.imaging.terminology.code import Code, code_item, code_of
 from dicomdock.imaging.terminology.colour import RGB, from_cielab, to_cielab
 from dicomdock.imaging.terminology.terminology import (
     ALTERED,
@@ -14,8 +13,6 @@ from dicomdock.imaging.terminology.terminology import (
     SUBSTANCE,
     TISSUE,
     Terminology,
-    code_item,
-    code_of,
     colour_for,
 )
 

@@ -11,10 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code
-
-from dicomdock.imaging.attributes import first, text
+from dicomdock.imaging.terminology.code import Code
 from dicomdock.imaging.terminology.colour import RGB
 from dicomdock.imaging.terminology.structures import STRUCTURES
 
@@ -131,33 +128,6 @@ def colour_for(terminology: Terminology, number: int) -> RGB:
     if known is None or terminology.kind.value == TISSUE.value:
         return _PALETTE[(number - 1) % len(_PALETTE)]
     return known
-
-
-def code_item(code: Code) -> Dataset:
-    """Make the item of a code sequence."""
-    item = Dataset()
-    if len(code.value) <= 16:
-        item.CodeValue = code.value
-    elif code.value.startswith(("urn:", "http")):
-        item.URNCodeValue = code.value
-    else:
-        item.LongCodeValue = code.value
-    if not code.value.startswith(("urn:", "http")) or code.scheme_designator:
-        item.CodingSchemeDesignator = code.scheme_designator
-    if code.scheme_version:
-        item.CodingSchemeVersion = code.scheme_version
-    item.CodeMeaning = code.meaning[:64]
-    return item
-
-
-def code_of(dataset: Dataset | None, keyword: str) -> Code | None:
-    """Read the first item of a code sequence; None where it is absent or has no value."""
-    item = first(dataset, keyword)
-    value = text(item, "CodeValue") or text(item, "LongCodeValue") or text(item, "URNCodeValue")
-    if not value:
-        return None
-    version = text(item, "CodingSchemeVersion") or None
-    return Code(value, text(item, "CodingSchemeDesignator"), text(item, "CodeMeaning") or value, version)
 
 
 def _caret(code: Code | None) -> str:

@@ -1,0 +1,145 @@
+"""Write measurements as a structured report (TID 1500, Comprehensive 3D SR).
+
+References
+----------
+PS3.3 §A.35.13 (Comprehensive 3D SR IOD); PS3.16 TID 1500, 1501, 1410, 300.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.attributes import text
+from dicomdock.imaging.making import MANUFACTURER, Authorship, begin, finish, new_uid, next_series_number
+from dicomdock.imaging.measurements.measurement import Measurement, Value
+from dicomdock.imaging.measurements.reading import Report
+from dicomdock.imaging.sources import slim
+from dicomdock.imaging.terminology import Code
+
+COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
+
+_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
+_REGIONS = ("POLYGON", "ELLIPSE")
+
+
+def report_to_dicom(
+    report: Report, sources: Sequence[Dataset], *, authorship: Authorship | None = None
+) -> Dataset:
+    """Write measurements as a DICOM measurement report of the study of their images.
+
+    A report that was read from DICOM becomes a new version of it, which names its predecessor's series and
+    numbers.
+
+    Parameters
+    ----------
+    report : at least one measurement; points in mm, LPS.
+    sources : instances of the series that was measured, with or without pixels.
+
+    Raises
+    ------
+    GeometryError
+        There is nothing to write, or the sources state no frame of reference.
+    """
+    import highdicom as hd
+
+    if not report.measurements:
+        raise GeometryError("A report without measurements cannot be written.")
+    if not sources:
+        raise GeometryError("A report needs the images that were measured.")
+    frame = report.frame_of_reference or text(sources[0], "FrameOfReferenceUID")
+    described = authorship or Authorship(
+        report.series_description or "Measurements",
+        report.series_number if report.instance else next_series_number(sources),
+        instance_number=report.instance_number + 1 if report.instance else 1,
+    )
+    named = {text(header, "SOPInstanceUID"): header for header in sources}
+    used = [named[one.image[0]] for one in report.measurements if one.image and one.image[0] in named]
+    evidence = list({text(one, "SOPInstanceUID"): one for one in used}.values()) or list(sources)
+    try:
+        content = hd.sr.MeasurementReport(
+            observation_context=_observers(hd, described.creator),
+            procedure_reported=_PROCEDURE,
+            imaging_measurements=[_group(hd, one, frame, named) for one in report.measurements],
+            title=Code("126000", "DCM", "Imaging Measurement Report"),
+        )
+        made = hd.sr.Comprehensive3DSR(
+            evidence=[slim(header) for header in evidence],
+            content=content,
+            series_instance_uid=new_uid(),
+            series_number=1,
+            sop_instance_uid=new_uid(),
+            instance_number=1,
+            manufacturer=MANUFACTURER,
+        )
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise GeometryError(f"The measurements cannot be written: {error}") from error
+    dataset = Dataset()
+    begin(dataset, COMPREHENSIVE_3D_SR, "SR", sources[0], described)
+    for element in made:
+        if element.keyword not in dataset:
+            dataset.add(element)
+    return finish(dataset)
+
+
+def _observers(hd: Any, creator: str) -> Any:
+    person = None
+    if creator:
+        person = hd.sr.ObserverContext(
+            observer_type=Code("121006", "DCM", "Person"),
+            observer_identifying_attributes=hd.sr.PersonObserverIdentifyingAttributes(name=creator),
+        )
+    device = hd.sr.ObserverContext(
+        observer_type=Code("121007", "DCM", "Device"),
+        observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
+            uid=new_uid(), name=MANUFACTURER, manufacturer_name=MANUFACTURER
+        ),
+    )
+    return hd.sr.ObservationContext(observer_person_context=person, observer_device_context=device)
+
+
+def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Dataset]) -> Any:
+    tracking = hd.sr.TrackingIdentifier(
+        measurement.tracking_uid or new_uid(), measurement.label[:64] or "Measurement"
+    )
+    sites = [hd.sr.FindingSite(measurement.site)] if measurement.site else None
+    points = np.array(measurement.points, dtype=np.float64)
+    if measurement.points and not frame:
+        raise ValueError("the images state no frame of reference")
+    if measurement.form in _REGIONS:
+        return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=tracking,
+            referenced_region=hd.sr.ImageRegion3D(measurement.form, points, frame),
+            finding_type=measurement.finding,
+            finding_sites=sites,
+            measurements=[_measurement(hd, value) for value in measurement.values],
+        )
+    place = None
+    if measurement.points:
+        place = [hd.sr.CoordinatesForMeasurement3D(measurement.form, points, frame)]
+    images = None
+    if measurement.image and measurement.image[0] in named:
+        header = named[measurement.image[0]]
+        frames = [measurement.image[1]] if "NumberOfFrames" in header else None
+        images = [hd.sr.SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID, frames)]
+    return hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=tracking,
+        finding_type=measurement.finding,
+        finding_sites=sites,
+        measurements=[_measurement(hd, value, place) for value in measurement.values],
+        source_images=images,
+    )
+
+
+def _measurement(hd: Any, value: Value, place: list[Any] | None = None) -> Any:
+    return hd.sr.Measurement(
+        name=value.name,
+        value=value.number,
+        unit=value.unit,
+        derivation=value.derivation,
+        referenced_coordinates=place,
+    )

@@ -1,0 +1,166 @@
+"""Measurements, through structured reports and back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.making import to_bytes
+from dicomdock.imaging.measurements import (
+    Measurement,
+    Report,
+    angle,
+    distance,
+    read_report,
+    region,
+    report_to_dicom,
+)
+from dicomdock.imaging.measurements.measurement import LENGTH, MILLIMETRE, Value
+from dicomdock.imaging.terminology import Code
+from dicomdock.imaging.volume import Volume
+from tests.builders import Made
+from tests.conftest import shared_data
+from tests.imaging.scans import check_with_dciodvfy, headers, scan
+
+MASS, LIVER = Code("4147007", "SCT", "Mass"), Code("10200004", "SCT", "Liver")
+
+
+@pytest.fixture(scope="module")
+def instances() -> list[Made]:
+    array = np.zeros((4, 10, 12), np.int16)
+    array[2, 2:6, 3:7] = 50
+    array[2, 4:6, 3:7] = 70
+    return scan(array, RescaleSlope="1", RescaleIntercept="0")
+
+
+@pytest.fixture(scope="module")
+def volume(instances: list[Made]) -> Volume:
+    return Volume.from_instances([one.data for one in instances])
+
+
+def square(volume: Volume) -> list[tuple[float, float, float]]:
+    corners = [(2, 1.5, 2.5), (2, 1.5, 6.5), (2, 5.5, 6.5), (2, 5.5, 2.5)]
+    return [tuple(float(v) for v in point) for point in volume.geometry.to_lps(corners)]
+
+
+def test_distance_and_angle() -> None:
+    assert distance("d", (0, 0, 0), (3, 4, 12)).values[0].number == pytest.approx(13)
+    assert angle("a", (1, 0, 0), (0, 0, 0), (0, 2, 0)).values[0].number == pytest.approx(90)
+    assert distance("d", (0, 0, 0), (3, 4, 0)).values[0].words == "Length 5 mm"
+    with pytest.raises(GeometryError, match="three different"):
+        angle("a", (1, 0, 0), (1, 0, 0), (0, 2, 0))
+
+
+def test_a_region_is_measured_on_its_slice(volume: Volume) -> None:
+    found = region("r", square(volume), volume)
+    area, mean, deviation, least, most = (value.number for value in found.values)
+    assert area == pytest.approx(16 * 0.49)
+    assert (mean, deviation, least, most) == pytest.approx((60, 10, 50, 70))
+    assert found.values[1].words == "Mean 60 HU"
+    assert found.points[0] == found.points[-1]
+
+
+def test_regions_on_reformatted_planes_and_refusals(volume: Volume) -> None:
+    sagittal = [(0, 1, 4), (3, 1, 4), (3, 8, 4), (0, 8, 4.0)]
+    points = [tuple(float(v) for v in point) for point in volume.geometry.to_lps(sagittal)]
+    assert region("r", points, volume).values[1].number > 0
+    with pytest.raises(GeometryError, match="one slice"):
+        region("r", [(0, 0, 10), (5, 5, 12), (9, -9, 16)], volume)
+    with pytest.raises(GeometryError, match="holds no voxel"):
+        region("r", [(-29.9, -19.9, 10), (-29.8, -19.9, 10), (-29.8, -19.8, 10)], volume)
+
+
+def test_reports_survive_dicom(instances: list[Made], volume: Volume, tmp_path: Path) -> None:
+    sources = headers(instances)
+    made = Report(
+        (
+            distance("Länge", (1, 2, 3), (4, 5, 6), image=(instances[2].instance, 1)),
+            angle("angle", (1, 0, 10), (0, 0, 10), (0, 2, 10)),
+            region("tumour", square(volume), volume, finding=MASS, site=LIVER),
+            Measurement("number only", values=(Value(LENGTH, 7, MILLIMETRE),), tracking_uid="1.2.3"),
+        )
+    )
+    written = report_to_dicom(made, sources)
+    data = to_bytes(written)
+    check_with_dciodvfy(data, tmp_path)
+    found = read_report(data)
+    assert [one.label for one in found.measurements] == ["Länge", "angle", "tumour", "number only"]
+    for was, now in zip(made.measurements, found.measurements, strict=True):
+        assert now.form == was.form
+        assert np.allclose(now.points, was.points, atol=1e-4)
+        assert [(v.name, v.unit, v.derivation) for v in now.values] == [
+            (v.name, v.unit, v.derivation) for v in was.values
+        ]
+        assert [v.number for v in now.values] == pytest.approx([v.number for v in was.values])
+    assert found.measurements[0].image == (instances[2].instance, 1)
+    assert (found.measurements[2].finding, found.measurements[2].site) == (MASS, LIVER)
+    assert found.measurements[3].tracking_uid == "1.2.3"
+    assert found.frame_of_reference == sources[0].FrameOfReferenceUID
+    assert written.StudyInstanceUID == instances[0].study
+    assert set(found.evidence) <= {one.instance for one in instances}
+    again = report_to_dicom(found, sources)
+    assert again.InstanceNumber == 2
+    assert again.SOPInstanceUID != written.SOPInstanceUID
+
+
+def test_highdicom_reads_the_report(instances: list[Made]) -> None:
+    written = report_to_dicom(Report((distance("d", (1, 2, 3), (4, 5, 6)),)), headers(instances))
+    report = hd.sr.Comprehensive3DSR.from_dataset(written)
+    (group,) = report.content.get_image_measurement_groups()
+    (found,) = group.get_measurements()
+    assert found.value == pytest.approx(27**0.5)
+
+
+def test_pixels_of_images_become_points_in_the_patient(instances: list[Made]) -> None:
+    source = headers(instances)[1]
+    region_2d = hd.sr.ImageRegion(
+        "POLYLINE", np.array([[0.5, 0.5], [10.5, 0.5]]), hd.sr.SourceImageForRegion.from_source_image(source)
+    )
+    group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        hd.sr.TrackingIdentifier("1.2.3", "line"),
+        referenced_region=region_2d,
+        measurements=[hd.sr.Measurement(LENGTH, 7.0, MILLIMETRE)],
+    )
+    item = Dataset()
+    item.SOPClassUID, item.ContentSequence = "1.2.840.10008.5.1.4.1.1.88.33", list(group)
+    found = read_report(item, [source]).measurements[0]
+    start = [float(v) for v in source.ImagePositionPatient]
+    assert np.allclose(found.points, [start, [start[0] + 7, start[1], start[2]]])
+    assert read_report(item).measurements[0].points == ()
+    assert read_report(item).measurements[0].image == (str(source.SOPInstanceUID), 1)
+
+
+def test_nothing_and_other_objects_are_refused(instances: list[Made]) -> None:
+    with pytest.raises(GeometryError, match="without measurements"):
+        report_to_dicom(Report(()), headers(instances))
+    with pytest.raises(GeometryError, match="needs the images"):
+        report_to_dicom(Report((distance("d", (0, 0, 0), (1, 0, 0)),)), [])
+    with pytest.raises(GeometryError, match="not a structured report"):
+        read_report(headers(instances)[0])
+
+
+def test_a_real_report_of_dcmqi(tmp_path: Path) -> None:
+    data = (shared_data("zoo", "seg-sr-pm", "sr-example") / "sr.dcm").read_bytes()
+    report = read_report(data)
+    assert report.measurements
+    names = {value.name.meaning for one in report.measurements for value in one.values}
+    assert names
+    assert all(one.segment for one in report.measurements)
+    program = shutil.which("tid1500reader")
+    if program is None:
+        pytest.skip("tid1500reader is not here; to run this test: pip install dcmqi")
+    (tmp_path / "sr.dcm").write_bytes(data)
+    done = [program, "--inputDICOM", tmp_path / "sr.dcm", "--outputMetadata", tmp_path / "sr.json"]
+    subprocess.run(done, check=True, capture_output=True, timeout=60)
+    groups = json.loads((tmp_path / "sr.json").read_text())["Measurements"]
+    assert [[float(item["value"]) for item in group["measurementItems"]] for group in groups] == [
+        pytest.approx([value.number for value in one.values]) for one in report.measurements
+    ]
