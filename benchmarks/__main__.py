@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import local, pull, push
+from benchmarks import click, local, pull, push
 from benchmarks.place import Place, place
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -29,12 +29,14 @@ def sections(here: Place, wanted: set[str]) -> list[str]:
         found += push.all_sections(here)
     if "local" in wanted:
         found += local.all_sections(here)
+    if "click" in wanted:
+        found.append(click.section(here.folder))
     return found
 
 
 def main() -> None:
     """Run and write down."""
-    names = ("pull", "push", "local")
+    names = ("pull", "push", "local", "click")
     wanted = set(sys.argv[1:]) or set(names)
     if unknown := wanted.difference(names):
         raise SystemExit(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(names)}.")

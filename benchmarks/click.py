@@ -1,0 +1,146 @@
+"""From the click on a link to the first request for its study: with the dock running, and with none.
+
+The click is the start of ``dicomdock-open``, which is what the desktop starts; the origin was allowed before.
+"""
+
+from __future__ import annotations
+
+import http.server
+import itertools
+import os
+import queue
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from dicomdock.launch.handoff.place import FileLock, run_folder, socket_path
+from dicomdock.launch.trust import TrustStore
+from dicomdock.settings import Settings
+
+ROUNDS = 7
+RUNNING, COLD, OPENER = 0.4, 3.0, 0.12  # seconds: the goals
+SCRIPTS = Path(sys.executable).parent
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """A server without studies that notes when it is asked for one."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        asked: queue.SimpleQueue[tuple[float, str]] = queue.SimpleQueue()
+
+        class Nothing(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.put((time.perf_counter(), self.path))
+                self.send_error(404)
+
+            def log_message(self, *args: object) -> None: ...
+
+        super().__init__(("127.0.0.1", 0), Nothing)
+        self.asked = asked
+        self.origin = f"http://127.0.0.1:{self.server_port}"
+
+    def first_request(self, study: str, timeout: float = 30) -> float:
+        """Wait for the first request that names the study, and tell when it came."""
+        while True:
+            moment, path = self.asked.get(timeout=timeout)
+            if study in path:
+                return moment
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def click(server: Server, study: str, environment: dict[str, str]) -> float:
+    """Click once; give the seconds until the study was asked for."""
+    endpoint = quote(f"{server.origin}/dw", safe="")
+    link = f"slicer://viewer/?studyUID={study}&access_token=t&dicomweb_endpoint={endpoint}"
+    began = time.perf_counter()
+    subprocess.run([SCRIPTS / "dicomdock-open", link], env=environment, check=True)
+    return server.first_request(study) - began
+
+
+def end_dock(settings: Settings) -> None:
+    """End the dock that answers, and wait until its place is free."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(os.fspath(socket_path(settings)))
+        pid = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    os.kill(pid, signal.SIGTERM)
+    lock = FileLock(run_folder(settings) / "dock.lock")
+    while not lock.acquire():
+        time.sleep(0.02)
+    lock.release()
+
+
+def timed(*command: str | Path, environment: dict[str, str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, env=environment, check=True)
+    return time.perf_counter() - began
+
+
+def section(folder: Path) -> str:
+    """Measure, and give the table."""
+    home = folder / "click"
+    settings = Settings(home / "config", home / "archive", home / "state")
+    # A browser that opens nothing: what it takes to start one is not ours.
+    environment = {**os.environ, "HOME": str(folder), "DICOMDOCK_HOME": str(home), "BROWSER": "/bin/true"}
+    studies = (f"1.2.3.{number}" for number in itertools.count(1))
+    with serving() as server:
+        TrustStore(settings).add(server.origin)
+        cold = []
+        for _ in range(ROUNDS):
+            cold.append(click(server, next(studies), environment))
+            end_dock(settings)
+        click(server, next(studies), environment)
+        running = [click(server, next(studies), environment) for _ in range(ROUNDS)]
+        opener = []
+        for _ in range(ROUNDS):
+            python = timed(sys.executable, "-I", "-c", "pass", environment=environment)
+            opener.append(timed(sys.executable, "-I", "-c", _OPENER, environment=environment) - python)
+        end_dock(settings)
+    return _table({
+        "the opener, beyond Python itself": (opener, OPENER),
+        "click to first request, dock running": (running, RUNNING),
+        "click to first request, no dock": (cold, COLD),
+    })  # fmt: skip
+
+
+# What the opener loads and does, but with a message that moves nothing in the dock.
+_OPENER = (
+    "import dicomdock.launch.opener; from dicomdock.launch.handoff import show; "
+    "from dicomdock.settings import Settings; show(Settings.load())"
+)
+
+
+def _table(measured: dict[str, tuple[list[float], float]]) -> str:
+    lines = ["### Click", "", "| what | median s (min - max) | goal s |", "|---|---|---|"]
+    for name, (seconds, goal) in measured.items():
+        reached = "" if statistics.median(seconds) <= goal else " **not reached**"
+        spread = f"{statistics.median(seconds):.3f} ({min(seconds):.3f} - {max(seconds):.3f})"
+        lines.append(f"| {name} | {spread} | {goal:g}{reached} |")
+    lines.append("")
+    sys.stderr.write("\n".join(lines) + "\n")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="dicomdock-click-") as name:
+        section(Path(name))
