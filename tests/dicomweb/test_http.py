@@ -9,6 +9,7 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from email.utils import formatdate
 
@@ -780,8 +781,9 @@ def test_https_goes_through_a_tunnel_that_sees_no_login(quick, certificate):
             connection.sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
 
             def back() -> None:
-                while data := onward.recv(1 << 16):
-                    connection.sock.sendall(data)
+                with suppress(OSError):
+                    while data := onward.recv(1 << 16):
+                        connection.sock.sendall(data)
 
             returning = threading.Thread(target=back)
             returning.start()
