@@ -181,6 +181,44 @@ def test_a_refused_wildcard_is_filtered_here_and_said(many, settings):
     assert "refused the filter on PatientName" in words(pages)
 
 
+def test_a_server_that_takes_uid_lists_literally_is_asked_one_by_one(many, head, settings):
+    class Literal(Awkward):
+        def search(self, path, query):
+            return rows([]) if any("," in value for _, value in query) else super().search(path, query)
+
+    uids = ",".join([*(one.study for one in many[:4]), "1.2.3"])
+    with client_of(Literal([*many, *head]), settings) as client:
+        pages = list(client.search(Query(match={"StudyInstanceUID": uids})))
+        limited = list(client.search(Query(match={"StudyInstanceUID": uids}, limit=2, offset=1)))
+        wanted = {"SeriesInstanceUID": f"{head[0].series},{head[3].series}"}
+        series = list(client.search(Query("series", wanted)))
+    assert found(pages) == [one.study for one in many[:4]]
+    assert found(limited) == [one.study for one in many[1:3]]
+    assert len(found(series)) == 2
+
+
+def test_a_server_that_takes_wildcards_literally_is_seen_through(many, settings):
+    class Literal(Awkward):
+        def search(self, path, query):
+            return rows([]) if any("*" in value for _, value in query) else super().search(path, query)
+
+    server = Literal(many)
+    with client_of(server, settings) as client:
+        assert found(client.search(Query(match={"PatientName": "Name01*"}))) == [
+            one.study for one in many[10:20]
+        ]
+        assert client.dialect.wildcard is False
+
+
+def test_an_empty_answer_to_a_wildcard_is_believed_once_wildcards_are_seen_to_work(many, settings):
+    server = Awkward(many)
+    with client_of(server, settings) as client:
+        for _ in range(3):
+            assert found(client.search(Query(match={"PatientName": "Nobody*"}))) == []
+        assert client.dialect.wildcard is True
+    assert len(server.asked) == 5
+
+
 def test_a_refused_field_is_found_left_out_and_remembered(many, settings):
     server = Awkward(many, refuses=frozenset({"StudyID", "AdmissionID"}))
     query = Query(

@@ -46,6 +46,7 @@ _UIDS: Final[Mapping[SearchLevel, tuple[str, ...]]] = {
 }
 _NO_SUCH_LIST: Final = frozenset({404, 405, 501})
 _WARNING = re.compile(r'299\s+\S+\s+"?(?:Warning:\s*299\s+\S+:?\s*)?([^"]*)')
+_SPECIAL: Final = frozenset("*?,\\&#%+")  # letters that servers read in their own ways
 _SAFE_LIMIT: Final = 100  # matches; the smallest page that every known server allows
 
 
@@ -89,7 +90,7 @@ def search(session: Session, query: Query) -> Iterator[Page]:
                 session.learn(
                     root_levels=tuple(level for level in session.dialect.root_levels if level != query.level)
                 )
-    yield from _walk(session, query)
+    yield from _window(query, _walk(session, query))
 
 
 def _one_uid(query: Query, keyword: str) -> str | None:
@@ -108,7 +109,17 @@ def _list(
 ) -> Iterator[Page]:
     listing = _Listing(session, query, path, frozenset(in_path))
     try:
-        yield from listing.pages()
+        pages = listing.pages()
+        first = next(pages)
+        if not listing.seen and (key := listing.uid_list):
+            yield from _window(query, _one_by_one(session, query, key))
+            return
+        if listing.is_wild and not listing.seen and _wildcards_work(session) is False:
+            session.learn(wildcard=False)
+            yield from _Listing(session, query, path, frozenset(in_path)).pages()
+            return
+        yield first
+        yield from pages
     except _NoSuchList as missing:
         if not missing_is_empty:
             raise
@@ -124,32 +135,65 @@ def _list(
         yield Page((), more=False, warnings=(hint,) if hint else ())
 
 
+def _wildcards_work(session: Session) -> bool | None:
+    """Find out, once a session, whether an empty answer to a wildcard means that there is none, or no wildcards.
+
+    Several servers compare a pattern as if it were a value. A study that is there is asked for by the
+    beginning of its Patient ID or name. None where that cannot be tried; built-in dialects are trusted.
+    """
+    if session.wildcards_work is None and session.dialect.name == "standard":
+        sample = next(_Listing(session, Query(limit=1), "/studies", frozenset()).pages())
+        for keyword in ("PatientID", "PatientName"):
+            for match in sample.matches:
+                value = dicomjson.first_text(match.attributes, tag_of(keyword))
+                if len(value) > 1 and value.isascii() and not set(value) & _SPECIAL:
+                    query = Query(match={keyword: f"{value[:-1]}*"}, limit=1)
+                    found = next(_Listing(session, query, "/studies", frozenset()).pages())
+                    session.wildcards_work = bool(found.matches)
+                    return session.wildcards_work
+    return session.wildcards_work
+
+
+def _one_by_one(session: Session, query: Query, key: str) -> Iterator[Page]:
+    """Search for each UID of a list alone, because the server takes the list for one UID."""
+    single = replace(query, limit=None, offset=0)
+    for uid in dict.fromkeys(filter(None, query.match[key].split(","))):
+        yield from search(session, replace(single, match={**query.match, key: uid}))
+
+
 def _walk(session: Session, query: Query) -> Iterator[Page]:
-    """Search the level above, then below each of its matches; limit and offset are counted here."""
+    """Search the level above, then below each of its matches, without limit and offset."""
     upper: SearchLevel = "studies" if query.level == "series" else "series"
     above = STUDY_KEYS if upper == "studies" else STUDY_KEYS | SERIES_KEYS
     keys = {key: value for key, value in query.match.items() if key.split(".")[0] in above}
     below = {key: value for key, value in query.match.items() if key not in keys}
+    for page in search(session, Query(upper, keys, fuzzy=query.fuzzy)):
+        if page.warnings:
+            yield Page((), warnings=page.warnings)
+        for match in page.matches:
+            uids = (dicomjson.first_text(match.attributes, tag) for tag in _UIDS[upper])
+            places = dict(zip(("StudyInstanceUID", "SeriesInstanceUID"), uids, strict=False))
+            lower = replace(query, match={**below, **places}, limit=None, offset=0)
+            for found in search(session, lower):
+                whole = (Match({**match.attributes, **one.attributes}) for one in found.matches)
+                yield Page(tuple(whole), warnings=found.warnings)
+
+
+def _window(query: Query, pages: Iterator[Page]) -> Iterator[Page]:
+    """Count limit and offset over pages that were made without them; say nothing twice."""
     left, skip = query.limit, query.offset
     told: set[str] = set()
-    for page in search(session, Query(upper, keys, fuzzy=query.fuzzy)):
-        for match in page.matches:
-            places = {
-                name: dicomjson.first_text(match.attributes, tag)
-                for name, tag in zip(("StudyInstanceUID", "SeriesInstanceUID"), _UIDS[upper], strict=False)
-            }
-            for lower in search(session, replace(query, match={**below, **places}, limit=None, offset=0)):
-                found = [Match({**match.attributes, **one.attributes}) for one in lower.matches]
-                passed = min(skip, len(found))
-                skip, found = skip - passed, found[passed:]
-                warnings = tuple(words for words in (*page.warnings, *lower.warnings) if words not in told)
-                told.update(warnings)
-                if left is not None and len(found) > left:
-                    yield Page(tuple(found[:left]), more=True, warnings=warnings)
-                    return
-                left = None if left is None else left - len(found)
-                if found or warnings:
-                    yield Page(tuple(found), warnings=warnings)
+    for page in pages:
+        passed = min(skip, len(page.matches))
+        skip, found = skip - passed, page.matches[passed:]
+        warnings = tuple(words for words in page.warnings if words not in told)
+        told.update(warnings)
+        if left is not None and len(found) > left:
+            yield Page(found[:left], more=True, warnings=warnings)
+            return
+        left = None if left is None else left - len(found)
+        if found or warnings:
+            yield Page(found, warnings=warnings)
     yield Page((), more=False)
 
 
@@ -228,6 +272,18 @@ class _Listing:
             yield Page(tuple(map(Match, matches)), more, total, self.words(answer, count, last=last))
             if last:
                 return
+
+    @property
+    def is_wild(self) -> bool:
+        """A pattern is sent to the server."""
+        sent = (value for key, value in self.query.match.items() if self._is_sent(key, value))
+        return any("*" in value or "?" in value for value in sent)
+
+    @property
+    def uid_list(self) -> str:
+        """The first key that asks for any of several UIDs; empty where there is none."""
+        lists = (key for key, value in self.query.match.items() if key.endswith("UID") and "," in value)
+        return next(lists, "")
 
     @property
     def counts_here(self) -> bool:
