@@ -64,14 +64,14 @@ def test_dicomweb_client_reads_frames_pictures_metadata_and_bulk_data(client, st
     assert described["00080018"]["Value"] == [named[2]]
     assert client.retrieve_bulkdata(described["7FE00010"]["BulkDataURI"]) == [stored[0].dataset.PixelData]
     loaded = pydicom.Dataset.from_json(
-        described, bulk_data_uri_handler=lambda uri: client.retrieve_bulkdata(uri)[0]
+        described, bulk_data_uri_handler=lambda uri: bytes(client.retrieve_bulkdata(uri)[0])
     )
     assert loaded.PixelData == stored[0].dataset.PixelData
 
 
 def test_dicomweb_client_stores_and_deletes(client, server):
     instances = builders.mr_series(3)
-    answer = client.store_instances([made.dataset for made in instances])
+    answer = client.store_instances([pydicom.dcmread(BytesIO(made.data)) for made in instances])
     assert {item.ReferencedSOPInstanceUID for item in answer.ReferencedSOPSequence} == {
         made.instance for made in instances
     }

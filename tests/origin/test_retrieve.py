@@ -183,7 +183,7 @@ def test_bulk_data_inside_sequences_and_what_is_none(server):
     made.OpticalPathSequence = [item]
     made = builders.made(made)
     server.add(made.data)
-    found = server.ask(path(made) + "/bulk/00480105/1/00282000", "application/octet-stream")
+    found = server.ask(path(made) + "/bulk/00480105/0/00282000", "application/octet-stream")
     assert found.data == b"profile!"
     for place, status in (
         ("7FE00010", 404),

@@ -135,11 +135,13 @@ def test_a_request_without_instances_is_a_bad_request(server, body):
 def test_a_body_that_breaks_off_still_tells_what_was_stored(server):
     stored = builders.ct_series(2)
     body = MultipartBody([part(made.data) for made in stored])
-    content = b"".join(body.chunks())[: -len(stored[1].data) // 2]
+    content = b"".join(body.chunks())[: -(len(stored[1].data) // 2)]
     response = server.ask(
         "/dicom-web/studies", JSON, "POST", body=content, headers={"Content-Type": body.content_type}
     )
-    assert response.status in (202, 400)
+    assert response.status == 202
+    assert [uid(item) for item in items(response.json(), STORED)] == [stored[0].instance]
+    assert len(reasons(response.json(), UNREADABLE)) == 1
     assert server.ask(f"/dicom-web{stored[0].resource.path}", ANY).data == stored[0].data
     assert server.ask(f"/dicom-web{stored[1].resource.path}", ANY).status == 404
 
@@ -161,11 +163,11 @@ def test_every_file_of_pydicom_comes_back_byte_for_byte(server):
     for file in sorted(Path(DATA_ROOT, "test_files").rglob("*.dcm")):
         data = file.read_bytes()
         answer = push(server, data)
-        assert answer.status in (200, 202, 409, 400), (file.name, answer.data)
-        stored = items(answer.json(), STORED) if answer.status != 400 else []
-        if not stored:
-            continue
-        address = stored[0]["00081190"]["Value"][0].removeprefix(server.root)
-        assert server.ask(address, ANY).data == data, file.name
-        taken += 1
-    assert taken > 100
+        assert answer.status in (200, 409), (file.name, answer.data)
+        for stored in items(answer.json(), STORED):
+            address = stored["00081190"]["Value"][0].removeprefix(server.root)
+            assert server.ask(address, ANY).data == data, file.name
+            # Many hold the same instance in different encodings.
+            assert server.ask(address, method="DELETE").status == 204
+            taken += 1
+    assert taken > 60

@@ -36,8 +36,18 @@ class Origin:
     workers: Workers = field(default_factory=Workers)
 
     def base(self, request: Request) -> str:
-        """Give the absolute address of the service, as this client wrote it."""
-        return str(request.base_url).rstrip("/") + self.prefix
+        """Give the absolute address of the service, as this client wrote it.
+
+        Some clients leave the port out of the Host header (dicomweb-client for all that is not streamed). Where
+        the name is the very address that they reached, it is put back; behind a proxy the names differ.
+        """
+        address = request.base_url
+        server = request.scope.get("server")
+        if server and address.port is None and server[1] not in (None, 80, 443):
+            reached = {server[0], "localhost"} if server[0] in ("127.0.0.1", "::1") else {server[0]}
+            if address.hostname in reached:
+                address = address.replace(port=server[1])
+        return str(address).rstrip("/") + self.prefix
 
 
 def accept_of(request: Request) -> str:

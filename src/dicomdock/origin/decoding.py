@@ -217,7 +217,7 @@ def read_value(stored: Path, place: Sequence[str]) -> bytes:
 
     Parameters
     ----------
-    place : tag, and for a value inside sequences item number (1-based), tag and so on.
+    place : tag, and for a value inside sequences item number (from 0), tag and so on.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def read_value(stored: Path, place: Sequence[str]) -> bytes:
         dataset: Dataset = dcmread(stored, force=True)
         try:
             for tag, item in zip(place[:-1:2], place[1::2], strict=True):
-                dataset = dataset[int(tag, 16)].value[int(item) - 1]
+                dataset = dataset[int(tag, 16)].value[int(item)]
             element = dataset[int(place[-1], 16)]
         except (KeyError, IndexError, TypeError, AttributeError):
             raise NotFound(f"The instance has no value at {'/'.join(place)}.", status=404) from None

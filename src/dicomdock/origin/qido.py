@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dicomdock.errors import InvalidInput, NotAcceptable
+from dicomdock.dicomweb.dicomjson import place
+from dicomdock.errors import NotAcceptable
 from dicomdock.origin.accept import json_type
 from dicomdock.origin.context import Origin, accept_of
 from dicomdock.origin.responses import Streamed, in_thread, warning_header
 from dicomdock.origin.wado import json_array
-from dicomdock.query import Query, SearchLevel, text
-from dicomdock.resource import Resource, check_uid
+from dicomdock.query import Query, SearchLevel
+from dicomdock.resource import check_uid
 from dicomdock.source import DicomJson, Page
 
 RETRIEVE_URL = "00081190"
@@ -66,13 +67,7 @@ def _answers(first: Page, rest: Iterator[Page], base: str) -> Iterator[DicomJson
 
 def _with_address(attributes: DicomJson, base: str) -> DicomJson:
     """Add where the match can be retrieved here (PS3.18 Table 10.6.1-5)."""
-    study = text(attributes, "StudyInstanceUID")
-    if not study:
-        return attributes
-    series = text(attributes, "SeriesInstanceUID") or None
-    instance = text(attributes, "SOPInstanceUID") or None
-    try:
-        resource = Resource(study, series, instance if series else None)
-    except InvalidInput:  # a UID so odd that nothing can be asked for by it
+    resource = place(attributes)
+    if resource is None:  # a UID so odd that nothing can be asked for by it
         return attributes
     return {**attributes, RETRIEVE_URL: {"vr": "UR", "Value": [base + resource.path]}}

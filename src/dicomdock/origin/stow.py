@@ -16,6 +16,7 @@ import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from dicomdock.dicomweb.dicomjson import place
 from dicomdock.dicomweb.media import MediaType
 from dicomdock.dicomweb.multipart import read_parts
 from dicomdock.errors import InvalidInput, NotAcceptable, Unreachable, WireError
@@ -71,44 +72,47 @@ async def _blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield b"".join(held)
 
 
+class _Incoming:
+    """The parts of a request. Where the body breaks off they end: what came whole is stored and told."""
+
+    def __init__(self, parts: Iterator[Part]) -> None:
+        self._parts = parts
+        self.count = 0
+        self.broken = ""
+
+    def __iter__(self) -> Iterator[Part]:
+        try:
+            for part in self._parts:
+                if self.count >= MAX_INSTANCES:
+                    self.broken = f"There are more than {MAX_INSTANCES} instances in the request."
+                    return
+                self.count += 1
+                yield part
+        except (WireError, Unreachable) as error:
+            self.broken = str(error)
+
+
 def _store(
     source: DicomSource, chunks: Iterator[bytes], content_type: str, study: str | None, base: str
 ) -> Response:
-    results: list[StoreResult] = []
-    seen: list[Part] = []
-    broken: WireError | None = None
-    try:
-        for result in source.store(_counted(read_parts(chunks, content_type), seen), study=study):
-            results.append(result)  # noqa: PERF402 - what was stored before the body broke is still told
-    except WireError as error:
-        broken = error
-    if not seen:
-        raise InvalidInput(f"There was no instance in the request. {broken or ''}".strip())
+    incoming = _Incoming(read_parts(chunks, content_type))
+    results = list(source.store(incoming, study=study))
+    if not incoming.count:
+        raise InvalidInput(f"There was no instance in the request. {incoming.broken}".strip())
+    if incoming.broken and not any(result.sop_instance_uid == "" for result in results):
+        results.append(StoreResult("", "failed", CANNOT_UNDERSTAND, incoming.broken))
     answer = _answer(source, results, study, base)
-    if broken is not None:
-        _fail(answer, "0008119A", {}, CANNOT_UNDERSTAND)
     return Response(
-        json.dumps(answer, ensure_ascii=False), _status(results, broken), media_type="application/dicom+json"
+        json.dumps(answer, ensure_ascii=False), _status(results), media_type="application/dicom+json"
     )
 
 
-def _counted(parts: Iterator[Part], seen: list[Part]) -> Iterator[Part]:
-    for part in parts:
-        if len(seen) >= MAX_INSTANCES:
-            raise InvalidInput(f"More than {MAX_INSTANCES} instances in one request.")
-        seen.append(part)
-        yield part
-
-
-def _status(results: Sequence[StoreResult], broken: WireError | None) -> int:
+def _status(results: Sequence[StoreResult]) -> int:
     """200 when all were stored without a remark, 202 when some were, 409 when none was (Table 10.5.3-1)."""
     failed = sum(result.status in ("failed", "unconfirmed") for result in results)
-    if results and failed == len(results):
+    if failed == len(results):
         return 409
-    if not results:
-        return 400
-    remarks = any(result.status == "warning" for result in results)
-    return 202 if failed or remarks or broken is not None else 200
+    return 202 if failed or any(result.status == "warning" for result in results) else 200
 
 
 def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | None, base: str) -> Json:
@@ -134,8 +138,8 @@ def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | No
                 result.reason_code or PROCESSING_FAILURE,
             )
             continue
-        if described:
-            reference["00081190"] = {"vr": "UR", "Value": [base + _place(described).path]}
+        if where := place(described):
+            reference["00081190"] = {"vr": "UR", "Value": [base + where.path]}
         if result.status == "warning" and result.reason_code:
             reference["00081196"] = {"vr": "US", "Value": [result.reason_code]}
         _append(answer, "00081199", reference)
@@ -152,14 +156,6 @@ def _append(answer: Json, tag: str, item: Json) -> None:
     items = element["Value"]
     assert isinstance(items, list)
     items.append(item)
-
-
-def _place(attributes: DicomJson) -> Resource:
-    return Resource(
-        text(attributes, "StudyInstanceUID"),
-        text(attributes, "SeriesInstanceUID"),
-        text(attributes, "SOPInstanceUID"),
-    )
 
 
 def _places(source: DicomSource, results: Sequence[StoreResult], study: str | None) -> dict[str, DicomJson]:

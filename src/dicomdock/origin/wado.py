@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -18,6 +18,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dicomdock.dicomweb.dicomjson import place
 from dicomdock.errors import NotAcceptable, NotFound
 from dicomdock.origin.accept import (
     DICOM,
@@ -42,7 +43,7 @@ from dicomdock.origin.decoding import decode_frame, read_frame, write_explicit
 from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread, whole
 from dicomdock.origin.workers import Workers
 from dicomdock.resource import Resource
-from dicomdock.source import DicomJson, Part
+from dicomdock.source import DicomJson, JsonValue, Part
 
 
 async def retrieve(origin: Origin, request: Request) -> Response:
@@ -164,16 +165,42 @@ async def metadata(origin: Origin, request: Request) -> Response:
     media_type = json_type(accept_of(request))
     if media_type is None:
         raise NotAcceptable("Metadata are given as application/dicom+json.", status=406)
-    return await Streamed.started(json_array(_described(origin, resource)), media_type)
+    return await Streamed.started(json_array(_described(origin, resource, origin.base(request))), media_type)
 
 
-def _described(origin: Origin, resource: Resource) -> Iterator[DicomJson]:
+def _described(origin: Origin, resource: Resource, base: str) -> Iterator[DicomJson]:
     nothing = True
     for attributes in origin.source().metadata(resource):
-        yield attributes
+        where = place(attributes, resource) or resource
+        yield with_bulk_addresses(attributes, f"{base}{where.path}/bulk/")
         nothing = False
     if nothing:
         raise NotFound(f"There is nothing at {resource}.", status=404)
+
+
+def with_bulk_addresses(attributes: DicomJson, base: str) -> DicomJson:
+    """Let every BulkDataURI point to the value's place on this server, wherever it pointed before.
+
+    Parameters
+    ----------
+    base : address that the way to the value is appended to: tags, with numbers of items (from 0) between.
+    """
+    return {tag: _with_bulk_address(element, base + tag) for tag, element in attributes.items()}
+
+
+def _with_bulk_address(element: JsonValue, address: str) -> JsonValue:
+    if not isinstance(element, Mapping):
+        return element
+    if "BulkDataURI" in element:
+        return {**element, "BulkDataURI": address}
+    items = element.get("Value")
+    if element.get("vr") != "SQ" or not isinstance(items, Sequence):
+        return element
+    inside: list[JsonValue] = [
+        dict(with_bulk_addresses(item, f"{address}/{number}/")) if isinstance(item, Mapping) else item
+        for number, item in enumerate(items)
+    ]
+    return {**element, "Value": inside}
 
 
 def json_array(items: Iterable[DicomJson]) -> Iterator[bytes]:
