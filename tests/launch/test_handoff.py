@@ -54,6 +54,31 @@ def test_a_folder_that_others_can_enter_is_closed_and_a_false_one_refused(
         run_folder(settings)
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.getuid() != 0 or not Path("/usr/bin/python3").exists(),
+    reason="needs root, to be another user for a moment",
+)
+def test_another_user_is_not_heard_even_when_all_doors_are_open(settings: Settings) -> None:
+    links: list[str] = []
+    with HandoffServer(settings, lambda link: links.append(link) or ""):
+        path = socket_path(settings)
+        path.parent.chmod(0o711)
+        path.chmod(0o666)
+        message = json.dumps({"do": "open", "link": LINK}) + "\n"
+        code = (
+            f"import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(5); s.connect({path.name!r})\n"
+            f"try: s.sendall({message!r}.encode()); print(s.recv(100))\n"
+            "except OSError: print(b'')"
+        )
+        stranger = subprocess.run(
+            ["/usr/bin/python3", "-I", "-c", code], cwd=path.parent, user=65534, group=65534, extra_groups=[],
+            capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+        assert (stranger.stdout, stranger.stderr) == ("b''\n", "")
+        assert send("slicer://mine", settings, command=()).text == ""
+    assert links == ["slicer://mine"]
+
+
 def test_a_path_too_long_for_a_socket_gets_a_short_one(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 120)
     settings = Settings(deep / "config", deep / "archive", deep / "state")

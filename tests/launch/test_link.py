@@ -121,6 +121,7 @@ def test_weasis_by_accession_number_and_with_orthancs_token_header() -> None:
         "$dicom:rs -u https://p.test -r studyUID=1.2 $dicom:rs -u https://q.test -r studyUID=1.2",
         "$dicom:rs -u https://p.test -u https://q.test -r studyUID=1.2",
         "$dicom:rs -u https://p.test",
+        '$dicom:rs -u https://p.test -r "patientID=*"',
         "$dicom:rs -r studyUID=1.2",
         '$dicom:rs -u https://p.test -r studyUID=1.2 -H "Authorization: Basic YTpi"',
         '$dicom:rs -u https://p.test -r studyUID=1.2 -H "Cookie: a=b"',
@@ -177,7 +178,7 @@ def test_invoke_image_display() -> None:
         ("PatientID", "7"),
         ("IssuerOfPatientID", "ISS"),
         ("StudyDate", "20260102-"),
-        ("ModalitiesInStudy", "CT,MR"),
+        ("ModalitiesInStudy", "CT\\MR"),
     )
 
 

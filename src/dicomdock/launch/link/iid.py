@@ -13,7 +13,7 @@ from urllib.parse import SplitResult
 from dicomdock.errors import LaunchError
 from dicomdock.launch.link.address import origin_of
 from dicomdock.launch.link.request import LaunchOptions, LaunchRequest
-from dicomdock.launch.link.text import read_query, read_uids, resources_of
+from dicomdock.launch.link.text import exact_value, read_query, read_uids, resources_of
 
 _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 
@@ -38,7 +38,7 @@ def parse_iid(parts: SplitResult) -> LaunchRequest:
             raise LaunchError(
                 "This Invoke Image Display request names neither a studyUID nor an accessionNumber."
             )
-        find = () if studies else (("AccessionNumber", _exact(accession)),)
+        find = () if studies else (("AccessionNumber", exact_value(accession)),)
         return LaunchRequest(None, resources_of(studies), None, LaunchOptions("iid", site=site, find=find))
     if kind == "PATIENT":
         options = LaunchOptions("iid", site=site, find=_patient_keys(values), most_recent=_count(values))
@@ -51,25 +51,16 @@ def _patient_keys(values: dict[str, str]) -> tuple[tuple[str, str], ...]:
     identifier, _, rest = values.get("patientid", "").partition("^")
     if not identifier:
         raise LaunchError("This Invoke Image Display request names no patientID.")
-    keys = [("PatientID", _exact(identifier))]
+    keys = [("PatientID", exact_value(identifier))]
     issuer = rest.removeprefix("^^").split("^")[0].split("&")[0]
     if issuer:
-        keys.append(("IssuerOfPatientID", _exact(issuer)))
+        keys.append(("IssuerOfPatientID", exact_value(issuer)))
     lower, upper = _day(values.get("lowerdatetime", "")), _day(values.get("upperdatetime", ""))
     if lower or upper:
         keys.append(("StudyDate", f"{lower}-{upper}"))
     if modalities := values.get("modalitiesinstudy", ""):
-        keys.append(("ModalitiesInStudy", _exact(modalities)))
+        keys.append(("ModalitiesInStudy", exact_value(modalities).replace(",", "\\")))  # any of them
     return tuple(keys)
-
-
-def _exact(value: str) -> str:
-    """Refuse wildcards: a link names one patient or order, it does not fish."""
-    if len(value) > 64 or any(sign in value for sign in "*?\\"):
-        raise LaunchError(
-            "This Invoke Image Display request has a value that is too long or holds wildcards."
-        )
-    return value
 
 
 def _day(text: str) -> str:

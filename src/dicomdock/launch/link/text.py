@@ -11,6 +11,7 @@ from dicomdock.launch import MAX_LINK
 from dicomdock.launch.link.request import Secret
 from dicomdock.resource import Resource, check_uid
 
+MAX_KEY = 64  # characters; the longest that a patient ID may be (PS3.5 §6.2, LO)
 MAX_RESOURCES = 200  # a link that asks for more is a mistake or a flood
 UNICODE_CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
@@ -87,6 +88,15 @@ def read_query(query: str, *, lists: Container[str] = (), plus_is_blank: bool = 
         else:
             raise LaunchError("This link gives the same key twice; the page that made it must be corrected.")
     return values
+
+
+def exact_value(value: str) -> str:
+    """Give a search key as it is, or refuse wildcards: a link names one patient or order, no more."""
+    if len(value) > MAX_KEY or any(sign in value for sign in "*?\\"):
+        raise LaunchError(
+            "This link searches by a value that is too long or holds wildcards; it is not opened."
+        )
+    return value
 
 
 def read_token(text: str) -> Secret | None:

@@ -15,7 +15,7 @@ import shlex
 from dicomdock.errors import LaunchError
 from dicomdock.launch.link.address import check_address
 from dicomdock.launch.link.request import LaunchOptions, LaunchRequest, Secret
-from dicomdock.launch.link.text import decode, read_query, read_token, read_uids, resources_of
+from dicomdock.launch.link.text import decode, exact_value, read_query, read_token, read_uids, resources_of
 
 _SHORT = {"-u": "--url", "-r": "--request", "-H": "--header"}
 _HEADERS = ("--header", "--query-header", "--retrieve-header")
@@ -48,7 +48,7 @@ def parse_weasis(link: str) -> LaunchRequest:
         "&".join(options.get("--request", ())).replace("%", "%25"), lists=("studyUID", "seriesUID")
     )
     studies = read_uids(values.get("studyUID", ""), "studyUID")
-    find = tuple((keyword, values[key]) for key, keyword in _FIND.items() if values.get(key))
+    find = tuple((keyword, exact_value(values[key])) for key, keyword in _FIND.items() if values.get(key))
     if not studies and not find:
         raise LaunchError(
             "This Weasis link names no study; its --request needs a studyUID, accessionNumber or patientID."
