@@ -1,0 +1,110 @@
+"""The archive on SQLite and on a throw-away PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dicomdock.archive import Archive
+from dicomdock.settings import Settings
+from dicomdock.source import Part
+from tests.conftest import unavailable
+
+DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)]
+
+
+def part(data: bytes, *, chunk: int = 1 << 16) -> Part:
+    """Give a part as it comes from the wire: once, in chunks."""
+    chunks = iter([data[start : start + chunk] for start in range(0, len(data), chunk)])
+    return Part("application/dicom", lambda: chunks)
+
+
+def _postgres_programs() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if found:
+        return found[-1].parent
+    if on_path := shutil.which("initdb"):
+        return Path(on_path).parent
+    unavailable("PostgreSQL", "apt install postgresql")
+
+
+def _as_owner(*command: str | Path) -> list[str]:
+    """PostgreSQL refuses to run as root."""
+    words = [str(word) for word in command]
+    return ["runuser", "-u", "postgres", "--", *words] if os.geteuid() == 0 else words
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """Run a PostgreSQL of the tests' own behind a socket, and give the URL without the database's name."""
+    programs = _postgres_programs()
+    folder = Path(tempfile.mkdtemp(prefix="dicomdock-pg-"))  # a socket's path must be short
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres", "postgres")
+        data = folder / "data"
+        quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/"}
+        subprocess.run(
+            _as_owner(
+                programs / "initdb", "-D", data, "-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync"
+            ),
+            **quiet,
+        )
+        options = (
+            f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c max_connections=60"
+        )
+        subprocess.run(
+            _as_owner(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"),
+            **quiet,
+        )
+        try:
+            yield f"postgresql+psycopg://test@/{{database}}?host={folder}"
+        finally:
+            subprocess.run(_as_owner(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"), **quiet)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def new_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Give a function that makes an empty PostgreSQL database and gives its URL."""
+    import sqlalchemy
+
+    url = request.getfixturevalue("postgresql")
+    server = sqlalchemy.create_engine(url.format(database="postgres"), isolation_level="AUTOCOMMIT")
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"test_{os.getpid()}_{id(made)}_{len(made)}"
+        with server.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
+        made.append(name)
+        return url.format(database=name)
+
+    yield make
+    with server.connect() as connection:
+        for name in made:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    server.dispose()
+
+
+@pytest.fixture(params=DATABASES)
+def archive_settings(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """Give settings of an empty archive, once for each database."""
+    if request.param == "sqlite":
+        return settings
+    return replace(settings, database=request.getfixturevalue("new_database")())
+
+
+@pytest.fixture
+def archive(archive_settings: Settings) -> Iterator[Archive]:
+    """Give an empty archive."""
+    with Archive.open(archive_settings) as opened:
+        yield opened

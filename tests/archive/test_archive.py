@@ -1,0 +1,395 @@
+"""The archive as a whole: what goes in comes out, found, counted, kept apart, removed."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom.uid import generate_uid
+
+from dicomdock.archive import Archive
+from dicomdock.errors import ArchiveLocked, ArchiveTooNew, InvalidInput, NoSpace, NotFound, WireError
+from dicomdock.query import Query, text, texts, value
+from dicomdock.resource import Resource
+from dicomdock.settings import Settings
+from dicomdock.source import Part
+from tests.archive.conftest import part
+from tests.builders import Made, changed, composite, ct_series, document, made, mr_series
+
+
+def add(archive: Archive, *instances: Made, **options: object) -> list[str]:
+    with archive.writer(**options) as writer:
+        return [writer.add(part(one.data)).status for one in instances]
+
+
+def found(archive: Archive, level: str, **match: str) -> list[str]:
+    keyword = {"studies": "StudyInstanceUID", "series": "SeriesInstanceUID", "instances": "SOPInstanceUID"}[
+        level
+    ]
+    pages = archive.search(Query(level, match))
+    return [text(one.attributes, keyword) for page in pages for one in page.matches]
+
+
+def test_bytes_come_out_as_they_went_in(archive: Archive) -> None:
+    series = ct_series(5)
+    assert add(archive, *series, origin="pacs") == ["stored"] * 5
+    parts = list(archive.retrieve(Resource(series[0].study)))
+    assert [b"".join(one.chunks()) for one in parts] == [one.data for one in series]
+    assert [one.resource for one in parts] == [one.resource for one in series]
+    assert parts[0].content_type == "application/dicom; transfer-syntax=1.2.840.10008.1.2.1"
+    assert archive.present(Resource(series[0].study)) == {one.instance for one in series}
+    first = archive.instances(series[0].resource)[0]
+    assert (first.origin, first.sent, first.pinned, first.made_here) == ("pacs", (), False, False)
+
+
+def test_the_first_copy_is_kept_unless_another_is_wanted(archive: Archive) -> None:
+    (one,) = ct_series(1)
+    other = changed(one, PatientName="Else^Someone")
+    assert add(archive, one, one) == ["stored", "identical"]
+    assert add(archive, other) == ["conflict"]
+    assert [b"".join(p.chunks()) for p in archive.retrieve(one.resource)] == [one.data]
+    assert add(archive, other, replace=True) == ["replaced"]
+    assert [b"".join(p.chunks()) for p in archive.retrieve(one.resource)] == [other.data]
+    assert {f.status for f in archive.verify()} == {"intact"}
+    assert archive.summary().bytes == len(other.data)
+
+
+def test_the_same_instance_uid_in_two_series_is_kept_twice(archive: Archive) -> None:
+    (one,) = ct_series(1)
+    other = changed(one, SeriesInstanceUID=generate_uid())
+    assert add(archive, one, other) == ["stored", "stored"]
+    assert len(archive.instances(Resource(one.study))) == 2
+
+
+def test_counts_and_modalities_follow_what_comes_and_goes(archive: Archive) -> None:
+    study = generate_uid()
+    ct, mr = ct_series(3, StudyInstanceUID=study), mr_series(2, StudyInstanceUID=study)
+    add(archive, *ct)
+    add(archive, *mr)
+    (page,) = archive.search(Query("studies"))
+    attributes = page.matches[0].attributes
+    assert value(attributes, "NumberOfStudyRelatedSeries") == 2
+    assert value(attributes, "NumberOfStudyRelatedInstances") == 5
+    assert texts(attributes, "ModalitiesInStudy") == ["CT", "MR"]
+    assert text(attributes, "InstanceAvailability") == "ONLINE"
+    assert archive.remove(Resource(study, mr[0].series)) == 2
+    (page,) = archive.search(Query("studies"))
+    assert texts(page.matches[0].attributes, "ModalitiesInStudy") == ["CT"]
+    archive.delete(ct[0].resource)
+    assert archive.present(Resource(study)) == {one.instance for one in ct[1:]}
+    archive.delete(Resource(study))
+    assert (archive.summary().studies, archive.summary().bytes) == (0, 0)
+    assert not [path for path in archive._files.folder.rglob("*") if path.is_file()]
+    with pytest.raises(NotFound):
+        archive.delete(Resource(study))
+
+
+def test_levels_carry_what_was_asked_for(archive: Archive) -> None:
+    series = ct_series(2, StudyDescription="Head")
+    add(archive, *series)
+    study = series[0].study
+    (page,) = archive.search(Query("series", {"StudyInstanceUID": study}))
+    assert text(page.matches[0].attributes, "StudyInstanceUID") == study
+    assert text(page.matches[0].attributes, "PatientName") == ""
+    (page,) = archive.search(
+        Query("series", {"StudyInstanceUID": study, "PatientName": ""}, ("StudyDescription",))
+    )
+    assert text(page.matches[0].attributes, "PatientName") == "Doe^Jane"
+    assert text(page.matches[0].attributes, "StudyDescription") == "Head"
+    (page,) = archive.search(Query("instances"))
+    assert text(page.matches[1].attributes, "PatientName") == "Doe^Jane"
+    assert value(page.matches[1].attributes, "InstanceNumber") == 2
+    (page,) = archive.search(Query("instances", fields=("SliceThickness", "PatientName")))
+    assert value(page.matches[1].attributes, "SliceThickness") == 2.0
+
+
+def test_paging_gives_each_match_once(archive: Archive) -> None:
+    for number in range(25):
+        add(archive, made(composite("1.2.840.10008.5.1.4.1.1.7", StudyDate=f"202001{number + 1:02}")))
+    everything = found(archive, "studies")
+    assert len(set(everything)) == 25
+    paged = []
+    for offset in range(0, 30, 7):
+        (page,) = archive.search(Query("studies", limit=7, offset=offset))
+        paged += [text(one.attributes, "StudyInstanceUID") for one in page.matches]
+        assert page.more == (offset + 7 < 25)
+    assert paged == everything
+    (page,) = archive.search(Query("studies", limit=0))
+    assert page.matches == ()
+    # a rule that SQL alone cannot say pages the same
+    (page,) = archive.search(Query("instances", {"ImageType": ""}, limit=3, offset=2))
+    assert len(page.matches) == 3
+
+
+def test_what_cannot_be_searched_is_said(archive: Archive) -> None:
+    add(archive, *ct_series(1))
+    (page,) = archive.search(Query("studies", {"KVP": "120"}))
+    assert len(page.matches) == 1
+    assert "KVP" in page.warnings[0]
+    with pytest.raises(InvalidInput):
+        list(archive.search(Query("studies", {"StudyDate": "yesterday"})))
+    with pytest.raises(InvalidInput):
+        list(archive.search(Query("studies", {"Nonsense": "1"})))
+
+
+def test_lower_levels_narrow_upper_ones(archive: Archive) -> None:
+    head, chest = ct_series(1, SeriesDescription="Head"), mr_series(1, SeriesDescription="Chest")
+    add(archive, *head, *chest)
+    assert found(archive, "studies", Modality="MR") == [chest[0].study]
+    assert found(archive, "studies", SeriesDescription="He*") == [head[0].study]
+    assert found(
+        archive, "studies", SOPInstanceUID=f"{head[0].instance},{chest[0].instance}", Modality="CT"
+    ) == [head[0].study]
+    assert found(archive, "studies", ModalitiesInStudy="CT") == [head[0].study]
+    assert found(archive, "series", StudyInstanceUID=f"{head[0].study},{chest[0].study}", Modality="CT") == [
+        head[0].series
+    ]
+
+
+def test_metadata_leaves_bulk_data_out(archive: Archive) -> None:
+    (one,) = ct_series(1)
+    add(archive, one)
+    (attributes,) = archive.metadata(one.resource)
+    assert attributes["7FE00010"] == {"vr": "OW", "BulkDataURI": f"{one.resource.path}/bulk/7FE00010"}
+    assert text(attributes, "PatientName") == "Doe^Jane"
+    assert attributes["00280030"] == {"vr": "DS", "Value": [0.5, 0.75]}
+    assert "00020010" not in attributes
+    with pytest.raises(NotFound):
+        list(archive.metadata(Resource("1.2.3")))
+
+
+def test_store_tells_of_each_instance(archive: Archive) -> None:
+    one, two = ct_series(2)
+    other = changed(one, PatientName="Else")
+    stranger = document()
+    parts = [part(data) for data in (one.data, one.data, other.data, b"<html>", stranger.data, two.data[:-5])]
+    results = list(archive.store(parts, study=one.study))
+    told = {(result.sop_instance_uid, result.status, result.reason_code) for result in results}
+    assert told == {
+        (one.instance, "stored", None),
+        (one.instance, "duplicate", None),
+        (one.instance, "failed", 0x0111),
+        ("", "failed", 0xC000),
+        (stranger.instance, "failed", 0xA900),
+    }
+    assert len(results) == 6
+    assert archive.present(Resource(stranger.study)) == set()
+
+
+def test_frames_are_not_cut_here(archive: Archive) -> None:
+    (one,) = ct_series(1)
+    add(archive, one)
+    with pytest.raises(InvalidInput):
+        list(archive.retrieve(Resource(one.study, one.series, one.instance, (1,))))
+    with pytest.raises(NotFound):
+        list(archive.retrieve(Resource("1.2.3")))
+
+
+@pytest.mark.parametrize("uid", ["../../x", "..", "REM SAMPLES 1", "a/b", "1.2.3\n"])
+def test_a_uid_never_becomes_a_path(archive: Archive, uid: str) -> None:
+    (one,) = ct_series(1)
+    # Written as raw bytes, because pydicom itself would refuse some of these.
+    hostile = one.data.replace(one.instance.encode(), uid.encode().ljust(len(one.instance), b"\0"))
+    before = {path for path in archive._files.root.parent.rglob("*") if path.is_file()}
+    with archive.writer() as writer:
+        try:
+            result = writer.add(part(hostile))
+        except WireError:
+            result = None
+    new = {path for path in archive._files.root.parent.rglob("*.dcm")} - before
+    assert all(path.is_relative_to(archive._files.folder) for path in new)
+    assert len(new) == (result is not None)
+    if result is not None:
+        assert uid.strip() not in str(next(iter(new)))
+        assert archive.present(result.resource) == {result.resource.instance}
+
+
+def test_pins_sending_and_eviction(archive: Archive) -> None:
+    pulled, pinned, own, imported = (ct_series(2) for _ in range(4))
+    add(archive, *pulled, *pinned, origin="pacs")
+    add(archive, *own, made_here=True)
+    add(archive, *imported)
+    archive.pin(Resource(pinned[0].study))
+    add(archive, *(later := ct_series(1, StudyInstanceUID=pinned[0].study)), origin="pacs")
+    assert archive.instances(later[0].resource)[0].pinned  # what comes to a pinned study is pinned too
+    report = archive.evict(0)
+    assert [one.study for one in report.removed] == [pulled[0].study]
+    assert report.left == archive.summary().bytes > 0
+    archive.record_sent([one.instance for one in imported], "pacs")
+    archive.record_sent([one.instance for one in (*imported, *own)], "pacs")
+    assert archive.instances(imported[0].resource)[0].sent == ("pacs",)
+    assert [one.study for one in archive.evict(0).removed] == [imported[0].study]
+    archive.unpin(Resource(pinned[0].study))
+    archive.evict(0)
+    assert found(archive, "studies") == [own[0].study]
+    assert {finding.status for finding in archive.verify()} == {"intact"}
+    assert archive.evict().removed == ()
+
+
+def test_the_least_recently_used_goes_first(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    older, newer = ct_series(1), ct_series(1)
+    for series in (older, newer):
+        add(archive, *series, origin="pacs")
+    monkeypatch.setattr("dicomdock.archive.archive.USE_GRAIN", -1.0)
+    list(archive.retrieve(older[0].resource))
+    report = archive.evict(len(older[0].data))
+    assert [one.study for one in report.removed] == [newer[0].study]
+
+
+def test_answers_of_servers_are_kept_apart(archive: Archive) -> None:
+    (one,) = ct_series(1)
+    add(archive, one)
+    query = Query("studies", {"PatientName": "Do*"})
+    (page,) = archive.search(query)
+    assert archive.recall("pacs", "alice", query) is None
+    archive.remember("pacs", "alice", query, page.matches, True)
+    answer = archive.recall("pacs", "alice", query)
+    assert answer is not None
+    assert answer.matches == page.matches
+    assert answer.more is True
+    assert 0 <= answer.age < 60
+    assert archive.recall("pacs", "bob", query) is None
+    assert archive.recall("pacs", "alice", replace(query, limit=5)) is None
+    archive.forget("pacs")
+    assert archive.recall("pacs", "alice", query) is None
+
+
+def test_verify_finds_changed_missing_and_unknown_files(archive: Archive) -> None:
+    series = ct_series(4)
+    add(archive, *series)
+    files = {one.resource.instance: one.path for one in archive.instances(Resource(series[0].study))}
+    files[series[0].instance].write_bytes(series[0].data[:-2] + b"xx")
+    files[series[1].instance].unlink()
+    (files[series[2].instance].parent / "notes.txt").write_text("mine")
+    statuses = sorted(finding.status for finding in archive.verify())
+    assert statuses == ["changed", "intact", "intact", "missing", "stray"]
+    assert [f.status for f in archive.verify(series[3].resource)] == ["intact"]
+    from sqlalchemy import delete
+
+    from dicomdock.archive.schema import instance
+
+    with archive._index.writing() as connection:
+        connection.execute(delete(instance).where(instance.c.SOPInstanceUID == series[3].instance))
+    assert "adopted" in {finding.status for finding in archive.verify()}
+    assert [b"".join(p.chunks()) for p in archive.retrieve(series[3].resource)] == [series[3].data]
+
+
+def test_a_part_that_breaks_off_leaves_no_trace(archive: Archive) -> None:
+    one, two = ct_series(2)
+
+    def broken():
+        yield one.data[:100]
+        raise WireError("cut")
+
+    with archive.writer() as writer:
+        with pytest.raises(WireError, match="cut"):
+            writer.add(Part("application/dicom", broken))
+        for data in (b"", b"no DICOM at all" * 100, one.data[:400], one.data[:-1]):
+            with pytest.raises(WireError):
+                writer.add(part(data))
+        with pytest.raises(WireError, match="was expected"):
+            writer.add(part(one.data), Resource("1.2.3"))
+        assert writer.add(part(two.data), Resource(two.study)).status == "stored"
+    assert archive.present(Resource(one.study)) == {two.instance}
+    assert [path for path in archive._files.incoming.rglob("*")] == []
+
+
+def test_an_error_in_the_block_keeps_what_came_whole(archive: Archive) -> None:
+    series = ct_series(3)
+    with pytest.raises(RuntimeError), archive.writer() as writer:
+        for one in series:
+            writer.add(part(one.data))
+        raise RuntimeError
+    assert len(archive.present(Resource(series[0].study))) == 3
+
+
+def test_many_threads_and_two_writers_at_once(archive_settings: Settings) -> None:
+    study = generate_uid()
+    series = [ct_series(60, StudyInstanceUID=study) for _ in range(4)]
+    with Archive.open(archive_settings) as one, Archive.open(archive_settings) as two:
+        with one.writer(origin="a") as first, two.writer(origin="b") as second, ThreadPoolExecutor(8) as pool:
+            work = [(w, s) for w in (first, second) for s in series]
+            list(pool.map(lambda job: [job[0].add(part(i.data)) for i in job[1]], work))
+            late = (*first.flush(), *second.flush())
+        assert all(result.status == "identical" for result in late)
+        assert len(one.present(Resource(study))) == 240
+        assert {finding.status for finding in one.verify()} == {"intact"}
+        (page,) = two.search(Query("studies"))
+        assert value(page.matches[0].attributes, "NumberOfStudyRelatedInstances") == 240
+
+
+def test_a_conflict_between_processes_is_told_when_flushing(archive_settings: Settings) -> None:
+    (one,) = ct_series(1)
+    other = changed(one, PatientName="Else")
+    with Archive.open(archive_settings) as a, Archive.open(archive_settings) as b:
+        with a.writer() as first, b.writer() as second:
+            assert first.add(part(one.data)).status == "stored"
+            assert second.add(part(other.data)).status == "stored"
+            assert first.flush() == ()
+            (late,) = second.flush()
+            assert late.status == "conflict"
+        assert [b"".join(p.chunks()) for p in a.retrieve(one.resource)] == [one.data]
+
+
+def test_the_floor_of_free_space_stops_writing(archive_settings: Settings) -> None:
+    with (
+        Archive.open(replace(archive_settings, free_space_floor=1 << 60)) as archive,
+        pytest.raises(NoSpace, match="free_space_floor"),
+    ):
+        archive.writer()
+
+
+def test_a_full_disk_leaves_nothing_half_written(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    (one,) = ct_series(1)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with archive.writer() as writer:
+        monkeypatch.setattr("dicomdock.archive.keeping.sync_file", full)
+        writer.add(part(one.data))
+        with pytest.raises(NoSpace):
+            writer.flush()
+        monkeypatch.undo()
+    assert archive.present(Resource(one.study)) == set()
+    assert add(archive, one) == ["stored"]
+
+
+def test_a_later_version_is_not_touched(archive_settings: Settings) -> None:
+    from sqlalchemy import update
+
+    from dicomdock.archive.schema import archive as version
+
+    with Archive.open(archive_settings) as archive, archive._index.writing() as connection:
+        connection.execute(update(version).values(version=99))
+    with pytest.raises(ArchiveTooNew, match="later version"):
+        Archive.open(archive_settings)
+
+
+def test_a_lock_held_too_long_is_said(archive_settings: Settings) -> None:
+    from dicomdock.archive.index import Index
+
+    with Archive.open(archive_settings) as archive:
+        impatient = Index(archive_settings.database, archive_settings.archive, lock_timeout=0.2)
+        with archive._index.writing(), pytest.raises(ArchiveLocked), impatient.writing():
+            pass
+        impatient.close()
+
+
+@pytest.mark.parametrize("url", ["mysql://x", "nonsense", "sqlite+nothing://"])
+def test_a_database_that_is_none_is_refused(settings: Settings, url: str) -> None:
+    with pytest.raises(InvalidInput):
+        Archive.open(replace(settings, database=url))
+
+
+def test_a_folder_that_cannot_be_made_is_said(settings: Settings, tmp_path: Path) -> None:
+    from dicomdock.errors import ArchiveError
+
+    blocker = tmp_path / "file"
+    blocker.write_text("x")
+    with pytest.raises(ArchiveError, match="Opening the archive"):
+        Archive.open(replace(settings, archive=blocker / "archive"))
