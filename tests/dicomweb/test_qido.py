@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from dicomdock.dicomweb import dicomjson
-from dicomdock.dicomweb.qido import warnings_of
+from dicomdock.dicomweb.listing import warnings_of
 from dicomdock.errors import InvalidInput, TransactionError, WireError
 from dicomdock.query import Query, text
 from tests import builders

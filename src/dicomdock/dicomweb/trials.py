@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicomweb import dialects, dicomjson, pictures, wado
+from dicomdock.dicomweb.listing import warnings_of
 from dicomdock.dicomweb.media import MediaType
-from dicomdock.dicomweb.qido import warnings_of
 from dicomdock.dicomweb.report import Finding
 from dicomdock.dicomweb.session import JSON, read_json
 from dicomdock.errors import DicomdockError, NotFound, TransactionError, UnsupportedByServer, WireError

@@ -1,0 +1,324 @@
+"""One list of a search, page after page: complete and filtered whatever the server leaves out.
+
+References
+----------
+PS3.18 §10.6 (Search), §8.3.4 (query parameters).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from dicomdock.dicomweb import dicomjson
+from dicomdock.dicomweb.session import JSON, failure, read_json
+from dicomdock.dictionary import tag_of
+from dicomdock.errors import TransactionError
+from dicomdock.query import Query, SearchLevel
+from dicomdock.source import DicomJson, Match, Page
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb.session import Session
+
+UIDS: Final[Mapping[SearchLevel, tuple[str, ...]]] = {
+    "studies": ("0020000D",),
+    "series": ("0020000D", "0020000E"),
+    "instances": ("0020000D", "0020000E", "00080018"),
+}
+_NO_SUCH_LIST: Final = frozenset({404, 405, 501})
+_WARNING = re.compile(r'299\s+\S+\s+"?(?:Warning:\s*299\s+\S+:?\s*)?([^"]*)')
+_SAFE_LIMIT: Final = 100  # matches; the smallest page that every known server allows
+
+
+class NoSuchList(Exception):
+    """The server has no such list (or nothing in it)."""
+
+    def __init__(self, error: TransactionError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass
+class _Answer:
+    """One page as the server gave it."""
+
+    rows: list[DicomJson]
+    total: int | None
+    warnings: tuple[str, ...]
+
+
+@dataclass
+class Listing:
+    """One search of one list, page after page.
+
+    ``here`` are the keys that the server is not asked for and that are filtered here; as soon as there are
+    any, limit and offset are counted here too.
+    """
+
+    session: Session
+    query: Query
+    path: str
+    in_path: frozenset[str]
+    here: set[str] = field(default_factory=set)
+    fields: tuple[str, ...] = ()
+    most: int = 0
+    unlimited: bool = False
+    seen: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
+    said: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        dialect = self.session.dialect
+        for key, value in self.query.match.items():
+            wild = not dialect.wildcard and ("*" in value or "?" in value)
+            if (
+                value
+                and key not in self.in_path
+                and (wild or (dialect.match_keys and key not in dialect.match_keys))
+            ):
+                self.here.add(key)
+        empty = (key for key, value in self.query.match.items() if not value)
+        self.fields = tuple(dict.fromkeys((*empty, *self.query.fields)))
+        self.most = dialect.page_limit.get(self.query.level, _SAFE_LIMIT)
+
+    def pages(self) -> Iterator[Page]:
+        """Give page after page until nothing new comes; what could not be told beforehand changes the plan."""
+        left, rows_taken = self.query.limit, 0
+        skip = self.query.offset if self.counts_here else 0
+        position = 0 if self.counts_here else self.query.offset
+        while True:
+            counted_here = self.counts_here
+            count = self.count(left, skip)
+            answer = self.ask(position, count)
+            fresh = self.fresh(answer.rows)
+            matches = [row for row in fresh if self.matches(row)]
+            if self.counts_here and not counted_here and not rows_taken and position:
+                # The server turned out to ignore a filter, so its offset counted other rows than ours.
+                position, skip = 0, self.query.offset
+                self.seen.clear()
+                continue
+            position += len(answer.rows)
+            rows_taken += len(answer.rows)
+            passed = min(skip, len(matches))
+            skip, matches = skip - passed, matches[passed:]
+            if answer.rows and not fresh and self.widen(count, rows_taken):
+                position = 0
+                continue
+            last = self.is_last(answer, fresh, count, position)
+            more = False if last else True if answer.total is not None and answer.total > position else None
+            if left is not None and len(matches) >= left:
+                more = True if len(matches) > left else more
+                last, matches = True, matches[:left]
+            left = None if left is None else left - len(matches)
+            total = None if self.here else answer.total
+            yield Page(tuple(map(Match, matches)), more, total, self.words(answer, count, last=last))
+            if last:
+                return
+
+    @property
+    def is_wild(self) -> bool:
+        """A pattern is sent to the server."""
+        sent = (value for key, value in self.query.match.items() if self._is_sent(key, value))
+        return any("*" in value or "?" in value for value in sent)
+
+    @property
+    def uid_list(self) -> str:
+        """The first key that asks for any of several UIDs; empty where there is none."""
+        lists = (key for key, value in self.query.match.items() if key.endswith("UID") and "," in value)
+        return next(lists, "")
+
+    @property
+    def counts_here(self) -> bool:
+        """Limit and offset are counted here, because the server would count other rows."""
+        return bool(self.here) or not self.session.dialect.offset
+
+    def count(self, left: int | None, skip: int) -> int | None:
+        """How many to ask for; one more than wanted tells whether there are more. None for all there are."""
+        if not self.session.dialect.offset:
+            return None if left is None or self.here or self.unlimited else skip + left + 1
+        return self.most if left is None or self.here else min(self.most, left + 1)
+
+    def fresh(self, rows: list[DicomJson]) -> list[DicomJson]:
+        """Give the rows that name a UID of this level not seen before."""
+        found = []
+        for row in rows:
+            uids = [dicomjson.first_text(row, tag) for tag in UIDS[self.query.level]]
+            key = "/".join(uids)
+            if uids[-1] and key not in self.seen:
+                self.seen.add(key)
+                found.append(row)
+        return found
+
+    def is_last(self, answer: _Answer, fresh: list[DicomJson], count: int | None, position: int) -> bool:
+        """Tell whether nothing can follow this page."""
+        if not fresh or not self.session.dialect.offset:
+            return True
+        if answer.total is not None:
+            return position >= answer.total
+        short = count is not None and len(answer.rows) < count
+        return short and self.session.dialect.short_page_ends and not answer.warnings
+
+    def widen(self, count: int | None, rows_taken: int) -> bool:
+        """Ask once for everything on a page that only repeats (offset ignored), if the first was full."""
+        if not self.session.dialect.offset or self.unlimited:
+            return False
+        self.session.learn(offset=False)
+        self.unlimited = True
+        return count is None or rows_taken >= 2 * count
+
+    def matches(self, row: DicomJson) -> bool:
+        """Filter again what the server should have filtered, by what the row shows."""
+        shown: set[str] = set()
+        for key, value in self.query.match.items():
+            if (
+                not value
+                or key in self.in_path
+                or (self.query.fuzzy and self.session.dialect.fuzzy and key.endswith("Name"))
+            ):
+                continue
+            if tag_of(key.split(".")[0]) in row:
+                shown.add(key)
+            elif key in self.here or self.session.dialect.match_keys:
+                self.told.add(
+                    f"{self.session.name} does not show {key}, "
+                    "so that its filter could not be applied to every match."
+                )
+        if self.query.matches(row, keys=shown):
+            return True
+        for key in shown - self.here:
+            if not self.query.matches(row, keys={key}):
+                self.here.add(key)
+                self.told.add(
+                    f"{self.session.name} did not apply the filter on {key} as asked; "
+                    "its answers were filtered here."
+                )
+        return False
+
+    def words(self, answer: _Answer, count: int | None, *, last: bool) -> tuple[str, ...]:
+        """What the user must know about this page; nothing is said twice in one search."""
+        said = [*answer.warnings]
+        if self.query.fuzzy and not self.session.dialect.fuzzy:
+            said.append(f"{self.session.name} does not match names fuzzily; they were compared as written.")
+        full = len(answer.rows) >= self.most
+        if last and not self.session.dialect.offset and full and (count is None or self.unlimited):
+            said.append(
+                f"{self.session.name} gives one page only ({len(answer.rows)} matches); there may be more."
+            )
+        fresh = tuple(dict.fromkeys(words for words in (*said, *sorted(self.told)) if words not in self.said))
+        self.said.update(fresh)
+        return fresh
+
+    def ask(self, position: int, count: int | None) -> _Answer:
+        """Ask for one page; on 400 leave out what the server may not know, most harmless first."""
+        answer = self.request(position, count, self.wanted())
+        if not isinstance(answer, TransactionError):
+            return answer
+        error = answer
+        if self.wanted():
+            answer = self.request(position, count, ())
+            if not isinstance(answer, TransactionError):
+                refused = frozenset(self.refused(self.wanted()))
+                self.session.refuse_fields(refused)
+                again = self.request(position, count, self.wanted()) if self.wanted() else answer
+                return answer if isinstance(again, TransactionError) else again
+        if count is not None and count > _SAFE_LIMIT:
+            answer = self.request(position, _SAFE_LIMIT, ())
+            if not isinstance(answer, TransactionError):
+                self.most = _SAFE_LIMIT
+                limits = {**self.session.dialect.page_limit, self.query.level: _SAFE_LIMIT}
+                self.session.learn(page_limit=limits, short_page_ends=False)
+                return answer
+        droppable = {
+            key for key, value in self.query.match.items() if value and not key.endswith("UID")
+        } - self.here
+        if droppable and not position:
+            self.here |= droppable
+            answer = self.request(0, min(self.most, _SAFE_LIMIT), ())
+            if not isinstance(answer, TransactionError):
+                self.told.add(
+                    f"{self.session.name} refused the filter on {', '.join(sorted(droppable))}; "
+                    "its answers were filtered here."
+                )
+                return answer
+        raise error
+
+    def wanted(self) -> tuple[str, ...]:
+        """The fields to ask for, without those that the server has refused."""
+        if self.session.dialect.fields == "never":
+            return ()
+        return tuple(name for name in self.fields if name not in self.session.refused_fields)
+
+    def refused(self, names: tuple[str, ...]) -> Iterator[str]:
+        """Find by halves which fields the server answers with 400; asked for one match, once a session."""
+        if not isinstance(self.request(0, 1, names), TransactionError):
+            return
+        if len(names) == 1:
+            yield names[0]
+            return
+        half = len(names) // 2
+        yield from self.refused(names[:half])
+        yield from self.refused(names[half:])
+
+    def request(self, position: int, count: int | None, names: Sequence[str]) -> _Answer | TransactionError:
+        """Send one request; a 400 is given back as the error that it is."""
+        what = f"the search for {self.query.level}"
+        response = self.session.http.request(
+            "GET",
+            self.path,
+            query=self.parameters(position, count, names),
+            accept=JSON,
+            gzip=True,
+            allow=_NO_SUCH_LIST | {400},
+            what=what,
+        )
+        if response.status == 400:
+            return failure(response, f"{self.session.name} refused {what}")
+        if response.status in _NO_SUCH_LIST:
+            raise NoSuchList(
+                failure(response, f"{self.session.name} has no list of {self.query.level} at {self.path}")
+            )
+        total = response.headers.get("X-Total-Count", "")
+        warnings = warnings_of(response.headers, self.session.name)
+        rows = read_json(response, what)
+        return _Answer(rows, int(total) if total.isdecimal() else None, warnings)
+
+    def parameters(self, position: int, count: int | None, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Write the query in the server's dialect."""
+        dialect = self.session.dialect
+        written = _tags if dialect.key_style == "tag" else str
+        sent = [(written(key), value) for key, value in self.query.match.items() if self._is_sent(key, value)]
+        if names:
+            each = [written(name) for name in names]
+            sent += (
+                [("includefield", ",".join(each))]
+                if dialect.fields == "comma"
+                else [("includefield", one) for one in each]
+            )
+        if self.query.fuzzy and dialect.fuzzy:
+            sent.append(("fuzzymatching", "true"))
+        if count is not None and not self.unlimited:
+            sent.append(("limit", str(count)))
+        if position and dialect.offset:
+            sent.append(("offset", str(position)))
+        return sent
+
+    def _is_sent(self, key: str, value: str) -> bool:
+        return bool(value) and key not in self.in_path and key not in self.here
+
+
+def _tags(key: str) -> str:
+    return key if key == "all" else ".".join(map(tag_of, key.split(".")))
+
+
+def warnings_of(headers: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Give the texts of ``Warning: 299`` headers; read leniently, because servers write them in many ways.
+
+    References
+    ----------
+    PS3.18 §8.3.4.2, §8.3.4.4; RFC 7234 §5.5.
+    """
+    header = headers.get("Warning", "")
+    texts = [text.strip()[:300] for text in _WARNING.findall(header)]
+    return tuple(f"{name} says: {text}" for text in dict.fromkeys(texts) if text)
