@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
@@ -71,12 +72,11 @@ class _Later:
             return self._made
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        import asyncio
-
         app = self._made
         if app is None:
             app = await asyncio.to_thread(self._get)
-        await app(scope, receive, send)
+        # The application reads the path anew; what our route read of it would be added to that.
+        await app({**scope, "path_params": {}}, receive, send)
 
 
 def _origin(dock: Dock) -> AsgiApp:
