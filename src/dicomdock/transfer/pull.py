@@ -1,7 +1,7 @@
 """Pull: bring studies, series and instances from a source into the archive, and prove that all of it came.
 
 One stream a series, several series side by side. The source's own count of a series' instances is the proof;
-where it gives none, or another, its list is asked for, and what the stream did not bring is fetched one by one.
+where it gives none, or another, its list is asked for, and what the stream did not bring is fetched singly.
 """
 
 from __future__ import annotations

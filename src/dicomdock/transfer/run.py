@@ -82,6 +82,8 @@ def run(
             except StopIteration as ended:
                 report = ended.value
             finally:
+                if report is None:
+                    source.close()  # cuts what is under way: no worker waits for a silent server
                 work.close()
         assert report is not None
         state = _state(report)

@@ -1,0 +1,324 @@
+"""A pull brings everything, proves it, and never takes a part for the whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom.uid import generate_uid
+
+from dicomdock.archive import Archive
+from dicomdock.dicomweb import Client
+from dicomdock.dicomweb.auth import BasicAuth
+from dicomdock.errors import AuthenticationError, NoSpace, NotFound, Unreachable
+from dicomdock.profile import ServerProfile
+from dicomdock.query import Query
+from dicomdock.resource import Resource
+from dicomdock.settings import Settings
+from dicomdock.source import Part
+from dicomdock.transfer import PullReport, pull
+from tests.builders import Made, changed, ct_series, mr_series
+from tests.conftest import shared_data
+from tests.dicomweb.awkward import Awkward, encoded, refused
+from tests.dicomweb.clients import client_of, orthanc_client
+from tests.servers.canned import Answer, Request
+from tests.servers.orthanc import Orthanc
+from tests.servers.process import free_port
+from tests.transfer.conftest import ended
+
+
+def series_of(instances: list[Made]) -> Resource:
+    return Resource(instances[0].study, instances[0].series)
+
+
+def kept(archive: Archive, resource: Resource) -> dict[str, bytes]:
+    return {one.resource.instance or "": one.path.read_bytes() for one in archive.instances(resource)}
+
+
+def originals(*series: list[Made]) -> dict[str, bytes]:
+    return {one.instance: one.data for instances in series for one in instances}
+
+
+def counts(report: PullReport) -> tuple[int, int, int, int, int]:
+    return (
+        report.expected,
+        report.received,
+        report.skipped,
+        len(report.failures),
+        len(report.missing),
+    )
+
+
+def test_a_study_comes_whole_and_byte_for_byte(orthanc: Orthanc, archive: Archive, settings: Settings):
+    one, two = ct_series(5), ct_series(3)
+    two = [changed(made, StudyInstanceUID=one[0].study) for made in two]
+    orthanc.add(*(made.data for made in [*one, *two]))
+    with orthanc_client(orthanc, settings) as client:
+        report = ended(pull(client, archive, [Resource(one[0].study)], settings))
+    assert counts(report) == (8, 8, 0, 0, 0)
+    assert report.complete
+    assert report.bytes == sum(len(made.data) for made in [*one, *two])
+    assert kept(archive, Resource(one[0].study)) == originals(one, two)
+
+
+def test_the_real_head_comes_whole(orthanc: Orthanc, archive: Archive, settings: Settings):
+    files = sorted(shared_data("mr-head").glob("*.dcm"))
+    orthanc.add(*files)
+    with orthanc_client(orthanc, settings) as client:
+        (page,) = [page for page in client.search(Query()) if page.matches]
+        study = page.matches[0].attributes["0020000D"]["Value"][0]  # type: ignore[index,call-overload]
+        report = ended(pull(client, archive, [Resource(str(study))], settings))
+    assert counts(report) == (384, 384, 0, 0, 0)
+    assert report.complete
+    bodies = sorted(one.path.read_bytes() for one in archive.instances(Resource(str(study))))
+    assert bodies == sorted(file.read_bytes() for file in files)
+
+
+def test_what_is_here_is_not_fetched_again(archive: Archive, settings: Settings):
+    made = ct_series(4)
+    server = Awkward(made)
+    with client_of(server, settings) as client:
+        first = ended(pull(client, archive, [made[0].resource], settings))
+        assert counts(first) == (1, 1, 0, 0, 0)
+        server.asked.clear()
+        second = ended(pull(client, archive, [series_of(made)], settings))
+    assert counts(second) == (4, 3, 1, 0, 0)
+    fetched = [request.path for request in server.asked if "multipart" in request.headers.get("Accept", "")]
+    assert len(fetched) == 3
+    assert not any(made[0].instance in path for path in fetched)
+    assert kept(archive, series_of(made)) == originals(made)
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_an_instance_left_out_of_a_good_answer_is_noticed_and_fetched(
+    archive: Archive, settings: Settings, counted: bool
+):
+    made = ct_series(6)
+    if counted:  # the server states the number of instances, as most do; else only its list tells
+        made = [changed(one, NumberOfSeriesRelatedInstances=6) for one in made]
+    server = Awkward(made, leaves_out=frozenset({made[2].instance, made[5].instance}))
+    with client_of(server, settings) as client:
+        report = ended(pull(client, archive, [series_of(made)], settings))
+    assert counts(report) == (6, 6, 0, 0, 0)
+    assert report.complete
+    assert kept(archive, series_of(made)) == originals(made)
+
+
+def test_an_instance_that_never_arrives_is_named(archive: Archive, settings: Settings):
+    made = ct_series(3)
+    server = Awkward(made)
+    lost = made[1].instance
+
+    def loses(request: Request) -> Answer | None:
+        if request.path.endswith(lost):
+            return refused(404)
+        return server(request)
+
+    server.leaves_out = frozenset({lost})
+    with client_of(loses, settings) as client:
+        report = ended(pull(client, archive, [series_of(made)], settings))
+    assert counts(report) == (3, 2, 0, 0, 1)
+    assert not report.complete
+    assert [failure.resource.instance for failure in report.missing] == [lost]
+    assert report.missing[0].reason
+    assert report.to_json()["instances"]["missing"] == [lost]  # type: ignore[index,call-overload]
+
+
+@pytest.mark.parametrize("cut", [0.1, 0.5, 0.99])
+def test_an_answer_cut_in_the_middle_is_completed(archive: Archive, settings: Settings, cut: float):
+    made = ct_series(5)
+    server = Awkward(made)
+
+    def cuts(request: Request) -> Answer | None:
+        answer = server(request)
+        if request.path.endswith(made[0].series):
+            whole = encoded(one.data for one in made)
+            return Answer(200, whole[: int(len(whole) * cut)], answer.headers)
+        return answer
+
+    with client_of(cuts, settings) as client:
+        report = ended(pull(client, archive, [series_of(made)], settings))
+    assert counts(report) == (5, 5, 0, 0, 0)
+    assert report.complete
+    assert kept(archive, series_of(made)) == originals(made)
+
+
+def test_a_server_without_series_retrieval_gives_every_instance(archive: Archive, settings: Settings):
+    made = ct_series(12)
+    server = Awkward(made, levels=("instance",), single=True)
+    with client_of(server, settings, retrieve_level="instance", single_part=True) as client:
+        report = ended(pull(client, archive, [Resource(made[0].study)], settings))
+    assert counts(report) == (12, 12, 0, 0, 0)
+    assert kept(archive, series_of(made)) == originals(made)
+
+
+def test_a_conflict_keeps_the_first_copy_and_replace_takes_the_new(archive: Archive, settings: Settings):
+    mine = ct_series(2)
+    theirs = [mine[0], changed(mine[1], PatientComments="edited on the server")]
+    with archive.writer() as writer:
+        writer.add(_part(mine[1]))
+    with client_of(Awkward(theirs), settings) as client:
+        plain = ended(pull(client, archive, [series_of(mine)], settings))
+        assert counts(plain) == (2, 1, 1, 0, 0)
+        assert kept(archive, series_of(mine)) == originals(mine)
+        replaced = ended(pull(client, archive, [series_of(mine)], settings, replace=True))
+    assert replaced.received == 2
+    assert kept(archive, series_of(mine)) == originals(theirs)
+
+
+def _part(made: Made) -> Part:
+    return Part("application/dicom", lambda: iter([made.data]), length=len(made.data))
+
+
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_what_the_server_does_not_have_is_not_found(archive: Archive, settings: Settings, level: str):
+    made = ct_series(1)[0]
+    places = {
+        "study": Resource(generate_uid()),
+        "series": Resource(made.study, generate_uid()),
+        "instance": Resource(made.study, made.series, generate_uid()),
+    }
+    with client_of(Awkward([made]), settings) as client:
+        work = pull(client, archive, [places[level]], settings)
+        if level == "instance":  # asked for by name: the report names it
+            report = ended(work)
+            assert [one.resource for one in report.missing] == [places[level]]
+            assert not report.complete
+        else:
+            with pytest.raises(NotFound):
+                ended(work)
+    assert archive.instances(Resource(made.study)) == []
+
+
+def test_a_refused_login_ends_the_pull(orthanc: Orthanc, archive: Archive, settings: Settings):
+    profile = ServerProfile("orthanc", orthanc.url)
+    with (
+        Client(profile, settings=settings, auth=BasicAuth("alice", "wrong")) as client,
+        pytest.raises(AuthenticationError, match="alice"),
+    ):
+        ended(pull(client, archive, [Resource("1.2.3")], settings))
+
+
+def test_a_server_that_goes_away_ends_the_pull_with_what_came(archive: Archive, settings: Settings):
+    made = ct_series(40)
+    server = Awkward(made, levels=("instance",))
+    given = threading.Semaphore(10)
+
+    def dies(request: Request) -> Answer | None:
+        if "/instances/" in request.path and not given.acquire(blocking=False):
+            return Answer(200, b"", {"Content-Length": "100000"})  # hangs up at once, again and again
+        return server(request)
+
+    with client_of(dies, settings, retrieve_level="instance") as client:
+        report = ended(pull(client, archive, [series_of(made)], settings))
+    assert report.received == 10
+    assert len(report.missing) == 30
+    assert not report.complete
+    assert len(archive.instances(series_of(made))) == 10
+
+
+def test_a_server_that_is_down_says_so(archive: Archive, settings: Settings):
+    profile = ServerProfile("gone", f"http://127.0.0.1:{free_port()}")
+    quick = replace(settings, retries=0)
+    with Client(profile, settings=quick) as client, pytest.raises(Unreachable):
+        ended(pull(client, archive, [Resource("1.2.3")], quick))
+
+
+def test_too_little_space_stops_the_pull_and_leaves_the_archive_whole(settings: Settings):
+    made = ct_series(3, rows=256, columns=256)
+    narrow = replace(settings, free_space_floor=1 << 60)
+    with Archive.open(narrow) as archive:
+        with client_of(Awkward(made), settings) as client, pytest.raises(NoSpace):
+            ended(pull(client, archive, [series_of(made)], narrow))
+        assert archive.instances(series_of(made)) == []
+    assert not [
+        file for file in narrow.archive.rglob("*") if file.is_file() and file.stat().st_size > 100_000
+    ]
+
+
+def test_closing_the_pull_cancels_it_and_keeps_what_came(archive: Archive, settings: Settings):
+    made = ct_series(30)
+    server = Awkward(made, levels=("instance",))
+    tenth = threading.Event()
+    left = threading.Semaphore(10)
+
+    def stalls(request: Request) -> Answer | None:
+        if "/instances/" in request.path and not left.acquire(blocking=False):
+            tenth.set()
+            return None
+        return server(request)
+
+    quick = replace(settings, read_timeout=1.0)
+    with client_of(stalls, quick, retrieve_level="instance") as client:
+        work = pull(client, archive, [series_of(made)], quick)
+        while not tenth.is_set():
+            next(work)
+        work.close()
+        assert not [thread.name for thread in threading.enumerate() if thread.name == "transfer"]
+    assert len(archive.instances(series_of(made))) == 10
+    with client_of(server, settings, retrieve_level="instance") as client:
+        report = ended(pull(client, archive, [series_of(made)], settings))
+    assert counts(report) == (30, 20, 10, 0, 0)
+    assert kept(archive, series_of(made)) == originals(made)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from dicomdock.archive import Archive
+from dicomdock.dicomweb import Client
+from dicomdock.dicomweb.auth import BasicAuth
+from dicomdock.profile import ServerProfile
+from dicomdock.resource import Resource
+from dicomdock.settings import Settings
+from dicomdock.transfer import pull
+settings = Settings.load(Path(sys.argv[1]))
+with Archive.open(settings) as archive, Client(
+    ServerProfile("orthanc", sys.argv[2]), settings=settings, auth=BasicAuth("alice", "secret")
+) as client:
+    print("begun", flush=True)
+    for progress in pull(client, archive, [Resource(sys.argv[3])], settings):
+        pass
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("milliseconds", [20, 60, 120, 200, 300])
+def test_after_a_kill_only_what_is_missing_is_fetched(
+    orthanc: Orthanc, settings: Settings, milliseconds: int, wait: Callable[[float], None]
+):
+    made = [one for _ in range(4) for one in mr_series(40, rows=256, columns=256)]
+    made = [changed(one, StudyInstanceUID=made[0].study) for one in made]
+    orthanc.add(*(one.data for one in made))
+    study = Resource(made[0].study)
+    child = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(settings.state.parent), orthanc.url, str(study)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"begun\n"
+    wait(milliseconds / 1000)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    with Archive.open(settings) as archive, orthanc_client(orthanc, settings) as client:
+        here = len(archive.instances(study))
+        report = ended(pull(client, archive, [study], settings))
+        assert counts(report) == (160, 160 - here, here, 0, 0)
+        assert report.complete
+        assert kept(archive, study) == originals(made)
+        assert archive.verify().good
+
+
+@pytest.fixture
+def wait() -> Callable[[float], None]:
+    """Give a way to let time pass: the moment of a kill has no event to wait for."""
+    return lambda seconds: threading.Event().wait(seconds) and None

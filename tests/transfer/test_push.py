@@ -1,0 +1,187 @@
+"""A push has an answer for every instance, sends nothing twice, and can prove what it sent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom.uid import generate_uid
+
+from dicomdock.errors import AuthenticationError, InvalidInput, UnsupportedByServer
+from dicomdock.resource import Resource
+from dicomdock.settings import Settings
+from dicomdock.source import Part, StoreResult
+from dicomdock.transfer import parts_of_files, push
+from tests.builders import Made, changed, ct_series, write
+from tests.dicomweb.awkward import Awkward, refused, rows
+from tests.dicomweb.clients import client_of, orthanc_client
+from tests.servers.canned import Answer
+from tests.servers.orthanc import Orthanc
+from tests.transfer.conftest import ended
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> tuple[list[Made], list[Part]]:
+    """A series of five and its files as parts."""
+    made = ct_series(5)
+    return made, parts_of_files([*write(tmp_path / "series", made)])
+
+
+def accepted(sent: list[Made]) -> Answer:
+    """Answer that everything was stored."""
+    stored = [
+        {
+            "00081150": {"vr": "UI", "Value": [str(one.dataset.SOPClassUID)]},
+            "00081155": {"vr": "UI", "Value": [one.instance]},
+        }
+        for one in sent
+    ]
+    answer = rows([], status=200)
+    body = {"00081199": {"vr": "SQ", "Value": stored}}
+    return Answer(200, json.dumps(body).encode(), answer.headers)
+
+
+def test_every_instance_is_stored_and_says_so(
+    orthanc: Orthanc, settings: Settings, series: tuple[list[Made], list[Part]]
+):
+    made, parts = series
+    noted: list[tuple[Resource, StoreResult]] = []
+    with orthanc_client(orthanc, settings) as client:
+        report = ended(
+            push(parts, client, settings, ledger=lambda place, result: noted.append((place, result)))
+        )
+    assert report.complete
+    assert report.sent == 5
+    assert [result.sop_instance_uid for result in report.results] == [one.instance for one in made]
+    assert {result.status for result in report.results} == {"stored"}
+    assert {place for place, _ in noted} == {one.resource for one in made}
+    assert all(orthanc.stored_bytes(one.instance) == one.data for one in made)
+
+
+@pytest.mark.parametrize(
+    ("on_duplicate", "status", "sent", "complete"),
+    [("skip", "duplicate", 3, True), ("send", "stored", 5, True), ("fail", "failed", 3, False)],
+)
+def test_duplicates_are_seen_beforehand(
+    orthanc: Orthanc,
+    settings: Settings,
+    series: tuple[list[Made], list[Part]],
+    on_duplicate: str,
+    status: str,
+    sent: int,
+    complete: bool,
+):
+    made, parts = series
+    orthanc.add(made[0].data, made[3].data)
+    with orthanc_client(orthanc, settings) as client:
+        report = ended(push(parts, client, settings, on_duplicate=on_duplicate))  # type: ignore[arg-type]
+    assert report.sent == sent
+    assert report.complete is complete
+    assert [result.status for result in report.results] == [status, "stored", "stored", status, "stored"]
+    assert orthanc.instance_count() == 5
+
+
+def test_verification_finds_a_server_that_kept_something_else(
+    orthanc: Orthanc, settings: Settings, series: tuple[list[Made], list[Part]]
+):
+    made, parts = series
+    orthanc.add(changed(made[2], PatientComments="not what is sent").data)
+    with orthanc_client(orthanc, settings) as client:
+        report = ended(push(parts, client, settings, on_duplicate="send", verify=True))
+    assert [result.status for result in report.results] == ["stored", "stored", "failed", "stored", "stored"]
+    assert "other content" in report.results[2].reason
+    assert not report.complete
+
+
+def test_verification_accepts_a_server_that_rewrites(
+    settings: Settings, series: tuple[list[Made], list[Part]]
+):
+    made, parts = series
+    server = Awkward()
+
+    def rewrites(sent: list[Made]) -> Answer:
+        for one in sent:  # the same data set in a file of the server's own making
+            one.dataset.file_meta.ImplementationVersionName = "AWKWARD"
+            server.keep([changed(one)])
+        return accepted(sent)
+
+    server.stores = rewrites
+    with client_of(server, settings) as client:
+        report = ended(push(parts, client, settings, verify=True))
+    assert report.complete
+    assert {result.status for result in report.results} == {"stored"}
+    assert all("rewritten" in result.reason for result in report.results)
+    assert [one.data for one in server.instances] != [one.data for one in made]
+
+
+def test_a_server_that_says_nothing_is_asked_what_it_holds(
+    settings: Settings, series: tuple[list[Made], list[Part]]
+):
+    made, parts = series
+    server = Awkward()
+
+    def silent(sent: list[Made]) -> Answer:
+        server.keep([one for one in sent if one.instance != made[1].instance])
+        return Answer(200, b"success", {"Content-Type": "text/plain"})
+
+    server.stores = silent
+    with client_of(server, settings) as client:
+        report = ended(push(parts, client, settings))
+    assert [result.status for result in report.results].count("stored") == 4
+    assert report.results[1].status in ("failed", "unconfirmed")
+    assert not report.complete
+
+
+def test_a_server_without_uploads_is_named(settings: Settings, series: tuple[list[Made], list[Part]]):
+    _, parts = series
+    with client_of(Awkward(), settings) as client, pytest.raises(UnsupportedByServer, match="awkward"):
+        ended(push(parts, client, settings))
+
+
+def test_a_refused_login_ends_the_push(settings: Settings, series: tuple[list[Made], list[Part]]):
+    _, parts = series
+    with client_of(lambda _: refused(401), settings) as client, pytest.raises(AuthenticationError):
+        ended(push(parts, client, settings))
+
+
+def test_one_uid_in_two_series_is_sent_as_two_instances(orthanc: Orthanc, settings: Settings, tmp_path: Path):
+    one = ct_series(1)[0]
+    other = changed(one, SeriesInstanceUID=generate_uid(), SeriesDescription="the same, filed elsewhere")
+    parts = parts_of_files(write(tmp_path / "both", [one, other]))
+    with orthanc_client(orthanc, settings) as client:
+        report = ended(push(parts, client, settings))
+    assert len(report.results) == 2
+    assert report.sent == 2
+    assert {result.status for result in report.results} == {"stored"}
+    assert orthanc.instance_count() == 2
+
+
+def test_closing_the_push_cancels_it(settings: Settings, tmp_path: Path):
+    parts = parts_of_files(write(tmp_path / "many", ct_series(30, rows=64, columns=64)))
+    noted: list[StoreResult] = []
+    server = Awkward(stores=accepted)
+    small = replace(settings, store_batch=1, store_workers=1)
+    with client_of(server, small) as client:
+        work = push(parts, client, small, ledger=lambda _, result: noted.append(result))
+        next(work)
+        work.close()
+    assert len(noted) <= 30
+    assert len(server.asked) <= 32
+
+
+def test_files_that_are_no_dicom_are_refused_by_name_but_passed_over_in_folders(tmp_path: Path):
+    folder = tmp_path / "mixed"
+    made = ct_series(2)
+    write(folder / "deep", made)
+    (folder / "notes.txt").write_text("not an image")
+    assert {part.resource for part in parts_of_files([folder])} == {one.resource for one in made}
+    with pytest.raises(InvalidInput, match=r"notes\.txt"):
+        parts_of_files([folder / "notes.txt"])
+    with pytest.raises(InvalidInput, match="no file or folder"):
+        parts_of_files([folder / "absent"])
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(InvalidInput, match="no DICOM file"):
+        parts_of_files([empty])
