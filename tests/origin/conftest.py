@@ -7,12 +7,25 @@ from collections.abc import Iterator
 import pytest
 
 from dicomdock.archive import Archive
+from dicomdock.query import Query, text
+from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 from tests.origin.running import Running, serving
 
 
-@pytest.fixture
-def server(settings: Settings) -> Iterator[Running]:
-    """Serve an empty archive."""
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Serve one archive for all tests of a module: starting takes longer than most of them."""
+    folder = tmp_path_factory.mktemp("origin")
+    settings = Settings(folder / "config", folder / "archive", folder / "state", free_space_floor=0)
     with Archive.open(settings) as archive, serving(archive) as running:
         yield running
+
+
+@pytest.fixture
+def server(running: Running) -> Iterator[Running]:
+    """Give the server with an empty archive."""
+    yield running
+    for page in running.archive.search(Query("studies")):
+        for match in page.matches:
+            running.archive.delete(Resource(text(match.attributes, "StudyInstanceUID")))

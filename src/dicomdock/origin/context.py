@@ -38,7 +38,7 @@ class Origin:
     def base(self, request: Request) -> str:
         """Give the absolute address of the service, as this client wrote it.
 
-        Some clients leave the port out of the Host header (dicomweb-client for all that is not streamed). Where
+        Some clients leave the port out of the Host header (dicomweb-client for all but streams). Where
         the name is the very address that they reached, it is put back; behind a proxy the names differ.
         """
         address = request.base_url
