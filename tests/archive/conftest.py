@@ -30,9 +30,8 @@ def _postgres_programs() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if found:
         return found[-1].parent
-    if on_path := shutil.which("initdb"):
-        return Path(on_path).parent
-    unavailable("PostgreSQL", "apt install postgresql")
+    on_path = shutil.which("initdb")
+    return Path(on_path).parent if on_path else unavailable("PostgreSQL", "apt install postgresql")
 
 
 def _as_owner(*command: str | Path) -> list[str]:

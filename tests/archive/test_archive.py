@@ -198,7 +198,7 @@ def test_a_uid_never_becomes_a_path(archive: Archive, uid: str) -> None:
             result = writer.add(part(hostile))
         except WireError:
             result = None
-    new = {path for path in archive._files.root.parent.rglob("*.dcm")} - before
+    new = set(archive._files.root.parent.rglob("*.dcm")) - before
     assert all(path.is_relative_to(archive._files.folder) for path in new)
     assert len(new) == (result is not None)
     if result is not None:
@@ -293,7 +293,7 @@ def test_a_part_that_breaks_off_leaves_no_trace(archive: Archive) -> None:
             writer.add(part(one.data), Resource("1.2.3"))
         assert writer.add(part(two.data), Resource(two.study)).status == "stored"
     assert archive.present(Resource(one.study)) == {two.instance}
-    assert [path for path in archive._files.incoming.rglob("*")] == []
+    assert list(archive._files.incoming.rglob("*")) == []
 
 
 def test_an_error_in_the_block_keeps_what_came_whole(archive: Archive) -> None:
