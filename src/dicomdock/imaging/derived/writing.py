@@ -1,0 +1,284 @@
+"""Write a derived volume as a series of single-frame images (CT, MR or PET, like its source).
+
+References
+----------
+PS3.3 §A.3, §A.4, §A.21 (CT, MR, PET Image IODs), §C.7.6.1.1.3 (derivation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pydicom.valuerep import format_number_as_ds
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.attributes import text, texts
+from dicomdock.imaging.derived.operations import Derivation
+from dicomdock.imaging.making import Authorship, begin, finish, new_uid, next_series_number, reference
+from dicomdock.imaging.sources import Placed, place_sources
+from dicomdock.imaging.terminology import Code, code_item
+from dicomdock.imaging.volume import Volume
+
+CT, MR, PET = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.128"
+
+_SERIES = ("Laterality", "BodyPartExamined", "PatientPosition", "ProtocolName", "PositionReferenceIndicator")
+_KEPT = {
+    CT: [
+        "KVP",
+        "ConvolutionKernel",
+        "ReconstructionDiameter",
+        "DataCollectionDiameter",
+        "XRayTubeCurrent",
+        "ScanOptions",
+    ],
+    MR: [
+        "ScanningSequence",
+        "SequenceVariant",
+        "ScanOptions",
+        "MRAcquisitionType",
+        "RepetitionTime",
+        "EchoTime",
+        "EchoTrainLength",
+        "InversionTime",
+        "TriggerTime",
+        "MagneticFieldStrength",
+        "FlipAngle",
+        "ImagedNucleus",
+        "EchoNumbers",
+        "DiffusionBValue",
+    ],
+    PET: [
+        "Units",
+        "CountsSource",
+        "SeriesType",
+        "CorrectedImage",
+        "DecayCorrection",
+        "CollimatorType",
+        "ReprojectionMethod",
+        "RadiopharmaceuticalInformationSequence",
+        "FrameReferenceTime",
+        "ActualFrameDuration",
+        "DecayFactor",
+        "SUVType",
+        "PatientOrientationCodeSequence",
+        "PatientGantryRelationshipCodeSequence",
+    ],
+}
+"""How the values came about; what describes single slices or doses of the acquisition is not repeated."""
+
+_REQUIRED: dict[str, dict[str, object]] = {
+    CT: {"KVP": None},
+    MR: {
+        "ScanningSequence": "RM",
+        "SequenceVariant": "NONE",
+        "ScanOptions": None,
+        "MRAcquisitionType": None,
+        "EchoTime": None,
+        "EchoTrainLength": None,
+        "RepetitionTime": None,
+    },
+    PET: {
+        "Units": "NONE",
+        "CountsSource": "EMISSION",
+        "SeriesType": ["WHOLE BODY", "IMAGE"],
+        "CorrectedImage": None,
+        "DecayCorrection": "NONE",
+        "CollimatorType": None,
+        "FrameReferenceTime": "0",
+        "ActualFrameDuration": None,
+        "AcquisitionDate": None,
+        "AcquisitionTime": None,
+        "RadiopharmaceuticalInformationSequence": [],
+        "PatientOrientationCodeSequence": [],
+        "PatientGantryRelationshipCodeSequence": [],
+    },
+}
+"""What the class asks for, where the source does not say."""
+
+_CLASSES = {
+    CT: CT, MR: MR, PET: PET,
+    "1.2.840.10008.5.1.4.1.1.2.1": CT, "1.2.840.10008.5.1.4.1.1.2.2": CT,
+    "1.2.840.10008.5.1.4.1.1.4.1": MR, "1.2.840.10008.5.1.4.1.1.4.4": MR,
+    "1.2.840.10008.5.1.4.1.1.130": PET, "1.2.840.10008.5.1.4.1.1.128.1": PET,
+}  # fmt: skip
+"""Source class -> class of the derived images; enhanced multi-frame sources give single-frame images."""
+
+_MODALITIES = {CT: "CT", MR: "MR", PET: "PT"}
+_SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
+
+
+def derived_to_dicom(
+    derivation: Derivation, sources: Sequence[Dataset], *, authorship: Authorship | None = None
+) -> list[Dataset]:
+    """Write a derived volume as a new series of the study.
+
+    Whole numbers are stored as they are; other values in 16 bits with a rescale.
+
+    Parameters
+    ----------
+    derivation : a grey volume with a place in the patient, and how it was made.
+    sources : the instances of the series it was made of, with or without pixels.
+
+    Returns
+    -------
+    list
+        One instance for each slice, in slice order.
+
+    Raises
+    ------
+    GeometryError
+        The volume is in colour or has no place in the patient, or the source is neither CT, MR nor PET.
+    """
+    volume = derivation.volume
+    if not sources:
+        raise GeometryError("A derived series needs the images it was made of.")
+    if volume.colour or not volume.spatial:
+        raise GeometryError("Only grey volumes with a place in the patient are written as a derived series.")
+    sop_class = _CLASSES.get(text(sources[0], "SOPClassUID"))
+    if sop_class is None:
+        raise GeometryError("Derived series are written of CT, MR and PET; this source is none of them.")
+    placed = place_sources(volume.geometry, sources, preferred=[one[0] for one in volume.sources if one])
+    described = authorship or Authorship(
+        f"{text(sources[0], 'SeriesDescription') or 'Series'} ({derivation.words})"[:64],
+        next_series_number(sources, offset=200),
+    )
+    described = replace(described, series=described.series or new_uid())
+    frame = volume.frame_of_reference or text(placed.headers[0], "FrameOfReferenceUID") or new_uid()
+    derivation = replace(derivation, volume=replace(volume, frame_of_reference=frame))
+    stored = _stored(volume, sop_class)
+    return [
+        _slice(derivation, k, stored, sop_class, placed, described) for k in range(volume.geometry.shape[0])
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """Values as they are stored, and the way back."""
+
+    array: npt.NDArray[np.generic]
+    slope: str
+    intercept: str
+
+
+def _stored(volume: Volume, sop_class: str) -> _Stored:
+    array = volume.array
+    low, high = float(array.min()), float(array.max())
+    if sop_class != PET and array.dtype.kind in "iu":
+        for kind in (np.int16, np.uint16):
+            if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+                return _Stored(array.astype(kind), "1", "0")
+    if sop_class == PET:
+        # PET asks for an intercept of 0.
+        slope = format_number_as_ds(max(abs(low), abs(high), 1e-30) / 32767)
+        return _Stored(np.round(array / float(slope)).clip(-32768, 32767).astype(np.int16), slope, "0")
+    intercept = format_number_as_ds(low)
+    slope = format_number_as_ds(max(high - low, 1e-30) / 65535)
+    whole = np.round((array - np.float64(intercept)) / float(slope)).clip(0, 65535).astype(np.uint16)
+    return _Stored(whole, slope, intercept)
+
+
+def _slice(
+    derivation: Derivation, k: int, stored: _Stored, sop_class: str, placed: Placed, authorship: Authorship
+) -> Dataset:
+    volume = derivation.volume
+    named = {text(header, "SOPInstanceUID"): header for header in placed.headers}
+    on_slice = placed.slices.get(k)
+    sources = [named[on_slice[0]]] if on_slice else list(placed.headers)
+    lead = sources[0]
+    dataset = Dataset()
+    begin(dataset, sop_class, _MODALITIES[sop_class], lead, authorship)
+    dataset.InstanceNumber = k + 1
+    for keyword in (*_SERIES, *_KEPT[sop_class]):
+        if keyword in lead:
+            dataset.add(deepcopy(lead[keyword]))
+    _described(dataset, derivation, sources, on_slice)
+    for keyword, value in {"Laterality": None, **_REQUIRED[sop_class]}.items():
+        if keyword not in dataset:
+            setattr(dataset, keyword, value)
+    _place(dataset, volume, k)
+    _pixels(dataset, stored, k)
+    if sop_class == PET:
+        dataset.NumberOfSlices = volume.geometry.shape[0]
+        dataset.ImageIndex = k + 1
+    if volume.windows:
+        dataset.WindowCenter = [format_number_as_ds(window.center) for window in volume.windows]
+        dataset.WindowWidth = [format_number_as_ds(window.width) for window in volume.windows]
+    if sop_class in (CT, PET) or stored.slope != "1":
+        dataset.RescaleSlope, dataset.RescaleIntercept = stored.slope, stored.intercept
+        if sop_class == CT:
+            dataset.RescaleType = "HU" if volume.units == "HU" else "US"
+    return finish(dataset)
+
+
+def _described(
+    dataset: Dataset, derivation: Derivation, sources: Sequence[Dataset], on_slice: tuple[str, int] | None
+) -> None:
+    """Say that the image is derived, how, and from what."""
+    kind = texts(sources[0], "ImageType")
+    if dataset.SOPClassUID == PET:  # which knows no secondary images
+        dataset.ImageType = ["DERIVED", "PRIMARY"]
+    else:
+        dataset.ImageType = ["DERIVED", "SECONDARY", *(kind[2:3] or _KINDS[dataset.SOPClassUID])]
+    dataset.DerivationDescription = derivation.words
+    dataset.DerivationCodeSequence = [code_item(derivation.code)]
+    items = []
+    for source in sources:
+        item = reference(source)
+        if on_slice is not None and "NumberOfFrames" in source:
+            item.ReferencedFrameNumber = on_slice[1]
+        item.PurposeOfReferenceCodeSequence = [code_item(_SOURCE_IMAGE)]
+        items.append(item)
+    dataset.SourceImageSequence = items
+    for keyword in ("AcquisitionDate", "AcquisitionTime", "LossyImageCompression"):
+        if keyword in sources[0]:
+            dataset.add(deepcopy(sources[0][keyword]))
+    if text(dataset, "LossyImageCompression") == "01":
+        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+            if keyword in sources[0]:
+                dataset.add(deepcopy(sources[0][keyword]))
+    dataset.AcquisitionNumber = None
+
+
+_KINDS = {CT: ("AXIAL",), MR: ("OTHER",)}
+
+
+def _place(dataset: Dataset, volume: Volume, k: int) -> None:
+    geometry = volume.geometry
+    directions = geometry.directions
+    normal = np.cross(directions[:, 2], directions[:, 1])
+    between = abs(float(geometry.affine[:3, 0] @ normal))
+    dataset.FrameOfReferenceUID = UID(volume.frame_of_reference)
+    if "PositionReferenceIndicator" not in dataset:
+        dataset.PositionReferenceIndicator = None
+    if dataset.SOPClassUID == PET:  # the patient orientation codes say it
+        dataset.pop("PatientPosition", None)
+    elif "PatientPosition" not in dataset:
+        dataset.PatientPosition = None
+    dataset.ImagePositionPatient = _ds(geometry.to_lps([k, 0, 0]))
+    dataset.ImageOrientationPatient = _ds([*directions[:, 2], *directions[:, 1]])
+    dataset.PixelSpacing = _ds(geometry.spacing[1:])
+    dataset.SliceThickness = format_number_as_ds(between)
+    if dataset.SOPClassUID != PET:
+        dataset.SpacingBetweenSlices = format_number_as_ds(between)
+
+
+def _ds(values: Sequence[float] | npt.NDArray[np.float64]) -> list[str]:
+    return [format_number_as_ds(float(value)) for value in values]
+
+
+def _pixels(dataset: Dataset, stored: _Stored, k: int) -> None:
+    pixels = stored.array[k]
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit = 15
+    dataset.PixelRepresentation = 1 if pixels.dtype.kind == "i" else 0
+    dataset.PixelData = pixels.astype("<i2" if pixels.dtype.kind == "i" else "<u2").tobytes()
+    dataset["PixelData"].VR = "OW"
