@@ -138,7 +138,7 @@ def test_an_archive_of_a_later_version(run, settings, tmp_path):
     import sqlite3
 
     assert run("import", *write(tmp_path / "in", ct_series(1))).code == 0
-    (index,) = settings.archive.glob("*.db")
+    (index,) = settings.archive.glob("*.sqlite")
     with sqlite3.connect(index) as connection:
         connection.execute("update archive set version = 9999")
     connection.close()
@@ -148,15 +148,15 @@ def test_an_archive_of_a_later_version(run, settings, tmp_path):
 def test_an_archive_that_another_process_holds(run, settings, tmp_path, monkeypatch):
     import sqlite3
 
-    from dicomdock.archive import index as index_module
+    from dicomdock.archive.index import Index
 
-    monkeypatch.setattr(index_module, "LOCK_TIMEOUT", 0.2)
+    monkeypatch.setitem(Index.__init__.__kwdefaults__, "lock_timeout", 0.2)
     files = write(tmp_path / "in", ct_series(1))
     assert run("list").code == 0
-    (index,) = settings.archive.glob("*.db")
+    (index,) = settings.archive.glob("*.sqlite")
     with sqlite3.connect(index) as holder:
         holder.execute("begin exclusive")
-        said(run("import", *files), 1, "Another process")
+        said(run("import", *files), 1, "Another program")
         holder.rollback()
     holder.close()
 

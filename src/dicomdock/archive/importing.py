@@ -94,11 +94,11 @@ def import_paths(writer: ArchiveWriter, paths: Iterable[Path]) -> Iterator[Impor
         The archive cannot go on.
     """
     paths = list(paths)
-    for path in paths:
-        if not path.exists():
-            raise InvalidInput(f"There is no file or folder {path}.")
     progress = ImportProgress()
     with writer, ThreadPoolExecutor(WORKERS, thread_name_prefix="import") as workers:
+        for path in paths:
+            if not path.exists():
+                raise InvalidInput(f"There is no file or folder {path}.")
         running: deque[tuple[Path, Future[AddResult | Failure | str]]] = deque()
         try:
             for found in _files(paths):

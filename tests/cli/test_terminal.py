@@ -1,0 +1,122 @@
+"""What a person sees: a bar on a terminal, hidden passwords, help with examples, completion."""
+
+from __future__ import annotations
+
+import os
+import pty
+import sys
+from pathlib import Path
+
+import pytest
+from tests.builders import ct_series
+
+from dicomdock.cli.app import program
+from dicomdock.cli.terminal import plain, size
+
+PROGRAM = Path(sys.executable).with_name("dicomdock")
+
+
+def commands(command, path=()):
+    inner = getattr(command, "commands", {})
+    if not inner:
+        yield path
+    for name, below in inner.items():
+        yield from commands(below, (*path, name))
+
+
+ALL = sorted(commands(program()))
+
+
+def on_a_terminal(*words: object, typed: str = "", after: str = "") -> tuple[int, str]:
+    """Run a command on a terminal of its own, type when it asks; what it shows comes back."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(PROGRAM, [str(PROGRAM), *map(str, words)])
+    shown = b""
+    try:
+        while chunk := os.read(terminal, 65536):
+            shown += chunk
+            if typed and after.encode() in shown:
+                os.write(terminal, typed.encode())
+                typed = ""
+    except OSError:
+        pass  # Linux ends a terminal so
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown.decode()
+
+
+def test_a_password_is_typed_unseen_and_a_bar_shows_the_way(orthanc, run):
+    orthanc.add(*(instance.data for instance in ct_series(3)))
+    code, shown = on_a_terminal(
+        "server", "add", "box", orthanc.url, "--user", "alice", typed="secret\n", after="Password: "
+    )
+    assert code == 0, shown
+    assert "Password: " in shown
+    assert "secret" not in shown.replace("The secret is kept", "").replace("secrets.json", "")
+    code, shown = on_a_terminal("pull", "PatientID=P1")
+    assert code == 0, shown
+    assert "pull box" in shown
+    assert "Complete: all 3 instances" in shown
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_every_command_has_help_with_the_options_that_work_everywhere(run, words):
+    helped = run(*words, "--help")
+    assert helped.code == 0
+    for option in ("--json", "--home", "--verbose"):
+        assert option in helped.out
+
+
+def test_the_contract_names_every_command():
+    contract = [
+        "run",
+        "open",
+        "register",
+        "unregister",
+        "search",
+        "pull",
+        "push",
+        "import",
+        "export",
+        "list",
+        "remove",
+        "verify",
+        "pin",
+        "unpin",
+        "evict",
+        "serve",
+        "doctor",
+    ]
+    groups = {
+        "server": "add list show test use remove",
+        "transfers": "list resume cancel",
+        "trust": "list add revoke",
+    }
+    wanted = {(word,) for word in contract}
+    wanted |= {(group, word) for group, words in groups.items() for word in words.split()}
+    assert wanted <= set(ALL)
+
+
+def test_a_shell_is_taught_the_commands(process, monkeypatch):
+    monkeypatch.setenv("_DICOMDOCK_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "dicomdock ser")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert process().out.split() == ["server", "search", "serve"] or {"server", "serve"} <= set(
+        process().out.split()
+    )
+
+
+def test_the_version_needs_nothing(process):
+    assert process("--version").out.startswith("dicomdock ")
+    assert process("--json", "--version").out == process("--version").out
+
+
+def test_words_for_people():
+    assert [size(count) for count in (0, 999, 81_200_000, 3e13)] == [
+        "0 bytes",
+        "999 bytes",
+        "81.2 MB",
+        "30.0 TB",
+    ]
+    assert plain("a\nb\x1b[0m\x9bc\u202e") == "a b?[0m?c?"
+    assert plain("Müller^Jürgen 山田") == "Müller^Jürgen 山田"

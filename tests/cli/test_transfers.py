@@ -1,0 +1,91 @@
+"""Transfers from the command line: what is partly done is said, and taken up again."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from tests.builders import changed, ct_series, document, write
+from tests.servers.canned import Answer, Request, answering
+
+DICOM_JSON = {"Content-Type": "application/dicom+json"}
+
+
+@pytest.fixture
+def leaky():
+    """Give a server of a series of three of which it gives two, until it is mended."""
+    made = ct_series(3)
+    lost = {made[1].instance}
+
+    def reply(request: Request) -> Answer:
+        path = request.path.partition("?")[0]
+        if "/metadata" in path or path.endswith(("/studies", "/series", "/instances")):
+            rows = made if path.endswith("/instances") or "/metadata" in path else made[:1]
+            return Answer(
+                body=json.dumps([one.dataset.to_json_dict() for one in rows]).encode(), headers=DICOM_JSON
+            )
+        if not re.search(r"/studies/[^/]+", path):
+            return Answer(404)
+        parts = [one for one in made if one.instance not in lost]
+        if "/instances/" in path:
+            parts = [one for one in parts if one.instance in path]
+        if not parts:
+            return Answer(404)
+        body = b"".join(
+            b"--B\r\nContent-Type: application/dicom\r\n\r\n" + one.data + b"\r\n" for one in parts
+        )
+        kind = 'multipart/related; type="application/dicom"; boundary=B'
+        return Answer(body=body + b"--B--\r\n", headers={"Content-Type": kind})
+
+    with answering(reply) as server:
+        yield server, made, lost
+
+
+def test_a_pull_that_is_not_whole_names_what_is_missing_and_goes_on_later(run, leaky):
+    server, made, lost = leaky
+    run("server", "add", "leaky", f"{server.url}/dicom-web")
+    pulled = run("pull", made[0].study, "--json")
+    assert pulled.code == 3, pulled.err
+    assert pulled.json["complete"] is False
+    assert pulled.json["instances"]["missing"] == [made[1].instance]
+    assert "transfers resume 1" in pulled.err
+
+    (transfer,) = run("transfers", "list", "--json").json["transfers"]
+    assert (transfer["id"], transfer["kind"], transfer["state"]) == (1, "pull", "partly")
+    lost.clear()
+    resumed = run("transfers", "resume", "1", "--json")
+    assert resumed.code == 0, resumed.err
+    assert resumed.json["instances"]["received"] == 1
+    assert resumed.json["instances"]["skipped"] == 2
+    assert run("transfers", "resume", "1").code == 0  # nothing is left to do
+    assert "done" in run("transfers").out
+
+
+def test_every_pushed_instance_gets_an_answer(run, hospital, tmp_path):
+    made = ct_series(2)
+    hospital.add(made[0].data)
+    files = write(tmp_path / "some", [*made, document()])
+    pushed = run("push", *files, "--json")
+    assert pushed.code == 0, pushed.err
+    statuses = {row["sop_instance_uid"]: row["status"] for row in pushed.json["results"]}
+    assert statuses[made[0].instance] == "duplicate"
+    assert statuses[made[1].instance] == "stored"
+    assert pushed.json["instances"] == {"sent": 2, "stored": 2, "duplicate": 1, "failed": 0, "unconfirmed": 0}
+
+    refused = run(
+        "push",
+        *write(tmp_path / "again", [changed(made[0], PatientID="X")]),
+        "--on-duplicate",
+        "fail",
+        "--json",
+    )
+    assert refused.code == 1
+    assert refused.json["results"][0]["status"] == "failed"
+    assert refused.json["complete"] is False
+
+
+def test_a_transfer_that_is_not_there(run):
+    assert "There are no transfers" in run("transfers").out
+    assert run("transfers", "resume", "7").code == 2
+    assert run("transfers", "cancel", "7").code == 2
