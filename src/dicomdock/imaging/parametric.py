@@ -1,0 +1,197 @@
+"""Parametric maps: real numbers with a quantity and a unit, on the grid of the images they were computed
+from.
+
+References
+----------
+PS3.3 §A.75 (Parametric Map IOD), §C.7.6.16.2.11 (Real World Value Mapping).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.attributes import first, integer, items, text
+from dicomdock.imaging.dataset import Instance, as_dataset
+from dicomdock.imaging.geometry import split_series
+from dicomdock.imaging.making import Authorship, begin, finish, new_uid, next_series_number
+from dicomdock.imaging.segmentation import Origin, content_label
+from dicomdock.imaging.sources import place_sources, slim
+from dicomdock.imaging.terminology import Code, code_of
+from dicomdock.imaging.volume import Volume
+
+PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
+
+_QUANTITY = Code("246205007", "SCT", "Quantity")
+_NO_UNITS = Code("1", "UCUM", "no units")
+
+
+@dataclass(frozen=True, eq=False)
+class ParametricMap:
+    """A map of one quantity.
+
+    Parameters
+    ----------
+    volume : the values, in ``unit``, rescaled already.
+    unit : in UCUM.
+    quantity : what it is a map of; None for not said.
+    name : in words.
+    source_series, source_instances : UIDs of the images it was computed from, as far as they are named.
+    origin : the object it was read from; None for a new one.
+    """
+
+    volume: Volume
+    unit: Code = _NO_UNITS
+    quantity: Code | None = None
+    name: str = ""
+    source_series: str = ""
+    source_instances: tuple[str, ...] = ()
+    origin: Origin | None = None
+
+
+def is_parametric_map(header: Dataset) -> bool:
+    """Tell whether an instance is a Parametric Map."""
+    return text(header, "SOPClassUID") == PARAMETRIC_MAP
+
+
+def read_parametric_map(instance: Instance) -> ParametricMap:
+    """Read a parametric map, of whole or real numbers.
+
+    Raises
+    ------
+    GeometryError
+        It is no parametric map, its frames form no volume, or it cannot be decoded.
+    """
+    dataset = as_dataset(instance)
+    if not is_parametric_map(dataset):
+        raise GeometryError("The instance is not a Parametric Map.", [text(dataset, "SOPInstanceUID")])
+    plan = split_series([dataset])[0].require_spatial()
+    volume = Volume.from_instances([dataset], plan=plan)
+    groups = [
+        *items(dataset, "SharedFunctionalGroupsSequence"),
+        *items(dataset, "PerFrameFunctionalGroupsSequence"),
+    ]
+    mappings = (first(group, "RealWorldValueMappingSequence") for group in groups)
+    mapping = next((found for found in mappings if found is not None), None)
+    series = first(dataset, "ReferencedSeriesSequence")
+    named = items(series, "ReferencedInstanceSequence")
+    origin = Origin(
+        PARAMETRIC_MAP,
+        text(dataset, "SOPInstanceUID"),
+        text(dataset, "SeriesInstanceUID"),
+        integer(dataset, "SeriesNumber") or 1,
+        integer(dataset, "InstanceNumber") or 1,
+        text(dataset, "SeriesDescription"),
+        text(dataset, "ContentLabel"),
+    )
+    return ParametricMap(
+        volume,
+        code_of(mapping, "MeasurementUnitsCodeSequence") or _NO_UNITS,
+        _quantity(mapping),
+        text(mapping, "LUTExplanation") or text(dataset, "ContentDescription") or text(mapping, "LUTLabel"),
+        text(series, "SeriesInstanceUID"),
+        tuple(text(item, "ReferencedSOPInstanceUID") for item in named),
+        origin,
+    )
+
+
+def _quantity(mapping: Dataset | None) -> Code | None:
+    for item in items(mapping, "QuantityDefinitionSequence"):
+        if code_of(item, "ConceptNameCodeSequence") == _QUANTITY:
+            return code_of(item, "ConceptCodeSequence")
+    return None
+
+
+def parametric_map_to_dicom(
+    parametric: ParametricMap, sources: Sequence[Dataset], *, authorship: Authorship | None = None
+) -> Dataset:
+    """Write a parametric map as 32-bit real numbers.
+
+    Parameters
+    ----------
+    parametric : grey values with a place in the patient.
+    sources : the instances of the series it was computed from, with or without pixels.
+
+    Raises
+    ------
+    GeometryError
+        The volume is in colour or has no place in the patient, or there are no sources.
+    """
+    import highdicom as hd
+
+    volume = parametric.volume
+    if volume.colour or not volume.spatial:
+        raise GeometryError("A parametric map needs grey values with a place in the patient.")
+    if not sources:
+        raise GeometryError("A parametric map needs the images it was computed from.")
+    placed = place_sources(volume.geometry, sources, preferred=parametric.source_instances)
+    values = np.ascontiguousarray(volume.array, dtype=np.float32)
+    low, high = float(values.min()), float(values.max())
+    name = parametric.name or (parametric.quantity.meaning if parametric.quantity else "Parametric map")
+    described = authorship or _presented(parametric, name, sources)
+    geometry = volume.geometry
+    directions = geometry.directions
+    _, rows, columns = geometry.spacing
+    normal = np.cross(directions[:, 2], directions[:, 1])
+    between = abs(float(geometry.affine[:3, 0] @ normal))
+    corners = geometry.to_lps([[k, 0, 0] for k in range(geometry.shape[0])])
+    mapping = hd.pm.RealWorldValueMapping(
+        lut_label=content_label(name),
+        lut_explanation=name[:64],
+        unit=parametric.unit,
+        value_range=(low, high),
+        slope=1.0,
+        intercept=0.0,
+        quantity_definition=parametric.quantity,
+    )
+    try:
+        made = hd.pm.ParametricMap(
+            source_images=[slim(header) for header in placed.headers],
+            pixel_array=values,
+            series_instance_uid=new_uid(),
+            series_number=1,
+            sop_instance_uid=new_uid(),
+            instance_number=1,
+            manufacturer="-",
+            manufacturer_model_name="-",
+            software_versions="-",
+            device_serial_number="-",
+            contains_recognizable_visual_features=False,
+            real_world_value_mappings=[mapping],
+            voi_lut_transformations=[
+                hd.VOILUTTransformation(
+                    window_center=[(low + high) / 2], window_width=[max(high - low, 1e-6)]
+                )
+            ],
+            content_description=name[:64],
+            content_creator_name=described.creator or None,
+            content_label=content_label(described.label),
+            pixel_measures=hd.PixelMeasuresSequence([rows, columns], between, between),
+            plane_orientation=hd.PlaneOrientationSequence(
+                "PATIENT", [float(value) for value in (*directions[:, 2], *directions[:, 1])]
+            ),
+            plane_positions=[hd.PlanePositionSequence("PATIENT", corner.tolist()) for corner in corners],
+        )
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise GeometryError(f"The parametric map cannot be written: {error}") from error
+    dataset = Dataset()
+    begin(dataset, PARAMETRIC_MAP, text(placed.headers[0], "Modality") or "OT", placed.headers[0], described)
+    for element in made:
+        if element.keyword not in dataset:
+            dataset.add(element)
+    dataset.Laterality = dataset.get("Laterality", "")
+    return finish(dataset)
+
+
+def _presented(parametric: ParametricMap, name: str, sources: Sequence[Dataset]) -> Authorship:
+    before = parametric.origin
+    if before is None:
+        return Authorship(name[:64], next_series_number(sources, offset=300), label=content_label(name))
+    described = Authorship(
+        before.series_description or name[:64], max(before.series_number, 1), label=before.label or "MAP"
+    )
+    return replace(described, instance_number=before.instance_number + 1)

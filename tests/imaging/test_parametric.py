@@ -1,0 +1,61 @@
+"""Parametric maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pytest
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.making import to_bytes
+from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom, read_parametric_map
+from dicomdock.imaging.terminology import Code
+from dicomdock.imaging.volume import Volume
+from tests.imaging.scans import check_with_dciodvfy, grid, headers, oblique, scan
+
+SHAPE = (4, 6, 7)
+ADC = Code("113041", "DCM", "Apparent Diffusion Coefficient")
+UNIT = Code("um2/s", "UCUM", "um2/s")
+TURNED = oblique((0.2, -0.1, 0.3), (2, 0.7, 0.7), (5, 6, 7))
+
+
+def made() -> ParametricMap:
+    values = np.random.default_rng(5).normal(800, 200, SHAPE).astype(np.float32)
+    return ParametricMap(Volume(values, grid(SHAPE, TURNED)), UNIT, ADC, "ADC größer")
+
+
+def test_a_map_survives_dicom(tmp_path: Path) -> None:
+    instances = scan(np.zeros(SHAPE, np.int16), TURNED)
+    written = parametric_map_to_dicom(made(), headers(instances))
+    data = to_bytes(written)
+    check_with_dciodvfy(data, tmp_path)
+    found = read_parametric_map(data)
+    assert np.array_equal(found.volume.array, made().volume.array)
+    assert found.volume.geometry.matches(made().volume.geometry)
+    assert (found.unit, found.quantity, found.name) == (UNIT, ADC, "ADC größer")
+    assert found.source_series == instances[0].series
+    assert set(found.source_instances) == {one.instance for one in instances}
+    assert written.StudyInstanceUID == instances[0].study
+    again = parametric_map_to_dicom(found, headers(instances))
+    assert again.InstanceNumber == 2
+
+
+def test_highdicom_reads_the_same_values() -> None:
+    instances = scan(np.zeros(SHAPE, np.int16), TURNED)
+    written = parametric_map_to_dicom(made(), headers(instances))
+    volume = hd.pm.ParametricMap.from_dataset(written).get_volume().flip_spatial(0)
+    assert np.allclose(volume.array, made().volume.array)
+    assert np.allclose(volume.affine, TURNED, atol=1e-4)
+
+
+def test_refusals() -> None:
+    instances = headers(scan(np.zeros(SHAPE, np.int16)))
+    with pytest.raises(GeometryError, match="not a Parametric Map"):
+        read_parametric_map(instances[0])
+    with pytest.raises(GeometryError, match="needs the images"):
+        parametric_map_to_dicom(made(), [])
+    flat = ParametricMap(Volume(np.zeros(SHAPE), grid(SHAPE), spatial=False))
+    with pytest.raises(GeometryError, match="place in the patient"):
+        parametric_map_to_dicom(flat, instances)
