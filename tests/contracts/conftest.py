@@ -29,7 +29,6 @@ class Case:
     root_series : series and instances can be searched without naming the study.
     metadata : it gives metadata.
     rewrites : it writes the file meta information anew; the data set is the same.
-    modalities : it knows the modalities of a study.
     """
 
     source: DicomSource
@@ -37,7 +36,6 @@ class Case:
     root_series: bool = True
     metadata: bool = True
     rewrites: bool = False
-    modalities: bool = True
 
 
 @contextmanager
@@ -88,7 +86,7 @@ def _orthanc(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Cas
 def _tiny_pacs(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Case]:
     server = request.getfixturevalue("tiny_pacs")
     with Client(ServerProfile("tiny", server.url), settings=settings, auth=NoAuth()) as client:
-        yield Case(client, deletes=False, root_series=False, metadata=False, rewrites=True, modalities=False)
+        yield Case(client, deletes=False, root_series=False, metadata=False, rewrites=True)
 
 
 KINDS: dict[str, Callable[[pytest.FixtureRequest, Settings], Iterator[Case]]] = {

@@ -315,7 +315,7 @@ def test_after_a_kill_only_what_is_missing_is_fetched(
         assert counts(report) == (160, 160 - here, here, 0, 0)
         assert report.complete
         assert kept(archive, study) == originals(made)
-        assert archive.verify().good
+        assert {finding.status for finding in archive.verify()} <= {"intact"}
 
 
 @pytest.fixture
