@@ -49,7 +49,9 @@ def test_most_files_need_no_pydicom() -> None:
         for path in sorted(shared_data(folder).rglob("*.dcm"))[:20]:
             data = path.read_bytes()
             quick = walk(data, len(data))
-            assert quick is not None, path
+            assert (quick is None) == any(form in path.name for form in ("BigEndian", "Deflated")), path
+            if quick is None:
+                continue
             assert rows(quick) == rows(read_with_pydicom(path)), path
 
 

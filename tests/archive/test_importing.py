@@ -29,10 +29,11 @@ def test_every_file_of_pydicom_is_stored_or_named(archive: Archive) -> None:
     assert told.files == len(files)
     handled = told.stored + told.identical + told.conflicts + told.skipped + told.directories + len(told.failed)
     assert handled == told.files
-    assert all(failure.reason.startswith("The DICOM") for failure in told.failed)
+    assert all("DICOM" in failure.reason for failure in told.failed)
     kept = {one.path.read_bytes() for study in told.studies for one in archive.instances(Resource(study))}
     unknown = {failure.path for failure in told.failed} | set(told.conflicting)
     lost = [p for p in files if p.suffix == ".dcm" and p not in unknown and p.read_bytes() not in kept]
+    lost = [path for path in lost if not path.name.startswith("DICOMDIR")]
     assert lost == []
     assert {finding.status for finding in archive.verify()} == {"intact"}
     # Once more: nothing is stored twice.
@@ -57,9 +58,9 @@ def test_folders_files_and_what_is_no_dicom(archive: Archive, tmp_path: Path) ->
     (single,) = write(tmp_path / "other", [other])
     os.symlink(tmp_path / "in", tmp_path / "in" / "loop")
     told = report(archive, tmp_path / "in", single)
-    assert (told.stored, told.skipped, told.conflicts) == (2, 2, 1)
+    assert (told.stored, told.skipped, told.conflicts) == (2, 1, 1)
     assert told.conflicting == (single,)
-    assert [failure.path.name for failure in told.failed] == ["cut.dcm"]
+    assert [failure.path.name for failure in told.failed] == ["cut.dcm", "empty.dcm"]
     assert "cut off" in told.failed[0].reason
 
 

@@ -15,6 +15,7 @@ from dicomdock.errors import InvalidInput, WireError
 from dicomdock.source import CHUNK, Part
 
 WORKERS = 2  # reading and digesting one file while another is written
+NAMED_LIKE_DICOM = frozenset({".dcm", ".dicom", ".ima"})
 AHEAD = 32  # files in work at once at most
 
 
@@ -43,7 +44,7 @@ class ImportProgress:
     stored, identical, conflicts : instances, as the archive took them (``AddResult.status``).
     skipped : files that are no DICOM.
     directories : DICOMDIR files, which are not stored.
-    failed : files that look like DICOM and could not be kept, with the reason.
+    failed : files that look like DICOM, or are named so, and could not be kept, with the reason.
     conflicting : files whose UID the archive has with other bytes.
     studies : UIDs of the studies that the instances belong to.
     done : this is the report, and everything stored is kept for good.
@@ -153,7 +154,8 @@ def _import_file(writer: ArchiveWriter, path: Path) -> AddResult | Failure | str
         with path.open("rb", buffering=0) as file:
             head = file.read(max(HEAD, CHUNK))
             if not looks_like_dicom(head):
-                return "skipped"
+                named = path.suffix.lower() in NAMED_LIKE_DICOM
+                return Failure(path, "It is named like a DICOM file, but is none.") if named else "skipped"
             if is_dicomdir(head):
                 return "directory"
 
