@@ -139,7 +139,6 @@ def test_the_place_takes_what_is_left_out_from_the_path():
 XML = b"""<?xml version="1.0" encoding="utf-8"?>
 <NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM">
   <DicomAttribute tag="00081199" vr="SQ" keyword="ReferencedSOPSequence">
-  <DicomAttribute tag="00081199" vr="SQ">
     <Item number="1"><DicomAttribute tag="00081155" vr="UI"><Value>1.9</Value></DicomAttribute></Item>
   </DicomAttribute>
   <DicomAttribute tag="00100010" vr="PN"><PersonName number="1"><Alphabetic>

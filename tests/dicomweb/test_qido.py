@@ -103,6 +103,16 @@ def test_a_short_page_needs_no_second_request_where_it_is_known_to_end(many, set
     assert len(server.asked) == 1
 
 
+def test_what_is_asked_for_by_its_uid_needs_no_second_page(many, head, settings):
+    server = Awkward([*many, *head])
+    with client_of(server, settings) as client:
+        (page,) = client.search(Query(match={"StudyInstanceUID": many[3].study}))
+        below = {"StudyInstanceUID": head[0].study, "SeriesInstanceUID": head[0].series}
+        list(client.search(Query("series", below)))
+    assert (len(page.matches), page.more) == (1, False)
+    assert len(server.asked) == 2
+
+
 @pytest.mark.parametrize(
     "nothing",
     [rows([]), rows([{}]), refused(204), refused(404), Answer(200), rows([], label="application/json")],

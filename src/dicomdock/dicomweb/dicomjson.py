@@ -49,7 +49,7 @@ def parse(body: bytes, content_type: str = "", *, what: str = "the answer") -> l
     if text[:1] not in b"[{":
         raise WireError(
             f"The server answered {what} with {_nature(text, content_type)} instead of DICOM JSON; "
-            f"{_advice(text)}."
+            f"{_advice(text)}"
         )
     try:
         loaded = json.loads(text)
@@ -236,7 +236,7 @@ def _advice(text: bytes) -> str:
             "or does a login page stand before it?"
         )
     if text.startswith(b"<"):
-        return "this server does not give JSON, which dicomdock needs for searches"
+        return "this server does not give JSON, which dicomdock needs."
     return "is the address the DICOMweb base URL?"
 
 

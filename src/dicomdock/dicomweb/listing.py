@@ -16,7 +16,7 @@ from dicomdock.dicomweb import dicomjson
 from dicomdock.dicomweb.session import JSON, failure, read_json
 from dicomdock.dictionary import tag_of
 from dicomdock.errors import TransactionError
-from dicomdock.query import Query, SearchLevel
+from dicomdock.query import UID_KEYWORD, Query, SearchLevel
 from dicomdock.source import DicomJson, Match, Page
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Listing:
         self.most = dialect.page_limit.get(self.query.level, _SAFE_LIMIT)
 
     def pages(self) -> Iterator[Page]:
-        """Give page after page until nothing new comes; what could not be told beforehand changes the plan."""
+        """Give page after page until nothing new comes; what shows on the way changes the plan."""
         left, rows_taken = self.query.limit, 0
         skip = self.query.offset if self.counts_here else 0
         position = 0 if self.counts_here else self.query.offset
@@ -124,6 +124,13 @@ class Listing:
         return any("*" in value or "?" in value for value in sent)
 
     @property
+    def is_unique(self) -> bool:
+        """No second match can exist: a study, or something below a named study, is asked for by its UID."""
+        uid = self.query.match.get(UID_KEYWORD[self.query.level], "")
+        named = self.query.level == "studies" or "StudyInstanceUID" in self.in_path
+        return named and bool(uid) and not set(uid) & set("*?,\\")
+
+    @property
     def uid_list(self) -> str:
         """The first key that asks for any of several UIDs; empty where there is none."""
         lists = (key for key, value in self.query.match.items() if key.endswith("UID") and "," in value)
@@ -153,7 +160,7 @@ class Listing:
 
     def is_last(self, answer: _Answer, fresh: list[DicomJson], count: int | None, position: int) -> bool:
         """Tell whether nothing can follow this page."""
-        if not fresh or not self.session.dialect.offset:
+        if not fresh or not self.session.dialect.offset or self.is_unique:
             return True
         if answer.total is not None:
             return position >= answer.total

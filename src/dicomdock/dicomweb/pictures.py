@@ -115,29 +115,36 @@ def picture(
     UnsupportedByServer
         The server says that it has no such transaction.
     """
-    what = f"the {kind} picture of {resource}"
+    what = f"{kind} picture of {resource}"
     for form in dict.fromkeys((accept, "*/*")):
         response = session.http.request(
-            "GET", f"{resource.path}/{kind}", query=query, accept=form, allow=REFUSED | ABSENT, what=what
+            "GET",
+            f"{resource.path}/{kind}",
+            query=query,
+            accept=form,
+            allow=REFUSED | ABSENT,
+            what=f"the {what}",
         )
         if response.status in REFUSED:
-            error = failure(response, f"{session.name} did not give {what}")
+            error = failure(response, f"{session.name} did not give the {what}")
             continue
         if response.status in ABSENT:
-            error = failure(response, f"{session.name} has not {what}")
+            error = failure(response, f"{session.name} has no {what}")
             if response.status in (405, 501):
                 raise UnsupportedByServer(str(error), feature=f"Retrieve {kind}") from error
             raise error
-        return _take_picture(response, what)
+        return _take_picture(response, what, accept)
     raise error
 
 
-def _take_picture(response: Response, what: str) -> tuple[str, bytes]:
+def _take_picture(response: Response, what: str, accept: str) -> tuple[str, bytes]:
     with response:
         if MediaType.parse(response.content_type).essence.startswith("multipart/"):
             for part in read_parts(response.chunks(), response.content_type):
                 return part.content_type, b"".join(part.chunks())
-            raise WireError(f"The server answered with nothing for {what}.")
+            raise WireError(f"The server answered with nothing for the {what}.")
+        if MediaType.parse(response.content_type).essence == "text/html" and "text/" not in accept:
+            raise WireError(f"The server answered with an HTML page for the {what}; a login page, perhaps.")
         body = response.read(MAX_PICTURE)
         return _sniffed(body) or response.content_type, body
 
@@ -170,7 +177,7 @@ def _uri_picture(
     if response.status in REFUSED | ABSENT:
         response.discard()
         raise refusal
-    content_type, body = _take_picture(response, f"the picture of {resource}")
+    content_type, body = _take_picture(response, f"picture of {resource}", accept)
     if not content_type.startswith(("image/", "video/", "application/pdf")):
         raise refusal
     return content_type, body

@@ -82,4 +82,5 @@ def failure(response: Response, sentence: str) -> TransactionError:
     status = response.status
     kinds = {404: NotFound, 410: NotFound, 406: NotAcceptable, 415: NotAcceptable}
     kind = kinds.get(status, ServerFault if status >= 500 or status == 429 else TransactionError)
-    return kind(f"{sentence} (HTTP {status}).", status=status, url=response.url, body_excerpt=excerpt)
+    said = f": {excerpt}" if excerpt and status not in ABSENT else ""
+    return kind(f"{sentence} (HTTP {status}){said}.", status=status, url=response.url, body_excerpt=excerpt)

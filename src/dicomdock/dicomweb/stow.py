@@ -210,7 +210,7 @@ class _Sender:
                 accept=ACCEPT,
                 body=body,
                 allow=_ANSWERED | {404, 405, 501},
-                what=f"{len(items)} instances to store",
+                what="the upload of " + ("an instance" if len(items) == 1 else f"{len(items)} instances"),
             )
         except (Unreachable, ServerFault, WireError) as error:
             return Outcome(0, {}, str(error), cause=error)

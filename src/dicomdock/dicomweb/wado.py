@@ -133,10 +133,11 @@ def ask(session: Session, resource: Resource) -> Parts | TransactionError:
             resource.path,
             accept=FORMS[index].accept,
             allow=REFUSED | ABSENT,
-            what=f"{resource.level} {resource}",
+            what=f"the retrieval of {resource.level} {resource}",
         )
         if response.status in REFUSED | ABSENT:
-            error = failure(response, f"{session.name} did not give the {resource.level} {resource}")
+            has = "has no" if response.status in ABSENT else "did not give"
+            error = failure(response, f"{session.name} {has} {resource.level} {resource}")
             if response.status in ABSENT:
                 return error
             continue
@@ -296,7 +297,7 @@ def uri_request(
         query=query,
         accept=kind,
         allow=REFUSED | ABSENT,
-        what=f"instance {resource} by WADO-URI",
+        what=f"the retrieval of instance {resource} by WADO-URI",
     )
 
 
