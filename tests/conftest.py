@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import hypothesis
 import pytest
@@ -17,7 +17,11 @@ from tests.servers import tiny_pacs as tiny_pacs_server
 from tests.servers.orthanc import Orthanc
 from tests.servers.tiny_pacs import TinyPacs
 
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserType
+
 T = TypeVar("T")
+CHROMIUM = "/usr/bin/chromium"
 PROJECT = Path(__file__).resolve().parents[1]
 
 # A shared machine makes single examples slow without saying anything about the code.
@@ -26,11 +30,14 @@ hypothesis.settings.load_profile("dicomdock")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a real server by the fixtures it asks for."""
+    """Mark what needs a real server or browser by the fixtures it asks for."""
     real = {"orthanc", "orthanc_next", "tiny_pacs"}
     for item in items:
-        if real.intersection(getattr(item, "fixturenames", ())):
+        names = getattr(item, "fixturenames", ())
+        if real.intersection(names):
             item.add_marker(pytest.mark.servers)
+        if "chromium" in names:
+            item.add_marker(pytest.mark.browser)
 
 
 def unavailable(what: str, remedy: str) -> NoReturn:
@@ -82,6 +89,19 @@ def _running(what: str, remedy: str, start: Callable[[], AbstractContextManager[
         unavailable(what, remedy)
     with start() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[BrowserType]:
+    """Give what starts a Chromium; a process can have only one such driver, so all browser tests share it."""
+    if not Path(CHROMIUM).exists():
+        unavailable("Chromium", "apt-get install chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        unavailable("Playwright", "pip install playwright")
+    with sync_playwright() as playwright:
+        yield playwright.chromium
 
 
 @pytest.fixture(scope="session")

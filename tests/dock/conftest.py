@@ -6,17 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Error, Page, expect
 
-from tests.conftest import unavailable
-from tests.dock.running import CHROMIUM, RunningDock, running
+from tests.conftest import CHROMIUM, unavailable
+from tests.dock.running import RunningDock, running
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a browser by the fixtures it asks for."""
-    for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.browser)
+expect.set_options(timeout=20_000)  # ms; a machine that is busy shows the same things later
 
 
 @pytest.fixture
@@ -36,17 +31,14 @@ def demo_dock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDock]
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser(chromium: BrowserType) -> Iterator[Browser]:
     """A real Chromium, one for the whole run."""
-    if not Path(CHROMIUM).exists():
-        unavailable("Chromium", "apt-get install chromium")
-    with sync_playwright() as playwright:
-        try:
-            started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        except Error as error:
-            unavailable("Chromium", str(error))
-        yield started
-        started.close()
+    try:
+        started = chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    except Error as error:
+        unavailable("Chromium", str(error))
+    yield started
+    started.close()
 
 
 @pytest.fixture

@@ -10,9 +10,7 @@ from pathlib import Path
 
 from dicomdock.launch.handoff import NotRunning, show
 from dicomdock.settings import Settings
-from tests.servers.process import ServerProcess
-
-CHROMIUM = "/usr/bin/chromium"
+from tests.servers.process import ServerProcess, answers_http
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,10 @@ class RunningDock:
         return self.process.log.read_text()
 
 
+def _port(link: str) -> int:
+    return int(link.partition("127.0.0.1:")[2].partition("/")[0])
+
+
 @contextmanager
 def running(home: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[RunningDock]:
     """Run ``dicomdock run`` while the ``with`` does."""
@@ -59,10 +61,10 @@ def running(home: Path, *options: str, env: Mapping[str, str] | None = None) -> 
 
     def ready() -> bool:
         try:
-            show(settings)
+            port = _port(show(settings).text)
         except NotRunning:
             return False
-        return True
+        return answers_http(port)
 
     argv = [
         sys.executable,
@@ -78,6 +80,5 @@ def running(home: Path, *options: str, env: Mapping[str, str] | None = None) -> 
     ]
     process = ServerProcess(argv, log=home.parent / f"{home.name}.log", ready=ready, env=env)
     with process:
-        link = show(settings).text
-        port = int(link.partition("127.0.0.1:")[2].partition("/")[0])
+        port = _port(show(settings).text)
         yield RunningDock(replace(settings, port=port), port, process)

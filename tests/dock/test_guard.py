@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from dicomdock.dock.guard import GRANT_SECONDS, ONE_TIME_SECONDS, Guard, Keys
 from dicomdock.resource import Resource
-from tests.dock.running import CHROMIUM, RunningDock
+from tests.conftest import CHROMIUM
+from tests.dock.running import RunningDock
 
 STUDY, OTHER = "1.2.3", "1.2.4"
 

@@ -182,15 +182,16 @@ def _question(request: LaunchRequest) -> Question:
     origin = str(request.origin)
     parts = urlsplit(origin)
     host, port = origin.partition("://")[2].rpartition(":")[0], int(parts.port or 0)
+    address = literal(host)
+    kind = "public" if address is None else reach(address)
     warnings = []
-    if parts.scheme == "http":
-        also = ", and so is the link's token" if request.token else ""
-        warnings.append(f"The connection is not encrypted: who is on the way can read the study{also}.")
+    if parts.scheme == "http" and kind != "loopback":
+        what = "the study and the link's token" if request.token else "the study"
+        warnings.append(f"The connection is not encrypted: others on the way can read {what}.")
     if "xn--" in host:
         warnings.append("The host's name holds letters beyond a to z, which can imitate another name.")
     private: tuple[str, ...] = ()
-    address = literal(host)
-    if address is not None and reach(address) in ("private", "loopback"):
+    if kind in ("private", "loopback"):
         private = (str(address),)
         warnings.append(_about_private(host, str(address)))
     if request.token is None:
@@ -199,8 +200,10 @@ def _question(request: LaunchRequest) -> Question:
 
 
 def _about_private(host: str, address: str) -> str:
-    where = "this machine" if reach(ipaddress.ip_address(address)) == "loopback" else "your own network"
-    return f"{host} is an address of {where} ({address}): a page out there should not know it."
+    loopback = reach(ipaddress.ip_address(address)) == "loopback"
+    where = "this machine itself" if loopback else "an address of your own network"
+    what = f"{host} is {where}" if host.strip("[]") == address else f"{host} stands for {address}, {where}"
+    return f"{what}: a page from elsewhere should not know it."
 
 
 def _looked_up(
