@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
 import dicomdock
 from tests.conftest import PROJECT
 
+LINT = Path(sys.executable).with_name("lint-imports")
 PUBLIC = 25  # the most names that the package may offer
 
 # What a command that does not need it must never import: it costs 0.1 s and more each.
@@ -18,7 +20,7 @@ HEAVY = {"pydicom", "numpy", "sqlalchemy", "highdicom", "nicegui", "starlette", 
 
 
 def test_the_arrows_hold():
-    run = subprocess.run(["lint-imports", "--no-cache"], cwd=PROJECT, capture_output=True, text=True)
+    run = subprocess.run([LINT, "--no-cache"], cwd=PROJECT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout
 
 

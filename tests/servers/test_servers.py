@@ -13,6 +13,8 @@ from tests.servers import canned, nginx
 from tests.servers.orthanc import Orthanc
 from tests.servers.tiny_pacs import TinyPacs
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.mark.parametrize("which", ["orthanc", "orthanc_next"])
 def test_orthanc_keeps_what_it_is_given_and_can_be_emptied(request: pytest.FixtureRequest, which: str):
