@@ -53,7 +53,14 @@ def test_person_names(asked: str, found: str, expected: bool) -> None:
 
 def test_every_component_group_is_searched() -> None:
     whole = name("Yamada^Tarou", "山田^太郎", "やまだ^たろう")
-    for asked in ("yamada*", "山田^*", "やまだ^たろう", "Yamada*=山田*", "=山田^太郎", "Yamada^Tarou=山田^太郎=やまだ^たろう"):
+    for asked in (
+        "yamada*",
+        "山田^*",
+        "やまだ^たろう",
+        "Yamada*=山田*",
+        "=山田^太郎",
+        "Yamada^Tarou=山田^太郎=やまだ^たろう",
+    ):
         assert matches("PatientName", asked, whole), asked
     for asked in ("Yamada=山田*", "=Yamada*", "太郎"):
         assert not matches("PatientName", asked, whole), asked
@@ -62,7 +69,15 @@ def test_every_component_group_is_searched() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
-    [("jane doe", True), ("Jan", True), ("Jnae", False), ("Jame", True), ("dow", False), ("smith", False), ("D?e*", True)],
+    [
+        ("jane doe", True),
+        ("Jan", True),
+        ("Jnae", False),
+        ("Jame", True),
+        ("dow", False),
+        ("smith", False),
+        ("D?e*", True),
+    ],
 )
 def test_fuzzy_names(asked: str, expected: bool) -> None:
     assert matches("PatientName", asked, name("Doe^Jane"), fuzzy=True) is expected
@@ -128,10 +143,14 @@ def test_a_range_of_dates_and_one_of_times_are_one_span() -> None:
 
 
 def test_keys_of_a_sequence_hold_in_one_item() -> None:
-    items = [{"00400009": element("SH", "S1"), "00401001": element("SH", "R1")}, {"00400009": element("SH", "S2")}]
+    items = [
+        {"00400009": element("SH", "S1"), "00401001": element("SH", "R1")},
+        {"00400009": element("SH", "S2")},
+    ]
     found = {"00400275": {"vr": "SQ", "Value": items}}
     step, procedure = (
-        f"RequestAttributesSequence.{keyword}" for keyword in ("ScheduledProcedureStepID", "RequestedProcedureID")
+        f"RequestAttributesSequence.{keyword}"
+        for keyword in ("ScheduledProcedureStepID", "RequestedProcedureID")
     )
     assert Query(match={step: "S1", procedure: "R1"}).matches(found)
     assert not Query(match={step: "S2", procedure: "R1"}).matches(found)
@@ -164,7 +183,9 @@ def test_keys_that_cannot_be_are_refused(key: str, asked: str) -> None:
 
 
 def test_parameters_both_ways() -> None:
-    query = Query("series", {"PatientName": "Do*", "SeriesInstanceUID": "1.2,1.3"}, ("KVP", "all"), 10, 5, True)
+    query = Query(
+        "series", {"PatientName": "Do*", "SeriesInstanceUID": "1.2,1.3"}, ("KVP", "all"), 10, 5, True
+    )
     params = query.to_params()
     assert params == [
         ("PatientName", "Do*"),
@@ -210,14 +231,17 @@ def test_parameters_by_tag_repeated_and_from_the_path() -> None:
 
 
 @pytest.mark.parametrize(
-    "pair", [("limit", "-1"), ("limit", "many"), ("offset", "1.5"), ("fuzzymatching", "maybe"), ("PatientNam", "x")]
+    "pair",
+    [("limit", "-1"), ("limit", "many"), ("offset", "1.5"), ("fuzzymatching", "maybe"), ("PatientNam", "x")],
 )
 def test_bad_parameters_are_refused(pair: tuple[str, str]) -> None:
     with pytest.raises(InvalidInput):
         Query.from_params("studies", [pair])
 
 
-@given(st.dictionaries(st.sampled_from(["PatientName", "StudyDescription", "PatientID"]), st.text(min_size=1)))
+@given(
+    st.dictionaries(st.sampled_from(["PatientName", "StudyDescription", "PatientID"]), st.text(min_size=1))
+)
 def test_any_text_survives_the_way_there_and_back(match: dict[str, str]) -> None:
     query = Query(match=match)
     assert Query.from_params("studies", query.to_params()) == query

@@ -20,8 +20,12 @@ from tests.builders import ct_series
 @pytest.fixture
 def filled(archive: Archive):
     series = [
-        *ct_series(2, PatientName="Müller^Ada", PatientID="7", StudyDescription="CT: Kopf/Hals", SeriesNumber=3),
-        *ct_series(1, PatientName="Müller^Ada", PatientID="7", StudyDescription="CT: Kopf/Hals", SeriesNumber=3),
+        *ct_series(
+            2, PatientName="Müller^Ada", PatientID="7", StudyDescription="CT: Kopf/Hals", SeriesNumber=3
+        ),
+        *ct_series(
+            1, PatientName="Müller^Ada", PatientID="7", StudyDescription="CT: Kopf/Hals", SeriesNumber=3
+        ),
         *ct_series(1, PatientName="山田^太郎", PatientID="../..", StudyDescription="con"),
     ]
     with archive.writer() as writer:

@@ -28,7 +28,9 @@ def rows(header) -> tuple[object, ...]:
     return study_row(header), series_row(header), instance_row(header), header.transfer_syntax
 
 
-@pytest.mark.parametrize("path", sorted(path for path in TEST_FILES if path.is_file()), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(path for path in TEST_FILES if path.is_file()), ids=lambda path: path.name
+)
 def test_the_walk_reads_what_pydicom_reads(path: Path) -> None:
     data = path.read_bytes()
     try:
@@ -58,7 +60,9 @@ def test_most_files_need_no_pydicom() -> None:
 def encoded(dataset: Dataset, syntax: str) -> bytes:
     dataset.file_meta.TransferSyntaxUID = syntax
     file = DicomBytesIO()
-    dataset.save_as(file, enforce_file_format=True, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=True)
+    dataset.save_as(
+        file, enforce_file_format=True, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=True
+    )
     return file.getvalue()
 
 
@@ -140,7 +144,14 @@ def test_a_file_without_preamble_is_read(tmp_path: Path) -> None:
 
 
 def test_what_is_no_dicom_is_told_at_once() -> None:
-    for data in (b"", b"PK\3\4" * 100, b"<html><body>" * 50, b"\x89PNG\r\n\x1a\n" * 30, b"\0" * 500, b"{}" * 99):
+    for data in (
+        b"",
+        b"PK\3\4" * 100,
+        b"<html><body>" * 50,
+        b"\x89PNG\r\n\x1a\n" * 30,
+        b"\0" * 500,
+        b"{}" * 99,
+    ):
         assert not looks_like_dicom(data)
     assert not is_dicomdir(multiframe().data)
 

@@ -27,7 +27,9 @@ def test_every_file_of_pydicom_is_stored_or_named(archive: Archive) -> None:
     told = report(archive, folder)
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert told.files == len(files)
-    handled = told.stored + told.identical + told.conflicts + told.skipped + told.directories + len(told.failed)
+    handled = (
+        told.stored + told.identical + told.conflicts + told.skipped + told.directories + len(told.failed)
+    )
     assert handled == told.files
     assert all("DICOM" in failure.reason for failure in told.failed)
     kept = {one.path.read_bytes() for study in told.studies for one in archive.instances(Resource(study))}

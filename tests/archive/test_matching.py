@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, given, settings as hypothesis_settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
@@ -47,7 +48,9 @@ def instances() -> Iterator[Dataset]:
         dataset.Modality = MODALITIES[number % len(MODALITIES)]
         dataset.SeriesNumber = number % 5 if number % 6 else None
         dataset.ImageType = TYPES[number % len(TYPES)]
-        dataset.OperatorsName = [NAMES[number % len(NAMES)], NAMES[(number + 1) % len(NAMES)]] if number % 2 else None
+        dataset.OperatorsName = (
+            [NAMES[number % len(NAMES)], NAMES[(number + 1) % len(NAMES)]] if number % 2 else None
+        )
         if number % 3:
             item = Dataset()
             item.ScheduledProcedureStepID, item.RequestedProcedureID = f"S{number % 4}", f"R{number % 5}"

@@ -1,0 +1,186 @@
+"""After kill -9 at any moment the archive is consistent, and what was said to be kept is there."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dicomdock.archive import Archive
+from dicomdock.resource import Resource
+from dicomdock.settings import Settings
+from tests.archive.conftest import part
+from tests.builders import changed, ct_series, write
+
+ROUNDS = 5
+
+IMPORTING = """
+import sys
+from pathlib import Path
+from dicomdock.archive import Archive
+from dicomdock.settings import Settings
+home, folder, database = sys.argv[1:]
+settings = Settings(Path(home), Path(home), Path(home), database=database, free_space_floor=0)
+import dicomdock.archive.writer as writer
+writer.GROUP_FILES = 7
+with Archive.open(settings) as archive:
+    print("open", flush=True)
+    for _ in archive.import_paths([Path(folder)]):
+        pass
+print("done", flush=True)
+"""
+
+WRITING = """
+import sys
+from pathlib import Path
+from dicomdock.archive import Archive
+from dicomdock.settings import Settings
+from dicomdock.source import Part
+home, folder, database = sys.argv[1:]
+settings = Settings(Path(home), Path(home), Path(home), database=database, free_space_floor=0)
+with Archive.open(settings) as archive, archive.writer(origin="pacs", replace=True) as writer:
+    print("open", flush=True)
+    for number, path in enumerate(sorted(Path(folder).iterdir())):
+        writer.add(Part.from_file(path))
+        if number % 5 == 4:
+            writer.flush()
+            print(number + 1, flush=True)
+print("done", flush=True)
+"""
+
+
+def killed_after(seconds: float, program: str, *arguments: str) -> list[str]:
+    """Run a program, kill it so long after it opened the archive, and give what it had said."""
+    command = [sys.executable, "-c", program, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        return process.stdout.read().split()
+
+
+def unchanged(archive: Archive) -> Counter[str]:
+    """Check that every row has its whole file and every file its row."""
+    statuses = Counter(finding.status for finding in archive.verify())
+    assert set(statuses) <= {"intact"}, statuses
+    assert sum(1 for path in archive._files.all()) == statuses["intact"]
+    return statuses
+
+
+@pytest.fixture
+def crash_settings(archive_settings: Settings, tmp_path: Path) -> Settings:
+    home = tmp_path / "crash"
+    return replace(archive_settings, config=home, archive=home, state=home)
+
+
+@pytest.mark.slow
+def test_a_killed_import(crash_settings: Settings, tmp_path: Path) -> None:
+    chance = random.Random(1)
+    series = ct_series(120, rows=64, columns=64)
+    write(tmp_path / "in", series)
+    arguments = (str(crash_settings.archive), str(tmp_path / "in"), crash_settings.database)
+    for _ in range(ROUNDS):
+        killed_after(chance.uniform(0.0, 0.25), IMPORTING, *arguments)
+        with Archive.open(crash_settings) as archive:
+            unchanged(archive)
+            assert list(archive._files.incoming.iterdir()) == []
+    with Archive.open(crash_settings) as archive:
+        *_, report = archive.import_paths([tmp_path / "in"])
+        assert report.stored + report.identical == 120
+        assert unchanged(archive)["intact"] == 120
+        counted = archive.summary()
+        assert (counted.studies, counted.series, counted.instances) == (1, 1, 120)
+
+
+@pytest.mark.slow
+def test_a_killed_writer_keeps_what_it_flushed(crash_settings: Settings, tmp_path: Path) -> None:
+    chance = random.Random(2)
+    series = ct_series(60, rows=64, columns=64)
+    for turn in range(ROUNDS):
+        # Each turn replaces the files of the turn before, so that a crash comes between two versions as well.
+        folder = tmp_path / f"in{turn}"
+        paths = write(folder, [changed(one, PatientComments=str(turn)) for one in series])
+        arguments = (str(crash_settings.archive), str(folder), crash_settings.database)
+        said = killed_after(chance.uniform(0.0, 0.4), WRITING, *arguments)
+        flushed = max((int(line) for line in said if line.isdigit()), default=0)
+        with Archive.open(crash_settings) as archive:
+            unchanged(archive)
+            for path, one in list(zip(paths, series, strict=True))[:flushed]:
+                (kept,) = archive.instances(one.resource)
+                assert kept.path.read_bytes() == path.read_bytes()
+                assert kept.origin == "pacs"
+
+
+def test_files_renamed_but_not_indexed_are_found_when_opening(
+    crash_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = ct_series(3)
+    with Archive.open(crash_settings) as archive:
+
+        def crash(*_: object, **__: object) -> None:
+            raise RuntimeError("crash")
+
+        monkeypatch.setattr("dicomdock.archive.keeping.insert_arrivals", crash)
+        monkeypatch.setattr("dicomdock.archive.files.Session.close", lambda self: self._lock.close())
+        with pytest.raises(RuntimeError), archive.writer(origin="pacs") as writer:
+            for one in series:
+                writer.add(part(one.data))
+        monkeypatch.undo()
+        assert archive.present(Resource(series[0].study)) == set()
+    with Archive.open(crash_settings) as archive:
+        assert archive.present(Resource(series[0].study)) == {one.instance for one in series}
+        assert archive.instances(series[0].resource)[0].origin == "pacs"
+        unchanged(archive)
+
+
+def test_a_removal_is_finished_when_opening(
+    crash_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = ct_series(3)
+    with Archive.open(crash_settings) as archive:
+        with archive.writer() as writer:
+            for one in series:
+                writer.add(part(one.data))
+        monkeypatch.setattr("dicomdock.archive.archive.remove_doomed", lambda *_: None)
+        archive.remove(Resource(series[0].study))
+        monkeypatch.undo()
+        assert len(list(archive._files.all())) == 3
+    with Archive.open(crash_settings) as archive:
+        assert list(archive._files.all()) == []
+        assert unchanged(archive) == Counter()
+
+
+def test_a_living_session_is_left_alone(crash_settings: Settings) -> None:
+    series = ct_series(2)
+    with Archive.open(crash_settings) as archive, archive.writer() as writer:
+        writer.add(part(series[0].data))
+        with Archive.open(crash_settings):
+            assert len(list(archive._files.incoming.iterdir())) == 1
+        writer.add(part(series[1].data))
+        writer.flush()
+        assert len(archive.present(Resource(series[0].study))) == 2
+
+
+def test_two_processes_import_the_same_at_once(crash_settings: Settings, tmp_path: Path) -> None:
+    series = ct_series(100)
+    write(tmp_path / "in", series)
+    arguments = (str(crash_settings.archive), str(tmp_path / "in"), crash_settings.database)
+    started = time.monotonic()
+    both = [
+        subprocess.Popen([sys.executable, "-c", IMPORTING, *arguments], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=60)[0] for process in both]
+    assert all("done" in output for output in outputs), time.monotonic() - started
+    with Archive.open(crash_settings) as archive:
+        assert unchanged(archive)["intact"] == 100
+        assert archive.summary().instances == 100
