@@ -295,6 +295,19 @@ def test_a_refused_login_ends_the_upload(head, settings):
         list(client.store(map(part, head)))
 
 
+def test_what_was_stored_before_the_login_ran_out_is_told(head, settings):
+    def stores(sent):
+        late = any(one.instance == head[3].instance for one in sent)
+        return refused(401) if late else told([item(one) for one in sent])
+
+    got = []
+    server = client_of(Awkward(stores=stores), replace(settings, store_batch=10, store_workers=2))
+    with server as client, pytest.raises(AuthenticationError):
+        for result in client.store(map(part, head)):
+            got.append(result)
+    assert {head[index].instance for index in range(3)} <= {result.sop_instance_uid for result in got}
+
+
 @pytest.mark.parametrize(
     ("status", "error"), [(405, UnsupportedByServer), (501, UnsupportedByServer), (404, NotFound)]
 )

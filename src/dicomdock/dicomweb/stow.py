@@ -24,6 +24,7 @@ from dicomdock.dicomweb.answers import Outcome
 from dicomdock.dicomweb.multipart import MultipartBody
 from dicomdock.errors import (
     AuthenticationError,
+    DicomdockError,
     NotFound,
     ServerFault,
     TransactionError,
@@ -99,18 +100,27 @@ def store(session: Session, parts: Iterable[Part], *, study: str | None = None) 
                 yield batch
                 continue
             running.add(pool.submit(sender.send, batch.items))
-            while len(running) >= workers:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield from future.result()
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield from future.result()
+            yield from _collected(running, workers - 1)
+        yield from _collected(running, 0)
     finally:
         sender.stopped.set()
         pool.shutdown(wait=True, cancel_futures=True)
         shutil.rmtree(spool, ignore_errors=True)
+
+
+def _collected(running: set[Future[list[StoreResult]]], most: int) -> Iterator[StoreResult]:
+    """Give results until at most so many batches are on their way; after an error give all, then raise it."""
+    failure: DicomdockError | None = None
+    while len(running) > most or (failure is not None and running):
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        running -= done
+        for future in done:
+            try:
+                yield from future.result()
+            except DicomdockError as error:
+                failure = failure or error
+    if failure is not None:
+        raise failure
 
 
 def _batches(
