@@ -208,6 +208,15 @@ def finish(dataset: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> D
     return dataset
 
 
+def say_laterality(dataset: Dataset, source: Dataset) -> None:
+    """Copy body part and side; a side that is not known is empty (PS3.3 §C.7.3.1, type 2C)."""
+    for keyword in ("BodyPartExamined", "Laterality"):
+        if keyword in source and keyword not in dataset:
+            dataset.add(deepcopy(source[keyword]))
+    if "BodyPartExamined" not in dataset and "Laterality" not in dataset:
+        dataset.Laterality = ""
+
+
 def to_bytes(dataset: Dataset) -> bytes:
     """Give a Dataset as the bytes of a DICOM file."""
     file = BytesIO()

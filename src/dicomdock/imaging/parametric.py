@@ -18,9 +18,9 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, text
 from dicomdock.imaging.dataset import Instance, as_dataset
 from dicomdock.imaging.geometry import split_series
-from dicomdock.imaging.making import Authorship, begin, finish, new_uid, next_series_number
+from dicomdock.imaging.making import Authorship, begin, finish, new_uid, next_series_number, say_laterality
 from dicomdock.imaging.segmentation import Origin, content_label
-from dicomdock.imaging.sources import place_sources, slim
+from dicomdock.imaging.sources import place_sources
 from dicomdock.imaging.terminology import Code, code_of
 from dicomdock.imaging.volume import Volume
 
@@ -129,6 +129,7 @@ def parametric_map_to_dicom(
     if not sources:
         raise GeometryError("A parametric map needs the images it was computed from.")
     placed = place_sources(volume.geometry, sources, preferred=parametric.source_instances)
+    placed.require_frame_of_reference()
     values = np.ascontiguousarray(volume.array, dtype=np.float32)
     low, high = float(values.min()), float(values.max())
     name = parametric.name or (parametric.quantity.meaning if parametric.quantity else "Parametric map")
@@ -150,7 +151,7 @@ def parametric_map_to_dicom(
     )
     try:
         made = hd.pm.ParametricMap(
-            source_images=[slim(header) for header in placed.headers],
+            source_images=placed.stand_ins(),
             pixel_array=values,
             series_instance_uid=new_uid(),
             series_number=1,
@@ -183,7 +184,8 @@ def parametric_map_to_dicom(
     for element in made:
         if element.keyword not in dataset:
             dataset.add(element)
-    dataset.Laterality = dataset.get("Laterality", "")
+    placed.settle(dataset)
+    say_laterality(dataset, placed.headers[0])
     return finish(dataset)
 
 

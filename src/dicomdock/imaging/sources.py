@@ -7,7 +7,7 @@ PS3.3 §C.7.6.16.2.6 (Derivation Image), §C.12.1.1.1 (Common Instance Reference
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,31 +17,12 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.geometry import Plane, VolumeGeometry, planes_of
 from dicomdock.imaging.geometry.grid import GRID_TOLERANCE
+from dicomdock.imaging.making import reference
 
-_GEOMETRY = (
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "FrameOfReferenceUID",
-    "PositionReferenceIndicator",
-    "Modality",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "SliceThickness",
-    "SpacingBetweenSlices",
-    "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
-    "DimensionIndexSequence",
-    "DimensionOrganizationSequence",
-    "LossyImageCompression",
-    "LossyImageCompressionRatio",
-    "LossyImageCompressionMethod",
-)
+_CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+_STAND_IN = "1.2.3."  # followed by a number; never leaves this package
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+_IDENTITY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
 
 
 @dataclass(frozen=True)
@@ -52,10 +33,56 @@ class Placed:
     ----------
     headers : the instances that lie on slices of the grid, each once; all of them where none does.
     slices : slice k -> instance and frame, where an image lies exactly on it.
+    planes : the frames that lie on slices of the grid, one each; all of them where none does.
     """
 
     headers: tuple[Dataset, ...]
     slices: dict[int, tuple[str, int]]
+    planes: tuple[Plane, ...]
+
+    def require_frame_of_reference(self) -> None:
+        """Refuse sources that state no frame of reference, which an object with frames must name."""
+        if not self.planes[0].frame_of_reference:
+            named = [text(header, "SOPInstanceUID") for header in self.headers]
+            raise GeometryError("The source images state no frame of reference.", named)
+
+    def stand_ins(self) -> list[Dataset]:
+        """Give a plain single-frame image for each plane, with nothing but identity and geometry.
+
+        Libraries that write objects check and copy much of their sources; real headers hold values that they
+        refuse, and frames in places where they do not look. ``settle`` puts the real references in
+        afterwards.
+        """
+        lead = self.headers[0]
+        images = []
+        for number, plane in enumerate(self.planes, 1):
+            assert plane.along_row is not None and plane.along_column is not None, "sources are placed"
+            image = _bare(lead)
+            image.SOPClassUID, image.SOPInstanceUID = _CT_IMAGE, f"{_STAND_IN}{number}"
+            image.FrameOfReferenceUID, image.Modality = plane.frame_of_reference, "CT"
+            image.Rows, image.Columns = plane.rows, plane.columns
+            image.ImagePositionPatient = list(plane.origin or ())
+            image.ImageOrientationPatient = [*plane.along_row, *plane.along_column]
+            image.PixelSpacing, image.SliceThickness = list(plane.spacing or ()), plane.thickness or 1
+            images.append(image)
+        return images
+
+    def settle(self, dataset: Dataset) -> None:
+        """Refer to the real instances and frames in an object that was made with stand-ins."""
+        real = {text(header, "SOPInstanceUID"): header for header in self.headers}
+        planes = {f"{_STAND_IN}{number}": plane for number, plane in enumerate(self.planes, 1)}
+        for item in _items(dataset):
+            plane = planes.get(text(item, "ReferencedSOPInstanceUID"))
+            if plane is not None:
+                header = real[plane.instance]
+                item.ReferencedSOPClassUID = header.SOPClassUID
+                item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+                if "NumberOfFrames" in header:
+                    item.ReferencedFrameNumber = plane.frame
+        series = Dataset()
+        series.SeriesInstanceUID = self.headers[0].SeriesInstanceUID
+        series.ReferencedInstanceSequence = [reference(header) for header in self.headers]
+        dataset.ReferencedSeriesSequence = [series]
 
 
 def place_sources(
@@ -88,24 +115,29 @@ def place_sources(
             "The source images state no position in the patient.",
             [text(one, "SOPInstanceUID") for one in sources],
         )
-    slices: dict[int, tuple[str, int]] = {}
+    slices: dict[int, Plane] = {}
     for plane in sorted(planes, key=lambda one: (one.instance not in preferred, one.number, one.frame)):
         k = _slice_of(geometry, plane)
         if k is not None:
-            slices.setdefault(k, (plane.instance, plane.frame))
-    named = list(dict.fromkeys(instance for _, (instance, _) in sorted(slices.items())))
-    return Placed(tuple(headers[uid] for uid in named or headers), slices)
+            slices.setdefault(k, plane)
+    used = [plane for _, plane in sorted(slices.items())] or planes
+    named = dict.fromkeys(plane.instance for plane in used)
+    on_slices = {k: (plane.instance, plane.frame) for k, plane in slices.items()}
+    return Placed(tuple(headers[uid] for uid in named), on_slices, tuple(used))
 
 
 def slim(header: Dataset) -> Dataset:
-    """Give a copy with nothing but identity and geometry.
+    """Give a copy with nothing but identity; patient and study come into a new object later."""
+    copy = _bare(header)
+    for keyword in (*_IDENTITY, "FrameOfReferenceUID", "Modality", "NumberOfFrames"):
+        if keyword in header:
+            copy.add(header[keyword])
+    return copy
 
-    Libraries that write objects check and copy much of their source; real headers hold values they refuse.
-    What
-    of patient and study belongs into the new object is added afterwards, as it was received.
-    """
+
+def _bare(header: Dataset) -> Dataset:
     copy = Dataset()
-    for keyword in _GEOMETRY:
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", *_LOSSY):
         if keyword in header:
             copy.add(header[keyword])
     for keyword in (
@@ -118,11 +150,16 @@ def slim(header: Dataset) -> Dataset:
     ):
         setattr(copy, keyword, "")
     copy.StudyDate = copy.StudyTime = None
-    if not text(copy, "FrameOfReferenceUID"):
-        raise GeometryError(
-            "The source images state no frame of reference.", [text(header, "SOPInstanceUID")]
-        )
     return copy
+
+
+def _items(dataset: Dataset) -> Iterator[Dataset]:
+    """Give every item of every sequence, at any depth."""
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                yield item
+                yield from _items(item)
 
 
 def _slice_of(geometry: VolumeGeometry, plane: Plane) -> int | None:

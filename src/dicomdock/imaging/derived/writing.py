@@ -20,14 +20,22 @@ from pydicom.valuerep import format_number_as_ds
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text, texts
 from dicomdock.imaging.derived.operations import Derivation
-from dicomdock.imaging.making import Authorship, begin, finish, new_uid, next_series_number, reference
+from dicomdock.imaging.making import (
+    Authorship,
+    begin,
+    finish,
+    new_uid,
+    next_series_number,
+    reference,
+    say_laterality,
+)
 from dicomdock.imaging.sources import Placed, place_sources
 from dicomdock.imaging.terminology import Code, code_item
 from dicomdock.imaging.volume import Volume
 
 CT, MR, PET = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.128"
 
-_SERIES = ("Laterality", "BodyPartExamined", "PatientPosition", "ProtocolName", "PositionReferenceIndicator")
+_SERIES = ("PatientPosition", "ProtocolName", "PositionReferenceIndicator")
 _KEPT = {
     CT: [
         "KVP",
@@ -198,7 +206,10 @@ def _slice(
         if keyword in lead:
             dataset.add(deepcopy(lead[keyword]))
     _described(dataset, derivation, sources, on_slice)
-    for keyword, value in {"Laterality": None, **_REQUIRED[sop_class]}.items():
+    say_laterality(dataset, lead)
+    if "IR" not in texts(dataset, "ScanningSequence"):
+        dataset.pop("InversionTime", None)
+    for keyword, value in _REQUIRED[sop_class].items():
         if keyword not in dataset:
             setattr(dataset, keyword, value)
     _place(dataset, volume, k)

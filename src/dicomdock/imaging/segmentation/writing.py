@@ -26,7 +26,7 @@ from dicomdock.imaging.making import (
     next_series_number,
 )
 from dicomdock.imaging.segmentation.segmentation import Segment, Segmentation
-from dicomdock.imaging.sources import Placed, place_sources, slim
+from dicomdock.imaging.sources import Placed, place_sources
 from dicomdock.imaging.terminology import Code, code_item, to_cielab
 
 Kind = Literal["BINARY", "LABELMAP"]
@@ -84,11 +84,12 @@ def segmentation_to_dicom(
         raise GeometryError("Segments overlap, which a label map cannot hold; write it as BINARY.")
     authorship = authorship or _successor(segmentation, sources)
     placed = place_sources(segmentation.geometry, sources, preferred=segmentation.source_instances)
+    placed.require_frame_of_reference()
     used = _used_slices(segmentation)
     syntax = COMPRESSIONS[compression] if kind == "LABELMAP" else ExplicitVRLittleEndian
     try:
         dataset = hd.seg.Segmentation(
-            source_images=[slim(header) for header in placed.headers],
+            source_images=placed.stand_ins(),
             pixel_array=_pixels(segmentation, used, overlapping=overlapping),
             segmentation_type=kind,
             segment_descriptions=[
@@ -209,6 +210,7 @@ def _completed(
     for element in made:
         if element.keyword not in dataset:
             dataset.add(element)
+    placed.settle(dataset)
     for item, segment in zip(_described(dataset), segmentation.segments, strict=True):
         # The family of the algorithm is not known, and the sequence is optional; its name stays in the
         # segment.
