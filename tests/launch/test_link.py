@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomdock.errors import LaunchError
-from dicomdock.launch.link import LaunchRequest, Secret, kind_of, parse
+from dicomdock.launch.link import LaunchRequest, Secret, parse
 from dicomdock.resource import Resource
 
 KHEOPS = (
@@ -222,14 +222,7 @@ def test_long_tokens_are_taken_and_endless_links_are_not() -> None:
 def test_the_token_is_shown_nowhere() -> None:
     request = parse(KHEOPS)
     copied = copy.deepcopy(request)
-    for text in (
-        repr(request),
-        str(request),
-        f"{request.token}",
-        repr(asdict(request)),
-        repr(copied),
-        kind_of(KHEOPS),
-    ):
+    for text in (repr(request), str(request), f"{request.token}", repr(asdict(request)), repr(copied)):
         assert "k0z" not in text
     with pytest.raises(TypeError):
         pickle.dumps(request)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
-from dicomdock.errors import LaunchError
+from dicomdock.errors import DicomdockError, LaunchError
 from dicomdock.launch.handoff.channel import Channel, Door, Meeting, this_system
 from dicomdock.launch.handoff.place import FileLock, run_folder
 from dicomdock.settings import Settings
@@ -32,7 +32,8 @@ class HandoffServer:
     settings : whose dock this is.
     on_link : called with each link exactly as it was given, raw bytes as surrogates; from a thread of ours,
         one call
-        at a time. It should only queue the link. What it returns is told to the sender; a LaunchError too.
+        at a time. It should only queue the link. What it returns is told to the sender, and so are the words of any
+        DicomdockError.
     on_show : called when somebody wants the dock's page; returns what to tell the sender, usually the
         address to open.
     meeting : how to meet; by default this system's way.
@@ -139,8 +140,8 @@ class HandoffServer:
                     return {"ok": True, "text": self._on_link(link) or ""}
                 if action == "show":
                     return {"ok": True, "text": self._on_show() or ""}
-        except LaunchError as error:
-            return {"ok": False, "text": error.reason}
+        except DicomdockError as error:
+            return {"ok": False, "text": str(error)}
         except Exception as error:  # noqa: BLE001 - a job boundary: the dock lives on
             # No traceback: its text may quote the link.
             _log.error("A link could not be taken: %s.", type(error).__name__)

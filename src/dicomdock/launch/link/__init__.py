@@ -18,7 +18,7 @@ from dicomdock.launch.link.slicer import parse_slicer
 from dicomdock.launch.link.text import clean_link
 from dicomdock.launch.link.weasis import parse_weasis
 
-__all__ = ["LaunchOptions", "LaunchRequest", "Secret", "kind_of", "origin_of", "parse"]
+__all__ = ["LaunchOptions", "LaunchRequest", "Secret", "origin_of", "parse"]
 
 _READERS: Mapping[str, Callable[[str], LaunchRequest]] = MappingProxyType(
     {
@@ -54,12 +54,6 @@ def parse(text: str) -> LaunchRequest:
             "links and the addresses of OHIF, Kheops, IHE Invoke Image Display and DICOMweb studies."
         )
     return reader(link)
-
-
-def kind_of(text: str) -> str:
-    """Name a link by its scheme alone, for messages and logs: nothing else of it is safe there."""
-    scheme = _scheme(text.strip())
-    return f"{scheme}:// link" if scheme in _READERS else "link of an unknown kind"
 
 
 def _scheme(link: str) -> str:

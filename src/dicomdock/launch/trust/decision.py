@@ -47,12 +47,10 @@ class Allowed:
     profile : the server to ask. Its login is the user's stored one only when the user himself added this very
         server and the link brings no token; else it has none, and the link's token is all there is.
     stored_login : whether ``profile`` is the user's own, stored login included.
-    addresses : what the host's name stood for when it was checked; empty for known servers.
     """
 
     profile: ServerProfile
     stored_login: bool
-    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +135,7 @@ def decide(
     if not (listed or (agreed is not None and agreed.origin == question.origin)):
         return Ask(question)
     if address is not None:
-        return Allowed(request_profile(request), stored_login=False, addresses=(str(address),))
+        return Allowed(request_profile(request), stored_login=False)
     return _looked_up(
         request, question, () if agreed is None else agreed.private, listed=listed, resolve=resolve
     )
@@ -209,7 +207,11 @@ def _about_private(host: str, address: str) -> str:
 def _looked_up(
     request: LaunchRequest, question: Question, shown: Sequence[str], *, listed: bool, resolve: Resolve
 ) -> Decision:
-    """Look the host's name up, now that the user agreed, and judge what it stands for."""
+    """Look the host's name up, now that the user agreed, and judge what it stands for.
+
+    A name that stands for something else a moment later gains nothing: who answers there must prove the name
+    by its certificate; without https, only origins that the user himself named come this far.
+    """
     try:
         addresses = tuple(resolve(question.host, question.port))
     except OSError:
@@ -224,7 +226,7 @@ def _looked_up(
     if not listed and not set(private) <= set(shown):
         warnings = (*question.warnings, *(_about_private(question.host, address) for address in private))
         return Ask(replace(question, warnings=warnings, private=private))
-    return Allowed(request_profile(request), stored_login=False, addresses=addresses)
+    return Allowed(request_profile(request), stored_login=False)
 
 
 def _base(profile: ServerProfile) -> str:
