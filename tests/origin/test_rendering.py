@@ -207,7 +207,7 @@ def test_too_large_a_frame_is_refused_before_it_is_decoded(tmp_path):
 
 def test_pixels_that_end_early_are_one_sentence(tmp_path):
     made = builders.changed(image(RAMP), PixelData=b"\1\2")
-    with pytest.raises(NotAcceptable, match="cannot be decoded"):
+    with pytest.raises(NotAcceptable, match="cannot be made"):
         picture(made, tmp_path)
 
 

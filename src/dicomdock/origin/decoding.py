@@ -10,8 +10,7 @@ PS3.18 §8.7.3 (transfer syntaxes of instances and frames); PS3.5 §8, §A.4 (en
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -24,34 +23,15 @@ from pydicom.encaps import get_frame
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import dcmwrite, write_data_element
 from pydicom.pixels.utils import get_expected_length, pack_bits, pixel_array
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
-from dicomdock.errors import DicomdockError, NotAcceptable, NotFound
-from dicomdock.origin.rendering import RETIRED_JPEG, check_frame, number_of_frames
+from dicomdock.errors import NotAcceptable, NotFound
+from dicomdock.origin.reading import check_frame, decodable_syntax, mapped, number_of_frames, read_header
 
 MAX_DECODED = 1 << 31  # bytes of pixel data of one instance that we hold in memory to decode it
 _PIXEL_TAGS = {(0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)}
-_SWAPPED = {
-    "OW": 2,
-    "OL": 4,
-    "OF": 4,
-    "OD": 8,
-    "OV": 8,
-}  # bytes of a word whose order changes with the syntax
-
-
-@contextmanager
-def _mapped(what: str) -> Iterator[None]:
-    """Let every failure of pydicom and its decoders be one sentence: they raise anything on hostile bytes."""
-    try:
-        yield
-    except DicomdockError:
-        raise
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
-        raise NotAcceptable(
-            f"{what} cannot be decoded to Explicit VR Little Endian: {reason}.", status=406
-        ) from error
+# Bytes of a word, whose order changes with the transfer syntax.
+_SWAPPED = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 
 
 def write_explicit(stored: Path, decoded: Path) -> None:
@@ -62,25 +42,18 @@ def write_explicit(stored: Path, decoded: Path) -> None:
     NotAcceptable
         It cannot be decoded here, or is too large to be.
     """
-    with _mapped("The instance"):
+    with mapped("The instance"):
         dataset = dcmread(stored, force=True)
         _refuse_too_large(dataset)
-        syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or _guessed(dataset)))
+        syntax = decodable_syntax(dataset)
         if syntax == ExplicitVRBigEndian:
             dataset.walk(_swap)
         elif syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian and "PixelData" in dataset:
-            dataset.file_meta.TransferSyntaxUID = RETIRED_JPEG.get(syntax, syntax)
+            dataset.file_meta.TransferSyntaxUID = syntax
             dataset.decompress(as_rgb=True, generate_instance_uid=False)
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         with decoded.open("wb") as file:
             dcmwrite(file, dataset, implicit_vr=False, little_endian=True, force_encoding=True)
-
-
-def _guessed(dataset: Dataset) -> str:
-    implicit, little = dataset.original_encoding
-    if implicit:
-        return "1.2.840.10008.1.2"
-    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
 
 def _refuse_too_large(dataset: Dataset) -> None:
@@ -121,12 +94,12 @@ def read_frame(stored: Path, number: int) -> bytes:
     InvalidInput
         It has no such frame.
     """
-    with _mapped("The frame"), stored.open("rb") as file:
+    with mapped("The frame"), stored.open("rb") as file:
         source: BinaryIO = file
-        header = dcmread(file, force=True, stop_before_pixels=True)
+        header = read_header(file)
         if header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
             source = _inflated(stored)
-            header = dcmread(source, force=True, stop_before_pixels=True)
+            header = read_header(source)
         check_frame(header, number)
         length = _enter_pixel_data(source, header)
         if length == 0xFFFFFFFF:
@@ -188,11 +161,10 @@ def decode_frame(stored: Path, number: int) -> bytes:
     InvalidInput
         There is no such frame.
     """
-    with _mapped("The frame"):
-        header = dcmread(stored, force=True, stop_before_pixels=True)
+    with mapped("The frame"):
+        header = read_header(stored)
         check_frame(header, number)
-        syntax = UID(str(header.file_meta.get("TransferSyntaxUID") or _guessed(header)))
-        samples = pixel_array(stored, index=number - 1, transfer_syntax_uid=RETIRED_JPEG.get(syntax, syntax))
+        samples = pixel_array(stored, index=number - 1, transfer_syntax_uid=decodable_syntax(header))
         if header.get("BitsAllocated") == 1:
             return pack_bits(samples, pad=False)
         return samples.astype(samples.dtype.newbyteorder("<"), copy=False).tobytes()
@@ -206,8 +178,8 @@ def frame_count(stored: Path) -> int:
     NotAcceptable
         There is no pixel data.
     """
-    with _mapped("The instance"):
-        header = dcmread(stored, force=True, stop_before_pixels=True)
+    with mapped("The instance"):
+        header = read_header(stored)
         check_frame(header, 1)
         return number_of_frames(header)
 
@@ -224,7 +196,7 @@ def read_value(stored: Path, place: Sequence[str]) -> bytes:
     NotFound
         There is no such value.
     """
-    with _mapped("The value"):
+    with mapped("The value"):
         dataset: Dataset = dcmread(stored, force=True)
         try:
             for tag, item in zip(place[:-1:2], place[1::2], strict=True):

@@ -9,7 +9,6 @@ PS3.18 §8.3.5 (rendered resources); PS3.3 §C.11.1, §C.11.2 (modality and VOI 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -22,20 +21,15 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGExtended12Bit
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from dicomdock.errors import InvalidInput, NotAcceptable
+from dicomdock.errors import InvalidInput
+from dicomdock.origin.reading import check_frame, decodable_syntax, mapped, read_header
 from dicomdock.origin.view import FUNCTIONS, MAX_VIEWPORT, View, Viewport, Window
 
 Array: TypeAlias = NDArray[Any]
 
-MAX_FRAME = 1 << 27  # samples of one frame that we decode: 8192 x 8192 in grey and twice that
 LOWEST, HIGHEST = 0.5, 99.5  # percentiles shown where nothing says what to show
-# The decoder follows what the JPEG stream says of itself; pydicom only has to be told a name that it knows.
-RETIRED_JPEG: Mapping[UID, UID] = {
-    UID("1.2.840.10008.1.2.4.53"): JPEGExtended12Bit,
-    UID("1.2.840.10008.1.2.4.55"): JPEGExtended12Bit,
-}
 
 
 def render(file: Path, frame: int = 1, view: View | None = None) -> bytes:
@@ -55,63 +49,17 @@ def render(file: Path, frame: int = 1, view: View | None = None) -> bytes:
         It has no such frame.
     """
     view = view or View()
-    try:
-        header = dcmread(file, force=True, stop_before_pixels=True)
-    except Exception as error:  # a reader of hostile bytes: whatever it stumbles over, the answer is the same
-        raise NotAcceptable(f"The instance cannot be read as DICOM: {error}.", status=406) from error
-    check_frame(header, frame)
-    try:
+    with mapped("The picture"):
+        header = read_header(file)
+        check_frame(header, frame)
         samples = _decode(file, header, frame)
         picture = _picture(samples, _frame_attributes(header, frame), view.window)
-    except NotAcceptable:
-        raise
-    except Exception as error:  # decoders raise anything, from ValueError to struct.error
-        raise NotAcceptable(f"The pixel data cannot be decoded: {_first_line(error)}.", status=406) from error
-    return _encode(_fit(picture, _pixel_aspect(header), view.viewport), view)
-
-
-def check_frame(header: Dataset, frame: int) -> None:
-    """Refuse what has no picture, or not this frame, before anything is decoded.
-
-    Raises
-    ------
-    NotAcceptable
-        The instance has no pixel data, or more of it than we decode.
-    InvalidInput
-        The frame number is beyond the last.
-    """
-    if not (header.get("Rows") and header.get("Columns")):
-        name = UID(str(header.get("SOPClassUID", ""))).name or "object without a class"
-        raise NotAcceptable(f"There is no picture in it: this is a {name}.", status=406)
-    frames = number_of_frames(header)
-    if not 1 <= frame <= frames:
-        raise InvalidInput(f"Frame {frame} was asked for, but the instance has frames 1 to {frames}.")
-    samples = int(header.Rows) * int(header.Columns) * int(header.get("SamplesPerPixel") or 1)
-    if samples > MAX_FRAME:
-        raise NotAcceptable(
-            f"A frame of {header.Columns} x {header.Rows} pixels is too large to decode.", status=406
-        )
-
-
-def number_of_frames(header: Dataset) -> int:
-    """Count the frames that the header names; one where it names none or nonsense."""
-    try:
-        return max(1, int(header.get("NumberOfFrames") or 1))
-    except (TypeError, ValueError):
-        return 1
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
+        return _encode(_fit(picture, _pixel_aspect(header), view.viewport), view)
 
 
 def _decode(file: Path, header: Dataset, frame: int) -> Array:
     """Read one frame; only its own bytes are read where the transfer syntax allows."""
-    syntax = header.file_meta.get("TransferSyntaxUID")
-    if syntax is None:
-        implicit, _little = header.original_encoding
-        syntax = UID("1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1")
-    syntax = RETIRED_JPEG.get(syntax, syntax)
+    syntax = decodable_syntax(header)
     if syntax == DeflatedExplicitVRLittleEndian:
         return pixel_array(dcmread(file, force=True), index=frame - 1)
     return pixel_array(file, index=frame - 1, transfer_syntax_uid=syntax)

@@ -1,0 +1,101 @@
+"""Reading a stored instance: its header, what it has to show, and every failure as one sentence.
+
+References
+----------
+PS3.3 §C.7.6.3 (image pixel module); PS3.5 §A.4 (transfer syntaxes of encapsulated pixel data).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGExtended12Bit,
+)
+
+from dicomdock.errors import DicomdockError, InvalidInput, NotAcceptable
+
+MAX_FRAME = 1 << 27  # samples of one frame that we decode: 8192 x 8192 in grey and twice that
+# The decoder follows what the JPEG stream says of itself; pydicom only has to be told a name that it knows.
+RETIRED_JPEG: Mapping[UID, UID] = {
+    UID("1.2.840.10008.1.2.4.53"): JPEGExtended12Bit,
+    UID("1.2.840.10008.1.2.4.55"): JPEGExtended12Bit,
+}
+
+
+@contextmanager
+def mapped(what: str) -> Iterator[None]:
+    """Let every failure of pydicom and its decoders be one sentence: they raise anything on hostile bytes.
+
+    Parameters
+    ----------
+    what : what cannot be made, as the beginning of the sentence.
+    """
+    try:
+        yield
+    except DicomdockError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
+        raise NotAcceptable(f"{what} cannot be made of the stored instance: {reason}.", status=406) from error
+
+
+def read_header(stored: Path | BinaryIO) -> Dataset:
+    """Read everything before the pixel data; an open file stands at them then."""
+    return dcmread(stored, force=True, stop_before_pixels=True)
+
+
+def transfer_syntax_of(dataset: Dataset) -> UID:
+    """Give the transfer syntax that the file meta information names, or that it was read with."""
+    if named := dataset.file_meta.get("TransferSyntaxUID"):
+        return UID(str(named))
+    implicit, little = dataset.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def decodable_syntax(dataset: Dataset) -> UID:
+    """Give the transfer syntax by a name that pydicom has a decoder for."""
+    syntax = transfer_syntax_of(dataset)
+    return RETIRED_JPEG.get(syntax, syntax)
+
+
+def check_frame(header: Dataset, frame: int) -> None:
+    """Refuse what has no picture, or not this frame, before anything is decoded.
+
+    Raises
+    ------
+    NotAcceptable
+        The instance has no pixel data, or more of it than we decode.
+    InvalidInput
+        The frame number is beyond the last.
+    """
+    if not (header.get("Rows") and header.get("Columns")):
+        name = UID(str(header.get("SOPClassUID", ""))).name or "object without a class"
+        raise NotAcceptable(f"There is no picture in it: this is a {name}.", status=406)
+    frames = number_of_frames(header)
+    if not 1 <= frame <= frames:
+        raise InvalidInput(f"Frame {frame} was asked for, but the instance has frames 1 to {frames}.")
+    samples = int(header.Rows) * int(header.Columns) * int(header.get("SamplesPerPixel") or 1)
+    if samples > MAX_FRAME:
+        raise NotAcceptable(
+            f"A frame of {header.Columns} x {header.Rows} pixels is too large to decode.", status=406
+        )
+
+
+def number_of_frames(header: Dataset) -> int:
+    """Count the frames that the header names; one where it names none or nonsense."""
+    try:
+        return max(1, int(header.get("NumberOfFrames") or 1))
+    except (TypeError, ValueError):
+        return 1
