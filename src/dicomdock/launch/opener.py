@@ -1,10 +1,8 @@
 """``dicomdock-open LINK``: what the system starts when a link is clicked.
 
 Every user of the machine can read our arguments, and those of the program that started us, for as long as
-we run. So
-we end within milliseconds: a running dock gets the link through its socket; when none runs, ``carrier``
-gets it
-through a pipe and starts one.
+we run. So we end within milliseconds: a running dock gets the link through its socket; when none runs,
+``carrier`` gets it through a pipe and starts one.
 """
 
 from __future__ import annotations

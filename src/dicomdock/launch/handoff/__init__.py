@@ -1,8 +1,7 @@
 """Hand a link to the one running dock of this user, and start the dock when none runs.
 
 The link travels through a Unix socket that only its user can reach (on Windows a named pipe with a key that
-only its
-user can read), never through arguments, environment or files.
+only its user can read), never through arguments, environment or files.
 """
 
 from __future__ import annotations

@@ -41,8 +41,7 @@ def register(system: Registrar, schemes: Sequence[str] = ()) -> tuple[SchemeStat
     ----------
     system : where.
     schemes : naming one is consent to take it over from another program. None named: ``dicomdock``, and
-        ``slicer``
-        where no other program has it.
+        ``slicer`` where no other program has it.
 
     Raises
     ------

@@ -32,8 +32,7 @@ class SchemeStatus:
     ----------
     scheme : without ``://``.
     state : ``ours``; ``free`` when nobody does; ``other`` when another program does; ``broken`` when it
-        should be us
-        and a click would come to nothing.
+        should be us and a click would come to nothing.
     handler : who does, in words; empty when nobody.
     remedy : the sentence that says what to do; empty when all is well.
     """
