@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dicomdock.cli.terminal import size
+
 if TYPE_CHECKING:
     from dicomdock.query import SearchLevel
     from dicomdock.source import JsonValue
@@ -46,13 +48,17 @@ def describe(match: Mapping[str, JsonValue], level: SearchLevel, fields: Sequenc
     shown = SHOWN[level]
     first = "  ".join(_shown(key, match.get(key)) for key in shown if match.get(key) is not None)
     names = match if "all" in fields else fields
-    further = [f"  {key}: {_text(match.get(key))}" for key in names if key not in (*shown, *UIDS[level])]
+    further = [
+        f"  {key}: {_shown(key, match.get(key))}" for key in names if key not in (*shown, *UIDS[level])
+    ]
     place = "/".join(_text(match.get(uid)) for uid in UIDS[level])
     return [first or "(no description)", *further, f"  {place}"]
 
 
 def _shown(key: str, value: JsonValue) -> str:
     text = _text(value)
+    if key == "bytes" and isinstance(value, int):
+        return size(value)
     if key.endswith("Date") and len(text) == 8 and text.isdigit():
         return f"{text[:4]}-{text[4:6]}-{text[6:]}"
     if key.endswith("Number"):

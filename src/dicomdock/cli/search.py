@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from dicomdock.cli import sources
+from dicomdock.cli.describe import SHOWN
 from dicomdock.cli.matches import show
 from dicomdock.cli.terminal import Terminal, examples
 from dicomdock.errors import DicomdockError
@@ -60,7 +61,9 @@ def search(
     if words and words[0] in LEVELS:
         level = next(known for known in LEVELS if known == words[0])
         words = words[1:]
-    query = Query(level, sources.keys(words or ()), tuple(field or ()), limit, offset, fuzzy)
+    # What is shown must be asked for: the standard's own answer leaves out such as StudyDescription.
+    fields = ("all",) if "all" in (field or ()) else tuple(dict.fromkeys((*(field or ()), *SHOWN[level])))
+    query = Query(level, sources.keys(words or ()), fields, limit, offset, fuzzy)
     names = _names(terminal, server or [], local=local, everywhere=everywhere)
     documents = [_ask(terminal, name, query, alone=len(names) == 1) for name in names]
     terminal.result(documents[0] if len(documents) == 1 else {"level": level, "results": [*documents]})

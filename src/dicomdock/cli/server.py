@@ -191,9 +191,11 @@ def show(context: typer.Context, name: Name) -> None:
     """Show everything that is known of a server, but never its secret."""
     terminal: Terminal = context.obj
     profiles = load_profiles(terminal.settings)
-    shown = _shown(profiles.get(name), default=profiles.default)
+    profile = profiles.get(name)
+    shown = _shown(profile, default=profiles.default)
     terminal.result(shown)
-    terminal.say(*(f"{key}: {value}" for key, value in shown.items() if value not in ("", None, {})))
+    lines = [f"{key}: {value}" for key, value in shown.items() if key != "habits" and value not in ("", None)]
+    terminal.say(*lines, *(f"habit {key}: {value}" for key, value in _habits(profile).items()))
 
 
 @commands.command()
@@ -237,12 +239,6 @@ def remove(context: typer.Context, name: Name) -> None:
 
 
 def _shown(profile: ServerProfile, *, default: str) -> dict[str, JsonValue]:
-    usual = type(profile.dialect)()
-    habits = {
-        item.name: _plain(getattr(profile.dialect, item.name))
-        for item in fields(profile.dialect)
-        if getattr(profile.dialect, item.name) != getattr(usual, item.name)
-    }
     return {
         "name": profile.name,
         "url": profile.url,
@@ -253,7 +249,17 @@ def _shown(profile: ServerProfile, *, default: str) -> dict[str, JsonValue]:
         "client_certificate": profile.client_certificate,
         "client_key": profile.client_key,
         "proxy": profile.proxy,
-        "habits": habits,
+        "habits": _habits(profile),
+    }
+
+
+def _habits(profile: ServerProfile) -> dict[str, JsonValue]:
+    """Give where the server differs from the standard."""
+    usual = type(profile.dialect)()
+    return {
+        item.name: _plain(getattr(profile.dialect, item.name))
+        for item in fields(profile.dialect)
+        if item.name != "name" and getattr(profile.dialect, item.name) != getattr(usual, item.name)
     }
 
 

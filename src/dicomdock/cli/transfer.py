@@ -147,30 +147,34 @@ def run(
 
 
 def _tell_pull(terminal: Terminal, report: PullReport) -> None:
-    rate = f" in {report.seconds:.1f} s, {size(report.bytes / max(report.seconds, 1e-3))}/s"
-    here = f"; {report.skipped} were here already" if report.skipped else ""
-    terminal.say(
-        f"{counted(report.received, 'instance')} ({size(report.bytes)}) from {report.server}{rate}{here}."
-    )
+    if report.received:
+        rate = size(report.bytes / max(report.seconds, 1e-3))
+        moved = f"{counted(report.received, 'instance')} ({size(report.bytes)})"
+        terminal.say(f"{moved} from {report.server} in {report.seconds:.1f} s, {rate}/s.")
+    if report.skipped:
+        terminal.say(f"{counted(report.skipped, 'instance')} here already.")
     for failure in report.failures:
         terminal.note(f"{failure.resource}: {failure.reason}")
     for failure in report.missing:
         terminal.note(f"{failure.resource} never arrived: {failure.reason}")
     if report.complete:
         terminal.say(
-            f"Complete: all {counted(report.expected, 'instance')} that {report.server} lists are here."
+            f"Complete: all {counted(report.expected, 'instance')} that {report.server} has are here."
         )
 
 
 def _tell_push(terminal: Terminal, report: PushReport) -> None:
     stored, there = report.count("stored", "warning"), report.count("duplicate")
-    terminal.say(
-        f"{counted(stored, 'instance')} ({size(report.bytes)}) stored on {report.server}"
-        f" in {report.seconds:.1f} s; {there} were there already."
-    )
+    if stored:
+        moved = f"{counted(stored, 'instance')} ({size(report.bytes)})"
+        terminal.say(f"{moved} stored on {report.server} in {report.seconds:.1f} s.")
+    if there:
+        terminal.say(f"{counted(there, 'instance')} there already.")
     for result in report.results:
         if result.status in ("failed", "unconfirmed", "warning"):
             terminal.note(f"{result.sop_instance_uid}: {result.status}; {result.reason}")
+    if report.complete:
+        terminal.say(f"Complete: {report.server} has all {counted(len(report.results), 'instance')}.")
 
 
 def queue_of(terminal: Terminal) -> TransferQueue:
