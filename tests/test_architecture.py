@@ -24,6 +24,20 @@ def test_the_arrows_hold():
     assert run.returncode == 0, run.stdout
 
 
+def test_every_part_has_its_layer():
+    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layered = {
+        part.strip().removeprefix("dicomdock.") for row in contracts[0]["layers"] for part in row.split("|")
+    }
+    package = Path(dicomdock.__file__).parent
+    parts = {
+        path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert layered == parts - {"__init__"}
+
+
 def test_every_public_name_is_there():
     assert len(dicomdock.__all__) <= PUBLIC
     for name in dicomdock.__all__:
