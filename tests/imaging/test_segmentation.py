@@ -31,7 +31,8 @@ from dicomdock.imaging.segmentation import (
 from dicomdock.imaging.terminology import Code, Terminology
 from dicomdock.imaging.volume import Volume
 from tests.conftest import shared_data
-from tests.imaging.scans import AXIAL, check_with_dciodvfy, grid, headers, oblique, place, scan
+from tests.imaging.scans import AXIAL, check_with_dciodvfy, grid, headers, oblique, place, put_pixels, scan
+from tests.imaging.test_geometry import enhanced
 
 SHAPE = (6, 10, 12)
 
@@ -193,6 +194,23 @@ def test_frames_refer_to_the_slice_they_lie_on() -> None:
         named = group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
         (image,) = [one for one in images if one.SOPInstanceUID == named]
         assert [float(v) for v in position] == pytest.approx([float(v) for v in image.ImagePositionPatient])
+
+
+def test_frames_of_an_enhanced_instance_are_told_apart() -> None:
+    image = enhanced()
+    put_pixels(image, np.zeros((8, 10, 12), np.uint16))
+    second = Volume.from_instances([image], plan=split_series([image])[1])
+    array = np.zeros((4, 10, 12), np.uint8)
+    array[1:3, 2:4, 2:4] = 1
+    written = segmentation_to_dicom(Segmentation.from_array(array, second), [image])
+    named = [
+        group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber
+        for group in written.PerFrameFunctionalGroupsSequence
+    ]
+    assert sorted(named) == [2, 8]  # of slices 2 and 1 at the second time
+    again = read_segmentation(written, onto=second.geometry)
+    assert set(again.source_frames) == {(str(image.SOPInstanceUID), 2), (str(image.SOPInstanceUID), 8)}
+    assert np.array_equal(again.to_array(), array)
 
 
 def test_plain_ascii_needs_no_character_set() -> None:

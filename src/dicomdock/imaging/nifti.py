@@ -122,9 +122,9 @@ def attached(segmentation: Segmentation, source: Volume | VolumeGeometry | None)
         return segmentation
     if isinstance(source, VolumeGeometry):
         return segmentation.onto(source)
-    instances = tuple(dict.fromkeys(one[0] for one in source.sources if one is not None))
+    frames = tuple(one for one in source.sources if one is not None)
     moved = segmentation.onto(source.geometry)
-    return replace(moved, frame_of_reference=source.frame_of_reference, source_instances=instances)
+    return replace(moved, frame_of_reference=source.frame_of_reference, source_frames=frames)
 
 
 def _read(data: bytes) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64], tuple[str, ...]]:

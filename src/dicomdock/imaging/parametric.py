@@ -128,7 +128,9 @@ def parametric_map_to_dicom(
         raise GeometryError("A parametric map needs grey values with a place in the patient.")
     if not sources:
         raise GeometryError("A parametric map needs the images it was computed from.")
-    placed = place_sources(volume.geometry, sources, preferred=parametric.source_instances)
+    placed = place_sources(
+        volume.geometry, sources, preferred=[(uid, 0) for uid in parametric.source_instances]
+    )
     placed.require_frame_of_reference()
     values = np.ascontiguousarray(volume.array, dtype=np.float32)
     low, high = float(values.min()), float(values.max())

@@ -86,14 +86,15 @@ class Placed:
 
 
 def place_sources(
-    geometry: VolumeGeometry, sources: Sequence[Dataset], *, preferred: Collection[str] = ()
+    geometry: VolumeGeometry, sources: Sequence[Dataset], *, preferred: Collection[tuple[str, int]] = ()
 ) -> Placed:
     """Find the images that lie on the slices of a grid.
 
     Parameters
     ----------
     sources : instances of one series, with or without pixels.
-    preferred : SOP Instance UIDs that win where several images lie on one slice (echoes, time points).
+    preferred : instances and frames (0 for all) that win where several lie on one slice (echoes, time
+        points).
 
     Raises
     ------
@@ -116,7 +117,12 @@ def place_sources(
             [text(one, "SOPInstanceUID") for one in sources],
         )
     slices: dict[int, Plane] = {}
-    for plane in sorted(planes, key=lambda one: (one.instance not in preferred, one.number, one.frame)):
+
+    def rank(plane: Plane) -> tuple[bool, bool, int, int]:
+        named = (plane.instance, plane.frame) in preferred
+        return not named, (plane.instance, 0) not in preferred, plane.number, plane.frame
+
+    for plane in sorted(planes, key=rank):
         k = _slice_of(geometry, plane)
         if k is not None:
             slices.setdefault(k, plane)

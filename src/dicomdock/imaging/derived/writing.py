@@ -151,7 +151,7 @@ def derived_to_dicom(
     sop_class = _CLASSES.get(text(sources[0], "SOPClassUID"))
     if sop_class is None:
         raise GeometryError("Derived series are written of CT, MR and PET; this source is none of them.")
-    placed = place_sources(volume.geometry, sources, preferred=[one[0] for one in volume.sources if one])
+    placed = place_sources(volume.geometry, sources, preferred=[one for one in volume.sources if one])
     described = authorship or Authorship(
         f"{text(sources[0], 'SeriesDescription') or 'Series'} ({derivation.words})"[:64],
         next_series_number(sources, offset=200),

@@ -113,7 +113,7 @@ def read_structures(
         tuple(segments),
         frame_of_reference or next(iter(sorted(frames)), ""),
         series,
-        named,
+        tuple((one, 0) for one in named),
         _origin(dataset),
         text(dataset, "StructureSetName") or text(dataset, "StructureSetLabel"),
         tuple(remarks),

@@ -50,7 +50,7 @@ def structures_to_dicom(
         raise GeometryError("A segmentation without segments cannot be written.")
     if not sources:
         raise GeometryError("A structure set needs the images it was drawn on.")
-    placed = place_sources(segmentation.geometry, sources, preferred=segmentation.source_instances)
+    placed = place_sources(segmentation.geometry, sources, preferred=segmentation.source_frames)
     if not placed.slices:
         raise GeometryError(
             "The segmentation does not lie on slices of the images; put it onto their grid first."

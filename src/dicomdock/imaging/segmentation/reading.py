@@ -193,17 +193,19 @@ def _segment(item: Dataset, mask: Mask, at: int) -> Segment:
     )
 
 
-def _sources(dataset: Dataset) -> tuple[str, tuple[str, ...]]:
-    """Give the series and instances that a segmentation refers to, from its header or its frames."""
+def _sources(dataset: Dataset) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """Give the series, instances and frames that a segmentation refers to."""
     series = first(dataset, "ReferencedSeriesSequence")
-    named = items(series, "ReferencedInstanceSequence")
-    found = dict.fromkeys(text(item, "ReferencedSOPInstanceUID") for item in named)
-    if not found:
-        for group in items(dataset, "PerFrameFunctionalGroupsSequence"):
-            for derivation in items(group, "DerivationImageSequence"):
-                for source in items(derivation, "SourceImageSequence"):
-                    found[text(source, "ReferencedSOPInstanceUID")] = None
-    return text(series, "SeriesInstanceUID"), tuple(found)
+    whole = [text(item, "ReferencedSOPInstanceUID") for item in items(series, "ReferencedInstanceSequence")]
+    frames = {
+        (text(source, "ReferencedSOPInstanceUID"), integer(source, "ReferencedFrameNumber") or 0): None
+        for group in items(dataset, "PerFrameFunctionalGroupsSequence")
+        for derivation in items(group, "DerivationImageSequence")
+        for source in items(derivation, "SourceImageSequence")
+    }
+    told = {instance for instance, _ in frames}
+    frames.update({(uid, 0): None for uid in whole if uid not in told})
+    return text(series, "SeriesInstanceUID"), tuple(frames)
 
 
 def _origin(dataset: Dataset) -> Origin:

@@ -74,7 +74,8 @@ class Segmentation:
     segments : in the order of their numbers.
     frame_of_reference : UID; may be empty.
     source_series : Series Instance UID of the images it was drawn on; may be empty.
-    source_instances : their SOP Instance UIDs, as far as they are named.
+    source_frames : their SOP Instance UIDs and 1-based frames, as far as they are named; frame 0 for all of
+        them.
     origin : the object it was read from; None for a new one.
     name : of the whole; may be empty.
     remarks : what the user should know, one sentence each.
@@ -84,7 +85,7 @@ class Segmentation:
     segments: tuple[Segment, ...]
     frame_of_reference: str = ""
     source_series: str = ""
-    source_instances: tuple[str, ...] = ()
+    source_frames: tuple[tuple[str, int], ...] = ()
     origin: Origin | None = None
     name: str = ""
     remarks: tuple[str, ...] = ()
@@ -134,8 +135,15 @@ class Segmentation:
             terminology = terminologies[at] if at < len(terminologies) else Terminology.suggest(label)
             colour = colours[at] if at < len(colours) else colour_for(terminology, at + 1)
             segments.append(Segment(label, mask, terminology, colour, algorithm, algorithm_name))
-        frame = source.frame_of_reference if isinstance(source, Volume) else ""
-        return cls(geometry, tuple(segments), frame, name=name)
+        if isinstance(source, VolumeGeometry):
+            return cls(geometry, tuple(segments), name=name)
+        frames = tuple(one for one in source.sources if one is not None)
+        return cls(geometry, tuple(segments), source.frame_of_reference, source_frames=frames, name=name)
+
+    @property
+    def source_instances(self) -> tuple[str, ...]:
+        """SOP Instance UIDs of the images it was drawn on, each once."""
+        return tuple(dict.fromkeys(instance for instance, _ in self.source_frames))
 
     @property
     def shape(self) -> Shape:

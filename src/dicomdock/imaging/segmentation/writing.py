@@ -83,7 +83,7 @@ def segmentation_to_dicom(
     if overlapping and kind == "LABELMAP":
         raise GeometryError("Segments overlap, which a label map cannot hold; write it as BINARY.")
     authorship = authorship or _successor(segmentation, sources)
-    placed = place_sources(segmentation.geometry, sources, preferred=segmentation.source_instances)
+    placed = place_sources(segmentation.geometry, sources, preferred=segmentation.source_frames)
     placed.require_frame_of_reference()
     used = _used_slices(segmentation)
     syntax = COMPRESSIONS[compression] if kind == "LABELMAP" else ExplicitVRLittleEndian
