@@ -55,6 +55,7 @@ def shell(dock: Dock, spec: PageSpec, request: Request) -> Iterator[Visit]:
         f'<script src="{asset("dock.js")}" defer></script>'
     )
     ui.on_exception(_tell)
+    widgets.listen_for_undo()
     with ui.element("a").classes("skip").props('href="#main"'):
         ui.label("Skip to the page")
     with ui.element("header").classes("top"):

@@ -4,7 +4,8 @@
   const typing = (element) =>
     element.isContentEditable || element.matches("input:not([type=checkbox]):not([type=radio]), textarea, select");
 
-  const shown = (element) => element.getClientRects().length > 0 && !element.matches("[disabled], [aria-disabled=true], .disabled");
+  const shown = (element) => element.getClientRects().length > 0;
+  const enabled = (element) => !element.matches("[disabled], [aria-disabled=true], .disabled");
 
   const keyed = () => [...document.querySelectorAll("[aria-keyshortcuts]")].filter(shown);
 
@@ -23,7 +24,7 @@
       return;
     }
     if (typing(event.target) || document.querySelector(".keys-box, .q-dialog")) return;
-    const found = keyed().find((element) => element.getAttribute("aria-keyshortcuts") === event.key);
+    const found = keyed().find((element) => enabled(element) && element.getAttribute("aria-keyshortcuts") === event.key);
     if (!found) return;
     event.preventDefault();
     press(found);

@@ -13,6 +13,7 @@ from dicomdock.dock.widgets.basics import (
     empty,
     field,
     icon_button,
+    listen_for_undo,
     mark,
     say,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "empty",
     "field",
     "icon_button",
+    "listen_for_undo",
     "mark",
     "say",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Literal, TypeVar
 
 from nicegui import ui
+from nicegui.events import GenericEventArguments
 
 State = Literal["remote", "here", "both", "partly", "coming"]
 """Where a study or series is; one mark each, the same in every list."""
@@ -19,6 +20,7 @@ STATE_WORDS: Mapping[State, str] = {
     "partly": "partly here",
     "coming": "is coming",
 }
+_UNDO = "undo"
 E = TypeVar("E", bound=ui.element)
 Kind = Literal["note", "success", "failure"]
 _COLOURS: Mapping[Kind, str] = {"note": "note", "success": "good", "failure": "bad"}
@@ -121,19 +123,36 @@ def say(
     seconds : how long it is shown.
     undo : what its Undo button does.
     """
-    options: dict[str, Any] = {"color": _COLOURS[kind], "multi_line": len(message) > 80}
+    options: dict[str, Any] = {
+        "message": message,  # drawn by Quasar as text, never as markup
+        "color": _COLOURS[kind],
+        "position": "bottom",
+        "multiLine": len(message) > 80,
+        "timeout": 0 if kind == "failure" else seconds * 1000,
+        "closeBtn": "Close" if kind == "failure" else False,
+    }
+    shown = json.dumps(options)
     if undo is not None:
-        # The message itself is drawn by Quasar, as text; its button calls back by an event of its own.
-        event = f"undo-{uuid.uuid4().hex}"
-        ui.on(event, undo)
-        options["actions"] = [{"label": "Undo", ":handler": f"() => emitEvent('{event}')"}]
-    ui.notify(
-        message,
-        position="bottom",
-        timeout=0 if kind == "failure" else seconds * 1000,
-        close_button="Close" if kind == "failure" else False,
-        **options,
-    )
+        waiting: dict[str, Callable[..., Any]] = ui.context.client.storage.setdefault(_UNDO, {})
+        number = str(len(waiting))
+        waiting[number] = undo
+        button = f"{{label: 'Undo', handler: () => emitEvent('{_UNDO}', '{number}')}}"
+        ui.run_javascript(f"Quasar.Notify.create({{...{shown}, actions: [{button}]}})")
+    else:
+        ui.run_javascript(f"Quasar.Notify.create({shown})")
+
+
+def listen_for_undo() -> None:
+    """Let the messages of the page that is being built have an Undo button; the shell does so for all."""
+
+    async def undo(event: GenericEventArguments) -> None:
+        waiting = ui.context.client.storage.get(_UNDO, {})
+        do = waiting.get(str(event.args))
+        done = do() if do is not None else None
+        if isinstance(done, Awaitable):
+            await done
+
+    ui.on(_UNDO, undo)
 
 
 def _named(element: E, key: str, testid: str) -> E:

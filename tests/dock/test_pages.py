@@ -1,0 +1,294 @@
+"""The pages in a real Chromium, as a person uses them."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from dicomdock.archive import Archive
+from dicomdock.source import Part
+from tests.builders import Made, changed, ct_series
+from tests.dock.running import RunningDock, running
+from tests.servers.orthanc import Orthanc
+from tests.servers.process import free_port
+
+HOSTILE = "<img src=x onerror=alert(1)>^{{7*7}}"
+HOSTILE_NAME = "<script>alert(1)</script>^{{7*7}}"
+
+
+def keep(dock: RunningDock, folder: Path, instances: Sequence[Made]) -> None:
+    """Put instances into the archive of a running dock, as another process of the user does."""
+    folder.mkdir(exist_ok=True)
+    with Archive.open(dock.settings) as archive, archive.writer(origin="test") as writer:
+        for number, instance in enumerate(instances):
+            file = folder / f"{number}.dcm"
+            file.write_bytes(instance.data)
+            writer.add(Part.from_file(file))
+
+
+def ct(**attributes: str) -> Made:
+    """Make a study of a single slice."""
+    (made,) = ct_series(1)
+    return changed(made, **attributes)
+
+
+def open_at(page: Page, dock: RunningDock, path: str = "/") -> None:
+    page.goto(dock.link(path))
+    expect(page.get_by_test_id("nav-studies")).to_be_visible()
+
+
+def rows(page: Page, grid: str = "studies") -> Locator:
+    return page.get_by_test_id(grid).locator(".row")
+
+
+def mark(row: Locator) -> Locator:
+    return row.locator(".mark").first
+
+
+# ---- the first visit
+
+
+def test_the_first_visit_has_doors(dock: RunningDock, page: Page):
+    open_at(page, dock)
+    expect(page.get_by_test_id("first-visit")).to_be_visible()
+    page.get_by_test_id("door-demo").click()
+    expect(rows(page)).to_have_count(1, timeout=30_000)
+    expect(page.get_by_test_id("source-demo")).to_have_attribute("aria-pressed", "true")
+    page.goto(f"{dock.url}/")
+    page.get_by_test_id("source-local").click()
+    expect(page.get_by_test_id("first-visit")).to_be_visible()
+
+
+def test_an_address_that_leads_nowhere(dock: RunningDock, page: Page):
+    open_at(page, dock)
+    answer = page.goto(f"{dock.url}/nowhere/at/all")
+    assert answer is not None and answer.status == 404
+    expect(page.get_by_test_id("missing")).to_be_visible()
+    page.goto(f"{dock.url}/study/not%20a%20uid%2F..")
+    expect(page.get_by_text("There is no such")).to_be_visible()
+
+
+# ---- finding
+
+
+def test_finding_by_keyboard_alone(demo_dock: RunningDock, page: Page):
+    open_at(page, demo_dock)
+    page.keyboard.press("2")
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("/")
+    page.keyboard.type("phantom")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("source=demo&PatientName=phantom"))
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog")
+    expect(keys).to_contain_text("Go to the filter")
+    expect(keys).to_contain_text("Download")
+    page.keyboard.press("Escape")
+    expect(keys).to_have_count(0)
+    page.get_by_test_id("studies").focus()
+    expect(page.get_by_test_id("series").locator(".row")).to_have_count(2)
+    page.keyboard.press("Space")
+    expect(page.get_by_test_id("status")).to_have_text("1 study, 121 images selected")
+
+
+def test_a_filter_lives_in_the_address(demo_dock: RunningDock, page: Page):
+    open_at(page, demo_dock, "/?source=demo&PatientName=nobody")
+    expect(page.get_by_test_id("no-match")).to_be_visible()
+    expect(page.get_by_test_id("filter-PatientName")).to_have_value("nobody")
+    page.get_by_role("button", name="Clear the filter").last.click()
+    expect(rows(page)).to_have_count(1)
+    expect(page).to_have_url(re.compile("source=demo$"))
+    page.reload()
+    expect(rows(page)).to_have_count(1)
+
+
+def test_names_of_all_the_world_and_markup_are_text(dock: RunningDock, page: Page, tmp_path: Path):
+    names = ["Yamada^Tarou=山田^太郎=やまだ^たろう", "Люкceмбypг", "Buc^Jérôme", HOSTILE_NAME]
+    made = [
+        ct(PatientName=name, SpecificCharacterSet="ISO_IR 192", StudyDescription=HOSTILE) for name in names
+    ]
+    keep(dock, tmp_path / "made", made)
+    open_at(page, dock)
+    expect(rows(page)).to_have_count(len(names))
+    listed = page.get_by_test_id("studies")
+    expect(listed).to_contain_text("Yamada, Tarou (山田 太郎, やまだ たろう)")
+    expect(listed).to_contain_text("Люкceмбypг")
+    expect(listed).to_contain_text("<script>alert(1)</script>, {{7*7}}")
+    expect(listed).to_contain_text(HOSTILE)
+    for row in rows(page).all():
+        row.click()
+        expect(page.locator(".study-title")).not_to_have_text("")
+    assert page.locator("img[src='x']").count() == 0
+    page.get_by_test_id("narrow").fill("jérôme")
+    expect(rows(page)).to_have_count(1)
+
+
+def test_more_rows_come_while_scrolling(dock: RunningDock, page: Page, tmp_path: Path):
+    keep(dock, tmp_path / "made", [ct(PatientID=f"P{number:04}") for number in range(450)])
+    open_at(page, dock)
+    status = page.get_by_test_id("status")
+    expect(status).to_contain_text("studies")
+    grid = page.get_by_test_id("studies")
+    for _ in range(40):
+        if status.inner_text() == "450 studies":
+            break
+        grid.evaluate("box => box.scrollTo(0, box.scrollHeight)")
+        page.wait_for_timeout(100)
+    expect(status).to_have_text("450 studies")
+    assert rows(page).count() < 60, "only the rows in sight are in the page"
+
+
+def test_columns_order_and_colours_are_remembered(dock: RunningDock, page: Page, tmp_path: Path):
+    keep(
+        dock,
+        tmp_path / "made",
+        [ct(PatientID=name, PatientName=name, AccessionNumber=f"ACC-{name}") for name in "BCA"],
+    )
+    open_at(page, dock)
+    expect(rows(page)).to_have_count(3)
+    page.get_by_role("button", name="Patient ID", exact=True).click()
+    expect(rows(page).first).to_contain_text("A")
+    page.get_by_test_id("columns").click()
+    page.get_by_role("checkbox", name="Accession").click()
+    expect(rows(page).first).to_contain_text("ACC-A")
+    page.keyboard.press("Escape")
+    page.get_by_test_id("theme").click()
+    page.get_by_test_id("theme").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.wait_for_timeout(300)
+    page.reload()
+    expect(rows(page).first).to_contain_text("ACC-A")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_a_search_is_saved(dock: RunningDock, page: Page):
+    open_at(page, dock, "/?source=local&PatientName=muster&date=week")
+    page.get_by_test_id("saved").click()
+    page.get_by_test_id("save-name").fill("Muster this week")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(300)
+    page.goto(dock.url)
+    page.get_by_test_id("saved").click()
+    page.get_by_text("Muster this week").click()
+    expect(page).to_have_url(re.compile("PatientName=muster&date=week"))
+
+
+# ---- fetching
+
+
+def test_a_study_is_downloaded_and_shown_in_two_tabs(tmp_path: Path, page: Page, context):
+    with running(tmp_path / "mine", "--demo") as dock:
+        open_at(page, dock, "/?source=demo")
+        expect(mark(rows(page).first)).to_have_attribute("aria-label", "on the server")
+        other = context.new_page()
+        other.goto(f"{dock.url}/?source=demo")
+        expect(rows(other)).to_have_count(1)
+        page.get_by_test_id("studies").focus()
+        expect(page.get_by_test_id("action-download")).to_be_enabled()
+        page.keyboard.press("d")
+        for tab in (page, other):
+            expect(mark(rows(tab).first)).to_have_attribute(
+                "aria-label", "here and on the server", timeout=30_000
+            )
+        page.get_by_test_id("studies").focus()
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile("/study/"))
+        pictures = page.get_by_test_id("series").locator("img")
+        expect(pictures).to_have_count(2)
+        for picture in pictures.all():
+            expect(picture).to_have_js_property("naturalWidth", 128)
+        page.goto(f"{dock.url}/transfers")
+        expect(rows(page, "transfers")).to_contain_text(["done, 121 of 121 images"])
+        assert "Traceback" not in dock.log
+
+
+def test_a_server_that_is_away_is_explained(dock: RunningDock, page: Page):
+    open_at(page, dock, "/servers")
+    page.get_by_test_id("server-url").fill(f"http://127.0.0.1:{free_port()}/dicom-web")
+    page.get_by_test_id("server-name").fill("away")
+    page.get_by_test_id("save-server").click()
+    expect(page.get_by_test_id("trial-error")).to_contain_text("127.0.0.1")
+    page.get_by_test_id("save-anyway").click()
+    expect(page.get_by_test_id("server-away")).to_be_visible()
+    page.goto(f"{dock.url}/?source=away")
+    note = page.locator(".note.bad")
+    expect(note).to_be_visible(timeout=30_000)
+    expect(note.get_by_role("button", name="Try again")).to_be_visible()
+    page.get_by_test_id("source-local").click()
+    expect(note).to_have_count(0)
+
+
+# ---- servers
+
+
+@pytest.mark.servers
+def test_a_server_with_a_password(dock: RunningDock, page: Page, orthanc: Orthanc):
+    open_at(page, dock, "/servers")
+    page.get_by_test_id("server-url").fill(orthanc.root)
+    page.get_by_test_id("server-name").fill("hospital")
+    page.get_by_test_id("save-server").click()
+    expect(page.get_by_test_id("trial-error")).to_be_visible(timeout=30_000)
+    user, secret = page.get_by_test_id("server-user"), page.get_by_test_id("server-secret")
+    user.fill(orthanc.user)
+    secret.fill("wrong")
+    page.get_by_test_id("save-server").click()
+    expect(page.get_by_test_id("trial-error")).to_contain_text("refused", timeout=30_000)
+    secret.fill(orthanc.password)
+    page.get_by_test_id("save-server").click()
+    card = page.get_by_test_id("server-hospital")
+    expect(card).to_contain_text("/dicom-web", timeout=30_000)
+    page.get_by_test_id("edit-hospital").click()
+    expect(page.get_by_test_id("server-secret")).to_have_value("")
+    assert page.evaluate("[...document.querySelectorAll('input')].every(field => field.value !== 'secret')")
+    page.get_by_test_id("remove-hospital").click()
+    expect(card).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(card).to_be_visible()
+    page.get_by_test_id("test-hospital").click()
+    expect(card).to_contain_text("Studies can be searched", timeout=60_000)
+    page.goto(f"{dock.url}/?source=hospital")
+    expect(page.get_by_test_id("no-studies")).to_be_visible()
+
+
+# ---- ending
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_dock_ends_quietly(tmp_path: Path, number: signal.Signals):
+    import os
+
+    with running(tmp_path / "mine") as dock:
+        os.kill(dock.pid, number)
+        assert dock.process.process is not None
+        assert dock.process.process.wait(20) == 0
+        assert "Traceback" not in dock.log
+
+
+# ---- everyone can use it
+
+
+@pytest.mark.parametrize(
+    "path", ["/?source=demo", "/transfers", "/servers", "/study/1.2.3", "/link/1", "/nowhere"]
+)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_accessibility(demo_dock: RunningDock, page: Page, path: str, theme: str):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.emulate_media(color_scheme=theme)
+    open_at(page, demo_dock, path)
+    page.wait_for_timeout(700)
+    if path.startswith("/?"):
+        page.get_by_test_id("studies").focus()
+        expect(rows(page, "series")).to_have_count(2)
+    found = Axe().run(page).response["violations"]
+    serious = [item for item in found if item["impact"] in ("serious", "critical")]
+    assert not serious, "\n".join(
+        f"{item['id']}: {[node['html'] for node in item['nodes']][:3]}" for item in serious
+    )
