@@ -10,6 +10,7 @@ import pytest
 from dicomdock.dicomweb import Client, probe
 from dicomdock.errors import AuthenticationError, Unreachable, WireError
 from dicomdock.profile import ServerProfile
+from dicomdock.source import Part
 from tests import builders
 from tests.dicomweb.awkward import Answer, Awkward, refused, rows
 from tests.dicomweb.clients import client_of, orthanc_client
@@ -44,9 +45,18 @@ def test_real_orthanc_is_described_within_its_budget(orthanc, head, settings):
     assert report.works("store") is None
 
 
-def test_real_tiny_pacs_is_described(tiny_pacs, head, settings):
-    from dicomdock.source import Part
+def test_the_next_orthanc_needs_no_override_and_works(orthanc_next, head, settings):
+    with orthanc_client(orthanc_next, settings) as client:
+        parts = [Part("application/dicom", lambda one=one: iter([one.data])) for one in head]
+        assert {result.status for result in client.store(parts)} == {"stored"}
+        report = probe.test(client)
+        back = [b"".join(part.chunks()) for part in client.retrieve(head[0].resource.parent)]
+    assert (report.dialect.name, report.overrides) == ("orthanc", {})
+    assert report.works("thumbnail") is True
+    assert sorted(back) == sorted(one.data for one in head[:3])
 
+
+def test_real_tiny_pacs_is_described(tiny_pacs, head, settings):
     with Client(ServerProfile("tiny", tiny_pacs.url), settings=settings) as client:
         parts = [
             Part("application/dicom", lambda one=one: iter([one.data]), resource=one.resource) for one in head

@@ -30,7 +30,10 @@ def command() -> tuple[list[str], dict[str, str]]:
     libraries = ROOT / LIBRARIES
     folders = [libraries, *sorted(folder for folder in libraries.iterdir() if folder.is_dir())]
     path = ":".join(map(str, folders))
-    dictionaries = sorted((ROOT / "usr/share").glob("*dcmtk*/*.dic"))
+    # Not the others: DICONDE's gives patient attributes other names, and filters on them are then ignored.
+    dictionaries = [
+        file for file in (ROOT / "usr/share").glob("*dcmtk*/*.dic") if file.stem in ("dicom", "private")
+    ]
     argv = [str(libraries / "ld-linux-x86-64.so.2"), "--library-path", path, str(PROGRAM)]
     return argv, {"DCMDICTPATH": ":".join(map(str, dictionaries))}
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
     from dicomdock.profile import ServerProfile
 
-NOWHERE: Final = "dicomdock-no-such-patient"  # a Patient ID that nobody has
+NOWHERE: Final = "dicomdocknobody"  # a Patient ID that nobody has
 LONG_AGO: Final = "17000101-17000102"  # a range of dates before any image
 SHOWN: Final = ("StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedInstances")
 # Answers that tell something; a refused login and a server that fails or is busy end the probe.
