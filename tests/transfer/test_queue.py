@@ -39,6 +39,14 @@ def test_a_transfer_is_remembered_as_it_was_given(settings: Settings, queue: Tra
     assert added.options == {"verify": True}
 
 
+def test_what_is_claimed_from_the_start_never_waits_for_a_dock(queue: TransferQueue):
+    own = queue.add("pull", "a", ["1.2"], claimed=True)
+    assert own.state == "running"
+    assert queue.next_queued() is None
+    assert not queue.claim(own.id)
+    assert queue.recover() == []
+
+
 def test_the_newest_comes_first_and_the_oldest_waits_longest(queue: TransferQueue):
     first, second = queue.add("pull", "a", ["1.2"]), queue.add("pull", "b", ["1.3"])
     assert [item.id for item in queue.latest()] == [second.id, first.id]

@@ -56,7 +56,7 @@ def open_link(
         with _client(request, allowed, settings) as client:
             wanted = _resources(request, client)
         queue = queue_of(terminal)
-        transfer = queue.add("pull", allowed.profile.name, map(str, wanted))
+        transfer = queue.add("pull", allowed.profile.name, map(str, wanted), claimed=True)
         try:
             run(terminal, queue, transfer, archive, lambda _: _client(request, allowed, settings))
         finally:

@@ -53,7 +53,7 @@ def pull(
         with sources.connect(name, terminal.settings) as client:
             wanted = [str(resource) for resource in sources.resources(resources, client)]
         queue = queue_of(terminal)
-        transfer = queue.add("pull", name, wanted, options={"replace": replace})
+        transfer = queue.add("pull", name, wanted, options={"replace": replace}, claimed=True)
         run(terminal, queue, transfer, archive)
 
 
@@ -102,6 +102,7 @@ def push(
             wanted,
             files=map(str, files),
             options={"on_duplicate": on_duplicate.value, "verify": verify},
+            claimed=True,
         )
         run(terminal, queue, transfer, archive)
 
@@ -120,7 +121,7 @@ def run(
     archive: Archive,
     connect: Connect | None = None,
 ) -> None:
-    """Do a queued transfer here and now, tell its report and end with its exit code.
+    """Do a claimed transfer here and now, tell its report and end with its exit code.
 
     Parameters
     ----------
@@ -128,8 +129,6 @@ def run(
     """
     from dicomdock import transfer as transfers
 
-    if not queue.claim(transfer.id):
-        raise InvalidInput(f"Transfer {transfer.id} is being worked on already.")
     settings = terminal.settings
     work = transfers.run(
         queue, transfer, archive, connect or (lambda name: sources.connect(name, settings)), settings

@@ -9,6 +9,7 @@ import typer
 from dicomdock.cli import sources
 from dicomdock.cli.terminal import Terminal, examples
 from dicomdock.cli.transfer import queue_of, run
+from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
     from dicomdock.transfer import Transfer
@@ -51,6 +52,8 @@ def resume(context: typer.Context, number: Number) -> None:
         terminal.result(dict(transfer.report))
         terminal.say(f"Transfer {number} is done; nothing is left to do.")
         return
+    if not queue.claim(number):
+        raise InvalidInput(f"Transfer {number} is being worked on already.")
     with sources.archive(terminal) as archive:
         run(terminal, queue, transfer, archive)
 

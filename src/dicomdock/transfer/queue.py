@@ -175,8 +175,14 @@ class TransferQueue:
         *,
         files: Iterable[str] = (),
         options: Mapping[str, JsonValue] | None = None,
+        claimed: bool = False,
     ) -> Transfer:
-        """Put a transfer at the end of the queue."""
+        """Put a transfer at the end of the queue.
+
+        Parameters
+        ----------
+        claimed : this process works on it itself; without, a running dock may take it up at any moment.
+        """
         now = time.time()
         values = (
             kind,
@@ -184,11 +190,14 @@ class TransferQueue:
             json.dumps([*resources]),
             json.dumps([*files]),
             json.dumps({**(options or {})}),
+            "running" if claimed else "queued",
+            os.getpid() if claimed else 0,
         )
         with self._connection() as connection:
             number = connection.execute(
-                "insert into transfer (kind, server, resources, files, options, state, created, updated)"
-                " values (?, ?, ?, ?, ?, 'queued', ?, ?)",
+                "insert into transfer"
+                " (kind, server, resources, files, options, state, owner, created, updated)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*values, now, now),
             ).lastrowid
         return self.get(cast(int, number))
