@@ -47,9 +47,9 @@ def main() -> None:
     head = (
         "# Benchmarks\n\n"
         f"Measured {datetime.date.today().isoformat()} with `make bench` on {platform.system()} "
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, Orthanc of Debian 12 on "
-        "loopback. All contenders of a table ran in the same run, in alternation; times depend on the machine, the "
-        "ratios are what counts. A goal that was not reached says so.\n\n"
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, Orthanc of "
+        "Debian 12 on loopback. All contenders of a table ran in the same run, in alternation; times depend "
+        "on the machine, the ratios are what counts. A goal that was not reached says so.\n\n"
     )
     DOCUMENT.write_text(head + "\n".join(tables), "utf-8")
 

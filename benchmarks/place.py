@@ -1,4 +1,4 @@
-"""Where the benchmarks happen: a real Orthanc, real and made series, folders that are emptied between rounds."""
+"""Where the benchmarks happen: a real Orthanc, real and made series, folders emptied between rounds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.uid import generate_uid
+from tests.builders import ct_series
+from tests.servers import orthanc as orthanc_server
+from tests.servers.orthanc import Orthanc
 
 from dicomdock.profile import Login, ServerProfile
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
-from tests.builders import ct_series
-from tests.servers import orthanc as orthanc_server
-from tests.servers.orthanc import Orthanc
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "mr-head"
 ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'

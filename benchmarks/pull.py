@@ -71,7 +71,7 @@ def warm(
 
 def as_process(place: Place, series: Series) -> str:
     """Pull as a whole process, with everything that has to be imported."""
-    home, resource = _home(place, "process"), series.resource
+    home, resource = home_of(place, "process"), series.resource
 
     def before() -> None:
         place.empty("process/archive")
@@ -93,7 +93,7 @@ def as_process(place: Place, series: Series) -> str:
 
 def study(place: Place) -> str:
     """Pull a study of six series as a whole process."""
-    home = _home(place, "process")
+    home = home_of(place, "process")
     resource = Resource(place.series[0].resource.study)
 
     def before() -> None:
@@ -120,7 +120,7 @@ def _dicomdock(home: str) -> list[str]:
     return [sys.executable, "-m", "dicomdock.cli", "--home", home]
 
 
-def _home(place: Place, name: str) -> str:
+def home_of(place: Place, name: str) -> str:
     """Make a home whose default server is the Orthanc, with its password kept as the program keeps it."""
     import subprocess
 

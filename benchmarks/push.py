@@ -46,7 +46,8 @@ def one_series(place: Place, series: Series, *, title: str, rounds: int, port: i
                 return
 
     curl = [
-        "curl", "-sSf", "-u", f"{place.orthanc.user}:{place.orthanc.password}", "-o", str(place.folder / "answer"),
+        "curl", "-sSf", "-u", f"{place.orthanc.user}:{place.orthanc.password}",
+        "-o", str(place.folder / "answer"),
         "-H", f"Content-Type: {body.content_type}", "-H", "Accept: application/dicom+json", "-H", "Expect:",
         "-T", str(prebuilt), "-X", "POST", f"{profile.url}/studies",
     ]  # fmt: skip

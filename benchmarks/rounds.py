@@ -6,14 +6,16 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass
 class Runs:
-    """The rounds of one contender: wall seconds, and peak resident bytes where it was a process of its own."""
+    """The rounds of one contender: wall seconds, and peak resident bytes where it was a process."""
 
     seconds: list[float] = field(default_factory=list)
     peak: list[int] = field(default_factory=list)
@@ -50,17 +52,33 @@ def alternate(
 
 def process(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
     """Run a program to its end and give its peak resident memory in bytes."""
-    child = subprocess.Popen(
-        list(argv), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **(env or {})}
-    )
-    assert child.stderr is not None
-    said = child.stderr.read()
-    child.stderr.close()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise RuntimeError(f"{argv[0]} ended with {child.returncode}: {said.decode(errors='replace')[-800:]}")
-    return usage.ru_maxrss * 1024
+    with tempfile.TemporaryFile() as said:
+        child = subprocess.Popen(
+            list(argv), stdout=subprocess.DEVNULL, stderr=said, env={**os.environ, **(env or {})}
+        )
+        peak = 0
+        while True:
+            try:
+                child.wait(0.005)
+                break
+            except subprocess.TimeoutExpired:
+                peak = max(peak, _high_water(child.pid))
+        if child.returncode:
+            said.seek(0)
+            words = said.read().decode(errors="replace")[-800:]
+            raise RuntimeError(f"{argv[0]} ended with {child.returncode}: {words}")
+    return peak
+
+
+def _high_water(pid: int) -> int:
+    """Give the peak of a running process; the kernel's figure at its end would count ours before its start."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return 0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,86 @@
+"""A large archive: rows of the index alone, without files behind them, as searching needs no more."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+from sqlalchemy import Boolean, Connection, Float, Table, insert
+from sqlalchemy.types import Integer
+
+from dicomdock.archive import Archive
+from dicomdock.archive.index import Index
+from dicomdock.archive.rows import folded
+from dicomdock.archive.schema import instance, series, study
+from dicomdock.settings import Settings
+
+STUDIES = 100_000
+INSTANCES = 1_000_000
+SERIES_PER_STUDY = 3
+AT_ONCE = 10_000  # rows in one statement
+SURNAMES = ("Smith", "Müller", "Garcia", "Tanaka", "Okafor", "Rossi", "Novák", "Silva", "Dubois", "Khan")
+
+
+def fill(settings: Settings) -> None:
+    """Make the archive of these settings large: studies over twenty years, three series in each."""
+    Archive.open(settings).close()
+    index = Index(f"sqlite:///{settings.archive / 'index.sqlite'}", settings.archive)
+    chance = random.Random(2)
+    try:
+        with index.writing() as connection:
+            _put(connection, study, (_study(number, chance) for number in range(1, STUDIES + 1)))
+            _put(connection, series, (_series(number) for number in range(1, STUDIES * SERIES_PER_STUDY + 1)))
+            _put(connection, instance, (_instance(number) for number in range(1, INSTANCES + 1)))
+    finally:
+        index.close()
+
+
+def _put(connection: Connection, table: Table, rows: Iterator[dict[str, object]]) -> None:
+    blank = {column.name: _blank(column.type) for column in table.columns}
+    while some := [{**blank, **row} for row in islice(rows, AT_ONCE)]:
+        connection.execute(insert(table), some)
+
+
+def _blank(kind: object) -> object:
+    if isinstance(kind, Boolean):
+        return False
+    return 0 if isinstance(kind, (Integer, Float)) else ""
+
+
+def _study(number: int, chance: random.Random) -> Mapping[str, object]:
+    name = f"{chance.choice(SURNAMES)}{number % 997}^{chance.choice(('Jane', 'John', 'Ana', 'Li'))}"
+    day = 1 + number % 28
+    return {
+        "id": number,
+        "StudyInstanceUID": f"1.2.3.{number}",
+        "PatientName": name,
+        **folded("PatientName", name),
+        "PatientID": f"P{number:07}",
+        "StudyDate": f"{2005 + number % 20}{1 + number % 12:02}{day:02}",
+        "StudyTime": f"{number % 24:02}{number % 60:02}00",
+        "StudyDescription": "Thorax",
+        "ModalitiesInStudy": "CT",
+        "NumberOfStudyRelatedSeries": SERIES_PER_STUDY,
+        "NumberOfStudyRelatedInstances": INSTANCES // STUDIES,
+    }
+
+
+def _series(number: int) -> Mapping[str, object]:
+    return {
+        "id": number,
+        "study": 1 + (number - 1) // SERIES_PER_STUDY,
+        "SeriesInstanceUID": f"1.2.4.{number}",
+        "Modality": "CT",
+        "SeriesNumber": str(number % SERIES_PER_STUDY),
+    }
+
+
+def _instance(number: int) -> Mapping[str, object]:
+    return {
+        "id": number,
+        "series": 1 + number % (STUDIES * SERIES_PER_STUDY),
+        "SOPInstanceUID": f"1.2.5.{number}",
+        "InstanceNumber": str(number),
+        "size": 500_000,
+    }
