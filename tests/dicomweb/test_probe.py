@@ -116,6 +116,26 @@ def test_refused_wildcards_and_fields_are_findings(head, settings):
     assert report.works("includefield") is False
 
 
+def test_one_ignored_filter_does_not_cost_the_others(head, settings):
+    report = report_of(Awkward(head, honours=frozenset({"PatientID"})), settings)
+    assert report.works("filters") is False
+    assert report.works("wildcard") is True
+    assert not {"match_keys", "wildcard", "key_style"} & set(report.overrides)
+
+
+def test_a_server_that_knows_tags_only_is_asked_by_tag(head, settings):
+    class ByTag(Awkward):
+        def search(self, path, query):
+            known = [(name, value) for name, value in query if name[0].isdigit() or name[0].islower()]
+            return super().search(path, known)
+
+    server = ByTag(head)
+    report = report_of(server, settings)
+    assert report.overrides["key_style"] == "tag"
+    assert report.works("filters") is True
+    assert report.works("wildcard") is True
+
+
 def test_an_empty_server_says_that_little_could_be_tried(settings):
     report = report_of(Awkward(), settings)
     assert report.reachable

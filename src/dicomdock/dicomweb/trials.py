@@ -18,6 +18,7 @@ from dicomdock.dicomweb.listing import warnings_of
 from dicomdock.dicomweb.media import MediaType
 from dicomdock.dicomweb.report import Finding
 from dicomdock.dicomweb.session import JSON, read_json
+from dicomdock.dictionary import tag_of
 from dicomdock.errors import DicomdockError, NotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.resource import Resource
 from dicomdock.source import DicomJson
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
     from dicomdock.profile import ServerProfile
 
-NOWHERE: Final = "dicomdocknobody"  # a Patient ID that nobody has
-LONG_AGO: Final = "17000101-17000102"  # a range of dates before any image
+# What no study has: a Patient ID of nobody, and days before any image.
+NOTHING: Final = {"PatientID": "dicomdocknobody", "StudyDate": "17000101-17000102"}
 SHOWN: Final = ("StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedInstances")
 # Answers that tell something; a refused login and a server that fails or is busy end the probe.
 TELLING: Final = frozenset(range(400, 600)) - {401, 403, 429, 500, 502, 503, 504}
@@ -169,35 +170,39 @@ class Trials:
     def filters(self, row: DicomJson) -> None:
         """Try keys that must find nothing, and keys that must find the known study."""
         uid = _uid(row)
-        ignored = []
-        for keyword, value in (("PatientID", NOWHERE), ("StudyDate", LONG_AGO)):
-            answer = self.ask("/studies", [(keyword, value), ("limit", "2")])
-            if answer is not None and answer.rows:
-                ignored.append(keyword)
+        ignored = [keyword for keyword, value in NOTHING.items() if self.finds(keyword, value)]
+        if "PatientID" in ignored and not self.finds(tag_of("PatientID"), NOTHING["PatientID"]):
+            self.session.learn(key_style="tag")
+            self.say("keys", False, "Attributes are understood by tag only.")
+            ignored = [keyword for keyword, value in NOTHING.items() if self.finds(tag_of(keyword), value)]
         if ignored:
-            sure = tuple(key for key in ("PatientID",) if key not in ignored)
-            self.session.learn(match_keys=sure or ("StudyInstanceUID",), wildcard=False)
-            self.say(
-                "filters",
-                False,
-                f"Filters on {' and '.join(ignored)} are ignored; dicomdock filters the answers itself.",
-            )
+            words = f"Filters on {' and '.join(ignored)} are ignored; dicomdock filters the answers itself."
+            self.say("filters", False, words)
+        else:
+            self.say("filters", True, "Filters on PatientID and StudyDate are honoured.")
+        if len(ignored) == len(NOTHING):
+            self.session.learn(match_keys=("StudyInstanceUID",), wildcard=False)
             return
-        self.say("filters", True, "Filters on PatientID and StudyDate are honoured.")
-        by_keyword = self.ask("/studies", [("StudyInstanceUID", uid), ("limit", "2")])
-        if by_keyword is None or uid not in map(_uid, by_keyword.rows):
-            by_tag = self.ask("/studies", [("0020000D", uid), ("limit", "2")])
-            if by_tag is not None and uid in map(_uid, by_tag.rows):
-                self.session.learn(key_style="tag")
-                self.say("keys", False, "Attributes are understood by tag only.")
+        if not ignored and not self.finds("StudyInstanceUID", uid) and self.finds("0020000D", uid):
+            self.session.learn(key_style="tag")
+            self.say("keys", False, "Attributes are understood by tag only.")
         self.wildcards(row)
+
+    def key(self, keyword: str) -> str:
+        """Write a matching key as the server understands it."""
+        return tag_of(keyword) if self.session.dialect.key_style == "tag" else keyword
+
+    def finds(self, key: str, value: str) -> bool:
+        """Tell whether a search finds anything."""
+        answer = self.ask("/studies", [(key, value), ("limit", "2")])
+        return answer is not None and bool(answer.rows)
 
     def wildcards(self, row: DicomJson) -> None:
         """Ask for the known patient by the start of the ID, and by name in a fuzzy way."""
         patient = dicomjson.first_text(row, "00100020")
         if len(patient) < 2 or not patient.isascii() or set(patient) & set("*?\\,&#%"):
             return
-        answer = self.ask("/studies", [("PatientID", f"{patient[:-1]}*"), ("limit", "1")])
+        answer = self.ask("/studies", [(self.key("PatientID"), f"{patient[:-1]}*"), ("limit", "1")])
         works = answer is not None and bool(answer.rows)
         if not works:
             self.session.learn(wildcard=False)
@@ -208,7 +213,8 @@ class Trials:
         )
         name = dicomjson.first_text(row, "00100010")
         if name and self.session.dialect.fuzzy:
-            answer = self.ask("/studies", [("PatientName", name), ("fuzzymatching", "true"), ("limit", "1")])
+            query = [(self.key("PatientName"), name), ("fuzzymatching", "true"), ("limit", "1")]
+            answer = self.ask("/studies", query)
             fuzzy = answer is not None and answer.status < 300 and not answer.warnings
             if not fuzzy:
                 self.session.learn(fuzzy=False)
