@@ -71,7 +71,7 @@ def process(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int
 
 
 def _high_water(pid: int) -> int:
-    """Give the peak of a running process; the kernel's figure at its end would count ours before its start."""
+    """Give the peak of a running process; the kernel's figure at its end would count our own."""
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
