@@ -116,9 +116,12 @@ def parse(keyword: str, vr: str, key: str, *, fuzzy: bool = False) -> Criterion:
         return Empty()
     if vr in ("DA", "TM", "DT"):
         return _interval(keyword, vr, key)
+    separators = r"[,\\]" if vr == "UI" else r"\\"
+    values = tuple(value for part in re.split(separators, key) if (value := part.strip(" \0")))
+    if not values:
+        raise InvalidInput(f"{keyword} is searched by a value, and {key[:80]!r} holds none.")
     if vr == "UI":
-        return OneOf(tuple(uid for part in re.split(r"[,\\]", key) if (uid := part.strip(" \0"))))
-    values = tuple(value for part in key.split("\\") if (value := part.strip()))
+        return OneOf(values)
     if vr in NUMBER_VRS:
         if not all(map(_is_number, values)):
             raise InvalidInput(f"{keyword} is searched by a number, not by {key[:80]!r}.")
@@ -126,8 +129,8 @@ def parse(keyword: str, vr: str, key: str, *, fuzzy: bool = False) -> Criterion:
     if any(value.count("*") > MAX_STARS for value in values):
         raise InvalidInput(f"{keyword}: a pattern may hold at most {MAX_STARS} stars.")
     if vr == "PN":
-        if fuzzy and not _is_pattern(key):
-            return FuzzyName(tuple(words(fold_name(key))))
+        if fuzzy and not _is_pattern(key) and (wanted := words(fold_name(key))):
+            return FuzzyName(tuple(wanted))
         return Name(tuple(map(fold_name, values)))
     if vr in WILDCARD_VRS and any(map(_is_pattern, values)):
         return Wildcard(values)

@@ -95,8 +95,9 @@ class Files:
         """
         free = shutil.disk_usage(self.incoming).free
         if free - needed < self._floor:
+            free_mb, floor_mb = free >> 20, self._floor >> 20
             raise NoSpace(
-                f"Only {free >> 20} MB are free on the disk of {self.root}, {self._floor >> 20} MB must stay so "
+                f"Only {free_mb} MB are free on the disk of {self.root}, and {floor_mb} MB must stay free "
                 "(free_space_floor). Free some space, or evict what is on a server too."
             )
 

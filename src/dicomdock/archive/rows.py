@@ -8,7 +8,7 @@ PS3.5 §6.1, §6.2 (character sets, VRs); PS3.18 §F.2 (DICOM JSON model).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import TypeAlias
 
 from dicomdock.archive.attributes import (
@@ -131,27 +131,45 @@ def _number(value: bytes | None, vr: str, byteorder: str) -> int | None:
     return number if abs(number) < MAX_NUMBER else None
 
 
-def to_json(keyword: str, stored: object) -> dict[str, JsonValue]:
-    """Write a column as an element of the DICOM JSON model."""
-    if keyword == SEQUENCE:
-        return (
-            {"vr": "SQ", "Value": json.loads(stored)} if isinstance(stored, str) and stored else {"vr": "SQ"}
-        )
-    vr = tag_and_vr(keyword)[1]
-    if stored is None or stored == "":
-        return {"vr": vr}
-    if isinstance(stored, int):
-        return {"vr": vr, "Value": [stored]}
-    assert isinstance(stored, str)
-    values = divided(stored) if keyword in MULTIVALUED else [stored]
-    return {"vr": vr, "Value": [_person(value) for value in values] if vr == "PN" else list(values)}
+def json_writer(
+    keywords: Sequence[str], optional: Container[str]
+) -> Callable[[Sequence[object]], dict[str, JsonValue]]:
+    """Give the function that writes columns as a data set in the DICOM JSON model, in the order of the tags.
+
+    Parameters
+    ----------
+    keywords : of the columns, in their order.
+    optional : those that are left out where they are empty.
+    """
+    plan = sorted(
+        (tag, vr, position, keyword in optional, keyword in MULTIVALUED)
+        for position, keyword in enumerate(keywords)
+        for tag, vr in [tag_and_vr(keyword)]
+    )
+
+    def write(row: Sequence[object]) -> dict[str, JsonValue]:
+        data_set: dict[str, JsonValue] = {}
+        for tag, vr, position, leave_out, several in plan:
+            stored = row[position]
+            if stored is None or stored == "":
+                if not leave_out:
+                    data_set[tag] = {"vr": vr}
+            elif isinstance(stored, int):
+                data_set[tag] = {"vr": vr, "Value": [stored]}
+            else:
+                data_set[tag] = {"vr": vr, "Value": _values(vr, str(stored), several)}
+        return data_set
+
+    return write
+
+
+def _values(vr: str, stored: str, several: bool) -> list[JsonValue]:
+    if vr == "SQ":
+        items: list[JsonValue] = json.loads(stored)
+        return items
+    values = divided(stored) if several else [stored]
+    return [_person(value) for value in values] if vr == "PN" else list(values)
 
 
 def _person(name: str) -> dict[str, JsonValue]:
     return {group: part for group, part in zip(COMPONENT_GROUPS, name.split("="), strict=False) if part}
-
-
-def data_set(columns: Mapping[str, object]) -> dict[str, JsonValue]:
-    """Write columns, by keyword, as a data set in the DICOM JSON model, in the order of the tags."""
-    elements = {tag_and_vr(keyword)[0]: to_json(keyword, stored) for keyword, stored in columns.items()}
-    return dict(sorted(elements.items()))

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, literal, select
 
 from dicomdock.archive.attributes import INSTANCE_KEYWORDS, SEQUENCE, SERIES_KEYWORDS, STUDY_KEYWORDS
 from dicomdock.archive.catalogue import ALL_LEVELS, instances_of
 from dicomdock.archive.index import Index
 from dicomdock.archive.matching import Plan, column_of, plan
-from dicomdock.archive.rows import data_set
+from dicomdock.archive.rows import json_writer
 from dicomdock.archive.schema import instance, series, study
 from dicomdock.errors import WireError
-from dicomdock.query import DicomJson, Query, SearchLevel, text
+from dicomdock.query import Query, SearchLevel, text
 from dicomdock.resource import Resource
 from dicomdock.source import Match, Page
 
@@ -27,9 +27,10 @@ _STUDY = (
     "SOPClassesInStudy",
     "NumberOfStudyRelatedSeries",
     "NumberOfStudyRelatedInstances",
+    "InstanceAvailability",
 )
 _SERIES = (*SERIES_KEYWORDS, SEQUENCE, "NumberOfSeriesRelatedInstances")
-_INSTANCE = (*INSTANCE_KEYWORDS, "AvailableTransferSyntaxUID")
+_INSTANCE = (*INSTANCE_KEYWORDS, "AvailableTransferSyntaxUID", "InstanceAvailability")
 _OWN: Mapping[SearchLevel, Sequence[str]] = {"studies": _STUDY, "series": _SERIES, "instances": _INSTANCE}
 _ABOVE: Mapping[SearchLevel, Sequence[tuple[str, Sequence[str]]]] = {
     "studies": (),
@@ -51,6 +52,8 @@ def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
         f"{keyword} is not kept in the local index; the answer was not narrowed by it."
         for keyword in planned.ignored
     )
+    own = _OWN[query.level]
+    write = json_writer(keywords, [keyword for keyword in keywords if keyword not in own])
     unkept = _unkept(query)
     left, skip, start, size = query.limit, query.offset, 0, FIRST_PAGE
     if planned.exact:
@@ -60,7 +63,7 @@ def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
         with index.reading() as connection:
             rows = connection.execute(statement.limit(wanted + 1).offset(start)).all()
         start, more = start + wanted, len(rows) > wanted
-        matches = [Match(_attributes(query.level, keywords, row)) for row in rows[:wanted]]
+        matches = [Match(write(row)) for row in rows[:wanted]]
         if not planned.exact:
             matches = [match for match in matches if query.matches(match.attributes, keys=planned.keys)]
             skip, matches = max(0, skip - len(matches)), matches[skip:]
@@ -115,8 +118,16 @@ def _with_fields(index: Index, folder: Path, match: Match, keywords: Sequence[st
     return Match(dict(sorted({**found, **match.attributes}.items())))
 
 
+def _column(keyword: str) -> ColumnElement[str]:
+    if keyword == "InstanceAvailability":
+        return literal("ONLINE")
+    found = column_of(keyword)
+    assert found is not None
+    return found[1]
+
+
 def _statement(query: Query, planned: Plan, keywords: Sequence[str]) -> Select[*tuple[Any, ...]]:
-    columns = [found[1] for keyword in keywords if (found := column_of(keyword))]
+    columns = [_column(keyword) for keyword in keywords]
     statement = select(*columns).where(*planned.clauses)
     if query.level == "studies":
         newest = (study.c.StudyDate.desc(), study.c.StudyTime.desc(), study.c.id.desc())
@@ -129,12 +140,3 @@ def _statement(query: Query, planned: Plan, keywords: Sequence[str]) -> Select[*
         return statement.select_from(joined).order_by(*numbers, series.c.id)
     places = (series.c.SeriesNumber.nulls_last(), series.c.id, instance.c.InstanceNumber.nulls_last())
     return statement.select_from(ALL_LEVELS).order_by(*(places if by_number else ()), instance.c.id)
-
-
-def _attributes(level: SearchLevel, keywords: Sequence[str], row: Sequence[object]) -> DicomJson:
-    columns = dict(zip(keywords, row, strict=True))
-    own = _OWN[level]
-    kept = {name: stored for name, stored in columns.items() if name in own or stored not in (None, "")}
-    if level != "series":
-        kept["InstanceAvailability"] = "ONLINE"
-    return data_set(kept)
