@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from dicomdock.imaging.dataset import READ_ERRORS
+
 
 def numbers(dataset: Dataset | None, keyword: str, count: int | None = None) -> tuple[float, ...] | None:
     """Give an attribute's finite numbers, or None where it is absent, unreadable or not ``count`` of them."""
@@ -19,7 +21,7 @@ def numbers(dataset: Dataset | None, keyword: str, count: int | None = None) -> 
             return None
         items = value if isinstance(value, (MultiValue, list, tuple)) else [value]
         found = tuple(float(item) for item in items)
-    except (ValueError, TypeError, OverflowError):
+    except READ_ERRORS:
         return None
     if not found or not all(map(math.isfinite, found)) or (count is not None and len(found) != count):
         return None
@@ -49,7 +51,7 @@ def texts(dataset: Dataset | None, keyword: str) -> tuple[str, ...]:
         return ()
     try:
         value = dataset.get(keyword)
-    except (ValueError, TypeError, OverflowError):
+    except READ_ERRORS:
         return ()
     if value is None or value == "":
         return ()
@@ -61,7 +63,10 @@ def items(dataset: Dataset | None, keyword: str) -> Sequence[Dataset]:
     """Give a sequence's items, none where it is absent."""
     if dataset is None:
         return ()
-    value = dataset.get(keyword)
+    try:
+        value = dataset.get(keyword)
+    except READ_ERRORS:
+        return ()
     return value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else ()
 
 

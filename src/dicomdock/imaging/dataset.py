@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import BinaryIO, TypeAlias
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from dicomdock.errors import GeometryError
 
@@ -27,8 +30,27 @@ READ_ERRORS = (
     struct.error,
     NotImplementedError,
     RuntimeError,
+    ArithmeticError,
+    MemoryError,
+    BytesLengthException,
+    zlib.error,
 )
-"""What pydicom and its codecs raise when bytes are not what they claim to be."""
+"""What pydicom and its codecs raise over bytes that are not what they claim, often only when looked at."""
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn what libraries raise over damaged bytes into a GeometryError; a decorator of everything that
+    reads.
+
+    Parameters
+    ----------
+    what : what is read, in words with an article.
+    """
+    try:
+        yield
+    except READ_ERRORS as error:
+        raise GeometryError(f"{what} cannot be read: {error}") from error
 
 
 def as_dataset(instance: Instance, *, pixels: bool = True) -> Dataset:

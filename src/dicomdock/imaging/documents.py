@@ -16,7 +16,7 @@ from pydicom.uid import UID
 
 from dicomdock.errors import GeometryError, InvalidInput
 from dicomdock.imaging.attributes import integer, text
-from dicomdock.imaging.dataset import Instance, as_dataset
+from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.making import Authorship, begin, finish, next_series_number, reference
 from dicomdock.imaging.terminology import Code, code_item
 
@@ -59,6 +59,7 @@ def is_document(header: Dataset) -> bool:
     return text(header, "SOPClassUID") in KINDS
 
 
+@reading("The document")
 def read_document(instance: Instance) -> Document:
     """Take a document out of its DICOM instance.
 

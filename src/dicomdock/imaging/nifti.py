@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dicomdock.errors import GeometryError
+from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.volume import Volume
@@ -33,6 +34,7 @@ _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
 
+@reading("The NIfTI file")
 def volumes_from_nifti(data: bytes) -> list[Volume]:
     """Read the volumes of a NIfTI file: one, or one for each time point.
 
@@ -75,6 +77,7 @@ def volume_to_nifti(volume: Volume, *, compress: bool = True) -> bytes:
     return _write(array, volume.geometry, compress=compress)
 
 
+@reading("The NIfTI file")
 def segmentation_from_nifti(
     data: bytes,
     source: Volume | VolumeGeometry | None = None,
@@ -143,9 +146,11 @@ def _read(data: bytes) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64], tuple
         array = np.asanyarray(image.dataobj)
         unit = image.header.get_xyzt_units()[0]
         placed = int(image.header["sform_code"]) > 0 or int(image.header["qform_code"]) > 0
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
-        raise GeometryError(f"The NIfTI file cannot be read: {error}") from error
-    except (ValueError, OSError, EOFError, KeyError, TypeError) as error:
+    except (
+        nib.filebasedimages.ImageFileError,
+        nib.spatialimages.HeaderDataError,
+        nib.wrapstruct.WrapStructError,
+    ) as error:
         raise GeometryError(f"The NIfTI file cannot be read: {error}") from error
     scale = np.diag([*[_MILLIMETRES.get(unit, 1.0)] * 3, 1.0])
     remarks = () if placed else ("The file does not state how the image lies in the patient.",)

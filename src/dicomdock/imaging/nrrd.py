@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dicomdock.errors import GeometryError
+from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.nifti import attached
 from dicomdock.imaging.segmentation import Mask, Segment, Segmentation
@@ -34,6 +35,7 @@ _TO_LPS = {
 _MAX_SEGMENTS = 65535
 
 
+@reading("The NRRD file")
 def volume_from_nrrd(data: bytes) -> Volume:
     """Read a volume, grey or red, green, blue.
 
@@ -56,6 +58,7 @@ def volume_to_nrrd(volume: Volume) -> bytes:
     return _write(array, volume.geometry, {}, "vector" if volume.colour else "")
 
 
+@reading("The NRRD file")
 def segmentation_from_nrrd(
     data: bytes,
     source: Volume | VolumeGeometry | None = None,

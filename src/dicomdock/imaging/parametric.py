@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, text
-from dicomdock.imaging.dataset import Instance, as_dataset
+from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.making import Authorship, begin, finish, new_uid, next_series_number, say_laterality
 from dicomdock.imaging.segmentation import Origin, content_label
@@ -58,6 +58,7 @@ def is_parametric_map(header: Dataset) -> bool:
     return text(header, "SOPClassUID") == PARAMETRIC_MAP
 
 
+@reading("The parametric map")
 def read_parametric_map(instance: Instance) -> ParametricMap:
     """Read a parametric map, of whole or real numbers.
 

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, number, numbers, text, texts
+from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.geometry.facets import facets_of
 
 Vector = tuple[float, float, float]
@@ -152,6 +153,7 @@ def cross(a: Vector, b: Vector) -> Vector:
     return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
 
 
+@reading("The image header")
 def planes_of(header: Dataset) -> list[Plane]:
     """Read an instance's planes from its attributes; its pixels need not be there.
 

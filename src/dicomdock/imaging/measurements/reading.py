@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, number, numbers, text
-from dicomdock.imaging.dataset import Instance, as_dataset
+from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import Plane, planes_of
 from dicomdock.imaging.measurements.measurement import Form, Measurement, Value, Vector
 from dicomdock.imaging.terminology import Code, code_of
@@ -68,6 +68,7 @@ def is_report(header: Dataset) -> bool:
     return text(header, "SOPClassUID").startswith("1.2.840.10008.5.1.4.1.1.88.")
 
 
+@reading("The report")
 def read_report(instance: Instance, sources: Sequence[Dataset] = ()) -> Report:
     """Read the measurements of a structured report.
 

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, numbers, text
-from dicomdock.imaging.dataset import Instance, as_dataset
+from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.rtstruct.polygons import Points, fill
 from dicomdock.imaging.segmentation import Mask, Origin, Segment, Segmentation
@@ -37,6 +37,7 @@ def is_structure_set(header: Dataset) -> bool:
     return text(header, "SOPClassUID") == RT_STRUCTURE_SET
 
 
+@reading("The structure set")
 def referenced_series(instance: Instance) -> tuple[str, tuple[str, ...]]:
     """Give the series that a structure set was drawn on, and the SOP Instance UIDs that it names of it."""
     dataset = as_dataset(instance)
@@ -55,6 +56,7 @@ def referenced_series(instance: Instance) -> tuple[str, tuple[str, ...]]:
     return "", tuple(named)
 
 
+@reading("The structure set")
 def read_structures(
     instance: Instance,
     geometry: VolumeGeometry,

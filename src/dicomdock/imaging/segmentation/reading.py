@@ -20,7 +20,7 @@ from pydicom.pixels.utils import iter_pixels
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, numbers, text
-from dicomdock.imaging.dataset import READ_ERRORS, Instance, as_dataset
+from dicomdock.imaging.dataset import READ_ERRORS, Instance, as_dataset, reading
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation.frames import Frame, frames_of, grid_of
 from dicomdock.imaging.segmentation.mask import EMPTY, Mask
@@ -44,6 +44,7 @@ def is_segmentation(header: Dataset) -> bool:
     return text(header, "SOPClassUID") in (SEGMENTATION_STORAGE, LABELMAP_STORAGE)
 
 
+@reading("The segmentation")
 def read_segmentation(instance: Instance, *, onto: VolumeGeometry | None = None) -> Segmentation:
     """Read a DICOM Segmentation.
 

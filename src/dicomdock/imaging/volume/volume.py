@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
-from dicomdock.imaging.dataset import Instance, as_dataset
+from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import Plane, VolumeGeometry, VolumePlan, Window, split_series
 from dicomdock.imaging.volume.pixels import Array, decode
 from dicomdock.imaging.volume.resample import resample
@@ -154,6 +154,7 @@ def allocate(plan: VolumePlan) -> Volume:
     )
 
 
+@reading("The image")
 def fill_slice(volume: Volume, instance: Instance) -> tuple[int, ...]:
     """Decode an instance into its slices of an allocated volume and give their k.
 

@@ -1,0 +1,75 @@
+"""Damaged and hostile bytes: whatever comes in, what comes out is a value or an error of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dicomdock.errors import DicomdockError
+from dicomdock.imaging.documents import pdf_to_dicom, read_document
+from dicomdock.imaging.geometry import split_series
+from dicomdock.imaging.making import to_bytes
+from dicomdock.imaging.measurements import Report, distance, read_report, report_to_dicom
+from dicomdock.imaging.nifti import segmentation_from_nifti, segmentation_to_nifti
+from dicomdock.imaging.nrrd import segmentation_from_nrrd, segmentation_to_nrrd
+from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom, read_parametric_map
+from dicomdock.imaging.rtstruct import read_structures, structures_to_dicom
+from dicomdock.imaging.segmentation import Segmentation, read_segmentation, segmentation_to_dicom
+from dicomdock.imaging.volume import Volume
+from tests.imaging.scans import headers, scan
+from tests.imaging.test_geometry import enhanced
+
+SHAPE = (3, 8, 8)
+INSTANCES = scan(np.arange(192, dtype=np.int16).reshape(SHAPE))
+SOURCES = headers(INSTANCES)
+GRID = split_series(SOURCES)[0].geometry
+DRAWN = Segmentation.from_array((np.arange(192).reshape(SHAPE) % 3).astype(np.uint8), GRID)
+
+
+def _enhanced() -> bytes:
+    from tests.imaging.scans import put_pixels
+
+    dataset = enhanced()
+    put_pixels(dataset, np.zeros((8, 10, 12), np.uint16))
+    return to_bytes(dataset)
+
+
+CASES: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
+    "image": (INSTANCES[0].data, lambda data: Volume.from_instances([data])),
+    "enhanced": (_enhanced(), lambda data: Volume.from_instances([data])),
+    "binary": (to_bytes(segmentation_to_dicom(DRAWN, SOURCES)), read_segmentation),
+    "labelmap": (to_bytes(segmentation_to_dicom(DRAWN, SOURCES, kind="LABELMAP")), read_segmentation),
+    "structures": (to_bytes(structures_to_dicom(DRAWN, SOURCES)), lambda data: read_structures(data, GRID)),
+    "report": (
+        to_bytes(report_to_dicom(Report((distance("d", (0, 0, 0), (1, 1, 1)),)), SOURCES)),
+        read_report,
+    ),
+    "map": (
+        to_bytes(parametric_map_to_dicom(ParametricMap(Volume(np.ones(SHAPE, np.float32), GRID)), SOURCES)),
+        read_parametric_map,
+    ),
+    "pdf": (to_bytes(pdf_to_dicom(b"%PDF-1.4", "x", SOURCES)), read_document),
+    "nifti": (segmentation_to_nifti(DRAWN, compress=False), segmentation_from_nifti),
+    "nifti.gz": (segmentation_to_nifti(DRAWN), segmentation_from_nifti),
+    "nrrd": (segmentation_to_nrrd(DRAWN), segmentation_from_nrrd),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # libraries warn of what they find; that is not what is asked here
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_damaged_bytes_end_in_a_value_or_our_error(name: str, data: st.DataObject) -> None:
+    whole, read = CASES[name]
+    damaged = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 6))):
+        damaged[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.one_of(st.none(), st.integers(0, len(whole))))
+    try:
+        read(bytes(damaged[:cut]))
+    except DicomdockError as error:
+        assert str(error)
