@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -288,6 +289,28 @@ def test_a_server_that_is_gone_fails_every_instance(head, settings):
         results = list(client.store(map(part, head[:1])))
     assert [result.status for result in results] == ["failed"]
     assert "127.0.0.1" in results[0].reason
+
+
+def test_a_server_that_goes_away_is_not_asked_for_every_instance(head, settings):
+    """The connection is cut at the first batch, and nobody answers afterwards."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        accepted = []
+
+        def cut():
+            connection, _ = listening.accept()
+            accepted.append(connection.recv(100))
+            listening.close()
+            connection.close()
+
+        thread = threading.Thread(target=cut)
+        thread.start()
+        with Client(ServerProfile("gone", url), settings=replace(settings, retries=0)) as client:
+            started = time.monotonic()
+            results = list(client.store(map(part, builders.ct_series(40))))
+        thread.join()
+    assert [result.status for result in results] == ["failed"] * 40
+    assert time.monotonic() - started < 8
 
 
 def test_a_refused_login_ends_the_upload(head, settings):

@@ -182,6 +182,7 @@ class _Sender:
     session: Session
     path: str
     stopped: threading.Event = field(default_factory=threading.Event)
+    gone: str = ""
 
     def send(self, items: Sequence[_Item]) -> list[StoreResult]:
         try:
@@ -191,6 +192,8 @@ class _Sender:
                 item.drop()
 
     def sent(self, items: Sequence[_Item]) -> list[StoreResult]:
+        if self.gone or self.stopped.is_set():
+            return [StoreResult(item.uid, "failed", None, self.gone or "stopped") for item in items]
         outcome = self.post(items)
         results = [outcome.results[item.uid] for item in items if item.uid in outcome.results]
         open_items = [item for item in items if item.uid not in outcome.results]
@@ -201,13 +204,9 @@ class _Sender:
             results += self.looked_up(open_items, outcome)
         elif len(items) > 1:
             for item in open_items:
-                results += (
-                    [StoreResult(item.uid, "unconfirmed", None, "stopped")]
-                    if self.stopped.is_set()
-                    else self.sent([item])
-                )
+                results += self.sent([item])
         else:
-            results += self.single_failure(open_items, outcome)
+            results += [self.single_failure(item, outcome) for item in open_items]
         return self.with_duplicates(items, results)
 
     def post(self, items: Sequence[_Item]) -> Outcome:
@@ -239,68 +238,43 @@ class _Sender:
             try:
                 content = response.read(MAX_ANSWER)
             except (Unreachable, WireError) as error:
-                content, cut = b"", error
-                return Outcome(0, {}, str(cut), cause=cut)
+                return Outcome(0, {}, str(error), cause=error)
             return answers.read(response.status, response.content_type, content, self.session.name)
 
     def looked_up(self, items: Sequence[_Item], outcome: Outcome) -> list[StoreResult]:
         """Search for what a successful answer does not mention."""
         found = self.present(items, ONCE if outcome.results else LOOKS)
         if found is None:
-            return [
-                StoreResult(
-                    item.uid,
-                    "unconfirmed",
-                    None,
-                    "the answer does not mention it, and the search for it failed",
-                )
-                for item in items
-            ]
-        results = []
-        for item in items:
-            if item.uid in found:
-                results.append(StoreResult(item.uid, "stored"))
-            elif outcome.others:
-                results.append(replace(outcome.others[0], sop_instance_uid=item.uid))
-            elif outcome.results:
-                results.append(
-                    StoreResult(
-                        item.uid,
-                        "failed",
-                        None,
-                        "the answer does not mention it, and the server does not list it",
-                    )
-                )
-            else:
-                results.append(
-                    StoreResult(
-                        item.uid,
-                        "unconfirmed",
-                        None,
-                        "the answer names no instance, and the server does not list it yet",
-                    )
-                )
-        return results
+            why = "the answer does not mention it, and the search for it failed"
+            return [StoreResult(item.uid, "unconfirmed", None, why) for item in items]
+        if outcome.others:
+            missing = outcome.others[0]
+        elif outcome.results:
+            why = "the answer does not mention it, and the server does not list it"
+            missing = StoreResult("", "failed", None, why)
+        else:
+            why = "the answer names no instance, and the server does not list it yet"
+            missing = StoreResult("", "unconfirmed", None, why)
+        return [
+            StoreResult(item.uid, "stored")
+            if item.uid in found
+            else replace(missing, sop_instance_uid=item.uid)
+            for item in items
+        ]
 
-    def single_failure(self, items: Sequence[_Item], outcome: Outcome) -> list[StoreResult]:
+    def single_failure(self, item: _Item, outcome: Outcome) -> StoreResult:
         """Tell what became of an instance that was sent alone and got a bare failure."""
-        results = []
-        for item in items:
-            certain = outcome.status in (400, 413, 422)
-            found = None if certain else self.present([item], ONCE if outcome.status == 409 else LOOKS)
-            if found and outcome.status == 409:
-                results.append(
-                    StoreResult(item.uid, "duplicate", None, "an instance with this UID is there already")
-                )
-            elif found:
-                results.append(
-                    StoreResult(item.uid, "stored", None, "the answer was lost; the server lists it")
-                )
-            elif outcome.others:
-                results.append(replace(outcome.others[0], sop_instance_uid=item.uid))
-            else:
-                results.append(StoreResult(item.uid, "failed", None, outcome.words))
-        return results
+        if outcome.others:
+            return replace(outcome.others[0], sop_instance_uid=item.uid)
+        certain = outcome.status in (400, 413, 422)
+        found = None if certain else self.present([item], ONCE if outcome.status == 409 else LOOKS)
+        if found and outcome.status == 409:
+            return StoreResult(item.uid, "duplicate", None, "an instance with this UID is there already")
+        if found:
+            return StoreResult(item.uid, "stored", None, "the answer was lost; the server lists it")
+        if found is None and isinstance(outcome.cause, Unreachable):
+            self.gone = str(outcome.cause)  # neither takes nor finds anything: the rest need not wait for it
+        return StoreResult(item.uid, "failed", None, outcome.words)
 
     def with_duplicates(self, items: Sequence[_Item], results: list[StoreResult]) -> list[StoreResult]:
         """Tell a general failure that only means "there already" (Google answers so) from a real one."""
