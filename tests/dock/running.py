@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from playwright.sync_api import Page
+
 from dicomdock.launch.handoff import NotRunning, show
 from dicomdock.settings import Settings
 from tests.servers.process import ServerProcess, answers_http
@@ -48,6 +50,11 @@ class RunningDock:
     def log(self) -> str:
         """What it said so far."""
         return self.process.log.read_text()
+
+
+def connected(page: Page) -> None:
+    """Wait until the page can talk to the dock; nobody's finger is faster, but a test's is."""
+    page.wait_for_function("window.did_handshake === true")
 
 
 def _port(link: str) -> int:

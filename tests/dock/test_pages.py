@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from dicomdock.archive import Archive
 from dicomdock.source import Part
 from tests.builders import Made, changed, ct_series
-from tests.dock.running import RunningDock, running
+from tests.dock.running import RunningDock, connected, running
 from tests.servers.orthanc import Orthanc
 from tests.servers.process import free_port
 
@@ -40,6 +40,7 @@ def ct(**attributes: str) -> Made:
 def open_at(page: Page, dock: RunningDock, path: str = "/") -> None:
     page.goto(dock.link(path))
     expect(page.get_by_test_id("nav-studies")).to_be_visible()
+    connected(page)
 
 
 def rows(page: Page, grid: str = "studies") -> Locator:

@@ -66,7 +66,8 @@ def shell(dock: Dock, spec: PageSpec, request: Request) -> Iterator[Visit]:
             _links(dock, spec)
         _theme_switch(dock, theme)
         widgets.icon_button("help_outline", "Keys of this page", key="?").props("data-show-keys")
-    with ui.element("main").props('id="main" tabindex="-1"').classes(f"page-{spec.module}"):
+    # NiceGUI's own layout is the "main" landmark around this.
+    with ui.element("div").props('id="main" tabindex="-1"').classes(f"page page-{spec.module}"):
         yield Visit(request.url.path, request.path_params, dict(request.query_params), place)
 
 
