@@ -185,6 +185,8 @@ def test_a_cine_loop_is_a_stack_with_its_pixel_spacing() -> None:
     assert np.array_equal(volume.array, colours)
     assert volume.geometry.spacing == pytest.approx((1, 0.4, 0.5))
     assert volume.sources[4] == (str(dataset.SOPInstanceUID), 5)
+    assert volume.plan is not None
+    assert volume.plan.frame_time == 40
 
 
 def test_a_palette_is_applied() -> None:

@@ -110,6 +110,7 @@ class Plane:
     windows : window presets.
     facets : what else tells this frame from others at its position (echo, time, b-value ...), by keyword.
     localizer : a localizer or scout view.
+    frame_time : ms from one frame of a cine loop to the next; None where the header states none.
     remark : why the frame cannot be placed although the header has positions; empty else.
     """
 
@@ -128,6 +129,7 @@ class Plane:
     windows: tuple[Window, ...] = ()
     facets: Mapping[str, object] = field(default_factory=dict)
     localizer: bool = False
+    frame_time: float | None = None
     remark: str = ""
 
     @property
@@ -192,6 +194,7 @@ def planes_of(header: Dataset) -> list[Plane]:
         frame_of_reference=text(header, "FrameOfReferenceUID"),
         number=integer(header, "InstanceNumber") or 0,
         pixels=_pixels(header, sop_class),
+        frame_time=_frame_time(header),
     )
     groups = items(header, "PerFrameFunctionalGroupsSequence")
     if groups:
@@ -205,6 +208,13 @@ def planes_of(header: Dataset) -> list[Plane]:
 def _kind(header: Dataset) -> str:
     uid = header.get("SOPClassUID")
     return str(getattr(uid, "name", uid)) if uid else "no SOP Class UID"
+
+
+def _frame_time(header: Dataset) -> float | None:
+    """Give the time between frames, or that of the rate at which they are to be shown (PS3.3 §C.7.6.5)."""
+    time = number(header, "FrameTime")
+    rate = number(header, "RecommendedDisplayFrameRate") or number(header, "CineRate")
+    return time if time and time > 0 else 1000 / rate if rate and rate > 0 else None
 
 
 def _pixels(header: Dataset, sop_class: str) -> PixelFormat:

@@ -110,6 +110,11 @@ class VolumePlan:
         return self.lead.pixels.units
 
     @property
+    def frame_time(self) -> float | None:
+        """Milliseconds between the frames of a cine loop; None where the header states none."""
+        return self.lead.frame_time
+
+    @property
     def inverted(self) -> bool:
         """True when low values are shown bright (MONOCHROME1)."""
         return self.lead.pixels.photometric == "MONOCHROME1"

@@ -18,6 +18,7 @@ from dicomdock.imaging.attributes import first, integer, items, number, numbers,
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import Plane, planes_of
 from dicomdock.imaging.measurements.measurement import Form, Measurement, Value, Vector
+from dicomdock.imaging.references import references_of
 from dicomdock.imaging.terminology import Code, code_of
 
 MAX_DEPTH = 50  # levels of content; a report that nests deeper is a trap
@@ -87,13 +88,7 @@ def read_report(instance: Instance, sources: Sequence[Dataset] = ()) -> Report:
         raise GeometryError("The instance is not a structured report.", [text(dataset, "SOPInstanceUID")])
     reader = _Reader(_planes(sources))
     measurements = tuple(reader.measurement(group) for group in _groups(dataset, 0))
-    evidence = [
-        text(image, "ReferencedSOPInstanceUID")
-        for name in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
-        for study in items(dataset, name)
-        for series in items(study, "ReferencedSeriesSequence")
-        for image in items(series, "ReferencedSOPSequence")
-    ]
+    evidence = [uid for instances in references_of(dataset).values() for uid in instances]
     title = code_of(dataset, "ConceptNameCodeSequence")
     return Report(
         measurements,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dicomdock.imaging.rtstruct.polygons import fill, trace
-from dicomdock.imaging.rtstruct.reading import is_structure_set, read_structures, referenced_series
+from dicomdock.imaging.rtstruct.reading import is_structure_set, read_structures
 from dicomdock.imaging.rtstruct.writing import structures_to_dicom
 
-__all__ = ["fill", "is_structure_set", "read_structures", "referenced_series", "structures_to_dicom", "trace"]
+__all__ = ["fill", "is_structure_set", "read_structures", "structures_to_dicom", "trace"]

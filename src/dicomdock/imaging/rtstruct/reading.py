@@ -17,6 +17,7 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, numbers, text
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct.polygons import Points, fill
 from dicomdock.imaging.segmentation import Mask, Origin, Segment, Segmentation
 from dicomdock.imaging.terminology import TISSUE, Terminology, code_of, colour_for
@@ -35,25 +36,6 @@ _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 def is_structure_set(header: Dataset) -> bool:
     """Tell whether an instance is an RT Structure Set."""
     return text(header, "SOPClassUID") == RT_STRUCTURE_SET
-
-
-@reading("The structure set")
-def referenced_series(instance: Instance) -> tuple[str, tuple[str, ...]]:
-    """Give the series that a structure set was drawn on, and the SOP Instance UIDs that it names of it."""
-    dataset = as_dataset(instance)
-    for frame in items(dataset, "ReferencedFrameOfReferenceSequence"):
-        for study in items(frame, "RTReferencedStudySequence"):
-            for series in items(study, "RTReferencedSeriesSequence"):
-                images = items(series, "ContourImageSequence")
-                uids = tuple(text(image, "ReferencedSOPInstanceUID") for image in images)
-                return text(series, "SeriesInstanceUID"), uids
-    named: dict[str, None] = {}
-    for roi in items(dataset, "ROIContourSequence"):
-        for contour in items(roi, "ContourSequence"):
-            image = first(contour, "ContourImageSequence")
-            if image is not None:
-                named[text(image, "ReferencedSOPInstanceUID")] = None
-    return "", tuple(named)
 
 
 @reading("The structure set")
@@ -101,7 +83,7 @@ def read_structures(
         drawn = contours.get(number)
         mask = reader.mask(drawn)
         segments.append(_segment(roi, drawn, observed.get(number), mask, at))
-    series, named = referenced_series(dataset)
+    series, named = _drawn_on(dataset)
     remarks = reader.remarks()
     frames = {text(roi, "ReferencedFrameOfReferenceUID") for roi in names.values()} - {""}
     if frame_of_reference and frames and frame_of_reference not in frames:
@@ -120,6 +102,19 @@ def read_structures(
         text(dataset, "StructureSetName") or text(dataset, "StructureSetLabel"),
         tuple(remarks),
     )
+
+
+def _drawn_on(dataset: Dataset) -> tuple[str, tuple[str, ...]]:
+    """Give the series and instances that it was drawn on; by its contours where it names no series."""
+    for series, instances in references_of(dataset).items():
+        return series, instances
+    named: dict[str, None] = {}
+    for roi in items(dataset, "ROIContourSequence"):
+        for contour in items(roi, "ContourSequence"):
+            image = first(contour, "ContourImageSequence")
+            if image is not None:
+                named[text(image, "ReferencedSOPInstanceUID")] = None
+    return "", tuple(named)
 
 
 class _Reader:
