@@ -1,0 +1,90 @@
+"""Start a viewer: the first line on standard input brings secret and settings, the next ones orders."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from dicomdock.viewer.channel import Channel, Message
+
+LOOPBACK = "127.0.0.1"
+
+
+def main() -> None:
+    """Run until the dock is gone or says so."""
+    channel = Channel()
+    start = channel.read()
+    if start is None:
+        return
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    logging.getLogger("trame_rca").setLevel(logging.ERROR)
+    # wslink's own announcement is none of the dock's events; pictures in its messages are packed already.
+    os.environ.update({"WSLINK_READY_MSG": "", "WSLINK_WS_COMPRESS": "0"})
+    # trame reads the arguments of whatever program it is in; ours never reach a command line.
+    sys.argv = ["dicomdock-viewer", "--authKey", start["secret"]]
+
+    from trame.app import get_server
+
+    from dicomdock.viewer.app import Workstation
+
+    server = get_server("dicomdock", client_type="vue3")
+    station = Workstation(server, settings_of(start["settings"]), start["secret"])
+
+    @server.controller.add_task("on_server_ready")
+    async def ready(**_: Any) -> None:
+        loop = asyncio.get_running_loop()
+        channel.listen(
+            lambda order: loop.call_soon_threadsafe(obey, station, channel, order),
+            lambda: loop.call_soon_threadsafe(leave, station),
+        )
+        channel.tell("ready", port=server.port)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the dock's to answer
+    server.start(
+        port=start.get("port", 0),
+        host=LOOPBACK,
+        open_browser=False,
+        show_connection_info=False,
+        timeout=0,
+        disable_logging=True,
+    )
+
+
+def settings_of(given: dict[str, Any]) -> Any:
+    """Read the settings that the dock hands on."""
+    from dicomdock.settings import Settings
+
+    folders = {name: Path(given[name]) for name in ("config", "archive", "state")}
+    return Settings(**{**given, **folders})
+
+
+def obey(station: Any, channel: Channel, order: Message) -> None:
+    """Do what the dock says."""
+    from dicomdock.resource import Resource
+    from dicomdock.viewer.loading import headers_from_json
+
+    match order.get("do"):
+        case "open":
+            station.open(Resource.parse(order["resource"]), pulling=bool(order.get("pulling")))
+            channel.tell("opened")
+        case "pulling":
+            station.series.pull_changed(bool(order["running"]))
+        case "expect":
+            station.expect(order["series"], headers_from_json(order["metadata"]))
+        case "close":
+            leave(station)
+
+
+def leave(station: Any) -> None:
+    """End, with what was drawn kept."""
+    station.close()
+    os._exit(0)  # VTK's own clean-up at the end of Python may hang on a lost display
+
+
+if __name__ == "__main__":
+    main()

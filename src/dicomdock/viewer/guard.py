@@ -1,0 +1,96 @@
+"""Who may talk to a viewer: this host, this origin, and who knows its secret. Nobody else.
+
+Every request must name the viewer's own address as Host (a foreign name that was made to point here is
+refused), must not come from another site (Origin, WebSockets too), and must carry the secret: once in the
+address that the dock gives, from then on in a cookie that scripts cannot read.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+TO_PAGE = ("/", "/index.html")
+
+
+def headers(host: str) -> dict[str, str]:
+    """Give the headers of every answer; the page can ask nobody but this viewer."""
+    # Vue compiles trame's templates in the browser, which needs unsafe-eval.
+    policy = (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+        f"connect-src 'self' ws://{host} data: blob:; object-src 'none'; frame-src 'none'; base-uri 'self'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "X-Frame-Options": "DENY",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), usb=()",
+    }
+
+
+class Guard:
+    """The middleware before all routes of a viewer.
+
+    Parameters
+    ----------
+    secret : opens this viewer.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def install(self, app: web.Application) -> None:
+        """Put the guard before all else."""
+
+        @web.middleware
+        async def guarded(request: web.Request, handler: Any) -> web.StreamResponse:
+            refusal = self.refusal(request)
+            if refusal:
+                return web.Response(status=403, text=refusal, headers=headers(request.host))
+            if request.path in TO_PAGE and not self._same(request.query.get("secret", "")):
+                # The page took the secret off its address; a reload gets it again.
+                return web.HTTPFound(f"/index.html?secret={self._secret}", headers=headers(request.host))
+            return await handler(request)
+
+        async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+            response.headers.update(headers(request.host))
+            if request.path in TO_PAGE:
+                response.headers["Cache-Control"] = "no-store"
+                if response.status < 400:
+                    cookie = f"{self._cookie(request)}={self._secret}; Path=/; HttpOnly; SameSite=Strict"
+                    response.headers["Set-Cookie"] = cookie
+
+        app.middlewares.insert(0, guarded)
+        app.on_response_prepare.append(prepare)
+
+    def refusal(self, request: web.Request) -> str:
+        """Say why a request is refused; empty when it is let through."""
+        port = request.transport.get_extra_info("sockname")[1] if request.transport else 0
+        hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+        if request.host not in hosts:
+            return "This viewer answers only under its own address."
+        origin = request.headers.get("Origin")
+        upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
+        if (origin is not None or upgrade) and urlsplit(origin or "").netloc not in hosts:
+            return "This viewer answers only its own page."
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none", "same-site"):
+            return "This viewer answers only its own page."
+        known = self._same(request.cookies.get(self._cookie(request), ""))
+        if not known and not (request.path in TO_PAGE and self._same(request.query.get("secret", ""))):
+            return "This viewer is open in another program; open the study from dicomdock again."
+        return ""
+
+    def _cookie(self, request: web.Request) -> str:
+        # Cookies ignore ports: each viewer's has a name of its own.
+        return f"dicomdock-viewer-{urlsplit(f'//{request.host}').port}"
+
+    def _same(self, text: str) -> bool:
+        return hmac.compare_digest(text.encode(), self._secret.encode())

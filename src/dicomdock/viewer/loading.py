@@ -1,0 +1,272 @@
+"""Bring a series from the archive into a volume while it is still arriving.
+
+A thread looks what is in the archive, makes the plan, allocates the volume and fills it from the slice that
+is looked at outwards. It never touches the scene: what happened is handed to the event loop.
+
+What the dock knows of a series that it is fetching (``expect``) gives the plan before the pixels are here.
+Where it knows nothing, one image is shown at once, alone, and the whole when all of it has come.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from dicomdock.archive import Archive
+from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.imaging.dataset import READ_ERRORS
+from dicomdock.imaging.geometry import VolumePlan, split_series
+from dicomdock.imaging.volume import Volume, allocate, fill_slice
+from dicomdock.resource import Resource
+
+LOOK = 0.12  # seconds between two looks into the archive while instances arrive
+FILLERS = 2  # threads; decoding outside the interpreter's lock gains from a second one
+KEPT_BYTES = 192 << 20  # of files that were read for the plan and need not be read again for their pixels
+
+
+@dataclass(eq=False)
+class Loaded:
+    """A volume and how much of it is here.
+
+    Parameters
+    ----------
+    plan : what was allocated.
+    volume : its values, filled as they come.
+    filled : slices k that are here.
+    failed : reason by SOP Instance UID, for what could not be read.
+    provisional : one image of a series whose other images are not known yet.
+    """
+
+    plan: VolumePlan
+    volume: Volume
+    filled: set[int] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    provisional: bool = False
+
+    @property
+    def due(self) -> int:
+        """Slices that the series has."""
+        return sum(plane is not None for plane in self.plan.planes)
+
+    @property
+    def complete(self) -> bool:
+        """Every slice that there is has been read, or cannot be."""
+        lost = sum(len(self.plan.places(uid)) for uid in self.failed)
+        return not self.provisional and len(self.filled) + lost >= self.due
+
+
+@dataclass(frozen=True)
+class Events:
+    """What a loader tells; all are called in its threads.
+
+    Parameters
+    ----------
+    planned : the volumes of the series are known; the first is the largest.
+    allocated : a volume can be shown; slices follow.
+    filled : more of it is here.
+    ended : nothing more will come.
+    failed : the series cannot be shown, and why.
+    """
+
+    planned: Callable[[Sequence[VolumePlan]], None]
+    allocated: Callable[[Loaded], None]
+    filled: Callable[[Loaded], None]
+    ended: Callable[[Loaded], None]
+    failed: Callable[[str], None]
+
+
+class Loader:
+    """Loads one series; ``close`` ends it.
+
+    Parameters
+    ----------
+    archive : where the instances are, or will be.
+    series : which.
+    events : what to tell.
+    arriving : tells whether more of the series may still come.
+    expected : headers of all instances, where the dock knows them before they are here.
+    choice : which volume of the series, by its place among the plans.
+    plans : the plans, when they are known already.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        series: Resource,
+        events: Events,
+        *,
+        arriving: Callable[[], bool] = lambda: False,
+        expected: Sequence[Dataset] = (),
+        choice: int = 0,
+        plans: Sequence[VolumePlan] = (),
+    ) -> None:
+        self.series = series
+        self._archive, self._events, self._arriving = archive, events, arriving
+        self._expected, self._choice, self._plans = list(expected), choice, list(plans)
+        self._paths: dict[str, Path] = {}
+        self._read: dict[str, Dataset] = {}
+        self._kept = 0
+        self._focus: int | None = None
+        self._wake = threading.Event()
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="loading", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End as soon as the slice in hand is done."""
+        self._closed.set()
+        self._wake.set()
+
+    def expect(self, headers: Sequence[Dataset]) -> None:
+        """Take the headers of all instances, some of which are still to come."""
+        with self._lock:
+            self._expected = list(headers)
+        self._wake.set()
+
+    def look_at(self, k: int) -> None:
+        """Fill from this slice outwards."""
+        self._focus = k
+
+    def _run(self) -> None:
+        try:
+            self._load()
+        except DicomdockError as error:
+            if not self._closed.is_set():
+                self._events.failed(str(error))
+        except MemoryError:
+            self._events.failed("This machine has too little memory for the series.")
+
+    def _load(self) -> None:
+        plans = self._plans or self._plan()
+        if not plans or self._closed.is_set():
+            return
+        self._events.planned(plans)
+        plan = plans[min(self._choice, len(plans) - 1)]
+        loaded = Loaded(plan, allocate(plan))
+        self._events.allocated(loaded)
+        self._fill(loaded)
+        self._read.clear()
+        if not self._closed.is_set():
+            self._events.ended(loaded)
+
+    def _plan(self) -> list[VolumePlan]:
+        """Wait until it is known what the series consists of; show one image meanwhile."""
+        shown = False
+        headers: dict[str, Dataset] = {}
+        while not self._closed.is_set():
+            coming = self._arriving()
+            self._look()
+            if not shown and self._paths:
+                shown = self._show_one()
+            with self._lock:
+                expected = self._expected
+            if expected:
+                return split_series(expected)
+            for uid, path in list(self._paths.items()):
+                if self._closed.is_set():
+                    return []
+                if uid not in headers:
+                    headers[uid] = self._header(uid, path)
+            if not coming and len(headers) >= len(self._paths):
+                if headers:
+                    return split_series(headers.values())
+                raise GeometryError("The series is not here; download it first.")
+            self._pause()
+        return []
+
+    def _pause(self) -> None:
+        self._wake.wait(LOOK)
+        self._wake.clear()
+
+    def _look(self) -> None:
+        for one in self._archive.instances(self.series):
+            if one.resource.instance is not None:
+                self._paths.setdefault(one.resource.instance, one.path)
+
+    def _show_one(self) -> bool:
+        paths = list(self._paths.values())
+        if len(paths) < 2 and not self._arriving():
+            return True  # the whole follows at once
+        try:
+            dataset = dcmread(paths[len(paths) // 2])
+            plan = split_series([dataset])[0]
+            loaded = Loaded(plan, allocate(plan), provisional=True)
+            loaded.filled.update(fill_slice(loaded.volume, dataset))
+        except (DicomdockError, *READ_ERRORS):
+            return False
+        self._events.allocated(loaded)
+        return True
+
+    def _header(self, uid: str, path: Path) -> Dataset:
+        size = path.stat().st_size
+        keep = self._kept + size <= KEPT_BYTES
+        try:
+            dataset = dcmread(path, stop_before_pixels=not keep)
+        except READ_ERRORS as error:
+            raise GeometryError(f"An instance of the series cannot be read: {error}", [uid]) from error
+        if keep:
+            self._kept += size
+            self._read[uid] = dataset
+        return dataset
+
+    def _fill(self, loaded: Loaded) -> None:
+        waiting = set(loaded.plan.instances)
+        order = {uid: min(loaded.plan.places(uid).values()) for uid in waiting}
+        middle = loaded.plan.geometry.shape[0] // 2
+        quiet = 0.0
+        with ThreadPoolExecutor(FILLERS, thread_name_prefix="filling") as pool:
+            while waiting and not self._closed.is_set():
+                ready = [uid for uid in waiting if uid in self._paths]
+                if not ready:
+                    coming = self._arriving()
+                    self._look()
+                    if not waiting & self._paths.keys():
+                        if not coming:
+                            quiet += LOOK
+                            if quiet > 3 * LOOK:
+                                break
+                        self._pause()
+                    continue
+                focus = middle if self._focus is None else self._focus
+                ready.sort(key=lambda uid: abs(order[uid] - focus))
+                batch = ready[: 4 * FILLERS]
+                list(pool.map(lambda uid: self._fill_one(loaded, uid), batch))
+                waiting.difference_update(batch)
+                self._events.filled(loaded)
+                if self._arriving():
+                    self._look()
+        for uid in waiting:
+            loaded.failed[uid] = "it has not arrived"
+
+    def _fill_one(self, loaded: Loaded, uid: str) -> None:
+        if self._closed.is_set():
+            return
+        try:
+            dataset = self._read.pop(uid, None)
+            if dataset is None:
+                dataset = dcmread(self._paths[uid])
+            loaded.filled.update(fill_slice(loaded.volume, dataset))
+        except DicomdockError as error:
+            loaded.failed[uid] = str(error)
+        except READ_ERRORS as error:
+            loaded.failed[uid] = str(error)
+
+
+def headers_from_json(documents: Sequence[Mapping[str, Any]]) -> list[Dataset]:
+    """Read the metadata of a series (PS3.18 §F.2), without what a server tells only by reference."""
+    plain = []
+    for document in documents:
+        kept = {tag: item for tag, item in document.items() if "BulkDataURI" not in item}
+        plain.append(Dataset.from_json(kept))
+    return plain

@@ -1,0 +1,152 @@
+"""Values of ``imaging`` as nodes of Slicer's scene, and back: volumes, segments, places.
+
+Slicer thinks in RAS and (i, j, k), ``imaging`` in LPS and (k, j, i).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import slicer
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonDataModel import vtkImageData
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+from dicomdock.imaging.geometry import VolumeGeometry, Window
+from dicomdock.imaging.segmentation import Mask
+from dicomdock.imaging.volume import Volume
+
+SAME_PLACE = 1e-4  # mm, between matrices that mean the same grid
+GREY, INVERTED = "vtkMRMLColorTableNodeGrey", "vtkMRMLColorTableNodeInvertedGrey"
+
+
+def matrix_of(array: Any) -> vtkMatrix4x4:
+    """Give a 4 x 4 array as VTK's matrix."""
+    matrix = vtkMatrix4x4()
+    matrix.DeepCopy(np.asarray(array, dtype=float).ravel())
+    return matrix
+
+
+def array_of(matrix: vtkMatrix4x4) -> np.ndarray:
+    """Give VTK's matrix as a 4 x 4 array."""
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+@dataclass(eq=False)
+class ShownVolume:
+    """A volume in the scene; its array is the scene's own memory, so what is written to it can be shown.
+
+    Parameters
+    ----------
+    volume : the values.
+    node : Slicer's node of it.
+    """
+
+    volume: Volume
+    node: Any
+
+    @property
+    def grey(self) -> bool:
+        """It has one value a voxel, so it has a window."""
+        return not self.volume.colour
+
+    def changed(self) -> None:
+        """Let views draw what was written to the array."""
+        image = self.node.GetImageData()
+        image.GetPointData().GetScalars().Modified()
+        image.Modified()
+        self.node.Modified()
+
+    def set_window(self, window: Window) -> None:
+        """Show values by a window."""
+        display = self.node.GetDisplayNode()
+        if display is None or not self.grey:
+            return
+        display.SetAutoWindowLevel(0)
+        display.SetWindowLevel(window.width, window.center)
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Width and centre as shown."""
+        display = self.node.GetDisplayNode()
+        if display is None or not self.grey:
+            return 255.0, 127.5
+        return display.GetWindow(), display.GetLevel()
+
+
+def add_volume(app: Any, volume: Volume, name: str) -> ShownVolume:
+    """Put a volume into the scene without copying its values."""
+    kind = "vtkMRMLVectorVolumeNode" if volume.colour else "vtkMRMLScalarVolumeNode"
+    array = volume.array
+    if array.dtype == np.bool_ or array.dtype.byteorder == ">" or not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    slices, rows, columns = volume.geometry.shape
+    image = vtkImageData()
+    image.SetDimensions(columns, rows, slices)
+    flat = array.reshape(-1, 3) if volume.colour else array.reshape(-1)
+    scalars = numpy_to_vtk(flat, deep=False)
+    scalars.SetName("values")
+    image.GetPointData().SetScalars(scalars)
+    node = app.scene.AddNewNodeByClass(kind, name)
+    node.SetIJKToRASMatrix(matrix_of(volume.geometry.ijk_to_ras))
+    node.SetAndObserveImageData(image)
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    if not volume.colour:
+        display.SetAndObserveColorNodeID(INVERTED if volume.inverted else GREY)
+        display.SetInterpolate(True)
+    return ShownVolume(volume, node)
+
+
+def set_segment(node: Any, segment_id: str, mask: Mask, geometry: VolumeGeometry) -> None:
+    """Give a segment its voxels; only the box that holds them is kept in memory."""
+    if not mask.array.size:
+        return
+    box = slicer.vtkOrientedImageData()
+    (k0, j0, i0), (k1, j1, i1) = mask.start, mask.stop
+    box.SetExtent(i0, i1 - 1, j0, j1 - 1, k0, k1 - 1)
+    voxels = np.ascontiguousarray(mask.array, np.uint8).reshape(-1)
+    box.GetPointData().SetScalars(numpy_to_vtk(voxels, deep=True))
+    box.SetImageToWorldMatrix(matrix_of(geometry.ijk_to_ras))
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    logic.SetBinaryLabelmapToSegment(box, node, segment_id, logic.MODE_REPLACE, box.GetExtent())
+
+
+def mask_of(node: Any, segment_id: str, geometry: VolumeGeometry) -> Mask:
+    """Read a segment's voxels on the grid of its images."""
+    labelmap = slicer.vtkOrientedImageData()
+    if not node.GetBinaryLabelmapRepresentation(segment_id, labelmap) or labelmap.IsEmpty():
+        return Mask.of(np.zeros((1, 1, 1), bool))
+    matrix = vtkMatrix4x4()
+    labelmap.GetImageToWorldMatrix(matrix)
+    if np.abs(array_of(matrix) - geometry.ijk_to_ras).max() > SAME_PLACE:
+        labelmap = _resampled(labelmap, geometry)
+    i0, i1, j0, j1, k0, k1 = labelmap.GetExtent()
+    scalars = labelmap.GetPointData().GetScalars()
+    if scalars is None or i1 < i0 or j1 < j0 or k1 < k0:
+        return Mask.of(np.zeros((1, 1, 1), bool))
+    found = vtk_to_numpy(scalars).reshape(k1 - k0 + 1, j1 - j0 + 1, i1 - i0 + 1) != 0
+    # A labelmap may reach beyond the grid (a brush at the edge); what lies there is no voxel of the images.
+    low = np.maximum((-k0, -j0, -i0), 0)
+    high = np.minimum(np.array(geometry.shape) - (k0, j0, i0), found.shape)
+    if (high <= low).any():
+        return Mask.of(np.zeros((1, 1, 1), bool))
+    inside = found[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+    cut = Mask.of(inside)
+    if not cut.array.size:
+        return cut
+    offset = np.array(cut.start) + low + (k0, j0, i0)
+    return Mask((int(offset[0]), int(offset[1]), int(offset[2])), cut.array)
+
+
+def _resampled(labelmap: Any, geometry: VolumeGeometry) -> Any:
+    grid = slicer.vtkOrientedImageData()
+    grid.SetImageToWorldMatrix(matrix_of(geometry.ijk_to_ras))
+    grid.SetDimensions(*geometry.shape[::-1])
+    out = slicer.vtkOrientedImageData()
+    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
+        labelmap, grid, out, False, False
+    )
+    return out

@@ -1,0 +1,335 @@
+"""The series of the study: which one is shown, how far it has come, and the volumes in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from dicomdock.archive import Archive
+from dicomdock.imaging.geometry import VolumePlan, Window
+from dicomdock.resource import Resource
+from dicomdock.viewer.loading import Events, Loaded, Loader
+from dicomdock.viewer.scene import ShownVolume, add_volume
+from dicomdock.viewer.study import Series, Study, read_study
+from dicomdock.viewer.views_logic import AXIAL, CORONAL, OTHER, SAGITTAL, Views
+
+REFRESH = 0.22  # seconds between two drawings of a series that arrives
+MAX_MARKS = 120  # stretches drawn on the slider; more cannot be told apart
+
+
+class SeriesLogic:
+    """Opens series and shows them.
+
+    Parameters
+    ----------
+    server, app : trame's and Slicer's.
+    views : where they are shown.
+    archive : where they come from.
+    notes : tells the user what happened.
+    """
+
+    def __init__(self, server: Any, app: Any, views: Views, archive: Archive, notes: Any) -> None:
+        self.server, self.app, self.state = server, app, server.state
+        self.views, self.archive, self.notes = views, archive, notes
+        self.study: Study | None = None
+        self.series: Series | None = None
+        self.loaded: Loaded | None = None
+        self.shown: ShownVolume | None = None
+        self.pulling = False
+        self._asked = Resource("0")
+        self._expected: dict[str, list[Dataset]] = {}
+        self._plans: dict[str, list[VolumePlan]] = {}
+        self._loader: Loader | None = None
+        self._dirty = False
+        self._user_window = False
+        self.on_shown: list[Callable[[], None]] = []
+        self.on_complete: list[Callable[[], None]] = []
+        self.on_studied: list[Callable[[], None]] = []
+        self.state.update(
+            {
+                "study_words": "",
+                "series_list": [],
+                "series_uid": "",
+                "volumes": [],
+                "volume_at": 0,
+                "complete": False,
+                "arrival_words": "",
+                "remarks": [],
+                "empty_title": "",
+                "empty_words": "",
+                "kind_3d": True,
+            }
+        )
+        server.controller.open_series = self.open_series
+        self.state.change("volume_at")(self._volume_chosen)
+
+    @property
+    def volume(self) -> Any:
+        """The volume that is looked at; None before there is one."""
+        return self.shown.volume if self.shown is not None else None
+
+    @property
+    def complete(self) -> bool:
+        """All of the shown series is here, so that it can be worked on."""
+        return self.loaded is not None and self.loaded.complete and not self.loaded.provisional
+
+    # What the dock says
+
+    def open(self, resource: Resource, *, pulling: bool) -> None:
+        """Show a study, from the series that was asked for on."""
+        self._asked, self.pulling = resource, pulling
+        self._say_empty("Opening the study", "")
+        self._look()
+
+    def expect(self, series: str, headers: Sequence[Dataset]) -> None:
+        """Take what the server says about a series that is being fetched."""
+        self._expected[series] = list(headers)
+        if self._loader is not None and self._loader.series.series == series:
+            self._loader.expect(headers)
+
+    def pull_changed(self, pulling: bool) -> None:
+        """The study's download began or ended."""
+        self.pulling = pulling
+        self._look()
+
+    async def watch(self) -> None:
+        """Redraw what arrives, a few times a second; look for new series while something arrives."""
+        since = 0.0
+        while True:
+            await asyncio.sleep(REFRESH)
+            if self._dirty and self.loaded is not None and self.shown is not None:
+                self._dirty = False
+                self.shown.changed()
+                with self.state:
+                    self._tell_arrival()
+            since += REFRESH
+            if self.pulling and since > 1.0:
+                since = 0.0
+                self._look()
+
+    # What the user does
+
+    def open_series(self, uid: str, volume: int = 0) -> None:
+        """Show a series of the study."""
+        series = self.study.find(uid) if self.study is not None else None
+        if series is None:
+            return
+        self._start(series, volume)
+
+    def refresh(self) -> None:
+        """Look up anew what the study holds."""
+        self._look()
+
+    # Inner
+
+    def _look(self) -> None:
+        self.study = read_study(self.archive, self._asked.study)
+        with self.state:
+            self.state.series_list = [
+                {
+                    "uid": one.uid,
+                    "name": one.name,
+                    "kind": one.kind,
+                    "modality": one.modality,
+                    "count": one.count,
+                }
+                for one in self.study.series
+            ]
+            self.state.study_words = ", ".join(
+                word for word in (self.study.description, self.study.date) if word
+            )
+            name = self.study.patient or "dicomdock"
+            self.state.trame__title = f"{name} {self.study.date}".strip()
+        for tell in self.on_studied:
+            tell()
+        if self.series is None:
+            self._start_first()
+
+    def _start_first(self) -> None:
+        assert self.study is not None
+        images = self.study.images()
+        wanted = self.study.find(self._asked.series or "")
+        if wanted is not None and wanted.kind == "images":
+            self._start(wanted, 0)
+        elif images:
+            self._start(max(images, key=lambda one: one.count), 0)
+        elif self.pulling:
+            self._say_empty("The study is on its way", "The first image is shown as soon as it is here.")
+        elif self.study.series:
+            self._say_empty(
+                "This study has no images here",
+                "Its segmentations, structures or reports refer to images that have not been downloaded."
+                " Download the whole study in dicomdock, then open it again.",
+            )
+        else:
+            self._say_empty("This study is not here", "Download it in dicomdock, then open it again.")
+
+    def _say_empty(self, title: str, words: str) -> None:
+        with self.state:
+            self.state.empty_title, self.state.empty_words = title, words
+
+    def _start(self, series: Series, choice: int) -> None:
+        if self._loader is not None:
+            self._loader.close()
+        self.series, self.loaded = series, None
+        self._user_window = False
+        with self.state:
+            self.state.series_uid = series.uid
+            self.state.complete = False
+            self.state.remarks = []
+        loop = asyncio.get_running_loop()
+
+        def later(work: Callable[..., None]) -> Callable[..., None]:
+            return lambda *facts: loop.call_soon_threadsafe(self._if_current, loader, work, *facts)
+
+        loader = self._loader = Loader(
+            self.archive,
+            series.resource,
+            Events(
+                later(self._planned),
+                later(self._allocated),
+                later(self._filled),
+                later(self._ended),
+                later(self._failed),
+            ),
+            arriving=lambda: self.pulling,
+            expected=self._expected.get(series.uid, ()),
+            choice=choice,
+            plans=() if self.pulling else self._plans.get(series.uid, ()),
+        )
+        loader.start()
+
+    def _if_current(self, loader: Loader, work: Callable[..., None], *facts: Any) -> None:
+        if loader is self._loader:
+            work(*facts)
+
+    def _planned(self, plans: Sequence[VolumePlan]) -> None:
+        assert self.series is not None
+        self._plans[self.series.uid] = list(plans)
+        with self.state:
+            self.state.volumes = (
+                [f"{plan.label or 'images'}, {len(plan.planes)} slices" for plan in plans]
+                if len(plans) > 1
+                else []
+            )
+
+    def _allocated(self, loaded: Loaded) -> None:
+        assert self.series is not None and self.study is not None
+        before = self.shown
+        self.loaded = loaded
+        if loaded.volume.geometry.sheared and not loaded.complete:
+            return  # a tilted gantry's slices are set straight when all are here
+        self._show(loaded, add_volume(self.app, loaded.volume, self.series.name))
+        if before is not None:
+            self.app.scene.RemoveNode(before.node)
+
+    def _show(self, loaded: Loaded, shown: ShownVolume) -> None:
+        assert self.series is not None and self.study is not None
+        self.shown = shown
+        windows = loaded.volume.windows
+        shown.set_window(windows[0] if windows else self._guess(loaded))
+        stack = not loaded.volume.spatial
+        with self.state:
+            self.state.kind_3d = not stack
+            self.state.empty_title = self.state.empty_words = ""
+            self.state.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
+            if stack and self.state.layout not in ("Axial", "Compare"):
+                self.state.layout = "Axial"
+        self.views.show(shown)
+        self.views.describe(self.study, self.series.name, (AXIAL, SAGITTAL, CORONAL))
+        self._dirty = True
+        for tell in self.on_shown:
+            tell()
+
+    def _filled(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        if not loaded.volume.windows and not self._user_window and self.shown is not None:
+            self.shown.set_window(self._guess(loaded))
+        self._dirty = True
+        if self._loader is not None and (at := self.views.slice_at()) is not None:
+            self._loader.look_at(at)
+
+    def _ended(self, loaded: Loaded) -> None:
+        assert self.series is not None
+        self.loaded = loaded
+        if loaded.volume.geometry.sheared:
+            straight = loaded.volume.straightened()
+            self._show(loaded, add_volume(self.app, straight, self.series.name))
+        assert self.shown is not None
+        if not loaded.volume.windows and not self._user_window:
+            self.shown.set_window(self._guess(loaded))
+        self.shown.changed()
+        with self.state:
+            self.state.complete = loaded.complete
+            self.state.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
+            self._tell_arrival()
+        self.views.refresh_words()
+        for tell in self.on_complete:
+            tell()
+
+    def _failed(self, why: str) -> None:
+        self.notes.bad(why)
+        if self.shown is None:
+            self._say_empty("This series cannot be shown", why)
+
+    def _problem(self, loaded: Loaded) -> list[str]:
+        said = [str(loaded.plan.problem)] if loaded.plan.problem is not None else []
+        if loaded.failed:
+            some = next(iter(loaded.failed.values()))
+            many = "1 image" if len(loaded.failed) == 1 else f"{len(loaded.failed)} images"
+            said.append(f"{many} of the series cannot be shown: {some}")
+        return said
+
+    def window_touched(self) -> None:
+        """The user chose a window himself; arrival does not change it any more."""
+        self._user_window = True
+
+    def _guess(self, loaded: Loaded) -> Window:
+        there = sorted(loaded.filled)
+        if not there:
+            return loaded.volume.window()
+        some = loaded.volume.array[there[:: max(1, len(there) // 12)]]
+        values = some.reshape(-1)[:: max(1, some.size // 100_000)]
+        low, high = np.percentile(values, (0.5, 99.5))
+        return Window(float(low + high) / 2, max(float(high - low), 1e-6), "auto")
+
+    def _tell_arrival(self) -> None:
+        loaded = self.loaded
+        if loaded is None:
+            return
+        done = loaded.complete or loaded.provisional
+        here, due = len(loaded.filled), loaded.due
+        self.state.arrival_words = "" if done else f"{here} of {due} images are here"
+        whole = self.views.shown()
+        across = self.views.slice_at() is not None and whole is self.shown
+        marks = "" if done else arrival_marks(loaded.filled, loaded.plan.geometry.shape[0])
+        share = "" if done else arrival_marks(set(range(here)), max(1, due))
+        for view in self.views.slices():
+            tag = view.get_singleton_tag()
+            if tag != OTHER:
+                self.views.show_arrival(tag, marks if tag == AXIAL and across else share)
+
+    def _volume_chosen(self, volume_at: int, **_: Any) -> None:
+        if self.series is not None and self.state.volumes:
+            self._start(self.series, int(volume_at))
+
+
+def arrival_marks(filled: set[int], count: int) -> str:
+    """Draw which of the slices are here, as a CSS gradient."""
+    parts = min(count, MAX_MARKS)
+    stops: list[str] = []
+    here = [
+        any(k in filled for k in range(part * count // parts, (part + 1) * count // parts))
+        for part in range(parts)
+    ]
+    start = 0
+    for part in range(1, parts + 1):
+        if part == parts or here[part] != here[start]:
+            colour = "#5b8def" if here[start] else "transparent"
+            stops.append(f"{colour} {100 * start / parts:.1f}% {100 * part / parts:.1f}%")
+            start = part
+    return f"linear-gradient(to right, {', '.join(stops)})"

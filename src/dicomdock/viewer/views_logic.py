@@ -1,0 +1,348 @@
+"""The views: layouts, how slices lie in the patient, and the words around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode
+from trame_slicer.core import LayoutManager
+from trame_slicer.rca_view import register_rca_factories
+from trame_slicer.views import Layout, LayoutDirection, ViewLayoutDefinition
+
+from dicomdock.viewer.scene import ShownVolume, array_of
+from dicomdock.viewer.study import Study
+from dicomdock.viewer.views_ui import slice_overlay, threed_overlay
+
+AXIAL, SAGITTAL, CORONAL, THREED, OTHER = "Red", "Yellow", "Green", "ThreeD", "Other"
+NAMES = {AXIAL: "Axial", SAGITTAL: "Sagittal", CORONAL: "Coronal", OTHER: "Axial"}
+BACKGROUND = "#0b0d10"
+FRAMES_A_SECOND = 30.0
+QUALITY = 90  # of JPEG; interactive and still alike, so that no frame is drawn twice
+
+TOWARDS, AWAY = "RAS", "LPI"  # letters of the axes of RAS, and of their other ends
+OBLIQUE = 0.25
+"""Share of the main direction that a second one must have to be named beside it (14 degrees)."""
+
+
+def definitions() -> dict[str, Layout]:
+    """Give the layouts, by the words that the user chooses them by."""
+    axial = ViewLayoutDefinition.axial_view(AXIAL)
+    sagittal = ViewLayoutDefinition.sagittal_view(SAGITTAL)
+    coronal = ViewLayoutDefinition.coronal_view(CORONAL)
+    other = ViewLayoutDefinition.slice_view("Axial", label=OTHER, color="#5B8DEF")
+    threed = ViewLayoutDefinition.threed_view(name=THREED, background_color=BACKGROUND)
+    across, down = LayoutDirection.Horizontal, LayoutDirection.Vertical
+    return {
+        "Four views": Layout(down, [Layout(across, [axial, sagittal]), Layout(across, [coronal, threed])]),
+        "Axial and two": Layout(across, [axial, Layout(down, [sagittal, coronal])]),
+        "Axial": Layout(down, [axial]),
+        "Sagittal": Layout(down, [sagittal]),
+        "Coronal": Layout(down, [coronal]),
+        "3D": Layout(down, [threed]),
+        "Compare": Layout(across, [axial, other]),
+    }
+
+
+class Views:
+    """The views of the one scene.
+
+    Parameters
+    ----------
+    server : trame's.
+    app : Slicer's application.
+    """
+
+    def __init__(self, server: Any, app: Any) -> None:
+        self.server, self.app, self.state = server, app, server.state
+        self._series_words: dict[str, str] = {}
+        self._study_words = ""
+        self._fresh: set[str] = set()
+        self.on_slice: Callable[[str], None] | None = None
+        self._shown: dict[str, ShownVolume] = {}
+        self.state.update(
+            {
+                "layout": "Four views",
+                "layouts": list(definitions()),
+                "words_shown": True,
+                "crosshair": False,
+                "slab": 0,
+                "slab_kind": "max",
+                "aligned": True,
+                "threed_note": "",
+            }
+        )
+        server.controller.fit_view = self.fit
+        register_rca_factories(
+            app.view_manager,
+            server,
+            slice_view_ui_f=self._slice_ui,
+            three_d_view_ui_f=self._threed_ui,
+            rca_encoder="jpeg",
+            target_fps=FRAMES_A_SECOND,
+            blur_fps=FRAMES_A_SECOND / 2,
+            interactive_quality=QUALITY,
+        )
+        self.layouts = LayoutManager(app.scene, app.view_manager, server)
+        self.layouts.register_layout_dict(definitions(), lazy_initialization=True)
+        self.state.change("layout")(self._layout_chosen)
+        self.state.change("crosshair")(self._crosshair_chosen)
+        self.state.change("slab", "slab_kind")(self._slab_chosen)
+        self.state.change("aligned")(lambda **_: self.align())
+
+    def build(self, layout: Any) -> None:
+        """Put the views into the page."""
+        self.layouts.initialize_layout_grid(layout)
+        self.layouts.set_layout(self.state.layout)
+
+    # What is shown
+
+    def show(self, shown: ShownVolume, views: Iterable[str] | None = None, *, refit: bool = True) -> None:
+        """Show a volume in slice views; None for all but the second one of a comparison."""
+        wanted = set(views or (AXIAL, SAGITTAL, CORONAL))
+        for view in self.slices():
+            tag = view.get_singleton_tag()
+            if tag not in wanted:
+                continue
+            self._shown[tag] = shown
+            view.set_background_volume_id(shown.node.GetID())
+            if refit:
+                self._orient(view)
+                view.fit_view_to_content()
+                self._fresh.add(tag)
+            self._words(view)
+        for tag in wanted:
+            self._shown[tag] = shown
+
+    def shown(self, tag: str = AXIAL) -> ShownVolume | None:
+        """Give the volume that a view shows."""
+        return self._shown.get(tag)
+
+    def slices(self) -> list[Any]:
+        """Give the slice views that exist."""
+        return list(self.app.view_manager.get_slice_views())
+
+    def visible(self) -> list[Any]:
+        """Give the views that the layout shows."""
+        manager = self.app.view_manager
+        return list(manager.filter_visible_views(manager.get_views()))
+
+    def view(self, tag: str) -> Any:
+        """Give a view; it is made when it is not there yet."""
+        found = self.app.view_manager.get_view(tag)
+        if found is None:
+            for layout in definitions().values():
+                for one in layout.get_views(is_recursive=True):
+                    if one.singleton_tag == tag:
+                        return self.app.view_manager.create_view(one)
+        return found
+
+    def describe(self, study: Study, series: str, tags: Iterable[str]) -> None:
+        """Say in the corners what is shown."""
+        years = " ".join(part for part in (study.sex, study.born) if part)
+        lines = [study.patient or "Patient without a name", study.patient_id, years, study.date]
+        self._study_words = "\n".join(line for line in lines if line)
+        for tag in tags:
+            self._series_words[tag] = series
+        self.refresh_words()
+
+    def refresh_words(self) -> None:
+        """Write the words around all views anew."""
+        for view in self.slices():
+            self._words(view)
+
+    def redraw(self) -> None:
+        """Draw all visible views."""
+        for view in self.visible():
+            view.schedule_render()
+
+    # What the user does with them
+
+    def fit(self, tag: str = "") -> None:
+        """Fit the picture into a view, or into all."""
+        for view in self.app.view_manager.get_views():
+            if tag in ("", view.get_singleton_tag()):
+                if view in self.slices():
+                    self._orient(view)
+                view.fit_view_to_content()
+                view.schedule_render()
+
+    def align(self) -> None:
+        """Turn slice views onto the images' own planes, or onto the patient's axes."""
+        for view in self.slices():
+            at = self._centre(view)
+            self._orient(view)
+            if at is not None:
+                view.get_view_node().JumpSliceByOffsetting(*at)
+            self._words(view)
+            view.schedule_render()
+
+    def step(self, tag: str, steps: int) -> None:
+        """Go some slices on."""
+        view = self.app.view_manager.get_view(tag)
+        if view is not None:
+            low, high = view.get_slice_range()
+            wanted = view.get_slice_value() + steps * view.get_slice_step()
+            view.set_slice_value(min(max(wanted, low), high))
+
+    def slice_at(self, tag: str = AXIAL) -> int | None:
+        """Give the slice k of the volume that a view shows; None where it cuts across slices."""
+        view, shown = self.app.view_manager.get_view(tag), self._shown.get(tag)
+        centre = self._centre(view) if view is not None else None
+        if shown is None or centre is None:
+            return None
+        geometry = shown.volume.geometry
+        normal = array_of(view.get_view_node().GetSliceToRAS())[:3, 2] * (-1, -1, 1)
+        if abs(float(normal @ geometry.directions[:, 0])) < 0.9:
+            return None
+        k = float(geometry.to_index(np.array(centre) * (-1, -1, 1))[0])
+        return int(np.clip(round(k), 0, geometry.shape[0] - 1))
+
+    def interaction(self, mode: str) -> None:
+        """Say what dragging with the left button does: ``window``, ``place`` a measurement, ``none``."""
+        node = self.app.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+        modes = {
+            "window": vtkMRMLInteractionNode.AdjustWindowLevel,
+            "place": vtkMRMLInteractionNode.Place,
+            "none": vtkMRMLInteractionNode.ViewTransform,
+        }
+        node.SetCurrentInteractionMode(modes[mode])
+
+    # Inner
+
+    def _slice_ui(self, server: Any, view_id: str, view: Any) -> None:
+        view.render_window().SetMultiSamples(0)
+        view.set_background_color_from_string(BACKGROUND)
+        slice_overlay(server, view_id, view)
+        view.modified.connect(self._moved)
+        self.state.change(f"{view_id}_at")(lambda **_: self._slider_moved(view_id))
+        view.interactor().AddObserver("WindowResizeEvent", lambda *_: self._resized(view_id))
+        if (shown := self._shown.get(view_id) or self._shown.get(AXIAL)) is not None and view_id != OTHER:
+            self._shown[view_id] = shown
+            view.set_background_volume_id(shown.node.GetID())
+            self._fresh.add(view_id)
+
+    def _threed_ui(self, server: Any, view_id: str, view: Any) -> None:
+        view.render_window().SetMultiSamples(0)
+        # With CPU ray casting, peeling volumes together with translucent surfaces draws garbage.
+        view.renderer().SetUseDepthPeelingForVolumes(False)
+        threed_overlay(server, view_id, view)
+
+    def _resized(self, tag: str) -> None:
+        if tag in self._fresh:
+            view = self.app.view_manager.get_view(tag)
+            if view is not None:
+                self._orient(view)
+                view.fit_view_to_content()
+
+    def touched(self, tag: str) -> None:
+        """The user moved a view himself; it is not fitted any more when its size changes."""
+        self._fresh.discard(tag)
+
+    def _orient(self, view: Any) -> None:
+        tag = view.get_singleton_tag()
+        node, shown = view.get_view_node(), self._shown.get(tag)
+        node.SetOrientation(NAMES.get(tag, "Axial"))
+        if shown is not None and self.state.aligned and shown.volume.spatial:
+            node.RotateToVolumePlane(shown.node)
+
+    def _centre(self, view: Any) -> tuple[float, float, float] | None:
+        node = view.get_view_node()
+        if node is None:
+            return None
+        matrix = array_of(node.GetSliceToRAS())
+        return tuple(matrix[:3, 3])
+
+    def _moved(self, view: Any) -> None:
+        self._words(view)
+        if self.on_slice is not None:
+            self.on_slice(view.get_singleton_tag())
+
+    def _slider_moved(self, tag: str) -> None:
+        view = self.app.view_manager.get_view(tag)
+        if view is None:
+            return
+        low, _ = view.get_slice_range()
+        wanted = low + int(self.state[f"{tag}_at"]) * view.get_slice_step()
+        if abs(wanted - view.get_slice_value()) > view.get_slice_step() / 4:
+            view.set_slice_value(wanted)
+
+    def _words(self, view: Any) -> None:
+        tag = view.get_singleton_tag()
+        shown = self._shown.get(tag)
+        low, high = view.get_slice_range()
+        step = view.get_slice_step() or 1.0
+        count = max(1, round((high - low) / step) + 1)
+        at = int(np.clip(round((view.get_slice_value() - low) / step), 0, count - 1))
+        words: dict[str, Any] = {"count": count, "at": at}
+        if shown is None:
+            words.update(dict.fromkeys(("tl", "tr", "bl", "br", "left", "right", "top", "bottom"), ""))
+        else:
+            spatial = shown.volume.spatial
+            words["tr"] = self._study_words
+            words["tl"] = (
+                f"{NAMES.get(tag, tag) if spatial else ''}\n{self._series_words.get(tag, '')}".strip()
+            )
+            place = f"{at + 1} / {count}"
+            words["bl"] = f"{place}\n{view.get_slice_value():.1f} mm" if spatial else place
+            width, centre = shown.window
+            words["br"] = f"W {width:.5g}  C {centre:.5g}" if shown.grey else ""
+            words.update(
+                self._edges(view) if spatial else dict.fromkeys(("left", "right", "top", "bottom"), "")
+            )
+        with self.state:
+            for name, said in words.items():
+                if self.state[f"{tag}_{name}"] != said:
+                    self.state[f"{tag}_{name}"] = said
+
+    def _edges(self, view: Any) -> dict[str, str]:
+        matrix = array_of(view.get_view_node().GetSliceToRAS())
+        across, up = matrix[:3, 0], matrix[:3, 1]
+        return {
+            "right": letters(across),
+            "left": letters(-across),
+            "top": letters(up),
+            "bottom": letters(-up),
+        }
+
+    def _layout_chosen(self, **_: Any) -> None:
+        self.layouts.set_layout(self.state.layout)
+        for view in self.slices():
+            self._words(view)
+
+    def _crosshair_chosen(self, **_: Any) -> None:
+        node = self.app.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+        on = self.state.crosshair
+        node.SetCrosshairMode(vtkMRMLCrosshairNode.ShowBasic if on else vtkMRMLCrosshairNode.NoCrosshair)
+        node.SetCrosshairBehavior(vtkMRMLCrosshairNode.OffsetJumpSlice)
+        self.redraw()
+
+    def _slab_chosen(self, **_: Any) -> None:
+        from trame_slicer.app.ui import SlabType
+
+        kinds = {"max": SlabType.MAX, "min": SlabType.MIN, "mean": SlabType.AVERAGE}
+        thickness = float(self.state.slab or 0)
+        for view in self.slices():
+            view.set_slab_type(kinds[self.state.slab_kind].value)
+            view.set_slab_thickness(thickness)
+            view.set_slab_enabled(thickness > 0)
+            view.schedule_render()
+
+    def show_arrival(self, tag: str, css: str) -> None:
+        """Draw on a slice slider where slices are here; empty when all are."""
+        key = f"{tag}_arrival"
+        if self.state[key] != css:
+            self.state[key] = css
+
+
+def letters(direction: Any) -> str:
+    """Name where a direction in RAS leads: ``A``, or ``AL`` where it leans."""
+    order = np.argsort(-np.abs(direction))
+    main = abs(float(direction[order[0]]))
+    named = ""
+    for axis in order:
+        share = float(direction[axis])
+        if abs(share) >= OBLIQUE * main:
+            named += (TOWARDS if share > 0 else AWAY)[axis]
+    return named

@@ -1,0 +1,64 @@
+"""The few building blocks of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from trame.widgets import html
+from trame_vuetify.widgets.vuetify3 import VIcon
+
+
+@contextmanager
+def panel(name: str, title: str) -> Iterator[Any]:
+    """Make the panel of a tool; it is there while its tool is on."""
+    with html.Div(
+        classes="panel", v_if=f"tool === '{name}'", role="region", raw_attrs=[f'aria-label="{title}"']
+    ) as made:
+        html.H2(title)
+        yield made
+
+
+def bar_button(
+    icon: str,
+    words: str,
+    click: Any,
+    *,
+    on: str = "false",
+    disabled: str = "false",
+    testid: str = "",
+) -> None:
+    """Make a button of the bar."""
+    with html.Button(
+        classes=(f"[{on} ? 'on' : '']",),
+        click=click,
+        disabled=(disabled,),
+        title=words,
+        raw_attrs=[f'aria-label="{words}"', f'data-testid="{testid or words.lower()}"'],
+    ):
+        VIcon(icon, size=20)
+
+
+def button(
+    words: str,
+    click: Any,
+    *,
+    on: str = "",
+    main: bool = False,
+    disabled: str = "",
+    title: str = "",
+    testid: str = "",
+    **more: Any,
+) -> None:
+    """Make a button with words."""
+    classes = "btn main" if main else "btn"
+    given: dict[str, Any] = {"classes": (f"['{classes}', {on} ? 'on' : '']",) if on else classes}
+    if disabled:
+        given["disabled"] = (disabled,)
+    if title:
+        given["title"] = title
+    html.Button(words, click=click, raw_attrs=[f'data-testid="{testid or words.lower()}"'], **given, **more)
+
+
+Handler = Callable[..., Any]
