@@ -127,6 +127,35 @@ def test_a_tilted_gantry_keeps_its_shear() -> None:
     assert geometry.offset_of(alone.geometry) == (1, 0, 0)
 
 
+def test_what_was_drawn_on_a_straightened_volume_goes_back_to_the_slices() -> None:
+    affine = AXIAL.copy()
+    affine[:3, 0] = (0, 0.7 * 2, 2)  # each slice two rows further
+    volume = Volume.from_instances([one.data for one in scan(np.zeros(SHAPE, np.int16), affine)])
+    straight = volume.straightened()
+    drawn = np.zeros(straight.array.shape, np.uint8)
+    drawn[2, 6:9, 3:5] = 1
+    back = Segmentation.from_array(drawn, straight).onto(volume.geometry)
+    due = np.zeros(SHAPE, np.uint8)
+    due[2, 2:5, 3:5] = 1
+    assert np.array_equal(back.to_array(), due)
+
+
+def test_a_missing_slice_can_be_drawn_on(tmp_path: Path) -> None:
+    images, geometry = source((12, 10, 12))
+    array = np.zeros((12, 10, 12), np.uint8)
+    array[4:7, 2:5, 2:5] = 1
+    kept = images[:5] + images[6:]
+    data = to_bytes(segmentation_to_dicom(Segmentation.from_array(array, geometry), kept))
+    assert np.array_equal(read_segmentation(data, onto=geometry).to_array(), array)
+    check_with_dciodvfy(data, tmp_path)
+
+
+def test_pictures_without_a_place_in_the_patient_are_not_segmented() -> None:
+    flat = Volume(np.zeros(SHAPE, np.int16), grid(), spatial=False)
+    with pytest.raises(GeometryError, match="no place in the patient"):
+        Segmentation.from_array(labels(), flat)
+
+
 def test_a_sparse_segmentation_has_its_own_grid() -> None:
     images, geometry = source((9, 10, 12))
     array = np.zeros((9, 10, 12), np.uint8)

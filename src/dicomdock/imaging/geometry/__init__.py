@@ -7,7 +7,8 @@ allocated before the pixels arrive.
 from __future__ import annotations
 
 from dicomdock.imaging.geometry.grid import Shape, VolumeGeometry
-from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Window, planes_of
+from dicomdock.imaging.geometry.headers import planes_of
+from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Window
 from dicomdock.imaging.geometry.series import VolumePlan, split_series
 from dicomdock.imaging.geometry.stack import PositionReport, plane_positions
 

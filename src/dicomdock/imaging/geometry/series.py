@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry.facets import NAMES, words
 from dicomdock.imaging.geometry.grid import VolumeGeometry
-from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Window, planes_of
+from dicomdock.imaging.geometry.headers import planes_of
+from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Window
 from dicomdock.imaging.geometry.stack import (
     coincidence,
     gap_tolerance,

@@ -117,11 +117,13 @@ class Segmentation:
         Raises
         ------
         GeometryError
-            The array does not have the source's shape.
+            The array does not have the source's shape, or the source has no place in the patient.
         """
         geometry = source if isinstance(source, VolumeGeometry) else source.geometry
         if array.shape[-3:] != geometry.shape or array.ndim not in (3, 4):
             raise GeometryError(f"The array's shape is {array.shape}, that of the images {geometry.shape}.")
+        if isinstance(source, Volume) and not source.spatial:
+            raise GeometryError("The images have no place in the patient, so they cannot be segmented.")
         if array.ndim == 3:
             masks = masks_of(array)
         else:

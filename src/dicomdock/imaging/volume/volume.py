@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -183,14 +182,14 @@ def fill_slice(volume: Volume, instance: Instance) -> tuple[int, ...]:
         planes[frame] = plane
     if not planes:
         return ()
-    filled = defaultdict(list)
+    filled = []
     for frame, values in decode(dataset, planes):
         target = volume.array[places[frame]]
         if values.shape != target.shape:
             raise GeometryError(f"A frame has the shape {values.shape}, not {target.shape}.", [uid])
         target[...] = _fitted(values, target.dtype)
-        filled[uid].append(places[frame])
-    return tuple(filled[uid])
+        filled.append(places[frame])
+    return tuple(filled)
 
 
 def straight_grid(geometry: VolumeGeometry) -> VolumeGeometry:
