@@ -19,6 +19,7 @@ from dicomdock.errors import (
     UnsupportedByServer,
     WireError,
 )
+from dicomdock.profile import Dialect
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 from dicomdock.source import DicomSource, Part
@@ -40,7 +41,6 @@ def pull(
     settings: Settings,
     *,
     replace: bool = False,
-    bulk: bool = True,
 ) -> Generator[Progress, None, PullReport]:
     """Bring resources into the archive; what is here already is not fetched again.
 
@@ -53,7 +53,6 @@ def pull(
     resources : studies, series or instances.
     settings : how many requests side by side.
     replace : fetch everything, and let other bytes under the same UID replace what is here.
-    bulk : False for a source that gives single instances only.
 
     Yields
     ------
@@ -72,17 +71,15 @@ def pull(
     AuthenticationError, Unreachable, NoSpace
         Nothing more can come; what arrived is kept.
     """
-    job = _Pull(source, archive, settings, replace=replace, bulk=bulk)
+    job = _Pull(source, archive, settings, replace=replace)
     yield from watch(lambda stop: job.run(resources, stop), job.tally)
     return job.report()
 
 
 class _Pull:
-    def __init__(
-        self, source: DicomSource, archive: Archive, settings: Settings, *, replace: bool, bulk: bool
-    ) -> None:
+    def __init__(self, source: DicomSource, archive: Archive, settings: Settings, *, replace: bool) -> None:
         self.source, self.archive, self.settings = source, archive, settings
-        self.replace, self.bulk = replace, bulk
+        self.replace = replace
         self.counts: dict[Resource, int | None] = {}
         self.tally = Tally()
 
@@ -134,7 +131,7 @@ class _Pull:
         if resource.instance is not None:
             self.tally.expect(resource, 1)
             self._fetch_missing([resource], here)
-        elif here or not self.bulk:
+        elif here or not _streams_series(self.source):
             self._complete(resource, here, None)
         else:
             count = self.listing.submit(self._count, resource)
@@ -249,6 +246,12 @@ class _Pull:
             complete=tally.proven and not failures and not missing,
             warnings=tuple(tally.warnings),
         )
+
+
+def _streams_series(source: DicomSource) -> bool:
+    """Tell whether a series comes in one answer; a client learns from its server, and its dialect says so."""
+    dialect: Dialect | None = getattr(source, "dialect", None)
+    return dialect is None or dialect.retrieve_level != "instance"
 
 
 class _Lost:
