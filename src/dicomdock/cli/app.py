@@ -23,14 +23,13 @@ from dicomdock.cli import (
     trust,
 )
 from dicomdock.cli.everywhere import everywhere
+from dicomdock.cli.exits import CANCELLED, DONE, FAILED, exit_code
 from dicomdock.cli.terminal import Terminal
-from dicomdock.errors import AuthenticationError, Cancelled, DicomdockError, InvalidInput
+from dicomdock.errors import DicomdockError
 
 # A new group of commands is one more module here; its ``commands`` are a group of their own where they have a
 # name, else commands of the program itself.
 GROUPS = (server, search, transfer, transfers, files, archive, link, register, trust, service, doctor)
-
-FAILED, USAGE, NOT_AUTHORISED, CANCELLED = 1, 2, 4, 130
 
 
 def run(arguments: list[str]) -> int:
@@ -54,16 +53,7 @@ def run(arguments: list[str]) -> int:
         terminal.fail(error, "An error that dicomdock did not expect ended this; -v shows where.")
         _trace(terminal)
         return FAILED
-    return 0
-
-
-def exit_code(error: DicomdockError) -> int:
-    """Give the exit code of an error, as the contract has it."""
-    if isinstance(error, AuthenticationError):
-        return NOT_AUTHORISED
-    if isinstance(error, InvalidInput):
-        return USAGE
-    return CANCELLED if isinstance(error, Cancelled) else FAILED
+    return DONE
 
 
 def program() -> Any:  # what typer makes has no public type

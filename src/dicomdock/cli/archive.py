@@ -11,6 +11,7 @@ import typer
 
 from dicomdock.cli import sources
 from dicomdock.cli.describe import UIDS
+from dicomdock.cli.exits import FAILED
 from dicomdock.cli.matches import show
 from dicomdock.cli.terminal import Terminal, bytes_of, counted, examples, size
 from dicomdock.errors import InvalidInput
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from dicomdock.source import DicomJson, JsonValue
 
 commands = typer.Typer()
-FAILED = 1
 STATUSES = ("intact", "missing", "changed", "adopted", "stray")
 
 Resources = Annotated[

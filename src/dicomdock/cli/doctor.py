@@ -14,6 +14,7 @@ import typer
 
 from dicomdock import __version__
 from dicomdock.cli import register, sources
+from dicomdock.cli.exits import FAILED
 from dicomdock.cli.terminal import Terminal, counted, examples, size
 from dicomdock.errors import DicomdockError
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from dicomdock.source import JsonValue
 
 commands = typer.Typer()
-FAILED = 1
 Status = Literal["ok", "missing", "failed", "unknown"]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicomdock.cli import sources
+from dicomdock.cli.exits import FAILED, PARTLY
 from dicomdock.cli.terminal import Terminal, counted, examples, size
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from dicomdock.transfer import Progress
 
 commands = typer.Typer()
-FAILED, PARTLY = 1, 3
 
 
 @commands.command(

@@ -8,6 +8,7 @@ import typer
 
 from dicomdock.cli import sources
 from dicomdock.cli.describe import SHOWN
+from dicomdock.cli.exits import PARTLY
 from dicomdock.cli.matches import show
 from dicomdock.cli.terminal import Terminal, examples
 from dicomdock.errors import DicomdockError
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 LEVELS = get_args(SearchLevel)
-PARTLY = 3
 LOCAL = "local"  # the archive's name
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicomdock.cli.exits import exit_code
 from dicomdock.cli.terminal import Terminal, examples
 from dicomdock.errors import DicomdockError, InvalidInput, Unreachable
 from dicomdock.profile import Login, ServerProfile, check_profile, load_profiles
@@ -104,8 +105,6 @@ def add(
     if problem is not None:
         terminal.note(f"{name} is kept, but it could not be tried: {problem}")
         if not isinstance(problem, Unreachable):
-            from dicomdock.cli.app import exit_code
-
             raise typer.Exit(exit_code(problem))
     elif report is not None:
         terminal.say("It answers; 'dicomdock server test " + name + "' tells what works.")
