@@ -17,9 +17,12 @@ def page(dock: Dock, visit: Visit) -> None:
     text = visit.parts["number"]
     number = int(text) if text.isdecimal() and len(text) < 10 else 0
 
+    shown: Arrival | None = None
+
     @ui.refreshable
     def show() -> None:
-        arrival = dock.links.get(number)
+        nonlocal shown
+        arrival = shown = dock.links.get(number)
         if arrival is None:
             with widgets.empty("This link is gone", "The dock was restarted since. Open the link again."):
                 widgets.button("All studies", lambda: ui.navigate.to("/"))
@@ -31,7 +34,8 @@ def page(dock: Dock, visit: Visit) -> None:
             _ended(arrival)
 
     def look(event: LinkArrived) -> None:
-        if event.link == number:
+        # Built anew only for a reason: the answer that the user is about to give must not be pulled away.
+        if event.link == number and dock.links.get(number) != shown:
             show.refresh()
 
     with ui.element("div").classes("sheet question"):
