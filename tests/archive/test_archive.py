@@ -350,7 +350,7 @@ def test_a_full_disk_leaves_nothing_half_written(archive: Archive, monkeypatch: 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with archive.writer() as writer:
-        monkeypatch.setattr("dicomdock.archive.keeping.sync_file", full)
+        monkeypatch.setattr("dicomdock.archive.keeping.sync_files", full)
         writer.add(part(one.data))
         with pytest.raises(NoSpace):
             writer.flush()

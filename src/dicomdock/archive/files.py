@@ -17,7 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from dicomdock.resource import Resource
 
 NAME_LENGTH = 32  # hexadecimal digits: 128 bits, so that two UIDs never share a name
 SUFFIX = ".dcm"
+MANY = 8  # files from which on one sync of the whole file system is quicker
 YOUNG = 60.0  # seconds in which a session has long locked its folder
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -130,13 +131,16 @@ class Files:
                 return
 
 
-def sync_file(path: Path) -> None:
-    """Make a written file last."""
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def sync_files(paths: Sequence[Path]) -> None:
+    """Make written files, which lie on one disk, last."""
+    whole = _syncfs() if len(paths) >= MANY else None
+    if whole is not None:
+        with paths[0].open("rb") as file:
+            whole(file.fileno())
+        return
+    for path in paths:
+        with path.open("r+b", buffering=0) as file:
+            os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
@@ -170,15 +174,14 @@ class Session:
     def announce(self, facts: Mapping[str, object], places: Iterable[str]) -> Path:
         """Note which places are about to be filled, so that a crash before their rows leaves a trace.
 
+        It lasts once the caller has synced it with the files.
+
         Parameters
         ----------
         facts : what the rows will say that the files do not.
         """
         note = self.folder / f"{next(self._numbers)}.places"
-        with note.open("w", encoding="ascii") as file:
-            file.write("\n".join((json.dumps(facts), *places)))
-            file.flush()
-            os.fsync(file.fileno())
+        note.write_text("\n".join((json.dumps(facts), *places)), "ascii")
         return note
 
     def close(self) -> None:
@@ -218,11 +221,18 @@ def _take_lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def write_behind() -> Callable[[int], None]:
-    """Give a function that has the disk begin to write a file, so that syncing it soon costs little."""
+def _syncfs() -> Callable[[int], None] | None:
+    """Give the call that syncs a whole file system at once, where there is one.
+
+    A disk flushes its cache for each fsync; under load 128 of them took six times as long as one of these.
+    """
     try:
-        start = ctypes.CDLL(None).sync_file_range
+        call = ctypes.CDLL(None, use_errno=True).syncfs
     except (OSError, AttributeError, TypeError):  # not Linux
-        return lambda _descriptor: None
-    start.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-    return lambda descriptor: start(descriptor, 0, 0, 2)  # SYNC_FILE_RANGE_WRITE
+        return None
+
+    def syncfs(descriptor: int) -> None:
+        if call(descriptor):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    return syncfs

@@ -1,7 +1,7 @@
 """Keeping: from a whole temporary file to a file in its place with its row, so that no crash tears them
 apart.
 
-Order: the files are synced, their places noted, then under the index's write lock the files are
+Order: the places are noted, the note and the files synced, then under the index's write lock the files are
 renamed, the folders synced, the rows put in and committed. A crash in between leaves files without rows and
 the note that tells which; ``recovery`` reads it.
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, delete, insert
 
 from dicomdock.archive.catalogue import BATCH, AddStatus, Arrival, exchange, insert_arrivals, known_rows
-from dicomdock.archive.files import Files, Session, disk_errors, sync_file
+from dicomdock.archive.files import Files, Session, disk_errors, sync_files
 from dicomdock.archive.index import Index
 from dicomdock.archive.schema import doomed, replacing
 from dicomdock.resource import Resource
@@ -29,11 +29,9 @@ def keep(
     Those that another process had stored meanwhile, and what that makes of them.
     """
     with disk_errors("Writing to the archive"):
-        for arrival in arrivals:
-            sync_file(arrival.written)
-        note = session.announce(
-            {"origin": origin, "made_here": made_here}, (arrival.place for arrival in arrivals)
-        )
+        facts = {"origin": origin, "made_here": made_here}
+        note = session.announce(facts, (arrival.place for arrival in arrivals))
+        sync_files([note, *(arrival.written for arrival in arrivals)])
         if any(arrival.replace for arrival in arrivals):
             _announce_exchange(index, arrivals)
         with index.writing() as connection:

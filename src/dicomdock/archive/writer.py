@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from dicomdock.archive.catalogue import AddStatus, Arrival, digests
-from dicomdock.archive.files import Files, Session, disk_errors, write_behind
+from dicomdock.archive.files import Files, Session, disk_errors
 from dicomdock.archive.header import HEAD, SERIES, SOP_INSTANCE, STUDY, Header, read_header
 from dicomdock.archive.index import Index
 from dicomdock.archive.keeping import keep
@@ -77,7 +77,6 @@ class ArchiveWriter:
         with disk_errors("Writing to the archive"):
             files.check_space()
             self._session = Session(files.incoming)
-        self._start_writing = write_behind()
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], dict[str, str]] = {}
         self._group: list[Arrival] = []
@@ -168,7 +167,6 @@ class ArchiveWriter:
                 written = file.write(chunk)
                 while written < len(chunk):
                     written += file.write(memoryview(chunk)[written:])
-            self._start_writing(file.fileno())
         return size, digest.hexdigest(), b"".join(beginning)
 
     def _mind_space(self, size: int) -> None:
