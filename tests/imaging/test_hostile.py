@@ -61,7 +61,7 @@ CASES: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
 
 @pytest.mark.filterwarnings("ignore")  # libraries warn of what they find; that is not what is asked here
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damaged_bytes_end_in_a_value_or_our_error(name: str, data: st.DataObject) -> None:
     whole, read = CASES[name]

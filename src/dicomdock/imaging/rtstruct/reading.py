@@ -128,10 +128,7 @@ class _Reader:
         slices: dict[int, list[Points]] = defaultdict(list)
         for k, points in self._placed(drawn):
             slices[k].append(points)
-        whole = np.zeros(self.geometry.shape, np.bool_)
-        for k, contours in slices.items():
-            whole[k] = fill(contours, self.geometry.shape[1:])
-        return Mask.of(whole)
+        return Mask.of_slices({k: fill(contours, self.geometry.shape[1:]) for k, contours in slices.items()})
 
     def _placed(self, drawn: Dataset | None) -> Iterator[tuple[int, Points]]:
         for contour in items(drawn, "ContourSequence"):

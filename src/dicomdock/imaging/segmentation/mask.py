@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,21 @@ class Mask:
         assert rows is not None and columns is not None, "a slice that is not empty has rows"
         (k0, k1), (j0, j1), (i0, i1) = ends, rows, columns
         return cls((k0, j0, i0), np.ascontiguousarray(whole[k0:k1, j0:j1, i0:i1]))
+
+    @classmethod
+    def of_slices(cls, planes: Mapping[int, BoolArray]) -> Mask:
+        """Make a mask of whole slices (rows, columns), by their k; slices that are not given are empty."""
+        used = sorted(k for k, plane in planes.items() if plane.any())
+        if not used:
+            return EMPTY
+        rows = _ends(np.logical_or.reduce([np.any(planes[k], axis=1) for k in used]))
+        columns = _ends(np.logical_or.reduce([np.any(planes[k], axis=0) for k in used]))
+        assert rows is not None and columns is not None, "a slice that is not empty has rows"
+        (j0, j1), (i0, i1) = rows, columns
+        array = np.zeros((used[-1] + 1 - used[0], j1 - j0, i1 - i0), np.bool_)
+        for k in used:
+            array[k - used[0]] = planes[k][j0:j1, i0:i1]
+        return cls((used[0], j0, i0), array)
 
     @property
     def stop(self) -> Shape:

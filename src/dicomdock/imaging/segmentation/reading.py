@@ -117,24 +117,7 @@ def _masks(
         inside = pixels >= threshold
         planes = found[frame.segment]
         planes[k] = planes[k] | inside if k in planes else inside
-    return {segment: _stacked(planes) for segment, planes in found.items()}, remarks
-
-
-def _stacked(planes: dict[int, npt.NDArray[np.bool_]]) -> Mask:
-    """Make one mask of a segment's slices."""
-    low, high = min(planes), max(planes) + 1
-    rows = np.logical_or.reduce([plane.any(axis=1) for plane in planes.values()])
-    columns = np.logical_or.reduce([plane.any(axis=0) for plane in planes.values()])
-    if not rows.any():
-        return EMPTY
-    j, i = np.flatnonzero(rows), np.flatnonzero(columns)
-    box = (slice(int(j[0]), int(j[-1]) + 1), slice(int(i[0]), int(i[-1]) + 1))
-    array = np.zeros((high - low, box[0].stop - box[0].start, box[1].stop - box[1].start), np.bool_)
-    for k, plane in planes.items():
-        array[k - low] = plane[box]
-    used = np.flatnonzero(array.any(axis=(1, 2)))
-    first_k, last_k = int(used[0]), int(used[-1])
-    return Mask((low + first_k, box[0].start, box[1].start), array[first_k : last_k + 1])
+    return {segment: Mask.of_slices(planes) for segment, planes in found.items()}, remarks
 
 
 def _pixels(dataset: Dataset, frames: Sequence[Frame]) -> Iterator[npt.NDArray[Any]]:
