@@ -354,9 +354,32 @@ def test_a_full_disk_leaves_nothing_half_written(archive: Archive, monkeypatch: 
         writer.add(part(one.data))
         with pytest.raises(NoSpace):
             writer.flush()
+        assert archive.present(Resource(one.study)) == set()
         monkeypatch.undo()
-    assert archive.present(Resource(one.study)) == set()
-    assert add(archive, one) == ["stored"]
+        assert writer.add(part(one.data)).status == "stored"
+    assert archive.present(Resource(one.study)) == {one.instance}
+    assert {finding.status for finding in archive.verify()} == {"intact"}
+
+
+def test_nothing_is_indexed_before_its_file_lasts(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dicomdock.archive import files, keeping
+
+    steps: list[str] = []
+
+    def noted(module: object, name: str) -> None:
+        real = getattr(module, name)
+
+        def step(*given: object, **named: object) -> object:
+            steps.append(name)
+            return real(*given, **named)
+
+        monkeypatch.setattr(module, name, step)
+
+    for module, name in ((keeping, "sync_files"), (files, "_sync_folder"), (keeping, "insert_arrivals")):
+        noted(module, name)
+    add(archive, *ct_series(2))
+    # The series' folder, and those above it that are new.
+    assert steps == ["sync_files", "_sync_folder", "_sync_folder", "_sync_folder", "insert_arrivals"]
 
 
 def test_a_later_version_is_not_touched(archive_settings: Settings) -> None:

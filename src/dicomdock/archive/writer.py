@@ -136,6 +136,8 @@ class ArchiveWriter:
             waiting, self._waiting = self._waiting, []
         errors = [error for future in waiting if (error := future.exception())]
         if errors:
+            with self._lock:
+                self._known.clear()  # some of it is not there after all
             raise errors[0]
         late, self._late = tuple(self._late), []
         return late
