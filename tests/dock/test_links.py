@@ -64,6 +64,7 @@ def click(dock: RunningDock, link: str) -> str:
 def open_home(page: Page, dock: RunningDock) -> None:
     page.goto(dock.link())
     expect(page.get_by_test_id("first-visit")).to_be_visible()
+    connected(page)
 
 
 def everything_below(folder: Path) -> Iterator[bytes]:
@@ -163,7 +164,7 @@ def test_a_study_goes_from_one_dock_to_another_by_link(tmp_path: Path, page: Pag
         expect(page.get_by_text("The link is copied")).to_be_visible()
         link = page.evaluate("navigator.clipboard.readText()")
         assert link.startswith("slicer://viewer/?studyUID=2.25.")
-        page.goto(taker.link())
+        open_home(page, taker)
         click(taker, link)
         page.get_by_test_id("answer-once").click()
         expect(page.get_by_test_id("arrival")).to_contain_text("done, 121 of 121 images", timeout=60_000)
