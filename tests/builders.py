@@ -5,6 +5,7 @@ Every builder gives ``Made`` instances: the UIDs that a test compares with, and 
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ def made(dataset: Dataset) -> Made:
 
 def changed(instance: Made, **attributes: Any) -> Made:
     """Give a copy of an instance with other attributes; the UIDs stay unless they are named."""
-    dataset = Dataset(instance.dataset)
+    dataset = copy.deepcopy(instance.dataset)  # Dataset(other) would share its elements
     dataset.file_meta = FileMetaDataset(instance.dataset.file_meta)
     for keyword, value in attributes.items():
         setattr(dataset, keyword, value)

@@ -41,7 +41,14 @@ class LinkArrived:
     link: int
 
 
-Event = TypeVar("Event", ArchiveChanged, TransferChanged, ServersChanged, LinkArrived)
+@dataclass(frozen=True, slots=True)
+class UploadChanged:
+    """Files that were dropped are being kept, or have been."""
+
+    batch: str
+
+
+Event = TypeVar("Event", ArchiveChanged, TransferChanged, ServersChanged, LinkArrived, UploadChanged)
 
 
 class Events:
@@ -67,7 +74,9 @@ class Events:
             self._loop = None
             self._pending.clear()
 
-    def publish(self, event: ArchiveChanged | TransferChanged | ServersChanged | LinkArrived) -> None:
+    def publish(
+        self, event: ArchiveChanged | TransferChanged | ServersChanged | LinkArrived | UploadChanged
+    ) -> None:
         """Tell the pages, a moment later, in the loop; callable from any thread."""
         with self._lock:
             first = not self._pending

@@ -19,7 +19,7 @@ from dicomdock.dock.thumbnails import Thumbnails
 if TYPE_CHECKING:
     from dicomdock.dock.guard import AsgiApp, Receive, Scope, Send
 
-_ASSETS = {"theme.css": "text/css", "dock.js": "text/javascript"}
+_ASSETS = {"theme.css": "text/css", "dock.js": "text/javascript", "drop.js": "text/javascript"}
 FOREVER = "private, max-age=31536000, immutable"
 
 
@@ -40,6 +40,8 @@ def routes(dock: Dock) -> Sequence[BaseRoute]:
         Route("/dicom-web/{path:path}", _Later(lambda: _origin(dock))),
         Route("/wado", _Later(lambda: _origin(dock))),
         Route("/thumbnails/{source}/{study}/{series}", thumbnails.answer),
+        Route("/uploads", dock.uploads.begin, methods=["POST"]),
+        Route("/uploads/{batch}", dock.uploads.receive, methods=["POST"]),
         Route("/favicon.ico", _no_picture),
         Route("/assets/{version}/{name}", _answer_asset),
     ]

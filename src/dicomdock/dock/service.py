@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dicomdock.archive import Archive
     from dicomdock.dicomweb import Client
     from dicomdock.dock.links import Links
+    from dicomdock.dock.uploading import Uploads
     from dicomdock.origin.workers import Workers
     from dicomdock.profile import Profiles, ServerProfile
     from dicomdock.resource import Resource
@@ -62,6 +63,7 @@ class Dock:
         self._queue: TransferQueue | None = None
         self._runner: Runner | None = None
         self._links: Links | None = None
+        self._uploads: Uploads | None = None
         self._closed = False
         self._told: dict[int, float] = {}
         self._to_show = ""
@@ -198,6 +200,16 @@ class Dock:
             return (LOCAL, *self.profiles().names)
         except ProfileError:
             return (LOCAL,)
+
+    @property
+    def uploads(self) -> Uploads:
+        """The files that come from the browser."""
+        with self._lock:
+            if self._uploads is None:
+                from dicomdock.dock.uploading import Uploads
+
+                self._uploads = Uploads(self)
+            return self._uploads
 
     @property
     def links(self) -> Links:

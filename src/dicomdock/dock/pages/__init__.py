@@ -45,6 +45,8 @@ PAGES = (
     PageSpec("/", "Studies", "studies", in_header=True),
     PageSpec("/study/{study}", "Study", "study"),
     PageSpec("/link/{number}", "A link", "link"),
+    PageSpec("/upload", "Upload", "upload", in_header=True),
+    PageSpec("/upload/{batch}", "Upload", "upload_batch"),
     PageSpec("/transfers", "Transfers", "transfers", in_header=True),
     PageSpec("/servers", "Servers", "servers", in_header=True),
     PageSpec("/{rest:path}", "No such page", "missing"),  # last: it takes what no other does

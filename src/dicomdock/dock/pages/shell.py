@@ -53,6 +53,7 @@ def shell(dock: Dock, spec: PageSpec, request: Request) -> Iterator[Visit]:
         f'<link rel="stylesheet" href="{asset("theme.css")}">'
         f"<script>document.documentElement.dataset.theme = {json.dumps(theme)}</script>"
         f'<script src="{asset("dock.js")}" defer></script>'
+        f'<script src="{asset("drop.js")}" defer></script>'
     )
     ui.on_exception(_tell)
     widgets.listen_for_undo()

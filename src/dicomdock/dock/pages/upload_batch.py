@@ -1,0 +1,282 @@
+"""The page of files that were dropped: what they are, where they go, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from nicegui import ui
+
+from dicomdock.dock import human, widgets
+from dicomdock.dock.events import TransferChanged, UploadChanged
+from dicomdock.dock.pages.shell import Visit
+from dicomdock.dock.pages.transfer_rows import percent, words
+from dicomdock.dock.service import Dock
+from dicomdock.dock.uploading import Batch, Looked, Lot, Outcome, Trouble, lots
+from dicomdock.transfer import Item, Transfer
+
+HERE_ONLY = ""
+SERIES = (
+    widgets.Column("patient", "Patient", "minmax(120px, 1.4fr)", sortable=False),
+    widgets.Column("study", "Study", "minmax(120px, 1.4fr)", sortable=False),
+    widgets.Column("series", "Series", "minmax(140px, 2fr)", sortable=False),
+    widgets.Column("images", "Images", 72, "num", sortable=False),
+    widgets.Column("size", "Size", 80, "num", sortable=False),
+    widgets.Column("wrong", "To know", "minmax(180px, 2.4fr)", sortable=False),
+)
+FILES = (
+    widgets.Column("name", "File", "minmax(160px, 2fr)"),
+    widgets.Column("wrong", "What is wrong", "minmax(200px, 3fr)"),
+)
+RESULTS = (
+    widgets.Column("name", "File", "minmax(160px, 2fr)"),
+    widgets.Column("here", "Archive", "minmax(140px, 2fr)"),
+    widgets.Column("there", "Server", "minmax(140px, 2fr)"),
+)
+_TROUBLES: Sequence[tuple[Trouble, str]] = (
+    ("here", "{} here already"),
+    ("conflict", "{} here with other content, which are kept"),
+    ("twice", "{} twice among these files"),
+    ("clash", "{} with the UID of another file, but other content"),
+)
+_SERVER_WORDS: Mapping[str, str] = {
+    "stored": "stored",
+    "duplicate": "was there already",
+    "warning": "stored, with a remark",
+    "failed": "failed",
+    "unconfirmed": "not confirmed",
+}
+
+
+def page(dock: Dock, visit: Visit) -> None:
+    """Build the page of one batch."""
+    batch = dock.uploads.get(visit.parts["batch"])
+    if batch is None:
+        with widgets.empty(
+            "These files are gone",
+            "Files that were not kept last until dicomdock ends. Drop them again.",
+            testid="batch-gone",
+        ):
+            widgets.button("Upload", lambda: ui.navigate.to("/upload"), kind="main")
+        return
+    view = Results(dock, batch) if batch.stage != "arrived" else Preview(dock, batch)
+    ui.timer(0, view.load, once=True)
+
+
+class Preview:
+    """What the files are, before anything is kept."""
+
+    def __init__(self, dock: Dock, batch: Batch) -> None:
+        self._dock = dock
+        self._batch = batch
+        self._lots: dict[str, Lot] = {}
+        self._rest: Sequence[Looked] = ()
+        self._chosen: set[str] = set()
+        with ui.element("div").classes("batch"):
+            with ui.element("div").classes("study-head"):
+                with ui.element("h1"):
+                    self._title = ui.label(f"Looking at {human.counted(len(batch.files), 'file')} …")
+                self._line = ui.label().classes("muted").props('role="status" data-testid="batch-words"')
+            self._grid = widgets.Grid(
+                SERIES, label="Series that were dropped", on_select=self._select, testid="lots"
+            )
+            with (
+                ui.element("section").classes("batch-rest").props('aria-label="Other files"') as self._others
+            ):
+                with ui.element("h2"):
+                    self._others_title = ui.label()
+                self._files = widgets.Grid(
+                    FILES, label="Files that cannot be kept", selectable=False, testid="not-kept"
+                )
+            self._others.set_visibility(False)
+        with ui.element("footer").classes("actions").props('aria-label="Actions"'):
+            self._status = ui.label().classes("status").props('role="status" data-testid="status"')
+            ui.element("span").classes("spacer")
+            self._place = ui.element("div").classes("row-line")
+            widgets.button("Throw away", self._drop, testid="drop-batch")
+            self._go = widgets.button("Keep", self._keep, kind="main", key="u", testid="keep-batch")
+            self._go.set_enabled(False)
+
+    async def load(self) -> None:
+        """Look at the files and show what they are."""
+        names = (await self._dock.run(self._dock.source_names))[1:]
+        found, self._rest = await self._dock.run(lots, list(self._batch.files), self._dock.archive)
+        self._lots = {str(lot.resource): lot for lot in found}
+        with self._place:
+            options = {
+                HERE_ONLY: "Keep here only",
+                **{name: f"Keep here, and send to {name}" for name in names},
+            }
+            self._target = widgets.choice("Where to", options, HERE_ONLY, self._say, testid="target")
+            self._target.classes("target")
+        studies = {lot.resource.study for lot in found}
+        patients = {(lot.about["PatientName"], lot.about["PatientID"]) for lot in found}
+        self._title.set_text("What was dropped")
+        self._line.set_text(
+            ", ".join(
+                (
+                    human.counted(len(patients), "patient"),
+                    human.counted(len(studies), "study", "studies"),
+                    human.counted(len(found), "series", "series"),
+                    human.counted(len(self._batch.files), "file"),
+                )
+            )
+            if found
+            else "None of these files is DICOM that can be kept."
+        )
+        self._grid.set_rows(_rows(found))
+        self._grid.select(self._lots)
+        wrong = [
+            *self._rest,
+            *(file for lot in found for file in lot.files if file.trouble in ("clash", "conflict")),
+        ]
+        self._others.set_visibility(bool(wrong))
+        self._others_title.set_text(f"{human.counted(len(wrong), 'file')} will not be kept")
+        self._files.set_rows(
+            widgets.Row(str(at), {"name": file.name, "wrong": file.reason}) for at, file in enumerate(wrong)
+        )
+        self._say()
+
+    def _select(self, keys: list[str]) -> None:
+        self._chosen = set(keys)
+        self._say()
+
+    def _say(self) -> None:
+        chosen = [lot for key, lot in self._lots.items() if key in self._chosen]
+        count = sum(len(lot.taken) for lot in chosen)
+        size = human.size(sum(lot.size for lot in chosen))
+        series = human.counted(len(chosen), "series", "series")
+        self._status.set_text(f"{series}, {human.counted(count, 'image')}, {size} selected" if chosen else "")
+        self._go.set_text("Keep and send" if self._target.value else "Keep")
+        self._go.set_enabled(count > 0)
+
+    async def _drop(self) -> None:
+        await self._dock.run(self._dock.uploads.drop, self._batch)
+        ui.navigate.to("/upload")
+
+    async def _keep(self) -> None:
+        if not self._batch.begin():
+            return  # another tab was quicker
+        chosen = [lot for key, lot in self._lots.items() if key in self._chosen]
+        server = self._target.value or HERE_ONLY
+        ui.navigate.to(f"/upload/{self._batch.key}")
+        await self._dock.run(self._dock.uploads.keep, self._batch, chosen, list(self._rest), server)
+
+
+class Results:
+    """What became of the files."""
+
+    def __init__(self, dock: Dock, batch: Batch) -> None:
+        self._dock = dock
+        self._batch = batch
+        with ui.element("div").classes("batch"):
+            with ui.element("div").classes("study-head"):
+                with ui.element("h1"):
+                    self._title = ui.label("Keeping files …")
+                self._line = ui.label().classes("num").props('role="status" data-testid="batch-words"')
+                with ui.element("span").classes("bar wide") as self._bar:
+                    self._done = ui.element("span").classes("bar-done")
+            self._grid = widgets.Grid(
+                RESULTS, label="What became of each file", selectable=False, testid="results"
+            )
+        with ui.element("footer").classes("actions").props('aria-label="Actions"'):
+            ui.element("span").classes("spacer")
+            self._again = widgets.button("Send again what failed", self._resume, testid="send-again")
+            self._again.set_visibility(False)
+            widgets.button("Show my studies", lambda: ui.navigate.to("/?source=local"))
+            widgets.button("Upload more", lambda: ui.navigate.to("/upload"))
+        dock.events.subscribe(UploadChanged, self._changed)
+        dock.events.subscribe(TransferChanged, self._moved)
+
+    async def _changed(self, event: UploadChanged) -> None:
+        if event.batch == self._batch.key:
+            await self.load()
+
+    async def _moved(self, event: TransferChanged) -> None:
+        if event.transfer == self._batch.transfer:
+            await self.load()
+
+    async def load(self) -> None:
+        """Show how far it is, and the results when they are known."""
+        batch = self._batch
+        if batch.stage == "keeping":
+            self._line.set_text(
+                f"{human.number(batch.done)} of {human.counted(len(batch.files), 'file')} kept"
+            )
+            self._done.style(f"width: {100 * batch.done // max(1, len(batch.files))}%")
+            return
+        transfer: Transfer | None = None
+        items: Sequence[Item] = ()
+        if batch.transfer is not None:
+            transfer = await self._dock.run(self._dock.queue.get, batch.transfer)
+            items = await self._dock.run(self._dock.queue.items, batch.transfer)
+        kept = sum(outcome.kept for outcome in batch.outcomes)
+        said = f"{human.counted(kept, 'file')} kept here"
+        if lost := len(batch.outcomes) - kept:
+            said += f", {human.number(lost)} not"
+        if transfer is not None:
+            said += f". To {batch.server}: {words(transfer)}" + (
+                f". {transfer.message}" if transfer.message else ""
+            )
+        self._title.set_text("Kept" if transfer is None else f"Kept, and sent to {batch.server}")
+        self._line.set_text(f"{said}. {batch.message}" if batch.message else said)
+        share = 100 if transfer is None else percent(transfer)
+        self._bar.set_visibility(transfer is not None and not transfer.ended)
+        self._done.style(f"width: {share or 0}%")
+        self._again.set_visibility(
+            transfer is not None and transfer.state in ("partly", "failed", "cancelled")
+        )
+        there = {item.resource: item for item in items}
+        self._grid.set_rows(
+            _result(at, outcome, there, sending=transfer is not None)
+            for at, outcome in enumerate(batch.outcomes)
+        )
+
+    async def _resume(self) -> None:
+        if self._batch.transfer is not None:
+            await self._dock.run(self._dock.resume, self._batch.transfer)
+
+
+def _result(at: int, outcome: Outcome, there: Mapping[str, Item], *, sending: bool) -> widgets.Row:
+    item = there.get(str(outcome.resource))
+    if item is not None:
+        told = _SERVER_WORDS.get(item.status, item.status) + (f": {item.reason}" if item.reason else "")
+    else:
+        told = "waits" if sending and outcome.kept else ""
+    bad = not outcome.kept or (item is not None and item.status in ("failed", "unconfirmed"))
+    cells = {"name": outcome.name, "here": outcome.words, "there": told}
+    return widgets.Row(str(at), cells, {"there": f"0{told}" if bad else told}, tone="bad" if bad else "")
+
+
+def _rows(found: Sequence[Lot]) -> list[widgets.Row]:
+    """Write the series as rows; patient and study stand only where they begin."""
+    rows = []
+    patient = study = ""
+    for lot in found:
+        about = lot.about
+        name = human.person_name(about["PatientName"]) or "No patient name"
+        whose = "  ·  ".join(part for part in (name, about["PatientID"]) if part)
+        what = "  ".join(
+            part for part in (human.dicom_date(about["StudyDate"]), about["StudyDescription"]) if part
+        )
+        title = " ".join(
+            part for part in (about["SeriesNumber"], about["Modality"], about["SeriesDescription"]) if part
+        )
+        new_patient, new_study = whose != patient, lot.resource.study != study
+        cells = {
+            "patient": whose if new_patient else "",
+            "study": (what or "Study without a description") if new_study or new_patient else "",
+            "series": title or "Series without a description",
+            "images": human.number(len(lot.taken)),
+            "size": human.size(lot.size),
+            "wrong": " ".join(_to_know(lot)),
+        }
+        rows.append(
+            widgets.Row(str(lot.resource), cells, dim=not lot.taken, tone="bad" if lot.warnings else "")
+        )
+        patient, study = whose, lot.resource.study
+    return rows
+
+
+def _to_know(lot: Lot) -> list[str]:
+    told = [text.format(human.number(count)) for trouble, text in _TROUBLES if (count := lot.count(trouble))]
+    return [*lot.warnings, ", ".join(told)]

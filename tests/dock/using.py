@@ -1,0 +1,45 @@
+"""What tests do with the pages: open them, find rows, put instances into the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+from dicomdock.archive import Archive
+from dicomdock.dicomweb.secrets import Secrets
+from dicomdock.profile import Login, ServerProfile, load_profiles
+from dicomdock.settings import Settings
+from dicomdock.source import Part
+from tests.builders import Made
+from tests.dock.running import RunningDock
+from tests.servers.orthanc import Orthanc
+
+
+def keep(settings: Settings, folder: Path, instances: Sequence[Made], *, origin: str = "test") -> None:
+    """Put instances into the archive, as another process of the user does."""
+    folder.mkdir(exist_ok=True)
+    with Archive.open(settings) as archive, archive.writer(origin=origin) as writer:
+        for number, instance in enumerate(instances):
+            file = folder / f"{number}.dcm"
+            file.write_bytes(instance.data)
+            writer.add(Part.from_file(file))
+
+
+def introduce(settings: Settings, orthanc: Orthanc, name: str = "hospital") -> None:
+    """Make a server known, with its password, as the command line does."""
+    profile = ServerProfile(name, orthanc.url, Login("basic", orthanc.user))
+    Secrets(settings).set(name, profile.origin, orthanc.password)
+    load_profiles(settings).with_profile(profile).save(settings)
+
+
+def open_at(page: Page, dock: RunningDock, path: str = "/") -> None:
+    """Open a page with a new session, and wait until it is there."""
+    page.goto(dock.link(path))
+    expect(page.get_by_test_id("nav-studies")).to_be_visible()
+
+
+def rows(page: Page, grid: str = "studies") -> Locator:
+    """Give the rows of a list."""
+    return page.get_by_test_id(grid).locator(".row")
