@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 CHROMIUM = "/usr/bin/chromium"
 PROJECT = Path(__file__).resolve().parents[1]
+
+# Programs that come with Python packages are found also where no environment is activated.
+os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
 
 # A shared machine makes single examples slow without saying anything about the code.
 hypothesis.settings.register_profile("dicomdock", deadline=None, database=None)
@@ -91,9 +95,12 @@ def _running(what: str, remedy: str, start: Callable[[], AbstractContextManager[
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[BrowserType]:
-    """Give what starts a Chromium; a process can have only one such driver, so all browser tests share it."""
+    """Give what starts a Chromium: one driver at a time, because its event loop runs in the main thread.
+
+    It ends with the file, so that tests of other files can run event loops of their own.
+    """
     if not Path(CHROMIUM).exists():
         unavailable("Chromium", "apt-get install chromium")
     try:

@@ -30,9 +30,9 @@ def demo_dock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDock]
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: BrowserType) -> Iterator[Browser]:
-    """A real Chromium, one for the whole run."""
+    """A real Chromium, one for all tests of a file."""
     try:
         started = chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
     except Error as error:
