@@ -28,10 +28,9 @@ HEAD = 1 << 16  # bytes in which nearly every header ends; what is longer is rea
 MAX_DEPTH = 32  # sequences in sequences; deeper only in files made to do harm
 IMPLICIT = "1.2.840.10008.1.2"
 CHARSET = 0x00080005
-SOP_CLASS, SOP_INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
-_TRANSFER_SYNTAX = 0x00020010
-_MEDIA_SOP_CLASS = 0x00020002
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xE000FFFE, 0xE00DFFFE, 0xE0DDFFFE  # as read here: element, then group
+SOP_INSTANCE, STUDY, SERIES = 0x00080018, 0x0020000D, 0x0020000E
+_TRANSFER_SYNTAX = 0x00100002  # as read here: element, then group
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xE000FFFE, 0xE00DFFFE, 0xE0DDFFFE
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
 _PREAMBLE = 132
@@ -175,7 +174,7 @@ def _meta(data: Buffer) -> tuple[int, str]:
             position += 4
         elif vr not in _SHORT_VRS:
             raise _Unusual
-        if tag == 0x00100002:  # Transfer Syntax UID
+        if tag == _TRANSFER_SYNTAX:
             syntax = data[position : position + length].rstrip(b"\0 ").decode("ascii", "replace")
         position += length
 

@@ -149,4 +149,3 @@ answer = Table(
 )
 
 archive = Table("archive", metadata, Column("version", Integer, nullable=False))
-TABLES = {"study": study, "series": series, "instance": instance}
