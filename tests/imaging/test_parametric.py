@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import highdicom as hd
@@ -10,6 +12,7 @@ import pytest
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.making import to_bytes
+from dicomdock.imaging.nrrd import volume_from_nrrd
 from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom, read_parametric_map
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
@@ -38,6 +41,7 @@ def test_a_map_survives_dicom(tmp_path: Path) -> None:
     assert found.source_series == instances[0].series
     assert set(found.source_instances) == {one.instance for one in instances}
     assert written.StudyInstanceUID == instances[0].study
+    assert found.region is not None
     again = parametric_map_to_dicom(found, headers(instances))
     assert again.InstanceNumber == 2
 
@@ -48,6 +52,20 @@ def test_highdicom_reads_the_same_values() -> None:
     volume = hd.pm.ParametricMap.from_dataset(written).get_volume().flip_spatial(0)
     assert np.allclose(volume.array, made().volume.array)
     assert np.allclose(volume.affine, TURNED, atol=1e-4)
+
+
+def test_dcmqi_reads_the_same_values(tmp_path: Path) -> None:
+    program = shutil.which("paramap2itkimage")
+    if program is None:
+        pytest.skip("paramap2itkimage is not here; to run this test: pip install dcmqi")
+    instances = scan(np.zeros(SHAPE, np.int16), TURNED)
+    (tmp_path / "map.dcm").write_bytes(to_bytes(parametric_map_to_dicom(made(), headers(instances))))
+    done = [program, "--inputDICOM", tmp_path / "map.dcm", "--outputDirectory", tmp_path, "-t", "nrrd"]
+    subprocess.run(done, check=True, capture_output=True, timeout=60)
+    (file,) = tmp_path.glob("*.nrrd")
+    found = volume_from_nrrd(file.read_bytes())
+    assert np.allclose(found.array, made().volume.array)
+    assert np.allclose(found.affine, TURNED, atol=1e-4)
 
 
 def test_refusals() -> None:

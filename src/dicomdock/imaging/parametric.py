@@ -21,12 +21,13 @@ from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.making import Authorship, begin, finish, new_uid, next_series_number, say_laterality
 from dicomdock.imaging.segmentation import Origin, content_label
 from dicomdock.imaging.sources import place_sources
-from dicomdock.imaging.terminology import Code, code_of
+from dicomdock.imaging.terminology import ANATOMY, Code, Terminology, code_item, code_of
 from dicomdock.imaging.volume import Volume
 
 PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 
 _QUANTITY = Code("246205007", "SCT", "Quantity")
+_SOMEWHERE = Code("91723000", "SCT", "Anatomical structure")
 _NO_UNITS = Code("1", "UCUM", "no units")
 
 
@@ -42,6 +43,7 @@ class ParametricMap:
     name : in words.
     source_series, source_instances : UIDs of the images it was computed from, as far as they are named.
     origin : the object it was read from; None for a new one.
+    region : the part of the body; None to take it from the source images.
     """
 
     volume: Volume
@@ -51,6 +53,7 @@ class ParametricMap:
     source_series: str = ""
     source_instances: tuple[str, ...] = ()
     origin: Origin | None = None
+    region: Code | None = None
 
 
 def is_parametric_map(header: Dataset) -> bool:
@@ -97,6 +100,7 @@ def read_parametric_map(instance: Instance) -> ParametricMap:
         text(series, "SeriesInstanceUID"),
         tuple(text(item, "ReferencedSOPInstanceUID") for item in named),
         origin,
+        next((found for group in groups if (found := _region(group)) is not None), None),
     )
 
 
@@ -105,6 +109,21 @@ def _quantity(mapping: Dataset | None) -> Code | None:
         if code_of(item, "ConceptNameCodeSequence") == _QUANTITY:
             return code_of(item, "ConceptCodeSequence")
     return None
+
+
+def _region(group: Dataset) -> Code | None:
+    return code_of(first(group, "FrameAnatomySequence"), "AnatomicRegionSequence")
+
+
+def _anatomy(parametric: ParametricMap, source: Dataset) -> Dataset:
+    """Say what part of the body is mapped; other programs take for granted that it is said."""
+    known = Terminology.suggest(text(source, "BodyPartExamined"))
+    guessed = known.kind if known.category == ANATOMY else _SOMEWHERE
+    item = Dataset()
+    item.FrameLaterality = {"R": "R", "L": "L"}.get(text(source, "Laterality"), "U")
+    region = parametric.region or code_of(source, "AnatomicRegionSequence") or guessed
+    item.AnatomicRegionSequence = [code_item(region)]
+    return item
 
 
 def parametric_map_to_dicom(
@@ -172,7 +191,6 @@ def parametric_map_to_dicom(
                 )
             ],
             content_description=name[:64],
-            content_creator_name=described.creator or None,
             content_label=content_label(described.label),
             pixel_measures=hd.PixelMeasuresSequence([rows, columns], between, between),
             plane_orientation=hd.PlaneOrientationSequence(
@@ -188,6 +206,8 @@ def parametric_map_to_dicom(
         if element.keyword not in dataset:
             dataset.add(element)
     placed.settle(dataset)
+    dataset.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy(parametric, placed.headers[0])]
+    dataset.ContentCreatorName = described.creator
     say_laterality(dataset, placed.headers[0])
     return finish(dataset)
 

@@ -105,7 +105,6 @@ def segmentation_to_dicom(
             device_serial_number="-",
             content_label=content_label(authorship.label),
             content_description=authorship.description or segmentation.name or None,
-            content_creator_name=authorship.creator or None,
             transfer_syntax_uid=syntax,
             **_spatial(hd, segmentation, used),
         )
@@ -211,6 +210,7 @@ def _completed(
         if element.keyword not in dataset:
             dataset.add(element)
     placed.settle(dataset)
+    dataset.ContentCreatorName = authorship.creator
     for item, segment in zip(_described(dataset), segmentation.segments, strict=True):
         # The family of the algorithm is not known, and the sequence is optional; its name stays in the
         # segment.
