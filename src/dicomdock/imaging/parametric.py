@@ -18,7 +18,7 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, text
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import split_series
-from dicomdock.imaging.making import Authorship, begin, finish, new_uid, next_series_number, say_laterality
+from dicomdock.imaging.making import Authorship, begin, finish, new_uid, next_series_number
 from dicomdock.imaging.segmentation import Origin, content_label
 from dicomdock.imaging.sources import place_sources
 from dicomdock.imaging.terminology import ANATOMY, Code, Terminology, code_item, code_of
@@ -208,8 +208,31 @@ def parametric_map_to_dicom(
     placed.settle(dataset)
     dataset.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy(parametric, placed.headers[0])]
     dataset.ContentCreatorName = described.creator
-    say_laterality(dataset, placed.headers[0])
+    _ascend(dataset)
     return finish(dataset)
+
+
+def _ascend(dataset: Dataset) -> None:
+    """Put frames in the order of the volume's slices.
+
+    Any order is right, since each frame states its position, but some readers (dcmqi) take the first for
+    the lowest.
+    """
+    groups = list(dataset.PerFrameFunctionalGroupsSequence)
+    frames = np.frombuffer(dataset.FloatPixelData, "<f4").reshape(len(groups), -1)
+    places = np.array(
+        [group.PlanePositionSequence[0].ImagePositionPatient for group in groups], dtype=np.float64
+    )
+    axes = np.array(
+        dataset.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0].ImageOrientationPatient
+    )
+    order = np.argsort(
+        places @ np.cross(axes[:3].astype(np.float64), axes[3:].astype(np.float64)), kind="stable"
+    )
+    dataset.PerFrameFunctionalGroupsSequence = [groups[at] for at in order]
+    for number, group in enumerate(dataset.PerFrameFunctionalGroupsSequence, 1):
+        group.FrameContentSequence[0].DimensionIndexValues = [number]
+    dataset.FloatPixelData = frames[order].tobytes()
 
 
 def _presented(parametric: ParametricMap, name: str, sources: Sequence[Dataset]) -> Authorship:
