@@ -51,6 +51,8 @@ def button(
         .props("no-caps unelevated")
         .classes(f"btn {kind}")
     )
+    if key:
+        made.props["data-help"] = text  # in the list of keys, whatever the tooltip says at that moment
     return _named(made, key, testid)
 
 
