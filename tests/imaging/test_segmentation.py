@@ -528,5 +528,31 @@ def test_the_template_places_slices() -> None:
     assert split_series(images)[0].geometry.matches(geometry)
 
 
+@pytest.mark.parametrize(
+    ("character_set", "name"),
+    [
+        ("ISO_IR 100", "Müller^Jörg"),
+        ("ISO_IR 144", "Люкceмбypг"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        ("GB18030", "Wang^XiaoDong=王^小东"),
+    ],
+)
+def test_names_in_every_character_set_arrive_in_utf_8(character_set: str | list[str], name: str) -> None:
+    images = headers(
+        scan(
+            np.zeros(SHAPE, np.int16),
+            SpecificCharacterSet=character_set,
+            PatientName=name,
+            StudyDescription="x",
+        )
+    )
+    geometry = split_series(images)[0].geometry
+    data = to_bytes(segmentation_to_dicom(Segmentation.from_array(labels(), geometry), images))
+    written = pydicom.dcmread(_file(data))
+    assert written.SpecificCharacterSet == "ISO_IR 192"
+    assert str(written.PatientName) == name
+    assert name.encode() in data
+
+
 def _file(data: bytes) -> io.BytesIO:
     return io.BytesIO(data)
