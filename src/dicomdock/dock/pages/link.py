@@ -106,10 +106,12 @@ def _choose(dock: Dock, number: int, decision: ChooseServer) -> None:
 def _answer_button(
     dock: Dock, number: int, answer: Answer, label: str, key: str, *, server: str = ""
 ) -> ui.button:
+    client = ui.context.client  # the button itself is gone as soon as the answer is taken
+
     async def say() -> None:
         arrival = await dock.run(dock.links.answer, number, answer, server=server)
         if arrival.stage == "fetching":
-            ui.navigate.to(arrival.page)
+            client.open(arrival.page)
 
     testid = f"answer-{server or answer}"
     return widgets.button(label, say, key=key, testid=testid)

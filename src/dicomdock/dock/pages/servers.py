@@ -211,9 +211,9 @@ class ServerForm:
     async def _keep(self, draft: Draft) -> None:
         where = await self._dock.run(servers.keep, self._dock, draft)
         self._secret.set_value("")
-        self._close()
         kept = f" The secret is kept in {where}." if where else ""
         widgets.say(f"{draft.profile.name} is ready.{kept}", kind="success")
+        self._close()
 
     def _show(self, words: str) -> None:
         self._result.clear()

@@ -141,9 +141,9 @@ class StudiesPage:
         if self._listing is not None:
             self._listing.close()
         wanted = self._bar.value
-        ui.run_javascript(
-            f"history.replaceState(history.state, '', {json.dumps(address(self._source, wanted))})"
-        )
+        target = json.dumps(address(self._source, wanted))
+        # Not through the context: the button that started this may be replaced meanwhile.
+        self._grid.client.run_javascript(f"history.replaceState(history.state, '', {target})")
         sources = self._names if self._source == ALL else (self._source,)
         try:
             listing = self._listing = Listing(self._dock, wanted.to_match(), sources)

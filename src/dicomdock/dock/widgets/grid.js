@@ -19,7 +19,8 @@ export default {
         </span>
         <span v-for="(column, index) in columns" :key="column.name" class="cell" :class="'k-' + column.kind" role="columnheader"
               :aria-sort="sort.by === column.name ? (sort.descending ? 'descending' : 'ascending') : null">
-          <button v-if="column.sortable" type="button" tabindex="-1" class="sorter" @click="sortBy(column.name)">
+          <button v-if="column.sortable" type="button" tabindex="-1" class="sorter"
+                  :aria-label="column.label ? null : 'Sort by ' + column.name" @click="sortBy(column.name)">
             {{ column.label }}<i v-if="sort.by === column.name" aria-hidden="true">{{ sort.descending ? "↓" : "↑" }}</i>
           </button>
           <template v-else>{{ column.label }}</template>
