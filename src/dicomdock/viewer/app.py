@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,20 @@ from trame_vuetify.ui.vuetify3 import VAppLayout
 from dicomdock.archive import Archive
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
-from dicomdock.viewer import shell_ui
+from dicomdock.viewer import keys, shell_ui
+from dicomdock.viewer.cine import Cine
+from dicomdock.viewer.compare_logic import CompareLogic
+from dicomdock.viewer.deriving_logic import DerivingLogic
 from dicomdock.viewer.guard import Guard
+from dicomdock.viewer.measuring_logic import MeasuringLogic
 from dicomdock.viewer.notes import Notes
+from dicomdock.viewer.picture import png_of
+from dicomdock.viewer.saving_logic import SavingLogic
+from dicomdock.viewer.segments_logic import SegmentsLogic
 from dicomdock.viewer.series_logic import SeriesLogic
-from dicomdock.viewer.views_logic import Views
+from dicomdock.viewer.views_logic import AXIAL, NAMES, Views
+from dicomdock.viewer.volume_logic import VolumeLogic
+from dicomdock.viewer.window_logic import WindowLogic
 
 STATIC = Path(__file__).with_name("static")
 # Without a picture of our own, trame's page asks a foreign host for one.
@@ -54,14 +64,34 @@ class Workstation(TrameApp):
         self._guard = Guard(secret)
         self.settings = settings
         self.archive = Archive.open(settings)
-        self.slicer = SlicerApp()
-        self.slicer.volume_rendering._logic.SetDefaultRenderingMethod(CPU_RAY_CASTING)
-        self.state.update({"trame__title": "dicomdock", "trame__favicon": FAVICON, "tool": "series"})
+        self.slicer = app = SlicerApp()
+        app.volume_rendering._logic.SetDefaultRenderingMethod(CPU_RAY_CASTING)
+        self.state.update(
+            {"trame__title": "dicomdock", "trame__favicon": FAVICON, "tool": "series", "help_open": False}
+        )
+        self.focus = AXIAL
         self.notes = Notes(self.server)
-        self.views = Views(self.server, self.slicer)
-        self.series = SeriesLogic(self.server, self.slicer, self.views, self.archive, self.notes)
+        self.views = Views(self.server, app)
+        self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notes)
+        self.window = WindowLogic(self.server, self.series)
+        self.volume = VolumeLogic(self.server, app, self.series, self.views)
+        self.segments = SegmentsLogic(self.server, app, self.series, self.archive, settings, self.notes)
+        self.saving = SavingLogic(self.server, self.series, self.segments, self.archive, settings, self.notes)
+        self.measuring = MeasuringLogic(self.server, app, self.series, self.saving, self.notes)
+        self.deriving = DerivingLogic(self.server, self.series, self.segments, self.saving, self.notes)
+        self.compare = CompareLogic(self.server, app, self.series, self.views, self.notes)
+        self.cine = Cine(self.server, self.views)
+        self.segments.on_tool.append(self.volume.painting)
+        self.segments.on_tool.append(lambda on: self.views.interaction("none" if on else "window"))
+        self.views.on_slice = self._moved
+        self.ctrl.undo = self.segments.undo
+        self.ctrl.redo = self.segments.redo
+        self.ctrl.take_picture = self.take_picture
         with VAppLayout(self.server, theme="dark") as self.ui:
             shell_ui.build(self)
+        self.views.interaction("window")
+        self._keys = keys.bindings(self)
+        self.ctrl.trigger("key")(self._key)
         self.ctrl.on_server_bind.add(lambda bound: self._guard.install(bound.app))
         self.ctrl.on_server_ready.add_task(self._watch)
 
@@ -73,9 +103,42 @@ class Workstation(TrameApp):
         """Take the metadata of a series that is being fetched; on the event loop."""
         self.series.expect(series, headers)
 
-    async def _watch(self, **_: Any) -> None:
-        await asyncio.gather(self.series.watch())
+    def escape(self) -> None:
+        """Put away whatever is in hand."""
+        if self.state.send_open or self.state.help_open:
+            self.state.update({"send_open": False, "help_open": False})
+        elif self.state.measuring:
+            self.measuring.stop()
+            self.views.interaction("window")
+        elif self.segments.tool_on:
+            self.segments.put_away()
+        else:
+            self.state.tool = ""
+
+    def take_picture(self) -> None:
+        """Give the user a picture of the views."""
+        picture = png_of(self.views.visible())
+        if picture:
+            self.server.js_call("window", "dicomdockSave", "dicomdock.png", picture, "image/png")
 
     def close(self) -> None:
         """Keep what has to be kept."""
+        self.segments.keep_now()
         self.archive.close()
+
+    async def _watch(self, **_: Any) -> None:
+        await asyncio.gather(self.series.watch(), self.segments.keep_watch())
+
+    async def _key(self, name: str, view: str = "") -> None:
+        if view in NAMES:
+            self.focus = view
+        work = self._keys.get(name)
+        if work is None:
+            return
+        with self.state:
+            done = work()
+        if inspect.isawaitable(done):
+            await done
+
+    def _moved(self, tag: str) -> None:
+        self.compare.follow(tag)

@@ -153,7 +153,7 @@ class SeriesLogic:
         assert self.study is not None
         images = self.study.images()
         wanted = self.study.find(self._asked.series or "")
-        if wanted is not None and wanted.kind == "images":
+        if wanted is not None and wanted.kind == "image":
             self._start(wanted, 0)
         elif images:
             self._start(max(images, key=lambda one: one.count), 0)

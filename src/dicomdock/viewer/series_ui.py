@@ -15,7 +15,7 @@ def series_panel(server: Any) -> None:
     with panel("series", "Series"):
         html.P("{{ study_words }}", v_show="study_words")
         with html.Button(
-            v_for="one in series_list.filter(s => s.kind === 'images')",
+            v_for="one in series_list.filter(s => s.kind === 'image')",
             key="one.uid",
             classes=("['item', one.uid === series_uid ? 'on' : '']",),
             click=(server.controller.open_series, "[one.uid]"),

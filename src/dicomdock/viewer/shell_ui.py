@@ -6,25 +6,86 @@ from typing import Any
 
 from trame.widgets import html
 
+from dicomdock.viewer.deriving_ui import deriving_panel
+from dicomdock.viewer.keys import HELP
+from dicomdock.viewer.layout_ui import layout_panel
+from dicomdock.viewer.measuring_ui import measuring_panel
+from dicomdock.viewer.saving_ui import send_dialog
+from dicomdock.viewer.segments_ui import segments_panel
 from dicomdock.viewer.series_ui import series_panel
-from dicomdock.viewer.widgets import bar_button
+from dicomdock.viewer.volume_ui import volume_panel
+from dicomdock.viewer.widgets import bar_button, button
+from dicomdock.viewer.window_ui import window_panel
 
-
-def toggle(tool: str) -> str:
-    """Turn a tool's panel on, or off when it is."""
-    return f"tool = tool === '{tool}' ? '' : '{tool}'"
+TOOLS = (
+    ("series", "mdi-format-list-bulleted", "Series"),
+    ("window", "mdi-contrast-circle", "Window"),
+    ("measure", "mdi-ruler", "Measure"),
+    ("segment", "mdi-brush", "Segment"),
+    ("layout", "mdi-view-grid-outline", "Layout and compare"),
+    ("volume", "mdi-cube-outline", "3D"),
+    ("derive", "mdi-image-plus-outline", "New images"),
+)
 
 
 def build(station: Any) -> None:
     """Build the page."""
-    server = station.server
-    with html.Div(classes="bar", role="toolbar", raw_attrs=['aria-label="Tools"']):
-        bar_button("mdi-format-list-bulleted", "Series", toggle("series"), on="tool === 'series'")
+    server, control = station.server, station.ctrl
+    with html.Div(
+        classes="bar", role="toolbar", raw_attrs=['aria-label="Tools"', 'aria-orientation="vertical"']
+    ):
+        for tool, icon, words in TOOLS:
+            bar_button(
+                icon,
+                words,
+                f"tool = tool === '{tool}' ? '' : '{tool}'",
+                on=f"tool === '{tool}'",
+                testid=f"tool-{tool}",
+            )
+        html.Hr()
+        bar_button("mdi-play", "Play the slices (Space)", "playing = !playing", on="playing", testid="play")
+        bar_button("mdi-camera-outline", "Keep a picture", control.take_picture, testid="picture")
+        html.Div(classes="gap")
+        bar_button("mdi-undo", "Undo (Ctrl+Z)", control.undo, testid="bar-undo")
+        bar_button("mdi-redo", "Redo (Ctrl+Y)", control.redo, testid="bar-redo")
+        bar_button(
+            "mdi-content-save-outline",
+            "Save (Ctrl+S)",
+            control.save,
+            on="unsaved",
+            disabled="saving",
+            testid="save",
+        )
+        bar_button("mdi-send-outline", "Send to a server", control.ask_send, testid="send")
+        bar_button("mdi-help-circle-outline", "Keys (?)", "help_open = true", testid="help")
     series_panel(server)
+    window_panel(server)
+    measuring_panel(server)
+    station.segments.logic.set_ui(segments_panel(server))
+    layout_panel(server)
+    volume_panel(server)
+    deriving_panel(server)
     with html.Div(classes=("['views', tool ? 'beside' : '']",)):
         with html.Div(style="position:relative;flex:1;min-width:0"):
             station.views.build(station.ui)
     with html.Div(classes="empty", v_if="empty_title", raw_attrs=['data-testid="empty"']):
         html.H1("{{ empty_title }}")
         html.P("{{ empty_words }}")
+    send_dialog(server)
+    _help()
     station.notes.build(server)
+
+
+def _help() -> None:
+    with html.Div(classes="dialog-ground", v_if="help_open"):
+        with html.Div(classes="dialog", role="dialog", raw_attrs=['aria-label="Keys"']):
+            html.H2("Keys and mouse")
+            with html.Table():
+                for key, words in HELP:
+                    with html.Tr():
+                        with html.Td():
+                            html.Kbd(key)
+                        html.Td(words)
+            html.P("Pictures are for looking and drawing; this program is no medical device.")
+            with html.Div(classes="row"):
+                button("Close", "help_open = false", testid="help-close")

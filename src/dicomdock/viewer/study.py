@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
-
-from pydicom import dcmread
 
 from dicomdock.archive import Archive
-from dicomdock.archive.catalogue import ArchivedInstance
-from dicomdock.imaging.dataset import READ_ERRORS
-from dicomdock.imaging.rtstruct.reading import RT_STRUCTURE_SET
-from dicomdock.imaging.segmentation.reading import LABELMAP_STORAGE, SEGMENTATION_STORAGE
+from dicomdock.imaging.references import Kind, kind_of
 from dicomdock.query import DicomJson, Query, text
 from dicomdock.resource import Resource
 
-Kind = Literal["images", "segmentation", "structures", "report", "other"]
-
-_REPORT = "1.2.840.10008.5.1.4.1.1.88."
-_NO_IMAGES = frozenset({"SR", "KO", "PR", "AU", "DOC", "PLAN", "REG", "RTPLAN", "RTRECORD", "RWV", "FID"})
 _FIELDS = (
     "PatientName",
     "PatientID",
@@ -91,7 +80,7 @@ class Study:
 
     def images(self) -> tuple[Series, ...]:
         """Give the series that can be looked at."""
-        return tuple(one for one in self.series if one.kind == "images")
+        return tuple(one for one in self.series if one.kind == "image")
 
     def find(self, uid: str) -> Series | None:
         """Give a series by its UID."""
@@ -115,7 +104,7 @@ def read_study(archive: Archive, uid: str) -> Study:
             found.append(
                 Series(
                     Resource(uid, series),
-                    _kind(classes.get(series, ""), text(attributes, "Modality")),
+                    kind_of(classes.get(series, "")),
                     text(attributes, "Modality"),
                     text(attributes, "SeriesDescription"),
                     _number(text(attributes, "SeriesNumber")),
@@ -135,30 +124,6 @@ def read_study(archive: Archive, uid: str) -> Study:
     )
 
 
-def referenced_series(instance: ArchivedInstance) -> str:
-    """Give the Series Instance UID of the images that a segmentation or structure set was drawn on."""
-    from dicomdock.imaging.attributes import first, items, text
-    from dicomdock.imaging.rtstruct import is_structure_set
-    from dicomdock.imaging.rtstruct import referenced_series as of_structures
-
-    try:
-        header = dcmread(instance.path, stop_before_pixels=True)
-    except READ_ERRORS:
-        return ""
-    if is_structure_set(header):
-        return of_structures(header)[0]
-    named = first(header, "ReferencedSeriesSequence")
-    if named is None:
-        for outer in items(header, "StudiesContainingOtherReferencedInstancesSequence"):
-            named = named or first(outer, "ReferencedSeriesSequence")
-    return text(named, "SeriesInstanceUID") if named is not None else ""
-
-
-def newest(instances: Iterable[ArchivedInstance]) -> list[ArchivedInstance]:
-    """Give instances, the one stored last first."""
-    return sorted(instances, key=lambda one: one.path.stat().st_mtime, reverse=True)
-
-
 def _described(study: Study, attributes: DicomJson) -> Study:
     if study.patient or study.patient_id:
         return study
@@ -171,16 +136,6 @@ def _described(study: Study, attributes: DicomJson) -> Study:
         _date(text(attributes, "StudyDate")),
         text(attributes, "StudyDescription"),
     )
-
-
-def _kind(sop_class: str, modality: str) -> Kind:
-    if sop_class in (SEGMENTATION_STORAGE, LABELMAP_STORAGE):
-        return "segmentation"
-    if sop_class == RT_STRUCTURE_SET:
-        return "structures"
-    if sop_class.startswith(_REPORT):
-        return "report"
-    return "other" if modality in _NO_IMAGES else "images"
 
 
 def _number(said: str) -> int:

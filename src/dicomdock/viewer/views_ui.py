@@ -20,7 +20,7 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
         state.setdefault(f"{view_id}_{edge}", "")
     for name, value in {"at": 0, "count": 1, "arrival": ""}.items():
         state.setdefault(f"{view_id}_{name}", value)
-    with html.Div(classes="over"):
+    with html.Div(classes="over", raw_attrs=[f'data-view="{view_id}"']):
         for corner in CORNERS:
             html.Div("{{ " + f"{view_id}_{corner}" + " }}", classes=f"corner {corner}", v_show="words_shown")
         for edge in EDGES:

@@ -1,6 +1,15 @@
 // Keys, and what the page says when its viewer is gone. Everything else is trame's.
 (() => {
   const typing = (node) => node && (node.isContentEditable || ["INPUT", "SELECT", "TEXTAREA"].includes(node.tagName) && node.type !== "range");
+  // Keys mean the view that the mouse is in.
+  let view = "";
+  window.addEventListener("mouseover", (event) => {
+    for (let node = event.target; node && node.querySelector; node = node.parentElement) {
+      const words = node.querySelectorAll("[data-view]");
+      if (words.length === 1) { view = words[0].dataset.view; return; }
+      if (words.length > 1) return;
+    }
+  });
   window.addEventListener("keydown", (event) => {
     if (event.altKey || event.metaKey || typing(event.target)) return;
     const name = (event.ctrlKey ? "Ctrl+" : "") + event.key;
@@ -8,7 +17,7 @@
     if (!ours.test(name) || !window.trame) return;
     if (event.target && event.target.tagName === "BUTTON" && (name === " ")) return;
     event.preventDefault();
-    window.trame.trigger("key", [name]);
+    window.trame.trigger("key", [name, view]);
   });
 
   const alive = async () => {

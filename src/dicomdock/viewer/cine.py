@@ -1,0 +1,41 @@
+"""Play the slices or frames of a view, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from dicomdock.viewer.views_logic import AXIAL, OTHER, Views
+
+RATES = (1, 60)  # frames a second that can be asked for
+
+
+class Cine:
+    """Plays until it is stopped."""
+
+    def __init__(self, server: Any, views: Views) -> None:
+        self.state, self.views = server.state, views
+        self._task: asyncio.Task[None] | None = None
+        self.state.update({"playing": False, "play_rate": 15})
+        self.state.change("playing")(self._changed)
+
+    def _changed(self, playing: bool, **_: Any) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if playing:
+            self._task = asyncio.get_running_loop().create_task(self._play())
+
+    async def _play(self) -> None:
+        while True:
+            rate = min(max(float(self.state.play_rate or 15), RATES[0]), RATES[1])
+            await asyncio.sleep(1 / rate)
+            shown = [view.get_singleton_tag() for view in self.views.visible() if view in self.views.slices()]
+            tag = AXIAL if AXIAL in shown else next((one for one in shown if one != OTHER), "")
+            if not tag:
+                continue
+            view = self.views.view(tag)
+            low, high = view.get_slice_range()
+            at = view.get_slice_value() + view.get_slice_step()
+            with self.state:
+                view.set_slice_value(low if at > high + view.get_slice_step() / 2 else at)

@@ -1,0 +1,101 @@
+"""What the keys do; the help shows the same table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+HELP = (
+    ("wheel, Up / Down, PageUp / PageDown", "one slice, ten slices on or back"),
+    ("left drag", "window: sideways width, up and down centre"),
+    ("right drag, middle drag", "zoom, move"),
+    ("1 - 9, 0", "window presets, automatic window"),
+    ("r", "fit the pictures into the views"),
+    ("l", "next layout"),
+    ("c", "crosshair; with Shift held it follows the mouse"),
+    ("p, e, Escape", "paint, erase, put the tool away"),
+    ("[ ]", "smaller, larger brush"),
+    ("d, a, o", "distance, angle, region"),
+    ("Space", "play the slices"),
+    ("Ctrl+Z, Ctrl+Y", "undo, redo"),
+    ("Ctrl+S", "save"),
+    ("s", "series"),
+    ("h", "words in the corners"),
+    ("?", "these keys"),
+)
+
+
+def bindings(station: Any) -> dict[str, Callable[[], Any]]:
+    """Give what each key does."""
+    state, views, segments = station.state, station.views, station.segments
+
+    def step(steps: int) -> Callable[[], None]:
+        return lambda: views.step(station.focus, steps)
+
+    def toggle(name: str) -> Callable[[], None]:
+        return lambda: state.update({name: not state[name]})
+
+    def next_layout() -> None:
+        names = list(state.layouts)
+        state.layout = names[(names.index(state.layout) + 1) % len(names)]
+
+    def erase() -> None:
+        if segments.drawing is not None:
+            from trame_slicer.segmentation import SegmentationEffectErase
+
+            segments.editor.set_active_effect_type(SegmentationEffectErase)
+
+    def brush(larger: bool) -> Callable[[], None]:
+        def change() -> None:
+            effect = segments.editor.active_effect
+            size = getattr(effect, "increase_brush_size" if larger else "decrease_brush_size", None)
+            if size is not None:
+                size()
+
+        return change
+
+    def paint() -> None:
+        state.tool = "segment"
+        segments.paint()
+
+    def measure(kind: str) -> Callable[[], None]:
+        def begin() -> None:
+            state.tool = "measure"
+            station.measuring.place(kind)
+
+        return begin
+
+    table: dict[str, Callable[[], Any]] = {
+        "ArrowUp": step(1),
+        "ArrowRight": step(1),
+        "ArrowDown": step(-1),
+        "ArrowLeft": step(-1),
+        "PageUp": step(10),
+        "PageDown": step(-10),
+        "Home": step(-100_000),
+        "End": step(100_000),
+        "r": views.fit,
+        "l": next_layout,
+        "c": toggle("crosshair"),
+        "h": toggle("words_shown"),
+        " ": toggle("playing"),
+        "?": toggle("help_open"),
+        "s": lambda: state.update({"tool": "" if state.tool == "series" else "series"}),
+        "w": lambda: state.update({"tool": "" if state.tool == "window" else "window"}),
+        "p": paint,
+        "e": erase,
+        "[": brush(larger=False),
+        "]": brush(larger=True),
+        "d": measure("distance"),
+        "a": measure("angle"),
+        "o": measure("region"),
+        "0": station.window.auto,
+        "Ctrl+z": segments.undo,
+        "Ctrl+Z": segments.redo,
+        "Ctrl+y": segments.redo,
+        "Ctrl+s": station.saving.save,
+        "Escape": station.escape,
+    }
+    for number in range(1, 10):
+        table[str(number)] = lambda at=number - 1: station.window.use(at)
+    return table

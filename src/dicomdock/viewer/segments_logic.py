@@ -1,0 +1,342 @@
+"""The segment editor: what is drawn on the shown series, its undo, its names, and that no work is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from pydicom import dcmread
+from trame_slicer.app.logic.segmentation import SegmentEditorLogic
+from trame_slicer.segmentation import SegmentationEffectNoTool, SegmentationEffectPaint
+
+from dicomdock.archive import Archive
+from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.imaging.dataset import READ_ERRORS
+from dicomdock.imaging.references import references_of
+from dicomdock.imaging.rtstruct import is_structure_set, read_structures
+from dicomdock.imaging.segmentation import Segmentation, read_segmentation
+from dicomdock.imaging.terminology import Terminology, colour_for
+from dicomdock.imaging.terminology.structures import STRUCTURES
+from dicomdock.settings import Settings
+from dicomdock.viewer.drawings import Drawing, Shelf, put_in_scene
+from dicomdock.viewer.growing import between_slices, from_seeds, with_margin
+from dicomdock.viewer.notes import Notes
+from dicomdock.viewer.series_logic import SeriesLogic
+
+KEEP_SECONDS = 4.0  # between two looks whether there is work to keep; well below the ten that may be lost
+UNDO_STEPS = 10
+
+
+class SegmentsLogic:
+    """Drawing on the series that is shown.
+
+    Parameters
+    ----------
+    server, app : trame's and Slicer's.
+    series : what is shown.
+    archive, settings : where drawings are read from, and unsaved ones are kept.
+    notes : tells the user.
+    """
+
+    def __init__(
+        self, server: Any, app: Any, series: SeriesLogic, archive: Archive, settings: Settings, notes: Notes
+    ) -> None:
+        self.app, self.state, self.series = app, server.state, series
+        self.archive, self.settings, self.notes = archive, settings, notes
+        self.editor = app.segmentation_editor
+        self.logic = SegmentEditorLogic(server, app)
+        self.logic._undo_stack._undo_limit = UNDO_STEPS
+        self.drawing: Drawing | None = None
+        self._references: dict[str, tuple[str, ...]] = {}
+        self._watched: tuple[Any, int] | None = None
+        self._busy = False
+        self.on_tool: list[Callable[[bool], None]] = []
+        self.state.update(
+            {
+                "drawings": [],
+                "drawing_name": "",
+                "drawing_uid": "",
+                "unsaved": False,
+                "structures": [row[1] for row in STRUCTURES],
+                "sides": [row[1] for row in STRUCTURES if row[4]],
+                "structure": "",
+                "margin_mm": 3,
+                "busy": "",
+            }
+        )
+        control = server.controller
+        control.new_drawing = self.begin
+        control.open_drawing = self.open
+        control.name_segment = self.name_segment
+        control.grow_from_seeds = lambda: self._compute("Growing from seeds", from_seeds)
+        control.fill_between = lambda: self._compute("Filling between slices", between_slices)
+        control.apply_margin = lambda: self._compute(
+            "Moving the margin", with_margin, float(self.state.margin_mm)
+        )
+        self.editor.active_effect_name_changed.connect(self._effect_changed)
+        self.editor.segmentation_modified.connect(self._modified)
+        series.on_shown.append(self._series_changed)
+        series.on_complete.append(self._series_complete)
+        series.on_studied.append(self._list)
+        self.state.change("tool")(self._tool_changed)
+
+    # What the user does
+
+    def begin(self) -> None:
+        """Begin a new segmentation of the shown series, with one segment."""
+        volume, series = self.series.volume, self.series.series
+        if volume is None or series is None or not self._editable():
+            return
+        base = Segmentation(
+            volume.geometry,
+            (),
+            volume.frame_of_reference,
+            series.uid,
+            tuple(one for one in volume.sources if one is not None),
+        )
+        self._take(base, "New segmentation", changed=False)
+        self.editor.add_empty_segment(segment_name="Segment 1")
+        assert self.drawing is not None
+        self.drawing.changes = 0  # an empty segment is no work to be kept
+        self.logic._undo_stack.clear()
+        self._tell()
+
+    def open(self, uid: str) -> None:
+        """Open a segmentation or structure set of the study, to be looked at and worked on."""
+        series = self.series.study.find(uid) if self.series.study is not None else None
+        volume = self.series.volume
+        if series is None or volume is None or not self._editable():
+            return
+        newest = max(self.archive.instances(series.resource), key=lambda one: one.path.stat().st_mtime)
+        try:
+            with newest.path.open("rb") as file:
+                dataset = dcmread(file)
+            if is_structure_set(dataset):
+                found = read_structures(
+                    dataset,
+                    volume.geometry,
+                    frame_of_reference=volume.frame_of_reference,
+                    instances=[one[0] for one in volume.sources if one],
+                )
+            else:
+                found = read_segmentation(dataset, onto=volume.geometry).onto(volume.geometry)
+        except DicomdockError as error:
+            self.notes.bad(f"{series.name} cannot be opened: {error}")
+            return
+        except READ_ERRORS as error:
+            self.notes.bad(f"{series.name} cannot be read: {error}")
+            return
+        self._take(found, series.name, changed=False)
+        with self.state:
+            self.state.drawing_uid = uid
+        for remark in found.remarks[:2]:
+            self.notes.say(remark)
+
+    def name_segment(self, words: str) -> None:
+        """Name the active segment by a structure; it takes the structure's codes and colour."""
+        segment_id = self.editor.active_segment_id
+        words = words.strip()
+        if not segment_id or not words:
+            return
+        said = self.editor.get_segment_properties(segment_id)
+        terminology = Terminology.suggest(words)
+        number = self.editor.get_segment_ids().index(segment_id) + 1
+        said.name, said.terminology_tag = words, terminology.to_slicer()
+        if terminology != Terminology():
+            said.color = [part / 255 for part in colour_for(terminology, number)]
+        self.editor.set_segment_properties(segment_id, said)
+        self.logic._edit_segment_logic.set_active_segment_id(segment_id)
+        with self.state:
+            self.state.structure = ""
+
+    def undo(self) -> None:
+        """Take back the last step."""
+        self.logic._on_undo_clicked()
+
+    def redo(self) -> None:
+        """Do it again."""
+        self.logic._on_redo_clicked()
+
+    def paint(self) -> None:
+        """Take the brush; begin a segmentation where there is none."""
+        if self.drawing is None:
+            self.begin()
+        if self.drawing is not None:
+            self.editor.set_active_effect_type(SegmentationEffectPaint)
+
+    def put_away(self) -> None:
+        """Put the brush away."""
+        self.editor.deactivate_effect()
+
+    @property
+    def tool_on(self) -> bool:
+        """A brush or another effect is in hand."""
+        name = self.editor.active_effect_name
+        return bool(name) and name != SegmentationEffectNoTool.get_effect_name()
+
+    # Keeping
+
+    async def keep_watch(self) -> None:
+        """Keep unsaved work in the state folder, again and again."""
+        while True:
+            await asyncio.sleep(KEEP_SECONDS)
+            drawing = self.drawing
+            if drawing is None or drawing.changes == drawing.kept or not drawing.unsaved:
+                continue
+            changes, value = drawing.changes, drawing.value()
+            try:
+                await asyncio.to_thread(self._shelf().keep, drawing.series, value)
+            except OSError as error:
+                self.notes.bad(f"Unsaved work cannot be kept on disk: {error}. Save it to the archive.")
+                drawing.kept = changes
+                continue
+            drawing.kept = changes
+
+    def keep_now(self) -> None:
+        """Keep unsaved work before the end."""
+        drawing = self.drawing
+        if drawing is not None and drawing.unsaved and drawing.kept != drawing.changes:
+            with contextlib.suppress(OSError):
+                self._shelf().keep(drawing.series, drawing.value())
+
+    def saved(self, drawing: Drawing, base: Segmentation, changes: int) -> None:
+        """A drawing is in the archive; what is drawn from now on is the next version."""
+        drawing.base, drawing.saved = base, changes
+        if drawing.changes == changes:
+            self._shelf().drop(drawing.series)
+        self._tell()
+
+    # Inner
+
+    def _shelf(self) -> Shelf:
+        assert self.series.study is not None
+        return Shelf(self.settings, self.series.study.uid)
+
+    def _editable(self) -> bool:
+        volume = self.series.volume
+        if volume is None:
+            return False
+        if not self.series.complete:
+            self.notes.say("Drawing begins when all images of the series are here.")
+            return False
+        if volume.colour or not volume.spatial:
+            self.notes.say(
+                "These pictures have no place in the patient, so no segments can be drawn on them."
+            )
+            return False
+        return True
+
+    def _take(self, base: Segmentation, name: str, *, changed: bool) -> None:
+        self.keep_now()
+        before, shown = self.drawing, self.series.shown
+        assert shown is not None and self.series.series is not None
+        node = put_in_scene(self.editor, base, name)
+        self.drawing = None
+        self.editor.set_active_segmentation(node, shown.node)
+        self.logic._on_segment_display_changed(self.logic.data.segment_display)
+        self.drawing = Drawing(node, base, self.series.series.uid)
+        if changed:
+            self.drawing.changes = 1
+        if before is not None:
+            self.app.scene.RemoveNode(before.node)
+        with self.state:
+            self.state.drawing_name, self.state.drawing_uid = name, ""
+        self._tell()
+
+    def _modified(self) -> None:
+        if self.drawing is not None and not self._busy:
+            self.drawing.changes += 1
+            self._tell()
+
+    def _tell(self) -> None:
+        unsaved = self.drawing is not None and self.drawing.unsaved
+        if self.state.unsaved != unsaved:
+            with self.state:
+                self.state.unsaved = unsaved
+
+    def _effect_changed(self, _name: str) -> None:
+        for tell in self.on_tool:
+            tell(self.tool_on)
+
+    def _tool_changed(self, tool: str, **_: Any) -> None:
+        if tool != "segment":
+            self.put_away()
+        elif self.drawing is None and self.series.complete and not self.state.drawings:
+            self.begin()
+
+    def _series_changed(self) -> None:
+        """Another series is shown: what was drawn on the one before goes to the shelf."""
+        series = self.series.series
+        if self.drawing is None or (
+            series is not None and self.drawing.series == series.uid and self.series.complete
+        ):
+            return
+        self.keep_now()
+        node, self.drawing = self.drawing.node, None
+        self.editor.clear()
+        self.app.scene.RemoveNode(node)
+        with self.state:
+            self.state.drawing_name = self.state.drawing_uid = ""
+        self._tell()
+
+    def _series_complete(self) -> None:
+        series, volume = self.series.series, self.series.volume
+        if series is None or volume is None or self.drawing is not None:
+            return
+        self._list()
+        found = self._shelf().take(series.uid)
+        if found is None:
+            return
+        if found.geometry.matches(volume.geometry):
+            self._take(found, found.name or "Unsaved segmentation", changed=True)
+            assert self.drawing is not None
+            self.drawing.kept = self.drawing.changes
+            self.notes.say("What was drawn last time and not saved is here again.")
+
+    def _list(self) -> None:
+        """List what was drawn on the shown series; all of the study's where it is not said."""
+        study, shown = self.series.study, self.series.series
+        if study is None:
+            return
+        found = []
+        for one in study.series:
+            if one.kind not in ("segmentation", "structures"):
+                continue
+            named = self._refers(one)
+            if not named or shown is None or shown.uid in named:
+                found.append({"uid": one.uid, "name": one.name, "kind": one.kind})
+        with self.state:
+            self.state.drawings = found
+
+    def _refers(self, series: Any) -> tuple[str, ...]:
+        if series.uid not in self._references:
+            named: tuple[str, ...] = ()
+            for one in self.archive.instances(series.resource)[:1]:
+                with contextlib.suppress(*READ_ERRORS):
+                    named = tuple(references_of(dcmread(one.path, stop_before_pixels=True)))
+            self._references[series.uid] = named
+        return self._references[series.uid]
+
+    def _compute(self, words: str, work: Callable[..., None], *given: Any) -> None:
+        """Do something that takes a while; the page says so first."""
+        if self.drawing is None or self._busy:
+            return
+
+        async def run() -> None:
+            self._busy = True
+            with self.state:
+                self.state.busy = words
+            await asyncio.sleep(0.05)  # the page shows it before the loop is held
+            try:
+                work(self.editor, *given)
+            except GeometryError as error:
+                self.notes.say(str(error))
+            finally:
+                self._busy = False
+                with self.state:
+                    self.state.busy = ""
+            self._modified()
+
+        asyncio.get_running_loop().create_task(run())

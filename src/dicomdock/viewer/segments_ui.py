@@ -1,0 +1,77 @@
+"""The panel of the segment editor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trame.widgets import html
+from trame_slicer.app.ui import SegmentEditorUI
+from trame_vuetify.widgets.vuetify3 import VIcon
+
+from dicomdock.viewer.widgets import button, panel
+
+
+def segments_panel(server: Any) -> SegmentEditorUI:
+    """Build the panel and give the part of it that is trame-slicer's."""
+    control = server.controller
+    with panel("segment", "Segment"):
+        html.P("Drawing begins when all images are here. {{ arrival_words }}", v_show="!complete")
+        with html.Div(v_show="complete"):
+            with html.Button(
+                v_for="one in drawings",
+                key="one.uid",
+                classes=("['item', one.uid === drawing_uid ? 'on' : '']",),
+                click=(control.open_drawing, "[one.uid]"),
+                raw_attrs=[":data-testid=\"'drawing-' + one.uid\""],
+            ):
+                VIcon("mdi-shape-outline", size=16)
+                html.Span("{{ one.name }}", classes="grow")
+                html.Span("{{ one.kind }}", classes="faint")
+            with html.Div(classes="row"):
+                button("New segmentation", control.new_drawing, testid="new-drawing")
+            with html.Div(v_show="drawing_name"):
+                html.H3("{{ drawing_name }}{{ unsaved ? ' (not saved yet)' : '' }}")
+                html.Input(
+                    type="text",
+                    placeholder="Name the segment: kidney left, mass...",
+                    raw_attrs=[
+                        'list="structure-names"',
+                        ':value="structure"',
+                        'aria-label="Name of the segment"',
+                        'data-testid="structure"',
+                    ],
+                    change=(control.name_segment, "[$event.target.value]"),
+                )
+                with html.Datalist(id="structure-names"):
+                    html.Option(v_for="name in structures", key="name", value=("name",))
+                with html.Div(classes="editor", v_show="drawing_name"):
+                    editor = SegmentEditorUI()
+                html.H3("Computed")
+                with html.Div(classes="row"):
+                    button("Grow from seeds", control.grow_from_seeds, disabled="!!busy", testid="grow")
+                    button("Fill between slices", control.fill_between, disabled="!!busy", testid="fill")
+                with html.Label():
+                    button("Margin", control.apply_margin, disabled="!!busy", testid="margin")
+                    html.Input(
+                        type="number",
+                        raw_attrs=[
+                            ':value="margin_mm"',
+                            'step="0.5"',
+                            '@change="margin_mm = Number($event.target.value)"',
+                            'aria-label="Margin in millimetres"',
+                        ],
+                    )
+                    html.Span("mm")
+                html.P("{{ busy }}...", v_show="busy", role="status")
+                with html.Div(classes="row", style="margin-top:14px"):
+                    button("Undo", control.undo, title="Ctrl+Z", testid="undo")
+                    button("Redo", control.redo, title="Ctrl+Y", testid="redo")
+                    button(
+                        "Save",
+                        control.save,
+                        main=True,
+                        disabled="saving",
+                        title="Ctrl+S",
+                        testid="save-panel",
+                    )
+    return editor
