@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from dicomdock.dock.events import ArchiveChanged, Events, ServersChanged, TransferChanged
@@ -18,6 +20,7 @@ from dicomdock.settings import Settings
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
+    from dicomdock.archive.eviction import Eviction
     from dicomdock.dicomweb import Client
     from dicomdock.dock.links import Links
     from dicomdock.dock.uploading import Uploads
@@ -131,6 +134,23 @@ class Dock:
 
                 self._decoders = Workers()
             return self._decoders
+
+    def change_settings(self, **values: str | int | float | Path) -> None:
+        """Write settings down, and go by them from now on where that is possible while running."""
+        from dicomdock.dock.configuration import change
+
+        with self._lock:
+            changed = change(self.settings, **values)
+            # The archive stays where it is until the next start: transfers write to it.
+            self.settings = replace(changed, archive=self.settings.archive)
+            self.archive.allow(limit=changed.archive_limit, free_space_floor=changed.free_space_floor)
+
+    def evict(self) -> Eviction:
+        """Make room in the archive, down to the limit of the settings, and tell the pages."""
+        gone = self.archive.evict()
+        for resource in gone.removed:
+            self.events.publish(ArchiveChanged(resource.study))
+        return gone
 
     def profiles(self) -> Profiles:
         """Give the servers as they stand in the file now; the command line may have changed them."""
@@ -294,6 +314,8 @@ class Dock:
         if transfer.kind == "pull":
             for resource in transfer.resources:
                 self.events.publish(ArchiveChanged(resource.split("/")[0]))
+            if transfer.ended and self.settings.archive_limit:
+                self.evict()
 
     def close(self) -> None:
         """Pause the transfers, close the connections and the archive."""

@@ -44,11 +44,13 @@ class PageSpec:
 PAGES = (
     PageSpec("/", "Studies", "studies", in_header=True),
     PageSpec("/study/{study}", "Study", "study"),
+    PageSpec("/attributes", "Attributes", "attributes"),
     PageSpec("/link/{number}", "A link", "link"),
     PageSpec("/upload", "Upload", "upload", in_header=True),
     PageSpec("/upload/{batch}", "Upload", "upload_batch"),
     PageSpec("/transfers", "Transfers", "transfers", in_header=True),
     PageSpec("/servers", "Servers", "servers", in_header=True),
+    PageSpec("/settings", "Settings", "settings", in_header=True),
     PageSpec("/{rest:path}", "No such page", "missing"),  # last: it takes what no other does
 )
 

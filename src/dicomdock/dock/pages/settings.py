@@ -1,0 +1,32 @@
+"""The Settings page: the archive, trusted servers, links from web pages, and what works on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nicegui import ui
+
+from dicomdock.dock.pages import settings_about, settings_archive, settings_links, settings_trust
+from dicomdock.dock.pages.shell import Visit
+from dicomdock.dock.service import Dock
+
+SECTIONS: tuple[tuple[str, str, Callable[[Dock], None]], ...] = (
+    ("archive", "Archive", settings_archive.section),
+    ("trust", "Trusted servers", settings_trust.section),
+    ("links", "Links from web pages", settings_links.section),
+    ("about", "This machine", settings_about.section),
+)
+
+
+def page(dock: Dock, _: Visit) -> None:
+    """Build the page."""
+    with ui.element("div").classes("sheet settings"):
+        with ui.element("h1"):
+            ui.label("Settings")
+        for name, title, section in SECTIONS:
+            with ui.element("section").classes("panel") as box:
+                box.props["aria-labelledby"] = f"settings-{name}"
+                box.props["data-testid"] = f"settings-{name}"
+                with ui.element("h2").props(f'id="settings-{name}"'):
+                    ui.label(title)
+                section(dock)

@@ -1,0 +1,107 @@
+"""Settings of the archive: where it is, how large it may grow, and what must stay free."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nicegui import ui
+
+from dicomdock.dock import human, widgets
+from dicomdock.dock.service import Dock
+from dicomdock.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from dicomdock.archive.catalogue import Summary
+
+GB = 1000**3  # as the pages write sizes
+
+
+def section(dock: Dock) -> None:
+    """Build the section."""
+    settings = dock.settings
+    held = ui.label("Counting …").props('role="status" data-testid="archive-holds"')
+    with ui.element("form").classes("settings-form") as form:
+        place = widgets.field("Folder", str(settings.archive), testid="archive-folder").classes("wide")
+        place.props["hint"] = "Another folder counts from the next start on; move the files there yourself."
+        limit = _gigabytes("Largest size in GB", settings.archive_limit, "archive-limit")
+        limit.props["hint"] = (
+            "0 for no limit. What was not used for longest goes first; never what is pinned, made here "
+            "or on no server."
+        )
+        floor = _gigabytes("Space that stays free in GB", settings.free_space_floor, "free-space-floor")
+        floor.props["hint"] = "Transfers stop before the disk has less."
+        with ui.element("div").classes("row-line"):
+            widgets.button("Save", kind="main", testid="save-archive").props('type="submit"')
+            widgets.button("Make room now", lambda: make_room(), testid="make-room")
+
+    async def count() -> None:
+        held.set_text(await dock.run(_holds, dock))
+
+    async def save() -> None:
+        folder = Path(place.value or "").expanduser()
+        _see_folder(folder)
+        before = dock.settings.archive
+        await dock.run(
+            dock.change_settings,
+            **({"archive": folder} if folder != before else {}),
+            archive_limit=_bytes(limit.value, "The largest size"),
+            free_space_floor=_bytes(floor.value, "The space that stays free"),
+        )
+        words = "Saved." if folder == before else f"Saved. Start dicomdock again to use {folder}."
+        widgets.say(words, kind="success")
+        await make_room() if dock.settings.archive_limit else await count()
+
+    async def make_room() -> None:
+        if not dock.settings.archive_limit:
+            widgets.say("There is no limit yet: type the largest size and save it.")
+            return
+        gone = await dock.run(dock.evict)
+        if gone.removed:
+            series = human.counted(len(gone.removed), "series", "series")
+            widgets.say(f"{series}, {human.size(gone.freed)}, made room; their servers still have them.")
+        elif gone.left > dock.settings.archive_limit:
+            widgets.say(
+                f"{human.size(gone.left)} are kept, and none of it may go: it is pinned, made here or on no "
+                "server."
+            )
+        else:
+            widgets.say("The archive is below its limit; nothing had to go.")
+        await count()
+
+    form.on("submit.prevent", save)
+    ui.timer(0, count, once=True)
+
+
+def _holds(dock: Dock) -> str:
+    summary: Summary = dock.archive.summary()
+    free = shutil.disk_usage(dock.settings.archive).free
+    kept = (
+        human.counted(summary.studies, "study", "studies"),
+        human.counted(summary.instances, "image"),
+        human.size(summary.bytes),
+    )
+    return f"Holds {', '.join(kept)}. {human.size(free)} are free on its disk."
+
+
+def _gigabytes(label: str, count: int, testid: str) -> ui.input:
+    shown = f"{count / GB:.3f}".rstrip("0").rstrip(".")
+    return widgets.field(label, shown, testid=testid).props('inputmode="decimal"')
+
+
+def _bytes(typed: str, what: str) -> int:
+    try:
+        count = float((typed or "0").replace(",", "."))
+    except ValueError:
+        count = -1.0
+    if not 0 <= count < 1e9:
+        raise InvalidInput(f"{what} is a number of gigabytes, such as 50 or 0.5.")
+    return round(count * GB)
+
+
+def _see_folder(folder: Path) -> None:
+    if not folder.is_absolute():
+        raise InvalidInput("The archive's folder must be a whole path, from the root on.")
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput(f"{folder} is a file, and no folder.")

@@ -1,0 +1,61 @@
+"""Settings of links: which program opens them when they are clicked in a web page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from nicegui import ui
+
+from dicomdock.dock import widgets
+from dicomdock.dock.service import Dock
+from dicomdock.launch import register
+
+if TYPE_CHECKING:
+    from dicomdock.launch.register import SchemeStatus
+
+WORDS: Mapping[str, str] = {
+    "ours": "open with dicomdock",
+    "free": "open with no program yet",
+    "other": "open with another program",
+    "broken": "are tied to dicomdock, but a click would come to nothing",
+}
+
+
+def section(dock: Dock) -> None:
+    """Build the section."""
+    ui.label(
+        "Portals offer studies by such links. Another program's links are taken over only when you say so, "
+        "and given back when you let go."
+    ).classes("muted")
+    listed = ui.element("ul").classes("plain-list").props('data-testid="schemes"')
+    system = register.registrar(dock.settings)
+
+    async def show() -> None:
+        found = await dock.run(register.status, system)
+        listed.clear()
+        with listed:
+            for status in found:
+                _scheme(status, do)
+
+    async def do(action: Callable[..., object], scheme: str) -> None:
+        await dock.run(action, system, (scheme,))
+        await show()
+
+    ui.timer(0, show, once=True)
+
+
+def _scheme(status: SchemeStatus, do: Callable[..., object]) -> None:
+    with ui.element("li").classes("row-line").props(f'data-testid="scheme-{status.scheme}"'):
+        ui.label(f"{status.scheme}://").classes("mono")
+        who = f" ({status.handler})" if status.state == "other" and status.handler else ""
+        ui.label(WORDS[status.state] + who)
+        ui.element("span").classes("spacer")
+        if status.state == "ours":
+            widgets.button("Let go", lambda: do(register.unregister, status.scheme))
+        else:
+            verb = {"free": "Open with dicomdock", "other": "Take over", "broken": "Mend"}[status.state]
+            widgets.button(verb, lambda: do(register.register, status.scheme))
+    if status.remedy and status.state == "broken":
+        with ui.element("li").classes("muted"):
+            ui.label(status.remedy)

@@ -1,0 +1,94 @@
+"""The settings: written whole, obeyed while running, undone where that serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dicomdock.archive import Archive
+from dicomdock.dock.checkup import examine
+from dicomdock.dock.configuration import change
+from dicomdock.errors import InvalidInput
+from dicomdock.launch.trust import TrustStore
+from dicomdock.settings import Settings
+from tests.builders import ct_series
+from tests.dock.running import RunningDock
+from tests.dock.using import keep, open_at
+
+
+def test_what_is_not_changed_stays_in_the_file(settings: Settings):
+    file = settings.config / "settings.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text('store_workers = 2\narchive = "/elsewhere"\n')
+    changed = change(settings.overlaid(), archive_limit=5, archive=settings.archive)
+    assert (changed.store_workers, changed.archive_limit, changed.archive) == (2, 5, settings.archive)
+    assert changed == settings.overlaid()
+    assert [path.name for path in file.parent.iterdir()] == ["settings.toml"]
+
+
+def test_a_broken_file_is_not_overwritten(settings: Settings):
+    file = settings.config / "settings.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text("archive = [")
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        change(settings, archive_limit=5)
+    assert file.read_text() == "archive = ["
+
+
+def test_what_works_here_is_what_the_command_line_says(settings: Settings):
+    findings = {finding.check: finding for finding in examine(settings)}
+    assert findings["python"].status == "ok"
+    assert str(settings.archive) in findings["archive"].detail
+    assert findings["servers"].remedy
+
+
+def test_the_archive_is_kept_below_its_limit(demo_dock: RunningDock, page: Page, tmp_path: Path):
+    keep(demo_dock.settings, tmp_path / "old", ct_series(4, rows=300, columns=300))
+    keep(demo_dock.settings, tmp_path / "mine", ct_series(1), origin="")
+    open_at(page, demo_dock, "/settings")
+    held = page.get_by_test_id("archive-holds")
+    expect(held).to_contain_text("2 studies, 5 images")
+    page.get_by_test_id("archive-limit").fill("0,0001")
+    page.get_by_test_id("save-archive").click()
+    expect(page.get_by_text("made room")).to_be_visible()
+    expect(held).to_contain_text("1 study, 1 image")
+    with Archive.open(demo_dock.settings) as archive:
+        assert archive.summary().instances == 1
+    assert demo_dock.settings.overlaid().archive_limit == 100_000
+    page.get_by_test_id("archive-limit").fill("much")
+    page.get_by_test_id("save-archive").click()
+    expect(page.get_by_text("The largest size is a number of gigabytes")).to_be_visible()
+    page.get_by_test_id("archive-limit").fill("0")
+    page.get_by_test_id("archive-folder").fill("somewhere")
+    page.get_by_test_id("save-archive").click()
+    expect(page.get_by_text("must be a whole path")).to_be_visible()
+    assert demo_dock.settings.overlaid().archive_limit == 100_000
+
+
+def test_trust_is_given_and_taken_back(demo_dock: RunningDock, page: Page):
+    open_at(page, demo_dock, "/settings")
+    trusted = page.get_by_test_id("trusted")
+    expect(trusted).to_contain_text("None yet")
+    page.get_by_test_id("trust-origin").fill("https://pacs.example.org/viewer")
+    page.keyboard.press("Enter")
+    expect(trusted).to_contain_text("https://pacs.example.org")
+    store = TrustStore(demo_dock.settings)
+    assert store.trusts("https://pacs.example.org:443")
+    page.get_by_role("button", name="Trust https://pacs.example.org:443 no more").click()
+    expect(trusted).to_contain_text("None yet")
+    assert not store.trusts("https://pacs.example.org:443")
+    page.get_by_role("button", name="Undo").click()
+    expect(trusted).to_contain_text("https://pacs.example.org")
+    assert store.trusts("https://pacs.example.org:443")
+    page.get_by_test_id("trust-origin").fill("javascript:alert(1)")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("is not the origin of a server")).to_be_visible()
+
+
+def test_the_machine_is_described(demo_dock: RunningDock, page: Page):
+    open_at(page, demo_dock, "/settings")
+    expect(page.get_by_test_id("doctor")).to_contain_text("python", timeout=60_000)
+    expect(page.get_by_test_id("scheme-dicomdock")).to_contain_text("dicomdock://")
+    expect(page.get_by_test_id("scheme-slicer")).to_contain_text("open with")
