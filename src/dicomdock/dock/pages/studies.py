@@ -302,10 +302,10 @@ class StudiesPage:
         self._grid.patch_rows(study_list.row(found[uid], coming) for uid in turned if uid in found)
 
     async def _servers_changed(self, _: ServersChanged) -> None:
-        self._names = await self._dock.run(self._dock.source_names)
+        before, self._names = self._names, await self._dock.run(self._dock.source_names)
         if self._source not in (*self._names, ALL):
             await self._go(LOCAL)
-        else:
+        elif self._names != before:
             self._switch.refresh()
 
     def _show_column(self, name: str, shown: bool) -> Any:
