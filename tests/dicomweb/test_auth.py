@@ -18,8 +18,13 @@ class Kept(dict):
         return super().get((server_name, origin))
 
 
-def made(login, secret=SECRET):
-    return auth_for(ServerProfile("pacs", URL, login), Kept({("pacs", "https://pacs.example:443"): secret}))
+@pytest.fixture
+def made(settings):
+    def made(login, secret=SECRET):
+        kept = Kept({("pacs", "https://pacs.example:443"): secret})
+        return auth_for(ServerProfile("pacs", URL, login), kept, settings)
+
+    return made
 
 
 @pytest.mark.parametrize(
@@ -33,7 +38,7 @@ def made(login, secret=SECRET):
         (Login("headers"), "X-A: 1\nX-B: a:b\n\n", {"X-A": "1", "X-B": "a:b"}, "header X-A, X-B"),
     ],
 )
-def test_a_profile_and_its_secret_make_a_login(login, secret, headers, words):
+def test_a_profile_and_its_secret_make_a_login(made, login, secret, headers, words):
     auth = made(login, secret)
     assert auth.headers(URL) == headers
     assert auth.describe() == words
@@ -75,19 +80,25 @@ def test_a_secret_belongs_to_an_origin(settings):
     secrets = Secrets(settings)
     secrets.set("pacs", "https://pacs.example:443", SECRET)
     good = ServerProfile("pacs", URL, Login("bearer"))
-    assert auth_for(good, secrets).headers(URL) == {"Authorization": f"Bearer {SECRET}"}
+    assert auth_for(good, secrets, settings).headers(URL) == {"Authorization": f"Bearer {SECRET}"}
     for url in (
         "http://pacs.example/dicom-web",
         "https://pacs.example:8443/",
         "https://evil.example/dicom-web",
     ):
         with pytest.raises(AuthenticationError, match="No secret is kept") as caught:
-            auth_for(ServerProfile("pacs", url, Login("basic", "alice")), secrets)
+            auth_for(ServerProfile("pacs", url, Login("basic", "alice")), secrets, settings)
         assert caught.value.login == "basic as alice"
     with pytest.raises(AuthenticationError):
-        auth_for(ServerProfile("other", URL, Login("bearer")), secrets)
+        auth_for(ServerProfile("other", URL, Login("bearer")), secrets, settings)
 
 
-def test_a_login_that_needs_a_sign_in_says_so():
-    with pytest.raises(ProfileError, match="'oidc'"):
+def test_a_login_that_lacks_its_options_says_so(made):
+    with pytest.raises(ProfileError, match="--issuer"):
         made(Login("oidc"))
+
+
+def test_a_login_that_nobody_signed_in_for_says_so(settings):
+    options = {"issuer": "https://login.example", "client_id": "dicomdock"}
+    with pytest.raises(AuthenticationError, match="dicomdock server login pacs"):
+        auth_for(ServerProfile("pacs", URL, Login("oidc", options=options)), Secrets(settings), settings)

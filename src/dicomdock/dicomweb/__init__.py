@@ -32,4 +32,4 @@ def connect(server: str | ServerProfile, settings: Settings) -> Client:
     from dicomdock.profile import load_profiles
 
     profile = load_profiles(settings).get(server) if isinstance(server, str) else server
-    return Client(profile, settings=settings, auth=auth_for(profile, Secrets(settings)))
+    return Client(profile, settings=settings, auth=auth_for(profile, Secrets(settings), settings))

@@ -1,7 +1,7 @@
 """Logins: what a request carries so that the server knows who asks.
 
-A login is a value with three methods; a flow whose tokens expire (OpenID Connect, say) keeps its state inside
-and renews it in ``refresh``, so that no caller changes.
+A login is a value with a few methods; one whose tokens expire (OpenID Connect, say) keeps its state inside
+and renews it, so that no caller changes. Those that ask others for tokens are in ``dicomweb.logins``.
 
 References
 ----------
@@ -12,12 +12,17 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from dicomdock.errors import AuthenticationError, InvalidInput, ProfileError
-from dicomdock.profile import ServerProfile
+from dicomdock.errors import AuthenticationError, InvalidInput
+from dicomdock.profile import Login, ServerProfile
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb.http import Body
+    from dicomdock.settings import Settings
 
 _FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _FIELD_VALUE = re.compile(r"[\x20-\x7e\x80-\xff]+\Z")
@@ -29,6 +34,12 @@ class Auth(Protocol):
 
     def headers(self, url: str) -> Mapping[str, str]:
         """Give the header fields that a request to this address needs."""
+
+    def signed(self, method: str, url: str, body: Body | None) -> Mapping[str, str]:
+        """Give the header fields of this very request, where they depend on all of it; else ``headers``."""
+
+    def parameters(self, method: str, path: str) -> Sequence[tuple[str, str]]:
+        """Give the query parameters that the login adds to a request: which part of the server it is for."""
 
     def refresh(self) -> bool:
         """Renew the login after a 401; True when it is worth asking again. One thread calls it at a time."""
@@ -43,6 +54,12 @@ class SecretStore(Protocol):
     def get(self, server_name: str, origin: str) -> str | None:
         """Give the secret kept for this server at this origin."""
 
+    def set(self, server_name: str, origin: str, secret: str) -> None:
+        """Keep a secret that the server's issuer has changed."""
+
+    def alone(self, server_name: str, origin: str) -> AbstractContextManager[None]:
+        """Keep everybody else from renewing this login meanwhile."""
+
 
 @dataclass(frozen=True)
 class NoAuth:
@@ -51,6 +68,14 @@ class NoAuth:
     def headers(self, url: str) -> Mapping[str, str]:  # noqa: ARG002
         """See ``Auth``."""
         return {}
+
+    def signed(self, method: str, url: str, body: Body | None) -> Mapping[str, str]:  # noqa: ARG002
+        """See ``Auth``."""
+        return self.headers(url)
+
+    def parameters(self, method: str, path: str) -> Sequence[tuple[str, str]]:  # noqa: ARG002
+        """See ``Auth``; there is nothing to add."""
+        return ()
 
     def refresh(self) -> bool:
         """See ``Auth``; there is nothing to renew."""
@@ -146,24 +171,48 @@ class BearerAuth(NoAuth):
         return "Bearer token"
 
 
-def auth_for(profile: ServerProfile, secrets: SecretStore) -> Auth:
+def secret_word(login: Login) -> str:
+    """Say what a person types as the secret of this login; "" where there is nothing to type."""
+    if login.kind == "oidc" and login.options.get("grant") == "client_credentials":
+        return "Client secret"
+    words = {"basic": "Password", "bearer": "Token", "headers": "Header value", "kheops": "Token"}
+    return words.get(login.kind, "")
+
+
+def auth_for(profile: ServerProfile, secrets: SecretStore, settings: Settings) -> Auth:
     """Make the login that a profile names, with the secret kept for its origin.
+
+    Nothing is sent; tokens are fetched when the first request needs them.
+
+    Parameters
+    ----------
+    settings : time-outs and retries of requests to an issuer of tokens.
 
     Raises
     ------
     AuthenticationError
-        No secret is kept for this server at this address.
+        No secret is kept for this server at this address, or nobody is signed in.
     ProfileError
-        The kind of login is not one that can be made from a stored secret.
+        The login lacks something that its kind needs.
+    MissingDependency
+        The library for this kind of login is not installed.
     """
     login = profile.login
     if login.kind == "none":
         return NoAuth()
-    if login.kind not in ("basic", "bearer", "headers"):
-        raise ProfileError(
-            f"The login {login.kind!r} of server {profile.name!r} needs a sign-in that is not set up here."
-        )
+    if login.kind == "oidc":
+        from dicomdock.dicomweb.logins.oidc import OidcAuth
+
+        return OidcAuth(profile, secrets, settings)
+    if login.kind == "google":
+        from dicomdock.dicomweb.logins.google import google_auth
+
+        return google_auth(profile, secrets, settings)
     secret = secrets.get(profile.name, profile.origin)
+    if login.kind == "aws":
+        from dicomdock.dicomweb.logins.aws import AwsAuth
+
+        return AwsAuth(profile, secret)
     if secret is None:
         raise AuthenticationError(
             f"No secret is kept for server {profile.name!r} at {profile.origin} ({login}):"
@@ -171,6 +220,10 @@ def auth_for(profile: ServerProfile, secrets: SecretStore) -> Auth:
             server=profile.url,
             login=str(login),
         )
+    if login.kind == "kheops":
+        from dicomdock.dicomweb.logins.kheops import KheopsAuth
+
+        return KheopsAuth.of(profile, secret)
     if login.kind == "basic":
         return BasicAuth(login.user, secret)
     if login.kind == "bearer":

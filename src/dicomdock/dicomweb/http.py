@@ -154,11 +154,12 @@ class Http:
             fields["Content-Type"] = body.content_type
             if body.length is not None:
                 fields["Content-Length"] = str(body.length)
+        query = (*query, *self._auth.parameters(method, path))
         call = _Call(
             method, self._address(path, query), fields, body, what or f"{method} {path}", self._escape_query
         )
         while True:
-            login = dict(self._auth.headers(call.url))
+            login = dict(self._auth.signed(call.method, call.url, call.body))
             try:
                 response = self._send(call, login)
             except connections.NoAnswer as failure:

@@ -6,6 +6,7 @@ A secret belongs to a server's name and origin together: a profile that is point
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import stat
@@ -95,6 +96,28 @@ class Secrets:
                 keyring.delete_password(self._service, account)
         self._file.change(account, None)
 
+    @contextmanager
+    def alone(self, server_name: str, origin: str) -> Iterator[None]:
+        """Keep other threads and processes of this user from renewing the same login meanwhile.
+
+        Raises
+        ------
+        ProfileError
+            The configuration folder cannot be written.
+        """
+        mark = hashlib.sha256(_account(server_name, origin).encode()).hexdigest()[:16]
+        file = self._file.path.with_name(f".renewing-{mark}.lock")
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ProfileError(f"The login cannot be renewed: {file}: {error.strerror}.") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
     @property
     def _keyring(self) -> KeyringBackend | None:
         """The system's keyring, looked for when it is first needed; None where there is none."""
@@ -102,6 +125,26 @@ class Secrets:
             self._keyring_found = _system_keyring()
             self._looked = True
         return self._keyring_found
+
+
+class TypedSecret:
+    """A secret that is tried before it is kept anywhere: in memory, for whatever server is asked."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def get(self, server_name: str, origin: str) -> str | None:  # noqa: ARG002
+        """Give the secret."""
+        return self._secret
+
+    def set(self, server_name: str, origin: str, secret: str) -> None:  # noqa: ARG002
+        """Take another in its place."""
+        self._secret = secret
+
+    @contextmanager
+    def alone(self, server_name: str, origin: str) -> Iterator[None]:  # noqa: ARG002
+        """Nobody else knows this secret."""
+        yield
 
 
 def _account(server_name: str, origin: str) -> str:

@@ -57,16 +57,6 @@ class Trial:
         return not self.error
 
 
-@dataclass(frozen=True)
-class _Typed:
-    """The secret of a form, as the login asks for it."""
-
-    secret: str = field(repr=False)
-
-    def get(self, server_name: str, origin: str) -> str | None:  # noqa: ARG002 - the form is about one server
-        return self.secret
-
-
 def check(dock: Dock, draft: Draft) -> Draft:
     """Give the draft with its address repaired, or refuse what cannot be a server.
 
@@ -115,13 +105,14 @@ def try_out(dock: Dock, draft: Draft) -> Trial:
 def _connected(dock: Dock, draft: Draft, profile: ServerProfile) -> Client:
     from dicomdock.dicomweb import Client
     from dicomdock.dicomweb.auth import auth_for
-    from dicomdock.dicomweb.secrets import Secrets
+    from dicomdock.dicomweb.secrets import Secrets, TypedSecret
 
     if draft.secret:
-        return Client(profile, settings=dock.settings, auth=auth_for(profile, _Typed(draft.secret)))
+        typed = TypedSecret(draft.secret)
+        return Client(profile, settings=dock.settings, auth=auth_for(profile, typed, dock.settings))
     # The kept secret goes to the origin that it was kept for, under the name that it was kept under.
     kept = replace(profile, name=draft.instead_of or profile.name)
-    return Client(profile, settings=dock.settings, auth=auth_for(kept, Secrets(dock.settings)))
+    return Client(profile, settings=dock.settings, auth=auth_for(kept, Secrets(dock.settings), dock.settings))
 
 
 def keep(dock: Dock, draft: Draft) -> str:

@@ -1,0 +1,133 @@
+"""Signing in and out: what a person does once, so that ``auth_for`` finds a login afterwards."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from dicomdock.dicomweb.logins import browser, device
+from dicomdock.dicomweb.logins.issuer import Counter
+from dicomdock.dicomweb.logins.oidc import Application, Kept
+from dicomdock.errors import AuthenticationError, DicomdockError, InvalidInput
+from dicomdock.profile import Login, ServerProfile
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb.secrets import Secrets
+    from dicomdock.settings import Settings
+
+Way = Literal["browser", "device"]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a person is asked to do.
+
+    Parameters
+    ----------
+    url : the page to open.
+    code : what to type there; empty where the browser brings the answer by itself.
+    whole_url : the page with the code already in it, where there is one.
+    """
+
+    url: str
+    code: str = ""
+    whole_url: str = ""
+
+
+def signs_in(login: Login) -> bool:
+    """Tell whether a person has to sign in for this login, as against a secret that is typed or found."""
+    if login.kind == "google":
+        return login.options.get("credentials") == "user"
+    return login.kind == "oidc" and login.options.get("grant", "code") == "code"
+
+
+def sign_in(
+    profile: ServerProfile,
+    secrets: Secrets,
+    settings: Settings,
+    *,
+    show: Callable[[Prompt], None],
+    way: Way = "browser",
+    cancelled: threading.Event | None = None,
+    seconds: float = browser.SECONDS,
+) -> ServerProfile:
+    """Let a person sign in and keep what came of it; give the profile with the account's name.
+
+    Parameters
+    ----------
+    show : takes what the person has to open, and type.
+    cancelled : set from another thread to give up.
+    seconds : how long to wait for the browser; a code says itself how long it is good.
+
+    Raises
+    ------
+    InvalidInput
+        This login has no sign-in.
+    AuthenticationError
+        It was refused, nobody came in time, or the issuer keeps nobody signed in.
+    Cancelled
+        ``cancelled`` was set.
+    """
+    if not signs_in(profile.login):
+        raise InvalidInput(
+            f"Server {profile.name!r} has no sign-in ({profile.login}); add it again to change its secret."
+        )
+    application, counter = Application.of(profile), Counter(profile, settings)
+    kept = Kept.parse(secrets.get(profile.name, profile.origin))
+    issuer = counter.discover(application.issuer)
+    cancelled = cancelled or threading.Event()
+    if way == "device":
+        tokens, account = device.sign_in(
+            counter,
+            issuer,
+            application,
+            client_secret=kept.client_secret,
+            show=lambda code: show(Prompt(code.url, code.code, code.whole_url)),
+            cancelled=cancelled,
+        )
+    else:
+        tokens, account = browser.sign_in(
+            counter,
+            issuer,
+            application,
+            client_secret=kept.client_secret,
+            show=lambda url: show(Prompt(url)),
+            cancelled=cancelled,
+            seconds=seconds,
+        )
+    if not tokens.refresh:
+        raise AuthenticationError(
+            f"{application.issuer} gave no refresh token, so the sign-in would end in the middle of a"
+            " transfer; its client must be allowed the scope offline_access.",
+            server=profile.url,
+            login="OpenID Connect",
+        )
+    kept = replace(kept, refresh_token=tokens.refresh, account=account)
+    secrets.set(profile.name, profile.origin, kept.dumped())
+    return replace(profile, login=replace(profile.login, user=account))
+
+
+def sign_out(profile: ServerProfile, secrets: Secrets, settings: Settings) -> None:
+    """Forget a server's login: at its issuer where that can be told, and here in any case."""
+    kept = Kept.parse(secrets.get(profile.name, profile.origin)) if signs_in(profile.login) else Kept()
+    left = Kept(client_secret=kept.client_secret)  # belongs to the program; it lets nobody in
+    if left.client_secret:
+        secrets.set(profile.name, profile.origin, left.dumped())
+    else:
+        secrets.delete(profile.name, profile.origin)
+    if not kept.refresh_token:
+        return
+    try:
+        application, counter = Application.of(profile), Counter(profile, settings)
+        form = {
+            "token": kept.refresh_token,
+            "token_type_hint": "refresh_token",
+            "client_id": application.client_id,
+        }
+        if kept.client_secret:
+            form["client_secret"] = kept.client_secret
+        counter.revoke(counter.discover(application.issuer), form)
+    except DicomdockError:
+        return  # the issuer is away; what it gave is forgotten here all the same
