@@ -21,6 +21,7 @@ from dicomdock.cli import (
     transfer,
     transfers,
     trust,
+    view,
 )
 from dicomdock.cli.everywhere import everywhere
 from dicomdock.cli.exits import CANCELLED, DONE, FAILED, exit_code
@@ -29,7 +30,7 @@ from dicomdock.errors import DicomdockError
 
 # A new group of commands is one more module here; its ``commands`` are a group of their own where they have a
 # name, else commands of the program itself.
-GROUPS = (server, search, transfer, transfers, files, archive, link, register, trust, service, doctor)
+GROUPS = (server, search, transfer, transfers, files, archive, link, register, trust, service, view, doctor)
 
 
 def run(arguments: list[str]) -> int:

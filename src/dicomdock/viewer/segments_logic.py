@@ -76,6 +76,7 @@ class SegmentsLogic:
             "Moving the margin", with_margin, float(self.state.margin_mm)
         )
         self.editor.active_effect_name_changed.connect(self._effect_changed)
+        self.editor.show_3d_changed.connect(lambda _: self._effect_changed(""))
         self.editor.segmentation_modified.connect(self._modified)
         series.on_shown.append(self._series_changed)
         series.on_complete.append(self._series_complete)

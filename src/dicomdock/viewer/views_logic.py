@@ -19,6 +19,7 @@ AXIAL, SAGITTAL, CORONAL, THREED, OTHER = "Red", "Yellow", "Green", "ThreeD", "O
 NAMES = {AXIAL: "Axial", SAGITTAL: "Sagittal", CORONAL: "Coronal", OTHER: "Axial"}
 BACKGROUND = "#0b0d10"
 FRAMES_A_SECOND = 30.0
+FRAMES_ELSEWHERE = 6.0  # in views that the mouse is not in; they share the processor with the one it is in
 QUALITY = 90  # of JPEG; interactive and still alike, so that no frame is drawn twice
 
 TOWARDS, AWAY = "RAS", "LPI"  # letters of the axes of RAS, and of their other ends
@@ -81,11 +82,12 @@ class Views:
             three_d_view_ui_f=self._threed_ui,
             rca_encoder="jpeg",
             target_fps=FRAMES_A_SECOND,
-            blur_fps=FRAMES_A_SECOND / 2,
+            blur_fps=FRAMES_ELSEWHERE,
             interactive_quality=QUALITY,
         )
         self.layouts = LayoutManager(app.scene, app.view_manager, server)
-        self.layouts.register_layout_dict(definitions(), lazy_initialization=True)
+        # All views are there before the segment editor's effects, which look for them when they are made.
+        self.layouts.register_layout_dict(definitions())
         self.state.change("layout")(self._layout_chosen)
         self.state.change("crosshair")(self._crosshair_chosen)
         self.state.change("slab", "slab_kind")(self._slab_chosen)
@@ -129,14 +131,8 @@ class Views:
         return list(manager.filter_visible_views(manager.get_views()))
 
     def view(self, tag: str) -> Any:
-        """Give a view; it is made when it is not there yet."""
-        found = self.app.view_manager.get_view(tag)
-        if found is None:
-            for layout in definitions().values():
-                for one in layout.get_views(is_recursive=True):
-                    if one.singleton_tag == tag:
-                        return self.app.view_manager.create_view(one)
-        return found
+        """Give a view by its tag."""
+        return self.app.view_manager.get_view(tag)
 
     def describe(self, study: Study, series: str, tags: Iterable[str]) -> None:
         """Say in the corners what is shown."""

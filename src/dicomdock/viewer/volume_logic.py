@@ -21,7 +21,6 @@ class VolumeLogic:
 
     def __init__(self, server: Any, app: Any, series: SeriesLogic, views: Views) -> None:
         self.app, self.state, self.series, self.views = app, server.state, series, views
-        self._painting = False
         self.state.update({"rendering": False, "render_preset": "MR-Default", "render_presets": []})
         self.state.change("rendering", "render_preset")(self._chosen)
         series.on_shown.append(self._forget)
@@ -29,15 +28,15 @@ class VolumeLogic:
 
     def painting(self, on: bool) -> None:
         """Hold the 3D view still while a brush is in hand: on software GL it would hold all else."""
-        self._painting = on
         view = self.app.view_manager.get_view(THREED)
         if view is None:
             return
         visible = THREED in self.app.view_manager.get_current_view_ids()
-        view.set_render_blocked((on and self.state.rendering) or not visible)
+        held = on and (self.state.rendering or not self.app.segmentation_editor.is_3d_shown())
+        view.set_render_blocked(held or not visible)
         with self.state:
-            held = on and self.state.rendering
-            self.state.threed_note = "Held still while the brush is in hand" if held else ""
+            still = on and self.state.rendering
+            self.state.threed_note = "Held still while the brush is in hand" if still else ""
 
     def _forget(self) -> None:
         with self.state:
