@@ -258,6 +258,17 @@ class Archive:
             limit = self._limit or sys.maxsize
         return evict(self._files, self._index, limit)
 
+    def allow(self, *, limit: int, free_space_floor: int) -> None:
+        """Change how much is allowed, from now on.
+
+        Parameters
+        ----------
+        limit : bytes that may be kept; 0 for no limit.
+        free_space_floor : bytes that must stay free on the disk.
+        """
+        self._limit = limit
+        self._files.floor = free_space_floor
+
     def record_sent(self, sop_uids: Iterable[str], server: str) -> None:
         """Note that a server confirmed to have stored these instances."""
         with self._index.writing() as connection:

@@ -75,7 +75,7 @@ class Files:
         self.root = root
         self.folder = root / "files"
         self.incoming = root / "incoming"
-        self._floor = floor
+        self.floor = floor
         with disk_errors(f"Opening the archive {root}"):
             for folder in (self.folder, self.incoming):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -95,8 +95,8 @@ class Files:
             They cannot.
         """
         free = shutil.disk_usage(self.incoming).free
-        if free - needed < self._floor:
-            free_mb, floor_mb = free >> 20, self._floor >> 20
+        if free - needed < self.floor:
+            free_mb, floor_mb = free >> 20, self.floor >> 20
             raise NoSpace(
                 f"Only {free_mb} MB are free on the disk of {self.root}, and {floor_mb} MB must stay free "
                 "(free_space_floor). Free some space, or evict what is on a server too."
