@@ -10,15 +10,12 @@ import typer
 from dicomdock.cli import sources
 from dicomdock.cli.terminal import MAX_SECRET, Terminal, counted, examples
 from dicomdock.cli.transfer import queue_of, run
-from dicomdock.errors import LaunchError, NotFound
-from dicomdock.query import Query, text
-from dicomdock.resource import Resource
+from dicomdock.errors import LaunchError
+from dicomdock.transfer.linked import connect_link, resources_of_link
 
 if TYPE_CHECKING:
-    from dicomdock.dicomweb import Client
     from dicomdock.launch.link import LaunchRequest
     from dicomdock.launch.trust import Allowed, Question
-    from dicomdock.settings import Settings
 
 commands = typer.Typer()
 
@@ -53,12 +50,12 @@ def open_link(
     allowed = _allowed(terminal, request, yes=yes)
     settings = terminal.settings
     with sources.archive(terminal) as archive:
-        with _client(request, allowed, settings) as client:
-            wanted = _resources(request, client)
+        with connect_link(request, allowed, settings) as client:
+            wanted = resources_of_link(request, client)
         queue = queue_of(terminal)
         transfer = queue.add("pull", allowed.profile.name, map(str, wanted), claimed=True)
         try:
-            run(terminal, queue, transfer, archive, lambda _: _client(request, allowed, settings))
+            run(terminal, queue, transfer, archive, lambda _: connect_link(request, allowed, settings))
         finally:
             for resource in wanted:
                 folders = dict.fromkeys(instance.path.parent for instance in archive.instances(resource))
@@ -100,28 +97,3 @@ def _agrees(terminal: Terminal, question: Question) -> bool:
     )
     terminal.note(f"  {question.scheme}  {question.host}  port {question.port}", *question.warnings)
     return terminal.confirm("Open it?")
-
-
-def _client(request: LaunchRequest, allowed: Allowed, settings: Settings) -> Client:
-    from dicomdock.dicomweb import Client, connect
-    from dicomdock.dicomweb.auth import BearerAuth, HeaderAuth
-
-    if allowed.stored_login or request.token is None:
-        return connect(allowed.profile, settings)
-    header, token = request.options.token_header, request.token.reveal()
-    auth = BearerAuth(token) if header == "Authorization" else HeaderAuth({header: token})
-    return Client(allowed.profile, settings=settings, auth=auth)
-
-
-def _resources(request: LaunchRequest, client: Client) -> list[Resource]:
-    """Give what the link asks for: by UIDs, by keys, or everything that its token opens."""
-    if request.resources:
-        return list(request.resources)
-    query = Query("studies", dict(request.options.find), fields=("StudyInstanceUID", "StudyDate"))
-    found = [match.attributes for page in client.search(query) for match in page.matches]
-    if request.options.most_recent:
-        found.sort(key=lambda study: text(study, "StudyDate") + text(study, "StudyTime"), reverse=True)
-        del found[request.options.most_recent :]
-    if not found:
-        raise NotFound(f"{client.name} has no study that the link asks for.", status=404)
-    return [Resource(text(study, "StudyInstanceUID")) for study in found]

@@ -22,9 +22,8 @@ from dicomdock.launch.trust import (
     decide,
     use_server,
 )
-from dicomdock.query import Query, text
 from dicomdock.resource import Resource
-from dicomdock.source import DicomSource
+from dicomdock.transfer.linked import connect_link, resources_of_link
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb import Client
@@ -146,17 +145,7 @@ class Links:
             known = self._connections.get(name)
         if known is None:
             return None
-        from dicomdock.dicomweb import Client, connect
-        from dicomdock.dicomweb.auth import Auth, BearerAuth, HeaderAuth
-
-        request, allowed = known
-        if allowed.stored_login:
-            return connect(allowed.profile, self._dock.settings)
-        auth: Auth | None = None
-        if request.token is not None:
-            token, header = request.token.reveal(), request.options.token_header
-            auth = BearerAuth(token) if header.lower() == "authorization" else HeaderAuth({header: token})
-        return Client(allowed.profile, settings=self._dock.settings, auth=auth)
+        return connect_link(*known, self._dock.settings)
 
     def _consider(self, request: LaunchRequest, agreed: Ask | None, number: int | None) -> str:
         decision = decide(
@@ -191,7 +180,7 @@ class Links:
             client = self.connect(name)
             assert client is not None
             try:
-                resources = _find(client, request)
+                resources = resources_of_link(request, client)
             finally:
                 client.close()
         self._dock.pull(name, resources)
@@ -219,21 +208,3 @@ class Links:
                 del self._arrivals[next(iter(self._arrivals))]
         self._dock.events.publish(LinkArrived(arrival.number))
         return arrival
-
-
-def _find(client: DicomSource, request: LaunchRequest) -> list[Resource]:
-    """Look up the studies that a link means but does not name."""
-    match = dict(request.options.find)
-    limit = None if match else 100  # what a token alone opens should be few; a whole archive is a mistake
-    found: list[tuple[str, Resource]] = []
-    for page in client.search(
-        Query("studies", {**match, "StudyDate": match.get("StudyDate", "")}, limit=limit)
-    ):
-        for answer in page.matches:
-            uid = text(answer.attributes, "StudyInstanceUID")
-            found.append((text(answer.attributes, "StudyDate"), Resource(uid)))
-    if not found:
-        raise LaunchError("The server has no study of those that the link means.")
-    found.sort(key=lambda item: item[0], reverse=True)
-    chosen = found[: request.options.most_recent] if request.options.most_recent else found
-    return [resource for _, resource in chosen]
