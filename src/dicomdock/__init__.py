@@ -9,9 +9,12 @@ import importlib
 
 TYPE_CHECKING = False  # as type checkers know it; importing typing would take half of what --version takes
 if TYPE_CHECKING:
-    from dicomdock.archive import Archive as Archive
     from dicomdock.dicomweb import Client as Client
+    from dicomdock.dicomweb import connect as connect
     from dicomdock.errors import DicomdockError as DicomdockError
+    from dicomdock.imaging.geometry import VolumeGeometry as VolumeGeometry
+    from dicomdock.imaging.segmentation import Segment as Segment
+    from dicomdock.imaging.terminology import Terminology as Terminology
     from dicomdock.profile import Dialect as Dialect
     from dicomdock.profile import ServerProfile as ServerProfile
     from dicomdock.query import Query as Query
@@ -20,11 +23,14 @@ if TYPE_CHECKING:
     from dicomdock.source import DicomSource as DicomSource
     from dicomdock.source import Part as Part
     from dicomdock.source import StoreResult as StoreResult
+    from dicomdock.workbench.archive import Archive as Archive
+    from dicomdock.workbench.segmentation import Segmentation as Segmentation
+    from dicomdock.workbench.volume import Volume as Volume
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Archive": "dicomdock.archive",
+    "Archive": "dicomdock.workbench.archive",
     "Client": "dicomdock.dicomweb",
     "Dialect": "dicomdock.profile",
     "DicomSource": "dicomdock.source",
@@ -32,9 +38,15 @@ _HOMES = {
     "Part": "dicomdock.source",
     "Query": "dicomdock.query",
     "Resource": "dicomdock.resource",
+    "Segment": "dicomdock.imaging.segmentation",
+    "Segmentation": "dicomdock.workbench.segmentation",
     "ServerProfile": "dicomdock.profile",
     "Settings": "dicomdock.settings",
     "StoreResult": "dicomdock.source",
+    "Terminology": "dicomdock.imaging.terminology",
+    "Volume": "dicomdock.workbench.volume",
+    "VolumeGeometry": "dicomdock.imaging.geometry",
+    "connect": "dicomdock.dicomweb",
 }
 __all__ = [*_HOMES, "__version__"]
 

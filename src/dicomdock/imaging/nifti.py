@@ -28,6 +28,9 @@ from dicomdock.imaging.volume import Volume
 
 MAX_BYTES = 8 << 30  # of an unpacked file; more is a mistake or a trap
 
+UNPLACED = "The file does not state how the image lies in the patient."
+"""The remark on volumes and segmentations of a file without a geometry."""
+
 _GZIP = b"\x1f\x8b"
 _SIZES = {348: "Nifti1Image", 540: "Nifti2Image"}
 _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
@@ -103,7 +106,7 @@ def segmentation_from_nifti(
     if len(volumes) > 1 or volumes[0].colour:
         raise GeometryError("A label map has three dimensions and no colours.")
     made = Segmentation.from_array(volumes[0].array, volumes[0].geometry, names=names, name=name)
-    return attached(made, source)
+    return attached(replace(made, remarks=volumes[0].remarks), source)
 
 
 def segmentation_to_nifti(segmentation: Segmentation, *, compress: bool = True) -> bytes:
@@ -153,7 +156,7 @@ def _read(data: bytes) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64], tuple
     ) as error:
         raise GeometryError(f"The NIfTI file cannot be read: {error}") from error
     scale = np.diag([*[_MILLIMETRES.get(unit, 1.0)] * 3, 1.0])
-    remarks = () if placed else ("The file does not state how the image lies in the patient.",)
+    remarks = () if placed else (UNPLACED,)
     return array, scale @ np.asarray(image.affine, dtype=np.float64), remarks
 
 

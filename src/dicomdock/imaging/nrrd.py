@@ -10,6 +10,7 @@ https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.ht
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.geometry import VolumeGeometry
-from dicomdock.imaging.nifti import attached
+from dicomdock.imaging.nifti import UNPLACED, attached
 from dicomdock.imaging.segmentation import Mask, Segment, Segmentation
 from dicomdock.imaging.terminology import RGB, Terminology, colour_for
 from dicomdock.imaging.volume import Volume
@@ -83,7 +84,8 @@ def segmentation_from_nrrd(
     array, header = _read(data)
     array, geometry, remarks = _placed(array, header)
     if "Segment0_LabelValue" not in header:
-        return attached(Segmentation.from_array(array, geometry, names=names, name=name), source)
+        made = Segmentation.from_array(array, geometry, names=names, name=name)
+        return attached(replace(made, remarks=remarks), source)
     layers = array if array.ndim == 4 else array[None]
     # Slicer crops the array to what is drawn and notes the image's whole extent; the grid we keep is the
     # array's.
@@ -217,7 +219,7 @@ def _placed(
     else:
         steps = np.array([value for value in header.get("spacings", [1.0] * 3) if np.isfinite(value)][-3:])
         affine[:3, :3] = np.diag(steps)[::-1].T if len(steps) == 3 else np.eye(3)[::-1]
-        remarks = ("The file does not state how the image lies in the patient.",)
+        remarks = (UNPLACED,)
     shape = array.shape[-3:]
     return array, VolumeGeometry((shape[0], shape[1], shape[2]), affine), remarks
 
