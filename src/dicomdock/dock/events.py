@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 MOMENT = 0.15  # seconds; about the time between two glances at a number
 
@@ -35,6 +35,14 @@ class ServersChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerChanged:
+    """A server gained or lost something of a study, by what we did."""
+
+    server: str
+    study: str
+
+
+@dataclass(frozen=True, slots=True)
 class LinkArrived:
     """A link came that waits for an answer, or goes on without one; its number is in the page's address."""
 
@@ -48,7 +56,13 @@ class UploadChanged:
     batch: str
 
 
-Event = TypeVar("Event", ArchiveChanged, TransferChanged, ServersChanged, LinkArrived, UploadChanged)
+Event = TypeVar(
+    "Event", ArchiveChanged, TransferChanged, ServersChanged, ServerChanged, LinkArrived, UploadChanged
+)
+
+AnyEvent: TypeAlias = (
+    ArchiveChanged | TransferChanged | ServersChanged | ServerChanged | LinkArrived | UploadChanged
+)
 
 
 class Events:
@@ -74,9 +88,7 @@ class Events:
             self._loop = None
             self._pending.clear()
 
-    def publish(
-        self, event: ArchiveChanged | TransferChanged | ServersChanged | LinkArrived | UploadChanged
-    ) -> None:
+    def publish(self, event: AnyEvent) -> None:
         """Tell the pages, a moment later, in the loop; callable from any thread."""
         with self._lock:
             first = not self._pending

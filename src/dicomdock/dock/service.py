@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
-from dicomdock.dock.events import ArchiveChanged, Events, ServersChanged, TransferChanged
+from dicomdock.dock.events import ArchiveChanged, Events, ServerChanged, ServersChanged, TransferChanged
 from dicomdock.dock.guard import Keys
 from dicomdock.dock.preferences import Preferences
 from dicomdock.errors import ProfileError
@@ -316,6 +316,10 @@ class Dock:
                 self.events.publish(ArchiveChanged(resource.split("/")[0]))
             if transfer.ended and self.settings.archive_limit:
                 self.evict()
+        elif transfer.ended:
+            self.archive.forget(transfer.server)
+            for study in {resource.split("/")[0] for resource in transfer.resources}:
+                self.events.publish(ServerChanged(transfer.server, study))
 
     def close(self) -> None:
         """Pause the transfers, close the connections and the archive."""

@@ -159,7 +159,11 @@ class Listing:
         return changed
 
     def refresh(self, uids: Iterable[str]) -> list[Found]:
-        """Look up again how much of these studies is here; give those that changed."""
+        """Look up again how much of these studies is here; give those that changed.
+
+        One that came to the archive meanwhile is found, one that is nowhere any more has no places.
+        """
+        uids = list(uids)
         wanted = [self.found[uid] for uid in uids if uid in self.found]
         stripped = [
             replace(item, places={name: count for name, count in item.places.items() if name != LOCAL})
@@ -170,7 +174,23 @@ class Listing:
             if before.places != after.places:
                 self.found[after.uid] = after
                 changed.append(after)
-        return changed
+            if not after.places:
+                del self.found[after.uid]
+        known = {item.uid for item in wanted}
+        return [*changed, *self._arrived([uid for uid in uids if uid not in known])]
+
+    def _arrived(self, uids: Sequence[str]) -> list[Found]:
+        """Find studies that came to the archive after it was asked."""
+        if LOCAL not in self.sources or "StudyInstanceUID" in self.query.match:
+            return []
+        arrived = []
+        for uid in uids:
+            query = replace(self.query, match={**self.query.match, "StudyInstanceUID": uid})
+            for page in self._dock.archive.search(query):
+                for match in page.matches:
+                    self.found[uid] = _found(match.attributes, "StudyInstanceUID", LOCAL)
+                    arrived.append(self.found[uid])
+        return arrived
 
     def _with_local(self, items: list[Found]) -> list[Found]:
         """Add what the archive has of these studies."""

@@ -11,10 +11,11 @@ from typing import Any
 from nicegui import ui
 
 from dicomdock.dock import demonstration, human, widgets
-from dicomdock.dock.events import ArchiveChanged, ServersChanged, TransferChanged
+from dicomdock.dock.events import ArchiveChanged, ServerChanged, ServersChanged, TransferChanged
 from dicomdock.dock.pages import study_list
+from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.shell import Visit
-from dicomdock.dock.pages.study_actions import ActionBar, Selection
+from dicomdock.dock.pages.study_actions import ActionBar
 from dicomdock.dock.pages.study_filter import Filter, FilterBar, address
 from dicomdock.dock.pages.study_panel import StudyPanel
 from dicomdock.dock.service import LOCAL, Dock
@@ -58,6 +59,7 @@ class StudiesPage:
         dock.events.subscribe(ArchiveChanged, self._archive_changed)
         dock.events.subscribe(TransferChanged, self._transfer_changed)
         dock.events.subscribe(ServersChanged, self._servers_changed)
+        dock.events.subscribe(ServerChanged, self._server_changed)
 
     # ---- what stands on the page
 
@@ -289,11 +291,18 @@ class StudiesPage:
         listing = self._listing
         if listing is None or not event.study:
             return
-        if event.study in listing.found:
-            changed = await self._dock.run(listing.refresh, [event.study])
-            self._grid.patch_rows(study_list.row(item, self._coming) for item in changed)
-            if changed and event.study == self._current:
-                await self._show_current()
+        changed = await self._dock.run(listing.refresh, [event.study])
+        if not changed or listing is not self._listing:
+            return
+        self._grid.remove_rows(item.uid for item in changed if not item.places)
+        self._grid.patch_rows(study_list.row(item, self._coming) for item in changed if item.places)
+        if event.study == self._current:
+            await self._show_current()
+        self._settle(listing)
+
+    async def _server_changed(self, event: ServerChanged) -> None:
+        if self._listing is not None and event.server in self._listing.sources:
+            await self.search()
 
     async def _transfer_changed(self, _: TransferChanged) -> None:
         coming = await self._dock.run(self._dock.studies_coming)

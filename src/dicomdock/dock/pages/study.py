@@ -8,8 +8,9 @@ from nicegui import ui
 
 from dicomdock.dock import human, widgets
 from dicomdock.dock.events import ArchiveChanged, TransferChanged
+from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.shell import Visit
-from dicomdock.dock.pages.study_actions import ActionBar, Selection
+from dicomdock.dock.pages.study_actions import ActionBar
 from dicomdock.dock.pages.study_panel import StudyPanel
 from dicomdock.dock.pages.transfer_rows import percent, remaining, words
 from dicomdock.dock.service import LOCAL, Dock

@@ -3,73 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import quote, urlencode
 
 from nicegui import ui
 
-from dicomdock.dock import human, widgets
+from dicomdock.dock import widgets
+from dicomdock.dock.pages import attributes
+from dicomdock.dock.pages.selection import Selection
+from dicomdock.dock.pages.study_export import export
+from dicomdock.dock.pages.study_pin import pin, unpin
+from dicomdock.dock.pages.study_removal import delete_on_server, remove_local
 from dicomdock.dock.service import LOCAL, Dock
-from dicomdock.dock.studies import Found
 from dicomdock.resource import Resource
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What an action is asked to work on.
-
-    Parameters
-    ----------
-    studies : the selected studies, or the studies of the selected series, by UID.
-    series : the selected series by UID, each with its study's UID; empty when whole studies are meant.
-    """
-
-    studies: Mapping[str, Found] = field(default_factory=dict)
-    series: Mapping[str, tuple[str, Found]] = field(default_factory=dict)
-
-    @property
-    def resources(self) -> tuple[Resource, ...]:
-        """What is meant, as resources."""
-        if self.series:
-            return tuple(Resource(study, uid) for uid, (study, _) in self.series.items())
-        return tuple(Resource(uid) for uid in self.studies)
-
-    @property
-    def items(self) -> Sequence[Found]:
-        """What is meant, as found."""
-        return [item for _, item in self.series.values()] if self.series else list(self.studies.values())
-
-    @property
-    def words(self) -> str:
-        """How much is meant: ``3 studies, 1,204 images``."""
-        if not self.studies:
-            return ""
-        what = (
-            human.counted(len(self.series), "series", "series")
-            if self.series
-            else human.counted(len(self.studies), "study", "studies")
-        )
-        counts = [item.instances for item in self.items]
-        known = [count for count in counts if count is not None]
-        if not known:
-            return what
-        least = "at least " if len(known) < len(counts) else ""
-        return f"{what}, {least}{human.counted(sum(known), 'image')}"
-
-    def servers(self) -> tuple[str, ...]:
-        """The servers that have some of it."""
-        return tuple(dict.fromkeys(name for item in self.items for name in item.servers))
-
-    def on(self, place: str) -> tuple[Resource, ...]:
-        """What of it is in one place."""
-        if self.series:
-            return tuple(
-                Resource(study, uid) for uid, (study, item) in self.series.items() if place in item.places
-            )
-        return tuple(Resource(uid) for uid, item in self.studies.items() if place in item.places)
-
 
 Do: TypeAlias = Callable[[Dock, Selection], Awaitable[None] | None]
 
@@ -100,7 +48,7 @@ class Action:
     danger: bool = False
 
 
-def _nothing_on_a_server(selection: Selection) -> str:
+def _on_no_server(selection: Selection) -> str:
     return "" if selection.servers() else "It is on no server that is shown here."
 
 
@@ -114,6 +62,10 @@ def _not_one_study(selection: Selection) -> str:
 
 def _not_one_study_here(selection: Selection) -> str:
     return _not_one_study(selection) or _nothing_here(selection)
+
+
+def _not_one_thing(selection: Selection) -> str:
+    return "" if len(selection.items) == 1 else "Choose a single study or series."
 
 
 async def download(dock: Dock, selection: Selection) -> None:
@@ -133,18 +85,20 @@ async def send(dock: Dock, selection: Selection) -> None:
     if not servers:
         widgets.say("There is no server to send to yet; add one on the Servers page.", kind="failure")
         return
-    with ui.dialog() as dialog, ui.card().classes("ask").props('role="dialog" aria-label="Send"'):
-        ui.label(f"Send {selection.words} to").classes("ask-title")
-        with ui.element("div").classes("ask-list"):
-            for server in servers:
-                widgets.button(server, lambda name=server: dialog.submit(name), testid=f"send-to-{server}")
-        with ui.element("div").classes("ask-foot"):
-            widgets.button("Cancel", lambda: dialog.submit(None))
-    chosen = await dialog
-    dialog.delete()
+    with widgets.question(f"Send {selection.words} to", testid="ask-send") as asked:
+        for server in servers:
+            widgets.button(server, lambda name=server: asked.answer(name), testid=f"send-to-{server}")
+        asked.cancel()
+    chosen = await asked.ask()
     if chosen:
         await dock.run(dock.push, chosen, selection.on(LOCAL))
-        widgets.say(f"Sending {selection.words} to {chosen}.")
+        widgets.say(f"Sending {selection.words} to {chosen}; what is there already is not sent again.")
+
+
+def show_attributes(_: Dock, selection: Selection) -> None:
+    """Show what the first instance says of itself."""
+    resource, found = selection.resources[0], selection.items[0]
+    ui.navigate.to(attributes.address(resource, LOCAL if found.is_here else next(iter(found.places))))
 
 
 def slicer_link(dock: Dock, study: str) -> str:
@@ -188,10 +142,16 @@ async def open_study(dock: Dock, selection: Selection) -> None:
 
 ACTIONS: tuple[Action, ...] = (
     Action("open", "Open", "visibility", open_study, _not_one_study, in_bar=True),
-    Action("download", "Download", "download", download, _nothing_on_a_server, key="d", in_bar=True),
+    Action("download", "Download", "download", download, _on_no_server, key="d", in_bar=True),
     Action("send", "Send to…", "upload", send, _nothing_here, key="s", in_bar=True),
+    Action("export", "Export…", "save_alt", export, _nothing_here, key="e"),
+    Action("attributes", "Attributes", "list_alt", show_attributes, _not_one_thing, key="i"),
+    Action("pin", "Pin: keep it here", "push_pin", pin, _nothing_here),
+    Action("unpin", "Unpin", "push_pin", unpin, _nothing_here),
     Action("slicer", "Open in 3D Slicer", "open_in_new", open_in_slicer, _not_one_study_here),
     Action("copy-link", "Copy link for 3D Slicer", "link", copy_link, _not_one_study_here, key="l"),
+    Action("remove", "Remove from this computer…", "delete", remove_local, _nothing_here, danger=True),
+    Action("delete", "Delete on the server…", "delete_forever", delete_on_server, _on_no_server, danger=True),
 )
 
 

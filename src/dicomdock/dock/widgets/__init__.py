@@ -6,6 +6,7 @@ Text from DICOM objects and servers goes into ``ui.label`` and into the ``props`
 
 from __future__ import annotations
 
+from dicomdock.dock.widgets.asking import Question, question
 from dicomdock.dock.widgets.basics import (
     State,
     button,
@@ -22,6 +23,7 @@ from dicomdock.dock.widgets.grid import Column, Grid, Row
 __all__ = [
     "Column",
     "Grid",
+    "Question",
     "Row",
     "State",
     "button",
@@ -31,5 +33,6 @@ __all__ = [
     "icon_button",
     "listen_for_undo",
     "mark",
+    "question",
     "say",
 ]

@@ -1,0 +1,94 @@
+"""Exporting what is selected: a folder with readable names, or one zip file, on this computer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nicegui import ui
+
+from dicomdock.dock import human, widgets
+from dicomdock.dock.exporting import Export, free_name, usual_folder
+from dicomdock.dock.pages.selection import Selection
+from dicomdock.dock.pages.study_list import patient
+from dicomdock.dock.service import LOCAL, Dock
+from dicomdock.errors import Cancelled, DicomdockError, InvalidInput
+from dicomdock.query import text
+
+FORMS = {"zip": "One zip file", "folder": "A folder"}
+LOOK = 0.2  # seconds between two looks at the progress
+
+
+async def export(dock: Dock, selection: Selection) -> None:
+    """Ask where to, write, and say where it is."""
+    name = _name(selection)
+    folder = usual_folder()
+    proposed = {
+        "zip": str(await dock.run(free_name, folder, name, ".zip")),
+        "folder": str(await dock.run(free_name, folder, name, "")),
+    }
+    with widgets.question(f"Export {selection.words}", testid="ask-export") as asked:
+        form = widgets.choice(
+            "As", FORMS, "zip", lambda event: place.set_value(proposed[event.value]), testid="export-form"
+        )
+        place = widgets.field("To", proposed["zip"], testid="export-to")
+        ui.label("The files are copied byte for byte; patient, study and series name the folders.").classes(
+            "muted"
+        )
+        asked.cancel()
+        with asked.foot:
+            widgets.button("Export", lambda: asked.answer(True), kind="main", testid="export-now")
+    place.on("keydown.enter", lambda: asked.answer(True))
+    if not await asked.ask():
+        return
+    target = Path(str(place.value or "")).expanduser()
+    if not target.is_absolute():
+        raise InvalidInput("Say where to export to as a whole path, from the root on.")
+    await _write(dock, Export(dock, selection.on(LOCAL), target, zip_file=form.value == "zip"))
+
+
+async def _write(dock: Dock, job: Export) -> None:
+    with widgets.question(f"Exporting to {job.target}", testid="exporting") as shown:
+        bar = ui.element("progress").props('max="1" aria-label="Exported"').classes("wide-bar")
+        words = ui.label("Beginning …").props('role="status"').classes("num")
+        shown.cancel("Stop")
+
+    def look() -> None:
+        if job.total:
+            bar.props["value"] = job.done / job.total
+            bar.update()
+            words.set_text(
+                f"{human.number(job.done)} of {human.counted(job.total, 'image')}, {human.size(job.bytes)}"
+            )
+
+    with bar:
+        timer = ui.timer(LOOK, look)
+
+    async def work() -> None:
+        try:
+            await dock.run(job.run)
+            shown.answer(f"Exported {human.counted(job.done, 'image')} to {job.target}.")
+        except Cancelled as ended:
+            shown.answer(ended)
+        except DicomdockError as error:
+            shown.answer(error)
+
+    with bar:
+        ui.timer(0, work, once=True)
+    answer = await shown.ask()
+    timer.deactivate()
+    if answer is None:
+        job.stop()
+        widgets.say("The export was stopped.")
+    elif isinstance(answer, DicomdockError):
+        raise answer
+    else:
+        widgets.say(str(answer), kind="success", seconds=12)
+
+
+def _name(selection: Selection) -> str:
+    """Propose a name: of the patient and the day, where it is one study."""
+    if len(selection.studies) != 1:
+        return f"{len(selection.studies)} studies"
+    study = next(iter(selection.studies.values()))
+    day = human.dicom_date(text(study.attributes, "StudyDate"))
+    return " ".join(part for part in (patient(study), day) if part) or "Study"
