@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from pydicom.uid import generate_uid
 
 from dicomdock.archive import Archive
+from dicomdock.archive.writer import AddResult, ArchiveWriter
 from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth
-from dicomdock.errors import AuthenticationError, NoSpace, NotFound, Unreachable
+from dicomdock.errors import AuthenticationError, NoSpace, NotFound, Unreachable, WireError
 from dicomdock.profile import ServerProfile
 from dicomdock.query import Query
 from dicomdock.resource import Resource
@@ -26,7 +30,7 @@ from dicomdock.source import Part
 from dicomdock.transfer import PullReport, pull
 from tests.builders import Made, changed, ct_series, mr_series
 from tests.conftest import shared_data
-from tests.dicomweb.awkward import Awkward, encoded, refused
+from tests.dicomweb.awkward import Awkward, encoded, multipart, refused, rows
 from tests.dicomweb.clients import client_of, orthanc_client
 from tests.servers.canned import Answer, Request
 from tests.servers.orthanc import Orthanc
@@ -245,20 +249,18 @@ def test_too_little_space_stops_the_pull_and_leaves_the_archive_whole(settings: 
 def test_closing_the_pull_cancels_it_and_keeps_what_came(archive: Archive, settings: Settings):
     made = ct_series(30)
     server = Awkward(made, levels=("instance",))
-    tenth = threading.Event()
     left = threading.Semaphore(10)
 
     def stalls(request: Request) -> Answer | None:
         if "/instances/" in request.path and not left.acquire(blocking=False):
-            tenth.set()
             return None
         return server(request)
 
     quick = replace(settings, read_timeout=1.0)
     with client_of(stalls, quick, retrieve_level="instance") as client:
         work = pull(client, archive, [series_of(made)], quick)
-        while not tenth.is_set():
-            next(work)
+        while next(work).done < 10:
+            pass
         work.close()
         assert not [thread.name for thread in threading.enumerate() if thread.name == "transfer"]
     assert len(archive.instances(series_of(made))) == 10
@@ -266,6 +268,132 @@ def test_closing_the_pull_cancels_it_and_keeps_what_came(archive: Archive, setti
         report = ended(pull(client, archive, [series_of(made)], settings))
     assert counts(report) == (30, 20, 10, 0, 0)
     assert kept(archive, series_of(made)) == originals(made)
+
+
+def test_instances_of_another_study_are_not_taken_from_a_server(archive: Archive, settings: Settings):
+    made, foreign = ct_series(3), ct_series(2)
+    with archive.writer() as writer:
+        writer.add(_part(foreign[0]))
+    server = Awkward(made)
+
+    def slips_in(request: Request) -> Answer | None:
+        if request.path.endswith(made[0].series):
+            return multipart(one.data for one in [made[0], foreign[1], *made[1:]])
+        return server(request)
+
+    with client_of(slips_in, settings) as client:
+        report = ended(pull(client, archive, [series_of(made)], settings))
+    assert counts(report) == (3, 3, 0, 0, 0)
+    assert report.complete
+    assert any("another series" in warning for warning in report.warnings)
+    assert kept(archive, series_of(foreign)) == originals(foreign[:1])
+    assert kept(archive, series_of(made)) == originals(made)
+
+
+def test_a_conflict_that_another_process_made_meanwhile_is_told(archive: Archive, settings: Settings):
+    made = ct_series(2)
+    server = Awkward(made)
+    theirs = changed(made[1], PatientComments="stored while the pull ran")
+
+    def meanwhile(request: Request) -> Answer | None:
+        if request.path.endswith(made[0].series):
+            started.set()
+            stored.wait(30)
+        return server(request)
+
+    started, stored = threading.Event(), threading.Event()
+    with client_of(meanwhile, settings) as client:
+        work = pull(client, _Late(archive, theirs), [series_of(made)], settings)  # type: ignore[arg-type]
+        stored.set()
+        report = ended(work)
+    assert counts(report) == (2, 1, 0, 1, 0)
+    assert not report.complete
+    assert report.failures[0].resource == made[1].resource
+    assert kept(archive, series_of(made)) == {**originals(made), theirs.instance: theirs.data}
+
+
+class _Late:
+    """An archive into which another writer puts an instance after all has been received."""
+
+    def __init__(self, archive: Archive, instance: Made) -> None:
+        self._archive, self._instance = archive, instance
+
+    def present(self, resource: Resource) -> set[str]:
+        return self._archive.present(resource)
+
+    @contextmanager
+    def writer(self, **options: object) -> Iterator[ArchiveWriter]:
+        with self._archive.writer(**options) as writer:  # type: ignore[arg-type]
+            flush = writer.flush
+
+            def late() -> tuple[AddResult, ...]:
+                with self._archive.writer() as other:
+                    other.add(_part(self._instance))
+                return flush()
+
+            writer.flush = late  # type: ignore[method-assign]
+            yield writer
+
+
+def test_a_server_that_lists_no_instances_is_streamed_again(archive: Archive, settings: Settings):
+    made = ct_series(4)
+    with archive.writer() as writer:
+        writer.add(_part(made[0]))
+    server = Awkward(made, lists=("studies", "series", "studies/series"))
+    with client_of(server, settings) as client:
+        report = ended(pull(client, archive, [series_of(made)], settings))
+    assert kept(archive, series_of(made)) == originals(made)
+    assert counts(report) == (4, 3, 1, 0, 0)
+    assert not report.complete  # it cannot be proved
+    assert report.warnings
+
+
+def test_an_unknown_study_does_not_keep_the_others_from_coming(archive: Archive, settings: Settings):
+    made = ct_series(3)
+    absent = Resource(generate_uid())
+    with client_of(Awkward(made), settings) as client:
+        report = ended(pull(client, archive, [absent, Resource(made[0].study)], settings))
+    assert counts(report) == (3, 3, 0, 0, 1)
+    assert [failure.resource for failure in report.missing] == [absent]
+    assert not report.complete
+    assert kept(archive, series_of(made)) == originals(made)
+
+
+def test_what_is_named_twice_is_fetched_and_counted_once(archive: Archive, settings: Settings):
+    made = ct_series(3)
+    server = Awkward(made)
+    named = [made[0].resource, series_of(made), Resource(made[0].study)]
+    with client_of(server, settings) as client:
+        report = ended(pull(client, archive, named, settings))
+    assert counts(report) == (3, 3, 0, 0, 0)
+    fetched = [request.path for request in server.asked if "multipart" in request.headers.get("Accept", "")]
+    assert len(fetched) == 1
+
+
+@pytest.mark.parametrize("level", ["series", "instances"])
+def test_a_list_with_an_unusable_uid_is_the_servers_fault(archive: Archive, settings: Settings, level: str):
+    made = ct_series(3)
+    server = Awkward(made, leaves_out=frozenset({made[2].instance}))
+    tag = {"series": "0020000E", "instances": "00080018"}[level]
+
+    def names_a_path(request: Request) -> Answer | None:
+        answer = server(request)
+        if urlsplit(request.path).path.endswith(level):
+            found = json.loads(answer.body)
+            for row in found[:1]:
+                row[tag]["Value"] = ["../../../etc/passwd"]
+            return rows(found)
+        return answer
+
+    with client_of(names_a_path, settings) as client:
+        work = pull(client, archive, [Resource(made[0].study)], settings)
+        if level == "series":
+            with pytest.raises(WireError, match="cannot be fetched"):
+                ended(work)
+        else:
+            report = ended(work)
+            assert not report.complete
+            assert report.received == 2
 
 
 PROGRAM = """

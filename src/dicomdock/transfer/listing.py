@@ -4,29 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dicomdock.errors import NotFound, TransactionError, UnsupportedByServer
+from dicomdock.errors import InvalidInput, NotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.query import Query, text
 from dicomdock.resource import Resource
 from dicomdock.source import DicomJson, DicomSource
 
 
 class Unlisted(Exception):
-    """The source does not tell what it holds."""
+    """The source does not tell what it holds, or not all of it."""
 
 
-def series_of(source: DicomSource, study: str, series: str = "") -> dict[Resource, int | None]:
+def series_of(source: DicomSource, study: str, series: str = "") -> tuple[dict[Resource, int | None], bool]:
     """Give the series of a study, or the one named, each with its number of instances where the source tells.
 
-    Empty when the source knows none.
+    None when the source knows none.
+
+    Returns
+    -------
+    The series, and whether these are all: False when the source cut its list short.
+
+    Raises
+    ------
+    WireError
+        The source lists a series by what cannot be a UID.
     """
     match = {"StudyInstanceUID": study, **({"SeriesInstanceUID": series} if series else {})}
     query = Query("series", match, fields=("NumberOfSeriesRelatedInstances",))
     found: dict[Resource, int | None] = {}
-    for attributes in _matches(source, query):
-        if uid := text(attributes, "SeriesInstanceUID"):
-            count = text(attributes, "NumberOfSeriesRelatedInstances")
-            found[Resource(study, uid)] = int(count) if count.isdecimal() else None
-    return found
+    try:
+        for attributes in _matches(source, query):
+            if uid := text(attributes, "SeriesInstanceUID"):
+                count = text(attributes, "NumberOfSeriesRelatedInstances")
+                found[_place(source, study, uid)] = int(count) if count.isdecimal() else None
+    except Unlisted:
+        return found, False
+    return found, True
 
 
 def instances_of(source: DicomSource, series: Resource) -> list[Resource]:
@@ -37,7 +49,7 @@ def instances_of(source: DicomSource, series: Resource) -> list[Resource]:
     Raises
     ------
     Unlisted
-        Neither tells, or the list was cut short.
+        Neither tells what can be understood, or the list was cut short.
     """
     assert series.series is not None
     query = Query("instances", {"StudyInstanceUID": series.study, "SeriesInstanceUID": series.series})
@@ -45,11 +57,18 @@ def instances_of(source: DicomSource, series: Resource) -> list[Resource]:
         found = [text(item, "SOPInstanceUID") for item in _matches(source, query)]
         if not found:  # some servers fail to search what they can describe
             found = [text(item, "SOPInstanceUID") for item in source.metadata(series)]
+        return [_place(source, series.study, series.series, uid) for uid in dict.fromkeys(found) if uid]
     except NotFound:
         return []
-    except (UnsupportedByServer, TransactionError) as error:
+    except (UnsupportedByServer, TransactionError, WireError) as error:
         raise Unlisted(str(error)) from error
-    return [Resource(series.study, series.series, uid) for uid in dict.fromkeys(found) if uid]
+
+
+def _place(source: DicomSource, study: str, series: str | None, instance: str | None = None) -> Resource:
+    try:
+        return Resource(study, series, instance)
+    except InvalidInput as error:  # the source's mistake, not the user's
+        raise WireError(f"{source.name} lists what cannot be fetched: {error}") from error
 
 
 def _matches(source: DicomSource, query: Query) -> Iterator[DicomJson]:

@@ -56,7 +56,8 @@ class PullReport:
     received : instances that arrived now.
     skipped : instances that were here already.
     failures : instances that arrived broken or in conflict with the archive.
-    missing : instances that the server lists but did not give.
+    missing : instances that the server lists but did not give, and what it does not know of several things
+        asked for.
     bytes : bytes received.
     seconds : duration.
     complete : every instance that the server lists is here; False also where it would not list them.
@@ -158,7 +159,8 @@ class Tally:
     """The running count of a transfer, written by its worker threads."""
 
     expected: dict[Resource, int] = field(default_factory=dict)
-    received: set[Resource] = field(default_factory=set)
+    # By series and as UIDs: a study of 100,000 instances is counted in little memory, a series at once.
+    received: dict[Resource, set[str]] = field(default_factory=dict)
     skipped: set[Resource] = field(default_factory=set)
     failed: dict[Resource, str] = field(default_factory=dict)
     missing: dict[Resource, str] = field(default_factory=dict)
@@ -181,10 +183,29 @@ class Tally:
 
     def arrived(self, resource: Resource) -> None:
         """Note that an instance is safe; forget what went wrong with it before."""
+        series, uid = _divided(resource)
         with self.lock:
-            self.received.add(resource)
+            self.received.setdefault(series, set()).add(uid)
             self.failed.pop(resource, None)
             self.missing.pop(resource, None)
+
+    def fail(self, resource: Resource, reason: str) -> None:
+        """Note that an instance came and could not be kept, or was refused."""
+        series, uid = _divided(resource)
+        with self.lock:
+            self.received.get(series, set()).discard(uid)
+            self.failed[resource] = reason
+
+    def came(self, series: Resource) -> set[str]:
+        """Give the UIDs of the instances that came of a series, failures included."""
+        with self.lock:
+            failed = {one.instance or "" for one in self.failed if one.parent == series}
+            return self.received.get(series, set()) | failed
+
+    @property
+    def arrivals(self) -> int:
+        """The number of instances that are safe."""
+        return sum(map(len, self.received.values()))
 
     def warn(self, sentence: str) -> None:
         """Add a sentence for the report, once."""
@@ -201,13 +222,18 @@ class Tally:
         """Give the present state as a value."""
         with self.lock:
             return Progress(
-                done=len(self.received) + len(self.skipped),
+                done=self.arrivals + len(self.skipped),
                 expected=sum(self.expected.values()) if self.expected else None,
                 failed=len(self.failed) + len(self.missing),
                 bytes=self.bytes,
                 seconds=self.seconds,
                 doing=self.doing,
             )
+
+
+def _divided(instance: Resource) -> tuple[Resource, str]:
+    assert instance.instance is not None
+    return Resource(instance.study, instance.series), instance.instance
 
 
 def _uid(resource: Resource) -> str:

@@ -6,12 +6,14 @@ where it gives none, or another, its list is asked for, and what the stream did 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+import threading
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from dicomdock.errors import (
     AuthenticationError,
+    Cancelled,
     DicomdockError,
     NotFound,
     TransactionError,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 # A source that cannot be reached so many times in a row is gone; waiting for every instance would take hours.
 GONE_AFTER = 3
+CONFLICT = "the archive holds it with other bytes; the first copy was kept (--replace overwrites it)"
 
 
 def pull(
@@ -67,7 +70,7 @@ def pull(
     Raises
     ------
     NotFound
-        The source knows a resource not at all.
+        The source knows nothing of what was asked for. Where it knows some, the report names the rest.
     AuthenticationError, Unreachable, NoSpace
         Nothing more can come; what arrived is kept.
     """
@@ -81,6 +84,7 @@ class _Pull:
         self.source, self.archive, self.settings = source, archive, settings
         self.replace = replace
         self.counts: dict[Resource, int | None] = {}
+        self.unknown: list[NotFound] = []
         self.tally = Tally()
 
     def run(self, resources: Sequence[Resource], stop: Stop) -> None:
@@ -92,41 +96,70 @@ class _Pull:
             ThreadPoolExecutor(workers, "listing") as self.listing,
             ThreadPoolExecutor(workers, "series") as many,
         ):
-            try:
-                self._all(many, self._job, self._divided(resources))
-            except BaseException:
-                stop.request()
-                raise
+            self._all(many, workers, self._job, self._divided(resources))
+            for late in self.writer.flush():
+                if late.status == "conflict":  # another process was faster
+                    self.tally.fail(late.resource, CONFLICT)
+        if self.unknown and not (self.tally.arrivals or self.tally.skipped or self.tally.failed):
+            raise self.unknown[0]
 
-    def _divided(self, resources: Sequence[Resource]) -> Iterable[Resource]:
-        """Give series and instances; a study is divided into what the source lists in it."""
-        for resource in dict.fromkeys(resources):
+    def _divided(self, resources: Sequence[Resource]) -> Iterator[Resource]:
+        """Give series and instances, each once; a study is divided into what the source lists in it."""
+        given: set[Resource | None] = set()
+        for resource in sorted(resources, key=lambda one: (one.series is not None, one.instance is not None)):
+            if resource in given or (resource.instance is not None and resource.parent in given):
+                continue
             if resource.series is not None:
+                given.add(resource)
                 yield resource
                 continue
-            found = series_of(self.source, resource.study)
+            found, all_of_them = series_of(self.source, resource.study)
             if not found:
-                raise NotFound(f"{self.source.name} has no study {resource.study}.", status=404)
+                self._not_there(resource, f"{self.source.name} has no study {resource.study}.")
+            if not all_of_them:
+                self.tally.proven = False
+                self.tally.warn(f"{self.source.name} cut its list of series of {resource.study} short.")
             self.counts.update(found)
+            given.update(found)
             yield from found
 
+    def _not_there(self, resource: Resource, sentence: str) -> None:
+        """Note what the source does not know; it keeps nothing else from coming."""
+        self.unknown.append(NotFound(sentence, status=404))
+        self.tally.missing[resource] = sentence
+
     def _all(
-        self, pool: ThreadPoolExecutor, job: Callable[[Resource], None], items: Iterable[Resource]
+        self,
+        pool: ThreadPoolExecutor,
+        workers: int,
+        job: Callable[[Resource], None],
+        items: Iterable[Resource],
     ) -> None:
-        """Do the job for every item; the first error that ends the pull stops the rest."""
-        futures = [pool.submit(job, item) for item in items]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
+        """Do the job for every item; the first error that ends the pull stops the rest.
+
+        A few workers take turns, because a future for each of 100,000 instances would fill the memory.
+        """
+        turn, taking = iter(items), threading.Lock()
+
+        def work() -> None:
+            while True:
+                with taking:
+                    item = next(turn, None)
+                if item is None:
+                    return
+                self.stop.check()
+                job(item)
+
+        futures = [pool.submit(work) for _ in range(workers)]
+        wait(futures, return_when=FIRST_EXCEPTION)
+        if any(future.done() and future.exception() for future in futures):
             self.stop.request()
-            for future in futures:
-                future.cancel()
-            wait(futures)
-            raise
+        wait(futures)
+        errors = [error for future in futures if (error := future.exception())]
+        if errors:
+            raise next((error for error in errors if not isinstance(error, Cancelled)), errors[0])
 
     def _job(self, resource: Resource) -> None:
-        self.stop.check()
         here = set() if self.replace else self.archive.present(resource)
         if resource.instance is not None:
             self.tally.expect(resource, 1)
@@ -134,54 +167,70 @@ class _Pull:
         elif here or not _streams_series(self.source):
             self._complete(resource, here, None)
         else:
-            count = self.listing.submit(self._count, resource)
+            counting = self.listing.submit(self._count, resource)
             broken = self._stream(resource)
+            count = counting.result()
             # Distinct instances of this series, as many as the source counts: there can be no other.
-            if broken is not None or len(self._arrived(resource)) != count.result():
-                self._complete(resource, here, broken)
+            if broken is not None or len(self.tally.came(resource)) != count:
+                self._complete(resource, here, broken, streamed=True)
 
     def _count(self, series: Resource) -> int | None:
         """Give the number of instances that the source states for a series; None where it does not."""
         if series not in self.counts:
             try:
-                self.counts.update(series_of(self.source, series.study, series.series or ""))
-            except (Unlisted, UnsupportedByServer, TransactionError, WireError):
+                self.counts.update(series_of(self.source, series.study, series.series or "")[0])
+            except (UnsupportedByServer, TransactionError, WireError):
                 return None
         count = self.counts.get(series)
         if count is not None:
             self.tally.expect(series, count)
         return count
 
-    def _complete(self, series: Resource, here: set[str], broken: DicomdockError | None) -> None:
+    def _complete(
+        self, series: Resource, here: set[str], broken: DicomdockError | None, *, streamed: bool = False
+    ) -> None:
         """Ask for the list of instances and fetch one by one what is not here."""
         try:
             listed = instances_of(self.source, series)
         except Unlisted as reason:
+            if not streamed:
+                broken = self._stream(series, here)
             if broken is not None:
                 raise broken from None
-            self.tally.expect(series, len(self._arrived(series)) + len(here))
+            self.tally.expect(series, len(self.tally.came(series) | here))
             self.tally.proven = False
             self.tally.warn(f"Series {series.series} cannot be proved complete: {reason}")
             return
-        arrived = self._arrived(series)
-        if not listed and not arrived:
-            raise broken or NotFound(f"{self.source.name} has no series {series}.", status=404)
-        self.tally.expect(series, len(arrived.union(listed)))
+        came = self.tally.came(series)
+        if not listed and not came:
+            if broken is not None and not isinstance(broken, NotFound):
+                raise broken
+            self._not_there(series, f"{self.source.name} has no series {series}.")
+            return
+        self.tally.expect(series, len(came.union(one.instance or "" for one in listed)))
         self._fetch_missing(listed, here)
 
-    def _arrived(self, series: Resource) -> set[Resource]:
-        """Give what came of a series, failures included."""
-        with self.tally.lock:
-            return {one for one in (*self.tally.received, *self.tally.failed) if series.contains(one)}
+    def _stream(self, series: Resource, here: Container[str] = ()) -> DicomdockError | None:
+        """Take a series in one answer; give back what ended it too early.
 
-    def _stream(self, series: Resource) -> DicomdockError | None:
-        """Take a series in one answer; give back what ended it too early."""
+        Parameters
+        ----------
+        here : instances that were in the archive before, and are not counted as received.
+        """
+        from dicomdock.archive.writer import UnexpectedInstance
+
         self.tally.doing = "receiving"
         parts = self.source.retrieve(series)
         try:
             for part in parts:
                 self.stop.check()
-                self._keep(part, None)
+                try:
+                    self._keep(part, series, here)
+                except UnexpectedInstance:
+                    self.tally.warn(
+                        f"{self.source.name} sent instances of another series than {series.series}; "
+                        "they were not kept."
+                    )
         except (WireError, Unreachable, TransactionError) as error:
             return error
         finally:
@@ -190,30 +239,31 @@ class _Pull:
                 close()
         return None
 
-    def _keep(self, part: Part, expected: Resource | None) -> None:
+    def _keep(self, part: Part, expected: Resource, here: Container[str] = ()) -> None:
         """Write one part; the archive discards it without trace when its bytes end too early."""
         result = self.writer.add(metered(part, self.tally, self.stop), expected)
         if result.status == "conflict":
-            self.tally.failed[result.resource] = (
-                "the archive holds it with other bytes; the first copy was kept (--replace overwrites it)"
-            )
+            self.tally.fail(result.resource, CONFLICT)
+        elif result.status == "identical" and result.resource.instance in here:
+            self.tally.skipped.add(result.resource)
         else:
             self.tally.arrived(result.resource)
 
     def _fetch_missing(self, listed: Sequence[Resource], here: set[str]) -> None:
         wanted = []
+        came = self.tally.came(Resource(listed[0].study, listed[0].series)) if listed else ()
         for resource in listed:
             if resource.instance in here:
                 self.tally.skipped.add(resource)
-            elif resource not in self.tally.received and resource not in self.tally.failed:
+            elif resource.instance not in came:
                 wanted.append(resource)
         if wanted:
             self.tally.doing = "fetching single instances"
             lost = _Lost()
-            self._all(self.single, lambda resource: self._single(resource, lost), wanted)
+            workers = min(len(wanted), self.settings.instance_workers)
+            self._all(self.single, workers, lambda resource: self._single(resource, lost), wanted)
 
     def _single(self, resource: Resource, lost: _Lost) -> None:
-        self.stop.check()
         if lost.cause is not None:
             self.tally.missing[resource] = str(lost.cause)
             return
@@ -227,7 +277,7 @@ class _Pull:
             lost.note(error)
             return
         lost.note(None)
-        if resource not in self.tally.received and resource not in self.tally.failed:
+        if resource.instance not in self.tally.came(Resource(resource.study, resource.series)):
             self.tally.missing[resource] = "the server lists it but sent something else"
 
     def report(self) -> PullReport:
@@ -237,7 +287,7 @@ class _Pull:
         return PullReport(
             server=self.source.name,
             expected=sum(tally.expected.values()),
-            received=len(tally.received),
+            received=tally.arrivals,
             skipped=len(tally.skipped),
             failures=failures,
             missing=missing,

@@ -175,7 +175,7 @@ class _Push:
     def _settle(self, place: Resource, result: StoreResult) -> None:
         self.results[place] = result
         if result.status in ("failed", "unconfirmed"):
-            self.tally.failed[place] = result.reason
+            self.tally.fail(place, result.reason)
         elif result.status == "duplicate":
             self.tally.skipped.add(place)
         else:
