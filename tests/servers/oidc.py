@@ -1,4 +1,4 @@
-"""Real OpenID Connect issuers: PyPI's oidc-provider-mock and npm's oidc-provider, and a person for their pages.
+"""Real OpenID Connect issuers (oidc-provider-mock of PyPI, oidc-provider of npm), and a person for them.
 
 ``python -m tests.servers.oidc`` fetches npm's package into a cache folder outside of the repository.
 """
@@ -94,10 +94,14 @@ def mock(folder: Path, *, lifetime: int = 3600) -> Iterator[Issuer]:
 
 
 @contextmanager
-def gate(issuer: Issuer, orthanc: Orthanc, folder: Path) -> Iterator[str]:
+def gate(issuer: Issuer, orthanc: Orthanc, folder: Path, *, inside: str = "") -> Iterator[str]:
     """Run an nginx before Orthanc that lets in who shows an access token that the issuer finds alive.
 
     Gives the DICOMweb base URL.
+
+    Parameters
+    ----------
+    inside : further lines of its ``location`` block.
     """
     directives = f"""
         location = /token-check {{
@@ -105,9 +109,12 @@ def gate(issuer: Issuer, orthanc: Orthanc, folder: Path) -> Iterator[str]:
             proxy_pass {issuer.userinfo};
             proxy_pass_request_body off;
             proxy_set_header Content-Length "";
+            proxy_intercept_errors on;
+            error_page 400 403 404 = @refused;  # a token that nobody knows any more
         }}
+        location @refused {{ return 401; }}
     """
-    inside = f"""
+    inside += f"""
         auth_request /token-check;
         proxy_set_header Authorization "{orthanc.headers["Authorization"]}";
     """

@@ -28,7 +28,7 @@ const provider = new Provider(issuer, {
       client_secret: "r0b0t-secret",
       redirect_uris: [],
       response_types: [],
-      token_endpoint_auth_method: "client_secret_post",
+      token_endpoint_auth_method: "client_secret_basic",
       grant_types: ["client_credentials"],
     },
   ],

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Client", "connect"]
 
 
-def connect(server: str | ServerProfile, settings: Settings) -> Client:
+def connect(server: str | ServerProfile, settings: Settings | None = None) -> Client:
     """Make the client of a server, logged in with the secret that is kept for it.
 
     Nothing is sent before the first transaction.
@@ -21,6 +21,7 @@ def connect(server: str | ServerProfile, settings: Settings) -> Client:
     Parameters
     ----------
     server : a profile, or the name of one; an empty name is the default server.
+    settings : where profiles and secrets are; else what ``Settings.load()`` gives.
 
     Raises
     ------
@@ -30,6 +31,8 @@ def connect(server: str | ServerProfile, settings: Settings) -> Client:
     from dicomdock.dicomweb.auth import auth_for
     from dicomdock.dicomweb.secrets import Secrets
     from dicomdock.profile import load_profiles
+    from dicomdock.settings import Settings
 
+    settings = settings or Settings.load()
     profile = load_profiles(settings).get(server) if isinstance(server, str) else server
     return Client(profile, settings=settings, auth=auth_for(profile, Secrets(settings), settings))

@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from dicomdock.errors import AuthenticationError, Cancelled, DicomdockError, ProfileError
 
 if TYPE_CHECKING:
-    from dicomdock.dicomweb.logins.issuer import Counter, Issuer, Tokens
+    from dicomdock.dicomweb.logins.issuer import Caller, Counter, Issuer, Tokens
     from dicomdock.dicomweb.logins.oidc import Application
 
 SECONDS: Final = 300.0  # a person has this long to sign in
@@ -43,7 +43,7 @@ def sign_in(
     issuer: Issuer,
     application: Application,
     *,
-    client_secret: str,
+    caller: Caller,
     show: Callable[[str], None],
     cancelled: threading.Event,
     seconds: float = SECONDS,
@@ -78,12 +78,9 @@ def sign_in(
                 "grant_type": "authorization_code",
                 "code": _code(answer, issuer),
                 "redirect_uri": listener.url,
-                "client_id": application.client_id,
                 "code_verifier": verifier,
             }
-            if client_secret:
-                form["client_secret"] = client_secret
-            tokens = counter.token(issuer, form, "the sign-in")
+            tokens = counter.token(issuer, caller, form, "the sign-in")
             return tokens, identity(tokens, issuer, application, counter, nonce=nonce)
 
 

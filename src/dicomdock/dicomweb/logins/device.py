@@ -18,7 +18,7 @@ from dicomdock.dicomweb.logins.issuer import Refused
 from dicomdock.errors import AuthenticationError, Cancelled, ProfileError, WireError
 
 if TYPE_CHECKING:
-    from dicomdock.dicomweb.logins.issuer import Counter, Issuer, Tokens
+    from dicomdock.dicomweb.logins.issuer import Caller, Counter, Issuer, Tokens
     from dicomdock.dicomweb.logins.oidc import Application
 
 GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
@@ -47,7 +47,7 @@ def sign_in(
     issuer: Issuer,
     application: Application,
     *,
-    client_secret: str,
+    caller: Caller,
     show: Callable[[Code], None],
     cancelled: threading.Event,
 ) -> tuple[Tokens, str]:
@@ -66,12 +66,8 @@ def sign_in(
 
     if not issuer.device_authorization_endpoint:
         raise ProfileError(f"{issuer.issuer} has no sign-in by a code; sign in with the browser instead.")
-    who = {"client_id": application.client_id}
-    if client_secret:
-        who["client_secret"] = client_secret
-    table = counter.ask(
-        issuer.device_authorization_endpoint, {**who, **application.wanted}, "the request for a code"
-    )
+    place = issuer.device_authorization_endpoint
+    table = counter.ask(issuer, place, caller, application.wanted, "the request for a code")
     device, code = table.get("device_code"), table.get("user_code")
     page = table.get("verification_uri") or table.get("verification_url")  # Google's older name
     whole = table.get("verification_uri_complete", "")
@@ -84,7 +80,8 @@ def sign_in(
         if cancelled.wait(interval):
             raise Cancelled("The sign-in was given up.")
         try:
-            tokens = counter.token(issuer, {**who, "grant_type": GRANT, "device_code": device}, "the sign-in")
+            form = {"grant_type": GRANT, "device_code": device}
+            tokens = counter.token(issuer, caller, form, "the sign-in")
         except Refused as refusal:
             if refusal.code == "expired_token":
                 break

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode, urlsplit
 
-from dicomdock.dicomweb.auth import NoAuth
+from dicomdock.dicomweb.auth import Auth, BasicAuth, NoAuth
 from dicomdock.errors import AuthenticationError, DicomdockError, ProfileError, WireError
 from dicomdock.profile import ServerProfile
 
@@ -59,8 +59,27 @@ class Refused(AuthenticationError):
 
 
 @dataclass(frozen=True)
+class Caller:
+    """The program as an issuer knows it; one without a secret only says its name.
+
+    Parameters
+    ----------
+    client_id : its name there.
+    client_secret : empty for none.
+    """
+
+    client_id: str
+    client_secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class Issuer:
-    """An issuer's endpoints, as it describes them. Those that are empty it does not have."""
+    """An issuer's endpoints, as it describes them. Those that are empty it does not have.
+
+    Parameters
+    ----------
+    basic : a program's secret goes in a Basic header, which every issuer must know, or else in the form.
+    """
 
     issuer: str
     authorization_endpoint: str = ""
@@ -68,6 +87,7 @@ class Issuer:
     device_authorization_endpoint: str = ""
     revocation_endpoint: str = ""
     jwks_uri: str = ""
+    basic: bool = True
 
 
 class Counter:
@@ -100,11 +120,13 @@ class Counter:
                 " of the server's login if it is right."
             )
         found = {
-            name: table[name] for name in Issuer.__dataclass_fields__ if isinstance(table.get(name), str)
+            item.name: table[item.name] for item in fields(Issuer) if isinstance(table.get(item.name), str)
         }
         for name, url in found.items():
             _check_safe(str(url), f"The {name} of {base}")
-        described = Issuer(**cast("dict[str, str]", found))
+        methods = table.get("token_endpoint_auth_methods_supported")
+        basic = not isinstance(methods, list) or "client_secret_basic" in methods
+        described = Issuer(**cast("dict[str, str]", found), basic=basic)
         if not described.token_endpoint:
             raise ProfileError(f"The issuer {base} names no token endpoint, so nobody can sign in there.")
         return described
@@ -113,7 +135,7 @@ class Counter:
         """Give the issuer's public keys."""
         return self._get(issuer.jwks_uri, f"the keys of {issuer.issuer}")
 
-    def token(self, issuer: Issuer, fields: Mapping[str, str], what: str) -> Tokens:
+    def token(self, issuer: Issuer, caller: Caller, form: Mapping[str, str], what: str) -> Tokens:
         """Ask the token endpoint.
 
         Raises
@@ -121,10 +143,12 @@ class Counter:
         Refused
             The issuer said no, and why.
         """
-        return _tokens(self.ask(issuer.token_endpoint, fields, what), issuer)
+        return _tokens(self.ask(issuer, issuer.token_endpoint, caller, form, what), issuer)
 
-    def ask(self, url: str, fields: Mapping[str, str], what: str) -> dict[str, JsonValue]:
-        """Post a form and read the JSON answer.
+    def ask(
+        self, issuer: Issuer, url: str, caller: Caller, form: Mapping[str, str], what: str
+    ) -> dict[str, JsonValue]:
+        """Post a form to one of the issuer's endpoints and read the JSON answer.
 
         Raises
         ------
@@ -133,24 +157,24 @@ class Counter:
         """
         from dicomdock.dicomweb.http import Http
 
-        with Http(self._at(url), NoAuth(), self._settings) as http:
-            answer = http.request(
-                "POST", url, body=_Form(fields), accept="application/json", allow=_REFUSALS, what=what
-            )
-            with answer:
-                if answer.status == 200 and not (content := answer.read(MAX_ANSWER)):
-                    return {}
-                content = content if answer.status == 200 else answer.read(MAX_ANSWER)
-                table = _table(content, what, url)
-                if answer.status == 200:
-                    return table
-        raise self._refused(table, url, what)
+        auth, form = _as_caller(issuer, caller, form)
+        with (
+            Http(self._at(url), auth, self._settings) as http,
+            http.request(
+                "POST", url, body=_Form(form), accept="application/json", allow=_REFUSALS, what=what
+            ) as answer,
+        ):
+            content = answer.read(MAX_ANSWER)
+            if answer.status == 200:
+                return _table(content, what, url) if content else {}
+        raise self._refused(_table(content, what, url), url, what)
 
-    def revoke(self, issuer: Issuer, fields: Mapping[str, str]) -> None:
+    def revoke(self, issuer: Issuer, caller: Caller, token: str) -> None:
         """Make a refresh token worthless, where the issuer can and answers; else it ends by itself."""
         if issuer.revocation_endpoint:
             with suppress(DicomdockError):
-                self.ask(issuer.revocation_endpoint, fields, "the sign-out")
+                form = {"token": token, "token_type_hint": "refresh_token"}
+                self.ask(issuer, issuer.revocation_endpoint, caller, form, "the sign-out")
 
     def _get(self, url: str, what: str) -> dict[str, JsonValue]:
         from dicomdock.dicomweb.http import Http
@@ -181,6 +205,14 @@ class Counter:
             code=code,
             server=self._profile.url,
         )
+
+
+def _as_caller(issuer: Issuer, caller: Caller, form: Mapping[str, str]) -> tuple[Auth, Mapping[str, str]]:
+    """Say who asks: in the header or in the form (RFC 6749 §2.3.1)."""
+    if caller.client_secret and issuer.basic:
+        return BasicAuth(quote_plus(caller.client_id), quote_plus(caller.client_secret)), form
+    named = {**form, "client_id": caller.client_id}
+    return NoAuth(), named | ({"client_secret": caller.client_secret} if caller.client_secret else {})
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from dicomdock.dicomweb.auth import NoAuth
-from dicomdock.dicomweb.logins.issuer import Counter, Issuer, Refused
+from dicomdock.dicomweb.logins.issuer import Caller, Counter, Issuer, Refused
 from dicomdock.errors import AuthenticationError, ProfileError, ServerFault, Unreachable
 from dicomdock.profile import Login, ServerProfile
 
@@ -218,11 +218,9 @@ class OidcAuth(NoAuth):
 
     def _ask(self, form: Mapping[str, str], kept: Kept) -> Tokens:
         assert self._issuer is not None
-        form = {**form, "client_id": self._application.client_id}
-        if kept.client_secret:
-            form["client_secret"] = kept.client_secret
+        caller = Caller(self._application.client_id, kept.client_secret)
         try:
-            return self._counter.token(self._issuer, form, "the renewal of the login")
+            return self._counter.token(self._issuer, caller, form, "the renewal of the login")
         except Refused as refusal:
             if refusal.code != "invalid_grant":
                 raise

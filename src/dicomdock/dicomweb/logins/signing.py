@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from dicomdock.dicomweb.logins import browser, device
-from dicomdock.dicomweb.logins.issuer import Counter
+from dicomdock.dicomweb.logins.issuer import Caller, Counter
 from dicomdock.dicomweb.logins.oidc import Application, Kept
 from dicomdock.errors import AuthenticationError, DicomdockError, InvalidInput
 from dicomdock.profile import Login, ServerProfile
@@ -77,13 +77,14 @@ def sign_in(
     application, counter = Application.of(profile), Counter(profile, settings)
     kept = Kept.parse(secrets.get(profile.name, profile.origin))
     issuer = counter.discover(application.issuer)
+    caller = Caller(application.client_id, kept.client_secret)
     cancelled = cancelled or threading.Event()
     if way == "device":
         tokens, account = device.sign_in(
             counter,
             issuer,
             application,
-            client_secret=kept.client_secret,
+            caller=caller,
             show=lambda code: show(Prompt(code.url, code.code, code.whole_url)),
             cancelled=cancelled,
         )
@@ -92,7 +93,7 @@ def sign_in(
             counter,
             issuer,
             application,
-            client_secret=kept.client_secret,
+            caller=caller,
             show=lambda url: show(Prompt(url)),
             cancelled=cancelled,
             seconds=seconds,
@@ -121,13 +122,7 @@ def sign_out(profile: ServerProfile, secrets: Secrets, settings: Settings) -> No
         return
     try:
         application, counter = Application.of(profile), Counter(profile, settings)
-        form = {
-            "token": kept.refresh_token,
-            "token_type_hint": "refresh_token",
-            "client_id": application.client_id,
-        }
-        if kept.client_secret:
-            form["client_secret"] = kept.client_secret
-        counter.revoke(counter.discover(application.issuer), form)
+        caller = Caller(application.client_id, kept.client_secret)
+        counter.revoke(counter.discover(application.issuer), caller, kept.refresh_token)
     except DicomdockError:
         return  # the issuer is away; what it gave is forgotten here all the same
