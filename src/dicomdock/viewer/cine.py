@@ -32,10 +32,5 @@ class Cine:
             await asyncio.sleep(1 / rate)
             shown = [view.get_singleton_tag() for view in self.views.visible() if view in self.views.slices()]
             tag = AXIAL if AXIAL in shown else next((one for one in shown if one != OTHER), "")
-            if not tag:
-                continue
-            view = self.views.view(tag)
-            low, high = view.get_slice_range()
-            at = view.get_slice_value() + view.get_slice_step()
-            with self.state:
-                view.set_slice_value(low if at > high + view.get_slice_step() / 2 else at)
+            if tag:
+                self.views.play_on(tag)

@@ -94,7 +94,10 @@ def add_volume(app: Any, volume: Volume, name: str) -> ShownVolume:
     node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
-    if not volume.colour:
+    if volume.colour:
+        display.SetAutoWindowLevel(0)  # colours are what they are
+        display.SetWindowLevel(255.0, 127.5)
+    else:
         display.SetAndObserveColorNodeID(INVERTED if volume.inverted else GREY)
         display.SetInterpolate(True)
     return ShownVolume(volume, node)

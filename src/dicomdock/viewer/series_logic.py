@@ -45,7 +45,9 @@ class SeriesLogic:
         self._plans: dict[str, list[VolumePlan]] = {}
         self._loader: Loader | None = None
         self._dirty = False
+        self._choice = 0
         self._user_window = False
+        self._failed_early = False  # before anything could be shown; more of the study may mend it
         self.on_shown: list[Callable[[], None]] = []
         self.on_complete: list[Callable[[], None]] = []
         self.on_studied: list[Callable[[], None]] = []
@@ -81,8 +83,11 @@ class SeriesLogic:
 
     def open(self, resource: Resource, *, pulling: bool) -> None:
         """Show a study, from the series that was asked for on."""
+        if resource.study != self._asked.study:
+            self.series = self.loaded = None
+            self._plans.clear()
+            self._say_empty("Opening the study", "")
         self._asked, self.pulling = resource, pulling
-        self._say_empty("Opening the study", "")
         self._look()
 
     def expect(self, series: str, headers: Sequence[Dataset]) -> None:
@@ -146,7 +151,7 @@ class SeriesLogic:
             self.state.trame__title = f"{name} {self.study.date}".strip()
         for tell in self.on_studied:
             tell()
-        if self.series is None:
+        if self.series is None or self._failed_early:
             self._start_first()
 
     def _start_first(self) -> None:
@@ -175,12 +180,14 @@ class SeriesLogic:
     def _start(self, series: Series, choice: int) -> None:
         if self._loader is not None:
             self._loader.close()
-        self.series, self.loaded = series, None
-        self._user_window = False
+        self.series, self.loaded, self._choice = series, None, choice
+        self._user_window = self._failed_early = False
         with self.state:
             self.state.series_uid = series.uid
             self.state.complete = False
             self.state.remarks = []
+            self.state.volumes = []
+            self.state.volume_at = choice
         loop = asyncio.get_running_loop()
 
         def later(work: Callable[..., None]) -> Callable[..., None]:
@@ -233,11 +240,12 @@ class SeriesLogic:
         windows = loaded.volume.windows
         shown.set_window(windows[0] if windows else self._guess(loaded))
         stack = not loaded.volume.spatial
+        single = not loaded.provisional and loaded.volume.geometry.shape[0] == 1
         with self.state:
             self.state.kind_3d = not stack
             self.state.empty_title = self.state.empty_words = ""
             self.state.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
-            if stack and self.state.layout not in ("Axial", "Compare"):
+            if (stack or single) and self.state.layout not in ("Axial", "Compare"):
                 self.state.layout = "Axial"
         self.views.show(shown)
         self.views.describe(self.study, self.series.name, (AXIAL, SAGITTAL, CORONAL))
@@ -272,9 +280,11 @@ class SeriesLogic:
             tell()
 
     def _failed(self, why: str) -> None:
-        self.notes.bad(why)
-        if self.shown is None:
+        if self.shown is None or self.loaded is None:
+            self._failed_early = self.pulling
             self._say_empty("This series cannot be shown", why)
+        else:
+            self.notes.bad(why)
 
     def _problem(self, loaded: Loaded) -> list[str]:
         said = [str(loaded.plan.problem)] if loaded.plan.problem is not None else []
@@ -314,7 +324,7 @@ class SeriesLogic:
                 self.views.show_arrival(tag, marks if tag == AXIAL and across else share)
 
     def _volume_chosen(self, volume_at: int, **_: Any) -> None:
-        if self.series is not None and self.state.volumes:
+        if self.series is not None and self.state.volumes and int(volume_at) != self._choice:
             self._start(self.series, int(volume_at))
 
 

@@ -68,7 +68,9 @@ def build(station: Any) -> None:
     with html.Div(classes=("['views', tool ? 'beside' : '']",)):
         with html.Div(style="position:relative;flex:1;min-width:0"):
             station.views.build(station.ui)
-    with html.Div(classes="empty", v_if="empty_title", raw_attrs=['data-testid="empty"']):
+    with html.Div(
+        classes=("['empty', tool ? 'beside' : '']",), v_if="empty_title", raw_attrs=['data-testid="empty"']
+    ):
         html.H1("{{ empty_title }}")
         html.P("{{ empty_words }}")
     send_dialog(server)

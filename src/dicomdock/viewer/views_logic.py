@@ -23,6 +23,8 @@ FRAMES_ELSEWHERE = 6.0  # in views that the mouse is not in; they share the proc
 QUALITY = 90  # of JPEG; interactive and still alike, so that no frame is drawn twice
 
 TOWARDS, AWAY = "RAS", "LPI"  # letters of the axes of RAS, and of their other ends
+LPS = np.array((-1.0, -1.0, 1.0))  # between RAS and LPS
+PARALLEL = 0.999  # cosine from which on a view scrolls along an axis of the volume
 OBLIQUE = 0.25
 """Share of the main direction that a second one must have to be named beside it (14 degrees)."""
 
@@ -178,22 +180,23 @@ class Views:
         """Go some slices on."""
         view = self.app.view_manager.get_view(tag)
         if view is not None:
-            low, high = view.get_slice_range()
-            wanted = view.get_slice_value() + steps * view.get_slice_step()
-            view.set_slice_value(min(max(wanted, low), high))
+            at, count = self._place(view)
+            self._go(view, min(max(at + steps, 0), count - 1))
+
+    def play_on(self, tag: str) -> None:
+        """Go one slice on, and from the last one to the first."""
+        view = self.app.view_manager.get_view(tag)
+        if view is not None:
+            at, count = self._place(view)
+            self._go(view, (at + 1) % count)
 
     def slice_at(self, tag: str = AXIAL) -> int | None:
         """Give the slice k of the volume that a view shows; None where it cuts across slices."""
-        view, shown = self.app.view_manager.get_view(tag), self._shown.get(tag)
-        centre = self._centre(view) if view is not None else None
-        if shown is None or centre is None:
+        view = self.app.view_manager.get_view(tag)
+        if view is None or self._axis(view) != 0:
             return None
-        geometry = shown.volume.geometry
-        normal = array_of(view.get_view_node().GetSliceToRAS())[:3, 2] * (-1, -1, 1)
-        if abs(float(normal @ geometry.directions[:, 0])) < 0.9:
-            return None
-        k = float(geometry.to_index(np.array(centre) * (-1, -1, 1))[0])
-        return int(np.clip(round(k), 0, geometry.shape[0] - 1))
+        at, count = self._place(view)
+        return at if self._forward(view, 0) else count - 1 - at
 
     def interaction(self, mode: str) -> None:
         """Say what dragging with the left button does: ``window``, ``place`` a measurement, ``none``."""
@@ -259,18 +262,56 @@ class Views:
         view = self.app.view_manager.get_view(tag)
         if view is None:
             return
-        low, _ = view.get_slice_range()
-        wanted = low + int(self.state[f"{tag}_at"]) * view.get_slice_step()
-        if abs(wanted - view.get_slice_value()) > view.get_slice_step() / 4:
-            view.set_slice_value(wanted)
+        wanted = int(self.state[f"{tag}_at"])
+        if wanted != self._place(view)[0]:
+            self._go(view, wanted)
+
+    def _axis(self, view: Any) -> int | None:
+        """Give the axis (k, j, i) of the volume that a view scrolls along; None where it cuts askew."""
+        shown = self._shown.get(view.get_singleton_tag())
+        if shown is None:
+            return None
+        normal = array_of(view.get_view_node().GetSliceToRAS())[:3, 2] * LPS
+        along = np.abs(normal @ shown.volume.geometry.directions)
+        axis = int(np.argmax(along))
+        return axis if along[axis] > PARALLEL else None
+
+    def _place(self, view: Any) -> tuple[int, int]:
+        """Give which slice a view shows, from 0 in the sense that it scrolls, and how many there are."""
+        axis = self._axis(view)
+        if axis is None:
+            low, high = view.get_slice_range()
+            step = view.get_slice_step() or 1.0
+            count = max(1, round((high - low) / step) + 1)
+            return int(np.clip(round((view.get_slice_value() - low) / step), 0, count - 1)), count
+        geometry = self._shown[view.get_singleton_tag()].volume.geometry
+        count = geometry.shape[axis]
+        at = round(float(geometry.to_index(np.array(self._centre(view)) * LPS)[axis]))
+        if not self._forward(view, axis):
+            at = count - 1 - at
+        return int(np.clip(at, 0, count - 1)), count
+
+    def _go(self, view: Any, at: int) -> None:
+        axis = self._axis(view)
+        if axis is None:
+            low, _ = view.get_slice_range()
+            view.set_slice_value(low + at * view.get_slice_step())
+            return
+        geometry = self._shown[view.get_singleton_tag()].volume.geometry
+        index = geometry.to_index(np.array(self._centre(view)) * LPS)
+        index[axis] = at if self._forward(view, axis) else geometry.shape[axis] - 1 - at
+        view.get_view_node().JumpSliceByOffsetting(*(geometry.to_lps(index) * LPS))
+
+    def _forward(self, view: Any, axis: int) -> bool:
+        """Tell whether scrolling on goes along an axis of the volume, or against it."""
+        normal = array_of(view.get_view_node().GetSliceToRAS())[:3, 2] * LPS
+        geometry = self._shown[view.get_singleton_tag()].volume.geometry
+        return float(normal @ geometry.directions[:, axis]) > 0
 
     def _words(self, view: Any) -> None:
         tag = view.get_singleton_tag()
         shown = self._shown.get(tag)
-        low, high = view.get_slice_range()
-        step = view.get_slice_step() or 1.0
-        count = max(1, round((high - low) / step) + 1)
-        at = int(np.clip(round((view.get_slice_value() - low) / step), 0, count - 1))
+        at, count = self._place(view)
         words: dict[str, Any] = {"count": count, "at": at}
         if shown is None:
             words.update(dict.fromkeys(("tl", "tr", "bl", "br", "left", "right", "top", "bottom"), ""))
