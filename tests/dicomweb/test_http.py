@@ -733,6 +733,34 @@ def test_a_certificate_that_nobody_knows_is_refused(quick, certificate):
             assert http.request("GET", "/").read() == b"ok"
 
 
+def pinned(server, settings, name="pacs.test", addresses=("127.0.0.1",), **more):
+    """Give a connection by a name that only ``addresses`` lead to."""
+    return Http(
+        ServerProfile("pacs", server.url.replace("127.0.0.1", name), **more),
+        BearerAuth(SECRET),
+        settings,
+        addresses=addresses,
+    )
+
+
+def test_a_name_that_was_judged_is_not_looked_up_again(quick, certificate):
+    with answering(answers(Answer(200, b"ok"))) as server:
+        # The first address refuses; no name server knows this name.
+        with pinned(server, quick, addresses=("127.0.0.2", "127.0.0.1")) as http:
+            assert http.request("GET", "/").read() == b"ok"
+        assert server.asked[0].headers["Host"] == server.url.replace("http://127.0.0.1", "pacs.test")
+        with pinned(server, quick, addresses=()) as http, pytest.raises(Unreachable, match="No machine"):
+            http.request("GET", "/")
+        assert len(server.asked) == 1
+    with answering(answers(Answer(200, b"ok")), certificate=certificate) as server:
+        with pinned(server, quick, ca_file=str(certificate)) as http:
+            assert http.request("GET", "/").read() == b"ok"
+        with pinned(server, quick, "other.test", ca_file=str(certificate)) as http:
+            with pytest.raises(Unreachable, match="not trusted"):
+                http.request("GET", "/")
+        assert len(server.asked) == 1
+
+
 def test_https_to_a_plain_port(quick):
     with listening(lambda c: c.sock.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")) as server:
         with line(server.url.replace("http:", "https:"), quick) as http:

@@ -25,7 +25,10 @@ from dicomdock.launch.trust import (
 )
 from dicomdock.launch.trust.addresses import literal, reach
 from dicomdock.profile import Login, ServerProfile
+from dicomdock.query import Query
 from dicomdock.settings import Settings
+from dicomdock.transfer.linked import connect_link
+from tests.servers.canned import Answer, answering
 
 HOSPITAL = ServerProfile("hospital", "https://pacs.test/dicom-web/", Login("basic", "al"), ca_file="/ca.pem")
 
@@ -62,6 +65,7 @@ def test_an_unknown_origin_is_asked_about_before_any_byte_is_sent(store: TrustSt
     assert isinstance(decision, Allowed)
     assert decision.profile == ServerProfile("pacs.example:8443", "https://pacs.example:8443/dw")
     assert not decision.stored_login
+    assert decision.addresses == ("93.184.216.34",)
     # Once is once, and for that origin only.
     assert isinstance(decide(request, [], store, resolve=nowhere), Ask)
     assert isinstance(decide(link("https://other.example"), [], store, agreed=question, resolve=nowhere), Ask)
@@ -122,6 +126,22 @@ def test_http_needs_loopback_or_the_users_word(store: TrustStore) -> None:
         assert "this machine itself" in warning
         decision = decide(link(f"http://{host}:8042/dw"), [], store, agreed=question, resolve=nowhere)
         assert isinstance(decision, Allowed)
+        assert decision.addresses == (("127.0.0.1", "::1") if "localhost" in host else None)
+
+
+def test_the_connection_goes_to_the_addresses_that_were_judged(settings: Settings, store: TrustStore) -> None:
+    """A name server that gives another address a moment later gains nothing: it is not asked again."""
+    with answering(lambda _: Answer(200, b"[]", {"Content-Type": "application/dicom+json"})) as server:
+        endpoint = server.url.replace("127.0.0.1", "pacs.test")
+        store.add(endpoint)
+        request = link(endpoint)
+        looked_up: list[str] = []
+        decision = decide(request, [], store, resolve=lambda host, _: looked_up.append(host) or ["127.0.0.1"])
+        assert isinstance(decision, Allowed)
+        with connect_link(request, decision, settings) as client:
+            list(client.search(Query("studies", {"StudyInstanceUID": "1.2"})))
+        assert server.asked[0].headers["Authorization"] == "Bearer t0k"
+        assert looked_up == ["pacs.test"]
 
 
 @pytest.mark.parametrize(

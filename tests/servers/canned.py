@@ -107,10 +107,10 @@ def answering(reply: Reply, *, certificate: Path | None = None) -> Iterator[Cann
 
 
 def own_certificate(folder: Path) -> Path:
-    """Make a key and a certificate of 127.0.0.1 that nobody has signed; gives the PEM file with both."""
+    """Make a key and a certificate of 127.0.0.1 and pacs.test that nobody signed; give the PEM file of both."""
     file = folder / "certificate.pem"
     make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
-    make += " -addext subjectAltName=IP:127.0.0.1"
+    make += " -addext subjectAltName=IP:127.0.0.1,DNS:pacs.test"
     key = folder / "key.pem"
     subprocess.run([*make.split(), "-keyout", key, "-out", file], check=True, capture_output=True)
     file.write_text(file.read_text() + key.read_text())

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
@@ -46,10 +47,13 @@ class Line:
     Parameters
     ----------
     send_timeout : seconds until a server that takes no more bytes is given up.
+    addresses : IP addresses to connect to in place of what the server's name stands for by then; None to look
+        the name up. TLS still demands a certificate of the name.
     """
 
-    def __init__(self, send_timeout: float) -> None:
+    def __init__(self, send_timeout: float, addresses: Sequence[str] | None = None) -> None:
         self.send_timeout = send_timeout
+        self.addresses = addresses
         self.this_thread = _ThisThread()
         self._sockets: WeakSet[socket.socket] = WeakSet()
         self._lock = threading.Lock()
@@ -86,6 +90,22 @@ class _Habits:
         sock = self.sock  # type: ignore[attr-defined]
         sock.settimeout(self.line.send_timeout)  # the connect time-out would cut a slow upload
         self.line.opened(sock)
+
+    def _new_conn(self) -> socket.socket:
+        if self.line.addresses is None:
+            return super()._new_conn()  # type: ignore[misc,no-any-return]
+        name = self._dns_host  # type: ignore[has-type]
+        failure: HTTPError = NameResolutionError(name, self, socket.gaierror("it stood for no address"))  # type: ignore[arg-type]
+        for address in self.line.addresses:
+            # urllib3 looks up this name only; certificate and Host header go by the server's own.
+            self._dns_host = address
+            try:
+                return super()._new_conn()  # type: ignore[misc,no-any-return]
+            except (NewConnectionError, ConnectTimeoutError) as error:
+                failure = error
+            finally:
+                self._dns_host = name
+        raise failure
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         # urllib3 escapes ^ although servers take it, and Orthanc, which never decodes a query, needs it.
@@ -128,6 +148,7 @@ def open_pool(profile: ServerProfile, line: Line) -> urllib3.PoolManager:
     proxy = _proxy_for(profile)
     manager: urllib3.PoolManager
     if proxy:
+        line.addresses = None  # the proxy looks the name up; ours is the proxy's own
         parts = urlsplit(proxy)
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
         address = proxy.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1)

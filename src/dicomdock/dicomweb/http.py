@@ -85,6 +85,8 @@ class Http:
     profile : the server; nothing is ever sent to another origin.
     auth : its login.
     settings : time-outs and the number of retries.
+    addresses : IP addresses to connect to, where the server's name was looked up and judged before; None to
+        look it up at each connection. Behind a proxy, the proxy looks it up.
 
     Raises
     ------
@@ -92,11 +94,18 @@ class Http:
         A certificate file or the proxy cannot be used.
     """
 
-    def __init__(self, profile: ServerProfile, auth: Auth, settings: Settings) -> None:
+    def __init__(
+        self,
+        profile: ServerProfile,
+        auth: Auth,
+        settings: Settings,
+        *,
+        addresses: Sequence[str] | None = None,
+    ) -> None:
         self._profile = profile
         self._auth = auth
         self._settings = settings
-        self._line = connections.Line(settings.read_timeout)
+        self._line = connections.Line(settings.read_timeout, addresses)
         self._pool = connections.open_pool(profile, self._line)
         self._timeout = urllib3.Timeout(connect=settings.connect_timeout, read=settings.read_timeout)
         self._refreshing = threading.Lock()

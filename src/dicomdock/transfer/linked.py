@@ -10,6 +10,7 @@ from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb import Client
+    from dicomdock.dicomweb.auth import Auth
     from dicomdock.launch.link import LaunchRequest
     from dicomdock.launch.trust import Allowed
     from dicomdock.settings import Settings
@@ -28,15 +29,17 @@ def connect_link(request: LaunchRequest, allowed: Allowed, settings: Settings) -
         The stored login has no secret.
     """
     from dicomdock.dicomweb import Client, connect
-    from dicomdock.dicomweb.auth import BearerAuth, HeaderAuth
+    from dicomdock.dicomweb.auth import BearerAuth, HeaderAuth, NoAuth
+    from dicomdock.dicomweb.http import Http
 
     if allowed.stored_login:
         return connect(allowed.profile, settings)
-    if request.token is None:
-        return Client(allowed.profile, settings=settings)
-    header, token = request.options.token_header, request.token.reveal()
-    auth = BearerAuth(token) if header.lower() == "authorization" else HeaderAuth({header: token})
-    return Client(allowed.profile, settings=settings, auth=auth)
+    auth: Auth = NoAuth()
+    if request.token is not None:
+        header, token = request.options.token_header, request.token.reveal()
+        auth = BearerAuth(token) if header.lower() == "authorization" else HeaderAuth({header: token})
+    http = Http(allowed.profile, auth, settings, addresses=allowed.addresses)
+    return Client(allowed.profile, settings=settings, http=http)
 
 
 def resources_of_link(request: LaunchRequest, source: DicomSource) -> list[Resource]:

@@ -16,6 +16,7 @@ Resolve = Callable[[str, int], Iterable[str]]
 _METADATA = frozenset(
     map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
 )
+LOOPBACK = ("127.0.0.1", "::1")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from dicomdock.errors import LaunchError
 from dicomdock.launch.link.address import check_address, origin_of
 from dicomdock.launch.link.request import LaunchRequest
-from dicomdock.launch.trust.addresses import Resolve, literal, reach, system_resolve
+from dicomdock.launch.trust.addresses import LOOPBACK, Resolve, literal, reach, system_resolve
 from dicomdock.launch.trust.store import TrustStore
 from dicomdock.profile import Login, ServerProfile
 
@@ -47,10 +47,13 @@ class Allowed:
     profile : the server to ask. Its login is the user's stored one only when the user himself added this very
         server and the link brings no token; else it has none, and the link's token is all there is.
     stored_login : whether ``profile`` is the user's own, stored login included.
+    addresses : what the host's name stood for when it was judged, to connect to and to nothing else; empty
+        when it stood for nothing; None for the user's own server and for a host that is an address.
     """
 
     profile: ServerProfile
     stored_login: bool
+    addresses: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,9 @@ def decide(
     if not (listed or (agreed is not None and agreed.origin == question.origin)):
         return Ask(question)
     if address is not None:
-        return Allowed(request_profile(request), stored_login=False)
+        # Not every resolver knows that a name below .localhost is this machine.
+        named = LOOPBACK if question.host.endswith("localhost") else None
+        return Allowed(request_profile(request), stored_login=False, addresses=named)
     return _looked_up(
         request, question, () if agreed is None else agreed.private, listed=listed, resolve=resolve
     )
@@ -209,8 +214,8 @@ def _looked_up(
 ) -> Decision:
     """Look the host's name up, now that the user agreed, and judge what it stands for.
 
-    A name that stands for something else a moment later gains nothing: who answers there must prove the name
-    by its certificate; without https, only origins that the user himself named come this far.
+    The connection goes to the addresses that were judged here: a name that stands for something else a moment
+    later gains nothing.
     """
     try:
         addresses = tuple(resolve(question.host, question.port))
@@ -226,7 +231,7 @@ def _looked_up(
     if not listed and not set(private) <= set(shown):
         warnings = (*question.warnings, *(_about_private(question.host, address) for address in private))
         return Ask(replace(question, warnings=warnings, private=private))
-    return Allowed(request_profile(request), stored_login=False)
+    return Allowed(request_profile(request), stored_login=False, addresses=addresses)
 
 
 def _base(profile: ServerProfile) -> str:
