@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicomdock.cli import sources
+from dicomdock.cli import images, sources
 from dicomdock.cli.exits import FAILED, PARTLY
 from dicomdock.cli.terminal import Terminal, counted, examples, size
+from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
     from dicomdock.archive.exporting import Exported
@@ -19,10 +20,17 @@ if TYPE_CHECKING:
     from dicomdock.transfer import Progress
 
 commands = typer.Typer()
+IMAGES = "NIfTI and NRRD"
 
 
 @commands.command(
-    "import", epilog=examples("dicomdock import /media/cdrom", "dicomdock import scan1.dcm scan2.dcm")
+    "import",
+    epilog=examples(
+        "dicomdock import /media/cdrom",
+        "dicomdock import scan1.dcm scan2.dcm",
+        "dicomdock import labels.nii.gz --segments-of 1.2.840.1/1.2.840.2 --label 1=liver --label 2=tumour",
+        "dicomdock import smoothed.nii.gz --derived-from 1.2.840.1/1.2.840.2 --description 'Smoothed 2 mm'",
+    ),
 )
 def import_files(
     context: typer.Context,
@@ -36,9 +44,64 @@ def import_files(
     replace: Annotated[
         bool, typer.Option("--replace", help="Let other bytes replace what is here under the same UID.")
     ] = False,
+    segments_of: Annotated[
+        str,
+        typer.Option(
+            metavar="SERIES",
+            help="PATH is a NIfTI or NRRD label map drawn on this series; store it as DICOM SEG.",
+            rich_help_panel=IMAGES,
+        ),
+    ] = "",
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VALUE=NAME", help="What a value is called; again for more.", rich_help_panel=IMAGES
+        ),
+    ] = None,
+    resample: Annotated[
+        bool,
+        typer.Option(
+            "--resample", help="Take the nearest voxels where the grids differ.", rich_help_panel=IMAGES
+        ),
+    ] = False,
+    kind: Annotated[
+        images.Kind,
+        typer.Option(help="How segments are stored; every program reads binary.", rich_help_panel=IMAGES),
+    ] = images.Kind.binary,
+    derived_from: Annotated[
+        str,
+        typer.Option(
+            metavar="SERIES",
+            help="PATH is a NIfTI or NRRD volume made of this series; store it as a derived series.",
+            rich_help_panel=IMAGES,
+        ),
+    ] = "",
+    description: Annotated[
+        str, typer.Option(metavar="WORDS", help="What was done to it.", rich_help_panel=IMAGES)
+    ] = "",
 ) -> None:
-    """Take DICOM files into the archive; what is no DICOM is passed over, what is broken is named."""
+    """Take DICOM files into the archive; what is no DICOM is passed over, what is broken is named.
+
+    A label map that 'export --format' wrote knows its series, and is taken as it comes.
+    """
     terminal: Terminal = context.obj
+    of_images = bool(segments_of or derived_from)
+    if of_images or (len(paths) == 1 and images.is_image_file(paths[0])):
+        if len(paths) != 1 or (segments_of and derived_from):
+            raise InvalidInput("One NIfTI or NRRD file is imported at a time, as segments or as derived.")
+        if derived_from:
+            images.import_derived(terminal, paths[0], derived_from, description)
+        else:
+            images.import_segmentation(terminal, paths[0], segments_of, label or (), kind, resample=resample)
+        return
+    if label or resample or description:
+        raise InvalidInput(
+            "Labels and descriptions are for NIfTI and NRRD: name --segments-of or --derived-from."
+        )
+    _import_dicom(terminal, paths, origin, replace=replace)
+
+
+def _import_dicom(terminal: Terminal, paths: Sequence[Path], origin: str, *, replace: bool) -> None:
     with sources.archive(terminal) as archive:
         report = terminal.follow(
             _import(archive.import_paths(paths, origin=origin, replace=replace)), "import"
@@ -91,6 +154,7 @@ def _import(steps: Iterator[ImportProgress]) -> Generator[Progress, None, Import
         "dicomdock export 1.2.840.1 ./out",
         "dicomdock export 1.2.840.1 ./study.zip --zip",
         "dicomdock export PatientID=4711 ./out",
+        "dicomdock export 1.2.840.1 ./out --format nifti",
     )
 )
 def export(
@@ -106,9 +170,18 @@ def export(
         Path, typer.Argument(metavar="DIR", help="Where to; with --zip the file.", show_default=False)
     ],
     zip_file: Annotated[bool, typer.Option("--zip", help="Write one zip file.")] = False,
+    form: Annotated[
+        images.Format,
+        typer.Option("--format", help="DICOM byte for byte, or volumes and segmentations as NIfTI or NRRD."),
+    ] = images.Format.dicom,
 ) -> None:
     """Copy instances out of the archive, in folders with readable names, byte for byte."""
     terminal: Terminal = context.obj
+    if form is not images.Format.dicom:
+        if zip_file:
+            raise InvalidInput("One zip file is written of DICOM only.")
+        images.export(terminal, resources, folder, form)
+        return
     with sources.archive(terminal) as archive:
         wanted = sources.resources(resources, archive)
         report = terminal.follow(_export(archive.export(wanted, folder, zip=zip_file)), "export")

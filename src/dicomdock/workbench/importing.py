@@ -33,7 +33,10 @@ def import_segmentation(
     if images is None:
         note = read_note(note_of(path))
         if note is None or note.images is None:
-            raise InvalidInput(f"Nothing beside {path} says which series it was drawn on; name the series.")
+            raise InvalidInput(
+                f"Nothing beside {path} says which series it was drawn on; name it, on the command line with"
+                " --segments-of."
+            )
         images = note.images
     found = grids(archive, images)
     if not any(plan.spatial for _, plan in found):

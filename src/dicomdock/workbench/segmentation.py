@@ -171,8 +171,12 @@ class Segmentation(imaging.Segmentation):
         archive = archive or self.archive
         found = images or self.images or (_images_of(archive, self) if archive else None)
         home, source = home_of(archive, found)
-        headers = reading.headers_of(reading.paths_of(home, source))
-        return home.keep(self, lambda: [segmentation_to_dicom(self, headers, kind=kind)])
+
+        def make() -> list[Dataset]:
+            headers = reading.headers_of(reading.paths_of(home, source))
+            return [segmentation_to_dicom(self, headers, kind=kind)]
+
+        return home.keep(self, make)
 
     def push(self, server: str, archive: Archive | None = None) -> PushReport:
         """Send the segmentation to a server, after ``save``.

@@ -72,7 +72,11 @@ class Volume(imaging.Volume):
         write_volume(self, Path(path))
 
     def save(
-        self, description: str, archive: Archive | None = None, *, images: Resource | str | None = None
+        self,
+        description: str = "Derived",
+        archive: Archive | None = None,
+        *,
+        images: Resource | str | None = None,
     ) -> Resource:
         """Store the volume in the archive as a derived series of CT, MR or PET images.
 
@@ -97,9 +101,8 @@ class Volume(imaging.Volume):
             It is in colour or has no place in the patient, or its images are neither CT, MR nor PET.
         """
         home, source = home_of(archive or self.archive, images or self.series)
-        headers = headers_of(paths_of(home, source))
         derivation = Derivation(self, MADE_ELSEWHERE, description)
-        return home.keep(self, lambda: derived_to_dicom(derivation, headers))
+        return home.keep(self, lambda: derived_to_dicom(derivation, headers_of(paths_of(home, source))))
 
     def push(self, server: str, description: str = "Derived") -> PushReport:
         """Send the volume as a derived series to a server, after ``save``.

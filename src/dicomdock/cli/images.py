@@ -1,0 +1,149 @@
+"""What ``import`` and ``export`` do with NIfTI and NRRD: volumes and segmentations instead of instances."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from dicomdock.cli import sources
+from dicomdock.cli.exits import FAILED, PARTLY
+from dicomdock.cli.terminal import Terminal, counted, size
+from dicomdock.errors import InvalidInput
+from dicomdock.resource import Resource
+
+if TYPE_CHECKING:
+    from dicomdock.source import JsonValue
+    from dicomdock.transfer import Progress
+    from dicomdock.workbench.archive import Archive
+    from dicomdock.workbench.exporting import Exported
+
+ENDINGS = (".nii", ".nii.gz", ".nrrd")
+
+
+class Format(StrEnum):
+    """What ``export`` writes."""
+
+    dicom = "dicom"
+    nifti = "nifti"
+    nrrd = "nrrd"
+
+
+class Kind(StrEnum):
+    """How a segmentation is stored."""
+
+    binary = "binary"
+    labelmap = "labelmap"
+
+
+def export(terminal: Terminal, words: Sequence[str], folder: Path, form: Format) -> None:
+    """Write volumes and segmentations of the archive as files of another format."""
+    with _open(terminal) as archive:
+        wanted = sources.resources(words, archive)
+        outcomes = terminal.follow(_export(archive, wanted, folder, form), "export")
+    written = [one for one in outcomes if one.status == "written"]
+    failed = [one for one in outcomes if one.status == "failed"]
+    passed = [one for one in outcomes if one.status == "passed over"]
+    terminal.result(
+        {
+            "folder": str(folder),
+            "files": [
+                {"resource": str(one.resource), "path": one.path, "bytes": one.size} for one in written
+            ],
+            "failures": [{"resource": str(one.resource), "reason": one.reason} for one in failed],
+            "passed_over": [{"resource": str(one.resource), "reason": one.reason} for one in passed],
+        }
+    )
+    terminal.say(*(one.path for one in written))
+    terminal.say(f"{counted(len(written), 'file')} ({size(sum(one.size for one in written))}) in {folder}")
+    for one in (*failed, *passed):
+        terminal.note(f"{one.resource} {one.status}: {one.reason}")
+    if failed or not written:
+        raise typer.Exit(PARTLY if written else FAILED)
+
+
+def _export(
+    archive: Archive, resources: Sequence[Resource], folder: Path, form: Format
+) -> Generator[Progress, None, list[Exported]]:
+    from dicomdock.transfer import Progress
+
+    start = time.perf_counter()
+    outcomes: list[Exported] = []
+    moved = failed = 0
+    steps: Iterator[Exported] = archive.export_as(
+        resources, folder, "nifti" if form is Format.nifti else "nrrd"
+    )
+    for one in steps:
+        outcomes.append(one)
+        moved, failed = moved + one.size, failed + (one.status == "failed")
+        yield Progress(one.done, one.total, failed, moved, time.perf_counter() - start, "writing")
+    return outcomes
+
+
+def import_segmentation(
+    terminal: Terminal, path: Path, images: str, labels: Sequence[str], kind: Kind, *, resample: bool
+) -> None:
+    """Store a label map as a segmentation of a series."""
+    names = _names(labels)
+    with _open(terminal) as archive:
+        made = archive.import_segmentation(
+            path,
+            _series(images, archive) if images else None,
+            names=names,
+            resample=resample,
+            kind="LABELMAP" if kind is Kind.labelmap else "BINARY",
+        )
+        place = made.save()
+    segments: list[JsonValue] = [{"label": one.label, "voxels": one.mask.count} for one in made.segments]
+    terminal.result({"resource": str(place), "segments": segments, "remarks": [*made.remarks]})
+    terminal.say(f"{counted(len(segments), 'segment')} of {made.images} stored:")
+    terminal.say(*(f"  {one.label}: {one.mask.count:,} voxels" for one in made.segments))
+    terminal.say(f"  {place}")
+    terminal.note(*made.remarks)
+
+
+def import_derived(terminal: Terminal, path: Path, images: str, description: str) -> None:
+    """Store a volume as a derived series of another."""
+    with _open(terminal) as archive:
+        made = archive.import_derived(path, _series(images, archive), description=description)
+        place = made.save()
+        count = len(archive.instances(place))
+    terminal.result({"resource": str(place), "instances": count})
+    terminal.say(f"{counted(count, 'derived image')} of {made.series} stored:", f"  {place}")
+
+
+def is_image_file(path: Path) -> bool:
+    """Tell whether a file's name says NIfTI or NRRD."""
+    return path.name.lower().endswith(ENDINGS)
+
+
+def _open(terminal: Terminal) -> Archive:
+    from dicomdock.workbench.archive import Archive
+
+    return Archive.open(terminal.settings)
+
+
+def _series(word: str, archive: Archive) -> Resource:
+    found = sources.resources(word.split(), archive)
+    if len(found) != 1 or found[0].level != "series":
+        raise InvalidInput(
+            f"{word!r} names {counted(len(found), found[0].level, found[0].level)}, not one series: give"
+            " STUDY/SERIES, or KEY=VALUE words in quotes that match just one."
+        )
+    return found[0]
+
+
+def _names(words: Sequence[str]) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for word in words:
+        value, equals, name = word.partition("=")
+        if not equals or not name.strip() or not value.strip().isdecimal() or int(value) < 1:
+            raise InvalidInput(f"{word!r} is not VALUE=NAME, such as 1=liver.")
+        if int(value) in names:
+            raise InvalidInput(f"The value {value} is named twice.")
+        names[int(value)] = name.strip()
+    return names
