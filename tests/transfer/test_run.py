@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,11 +14,11 @@ import pytest
 
 from dicomdock.archive import Archive
 from dicomdock.dicomweb import Client
-from dicomdock.errors import Cancelled, NotFound
+from dicomdock.errors import ArchiveLocked, Cancelled, NotFound
 from dicomdock.profile import Dialect, ServerProfile
-from dicomdock.resource import Resource
+from dicomdock.resource import Level, Resource
 from dicomdock.settings import Settings
-from dicomdock.transfer import Connect, Runner, TransferQueue, run
+from dicomdock.transfer import Connect, Runner, Transfer, TransferQueue, run
 from tests.builders import Made, ct_series, write
 from tests.dicomweb.awkward import Awkward
 from tests.dicomweb.clients import orthanc_client
@@ -31,10 +33,12 @@ def queue(settings: Settings) -> TransferQueue:
 
 
 @contextmanager
-def connecting(reply: Callable[[Request], Answer | None], settings: Settings) -> Iterator[Connect]:
-    """Run a server that gives single instances, and give the way to connect to it by any name."""
+def connecting(
+    reply: Callable[[Request], Answer | None], settings: Settings, *, retrieve_level: Level = "instance"
+) -> Iterator[Connect]:
+    """Run a server, by default one that gives single instances, and give the way to connect by any name."""
     with answering(reply) as server:
-        dialect = Dialect(retrieve_level="instance")
+        dialect = Dialect(retrieve_level=retrieve_level)
         yield lambda name: Client(ServerProfile(name, server.url, dialect=dialect), settings=settings)
 
 
@@ -140,6 +144,56 @@ def test_a_wish_from_elsewhere_ends_a_running_transfer(
         report = ended(run(queue, again, archive, connect, settings))
     assert report.complete
     assert len(archive.instances(Resource(study_of(made)))) == 20
+
+
+def test_an_interrupt_does_not_wait_for_a_silent_server(
+    queue: TransferQueue, archive: Archive, settings: Settings
+):
+    made = ct_series(3)
+    server = Awkward(made)
+
+    def falls_silent(request: Request) -> Answer | None:
+        if request.path.endswith(made[0].series):
+            _thread.interrupt_main()  # as Ctrl-C does
+            return None
+        return server(request)
+
+    begun = time.monotonic()
+    with connecting(falls_silent, settings, retrieve_level="study") as connect:
+        transfer = claimed(queue, "pull", "x", [study_of(made)])
+        with pytest.raises(KeyboardInterrupt):
+            ended(run(queue, transfer, archive, connect, settings))
+    assert time.monotonic() - begun < settings.read_timeout / 2
+    assert queue.get(transfer.id).state == "cancelled"
+    assert queue.resume(transfer.id).state == "queued"
+
+
+def test_a_runner_outlives_a_list_of_transfers_that_cannot_be_used_for_a_while(
+    queue: TransferQueue, archive: Archive, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    made = ct_series(1)
+    failed, finished = threading.Event(), threading.Event()
+    next_queued = queue.next_queued
+
+    def fails_once() -> Transfer | None:
+        if not failed.is_set():
+            failed.set()
+            raise ArchiveLocked("another process holds it")
+        return next_queued()
+
+    monkeypatch.setattr(queue, "next_queued", fails_once)
+
+    def changed(number: int) -> None:
+        if queue.get(number).ended:
+            finished.set()
+
+    with connecting(Awkward(made), settings) as connect:
+        runner = Runner(queue, archive, connect, settings, changed=changed, side_by_side=1)
+        queue.add("pull", "x", [study_of(made)])
+        runner.start()
+        assert failed.wait(30)
+        assert finished.wait(30)
+        runner.stop()
 
 
 def test_a_failed_transfer_says_why_and_can_be_tried_again(

@@ -44,6 +44,7 @@ def pull(
     settings: Settings,
     *,
     replace: bool = False,
+    on_cancel: Callable[[], None] | None = None,
 ) -> Generator[Progress, None, PullReport]:
     """Bring resources into the archive; what is here already is not fetched again.
 
@@ -56,6 +57,8 @@ def pull(
     resources : studies, series or instances.
     settings : how many requests side by side.
     replace : fetch everything, and let other bytes under the same UID replace what is here.
+    on_cancel : called when the pull is cancelled, before it waits for its workers; closing the source there
+        cuts what is under way, so that a silent server keeps nobody waiting.
 
     Yields
     ------
@@ -75,7 +78,7 @@ def pull(
         Nothing more can come; what arrived is kept.
     """
     job = _Pull(source, archive, settings, replace=replace)
-    yield from watch(lambda stop: job.run(resources, stop), job.tally)
+    yield from watch(lambda stop: job.run(resources, stop), job.tally, on_cancel)
     return job.report()
 
 

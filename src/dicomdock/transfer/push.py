@@ -31,6 +31,7 @@ def push(
     on_duplicate: OnDuplicate = "skip",
     verify: bool = False,
     ledger: Ledger | None = None,
+    on_cancel: Callable[[], None] | None = None,
 ) -> Generator[Progress, None, PushReport]:
     """Send instances and learn what became of each.
 
@@ -46,6 +47,7 @@ def push(
     verify : fetch every stored instance back and compare it: byte by byte, or as a data set where the server
         rewrites.
     ledger : told every final result as soon as it is known.
+    on_cancel : as in ``pull``.
 
     Yields
     ------
@@ -63,7 +65,7 @@ def push(
         Nothing more can be sent.
     """
     job = _Push(parts, target, settings, on_duplicate, ledger)
-    yield from watch(lambda stop: job.run(stop, verify=verify), job.tally)
+    yield from watch(lambda stop: job.run(stop, verify=verify), job.tally, on_cancel)
     return job.report()
 
 

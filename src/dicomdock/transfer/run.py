@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 Report: TypeAlias = PullReport | PushReport
 
+log = logging.getLogger(__name__)
+
 WRITE_DOWN = 0.5  # seconds between two notes of the progress in the queue
+LOOK_AGAIN = 1.0  # seconds until an idle runner looks at the queue, unless it is woken
 
 
 class Connection(DicomSource, Protocol):
@@ -82,8 +86,6 @@ def run(
             except StopIteration as ended:
                 report = ended.value
             finally:
-                if report is None:
-                    source.close()  # cuts what is under way: no worker waits for a silent server
                 work.close()
         assert report is not None
         state = _state(report)
@@ -109,17 +111,18 @@ def run(
 
 
 def _work(
-    queue: TransferQueue, transfer: Transfer, archive: Archive, source: DicomSource, settings: Settings
+    queue: TransferQueue, transfer: Transfer, archive: Archive, source: Connection, settings: Settings
 ) -> Generator[Progress, None, Report]:
     options = transfer.options
     if transfer.kind == "pull":
         resources = [Resource.parse(resource) for resource in transfer.resources]
-        return pull(source, archive, resources, settings, replace=bool(options.get("replace")))
+        replace = bool(options.get("replace"))
+        return pull(source, archive, resources, settings, replace=replace, on_cancel=source.close)
     return _push(queue, transfer, archive, source, settings)
 
 
 def _push(
-    queue: TransferQueue, transfer: Transfer, archive: Archive, source: DicomSource, settings: Settings
+    queue: TransferQueue, transfer: Transfer, archive: Archive, source: Connection, settings: Settings
 ) -> Generator[Progress, None, PushReport]:
     options = transfer.options
     confirmed = {item.resource for item in queue.items(transfer.id, *ON_THE_SERVER)}
@@ -134,6 +137,7 @@ def _push(
                 on_duplicate="send" if chosen == "send" else "fail" if chosen == "fail" else "skip",
                 verify=bool(options.get("verify")),
                 ledger=ledger.note,
+                on_cancel=source.close,
             )
         )
 
@@ -259,17 +263,20 @@ class Runner:
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
-            transfer = self._queue.next_queued()
-            if transfer is None:
-                with self._woken:
-                    self._woken.wait(1.0)  # another process may queue something too
-            elif self._queue.claim(transfer.id):
-                self._do(transfer)
+            try:
+                transfer = self._queue.next_queued()
+                if transfer is not None and self._queue.claim(transfer.id):
+                    self._do(transfer)
+                    continue
+            except DicomdockError as error:  # the list is locked or its disk full: it may not be for ever
+                log.warning("The list of transfers cannot be used now: %s", error)
+            with self._woken:
+                self._woken.wait(LOOK_AGAIN)  # another process may queue something too
 
     def _do(self, transfer: Transfer) -> None:
-        self._changed(transfer.id)
         work = run(self._queue, transfer, self._archive, self._connect, self._settings)
         try:
+            self._changed(transfer.id)
             for _ in work:
                 self._changed(transfer.id)
                 if self._stopping.is_set():
@@ -279,8 +286,6 @@ class Runner:
         except DicomdockError:
             pass  # the queue knows, and the page shows it
         except Exception:
-            import logging
-
-            logging.getLogger("dicomdock.transfer").exception("transfer %s ended unexpectedly", transfer.id)
+            log.exception("transfer %s ended unexpectedly", transfer.id)
         finally:
             self._changed(transfer.id)

@@ -34,10 +34,17 @@ class Stop:
             raise Cancelled("The transfer was cancelled; what had arrived is kept.")
 
 
-def watch(work: Callable[[Stop], None], tally: Tally) -> Generator[Progress]:
+def watch(
+    work: Callable[[Stop], None], tally: Tally, on_cancel: Callable[[], None] | None = None
+) -> Generator[Progress]:
     """Run ``work`` in a thread and yield the tally's progress until it ends.
 
-    Closing the generator asks the work to stop and waits for it, so that nothing writes after the close.
+    Closing the generator asks the work to stop and waits for it, so that nothing writes after the close; an
+    interrupt (Ctrl-C) does the same.
+
+    Parameters
+    ----------
+    on_cancel : called when the work is to stop early, before it is waited for.
 
     Raises
     ------
@@ -62,6 +69,8 @@ def watch(work: Callable[[Stop], None], tally: Tally) -> Generator[Progress]:
             yield tally.progress()
     finally:
         stop.request()
+        if on_cancel is not None and not ended.is_set():
+            on_cancel()
         thread.join()
     if raised:
         raise raised[0]
