@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -101,6 +102,15 @@ def test_a_transfer_whose_process_died_is_found(
     assert found.id == number
     assert queue.get(number).state == state
     assert "interrupted" in queue.get(number).message
+
+
+def test_an_earlier_process_of_our_own_number_is_not_taken_for_us(settings: Settings, queue: TransferQueue):
+    number = queue.add("pull", "a", ["1.2"], claimed=True).id
+    database = sqlite3.connect(settings.state / "transfers.db")
+    with database:
+        database.execute("update transfer set updated = updated - 86400")
+    database.close()
+    assert [found.id for found in queue.recover()] == [number]
 
 
 def test_a_living_transfer_is_left_alone(queue: TransferQueue):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ ENDED: tuple[State, ...] = ("done", "partly", "failed", "cancelled")
 
 # A running transfer writes its progress at least once a second; silent for this many seconds it is dead.
 SILENT_AFTER = 30.0
+_BEGUN = time.time()  # this process had claimed nothing before
 
 _SCHEMA = """
 create table if not exists transfer (
@@ -327,7 +329,9 @@ class TransferQueue:
 
 def _alive(transfer: Transfer) -> bool:
     if transfer.owner == os.getpid():
-        return True
+        return transfer.updated >= _BEGUN  # in a container an earlier process often had our number
+    if sys.platform == "win32":  # os.kill would end the other process, or the whole console
+        return time.time() - transfer.updated < SILENT_AFTER
     try:
         os.kill(transfer.owner, 0)
     except ProcessLookupError:
