@@ -88,7 +88,7 @@ def test_the_contract_names_every_command():
         "doctor",
     ]
     groups = {
-        "server": "add list show test use remove",
+        "server": "add list show test use remove login logout",
         "transfers": "list resume cancel",
         "trust": "list add revoke",
     }

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from enum import StrEnum
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicomdock.cli import google
+from dicomdock.cli import login as logins
 from dicomdock.cli.exits import exit_code
 from dicomdock.cli.terminal import Terminal, examples
-from dicomdock.errors import DicomdockError, InvalidInput, Unreachable
-from dicomdock.profile import Login, ServerProfile, check_profile, load_profiles
+from dicomdock.errors import DicomdockError, Unreachable
+from dicomdock.profile import ServerProfile, check_profile, load_profiles
 from dicomdock.query import Query
 
 if TYPE_CHECKING:
@@ -23,16 +24,8 @@ if TYPE_CHECKING:
     from dicomdock.source import JsonValue
 
 commands = typer.Typer(name="server", no_args_is_help=True)
+logins.put_on(commands)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What you call the server.", show_default=False)]
-
-
-class Kind(StrEnum):
-    """The logins that need no more than one secret."""
-
-    none = "none"
-    basic = "basic"
-    bearer = "bearer"
-    headers = "headers"
 
 
 @commands.callback()
@@ -45,25 +38,45 @@ def server() -> None:
         "dicomdock server add hospital https://pacs.example.org/dicom-web --user alice",
         "dicomdock server add lab http://localhost:8042 --user alice --password-stdin < password.txt",
         "dicomdock server add cloud https://dicom.example.org/v2 --token-stdin",
+        "dicomdock server add clinic https://pacs.example.org --issuer https://id.example.org --client-id d",
+        "dicomdock server add research google",
     )
 )
 def add(
     context: typer.Context,
     name: Name,
     url: Annotated[
-        str, typer.Argument(help="Its DICOMweb address; what is near it is found.", show_default=False)
+        str,
+        typer.Argument(
+            help="Its DICOMweb address; what is near it is found. Or 'google', to choose from lists.",
+            show_default=False,
+        ),
     ],
     user: Annotated[str, typer.Option(help="User name of a Basic login.")] = "",
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
     token_stdin: Annotated[
-        bool, typer.Option("--token-stdin", help="Read a Bearer token (or header value) from standard input.")
+        bool,
+        typer.Option(
+            "--token-stdin", help="Read a token, header value, client secret or AWS keys from standard input."
+        ),
     ] = False,
     login: Annotated[
-        Kind | None, typer.Option(help="How to log in; seen from the other options if not said.")
+        logins.Kind | None, typer.Option(help="How to log in; seen from the other options if not said.")
     ] = None,
-    header: Annotated[str, typer.Option(metavar="NAME", help="The header field of a login by header.")] = "",
+    header: logins.Header = "",
+    album: logins.Album = "",
+    issuer: logins.Issuer = "",
+    client_id: logins.ClientId = "",
+    scope: logins.Scope = "",
+    audience: logins.Audience = "",
+    redirect: logins.Redirect = "",
+    as_program: logins.AsProgram = False,
+    tenant: logins.Tenant = "",
+    credentials: logins.Credentials = "",
+    aws_profile: logins.AwsProfile = "",
+    region: logins.Region = "",
     ca_file: Annotated[str, typer.Option(metavar="PEM", help="Trust the authorities in this file too.")] = "",
     client_certificate: Annotated[str, typer.Option(metavar="PEM", help="Show this certificate.")] = "",
     client_key: Annotated[str, typer.Option(metavar="PEM", help="The key of the certificate.")] = "",
@@ -71,11 +84,29 @@ def add(
 ) -> None:
     """Add a server: find its base address, store the login safely, and try it."""
     from dicomdock.dicomweb import urls
+    from dicomdock.dicomweb.google_stores import HEALTHCARE
+    from dicomdock.dicomweb.logins.signing import signs_in
     from dicomdock.dicomweb.secrets import Secrets
 
     terminal: Terminal = context.obj
-    repaired = urls.repair(url)
-    asked = Asked(user, password_stdin=password_stdin, token_stdin=token_stdin, kind=login, header=header)
+    options = {
+        "header": header,
+        "album": album,
+        "issuer": issuer,
+        "client-id": client_id,
+        "scope": scope,
+        "audience": audience,
+        "redirect": redirect,
+        "as-program": "yes" if as_program else "",
+        "tenant": tenant,
+        "credentials": credentials,
+        "aws-profile": aws_profile,
+        "region": region,
+    }
+    at_google = google.is_google(url)
+    kind = login or (logins.Kind.google if at_google else None)
+    asked = logins.Asked(user, kind, password_stdin, token_stdin, options)
+    repaired = urls.repair(HEALTHCARE if at_google else url)
     profile = ServerProfile(
         name,
         repaired.url,
@@ -86,11 +117,15 @@ def add(
         proxy=proxy,
     )
     check_profile(profile)
-    secret = asked.secret(terminal, profile.login, repaired.token)
     secrets = Secrets(terminal.settings)
-    if secret:
+    if secret := asked.secret(terminal, profile.login, repaired.token):
         secrets.set(name, profile.origin, secret)
         terminal.say(f"The secret is kept in {secrets.where}.")
+    if signs_in(profile.login) and terminal.attended:
+        profile = logins.sign_in(terminal, profile, secrets)
+    if at_google:
+        repaired = urls.repair(google.address(terminal, url, profile))
+        profile = replace(profile, url=repaired.url)
     profile, repaired, report, problem = _try_out(profile, repaired, terminal.settings)
     load_profiles(terminal.settings).with_profile(profile).save(terminal.settings)
     terminal.say(*repaired.changes, f"{name} is {profile.url}.")
@@ -108,52 +143,6 @@ def add(
             raise typer.Exit(exit_code(problem))
     elif report is not None:
         terminal.say("It answers; 'dicomdock server test " + name + "' tells what works.")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the command line says of the login."""
-
-    user: str
-    kind: Kind | None
-    header: str
-    password_stdin: bool
-    token_stdin: bool
-
-    def login(self, *, has_token: bool) -> Login:
-        """Give the login that is meant.
-
-        Raises
-        ------
-        InvalidInput
-            The options contradict one another.
-        """
-        kind = self.kind or self._guessed(has_token=has_token)
-        if self.password_stdin and self.token_stdin:
-            raise InvalidInput("Either a password or a token is read from standard input, not both.")
-        if kind == Kind.basic and not self.user:
-            raise InvalidInput("A Basic login needs its user name: --user NAME.")
-        if kind == Kind.headers and not self.header:
-            raise InvalidInput("A login by header needs the header's name: --header NAME.")
-        if kind != Kind.basic and (self.user or self.password_stdin):
-            raise InvalidInput(f"A user name and password belong to a Basic login, not to {kind.value!r}.")
-        options: Mapping[str, str] = {"header": self.header} if kind == Kind.headers else {}
-        return Login(kind.value, self.user, options)
-
-    def _guessed(self, *, has_token: bool) -> Kind:
-        if self.user or self.password_stdin:
-            return Kind.basic
-        if self.header:
-            return Kind.headers
-        return Kind.bearer if self.token_stdin or has_token else Kind.none
-
-    def secret(self, terminal: Terminal, login: Login, token: str) -> str:
-        """Give the secret of the login: from the address, from standard input, or typed."""
-        if login.kind == "none":
-            return ""
-        if login.kind == "basic":
-            return terminal.secret("Password", from_stdin=self.password_stdin)
-        return token or terminal.secret("Token", from_stdin=self.token_stdin)
 
 
 def _try_out(

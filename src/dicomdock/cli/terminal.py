@@ -92,9 +92,14 @@ class Terminal:
             raise InvalidInput(f"The {what.lower()} is empty.")
         return text
 
+    @property
+    def attended(self) -> bool:
+        """A person is there, who can be asked."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
     def confirm(self, question: str) -> bool:
         """Ask a person yes or no; nobody there is a no."""
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not self.attended:
             return False
         sys.stderr.write(f"{plain(question)} [y/N] ")
         sys.stderr.flush()

@@ -166,8 +166,8 @@ class Counter:
         ):
             content = answer.read(MAX_ANSWER)
             if answer.status == 200:
-                return _table(content, what, url) if content else {}
-        raise self._refused(_table(content, what, url), url, what)
+                return json_object(content, what, url) if content else {}
+        raise self._refused(json_object(content, what, url), url, what)
 
     def revoke(self, issuer: Issuer, caller: Caller, token: str) -> None:
         """Make a refresh token worthless, where the issuer can and answers; else it ends by itself."""
@@ -183,7 +183,7 @@ class Counter:
             Http(self._at(url), NoAuth(), self._settings) as http,
             http.request("GET", url, accept="application/json", what=what) as answer,
         ):
-            return _table(answer.read(MAX_ANSWER), what, url)
+            return json_object(answer.read(MAX_ANSWER), what, url)
 
     def _at(self, url: str) -> ServerProfile:
         """Give the profile of an endpoint: no login of the server, no certificate of the user goes there."""
@@ -249,7 +249,14 @@ def _tokens(table: Mapping[str, JsonValue], issuer: Issuer) -> Tokens:
     )
 
 
-def _table(content: bytes, what: str, url: str) -> dict[str, JsonValue]:
+def json_object(content: bytes, what: str, url: str) -> dict[str, JsonValue]:
+    """Read an answer that must be a JSON object.
+
+    Raises
+    ------
+    WireError
+        It is none.
+    """
     try:
         table = json.loads(content)
     except ValueError:
@@ -257,7 +264,7 @@ def _table(content: bytes, what: str, url: str) -> dict[str, JsonValue]:
     if not isinstance(table, dict):
         raise WireError(
             f"{urlsplit(url).netloc} answered {what} with something that is not a JSON object;"
-            " check the issuer of the server's login."
+            " check the address."
         )
     return table
 

@@ -1,0 +1,92 @@
+"""Google's DICOM stores, chosen from lists on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from dicomdock.cli.terminal import Terminal
+from dicomdock.errors import InvalidInput, ProfileError
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb.google_stores import Entry, Stores
+    from dicomdock.profile import ServerProfile
+
+Ask = Callable[[str], str]
+
+
+def is_google(url: str) -> bool:
+    """Tell whether the word given as the address means a store of Google's."""
+    return url == "google" or url.lstrip("/").startswith("projects/")
+
+
+def address(terminal: Terminal, url: str, profile: ServerProfile) -> str:
+    """Give the DICOMweb address of a store: named by its path, or chosen from lists.
+
+    Parameters
+    ----------
+    profile : how to log in at Google; signed in where that is needed.
+
+    Raises
+    ------
+    InvalidInput
+        The path is not one of a store, or there is nobody to choose.
+    """
+    from dicomdock.dicomweb.google_stores import Stores, store_url
+
+    if url != "google":
+        return store_url(url)
+    if not terminal.attended:
+        raise InvalidInput(
+            "Nobody is here to choose a store; name it: projects/P/locations/L/datasets/D/dicomStores/S."
+        )
+    from dicomdock.dicomweb.auth import auth_for
+    from dicomdock.dicomweb.secrets import Secrets
+
+    auth = auth_for(profile, Secrets(terminal.settings), terminal.settings)
+    with Stores(auth, profile, terminal.settings) as stores:
+        return store_url(chosen(terminal, stores, _typed))
+
+
+def chosen(terminal: Terminal, stores: Stores, ask: Ask) -> str:
+    """Let a person choose project, location, dataset and store; give the store's path.
+
+    A list of one is no choice; the lists of locations without datasets stay in the list, as Google tells no
+    sooner.
+
+    Raises
+    ------
+    ProfileError
+        A list is empty, so there is nothing to choose.
+    """
+    project = _one(terminal, "project", stores.projects(), ask)
+    location = _one(terminal, "location", stores.locations(project), ask)
+    dataset = _one(terminal, "dataset", stores.datasets(project, location), ask)
+    store = _one(terminal, "DICOM store", stores.stores(project, location, dataset), ask)
+    return f"projects/{project}/locations/{location}/datasets/{dataset}/dicomStores/{store}"
+
+
+def _one(terminal: Terminal, what: str, entries: Sequence[Entry], ask: Ask) -> str:
+    if not entries:
+        raise ProfileError(f"This Google account sees no {what} here; choose another place or account.")
+    if len(entries) == 1:
+        terminal.note(f"The only {what} is {entries[0]}.")
+        return entries[0].name
+    terminal.note(*(f"{number:4}  {entry}" for number, entry in enumerate(entries, 1)))
+    while True:
+        answer = ask(f"Which {what}, by number or name? ").strip()
+        if answer.isdecimal() and 1 <= int(answer) <= len(entries):
+            return entries[int(answer) - 1].name
+        if answer in (entry.name for entry in entries):
+            return answer
+        terminal.note(f"Type a number from 1 to {len(entries)}, or a name of the list.")
+
+
+def _typed(question: str) -> str:
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise InvalidInput("No store was chosen.")
+    return line

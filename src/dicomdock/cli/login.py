@@ -1,0 +1,237 @@
+"""The logins of servers: what the command line says of them, signing in and signing out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from dicomdock.cli.terminal import Terminal, examples
+from dicomdock.errors import InvalidInput
+from dicomdock.profile import Login, LoginKind, ServerProfile, load_profiles
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb.logins.signing import Prompt
+    from dicomdock.dicomweb.secrets import Secrets
+
+PANEL: Final = "Logins"
+
+
+class Kind(StrEnum):
+    """The logins by the names that people know."""
+
+    none = "none"
+    basic = "basic"
+    bearer = "bearer"
+    headers = "headers"
+    kheops = "kheops"
+    oidc = "oidc"
+    azure = "azure"
+    google = "google"
+    aws = "aws"
+
+
+# Which options belong to which kinds; an option that stands in one kind only also tells the kind.
+_BELONGS: Final[Mapping[str, tuple[Kind, ...]]] = {
+    "header": (Kind.headers,),
+    "album": (Kind.kheops,),
+    "issuer": (Kind.oidc,),
+    "client-id": (Kind.oidc, Kind.azure, Kind.google),
+    "scope": (Kind.oidc,),
+    "audience": (Kind.oidc,),
+    "redirect": (Kind.oidc,),
+    "as-program": (Kind.oidc,),
+    "tenant": (Kind.azure,),
+    "credentials": (Kind.google,),
+    "aws-profile": (Kind.aws,),
+    "region": (Kind.aws,),
+}
+_NEEDS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    Kind.headers: ("header",),
+    Kind.oidc: ("issuer", "client-id"),
+    Kind.azure: ("tenant", "client-id"),
+}
+
+
+def _option(words: str, metavar: str) -> Any:  # what typer makes has no public type
+    return typer.Option(help=words, metavar=metavar, rich_help_panel=PANEL)
+
+
+Header = Annotated[str, _option("The header field of a login by header.", "NAME")]
+Album = Annotated[str, _option("The Kheops album, or 'inbox'.", "ID")]
+Issuer = Annotated[str, _option("The OpenID Connect issuer.", "URL")]
+ClientId = Annotated[str, _option("How the issuer calls dicomdock.", "ID")]
+Scope = Annotated[str, _option("What to ask the issuer for, apart by blanks.", "WORDS")]
+Audience = Annotated[str, _option("Who the tokens are for, where the issuer asks.", "WORD")]
+Redirect = Annotated[str, _option("Where the browser comes back to, if not http://127.0.0.1/.", "URL")]
+AsProgram = Annotated[
+    bool, typer.Option("--as-program", help="A client secret instead of a person.", rich_help_panel=PANEL)
+]
+Tenant = Annotated[str, _option("The Azure tenant.", "ID")]
+Credentials = Annotated[str, _option("Google's: 'default', 'user' or a service account's file.", "WHICH")]
+AwsProfile = Annotated[str, _option("The profile in ~/.aws.", "NAME")]
+Region = Annotated[str, _option("The AWS region, where the address does not tell.", "NAME")]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says of the login.
+
+    Parameters
+    ----------
+    options : the other options by name, those that were not given being empty.
+    """
+
+    user: str
+    kind: Kind | None
+    password_stdin: bool
+    token_stdin: bool
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def login(self, *, has_token: bool) -> Login:
+        """Give the login that is meant.
+
+        Raises
+        ------
+        InvalidInput
+            The options contradict one another, or something is missing.
+        """
+        given = {name: value for name, value in self.options.items() if value}
+        kind = self.kind or self._guessed(given, has_token=has_token)
+        self._check(kind, given)
+        if kind == Kind.azure:
+            from dicomdock.dicomweb.logins.oidc import azure_login
+
+            return azure_login(given["tenant"], given["client-id"])
+        if kind == Kind.kheops:
+            album = given.get("album", "")
+            scope = {"inbox": "true"} if album == "inbox" else {"album": album} if album else {}
+            return Login("kheops", self.user, scope)
+        if kind == Kind.google and "client-id" in given:
+            given.setdefault("credentials", "user")
+        if given.pop("as-program", ""):
+            given |= {"grant": "client_credentials", "scope": given.get("scope", "")}
+        if "aws-profile" in given:
+            given["profile"] = given.pop("aws-profile")
+        kept: LoginKind = kind.value  # type: ignore[assignment]  # azure is gone by now
+        return Login(kept, self.user, {name.replace("-", "_"): value for name, value in given.items()})
+
+    def secret(self, terminal: Terminal, login: Login, token: str) -> str:
+        """Give the secret of the login: from the address, from standard input, or typed; "" for none."""
+        from dicomdock.dicomweb.auth import secret_word
+
+        word = secret_word(login)
+        if login.kind in ("oidc", "google", "aws") and not word:  # one may be given, and need not be
+            return terminal.secret("Token", from_stdin=True) if self.token_stdin else ""
+        if not word:
+            return ""
+        return token or terminal.secret(word, from_stdin=self.password_stdin or self.token_stdin)
+
+    def _guessed(self, given: Mapping[str, str], *, has_token: bool) -> Kind:
+        telling = {kinds[0] for name, kinds in _BELONGS.items() if name in given and len(kinds) == 1}
+        if len(telling) == 1:
+            return telling.pop()
+        if self.user or self.password_stdin:
+            return Kind.basic
+        return Kind.bearer if self.token_stdin or has_token else Kind.none
+
+    def _check(self, kind: Kind, given: Mapping[str, str]) -> None:
+        if self.password_stdin and self.token_stdin:
+            raise InvalidInput("Either a password or a token is read from standard input, not both.")
+        if kind == Kind.basic and not self.user:
+            raise InvalidInput("A Basic login needs its user name: --user NAME.")
+        if kind not in (Kind.basic, Kind.kheops) and (self.user or self.password_stdin):
+            raise InvalidInput(f"A user name and password belong to a Basic login, not to {kind.value!r}.")
+        for name in _NEEDS.get(kind, ()):
+            if name not in given:
+                raise InvalidInput(f"A login of the kind {kind.value!r} needs --{name}.")
+        for name in given:
+            if kind not in _BELONGS[name]:
+                raise InvalidInput(f"--{name} does not belong to a login of the kind {kind.value!r}.")
+
+
+def sign_in(
+    terminal: Terminal,
+    profile: ServerProfile,
+    secrets: Secrets,
+    *,
+    device: bool = False,
+    browser: bool = True,
+) -> ServerProfile:
+    """Let the person at the terminal sign in; give the profile with the account's name."""
+    from dicomdock.dicomweb.logins import signing
+
+    def show(prompt: Prompt) -> None:
+        if prompt.code:
+            terminal.note(f"Open {prompt.url} on any machine and type the code {prompt.code} there.")
+            return
+        terminal.note(f"Sign in on this page: {prompt.url}")
+        if browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            import webbrowser
+
+            webbrowser.open(prompt.url)
+
+    way: signing.Way = "device" if device else "browser"
+    return signing.sign_in(profile, secrets, terminal.settings, show=show, way=way)
+
+
+def login(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The server.", show_default=False)],
+    device: Annotated[
+        bool, typer.Option("--device", help="Show a code that is typed into a browser on another machine.")
+    ] = False,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only show the address to open on this machine.")
+    ] = False,
+    secret_stdin: Annotated[
+        bool, typer.Option("--secret-stdin", help="Read a new password or token from standard input.")
+    ] = False,
+) -> None:
+    """Sign in to a server in the browser, or give a new password or token."""
+    from dicomdock.dicomweb.auth import secret_word
+    from dicomdock.dicomweb.logins import signing
+    from dicomdock.dicomweb.secrets import Secrets
+
+    terminal: Terminal = context.obj
+    profile = load_profiles(terminal.settings).get(name)
+    secrets = Secrets(terminal.settings)
+    if signing.signs_in(profile.login):
+        profile = sign_in(terminal, profile, secrets, device=device, browser=not no_browser)
+        load_profiles(terminal.settings).with_profile(profile).save(terminal.settings)
+    elif word := secret_word(profile.login):
+        secrets.set(name, profile.origin, terminal.secret(word, from_stdin=secret_stdin))
+    else:
+        raise InvalidInput(f"Server {name!r} has nothing to sign in with: its login is {profile.login}.")
+    terminal.result({"server": name, "login": str(profile.login)})
+    terminal.say(f"{name}: signed in ({profile.login}); the login is kept in {secrets.where}.")
+
+
+def logout(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The server.", show_default=False)],
+) -> None:
+    """Sign out of a server: end the sign-in at its issuer, and forget the secret here."""
+    from dicomdock.dicomweb.logins import signing
+    from dicomdock.dicomweb.secrets import Secrets
+
+    terminal: Terminal = context.obj
+    profiles = load_profiles(terminal.settings)
+    profile = profiles.get(name)
+    signing.sign_out(profile, Secrets(terminal.settings), terminal.settings)
+    if signing.signs_in(profile.login) and profile.login.user:
+        profile = replace(profile, login=replace(profile.login, user=""))
+        profiles.with_profile(profile).save(terminal.settings)
+    terminal.result({"server": name, "login": str(profile.login)})
+    terminal.say(f"{name}: signed out.")
+
+
+def put_on(commands: typer.Typer) -> None:
+    """Add ``login`` and ``logout`` to the commands about servers."""
+    shown = examples("dicomdock server login hospital", "dicomdock server login hospital --device")
+    commands.command(epilog=shown)(login)
+    commands.command()(logout)
