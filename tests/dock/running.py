@@ -10,6 +10,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
+from dicomdock.dock.opening import PREFERENCE
+from dicomdock.dock.preferences import Preferences
 from dicomdock.launch.handoff import NotRunning, show
 from dicomdock.settings import Settings
 from tests.servers.process import ServerProcess, answers_http
@@ -62,9 +64,21 @@ def _port(link: str) -> int:
 
 
 @contextmanager
-def running(home: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[RunningDock]:
-    """Run ``dicomdock run`` while the ``with`` does."""
+def running(
+    home: Path, *options: str, env: Mapping[str, str] | None = None, viewer: bool = False
+) -> Iterator[RunningDock]:
+    """Run ``dicomdock run`` while the ``with`` does.
+
+    Parameters
+    ----------
+    home : where its things are.
+    options : of the command.
+    env : more of its environment.
+    viewer : studies open in the viewer, where it is installed; else as a list, so that no viewer is started.
+    """
     settings = Settings(home / "config", home / "archive", home / "state")
+    if not viewer:
+        Preferences(settings).set(PREFERENCE, "list")
 
     def ready() -> bool:
         try:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dicomdock.dicomweb import Client
     from dicomdock.dock.links import Links
     from dicomdock.dock.uploading import Uploads
+    from dicomdock.dock.viewers import Viewers
     from dicomdock.origin.workers import Workers
     from dicomdock.profile import Profiles, ServerProfile
     from dicomdock.resource import Resource
@@ -67,6 +68,7 @@ class Dock:
         self._runner: Runner | None = None
         self._links: Links | None = None
         self._uploads: Uploads | None = None
+        self._viewers: Viewers | None = None
         self._closed = False
         self._told: dict[int, float] = {}
         self._to_show = ""
@@ -232,6 +234,16 @@ class Dock:
             return self._uploads
 
     @property
+    def viewers(self) -> Viewers:
+        """The viewers of the studies that are open."""
+        with self._lock:
+            if self._viewers is None:
+                from dicomdock.dock.viewers import Viewers
+
+                self._viewers = Viewers(self.settings)
+            return self._viewers
+
+    @property
     def links(self) -> Links:
         """The links that came from other programs."""
         with self._lock:
@@ -314,6 +326,8 @@ class Dock:
         if transfer.kind == "pull":
             for resource in transfer.resources:
                 self.events.publish(ArchiveChanged(resource.split("/")[0]))
+                if self._viewers is not None and transfer.ended:
+                    self._viewers.pull_ended(resource.split("/")[0])
             if transfer.ended and self.settings.archive_limit:
                 self.evict()
         elif transfer.ended:
@@ -326,6 +340,9 @@ class Dock:
         with self._lock:
             self._closed = True
             runner, self._runner = self._runner, None
+            viewers, self._viewers = self._viewers, None
+        if viewers is not None:
+            viewers.close()
         if runner is not None:
             runner.stop()
         self._pool.shutdown(wait=True, cancel_futures=True)

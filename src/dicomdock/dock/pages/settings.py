@@ -6,12 +6,19 @@ from collections.abc import Callable
 
 from nicegui import ui
 
-from dicomdock.dock.pages import settings_about, settings_archive, settings_links, settings_trust
+from dicomdock.dock.pages import (
+    settings_about,
+    settings_archive,
+    settings_links,
+    settings_opening,
+    settings_trust,
+)
 from dicomdock.dock.pages.shell import Visit
 from dicomdock.dock.service import Dock
 
 SECTIONS: tuple[tuple[str, str, Callable[[Dock], None]], ...] = (
     ("archive", "Archive", settings_archive.section),
+    ("opening", "Opening studies", settings_opening.section),
     ("trust", "Trusted servers", settings_trust.section),
     ("links", "Links from web pages", settings_links.section),
     ("about", "This machine", settings_about.section),

@@ -10,7 +10,7 @@ from typing import Any
 
 from nicegui import ui
 
-from dicomdock.dock import demonstration, human, widgets
+from dicomdock.dock import demonstration, human, opening, widgets
 from dicomdock.dock.events import ArchiveChanged, ServerChanged, ServersChanged, TransferChanged
 from dicomdock.dock.pages import study_list
 from dicomdock.dock.pages.selection import Selection
@@ -237,6 +237,7 @@ class StudiesPage:
     async def _walked(self, uid: str) -> None:
         self._current = uid
         await self._show_current()
+        await self._dock.run(opening.warm, self._dock)
 
     async def _show_current(self) -> None:
         found = self._listing.found if self._listing is not None else {}
@@ -264,9 +265,11 @@ class StudiesPage:
     def _open(self, uid: str) -> Any:
         return self._actions.start("open", self._only(uid))
 
-    def _open_series(self, _: str) -> Any:
-        study = self._panel.study
-        return None if study is None else self._actions.start("open", self._only(study.uid))
+    def _open_series(self, uid: str) -> Any:
+        study, series = self._panel.study, self._panel.found(uid)
+        if study is None or series is None:
+            return None
+        return self._actions.start("open", Selection({study.uid: study}, {uid: (study.uid, series)}))
 
     def _only(self, uid: str) -> Selection:
         found = self._listing.found if self._listing is not None else {}

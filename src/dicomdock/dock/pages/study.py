@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
+from urllib.parse import quote
 
 from nicegui import ui
 
-from dicomdock.dock import human, widgets
+from dicomdock.dock import human, opening, widgets
 from dicomdock.dock.events import ArchiveChanged, TransferChanged
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.shell import Visit
@@ -16,7 +18,7 @@ from dicomdock.dock.pages.transfer_rows import percent, remaining, words
 from dicomdock.dock.service import LOCAL, Dock
 from dicomdock.dock.studies import Found, Listing
 from dicomdock.errors import InvalidInput
-from dicomdock.resource import check_uid
+from dicomdock.resource import Resource, check_uid
 from dicomdock.transfer import Transfer
 
 
@@ -28,16 +30,24 @@ def page(dock: Dock, visit: Visit) -> None:
         with widgets.empty("There is no such study", str(error)):
             widgets.button("All studies", lambda: ui.navigate.to("/"))
         return
-    view = StudyPage(dock, uid)
-    ui.timer(0, view.look, once=True)
+    view = StudyPage(dock, uid, wanted=visit.query.get("open", ""))
+    ui.timer(0, view.begin, once=True)
 
 
 class StudyPage:
-    """The state of one open study page."""
+    """The state of one open study page.
 
-    def __init__(self, dock: Dock, uid: str) -> None:
+    Parameters
+    ----------
+    dock : gives the study.
+    uid : of the study.
+    wanted : what is to be opened as soon as some of it is here: a series, or ``opening.WHOLE``; else empty.
+    """
+
+    def __init__(self, dock: Dock, uid: str, *, wanted: str = "") -> None:
         self._dock = dock
         self._uid = uid
+        self._wanted = wanted
         self._study: Found | None = None
         with ui.element("div").classes("study-page"):
             with (
@@ -52,12 +62,22 @@ class StudyPage:
                 self._stop = widgets.button("Cancel", self._cancel, testid="cancel")
                 self._again = widgets.button("Try again", self._resume, kind="main", testid="try-again")
             self._arrival.set_visibility(False)
-            self._panel = StudyPanel(dock, self._selection_changed, lambda _: None)
+            self._opening = ui.label("Opening the viewer …").classes("arrival").props('role="status"')
+            self._opening.set_visibility(False)
+            self._panel = StudyPanel(dock, self._selection_changed, self._open_series)
             self._empty = ui.element("div").classes("fill")
         self._actions = ActionBar(dock)
         dock.events.subscribe(ArchiveChanged, self._archive_changed)
         dock.events.subscribe(TransferChanged, self._transfer_changed)
         self._transfer: Transfer | None = None
+
+    async def begin(self) -> None:
+        """Show the study, and open it where that is wanted."""
+        if self._wanted:
+            # Coming back to this page, or loading it again, does not open the study again.
+            plain = json.dumps(f"/study/{quote(self._uid, safe='')}")
+            ui.run_javascript(f"history.replaceState(history.state, '', {plain})")
+        await self.look()
 
     async def look(self) -> None:
         """Look up the study and its transfer, and show both."""
@@ -69,6 +89,8 @@ class StudyPage:
         coming = {self._uid} if self._transfer is not None and not self._transfer.ended else set()
         await self._panel.show(self._study, coming)
         self._selection_changed()
+        if self._wanted and self._study is not None:
+            await self._open()
         self._empty.clear()
         if self._study is None and self._transfer is None:
             with (
@@ -78,6 +100,25 @@ class StudyPage:
                 ),
             ):
                 widgets.button("Find studies", lambda: ui.navigate.to("/"), kind="main")
+
+    async def _open(self) -> None:
+        """Open what is wanted, in the way the user likes; without a viewer this page is what there is."""
+        wanted, self._wanted = self._wanted, ""
+        way = await self._dock.run(opening.way, self._dock)
+        if way == "slicer":
+            ui.navigate.to(opening.slicer_link(self._dock, self._uid))
+        elif way == "viewer":
+            resource = Resource(self._uid, None if wanted == opening.WHOLE else wanted)
+            coming = self._transfer is not None and not self._transfer.ended
+            self._opening.set_visibility(True)
+            try:
+                place = await self._dock.run(self._dock.viewers.open, resource, pulling=coming)
+            finally:
+                self._opening.set_visibility(False)
+            ui.navigate.to(place)
+
+    def _open_series(self, uid: str) -> None:
+        ui.navigate.to(opening.address(Resource(self._uid, uid)))
 
     def _find_transfer(self) -> Transfer | None:
         for transfer in self._dock.queue.latest():

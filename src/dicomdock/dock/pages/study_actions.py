@@ -6,11 +6,10 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
-from urllib.parse import quote, urlencode
 
 from nicegui import ui
 
-from dicomdock.dock import widgets
+from dicomdock.dock import opening, widgets
 from dicomdock.dock.pages import attributes
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_export import export
@@ -101,29 +100,14 @@ def show_attributes(_: Dock, selection: Selection) -> None:
     ui.navigate.to(attributes.address(resource, LOCAL if found.is_here else next(iter(found.places))))
 
 
-def slicer_link(dock: Dock, study: str) -> str:
-    """Make the link that lets 3D Slicer fetch one study from this dock, within a quarter of an hour.
-
-    References
-    ----------
-    3D Slicer, Modules/Scripted/DICOM: ``slicer://viewer/?studyUID=...&access_token=...&dicomweb_endpoint=...``
-    """
-    query = {
-        "studyUID": study,
-        "access_token": dock.keys.grant(Resource(study)),
-        "dicomweb_endpoint": f"{dock.url}/dicom-web",
-    }
-    return f"slicer://viewer/?{urlencode(query, quote_via=quote, safe='')}"
-
-
 def open_in_slicer(dock: Dock, selection: Selection) -> None:
     """Hand the study to 3D Slicer by a link to the origin server of this dock."""
-    ui.navigate.to(slicer_link(dock, next(iter(selection.studies))))
+    ui.navigate.to(opening.slicer_link(dock, next(iter(selection.studies))))
 
 
 def copy_link(dock: Dock, selection: Selection) -> None:
     """Put the link for 3D Slicer on the clipboard."""
-    link = slicer_link(dock, next(iter(selection.studies)))
+    link = opening.slicer_link(dock, next(iter(selection.studies)))
     ui.run_javascript(f"navigator.clipboard.writeText({json.dumps(link)})")
     widgets.say(
         "The link is copied; it opens this study in 3D Slicer on this computer for a quarter of an hour."
@@ -131,13 +115,14 @@ def copy_link(dock: Dock, selection: Selection) -> None:
 
 
 async def open_study(dock: Dock, selection: Selection) -> None:
-    """Show the study's page; what of it is not here yet is fetched."""
+    """Open the study, or the one series that is selected; what of it is not here yet is fetched."""
     study = next(iter(selection.studies.values()))
     coming = await dock.run(dock.studies_coming)
     if study.state(coming) in ("remote", "partly"):
         server = max(study.servers, key=lambda name: study.places[name] or 0)
         await dock.run(dock.pull, server, [Resource(study.uid)])
-    ui.navigate.to(f"/study/{quote(next(iter(selection.studies)), safe='')}")
+    resources = selection.resources
+    ui.navigate.to(opening.address(resources[0] if len(resources) == 1 else Resource(study.uid)))
 
 
 ACTIONS: tuple[Action, ...] = (

@@ -84,6 +84,10 @@ class StudyPanel:
             self._grid.set_rows(rows)
         self._note.set_text(" ".join(errors.values()))
 
+    def found(self, uid: str) -> Found | None:
+        """Give a series that is shown."""
+        return self._series.get(uid)
+
     def _selected(self, uids: list[str]) -> Any:
         self.selected = {uid: self._series[uid] for uid in uids if uid in self._series}
         return self._on_select()

@@ -188,6 +188,8 @@ export default {
         order.sort(compare);
       }
       this.order = Object.freeze(order);
+      // Who came here before the rows did stands on the first one, as if they had been there.
+      if (this.current === null && document.activeElement === this.$refs.box) this.onFocus();
     },
     sortBy(name) {
       const same = this.sort.by === name;
