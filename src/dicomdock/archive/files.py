@@ -77,7 +77,8 @@ class Files:
         self.incoming = root / "incoming"
         self.floor = floor
         with disk_errors(f"Opening the archive {root}"):
-            for folder in (self.folder, self.incoming):
+            # The root first: mkdir gives parents that it makes to everybody, and the index names patients.
+            for folder in (root, self.folder, self.incoming):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def path(self, resource: Resource) -> Path:
