@@ -80,16 +80,27 @@ class Part:
 
     @classmethod
     def from_file(
-        cls, path: Path, *, resource: Resource | None = None, content_type: str = "application/dicom"
+        cls,
+        path: Path,
+        *,
+        resource: Resource | None = None,
+        content_type: str = "application/dicom",
+        length: int | None = None,
     ) -> Part:
-        """Make a part of a file's bytes."""
+        """Make a part of a file's bytes.
+
+        Parameters
+        ----------
+        length : bytes of the file, where known; else the file is asked, and must be there.
+        """
 
         def opener() -> Iterator[bytes]:
             with path.open("rb", buffering=0) as file:
                 while chunk := file.read(CHUNK):
                     yield chunk
 
-        return cls(content_type, opener, length=path.stat().st_size, resource=resource, path=path)
+        size = path.stat().st_size if length is None else length
+        return cls(content_type, opener, length=size, resource=resource, path=path)
 
 
 @dataclass(frozen=True, slots=True)

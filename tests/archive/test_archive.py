@@ -217,8 +217,8 @@ def test_pins_sending_and_eviction(archive: Archive) -> None:
     report = archive.evict(0)
     assert [one.study for one in report.removed] == [pulled[0].study]
     assert report.left == archive.summary().bytes > 0
-    archive.record_sent([one.instance for one in imported], "pacs")
-    archive.record_sent([one.instance for one in (*imported, *own)], "pacs")
+    archive.record_sent([one.resource for one in imported], "pacs")
+    archive.record_sent([one.resource for one in (*imported, *own)], "pacs")
     assert archive.instances(imported[0].resource)[0].sent == ("pacs",)
     assert [one.study for one in archive.evict(0).removed] == [imported[0].study]
     archive.unpin(Resource(pinned[0].study))
@@ -226,6 +226,20 @@ def test_pins_sending_and_eviction(archive: Archive) -> None:
     assert found(archive, "studies") == [own[0].study]
     assert {finding.status for finding in archive.verify()} == {"intact"}
     assert archive.evict().removed == ()
+
+
+def test_only_the_instance_that_was_sent_is_noted(archive: Archive) -> None:
+    (one,) = ct_series(1)
+    namesake = changed(one, SeriesInstanceUID=generate_uid(), SeriesDescription="filed under the same UID")
+    add(archive, one, namesake)
+    archive.record_sent([one.resource], "pacs")
+    assert [kept.sent for kept in archive.instances(namesake.resource)] == [()]
+    assert [gone.series for gone in archive.evict(0).removed] == [one.series]
+
+
+def test_nobody_else_may_read_the_archive(settings: Settings) -> None:
+    with Archive.open(settings):
+        assert settings.archive.stat().st_mode & 0o077 == 0  # the index in it names patients
 
 
 def test_the_least_recently_used_goes_first(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:

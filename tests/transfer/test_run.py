@@ -18,8 +18,9 @@ from dicomdock.errors import ArchiveLocked, Cancelled, NotFound
 from dicomdock.profile import Dialect, ServerProfile
 from dicomdock.resource import Level, Resource
 from dicomdock.settings import Settings
+from dicomdock.source import Part
 from dicomdock.transfer import Connect, Runner, Transfer, TransferQueue, run
-from tests.builders import Made, ct_series, write
+from tests.builders import Made, changed, ct_series, write
 from tests.dicomweb.awkward import Awkward
 from tests.dicomweb.clients import orthanc_client
 from tests.servers.canned import Answer, Request, answering
@@ -121,6 +122,27 @@ def test_a_resumed_push_sends_only_what_is_not_confirmed(
     assert set(sent) == failed
     assert queue.get(transfer.id).state == "done"
     assert queue.items(transfer.id, "failed", "unconfirmed") == []
+
+
+def test_pushing_a_file_says_nothing_of_the_archives_instance_of_its_uid(
+    queue: TransferQueue, archive: Archive, settings: Settings, tmp_path: Path
+):
+    (mine,) = ct_series(1)
+    files = write(tmp_path / "files", [changed(mine, PatientComments="edited elsewhere")])
+    with archive.writer() as writer:
+        writer.add(Part("application/dicom", lambda: iter([mine.data])))
+    server = Awkward()
+
+    def stores(instances: list[Made]) -> Answer:
+        server.keep(instances)
+        return Answer(200, b"success", {"Content-Type": "text/plain"})
+
+    server.stores = stores
+    with connecting(server, settings) as connect:
+        transfer = claimed(queue, "push", "x", files=[str(file) for file in files])
+        assert ended(run(queue, transfer, archive, connect, settings)).complete
+    assert archive.instances(mine.resource)[0].sent == ()
+    assert archive.evict(0).removed == ()
 
 
 @pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled")])

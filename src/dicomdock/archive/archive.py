@@ -269,10 +269,10 @@ class Archive:
         self._limit = limit
         self._files.floor = free_space_floor
 
-    def record_sent(self, sop_uids: Iterable[str], server: str) -> None:
-        """Note that a server confirmed to have stored these instances."""
+    def record_sent(self, instances: Iterable[Resource], server: str) -> None:
+        """Note that a server confirmed to have stored these instances; what is not here is passed over."""
         with self._index.writing() as connection:
-            mark_sent(connection, sop_uids, server)
+            mark_sent(connection, instances, server)
 
     def summary(self) -> Summary:
         """Count what is here."""

@@ -103,17 +103,19 @@ def digests(connection: Connection, study_uid: str, series_uid: str) -> dict[str
     return {uid: digest for uid, digest in rows}  # noqa: C416 - rows are not pairs to mypy
 
 
-def known_rows(connection: Connection, arrivals: Iterable[Arrival]) -> dict[Resource, tuple[int, str]]:
+def known_rows(connection: Connection, instances: Iterable[Resource]) -> dict[Resource, tuple[int, str]]:
     """Give id and digest of those among the instances that have rows already."""
     found: dict[Resource, tuple[int, str]] = {}
-    for (study_uid, series_uid), group in _by_series(arrivals).items():
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in instances:
+        groups.setdefault((one.study, one.series or ""), []).append(one.instance or "")
+    for (study_uid, series_uid), uids in groups.items():
         columns = select(instance.c.SOPInstanceUID, instance.c.id, instance.c.digest)
         of_series = (
             columns.join(series, instance.c.series == series.c.id)
             .join(study, series.c.study == study.c.id)
             .where(study.c.StudyInstanceUID == study_uid, series.c.SeriesInstanceUID == series_uid)
         )
-        uids = [arrival.resource.instance for arrival in group]
         for start in range(0, len(uids), BATCH):
             some = of_series.where(instance.c.SOPInstanceUID.in_(uids[start : start + BATCH]))
             for uid, number, digest in connection.execute(some):
@@ -369,17 +371,15 @@ def mark_used(connection: Connection, series_ids: Sequence[int]) -> None:
     )
 
 
-def mark_sent(connection: Connection, sop_uids: Iterable[str], server: str) -> None:
+def mark_sent(connection: Connection, instances: Iterable[Resource], server: str) -> None:
     """Note that a server has stored instances."""
-    uids = list(dict.fromkeys(sop_uids))
-    for start in range(0, len(uids), BATCH):
-        wanted = select(instance.c.id).where(instance.c.SOPInstanceUID.in_(uids[start : start + BATCH]))
-        rows = [
-            {"instance": number, "server": server, "at": time.time()}
-            for number in connection.execute(wanted).scalars()
-        ]
-        if rows:
-            connection.execute(insert_or_pass(connection, sent), rows)
+    now = time.time()
+    rows = [
+        {"instance": number, "server": server, "at": now}
+        for number, _ in known_rows(connection, instances).values()
+    ]
+    if rows:
+        connection.execute(insert_or_pass(connection, sent), rows)
 
 
 def set_pinned(connection: Connection, resource: Resource, pinned: bool) -> bool:

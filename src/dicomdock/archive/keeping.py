@@ -35,7 +35,7 @@ def keep(
         if any(arrival.replace for arrival in arrivals):
             _announce_exchange(index, arrivals)
         with index.writing() as connection:
-            there = known_rows(connection, arrivals)
+            there = known_rows(connection, (arrival.resource for arrival in arrivals))
             fresh = [arrival for arrival in arrivals if arrival.resource not in there]
             others = [arrival for arrival in arrivals if arrival.resource in there]
             changed = [arrival for arrival in others if arrival.replace and _differs(arrival, there)]
@@ -62,7 +62,7 @@ def _differs(arrival: Arrival, there: Mapping[Resource, tuple[int, str]]) -> boo
 def _announce_exchange(index: Index, arrivals: Sequence[Arrival]) -> None:
     """Note for each file that is to be replaced what it will be."""
     with index.writing() as connection:
-        there = known_rows(connection, arrivals)
+        there = known_rows(connection, (arrival.resource for arrival in arrivals))
         for arrival in arrivals:
             if arrival.resource in there and _differs(arrival, there):
                 connection.execute(delete(replacing).where(replacing.c.path == arrival.place))

@@ -143,7 +143,7 @@ def adopt(
             else:
                 arrivals[path] = arrival
         with index.writing() as connection:
-            there = known_rows(connection, arrivals.values())
+            there = known_rows(connection, (arrival.resource for arrival in arrivals.values()))
             going = set(connection.execute(select(doomed.c.path)).scalars())
             fresh = {
                 path: one

@@ -147,6 +147,7 @@ class _Ledger:
 
     def __init__(self, queue: TransferQueue, transfer: Transfer, archive: Archive) -> None:
         self._queue, self._transfer, self._archive = queue, transfer, archive
+        self._ours = [Resource.parse(resource) for resource in transfer.resources]
         self._waiting: list[tuple[Resource, StoreResult]] = []
         self._written = time.monotonic()
         self._lock = threading.Lock()
@@ -169,7 +170,12 @@ class _Ledger:
         self._queue.record(
             self._transfer.id, [Item(str(place), result.status, result.reason) for place, result in done]
         )
-        sent = [place.instance for place, result in done if result.status in ON_THE_SERVER and place.instance]
+        # A pushed file may hold other bytes than the archive's instance of its UID, which was not sent then.
+        sent = [
+            place
+            for place, result in done
+            if result.status in ON_THE_SERVER and any(one.contains(place) for one in self._ours)
+        ]
         if sent:
             self._archive.record_sent(sent, self._transfer.server)
 
@@ -177,7 +183,7 @@ class _Ledger:
 def selected(archive: Archive, transfer: Transfer) -> Sequence[Part]:
     """Give what a push sends: the archive's instances of its resources, then its files."""
     parts = [
-        Part.from_file(instance.path, resource=instance.resource)
+        Part.from_file(instance.path, resource=instance.resource, length=instance.size)
         for resource in transfer.resources
         for instance in archive.instances(Resource.parse(resource))
     ]

@@ -207,10 +207,10 @@ class SavingLogic:
                 except StopIteration as end:
                     report = end.value
                     break
-        good = [
+        good = {
             one.sop_instance_uid for one in report.results if one.status in ("stored", "warning", "duplicate")
-        ]
-        self.archive.record_sent(good, name)
+        }
+        self.archive.record_sent([one.resource for one in found if one.resource.instance in good], name)
         return report.results
 
 
