@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.uid import generate_uid
 
-from dicomdock.errors import AuthenticationError, InvalidInput, UnsupportedByServer
+from dicomdock.errors import AuthenticationError, InvalidInput, StoreError, UnsupportedByServer
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 from dicomdock.source import Part, StoreResult
@@ -17,7 +19,7 @@ from dicomdock.transfer import parts_of_files, push
 from tests.builders import Made, changed, ct_series, write
 from tests.dicomweb.awkward import Awkward, refused, rows
 from tests.dicomweb.clients import client_of, orthanc_client
-from tests.servers.canned import Answer
+from tests.servers.canned import Answer, Request
 from tests.servers.orthanc import Orthanc
 from tests.transfer.conftest import ended
 
@@ -144,6 +146,66 @@ def test_a_refused_login_ends_the_push(settings: Settings, series: tuple[list[Ma
     _, parts = series
     with client_of(lambda _: refused(401), settings) as client, pytest.raises(AuthenticationError):
         ended(push(parts, client, settings))
+
+
+def test_a_login_that_may_store_need_not_be_allowed_to_search(
+    settings: Settings, series: tuple[list[Made], list[Part]]
+):
+    _, parts = series
+    server = Awkward(stores=accepted)
+
+    def stores_only(request: Request) -> Answer | None:
+        return server(request) if request.method == "POST" else refused(403)
+
+    with client_of(stores_only, settings) as client:
+        report = ended(push(parts, client, settings))
+    assert report.complete
+    assert {result.status for result in report.results} == {"stored"}
+    assert any("Duplicates cannot be seen" in warning for warning in report.warnings)
+
+
+def test_a_file_that_is_gone_fails_alone(settings: Settings, series: tuple[list[Made], list[Part]]):
+    _, parts = series
+    assert parts[1].path is not None
+    parts[1].path.unlink()
+    with client_of(Awkward(stores=accepted), settings) as client:
+        report = ended(push(parts, client, settings))
+    assert [result.status for result in report.results] == ["stored", "failed", *["stored"] * 3]
+    assert str(parts[1].path) in report.results[1].reason
+
+
+def test_a_file_that_goes_while_it_is_sent_is_named(
+    settings: Settings, series: tuple[list[Made], list[Part]]
+):
+    _, parts = series
+    server = Awkward(stores=accepted)
+    path = parts[4].path
+    assert path is not None
+
+    def takes_it_away(sent: list[Made]) -> Answer:
+        path.unlink(missing_ok=True)
+        return accepted(sent)
+
+    server.stores = takes_it_away
+    one_by_one = replace(settings, store_batch=1, store_workers=1)
+    with client_of(server, one_by_one) as client, pytest.raises(StoreError, match=path.name):
+        ended(push(parts, client, one_by_one))
+
+
+def test_a_file_that_cannot_be_read_is_not_left_out_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    locked, _ = write(tmp_path / "folder", ct_series(2))
+    opened = Path.open
+
+    def refuses(path: Path, *args: Any, **options: Any) -> Any:
+        if path == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refuses)
+    with pytest.raises(InvalidInput, match="Permission denied"):
+        parts_of_files([tmp_path / "folder"])
 
 
 def test_one_uid_in_two_series_is_sent_as_two_instances(orthanc: Orthanc, settings: Settings, tmp_path: Path):

@@ -18,7 +18,7 @@ def parts_of_files(paths: Sequence[Path]) -> list[Part]:
     Raises
     ------
     InvalidInput
-        A path does not exist, a file named by itself is not DICOM, or nothing was found.
+        A path does not exist, a file cannot be read or, named by itself, is not DICOM, or nothing was found.
     """
     parts = [part for path in paths for part in _parts(path)]
     if paths and not parts:
@@ -42,13 +42,9 @@ def _parts(path: Path) -> Iterator[Part]:
 
 
 def _identify(file: Path) -> Resource | None:
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
+    from dicomdock.dicomweb import identity
 
-    tags = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
     try:
-        found = dcmread(file, specific_tags=tags, stop_before_pixels=True, force=True)
-        study, series, instance = (str(found[tag].value) for tag in tags)
-        return Resource(study, series, instance)
-    except (InvalidDicomError, InvalidInput, KeyError, ValueError, EOFError, NotImplementedError, OSError):
-        return None
+        return identity.of_file(file)
+    except OSError as error:  # what may be an instance must not be left out in silence
+        raise InvalidInput(f"{file} cannot be read: {error.strerror or error}.") from error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dicomdock.errors import NotFound
+from dicomdock.errors import InvalidInput, NotFound
 from dicomdock.query import Query, text
 from dicomdock.resource import Resource
 
@@ -14,10 +16,20 @@ if TYPE_CHECKING:
     from dicomdock.launch.link import LaunchRequest
     from dicomdock.launch.trust import Allowed
     from dicomdock.settings import Settings
-    from dicomdock.source import DicomSource
+    from dicomdock.source import DicomJson, DicomSource
 
 # What a token alone opens should be few; a whole archive is a mistake.
 MOST_STUDIES = 100
+# What a list of studies to choose from shows.
+FIELDS = (
+    "ModalitiesInStudy",
+    "NumberOfStudyRelatedInstances",
+    "PatientID",
+    "PatientName",
+    "StudyDate",
+    "StudyDescription",
+    "StudyTime",
+)
 
 
 def connect_link(request: LaunchRequest, allowed: Allowed, settings: Settings) -> Client:
@@ -42,21 +54,32 @@ def connect_link(request: LaunchRequest, allowed: Allowed, settings: Settings) -
     return Client(allowed.profile, settings=settings, http=http)
 
 
-def resources_of_link(request: LaunchRequest, source: DicomSource) -> list[Resource]:
-    """Give what the link asks for: by UIDs, by keys, or the studies that its token opens, newest first.
+def studies_of_link(request: LaunchRequest, source: DicomSource) -> list[DicomJson]:
+    """Ask for the studies that the link's keys name, or that its token opens, newest first.
 
     Raises
     ------
     NotFound
         The server has nothing of it.
     """
-    if request.resources:
-        return list(request.resources)
     keys = dict(request.options.find)
-    query = Query("studies", keys, fields=("StudyDate", "StudyTime"), limit=None if keys else MOST_STUDIES)
+    query = Query("studies", keys, fields=FIELDS, limit=None if keys else MOST_STUDIES)
     found = [match.attributes for page in source.search(query) for match in page.matches]
     if not found:
         raise NotFound(f"{source.name} has no study that the link asks for.", status=404)
     found.sort(key=lambda study: text(study, "StudyDate") + text(study, "StudyTime"), reverse=True)
-    chosen = found[: request.options.most_recent or None]
-    return [Resource(text(study, "StudyInstanceUID")) for study in chosen]
+    return found[: request.options.most_recent or None]
+
+
+def wants_a_choice(request: LaunchRequest, found: Sequence[DicomJson]) -> bool:
+    """Tell whether the user should choose: the link names no study, and its token opens several."""
+    return not (request.resources or request.options.find) and len(found) > 1
+
+
+def resources_of(found: Iterable[DicomJson]) -> list[Resource]:
+    """Give the studies that were found as resources; UIDs that cannot be right are passed over."""
+    resources = []
+    for study in found:
+        with suppress(InvalidInput):
+            resources.append(Resource(text(study, "StudyInstanceUID")))
+    return resources

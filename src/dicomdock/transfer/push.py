@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from dicomdock.transfer.watch import Stop, metered, watch
 OnDuplicate = Literal["skip", "send", "fail"]
 Ledger = Callable[[Resource, StoreResult], None]
 
+FORBIDDEN = 403
 DUPLICATE_SOP_INSTANCE = 0x0111  # Failure Reason, PS3.7 §C.5.7
 ON_THE_SERVER = ("stored", "warning", "duplicate")
 
@@ -61,7 +63,7 @@ def push(
 
     Raises
     ------
-    AuthenticationError, Unreachable
+    AuthenticationError, Unreachable, StoreError
         Nothing more can be sent.
     """
     job = _Push(parts, target, settings, on_duplicate, ledger)
@@ -89,11 +91,17 @@ class _Push:
 
     def run(self, stop: Stop, *, verify: bool) -> None:
         there = set() if self.on_duplicate == "send" else self._there(stop)
-        for place in self.parts:
+        wanted = []
+        for place, part in self.parts.items():
             if place in there:
                 self._settle(place, self._duplicate(place))
+            elif part.path is not None and not os.access(part.path, os.R_OK):
+                reason = f"{part.path} is gone or cannot be read"
+                self._settle(place, StoreResult(place.instance or "", "failed", None, reason))
+            else:
+                wanted.append(part)
         self.tally.doing = "sending"
-        for parts in _rounds([part for place, part in self.parts.items() if place not in there]):
+        for parts in _rounds(wanted):
             self._send(parts, stop, hold=verify)
         if verify:
             self.tally.doing = "verifying"
@@ -109,6 +117,11 @@ class _Push:
                 there.update(instances_of(self.target, series))
             except Unlisted as reason:
                 self.tally.warn(f"Duplicates cannot be seen beforehand: {reason}")
+            except AuthenticationError as error:
+                if error.status != FORBIDDEN:
+                    raise
+                # A login that may store need not be allowed to search.
+                self.tally.warn(f"Duplicates cannot be seen beforehand: {error}")
 
         series = {place.parent: None for place in self.parts}
         with ThreadPoolExecutor(self.settings.store_workers, "listing") as pool:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 
-from dicomdock.errors import Cancelled
+from dicomdock.errors import Cancelled, StoreError
 from dicomdock.source import Part
 from dicomdock.transfer.progress import Progress, Tally
 
@@ -78,13 +78,19 @@ def watch(
 
 
 def metered(part: Part, tally: Tally, stop: Stop) -> Part:
-    """Give the part with its bytes counted as they pass, and cut short when the transfer is cancelled."""
+    """Give the part with its bytes counted as they pass, and cut short when the transfer is cancelled.
+
+    A file that cannot be read ends the transfer with StoreError: half of it may be on the wire already.
+    """
 
     def opener() -> Iterator[bytes]:
-        for chunk in part.chunks():
-            stop.check()
-            tally.moved(len(chunk))
-            yield chunk
+        try:
+            for chunk in part.chunks():
+                stop.check()
+                tally.moved(len(chunk))
+                yield chunk
+        except OSError as error:
+            raise StoreError(f"{part.path} cannot be read: {error.strerror or error}.") from error
 
     return replace(part, opener=opener)
 
