@@ -52,6 +52,7 @@ class Dialect:
     name : which built-in dialect this is, or ``standard``.
     key_style : how matching keys and fields are written in a query.
     wildcard : ``*`` and ``?`` are understood; else they are filtered here.
+    question_mark : ``?`` is understood where ``*`` is; else it is filtered here.
     fuzzy : fuzzymatching is understood.
     offset : offset is honoured; else one page is all there is.
     page_limit : the most matches to ask for at once, by level (studies, series, instances).
@@ -67,12 +68,14 @@ class Dialect:
     store : the store transaction exists.
     store_batch : bytes of an upload request at most; 0 for the setting's.
     delete_levels : what can be deleted.
+    rejection : the code by which the server rejects what it does not delete; empty where it does not.
     parallel : requests side by side at most; 0 for the setting's.
     """
 
     name: str = "standard"
     key_style: Literal["keyword", "tag"] = "keyword"
     wildcard: bool = True
+    question_mark: bool = True
     fuzzy: bool = True
     offset: bool = True
     page_limit: Mapping[str, int] = field(
@@ -92,6 +95,7 @@ class Dialect:
     store: bool = True
     store_batch: int = 0
     delete_levels: tuple[str, ...] = ("study", "series", "instance")
+    rejection: str = ""
     parallel: int = 0
 
 

@@ -33,7 +33,8 @@ DCM4CHEE: Final = Dialect(
     page_limit={"studies": 200, "series": 1000, "instances": 1000},
     short_page_ends=True,
     wado_uri="../wado",  # /aets/AET/wado beside /aets/AET/rs (D4 WadoURI.java)
-    delete_levels=("study",),  # series and instances go by rejection (D4 PamRS.java)
+    delete_levels=("study",),
+    rejection="113039^DCM",  # hides series and instances, and studies before their deletion (D4 PamRS.java)
 )
 
 GOOGLE: Final = Dialect(
@@ -59,6 +60,7 @@ GOOGLE: Final = Dialect(
 
 KHEOPS: Final = Dialect(
     name="kheops",
+    question_mark=False,  # passed on to SQL as it is (KH StudyQIDOParams.java)
     root_levels=("studies",),  # no global series or instances (KH QIDOResource.java)
     wado_uri="wado",  # https://host/api/wado (KD)
     rendered=False,  # no route (KH nginx.conf)

@@ -67,12 +67,15 @@ class Listing:
     unlimited: bool = False
     seen: set[str] = field(default_factory=set)
     told: set[str] = field(default_factory=set)
+    empty: set[str] | None = None
     said: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         dialect = self.session.dialect
         for key, value in self.query.match.items():
-            wild = not dialect.wildcard and ("*" in value or "?" in value)
+            wild = (not dialect.wildcard and "*" in value) or (
+                not (dialect.wildcard and dialect.question_mark) and "?" in value
+            )
             if (
                 value
                 and key not in self.in_path
@@ -118,10 +121,10 @@ class Listing:
                 return
 
     @property
-    def is_wild(self) -> bool:
-        """A pattern is sent to the server."""
-        sent = (value for key, value in self.query.match.items() if self._is_sent(key, value))
-        return any("*" in value or "?" in value for value in sent)
+    def patterns(self) -> str:
+        """Those of ``*`` and ``?`` that are sent to the server."""
+        sent = [value for key, value in self.query.match.items() if self._is_sent(key, value)]
+        return "".join(letter for letter in "*?" if any(letter in value for value in sent))
 
     @property
     def is_unique(self) -> bool:
@@ -178,6 +181,8 @@ class Listing:
     def matches(self, row: DicomJson) -> bool:
         """Filter again what the server should have filtered, by what the row shows."""
         shown: set[str] = set()
+        blank = {key for key in self.query.match if _is_blank(row, key)}
+        self.empty = blank if self.empty is None else self.empty & blank
         for key, value in self.query.match.items():
             if (
                 not value
@@ -208,6 +213,11 @@ class Listing:
         said = [*answer.warnings]
         if self.query.fuzzy and not self.session.dialect.fuzzy:
             said.append(f"{self.session.name} does not match names fuzzily; they were compared as written.")
+        said.extend(
+            f"{self.session.name} leaves {key} empty in all its answers, so that nothing matches it."
+            for key in sorted(self.empty or ())
+            if last and self.query.match[key] and key not in self.in_path
+        )
         full = len(answer.rows) >= self.most
         if last and not self.session.dialect.offset and full and (count is None or self.unlimited):
             said.append(
@@ -313,6 +323,10 @@ class Listing:
 
     def _is_sent(self, key: str, value: str) -> bool:
         return bool(value) and key not in self.in_path and key not in self.here
+
+
+def _is_blank(row: DicomJson, key: str) -> bool:
+    return tag_of(key.split(".")[0]) in row and not dicomjson.values(row, tag_of(key.split(".")[0]))
 
 
 def _tags(key: str) -> str:

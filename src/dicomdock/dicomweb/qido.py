@@ -97,8 +97,7 @@ def _list(
         if not listing.seen and (key := listing.uid_list):
             yield from _window(query, _one_by_one(session, query, key))
             return
-        if listing.is_wild and not listing.seen and _wildcards_work(session) is False:
-            session.learn(wildcard=False)
+        if not listing.seen and _misread(session, listing.patterns):
             yield from Listing(session, query, path, frozenset(in_path)).pages()
             return
         yield first
@@ -118,23 +117,31 @@ def _list(
         yield Page((), more=False, warnings=(hint,) if hint else ())
 
 
-def _wildcards_work(session: Session) -> bool | None:
+def _misread(session: Session, patterns: str) -> bool:
     """Find out, once a session, whether an empty answer to a wildcard means no match or no wildcards.
 
-    Several servers compare a pattern as if it were a value. A study that is there is asked for by the
-    beginning of its Patient ID or name. None where that cannot be tried; built-in dialects are trusted.
+    Several servers compare a pattern as if it were a value, and one knows ``*`` but not ``?``. A study that
+    is there is asked for by all but the end of its Patient ID or name; built-in dialects are trusted.
     """
-    if session.wildcards_work is None and session.dialect.name == "standard":
-        sample = next(Listing(session, Query(limit=1), "/studies", frozenset()).pages())
-        for keyword in ("PatientID", "PatientName"):
-            for match in sample.matches:
-                value = dicomjson.first_text(match.attributes, tag_of(keyword))
-                if len(value) > 1 and value.isascii() and not set(value) & _SPECIAL:
-                    query = Query(match={keyword: f"{value[:-1]}*"}, limit=1)
-                    found = next(Listing(session, query, "/studies", frozenset()).pages())
-                    session.wildcards_work = bool(found.matches)
-                    return session.wildcards_work
-    return session.wildcards_work
+    for letter in patterns if session.dialect.name == "standard" else "":
+        if letter not in session.patterns:
+            _try_pattern(session, letter)
+        if session.patterns.get(letter) is False:
+            session.learn(**{"wildcard" if letter == "*" else "question_mark": False})
+            return True
+    return False
+
+
+def _try_pattern(session: Session, letter: str) -> None:
+    sample = next(Listing(session, Query(limit=1), "/studies", frozenset()).pages())
+    for keyword in ("PatientID", "PatientName"):
+        for match in sample.matches:
+            value = dicomjson.first_text(match.attributes, tag_of(keyword))
+            if len(value) > 1 and value.isascii() and not set(value) & _SPECIAL:
+                query = Query(match={keyword: f"{value[:-1]}{letter}"}, limit=1)
+                found = next(Listing(session, query, "/studies", frozenset()).pages())
+                session.patterns[letter] = bool(found.matches)
+                return
 
 
 def _one_by_one(session: Session, query: Query, key: str) -> Iterator[Page]:

@@ -34,7 +34,7 @@ class Session:
     ----------
     dialect : the profile's, changed by what the server showed.
     refused_fields : keywords that the server answered with 400 when asked to include them.
-    wildcards_work : a pattern was seen to match or to be taken literally; None where not known.
+    patterns : ``*`` and ``?`` as far as tried: True where seen to match, False where taken literally.
     forms : level -> index of the retrieval form that worked (``wado.FORMS``).
     """
 
@@ -43,7 +43,7 @@ class Session:
     settings: Settings
     dialect: Dialect
     refused_fields: frozenset[str] = frozenset()
-    wildcards_work: bool | None = None
+    patterns: dict[str, bool] = field(default_factory=dict)
     forms: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from dicomdock.dicomweb import answers, dicomjson, identity, qido
 from dicomdock.dicomweb.answers import Outcome
 from dicomdock.dicomweb.multipart import MultipartBody
+from dicomdock.dicomweb.session import JSON
 from dicomdock.errors import (
     AuthenticationError,
     DicomdockError,
@@ -39,7 +40,8 @@ from dicomdock.source import Part, StoreResult
 if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
 
-ACCEPT: Final = "application/dicom+json, application/dicom+xml;q=0.5, */*;q=0.1"
+# JSON alone first: Azure takes no list. The second is for servers that answer with nothing but XML or text.
+ACCEPTED: Final = (JSON, "application/dicom+xml, */*;q=0.1")
 MAX_ANSWER: Final = 64 << 20  # bytes; a batch of 10,000 small instances answers with about 5 MB
 ONCE: Final = (0.0,)
 LOOKS: Final = (0.0, 0.25, 1.0)  # seconds waited before each look; some servers index a moment later
@@ -211,16 +213,22 @@ class _Sender:
 
     def post(self, items: Sequence[_Item]) -> Outcome:
         """Send one batch and read its answer; a batch that ended in a fault is an outcome without results."""
+        what = "the upload of " + ("an instance" if len(items) == 1 else f"{len(items)} instances")
         body = MultipartBody([_bare(item.part) for item in items])
         try:
-            response = self.session.http.request(
-                "POST",
-                self.path,
-                accept=ACCEPT,
-                body=body,
-                allow=_ANSWERED | {404, 405, 501},
-                what="the upload of " + ("an instance" if len(items) == 1 else f"{len(items)} instances"),
-            )
+            for accept in ACCEPTED:
+                refusable = {406} if accept == JSON else set()
+                response = self.session.http.request(
+                    "POST",
+                    self.path,
+                    accept=accept,
+                    body=body,
+                    allow=_ANSWERED | {404, 405, 501} | refusable,
+                    what=what,
+                )
+                if response.status != 406:
+                    break
+                response.discard()
         except (Unreachable, ServerFault, WireError) as error:
             return Outcome(0, {}, str(error), cause=error)
         with response:

@@ -206,6 +206,9 @@ class Trials:
         works = answer is not None and bool(answer.rows)
         if not works:
             self.session.learn(wildcard=False)
+        elif not self.finds(self.key("PatientID"), f"{patient[:-1]}?"):
+            self.session.learn(question_mark=False)
+            self.say("question-mark", False, "The wildcard ? is taken literally; dicomdock filters itself.")
         self.say(
             "wildcard",
             works,
