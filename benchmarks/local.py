@@ -49,20 +49,24 @@ def import_(place: Place, series: Series) -> str:
 
     bare, ours = "pydicom header reads + copies", "dicomdock import"
     source = series.files[0].parent
-    with Archive.open(place.settings("import")) as archive:
+    settings = place.settings("import")
+    opened: list[Archive] = []
 
-        def before() -> None:
-            place.empty("bare")
-            if archive.present(series.resource):
-                archive.remove(series.resource)
+    def before() -> None:
+        place.empty("bare")
+        while opened:
+            opened.pop().close()
+        place.empty("import/archive")
+        opened.append(Archive.open(settings))
 
-        def work() -> None:
-            (*_, report) = archive.import_paths([source])
-            assert report.done and report.stored == len(series.files), report
+    def work() -> None:
+        (*_, report) = opened[0].import_paths([source])
+        assert report.done and report.stored == len(series.files), report
 
-        runs = alternate(
-            {bare: lambda: bare_import(str(source), str(place.folder / "bare")), ours: work}, before=before
-        )
+    runs = alternate(
+        {bare: lambda: bare_import(str(source), str(place.folder / "bare")), ours: work}, before=before
+    )
+    opened.pop().close()
     return table(f"Import: {series.name}", runs, [Goal(ours, bare, 1.3)])
 
 

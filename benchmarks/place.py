@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -44,6 +43,7 @@ class Place:
     folder: Path
     orthanc: Orthanc
     series: list[Series] = field(default_factory=list)
+    aside: int = 0
 
     def settings(self, name: str) -> Settings:
         home = self.folder / name
@@ -54,10 +54,15 @@ class Place:
         return ServerProfile("orthanc", url, Login("basic", self.orthanc.user))
 
     def empty(self, name: str) -> Path:
-        """Give a folder of this name, empty."""
+        """Give a folder of this name, empty.
+
+        What was there is moved aside, not deleted: ext4 makes files slowly where some were deleted just now.
+        """
         folder = self.folder / name
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        if folder.exists():
+            self.aside += 1
+            folder.rename(self.folder / f"aside{self.aside}")
+        folder.mkdir(parents=True)
         return folder
 
     def curl(self, resource: Resource, *, port: int | None = None) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 from benchmarks.place import Place, Series, delayed
 from benchmarks.rounds import Goal, alternate, process, table
@@ -17,25 +16,35 @@ from dicomdock.transfer import PullReport, pull
 CURL, OURS, PEER = "curl", "dicomdock", "dicomweb-client iter_series + dcmwrite"
 
 
-def _warm_pull(
-    place: Place, profile: ServerProfile, archive: Archive, resource: Resource
-) -> Callable[[], None]:
-    settings = place.settings("warm")
-    client = Client(profile, settings=settings, auth=BasicAuth(place.orthanc.user, place.orthanc.password))
+class _Warm:
+    """Pulls in one process, each time into a new archive that is open already."""
 
-    def work() -> None:
-        report = _ended(pull(client, archive, [resource], settings))
-        assert report.complete and report.received == report.expected, report
+    def __init__(self, place: Place, profile: ServerProfile, resource: Resource) -> None:
+        self.place, self.resource = place, resource
+        self.settings = place.settings("warm")
+        auth = BasicAuth(place.orthanc.user, place.orthanc.password)
+        self.client = Client(profile, settings=self.settings, auth=auth)
+        self.archive: Archive | None = None
 
-    return work
+    def before(self) -> None:
+        self.close()
+        self.place.empty("warm/archive")
+        self.archive = Archive.open(self.settings)
 
+    def close(self) -> None:
+        if self.archive is not None:
+            self.archive.close()
 
-def _ended(work: object) -> PullReport:
-    while True:
-        try:
-            next(work)  # type: ignore[call-overload]
-        except StopIteration as ended:
-            return ended.value
+    def __call__(self) -> None:
+        assert self.archive is not None
+        work = pull(self.client, self.archive, [self.resource], self.settings)
+        while True:
+            try:
+                next(work)
+            except StopIteration as ended:
+                report: PullReport = ended.value
+                assert report.complete and report.received == report.expected, report
+                return
 
 
 def warm(
@@ -44,26 +53,24 @@ def warm(
     """Pull in one process that has done it before."""
     from benchmarks.peers import dicomweb_client_pull
 
-    resource = series.resource
-    profile = place.profile(port)
-    with Archive.open(place.settings("warm")) as archive:
-        ours = _warm_pull(place, profile, archive, resource)
+    resource, profile = series.resource, place.profile(port)
+    ours = _Warm(place, profile, resource)
 
-        def before() -> None:
-            if archive.present(resource):
-                archive.remove(resource)
-            place.empty("peer")
+    def before() -> None:
+        ours.before()
+        place.empty("peer")
 
-        runs = alternate(
-            {
-                CURL: lambda: process(place.curl(resource, port=port)),
-                OURS: ours,
-                PEER: lambda: dicomweb_client_pull(
-                    profile.url, resource.study, str(resource.series), str(place.folder / "peer")
-                ),
-            },
-            before=before,
-        )
+    runs = alternate(
+        {
+            CURL: lambda: process(place.curl(resource, port=port)),
+            OURS: ours,
+            PEER: lambda: dicomweb_client_pull(
+                profile.url, resource.study, str(resource.series), str(place.folder / "peer")
+            ),
+        },
+        before=before,
+    )
+    ours.close()
     return table(
         f"{title}: {series.name}", runs, [Goal(OURS, CURL, limit), Goal(OURS, PEER, faster, at_least=True)]
     )
