@@ -106,13 +106,13 @@ def _images(items: Sequence[Item], target: _Target) -> Iterator[Exported]:
         yield Exported(series, "failed", reason=str(error))
         return
     for number, plan in enumerate(plans, 1):
-        several = f" ({number}{' ' * bool(plan.label)}{plan.label})" if len(plans) > 1 else ""
+        several = f" {clean_name(f'({number}) {plan.label}')}" if len(plans) > 1 else ""
 
         def make(path: Path, plan: VolumePlan = plan) -> int:
             volume = fill(plan.require_spatial(), paths, headers)
             return write_volume(volume, path, Note(series, name=volume.name, units=volume.units))
 
-        yield target.write(series, f"{base}{clean_name(several)}{_VOLUME[target.form]}", make)
+        yield target.write(series, f"{base}{several}{_VOLUME[target.form]}", make)
 
 
 def _objects(archive: Archive, items: Sequence[Item], target: _Target) -> Iterator[Exported]:

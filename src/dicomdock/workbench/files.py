@@ -113,7 +113,7 @@ def on_grid(found: Segmentation, volumes: Sequence[Volume], path: Path, *, resam
     Raises
     ------
     GeometryError
-        The file does not say where it lies, its grid is that of no volume, or segments reach out of it.
+        The file does not say where it lies, or its segments are no voxels of any volume.
     """
     if UNPLACED in found.remarks:
         raise GeometryError(
@@ -122,23 +122,10 @@ def on_grid(found: Segmentation, volumes: Sequence[Volume], path: Path, *, resam
     fitting = [volume for volume in volumes if found.fits(volume.geometry)]
     if not fitting and not resample:
         raise GeometryError(
-            f"{path} lies on another grid ({_words(found.geometry)}) than the images"
+            f"{path} lies on another grid ({_words(found.geometry)}) than the images, or reaches out of it"
             f" ({_words(volumes[0].geometry)}); to take the nearest voxels all the same, ask to resample."
         )
-    volume = (fitting or volumes)[0]
-    placed = attached(found, volume)
-    if not resample:
-        lost = [
-            new.label
-            for old, new in zip(found.segments, placed.segments, strict=True)
-            if new.mask.count < old.mask.count
-        ]
-        if lost:
-            raise GeometryError(
-                f"{path} reaches out of the images with {', '.join(lost)}; to leave away what lies outside,"
-                " ask to resample."
-            )
-    return placed
+    return attached(found, (fitting or volumes)[0])
 
 
 def write_volume(volume: Volume, path: Path, note: Note | None = None) -> int:
@@ -149,10 +136,11 @@ def write_volume(volume: Volume, path: Path, note: Note | None = None) -> int:
     GeometryError
         The volume has no place in the patient.
     """
+    form = format_of(path)
     if not volume.spatial:
         problem = volume.plan.problem if volume.plan else None
         raise problem or GeometryError("The images state no position in the patient, so they form no volume.")
-    if format_of(path) == "nifti":
+    if form == "nifti":
         return _write(path, volume_to_nifti(volume, compress=_packed(path)), note)
     return _write(path, volume_to_nrrd(volume), note)
 
