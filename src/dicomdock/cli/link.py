@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicomdock.cli import sources
+from dicomdock.cli import sources, view
+from dicomdock.cli.describe import describe
 from dicomdock.cli.terminal import MAX_SECRET, Terminal, counted, examples
 from dicomdock.cli.transfer import queue_of, run
 from dicomdock.errors import LaunchError
-from dicomdock.transfer.linked import connect_link, resources_of_link
+from dicomdock.resource import Resource
+from dicomdock.transfer.linked import FIELDS, connect_link, resources_of, studies_of_link, wants_a_choice
 
 if TYPE_CHECKING:
+    from dicomdock.dicomweb import Client
     from dicomdock.launch.link import LaunchRequest
     from dicomdock.launch.trust import Allowed, Question
 
@@ -38,20 +43,28 @@ def open_link(
         ),
     ],
     yes: Annotated[
-        bool, typer.Option("--yes", help="Open it without asking, although its site is not known.")
+        bool, typer.Option("--yes", help="Open it here without asking, although its site is not known.")
     ] = False,
-    no_view: Annotated[bool, typer.Option("--no-view", help="Only bring the study here.")] = False,
+    no_view: Annotated[
+        bool, typer.Option("--no-view", help="Bring the study here, in this terminal, and show nothing.")
+    ] = False,
 ) -> None:
-    """Do what a link asks for: trust it, pull its study, and say where it is."""
+    """Do what a click on the link does: ask, pull its study, and show it, in the dock if one runs.
+
+    With --yes, --no-view or --json, and where no dock runs, it is done in this terminal.
+    """
     from dicomdock.launch.link import parse
 
     terminal: Terminal = context.obj
-    request = parse(sys.stdin.read(MAX_SECRET) if link == "-" else link)
+    link = (sys.stdin.read(MAX_SECRET) if link == "-" else link).strip()
+    request = parse(link)
+    if not (yes or no_view or terminal.json) and _taken_by_dock(terminal, link):
+        return
     allowed = _allowed(terminal, request, yes=yes)
     settings = terminal.settings
     with sources.archive(terminal) as archive:
         with connect_link(request, allowed, settings) as client:
-            wanted = resources_of_link(request, client)
+            wanted = _wanted(terminal, request, client, yes=yes)
         queue = queue_of(terminal)
         transfer = queue.add("pull", allowed.profile.name, map(str, wanted), claimed=True)
         try:
@@ -60,8 +73,46 @@ def open_link(
             for resource in wanted:
                 folders = dict.fromkeys(instance.path.parent for instance in archive.instances(resource))
                 terminal.say(*(f"{resource} is in {folder}" for folder in folders))
-    if not no_view:
+    if no_view or terminal.json:
+        return
+    if terminal.attended and importlib.util.find_spec("trame_slicer") is not None:
+        view.show(terminal, Resource(wanted[0].study))
+    else:
         terminal.say("'dicomdock run' shows it.")
+
+
+def _taken_by_dock(terminal: Terminal, link: str) -> bool:
+    """Give the link to the running dock, which asks and shows it in its page; False where none runs."""
+    from dicomdock.launch.handoff import NotRunning, send
+
+    try:
+        ack = send(link, terminal.settings, command=())
+    except NotRunning:
+        return False
+    terminal.say(ack.text)
+    return True
+
+
+def _wanted(terminal: Terminal, request: LaunchRequest, client: Client, *, yes: bool) -> Sequence[Resource]:
+    """Give what the link asks for; where its token opens many studies, only after a yes.
+
+    Raises
+    ------
+    LaunchError
+        The user does not want all of them.
+    """
+    from dicomdock.dicomweb import dicomjson
+
+    if request.resources:
+        return request.resources
+    found = studies_of_link(request, client)
+    if wants_a_choice(request, found) and not yes:
+        terminal.note(f"The link's token opens {counted(len(found), 'study', 'studies')}:")
+        for study in found:
+            terminal.note(*describe(dicomjson.flatten(study), "studies", FIELDS))
+        if not terminal.confirm("Pull all of them?"):
+            raise LaunchError("Nothing was pulled. 'dicomdock run' lets you choose; --yes pulls all of them.")
+    return resources_of(found)
 
 
 def _allowed(terminal: Terminal, request: LaunchRequest, *, yes: bool) -> Allowed:

@@ -31,14 +31,25 @@ def view(
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
     """Open a study of the archive in the viewer; Ctrl-C ends it, and what was drawn is kept."""
+    terminal: Terminal = context.obj
+    with sources.archive(terminal) as archive:
+        wanted = _wanted(resource, archive)
+    show(terminal, wanted, browser=browser)
+
+
+def show(terminal: Terminal, wanted: Resource, *, browser: bool = True) -> None:
+    """Show a study or series of the archive in the viewer, until Ctrl-C.
+
+    Raises
+    ------
+    MissingDependency
+        The viewer is not installed.
+    """
     import contextlib
     import webbrowser
 
     from dicomdock.dock.viewers import Viewers
 
-    terminal: Terminal = context.obj
-    with sources.archive(terminal) as archive:
-        wanted = _wanted(resource, archive)
     viewers = Viewers(terminal.settings, spare=False)
     try:
         url = viewers.open(wanted)

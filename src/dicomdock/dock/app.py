@@ -11,7 +11,7 @@ import socket
 import sys
 import webbrowser
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dicomdock.dock import demonstration
 from dicomdock.dock.guard import Guard
@@ -61,6 +61,7 @@ def create_app(dock: Dock, *, browser: bool = True) -> AsgiApp:
         finally:
             dock.on_show(None)
             dock.events.detach()
+            dock.links.close()
             await asyncio.to_thread(dock.close)
 
     logging.getLogger("nicegui").addFilter(_is_no_sentence)
@@ -113,6 +114,7 @@ def run(
     """
     handoff = HandoffServer(settings, lambda link: dock.links.receive(link), lambda: dock.link())
     with contextlib.ExitStack() as ending:
+        ending.enter_context(_ending_by_signal())
         listener = ending.enter_context(_listen(port, settings.port))
         dock = Dock(settings, port=listener.getsockname()[1])
         try:
@@ -128,7 +130,6 @@ def run(
         # The socket listens already: who follows the link now waits until the server answers.
         if not background:
             _greet(dock, start, demo=demo, browser=browser)
-        ending.enter_context(_ending_quietly())
         _serve(app, listener)
     return 0
 
@@ -191,12 +192,30 @@ def _greet(dock: Dock, page: str, *, demo: bool, browser: bool) -> None:
     sys.stdout.flush()
 
 
+class _Ended(BaseException):
+    """A signal told the dock to end."""
+
+
 @contextlib.contextmanager
-def _ending_quietly() -> Iterator[None]:
-    """After a clean end, uvicorn raises the signal that ended it once more; that is no failure of ours."""
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+def _ending_by_signal() -> Iterator[None]:
+    """Leave the ``with`` when a signal says so; what was opened inside is closed.
+
+    While the server runs, uvicorn minds the signals; after its clean end it raises the one that ended it
+    once more.
+    """
+
+    def end(*_: object) -> NoReturn:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)  # the way out is not interrupted
+        raise _Ended
+
+    before: dict[signal.Signals, Any] = {}
     try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, end)
         yield
+    except _Ended:
+        pass
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NoReturn, assert_never
+from urllib.parse import quote
 
 from dicomdock.dock.events import LinkArrived
 from dicomdock.errors import DicomdockError, LaunchError
@@ -83,7 +84,7 @@ class Arrival:
     def page(self) -> str:
         """The address of the page that shows it."""
         if self.stage == "fetching" and len(self.studies) == 1 and not self.message:
-            return f"/study/{self.studies[0]}"
+            return f"/study/{quote(self.studies[0], safe='')}"
         return f"/link/{self.number}"
 
 
@@ -262,7 +263,7 @@ class Links:
             arrival = self._open(number, requests, agree)
         except Exception as error:  # noqa: BLE001 - a job boundary: its page must not wait for ever
             # No traceback: its text may quote the link.
-            log.error("A link could not be opened: %s.", type(error).__name__)
+            log.error("A link could not be opened: %s.", type(error).__name__)  # noqa: TRY400
             why = "Something unexpected went wrong in dicomdock; its log has the details."
             arrival = self._keep(Arrival(number, "failed", message=why))
         if arrival.question is not None:
@@ -341,6 +342,6 @@ def _is_sure(decision: Decision) -> bool:
     return isinstance(decision, Allowed) and decision.addresses != ()
 
 
-def _not_now(host: str, port: int) -> NoReturn:
+def _not_now(host: str, _: int) -> NoReturn:
     """Stand in for the name servers where nobody may wait for them."""
     raise OSError(f"{host} was not looked up")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from nicegui import ui
 
 from dicomdock.dock import human, widgets
 from dicomdock.dock.events import LinkArrived
-from dicomdock.dock.links import Answer, Arrival
+from dicomdock.dock.links import Answer, Arrival, Offer
 from dicomdock.dock.pages.shell import Visit
 from dicomdock.dock.service import Dock
 from dicomdock.launch.trust import Ask, ChooseServer, Question
+from dicomdock.query import text, texts
+from dicomdock.source import DicomJson
+from dicomdock.transfer.linked import MOST_STUDIES
 
 
 def page(dock: Dock, visit: Visit) -> None:
@@ -18,6 +23,7 @@ def page(dock: Dock, visit: Visit) -> None:
     number = int(text) if text.isdecimal() and len(text) < 10 else 0
 
     shown: Arrival | None = None
+    client = ui.context.client
 
     @ui.refreshable
     def show() -> None:
@@ -28,6 +34,10 @@ def page(dock: Dock, visit: Visit) -> None:
                 widgets.button("All studies", lambda: ui.navigate.to("/"))
         elif arrival.stage == "asking" and arrival.question is not None:
             _ask(dock, arrival)
+        elif arrival.stage == "opening":
+            _wait()
+        elif arrival.stage == "choosing" and arrival.offer is not None:
+            _offer(dock, number, arrival.offer)
         elif arrival.stage == "fetching":
             _go_on(arrival)
         else:
@@ -35,7 +45,12 @@ def page(dock: Dock, visit: Visit) -> None:
 
     def look(event: LinkArrived) -> None:
         # Built anew only for a reason: the answer that the user is about to give must not be pulled away.
-        if event.link == number and dock.links.get(number) != shown:
+        arrival = dock.links.get(number)
+        if event.link != number or arrival == shown:
+            return
+        if arrival is not None and arrival.stage == "fetching" and arrival.page != visit.path:
+            client.open(arrival.page)
+        else:
             show.refresh()
 
     with ui.element("div").classes("sheet question"):
@@ -110,21 +125,72 @@ def _answer_button(
 
     async def say() -> None:
         arrival = await dock.run(dock.links.answer, number, answer, server=server)
-        if arrival.stage == "fetching":
-            client.open(arrival.page)
+        page = dock.links.next_page(arrival)
+        if page != f"/link/{number}":
+            client.open(page)
 
     testid = f"answer-{server or answer}"
     return widgets.button(label, say, key=key, testid=testid)
 
 
+def _wait() -> None:
+    with widgets.empty("The server is asked for the study", testid="opening"):
+        ui.spinner(size="28px")
+
+
+def _offer(dock: Dock, number: int, offer: Offer) -> None:
+    chosen: dict[str, ui.checkbox] = {}
+    client = ui.context.client
+
+    async def take(uids: list[str]) -> None:
+        arrival = await dock.run(dock.links.choose, number, uids)
+        client.open(dock.links.next_page(arrival))
+
+    with ui.element("section").classes("panel").props('aria-labelledby="asked" data-testid="offer"'):
+        with ui.element("h1").props('id="asked"'):
+            ui.label("Which of these studies do you want?")
+        ui.label(f"The link from {offer.connection} names none; its token opens these.").classes("muted")
+        with ui.element("ul").classes("offer"):
+            for study in offer.studies:
+                uid = text(study, "StudyInstanceUID")
+                with ui.element("li"):
+                    chosen[uid] = ui.checkbox(_title(study)).props(f'data-testid="offer-{len(chosen)}"')
+        if len(offer.studies) >= MOST_STUDIES:
+            ui.label(f"Only {MOST_STUDIES} are listed.").classes("muted")
+        with ui.element("div").classes("answers"):
+            widgets.button(
+                "Download the chosen",
+                lambda: take([uid for uid, box in chosen.items() if box.value]),
+                kind="main",
+                key="d",
+                testid="take-chosen",
+            )
+            widgets.button("All of them", lambda: take(list(chosen)), key="a", testid="take-all")
+            widgets.button("None", lambda: ui.navigate.to("/"))
+
+
+def _title(study: DicomJson) -> str:
+    images = text(study, "NumberOfStudyRelatedInstances")
+    parts = (
+        human.person_name("".join(texts(study, "PatientName")[:1])) or "No name",
+        text(study, "PatientID"),
+        human.dicom_date(text(study, "StudyDate")),
+        text(study, "StudyDescription"),
+        " ".join(texts(study, "ModalitiesInStudy")),
+        human.counted(int(images), "image") if images.isdecimal() and len(images) < 9 else "",
+    )
+    return ", ".join(part for part in parts if part)
+
+
 def _go_on(arrival: Arrival) -> None:
     with widgets.empty(
         f"{human.counted(len(arrival.studies), 'study', 'studies')} on the way",
-        "They are kept on this computer as they arrive.",
+        arrival.message or "They are kept on this computer as they arrive.",
         testid="fetching",
     ):
         if len(arrival.studies) == 1:
-            widgets.button("Show the study", lambda: ui.navigate.to(arrival.page), kind="main")
+            study = f"/study/{quote(arrival.studies[0], safe='')}"
+            widgets.button("Show the study", lambda: ui.navigate.to(study), kind="main")
         else:
             widgets.button("Show my studies", lambda: ui.navigate.to("/?source=local"), kind="main")
         widgets.button("Show the transfers", lambda: ui.navigate.to("/transfers"))
