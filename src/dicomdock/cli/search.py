@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from dicomdock.cli import sources
-from dicomdock.cli.describe import SHOWN
+from dicomdock.cli.describe import SHOWN, describe
 from dicomdock.cli.exits import PARTLY
 from dicomdock.cli.matches import show
 from dicomdock.cli.terminal import Terminal, examples
-from dicomdock.errors import DicomdockError
 from dicomdock.query import Query, SearchLevel
 
 if TYPE_CHECKING:
+    from dicomdock.federated import Answer, Found
+    from dicomdock.resource import Resource
     from dicomdock.source import JsonValue
 
 commands = typer.Typer()
@@ -54,6 +56,12 @@ def search(
         list[str] | None, typer.Option(metavar="KEYWORD", help="Give this attribute too; can be given again.")
     ] = None,
     fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Match person names by sound and parts.")] = False,
+    patience: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0.1, help="Of several servers, leave one behind that takes longer."
+        ),
+    ] = 10.0,
 ) -> None:
     """Find studies, series or instances."""
     terminal: Terminal = context.obj
@@ -65,10 +73,10 @@ def search(
     fields = ("all",) if "all" in (field or ()) else tuple(dict.fromkeys((*(field or ()), *SHOWN[level])))
     query = Query(level, sources.keys(words or ()), fields, limit, offset, fuzzy)
     names = _names(terminal, server or [], local=local, everywhere=everywhere)
-    documents = [_ask(terminal, name, query, alone=len(names) == 1) for name in names]
-    terminal.result(documents[0] if len(documents) == 1 else {"level": level, "results": [*documents]})
-    if any("error" in document for document in documents):
-        raise typer.Exit(PARTLY)
+    if len(names) == 1:
+        terminal.result(_ask_one(terminal, names[0], query))
+    else:
+        _ask_all(terminal, names, query, patience)
 
 
 def _names(terminal: Terminal, servers: list[str], *, local: bool, everywhere: bool) -> list[str]:
@@ -81,24 +89,87 @@ def _names(terminal: Terminal, servers: list[str], *, local: bool, everywhere: b
     return list(dict.fromkeys(names)) or [sources.server_name(terminal)]
 
 
-def _ask(terminal: Terminal, name: str, query: Query, *, alone: bool) -> dict[str, JsonValue]:
-    """Search one source; where others are asked too, its error is told and the others go on."""
-    if not alone:
-        terminal.say(f"{name}:")
-    try:
-        with (
-            sources.archive(terminal) if name == LOCAL else sources.connect(name, terminal.settings) as source
-        ):
-            return show(terminal, source, query)
-    except DicomdockError as error:
-        if alone:
-            raise
-        terminal.note(f"{name}: {error}")
-        return {
-            "server": name,
+def _ask_one(terminal: Terminal, name: str, query: Query) -> dict[str, JsonValue]:
+    with sources.archive(terminal) if name == LOCAL else sources.connect(name, terminal.settings) as source:
+        return show(terminal, source, query)
+
+
+def _ask_all(terminal: Terminal, names: list[str], query: Query, patience: float) -> None:
+    """Search several sources side by side; who fails or is slow is told, and the others stay."""
+    from dicomdock import federated
+
+    answers = {name: Told(name) for name in names}
+    found: dict[Resource, federated.Found] = {}
+    with sources.Opened(terminal) as opened:
+        places = {name: opened.later(name) for name in names}
+        for answer in federated.search(places, query, patience=patience):
+            answers[answer.source].add(answer)
+            for one in answer.found:
+                _say(terminal, one, query, known=one.resource in found)
+                found[one.resource] = one
+            terminal.flush()
+    for told in answers.values():
+        terminal.note(*told.notes(query))
+    if not found:
+        terminal.say("Nothing was found.")
+    matches: list[JsonValue] = [_plain(one) for one in found.values()] if terminal.json else []
+    results: list[JsonValue] = [told.to_json(query) for told in answers.values()] if terminal.json else []
+    terminal.result({"level": query.level, "matches": matches, "results": results})
+    if any(told.error for told in answers.values()):
+        raise typer.Exit(PARTLY)
+
+
+def _plain(found: Found) -> dict[str, JsonValue]:
+    from dicomdock.dicomweb import dicomjson
+
+    return {**dicomjson.flatten(found.attributes), "sources": [*found.sources]}
+
+
+def _say(terminal: Terminal, found: Found, query: Query, *, known: bool) -> None:
+    if terminal.json:
+        return
+    if known:
+        terminal.say(f"  {found.sources[-1]} has {found.resource} too.")
+        return
+    first, *further = describe(_plain(found), query.level, query.fields)
+    terminal.say(f"{first}  [{found.sources[-1]}]", *further)
+
+
+@dataclass
+class Told:
+    """What one of several sources said."""
+
+    source: str
+    matches: list[JsonValue] = field(default_factory=list)
+    more: bool | None = None
+    warnings: list[str] = field(default_factory=list)
+    error: str = ""
+    seconds: float = 0.0
+
+    def add(self, answer: Answer) -> None:
+        """Note one answer."""
+        from dicomdock.dicomweb import dicomjson
+
+        self.matches += [dicomjson.flatten(match.attributes) for match in answer.page.matches]
+        self.warnings += [words for words in answer.page.warnings if words not in self.warnings]
+        self.more, self.error, self.seconds = answer.page.more, answer.error, answer.seconds
+
+    def notes(self, query: Query) -> list[str]:
+        """Give what the user must know of it."""
+        notes = [*self.warnings]
+        if self.more and not self.error:
+            count = query.offset + len(self.matches)
+            notes.append(f"{self.source} has more than these; --offset {count} shows the next.")
+        return [*notes, f"{self.source}: {self.error}"] if self.error else notes
+
+    def to_json(self, query: Query) -> dict[str, JsonValue]:
+        """Give the document that a search of this source alone would give."""
+        document: dict[str, JsonValue] = {
+            "server": self.source,
             "level": query.level,
-            "matches": [],
-            "more": None,
-            "warnings": [],
-            "error": str(error),
+            "matches": self.matches,
+            "more": self.more,
+            "warnings": [*self.warnings],
+            "seconds": round(self.seconds, 3),
         }
+        return {**document, "error": self.error} if self.error else document

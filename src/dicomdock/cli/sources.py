@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from dicomdock.errors import InvalidInput, NotFound
+from dicomdock.errors import Cancelled, InvalidInput, NotFound
 from dicomdock.query import Query, SearchLevel
 from dicomdock.resource import Resource
 
@@ -36,6 +38,37 @@ def archive(terminal: Terminal) -> Archive:
     from dicomdock.archive import Archive
 
     return Archive.open(terminal.settings)
+
+
+class Opened:
+    """Sources that are opened when they are asked, in whatever thread, and all closed at the end."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._stack = ExitStack()
+        self._lock = threading.Lock()
+        self._over = False
+
+    def later(self, name: str) -> Callable[[], DicomSource]:
+        """Give what opens the archive (``local``) or a server."""
+        return lambda: self._open(name)
+
+    def _open(self, name: str) -> DicomSource:
+        here = name == "local"
+        source = archive(self._terminal) if here else connect(name, self._terminal.settings)
+        with self._lock:
+            if not self._over:
+                return self._stack.enter_context(source)
+        source.close()
+        raise Cancelled(f"{name} was opened too late.")
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._over = True
+        self._stack.close()
 
 
 def connect(name: str, settings: Settings) -> Client:
