@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -10,6 +10,8 @@ from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth
 from dicomdock.profile import Dialect, Login, ServerProfile
 from dicomdock.settings import Settings
+from dicomdock.source import Part
+from tests.builders import Made
 from tests.servers.canned import Answer, Request, answering
 from tests.servers.orthanc import Orthanc
 
@@ -35,3 +37,9 @@ def orthanc_client(server: Orthanc, settings: Settings, **habits: object) -> Cli
     login = Login("basic", server.user)
     profile = ServerProfile("orthanc", server.url, login, replace(Dialect(), **habits))
     return Client(profile, settings=settings, auth=BasicAuth(server.user, server.password))
+
+
+def parts_of(series: Iterable[Made]) -> Iterator[Part]:
+    """Give instances as they are sent."""
+    for made in series:
+        yield Part("application/dicom", lambda made=made: iter([made.data]), len(made.data))

@@ -21,10 +21,10 @@ from dicomdock.dicomweb.secrets import Secrets
 from dicomdock.errors import AuthenticationError, Cancelled, InvalidInput
 from dicomdock.query import Query
 from dicomdock.resource import Resource
-from dicomdock.source import Part
 from dicomdock.transfer import pull
 from tests.builders import ct_series
 from tests.conftest import unavailable
+from tests.dicomweb.clients import parts_of
 from tests.dicomweb.signing import profile_at, signed_in
 from tests.servers import nginx, oidc
 from tests.servers.oidc import Person
@@ -54,10 +54,6 @@ def token_of(auth) -> str:
     return auth.headers("")["Authorization"].removeprefix("Bearer ")
 
 
-def part(made):
-    return Part("application/dicom", lambda: iter([made.data]), len(made.data))
-
-
 pytestmark = pytest.mark.servers
 
 
@@ -66,7 +62,7 @@ def test_one_login_serves_every_transaction(provider, gate, orthanc, settings):
     profile = signed_in(profile_at(gate, provider.url), settings)
     assert profile.login.user == "alice"
     with connect(profile, settings) as client:
-        stored = list(client.store(part(one) for one in series))
+        stored = list(client.store(parts_of(series)))
         assert len(stored) == 3
         (page,) = [page for page in client.search(Query()) if page.matches]
         assert page.matches[0].attributes["0020000D"]["Value"] == [series[0].study]

@@ -1,0 +1,97 @@
+"""Kheops: a token by either scheme, and the album that searches and uploads are about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from dicomdock.dicomweb import connect, urls
+from dicomdock.dicomweb.logins.kheops import KheopsAuth
+from dicomdock.dicomweb.secrets import Secrets
+from dicomdock.errors import AuthenticationError, InvalidInput, ProfileError
+from dicomdock.profile import Dialect, Login, ServerProfile
+from dicomdock.query import Query
+from dicomdock.resource import Resource
+from tests.builders import ct_series
+from tests.dicomweb.clients import parts_of
+from tests.servers.canned import answering
+from tests.servers.imitations import Kheops
+
+TOKEN = "abcDEF123456tok"
+
+
+@dataclass
+class AlbumKheops(Kheops):
+    """The imitation, with the parameters that choose an album or the inbox: known where Kheops knows them."""
+
+    token: str = TOKEN
+    scopes: list = field(default_factory=list)
+
+    def __call__(self, request):
+        url = urlsplit(request.path)
+        pairs = parse_qsl(url.query)
+        scope = [pair for pair in pairs if pair[0] in ("album", "inbox")]
+        self.scopes.append((request.method, url.path.removeprefix(self.base), *scope))
+        rest = "&".join(piece for piece in url.query.split("&") if not piece.startswith(("album=", "inbox=")))
+        return super().__call__(replace(request, path=f"{url.path}?{rest}" if rest else url.path))
+
+
+@pytest.mark.parametrize(
+    ("login", "scheme", "scope"),
+    [
+        (Login("kheops"), "Bearer", ()),
+        (Login("kheops", "anyone"), "Basic", ()),
+        (Login("kheops", options={"album": "Aa1"}), "Bearer", (("album", "Aa1"),)),
+        (Login("kheops", options={"inbox": "true"}), "Bearer", (("inbox", "true"),)),
+    ],
+)
+def test_searches_and_uploads_are_about_the_album(login, scheme, scope, settings):
+    server, series = AlbumKheops(), ct_series(2)
+    with answering(server) as canned:
+        dialect = replace(Dialect(), root_levels=("studies",))
+        profile = ServerProfile("album", urls.repair(f"{canned.url}/view/{TOKEN}").url, login, dialect)
+        Secrets(settings).set("album", profile.origin, TOKEN)
+        with connect(profile, settings) as client:
+            list(client.store(parts_of(series)))
+            assert [page.matches for page in client.search(Query()) if page.matches]
+            list(client.search(Query.from_params("series", [], study=series[0].study)))
+            got = [b"".join(one.chunks()) for one in client.retrieve(Resource(series[0].study))]
+            client.delete(Resource(series[0].study))
+    assert sorted(got) == sorted(one.data for one in series)
+    assert {request.headers["Authorization"].split()[0] for request in server.asked} == {scheme}
+    by_path = {(method, path): found for method, path, *found in server.scopes}
+    assert by_path["GET", "/studies"] == list(scope)
+    assert by_path["POST", "/studies"] == list(scope)
+    assert by_path["GET", f"/studies/{series[0].study}/series"] == list(scope)
+    assert by_path["GET", f"/studies/{series[0].study}"] == []
+    assert by_path["DELETE", f"/studies/{series[0].study}"] == []
+
+
+def test_a_token_that_has_ended_is_refused_in_words(settings):
+    with answering(AlbumKheops()) as canned:
+        profile = ServerProfile("album", f"{canned.url}/api", Login("kheops", options={"album": "Aa1"}))
+        Secrets(settings).set("album", profile.origin, "another-token")
+        with (
+            connect(profile, settings) as client,
+            pytest.raises(AuthenticationError, match="Kheops token for album Aa1") as caught,
+        ):
+            list(client.search(Query()))
+    assert "another-token" not in str(caught.value)
+
+
+def test_an_album_and_the_inbox_are_never_asked_for_together():
+    for options, words in (
+        ({"album": "Aa1", "inbox": "true"}, "one"),
+        ({"album": "a&inbox=true"}, "not the ID"),
+    ):
+        profile = ServerProfile("album", "https://k.example/api", Login("kheops", options=options))
+        with pytest.raises(ProfileError, match=words):
+            KheopsAuth.of(profile, TOKEN)
+
+
+def test_what_cannot_be_a_token_is_refused():
+    with pytest.raises(InvalidInput):
+        KheopsAuth("two words")
+    assert TOKEN not in repr(KheopsAuth(TOKEN)) + KheopsAuth(TOKEN).describe()
