@@ -25,6 +25,7 @@ from dicomdock.profile import Dialect
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 from dicomdock.source import DicomSource, Part
+from dicomdock.transfer.conveyor import Conveyor
 from dicomdock.transfer.listing import Unlisted, instances_of, series_of
 from dicomdock.transfer.progress import Failure, Progress, PullReport, Tally
 from dicomdock.transfer.watch import Stop, metered, watch
@@ -222,18 +223,22 @@ class _Pull:
         """
         from dicomdock.archive.writer import UnexpectedInstance
 
+        def keep(part: Part) -> None:
+            try:
+                self._keep(part, series, here)
+            except UnexpectedInstance:
+                self.tally.warn(
+                    f"{self.source.name} sent instances of another series than {series.series}; "
+                    "they were not kept."
+                )
+
         self.tally.doing = "receiving"
         parts = self.source.retrieve(series)
         try:
-            for part in parts:
-                self.stop.check()
-                try:
-                    self._keep(part, series, here)
-                except UnexpectedInstance:
-                    self.tally.warn(
-                        f"{self.source.name} sent instances of another series than {series.series}; "
-                        "they were not kept."
-                    )
+            with Conveyor(keep) as conveyor:
+                for part in parts:
+                    self.stop.check()
+                    conveyor.put(metered(part, self.tally, self.stop))
         except (WireError, Unreachable, TransactionError) as error:
             return error
         finally:
@@ -244,7 +249,7 @@ class _Pull:
 
     def _keep(self, part: Part, expected: Resource, here: Container[str] = ()) -> None:
         """Write one part; the archive discards it without trace when its bytes end too early."""
-        result = self.writer.add(metered(part, self.tally, self.stop), expected)
+        result = self.writer.add(part, expected)
         if result.status == "conflict":
             self.tally.fail(result.resource, CONFLICT)
         elif result.status == "identical" and result.resource.instance in here:
@@ -272,7 +277,7 @@ class _Pull:
             return
         try:
             for part in self.source.retrieve(resource):
-                self._keep(part, resource)
+                self._keep(metered(part, self.tally, self.stop), resource)
         except AuthenticationError:
             raise
         except (WireError, TransactionError, Unreachable) as error:
