@@ -50,6 +50,11 @@ def test_the_file_overlays_the_defaults(tmp_path):
         ('port = "high"', "port must be like"),
         ("retries = true", "retries must be like"),
         ('state = "/tmp"', "'state'"),
+        ("series_workers = 0", "series_workers must be from 1"),
+        ("store_batch = -1", "store_batch must be at least 1"),
+        ("archive_limit = -1", "archive_limit must be at least 0"),
+        ("read_timeout = inf", "read_timeout must be from"),
+        ("port = 70000", "port must be from 1 to 65535"),
     ],
 )
 def test_a_wrong_file_is_told_in_a_sentence(tmp_path, text, said):

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from dicomdock.errors import InvalidInput
 
 MIB = 1 << 20
+MOST_WORKERS = 64  # threads of one kind; more only wait for each other, and no server likes them
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "port": (1, 65535),
+    "series_workers": (1, MOST_WORKERS),
+    "instance_workers": (1, MOST_WORKERS),
+    "store_workers": (1, MOST_WORKERS),
+    "store_batch": (1, math.inf),
+    "connect_timeout": (0.1, 86400),
+    "read_timeout": (0.1, 86400),
+}  # of the others anything from 0
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,7 @@ class Settings:
         Raises
         ------
         InvalidInput
-            ``settings.toml`` cannot be read, or names something unknown.
+            ``settings.toml`` cannot be read, names something unknown, or gives a value that cannot be.
         """
         if home is None and (named := os.environ.get("DICOMDOCK_HOME")):
             home = Path(named)
@@ -102,5 +114,10 @@ class Settings:
                 value = float(value)
             elif not isinstance(value, type(current)) or isinstance(value, bool):
                 raise InvalidInput(f"{file}: {key} must be like {current!r}, not {value!r}.")
+            if isinstance(value, (int, float)):
+                least, most = _RANGES.get(key, (0, math.inf))
+                if not least <= value <= most:
+                    limits = f"at least {least}" if math.isinf(most) else f"from {least} to {most}"
+                    raise InvalidInput(f"{file}: {key} must be {limits}, not {value!r}.")
             values[key] = value
         return replace(self, **values)  # type: ignore[arg-type]
