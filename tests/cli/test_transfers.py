@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import re
+import urllib.request
 
 import pytest
 from tests.builders import changed, ct_series, document, write
@@ -60,6 +62,45 @@ def test_a_pull_that_is_not_whole_names_what_is_missing_and_goes_on_later(run, l
     assert resumed.json["instances"]["skipped"] == 2
     assert run("transfers", "resume", "1").code == 0  # nothing is left to do
     assert "done" in run("transfers").out
+
+
+def test_an_interrupt_is_told_with_the_way_to_go_on(run, leaky):
+    _, made, _ = leaky
+
+    def interrupted(request: Request) -> Answer | None:
+        if request.path.endswith(made[0].series):
+            _thread.interrupt_main()  # as Ctrl-C does
+            return None
+        return Answer(body=json.dumps([made[0].dataset.to_json_dict()]).encode(), headers=DICOM_JSON)
+
+    with answering(interrupted) as silent:
+        run("server", "add", "silent", f"{silent.url}/dicom-web")
+        pulled = run("pull", made[0].study, "--json")
+    assert pulled.code == 130
+    assert pulled.json["error"]["kind"] == "Cancelled"
+    assert "transfers resume 1" in pulled.err
+    assert run("transfers", "--json").json["transfers"][0]["state"] == "cancelled"
+
+
+def test_one_unknown_study_of_two_is_named(run, leaky):
+    server, made, lost = leaky
+    lost.clear()
+
+    def knows_one(request: Request) -> Answer | None:
+        with urllib.request.urlopen(server.url + request.path) as answer:
+            body, label = answer.read(), answer.headers["Content-Type"]
+        return (
+            Answer(body=b"[]", headers=DICOM_JSON)
+            if "/1.2.3/" in request.path
+            else Answer(body=body, headers={"Content-Type": label})
+        )
+
+    with answering(knows_one) as picky:
+        run("server", "add", "picky", f"{picky.url}/dicom-web")
+        pulled = run("pull", "1.2.3", made[0].study)
+    assert pulled.code == 3, pulled.err
+    assert "3 instances" in pulled.out
+    assert "picky has no study 1.2.3." in pulled.err.splitlines()
 
 
 def test_every_pushed_instance_gets_an_answer(run, hospital, tmp_path):

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from dicomdock.errors import InvalidInput
+from dicomdock.errors import Cancelled, InvalidInput
 from dicomdock.settings import Settings
 
 if TYPE_CHECKING:
@@ -106,13 +106,22 @@ class Terminal:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def follow(self, work: Generator[Progress, None, Report], what: str) -> Report:
-        """Run a transfer to its report, with a bar on a terminal; an interrupt cancels it."""
-        with closing(work):
-            if sys.stderr.isatty():
-                from dicomdock.cli.bar import show
+        """Run a transfer to its report, with a bar on a terminal.
 
-                return show(work, what)
-            return _last(work)
+        Raises
+        ------
+        Cancelled
+            An interrupt (Ctrl-C) ended it.
+        """
+        try:
+            with closing(work):
+                if sys.stderr.isatty():
+                    from dicomdock.cli.bar import show
+
+                    return show(work, what)
+                return _last(work)
+        except KeyboardInterrupt:
+            raise Cancelled(f"The {what} was cancelled; what was done until then is kept.") from None
 
 
 def _last(work: Generator[Progress, None, Report]) -> Report:

@@ -12,7 +12,7 @@ import typer
 from dicomdock.cli import sources
 from dicomdock.cli.exits import FAILED, PARTLY
 from dicomdock.cli.terminal import Terminal, counted, examples, size
-from dicomdock.errors import InvalidInput
+from dicomdock.errors import Cancelled, InvalidInput
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
@@ -133,7 +133,10 @@ def run(
     work = transfers.run(
         queue, transfer, archive, connect or (lambda name: sources.connect(name, settings)), settings
     )
-    report = terminal.follow(work, f"{transfer.kind} {transfer.server}")
+    try:
+        report = terminal.follow(work, f"{transfer.kind} {transfer.server}")
+    except Cancelled as error:
+        raise Cancelled(f"{error} 'dicomdock transfers resume {transfer.id}' goes on from there.") from error
     terminal.result(report.to_json())
     if isinstance(report, transfers.PullReport):
         _tell_pull(terminal, report)
@@ -155,7 +158,8 @@ def _tell_pull(terminal: Terminal, report: PullReport) -> None:
     for failure in report.failures:
         terminal.note(f"{failure.resource}: {failure.reason}")
     for failure in report.missing:
-        terminal.note(f"{failure.resource} never arrived: {failure.reason}")
+        never = f"{failure.resource} never arrived: " if failure.resource.instance else ""
+        terminal.note(f"{never}{failure.reason}")
     if report.complete:
         terminal.say(
             f"Complete: all {counted(report.expected, 'instance')} that {report.server} has are here."

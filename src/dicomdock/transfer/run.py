@@ -69,6 +69,7 @@ def run(
     state: State = "cancelled"
     message = ""
     report: Report | None = None
+    progress: Progress | None = None
     written = 0.0
     try:
         with closing(connect(transfer.server)) as source:
@@ -107,6 +108,8 @@ def run(
         state, message = "failed", "an unexpected error ended it; the log has the details"
         raise
     finally:
+        if report is None and progress is not None:
+            queue.update(transfer.id, progress)
         queue.finish(transfer.id, state, message, report.to_json() if report else None)
 
 
