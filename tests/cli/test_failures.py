@@ -188,3 +188,12 @@ def test_text_from_a_server_does_not_steer_the_terminal(run):
         shown = run("search", "--limit", "1")
     assert "Doe?[2J?^Jane?" in shown.out
     assert "\x1b" not in shown.out + shown.err
+
+
+def test_a_terminal_that_cannot_show_a_name_shows_the_rest(run, process, tmp_path, monkeypatch):
+    files = write(tmp_path / "in", ct_series(1, PatientName="Müller^Jürgen"))
+    assert run("import", *files).code == 0
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    listed = process("list")
+    assert listed.code == 0, listed.err
+    assert "M?ller" in listed.out

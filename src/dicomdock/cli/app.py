@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -36,6 +37,8 @@ GROUPS = (server, search, transfer, transfers, files, archive, link, register, t
 def run(arguments: list[str]) -> int:
     """Run one command; every error ends here as a sentence and an exit code."""
     terminal = Terminal()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name that the terminal cannot show is no reason to end
     try:
         program()(arguments, prog_name="dicomdock", obj=terminal)
     except SystemExit as end:
