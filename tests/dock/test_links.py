@@ -61,9 +61,9 @@ def click(dock: RunningDock, link: str) -> str:
     return send(link, dock.settings, command=()).text
 
 
-def open_home(page: Page, dock: RunningDock) -> None:
-    page.goto(dock.link())
-    expect(page.get_by_test_id("first-visit")).to_be_visible()
+def open_home(page: Page, dock: RunningDock, path: str = "/servers") -> None:
+    page.goto(dock.link(path))
+    expect(page.get_by_test_id("nav-studies")).to_be_visible()
     connected(page)
 
 
@@ -164,6 +164,13 @@ def test_a_study_goes_from_one_dock_to_another_by_link(tmp_path: Path, page: Pag
         expect(page.get_by_text("The link is copied")).to_be_visible()
         link = page.evaluate("navigator.clipboard.readText()")
         assert link.startswith("slicer://viewer/?studyUID=2.25.")
+        # The dock knows its own link by its token; what others make up about this address is asked about.
+        open_home(page, giver, "/transfers")
+        assert "opens it" in click(giver, link)
+        expect(page).to_have_url(re.compile(r"/study/2\.25\."))
+        assert "asks you" in click(giver, re.sub("access_token=[^&]*", "access_token=made-up", link))
+        expect(page.get_by_test_id("question-server")).to_have_text(giver.url)
+        expect(page.get_by_test_id("question")).to_contain_text("this machine itself")
         open_home(page, taker)
         click(taker, link)
         page.get_by_test_id("answer-once").click()

@@ -16,7 +16,7 @@ import pytest
 from dicomdock.errors import LaunchError
 from dicomdock.launch.handoff import Ack, AlreadyRunning, HandoffServer, NotRunning, send, show
 from dicomdock.launch.handoff.pipe import NamedPipe
-from dicomdock.launch.handoff.place import MAX_SOCKET_PATH, run_folder, socket_path
+from dicomdock.launch.handoff.place import MAX_SOCKET_PATH, FileLock, run_folder, socket_path
 from dicomdock.settings import Settings
 
 LINK = "slicer://viewer/?studyUID=1.2&access_token=s3cr3t-T0ken&dicomweb_endpoint=https%3A%2F%2Fa.test"
@@ -145,6 +145,17 @@ def test_nonsense_and_stalled_connections_hold_up_nobody(settings: Settings) -> 
             connection.close()
 
 
+def written(settings: Settings, file: Path) -> list[dict[str, object]]:
+    """End the little dock, and give what it wrote by its end: it acknowledges a link before it writes it."""
+    show(settings)
+    lock, end = FileLock(run_folder(settings) / "dock.lock"), time.monotonic() + 30
+    while not lock.acquire():
+        assert time.monotonic() < end, "the little dock does not end"
+        time.sleep(0.02)
+    lock.release()
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
 def test_thirty_links_at_once_start_one_dock_and_none_is_lost(
     settings: Settings, dock_command: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -157,8 +168,7 @@ def test_thirty_links_at_once_start_one_dock_and_none_is_lost(
 
     with ThreadPoolExecutor(30) as pool:
         started = list(pool.map(click, links))
-    lines = [json.loads(line) for line in (tmp_path / "links").read_text().splitlines()]
-    show(settings)
+    lines = written(settings, tmp_path / "links")
     assert sum(started) == 1
     assert [list(line) for line in lines].count(["pid", "arguments"]) == 1
     assert sorted(line["link"] for line in lines[1:]) == sorted(links)
@@ -225,8 +235,7 @@ def test_the_opener_ends_at_once_and_a_carrier_starts_the_dock(
         timeout=30,
     )
     assert (answer.returncode, answer.stderr) == (0, b"")
-    assert json.loads((tmp_path / "links").read_text().splitlines()[1]) == {"link": LINK}
-    show(settings)
+    assert written(settings, tmp_path / "links")[1] == {"link": LINK}
 
 
 def test_a_user_without_a_terminal_is_told_in_our_words(settings: Settings, tmp_path: Path) -> None:
