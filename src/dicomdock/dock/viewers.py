@@ -267,11 +267,15 @@ class Viewers:
 
     def _watch(self, viewer: _Viewer, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
-        for event in _events(process.stdout):
-            if event.get("event") == "ready":
-                viewer.port = int(str(event["port"]))
-                viewer.ready.set()
+        with process.stdout as stream:
+            for event in _events(stream):
+                if event.get("event") == "ready":
+                    viewer.port = int(str(event["port"]))
+                    viewer.ready.set()
         code = process.wait()
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
         if viewer.closing or self._closed:
             viewer.ready.set()
             return

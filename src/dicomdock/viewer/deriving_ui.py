@@ -44,4 +44,4 @@ def deriving_panel(server: Any) -> None:
             button(
                 "Crop to it", (derive, "['crop']"), disabled="deriving || !drawing_name", testid="derive-crop"
             )
-        html.P("Making images...", v_show="deriving", role="status")
+        html.P("Making images...", v_show="deriving", raw_attrs=['role="status"'])

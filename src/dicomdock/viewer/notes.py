@@ -43,7 +43,7 @@ class Notes:
 
     def build(self, server: Any) -> None:
         """Put the notes into the page."""
-        with html.Div(classes="notes", role="status", raw_attrs=['data-testid="notes"']):
+        with html.Div(classes="notes", raw_attrs=['role="status"', 'data-testid="notes"']):
             with html.Div(
                 v_for="one in notes", key="one.number", classes=("['note', one.bad ? 'bad' : '']",)
             ):

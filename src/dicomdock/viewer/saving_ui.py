@@ -14,7 +14,7 @@ def send_dialog(server: Any) -> None:
     control = server.controller
     with html.Div(classes="dialog-ground", v_if="send_open"):
         with html.Div(
-            classes="dialog", role="dialog", raw_attrs=['aria-label="Send"', 'data-testid="send-dialog"']
+            classes="dialog", raw_attrs=['role="dialog"', 'aria-label="Send"', 'data-testid="send-dialog"']
         ):
             html.H2("Send to a server")
             with html.Label(
@@ -45,7 +45,7 @@ def send_dialog(server: Any) -> None:
             ):
                 html.Option("{{ name }}", v_for="name in send_servers", key="name", value=("name",))
             html.P("No server is known yet; add one in dicomdock's pages.", v_show="!send_servers.length")
-            html.P("{{ send_words }}", role="status", raw_attrs=['data-testid="send-words"'])
+            html.P("{{ send_words }}", raw_attrs=['role="status"', 'data-testid="send-words"'])
             with html.Table(v_show="send_answers.length", raw_attrs=['data-testid="send-answers"']):
                 with html.Tr(v_for="one in send_answers", key="one.uid"):
                     html.Td("...{{ one.uid.slice(-18) }}", raw_attrs=[':title="one.uid"'])

@@ -34,5 +34,5 @@ def series_panel(server: Any) -> None:
                 ]
             ):
                 html.Option("{{ name }}", v_for="(name, i) in volumes", key="i", value=("i",))
-        html.P("{{ arrival_words }}", v_show="arrival_words", role="status")
+        html.P("{{ arrival_words }}", v_show="arrival_words", raw_attrs=['role="status"'])
         html.P("{{ remark }}", v_for="(remark, i) in remarks", key="i")

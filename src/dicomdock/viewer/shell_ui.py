@@ -32,7 +32,7 @@ def build(station: Any) -> None:
     """Build the page."""
     server, control = station.server, station.ctrl
     with html.Div(
-        classes="bar", role="toolbar", raw_attrs=['aria-label="Tools"', 'aria-orientation="vertical"']
+        classes="bar", raw_attrs=['role="toolbar"', 'aria-label="Tools"', 'aria-orientation="vertical"']
     ):
         for tool, icon, words in TOOLS:
             bar_button(
@@ -80,7 +80,7 @@ def build(station: Any) -> None:
 
 def _help() -> None:
     with html.Div(classes="dialog-ground", v_if="help_open"):
-        with html.Div(classes="dialog", role="dialog", raw_attrs=['aria-label="Keys"']):
+        with html.Div(classes="dialog", raw_attrs=['role="dialog"', 'aria-label="Keys"']):
             html.H2("Keys and mouse")
             with html.Table():
                 for key, words in HELP:

@@ -158,13 +158,18 @@ class Views:
     # What the user does with them
 
     def fit(self, tag: str = "") -> None:
-        """Fit the picture into a view, or into all."""
+        """Fit the picture into a view, or into all; the slice stays."""
         for view in self.app.view_manager.get_views():
-            if tag in ("", view.get_singleton_tag()):
-                if view in self.slices():
-                    self._orient(view)
-                view.fit_view_to_content()
-                view.schedule_render()
+            if tag not in ("", view.get_singleton_tag()):
+                continue
+            slices = view in self.slices()
+            at = self._centre(view) if slices else None
+            if slices:
+                self._orient(view)
+            view.fit_view_to_content()
+            if at is not None and view.get_singleton_tag() in self._shown:
+                view.get_view_node().JumpSliceByOffsetting(*at)
+            view.schedule_render()
 
     def align(self) -> None:
         """Turn slice views onto the images' own planes, or onto the patient's axes."""

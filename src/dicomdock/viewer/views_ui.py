@@ -42,7 +42,7 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
 
 def threed_overlay(server: Any, view_id: str, _view: Any) -> None:
     """Put the words around the 3D view."""
-    with html.Div(classes="over"):
+    with html.Div(classes="over", raw_attrs=[f'data-view="{view_id}"']):
         html.Div("3D", classes="corner tl", v_show="words_shown")
         html.Div(
             "{{ threed_note }}",

@@ -14,7 +14,7 @@ from trame_vuetify.widgets.vuetify3 import VIcon
 def panel(name: str, title: str) -> Iterator[Any]:
     """Make the panel of a tool; it is there while its tool is on."""
     with html.Div(
-        classes="panel", v_if=f"tool === '{name}'", role="region", raw_attrs=[f'aria-label="{title}"']
+        classes="panel", v_if=f"tool === '{name}'", raw_attrs=['role="region"', f'aria-label="{title}"']
     ) as made:
         html.H2(title)
         yield made

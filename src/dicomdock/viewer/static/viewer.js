@@ -21,7 +21,7 @@
   });
 
   const alive = async () => {
-    try { return (await fetch("/index.html", { cache: "no-store", redirect: "follow" })).ok; } catch { return false; }
+    try { return (await fetch("/__dicomdock/viewer.css", { method: "HEAD", cache: "no-store" })).ok; } catch { return false; }
   };
   let saying = false;
   const gone = async () => {
@@ -38,15 +38,14 @@
     }
     note.firstChild.innerHTML = "<b>The viewer has stopped.</b><br>What you drew is kept. Open the study again from dicomdock.";
   };
-  const Socket = window.WebSocket;
-  window.WebSocket = class extends Socket {
-    constructor(...given) {
-      super(...given);
-      this.addEventListener("close", () => { if (!leaving) gone(); });
-    }
-  };
+  // The page cannot see its own connection break in all browsers, so it asks from time to time.
   let leaving = false;
   window.addEventListener("beforeunload", () => { leaving = true; });
+  const watch = async () => {
+    if (!leaving && !(await alive()) && !leaving) await gone();
+    else setTimeout(watch, 1500);
+  };
+  setTimeout(watch, 1500);
 
   // Pictures that the viewer made for the user to keep.
   window.dicomdockSave = (name, base64, type) => {

@@ -1,0 +1,225 @@
+"""Fixtures for the viewer: a study made in code, a real viewer process, a real browser that looks at it."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, BrowserType, Error, Locator, Page
+from pydicom.uid import generate_uid
+
+from dicomdock.archive import Archive
+from dicomdock.dock.viewers import Viewers
+from dicomdock.resource import Resource
+from dicomdock.settings import Settings
+from tests.builders import Made
+from tests.conftest import CHROMIUM, unavailable
+from tests.imaging.scans import scan
+
+SHAPE = (24, 80, 64)
+AFFINE = np.array([[0, 0, 1.0, -32], [0, 1.0, 0, -40], [2, 0, 0, 10], [0, 0, 0, 1.0]])
+"""1 mm pixels, 2 mm axial slices; (k, j, i) -> LPS."""
+
+WINDOW = (400.0, 100.0)  # width, centre of the study's header
+
+
+def phantom() -> np.ndarray:
+    """Give values that tell every voxel's place: a ramp along each axis, and a bright box at one side."""
+    k, j, i = np.indices(SHAPE)
+    values = -100 + 6 * k + 2 * j + i
+    values[8:16, 20:40, 36:56] = 280
+    return values.astype(np.int16)
+
+
+@dataclass
+class Opened:
+    """A study that a viewer shows.
+
+    Parameters
+    ----------
+    settings : where its archive is.
+    viewers : what started the viewer.
+    study, series : UIDs.
+    url : of its page.
+    """
+
+    settings: Settings
+    viewers: Viewers
+    study: str
+    series: str
+    url: str
+
+    @property
+    def pid(self) -> int:
+        """The viewer's process."""
+        process = self.viewers._open[self.study].process
+        assert process is not None
+        return process.pid
+
+    @property
+    def log(self) -> str:
+        """What the viewer said."""
+        return (self.settings.state / "viewer.log").read_text(errors="replace")
+
+
+class Screen:
+    """A page of a viewer, in the words of its user."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def button(self, name: str) -> Locator:
+        """Find a control by its test id."""
+        return self.page.locator(f'[data-testid="{name}"]')
+
+    def words(self, corner: str, view: str = "Red") -> str:
+        """Read a corner of a view."""
+        return self.page.locator(f'[data-view="{view}"] .{corner}').inner_text()
+
+    def slice(self, view: str = "Red") -> tuple[int, int]:
+        """Read which slice is shown, from 1, of how many."""
+        found = re.match(r"(\d+) / (\d+)", self.words("bl", view))
+        assert found is not None, self.words("bl", view)
+        return int(found[1]), int(found[2])
+
+    def wait(self, condition: str, seconds: float = 30) -> None:
+        """Wait for a condition on trame's state, in JavaScript: ``s.complete``."""
+        self.page.wait_for_function(
+            f"() => {{ const s = window.trame?.state?.state; return s && ({condition}) }}",
+            timeout=seconds * 1000,
+        )
+
+    def note(self, words: str, seconds: float = 40) -> None:
+        """Wait for a note to the user."""
+        self.page.wait_for_selector(f'[data-testid="notes"] >> text={words}', timeout=seconds * 1000)
+
+    def box(self, view: str = "Red") -> dict[str, float]:
+        """Give where a view is on the page."""
+        box = self.page.locator(f'[data-view="{view}"]').bounding_box()
+        assert box is not None
+        return box
+
+    def middle(self, view: str = "Red") -> tuple[float, float]:
+        """Give the middle of a view."""
+        box = self.box(view)
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def pixels(self, view: str = "Red") -> np.ndarray:
+        """Give the pixels of a view as the browser got them, (row, column, 3)."""
+        found = self.page.evaluate(
+            """(view) => {
+                let node = document.querySelector(`[data-view="${view}"]`);
+                while (!node.querySelector("img")) node = node.parentElement;
+                const image = node.querySelector("img"), canvas = document.createElement("canvas");
+                canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
+                const context = canvas.getContext("2d");
+                context.drawImage(image, 0, 0);
+                const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
+                return [canvas.height, canvas.width, Array.from(data)];
+            }""",
+            view,
+        )
+        rows, columns, data = found
+        return np.array(data, np.uint8).reshape(rows, columns, 4)[:, :, :3]
+
+    def drag(self, *points: tuple[float, float]) -> None:
+        """Drag with the left button from point to point of the page."""
+        self.page.mouse.move(*points[0])
+        self.page.mouse.down()
+        for point in points[1:]:
+            self.page.mouse.move(*point, steps=6)
+        self.page.mouse.up()
+
+
+def folders(home: Path) -> Settings:
+    """Give settings below a folder."""
+    return Settings(home / "config", home / "archive", home / "state", free_space_floor=0)
+
+
+def store(settings: Settings, instances: list[Made], *, origin: str = "") -> None:
+    """Put instances into an archive."""
+    from dicomdock.source import Part
+
+    with Archive.open(settings) as archive, archive.writer(origin=origin) as writer:
+        for one in instances:
+            writer.add(Part("application/dicom", lambda data=one.data: iter([data]), length=len(one.data)))
+
+
+def made_study(**attributes: object) -> tuple[str, str, list[Made]]:
+    """Make the phantom's instances; gives study, series and them."""
+    study, series = str(generate_uid()), str(generate_uid())
+    given = {
+        "PatientName": "Doe^Jane",
+        "PatientID": "4711",
+        "StudyInstanceUID": study,
+        "SeriesInstanceUID": series,
+        "SeriesNumber": 3,
+        "SeriesDescription": "Ramp",
+        "FrameOfReferenceUID": str(generate_uid()),
+        "WindowCenter": str(WINDOW[1]),
+        "WindowWidth": str(WINDOW[0]),
+        **attributes,
+    }
+    return study, series, scan(phantom(), AFFINE, **given)
+
+
+@pytest.fixture(scope="session")
+def viewer_installed() -> None:
+    """Skip where the viewer is not installed."""
+    if importlib.util.find_spec("trame_slicer") is None:
+        unavailable("The viewer", "pip install 'dicomdock[viewer]'")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: BrowserType) -> Iterator[Browser]:
+    """A real Chromium, one for all tests of a file."""
+    try:
+        started = chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    except Error as error:
+        unavailable("Chromium", str(error))
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def opened(viewer_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    """The phantom in a viewer; one viewer for all tests of a file."""
+    settings = folders(tmp_path_factory.mktemp("viewer"))
+    study, series, instances = made_study()
+    store(settings, instances, origin="orthanc")
+    viewers = Viewers(settings, spare=False)
+    try:
+        yield Opened(settings, viewers, study, series, viewers.open(Resource(study)))
+    finally:
+        viewers.close()
+
+
+@pytest.fixture
+def screen(opened: Opened, browser: Browser) -> Iterator[Screen]:
+    """The viewer's page; it asks no other host, and none of its scripts fails."""
+    yield from looked_at(browser, opened.url)
+
+
+def looked_at(browser: Browser, url: str) -> Iterator[Screen]:
+    """Open a viewer's page, with the whole series there."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    asked: list[str] = []
+    failures: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.goto(url)
+    screen = Screen(page)
+    screen.wait("s.complete")
+    page.wait_for_selector('[data-view="Red"] .bl')
+    yield screen
+    context.close()
+    outside = [one for one in asked if not one.startswith(("http://127.0.0.1:", "data:", "blob:"))]
+    assert not outside, f"the page asked other hosts: {outside}"
+    assert not failures, f"scripts failed: {failures}"

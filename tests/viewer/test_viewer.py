@@ -1,0 +1,245 @@
+"""What a user sees and does in the viewer, in a real browser."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, expect
+
+from dicomdock.archive import Archive
+from dicomdock.imaging.segmentation import read_segmentation
+from dicomdock.resource import Resource
+from tests.viewer.conftest import SHAPE, WINDOW, Opened, Screen, looked_at, phantom
+
+pytestmark = [pytest.mark.viewer, pytest.mark.slow]
+
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
+
+
+def rendered(k: int, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw an axial slice with numpy, fitted into a view as the viewer fits it; gives pixels and where."""
+    _, height, width = SHAPE
+    pixel = max(height / rows, width / columns)  # mm a pixel; the voxels are 1 mm
+    j = (np.arange(rows) + 0.5 - rows / 2) * pixel + height / 2 - 0.5
+    i = (np.arange(columns) + 0.5 - columns / 2) * pixel + width / 2 - 0.5
+    inside = (j >= 1) & (j <= height - 2), (i >= 1) & (i <= width - 2)
+    plane = phantom()[k].astype(float)
+    jj, ii = j[inside[0]], i[inside[1]]
+    j0, i0 = np.floor(jj).astype(int), np.floor(ii).astype(int)
+    fj, fi = (jj - j0)[:, None], (ii - i0)[None, :]
+    values = (
+        plane[np.ix_(j0, i0)] * (1 - fj) * (1 - fi)
+        + plane[np.ix_(j0 + 1, i0)] * fj * (1 - fi)
+        + plane[np.ix_(j0, i0 + 1)] * (1 - fj) * fi
+        + plane[np.ix_(j0 + 1, i0 + 1)] * fj * fi
+    )
+    width_, centre = WINDOW
+    grey = np.clip((values - (centre - width_ / 2)) / width_ * 255, 0, 255)
+    return grey, np.ix_(*inside)
+
+
+def axial_alone(screen: Screen) -> None:
+    """Show the axial view over the whole window."""
+    screen.button("tool-layout").click()
+    screen.button("layout-Axial").click()
+    screen.wait("s.layout === 'Axial'")
+    screen.button("tool-layout").click()
+    screen.page.mouse.move(*screen.middle())
+
+
+@pytest.fixture(autouse=True)
+def clean(opened: Opened, request: pytest.FixtureRequest) -> None:
+    """Every test begins with the same page: four views, no tool."""
+    if "screen" not in request.fixturenames:
+        return
+    screen = request.getfixturevalue("screen")
+    screen.page.evaluate(
+        "() => { const s = window.trame.state; s.set('layout', 'Four views'); s.set('tool', ''); }"
+    )
+    screen.wait("s.layout === 'Four views' && s.tool === ''")
+    for view in ("Red", "Yellow", "Green", "ThreeD"):
+        screen.page.wait_for_selector(f'[data-view="{view}"]')
+    screen.page.wait_for_timeout(300)  # until the views have their new sizes; trame tells no event of it
+    screen.page.keyboard.press("r")
+    screen.page.keyboard.press("Escape")
+
+
+def test_the_study_is_shown_with_its_patient_and_orientation(screen: Screen) -> None:
+    assert "Doe Jane" in screen.words("tr")
+    assert "4711" in screen.words("tr")
+    assert "3 Ramp" in screen.words("tl")
+    assert screen.slice()[1] == SHAPE[0]
+    assert screen.slice("Yellow")[1] == SHAPE[2]
+    assert screen.slice("Green")[1] == SHAPE[1]
+    edges = [
+        screen.page.locator(f'[data-view="Red"] .{edge}').inner_text()
+        for edge in ("left", "right", "top", "bottom")
+    ]
+    assert edges == ["R", "L", "A", "P"]
+    assert "W 400 C 100" in screen.words("br")
+
+
+def test_an_axial_slice_looks_as_numpy_draws_it(screen: Screen) -> None:
+    axial_alone(screen)
+    screen.page.keyboard.press("Home")
+    for _ in range(11):
+        screen.page.keyboard.press("ArrowUp")
+    screen.page.wait_for_function(
+        "() => document.querySelector('[data-view=Red] .bl').innerText.startsWith('12 /')"
+    )
+    screen.page.keyboard.press("r")
+    screen.page.wait_for_timeout(600)  # the frame after the last step has no event of its own
+    seen = screen.pixels().astype(float)
+    grey, where = rendered(11, *seen.shape[:2])
+    difference = np.abs(seen.mean(axis=2)[where] - grey)
+    # JPEG of quality 90 and the fit's half pixel: flat parts agree closely, the box's edges a little less.
+    assert np.median(difference) < 2.5
+    assert np.percentile(difference, 97) < 12
+
+
+def test_the_wheel_and_keys_scroll(screen: Screen) -> None:
+    screen.page.mouse.move(*screen.middle())
+    screen.page.keyboard.press("Home")
+    screen.wait("s.Red_at === 0")
+    screen.page.mouse.wheel(0, -100)
+    screen.wait("s.Red_at === 1")
+    screen.page.keyboard.press("End")
+    screen.wait(f"s.Red_at === {SHAPE[0] - 1}")
+    screen.page.mouse.move(*screen.middle("Green"))
+    screen.page.keyboard.press("Home")
+    screen.wait("s.Green_at === 0")
+    assert screen.slice()[0] == SHAPE[0]
+
+
+def test_dragging_changes_the_window_and_a_preset_brings_it_back(screen: Screen) -> None:
+    x, y = screen.middle()
+    screen.drag((x, y), (x + 60, y + 30))
+    screen.wait("s.window_width !== 400")
+    screen.page.keyboard.press("1")
+    screen.wait("s.window_width === 400 && s.window_centre === 100")
+
+
+def test_painting_undo_redo_and_save_write_a_segmentation(opened: Opened, screen: Screen) -> None:
+    screen.page.keyboard.press("p")
+    screen.wait("s.drawing_name")
+    x, y = screen.middle()
+    screen.drag((x - 30, y), (x + 30, y), (x + 30, y + 20))
+    screen.wait("s.unsaved")
+    painted = screen.pixels()
+    assert (painted.max(axis=2).astype(int) - painted.min(axis=2) > 40).mean() > 0.005, "nothing coloured"
+    screen.page.keyboard.press("Control+z")
+    screen.page.wait_for_timeout(700)
+    bare = screen.pixels()
+    screen.page.mouse.move(*screen.middle("ThreeD"))
+    screen.page.keyboard.press("Control+y")
+    screen.page.wait_for_timeout(700)
+    again = screen.pixels()
+    colour = [(one.max(axis=2).astype(int) - one.min(axis=2) > 40).mean() for one in (bare, again)]
+    assert colour[1] > 3 * colour[0]
+    name = screen.button("structure")
+    name.fill("Kidney left")
+    name.press("Enter")
+    screen.page.keyboard.press("Escape")
+    screen.button("save").click()
+    print(screen.page.locator('[data-testid="notes"]').inner_text())
+    screen.note("Saved in the archive")
+    screen.page.screenshot(path=PICTURES / "segment.png")
+    with Archive.open(opened.settings) as archive:
+        made = [one for one in archive.instances(Resource(opened.study)) if one.made_here]
+        found = read_segmentation(made[-1].path.read_bytes())
+    assert [segment.label for segment in found.segments] == ["Kidney left"]
+    assert found.segments[0].terminology.kind.value == "64033007"
+    assert found.segments[0].mask.count > 50
+    assert found.source_series == opened.series
+
+
+def test_a_saved_segmentation_is_listed_and_opened_again(opened: Opened, screen: Screen) -> None:
+    screen.button("tool-segment").click()
+    screen.wait("s.drawings.length > 0")
+    uid = screen.page.evaluate("() => window.trame.state.state.drawings[0].uid")
+    screen.button(f"drawing-{uid}").click()
+    screen.wait(f"s.drawing_uid === '{uid}' && !s.unsaved")
+    expect(screen.page.locator(".editor input[type=text]").first).to_have_value("Kidney left")
+
+
+def test_a_distance_and_a_region_are_measured_and_saved(opened: Opened, screen: Screen) -> None:
+    screen.button("tool-measure").click()
+    screen.button("distance").click()
+    x, y = screen.middle()
+    screen.page.mouse.click(x - 40, y)
+    screen.page.mouse.click(x + 40, y)
+    screen.wait("s.measurements.some(one => one.words.some(word => word.startsWith('Length')))")
+    screen.button("save-measurements").click()
+    screen.note("measurement report")
+    with Archive.open(opened.settings) as archive:
+        classes = {one.sop_class_uid for one in archive.instances(Resource(opened.study)) if one.made_here}
+    assert any(one.startswith("1.2.840.10008.5.1.4.1.1.88.") for one in classes)
+
+
+def test_two_series_are_compared(screen: Screen) -> None:
+    screen.button("tool-layout").click()
+    screen.button("layout-Compare").click()
+    screen.page.wait_for_selector('[data-view="Other"] .bl')
+    screen.page.wait_for_function(
+        "() => document.querySelector('[data-view=Other] .bl').innerText.includes('/ 24')"
+    )
+    screen.page.mouse.move(*screen.middle())
+    screen.page.keyboard.press("Home")
+    screen.wait("s.Red_at === 0 && s.Other_at === 0")
+
+
+def test_the_volume_is_drawn_when_asked_for(screen: Screen) -> None:
+    before = screen.pixels("ThreeD")
+    screen.button("tool-volume").click()
+    screen.button("render-volume").click()
+    screen.wait("s.rendering && !s.threed_note", 60)
+    screen.page.wait_for_timeout(1500)
+    after = screen.pixels("ThreeD")
+    assert before.std() < 12
+    assert after.std() > before.std() + 3
+    screen.button("render-volume").click()
+    screen.wait("!s.rendering")
+
+
+def test_derived_images_become_a_series_of_the_study(screen: Screen) -> None:
+    count = screen.page.evaluate("() => window.trame.state.state.series_list.length")
+    screen.button("tool-derive").click()
+    screen.button("derive-smooth").click()
+    screen.note("images were made")
+    screen.wait(f"s.series_list.length === {count + 1}")
+
+
+def test_help_shows_the_keys(screen: Screen) -> None:
+    screen.page.keyboard.press("?")
+    expect(screen.page.get_by_role("dialog", name="Keys")).to_be_visible()
+    screen.page.keyboard.press("Escape")
+    expect(screen.page.get_by_role("dialog", name="Keys")).to_be_hidden()
+
+
+def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browser: Browser) -> None:
+    for screen in looked_at(browser, opened.url):
+        screen.button("tool-segment").click()
+        screen.button("new-drawing").click()
+        screen.page.keyboard.press("p")
+        x, y = screen.middle()
+        screen.drag((x - 30, y), (x + 30, y))
+        screen.wait("s.unsaved")
+        shelf = opened.settings.state / "unsaved"
+        for _ in range(100):
+            if list(shelf.glob("*/*.seg")):
+                break
+            screen.page.wait_for_timeout(100)
+        assert list(shelf.glob("*/*.seg")), "unsaved work is kept within ten seconds"
+        screen.page.mouse.down()
+        before = opened.pid
+        os.kill(before, signal.SIGKILL)
+        screen.page.wait_for_selector("#gone")
+        screen.page.wait_for_selector("#gone", state="detached", timeout=60_000)
+        screen.wait("s.complete && s.unsaved", 60)
+        assert opened.pid != before
+        seen = screen.pixels()
+        assert (seen.max(axis=2).astype(int) - seen.min(axis=2) > 40).mean() > 0.002
