@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import queue
 import threading
 import urllib.parse
 import urllib.request
@@ -23,7 +24,7 @@ from dicomdock.query import Query
 from dicomdock.resource import Resource
 from dicomdock.transfer import pull
 from tests.builders import ct_series
-from tests.conftest import unavailable
+from tests.conftest import CHROMIUM, unavailable
 from tests.dicomweb.clients import parts_of
 from tests.dicomweb.signing import profile_at, signed_in
 from tests.servers import nginx, oidc
@@ -237,3 +238,29 @@ def test_another_make_of_issuer(orthanc, settings, tmp_path):
         signing.sign_out(profile, Secrets(settings), settings)
         kept = Kept.parse(Secrets(settings).get("pacs", profile.origin))
         assert kept == Kept(client_secret="its client secret")
+
+
+def test_a_real_browser_signs_in(provider, gate, settings, chromium):
+    shown, outcome = queue.Queue(), []
+    profile = profile_at(gate, provider.url)
+
+    def sign_in():
+        show = shown.put
+        outcome.append(signing.sign_in(profile, Secrets(settings), settings, show=show, seconds=60))
+
+    waiting = threading.Thread(target=sign_in)
+    waiting.start()
+    browser = chromium.launch(executable_path=CHROMIUM)
+    try:
+        page = browser.new_page()
+        page.goto(shown.get(timeout=20).url)
+        page.fill("input[name=login]", "carol")
+        page.fill("input[name=password]", "any")
+        page.click("button[type=submit]")
+        page.click("button[type=submit]")  # agrees to what dicomdock asks for
+        page.wait_for_selector("h1:has-text('You are signed in')")
+        assert page.evaluate("document.scripts.length") == 0
+    finally:
+        browser.close()
+        waiting.join()
+    assert outcome[0].login.user == "carol"
