@@ -1,0 +1,123 @@
+"""The pages do what they say: their blocks run, one after the other, and print what stands below them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+import subprocess
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dicomdock.cli.app import run as run_command
+from dicomdock.settings import Settings
+from tests.conftest import PROJECT
+from tests.servers.orthanc import Orthanc
+
+FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"(?:^    .*\n|^\n(?=    ))+", re.MULTILINE)
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    return [(found[1], found[2]) for found in FENCED.finditer((PROJECT / page).read_text("utf-8"))]
+
+
+def walk(page: str, folder: Path) -> None:
+    """Do what a page says, in a folder; ``text`` is what the blocks since the last ``text`` printed.
+
+    ``console`` is shown only. ``...`` stands for anything.
+    """
+    names: dict[str, object] = {}
+    said = ""
+    for language, body in blocks(page):
+        if language == "sh":
+            ran = subprocess.run(
+                ["bash", "-eu", "-c", body], cwd=folder, capture_output=True, text=True, timeout=120
+            )
+            assert ran.returncode == 0, f"{body}{ran.stderr}"
+            said += ran.stdout
+        elif language == "python":
+            printed = io.StringIO()
+            with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
+                exec(compile(body, page, "exec"), names)
+            said += printed.getvalue()
+        elif language == "text":
+            pattern = re.escape(body.strip()).replace(re.escape("..."), ".*")
+            assert re.fullmatch(pattern, said.strip(), re.DOTALL), f"{page} promises\n{body}and gets\n{said}"
+            said = ""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "work"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def demo(home: Path) -> Iterator[None]:
+    """Run the dock with its demonstration server, in the home that commands and notebooks use too."""
+    pytest.importorskip("playwright", reason="the helper that starts a dock needs it")
+    from tests.dock.running import running
+
+    with running(home / "dicomdock", "--demo"):
+        yield
+
+
+def test_first_steps(demo, folder):
+    walk("docs/tutorials/first-steps.md", folder)
+
+
+def test_the_notebook(demo, folder):
+    walk("docs/tutorials/notebook.md", folder)
+
+
+def test_the_python_api(folder):
+    walk("docs/python.md", folder)
+
+
+def test_the_api_page_names_what_there_is():
+    import dicomdock
+
+    page = (PROJECT / "docs/python.md").read_text("utf-8")
+    for section, kind in (("Archive", dicomdock.Archive), ("Volume", dicomdock.Volume)):
+        table = page.split(f"## {section}\n")[1].split("\n## ")[0]
+        for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
+            for name in re.findall(r"`(?:\w+\.)?(\w+)[(`]", row):
+                assert hasattr(kind, name) or name in kind.__dataclass_fields__, name
+
+
+def readme() -> list[str]:
+    text = (PROJECT / "README.md").read_text("utf-8")
+    return [textwrap.dedent(found).strip("\n") for found in INDENTED.findall(text)]
+
+
+def test_the_commands_of_the_readme_are_commands(capsys):
+    lines = [line for block in readme() for line in block.splitlines() if line.startswith("dicomdock ")]
+    assert lines
+    for line in lines:
+        words = shlex.split(line, comments=True)[1:]
+        assert run_command([*words, "--help"]) == 0, line
+    capsys.readouterr()
+
+
+def test_the_python_of_the_readme_runs(orthanc: Orthanc, settings: Settings, folder: Path, capsys):
+    from dicomdock.demo import demo_study
+    from dicomdock.dicomweb.secrets import Secrets
+    from dicomdock.profile import Login, ServerProfile, load_profiles
+
+    profile = ServerProfile("hospital", orthanc.url, Login("basic", user=orthanc.user))
+    Secrets(settings).set(profile.name, profile.origin, orthanc.password)
+    load_profiles(settings).with_profile(profile).save(settings)
+    parts = list(demo_study())
+    orthanc.add(*(b"".join(part.chunks()) for part in parts[:40]))
+    (code,) = (block for block in readme() if block.startswith("from "))
+    assert parts[0].resource is not None
+    code = code.replace("1.2.840.1/1.2.840.2", f"{parts[0].resource.study}/{parts[0].resource.series}")
+    with contextlib.chdir(folder):
+        exec(compile(code, "README.md", "exec"), {})
+    assert orthanc.instance_count() == 41
