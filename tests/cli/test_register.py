@@ -1,6 +1,11 @@
 """``register``, ``unregister`` and ``trust``, with the real xdg-mime of this machine."""
 
+import os
+import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,13 +27,96 @@ def test_register_says_what_opens_which_links(run: Run) -> None:
     assert [entry["state"] for entry in ran.json["schemes"]] == ["free", "free", "free"]
 
 
-@needs_xdg
-def test_doctor_names_a_broken_registration_and_its_remedy(run: Run, home: Path) -> None:
-    run("register")
-    (home / ".local/share/dicomdock/bin/dicomdock-open").unlink()
+def about_slicer(run: Run) -> dict[str, str]:
+    """Give what doctor finds about slicer:// links."""
     found = {finding["check"]: finding for finding in run("doctor", "--json").json["findings"]}
-    assert found["slicer:// links"]["status"] == "failed"
-    assert "run `dicomdock register --scheme slicer`" in found["slicer:// links"]["remedy"]
+    return found["slicer:// links"]
+
+
+def without_wrapper(home: Path) -> None:
+    (home / ".local/share/dicomdock/bin/dicomdock-open").unlink()
+
+
+def with_a_wrapper_that_may_not_run(home: Path) -> None:
+    (home / ".local/share/dicomdock/bin/dicomdock-open").chmod(0o644)
+
+
+def with_a_venv_that_was_removed(home: Path) -> None:
+    wrapper = home / ".local/share/dicomdock/bin/dicomdock-open"
+    wrapper.write_text(wrapper.read_text().replace(sys.executable, "/home/jo/old-venv/bin/python"))
+
+
+def without_desktop_file(home: Path) -> None:
+    (home / ".local/share/applications/dicomdock-url.desktop").unlink()
+
+
+def with_an_edited_desktop_file(home: Path) -> None:
+    file = home / ".local/share/applications/dicomdock-url.desktop"
+    file.write_text(file.read_text().replace(" %u", ' "%u"'))
+
+
+def without_defaults(home: Path) -> None:
+    (home / ".config/mimeapps.list").unlink()
+    (home / ".local/share/applications/mimeinfo.cache").unlink(missing_ok=True)
+    (home / ".local/share/applications/dicomdock-url.desktop").unlink()
+
+
+def with_another_default(home: Path) -> None:
+    (home / ".local/share/applications/stratos.desktop").write_text(
+        "[Desktop Entry]\nType=Application\nName=Stratos\nExec=/bin/false %u\n"
+        "MimeType=x-scheme-handler/slicer;\n"
+    )
+    subprocess.run(["xdg-mime", "default", "stratos.desktop", "x-scheme-handler/slicer"], check=True)
+
+
+@needs_xdg
+@pytest.mark.parametrize(
+    ("breaking", "status", "words"),
+    [
+        (without_wrapper, "failed", "dicomdock-open, is gone"),
+        (with_a_wrapper_that_may_not_run, "failed", "may not be run"),
+        (with_a_venv_that_was_removed, "failed", "/home/jo/old-venv/bin/python, which is gone"),
+        (without_desktop_file, "failed", ""),
+        (with_an_edited_desktop_file, "failed", "has been changed"),
+        (without_defaults, "failed", "has forgotten"),
+        (with_another_default, "missing", "Stratos opens slicer:// links now"),
+    ],
+)
+def test_doctor_names_what_is_broken_and_its_remedy_mends_it(
+    run: Run, home: Path, breaking: Callable[[Path], None], status: str, words: str
+) -> None:
+    run("register")
+    assert about_slicer(run)["status"] == "ok"
+    breaking(home)
+    found = about_slicer(run)
+    assert found["status"] == status
+    assert words in found["remedy"]
+    (command,) = re.findall(r"`dicomdock ([^`]*)`", found["remedy"])
+    assert run(*command.split()).code == 0
+    assert about_slicer(run) == {
+        "check": "slicer:// links",
+        "status": "ok",
+        "detail": "open with dicomdock",
+        "remedy": "",
+    }
+
+
+@needs_xdg
+def test_doctor_tells_to_install_what_the_desktop_lacks(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = os.environ["PATH"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = about_slicer(run)
+    assert (found["status"], found["detail"]) == ("missing", "open with nothing")
+    assert "sudo apt install xdg-utils" in found["remedy"]
+    monkeypatch.setenv("PATH", usual)
+    run("register")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = about_slicer(run)
+    assert (found["status"], found["detail"]) == ("failed", "would come to nothing")
+    assert "sudo apt install xdg-utils" in found["remedy"]
+    assert "xdg-utils" in run("register").err
 
 
 def test_an_unknown_scheme_is_wrong_usage(run: Run) -> None:

@@ -64,13 +64,13 @@ class LinuxRegistrar:
     def status(self, scheme: str) -> SchemeStatus:
         """Ask the desktop who opens the scheme, and look whether we would start."""
         current, output = self._default(scheme)
+        ours = scheme in self._schemes() or self._record.get(scheme) is not None
         if current is None:
             remedy = f"Links cannot be tied to programs ({output}); {_XDG_UTILS}."
-            return SchemeStatus(scheme, "broken" if scheme in self._schemes() else "free", remedy=remedy)
+            return SchemeStatus(scheme, "broken" if ours else "free", remedy=remedy)
         again = f"run `dicomdock register --scheme {scheme}`"
         if current == DESKTOP_ID:
             return self._ours(scheme, again)
-        ours = scheme in self._schemes()
         name = self._name(current)
         if name is None:
             remedy = (
