@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 import pytest
 
+from dicomdock.archive import Archive
 from dicomdock.dock.pages.study_filter import Filter, as_key
-from dicomdock.dock.studies import Found, Stream
+from dicomdock.dock.studies import Found, Listing, Stream
 from dicomdock.errors import Unreachable
-from dicomdock.source import Page
+from dicomdock.profile import Profiles, ServerProfile
+from dicomdock.query import Query
+from dicomdock.settings import Settings
+from dicomdock.source import Match, Page
 
 
 @pytest.mark.parametrize(
@@ -102,3 +106,80 @@ def test_an_address_keeps_the_whole_filter():
 def test_nonsense_in_an_address_is_passed_over():
     query = {"date": "never", "from": "<b>", "PatientName": "x" * 9999, "source": "y", "unknown": "z"}
     assert Filter.from_address(query) == Filter({"PatientName": "x" * 256})
+
+
+# ---- answers that are kept
+
+
+class Dock:
+    """What a listing needs of a dock: an archive, and servers that answer as the test says."""
+
+    def __init__(self, archive: Archive, answers: Mapping[str, object]) -> None:
+        self.archive = archive
+        self.answers = answers
+
+    def profiles(self) -> Profiles:
+        return Profiles({name: ServerProfile(name, f"http://{name}.example") for name in self.answers})
+
+    def source(self, name: str):
+        return self.archive if name == "local" else Said(self.answers[name])
+
+
+class Said:
+    """A server that says this, or fails so."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def search(self, query: Query) -> Iterator[Page]:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        for uids in self.answer:
+            matches = [Match({"0020000D": {"vr": "UI", "Value": [uid]}}) for uid in uids]
+            yield Page(tuple(matches), more=None)
+
+
+def listing(archive: Archive, sources: list[str], **answers: object) -> Listing:
+    return Listing(Dock(archive, answers), {}, sources)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def archive(settings: Settings) -> Iterator[Archive]:
+    with Archive.open(settings) as opened:
+        yield opened
+
+
+def test_a_kept_answer_is_shown_until_the_server_has_answered(archive: Archive):
+    first = listing(archive, ["hospital"], hospital=[["1.1", "1.2"], ["1.3"]])
+    assert first.recall(first.streams[0]) == []
+    first.take(first.streams[0])
+    second = listing(archive, ["hospital"], hospital=[["1.2", "1.4"]])
+    (stream,) = second.streams
+    assert {item.uid for item in second.recall(stream)} == {"1.1", "1.2"}
+    assert second.age is not None
+    changed = {item.uid: dict(item.places) for item in second.take(stream)}
+    assert changed == {"1.1": {}, "1.2": {"hospital": None}, "1.4": {"hospital": None}}
+    assert set(second.found) == {"1.2", "1.4"}
+    assert second.age is None
+
+
+def test_a_kept_answer_stays_when_the_server_is_away(archive: Archive):
+    first = listing(archive, ["hospital"], hospital=[["1.1"]])
+    first.take(first.streams[0])
+    second = listing(archive, ["hospital"], hospital=Unreachable("hospital does not answer."))
+    second.recall(second.streams[0])
+    second.take(second.streams[0])
+    assert set(second.found) == {"1.1"}
+    assert second.errors["hospital"] == "hospital does not answer. Shown is what it said just now."
+
+
+def test_what_one_of_two_servers_lost_stays_at_the_other(archive: Archive):
+    both = listing(archive, ["a", "b"], a=[["1.1"]], b=[["1.1"]])
+    for stream in both.streams:
+        both.take(stream)
+    again = listing(archive, ["a", "b"], a=[["1.1"]], b=[[]])
+    for stream in again.streams:
+        again.recall(stream)
+    for stream in again.streams:
+        again.take(stream)
+    assert dict(again.found["1.1"].places) == {"a": None}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from dicomdock.dock import human
 from dicomdock.dock.service import LOCAL
-from dicomdock.errors import DicomdockError
+from dicomdock.errors import ArchiveError, DicomdockError, ProfileError
 from dicomdock.query import DicomJson, Query, text, texts, value
 from dicomdock.resource import Resource
-from dicomdock.source import Page
+from dicomdock.source import Match, Page
 
 if TYPE_CHECKING:
     from dicomdock.dock.service import Dock
@@ -88,6 +91,8 @@ class Stream:
     total : all matches, where the source tells.
     warnings : what the user must know about the answer.
     error : why it ended early, in words.
+    kept : UIDs of the studies of an earlier answer that the source has not told again yet.
+    age : seconds since that answer; None when what is shown was told just now.
     """
 
     source: str
@@ -97,6 +102,9 @@ class Stream:
     warnings: tuple[str, ...] = ()
     error: str = ""
     ended: bool = False
+    kept: frozenset[str] = frozenset()
+    age: float | None = None
+    begun: bool = False
 
     def take(self) -> Page:
         """Take the next page; an empty one when the answer has ended or the source has failed."""
@@ -135,6 +143,7 @@ class Listing:
 
     def __init__(self, dock: Dock, match: Mapping[str, str], sources: Sequence[str]) -> None:
         self._dock = dock
+        self._lock = threading.Lock()
         self.sources = tuple(sources)
         self.found: dict[str, Found] = {}
         self.query = Query("studies", dict(match), STUDY_FIELDS)
@@ -147,15 +156,62 @@ class Listing:
     def take(self, stream: Stream) -> list[Found]:
         """Take one page of one place and give what is new or changed by it."""
         page = stream.take()
-        fresh = [_found(match.attributes, "StudyInstanceUID", stream.source) for match in page.matches]
+        changed = self._add(stream, page.matches)
+        if stream.error or stream.begun:
+            return changed
+        stream.begun, stream.age = True, None
+        told = {item.uid for item in changed}
+        stale, stream.kept = stream.kept - told, frozenset()
+        if stream.source != LOCAL:
+            with contextlib.suppress(ArchiveError, ProfileError):  # it is there to be shown all the same
+                login = self._login(stream)
+                self._dock.archive.remember(stream.source, login, self.query, page.matches, page.more)
+        return [*changed, *self._without(stream, stale)]
+
+    def recall(self, stream: Stream) -> list[Found]:
+        """Give what a server said to the same search before, to be shown while it is asked again."""
+        if stream.source == LOCAL:
+            return []
+        try:
+            answer = self._dock.archive.recall(stream.source, self._login(stream), self.query)
+        except ProfileError:
+            return []  # asking it will say why
+        if answer is None:
+            return []
+        found = self._add(stream, answer.matches)
+        stream.kept, stream.age = frozenset(item.uid for item in found), answer.age
+        return found
+
+    def _login(self, stream: Stream) -> str:
+        return str(self._dock.profiles().get(stream.source).login)
+
+    def _add(self, stream: Stream, matches: Sequence[Match]) -> list[Found]:
+        fresh = [_found(match.attributes, "StudyInstanceUID", stream.source) for match in matches]
         fresh = [item for item in fresh if item.uid]
         if stream.source != LOCAL and LOCAL not in self.sources:
             fresh = self._with_local(fresh)
         changed = []
-        for item in fresh:
-            known = self.found.get(item.uid)
-            self.found[item.uid] = merged = item if known is None else known.merged(item)
-            changed.append(merged)
+        with self._lock:
+            for item in fresh:
+                known = self.found.get(item.uid)
+                self.found[item.uid] = merged = item if known is None else known.merged(item)
+                changed.append(merged)
+        return changed
+
+    def _without(self, stream: Stream, uids: Iterable[str]) -> list[Found]:
+        """Take a place away from studies that are there no more; one without any place is gone."""
+        changed = []
+        with self._lock:
+            for item in [self.found[uid] for uid in uids if uid in self.found]:
+                places = {name: count for name, count in item.places.items() if name != stream.source}
+                left = replace(item, places=places)
+                if not places.keys() - {LOCAL} and LOCAL not in self.sources:
+                    left = replace(item, places={})  # here, but here is not where was looked
+                changed.append(left)
+                if left.places:
+                    self.found[item.uid] = left
+                else:
+                    del self.found[item.uid]
         return changed
 
     def refresh(self, uids: Iterable[str]) -> list[Found]:
@@ -227,12 +283,23 @@ class Listing:
     @property
     def errors(self) -> Mapping[str, str]:
         """Source name -> why it did not answer."""
-        return {stream.source: stream.error for stream in self.streams if stream.error}
+        return {stream.source: _words(stream) for stream in self.streams if stream.error}
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the oldest answer that is shown; None when all were told just now."""
+        return max((stream.age for stream in self.streams if stream.age is not None), default=None)
 
     def close(self) -> None:
         """Ask no source for more."""
         for stream in self.streams:
             stream.ended = True
+
+
+def _words(stream: Stream) -> str:
+    if stream.age is None:
+        return stream.error
+    return f"{stream.error} Shown is what it said {human.ago(stream.age)}."
 
 
 def series_of(dock: Dock, study: Found) -> tuple[list[Found], dict[str, str]]:

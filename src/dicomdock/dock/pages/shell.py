@@ -99,7 +99,8 @@ def _running(dock: Dock) -> None:
         count.set_visibility(running > 0)
 
     dock.events.subscribe(TransferChanged, look)
-    ui.timer(0, look, once=True)
+    # A timer would make NiceGUI send the page before the rest of it is built.
+    ui.context.client.on_connect(look)
 
 
 def _count_running(dock: Dock) -> int:

@@ -23,6 +23,7 @@ from dicomdock.dock.studies import Found, Listing, Stream
 from dicomdock.errors import InvalidInput
 
 ALL = "all"
+SLOW = 2.0  # seconds after which a server that has not answered is named
 
 
 async def page(dock: Dock, visit: Visit) -> None:
@@ -158,9 +159,22 @@ class StudiesPage:
         self._show_notes({})
         self._actions.status.set_text("Searching …")
         self._coming = await self._dock.run(self._dock.studies_coming)
-        await asyncio.gather(*(self._take(listing, stream) for stream in listing.streams))
+        await asyncio.gather(*(self._recall(listing, stream) for stream in listing.streams))
+        asking = {asyncio.create_task(self._take(listing, stream)): stream for stream in listing.streams}
+        _, late = await asyncio.wait(asking, timeout=SLOW)
+        if late and listing is self._listing:
+            slow = human.listed(asking[task].source for task in late)
+            self._settle(listing, f"{slow} {'has' if len(late) == 1 else 'have'} not answered yet.")
+        await asyncio.gather(*asking)
         if listing is self._listing:
             self._settle(listing)
+
+    async def _recall(self, listing: Listing, stream: Stream) -> None:
+        """Show what the server said before, while it is asked again."""
+        kept = await self._dock.run(listing.recall, stream)
+        if kept and listing is self._listing:
+            self._grid.patch_rows(study_list.row(item, self._coming) for item in kept)
+            self._say_status()
 
     async def _more(self) -> None:
         listing = self._listing
@@ -173,13 +187,14 @@ class StudiesPage:
     async def _take(self, listing: Listing, stream: Stream) -> None:
         changed = await self._dock.run(listing.take, stream)
         if listing is self._listing:
-            self._grid.patch_rows(study_list.row(item, self._coming) for item in changed)
+            self._grid.remove_rows(item.uid for item in changed if not item.places)
+            self._grid.patch_rows(study_list.row(item, self._coming) for item in changed if item.places)
 
-    def _settle(self, listing: Listing) -> None:
-        self._grid.set_more(listing.more)
-        self._show_notes(listing.errors, listing.warnings)
+    def _settle(self, listing: Listing, waiting: str = "") -> None:
+        self._grid.set_more(listing.more and not waiting)
+        self._show_notes(listing.errors, (waiting, *listing.warnings) if waiting else listing.warnings)
         self._empty.clear()
-        if not listing.found:
+        if not listing.found and not waiting:
             with self._empty:
                 self._show_empty(listing)
         self._say_status()
@@ -231,6 +246,8 @@ class StudiesPage:
                 self._actions.status.set_text(f"{count}{of}")
             else:
                 self._actions.status.set_text(count)
+            if listing.age is not None:
+                self._actions.status.set_text(f"{count}, as of {human.ago(listing.age)}")
 
     # ---- walking and selecting
 
