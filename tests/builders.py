@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import io
+import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +16,10 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import (
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     EncapsulatedPDFStorage,
     EnhancedMRImageStorage,
     ExplicitVRLittleEndian,
@@ -185,6 +189,22 @@ def document(**attributes: Any) -> Made:
     dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
     dataset.EncapsulatedDocument = b"%PDF-1.4\n%%EOF\n"
     return made(dataset)
+
+
+def deflated_bomb(instance: Made, size: int) -> bytes:
+    """Give a small file of an instance, deflated, whose pixel data inflate to so many bytes of zeros."""
+    dataset = copy.deepcopy(instance.dataset)
+    del dataset.PixelData
+    plain = encode(dataset)
+    meta = plain.index(b"\x08\0\x05\0CS")  # where the data set begins, with its character set
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    deflater = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    pieces = [deflater.compress(plain[meta:] + struct.pack("<HH2sHL", 0x7FE0, 0x10, b"OW", 0, size))]
+    pieces += [deflater.compress(bytes(1 << 20)) for _ in range(size >> 20)]
+    header = io.BytesIO()
+    header.write(bytes(128) + b"DICM")
+    write_file_meta_info(header, dataset.file_meta)
+    return b"".join([header.getvalue(), *pieces, deflater.flush()])
 
 
 def write(folder: Path, instances: list[Made]) -> list[Path]:

@@ -16,7 +16,7 @@ from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 from dicomdock.source import Part
 from tests.archive.conftest import part
-from tests.builders import Made, changed, composite, ct_series, document, made, mr_series
+from tests.builders import Made, changed, composite, ct_series, deflated_bomb, document, made, mr_series
 
 
 def add(archive: Archive, *instances: Made, **options: object) -> list[str]:
@@ -308,6 +308,15 @@ def test_a_part_that_breaks_off_leaves_no_trace(archive: Archive) -> None:
         assert writer.add(part(two.data), Resource(two.study)).status == "stored"
     assert archive.present(Resource(one.study)) == {two.instance}
     assert list(archive._files.incoming.rglob("*")) == []
+
+
+def test_a_small_file_that_inflates_to_gigabytes_is_refused(archive: Archive, tmp_path: Path) -> None:
+    (one,) = ct_series(1)
+    bomb = deflated_bomb(one, 600 << 20)
+    assert len(bomb) < 1 << 20
+    with archive.writer() as writer, pytest.raises(WireError, match="more than 512 MB"):
+        writer.add(part(bomb))
+    assert archive.summary().instances == 0
 
 
 def test_an_error_in_the_block_keeps_what_came_whole(archive: Archive) -> None:

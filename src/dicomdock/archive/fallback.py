@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from dicomdock.archive.attributes import INDEXED, ITEM_KEYWORDS, SEQUENCE
 from dicomdock.archive.header import Header
+from dicomdock.archive.inflation import guarded
 from dicomdock.dictionary import tag_of
 from dicomdock.errors import WireError
 
@@ -89,7 +90,10 @@ def read_with_pydicom(path: Path) -> Header:
     tags = [int(tag_of(name), 16) for name in (*INDEXED, SEQUENCE, "SpecificCharacterSet")]
     with quiet():
         try:
-            dataset = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=tags)
+            with path.open("rb") as file:
+                dataset = pydicom.dcmread(
+                    guarded(file), force=True, stop_before_pixels=True, specific_tags=tags
+                )
             raw = {tag: value for tag in tags if (value := _raw(dataset, tag)) is not None}
             sequence = dataset.get(SEQUENCE) or ()
             inner = [int(tag_of(name), 16) for name in ITEM_KEYWORDS]

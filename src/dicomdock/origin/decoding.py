@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from pydicom import dcmread
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
@@ -26,7 +25,14 @@ from pydicom.pixels.utils import get_expected_length, pack_bits, pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from dicomdock.errors import NotAcceptable, NotFound
-from dicomdock.origin.reading import check_frame, decodable_syntax, mapped, number_of_frames, read_header
+from dicomdock.origin.reading import (
+    check_frame,
+    decodable_syntax,
+    mapped,
+    number_of_frames,
+    read_header,
+    read_whole,
+)
 
 MAX_DECODED = 1 << 31  # bytes of pixel data of one instance that we hold in memory to decode it
 _PIXEL_TAGS = {(0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)}
@@ -43,7 +49,7 @@ def write_explicit(stored: Path, decoded: Path) -> None:
         It cannot be decoded here, or is too large to be.
     """
     with mapped("The instance"):
-        dataset = dcmread(stored, force=True)
+        dataset = read_whole(stored)
         _refuse_too_large(dataset)
         syntax = decodable_syntax(dataset)
         if syntax == ExplicitVRBigEndian:
@@ -115,7 +121,7 @@ def read_frame(stored: Path, number: int) -> bytes:
 
 def _inflated(stored: Path) -> BinaryIO:
     buffer = BytesIO()
-    dataset = dcmread(stored, force=True)
+    dataset = read_whole(stored)
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True, force_encoding=True)
     buffer.seek(0)
@@ -197,7 +203,7 @@ def read_value(stored: Path, place: Sequence[str]) -> bytes:
         There is no such value.
     """
     with mapped("The value"):
-        dataset: Dataset = dcmread(stored, force=True)
+        dataset: Dataset = read_whole(stored)
         try:
             for tag, item in zip(place[:-1:2], place[1::2], strict=True):
                 dataset = dataset[int(tag, 16)].value[int(item)]

@@ -22,6 +22,7 @@ from pydicom.uid import (
     JPEGExtended12Bit,
 )
 
+from dicomdock.archive.inflation import guarded
 from dicomdock.errors import DicomdockError, InvalidInput, NotAcceptable
 
 MAX_FRAME = 1 << 27  # samples of one frame that we decode: 8192 x 8192 in grey and twice that
@@ -51,7 +52,16 @@ def mapped(what: str) -> Iterator[None]:
 
 def read_header(stored: Path | BinaryIO) -> Dataset:
     """Read everything before the pixel data; an open file stands at them then."""
-    return dcmread(stored, force=True, stop_before_pixels=True)
+    if isinstance(stored, Path):
+        with stored.open("rb") as file:
+            return read_header(file)
+    return dcmread(guarded(stored), force=True, stop_before_pixels=True)
+
+
+def read_whole(stored: Path) -> Dataset:
+    """Read an instance with its pixel data."""
+    with stored.open("rb") as file:
+        return dcmread(guarded(file), force=True)
 
 
 def transfer_syntax_of(dataset: Dataset) -> UID:

@@ -16,7 +16,6 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
@@ -24,7 +23,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dicomdock.errors import InvalidInput
-from dicomdock.origin.reading import check_frame, decodable_syntax, mapped, read_header
+from dicomdock.origin.reading import check_frame, decodable_syntax, mapped, read_header, read_whole
 from dicomdock.origin.view import FUNCTIONS, MAX_VIEWPORT, View, Viewport, Window
 
 Array: TypeAlias = NDArray[Any]
@@ -61,7 +60,7 @@ def _decode(file: Path, header: Dataset, frame: int) -> Array:
     """Read one frame; only its own bytes are read where the transfer syntax allows."""
     syntax = decodable_syntax(header)
     if syntax == DeflatedExplicitVRLittleEndian:
-        return pixel_array(dcmread(file, force=True), index=frame - 1)
+        return pixel_array(read_whole(file), index=frame - 1)
     return pixel_array(file, index=frame - 1, transfer_syntax_uid=syntax)
 
 
