@@ -55,6 +55,10 @@ def token_of(auth) -> str:
     return auth.headers("")["Authorization"].removeprefix("Bearer ")
 
 
+def kept_by(settings, profile):
+    return Kept.parse(Secrets(settings).get("pacs", profile.origin), profile.login.options["issuer"])
+
+
 pytestmark = pytest.mark.servers
 
 
@@ -121,7 +125,7 @@ def test_one_renewal_serves_all_threads(provider, gate, settings):
 
 def test_a_sign_in_that_was_ended_says_to_sign_in_again(provider, gate, settings):
     profile = signed_in(profile_at(gate, provider.url), settings)
-    kept = Kept.parse(Secrets(settings).get("pacs", profile.origin))
+    kept = kept_by(settings, profile)
     form = urllib.parse.urlencode({"token": kept.refresh_token, "client_id": "dicomdock"}).encode()
     urllib.request.urlopen(f"{provider.url}/token/revocation", data=form).close()
     with (
@@ -178,13 +182,13 @@ def test_a_code_that_is_not_wanted_any_more(provider, gate, settings):
 def test_no_token_is_found_anywhere_else(provider, gate, settings, home, caplog, capfd):
     caplog.set_level(logging.DEBUG)
     profile = signed_in(profile_at(gate, provider.url), settings)
-    refresh = Kept.parse(Secrets(settings).get("pacs", profile.origin)).refresh_token
+    refresh = kept_by(settings, profile).refresh_token
     login = auth_for(profile, Secrets(settings), settings)
     with Client(profile, settings=settings, auth=login) as client:
         list(client.search(Query()))
         access = token_of(login)
         shown = repr(login) + str(login) + login.describe() + repr(client) + repr(vars(login))
-    renewed = Kept.parse(Secrets(settings).get("pacs", profile.origin)).refresh_token
+    renewed = kept_by(settings, profile).refresh_token
     said = caplog.text + "".join(capfd.readouterr())
     assert access
     for token in (refresh, renewed):
@@ -236,7 +240,7 @@ def test_another_make_of_issuer(orthanc, settings, tmp_path):
             with pytest.raises(AuthenticationError, match="sign in again"):
                 list(client.search(Query()))
         signing.sign_out(profile, Secrets(settings), settings)
-        kept = Kept.parse(Secrets(settings).get("pacs", profile.origin))
+        kept = kept_by(settings, profile)
         assert kept == Kept(client_secret="its client secret")
 
 

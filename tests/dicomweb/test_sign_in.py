@@ -9,7 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from joserfc import jwt
@@ -109,6 +109,10 @@ def issuer(key):
         yield server
 
 
+def kept_by(settings, profile):
+    return Kept.parse(Secrets(settings).get("pacs", profile.origin), profile.login.options["issuer"])
+
+
 def open_page(url, host=""):
     request = urllib.request.Request(url, headers={"Host": host} if host else {})
     try:
@@ -151,7 +155,7 @@ def test_a_sign_in_tells_the_browser_how_it_ended(sign_in, issuer, settings):
     assert "c0de" not in page
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert headers["Cache-Control"] == "no-store"
-    assert Kept.parse(Secrets(settings).get("pacs", profile.origin)).refresh_token == "refresh-1"
+    assert kept_by(settings, profile).refresh_token == "refresh-1"
 
 
 @pytest.mark.parametrize(
@@ -341,14 +345,14 @@ def test_a_token_that_ends_before_its_time_is_renewed_once_and_the_upload_sent_a
     server, series = Guarded(issuer), ct_series(2)
     with answering(server) as canned:
         profile = profile_at(f"{canned.url}/dicom-web", issuer.url)
-        Secrets(settings).set("pacs", profile.origin, Kept("refresh-0").dumped())
+        Secrets(settings).set("pacs", profile.origin, Kept("refresh-0", issuer=issuer.url).dumped())
         with connect(profile, settings) as client:
             assert list(client.search(Query())) is not None
             server.ends_after = issuer.tokens_given  # the issuer said an hour; it was not
             list(client.store(parts_of(series)))
     assert issuer.tokens_given == server.ends_after + 1
     assert any(all(one.data in body for one in series) for body in server.bodies)
-    assert Kept.parse(Secrets(settings).get("pacs", profile.origin)).refresh_token == "refresh-2"
+    assert kept_by(settings, profile).refresh_token == "refresh-2"
 
 
 def test_a_login_that_is_renewed_in_vain_is_refused_in_words(issuer, settings):
@@ -356,11 +360,24 @@ def test_a_login_that_is_renewed_in_vain_is_refused_in_words(issuer, settings):
     server.ends_after = 100
     with answering(server) as canned:
         profile = profile_at(f"{canned.url}/dicom-web", issuer.url)
-        Secrets(settings).set("pacs", profile.origin, Kept("refresh-0", account="alice").dumped())
+        Secrets(settings).set(
+            "pacs", profile.origin, Kept("refresh-0", account="alice", issuer=issuer.url).dumped()
+        )
         with connect(profile, settings) as client, pytest.raises(AuthenticationError) as caught:
             list(client.search(Query()))
     assert f"OpenID Connect at {issuer.url}" in str(caught.value)
     assert issuer.tokens_given == 2
+
+
+def test_a_refresh_token_goes_to_the_issuer_that_gave_it_alone(issuer, sign_in, settings):
+    profile = sign_in()
+    with answering(lambda _: Answer(500)) as evil:
+        options = {**profile.login.options, "issuer": evil.url}
+        elsewhere = replace(profile, login=replace(profile.login, options=options))
+        with pytest.raises(AuthenticationError, match="Nobody is signed in"):
+            connect(elsewhere, settings)
+        signing.sign_out(elsewhere, Secrets(settings), settings)
+    assert evil.asked == []
 
 
 def test_azure_is_an_issuer_with_its_own_scope():
@@ -375,7 +392,8 @@ def test_azure_is_an_issuer_with_its_own_scope():
 
 
 def test_a_kept_login_shows_no_token():
-    kept = Kept("refresh-token", "client-secret", "alice")
-    assert Kept.parse(kept.dumped()) == kept
+    kept = Kept("refresh-token", "client-secret", "alice", ISSUER)
+    assert Kept.parse(kept.dumped(), ISSUER) == kept
+    assert Kept.parse(kept.dumped(), "https://evil.example") == Kept()
     assert "refresh-token" not in repr(kept) + str(kept)
     assert "client-secret" not in repr(kept) + str(kept)

@@ -118,6 +118,9 @@ def add(
     )
     check_profile(profile)
     secrets = Secrets(terminal.settings)
+    profiles = load_profiles(terminal.settings)
+    if name in profiles and profiles.get(name).login != profile.login:
+        secrets.delete(name, profile.origin)  # what one login kept is nothing for another
     if secret := asked.secret(terminal, profile.login, repaired.token):
         secrets.set(name, profile.origin, secret)
         terminal.say(f"The secret is kept in {secrets.where}.")
@@ -187,8 +190,16 @@ def show(context: typer.Context, name: Name) -> None:
 
 
 @commands.command()
-def test(context: typer.Context, name: Name) -> None:
-    """Try what a server can do, by reading only, and say it in words."""
+def test(
+    context: typer.Context,
+    name: Name,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Send a small made object too, and delete it again where that can be."),
+    ] = False,
+    save: Annotated[bool, typer.Option(help="Keep what was found as the server's habits.")] = True,
+) -> None:
+    """Try what a server can do, say it in words, and keep its habits; only reads, unless --write."""
     from dicomdock.dicomweb import connect, probe
 
     terminal: Terminal = context.obj
@@ -197,9 +208,19 @@ def test(context: typer.Context, name: Name) -> None:
         next(
             iter(client.search(Query(limit=1)))
         )  # raises what the exit code needs; the report has words only
-        report = probe.test(client)
-    terminal.result(report.to_json())
+        report = probe.test(client, write=write)
+    changed = save and report.reachable and report.dialect != profile.dialect
+    if changed:
+        known = load_profiles(terminal.settings)  # anew, because others may have changed it meanwhile
+        known.with_profile(replace(known.get(name), dialect=report.dialect)).save(terminal.settings)
+    terminal.result({**report.to_json(), "saved": changed})
     terminal.say(*report.sentences)
+    if report.consequences:
+        terminal.say(
+            "", "dicomdock will therefore do this:", *(f"  {words}" for words in report.consequences)
+        )
+    if changed:
+        terminal.say("", f"These habits are kept with {name}.")
 
 
 @commands.command()

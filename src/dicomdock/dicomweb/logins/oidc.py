@@ -126,15 +126,17 @@ class Kept:
     refresh_token : empty until somebody has signed in.
     client_secret : where the issuer wants one, also of programs that cannot keep it.
     account : who signed in, for people to read.
+    issuer : who gave the tokens; they go to nobody else.
     """
 
     refresh_token: str = field(default="", repr=False)
     client_secret: str = field(default="", repr=False)
     account: str = ""
+    issuer: str = ""
 
     @classmethod
-    def parse(cls, secret: str | None) -> Self:
-        """Read a kept secret; one that is not JSON is a client secret."""
+    def parse(cls, secret: str | None, issuer: str) -> Self:
+        """Read the secret kept for this issuer; one that is not JSON is a client secret as it was typed."""
         if not secret:
             return cls()
         try:
@@ -143,7 +145,8 @@ class Kept:
             table = None
         if not isinstance(table, dict):
             return cls(client_secret=secret)
-        return cls(**{name: str(table.get(name, "")) for name in cls.__dataclass_fields__})
+        kept = cls(**{name: str(table.get(name, "")) for name in cls.__dataclass_fields__})
+        return kept if kept.issuer == issuer else cls()
 
     def __str__(self) -> str:
         return "kept login" + (f" of {self.account}" if self.account else "")
@@ -233,7 +236,8 @@ class OidcAuth(NoAuth):
             ) from refusal
 
     def _kept(self) -> Kept:
-        kept = Kept.parse(self._secrets.get(self._profile.name, self._profile.origin))
+        secret = self._secrets.get(self._profile.name, self._profile.origin)
+        kept = Kept.parse(secret, self._application.issuer)
         machine = self._application.grant == "client_credentials"
         if not (kept.client_secret if machine else kept.refresh_token):
             remedy = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -75,7 +76,7 @@ def sign_in(
             f"Server {profile.name!r} has no sign-in ({profile.login}); add it again to change its secret."
         )
     application, counter = Application.of(profile), Counter(profile, settings)
-    kept = Kept.parse(secrets.get(profile.name, profile.origin))
+    kept = Kept.parse(secrets.get(profile.name, profile.origin), application.issuer)
     issuer = counter.discover(application.issuer)
     caller = Caller(application.client_id, kept.client_secret)
     cancelled = cancelled or threading.Event()
@@ -105,24 +106,23 @@ def sign_in(
             server=profile.url,
             login="OpenID Connect",
         )
-    kept = replace(kept, refresh_token=tokens.refresh, account=account)
+    kept = Kept(tokens.refresh, kept.client_secret, account, application.issuer)
     secrets.set(profile.name, profile.origin, kept.dumped())
     return replace(profile, login=replace(profile.login, user=account))
 
 
 def sign_out(profile: ServerProfile, secrets: Secrets, settings: Settings) -> None:
     """Forget a server's login: at its issuer where that can be told, and here in any case."""
-    kept = Kept.parse(secrets.get(profile.name, profile.origin)) if signs_in(profile.login) else Kept()
-    left = Kept(client_secret=kept.client_secret)  # belongs to the program; it lets nobody in
-    if left.client_secret:
-        secrets.set(profile.name, profile.origin, left.dumped())
+    if not signs_in(profile.login):
+        secrets.delete(profile.name, profile.origin)
+        return
+    application, counter = Application.of(profile), Counter(profile, settings)
+    kept = Kept.parse(secrets.get(profile.name, profile.origin), application.issuer)
+    if kept.client_secret:  # belongs to the program; it lets nobody in
+        secrets.set(profile.name, profile.origin, kept.client_secret)
     else:
         secrets.delete(profile.name, profile.origin)
-    if not kept.refresh_token:
-        return
-    try:
-        application, counter = Application.of(profile), Counter(profile, settings)
+    if kept.refresh_token:
         caller = Caller(application.client_id, kept.client_secret)
-        counter.revoke(counter.discover(application.issuer), caller, kept.refresh_token)
-    except DicomdockError:
-        return  # the issuer is away; what it gave is forgotten here all the same
+        with suppress(DicomdockError):  # the issuer is away; what it gave is forgotten here all the same
+            counter.revoke(counter.discover(application.issuer), caller, kept.refresh_token)
