@@ -133,6 +133,12 @@ def test_a_volume_becomes_a_derived_series(archive, series, tmp_path):
     again = archive.volume(place)
     assert np.array_equal(again.array, values() + 7)
     assert again.frame_of_reference == archive.volume(series).frame_of_reference
+    image = nib.load(path)
+    nib.save(image.as_reoriented(nib.orientations.axcodes2ornt(("S", "R", "P"))), tmp_path / "turned.nii.gz")
+    turned = archive.import_derived(tmp_path / "turned.nii.gz", series)
+    assert np.array_equal(turned.array, values() + 7)
+    assert turned.geometry.matches(archive.volume(series).geometry)
+    assert "turned" in archive.instances(turned.save())[0].path.read_bytes().decode("latin-1")
     four = nib.Nifti1Image(np.zeros((4, 5, 6, 2), np.int16), np.eye(4))
     nib.save(four, tmp_path / "four.nii")
     with pytest.raises(GeometryError, match="holds 2 volumes"):

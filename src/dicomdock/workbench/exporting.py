@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dicomdock.workbench.archive import Archive
 
 _VOLUME = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
+_NOTHING = "It has no voxels: a report, a document, or settings for showing images."
 _SEGMENTATION = {"nifti": ".nii.gz", "nrrd": ".seg.nrrd"}
 
 
@@ -134,4 +135,4 @@ def _objects(archive: Archive, items: Sequence[Item], target: _Target) -> Iterat
 
             yield target.write(item.resource, f"{base}{_VOLUME[target.form]}", make_map)
         else:
-            yield Exported(item.resource, "passed over", reason=f"A {item.kind} object has no voxels.")
+            yield Exported(item.resource, "passed over", reason=_NOTHING)

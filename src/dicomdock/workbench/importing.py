@@ -51,10 +51,11 @@ def import_segmentation(
 
 def import_derived(archive: Archive, path: Path, images: Resource, description: str) -> Volume:
     """Store a volume as a derived series of its images; see ``Archive.import_derived``."""
-    made = replace(Volume.from_file(path), series=images, archive=archive)
-    if UNPLACED in made.remarks:
+    found = Volume.from_file(path)
+    if UNPLACED in found.remarks:
         raise GeometryError(f"{path} does not say how it lies in the patient; write it with its geometry.")
     grid = grids(archive, images)[0][0]
+    made = Volume.of(found.turned(grid.geometry), images, archive)
     made = replace(made, frame_of_reference=grid.frame_of_reference, windows=grid.windows)
     made.save(description or stem_of(path))
     return made

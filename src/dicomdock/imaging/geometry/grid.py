@@ -120,6 +120,30 @@ class VolumeGeometry:
         affine[:3, 3] = self.to_lps(start)
         return VolumeGeometry((stop[0] - start[0], stop[1] - start[1], stop[2] - start[2]), affine)
 
+    def turned(self, other: VolumeGeometry) -> tuple[list[int], list[bool], VolumeGeometry]:
+        """Let the axes run as another grid's do; every voxel stays where it is.
+
+        Returns
+        -------
+        The own axis that becomes k, j and i, which of these are flipped then, and the grid: this very one
+        where nothing is to be turned, or no axis is nearest to just one of the other's.
+        """
+        mixed = other.directions.T @ self.directions
+        order = [int(np.argmax(np.abs(row))) for row in mixed]
+        if sorted(order) != [0, 1, 2] or (order == [0, 1, 2] and (np.diag(mixed) > 0).all()):
+            return [0, 1, 2], [False] * 3, self
+        flips = [bool(mixed[to, own] < 0) for to, own in enumerate(order)]
+        affine = np.eye(4)
+        affine[:3, :3] = self.affine[:3, order]
+        first = np.zeros(3)
+        for to, own in enumerate(order):
+            if flips[to]:
+                affine[:3, to] *= -1
+                first[own] = self.shape[own] - 1
+        affine[:3, 3] = self.to_lps(first)
+        shape = (self.shape[order[0]], self.shape[order[1]], self.shape[order[2]])
+        return order, flips, VolumeGeometry(shape, affine)
+
     def matches(self, other: VolumeGeometry) -> bool:
         """Tell whether two grids are the same voxels, up to ``GRID_TOLERANCE``."""
         return self.shape == other.shape and self.offset_of(other) == (0, 0, 0)

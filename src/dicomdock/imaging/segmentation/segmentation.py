@@ -201,22 +201,13 @@ class Segmentation:
 
     def _turned(self, geometry: VolumeGeometry) -> Segmentation:
         """Give the same voxels with axes in the order and sense of another grid's."""
-        mixed = geometry.directions.T @ self.geometry.directions
-        order = [int(np.argmax(np.abs(row))) for row in mixed]  # own axis that becomes axis k, j, i
-        if sorted(order) != [0, 1, 2] or (order == [0, 1, 2] and (np.diag(mixed) > 0).all()):
+        order, flips, grid = self.geometry.turned(geometry)
+        if grid is self.geometry:
             return self
-        flips = [bool(mixed[to, own] < 0) for to, own in enumerate(order)]
-        shape = (self.shape[order[0]], self.shape[order[1]], self.shape[order[2]])
-        affine = np.eye(4)
-        affine[:3, :3] = self.geometry.affine[:3, :3][:, order]
-        first = np.zeros(3)
-        for to, own in enumerate(order):
-            if flips[to]:
-                affine[:3, to] *= -1
-                first[own] = self.shape[own] - 1
-        affine[:3, 3] = self.geometry.to_lps(first)
-        segments = tuple(replace(one, mask=one.mask.turned(order, flips, shape)) for one in self.segments)
-        return replace(self, geometry=VolumeGeometry(shape, affine), segments=segments)
+        segments = tuple(
+            replace(one, mask=one.mask.turned(order, flips, grid.shape)) for one in self.segments
+        )
+        return replace(self, geometry=grid, segments=segments)
 
     def _shifted(self, geometry: VolumeGeometry) -> Segmentation | None:
         offset = geometry.offset_of(self.geometry)

@@ -95,6 +95,15 @@ class Volume:
         array = resample(self.array, self.geometry, grid, linear=True, fill=fill)
         return replace(self, array=array, geometry=grid, sources=(), plan=None)
 
+    def turned(self, geometry: VolumeGeometry) -> Volume:
+        """Give the volume with axes that run as those of another grid; every voxel stays where it is."""
+        order, flips, grid = self.geometry.turned(geometry)
+        if grid is self.geometry:
+            return self
+        flipped = tuple(axis for axis, flip in enumerate(flips) if flip)
+        array = np.flip(self.array.transpose(*order, *range(3, self.array.ndim)), flipped)
+        return replace(self, array=np.ascontiguousarray(array), geometry=grid, sources=(), plan=None)
+
     @classmethod
     def from_instances(cls, instances: Iterable[Instance], *, plan: VolumePlan | None = None) -> Volume:
         """Read a volume from the instances of its series.
