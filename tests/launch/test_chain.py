@@ -4,15 +4,11 @@ No root, no screen, no policy: the browser's profile says that the user ticked "
 """
 
 import base64
-import os
 import queue
 import re
 import shutil
-import socket
-import struct
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -22,21 +18,31 @@ from playwright.sync_api import BrowserType, Page, expect
 
 from dicomdock.archive import Archive
 from dicomdock.launch.handoff import HandoffServer
-from dicomdock.launch.handoff.place import FileLock, run_folder, socket_path
 from dicomdock.launch.register import register
 from dicomdock.launch.register.linux import LinuxRegistrar
+from dicomdock.launch.trust import TrustedOrigin, TrustStore
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 from tests.builders import ct_series
+from tests.dock.running import connected, running
+from tests.dock.using import introduce
+from tests.launch.chain import (
+    TOKEN,
+    assert_token_is_nowhere,
+    ending_the_dock,
+    opened_tab,
+    requests,
+    tab_opener,
+    token_gate,
+)
 from tests.launch.portal import browser_of_the_desktop, portal
-from tests.servers import nginx
+from tests.servers.canned import Answer, Request, answering
 from tests.servers.orthanc import Orthanc
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (shutil.which("xdg-open") and sys.platform == "linux"), reason="needs xdg-utils"),
 ]
-TOKEN = "s3cr3t-T0ken.R_~"
 KHEOPS = (
     "slicer://viewer?studyUID=1.2.3&access_token=s3cr3t-T0ken.R_~&dicomweb_endpoint=https%3A%2F%2Fa.test%2Fapi"
     "&dicomweb_uri_endpoint=https%3A%2F%2Fa.test%2Fapi%2Fwado"
@@ -85,10 +91,7 @@ def test_from_the_click_to_the_study(
     orthanc.add(*(instance.data for instance in instances))
     study = instances[0].resource.study
     register(LinuxRegistrar(settings))
-    tabs = tmp_path / "tabs"  # what the dock opens in the user's browser
-    opener = tmp_path / "open-tab"
-    opener.write_text(f'#!/bin/sh\nprintf "%s\\n" "$1" >> {tabs}\n')
-    opener.chmod(0o755)
+    opener, tabs = tab_opener(tmp_path)
     with token_gate(orthanc, tmp_path / "gate") as server:
         link = f"slicer://viewer/?studyUID={study}&access_token={quote(TOKEN)}"
         link += f"&dicomweb_endpoint={quote(server + '/dicom-web', safe='')}"
@@ -106,7 +109,8 @@ def test_from_the_click_to_the_study(
             expect(page.get_by_test_id("question-server")).to_have_text(server)
             expect(page.get_by_test_id("answer-refuse")).to_be_focused()
             assert requests(tmp_path / "gate") == []
-            page.get_by_test_id("answer-once").click()
+            page.keyboard.press("Tab")
+            page.keyboard.press("Enter")
             page.wait_for_url(re.compile("/study/"))
             expect(page.get_by_test_id("arrival")).to_contain_text("5 of 5 images")
             assert_token_is_nowhere(home)
@@ -116,61 +120,116 @@ def test_from_the_click_to_the_study(
     assert_token_is_nowhere(home)
 
 
+@pytest.mark.servers
+def test_a_running_dock_takes_every_answer_from_the_keyboard(
+    home: Path, settings: Settings, chromium: BrowserType, orthanc: Orthanc, tmp_path: Path
+) -> None:
+    """Refused, nothing is asked; allowed always, the next link of the same server opens by itself."""
+    instances = ct_series(3)
+    orthanc.add(*(instance.data for instance in instances))
+    study = instances[0].resource.study
+    opener, tabs = tab_opener(tmp_path)
+    gates = [tmp_path / "refused", tmp_path / "always"]
+    with (
+        token_gate(orthanc, gates[0]) as refused,
+        token_gate(orthanc, gates[1]) as always,
+        clicking(
+            [link(refused, study), link(always, study), link(always, "1.2.3.9")], chromium, tmp_path
+        ) as (dock_page, click),
+        running(home / "dicomdock", env={"BROWSER": str(opener)}) as dock,
+    ):
+        register(LinuxRegistrar(settings))
+        dock_page.goto(dock.link("/servers"))
+        expect(dock_page.get_by_test_id("nav-studies")).to_be_visible()
+        click(0)
+        expect(dock_page.get_by_test_id("question-server")).to_have_text(refused)
+        connected(dock_page)
+        expect(dock_page.get_by_test_id("answer-refuse")).to_be_focused()
+        dock_page.keyboard.press("Enter")
+        expect(dock_page.get_by_test_id("refused")).to_be_visible()
+        assert requests(gates[0]) == []
+        click(1)
+        expect(dock_page.get_by_test_id("question-server")).to_have_text(always)
+        connected(dock_page)
+        expect(dock_page.get_by_test_id("answer-refuse")).to_be_focused()
+        for key in ("Tab", "Tab", "Enter"):
+            dock_page.keyboard.press(key)
+        expect(dock_page.get_by_test_id("arrival")).to_contain_text("3 of 3 images")
+        expect(dock_page.get_by_test_id("series").locator(".row")).to_have_count(1)
+        click(2)
+        dock_page.wait_for_url(re.compile(r"/study/1\.2\.3\.9$"))
+        expect(dock_page.get_by_test_id("arrival")).to_contain_text("failed")
+        assert_token_is_nowhere(home)
+        assert "Traceback" not in dock.log
+    assert requests(gates[0]) == []
+    assert_token_is_nowhere(home)
+    assert TrustStore(settings).origins() == (TrustedOrigin(always, "user"),)
+
+
+@pytest.mark.servers
+def test_a_server_of_the_user_opens_without_a_question_with_his_password(
+    home: Path, settings: Settings, chromium: BrowserType, orthanc: Orthanc, tmp_path: Path
+) -> None:
+    instances = ct_series(3)
+    orthanc.add(*(instance.data for instance in instances))
+    study = instances[0].resource.study
+    introduce(settings, orthanc)
+    register(LinuxRegistrar(settings))
+    opener, _ = tab_opener(tmp_path)
+    with (
+        clicking([link(orthanc.root, study, token="")], chromium, tmp_path) as (dock_page, click),
+        running(home / "dicomdock", env={"BROWSER": str(opener)}) as dock,
+    ):
+        dock_page.goto(dock.link("/servers"))
+        expect(dock_page.get_by_test_id("nav-studies")).to_be_visible()
+        click(0)
+        dock_page.wait_for_url(re.compile("/study/"))
+        expect(dock_page.get_by_test_id("arrival")).to_contain_text("3 of 3 images")
+        expect(dock_page.get_by_test_id("series").locator(".row")).to_have_count(1)
+        password = base64.b64encode(f"{orthanc.user}:{orthanc.password}".encode()).decode()
+        assert password not in dock.log
+
+
+def test_a_server_that_redirects_does_not_get_the_token_carried_on(
+    home: Path, settings: Settings, chromium: BrowserType, tmp_path: Path
+) -> None:
+    opener, _ = tab_opener(tmp_path)
+    register(LinuxRegistrar(settings))
+    with answering(lambda _: Answer(404)) as thief:
+
+        def away(request: Request) -> Answer:
+            return Answer(302, headers={"Location": thief.url + request.path})
+
+        with (
+            answering(away) as server,
+            clicking([link(server.url, "1.2.3")], chromium, tmp_path) as (dock_page, click),
+            running(home / "dicomdock", env={"BROWSER": str(opener)}) as dock,
+        ):
+            dock_page.goto(dock.link("/servers"))
+            expect(dock_page.get_by_test_id("nav-studies")).to_be_visible()
+            click(0)
+            connected(dock_page)
+            dock_page.get_by_test_id("answer-once").click()
+            expect(dock_page.get_by_test_id("arrival")).to_contain_text("failed")
+            assert {request.headers["Authorization"] for request in server.asked} == {f"Bearer {TOKEN}"}
+        assert thief.asked == []
+    assert_token_is_nowhere(home)
+
+
+def link(server: str, study: str, token: str = TOKEN) -> str:
+    endpoint = quote(server + "/dicom-web", safe="")
+    return f"slicer://viewer/?studyUID={study}&access_token={quote(token)}&dicomweb_endpoint={endpoint}"
+
+
 @contextmanager
-def token_gate(orthanc: Orthanc, folder: Path) -> Iterator[str]:
-    """Put a gate before Orthanc that lets only our token in."""
-    if remedy := nginx.missing():
-        pytest.skip(f"needs nginx: {remedy}")
-    folder.mkdir()
-    basic = base64.b64encode(f"{orthanc.user}:{orthanc.password}".encode()).decode()
-    inside = (
-        f'if ($http_authorization != "Bearer {TOKEN}") {{ return 401; }} '
-        f'proxy_set_header Authorization "Basic {basic}"; access_log {folder}/requests;'
-    )
-    with nginx.before(orthanc.root, folder, inside=inside) as address:
-        yield address
-
-
-def requests(folder: Path) -> list[str]:
-    """Give the requests that came for DICOM, as lines of the gate's log."""
-    return [line for line in (folder / "requests").read_text().splitlines() if "/dicom-web" in line]
-
-
-def opened_tab(page: Page, tabs: Path) -> str:
-    """Wait for the address that the dock opens in the browser."""
-    end = time.monotonic() + 30
-    while not tabs.exists() or not tabs.read_text().endswith("\n"):
-        assert time.monotonic() < end, "the dock opened no page"
-        page.wait_for_timeout(50)
-    return tabs.read_text().splitlines()[0]
-
-
-@contextmanager
-def ending_the_dock(settings: Settings) -> Iterator[None]:
-    """End the dock that a link started, by the process that answers at its socket."""
-    try:
-        yield
-    finally:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(os.fspath(socket_path(settings)))
-            pid, _, _ = struct.unpack(
-                "=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            )
-        os.kill(pid, 15)
-        lock, end = FileLock(run_folder(settings) / "dock.lock"), time.monotonic() + 20
-        while not lock.acquire():
-            assert time.monotonic() < end, "the dock does not end"
-            time.sleep(0.05)
-        lock.release()
-
-
-def assert_token_is_nowhere(home: Path) -> None:
-    """Look for the token in every file of ours, and in what every process was started with."""
-    token = TOKEN[:12].encode()
-    for file in home.rglob("*"):
-        assert not file.is_file() or token not in file.read_bytes(), file
-    for arguments in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            assert token not in arguments.read_bytes(), arguments
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+def clicking(
+    links: list[str], chromium: BrowserType, folder: Path
+) -> Iterator[tuple[Page, Callable[[int], None]]]:
+    """Open a portal with these links in a browser; give another page of it, and what clicks."""
+    with (
+        portal(links) as origin,
+        browser_of_the_desktop(chromium, folder / "browser", origin, {"BROWSER": "/bin/false"}) as browser,
+    ):
+        page, other = browser.pages[0], browser.new_page()
+        page.goto(origin)
+        yield other, lambda number: page.click(f"#a{number}")

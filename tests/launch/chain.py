@@ -1,0 +1,96 @@
+"""What stands around a click: a server behind a token, the tab that opens, the search for the token."""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from dicomdock.launch.handoff.place import FileLock, run_folder, socket_path
+from dicomdock.settings import Settings
+from tests.servers import nginx
+from tests.servers.orthanc import Orthanc
+
+TOKEN = "s3cr3t-T0ken.R_~"
+
+
+def tab_opener(folder: Path) -> tuple[Path, Path]:
+    """Make the program that stands for the user's browser: it writes down the addresses it should open.
+
+    Returns
+    -------
+    The program, for ``BROWSER``, and the file that it writes.
+    """
+    tabs, opener = folder / "tabs", folder / "open-tab"
+    opener.write_text(f'#!/bin/sh\nprintf "%s\\n" "$1" >> {tabs}\n')
+    opener.chmod(0o755)
+    return opener, tabs
+
+
+@contextmanager
+def token_gate(orthanc: Orthanc, folder: Path) -> Iterator[str]:
+    """Put a gate before Orthanc that lets only our token in."""
+    if remedy := nginx.missing():
+        pytest.skip(f"needs nginx: {remedy}")
+    folder.mkdir()
+    basic = base64.b64encode(f"{orthanc.user}:{orthanc.password}".encode()).decode()
+    inside = (
+        f'if ($http_authorization != "Bearer {TOKEN}") {{ return 401; }} '
+        f'proxy_set_header Authorization "Basic {basic}"; access_log {folder}/requests;'
+    )
+    with nginx.before(orthanc.root, folder, inside=inside) as address:
+        yield address
+
+
+def requests(folder: Path) -> list[str]:
+    """Give the requests that came for DICOM, as lines of the gate's log."""
+    return [line for line in (folder / "requests").read_text().splitlines() if "/dicom-web" in line]
+
+
+def opened_tab(page: Page, tabs: Path) -> str:
+    """Wait for the address that the dock opens in the browser."""
+    end = time.monotonic() + 30
+    while not tabs.exists() or not tabs.read_text().endswith("\n"):
+        assert time.monotonic() < end, "the dock opened no page"
+        page.wait_for_timeout(50)
+    return tabs.read_text().splitlines()[0]
+
+
+@contextmanager
+def ending_the_dock(settings: Settings) -> Iterator[None]:
+    """End the dock that a link started, by the process that answers at its socket."""
+    try:
+        yield
+    finally:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(os.fspath(socket_path(settings)))
+            pid, _, _ = struct.unpack(
+                "=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            )
+        os.kill(pid, 15)
+        lock, end = FileLock(run_folder(settings) / "dock.lock"), time.monotonic() + 20
+        while not lock.acquire():
+            assert time.monotonic() < end, "the dock does not end"
+            time.sleep(0.05)
+        lock.release()
+
+
+def assert_token_is_nowhere(home: Path) -> None:
+    """Look for the token in every file of ours, and in what every process was started with."""
+    token = TOKEN[:12].encode()
+    for file in home.rglob("*"):
+        assert not file.is_file() or token not in file.read_bytes(), file
+    for kind in ("cmdline", "environ"):
+        for arguments in Path("/proc").glob(f"[0-9]*/{kind}"):
+            try:
+                assert token not in arguments.read_bytes(), arguments
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
