@@ -290,6 +290,23 @@ def test_verify_finds_changed_missing_and_unknown_files(archive: Archive) -> Non
     assert [b"".join(p.chunks()) for p in archive.retrieve(series[3].resource)] == [series[3].data]
 
 
+def test_what_changes_while_it_is_verified_is_not_called_damaged(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomdock.archive.recovery.BATCH", 1)
+    series = ct_series(4)
+    add(archive, *series)
+    findings = archive.verify()
+    assert next(findings).status == "intact"
+    archive.remove(series[2].resource)
+    add(archive, changed(series[3], PatientComments="corrected"), replace=True)
+    add(archive, *(later := ct_series(2)))
+    assert [finding.status for finding in findings] == ["intact", "intact"]
+    assert {finding.resource for finding in archive.verify(Resource(later[0].study))} == {
+        one.resource for one in later
+    }
+
+
 def test_a_part_that_breaks_off_leaves_no_trace(archive: Archive) -> None:
     one, two = ct_series(2)
 

@@ -117,9 +117,9 @@ class Files:
         for folder in touched:
             _sync_folder(folder)
 
-    def all(self) -> Iterator[Path]:
-        """Give every file in the places of instances."""
-        for folder, _, names in os.walk(self.folder):
+    def all(self, below: str = "") -> Iterator[Path]:
+        """Give every file in the places of instances, or below one folder of them."""
+        for folder, _, names in os.walk(self.folder / below):
             yield from (Path(folder, name) for name in sorted(names))
 
     def discard(self, path: Path) -> None:

@@ -25,6 +25,7 @@ Buffer: TypeAlias = "bytes | mmap.mmap"
 Raw: TypeAlias = "Mapping[int, bytes]"
 
 HEAD = 1 << 16  # bytes in which nearly every header ends; what is longer is read from the file
+VALUE = 1 << 16  # bytes of one value that are looked at; the longest that the standard allows here is shorter
 MAX_DEPTH = 32  # sequences in sequences; deeper only in files made to do harm
 IMPLICIT = "1.2.840.10008.1.2"
 CHARSET = 0x00080005
@@ -224,7 +225,7 @@ def _data_set(data: Buffer, position: int, size: int, explicit: bool) -> tuple[R
             if key in _WANTED:
                 if end > held:
                     raise _Unusual
-                raw[tag] = data[position:end]
+                raw[tag] = data[position : min(end, position + VALUE)]
             position = end
     return raw, items
 
@@ -300,7 +301,7 @@ def _item(
             position = _sequence(data, position, size, _UNDEFINED, inner, None, depth + 1)
             continue
         if key in _WANTED_IN_ITEM:
-            wanted[_WANTED_IN_ITEM[key]] = data[position : position + length_of_element]
+            wanted[_WANTED_IN_ITEM[key]] = data[position : position + min(length_of_element, VALUE)]
         position += length_of_element
     if length != _UNDEFINED and position == end:
         return end

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Literal
 from sqlalchemy import delete, select
 
 from dicomdock.archive.catalogue import Arrival, exchange, insert_arrivals, instances_of, known_rows
-from dicomdock.archive.files import SUFFIX, Files, abandoned, disk_errors
+from dicomdock.archive.files import SUFFIX, Files, abandoned, disk_errors, name_of
 from dicomdock.archive.header import HEAD, read_header
 from dicomdock.archive.index import Index
-from dicomdock.archive.schema import doomed, replacing
+from dicomdock.archive.schema import doomed, replacing, study
 from dicomdock.archive.writer import resource_of
 from dicomdock.errors import WireError
 from dicomdock.resource import Resource
@@ -101,27 +101,52 @@ def _finish_exchanges(files: Files, index: Index) -> None:
 
 
 def verify(files: Files, index: Index, resource: Resource | None) -> Iterator[Finding]:
-    """Compare every file with what was kept; without a resource find unknown files too."""
+    """Compare every file with what was kept; without a resource find unknown files too.
+
+    The archive may change meanwhile. Study by study, so that memory stays bounded.
+    """
+    if resource is not None:
+        yield from _compared(files, index, resource)
+        return
+    with index.reading() as connection:
+        studies = list(connection.execute(select(study.c.StudyInstanceUID).order_by(study.c.id)).scalars())
+    for uid in studies:
+        known = yield from _compared(files, index, Resource(uid))
+        yield from adopt(files, index, [path for path in files.all(name_of(uid)) if path not in known])
+    folders = {name_of(uid) for uid in studies}
+    for folder in sorted(files.folder.iterdir()):
+        if folder.name not in folders:
+            yield from adopt(files, index, [*files.all(folder.name)] if folder.is_dir() else [folder])
+
+
+def _compared(files: Files, index: Index, resource: Resource) -> Generator[Finding, None, set[Path]]:
+    """Compare the files of a resource, and give their paths."""
     with index.reading() as connection:
         known = list(instances_of(connection, files.folder, resource))
     with ThreadPoolExecutor(READERS) as readers:
         for start in range(0, len(known), BATCH):
             some = known[start : start + BATCH]
-            for one, digest in zip(
-                some, readers.map(lambda one: _digest_or_none(one.path), some), strict=True
-            ):
-                if digest is None:
-                    yield Finding("missing", one.path, one.resource, "The file is gone or cannot be read.")
-                elif digest != one.digest:
-                    yield Finding(
-                        "changed", one.path, one.resource, "The file's bytes have changed since it came."
-                    )
-                else:
+            digests = readers.map(lambda one: _digest_or_none(one.path), some)
+            for one, digest in zip(some, digests, strict=True):
+                if digest == one.digest:
                     yield Finding("intact", one.path, one.resource)
-    if resource is None:
-        names = {one.path for one in known}
-        unknown = [path for path in files.all() if path not in names]
-        yield from adopt(files, index, unknown)
+                elif finding := _looked_at_again(files, index, one.resource):
+                    yield finding
+    return {one.path for one in known}
+
+
+def _looked_at_again(files: Files, index: Index, resource: Resource) -> Finding | None:
+    """Tell what is wrong with an instance; None where it was removed meanwhile, which is no damage."""
+    with index.reading() as connection:
+        one = next(instances_of(connection, files.folder, resource), None)
+    if one is None:
+        return None
+    digest = _digest_or_none(one.path)
+    if digest == one.digest:  # it was replaced meanwhile
+        return Finding("intact", one.path, resource)
+    if digest is None:
+        return Finding("missing", one.path, resource, "The file is gone or cannot be read.")
+    return Finding("changed", one.path, resource, "The file's bytes have changed since it came.")
 
 
 def adopt(
