@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +87,12 @@ def test_a_segmentation_is_stored_in_the_study_of_its_images(archive, series, tm
     check_with_dciodvfy(data, tmp_path)
     dataset = pydicom.dcmread(archive.instances(place)[0].path)
     judge = highdicom.seg.Segmentation.from_dataset(dataset)
+    found = judge.get_volume(combine_segments=True)
+    for value, count in ((1, 84), (2, 40)):
+        assert np.count_nonzero(found.array == value) == count
+        centre = found.map_indices_to_reference(np.argwhere(found.array == value)).mean(axis=0)
+        mine = archive.volume(series).geometry.to_lps(np.argwhere(labels() == value)).mean(axis=0)
+        assert np.allclose(centre, mine, atol=1e-3)
     assert judge.PatientName == "Doe^Jane"
     assert [judge.get_segment_description(number).segment_label for number in (1, 2)] == ["liver", "tumor"]
     images = [
@@ -246,6 +254,16 @@ def test_from_the_server_and_back_to_it(archive, hospital, made, settings):
         assert np.array_equal(other.segmentation(place).to_array(), labels())
     assert replace(archive.volume(series), array=values() // 3).push("hospital", "Thirds").complete
     assert hospital.instance_count() == 2 * len(made) + 1
+    volume = archive.volume(series)
+    one = volume.geometry.part((0, 0, 0), (1, *SHAPE[1:]))
+    slice_of_it = replace(volume, array=values()[:1] // 3, geometry=one, sources=volume.sources[:1])
+    assert slice_of_it.push("hospital", "One slice").complete
+
+
+def test_opening_the_archive_loads_no_images_library():
+    code = "import sys, dicomdock; dicomdock.Archive; print(*{name.split('.')[0] for name in sys.modules})"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"pydicom", "numpy", "highdicom", "nibabel"}.intersection(ran.stdout.split())
 
 
 def test_the_public_objects_are_the_ones_of_the_archive(archive, series):

@@ -76,8 +76,9 @@ def push(
     objects: Annotated[
         list[str],
         typer.Argument(
-            metavar="RESOURCE|PATH",
-            help="STUDY, STUDY/SERIES or STUDY/SERIES/INSTANCE of the archive; or DICOM files and folders.",
+            metavar="RESOURCE|KEY=VALUE|PATH",
+            help="STUDY, STUDY/SERIES or STUDY/SERIES/INSTANCE of the archive, or KEY=VALUE for what matches;"
+            " or DICOM files and folders.",
         ),
     ],
     server: Server = "",

@@ -192,7 +192,8 @@ class Segmentation(imaging.Segmentation):
             ``complete`` tells whether the server has it; ``results`` why not.
         """
         place = self.save(archive)
-        home, _ = home_of(archive or self.archive, place.parent)
+        home = archive or self.archive
+        assert home is not None, "save needs it too"
         return home.push(server, place)
 
     def __repr__(self) -> str:

@@ -104,15 +104,24 @@ class Volume(imaging.Volume):
         derivation = Derivation(self, MADE_ELSEWHERE, description)
         return home.keep(self, lambda: derived_to_dicom(derivation, headers_of(paths_of(home, source))))
 
-    def push(self, server: str, description: str = "Derived") -> PushReport:
+    def push(self, server: str, description: str = "Derived", archive: Archive | None = None) -> PushReport:
         """Send the volume as a derived series to a server, after ``save``.
 
         Parameters
         ----------
         server : name of its profile; empty for the default one.
+        description : what was done, in words.
+        archive : another than its images are from.
+
+        Returns
+        -------
+        PushReport
+            ``complete`` tells whether the server has all of it; ``results`` why not.
         """
-        home, _ = home_of(self.archive, self.series)
-        return home.push(server, self.save(description))
+        place = self.save(description, archive)
+        home = archive or self.archive
+        assert home is not None, "save needs it too"
+        return home.push(server, place)
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.geometry.shape))
@@ -146,7 +155,7 @@ def home_of(archive: Archive | None, images: Resource | str | None) -> tuple[Arc
     from dicomdock.workbench.archive import resource_of
 
     if archive is None:
-        raise InvalidInput("It comes from no archive; name one: save(archive=...).")
+        raise InvalidInput("It comes from no archive; name one: archive=...")
     if images is None:
         raise InvalidInput("It comes from no series of the archive; name one: save(images='STUDY/SERIES').")
     return archive, resource_of(images, "series")
