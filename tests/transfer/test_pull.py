@@ -228,6 +228,24 @@ def test_a_server_that_goes_away_ends_the_pull_with_what_came(archive: Archive, 
     assert len(archive.instances(series_of(made))) == 10
 
 
+def test_a_gateway_without_its_server_is_not_asked_for_every_instance(archive: Archive, settings: Settings):
+    made = ct_series(40)
+    server = Awkward(made, levels=("instance",))
+    asked: list[str] = []
+
+    def gateway(request: Request) -> Answer | None:
+        if "/instances/" in request.path:
+            asked.append(request.path)
+            return refused(502)
+        return server(request)
+
+    one_by_one = replace(settings, instance_workers=1)
+    with client_of(gateway, one_by_one, retrieve_level="instance") as client:
+        report = ended(pull(client, archive, [series_of(made)], one_by_one))
+    assert len(report.missing) == 40
+    assert len(asked) <= 2 * 3  # three instances, each tried twice
+
+
 def test_a_server_that_is_down_says_so(archive: Archive, settings: Settings):
     profile = ServerProfile("gone", f"http://127.0.0.1:{free_port()}")
     quick = replace(settings, retries=0)

@@ -6,16 +6,15 @@ where it gives none, or another, its list is asked for, and what the stream did 
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from dicomdock.errors import (
     AuthenticationError,
-    Cancelled,
     DicomdockError,
     NotFound,
+    ServerFault,
     TransactionError,
     Unreachable,
     UnsupportedByServer,
@@ -28,13 +27,14 @@ from dicomdock.source import DicomSource, Part
 from dicomdock.transfer.conveyor import Conveyor
 from dicomdock.transfer.listing import Unlisted, instances_of, series_of
 from dicomdock.transfer.progress import Failure, Progress, PullReport, Tally
-from dicomdock.transfer.watch import Stop, metered, watch
+from dicomdock.transfer.watch import Stop, in_turns, metered, watch
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive  # its database library is slow to import
 
 # A source that cannot be reached so many times in a row is gone; waiting for every instance would take hours.
 GONE_AFTER = 3
+GATEWAY = frozenset({502, 503, 504})
 CONFLICT = "the archive holds it with other bytes; the first copy was kept (--replace overwrites it)"
 
 
@@ -100,7 +100,7 @@ class _Pull:
             ThreadPoolExecutor(workers, "listing") as self.listing,
             ThreadPoolExecutor(workers, "series") as many,
         ):
-            self._all(many, workers, self._job, self._divided(resources))
+            in_turns(many, workers, self._job, self._divided(resources), stop)
             for late in self.writer.flush():
                 if late.status == "conflict":  # another process was faster
                     self.tally.fail(late.resource, CONFLICT)
@@ -131,37 +131,6 @@ class _Pull:
         """Note what the source does not know; it keeps nothing else from coming."""
         self.unknown.append(NotFound(sentence, status=404))
         self.tally.missing[resource] = sentence
-
-    def _all(
-        self,
-        pool: ThreadPoolExecutor,
-        workers: int,
-        job: Callable[[Resource], None],
-        items: Iterable[Resource],
-    ) -> None:
-        """Do the job for every item; the first error that ends the pull stops the rest.
-
-        A few workers take turns, because a future for each of 100,000 instances would fill the memory.
-        """
-        turn, taking = iter(items), threading.Lock()
-
-        def work() -> None:
-            while True:
-                with taking:
-                    item = next(turn, None)
-                if item is None:
-                    return
-                self.stop.check()
-                job(item)
-
-        futures = [pool.submit(work) for _ in range(workers)]
-        wait(futures, return_when=FIRST_EXCEPTION)
-        if any(future.done() and future.exception() for future in futures):
-            self.stop.request()
-        wait(futures)
-        errors = [error for future in futures if (error := future.exception())]
-        if errors:
-            raise next((error for error in errors if not isinstance(error, Cancelled)), errors[0])
 
     def _job(self, resource: Resource) -> None:
         here = set() if self.replace else self.archive.present(resource)
@@ -269,7 +238,7 @@ class _Pull:
             self.tally.doing = "fetching single instances"
             lost = _Lost()
             workers = min(len(wanted), self.settings.instance_workers)
-            self._all(self.single, workers, lambda resource: self._single(resource, lost), wanted)
+            in_turns(self.single, workers, lambda one: self._single(one, lost), wanted, self.stop)
 
     def _single(self, resource: Resource, lost: _Lost) -> None:
         if lost.cause is not None:
@@ -313,13 +282,17 @@ def _streams_series(source: DicomSource) -> bool:
 
 
 class _Lost:
-    """Counts failures to reach the source, so that a dead server costs a few time-outs, not one each."""
+    """Counts failures to reach the source, so that a dead server costs a few time-outs, not one each.
+
+    A gateway that says so of the server behind it counts like one that does not answer itself.
+    """
 
     def __init__(self) -> None:
-        self.cause: Unreachable | None = None
+        self.cause: DicomdockError | None = None
         self._row = 0
 
     def note(self, error: DicomdockError | None) -> None:
-        self._row = self._row + 1 if isinstance(error, Unreachable) else 0
-        if self._row >= GONE_AFTER and isinstance(error, Unreachable):
+        gone = isinstance(error, Unreachable) or (isinstance(error, ServerFault) and error.status in GATEWAY)
+        self._row = self._row + 1 if gone else 0
+        if self._row >= GONE_AFTER:
             self.cause = error

@@ -15,7 +15,7 @@ from dicomdock.source import DicomSource, Part, StoreResult
 from dicomdock.transfer.compare import Comparison, compare
 from dicomdock.transfer.listing import Unlisted, instances_of
 from dicomdock.transfer.progress import Progress, PushReport, Tally
-from dicomdock.transfer.watch import Stop, metered, watch
+from dicomdock.transfer.watch import Stop, in_turns, metered, watch
 
 OnDuplicate = Literal["skip", "send", "fail"]
 Ledger = Callable[[Resource, StoreResult], None]
@@ -112,7 +112,6 @@ class _Push:
         there: set[Resource] = set()
 
         def look(series: Resource) -> None:
-            stop.check()
             try:
                 there.update(instances_of(self.target, series))
             except Unlisted as reason:
@@ -123,10 +122,10 @@ class _Push:
                 # A login that may store need not be allowed to search.
                 self.tally.warn(f"Duplicates cannot be seen beforehand: {error}")
 
-        series = {place.parent: None for place in self.parts}
-        with ThreadPoolExecutor(self.settings.store_workers, "listing") as pool:
-            for future in [pool.submit(look, one) for one in series if one is not None]:
-                future.result()
+        series = dict.fromkeys(Resource(place.study, place.series) for place in self.parts)
+        workers = self.settings.store_workers
+        with ThreadPoolExecutor(workers, "listing") as pool:
+            in_turns(pool, workers, look, series, stop)
         return there
 
     def _duplicate(self, place: Resource) -> StoreResult:
@@ -162,13 +161,12 @@ class _Push:
 
     def _verify(self, stop: Stop) -> None:
         def check(place: Resource) -> None:
-            stop.check()
             self._settle(place, self._read_back(place, self.results[place]))
 
         wanted = [place for place, result in self.results.items() if result.status in ON_THE_SERVER]
-        with ThreadPoolExecutor(self.settings.instance_workers, "verify") as pool:
-            for future in [pool.submit(check, place) for place in wanted]:
-                future.result()
+        workers = self.settings.instance_workers
+        with ThreadPoolExecutor(workers, "verify") as pool:
+            in_turns(pool, workers, check, wanted, stop)
 
     def _read_back(self, place: Resource, result: StoreResult) -> StoreResult:
         uid = place.instance or ""

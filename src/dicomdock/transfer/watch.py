@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
+from typing import TypeVar
 
 from dicomdock.errors import Cancelled, StoreError
 from dicomdock.source import Part
 from dicomdock.transfer.progress import Progress, Tally
 
+T = TypeVar("T")
+
+
+class _End:
+    """What comes after the last item."""
+
+
+END = _End()
 INTERVAL = 0.1  # seconds between two reports; ten a second look smooth and cost nothing
 
 
@@ -75,6 +85,34 @@ def watch(
     if raised:
         raise raised[0]
     yield tally.progress()
+
+
+def in_turns(
+    pool: ThreadPoolExecutor, workers: int, job: Callable[[T], None], items: Iterable[T], stop: Stop
+) -> None:
+    """Do the job for every item, so many side by side; the first error stops the rest and is raised.
+
+    A few workers take turns, because a future for each of 100,000 instances would fill the memory.
+    """
+    turn, taking = iter(items), threading.Lock()
+
+    def work() -> None:
+        while True:
+            with taking:
+                item = next(turn, END)
+            if isinstance(item, _End):
+                return
+            stop.check()
+            job(item)
+
+    futures = [pool.submit(work) for _ in range(workers)]
+    wait(futures, return_when=FIRST_EXCEPTION)
+    if any(future.done() and future.exception() for future in futures):
+        stop.request()
+    wait(futures)
+    errors = [error for future in futures if (error := future.exception())]
+    if errors:
+        raise next((error for error in errors if not isinstance(error, Cancelled)), errors[0])
 
 
 def metered(part: Part, tally: Tally, stop: Stop) -> Part:
