@@ -68,10 +68,12 @@ def demo(home: Path) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_first_steps(demo, folder):
     walk("docs/tutorials/first-steps.md", folder)
 
 
+@pytest.mark.slow
 def test_the_notebook(demo, folder):
     walk("docs/tutorials/notebook.md", folder)
 

@@ -86,6 +86,8 @@ def test_a_derived_volume(run, series, tmp_path):
         (["labels.nii.gz", "--segments-of", "1.2/3.4"], 1, "not in the local archive"),
         (["labels.nii.gz", "made", "--segments-of", "Modality=CT"], 2, "at a time"),
         (["made", "--label", "1=liver"], 2, "--segments-of"),
+        (["labels.nii.gz", "moved.nii.gz"], 2, "at a time"),
+        (["labels.nii.gz", "--derived-from", "Modality=CT", "--label", "1=a"], 2, "no labels"),
         (["made/0.dcm", "--segments-of", "Modality=CT"], 2, "named neither"),
         (["moved.nii.gz", "--segments-of", "Modality=CT"], 1, "another grid"),
     ],
@@ -104,8 +106,11 @@ def test_resampling_is_said(run, series, tmp_path):
     moved = AXIAL.copy()
     moved[0, 3] += 0.3
     path = label_map(tmp_path / "moved.nii.gz", labels(), moved)
-    ran = run("import", path, "--segments-of", series, "--resample", "--kind", "labelmap")
+    ran = run(
+        "import", path, "--segments-of", series, "--resample", "--kind", "labelmap", "--description", "Mine"
+    )
     assert ran.code == 0
+    assert "Mine" in run("list", series.split("/")[0]).out
     assert "resampled" in ran.err
 
 

@@ -63,6 +63,13 @@ def test_what_is_no_volume_is_refused_in_words(archive, series):
         archive.segmentation(series)
 
 
+def test_a_damaged_file_is_named(archive, series):
+    path = archive.instances(Resource.parse(series))[2].path
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(GeometryError, match=path.name):
+        archive.volume(series)
+
+
 def test_one_of_several_volumes_is_named(archive, tmp_path):
     first = scan(values(), AFFINE, EchoTime=10)
     identity = {

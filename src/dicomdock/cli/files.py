@@ -77,7 +77,10 @@ def import_files(
         ),
     ] = "",
     description: Annotated[
-        str, typer.Option(metavar="WORDS", help="What was done to it.", rich_help_panel=IMAGES)
+        str,
+        typer.Option(
+            metavar="WORDS", help="Of the new series: what it is, what was done.", rich_help_panel=IMAGES
+        ),
     ] = "",
 ) -> None:
     """Take DICOM files into the archive; what is no DICOM is passed over, what is broken is named.
@@ -85,18 +88,21 @@ def import_files(
     A label map that 'export --format' wrote knows its series, and is taken as it comes.
     """
     terminal: Terminal = context.obj
-    of_images = bool(segments_of or derived_from)
-    if of_images or (len(paths) == 1 and images.is_image_file(paths[0])):
+    if segments_of or derived_from or any(map(images.is_image_file, paths)):
         if len(paths) != 1 or (segments_of and derived_from):
             raise InvalidInput("One NIfTI or NRRD file is imported at a time, as segments or as derived.")
+        if derived_from and (label or resample):
+            raise InvalidInput("A derived volume has no labels, and is taken on its own grid.")
         if derived_from:
             images.import_derived(terminal, paths[0], derived_from, description)
         else:
-            images.import_segmentation(terminal, paths[0], segments_of, label or (), kind, resample=resample)
+            images.import_segmentation(
+                terminal, paths[0], segments_of, label or (), description, kind, resample=resample
+            )
         return
     if label or resample or description:
         raise InvalidInput(
-            "Labels and descriptions are for NIfTI and NRRD: name --segments-of or --derived-from."
+            "That is for NIfTI and NRRD files: name one, with --segments-of or --derived-from."
         )
     _import_dicom(terminal, paths, origin, replace=replace)
 

@@ -85,7 +85,14 @@ def _export(
 
 
 def import_segmentation(
-    terminal: Terminal, path: Path, images: str, labels: Sequence[str], kind: Kind, *, resample: bool
+    terminal: Terminal,
+    path: Path,
+    images: str,
+    labels: Sequence[str],
+    description: str,
+    kind: Kind,
+    *,
+    resample: bool,
 ) -> None:
     """Store a label map as a segmentation of a series."""
     names = _names(labels)
@@ -94,6 +101,7 @@ def import_segmentation(
             path,
             _series(images, archive) if images else None,
             names=names,
+            name=description,
             resample=resample,
             kind="LABELMAP" if kind is Kind.labelmap else "BINARY",
         )

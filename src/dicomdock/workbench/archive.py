@@ -110,6 +110,7 @@ class Archive(local.Archive):
         images: Resource | str | None = None,
         *,
         names: Mapping[int, str] | None = None,
+        name: str = "",
         resample: bool = False,
         kind: Kind = "BINARY",
     ) -> Segmentation:
@@ -121,6 +122,7 @@ class Archive(local.Archive):
         ----------
         images : the series it was drawn on; else what the file beside it says, which ``export_as`` wrote.
         names : of the segments, by value.
+        name : of the whole, the description of its series; else the file's.
         resample : take the nearest voxels where the grids differ.
         kind : ``BINARY``, which every program reads, or ``LABELMAP``.
 
@@ -134,7 +136,9 @@ class Archive(local.Archive):
         from dicomdock.workbench.importing import import_segmentation
 
         series = None if images is None else resource_of(images, "series")
-        return import_segmentation(self, Path(path), series, names=names or {}, resample=resample, kind=kind)
+        return import_segmentation(
+            self, Path(path), series, names=names or {}, name=name, resample=resample, kind=kind
+        )
 
     def import_derived(self, path: Path | str, images: Resource | str, *, description: str = "") -> Volume:
         """Take a NIfTI or NRRD volume into the study of the images it was made of, as a new series.

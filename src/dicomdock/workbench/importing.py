@@ -25,6 +25,7 @@ def import_segmentation(
     images: Resource | None,
     *,
     names: Mapping[int, str],
+    name: str,
     resample: bool,
     kind: Kind,
 ) -> Segmentation:
@@ -43,7 +44,7 @@ def import_segmentation(
         found[0][1].require_spatial()
     volumes = [volume for volume, plan in found if plan.spatial]
     placed = on_grid(labels, volumes, path, resample=resample)
-    named = replace(placed, name=placed.name or stem_of(path))
+    named = replace(placed, name=name or placed.name or stem_of(path))
     made = Segmentation.of(named, images, archive)
     made.save(kind=kind)
     return made

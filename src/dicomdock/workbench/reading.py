@@ -9,6 +9,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
+from dicomdock.errors import GeometryError
 from dicomdock.imaging.dataset import as_dataset
 from dicomdock.resource import Resource
 
@@ -34,8 +35,11 @@ def read(path: Path, *, pixels: bool = True) -> Dataset:
     GeometryError
         The file is damaged.
     """
-    with path.open("rb") as file:
-        return as_dataset(file, pixels=pixels)
+    try:
+        with path.open("rb") as file:
+            return as_dataset(file, pixels=pixels)
+    except GeometryError as error:
+        raise GeometryError(f"{path}: {error.reason}", error.instances) from error
 
 
 def headers_of(paths: Sequence[Path]) -> list[Dataset]:
