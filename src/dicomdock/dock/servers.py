@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from dicomdock.dock.logins import FORMS
 from dicomdock.errors import AuthenticationError, DicomdockError, InvalidInput
 from dicomdock.profile import ServerProfile
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb import Client
     from dicomdock.dicomweb.report import Report
+    from dicomdock.dicomweb.secrets import Secrets
     from dicomdock.dock.service import Dock
 
 MAX_NAME = 40
@@ -72,8 +74,6 @@ def check(dock: Dock, draft: Draft) -> Draft:
         raise InvalidInput(f"Give the server a name of at most {MAX_NAME} characters, not 'local' or 'all'.")
     if name != draft.instead_of and name in dock.source_names():
         raise InvalidInput(f"There is a server called {name} already; choose another name.")
-    if draft.profile.login.kind == "basic" and not draft.profile.login.user.strip():
-        raise InvalidInput("A login with a password needs its user name.")
     repaired = urls.repair(draft.profile.url)
     return replace(draft, profile=replace(draft.profile, name=name, url=repaired.url))
 
@@ -126,31 +126,37 @@ def keep(dock: Dock, draft: Draft) -> str:
     from dicomdock.dicomweb.secrets import Secrets
 
     profile, secrets = draft.profile, Secrets(dock.settings)
+    form = FORMS[profile.login.kind]
     secret: str | None = draft.secret or None
-    if secret is None and draft.instead_of:
+    if secret is None and draft.instead_of and _same_login(dock.profiles().get(draft.instead_of), profile):
         secret = secrets.get(draft.instead_of, profile.origin)
-    if profile.login.kind != "none":
-        if secret is None:
+    if form.secret:
+        if secret is None and form.secret_needed:
             raise AuthenticationError(
                 f"Type the password or token for {profile.origin}; a kept one goes to no other address.",
                 server=profile.url,
                 login=str(profile.login),
             )
-        secrets.set(profile.name, profile.origin, secret)
-    _forget_old_secret(dock, secrets, draft)
+        if secret is not None:
+            secrets.set(profile.name, profile.origin, secret)
+    _forget_old_secret(dock, secrets, draft, kept=secret is not None)
     dock.save_profile(profile, instead_of=draft.instead_of)
-    return secrets.where if profile.login.kind != "none" else ""
+    return secrets.where if secret is not None else ""
 
 
-def _forget_old_secret(dock: Dock, secrets: object, draft: Draft) -> None:
-    from dicomdock.dicomweb.secrets import Secrets
+def _same_login(old: ServerProfile, new: ServerProfile) -> bool:
+    """Tell whether what is kept for one login serves the other: a token is for its issuer alone."""
+    return old.login.kind == new.login.kind and old.login.options.get("issuer") == new.login.options.get(
+        "issuer"
+    )
 
-    assert isinstance(secrets, Secrets)
+
+def _forget_old_secret(dock: Dock, secrets: Secrets, draft: Draft, *, kept: bool) -> None:
     if not draft.instead_of:
         return
     old = dock.profiles().get(draft.instead_of)
     moved = (old.name, old.origin) != (draft.profile.name, draft.profile.origin)
-    if old.login.kind != "none" and (moved or draft.profile.login.kind == "none"):
+    if old.login.kind != "none" and (moved or not kept):
         secrets.delete(old.name, old.origin)
 
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
 
 from nicegui import ui
 
-from dicomdock.dock import servers, widgets
+from dicomdock.dock import logins, servers, widgets
 from dicomdock.dock.events import ServersChanged
+from dicomdock.dock.logins import FORMS
+from dicomdock.dock.pages import sign_in
 from dicomdock.dock.pages.shell import Visit
 from dicomdock.dock.servers import Draft, Trial
 from dicomdock.dock.service import Dock
-from dicomdock.profile import Login, LoginKind, ServerProfile
-
-LOGINS: Mapping[str, str] = {
-    "none": "No login",
-    "basic": "User name and password",
-    "bearer": "Token",
-    "headers": "Key in a header field",
-}
-SECRETS: Mapping[str, str] = {"basic": "Password", "bearer": "Token", "headers": "Key"}
+from dicomdock.profile import ServerProfile
 
 
 def page(dock: Dock, _: Visit) -> None:
@@ -74,7 +66,7 @@ class ServersPage:
                     ui.label(profile.name)
                 ui.label(profile.url).classes("mono muted")
                 login = profile.login
-                ui.label(LOGINS.get(login.kind, login.kind) + (f", as {login.user}" if login.user else ""))
+                ui.label(FORMS[login.kind].title + (f", as {login.user}" if login.user else ""))
             result = ui.element("div").classes("trial").props('role="status"')
             if (trial := self._trials.get(profile.name)) is not None:
                 with result:
@@ -84,10 +76,33 @@ class ServersPage:
                     "Look at its studies", lambda: ui.navigate.to(f"/?source={profile.name}"), icon="search"
                 )
                 widgets.button("Test", lambda: self._test(profile, result), testid=f"test-{profile.name}")
+                if logins.signs_in(profile):
+                    self._signing(profile, result)
                 widgets.button("Edit", lambda: self._edit(profile), testid=f"edit-{profile.name}")
                 widgets.button(
                     "Disconnect", lambda: self._disconnect(profile), testid=f"remove-{profile.name}"
                 )
+
+    def _signing(self, profile: ServerProfile, place: ui.element) -> None:
+        """Offer to sign in, or out."""
+        if profile.login.user:
+            widgets.button(
+                "Sign out",
+                lambda: self._dock.run(logins.sign_out, self._dock, profile.name),
+                testid=f"sign-out-{profile.name}",
+            )
+        else:
+            widgets.button(
+                "Sign in",
+                lambda: self._sign_in(profile.name, place),
+                testid=f"sign-in-{profile.name}",
+            )
+
+    async def _sign_in(self, name: str, place: ui.element) -> None:
+        account = await sign_in.sign_in(self._dock, name, place)
+        if account is not None:  # the cards were made anew meanwhile
+            with self._list:
+                widgets.say(f"Signed in to {name}{' as ' + account if account else ''}.", kind="success")
 
     async def _test(self, profile: ServerProfile, place: ui.element) -> None:
         place.clear()
@@ -144,14 +159,15 @@ class ServerForm:
             self._url = widgets.field("Address", profile.url, testid="server-url").props("autofocus")
             self._url.props["hint"] = "Any address of the server will do, also that of its web page."
             self._name = widgets.field("Name", profile.name, testid="server-name")
-            kinds = dict(LOGINS)
-            kinds.setdefault(profile.login.kind, profile.login.kind)
+            kinds = {kind: form.title for kind, form in FORMS.items()}
             self._kind = widgets.choice(
                 "Login", kinds, profile.login.kind, self._login_changed, testid="server-login"
             )
-            self._user = widgets.field("User name", profile.login.user, testid="server-user")
-            header = profile.login.options.get("header", "")
-            self._header = widgets.field("Header field", header, testid="server-header")
+            shown = logins.values_of(profile.login)
+            self._fields = {
+                item.name: widgets.field(item.label, shown.get(item.name, ""), testid=f"server-{item.name}")
+                for item in logins.fields()
+            }
             self._secret = widgets.field("Password", testid="server-secret").props(
                 'type="password" autocomplete="new-password"'
             )
@@ -169,29 +185,32 @@ class ServerForm:
 
     def _login_changed(self) -> None:
         kind = self._kind.value
-        self._user.set_visibility(kind == "basic")
-        self._header.set_visibility(kind == "headers")
-        self._secret.set_visibility(kind in SECRETS)
-        self._secret.props["label"] = SECRETS.get(kind, "")
+        form = FORMS[kind]
+        hints = {item.name: item.hint for item in form.fields}
+        for name, field in self._fields.items():
+            field.set_visibility(name in hints)
+            field.props["hint"] = hints.get(name, "")
+            field.update()
+        self._secret.set_visibility(bool(form.secret))
+        self._secret.props["label"] = form.secret
         self._secret.update()
 
     def _draft(self) -> Draft:
-        kind = cast(LoginKind, self._kind.value)
-        header = (self._header.value or "").strip()
-        login = Login(
-            kind,
-            (self._user.value or "").strip() if kind == "basic" else "",
-            {"header": header} if kind == "headers" and header else {},
-        )
+        kind: str = self._kind.value
+        typed = {name: field.value or "" for name, field in self._fields.items()}
+        login = logins.edited(self._profile.login, logins.login_of(kind, typed))
         name = (self._name.value or "").strip() or _host(self._url.value or "")
         profile = replace(self._profile, name=name, url=(self._url.value or "").strip(), login=login)
-        return Draft(profile, self._secret.value or "" if kind in SECRETS else "", self._instead_of)
+        return Draft(profile, self._secret.value or "" if FORMS[kind].secret else "", self._instead_of)
 
     async def _test_and_keep(self) -> None:
         self._show("Looking for DICOMweb there …")
         self._save.disable()
         try:
             draft = await self._dock.run(servers.check, self._dock, self._draft())
+            if logins.signs_in(draft.profile):
+                await self._keep(draft)
+                return
             trial = await self._dock.run(servers.try_out, self._dock, draft)
             if trial.works:
                 await self._keep(replace(draft, profile=trial.profile))
@@ -212,7 +231,8 @@ class ServerForm:
         where = await self._dock.run(servers.keep, self._dock, draft)
         self._secret.set_value("")
         kept = f" The secret is kept in {where}." if where else ""
-        widgets.say(f"{draft.profile.name} is ready.{kept}", kind="success")
+        ready = "is kept; sign in to use it." if logins.signs_in(draft.profile) else "is ready."
+        widgets.say(f"{draft.profile.name} {ready}{kept}", kind="success")
         self._close()
 
     def _show(self, words: str) -> None:
