@@ -252,6 +252,15 @@ def test_the_least_recently_used_goes_first(archive: Archive, monkeypatch: pytes
     assert [one.study for one in report.removed] == [newer[0].study]
 
 
+def test_a_series_that_is_still_arriving_is_in_use(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    growing, other = ct_series(2), ct_series(1)
+    for moment, arrived in enumerate((growing[0], other[0], growing[1])):
+        monkeypatch.setattr("dicomdock.archive.catalogue.time.time", lambda moment=moment: 1e9 + moment)
+        add(archive, arrived, origin="pacs")
+    report = archive.evict(archive.summary().bytes - 1)
+    assert [one.study for one in report.removed] == [other[0].study]
+
+
 def test_answers_of_servers_are_kept_apart(archive: Archive) -> None:
     (one,) = ct_series(1)
     add(archive, one)

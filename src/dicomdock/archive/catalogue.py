@@ -152,6 +152,7 @@ def insert_arrivals(
         }
         connection.execute(insert(instance), [{**_instance_row(arrival), **common} for arrival in group])
         count_series(connection, series_id)
+        mark_used(connection, [series_id])  # a long pull must not be evicted while it goes on
     for study_id in studies.values():
         count_study(connection, study_id)
 
