@@ -70,6 +70,7 @@ class Dialect:
     delete_levels : what can be deleted.
     rejection : the code by which the server rejects what it does not delete; empty where it does not.
     parallel : requests side by side at most; 0 for the setting's.
+    pinned : names of the habits that the user has set; testing the server leaves them alone.
     """
 
     name: str = "standard"
@@ -97,6 +98,7 @@ class Dialect:
     delete_levels: tuple[str, ...] = ("study", "series", "instance")
     rejection: str = ""
     parallel: int = 0
+    pinned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

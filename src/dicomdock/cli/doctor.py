@@ -169,6 +169,11 @@ def _server(terminal: Terminal, named: str) -> Iterator[Finding]:
     statuses: dict[bool | None, Status] = {True: "ok", False: "missing", None: "unknown"}
     for finding in report.findings:
         yield Finding(finding.topic, statuses[finding.works], finding.sentence)
+    for words in report.consequences:
+        yield Finding("therefore", "ok", words)
+    if not report.error:
+        cost = f"{counted(report.requests, 'request')} in {report.seconds:.2f} seconds, none of which wrote"
+        yield Finding("cost", "ok", cost)
 
 
 def _has_library(name: str) -> bool:

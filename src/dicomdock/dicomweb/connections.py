@@ -144,8 +144,8 @@ def open_pool(profile: ServerProfile, line: Line) -> urllib3.PoolManager:
     logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
     options: dict[str, Any] = {"num_pools": 4, "maxsize": POOL_SIZE, "block": False}
     if profile.url.startswith("https:"):
-        options["ssl_context"] = _tls_context(profile)
-    proxy = _proxy_for(profile)
+        options["ssl_context"] = tls_context(profile)
+    proxy = proxy_for(profile)
     manager: urllib3.PoolManager
     if proxy:
         line.addresses = None  # the proxy looks the name up; ours is the proxy's own
@@ -170,7 +170,7 @@ def open_pool(profile: ServerProfile, line: Line) -> urllib3.PoolManager:
     return manager
 
 
-def _proxy_for(profile: ServerProfile) -> str:
+def proxy_for(profile: ServerProfile) -> str:
     """Give the profile's proxy, else the environment's; none for this machine itself."""
     if profile.proxy:
         return profile.proxy
@@ -182,7 +182,14 @@ def _proxy_for(profile: ServerProfile) -> str:
     return proxies.get(parts.scheme) or proxies.get("all") or ""
 
 
-def _tls_context(profile: ServerProfile) -> ssl.SSLContext:
+def tls_context(profile: ServerProfile) -> ssl.SSLContext:
+    """Make what a connection to the server is encrypted by: whom to trust, and whom to show ourselves as.
+
+    Raises
+    ------
+    ProfileError
+        A certificate file cannot be used.
+    """
     context = ssl.create_default_context()
     file = profile.ca_file
     try:

@@ -18,7 +18,9 @@ from dicomdock.resource import Resource
 
 PREAMBLE: Final = 132  # bytes: 128 of preamble, then "DICM"
 HEAD: Final = 1 << 20  # bytes within which the UIDs of any sane instance lie; private groups come later
-_MEDIA_STORAGE_INSTANCE: Final = b"\x02\x00\x03\x00UI"  # (0002,0003), always Explicit VR Little Endian
+# Always Explicit VR Little Endian.
+_MEDIA_STORAGE_INSTANCE: Final = b"\x02\x00\x03\x00UI"  # (0002,0003)
+_TRANSFER_SYNTAX: Final = b"\x02\x00\x10\x00UI"  # (0002,0010)
 _META_SCAN: Final = 1 << 12  # bytes; file meta information is a few hundred
 _BROKEN: Final = (
     InvalidInput,
@@ -40,7 +42,16 @@ def is_dicom(head: bytes) -> bool:
 
 def meta_instance(head: bytes) -> str:
     """Give the Media Storage SOP Instance UID of the first bytes; empty where they do not show it."""
-    start = head.find(_MEDIA_STORAGE_INSTANCE, PREAMBLE, _META_SCAN) if is_dicom(head) else -1
+    return _meta(head, _MEDIA_STORAGE_INSTANCE)
+
+
+def transfer_syntax(head: bytes) -> str:
+    """Give the Transfer Syntax UID of the first bytes; empty where they do not show it."""
+    return _meta(head, _TRANSFER_SYNTAX)
+
+
+def _meta(head: bytes, element: bytes) -> str:
+    start = head.find(element, PREAMBLE, _META_SCAN) if is_dicom(head) else -1
     if start < 0:
         return ""
     length = int.from_bytes(head[start + 6 : start + 8], "little")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final, cast
 
-from dicomdock.dicomweb import dialects, dicomjson, urls
+from dicomdock.dicomweb import dialects, dicomjson, encryption, urls, writing
 from dicomdock.dicomweb.media import MediaType
 from dicomdock.dicomweb.report import Finding, Report
 from dicomdock.dicomweb.session import JSON, Session, read_json
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_REQUESTS", "Finding", "Report", "find_base", "test"]
 
 MOST_REQUESTS: Final = 25
+MOST_WRITING: Final = 30  # eight of them at a server by the standard; the rest are for other forms and looks
 
 
 class _Spent(Exception):  # ends the probe, never leaves this module
@@ -44,6 +45,7 @@ class _Counted:
     """The connection, with the requests counted and bounded."""
 
     http: Http
+    most: int
     used: int = 0
 
     def request(
@@ -59,7 +61,7 @@ class _Counted:
         allow: Container[int] = (),
         what: str = "",
     ) -> Response:
-        if self.used >= MOST_REQUESTS:
+        if self.used >= self.most:
             raise _Spent
         self.used += 1
         return self.http.request(
@@ -136,13 +138,19 @@ def _speaks_dicomweb(http: Http) -> bool | None:
     return None if label.endswith("json") else False
 
 
-def test(client: Client) -> Report:
+def test(client: Client, *, write: bool = False) -> Report:
     """Try what a server does, by reading only, with at most ``MOST_REQUESTS`` requests.
 
     Nothing is raised for what a server does wrong: the report says it, also when there is no server at all.
+    Habits that the profile pins stay as they are.
+
+    Parameters
+    ----------
+    write : send one small made object too, and delete it again where the server does that; this takes up to
+        ``MOST_WRITING`` further requests.
     """
     started = time.perf_counter()
-    counted = _Counted(client.session.http)
+    counted = _Counted(client.session.http, MOST_REQUESTS)
     probe = Trials(
         client.profile,
         Session(cast("Http", counted), client.profile, client.session.settings, dialects.STANDARD),
@@ -150,20 +158,40 @@ def test(client: Client) -> Report:
     error = ""
     try:
         probe.run()
-    except (Unreachable, AuthenticationError, TransactionError, WireError) as problem:
-        error = str(problem)
     except _Spent:
         probe.say("complete", None, f"Stopped after {MOST_REQUESTS} requests; the rest was not tried.")
+    except (Unreachable, AuthenticationError, TransactionError, WireError) as problem:
+        error = str(problem)
+    if not error:
+        probe.findings.insert(1, encryption.look(client.profile, client.session.settings))
+        _write(probe, counted) if write else probe.unwritten()
+    dialect = _pinned(probe.session.dialect, client.profile.dialect)
     return Report(
         client.name,
         client.profile.url,
         tuple(probe.findings),
-        probe.session.dialect,
-        _differences(probe.session.dialect),
+        dialect,
+        _differences(dialect),
         counted.used,
         time.perf_counter() - started,
         error,
     )
+
+
+def _write(probe: Trials, counted: _Counted) -> None:
+    counted.most += MOST_WRITING
+    try:
+        writing.try_out(probe)
+    except _Spent:
+        probe.say(
+            "complete", None, f"Stopped after {MOST_WRITING} requests; look for patient {writing.PATIENT}."
+        )
+
+
+def _pinned(found: Dialect, own: Dialect) -> Dialect:
+    """Let the habits stay that the user set."""
+    names = [item.name for item in fields(own) if item.name in own.pinned]
+    return replace(found, pinned=own.pinned, **{name: getattr(own, name) for name in names})
 
 
 def _differences(dialect: Dialect) -> dict[str, object]:

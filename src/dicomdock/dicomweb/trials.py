@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from dicomdock.dicomweb import dialects, dicomjson, pictures, wado
+from dicomdock.dicomweb import dialects, dicomjson, retrieving
 from dicomdock.dicomweb.listing import warnings_of
 from dicomdock.dicomweb.media import MediaType
 from dicomdock.dicomweb.report import Finding
-from dicomdock.dicomweb.session import JSON, read_json
+from dicomdock.dicomweb.session import JSON, REFUSED, read_json
 from dicomdock.dictionary import tag_of
-from dicomdock.errors import DicomdockError, NotFound, TransactionError, UnsupportedByServer, WireError
+from dicomdock.errors import DicomdockError, TransactionError, WireError
+from dicomdock.profile import Dialect
 from dicomdock.resource import Resource
 from dicomdock.source import DicomJson
 
@@ -27,8 +28,15 @@ if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
     from dicomdock.profile import ServerProfile
 
-# What no study has: a Patient ID of nobody, and days before any image.
-NOTHING: Final = {"PatientID": "dicomdocknobody", "StudyDate": "17000101-17000102"}
+# What no study has: a Patient ID and name of nobody, days before any image, a modality that does not exist.
+NOTHING: Final = {
+    "PatientID": "dicomdocknobody",
+    "StudyDate": "17000101-17000102",
+    "PatientName": "dicomdocknobody",
+    "ModalitiesInStudy": "ZZ",
+}
+SAFE_LIMIT: Final = 100  # studies; what every known server gives at once
+ROUND: Final = 50  # a page of so many, or of a multiple, looks like a cap
 SHOWN: Final = ("StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedInstances")
 # Answers that tell something; a refused login and a server that fails or is busy end the probe.
 TELLING: Final = frozenset(range(400, 600)) - {401, 403, 429, 500, 502, 503, 504}
@@ -64,14 +72,17 @@ class Trials:
             self.levels(None)
             return
         self.say("data", True, "The server shows studies to this login.")
+        self.letters(first.rows[0])
         self.paging(first)
         self.filters(first.rows[0])
         self.included()
         self.levels(study)
         instance = self.below(study)
         if instance is not None:
-            self.retrieval(instance)
-            self.pictures(instance)
+            retrieving.try_out(self, instance)
+
+    def unwritten(self) -> None:
+        """Say that nothing was sent or deleted."""
         self.say("store", None, "Uploading was not tried, because a test only reads.")
         levels = self.session.dialect.delete_levels
         self.say(
@@ -153,6 +164,36 @@ class Trials:
         except (TransactionError, WireError):
             return None
 
+    def letters(self, row: DicomJson) -> None:
+        """Look how the answer declares its letters; DICOM JSON is UTF-8 whatever it says."""
+        declared = dicomjson.first_text(row, "00080005")
+        if declared in ("", "ISO_IR 192", "ISO_IR 6"):
+            self.say("character-set", True, "Answers are in Unicode.")
+        else:
+            words = (
+                f"Answers declare the character set {declared}, although JSON is Unicode; they are read so."
+            )
+            self.say("character-set", False, words)
+
+    def cap(self) -> None:
+        """Ask for a page as dicomdock does, and see whether it comes so long."""
+        asked = Dialect().page_limit["studies"]
+        answer = self.ask("/studies", [("limit", str(asked))])
+        if answer is None or answer.status >= 400:
+            self.session.learn(page_limit={**self.session.dialect.page_limit, "studies": SAFE_LIMIT})
+            self.say("cap", False, f"{asked} studies at once are refused; {SAFE_LIMIT} are asked for.")
+            return
+        count = len(answer.rows)
+        if count >= asked or count % ROUND or not count:
+            self.say("cap", True, f"{asked} studies can be asked for at once.")
+            return
+        further = self.ask("/studies", [("limit", "1"), ("offset", str(count))])
+        if further is not None and further.rows and self.session.dialect.offset:
+            self.session.learn(page_limit={**self.session.dialect.page_limit, "studies": count})
+            self.say("cap", False, f"Only {count} studies come at once, however many are asked for.")
+        else:
+            self.say("cap", True, f"{asked} studies can be asked for at once.")
+
     def paging(self, first: _Answer) -> None:
         """Ask for the second study alone."""
         more = self.ask("/studies", [("limit", "1"), ("offset", "1")])
@@ -166,20 +207,27 @@ class Trials:
             self.say("offset", False, "offset is ignored; dicomdock asks for everything at once.")
         else:
             self.say("offset", None if more is None or not more.rows else True, "offset is honoured.")
+        self.cap()
 
     def filters(self, row: DicomJson) -> None:
         """Try keys that must find nothing, and keys that must find the known study."""
         uid = _uid(row)
-        ignored = [keyword for keyword, value in NOTHING.items() if self.finds(keyword, value)]
-        if "PatientID" in ignored and not self.finds(tag_of("PatientID"), NOTHING["PatientID"]):
+        outcomes = {keyword: self.outcome(keyword, value) for keyword, value in NOTHING.items()}
+        by_tag = outcomes["PatientID"] == "ignored" and (
+            self.outcome(tag_of("PatientID"), NOTHING["PatientID"]) == "honoured"
+        )
+        if by_tag:
             self.session.learn(key_style="tag")
             self.say("keys", False, "Attributes are understood by tag only.")
-            ignored = [keyword for keyword, value in NOTHING.items() if self.finds(tag_of(keyword), value)]
-        if ignored:
-            words = f"Filters on {' and '.join(ignored)} are ignored; dicomdock filters the answers itself."
-            self.say("filters", False, words)
-        else:
-            self.say("filters", True, "Filters on PatientID and StudyDate are honoured.")
+            outcomes = {keyword: self.outcome(tag_of(keyword), value) for keyword, value in NOTHING.items()}
+        ignored = [keyword for keyword, outcome in outcomes.items() if outcome == "ignored"]
+        refused = [keyword for keyword, outcome in outcomes.items() if outcome == "refused"]
+        for names, words in ((ignored, "ignored"), (refused, "refused")):
+            if names:
+                sentence = f"Filters on {_listed(names)} are {words}; dicomdock filters the answers itself."
+                self.say("filters", False, sentence)
+        if not ignored and not refused:
+            self.say("filters", True, f"Filters on {_listed(NOTHING)} are honoured.")
         if len(ignored) == len(NOTHING):
             self.session.learn(match_keys=("StudyInstanceUID",), wildcard=False)
             return
@@ -187,6 +235,13 @@ class Trials:
             self.session.learn(key_style="tag")
             self.say("keys", False, "Attributes are understood by tag only.")
         self.wildcards(row)
+
+    def outcome(self, key: str, value: str) -> str:
+        """Tell what comes of a key that nothing matches: ``honoured``, ``ignored`` or ``refused``."""
+        answer = self.ask("/studies", [(key, value), ("limit", "2")])
+        if answer is None or answer.status in REFUSED:
+            return "refused"
+        return "ignored" if answer.rows else "honoured"
 
     def key(self, keyword: str) -> str:
         """Write a matching key as the server understands it."""
@@ -289,92 +344,10 @@ class Trials:
         self.say("series", True, "Series and instances can be searched below a study.")
         return place
 
-    def retrieval(self, instance: Resource) -> None:
-        """Try one instance, its series and its study; streams are closed as soon as the first part begins."""
-        works = self.begins(instance)
-        form = (
-            wado.FORMS[self.session.forms["instance"]] if works and "instance" in self.session.forms else None
-        )
-        if form is None:
-            self.say(
-                "instance",
-                works,
-                "Instances come by WADO-URI." if works else "Instances cannot be retrieved.",
-            )
-        else:
-            self.say("instance", True, "Instances can be retrieved.")
-            self.session.learn(any_transfer_syntax=form.any_transfer_syntax, single_part=form.single)
-            self.say(
-                "as-stored",
-                form.any_transfer_syntax,
-                "Instances come as stored."
-                if form.any_transfer_syntax
-                else "The server does not promise to send instances as stored; it may rewrite them.",
-            )
-        series = Resource(instance.study, instance.series)
-        for level, place in (("series", series), ("study", Resource(instance.study))):
-            if self.begins(place):
-                self.session.learn(retrieve_level=level)
-                self.say(f"retrieve-{level}", True, f"A {level} comes in one stream.")
-            else:
-                if level == "series":
-                    self.session.learn(retrieve_level="instance")
-                self.say(
-                    f"retrieve-{level}",
-                    False,
-                    f"A {level} does not come in one stream; dicomdock fetches what is below.",
-                )
-                return
 
-    def begins(self, place: Resource) -> bool:
-        """Tell whether a resource can be retrieved, by its first part."""
-        with contextlib.suppress(DicomdockError):
-            answer = wado.ask(self.session, place)
-            if isinstance(answer, TransactionError):
-                return (
-                    place.level == "instance" and bool(self.session.dialect.wado_uri) and self.by_uri(place)
-                )
-            with contextlib.closing(answer):
-                return any(True for _ in answer)
-        return False
-
-    def by_uri(self, place: Resource) -> bool:
-        """Tell whether an instance comes by WADO-URI."""
-        with contextlib.closing(wado.by_uri(self.session, place, NotFound("not found", status=404))) as parts:
-            return any(True for _ in parts)
-
-    def pictures(self, instance: Resource) -> None:
-        """Try metadata, a rendered picture and a thumbnail of the instance."""
-        for topic, trial in (
-            ("metadata", lambda: next(wado.metadata(self.session, instance), None)),
-            (
-                "rendered",
-                lambda: pictures.picture(
-                    self.session, instance, "rendered", [("viewport", "64,64")], "image/jpeg"
-                ),
-            ),
-            (
-                "thumbnail",
-                lambda: pictures.picture(
-                    self.session, instance, "thumbnail", [("viewport", "64,64")], "image/jpeg"
-                ),
-            ),
-        ):
-            try:
-                works: bool | None = trial() is not None
-            except (NotFound, UnsupportedByServer):
-                works = False
-            except DicomdockError:
-                works = None  # this object may have no picture
-            if works is not None:
-                self.session.learn(**{topic: works})
-            words = {
-                True: "can be had",
-                False: "cannot be had",
-                None: "could not be had of the instance tried",
-            }[works]
-            name = {"metadata": "Metadata", "rendered": "Rendered pictures", "thumbnail": "Thumbnails"}[topic]
-            self.say(topic, works, f"{name} {words}.")
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _uid(row: DicomJson) -> str:
