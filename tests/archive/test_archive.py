@@ -56,6 +56,29 @@ def test_the_first_copy_is_kept_unless_another_is_wanted(archive: Archive) -> No
     assert archive.summary().bytes == len(other.data)
 
 
+def test_the_last_of_several_under_one_uid_is_kept_where_that_is_wanted(archive: Archive) -> None:
+    one, beside = ct_series(2)
+    versions = [one, *(changed(one, PatientComments=f"version {number}") for number in (2, 3))]
+    assert add(archive, *versions, beside, replace=True) == ["stored", "replaced", "replaced", "stored"]
+    assert [b"".join(p.chunks()) for p in archive.retrieve(one.resource)] == [versions[-1].data]
+    assert {finding.status for finding in archive.verify()} == {"intact"}
+    assert archive.summary().instances == 2
+
+
+def test_what_took_the_place_of_another_is_on_no_server_and_found_by_its_own_name(archive: Archive) -> None:
+    (one,) = ct_series(1)
+    add(archive, one, origin="pacs")
+    archive.record_sent([one.resource], "backup")
+    corrected = changed(one, PatientName="Else^Someone", SeriesDescription="corrected")
+    assert add(archive, corrected, replace=True) == ["replaced"]
+    (kept,) = archive.instances(one.resource)
+    assert (kept.origin, kept.sent) == ("", ())
+    assert archive.evict(0).removed == ()
+    assert found(archive, "studies", PatientName="Else*") == [one.study]
+    assert found(archive, "studies", PatientName=str(one.dataset.PatientName)) == []
+    assert found(archive, "series", SeriesDescription="corrected") == [one.series]
+
+
 def test_the_same_instance_uid_in_two_series_is_kept_twice(archive: Archive) -> None:
     (one,) = ct_series(1)
     other = changed(one, SeriesInstanceUID=generate_uid())

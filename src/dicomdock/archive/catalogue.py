@@ -167,14 +167,26 @@ def _instance_row(arrival: Arrival) -> Row:
     }
 
 
-def exchange(connection: Connection, instance_id: int, arrival: Arrival) -> None:
-    """Let a row tell of the file that took the place of another."""
-    connection.execute(update(instance).where(instance.c.id == instance_id).values(_instance_row(arrival)))
+def exchange(
+    connection: Connection, instance_id: int, arrival: Arrival, *, origin: str = "", made_here: bool = False
+) -> None:
+    """Let the rows tell of the file that took the place of another.
+
+    No server is known to have these bytes but the one that they came from.
+    """
+    own = {**_instance_row(arrival), "origin": origin, "made_here": made_here}
+    connection.execute(update(instance).where(instance.c.id == instance_id).values(own))
+    connection.execute(delete(sent).where(sent.c.instance == instance_id))
     series_id, study_id = connection.execute(
         select(series.c.id, series.c.study)
         .join(instance, instance.c.series == series.c.id)
         .where(instance.c.id == instance_id)
     ).one()
+    # What was corrected is often the patient.
+    of_study = {**study_row(arrival.header), "StudyInstanceUID": arrival.resource.study}
+    of_series = {**series_row(arrival.header), "SeriesInstanceUID": arrival.resource.series}
+    connection.execute(update(study).where(study.c.id == study_id).values(of_study))
+    connection.execute(update(series).where(series.c.id == series_id).values(of_series))
     count_series(connection, series_id)
     count_study(connection, study_id)
 

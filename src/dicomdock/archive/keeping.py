@@ -44,7 +44,7 @@ def keep(
             if fresh:
                 insert_arrivals(connection, fresh, origin=origin, made_here=made_here)
             for arrival in changed:
-                exchange(connection, there[arrival.resource][0], arrival)
+                exchange(connection, there[arrival.resource][0], arrival, origin=origin, made_here=made_here)
                 connection.execute(delete(replacing).where(replacing.c.path == arrival.place))
         note.unlink()
         late: list[tuple[Arrival, AddStatus]] = []

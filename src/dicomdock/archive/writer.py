@@ -188,6 +188,8 @@ class ArchiveWriter:
                 return "identical"
             if there is not None and not self._replace:
                 return "conflict"
+            if there is not None and any(resource == one.resource for one in self._group):
+                self._close_group()  # the one to be replaced is put in first
             known[resource.instance] = arrival.digest
             self._group.append(arrival)
             self._group_bytes += arrival.size
