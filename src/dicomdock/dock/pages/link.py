@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from nicegui import ui
@@ -11,6 +12,7 @@ from dicomdock.dock.events import LinkArrived
 from dicomdock.dock.links import Answer, Arrival, Offer
 from dicomdock.dock.pages.shell import Visit
 from dicomdock.dock.service import Dock
+from dicomdock.launch.link import LaunchRequest
 from dicomdock.launch.trust import Ask, ChooseServer, Question
 from dicomdock.query import text, texts
 from dicomdock.source import DicomJson
@@ -64,10 +66,10 @@ def _ask(dock: Dock, arrival: Arrival) -> None:
     if isinstance(decision, ChooseServer):
         _choose(dock, arrival.number, decision)
     elif isinstance(decision, Ask):
-        _may(dock, arrival.number, decision.question)
+        _may(dock, arrival.number, decision.question, arrival.question.requests)
 
 
-def _may(dock: Dock, number: int, question: Question) -> None:
+def _may(dock: Dock, number: int, question: Question, requests: Sequence[LaunchRequest]) -> None:
     where = f"{question.scheme}://{question.host}:{question.port}"
     what = (
         human.counted(question.resources, "study", "studies")
@@ -86,6 +88,11 @@ def _may(dock: Dock, number: int, question: Question) -> None:
             _fact("Server", where, "question-server")
             _fact("Host", question.host, "question-host")
             _fact("Connection", "encrypted (https)" if question.scheme == "https" else "not encrypted (http)")
+            studies = dict.fromkeys(resource.study for request in requests for resource in request.resources)
+            if studies:
+                _fact("Study" if len(studies) == 1 else "Studies", human.listed(studies), "question-studies")
+            brought = any(request.token for request in requests)
+            _fact("Login", "the link's own token" if brought else "none", "question-login")
         for warning in question.warnings:
             with ui.element("div").classes("warning"):
                 ui.icon("warning_amber")

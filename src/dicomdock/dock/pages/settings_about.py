@@ -25,7 +25,7 @@ def section(dock: Dock) -> None:
                 ui.label(name)
             with ui.element("dd").classes("mono"):
                 ui.label(value)
-    found = ui.element("ul").classes("findings").props('role="status" data-testid="doctor"')
+    found = ui.element("ul").classes("findings").props('data-testid="doctor"')
 
     async def look() -> None:
         found.clear()

@@ -178,6 +178,7 @@ class ActionBar:
         item = ui.menu_item(on_click=lambda: self.start(action.name)).classes(
             "danger" if action.danger else ""
         )
+        item.props["role"] = "menuitem"
         item.props["data-testid"] = f"action-{action.name}"
         with item:
             ui.icon(action.icon)

@@ -22,8 +22,8 @@ class Question:
 
     def __init__(self, title: str, testid: str = "") -> None:
         self._dialog = ui.dialog()
-        with self._dialog, ui.card().classes("ask").props('role="dialog"') as card:
-            card.props["aria-label"] = title
+        self._dialog.props["aria-label"] = title
+        with self._dialog, ui.card().classes("ask") as card:
             if testid:
                 card.props["data-testid"] = testid
             ui.label(title).classes("ask-title")

@@ -1,0 +1,221 @@
+"""Every page, in both colours and sizes, with real content: nothing cut off, nobody shut out, each pictured.
+
+With ``DICOMDOCK_SCREENSHOTS=1`` the pictures for the documentation are written to ``docs/screenshots``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from dicomdock.launch.trust import TrustStore
+from tests.builders import changed, ct_series, document, mr_series, write
+from tests.conftest import PROJECT
+from tests.dock.running import RunningDock
+from tests.dock.using import keep, open_at, rows
+
+FOR_DOCS = os.environ.get("DICOMDOCK_SCREENSHOTS") == "1"
+SIZES = {"1280": {"width": 1280, "height": 800}, "1920": {"width": 1920, "height": 1080}}
+NAMES = ("Doe^Jane", "Yamada^Tarou=山田^太郎=やまだ^たろう", "Buc^Jérôme", "Люкceмбypг", "Müster^Max^^Dr.")
+FILES = "input-folder"
+
+
+@pytest.fixture(scope="module")
+def full_dock(demo_dock: RunningDock, tmp_path_factory: pytest.TempPathFactory) -> RunningDock:
+    """A dock with some studies, a done and a failed transfer, and a trusted server."""
+    folder = tmp_path_factory.mktemp("content")
+    made = []
+    for number, name in enumerate(NAMES):
+        (one,) = ct_series(1, rows=64, columns=64)
+        day = f"2026{number + 1:02}1{number}"
+        made.append(changed(one, PatientName=name, PatientID=f"P{4711 + number}", StudyDate=day))
+    made += mr_series(4, PatientName="Two^Series", StudyInstanceUID="1.2.7", rows=64, columns=64)
+    made += ct_series(3, PatientName="Two^Series", StudyInstanceUID="1.2.7", rows=64, columns=64)
+    keep(demo_dock.settings, folder / "made", made, origin="")
+    TrustStore(demo_dock.settings).add("https://pacs.example.org")
+    return demo_dock
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A page as a person sees it.
+
+    Parameters
+    ----------
+    name : of the picture.
+    path : of the page.
+    ready : brings the page to where it is worth a picture.
+    """
+
+    name: str
+    path: str
+    ready: Callable[[Page], None]
+
+
+def _studies(page: Page) -> None:
+    expect(rows(page)).to_have_count(6)
+    rows(page).filter(has_text="Two, Series").click()
+    expect(rows(page, "series")).to_have_count(2)
+    page.wait_for_timeout(400)
+
+
+def _all(page: Page) -> None:
+    expect(rows(page)).to_have_count(7)
+    rows(page).filter(has_text="Phantom").click()
+    expect(rows(page, "series")).to_have_count(2)
+
+
+def _remove(page: Page) -> None:
+    _studies(page)
+    page.get_by_test_id("more-actions").click()
+    page.get_by_test_id("action-remove").click()
+    expect(page.get_by_test_id("ask-remove")).to_contain_text("would be lost")
+    expect(page.get_by_test_id("ask-cancel")).to_be_focused()
+
+
+def _more(page: Page) -> None:
+    _studies(page)
+    page.get_by_test_id("more-actions").click()
+    expect(page.get_by_test_id("action-export")).to_be_visible()
+
+
+def _keys(page: Page) -> None:
+    _studies(page)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def _upload(page: Page) -> None:
+    expect(page.get_by_test_id("choose-files")).to_be_visible()
+
+
+def _settings(page: Page) -> None:
+    expect(page.get_by_test_id("doctor")).to_contain_text("python", timeout=60_000)
+    expect(page.get_by_test_id("trusted")).to_contain_text("pacs.example.org")
+
+
+def _attributes(page: Page) -> None:
+    expect(rows(page, "attributes").first).to_be_visible()
+
+
+def _servers(page: Page) -> None:
+    expect(page.get_by_test_id("server-demo")).to_be_visible()
+    page.get_by_test_id("test-demo").click()
+    expect(page.get_by_test_id("server-demo")).to_contain_text("Studies can be searched", timeout=60_000)
+
+
+def _server_form(page: Page) -> None:
+    page.get_by_test_id("edit-demo").click()
+    expect(page.get_by_test_id("server-form")).to_be_visible()
+
+
+def _transfers(page: Page) -> None:
+    expect(page.get_by_test_id("nav-transfers")).to_be_visible()
+    page.wait_for_timeout(500)
+
+
+def _study(page: Page) -> None:
+    expect(rows(page, "series")).to_have_count(2)
+
+
+def _visible(testid: str) -> Callable[[Page], None]:
+    return lambda page: expect(page.get_by_test_id(testid)).to_be_visible()
+
+
+SHOTS = (
+    Shot("studies", "/?source=local", _studies),
+    Shot("studies-all", "/?source=all", _all),
+    Shot("studies-none", "/?source=local&PatientName=nobody", _visible("no-match")),
+    Shot("remove", "/?source=local", _remove),
+    Shot("more-actions", "/?source=local", _more),
+    Shot("keys", "/?source=local", _keys),
+    Shot("study", "/study/1.2.7", _study),
+    Shot("study-not-here", "/study/1.2.3", _visible("not-here")),
+    Shot("attributes", "/attributes?of=1.2.7&source=local", _attributes),
+    Shot("upload", "/upload", _upload),
+    Shot("upload-gone", "/upload/none", _visible("batch-gone")),
+    Shot("transfers", "/transfers", _transfers),
+    Shot("servers", "/servers", _servers),
+    Shot("server-form", "/servers", _server_form),
+    Shot("settings", "/settings", _settings),
+    Shot("missing", "/nowhere", _visible("missing")),
+    Shot("link-gone", "/link/1", lambda page: expect(page.get_by_text("This link is gone")).to_be_visible()),
+)
+
+
+@pytest.fixture(scope="module")
+def seen(browser: Browser, full_dock: RunningDock) -> Iterator[Page]:
+    """A page with a session, one for all pictures."""
+    context = browser.new_context(viewport=SIZES["1280"])
+    page = context.new_page()
+    open_at(page, full_dock, "/transfers")
+    yield page
+    context.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def themed(request: pytest.FixtureRequest, seen: Page) -> Page:
+    """The same in one of the colours."""
+    seen.emulate_media(color_scheme=request.param)
+    return seen
+
+
+def check(page: Page) -> None:
+    """See that nobody is shut out, and that nothing lies beside the page."""
+    page.wait_for_timeout(350)  # what fades in has too little contrast until it is there
+    # What lies behind a dialog is dimmed on purpose, and out of reach.
+    dialog = page.locator(".q-dialog").count() > 0
+    found = Axe().run(page, context=".q-dialog" if dialog else None).response["violations"]
+    serious = [item for item in found if item["impact"] in ("serious", "critical")]
+    told = [f"{item['id']}: {[node['html'] for node in item['nodes']][:3]}" for item in serious]
+    assert not serious, "\n".join(told)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+        "the page is wider than the window"
+    )
+
+
+def picture(page: Page, name: str, folder: Path) -> None:
+    """Take the picture in both sizes."""
+    scheme = "dark" if page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
+    target = PROJECT / "docs" / "screenshots" if FOR_DOCS else folder
+    for size, viewport in SIZES.items():
+        page.set_viewport_size(viewport)
+        page.wait_for_timeout(900 if FOR_DOCS else 30)  # until the bar of the last request has gone
+        page.screenshot(path=target / f"{name}-{size}-{scheme}.png")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.set_viewport_size(SIZES["1280"])
+
+
+@pytest.mark.parametrize("shot", SHOTS, ids=lambda shot: shot.name)
+def test_a_page(full_dock: RunningDock, themed: Page, shot: Shot, tmp_path: Path):
+    themed.goto(f"{full_dock.url}{shot.path}")
+    shot.ready(themed)
+    check(themed)
+    picture(themed, shot.name, tmp_path)
+
+
+def test_the_upload_pages(full_dock: RunningDock, themed: Page, tmp_path: Path):
+    head, chest = ct_series(3, rows=64, columns=64), mr_series(2, PatientName="Yamada^Tarou=山田^太郎")
+    odd = changed(head[0], PatientComments="other")
+    write(tmp_path / "disk" / "DICOM", [*head, odd, *chest, document()])
+    (tmp_path / "disk" / "readme.txt").write_text(
+        "Not a picture, but it lies on every disk of every hospital." * 5
+    )
+    themed.goto(f"{full_dock.url}/upload")
+    themed.get_by_test_id(FILES).set_input_files(tmp_path / "disk")
+    expect(rows(themed, "lots")).to_have_count(3)
+    expect(themed.get_by_test_id("keep-batch")).to_be_enabled()
+    check(themed)
+    picture(themed, "upload-preview", tmp_path)
+    themed.get_by_test_id("target").click()
+    themed.get_by_role("option", name="Keep here, and send to demo").click()
+    themed.get_by_test_id("keep-batch").click()
+    expect(themed.get_by_test_id("batch-words")).to_contain_text("done", timeout=30_000)
+    check(themed)
+    picture(themed, "upload-results", tmp_path)
