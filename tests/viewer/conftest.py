@@ -127,6 +127,21 @@ class Screen:
         rows, columns, data = found
         return np.array(data, np.uint8).reshape(rows, columns, 4)[:, :, :3]
 
+    def changed(self, before: np.ndarray, view: str = "Red") -> float:
+        """Give the part of a view's pixels that differ clearly from how they were."""
+        now = self.pixels(view)
+        if now.shape != before.shape:
+            return 1.0
+        return float((np.abs(now.astype(int) - before).max(axis=2) > 16).mean())
+
+    def until_changed(self, before: np.ndarray, *, more: float = 0.0, less: float = 1.0) -> None:
+        """Wait until more, or less, than this part of the axial view differs from how it was."""
+        for _ in range(100):
+            if more < self.changed(before) < less:
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"{self.changed(before):.4f} of the view changed")
+
     def drag(self, *points: tuple[float, float]) -> None:
         """Drag with the left button from point to point of the page."""
         self.page.mouse.move(*points[0])

@@ -55,8 +55,8 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
         return change
 
     def paint() -> None:
-        state.tool = "segment"
         segments.paint()
+        state.tool = "segment"
 
     def measure(kind: str) -> Callable[[], None]:
         def begin() -> None:

@@ -28,6 +28,7 @@ from dicomdock.resource import Resource
 
 LOOK = 0.12  # seconds between two looks into the archive while instances arrive
 FILLERS = 2  # threads; decoding outside the interpreter's lock gains from a second one
+QUIET = 5.0  # seconds in which nothing came of a series although its study is being fetched: it is all here
 KEPT_BYTES = 192 << 20  # of files that were read for the plan and need not be read again for their pixels
 
 
@@ -164,9 +165,12 @@ class Loader:
         """Wait until it is known what the series consists of; show one image meanwhile."""
         shown = False
         headers: dict[str, Dataset] = {}
+        quiet = 0.0
         while not self._closed.is_set():
-            coming = self._arriving()
+            coming = self._arriving() and quiet < QUIET
+            before = len(self._paths)
             self._look()
+            quiet = quiet + LOOK if self._paths and len(self._paths) == before else 0.0
             if not shown and self._paths:
                 shown = self._show_one()
             with self._lock:

@@ -51,7 +51,7 @@ class SegmentsLogic:
         self.drawing: Drawing | None = None
         self._references: dict[str, tuple[str, ...]] = {}
         self._watched: tuple[Any, int] | None = None
-        self._busy = False
+        self._busy = self._taking = False
         self.on_tool: list[Callable[[bool], None]] = []
         self.state.update(
             {
@@ -88,7 +88,7 @@ class SegmentsLogic:
     def begin(self) -> None:
         """Begin a new segmentation of the shown series, with one segment."""
         volume, series = self.series.volume, self.series.series
-        if volume is None or series is None or not self._editable():
+        if volume is None or series is None or self._taking or not self._editable():
             return
         base = Segmentation(
             volume.geometry,
@@ -233,11 +233,15 @@ class SegmentsLogic:
         self.keep_now()
         before, shown = self.drawing, self.series.shown
         assert shown is not None and self.series.series is not None
-        node = put_in_scene(self.editor, base, name)
-        self.drawing = None
-        self.editor.set_active_segmentation(node, shown.node)
-        self.logic._on_segment_display_changed(self.logic.data.segment_display)
-        self.drawing = Drawing(node, base, self.series.series.uid)
+        self._taking = True  # what follows tells the page, and what the page answers must not begin another
+        try:
+            node = put_in_scene(self.editor, base, name)
+            self.drawing = None
+            self.editor.set_active_segmentation(node, shown.node)
+            self.logic._on_segment_display_changed(self.logic.data.segment_display)
+            self.drawing = Drawing(node, base, self.series.series.uid)
+        finally:
+            self._taking = False
         if changed:
             self.drawing.changes = 1
         if before is not None:

@@ -46,6 +46,7 @@ class SeriesLogic:
         self._loader: Loader | None = None
         self._dirty = False
         self._choice = 0
+        self._counted = 0  # images of the shown series, as last told to the user
         self._user_window = False
         self._failed_early = False  # before anything could be shown; more of the study may mend it
         self.on_shown: list[Callable[[], None]] = []
@@ -153,6 +154,8 @@ class SeriesLogic:
             tell()
         if self.series is None or self._failed_early:
             self._start_first()
+        elif self.complete and self._late():
+            self.notes.bad("More images of this series have come; choose it anew in the list to see them.")
 
     def _start_first(self) -> None:
         assert self.study is not None
@@ -172,6 +175,17 @@ class SeriesLogic:
             )
         else:
             self._say_empty("This study is not here", "Download it in dicomdock, then open it again.")
+
+    def _late(self) -> bool:
+        """Tell whether images came to the shown series after it was taken for whole."""
+        assert self.study is not None and self.series is not None
+        now = self.study.find(self.series.uid)
+        known = sum(len(plan.instances) for plan in self._plans.get(self.series.uid, ()))
+        late = now is not None and 0 < known < now.count and now.count > self._counted
+        if late and now is not None:
+            self._counted = now.count
+            self._plans.pop(self.series.uid, None)
+        return late
 
     def _say_empty(self, title: str, words: str) -> None:
         with self.state:

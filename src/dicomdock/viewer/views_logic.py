@@ -25,6 +25,7 @@ QUALITY = 90  # of JPEG; interactive and still alike, so that no frame is drawn 
 TOWARDS, AWAY = "RAS", "LPI"  # letters of the axes of RAS, and of their other ends
 LPS = np.array((-1.0, -1.0, 1.0))  # between RAS and LPS
 PARALLEL = 0.999  # cosine from which on a view scrolls along an axis of the volume
+SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
 OBLIQUE = 0.25
 """Share of the main direction that a second one must have to be named beside it (14 degrees)."""
 
@@ -61,7 +62,7 @@ class Views:
         self.server, self.app, self.state = server, app, server.state
         self._series_words: dict[str, str] = {}
         self._study_words = ""
-        self._fresh: set[str] = set()
+        self._fitted: dict[str, float] = {}
         self.on_slice: Callable[[str], None] | None = None
         self._shown: dict[str, ShownVolume] = {}
         self.state.update(
@@ -114,7 +115,7 @@ class Views:
             if refit:
                 self._orient(view)
                 view.fit_view_to_content()
-                self._fresh.add(tag)
+                self._fitted[tag] = self._scale(view)
             self._words(view)
         for tag in wanted:
             self._shown[tag] = shown
@@ -169,6 +170,7 @@ class Views:
             view.fit_view_to_content()
             if at is not None and view.get_singleton_tag() in self._shown:
                 view.get_view_node().JumpSliceByOffsetting(*at)
+                self._fitted[view.get_singleton_tag()] = self._scale(view)
             view.schedule_render()
 
     def align(self) -> None:
@@ -225,7 +227,6 @@ class Views:
         if (shown := self._shown.get(view_id) or self._shown.get(AXIAL)) is not None and view_id != OTHER:
             self._shown[view_id] = shown
             view.set_background_volume_id(shown.node.GetID())
-            self._fresh.add(view_id)
 
     def _threed_ui(self, server: Any, view_id: str, view: Any) -> None:
         view.render_window().SetMultiSamples(0)
@@ -234,15 +235,16 @@ class Views:
         threed_overlay(server, view_id, view)
 
     def _resized(self, tag: str) -> None:
-        if tag in self._fresh:
-            view = self.app.view_manager.get_view(tag)
-            if view is not None:
-                self._orient(view)
-                view.fit_view_to_content()
+        """Fit the picture to the view's new size, unless the user chose how large it is."""
+        view = self.app.view_manager.get_view(tag)
+        if view is not None and tag in self._shown:
+            fitted = self._fitted.get(tag)
+            if fitted is None or abs(self._scale(view) / fitted - 1) < SAME_SCALE:
+                self.fit(tag)
 
-    def touched(self, tag: str) -> None:
-        """The user moved a view himself; it is not fitted any more when its size changes."""
-        self._fresh.discard(tag)
+    def _scale(self, view: Any) -> float:
+        node = view.get_view_node()
+        return (node.GetFieldOfView()[0] or 1.0) / max(1, node.GetDimensions()[0])  # mm a pixel
 
     def _orient(self, view: Any) -> None:
         tag = view.get_singleton_tag()
