@@ -128,7 +128,7 @@ def test_a_running_dock_takes_every_answer_from_the_keyboard(
     instances = ct_series(3)
     orthanc.add(*(instance.data for instance in instances))
     study = instances[0].resource.study
-    opener, tabs = tab_opener(tmp_path)
+    opener, _ = tab_opener(tmp_path)
     gates = [tmp_path / "refused", tmp_path / "always"]
     with (
         token_gate(orthanc, gates[0]) as refused,
