@@ -13,12 +13,14 @@ from dicomdock.cli import sources
 from dicomdock.cli.exits import FAILED, PARTLY
 from dicomdock.cli.terminal import Terminal, counted, examples, size
 from dicomdock.errors import Cancelled, InvalidInput
+from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
-    from dicomdock.transfer import Connect, PullReport, PushReport, Transfer, TransferQueue
+    from dicomdock.transfer import Connect, MissingSource, PullReport, PushReport, Transfer, TransferQueue
 
 commands = typer.Typer()
+PATIENCE = 5.0  # seconds that a server may take to say whether it has what a pulled object refers to
 
 Server = Annotated[
     str, typer.Option(metavar="NAME", help="The server; else the default one.", show_default=False)
@@ -138,15 +140,33 @@ def run(
         report = terminal.follow(work, f"{transfer.kind} {transfer.server}")
     except Cancelled as error:
         raise Cancelled(f"{error} 'dicomdock transfers resume {transfer.id}' goes on from there.") from error
-    terminal.result(report.to_json())
     if isinstance(report, transfers.PullReport):
+        missing = _missing_sources(terminal, archive, transfer)
+        terminal.result({**report.to_json(), "missing_sources": [one.to_json() for one in missing]})
         _tell_pull(terminal, report)
+        terminal.note(*(one.sentence for one in missing))
     else:
+        terminal.result(report.to_json())
         _tell_push(terminal, report)
     terminal.note(*report.warnings)
     if not report.complete:
         terminal.note(f"'dicomdock transfers resume {transfer.id}' tries the rest again.")
         raise typer.Exit(PARTLY if queue.get(transfer.id).state == "partly" else FAILED)
+
+
+def _missing_sources(terminal: Terminal, archive: Archive, transfer: Transfer) -> tuple[MissingSource, ...]:
+    """Find what the pulled objects refer to and is not here, and ask every server for it."""
+    from dicomdock.profile import load_profiles
+    from dicomdock.transfer import locate, missing_sources
+
+    resources = map(Resource.parse, transfer.resources)
+    found = {one.series: one for resource in resources for one in missing_sources(archive, resource)}
+    if not found:
+        return ()
+    names = load_profiles(terminal.settings).names
+    with sources.Opened(terminal) as opened:
+        places = {name: opened.later(name) for name in names}
+        return locate(tuple(found.values()), places, patience=PATIENCE)
 
 
 def _tell_pull(terminal: Terminal, report: PullReport) -> None:

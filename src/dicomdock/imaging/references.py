@@ -79,6 +79,22 @@ def references_of(header: Dataset) -> dict[str, tuple[str, ...]]:
     return {series: tuple(instances) for series, instances in found.items()}
 
 
+def studies_of_references(header: Dataset) -> dict[str, str]:
+    """Give the Study Instance UID of each series that an object refers to, where the reference names it.
+
+    Parameters
+    ----------
+    header : any instance; a series of its own study is often named without it.
+    """
+    return {
+        text(series, "SeriesInstanceUID"): text(study, "StudyInstanceUID")
+        for keyword in _HOLDERS
+        for study in items(header, keyword)
+        if text(study, "StudyInstanceUID")
+        for series in _series(study)
+    }
+
+
 def _series(item: Dataset) -> Iterator[Dataset]:
     if text(item, "SeriesInstanceUID"):
         yield item

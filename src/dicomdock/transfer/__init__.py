@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dicomdock.transfer.files import parts_of_files
+from dicomdock.transfer.missing import MissingSource, locate, missing_sources
 from dicomdock.transfer.progress import Failure, Progress, PullReport, PushReport
 from dicomdock.transfer.pull import pull
 from dicomdock.transfer.push import OnDuplicate, push
@@ -13,6 +14,7 @@ __all__ = [
     "Connect",
     "Failure",
     "Item",
+    "MissingSource",
     "OnDuplicate",
     "Progress",
     "PullReport",
@@ -21,6 +23,8 @@ __all__ = [
     "State",
     "Transfer",
     "TransferQueue",
+    "locate",
+    "missing_sources",
     "parts_of_files",
     "pull",
     "push",

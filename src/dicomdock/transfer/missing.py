@@ -1,0 +1,118 @@
+"""Missing sources: series that objects in the archive refer to, and that are not in it; and who has them.
+
+Segmentations, structures, reports and maps often lie elsewhere than the images that they belong to: the
+images on a public store that only reads, the results on one's own server.
+
+References
+----------
+PS3.3 §C.12.4 (Common Instance Reference).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from dicomdock import federated
+from dicomdock.errors import GeometryError, InvalidInput
+from dicomdock.query import Query
+from dicomdock.resource import Resource
+
+if TYPE_CHECKING:
+    from dicomdock.archive import Archive, ArchivedInstance
+    from dicomdock.source import JsonValue
+
+REFERRING: Final = frozenset({"segmentation", "structures", "report", "parametric map", "presentation"})
+
+
+@dataclass(frozen=True)
+class MissingSource:
+    """A series that is referred to and is not here, wholly or in part.
+
+    Parameters
+    ----------
+    series : what is missing.
+    referred_by : an instance here that refers to it.
+    instances : SOP Instance UIDs that it names and that are not here; empty where it names the series alone.
+    servers : who has it, as far as asked.
+    """
+
+    series: Resource
+    referred_by: Resource
+    instances: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give it as the command line shows it."""
+        return {
+            "series": str(self.series),
+            "referred_by": str(self.referred_by),
+            "instances": len(self.instances),
+            "servers": [*self.servers],
+        }
+
+    @property
+    def sentence(self) -> str:
+        """What the user should know, and what to do."""
+        what = f"{self.referred_by} refers to series {self.series}, which is not here"
+        if self.servers:
+            place = f"it can be pulled from {' or '.join(self.servers)}"
+            return f"{what}; {place}: dicomdock pull {self.series} --server {self.servers[0]}"
+        words = f"StudyInstanceUID={self.series.study} SeriesInstanceUID={self.series.series}"
+        return f"{what}; 'dicomdock search series {words} --all' tells who has it."
+
+
+def missing_sources(archive: Archive, resource: Resource) -> tuple[MissingSource, ...]:
+    """Give the series that objects of a resource refer to and that are not wholly here; asks no server.
+
+    Each series is named once. Images count as referring to nothing, and a broken file too.
+    """
+    from dicomdock.imaging.references import kind_of
+
+    found: dict[Resource, MissingSource] = {}
+    for one in archive.instances(resource):
+        if kind_of(one.sop_class_uid) in REFERRING:
+            for missing in _missing(archive, one):
+                known = found.setdefault(missing.series, missing)
+                named = dict.fromkeys((*known.instances, *missing.instances))
+                found[missing.series] = replace(known, instances=tuple(named))
+    return tuple(found.values())
+
+
+def locate(
+    missing: Sequence[MissingSource],
+    sources: Mapping[str, federated.Open],
+    *,
+    patience: float = federated.PATIENCE,
+) -> tuple[MissingSource, ...]:
+    """Ask servers side by side who has what is missing; who fails or is slow counts as not having it."""
+    return tuple(replace(one, servers=_holders(one.series, sources, patience)) for one in missing)
+
+
+def _holders(series: Resource, sources: Mapping[str, federated.Open], patience: float) -> tuple[str, ...]:
+    match = {"StudyInstanceUID": series.study, "SeriesInstanceUID": series.series or ""}
+    answers = federated.search(sources, Query("series", match), patience=patience)
+    holders = [answer.source for answer in answers for one in answer.found if one.resource == series]
+    return tuple(name for name in sources if name in holders)  # in the user's order, not the quickest first
+
+
+def _missing(archive: Archive, instance: ArchivedInstance) -> Iterator[MissingSource]:
+    from dicomdock.imaging.dataset import as_dataset
+    from dicomdock.imaging.references import references_of, studies_of_references
+
+    try:
+        with instance.path.open("rb") as file:
+            header = as_dataset(file, pixels=False)
+    except (GeometryError, OSError):
+        return
+    elsewhere = studies_of_references(header)
+    for uid, named in references_of(header).items():
+        try:
+            series = Resource(elsewhere.get(uid, instance.resource.study), uid)
+        except InvalidInput:
+            continue
+        here = archive.present(series)
+        lacking = tuple(one for one in named if one not in here)
+        if lacking or not here:
+            yield MissingSource(series, instance.resource, lacking)
