@@ -18,6 +18,7 @@ from tests.servers import nginx, oidc
 from tests.servers.canned import Answer, answering
 from tests.servers.oidc import Person
 
+from dicomdock.dicomweb.secrets import Secrets
 from dicomdock.profile import load_profiles
 
 EMPTY = Answer(200, b"[]", {"Content-Type": "application/dicom+json"})
@@ -150,6 +151,17 @@ def test_options_that_do_not_belong_together_are_refused(words, run):
     refused = run("server", "add", "box", "http://127.0.0.1:9", *words, stdin="x\n")
     assert refused.code == 2
     assert run("server", "list", "--json").json == {"servers": []}
+
+
+def test_what_one_issuer_gave_is_forgotten_when_another_takes_its_place(run, settings):
+    with answering(lambda _: Answer(401)) as server:
+        words = ("server", "add", "clinic", server.url, "--client-id", "c", "--issuer")
+        run(*words, "https://one.example", "--token-stdin", stdin="its-secret\n")
+        profile = load_profiles(settings).get("clinic")
+        run(*words, "https://one.example")
+        assert Secrets(settings).get("clinic", profile.origin) == "its-secret"
+        run(*words, "https://two.example")
+        assert Secrets(settings).get("clinic", profile.origin) is None
 
 
 def test_a_new_password_takes_the_place_of_the_old(run, orthanc, home):

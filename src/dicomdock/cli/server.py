@@ -84,6 +84,7 @@ def add(
 ) -> None:
     """Add a server: find its base address, store the login safely, and try it."""
     from dicomdock.dicomweb import urls
+    from dicomdock.dicomweb.auth import same_secret
     from dicomdock.dicomweb.google_stores import HEALTHCARE
     from dicomdock.dicomweb.logins.signing import signs_in
     from dicomdock.dicomweb.secrets import Secrets
@@ -119,12 +120,13 @@ def add(
     check_profile(profile)
     secrets = Secrets(terminal.settings)
     profiles = load_profiles(terminal.settings)
-    if name in profiles and profiles.get(name).login != profile.login:
+    if name in profiles and not same_secret(profiles.get(name).login, profile.login):
         secrets.delete(name, profile.origin)  # what one login kept is nothing for another
     if secret := asked.secret(terminal, profile.login, repaired.token):
         secrets.set(name, profile.origin, secret)
         terminal.say(f"The secret is kept in {secrets.where}.")
     if signs_in(profile.login) and terminal.attended:
+        profiles.with_profile(profile).save(terminal.settings)  # kept also where the sign-in fails
         profile = logins.sign_in(terminal, profile, secrets)
     if at_google:
         repaired = urls.repair(google.address(terminal, url, profile))

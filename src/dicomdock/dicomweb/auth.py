@@ -179,6 +179,11 @@ def secret_word(login: Login) -> str:
     return words.get(login.kind, "")
 
 
+def same_secret(old: Login, new: Login) -> bool:
+    """Tell whether what is kept for one login serves the other: a token is for the issuer that gave it alone."""
+    return old.kind == new.kind and old.options.get("issuer") == new.options.get("issuer")
+
+
 def auth_for(profile: ServerProfile, secrets: SecretStore, settings: Settings) -> Auth:
     """Make the login that a profile names, with the secret kept for its origin.
 

@@ -68,13 +68,17 @@ def check(dock: Dock, draft: Draft) -> Draft:
         The name, the address or the login cannot be right.
     """
     from dicomdock.dicomweb import urls
+    from dicomdock.dicomweb.google_stores import store_url
 
     name = draft.profile.name.strip()
     if not name or len(name) > MAX_NAME or not name.isprintable() or name in ("local", "all"):
         raise InvalidInput(f"Give the server a name of at most {MAX_NAME} characters, not 'local' or 'all'.")
     if name != draft.instead_of and name in dock.source_names():
         raise InvalidInput(f"There is a server called {name} already; choose another name.")
-    repaired = urls.repair(draft.profile.url)
+    typed = draft.profile.url.strip()
+    if typed.startswith("projects/"):  # how Google names a store
+        typed = store_url(typed)
+    repaired = urls.repair(typed)
     return replace(draft, profile=replace(draft.profile, name=name, url=repaired.url))
 
 
@@ -123,13 +127,16 @@ def keep(dock: Dock, draft: Draft) -> str:
     AuthenticationError
         The login needs a secret, and none is known for this address.
     """
+    from dicomdock.dicomweb.auth import same_secret
     from dicomdock.dicomweb.secrets import Secrets
 
     profile, secrets = draft.profile, Secrets(dock.settings)
     form = FORMS[profile.login.kind]
     secret: str | None = draft.secret or None
-    if secret is None and draft.instead_of and _same_login(dock.profiles().get(draft.instead_of), profile):
-        secret = secrets.get(draft.instead_of, profile.origin)
+    if secret is None and draft.instead_of:
+        old = dock.profiles().get(draft.instead_of)
+        if same_secret(old.login, profile.login):
+            secret = secrets.get(old.name, profile.origin)
     if form.secret:
         if secret is None and form.secret_needed:
             raise AuthenticationError(
@@ -142,13 +149,6 @@ def keep(dock: Dock, draft: Draft) -> str:
     _forget_old_secret(dock, secrets, draft, kept=secret is not None)
     dock.save_profile(profile, instead_of=draft.instead_of)
     return secrets.where if secret is not None else ""
-
-
-def _same_login(old: ServerProfile, new: ServerProfile) -> bool:
-    """Tell whether what is kept for one login serves the other: a token is for its issuer alone."""
-    return old.login.kind == new.login.kind and old.login.options.get("issuer") == new.login.options.get(
-        "issuer"
-    )
 
 
 def _forget_old_secret(dock: Dock, secrets: Secrets, draft: Draft, *, kept: bool) -> None:
