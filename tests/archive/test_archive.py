@@ -56,6 +56,23 @@ def test_the_first_copy_is_kept_unless_another_is_wanted(archive: Archive) -> No
     assert archive.summary().bytes == len(other.data)
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_damaged_file_is_replaced_by_its_own_bytes(archive: Archive, gone: bool) -> None:
+    one, beside = ct_series(2)
+    add(archive, one, beside, origin="pacs")
+    (kept,) = archive.instances(one.resource)
+    if gone:
+        kept.path.unlink()
+    else:
+        kept.path.write_bytes(one.data[:-1] + b"x")
+    assert add(archive, one) == ["identical"]  # only who asks for it has every file read
+    archive.record_sent([one.resource], "backup")
+    assert add(archive, one, beside, origin="pacs", replace=True) == ["replaced", "identical"]
+    assert archive.instances(one.resource)[0].sent == ("backup",)
+    assert {finding.status for finding in archive.verify()} == {"intact"}
+    assert archive.instances(one.resource)[0].path.read_bytes() == one.data
+
+
 def test_the_last_of_several_under_one_uid_is_kept_where_that_is_wanted(archive: Archive) -> None:
     one, beside = ct_series(2)
     versions = [one, *(changed(one, PatientComments=f"version {number}") for number in (2, 3))]

@@ -75,6 +75,7 @@ class Arrival:
     size : bytes.
     digest : SHA-256, hexadecimal.
     replace : it takes the place of another with the same UID.
+    repair : it takes the place of a damaged file, which once had the same bytes.
     """
 
     resource: Resource
@@ -83,6 +84,7 @@ class Arrival:
     size: int
     digest: str
     replace: bool = False
+    repair: bool = False
 
     @property
     def place(self) -> str:

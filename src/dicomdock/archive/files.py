@@ -26,6 +26,7 @@ from dicomdock.resource import Resource
 
 NAME_LENGTH = 32  # hexadecimal digits: 128 bits, so that two UIDs never share a name
 SUFFIX = ".dcm"
+BLOCK = 1 << 20  # bytes read at once to digest a file
 MANY = 8  # files from which on one sync of the whole file system is quicker
 YOUNG = 60.0  # seconds in which a session has long locked its folder
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -130,6 +131,23 @@ class Files:
                 folder.rmdir()
             except OSError:  # not empty, or gone already
                 return
+
+
+def digest_of(path: Path) -> str:
+    """Give the SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def digest_or_none(path: Path) -> str | None:
+    """Give the same; None where the file is gone or cannot be read."""
+    try:
+        return digest_of(path)
+    except OSError:
+        return None
 
 
 def sync_files(paths: Sequence[Path]) -> None:

@@ -38,14 +38,20 @@ def keep(
             there = known_rows(connection, (arrival.resource for arrival in arrivals))
             fresh = [arrival for arrival in arrivals if arrival.resource not in there]
             others = [arrival for arrival in arrivals if arrival.resource in there]
-            changed = [arrival for arrival in others if arrival.replace and _differs(arrival, there)]
+            changed = [
+                arrival
+                for arrival in others
+                if arrival.repair or (arrival.replace and _differs(arrival, there))
+            ]
             _spare(connection, [arrival.place for arrival in arrivals])
             files.place((arrival.written, files.folder / arrival.place) for arrival in (*fresh, *changed))
             if fresh:
                 insert_arrivals(connection, fresh, origin=origin, made_here=made_here)
             for arrival in changed:
-                exchange(connection, there[arrival.resource][0], arrival, origin=origin, made_here=made_here)
-                connection.execute(delete(replacing).where(replacing.c.path == arrival.place))
+                if not arrival.repair:
+                    number = there[arrival.resource][0]
+                    exchange(connection, number, arrival, origin=origin, made_here=made_here)
+                    connection.execute(delete(replacing).where(replacing.c.path == arrival.place))
         note.unlink()
         late: list[tuple[Arrival, AddStatus]] = []
         for arrival in others:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Generator, Iterator, Sequence
@@ -14,7 +13,15 @@ from typing import Literal
 from sqlalchemy import delete, select
 
 from dicomdock.archive.catalogue import Arrival, exchange, insert_arrivals, instances_of, known_rows
-from dicomdock.archive.files import SUFFIX, Files, abandoned, disk_errors, name_of
+from dicomdock.archive.files import (
+    SUFFIX,
+    Files,
+    abandoned,
+    digest_of,
+    digest_or_none,
+    disk_errors,
+    name_of,
+)
 from dicomdock.archive.header import HEAD, read_header
 from dicomdock.archive.index import Index
 from dicomdock.archive.schema import doomed, replacing, study
@@ -24,7 +31,6 @@ from dicomdock.resource import Resource
 
 FindingStatus = Literal["intact", "missing", "changed", "adopted", "stray"]
 
-BLOCK = 1 << 20  # bytes read at once to digest a file
 READERS = 2  # files digested side by side
 BATCH = 256  # orphans put in at once
 
@@ -126,7 +132,7 @@ def _compared(files: Files, index: Index, resource: Resource) -> Generator[Findi
     with ThreadPoolExecutor(READERS) as readers:
         for start in range(0, len(known), BATCH):
             some = known[start : start + BATCH]
-            digests = readers.map(lambda one: _digest_or_none(one.path), some)
+            digests = readers.map(lambda one: digest_or_none(one.path), some)
             for one, digest in zip(some, digests, strict=True):
                 if digest == one.digest:
                     yield Finding("intact", one.path, one.resource)
@@ -141,7 +147,7 @@ def _looked_at_again(files: Files, index: Index, resource: Resource) -> Finding 
         one = next(instances_of(connection, files.folder, resource), None)
     if one is None:
         return None
-    digest = _digest_or_none(one.path)
+    digest = digest_or_none(one.path)
     if digest == one.digest:  # it was replaced meanwhile
         return Finding("intact", one.path, resource)
     if digest is None:
@@ -188,19 +194,3 @@ def _arrival(path: Path) -> Arrival:
         size = os.fstat(file.fileno()).st_size
     header = read_header(head, size, path)
     return Arrival(resource_of(header), header, path, size, digest_of(path))
-
-
-def digest_of(path: Path) -> str:
-    """Give the SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _digest_or_none(path: Path) -> str | None:
-    try:
-        return digest_of(path)
-    except OSError:
-        return None

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from dicomdock.archive.catalogue import AddStatus, Arrival, digests
-from dicomdock.archive.files import Files, Session, disk_errors
+from dicomdock.archive.files import Files, Session, digest_or_none, disk_errors
 from dicomdock.archive.header import HEAD, SERIES, SOP_INSTANCE, STUDY, Header, read_header
 from dicomdock.archive.index import Index
 from dicomdock.archive.keeping import keep
@@ -39,7 +39,7 @@ class AddResult:
     ----------
     resource : the instance, as its own bytes name it.
     status : ``stored``; ``identical`` (it was there already); ``conflict`` (its UID was there with other
-        bytes, which were kept); ``replaced`` (so, but the new ones were wanted).
+        bytes, which were kept); ``replaced`` (so, but the new ones were wanted, or the file was damaged).
     size : bytes.
     """
 
@@ -182,9 +182,13 @@ class ArchiveWriter:
         assert resource.series
         assert resource.instance
         known = self._digests(resource.study, resource.series)
+        if self._replace and known.get(resource.instance) == arrival.digest:
+            # The index knows these bytes, but the file may have been damaged since.
+            damaged = digest_or_none(self._files.path(resource)) != arrival.digest
+            arrival = replace(arrival, repair=damaged)
         with self._lock:
             there = known.get(resource.instance)
-            if there == arrival.digest:
+            if there == arrival.digest and not arrival.repair:
                 return "identical"
             if there is not None and not self._replace:
                 return "conflict"
