@@ -171,7 +171,7 @@ def _write(path: Path, data: bytes, note: Note | None) -> int:
     """Write files so that they are whole or not there."""
     contents = {path: data}
     if note is not None:
-        contents[note_of(path)] = note.to_json().encode()
+        contents[note_of(path)] = note.to_json().encode("utf-8", "replace")
     for target, content in contents.items():
         partial = target.with_name(f"{target.name}.part")
         with disk_errors(f"Writing {target}"):
