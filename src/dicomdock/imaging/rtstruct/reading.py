@@ -19,7 +19,8 @@ from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct.polygons import Points, fill
-from dicomdock.imaging.segmentation import Mask, Origin, Segment, Segmentation
+from dicomdock.imaging.segmentation import Mask, Segment, Segmentation
+from dicomdock.imaging.segmentation.reading import origin_of
 from dicomdock.imaging.terminology import TISSUE, Terminology, code_of, colour_for
 
 RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
@@ -98,7 +99,7 @@ def read_structures(
         frame_of_reference or next(iter(sorted(frames)), ""),
         series,
         tuple((one, 0) for one in named),
-        _origin(dataset),
+        origin_of(dataset, "StructureSetLabel"),
         text(dataset, "StructureSetName") or text(dataset, "StructureSetLabel"),
         tuple(remarks),
     )
@@ -180,16 +181,4 @@ def _segment(
         "AUTOMATIC" if generated == "AUTOMATIC" else "MANUAL" if generated == "MANUAL" else "SEMIAUTOMATIC",
         "unknown" if generated != "MANUAL" else "",
         text(roi, "ROIDescription"),
-    )
-
-
-def _origin(dataset: Dataset) -> Origin:
-    return Origin(
-        text(dataset, "SOPClassUID"),
-        text(dataset, "SOPInstanceUID"),
-        text(dataset, "SeriesInstanceUID"),
-        integer(dataset, "SeriesNumber") or 1,
-        integer(dataset, "InstanceNumber") or 1,
-        text(dataset, "SeriesDescription"),
-        text(dataset, "StructureSetLabel"),
     )

@@ -86,7 +86,7 @@ def read_segmentation(instance: Instance, *, onto: VolumeGeometry | None = None)
         text(dataset, "FrameOfReferenceUID"),
         series,
         sources,
-        _origin(dataset),
+        origin_of(dataset),
         text(dataset, "SeriesDescription") or text(dataset, "ContentLabel"),
         tuple(remarks),
     )
@@ -192,7 +192,13 @@ def _sources(dataset: Dataset) -> tuple[str, tuple[tuple[str, int], ...]]:
     return text(series, "SeriesInstanceUID"), tuple(frames)
 
 
-def _origin(dataset: Dataset) -> Origin:
+def origin_of(dataset: Dataset, label: str = "ContentLabel") -> Origin:
+    """Give what names the object that a segmentation was read from.
+
+    Parameters
+    ----------
+    label : keyword of the attribute that holds its label.
+    """
     return Origin(
         text(dataset, "SOPClassUID"),
         text(dataset, "SOPInstanceUID"),
@@ -200,5 +206,5 @@ def _origin(dataset: Dataset) -> Origin:
         integer(dataset, "SeriesNumber") or 1,
         integer(dataset, "InstanceNumber") or 1,
         text(dataset, "SeriesDescription"),
-        text(dataset, "ContentLabel"),
+        text(dataset, label),
     )
