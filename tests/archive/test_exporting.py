@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def test_a_zip_file_holds_the_same(filled, tmp_path: Path) -> None:
     next(stopped)
     stopped.close()
     assert sorted(path.name for path in tmp_path.glob("*.zip*")) == ["out.zip"]
+    os.utime(archive.instances(series[0].resource)[0].path, (0, 0))  # the clock was wrong when it came
+    assert list(archive.export([series[0].resource], tmp_path / "early.zip", zip=True))
     with pytest.raises(NotFound):
         list(archive.export([Resource("1.2.3")], tmp_path / "no.zip", zip=True))
 

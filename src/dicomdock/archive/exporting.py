@@ -129,7 +129,8 @@ def export_zip(plan: Sequence[tuple[Resource, Path, PurePosixPath, int]], target
     with disk_errors(f"Exporting to {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            # A clock that was wrong when a file came is no reason to refuse it: zip begins in 1980.
+            with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
                 for done, (resource, source, name, size) in enumerate(plan, 1):
                     archive.write(source, str(name))
                     yield Exported(resource, name, size, done, len(plan))

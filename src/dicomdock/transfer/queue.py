@@ -320,7 +320,9 @@ class TransferQueue:
 
     def recover(self) -> list[Transfer]:
         """Find transfers whose process has died; they wait as paused, or as queued where a dock ran them."""
-        dead = [item for item in self.latest(10_000) if item.state == "running" and not _alive(item)]
+        with self._connection() as connection:
+            rows = connection.execute(f"select {_COLUMNS} from transfer where state = 'running'").fetchall()  # noqa: S608
+        dead = [item for item in map(_transfer, rows) if not _alive(item)]
         for transfer in dead:
             state: State = "queued" if transfer.options.get("background") else "paused"
             self.finish(transfer.id, state, "interrupted: the program that ran it has ended")
