@@ -60,6 +60,7 @@ class Cloud:
     lifetime: int = 3600
     store: Google = field(default_factory=lambda: Google(every=0))
     alive: set = field(default_factory=set)
+    forbidden: tuple = ()
     given: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -69,6 +70,8 @@ class Cloud:
             return self.token(parse_qs(request.body.decode()))
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.alive:
             return Answer(401, b'{"error": {"code": 401, "status": "UNAUTHENTICATED"}}')
+        if url.path in self.forbidden:
+            return Answer(403, b'{"error": {"code": 403, "status": "PERMISSION_DENIED"}}')
         if url.path in LISTS:
             return self.listed(*LISTS[url.path], dict(parse_qsl(url.query)))
         return self.store(request)
@@ -196,7 +199,7 @@ def test_a_person_chooses_a_store(cloud, account, settings, capsys):
     from dicomdock.cli.google import chosen
     from dicomdock.cli.terminal import Terminal
 
-    _, url = cloud
+    server, url = cloud
     profile = profile_at(url, account)
     auth = auth_for(profile, Secrets(settings), settings)
     answers = iter(["", "9", "1\n", "l\n", "2"])
@@ -205,6 +208,10 @@ def test_a_person_chooses_a_store(cloud, account, settings, capsys):
     said = capsys.readouterr().err
     assert "Imaging (p)" in said
     assert "The only dataset is d." in said
+    server.forbidden = ("/v1/projects",)
+    answers = iter(["p\n", "l\n", "s\n"])
+    with Stores(auth, profile, settings, healthcare=url, projects=url) as stores:
+        assert chosen(Terminal(), stores, lambda _: next(answers)) == PATH
 
 
 @pytest.mark.parametrize("given", [PATH, f"/{PATH}/dicomWeb/", f" {PATH}/dicomWeb"])

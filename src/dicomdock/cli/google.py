@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dicomdock.cli.terminal import Terminal
-from dicomdock.errors import InvalidInput, ProfileError
+from dicomdock.errors import AuthenticationError, InvalidInput, ProfileError, TransactionError
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.google_stores import Entry, Stores
     from dicomdock.profile import ServerProfile
 
+FORBIDDEN: Final = 403  # the account is known, and may not
 Ask = Callable[[str], str]
 
 
@@ -60,11 +61,22 @@ def chosen(terminal: Terminal, stores: Stores, ask: Ask) -> str:
     ProfileError
         A list is empty, so there is nothing to choose.
     """
-    project = _one(terminal, "project", stores.projects(), ask)
+    project = _project(terminal, stores, ask)
     location = _one(terminal, "location", stores.locations(project), ask)
     dataset = _one(terminal, "dataset", stores.datasets(project, location), ask)
     store = _one(terminal, "DICOM store", stores.stores(project, location, dataset), ask)
     return f"projects/{project}/locations/{location}/datasets/{dataset}/dicomStores/{store}"
+
+
+def _project(terminal: Terminal, stores: Stores, ask: Ask) -> str:
+    """Choose a project; where the account may not list them, take its ID as it is typed."""
+    try:
+        return _one(terminal, "project", stores.projects(), ask)
+    except (AuthenticationError, TransactionError) as error:
+        if isinstance(error, AuthenticationError) and error.status != FORBIDDEN:
+            raise
+        terminal.note("This account may not list projects.")
+    return ask("The ID of the project? ").strip()
 
 
 def _one(terminal: Terminal, what: str, entries: Sequence[Entry], ask: Ask) -> str:

@@ -180,7 +180,7 @@ def secret_word(login: Login) -> str:
 
 
 def same_secret(old: Login, new: Login) -> bool:
-    """Tell whether what is kept for one login serves the other: a token is for the issuer that gave it alone."""
+    """Tell whether what is kept for one login serves the other: a token is for its issuer alone."""
     return old.kind == new.kind and old.options.get("issuer") == new.options.get("issuer")
 
 
