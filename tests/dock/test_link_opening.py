@@ -25,7 +25,7 @@ from dicomdock.launch.handoff.place import FileLock, run_folder, socket_path
 from dicomdock.launch.trust import TrustStore
 from dicomdock.settings import Settings
 from dicomdock.transfer import TransferQueue
-from tests.dock.running import RunningDock, connected
+from tests.dock.running import RunningDock, connected, running
 from tests.servers.canned import Answer, Request, answering
 
 TOKEN = "sh4red-al6um"
@@ -126,6 +126,45 @@ def test_a_question_is_not_pulled_away_by_other_links(dock: RunningDock, page: P
         page.keyboard.press("o")
         expect(page).to_have_url(re.compile(f"/study/{STUDIES[1]}"))
         assert not other.asked
+
+
+def test_a_download_whose_token_is_gone_says_so(settings: Settings):
+    home = settings.state.parent
+    with answering(lambda _: None) as silent:
+        TrustStore(settings).add(silent.url)
+        endpoint = quote(silent.url, safe="")
+        link = f"slicer://viewer/?studyUID={STUDIES[0]}&access_token={TOKEN}&dicomweb_endpoint={endpoint}"
+        with running(home) as dock:
+            send(link, dock.settings, command=())
+            wait_for(lambda: bool(silent.asked))
+        (entry,) = TransferQueue(settings).latest()
+        assert entry.state == "queued"
+        asked = len(silent.asked)
+        with running(home):
+            queue = TransferQueue(settings)
+            wait_for(lambda: queue.get(entry.id).ended)
+            assert "open the link again" in queue.get(entry.id).message
+        assert len(silent.asked) == asked
+
+
+def test_the_command_line_gives_a_link_to_the_running_dock(dock: RunningDock, page: Page):
+    with answering(only_album) as server:
+        open_servers(page, dock)
+        link = f"{server.url.replace('/dicom-web', '')}/view/{TOKEN}"
+        command = [sys.executable, "-m", "dicomdock.cli", "open"]
+        said = subprocess.run([*command, "-"], input=link, capture_output=True, text=True, timeout=60)
+        assert (said.returncode, said.stdout) == (0, "dicomdock asks you whether to open it.\n")
+        expect(page.get_by_test_id("question-login")).to_have_text("the link's own token")
+        assert not server.asked
+        # In the terminal nobody can choose: what a token opens is listed, and nothing of it pulled.
+        TrustStore(dock.settings).add(server.url)
+        said = subprocess.run(
+            [*command, "--no-view", "-"], input=link, capture_output=True, text=True, timeout=60
+        )
+        assert said.returncode == 1
+        assert "opens 3 studies" in said.stderr
+        assert "--yes" in said.stderr
+        assert all("studies?" in request.path for request in server.asked)
 
 
 @pytest.mark.slow

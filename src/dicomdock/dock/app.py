@@ -56,9 +56,11 @@ def create_app(dock: Dock, *, browser: bool = True) -> AsgiApp:
         dock.events.attach(loop)
         screens = Screens(dock, browser=browser)
         dock.on_show(lambda path: _soon(screens.show(path), loop))
+        going_on = loop.create_task(_go_on(dock))
         try:
             yield
         finally:
+            going_on.cancel()
             dock.on_show(None)
             dock.events.detach()
             dock.links.close()
@@ -81,6 +83,14 @@ def create_app(dock: Dock, *, browser: bool = True) -> AsgiApp:
         reconnect_timeout=20.0,
     )
     return Guard(application, dock.keys, dock.port)
+
+
+async def _go_on(dock: Dock) -> None:
+    """Take up the transfers that an earlier dock left; the pages do not wait for it."""
+    try:
+        await dock.run(dock.start_transfers)
+    except DicomdockError as error:
+        logging.getLogger("dicomdock.dock").warning("Transfers cannot go on now: %s", error)
 
 
 def _is_no_sentence(record: logging.LogRecord) -> bool:

@@ -222,9 +222,17 @@ class Links:
         return arrival
 
     def connect(self, name: str) -> Client | None:
-        """Give the connection that a link brought, with the link's own token; None where none did."""
+        """Give the connection that a link brought, with its own token; None for a server of the user's.
+
+        Raises
+        ------
+        LaunchError
+            It is neither; the token of a link ends with the dock that took it.
+        """
         with self._lock:
             known = self._connections.get(name)
+        if known is None and name not in self._dock.profiles():
+            raise LaunchError(f"{name} came with a link, and its login is gone; open the link again.")
         if known is None:
             return None
         return connect_link(*known, self._dock.settings)
