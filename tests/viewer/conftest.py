@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserType, Error, Locator, Page
 from pydicom.uid import generate_uid
 
@@ -100,9 +103,12 @@ class Screen:
 
     def box(self, view: str = "Red") -> dict[str, float]:
         """Give where a view is on the page."""
-        box = self.page.locator(f'[data-view="{view}"]').bounding_box()
-        assert box is not None
-        return box
+        for _ in range(50):
+            box = self.page.locator(f'[data-view="{view}"]').bounding_box()
+            if box is not None:  # else the layout is just being built anew
+                return box
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"{view} is not shown")
 
     def middle(self, view: str = "Red") -> tuple[float, float]:
         """Give the middle of a view."""
@@ -111,6 +117,14 @@ class Screen:
 
     def pixels(self, view: str = "Red") -> np.ndarray:
         """Give the pixels of a view as the browser got them, (row, column, 3)."""
+        self.page.wait_for_function(
+            """(view) => {
+                let node = document.querySelector(`[data-view="${view}"]`);
+                while (node && !node.querySelector("img")) node = node.parentElement;
+                return node && node.querySelector("img").naturalWidth > 20;
+            }""",
+            arg=view,
+        )
         found = self.page.evaluate(
             """(view) => {
                 let node = document.querySelector(`[data-view="${view}"]`);
@@ -119,13 +133,11 @@ class Screen:
                 canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
                 const context = canvas.getContext("2d");
                 context.drawImage(image, 0, 0);
-                const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
-                return [canvas.height, canvas.width, Array.from(data)];
+                return canvas.toDataURL("image/png").split(",")[1];
             }""",
             view,
         )
-        rows, columns, data = found
-        return np.array(data, np.uint8).reshape(rows, columns, 4)[:, :, :3]
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(found))).convert("RGB"))
 
     def changed(self, before: np.ndarray, view: str = "Red") -> float:
         """Give the part of a view's pixels that differ clearly from how they were."""
@@ -134,7 +146,7 @@ class Screen:
             return 1.0
         return float((np.abs(now.astype(int) - before).max(axis=2) > 16).mean())
 
-    def until_changed(self, before: np.ndarray, *, more: float = 0.0, less: float = 1.0) -> None:
+    def until_changed(self, before: np.ndarray, *, more: float = -1.0, less: float = 1.0) -> None:
         """Wait until more, or less, than this part of the axial view differs from how it was."""
         for _ in range(100):
             if more < self.changed(before) < less:

@@ -1,0 +1,171 @@
+"""Viewers as the dock starts them: who may talk to them, what they tell, and what happens when they fall."""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from dicomdock.dock import viewers as module
+from dicomdock.dock.viewers import ViewerError, Viewers
+from dicomdock.errors import MissingDependency
+from dicomdock.resource import Resource
+from tests.conftest import unavailable
+from tests.viewer.conftest import folders, made_study, store
+
+pytestmark = [pytest.mark.viewer, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Viewers, str, str]]:
+    """A viewer that shows a study; gives also its address and the study."""
+    if importlib.util.find_spec("trame_slicer") is None:
+        unavailable("The viewer", "pip install 'dicomdock[viewer]'")
+    settings = folders(tmp_path_factory.mktemp("viewers"))
+    study, _, instances = made_study()
+    store(settings, instances)
+    viewers = Viewers(settings, spare=False)
+    try:
+        yield viewers, viewers.open(Resource(study)), study
+    finally:
+        viewers.close()
+
+
+def ask(url: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """Ask a viewer, with any headers."""
+    host = urlsplit(url).netloc
+    connection = http.client.HTTPConnection(host, timeout=10)
+    try:
+        connection.putrequest("GET", path, skip_host=True)
+        for name, value in {
+            "Host": host,
+            **{key.replace("_", "-"): value for key, value in headers.items()},
+        }.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    finally:
+        connection.close()
+
+
+def test_the_secret_opens_the_page_and_becomes_a_cookie(running: tuple[Viewers, str, str]) -> None:
+    _, url, _ = running
+    status, headers, _ = ask(url, "/?" + urlsplit(url).query)
+    assert status in (200, 302)
+    cookie = headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    status, headers, body = ask(url, "/index.html?" + urlsplit(url).query, Cookie=cookie.split(";")[0])
+    assert status == 200
+    assert b"<html" in body
+    assert "default-src 'self'" in headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/", {}),
+        ("/index.html", {}),
+        ("/index.html?secret=wslink-secret", {}),
+        ("/ws", {}),
+        ("/__dicomdock/viewer.js", {}),
+        ("/?SECRET", {"Host": "evil.example"}),
+        ("/?SECRET", {"Origin": "https://evil.example"}),
+        ("/?SECRET", {"Sec_Fetch_Site": "cross-site", "Origin": "null"}),
+    ],
+)
+def test_all_others_are_refused(
+    running: tuple[Viewers, str, str], path: str, headers: dict[str, str]
+) -> None:
+    _, url, _ = running
+    status, _, _ = ask(url, path.replace("SECRET", urlsplit(url).query), **headers)
+    assert status == 403
+
+
+def upgrade(url: str, **headers: str) -> int:
+    """Try to open the WebSocket."""
+    return ask(
+        url,
+        "/ws",
+        Connection="Upgrade",
+        Upgrade="websocket",
+        Sec_WebSocket_Version="13",
+        Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==",
+        **headers,
+    )[0]
+
+
+def test_a_socket_needs_the_cookie_and_the_viewers_own_origin(running: tuple[Viewers, str, str]) -> None:
+    _, url, _ = running
+    host = urlsplit(url).netloc
+    _, headers, _ = ask(url, "/?" + urlsplit(url).query)
+    cookie = headers["set-cookie"].split(";")[0]
+    assert upgrade(url, Origin=f"http://{host}") == 403
+    assert upgrade(url, Cookie=cookie) == 403
+    assert upgrade(url, Cookie=cookie, Origin="https://evil.example") == 403
+    assert upgrade(url, Cookie=cookie, Origin=f"http://{host}") == 101
+
+
+def test_no_process_list_and_no_log_shows_the_secret(running: tuple[Viewers, str, str]) -> None:
+    viewers, url, study = running
+    secret = urlsplit(url).query.removeprefix("secret=")
+    process = viewers._open[study].process
+    assert process is not None
+    proc = Path(f"/proc/{process.pid}")
+    assert secret.encode() not in (proc / "cmdline").read_bytes()
+    assert secret.encode() not in (proc / "environ").read_bytes()
+    assert secret not in (viewers.settings.state / "viewer.log").read_text(errors="replace")
+    assert secret not in repr(viewers._open[study])
+
+
+def test_it_listens_on_loopback_alone(running: tuple[Viewers, str, str]) -> None:
+    _, url, _ = running
+    port = f"{urlsplit(url).port:04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    local = [line[1] for line in lines if line[3] == "0A" and line[1].endswith(":" + port)]
+    assert local == [f"0100007F:{port}"]
+
+
+def test_the_same_study_is_opened_in_the_same_viewer(running: tuple[Viewers, str, str]) -> None:
+    viewers, url, study = running
+    assert viewers.open(Resource(study)) == url
+
+
+def test_a_viewer_that_falls_is_started_again_under_its_address(running: tuple[Viewers, str, str]) -> None:
+    viewers, url, study = running
+    process = viewers._open[study].process
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            if ask(url, "/?" + urlsplit(url).query)[0] in (200, 302):
+                break
+        except OSError:
+            time.sleep(0.1)
+    else:
+        pytest.fail("the viewer did not come back")
+    assert viewers.open(Resource(study)) == url
+
+
+def test_without_the_extra_the_remedy_is_said(settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match=r"dicomdock\[viewer\]"):
+        Viewers(settings).open(Resource("1.2.3"))
+
+
+def test_without_gl_it_degrades_in_words(settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VTK_DEFAULT_OPENGL_WINDOW", "vtkNoSuchRenderWindow")
+    viewers = Viewers(settings, spare=False)
+    with pytest.raises(ViewerError, match="no OpenGL library"):
+        viewers.open(Resource("1.2.3"))
+    viewers.close()

@@ -1,0 +1,140 @@
+"""Series that arrive while they are opened."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from dicomdock.archive import Archive
+from dicomdock.settings import Settings
+from dicomdock.viewer.loading import Events, Loaded, Loader
+from tests.builders import Made
+from tests.imaging.scans import headers
+from tests.viewer.conftest import SHAPE, made_study, phantom, store
+
+SECONDS = 20  # a loaded machine
+
+
+@dataclass
+class Told:
+    """What a loader told."""
+
+    allocated: list[Loaded] = field(default_factory=list)
+    first: threading.Event = field(default_factory=threading.Event)
+    filled: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+    failures: list[str] = field(default_factory=list)
+    order: list[int] = field(default_factory=list)
+
+    def events(self) -> Events:
+        def allocated(loaded: Loaded) -> None:
+            self.allocated.append(loaded)
+            self.first.set()
+
+        def filled(loaded: Loaded) -> None:
+            self.order += sorted(loaded.filled - set(self.order))
+            self.filled.set()
+
+        def failed(why: str) -> None:
+            self.failures.append(why)
+            self.ended.set()
+
+        return Events(lambda _: None, allocated, filled, lambda _: self.ended.set(), failed)
+
+
+def resource_of(instances: list[Made]):
+    from dicomdock.resource import Resource
+
+    return Resource(instances[0].study, instances[0].series)
+
+
+def test_a_whole_series_is_read_voxel_for_voxel(settings: Settings) -> None:
+    _, _, instances = made_study()
+    store(settings, instances)
+    told = Told()
+    with Archive.open(settings) as archive:
+        loader = Loader(archive, resource_of(instances), told.events())
+        loader.start()
+        assert told.ended.wait(SECONDS)
+        loader.close()
+    whole = told.allocated[-1]
+    assert whole.complete
+    assert np.array_equal(whole.volume.array, phantom())
+
+
+def test_the_middle_comes_first(settings: Settings) -> None:
+    _, _, instances = made_study()
+    store(settings, instances)
+    told = Told()
+    with Archive.open(settings) as archive:
+        loader = Loader(archive, resource_of(instances), told.events())
+        loader.start()
+        assert told.ended.wait(SECONDS)
+        loader.close()
+    first = told.order[:8]
+    assert min(first) >= SHAPE[0] // 2 - 5
+    assert max(first) <= SHAPE[0] // 2 + 5
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["headers known", "headers unknown"])
+def test_an_image_is_shown_before_the_series_is_complete(settings: Settings, known: bool) -> None:
+    _, _, instances = made_study()
+    coming = threading.Event()
+    coming.set()
+    store(settings, instances[10:14])
+    told = Told()
+    with Archive.open(settings) as archive:
+        loader = Loader(
+            archive,
+            resource_of(instances),
+            told.events(),
+            arriving=coming.is_set,
+            expected=headers(instances) if known else (),
+        )
+        loader.start()
+        assert told.first.wait(SECONDS)
+        if known:
+            assert told.filled.wait(SECONDS)
+            assert told.allocated[-1].volume.array.shape == SHAPE
+            assert not told.allocated[-1].complete
+        else:
+            assert told.allocated[0].provisional
+        store(settings, instances)
+        coming.clear()
+        assert told.ended.wait(SECONDS)
+        loader.close()
+    assert told.allocated[-1].complete
+    assert np.array_equal(told.allocated[-1].volume.array, phantom())
+
+
+def test_a_broken_image_is_named_and_the_others_are_shown(settings: Settings) -> None:
+    _, _, instances = made_study()
+    broken = instances[5].data[: len(instances[5].data) - 3000]
+    store(settings, [one for one in instances if one is not instances[5]])
+    told = Told()
+    with Archive.open(settings) as archive:
+        loader = Loader(archive, resource_of(instances), told.events(), expected=headers(instances))
+        loader._paths[str(instances[5].dataset.SOPInstanceUID)] = settings.state / "broken.dcm"
+        settings.state.mkdir(parents=True, exist_ok=True)
+        (settings.state / "broken.dcm").write_bytes(broken)
+        loader.start()
+        assert told.ended.wait(SECONDS)
+        loader.close()
+    whole = told.allocated[-1]
+    assert list(whole.failed) == [str(instances[5].dataset.SOPInstanceUID)]
+    assert whole.complete
+    assert len(whole.filled) == SHAPE[0] - 1
+
+
+def test_a_series_that_is_not_there_is_told(settings: Settings) -> None:
+    _, _, instances = made_study()
+    told = Told()
+    with Archive.open(settings) as archive:
+        loader = Loader(archive, resource_of(instances), told.events())
+        loader.start()
+        assert told.ended.wait(SECONDS)
+        loader.close()
+    assert "not here" in told.failures[0]
