@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from dicomdock.errors import (
     AuthenticationError,
@@ -88,7 +88,7 @@ class _Pull:
         self.source, self.archive, self.settings = source, archive, settings
         self.replace = replace
         self.counts: dict[Resource, int | None] = {}
-        self.unknown: list[NotFound] = []
+        self.lacking: list[TransactionError] = []
         self.tally = Tally()
 
     def run(self, resources: Sequence[Resource], stop: Stop) -> None:
@@ -104,8 +104,8 @@ class _Pull:
             for late in self.writer.flush():
                 if late.status == "conflict":  # another process was faster
                     self.tally.fail(late.resource, CONFLICT)
-        if self.unknown and not (self.tally.arrivals or self.tally.skipped or self.tally.failed):
-            raise self.unknown[0]
+        if self.lacking and not (self.tally.arrivals or self.tally.skipped or self.tally.failed):
+            raise self.lacking[0]
 
     def _divided(self, resources: Sequence[Resource]) -> Iterator[Resource]:
         """Give series and instances, each once; a study is divided into what the source lists in it."""
@@ -119,7 +119,7 @@ class _Pull:
                 continue
             found, all_of_them = series_of(self.source, resource.study)
             if not found:
-                self._not_there(resource, f"{self.source.name} has no study {resource.study}.")
+                self._without(resource, self._unknown(resource))
             if not all_of_them:
                 self.tally.proven = False
                 self.tally.warn(f"{self.source.name} cut its list of series of {resource.study} short.")
@@ -127,10 +127,13 @@ class _Pull:
             given.update(found)
             yield from found
 
-    def _not_there(self, resource: Resource, sentence: str) -> None:
-        """Note what the source does not know; it keeps nothing else from coming."""
-        self.unknown.append(NotFound(sentence, status=404))
-        self.tally.missing[resource] = sentence
+    def _unknown(self, resource: Resource) -> NotFound:
+        return NotFound(f"{self.source.name} has no {resource.level} {resource}.", status=404)
+
+    def _without(self, resource: Resource, error: TransactionError) -> None:
+        """Note what the source does not have or fails on; it keeps nothing else from coming."""
+        self.lacking.append(error)
+        self.tally.missing[resource] = str(error)
 
     def _job(self, resource: Resource) -> None:
         here = set() if self.replace else self.archive.present(resource)
@@ -168,6 +171,9 @@ class _Pull:
         except Unlisted as reason:
             if not streamed:
                 broken = self._stream(series, here)
+            if _is_local(broken):
+                self._without(series, broken)
+                return
             if broken is not None:
                 raise broken from None
             self.tally.expect(series, len(self.tally.came(series) | here))
@@ -176,9 +182,9 @@ class _Pull:
             return
         came = self.tally.came(series)
         if not listed and not came:
-            if broken is not None and not isinstance(broken, NotFound):
+            if broken is not None and not _is_local(broken):
                 raise broken
-            self._not_there(series, f"{self.source.name} has no series {series}.")
+            self._without(series, self._unknown(series) if broken is None else broken)
             return
         self.tally.expect(series, len(came.union(one.instance or "" for one in listed)))
         self._fetch_missing(listed, here)
@@ -279,6 +285,11 @@ def _streams_series(source: DicomSource) -> bool:
     """Tell whether a series comes in one answer; a client learns from its server, and its dialect says so."""
     dialect: Dialect | None = getattr(source, "dialect", None)
     return dialect is None or dialect.retrieve_level != "instance"
+
+
+def _is_local(error: DicomdockError | None) -> TypeGuard[TransactionError]:
+    """Tell whether an error is about one series: the source answered, and is not the one that is down."""
+    return isinstance(error, TransactionError) and error.status not in GATEWAY
 
 
 class _Lost:
