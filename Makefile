@@ -17,6 +17,7 @@ run: .venv/.installed
 
 test: system-packages .venv/.developed lint
 	$(BIN)/python -m tests.servers.orthanc_next || [ "$$CI" != true ]
+	$(BIN)/python -m tests.servers.oidc || [ "$$CI" != true ]
 	$(PYTEST) $(TEST_ARGS)
 
 check: .venv/.developed lint

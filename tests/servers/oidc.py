@@ -63,6 +63,8 @@ def missing_mock() -> str:
 
 def fetch() -> None:
     """Download npm's provider, unless it is here."""
+    if shutil.which("npm") is None:
+        raise SystemExit("npm is not here, which brings the issuer: apt-get install nodejs npm")
     if not (MODULES / "oidc-provider").exists():
         FOLDER.mkdir(parents=True, exist_ok=True)
         words = ["npm", "install", "--prefix", FOLDER, "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE]
