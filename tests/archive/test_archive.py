@@ -14,7 +14,7 @@ from dicomdock.errors import ArchiveLocked, ArchiveTooNew, InvalidInput, NoSpace
 from dicomdock.query import Query, text, texts, value
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
-from dicomdock.source import Part
+from dicomdock.source import Match, Part
 from tests.archive.conftest import part
 from tests.builders import Made, changed, composite, ct_series, deflated_bomb, document, made, mr_series
 
@@ -317,6 +317,14 @@ def test_answers_of_servers_are_kept_apart(archive: Archive) -> None:
     assert archive.recall("pacs", "alice", replace(query, limit=5)) is None
     archive.forget("pacs")
     assert archive.recall("pacs", "alice", query) is None
+
+
+def test_an_answer_with_half_a_letter_is_kept(archive: Archive) -> None:
+    matches = [Match({"00100020": {"vr": "LO", "Value": ["\ud800 and \0 and ü"]}})]
+    archive.remember("pacs", "alice", Query(), matches)
+    answer = archive.recall("pacs", "alice", Query())
+    assert answer is not None
+    assert "ü" in text(answer.matches[0].attributes, "PatientID")
 
 
 def test_verify_finds_changed_missing_and_unknown_files(archive: Archive) -> None:

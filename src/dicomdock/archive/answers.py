@@ -50,7 +50,8 @@ def remember(
     """Keep an answer in place of an older one."""
     now = time.time()
     key = _key(server, login, query)
-    pages = json.dumps({"matches": [match.attributes for match in matches], "more": more}, ensure_ascii=False)
+    # As ASCII: a server's answer can hold half of a letter, which no database takes.
+    pages = json.dumps({"matches": [match.attributes for match in matches], "more": more})
     connection.execute(delete(answer).where((answer.c.key == key) | (answer.c.at < now - KEPT)))
     connection.execute(
         insert(answer).values(key=key, server=server, at=now, pages=pages.replace("\\u0000", ""))

@@ -264,7 +264,7 @@ class TransferQueue:
             connection.execute(
                 "update transfer set state = ?, wish = '', message = ?, report = ?, owner = 0, updated = ?"
                 " where id = ?",
-                (state, message, json.dumps({**(report or {})}), time.time(), number),
+                (state, _text(message), json.dumps({**(report or {})}), time.time(), number),
             )
 
     def request(self, number: int, wish: Literal["pause", "cancel"]) -> Transfer:
@@ -301,7 +301,7 @@ class TransferQueue:
 
     def record(self, number: int, items: Iterable[Item]) -> None:
         """Write down the outcome of instances; a later outcome replaces an earlier one."""
-        rows = [(number, item.resource, item.status, item.reason) for item in items]
+        rows = [(number, item.resource, item.status, _text(item.reason)) for item in items]
         with self._connection() as connection:
             connection.execute("begin immediate")
             connection.executemany("insert or replace into item values (?, ?, ?, ?)", rows)
@@ -327,6 +327,11 @@ class TransferQueue:
             state: State = "queued" if transfer.options.get("background") else "paused"
             self.finish(transfer.id, state, "interrupted: the program that ran it has ended")
         return dead
+
+
+def _text(words: str) -> str:
+    """Give words that a database takes: a server's JSON can hold half of a letter."""
+    return words.encode("utf-8", "replace").decode("utf-8")
 
 
 def _alive(transfer: Transfer) -> bool:
