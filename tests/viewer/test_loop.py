@@ -12,7 +12,7 @@ from dicomdock.dicomweb import connect
 from dicomdock.dicomweb.secrets import Secrets
 from dicomdock.dock.viewers import Viewers
 from dicomdock.imaging.segmentation import read_segmentation
-from dicomdock.profile import ServerProfile, load_profiles
+from dicomdock.profile import Login, ServerProfile, load_profiles
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 from dicomdock.transfer import pull
@@ -26,7 +26,7 @@ PICTURES = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 
 def add_server(settings: Settings, orthanc: Orthanc) -> None:
     """Let an archive know the Orthanc."""
-    profile = ServerProfile("orthanc", orthanc.url, user=orthanc.user)
+    profile = ServerProfile("orthanc", orthanc.url, Login("basic", user=orthanc.user))
     load_profiles(settings).with_profile(profile).save(settings)
     Secrets(settings).set("orthanc", profile.origin, orthanc.password)
 
