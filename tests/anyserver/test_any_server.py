@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from dicomdock.dicomweb import connect
-from dicomdock.errors import UnsupportedByServer
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 from tests.anyserver.conftest import CROWD, FEW, Case, head, news
@@ -93,20 +90,27 @@ def test_what_is_sent_arrives_with_an_answer_for_each(case: Case, run, tmp_path,
     assert {row["status"] for row in again.json["results"]} == {"duplicate"}
 
 
-def test_it_deletes_what_it_can_and_says_what_it_cannot(case: Case, run, settings: Settings):
+def test_it_deletes_what_it_can_and_says_what_it_cannot(case: Case, run):
     one = head()[0].resource
     places = {"instance": one, "series": Resource(one.study, one.series), "study": Resource(one.study)}
-    with _client(settings) as client:
-        for level, place in places.items():
-            if level in case.deletes:
-                client.delete(place)
-                assert case.imitation is not None
-                assert not case.imitation.below(place)
-            else:
-                with pytest.raises(UnsupportedByServer):
-                    client.delete(place)
+    for level, place in places.items():
+        ran = run("remove", place, "--server", "there", "--yes", "--json")
+        if level in case.deletes:
+            assert ran.json == {"server": "there", "removed": [str(place)]}
+            assert case.imitation is not None
+            assert not case.imitation.below(place)
+        else:
+            assert ran.code == 1
+            assert f"does not delete {'an' if level == 'instance' else 'a'} {level}" in ran.err
     if "study" in case.deletes:
         assert uids(run("search", "PatientID=H1", "--json")) == []
+
+
+def test_nothing_is_deleted_on_a_server_without_a_yes(case: Case, run):
+    ran = run("remove", "PatientID=H1", "--server", "there")
+    assert ran.code == 2
+    assert "Nothing was deleted" in ran.err
+    assert uids(run("search", "PatientID=H1", "--json")) == [head()[0].study]
 
 
 def _client(settings: Settings):

@@ -96,16 +96,30 @@ def _facts(instances: Iterable[ArchivedInstance]) -> dict[str, JsonValue]:
     }
 
 
-@commands.command(epilog=examples("dicomdock remove 1.2.840.1", "dicomdock remove PatientID=4711"))
+@commands.command(
+    epilog=examples(
+        "dicomdock remove 1.2.840.1",
+        "dicomdock remove PatientID=4711",
+        "dicomdock remove 1.2.840.1/1.2.840.2 --server hospital --yes",
+    )
+)
 def remove(
     context: typer.Context,
     resources: Resources,
     force: Annotated[
         bool, typer.Option("--force", help="Also what was made here and has been sent nowhere.")
     ] = False,
+    server: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Delete on this server instead; the archive keeps what it has."),
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Delete on the server without asking.")] = False,
 ) -> None:
     """Remove studies, series or instances from the archive; servers keep what they have."""
     terminal: Terminal = context.obj
+    if server:
+        _remove_there(terminal, server, resources, sure=yes)
+        return
     with sources.archive(terminal) as archive:
         wanted = sources.resources(resources, archive)
         for resource in () if force else wanted:
@@ -116,6 +130,20 @@ def remove(
         removed = sum(archive.remove(resource) for resource in wanted)
     terminal.result({"removed": removed})
     terminal.say(f"{counted(removed, 'instance')} removed.")
+
+
+def _remove_there(terminal: Terminal, name: str, words: list[str], *, sure: bool) -> None:
+    """Delete on a server, for good, when somebody says that this is meant."""
+    name = sources.server_name(terminal, name)
+    with sources.connect(name, terminal.settings) as client:
+        wanted = sources.resources(words, client)
+        terminal.note(*(f"{resource.level} {resource} on {name}" for resource in wanted))
+        if not sure and not terminal.confirm(f"Delete this on {name}, for good?"):
+            raise InvalidInput(f"Nothing was deleted on {name}; --yes deletes without asking.")
+        for resource in wanted:
+            client.delete(resource)
+    terminal.result({"server": name, "removed": [*map(str, wanted)]})
+    terminal.say(*(f"{resource} is deleted on {name}." for resource in wanted))
 
 
 @commands.command(epilog=examples("dicomdock verify", "dicomdock verify 1.2.840.1"))
