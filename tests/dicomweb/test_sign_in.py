@@ -19,9 +19,9 @@ from dicomdock.dicomweb import connect
 from dicomdock.dicomweb.logins import signing
 from dicomdock.dicomweb.logins.browser import Listener
 from dicomdock.dicomweb.logins.issuer import Counter
-from dicomdock.dicomweb.logins.oidc import Application, Kept, azure_login
+from dicomdock.dicomweb.logins.oidc import Application, Kept, OidcAuth, azure_login
 from dicomdock.dicomweb.secrets import Secrets
-from dicomdock.errors import AuthenticationError, Cancelled, ProfileError, WireError
+from dicomdock.errors import AuthenticationError, Cancelled, ProfileError, ServerFault, WireError
 from dicomdock.profile import ServerProfile
 from dicomdock.query import Query
 from tests.builders import ct_series
@@ -50,6 +50,7 @@ class FalseIssuer:
     signs: bool = True
     tokens_given: int = 0
     refusing: str = ""
+    away: bool = False
     url: str = ""
     nonce: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -68,6 +69,8 @@ class FalseIssuer:
             )
         if path == "/keys":
             return self.json({"keys": [self.key.as_dict(private=False)]})
+        if self.away:
+            return Answer(503)
         if self.refusing:
             return self.json({"error": self.refusing, "error_description": "so <b>says</b> the test"}, 400)
         return self.json(self.tokens())
@@ -367,6 +370,36 @@ def test_a_login_that_is_renewed_in_vain_is_refused_in_words(issuer, settings):
             list(client.search(Query()))
     assert f"OpenID Connect at {issuer.url}" in str(caught.value)
     assert issuer.tokens_given == 2
+
+
+@pytest.mark.parametrize("code", ["invalid_grant", "interaction_required"])
+def test_an_issuer_that_wants_to_see_the_person_again(code, issuer, sign_in, settings):
+    profile = sign_in()
+    issuer.refusing = code
+    with (
+        connect(profile, settings) as client,
+        pytest.raises(AuthenticationError, match="dicomdock server login pacs"),
+    ):
+        list(client.search(Query()))
+
+
+def test_an_issuer_that_is_away_for_a_while_is_no_end_of_the_sign_in(issuer, sign_in, settings):
+    profile, now = sign_in(), [1000.0]
+    issuer.token = {"expires_in": 100}
+    quick = replace(settings, retries=0)
+    login = OidcAuth(profile, Secrets(settings), quick, clock=lambda: now[0])
+    first = login.headers("")
+    now[0] += 74
+    assert login.headers("") == first
+    assert issuer.tokens_given == 2
+    issuer.away = True
+    now[0] += 2  # the last quarter of its life
+    assert login.headers("") == first
+    now[0] += 25  # its end
+    with pytest.raises(ServerFault):
+        login.headers("")
+    issuer.away = False
+    assert login.headers("") != first
 
 
 def test_a_refresh_token_goes_to_the_issuer_that_gave_it_alone(issuer, sign_in, settings):

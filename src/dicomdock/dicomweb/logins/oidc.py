@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -31,6 +31,7 @@ EARLY: Final = 60.0  # seconds before its end that an access token is renewed
 EARLY_SHARE: Final = 0.25  # ... but at most this share of its life, for tokens that live for seconds
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 CLOCK_SKEW: Final = 120  # seconds that the clocks of issuer and user may differ
+_ENDED: Final = ("invalid_grant", "interaction_required", "login_required", "consent_required")
 AZURE_SCOPE: Final = "https://dicom.healthcareapis.azure.com/.default"
 GOOGLE_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 
@@ -164,28 +165,37 @@ class OidcAuth(NoAuth):
     ----------
     profile : the server; its login names the issuer.
     secrets : where the refresh token lies, and comes back to when the issuer changes it.
+    clock : gives seconds that never run backwards.
     """
 
-    def __init__(self, profile: ServerProfile, secrets: SecretStore, settings: Settings) -> None:
+    def __init__(
+        self,
+        profile: ServerProfile,
+        secrets: SecretStore,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._profile = profile
+        self._clock = clock
         self._secrets = secrets
         self._application = Application.of(profile)
         self._counter = Counter(profile, settings)
         self._issuer: Issuer | None = None
         self._lock = threading.Lock()
         self._access = ""
-        self._renew_at = self._ends_at = 0.0  # by the monotonic clock
+        self._renew_at = self._ends_at = 0.0
         self._kept()  # fails now, not in the middle of a transfer
 
     def headers(self, url: str) -> Mapping[str, str]:  # noqa: ARG002
         """See ``Auth``; waits while the token is renewed."""
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             if now >= self._renew_at:
                 try:
                     self._renew()
                 except (Unreachable, ServerFault):
-                    if time.monotonic() >= self._ends_at:  # else there is time for the next request to try
+                    if self._clock() >= self._ends_at:  # else there is time for the next request to try
                         raise
             return {"Authorization": f"Bearer {self._access}"}
 
@@ -201,7 +211,7 @@ class OidcAuth(NoAuth):
         return f"OpenID Connect at {self._application.issuer}" + (f" as {account}" if account else "")
 
     def _renew(self) -> None:
-        started = time.monotonic()
+        started = self._clock()
         if self._issuer is None:
             self._issuer = self._counter.discover(self._application.issuer)
         if self._application.grant == "client_credentials":
@@ -225,7 +235,7 @@ class OidcAuth(NoAuth):
         try:
             return self._counter.token(self._issuer, caller, form, "the renewal of the login")
         except Refused as refusal:
-            if refusal.code != "invalid_grant":
+            if refusal.code not in _ENDED:
                 raise
             self._renew_at = self._ends_at = 0.0
             raise AuthenticationError(
