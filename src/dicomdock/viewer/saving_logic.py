@@ -149,6 +149,9 @@ class SavingLogic:
             ]
             good = sum(one.status in THERE for one in results)
             said = f"{good} of {len(results)} are on {name}."
+            items, _, _ = await asyncio.to_thread(self._choices)
+            with self.state:
+                self.state.send_items = items
         with self.state:
             self.state.send_words, self.state.send_answers = said, answers
             self.state.sending = False

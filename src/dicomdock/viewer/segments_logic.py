@@ -97,7 +97,7 @@ class SegmentsLogic:
             series.uid,
             tuple(one for one in volume.sources if one is not None),
         )
-        self._take(base, "New segmentation", changed=False)
+        self._take(base, "Segmentation", changed=False)
         self.editor.add_empty_segment(segment_name="Segment 1")
         assert self.drawing is not None
         self.drawing.changes = 0  # an empty segment is no work to be kept
