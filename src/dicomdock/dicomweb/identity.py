@@ -8,6 +8,7 @@ PS3.10 §7.1 (File Meta Information).
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ HEAD: Final = 1 << 20  # bytes within which the UIDs of any sane instance lie; p
 # Always Explicit VR Little Endian.
 _MEDIA_STORAGE_INSTANCE: Final = b"\x02\x00\x03\x00UI"  # (0002,0003)
 _TRANSFER_SYNTAX: Final = b"\x02\x00\x10\x00UI"  # (0002,0010)
+_DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 _META_SCAN: Final = 1 << 12  # bytes; file meta information is a few hundred
 _BROKEN: Final = (
     InvalidInput,
@@ -60,7 +62,18 @@ def _meta(head: bytes, element: bytes) -> str:
 
 def of_head(head: bytes) -> Resource | None:
     """Read study, series and SOP Instance UID from an instance's first bytes; None where not shown."""
+    if transfer_syntax(head) == _DEFLATED:
+        return _of(io.BytesIO(_inflated(head)))
     return _of(io.BytesIO(head[:HEAD]))
+
+
+def _inflated(head: bytes) -> bytes:
+    """Give the beginning of a deflated data set, and no more: a megabyte may hold a gigabyte of zeros."""
+    (length,) = struct.unpack_from("<L", head, PREAMBLE + 8)  # group length, which PS3.10 puts first
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(head[PREAMBLE + 12 + length : HEAD], HEAD)
+    except zlib.error:
+        return b""
 
 
 def of_file(path: Path) -> Resource | None:

@@ -90,7 +90,7 @@ def store(session: Session, parts: Iterable[Part], *, study: str | None = None) 
     if not session.dialect.store:
         raise UnsupportedByServer(f"{session.name} does not take uploads.", feature="Store")
     path = "/studies" if study is None else Resource(check_uid(study, tolerant=True)).path
-    session.settings.state.mkdir(parents=True, exist_ok=True)
+    session.settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     spool = Path(tempfile.mkdtemp(prefix="store-", dir=session.settings.state))
     workers = min(session.settings.store_workers, session.dialect.parallel or session.settings.store_workers)
     sender = _Sender(session, path)

@@ -37,7 +37,7 @@ class Preferences:
             self._write()
 
     def _write(self) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # A preference lost to a full disk is a nuisance; a half-written file would lose them all.
         handle, name = tempfile.mkstemp(dir=self._file.parent, prefix=".preferences-")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
