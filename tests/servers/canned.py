@@ -55,6 +55,7 @@ def answering(reply: Reply, *, certificate: Path | None = None) -> Iterator[Cann
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16  # head and body in one packet: the kernel holds back a second small one for 40 ms
 
         def handle_one_request(self) -> None:
             self.raw_requestline = self.rfile.readline(65537)
@@ -75,6 +76,7 @@ def answering(reply: Reply, *, certificate: Path | None = None) -> Iterator[Cann
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(answer.body)
+            self.wfile.flush()
             self.close_connection = headers["Content-Length"] != str(len(answer.body))
 
         def log_message(self, *_: object) -> None:
@@ -107,7 +109,7 @@ def answering(reply: Reply, *, certificate: Path | None = None) -> Iterator[Cann
 
 
 def own_certificate(folder: Path) -> Path:
-    """Make a key and a certificate of 127.0.0.1 and pacs.test that nobody signed; give the PEM file of both."""
+    """Make a key and a certificate of 127.0.0.1 and pacs.test that nobody signed; give the PEM file."""
     file = folder / "certificate.pem"
     make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
     make += " -addext subjectAltName=IP:127.0.0.1,DNS:pacs.test"
