@@ -84,8 +84,8 @@ def remove(dock: Dock, resources: Sequence[Resource]) -> None:
 
 def may_delete(dock: Dock, server: str, resources: Sequence[Resource]) -> bool:
     """Tell whether a server is known not to delete such things; asking it is not needed for that."""
-    levels = dock.client(server).dialect.delete_levels
-    return all(resource.level in levels for resource in resources)
+    dialect = dock.client(server).dialect
+    return bool(dialect.rejection) or all(resource.level in dialect.delete_levels for resource in resources)
 
 
 def delete(dock: Dock, server: str, resources: Sequence[Resource]) -> list[str]:
