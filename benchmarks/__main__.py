@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import click, local, pull, push, segments
+from benchmarks import click, local, pages, pull, push, segments
 from benchmarks.place import Place, place
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -33,12 +33,14 @@ def sections(here: Place, wanted: set[str]) -> list[str]:
         found.append(click.section(here.folder))
     if "segments" in wanted:
         found.append(segments.section(here.folder))
+    if "pages" in wanted:
+        found.append(pages.section(here))
     return found
 
 
 def main() -> None:
     """Run and write down."""
-    names = ("pull", "push", "local", "click", "segments")
+    names = ("pull", "push", "local", "click", "segments", "pages")
     wanted = set(sys.argv[1:]) or set(names)
     if unknown := wanted.difference(names):
         raise SystemExit(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(names)}.")

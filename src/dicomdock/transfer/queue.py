@@ -299,11 +299,18 @@ class TransferQueue:
                 "delete from transfer where id = ? and state not in ('queued', 'running')", (number,)
             )
 
-    def record(self, number: int, items: Iterable[Item]) -> None:
-        """Write down the outcome of instances; a later outcome replaces an earlier one."""
+    def record(self, number: int, items: Iterable[Item], *, anew: bool = False) -> None:
+        """Write down the outcome of instances; a later outcome replaces an earlier one.
+
+        Parameters
+        ----------
+        anew : these are all there are: what an earlier run wrote down is forgotten.
+        """
         rows = [(number, item.resource, item.status, _text(item.reason)) for item in items]
         with self._connection() as connection:
             connection.execute("begin immediate")
+            if anew:
+                connection.execute("delete from item where transfer = ?", (number,))
             connection.executemany("insert or replace into item values (?, ?, ?, ?)", rows)
             connection.execute("commit")
 

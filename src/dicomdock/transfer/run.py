@@ -91,7 +91,8 @@ def run(
         assert report is not None
         state = _state(report)
         queue.update(transfer.id, _final(report))
-        queue.record(transfer.id, _items(report))
+        # What an earlier run of a pull failed to fetch may have come now; a push notes each as it goes.
+        queue.record(transfer.id, _items(report), anew=isinstance(report, PullReport))
         return report
     except Cancelled:
         raise
