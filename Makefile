@@ -41,6 +41,7 @@ clean:
 # Without the right to install packages the tests that need them are skipped; with CI=true that is a failure.
 system-packages:
 	scripts/system-packages.sh viewer test || [ "$$CI" != true ]
+	command -v npm >/dev/null || scripts/system-packages.sh npm || [ "$$CI" != true ]
 
 .venv/.made:
 	scripts/make-venv.sh
