@@ -104,7 +104,7 @@ def section(folder: Path) -> str:
     # A browser that opens nothing: what it takes to start one is not ours.
     environment = {**os.environ, "HOME": str(folder), "DICOMDOCK_HOME": str(home), "BROWSER": "/bin/true"}
     studies = (f"1.2.3.{number}" for number in itertools.count(1))
-    # Nothing but the hand-off answers here: a dock would go on with the clicks before, on the same processors.
+    # Nothing but the hand-off answers here: a dock would still work on the clicks before.
     opener = []
     with HandoffServer(settings, str):
         for _ in range(ROUNDS):
