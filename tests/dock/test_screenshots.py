@@ -217,5 +217,8 @@ def test_the_upload_pages(full_dock: RunningDock, themed: Page, tmp_path: Path):
     themed.get_by_role("option", name="Keep here, and send to demo").click()
     themed.get_by_test_id("keep-batch").click()
     expect(themed.get_by_test_id("batch-words")).to_contain_text("done", timeout=30_000)
+    refused = rows(themed, "results").filter(has_text="with other content")
+    expect(refused).to_have_count(1)
+    expect(refused).not_to_contain_text("stored")
     check(themed)
     picture(themed, "upload-results", tmp_path)

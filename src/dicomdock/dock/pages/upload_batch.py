@@ -237,7 +237,8 @@ class Results:
 
 
 def _result(at: int, outcome: Outcome, there: Mapping[str, Item], *, sending: bool) -> widgets.Row:
-    item = there.get(str(outcome.resource))
+    # Of two files with one UID, only the one that was kept was sent.
+    item = there.get(str(outcome.resource)) if outcome.kept else None
     if item is not None:
         told = _SERVER_WORDS.get(item.status, item.status) + (f": {item.reason}" if item.reason else "")
     else:
