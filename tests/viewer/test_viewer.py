@@ -237,7 +237,8 @@ def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browse
         screen.page.wait_for_selector("#gone", state="detached", timeout=60_000)
         screen.wait("s.complete && s.unsaved", 60)
         assert opened.pid != before
-        kept = screen.pixels()
         screen.button("tool-segment").click()
+        screen.page.wait_for_timeout(1500)  # until what came back is drawn; its frames have no event
+        kept = screen.pixels()
         screen.page.locator(".editor .mdi-eye-outline").first.click()  # hides it: what was drawn is there
         screen.until_changed(kept, more=0.002)

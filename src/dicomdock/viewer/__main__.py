@@ -13,6 +13,8 @@ from typing import Any
 from dicomdock.viewer.channel import Channel, Message
 
 LOOPBACK = "127.0.0.1"
+# Reading headers keeps Python's lock busy; the loop, which answers the page, must get it back at once.
+SWITCH_SECONDS = 0.0005
 
 
 def main() -> None:
@@ -26,6 +28,7 @@ def main() -> None:
     # wslink's own announcement is none of the dock's events; pictures in its messages are packed already.
     os.environ.update({"WSLINK_READY_MSG": "", "WSLINK_WS_COMPRESS": "0"})
     # trame reads the arguments of whatever program it is in; ours never reach a command line.
+    sys.setswitchinterval(SWITCH_SECONDS)
     sys.argv = ["dicomdock-viewer", "--authKey", start["secret"]]
 
     from trame.app import get_server
@@ -42,6 +45,7 @@ def main() -> None:
             lambda order: loop.call_soon_threadsafe(obey, station, channel, order),
             lambda: loop.call_soon_threadsafe(leave, station),
         )
+        station.views.warm()
         channel.tell("ready", port=server.port)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the dock's to answer

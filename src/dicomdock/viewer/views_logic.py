@@ -25,6 +25,7 @@ QUALITY = 90  # of JPEG; interactive and still alike, so that no frame is drawn 
 TOWARDS, AWAY = "RAS", "LPI"  # letters of the axes of RAS, and of their other ends
 LPS = np.array((-1.0, -1.0, 1.0))  # between RAS and LPS
 PARALLEL = 0.999  # cosine from which on a view scrolls along an axis of the volume
+WARM_SIZE = (600, 400)  # pixels, about what a view will have
 SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
 OBLIQUE = 0.25
 """Share of the main direction that a second one must have to be named beside it (14 degrees)."""
@@ -100,6 +101,12 @@ class Views:
         """Put the views into the page."""
         self.layouts.initialize_layout_grid(layout)
         self.layouts.set_layout(self.state.layout)
+
+    def warm(self) -> None:
+        """Draw every view once: making its GL context takes long, and need not wait for a study."""
+        for view in self.app.view_manager.get_views():
+            view.render_window().SetSize(*WARM_SIZE)
+            view.render_window().Render()
 
     # What is shown
 
