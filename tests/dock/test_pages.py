@@ -270,26 +270,3 @@ def test_the_dock_ends_quietly(tmp_path: Path, number: signal.Signals):
         assert dock.process.process is not None
         assert dock.process.process.wait(20) == 0
         assert "Traceback" not in dock.log
-
-
-# ---- everyone can use it
-
-
-@pytest.mark.parametrize(
-    "path", ["/?source=demo", "/transfers", "/servers", "/study/1.2.3", "/link/1", "/nowhere"]
-)
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_accessibility(demo_dock: RunningDock, page: Page, path: str, theme: str):
-    from axe_playwright_python.sync_playwright import Axe
-
-    page.emulate_media(color_scheme=theme)
-    open_at(page, demo_dock, path)
-    page.wait_for_timeout(700)
-    if path.startswith("/?"):
-        page.get_by_test_id("studies").focus()
-        expect(rows(page, "series")).to_have_count(2)
-    found = Axe().run(page).response["violations"]
-    serious = [item for item in found if item["impact"] in ("serious", "critical")]
-    assert not serious, "\n".join(
-        f"{item['id']}: {[node['html'] for node in item['nodes']][:3]}" for item in serious
-    )
