@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dicomdock.dicomweb import connect
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
@@ -106,6 +108,7 @@ def test_it_deletes_what_it_can_and_says_what_it_cannot(case: Case, run):
         assert uids(run("search", "PatientID=H1", "--json")) == []
 
 
+@pytest.mark.parametrize("case", ["standard"], indirect=True)
 def test_nothing_is_deleted_on_a_server_without_a_yes(case: Case, run):
     ran = run("remove", "PatientID=H1", "--server", "there")
     assert ran.code == 2
