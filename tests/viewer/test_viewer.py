@@ -217,7 +217,7 @@ def test_help_shows_the_keys(screen: Screen) -> None:
 
 
 def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browser: Browser) -> None:
-    for screen in looked_at(browser, opened.url):
+    for screen in looked_at(browser, opened.url, falls=True):
         screen.button("tool-segment").click()
         screen.button("new-drawing").click()
         screen.page.keyboard.press("p")
