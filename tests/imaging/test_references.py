@@ -8,9 +8,10 @@ import pytest
 from pydicom.dataset import Dataset
 
 from dicomdock.imaging.geometry import split_series
+from dicomdock.imaging.kinds import kind_of
 from dicomdock.imaging.measurements import Report, distance, report_to_dicom
 from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom
-from dicomdock.imaging.references import kind_of, references_of
+from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct import structures_to_dicom
 from dicomdock.imaging.segmentation import Segmentation, segmentation_to_dicom
 from dicomdock.imaging.volume import Volume

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -15,11 +17,21 @@ START_SECONDS = 60  # a loaded machine starts Orthanc in 10 s
 STOP_SECONDS = 15  # Orthanc needs up to 5 s to close its index
 
 
+# Below the ports that the kernel hands out by itself: nobody connects from them meanwhile. Each process of a
+# parallel run goes its own way through them.
+_PORTS = itertools.cycle(random.Random(os.getpid()).sample(range(15_000, 32_000), 17_000))
+
+
 def free_port() -> int:
     """Give a TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    for port in _PORTS:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("the ports do not end")
 
 
 def answers_http(port: int) -> bool:

@@ -68,7 +68,7 @@ def missing_sources(archive: Archive, resource: Resource) -> tuple[MissingSource
 
     Each series is named once. Images count as referring to nothing, and a broken file too.
     """
-    from dicomdock.imaging.references import kind_of
+    from dicomdock.imaging.kinds import kind_of
 
     found: dict[Resource, MissingSource] = {}
     for one in archive.instances(resource):

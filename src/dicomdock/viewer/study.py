@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dicomdock.archive import Archive
-from dicomdock.imaging.references import Kind, kind_of
+from dicomdock.imaging.kinds import Kind, kind_of
 from dicomdock.query import DicomJson, Query, text
 from dicomdock.resource import Resource
 

@@ -183,7 +183,7 @@ class Archive(local.Archive):
             A file of that name is there.
         """
         from dicomdock.archive.exporting import planned
-        from dicomdock.imaging.references import kind_of
+        from dicomdock.imaging.kinds import kind_of
         from dicomdock.workbench.exporting import Item, export_as
 
         wanted = [resource_of(one) for one in resources]
