@@ -30,7 +30,7 @@ Contender = Callable[[], "int | None"]
 
 
 def alternate(
-    contenders: Mapping[str, Contender], *, rounds: int = 7, before: Callable[[], None] | None = None
+    contenders: Mapping[str, Contender], *, rounds: int = 5, before: Callable[[], None] | None = None
 ) -> dict[str, Runs]:
     """Run all contenders in each round, the order turning, after one round that does not count."""
     runs = {name: Runs() for name in contenders}
