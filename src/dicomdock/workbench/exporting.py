@@ -12,8 +12,8 @@ from dicomdock.archive.exporting import clean_name
 from dicomdock.archive.files import disk_errors
 from dicomdock.errors import GeometryError, InvalidInput
 from dicomdock.imaging.geometry import VolumePlan, split_series
-from dicomdock.imaging.parametric import read_parametric_map
 from dicomdock.imaging.kinds import Kind
+from dicomdock.imaging.parametric import read_parametric_map
 from dicomdock.resource import Resource
 from dicomdock.workbench.files import Format as Format
 from dicomdock.workbench.files import note_of, write_segmentation, write_volume
