@@ -96,10 +96,7 @@ def run(
         return report
     except Cancelled:
         raise
-    except GeneratorExit:
-        message = "cancelled"
-        raise
-    except KeyboardInterrupt:
+    except (GeneratorExit, KeyboardInterrupt):
         message = "cancelled"
         raise
     except DicomdockError as error:

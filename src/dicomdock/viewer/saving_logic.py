@@ -14,7 +14,8 @@ from dicomdock.archive import Archive
 from dicomdock.archive.catalogue import ArchivedInstance
 from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.making import to_bytes
-from dicomdock.imaging.segmentation import Origin, segmentation_to_dicom
+from dicomdock.imaging.segmentation import segmentation_to_dicom
+from dicomdock.imaging.segmentation.reading import origin_of
 from dicomdock.profile import load_profiles
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
@@ -86,7 +87,7 @@ class SavingLogic:
         finally:
             with self.state:
                 self.state.saving = False
-        self.segments.saved(drawing, replace(value, origin=_origin(made)), changes)
+        self.segments.saved(drawing, replace(value, origin=origin_of(made)), changes)
         self.series.refresh()
         with self.state:
             self.state.drawing_uid = str(made.SeriesInstanceUID)
@@ -219,18 +220,6 @@ class SavingLogic:
 
 def _part(data: bytes, resource: Resource) -> Part:
     return Part("application/dicom", lambda: iter([data]), length=len(data), resource=resource)
-
-
-def _origin(made: Dataset) -> Origin:
-    return Origin(
-        str(made.SOPClassUID),
-        str(made.SOPInstanceUID),
-        str(made.SeriesInstanceUID),
-        int(made.get("SeriesNumber") or 1),
-        int(made.get("InstanceNumber") or 1),
-        str(made.get("SeriesDescription", "")),
-        str(made.get("ContentLabel", "")),
-    )
 
 
 def _words(result: StoreResult) -> str:
