@@ -233,3 +233,26 @@ def test_a_signal_while_the_dock_starts_leaves_no_socket(settings: Settings):
     said, _ = dock.communicate(timeout=30)
     assert (dock.returncode, said.decode()) == (0, "")
     assert not path.exists()
+
+
+SIGNALLED_AMID_OPENING = """
+import os, signal, sys
+from dicomdock.dock.app import run
+from dicomdock.launch.handoff import unix
+from dicomdock.settings import Settings
+
+def door(listener, path, make=unix.SocketDoor):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return make(listener, path)
+
+unix.SocketDoor = door
+sys.exit(run(Settings.load(), port=0, background=True))
+"""
+
+
+def test_a_signal_amid_the_opening_of_the_socket_leaves_none(settings: Settings):
+    dock = subprocess.run(
+        [sys.executable, "-c", SIGNALLED_AMID_OPENING], capture_output=True, timeout=60, check=False
+    )
+    assert (dock.returncode, dock.stdout + dock.stderr) == (0, b"")
+    assert not socket_path(settings).exists()

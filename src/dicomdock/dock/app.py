@@ -11,7 +11,7 @@ import socket
 import sys
 import webbrowser
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Self
 
 from dicomdock.dock import demonstration
 from dicomdock.dock.guard import Guard
@@ -124,11 +124,12 @@ def run(
     """
     handoff = HandoffServer(settings, lambda link: dock.links.receive(link), lambda: dock.link())
     with contextlib.ExitStack() as ending:
-        ending.enter_context(_ending_by_signal())
+        signals = ending.enter_context(_EndingBySignal())
         listener = ending.enter_context(_listen(port, settings.port))
         dock = Dock(settings, port=listener.getsockname()[1])
         try:
-            ending.enter_context(handoff)
+            with signals.held():
+                ending.enter_context(handoff)
         except AlreadyRunning:
             return _show_running(settings, browser=browser and not background)
         app = create_app(dock, browser=browser)
@@ -206,26 +207,41 @@ class _Ended(BaseException):
     """A signal told the dock to end."""
 
 
-@contextlib.contextmanager
-def _ending_by_signal() -> Iterator[None]:
-    """Leave the ``with`` when a signal says so; what was opened inside is closed.
+class _EndingBySignal:
+    """Leaves its ``with`` when a signal says so; what was opened inside is closed.
 
     While the server runs, uvicorn minds the signals; after its clean end it raises the one that ended it
     once more.
     """
 
-    def end(*_: object) -> NoReturn:
-        for number in before:
-            signal.signal(number, signal.SIG_IGN)  # the way out is not interrupted
-        raise _Ended
+    def __init__(self) -> None:
+        self._before: dict[signal.Signals, Any] = {}
+        self._held = self._asked = False
 
-    before: dict[signal.Signals, Any] = {}
-    try:
+    def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, end)
-        yield
-    except _Ended:
-        pass
-    finally:
-        for number, handler in before.items():
+            self._before[number] = signal.signal(number, self._end)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+        return kind is _Ended
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let a signal wait until what is opened in here is whole, and so can be closed."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._asked:
+            raise _Ended
+
+    def _end(self, *_: object) -> None:
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)  # the way out is not interrupted
+        self._asked = True
+        if not self._held:
+            raise _Ended
