@@ -37,9 +37,9 @@ def test_a_study_is_exported(demo_dock: RunningDock, page: Page, tmp_path: Path)
     page.keyboard.press("e")
     target = tmp_path / "out.zip"
     expect(page.get_by_test_id("export-to")).to_have_value(re.compile("Doe, Jane 2024-01-02.zip$"))
-    page.get_by_test_id("export-to").fill(str(target))
+    page.get_by_test_id("export-to").fill(str(target.with_suffix("")))
     page.get_by_test_id("export-now").click()
-    expect(page.get_by_text("Exported 3 images")).to_be_visible()
+    expect(page.get_by_text(f"Exported 3 images to {target}.")).to_be_visible()
     with zipfile.ZipFile(target) as exported:
         assert sorted(map(exported.read, exported.namelist())) == sorted(one.data for one in instances)
     act(page, "export")

@@ -43,7 +43,10 @@ async def export(dock: Dock, selection: Selection) -> None:
     target = Path(str(place.value or "")).expanduser()
     if not target.is_absolute():
         raise InvalidInput("Say where to export to as a whole path, from the root on.")
-    await _write(dock, Export(dock, selection.on(LOCAL), target, zip_file=form.value == "zip"))
+    zip_file = form.value == "zip"
+    if zip_file and target.suffix.lower() != ".zip":
+        target = target.with_name(f"{target.name}.zip")  # or no program would know what the file is
+    await _write(dock, Export(dock, selection.on(LOCAL), target, zip_file=zip_file))
 
 
 async def _write(dock: Dock, job: Export) -> None:
