@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NoReturn, assert_never
-from urllib.parse import quote
 
+from dicomdock.dock import opening
 from dicomdock.dock.events import LinkArrived
 from dicomdock.errors import DicomdockError, LaunchError
 from dicomdock.launch.link import LaunchRequest, parse
@@ -84,7 +84,7 @@ class Arrival:
     def page(self) -> str:
         """The address of the page that shows it."""
         if self.stage == "fetching" and len(self.studies) == 1 and not self.message:
-            return f"/study/{quote(self.studies[0], safe='')}"
+            return opening.address(Resource(self.studies[0]))
         return f"/link/{self.number}"
 
 

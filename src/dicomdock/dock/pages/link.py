@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import quote
 
 from nicegui import ui
 
-from dicomdock.dock import human, widgets
+from dicomdock.dock import human, opening, widgets
 from dicomdock.dock.events import LinkArrived
 from dicomdock.dock.links import Answer, Arrival, Offer
 from dicomdock.dock.pages.shell import Visit
@@ -15,6 +14,7 @@ from dicomdock.dock.service import Dock
 from dicomdock.launch.link import LaunchRequest
 from dicomdock.launch.trust import Ask, ChooseServer, Question
 from dicomdock.query import text, texts
+from dicomdock.resource import Resource
 from dicomdock.source import DicomJson
 from dicomdock.transfer.linked import MOST_STUDIES
 
@@ -196,8 +196,8 @@ def _go_on(arrival: Arrival) -> None:
         testid="fetching",
     ):
         if len(arrival.studies) == 1:
-            study = f"/study/{quote(arrival.studies[0], safe='')}"
-            widgets.button("Show the study", lambda: ui.navigate.to(study), kind="main")
+            study = opening.address(Resource(arrival.studies[0]))
+            widgets.button("Open the study", lambda: ui.navigate.to(study), kind="main")
         else:
             widgets.button("Show my studies", lambda: ui.navigate.to("/?source=local"), kind="main")
         widgets.button("Show the transfers", lambda: ui.navigate.to("/transfers"))
