@@ -57,6 +57,17 @@ def test_bytes_datasets_and_files_are_the_same() -> None:
     assert np.array_equal(Volume.from_instances(mixed).array, array)
 
 
+def test_files_without_preamble_and_meta_information_are_read() -> None:
+    array = values()
+    bare = []
+    for one in scan(array):
+        file = io.BytesIO()
+        pydicom.dcmwrite(file, Dataset(one.dataset), implicit_vr=False, little_endian=True)
+        bare.append(file.getvalue())
+    assert bare[0][:2] == b"\x08\0"
+    assert np.array_equal(Volume.from_instances(bare).array, array)
+
+
 def test_filling_by_two_threads_gives_the_same_as_reading_at_once() -> None:
     array = values((20, 32, 32))
     instances = scan(array)

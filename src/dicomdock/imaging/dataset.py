@@ -6,12 +6,13 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
+from io import SEEK_CUR, BytesIO
 from typing import BinaryIO, TypeAlias
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicomdock.errors import GeometryError
 
@@ -38,6 +39,10 @@ READ_ERRORS = (
 """What pydicom and its codecs raise over bytes that are not what they claim, often only when looked at."""
 
 
+_BARE_STARTS = (b"\x02\0", b"\x08\0", b"\0\x08")
+"""Group 2 or 8, in either byte order: what a data set begins with where preamble and prefix are missing."""
+
+
 @contextmanager
 def reading(what: str) -> Iterator[None]:
     """Turn what libraries raise over damaged bytes into a GeometryError; a decorator of everything that
@@ -54,7 +59,7 @@ def reading(what: str) -> Iterator[None]:
 
 
 def as_dataset(instance: Instance, *, pixels: bool = True) -> Dataset:
-    """Give the Dataset of an instance.
+    """Give the Dataset of an instance, also of one without preamble and file meta information.
 
     Parameters
     ----------
@@ -70,6 +75,17 @@ def as_dataset(instance: Instance, *, pixels: bool = True) -> Dataset:
         return instance
     file = BytesIO(instance) if isinstance(instance, bytes) else instance
     try:
-        return dcmread(file, stop_before_pixels=not pixels, force=False)
+        start = file.read(2)
+        file.seek(-len(start), SEEK_CUR)
+        return _with_syntax(dcmread(file, stop_before_pixels=not pixels, force=start in _BARE_STARTS))
     except READ_ERRORS as error:
         raise GeometryError(f"The bytes cannot be read as a DICOM instance: {error}") from error
+
+
+def _with_syntax(dataset: Dataset) -> Dataset:
+    """Name the transfer syntax that a bare data set was read in: decoders ask for it."""
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return dataset

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
@@ -25,6 +24,7 @@ from dicomdock.imaging.dataset import READ_ERRORS
 from dicomdock.imaging.geometry import VolumePlan, split_series
 from dicomdock.imaging.volume import Volume, allocate, fill_slice
 from dicomdock.resource import Resource
+from dicomdock.viewer.study import read_instance
 
 LOOK = 0.12  # seconds between two looks into the archive while instances arrive
 FILLERS = 2  # threads; decoding outside the interpreter's lock gains from a second one
@@ -203,7 +203,7 @@ class Loader:
         if len(paths) < 2 and not self._arriving():
             return True  # the whole follows at once
         try:
-            dataset = dcmread(paths[len(paths) // 2])
+            dataset = read_instance(paths[len(paths) // 2])
             plan = split_series([dataset])[0]
             loaded = Loaded(plan, allocate(plan), provisional=True)
             loaded.filled.update(fill_slice(loaded.volume, dataset))
@@ -216,8 +216,8 @@ class Loader:
         size = path.stat().st_size
         keep = self._kept + size <= KEPT_BYTES
         try:
-            dataset = dcmread(path, stop_before_pixels=not keep)
-        except READ_ERRORS as error:
+            dataset = read_instance(path, pixels=keep)
+        except (GeometryError, OSError) as error:
             raise GeometryError(f"An instance of the series cannot be read: {error}", [uid]) from error
         if keep:
             self._kept += size
@@ -259,7 +259,7 @@ class Loader:
         try:
             dataset = self._read.pop(uid, None)
             if dataset is None:
-                dataset = dcmread(self._paths[uid])
+                dataset = read_instance(self._paths[uid])
             loaded.filled.update(fill_slice(loaded.volume, dataset))
         except DicomdockError as error:
             loaded.failed[uid] = str(error)

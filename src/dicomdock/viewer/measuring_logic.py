@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import slicer
-from pydicom import dcmread
 
 from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.dataset import READ_ERRORS
@@ -24,6 +23,7 @@ from dicomdock.imaging.measurements import (
 from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.saving_logic import SavingLogic
 from dicomdock.viewer.series_logic import SeriesLogic
+from dicomdock.viewer.study import read_instance
 
 NODES = {
     "distance": ("vtkMRMLMarkupsLineNode", 2, "Distance"),
@@ -121,7 +121,7 @@ class MeasuringLogic:
             newest = max(
                 self.saving.archive.instances(series.resource), key=lambda one: one.path.stat().st_mtime
             )
-            report = read_report(dcmread(newest.path), headers)
+            report = read_report(read_instance(newest.path), headers)
         except (DicomdockError, *READ_ERRORS) as error:
             self.notes.bad(f"{series.name} cannot be opened: {error}")
             return

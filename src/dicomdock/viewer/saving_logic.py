@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
@@ -24,6 +23,7 @@ from dicomdock.transfer import push
 from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.segments_logic import SegmentsLogic
 from dicomdock.viewer.series_logic import SeriesLogic
+from dicomdock.viewer.study import read_instance
 
 THERE = ("stored", "warning", "duplicate")
 WORDS = {
@@ -110,7 +110,7 @@ class SavingLogic:
         found = self.archive.instances(Resource(self.series.study.uid, series))
         if not found:
             raise GeometryError("The images that this belongs to are not here any more; download them first.")
-        return [dcmread(one.path, stop_before_pixels=True) for one in found]
+        return [read_instance(one.path, pixels=False) for one in found]
 
     async def ask_send(self) -> None:
         """Save what is not saved, and ask where to."""

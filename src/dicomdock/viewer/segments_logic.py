@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from pydicom import dcmread
 from trame_slicer.app.logic.segmentation import SegmentEditorLogic
 from trame_slicer.segmentation import SegmentationEffectNoTool, SegmentationEffectPaint
 
@@ -24,6 +23,7 @@ from dicomdock.viewer.drawings import Drawing, Shelf, put_in_scene
 from dicomdock.viewer.growing import between_slices, from_seeds, with_margin
 from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.series_logic import SeriesLogic
+from dicomdock.viewer.study import read_instance
 
 KEEP_SECONDS = 4.0  # between two looks whether there is work to keep; well below the ten that may be lost
 UNDO_STEPS = 10
@@ -112,8 +112,7 @@ class SegmentsLogic:
             return
         newest = max(self.archive.instances(series.resource), key=lambda one: one.path.stat().st_mtime)
         try:
-            with newest.path.open("rb") as file:
-                dataset = dcmread(file)
+            dataset = read_instance(newest.path)
             if is_structure_set(dataset):
                 found = read_structures(
                     dataset,
@@ -319,8 +318,8 @@ class SegmentsLogic:
         if series.uid not in self._references:
             named: tuple[str, ...] = ()
             for one in self.archive.instances(series.resource)[:1]:
-                with contextlib.suppress(*READ_ERRORS):
-                    named = tuple(references_of(dcmread(one.path, stop_before_pixels=True)))
+                with contextlib.suppress(DicomdockError, *READ_ERRORS):
+                    named = tuple(references_of(read_instance(one.path, pixels=False)))
             self._references[series.uid] = named
         return self._references[series.uid]
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
+from dicomdock.imaging.dataset import as_dataset
 from dicomdock.imaging.kinds import Kind, kind_of
 from dicomdock.query import DicomJson, Query, text
 from dicomdock.resource import Resource
@@ -122,6 +126,12 @@ def read_study(archive: Archive, uid: str) -> Study:
         study.description,
         tuple(found),
     )
+
+
+def read_instance(path: Path, *, pixels: bool = True) -> Dataset:
+    """Read an instance of the archive, with or without its pixels; raises GeometryError."""
+    with path.open("rb") as file:
+        return as_dataset(file, pixels=pixels)
 
 
 def _described(study: Study, attributes: DicomJson) -> Study:
