@@ -221,6 +221,12 @@ class Links:
         self._dock.pull(offer.connection, chosen)
         return arrival
 
+    @property
+    def connections(self) -> frozenset[str]:
+        """The names of the connections that links brought; they end with the dock."""
+        with self._lock:
+            return frozenset(self._connections)
+
     def connect(self, name: str) -> Client | None:
         """Give the connection that a link brought, with its own token; None for a server of the user's.
 

@@ -238,9 +238,10 @@ class Dock:
         """The viewers of the studies that are open."""
         with self._lock:
             if self._viewers is None:
+                from dicomdock.dock.errands import DockErrands
                 from dicomdock.dock.viewers import Viewers
 
-                self._viewers = Viewers(self.settings)
+                self._viewers = Viewers(self.settings, errands=DockErrands(self))
             return self._viewers
 
     @property
@@ -270,11 +271,12 @@ class Dock:
         with self._lock:
             if self._runner is None and not self._closed:
                 self._runner = Runner(
-                    self.queue, self.archive, self._connect, self.settings, changed=self._transfer_changed
+                    self.queue, self.archive, self.connect, self.settings, changed=self._transfer_changed
                 )
                 self._runner.start()
 
-    def _connect(self, name: str) -> Client:
+    def connect(self, name: str) -> Client:
+        """Connect to a server of the user's, or by a link's connection; the caller closes it."""
         from dicomdock.dicomweb import connect
 
         # A connection of its own: the transfer closes it, and pages must not notice.

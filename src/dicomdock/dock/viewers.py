@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
+from dicomdock.dock.errands import Errands
 from dicomdock.errors import DicomdockError, MissingDependency
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
@@ -79,6 +80,7 @@ class Viewers:
     settings : handed on to each.
     spare : keep one started, so that a study opens at once.
     on_fall : told the study whose viewer fell, and whether it is started again.
+    errands : does for viewers what needs a server.
     """
 
     def __init__(
@@ -87,8 +89,10 @@ class Viewers:
         *,
         spare: bool = True,
         on_fall: Callable[[str, bool], None] | None = None,
+        errands: Errands | None = None,
     ) -> None:
         self.settings = settings
+        self._errands = errands or Errands(settings)
         self._spare_wanted, self._on_fall = spare, on_fall
         self._open: dict[str, _Viewer] = {}
         self._spare: _Viewer | None = None
@@ -272,6 +276,9 @@ class Viewers:
                 if event.get("event") == "ready":
                     viewer.port = int(str(event["port"]))
                     viewer.ready.set()
+                elif event.get("event") == "errand" and viewer.study:
+                    facts = (viewer, process, event)
+                    threading.Thread(target=self._run, args=facts, name="errand", daemon=True).start()
         code = process.wait()
         if process.stdin is not None:
             with contextlib.suppress(OSError):
@@ -280,6 +287,15 @@ class Viewers:
             viewer.ready.set()
             return
         self._fell(viewer, code)
+
+    def _run(self, viewer: _Viewer, process: subprocess.Popen[bytes] | None, errand: Message) -> None:
+        """Run an errand of a viewer; one that fell meanwhile is told nothing."""
+
+        def say(message: Message) -> None:
+            if viewer.process is process:
+                self._tell(viewer, {"number": errand.get("number"), **message})
+
+        say({"do": "answer", **self._errands.run(viewer.study, errand, say)})
 
     def _fell(self, viewer: _Viewer, code: int) -> None:
         viewer.why = f"it ended with code {code}; its log is {self.settings.state / 'viewer.log'}"

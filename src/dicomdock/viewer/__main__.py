@@ -36,7 +36,7 @@ def main() -> None:
     from dicomdock.viewer.app import Workstation
 
     server = get_server("dicomdock", client_type="vue3")
-    station = Workstation(server, settings_of(start["settings"]), start["secret"])
+    station = Workstation(server, settings_of(start["settings"]), start["secret"], channel.tell)
 
     @server.controller.add_task("on_server_ready")
     async def ready(**_: Any) -> None:
@@ -80,6 +80,8 @@ def obey(station: Any, channel: Channel, order: Message) -> None:
             station.series.pull_changed(bool(order["running"]))
         case "expect":
             station.expect(order["series"], headers_from_json(order["metadata"]))
+        case "answer" | "progress":
+            station.errands.hear(order)
         case "close":
             leave(station)
 

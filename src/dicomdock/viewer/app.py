@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from dicomdock.viewer import keys, shell_ui
 from dicomdock.viewer.cine import Cine
 from dicomdock.viewer.compare_logic import CompareLogic
 from dicomdock.viewer.deriving_logic import DerivingLogic
+from dicomdock.viewer.errands import Errands
 from dicomdock.viewer.guard import Guard
 from dicomdock.viewer.measuring_logic import MeasuringLogic
 from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.picture import png_of
 from dicomdock.viewer.saving_logic import SavingLogic
 from dicomdock.viewer.segments_logic import SegmentsLogic
+from dicomdock.viewer.sending_logic import SendingLogic
 from dicomdock.viewer.series_logic import SeriesLogic
 from dicomdock.viewer.views_logic import AXIAL, NAMES, Views
 from dicomdock.viewer.volume_logic import VolumeLogic
@@ -55,9 +57,10 @@ class Workstation(TrameApp):
     server : trame's.
     settings : where the archive is.
     secret : opens the page.
+    tell : writes an event to the dock.
     """
 
-    def __init__(self, server: Any, settings: Settings, secret: str) -> None:
+    def __init__(self, server: Any, settings: Settings, secret: str, tell: Callable[..., None]) -> None:
         super().__init__(server)
         self.server.enable_module(trame_slicer.module)
         self.server.enable_module(MODULE)
@@ -71,12 +74,16 @@ class Workstation(TrameApp):
         )
         self.focus = AXIAL
         self.notes = Notes(self.server)
+        self.errands = Errands(tell)
         self.views = Views(self.server, app)
         self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notes)
         self.window = WindowLogic(self.server, self.series)
         self.volume = VolumeLogic(self.server, app, self.series, self.views)
         self.segments = SegmentsLogic(self.server, app, self.series, self.archive, settings, self.notes)
-        self.saving = SavingLogic(self.server, self.series, self.segments, self.archive, settings, self.notes)
+        self.saving = SavingLogic(
+            self.server, self.series, self.segments, self.archive, self.errands, self.notes
+        )
+        self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.errands)
         self.measuring = MeasuringLogic(self.server, app, self.series, self.saving, self.notes)
         self.deriving = DerivingLogic(self.server, self.series, self.segments, self.saving, self.notes)
         self.compare = CompareLogic(self.server, app, self.series, self.views, self.notes)
@@ -105,8 +112,8 @@ class Workstation(TrameApp):
 
     def escape(self) -> None:
         """Put away whatever is in hand."""
-        if self.state.send_open or self.state.help_open:
-            self.state.update({"send_open": False, "help_open": False})
+        if self.state.send_open or self.state.help_open or self.state.leaving_open:
+            self.state.update({"send_open": False, "help_open": False, "leaving_open": False})
         elif self.state.measuring:
             self.measuring.stop()
             self.views.interaction("window")

@@ -201,6 +201,13 @@ class SegmentsLogic:
             with contextlib.suppress(OSError):
                 self._shelf().keep(drawing.series, drawing.value())
 
+    def drop(self) -> None:
+        """Forget what is drawn and not saved."""
+        if self.drawing is not None:
+            self.drawing.saved = self.drawing.kept = self.drawing.changes
+            self._shelf().drop(self.drawing.series)
+            self._tell()
+
     def saved(self, drawing: Drawing, base: Segmentation, changes: int) -> None:
         """A drawing is in the archive; what is drawn from now on is the next version."""
         drawing.base, drawing.saved = base, changes

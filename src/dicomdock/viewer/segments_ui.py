@@ -21,14 +21,14 @@ def segments_panel(server: Any) -> SegmentEditorUI:
                 v_for="one in drawings",
                 key="one.uid",
                 classes=("['item', one.uid === drawing_uid ? 'on' : '']",),
-                click=(control.open_drawing, "[one.uid]"),
+                click=(control.ask_open_drawing, "[one.uid]"),
                 raw_attrs=[":data-testid=\"'drawing-' + one.uid\""],
             ):
                 VIcon("mdi-shape-outline", size=16)
                 html.Span("{{ one.name }}", classes="grow")
                 html.Span("{{ one.kind }}", classes="faint")
             with html.Div(classes="row"):
-                button("New segmentation", control.new_drawing, testid="new-drawing")
+                button("New segmentation", control.ask_new_drawing, testid="new-drawing")
             with html.Div(v_show="drawing_name"):
                 html.H3("{{ drawing_name }}{{ unsaved ? ' (not saved yet)' : '' }}")
                 html.Input(

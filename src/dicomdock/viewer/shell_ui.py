@@ -10,8 +10,9 @@ from dicomdock.viewer.deriving_ui import deriving_panel
 from dicomdock.viewer.keys import HELP
 from dicomdock.viewer.layout_ui import layout_panel
 from dicomdock.viewer.measuring_ui import measuring_panel
-from dicomdock.viewer.saving_ui import send_dialog
+from dicomdock.viewer.saving_ui import leaving_dialog
 from dicomdock.viewer.segments_ui import segments_panel
+from dicomdock.viewer.sending_ui import send_dialog
 from dicomdock.viewer.series_ui import series_panel
 from dicomdock.viewer.volume_ui import volume_panel
 from dicomdock.viewer.widgets import bar_button, button
@@ -74,6 +75,7 @@ def build(station: Any) -> None:
         html.H1("{{ empty_title }}")
         html.P("{{ empty_words }}")
     send_dialog(server)
+    leaving_dialog(server)
     _help()
     station.notes.build(server)
 

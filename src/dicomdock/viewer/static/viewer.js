@@ -11,8 +11,9 @@
     }
   });
   window.addEventListener("keydown", (event) => {
-    if (event.altKey || event.metaKey || typing(event.target)) return;
     const name = (event.ctrlKey ? "Ctrl+" : "") + event.key;
+    // Who has just typed a name and saves does not mean the browser's own file dialog.
+    if (event.altKey || event.metaKey || typing(event.target) && name !== "Ctrl+s") return;
     const ours = /^(Ctrl\+[zysZYS]|[a-zA-Z0-9+\-?[\]{} ]|Arrow(Up|Down|Left|Right)|Page(Up|Down)|Home|End|Escape)$/;
     if (!ours.test(name) || !window.trame) return;
     if (event.target && event.target.tagName === "BUTTON" && (name === " ")) return;
