@@ -19,8 +19,10 @@ from dicomdock.settings import Settings
 if TYPE_CHECKING:
     from dicomdock.dicomweb import Client
     from dicomdock.dock.service import Dock
+    from dicomdock.source import StoreResult
     from dicomdock.transfer import MissingSource
 
+ON_THE_SERVER = ("stored", "warning", "duplicate")
 PATIENCE = 15.0  # seconds for a server to say whether it has a series
 
 log = logging.getLogger(__name__)
@@ -124,35 +126,37 @@ class Errands:
         return {"servers": names, "usual": usual or next(iter(names), ""), "remark": remark}
 
     def _send(self, study: str, server: str, series: set[str], say: Say) -> Message:
-        """Send what was made here of some series, and give the server's answer for each instance."""
+        """Send what was made here of some series, and give the server's answer for each instance.
+
+        What was answered before everything failed still counts.
+        """
         from dicomdock.archive import Archive
         from dicomdock.source import Part
         from dicomdock.transfer import push
 
-        with Archive.open(self.settings) as archive:
-            made = {
-                one.resource.instance: one
+        answers: dict[Resource, StoreResult] = {}
+        problem = ""
+        with Archive.open(self.settings) as archive, self.connect(server) as client:
+            made = [
+                one
                 for one in archive.instances(Resource(study))
                 if one.made_here and one.resource.series in series
-            }
-            parts = [Part.from_file(one.path, resource=one.resource) for one in made.values()]
-            with self.connect(server) as client:
-                report = _through(push(parts, client, self.settings), say)
-            there = [one for one in report.results if one.status in ("stored", "warning", "duplicate")]
-            archive.record_sent([made[one.sop_instance_uid].resource for one in there], server)
+            ]
+            parts = [Part.from_file(one.path, resource=one.resource) for one in made]
+            try:
+                _through(push(parts, client, self.settings, ledger=answers.__setitem__), say)
+            except DicomdockError as error:
+                if not answers:
+                    raise
+                problem = str(error)
+            there = [place for place, answer in answers.items() if answer.status in ON_THE_SERVER]
+            archive.record_sent(there, server)
             archive.forget(server)
         self.sent(server, study)
-        results = [
-            {
-                "uid": one.sop_instance_uid,
-                "series": made[one.sop_instance_uid].resource.series,
-                "status": one.status,
-                "code": one.reason_code,
-                "reason": one.reason,
-            }
-            for one in report.results
-        ]
-        return {"results": results, "warnings": list(report.warnings)}
+        return {
+            "results": [_told(one.resource, answers.get(one.resource)) for one in made],
+            "problem": problem,
+        }
 
     def _fetch(self, study: str, say: Say) -> Message:
         """Find who has the images that objects of the study refer to, and begin to download them."""
@@ -242,6 +246,14 @@ def holders(
     return found
 
 
+def _told(place: Resource, answer: StoreResult | None) -> Message:
+    """Write what became of an instance; None where it was not sent at all."""
+    said = {"uid": place.instance, "series": place.series}
+    if answer is None:
+        return {**said, "status": "unsent", "code": None, "reason": ""}
+    return {**said, "status": answer.status, "code": answer.reason_code, "reason": answer.reason}
+
+
 def _through(steps: Generator[Any, None, T], say: Say) -> T:
     """Run a transfer to its end, and tell the viewer how far it is."""
     while True:
@@ -249,4 +261,5 @@ def _through(steps: Generator[Any, None, T], say: Say) -> T:
             step = next(steps)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
-        say({"do": "progress", "done": step.done + step.failed, "of": step.expected or 0})
+        if step.expected:
+            say({"do": "progress", "done": step.done + step.failed, "of": step.expected})

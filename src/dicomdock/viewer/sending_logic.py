@@ -101,7 +101,7 @@ class SendingLogic:
             results = said["results"]
             good = sum(one["status"] in THERE for one in results)
             bad = good < len(results)
-            words = " ".join((f"{good} of {len(results)} are on {name}.", *said["warnings"]))
+            words = " ".join(filter(None, (f"{good} of {len(results)} are on {name}.", said["problem"])))
             answers = self._answers(results)
         items = await asyncio.to_thread(self._items)
         with self.state:
