@@ -6,17 +6,19 @@ client.
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import multiprocessing
 import os
-import resource
 import signal
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from dicomdock.errors import NotAcceptable
@@ -25,7 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PROCESSES = 2
-TIME_LIMIT = 60  # seconds for one frame or instance
+PATIENCE = 60.0  # seconds for one frame or instance
 MEMORY_LIMIT = 6 << 30  # bytes of address space of one worker
 _ORPHAN_CHECK = 5.0  # seconds
 
@@ -36,10 +38,11 @@ class Workers:
     Parameters
     ----------
     processes : how many work side by side.
+    patience : seconds for one frame or instance.
     """
 
-    def __init__(self, processes: int = PROCESSES) -> None:
-        self._processes = processes
+    def __init__(self, processes: int = PROCESSES, *, patience: float = PATIENCE) -> None:
+        self._processes, self._patience = processes, patience
         self._pool: ProcessPoolExecutor | None = None
         self._lock = threading.Lock()
 
@@ -55,7 +58,7 @@ class Workers:
         """
         pool = self._get()
         try:
-            return pool.submit(_limited, function, args, kwargs).result()
+            return pool.submit(_limited, self._patience, function, args, kwargs).result()
         except BrokenProcessPool as error:
             self._drop(pool)
             raise NotAcceptable(
@@ -88,21 +91,27 @@ class Workers:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _limited(function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:
-    signal.alarm(TIME_LIMIT)  # unhandled, it ends the process, also in the middle of C code
-    try:
-        return function(*args, **kwargs)
-    except MemoryError as error:
-        raise NotAcceptable("The pixel data are too large to be decoded.", status=406) from error
-    finally:
-        signal.alarm(0)
+def _limited(
+    patience: float, function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]
+) -> T:
+    with Path(os.devnull).open("w") as nowhere:
+        # A watchdog in C: it ends the process also in the middle of C code, on every system.
+        faulthandler.dump_traceback_later(patience, exit=True, file=nowhere)
+        try:
+            return function(*args, **kwargs)
+        except MemoryError as error:
+            raise NotAcceptable("The pixel data are too large to be decoded.", status=406) from error
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def _prepare(parent: int) -> None:
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us in order
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, resource.RLIM_INFINITY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform != "win32":  # which has no such limits
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")  # what pydicom thinks of an instance is of no use to anybody here
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
