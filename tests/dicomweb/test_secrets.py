@@ -174,6 +174,23 @@ def test_a_keyring_that_is_configured_wrongly_is_said(secrets, monkeypatch):
         secrets.set("pacs", ORIGIN, "one")
 
 
+def test_what_was_set_without_a_keyring_is_newer_than_what_the_keyring_holds(secrets, settings, monkeypatch):
+    import keyring
+
+    class Old(keyring.backend.KeyringBackend):
+        priority = 1
+
+        def get_password(self, service, username):
+            return "old"
+
+        set_password = delete_password = None
+
+    secrets.set("pacs", ORIGIN, "new")
+    monkeypatch.setattr(keyring, "get_keyring", Old)
+    assert Secrets(settings).get("pacs", ORIGIN) == "new"
+    assert Secrets(settings).get("other", ORIGIN) == "old"
+
+
 def test_a_system_with_a_keyring_that_holds_nothing_has_none(secrets, monkeypatch):
     import keyring
     from keyring.backends.null import Keyring

@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from dicomdock.archive.files import relative_path
 from dicomdock.archive.header import Header
@@ -341,6 +341,8 @@ def remove_rows(connection: Connection, resource: Resource) -> int:
 def insert_or_pass(connection: Connection, table: Table) -> Insert:
     """Give an insert that passes over rows which are there already."""
     if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # loads all its drivers, asyncio's too
+
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
 

@@ -18,6 +18,25 @@ def main(arguments: list[str] | None = None) -> int:
 
         sys.stdout.write(f"dicomdock {__version__}\n")
         return 0
+    return _process(words) if arguments is None else _run(words)
+
+
+def _process(words: list[str]) -> int:
+    """Run a command as the whole of this process.
+
+    What it loads lives to its end: to look through that for garbage, again and again while it is loaded and
+    once more when the process ends, would be a third of a short command's work.
+    """
+    import gc
+
+    gc.set_threshold(50_000)
+    try:
+        return _run(words)
+    finally:
+        gc.freeze()
+
+
+def _run(words: list[str]) -> int:
     from dicomdock.cli.app import run
 
     return run(words)

@@ -52,17 +52,20 @@ class Secrets:
     def get(self, server_name: str, origin: str) -> str | None:
         """Give the secret of this server at this origin; None where none is kept.
 
+        The file is read first: what lies there was set when there was no keyring, after whatever a keyring
+        may hold; and to look for a keyring takes longer than many a command.
+
         Raises
         ------
         ProfileError
             The keyring is locked, or the file can be read by others or not at all.
         """
-        if (keyring := self._keyring) is not None:
+        account = _account(server_name, origin)
+        found = self._file.read().get(account)
+        if found is None and (keyring := self._keyring) is not None:
             with _keyring_errors("read"):
-                found = keyring.get_password(self._service, _account(server_name, origin))
-            if found is not None:
-                return found
-        return self._file.read().get(_account(server_name, origin))
+                found = keyring.get_password(self._service, account)
+        return found
 
     def set(self, server_name: str, origin: str, secret: str) -> None:
         """Keep a secret, in the place of the one before.

@@ -10,8 +10,9 @@ import os
 import sqlite3
 import sys
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
@@ -145,19 +146,22 @@ class TransferQueue:
         settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._connection() as connection:
             connection.executescript(_SCHEMA)
+            # The last connection to close empties the log and waits for the disk: one stays open, unused.
+            weakref.finalize(self, self._open().close)
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._file, timeout=10.0, isolation_level=None, check_same_thread=False)
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = normal")
+        connection.execute("pragma foreign_keys = on")
+        return connection
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         # A connection per use: cheap for SQLite, and safe in every thread.
         try:
-            connection = sqlite3.connect(self._file, timeout=10.0, isolation_level=None)
-            try:
-                connection.execute("pragma journal_mode = wal")
-                connection.execute("pragma synchronous = normal")
-                connection.execute("pragma foreign_keys = on")
+            with closing(self._open()) as connection:
                 yield connection
-            finally:
-                connection.close()
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise ArchiveLocked(
