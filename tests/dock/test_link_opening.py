@@ -21,8 +21,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dicomdock.launch.handoff import send
-from dicomdock.launch.handoff.place import FileLock, run_folder, socket_path
+from dicomdock.launch.handoff.place import run_folder, socket_path
 from dicomdock.launch.trust import TrustStore
+from dicomdock.lock import FileLock
 from dicomdock.settings import Settings
 from dicomdock.transfer import TransferQueue
 from tests.dock.running import RunningDock, connected, running

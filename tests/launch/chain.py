@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from dicomdock.launch.handoff.place import FileLock, run_folder, socket_path
+from dicomdock.launch.handoff.place import run_folder, socket_path
+from dicomdock.lock import FileLock
 from dicomdock.settings import Settings
 from tests.servers import nginx
 from tests.servers.orthanc import Orthanc

@@ -5,11 +5,11 @@ A secret belongs to a server's name and origin together: a profile that is point
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,12 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicomdock.errors import ProfileError
+from dicomdock.lock import FileLock
 from dicomdock.settings import Settings
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 FILE = "secrets.json"
+# A link could point at another user's file, a pipe would never end. Windows knows neither flag.
+READING = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+READING |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class Secrets:
@@ -112,14 +116,14 @@ class Secrets:
         file = self._file.path.with_name(f".renewing-{mark}.lock")
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            lock = FileLock(file)
+            lock.acquire(wait=True)
         except OSError as error:
             raise ProfileError(f"The login cannot be renewed: {file}: {error.strerror}.") from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(lock)
+            lock.release()
 
     @property
     def _keyring(self) -> KeyringBackend | None:
@@ -194,8 +198,7 @@ class _SecretFile:
     def read(self) -> dict[str, str]:
         """Give what the file holds; nothing where there is no file."""
         try:
-            # A link could point at another user's file.
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = os.open(self.path, READING)
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -218,6 +221,8 @@ class _SecretFile:
 
     def _check(self, status: os.stat_result) -> None:
         """Refuse a file that somebody else may have written or read."""
+        if sys.platform == "win32":
+            return  # the user's own profile folder is closed to others there
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
             raise ProfileError(
                 f"{self.path} is not a file of yours, so no secret is taken from it; remove it."
@@ -234,7 +239,7 @@ class _SecretFile:
             return
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with self._locked():
+            with FileLock(self.path.with_suffix(".lock")).held():
                 table = self.read()
                 if table.get(account) == secret:
                     return
@@ -245,18 +250,6 @@ class _SecretFile:
                 self._write(table)
         except OSError as error:
             raise ProfileError(f"The secrets cannot be saved in {self.path}: {error.strerror}.") from error
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep other processes from changing the file meanwhile."""
-        lock = os.open(
-            self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
 
     def _write(self, table: dict[str, str]) -> None:
         descriptor, temporary = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)  # 0600

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from dicomdock.errors import LaunchError
 from dicomdock.launch import MAX_LINK
 from dicomdock.launch.handoff.channel import Channel, Meeting, this_system
-from dicomdock.launch.handoff.place import FileLock, run_folder
+from dicomdock.launch.handoff.place import run_folder
 from dicomdock.launch.interpreter import python
+from dicomdock.lock import FileLock
 from dicomdock.settings import Settings
 
 if TYPE_CHECKING:

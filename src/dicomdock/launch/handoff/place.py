@@ -6,15 +6,9 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import IO
 
 from dicomdock.errors import LaunchError
 from dicomdock.settings import Settings
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 MAX_SOCKET_PATH = 103  # bytes; sockaddr_un holds 108 on Linux and 104 on macOS, one of them the closing NUL
 
@@ -70,38 +64,3 @@ def _private(folder: Path) -> Path:
         if status.st_mode & 0o077:
             folder.chmod(0o700)
     return folder
-
-
-class FileLock:
-    """A lock that ends with its process, however that ends.
-
-    Parameters
-    ----------
-    path : the file that stands for the lock; it is made, and left behind.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: IO[bytes] | None = None
-
-    def acquire(self) -> bool:
-        """Take the lock if it is free; tell whether it is ours now."""
-        if self._file is not None:
-            return True
-        file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-        try:
-            if sys.platform == "win32":
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-            return False
-        self._file = file
-        return True
-
-    def release(self) -> None:
-        """Give the lock back."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None

@@ -11,7 +11,8 @@ from typing import Self
 
 from dicomdock.errors import DicomdockError, LaunchError
 from dicomdock.launch.handoff.channel import Channel, Door, Meeting, this_system
-from dicomdock.launch.handoff.place import FileLock, run_folder
+from dicomdock.launch.handoff.place import run_folder
+from dicomdock.lock import FileLock
 from dicomdock.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -1,0 +1,91 @@
+"""Locks between processes: a file that one process holds at a time, until it lets go or ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+# A link in the file's place could point at another user's file; no child shall hold the lock.
+FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+PAUSE = 0.05  # seconds between two tries, where a system cannot wait
+
+
+class FileLock:
+    """A lock that ends with its process, however that ends.
+
+    Parameters
+    ----------
+    path : the file that stands for the lock; it is made, readable by its user alone, and left behind.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def acquire(self, *, wait: bool = False) -> bool:
+        """Take the lock; tell whether it is ours now.
+
+        Parameters
+        ----------
+        wait : until whoever holds it lets go.
+
+        Raises
+        ------
+        OSError
+            The file cannot be opened or locked.
+        """
+        if self._descriptor is None:
+            descriptor = os.open(self.path, FLAGS, 0o600)
+            taken = False
+            try:
+                taken = _take(descriptor, wait=wait)
+            finally:
+                if not taken:
+                    os.close(descriptor)
+            if not taken:
+                return False
+            self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    @contextmanager
+    def held(self) -> Iterator[Self]:
+        """Wait for the lock and hold it for the block."""
+        self.acquire(wait=True)
+        try:
+            yield self
+        finally:
+            self.release()
+
+
+def _take(descriptor: int, *, wait: bool) -> bool:
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+    while True:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            if not wait:
+                return False
+            time.sleep(PAUSE)
+        else:
+            return True
