@@ -23,6 +23,7 @@ from dicomdock.viewer.compare_logic import CompareLogic
 from dicomdock.viewer.deriving_logic import DerivingLogic
 from dicomdock.viewer.errands import Errands
 from dicomdock.viewer.guard import Guard
+from dicomdock.viewer.layout_logic import LayoutLogic
 from dicomdock.viewer.measuring_logic import MeasuringLogic
 from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.picture import png_of
@@ -77,6 +78,7 @@ class Workstation(TrameApp):
         self.errands = Errands(tell)
         self.views = Views(self.server, app)
         self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notes)
+        self.layout = LayoutLogic(self.server, self.series)
         self.window = WindowLogic(self.server, self.series)
         self.volume = VolumeLogic(self.server, app, self.series, self.views)
         self.segments = SegmentsLogic(self.server, app, self.series, self.archive, settings, self.notes)

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
 from dicomdock.imaging.geometry import VolumePlan, Window
+from dicomdock.imaging.volume import window_over
 from dicomdock.resource import Resource
 from dicomdock.viewer.loading import Events, Loaded, Loader
 from dicomdock.viewer.scene import ShownVolume, add_volume
@@ -202,6 +202,8 @@ class SeriesLogic:
             self.state.remarks = []
             self.state.volumes = []
             self.state.volume_at = choice
+            if self.state.empty_title:
+                self.state.empty_title, self.state.empty_words = "Opening the series", ""
         loop = asyncio.get_running_loop()
 
         def later(work: Callable[..., None]) -> Callable[..., None]:
@@ -240,32 +242,27 @@ class SeriesLogic:
 
     def _allocated(self, loaded: Loaded) -> None:
         assert self.series is not None and self.study is not None
-        before = self.shown
         self.loaded = loaded
         if loaded.volume.geometry.sheared and not loaded.complete:
             return  # a tilted gantry's slices are set straight when all are here
         self._show(loaded, add_volume(self.app, loaded.volume, self.series.name))
-        if before is not None:
-            self.app.scene.RemoveNode(before.node)
 
     def _show(self, loaded: Loaded, shown: ShownVolume) -> None:
         assert self.series is not None and self.study is not None
-        self.shown = shown
+        before, self.shown = self.shown, shown
         windows = loaded.volume.windows
         shown.set_window(windows[0] if windows else self._guess(loaded))
-        stack = not loaded.volume.spatial
-        single = not loaded.provisional and loaded.volume.geometry.shape[0] == 1
         with self.state:
-            self.state.kind_3d = not stack
+            self.state.kind_3d = loaded.volume.spatial
             self.state.empty_title = self.state.empty_words = ""
             self.state.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
-            if (stack or single) and self.state.layout not in ("Axial", "Compare"):
-                self.state.layout = "Axial"
         self.views.show(shown)
         self.views.describe(self.study, self.series.name, (AXIAL, SAGITTAL, CORONAL))
         self._dirty = True
         for tell in self.on_shown:
             tell()
+        if before is not None:
+            self.app.scene.RemoveNode(before.node)
 
     def _filled(self, loaded: Loaded) -> None:
         self.loaded = loaded
@@ -290,6 +287,8 @@ class SeriesLogic:
             self.state.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
             self._tell_arrival()
         self.views.refresh_words()
+        if loaded.failed and not loaded.filled:
+            self._say_empty("This series cannot be shown", next(iter(loaded.failed.values())))
         for tell in self.on_complete:
             tell()
 
@@ -317,9 +316,7 @@ class SeriesLogic:
         if not there:
             return loaded.volume.window()
         some = loaded.volume.array[there[:: max(1, len(there) // 12)]]
-        values = some.reshape(-1)[:: max(1, some.size // 100_000)]
-        low, high = np.percentile(values, (0.5, 99.5))
-        return Window(float(low + high) / 2, max(float(high - low), 1e-6), "auto")
+        return window_over(some, loaded.volume.units)
 
     def _tell_arrival(self) -> None:
         loaded = self.loaded

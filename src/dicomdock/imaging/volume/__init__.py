@@ -7,6 +7,6 @@ at once.
 from __future__ import annotations
 
 from dicomdock.imaging.volume.resample import resample
-from dicomdock.imaging.volume.volume import Volume, allocate, fill_slice, straight_grid
+from dicomdock.imaging.volume.volume import Volume, allocate, fill_slice, straight_grid, window_over
 
-__all__ = ["Volume", "allocate", "fill_slice", "resample", "straight_grid"]
+__all__ = ["Volume", "allocate", "fill_slice", "resample", "straight_grid", "window_over"]

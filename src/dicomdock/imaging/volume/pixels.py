@@ -28,6 +28,8 @@ Array: TypeAlias = npt.NDArray[Any]
 _RETIRED_JPEG = ("1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55")
 """Retired kinds of lossy JPEG: pydicom does not know the UIDs, its codec reads the streams."""
 
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
 _VIDEO = "1.2.840.10008.1.2.4.10"  # MPEG2, MPEG-4 and HEVC transfer syntaxes all begin so
 
 
@@ -56,6 +58,8 @@ def decode(dataset: Dataset, planes: Mapping[int, Plane]) -> Iterator[tuple[int,
         raise GeometryError(
             f"The image has {size[0]} x {size[1]} pixels where {lead.rows} x {lead.columns} are due.", [uid]
         )
+    if not any(dataset.get(name) for name in _PIXELS):
+        raise GeometryError("The pixels cannot be decoded: there are none in the instance.", [uid])
     syntax = str(getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", ""))
     if syntax.startswith(_VIDEO):
         raise GeometryError("The instance is a video, which is not shown as slices.", [uid])

@@ -75,12 +75,7 @@ class Volume:
         """Give the first window of the header, or one that spans nearly all values that are there."""
         if self.windows:
             return self.windows[0]
-        low, high = np.percentile(_sample(self.array), WINDOW_SHARE)
-        return Window(
-            float(low + high) / 2,
-            max(float(high - low), 1.0 if self.array.dtype.kind in "iu" else 1e-6),
-            "auto",
-        )
+        return window_over(self.array, self.units)
 
     def straightened(self) -> Volume:
         """Give the volume on a grid with perpendicular axes, as programs need it that know no tilted gantry.
@@ -199,6 +194,14 @@ def fill_slice(volume: Volume, instance: Instance) -> tuple[int, ...]:
         target[...] = _fitted(values, target.dtype)
         filled.append(places[frame])
     return tuple(filled)
+
+
+def window_over(array: Array, units: str = "") -> Window:
+    """Give a window that spans nearly all of some values; what pads images below air counts as air."""
+    values = _sample(array)
+    low, high = np.percentile(np.maximum(values, AIR) if units == "HU" else values, WINDOW_SHARE)
+    least = 1.0 if array.dtype.kind in "iu" else 1e-6
+    return Window(float(low + high) / 2, max(float(high - low), least), "auto")
 
 
 def straight_grid(geometry: VolumeGeometry) -> VolumeGeometry:

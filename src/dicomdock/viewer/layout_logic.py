@@ -1,0 +1,47 @@
+"""The layout that suits what is shown: one view for a single slice or a stack, the user's own for volumes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dicomdock.imaging.volume import Volume
+from dicomdock.viewer.series_logic import SeriesLogic
+
+PLANES = (
+    "Sagittal",
+    "Coronal",
+    "Axial",
+)  # layouts of one view, by the axis of LPS that slices are stacked along
+
+
+class LayoutLogic:
+    """Changes the layout with the series, and back."""
+
+    def __init__(self, server: Any, series: SeriesLogic) -> None:
+        self.state, self.series = server.state, series
+        self._users = ""  # the layout before one was forced
+        series.on_shown.append(self._suit)
+
+    def _suit(self) -> None:
+        loaded = self.series.loaded
+        assert loaded is not None
+        layout, alone = self.state.layout, view_of(loaded.volume)
+        if loaded.provisional or layout == "Compare":
+            return
+        if alone and layout != alone:
+            self._users = self._users or layout
+        elif not alone and self._users:
+            # What the user chose over a single slice since then stays.
+            alone, self._users = self._users if layout in PLANES else layout, ""
+        with self.state:
+            self.state.layout = alone or layout
+
+
+def view_of(volume: Volume) -> str:
+    """Name the layout of the one view that shows all of a volume; empty where it takes several."""
+    if not volume.spatial:
+        return "Axial"
+    across = int(np.argmax(np.abs(volume.geometry.directions[:, 0])))
+    return PLANES[across] if volume.geometry.shape[0] == 1 else ""
