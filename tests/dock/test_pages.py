@@ -99,6 +99,15 @@ def test_finding_by_keyboard_alone(demo_dock: RunningDock, page: Page):
     expect(page.get_by_test_id("status")).to_have_text("1 study, 121 images selected")
 
 
+def test_the_arrow_keys_move_the_list_after_a_source_was_chosen(demo_dock: RunningDock, page: Page):
+    open_at(page, demo_dock)
+    page.get_by_test_id("source-demo").click()
+    expect(rows(page)).to_have_count(1)
+    expect(page.get_by_test_id("studies")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_test_id("series").locator(".row")).to_have_count(2)
+
+
 def test_a_filter_lives_in_the_address(demo_dock: RunningDock, page: Page):
     open_at(page, demo_dock, "/?source=demo&PatientName=nobody")
     expect(page.get_by_test_id("no-match")).to_be_visible()

@@ -157,6 +157,9 @@ export default {
       this.walk(at);
       if (focus) this.$refs.box.focus();
     },
+    takeFocus() {
+      this.$refs.box.focus();
+    },
     setWidths(widths) {
       this.widths = { ...widths };
     },

@@ -155,6 +155,10 @@ class Grid(Element, component="grid.js"):
         """Go to a row."""
         self.run_method("setCurrent", key, focus)
 
+    def take_focus(self) -> None:
+        """Let the arrow keys move here."""
+        self.run_method("takeFocus")
+
     def set_widths(self, widths: Mapping[str, int]) -> None:
         """Give columns the widths that the user chose before."""
         self.run_method("setWidths", dict(widths))
