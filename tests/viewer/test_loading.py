@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ from dicomdock.archive import Archive
 from dicomdock.settings import Settings
 from dicomdock.viewer.loading import Events, Loaded, Loader
 from tests.builders import Made
-from tests.imaging.scans import headers
 from tests.viewer.conftest import SHAPE, made_study, phantom, store
 
 SECONDS = 20  # a loaded machine
@@ -43,6 +43,14 @@ class Told:
             self.ended.set()
 
         return Events(lambda _: None, allocated, filled, lambda _: self.ended.set(), failed)
+
+
+def described(instances: list[Made]) -> list[dict[str, Any]]:
+    """Give what a server says about instances."""
+    return [
+        one.dataset.to_json_dict(bulk_data_threshold=1, bulk_data_element_handler=lambda _: "x")
+        for one in instances
+    ]
 
 
 def resource_of(instances: list[Made]):
@@ -92,7 +100,7 @@ def test_an_image_is_shown_before_the_series_is_complete(settings: Settings, kno
             resource_of(instances),
             told.events(),
             arriving=coming.is_set,
-            expected=headers(instances) if known else (),
+            expected=described(instances) if known else (),
         )
         loader.start()
         assert told.first.wait(SECONDS)
@@ -116,7 +124,7 @@ def test_a_broken_image_is_named_and_the_others_are_shown(settings: Settings) ->
     store(settings, [one for one in instances if one is not instances[5]])
     told = Told()
     with Archive.open(settings) as archive:
-        loader = Loader(archive, resource_of(instances), told.events(), expected=headers(instances))
+        loader = Loader(archive, resource_of(instances), told.events(), expected=described(instances))
         loader._paths[str(instances[5].dataset.SOPInstanceUID)] = settings.state / "broken.dcm"
         settings.state.mkdir(parents=True, exist_ok=True)
         (settings.state / "broken.dcm").write_bytes(broken)

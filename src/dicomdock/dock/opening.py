@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, cast, get_args
 from urllib.parse import quote, urlencode
 
+from dicomdock.errors import DicomdockError
 from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
     from dicomdock.dock.service import Dock
+    from dicomdock.source import DicomJson
 
 Way = Literal["viewer", "list", "slicer"]
 WAYS: Mapping[Way, str] = {
@@ -30,8 +32,49 @@ def way(dock: Dock) -> Way:
 
 
 def address(resource: Resource) -> str:
-    """Write the address of a study's page that opens it, or one of its series."""
+    """Write the address that opens a study, or one of its series, in the way the user likes."""
+    series = f"?{urlencode({'series': resource.series})}" if resource.series else ""
+    return f"/open/{quote(resource.study, safe='')}{series}"
+
+
+def page(resource: Resource) -> str:
+    """Write the address of a study's page, which opens it as soon as some of it is here."""
     return f"/study/{quote(resource.study, safe='')}?{urlencode({'open': resource.series or WHOLE})}"
+
+
+def entrance(dock: Dock, resource: Resource) -> str:
+    """Open a study and give where to go: to its viewer, or to its page where that has to wait, or is to be.
+
+    It blocks until the viewer is there, and the server has listed what is on its way.
+    """
+    if way(dock) != "viewer":
+        return page(resource)
+    transfer = dock.coming(resource.study)
+    known = dock.ahead.series(transfer, resource.study) if transfer is not None else ()
+    if not known and not dock.archive.present(Resource(resource.study)):
+        return page(resource)
+    try:
+        return start(dock, resource)
+    except DicomdockError:
+        return page(resource)  # which tries again, and tells why
+
+
+def start(dock: Dock, resource: Resource) -> str:
+    """Open a study in its viewer and give the address of that; what is still on its way is shown as it comes.
+
+    Raises
+    ------
+    MissingDependency
+        The viewer is not installed.
+    ViewerError
+        It does not start on this machine.
+    """
+    transfer = dock.coming(resource.study)
+    coming: Sequence[DicomJson] = ()
+    if transfer is not None:
+        dock.ahead.want(resource)
+        coming = dock.ahead.series(transfer, resource.study)
+    return dock.viewers.open(resource, pulling=transfer is not None, coming=coming)
 
 
 def warm(dock: Dock) -> None:

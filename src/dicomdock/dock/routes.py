@@ -8,13 +8,17 @@ import threading
 from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
+from dicomdock.dock import opening
 from dicomdock.dock.service import Dock
 from dicomdock.dock.thumbnails import Thumbnails
+from dicomdock.errors import DicomdockError
+from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
     from dicomdock.dock.guard import AsgiApp, Receive, Scope, Send
@@ -40,6 +44,7 @@ def routes(dock: Dock) -> Sequence[BaseRoute]:
         Route("/dicom-web/{path:path}", _Later(lambda: _origin(dock))),
         Route("/wado", _Later(lambda: _origin(dock))),
         Route("/thumbnails/{source}/{study}/{series}", thumbnails.answer),
+        Route("/open/{study}", _Entrance(dock).answer),
         Route("/uploads", dock.uploads.begin, methods=["POST"]),
         Route("/uploads/{batch}", dock.uploads.receive, methods=["POST"]),
         Route("/favicon.ico", _no_picture),
@@ -52,6 +57,23 @@ async def _answer_asset(request: Request) -> Response:
     if name not in _ASSETS:
         return Response("There is no such file.", status_code=404, media_type="text/plain")
     return Response(_asset(name), media_type=_ASSETS[name], headers={"Cache-Control": FOREVER})
+
+
+class _Entrance:
+    """Leads to the viewer of a study without a page in between, which would take its time."""
+
+    def __init__(self, dock: Dock) -> None:
+        self._dock = dock
+
+    async def answer(self, request: Request) -> Response:
+        """Open the study; the browser goes on to where it is shown."""
+        try:
+            resource = Resource(request.path_params["study"], request.query_params.get("series"))
+            place = await self._dock.run(opening.entrance, self._dock, resource)
+        except DicomdockError:  # no UID, or nothing that can be asked now: the page of the study says so
+            place = f"/study/{quote(request.path_params['study'], safe='')}"
+        self._dock.shown(request.url.path)
+        return RedirectResponse(place, 303, headers={"Cache-Control": "no-store"})
 
 
 async def _no_picture(_: Request) -> Response:

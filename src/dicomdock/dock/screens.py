@@ -61,9 +61,9 @@ class Screens:
         clients = [client for client in Client.instances.values() if client.has_socket_connection]
         seen = await asyncio.gather(*(_in_sight(client) for client in clients))
         in_sight = [client for client, visible in zip(clients, seen, strict=True) if visible]
-        if any(_place(client) == unquote(path) for client in in_sight):
+        if any(_place(client) == unquote(path.partition("?")[0]) for client in in_sight):
             return  # it follows the events itself, and is not pulled away from under a finger
-        self._awaited = unquote(path)
+        self._awaited = unquote(path.partition("?")[0])
         self._there.clear()
         if in_sight:
             # The youngest: the one that was opened last is the one most likely meant.
@@ -76,9 +76,13 @@ class Screens:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._there.wait(), TURN if in_sight else START)
 
-    def _connected(self, client: Client) -> None:
-        if _place(client) == self._awaited:
+    def arrived(self, path: str) -> None:
+        """Take notice that a browser has come to an address; it may have been sent on from there."""
+        if unquote(path) == self._awaited:
             self._there.set()
+
+    def _connected(self, client: Client) -> None:
+        self.arrived(_place(client))
 
 
 def _place(client: Client) -> str:

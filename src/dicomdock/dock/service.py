@@ -6,12 +6,13 @@ import asyncio
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
+from dicomdock.dock.ahead import Ahead
 from dicomdock.dock.events import ArchiveChanged, Events, ServerChanged, ServersChanged, TransferChanged
 from dicomdock.dock.guard import Keys
 from dicomdock.dock.preferences import Preferences
@@ -69,10 +70,12 @@ class Dock:
         self._links: Links | None = None
         self._uploads: Uploads | None = None
         self._viewers: Viewers | None = None
+        self.ahead = Ahead(self)
         self._closed = False
         self._told: dict[int, float] = {}
         self._to_show = ""
         self._on_show: Callable[[str], None] | None = None
+        self._on_shown: Callable[[str], None] | None = None
 
     @property
     def url(self) -> str:
@@ -88,10 +91,20 @@ class Dock:
         if show is not None:
             show(path)
 
-    def on_show(self, show: Callable[[str], None] | None) -> None:
-        """Say how pages are shown; a page that was asked for before is shown now."""
+    def shown(self, path: str) -> None:
+        """Say that a browser has come to an address that leads on to a viewer."""
+        if self._on_shown is not None:
+            self._on_shown(path)
+
+    def on_show(self, show: Callable[[str], None] | None, shown: Callable[[str], None] | None = None) -> None:
+        """Say how pages are shown; a page that was asked for before is shown now.
+
+        Parameters
+        ----------
+        shown : is told the addresses that lead to no page of the dock, when a browser has come there.
+        """
         with self._lock:
-            self._on_show = show
+            self._on_show, self._on_shown = show, shown
             path, self._to_show = self._to_show, ""
         if path and show is not None:
             show(path)
@@ -241,7 +254,9 @@ class Dock:
                 from dicomdock.dock.errands import DockErrands
                 from dicomdock.dock.viewers import Viewers
 
-                self._viewers = Viewers(self.settings, errands=DockErrands(self))
+                self._viewers = Viewers(
+                    self.settings, on_series=self.ahead.looked_at, errands=DockErrands(self)
+                )
             return self._viewers
 
     @property
@@ -271,7 +286,12 @@ class Dock:
         with self._lock:
             if self._runner is None and not self._closed:
                 self._runner = Runner(
-                    self.queue, self.archive, self.connect, self.settings, changed=self._transfer_changed
+                    self.queue,
+                    self.archive,
+                    self.connect,
+                    self.settings,
+                    changed=self._transfer_changed,
+                    wanted=self.ahead.wanted,
                 )
                 self._runner.start()
 
@@ -295,12 +315,14 @@ class Dock:
 
     def studies_coming(self) -> set[str]:
         """Give the UIDs of the studies that are being downloaded, or wait for it."""
-        return {
-            resource.split("/")[0]
-            for transfer in self.queue.latest()
-            if transfer.kind == "pull" and transfer.state in ("queued", "running")
-            for resource in transfer.resources
-        }
+        return {study for transfer in self._pulls() for study in transfer.studies}
+
+    def coming(self, study: str) -> Transfer | None:
+        """Give the download that brings a study, or more of it."""
+        return next((transfer for transfer in self._pulls() if study in transfer.studies), None)
+
+    def _pulls(self) -> Iterator[Transfer]:
+        return (one for one in self.queue.latest() if one.kind == "pull" and not one.ended)
 
     def wish(self, transfer: int, wish: Literal["pause", "cancel"]) -> None:
         """Ask a transfer to pause or end."""
@@ -315,6 +337,9 @@ class Dock:
         self.start_transfers()
         if self._runner is not None:
             self._runner.wake()
+        if self._viewers is not None and transfer.kind == "pull":
+            for study in transfer.studies:
+                self._viewers.pull_started(study)
         self._transfer_changed(transfer.id)
         return transfer
 
@@ -326,16 +351,25 @@ class Dock:
             return
         self._told[number] = now
         if transfer.kind == "pull":
-            for resource in transfer.resources:
-                self.events.publish(ArchiveChanged(resource.split("/")[0]))
-                if self._viewers is not None and transfer.ended:
-                    self._viewers.pull_ended(resource.split("/")[0])
+            for study in transfer.studies:
+                self.events.publish(ArchiveChanged(study))
+                if transfer.ended:
+                    self._pull_ended(study, transfer)
             if transfer.ended and self.settings.archive_limit:
                 self.evict()
         elif transfer.ended:
             self.archive.forget(transfer.server)
-            for study in {resource.split("/")[0] for resource in transfer.resources}:
+            for study in transfer.studies:
                 self.events.publish(ServerChanged(transfer.server, study))
+
+    def _pull_ended(self, study: str, transfer: Transfer) -> None:
+        if self.coming(study) is not None:
+            return  # another download brings more of it
+        self.ahead.ended(study)
+        if self._viewers is not None:
+            failed = "some of its images could not be fetched; its page in dicomdock says why."
+            why = "" if transfer.state == "done" else transfer.message or failed
+            self._viewers.pull_ended(study, why)
 
     def close(self) -> None:
         """Pause the transfers, close the connections and the archive."""
@@ -343,6 +377,7 @@ class Dock:
             self._closed = True
             runner, self._runner = self._runner, None
             viewers, self._viewers = self._viewers, None
+        self.ahead.close()
         if viewers is not None:
             viewers.close()
         if runner is not None:

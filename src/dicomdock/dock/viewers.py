@@ -27,7 +27,7 @@ from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 
 if TYPE_CHECKING:
-    from dicomdock.source import JsonValue
+    from dicomdock.source import DicomJson, JsonValue
 
 START_SECONDS = 90.0  # until a viewer answers; a cold disk makes the first start slow
 CLOSE_SECONDS = 8.0  # for it to keep what was drawn
@@ -55,6 +55,7 @@ class _Viewer:
 
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     port: int = 0
+    line: threading.Lock = field(default_factory=threading.Lock, repr=False)  # one order at a time
     process: subprocess.Popen[bytes] | None = None
     ready: threading.Event = field(default_factory=threading.Event)
     told: list[Message] = field(default_factory=list)
@@ -79,7 +80,7 @@ class Viewers:
     ----------
     settings : handed on to each.
     spare : keep one started, so that a study opens at once.
-    on_fall : told the study whose viewer fell, and whether it is started again.
+    on_series : told the series that a viewer shows, when it begins to.
     errands : does for viewers what needs a server.
     """
 
@@ -88,12 +89,12 @@ class Viewers:
         settings: Settings,
         *,
         spare: bool = True,
-        on_fall: Callable[[str, bool], None] | None = None,
+        on_series: Callable[[Resource], None] | None = None,
         errands: Errands | None = None,
     ) -> None:
         self.settings = settings
         self._errands = errands or Errands(settings)
-        self._spare_wanted, self._on_fall = spare, on_fall
+        self._spare_wanted, self._on_series = spare, on_series
         self._open: dict[str, _Viewer] = {}
         self._spare: _Viewer | None = None
         self._gl: str | None = None
@@ -112,7 +113,7 @@ class Viewers:
             viewer = self._spare = _Viewer()
         threading.Thread(target=self._start_quietly, args=(viewer,), name="spare viewer", daemon=True).start()
 
-    def open(self, resource: Resource, *, pulling: bool = False) -> str:
+    def open(self, resource: Resource, *, pulling: bool = False, coming: Sequence[DicomJson] = ()) -> str:
         """Open a study in a viewer and give the address of its page.
 
         The viewer that shows the study already is used again.
@@ -121,6 +122,7 @@ class Viewers:
         ----------
         resource : a study, or the series of it to begin with.
         pulling : the study is being downloaded; ``pull_ended`` tells the end.
+        coming : the series that are being downloaded, as the server describes them.
 
         Raises
         ------
@@ -145,20 +147,19 @@ class Viewers:
             with self._lock:
                 self._open.pop(resource.study, None)
             raise
-        self._tell(viewer, {"do": "open", "resource": str(resource), "pulling": pulling}, keep=True)
-        if self._spare_wanted:
-            self.warm()
+        order = {"do": "open", "resource": str(resource), "pulling": pulling, "coming": list(coming)}
+        self._tell(viewer, order, keep=True)
         return viewer.url
 
-    def expect(self, series: Resource, metadata: Sequence[Mapping[str, JsonValue]]) -> None:
-        """Tell the viewer of a study what the server says about a series that is being downloaded."""
+    def expect(self, series: Resource, metadata: Sequence[DicomJson]) -> None:
+        """Tell the viewer of a study what the server says about the images of a series on its way."""
         viewer = self._open.get(series.study)
         if viewer is not None and metadata:
             self._tell(viewer, {"do": "expect", "series": series.series, "metadata": list(metadata)})
 
-    def pull_ended(self, study: str) -> None:
-        """Tell the viewer of a study that nothing more comes."""
-        self._pulling(study, False)
+    def pull_ended(self, study: str, why: str = "") -> None:
+        """Tell the viewer of a study that nothing more comes; ``why`` where it ended before its time."""
+        self._pulling(study, False, why)
 
     def pull_started(self, study: str) -> None:
         """Tell the viewer of a study that more of it comes."""
@@ -197,10 +198,10 @@ class Viewers:
 
     # Inner
 
-    def _pulling(self, study: str, running: bool) -> None:
+    def _pulling(self, study: str, running: bool, why: str = "") -> None:
         viewer = self._open.get(study)
         if viewer is not None:
-            self._tell(viewer, {"do": "pulling", "running": running})
+            self._tell(viewer, {"do": "pulling", "running": running, "why": why})
             viewer.told = [
                 {**order, "pulling": running} if order.get("do") == "open" else order for order in viewer.told
             ]
@@ -265,7 +266,7 @@ class Viewers:
         if process is None or process.stdin is None:
             return
         # One that has fallen is seen to by the thread that watches it.
-        with contextlib.suppress(OSError, ValueError), self._lock:
+        with contextlib.suppress(OSError, ValueError), viewer.line:
             process.stdin.write(json.dumps(message).encode() + b"\n")
             process.stdin.flush()
 
@@ -273,12 +274,7 @@ class Viewers:
         assert process.stdout is not None
         with process.stdout as stream:
             for event in _events(stream):
-                if event.get("event") == "ready":
-                    viewer.port = int(str(event["port"]))
-                    viewer.ready.set()
-                elif event.get("event") == "errand" and viewer.study:
-                    facts = (viewer, process, event)
-                    threading.Thread(target=self._run, args=facts, name="errand", daemon=True).start()
+                self._told(viewer, process, event)
         code = process.wait()
         if process.stdin is not None:
             with contextlib.suppress(OSError):
@@ -297,6 +293,24 @@ class Viewers:
 
         say({"do": "answer", **self._errands.run(viewer.study, errand, say)})
 
+    def _told(self, viewer: _Viewer, process: subprocess.Popen[bytes], event: Message) -> None:
+        """Hear what a viewer says."""
+        match event.get("event"):
+            case "ready":
+                viewer.port = int(str(event["port"]))
+                viewer.ready.set()
+            case "series" if self._on_series is not None:
+                self._on_series(Resource(viewer.study, str(event["series"])))
+            # A new spare takes the processor for seconds, which the study that was opened needs first.
+            case "settled" if self._spare_wanted:
+                self.warm()
+            case "errand" if viewer.study:
+                facts = (viewer, viewer.process, event)
+                threading.Thread(target=self._run, args=facts, name="errand", daemon=True).start()
+            case "errand" if viewer.study:
+                facts = (viewer, process, event)
+                threading.Thread(target=self._run, args=facts, name="errand", daemon=True).start()
+
     def _fell(self, viewer: _Viewer, code: int) -> None:
         viewer.why = f"it ended with code {code}; its log is {self.settings.state / 'viewer.log'}"
         now = time.monotonic()
@@ -309,8 +323,6 @@ class Viewers:
             viewer.ready.set()
             with self._lock:
                 self._open.pop(viewer.study, None)
-        if viewer.study and self._on_fall is not None and code != 0:
-            self._on_fall(viewer.study, again)
         if again:
             # Same port and secret: the page that is open finds it again by itself.
             viewer.ready.clear()

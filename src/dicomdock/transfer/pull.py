@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from dicomdock.errors import (
     AuthenticationError,
@@ -32,6 +32,9 @@ from dicomdock.transfer.watch import Stop, in_turns, metered, watch
 if TYPE_CHECKING:
     from dicomdock.archive import Archive  # its database library is slow to import
 
+Wanted: TypeAlias = Callable[[str], "str | None"]
+"""Gives the UID of the series of a study that somebody waits for."""
+
 # A source that cannot be reached so many times in a row is gone; waiting for every instance would take hours.
 GONE_AFTER = 3
 GATEWAY = frozenset({502, 503, 504})
@@ -46,6 +49,7 @@ def pull(
     *,
     replace: bool = False,
     on_cancel: Callable[[], None] | None = None,
+    wanted: Wanted = lambda _study: None,
 ) -> Generator[Progress, None, PullReport]:
     """Bring resources into the archive; what is here already is not fetched again.
 
@@ -60,6 +64,7 @@ def pull(
     replace : fetch everything, and let other bytes under the same UID replace what is here.
     on_cancel : called when the pull is cancelled, before it waits for its workers; closing the source there
         cuts what is under way, so that a silent server keeps nobody waiting.
+    wanted : asked before each series of a study; the one that it names comes next, if it has not begun yet.
 
     Yields
     ------
@@ -78,15 +83,17 @@ def pull(
     AuthenticationError, Unreachable, NoSpace
         Nothing more can come; what arrived is kept.
     """
-    job = _Pull(source, archive, settings, replace=replace)
+    job = _Pull(source, archive, settings, replace=replace, wanted=wanted)
     yield from watch(lambda stop: job.run(resources, stop), job.tally, on_cancel)
     return job.report()
 
 
 class _Pull:
-    def __init__(self, source: DicomSource, archive: Archive, settings: Settings, *, replace: bool) -> None:
+    def __init__(
+        self, source: DicomSource, archive: Archive, settings: Settings, *, replace: bool, wanted: Wanted
+    ) -> None:
         self.source, self.archive, self.settings = source, archive, settings
-        self.replace = replace
+        self.replace, self.wanted = replace, wanted
         self.counts: dict[Resource, int | None] = {}
         self.lacking: list[TransactionError] = []
         self.tally = Tally()
@@ -125,7 +132,11 @@ class _Pull:
                 self.tally.warn(f"{self.source.name} cut its list of series of {resource.study} short.")
             self.counts.update(found)
             given.update(found)
-            yield from found
+            waiting = list(found)
+            while waiting:
+                first = self.wanted(resource.study)
+                at = next((at for at, series in enumerate(waiting) if series.series == first), 0)
+                yield waiting.pop(at)
 
     def _unknown(self, resource: Resource) -> NotFound:
         return NotFound(f"{self.source.name} has no {resource.level} {resource}.", status=404)

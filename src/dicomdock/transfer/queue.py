@@ -99,6 +99,11 @@ class Transfer:
         """True when nothing more will happen unless it is resumed."""
         return self.state in ENDED
 
+    @property
+    def studies(self) -> tuple[str, ...]:
+        """The UIDs of the studies that its resources belong to."""
+        return tuple(dict.fromkeys(resource.split("/")[0] for resource in self.resources))
+
     def to_json(self) -> dict[str, JsonValue]:
         """Give the transfer as the command line shows it."""
         return {

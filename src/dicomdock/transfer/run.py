@@ -16,7 +16,7 @@ from dicomdock.settings import Settings
 from dicomdock.source import DicomSource, Part, StoreResult
 from dicomdock.transfer.files import parts_of_files
 from dicomdock.transfer.progress import Progress, PullReport, PushReport
-from dicomdock.transfer.pull import pull
+from dicomdock.transfer.pull import Wanted, pull
 from dicomdock.transfer.push import ON_THE_SERVER, push
 from dicomdock.transfer.queue import Item, State, Transfer, TransferQueue, Wish
 
@@ -43,11 +43,22 @@ Connect: TypeAlias = Callable[[str], Connection]
 
 
 def run(
-    queue: TransferQueue, transfer: Transfer, archive: Archive, connect: Connect, settings: Settings
+    queue: TransferQueue,
+    transfer: Transfer,
+    archive: Archive,
+    connect: Connect,
+    settings: Settings,
+    *,
+    wanted: Wanted = lambda _study: None,
 ) -> Generator[Progress, None, Report]:
     """Do a claimed transfer and keep the queue informed.
 
     Closing the generator leaves the transfer cancelled; a wish from another process pauses or cancels it.
+
+    Parameters
+    ----------
+    queue, transfer, archive, connect, settings : what is done, between what.
+    wanted : names the series of a study that a pull takes next.
 
     Yields
     ------
@@ -73,7 +84,7 @@ def run(
     written = 0.0
     try:
         with closing(connect(transfer.server)) as source:
-            work = _work(queue, transfer, archive, source, settings)
+            work = _work(queue, transfer, archive, source, settings, wanted)
             try:
                 while True:
                     progress = next(work)
@@ -112,13 +123,20 @@ def run(
 
 
 def _work(
-    queue: TransferQueue, transfer: Transfer, archive: Archive, source: Connection, settings: Settings
+    queue: TransferQueue,
+    transfer: Transfer,
+    archive: Archive,
+    source: Connection,
+    settings: Settings,
+    wanted: Wanted,
 ) -> Generator[Progress, None, Report]:
     options = transfer.options
     if transfer.kind == "pull":
         resources = [Resource.parse(resource) for resource in transfer.resources]
         replace = bool(options.get("replace"))
-        return pull(source, archive, resources, settings, replace=replace, on_cancel=source.close)
+        return pull(
+            source, archive, resources, settings, replace=replace, on_cancel=source.close, wanted=wanted
+        )
     return _push(queue, transfer, archive, source, settings)
 
 
@@ -228,6 +246,7 @@ class Runner:
     queue, archive, connect, settings : what ``run`` needs.
     changed : told the number of a transfer whenever something about it changed; called from worker threads.
     side_by_side : transfers at once; each of them uses several connections itself.
+    wanted : names the series of a study that its pull takes next.
     """
 
     def __init__(
@@ -239,7 +258,9 @@ class Runner:
         *,
         changed: Callable[[int], None] | None = None,
         side_by_side: int = 2,
+        wanted: Wanted = lambda _study: None,
     ) -> None:
+        self._wanted = wanted
         self._queue, self._archive, self._connect, self._settings = queue, archive, connect, settings
         self._changed = changed or (lambda _number: None)
         self._stopping = threading.Event()
@@ -281,7 +302,7 @@ class Runner:
                 self._woken.wait(LOOK_AGAIN)  # another process may queue something too
 
     def _do(self, transfer: Transfer) -> None:
-        work = run(self._queue, transfer, self._archive, self._connect, self._settings)
+        work = run(self._queue, transfer, self._archive, self._connect, self._settings, wanted=self._wanted)
         try:
             self._changed(transfer.id)
             for _ in work:

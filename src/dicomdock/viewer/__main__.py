@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -42,10 +43,13 @@ def main() -> None:
     async def ready(**_: Any) -> None:
         loop = asyncio.get_running_loop()
         channel.listen(
-            lambda order: loop.call_soon_threadsafe(obey, station, channel, order),
+            lambda order: loop.call_soon_threadsafe(obey, station, order),
             lambda: loop.call_soon_threadsafe(leave, station),
         )
         station.views.warm()
+        # What is there now stays; the collector need not walk through it while a series is read.
+        gc.collect()
+        gc.freeze()
         channel.tell("ready", port=server.port)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the dock's to answer
@@ -67,19 +71,18 @@ def settings_of(given: dict[str, Any]) -> Any:
     return Settings(**{**given, **folders})
 
 
-def obey(station: Any, channel: Channel, order: Message) -> None:
+def obey(station: Any, order: Message) -> None:
     """Do what the dock says."""
     from dicomdock.resource import Resource
-    from dicomdock.viewer.loading import headers_from_json
 
     match order.get("do"):
         case "open":
-            station.open(Resource.parse(order["resource"]), pulling=bool(order.get("pulling")))
-            channel.tell("opened")
+            resource = Resource.parse(order["resource"])
+            station.open(resource, pulling=bool(order.get("pulling")), coming=order.get("coming", ()))
         case "pulling":
-            station.series.pull_changed(bool(order["running"]))
+            station.series.pull_changed(bool(order["running"]), order.get("why", ""))
         case "expect":
-            station.expect(order["series"], headers_from_json(order["metadata"]))
+            station.series.expect(order["series"], order["metadata"])
         case "answer" | "progress":
             station.errands.hear(order)
         case "close":

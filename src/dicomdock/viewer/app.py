@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import trame_slicer.module
-from pydicom.dataset import Dataset
 from trame.app import TrameApp
 from trame_slicer.core import SlicerApp
 from trame_vuetify.ui.vuetify3 import VAppLayout
 
 from dicomdock.archive import Archive
+from dicomdock.query import DicomJson
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 from dicomdock.viewer import keys, shell_ui
@@ -77,7 +77,7 @@ class Workstation(TrameApp):
         self.notes = Notes(self.server)
         self.errands = Errands(tell)
         self.views = Views(self.server, app)
-        self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notes)
+        self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notes, tell)
         self.layout = LayoutLogic(self.server, self.series)
         self.window = WindowLogic(self.server, self.series)
         self.volume = VolumeLogic(self.server, app, self.series, self.views)
@@ -104,13 +104,9 @@ class Workstation(TrameApp):
         self.ctrl.on_server_bind.add(lambda bound: self._guard.install(bound.app))
         self.ctrl.on_server_ready.add_task(self._watch)
 
-    def open(self, resource: Resource, *, pulling: bool = False) -> None:
+    def open(self, resource: Resource, *, pulling: bool = False, coming: Sequence[DicomJson] = ()) -> None:
         """Show a study; on the event loop."""
-        self.series.open(resource, pulling=pulling)
-
-    def expect(self, series: str, headers: Sequence[Dataset]) -> None:
-        """Take the metadata of a series that is being fetched; on the event loop."""
-        self.series.expect(series, headers)
+        self.series.open(resource, pulling=pulling, coming=coming)
 
     def escape(self) -> None:
         """Put away whatever is in hand."""

@@ -10,12 +10,12 @@ Where it knows nothing, one image is shown at once, alone, and the whole when al
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
@@ -23,6 +23,7 @@ from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.dataset import READ_ERRORS
 from dicomdock.imaging.geometry import VolumePlan, split_series
 from dicomdock.imaging.volume import Volume, allocate, fill_slice
+from dicomdock.query import DicomJson
 from dicomdock.resource import Resource
 from dicomdock.viewer.study import read_instance
 
@@ -92,7 +93,8 @@ class Loader:
     series : which.
     events : what to tell.
     arriving : tells whether more of the series may still come.
-    expected : headers of all instances, where the dock knows them before they are here.
+    expected : what the server says of all instances (PS3.18 §F.2), where it was asked.
+    due : how many instances the server has; 0 where that is not known.
     choice : which volume of the series, by its place among the plans.
     plans : the plans, when they are known already.
     """
@@ -104,20 +106,21 @@ class Loader:
         events: Events,
         *,
         arriving: Callable[[], bool] = lambda: False,
-        expected: Sequence[Dataset] = (),
+        expected: Sequence[DicomJson] = (),
+        due: int = 0,
         choice: int = 0,
         plans: Sequence[VolumePlan] = (),
     ) -> None:
         self.series = series
         self._archive, self._events, self._arriving = archive, events, arriving
-        self._expected, self._choice, self._plans = list(expected), choice, list(plans)
+        self._expected, self._due = expected, due
+        self._choice, self._plans = choice, list(plans)
         self._paths: dict[str, Path] = {}
         self._read: dict[str, Dataset] = {}
         self._kept = 0
         self._focus: int | None = None
         self._wake = threading.Event()
         self._closed = threading.Event()
-        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="loading", daemon=True)
 
     def start(self) -> None:
@@ -129,10 +132,9 @@ class Loader:
         self._closed.set()
         self._wake.set()
 
-    def expect(self, headers: Sequence[Dataset]) -> None:
-        """Take the headers of all instances, some of which are still to come."""
-        with self._lock:
-            self._expected = list(headers)
+    def expect(self, metadata: Sequence[DicomJson]) -> None:
+        """Take what the server says of all instances, some of which are still to come."""
+        self._expected = metadata
         self._wake.set()
 
     def look_at(self, k: int) -> None:
@@ -157,6 +159,11 @@ class Loader:
         loaded = Loaded(plan, allocate(plan))
         self._events.allocated(loaded)
         self._fill(loaded)
+        if loaded.failed and self._expected and not self._closed.is_set():
+            # The server promised what did not come, or described it wrongly: go by what is here.
+            self._expected, self._due = (), 0
+            self._load()
+            return
         self._read.clear()
         if not self._closed.is_set():
             self._events.ended(loaded)
@@ -167,16 +174,14 @@ class Loader:
         headers: dict[str, Dataset] = {}
         quiet = 0.0
         while not self._closed.is_set():
-            coming = self._arriving() and quiet < QUIET
             before = len(self._paths)
+            coming = self._coming(quiet)
             self._look()
             quiet = quiet + LOOK if self._paths and len(self._paths) == before else 0.0
-            if not shown and self._paths:
+            if not shown and (len(self._paths) > 1 or (self._paths and coming)):
                 shown = self._show_one()
-            with self._lock:
-                expected = self._expected
-            if expected:
-                return split_series(expected)
+            if self._expected and (plans := _planned(self._expected)):
+                return plans
             for uid, path in list(self._paths.items()):
                 if self._closed.is_set():
                     return []
@@ -189,6 +194,12 @@ class Loader:
             self._pause()
         return []
 
+    def _coming(self, quiet: float) -> bool:
+        """Tell whether more of the series may come, after so many seconds in which nothing did."""
+        if self._due:
+            return self._arriving() and len(self._paths) < self._due
+        return self._arriving() and quiet < QUIET
+
     def _pause(self) -> None:
         self._wake.wait(LOOK)
         self._wake.clear()
@@ -200,8 +211,6 @@ class Loader:
 
     def _show_one(self) -> bool:
         paths = list(self._paths.values())
-        if len(paths) < 2 and not self._arriving():
-            return True  # the whole follows at once
         try:
             dataset = read_instance(paths[len(paths) // 2])
             plan = split_series([dataset])[0]
@@ -267,10 +276,34 @@ class Loader:
             loaded.failed[uid] = str(error)
 
 
-def headers_from_json(documents: Sequence[Mapping[str, Any]]) -> list[Dataset]:
-    """Read the metadata of a series (PS3.18 §F.2), without what a server tells only by reference."""
-    plain = []
+def _planned(metadata: Sequence[DicomJson]) -> list[VolumePlan]:
+    """Plan by what the server says; nothing where that cannot be understood."""
+    try:
+        return split_series(headers_from_json(metadata))
+    except (DicomdockError, *READ_ERRORS):
+        return []
+
+
+def headers_from_json(documents: Sequence[DicomJson]) -> list[Dataset]:
+    """Read as much of the metadata of a series (PS3.18 §F.2) as its geometry takes.
+
+    What several instances say alike is read once, and is one element of all of them.
+    """
+    known: dict[tuple[str, str], DataElement] = {}
+    headers = []
     for document in documents:
-        kept = {tag: item for tag, item in document.items() if "BulkDataURI" not in item}
-        plain.append(Dataset.from_json(kept))
-    return plain
+        header = Dataset()
+        for tag, item in document.items():
+            nested = item.get("vr") == "SQ" and tag.startswith("0008")  # references to other objects
+            if nested or not tag.startswith(_GROUPS) or "BulkDataURI" in item:
+                continue
+            key = (tag, str(item))
+            if key not in known:
+                known[key] = Dataset.from_json({tag: item})[tag]
+            header.add(known[key])
+        headers.append(header)
+    return headers
+
+
+_GROUPS = ("0008", "0018", "0019", "0020", "0028", "0043", "0054", "2001", "3004", "5200", "7FE0")
+"""Groups of attributes that say where images lie and what their values are, vendors' b-values among them."""

@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pydicom.dataset import Dataset
-
 from dicomdock.archive import Archive
 from dicomdock.imaging.geometry import VolumePlan, Window
 from dicomdock.imaging.volume import window_over
+from dicomdock.query import DicomJson
 from dicomdock.resource import Resource
 from dicomdock.viewer.loading import Events, Loaded, Loader
 from dicomdock.viewer.scene import ShownVolume, add_volume
@@ -30,18 +29,22 @@ class SeriesLogic:
     views : where they are shown.
     archive : where they come from.
     notes : tells the user what happened.
+    tell : tells the dock.
     """
 
-    def __init__(self, server: Any, app: Any, views: Views, archive: Archive, notes: Any) -> None:
+    def __init__(
+        self, server: Any, app: Any, views: Views, archive: Archive, notes: Any, tell: Callable[..., None]
+    ) -> None:
         self.server, self.app, self.state = server, app, server.state
-        self.views, self.archive, self.notes = views, archive, notes
+        self.views, self.archive, self.notes, self._tell = views, archive, notes, tell
         self.study: Study | None = None
         self.series: Series | None = None
         self.loaded: Loaded | None = None
         self.shown: ShownVolume | None = None
         self.pulling = False
         self._asked = Resource("0")
-        self._expected: dict[str, list[Dataset]] = {}
+        self._coming: Sequence[DicomJson] = ()
+        self._expected: dict[str, Sequence[DicomJson]] = {}
         self._plans: dict[str, list[VolumePlan]] = {}
         self._loader: Loader | None = None
         self._dirty = False
@@ -80,27 +83,44 @@ class SeriesLogic:
         """All of the shown series is here, so that it can be worked on."""
         return self.loaded is not None and self.loaded.complete and not self.loaded.provisional
 
+    @property
+    def asked(self) -> Resource:
+        """What was asked for last: the study, or the series of it to begin with."""
+        return self._asked
+
     # What the dock says
 
-    def open(self, resource: Resource, *, pulling: bool) -> None:
-        """Show a study, from the series that was asked for on."""
+    def open(self, resource: Resource, *, pulling: bool, coming: Sequence[DicomJson] = ()) -> None:
+        """Show a study, from the series that was asked for on.
+
+        Parameters
+        ----------
+        pulling : the study is being downloaded.
+        coming : the series that are, as their server describes them.
+        """
         if resource.study != self._asked.study:
             self.series = self.loaded = None
             self._plans.clear()
             self._say_empty("Opening the study", "")
-        self._asked, self.pulling = resource, pulling
+        elif self.series is not None and resource.series not in (None, self.series.uid):
+            self.series = None  # another one of the study is wanted now
+        self._asked, self.pulling, self._coming = resource, pulling, coming
         self._look()
 
-    def expect(self, series: str, headers: Sequence[Dataset]) -> None:
-        """Take what the server says about a series that is being fetched."""
-        self._expected[series] = list(headers)
+    def expect(self, series: str, metadata: Sequence[DicomJson]) -> None:
+        """Take what the server says about the images of a series that is being fetched."""
+        self._expected[series] = metadata
         if self._loader is not None and self._loader.series.series == series:
-            self._loader.expect(headers)
+            self._loader.expect(metadata)
 
-    def pull_changed(self, pulling: bool) -> None:
-        """The study's download began or ended."""
+    def pull_changed(self, pulling: bool, why: str = "") -> None:
+        """The study's download began or ended; ``why`` where it ended before its time."""
         self.pulling = pulling
+        if not pulling:
+            self._coming = ()
         self._look()
+        if why:
+            self.notes.bad(f"Not all of the study came. {why}")
 
     async def watch(self) -> None:
         """Redraw what arrives, a few times a second; look for new series while something arrives."""
@@ -133,7 +153,8 @@ class SeriesLogic:
     # Inner
 
     def _look(self) -> None:
-        self.study = read_study(self.archive, self._asked.study)
+        before = self.study
+        self.study = read_study(self.archive, self._asked.study, self._coming)
         with self.state:
             self.state.series_list = [
                 {
@@ -141,7 +162,7 @@ class SeriesLogic:
                     "name": one.name,
                     "kind": one.kind,
                     "modality": one.modality,
-                    "count": one.count,
+                    "count": f"{one.count} of {one.due}" if one.due > one.count else one.count,
                 }
                 for one in self.study.series
             ]
@@ -152,6 +173,9 @@ class SeriesLogic:
             self.state.trame__title = f"{name} {self.study.date}".strip()
         for tell in self.on_studied:
             tell()
+        known_better = before is not None and before.patient_words != self.study.patient_words
+        if known_better and self.shown is not None and self.series is not None:
+            self.views.describe(self.study, self.series.name, (AXIAL, SAGITTAL, CORONAL))
         if self.series is None or self._failed_early:
             self._start_first()
         elif self.complete and self._late():
@@ -159,12 +183,11 @@ class SeriesLogic:
 
     def _start_first(self) -> None:
         assert self.study is not None
-        images = self.study.images()
         wanted = self.study.find(self._asked.series or "")
-        if wanted is not None and wanted.kind == "image":
+        if wanted is None or wanted.kind != "image":
+            wanted = self.study.largest()
+        if wanted is not None:
             self._start(wanted, 0)
-        elif images:
-            self._start(max(images, key=lambda one: one.count), 0)
         elif self.pulling:
             self._say_empty("The study is on its way", "The first image is shown as soon as it is here.")
         elif self.study.series:
@@ -204,6 +227,7 @@ class SeriesLogic:
             self.state.volume_at = choice
             if self.state.empty_title:
                 self.state.empty_title, self.state.empty_words = "Opening the series", ""
+        self._tell("series", series=series.uid)
         loop = asyncio.get_running_loop()
 
         def later(work: Callable[..., None]) -> Callable[..., None]:
@@ -221,6 +245,7 @@ class SeriesLogic:
             ),
             arriving=lambda: self.pulling,
             expected=self._expected.get(series.uid, ()),
+            due=series.due,
             choice=choice,
             plans=() if self.pulling else self._plans.get(series.uid, ()),
         )
@@ -291,8 +316,10 @@ class SeriesLogic:
             self._say_empty("This series cannot be shown", next(iter(loaded.failed.values())))
         for tell in self.on_complete:
             tell()
+        self._tell("settled")
 
     def _failed(self, why: str) -> None:
+        self._tell("settled")
         if self.shown is None or self.loaded is None:
             self._failed_early = self.pulling
             self._say_empty("This series cannot be shown", why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from dicomdock.imaging.kinds import Kind, kind_of
 from dicomdock.query import DicomJson, Query, text
 from dicomdock.resource import Resource
 
-_FIELDS = (
+COUNT = "NumberOfSeriesRelatedInstances"
+FIELDS = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -23,8 +25,19 @@ _FIELDS = (
     "Modality",
     "SeriesNumber",
     "SeriesDescription",
-    "NumberOfSeriesRelatedInstances",
+    COUNT,
 )
+"""What is asked about the series of a study."""
+
+_KINDS: Mapping[str, Kind] = {
+    "SEG": "segmentation",
+    "RTSTRUCT": "structures",
+    "SR": "report",
+    "DOC": "document",
+    "PR": "presentation",
+    **dict.fromkeys(("KO", "REG", "RTPLAN", "RTRECORD", "ECG", "EEG", "HD", "FID", "AU", "PLAN"), "other"),
+}
+"""Kinds of series by Modality, as long as nothing of them is here; others are images (PS3.3 §C.7.3.1.1.1)."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,7 @@ class Series:
     modality, description : as stored.
     number : Series Number; 0 where there is none.
     count : instances that are here.
+    due : instances that the server it is being fetched from has; 0 where it is not.
     """
 
     resource: Resource
@@ -46,6 +60,7 @@ class Series:
     description: str
     number: int
     count: int
+    due: int = 0
 
     @property
     def uid(self) -> str:
@@ -82,39 +97,57 @@ class Study:
     description: str = ""
     series: tuple[Series, ...] = ()
 
+    @property
+    def patient_words(self) -> tuple[str, ...]:
+        """Whose study this is, and when it was made, line by line."""
+        years = " ".join(part for part in (self.sex, self.born) if part)
+        lines = (self.patient or "Patient without a name", self.patient_id, years, self.date)
+        return tuple(line for line in lines if line)
+
     def images(self) -> tuple[Series, ...]:
         """Give the series that can be looked at."""
         return tuple(one for one in self.series if one.kind == "image")
+
+    def largest(self) -> Series | None:
+        """Give the series of most images, the likeliest to be meant; those on their way count as here."""
+        return max(self.images(), key=lambda one: max(one.count, one.due), default=None)
 
     def find(self, uid: str) -> Series | None:
         """Give a series by its UID."""
         return next((one for one in self.series if one.uid == uid), None)
 
 
-def read_study(archive: Archive, uid: str) -> Study:
-    """Look up a study in the archive; an empty one where nothing of it is here yet."""
+def read_study(archive: Archive, uid: str, coming: Sequence[DicomJson] = ()) -> Study:
+    """Look up a study in the archive; an empty one where nothing of it is here yet.
+
+    Parameters
+    ----------
+    coming : the series that are on their way, as their server describes them.
+    """
     study = Study(uid)
     found: list[Series] = []
     classes: dict[str, str] = {}
     for one in archive.instances(Resource(uid)):
         if one.resource.series is not None:
             classes.setdefault(one.resource.series, one.sop_class_uid)
-    match = {"StudyInstanceUID": uid, **dict.fromkeys(_FIELDS, "")}
-    for page in archive.search(Query("series", match)):
-        for answer in page.matches:
-            attributes = answer.attributes
-            study = _described(study, attributes)
-            series = text(attributes, "SeriesInstanceUID")
-            found.append(
-                Series(
-                    Resource(uid, series),
-                    kind_of(classes.get(series, "")),
-                    text(attributes, "Modality"),
-                    text(attributes, "SeriesDescription"),
-                    _number(text(attributes, "SeriesNumber")),
-                    _number(text(attributes, "NumberOfSeriesRelatedInstances")),
-                )
+    due = {text(one, "SeriesInstanceUID"): _number(text(one, COUNT)) for one in coming}
+    for attributes in (*_answers(archive, uid), *coming):
+        study = _described(study, attributes)
+        series, modality = text(attributes, "SeriesInstanceUID"), text(attributes, "Modality")
+        if any(one.uid == series for one in found):
+            continue
+        here = series in classes
+        found.append(
+            Series(
+                Resource(uid, series),
+                kind_of(classes[series]) if here else _KINDS.get(modality, "image"),
+                modality,
+                text(attributes, "SeriesDescription"),
+                _number(text(attributes, "SeriesNumber")),
+                _number(text(attributes, COUNT)) if here else 0,
+                due.get(series, 0),
             )
+        )
     found.sort(key=lambda one: (one.number, one.uid))
     return Study(
         uid,
@@ -126,6 +159,13 @@ def read_study(archive: Archive, uid: str) -> Study:
         study.description,
         tuple(found),
     )
+
+
+def _answers(archive: Archive, uid: str) -> Iterator[DicomJson]:
+    match = {"StudyInstanceUID": uid, **dict.fromkeys(FIELDS, "")}
+    for page in archive.search(Query("series", match)):
+        for answer in page.matches:
+            yield answer.attributes
 
 
 def read_instance(path: Path, *, pixels: bool = True) -> Dataset:

@@ -146,9 +146,7 @@ class Views:
 
     def describe(self, study: Study, series: str, tags: Iterable[str]) -> None:
         """Say in the corners what is shown."""
-        years = " ".join(part for part in (study.sex, study.born) if part)
-        lines = [study.patient or "Patient without a name", study.patient_id, years, study.date]
-        self._study_words = "\n".join(line for line in lines if line)
+        self._study_words = "\n".join(study.patient_words)
         for tag in tags:
             self._series_words[tag] = series
         self.refresh_words()

@@ -25,9 +25,7 @@ class WindowLogic:
         self.state, self.series = server.state, series
         self._presets: list[Window] = []
         self._observed: tuple[Any, int] | None = None
-        self.state.update(
-            {"presets": [], "window_width": 1.0, "window_centre": 0.0, "window_low": 0.0, "window_high": 1.0}
-        )
+        self.state.update({"presets": [], "window_width": 1.0, "window_centre": 0.0})
         server.controller.use_preset = self.use
         server.controller.auto_window = self.auto
         server.controller.set_window = self.set
@@ -66,9 +64,6 @@ class WindowLogic:
         self._observed = (display, display.AddObserver("ModifiedEvent", self._changed))
         with self.state:
             self.state.presets = [one.name or f"Header {at + 1}" for at, one in enumerate(self._presets)]
-            if shown.grey:
-                low, high = shown.node.GetImageData().GetScalarRange()
-                self.state.window_low, self.state.window_high = float(low), float(high)
         self._changed()
 
     def _changed(self, *_: Any) -> None:

@@ -109,10 +109,9 @@ class StudyPage:
             ui.navigate.to(opening.slicer_link(self._dock, self._uid))
         elif way == "viewer":
             resource = Resource(self._uid, None if wanted == opening.WHOLE else wanted)
-            coming = self._transfer is not None and not self._transfer.ended
             self._opening.set_visibility(True)
             try:
-                place = await self._dock.run(self._dock.viewers.open, resource, pulling=coming)
+                place = await self._dock.run(opening.start, self._dock, resource)
             finally:
                 self._opening.set_visibility(False)
             ui.navigate.to(place)
