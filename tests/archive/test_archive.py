@@ -500,6 +500,33 @@ def test_a_lock_held_too_long_is_said(archive_settings: Settings) -> None:
         impatient.close()
 
 
+def test_an_index_that_is_locked_is_told_before_everything_has_come(
+    archive_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dicomdock.archive import writer
+    from dicomdock.archive.files import Files
+    from dicomdock.archive.index import Index
+
+    monkeypatch.setattr(writer, "GROUP_FILES", 1)
+    monkeypatch.setattr(writer, "GROUPS_WAITING", 2)
+    series = ct_series(8)
+    given = 0
+    with Archive.open(archive_settings) as holder:
+        impatient = Index(archive_settings.database, archive_settings.archive, lock_timeout=0.2)
+        with Archive(Files(archive_settings.archive, 0), impatient) as archive:
+            with pytest.raises(ArchiveLocked), archive.writer() as adding, holder._index.writing():
+                for one in series:
+                    adding.add(part(one.data))
+                    given += 1
+            assert 2 <= given < len(series)
+            with holder._index.writing():
+                results = list(archive.store(part(one.data) for one in series))
+            assert {(one.status, one.reason_code) for one in results} == {("failed", 0x0110)}
+            assert {one.sop_instance_uid for one in results} == {one.instance for one in series}
+            # Nothing of it hinders what comes later.
+            assert add(archive, *series) == ["stored"] * len(series)
+
+
 @pytest.mark.parametrize("url", ["mysql://x", "nonsense", "sqlite+nothing://"])
 def test_a_database_that_is_none_is_refused(settings: Settings, url: str) -> None:
     with pytest.raises(InvalidInput):

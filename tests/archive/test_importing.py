@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pydicom.data
@@ -64,6 +65,29 @@ def test_folders_files_and_what_is_no_dicom(archive: Archive, tmp_path: Path) ->
     assert told.conflicting == (single,)
     assert [failure.path.name for failure in told.failed] == ["cut.dcm", "empty.dcm"]
     assert "cut off" in told.failed[0].reason
+
+
+def test_the_first_of_two_under_one_uid_is_kept_however_long_it_takes_to_read(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, last = ct_series(2)
+    write(tmp_path / "a", [first])
+    (second,) = write(tmp_path / "b", [changed(first, PatientName="Else")])
+    write(tmp_path / "c", [last])
+    third_begun = threading.Event()
+    opened = Path.open
+
+    def slow_at_first(path: Path, *given: object, **named: object) -> object:
+        if tmp_path / "a" in path.parents:
+            assert third_begun.wait(10), "the files are not read side by side"
+        if tmp_path / "c" in path.parents:
+            third_begun.set()  # whoever read the second is done with it
+        return opened(path, *given, **named)
+
+    monkeypatch.setattr(Path, "open", slow_at_first)
+    told = report(archive, tmp_path / "a", tmp_path / "b", tmp_path / "c")
+    assert (told.stored, told.conflicting) == (2, (second,))
+    assert [b"".join(one.chunks()) for one in archive.retrieve(first.resource)] == [first.data]
 
 
 def test_a_socket_in_a_folder_does_not_stop_it(archive: Archive, tmp_path: Path, monkeypatch) -> None:

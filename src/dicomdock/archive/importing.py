@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
+from dicomdock.archive.catalogue import Arrival
 from dicomdock.archive.header import HEAD, is_dicomdir, looks_like_dicom
 from dicomdock.archive.writer import AddResult, ArchiveWriter
 from dicomdock.errors import InvalidInput, WireError
@@ -31,6 +33,9 @@ class Failure:
 
     path: Path
     reason: str
+
+
+_Read: TypeAlias = Arrival | Failure | str
 
 
 @dataclass(frozen=True)
@@ -100,18 +105,18 @@ def import_paths(writer: ArchiveWriter, paths: Iterable[Path]) -> Iterator[Impor
         for path in paths:
             if not path.exists():
                 raise InvalidInput(f"There is no file or folder {path}.")
-        running: deque[tuple[Path, Future[AddResult | Failure | str]]] = deque()
+        running: deque[tuple[Path, Future[_Read]]] = deque()
         try:
             for found in _files(paths):
                 if isinstance(found, Failure):
                     progress = progress.after(found.path, found)
                     continue
-                running.append((found, workers.submit(_import_file, writer, found)))
+                running.append((found, workers.submit(_read, writer, found)))
                 if len(running) >= AHEAD:
-                    progress = _next(running, progress)
+                    progress = _next(writer, running, progress)
                     yield progress
             while running:
-                progress = _next(running, progress)
+                progress = _next(writer, running, progress)
                 yield progress
         finally:
             for _, future in running:
@@ -126,10 +131,12 @@ def import_paths(writer: ArchiveWriter, paths: Iterable[Path]) -> Iterator[Impor
 
 
 def _next(
-    running: deque[tuple[Path, Future[AddResult | Failure | str]]], progress: ImportProgress
+    writer: ArchiveWriter, running: deque[tuple[Path, Future[_Read]]], progress: ImportProgress
 ) -> ImportProgress:
+    """Take what was read of the next file, in their order: of two under one UID the first is kept."""
     path, future = running.popleft()
-    return progress.after(path, future.result())
+    found = future.result()
+    return progress.after(path, writer.register(found) if isinstance(found, Arrival) else found)
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path | Failure]:
@@ -147,7 +154,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path | Failure]:
         yield from (Failure(Path(error.filename or path), _words(error)) for error in unreadable)
 
 
-def _import_file(writer: ArchiveWriter, path: Path) -> AddResult | Failure | str:
+def _read(writer: ArchiveWriter, path: Path) -> _Read:
     try:
         if not path.is_file():  # a socket or device would never end
             return "skipped"
@@ -165,7 +172,7 @@ def _import_file(writer: ArchiveWriter, path: Path) -> AddResult | Failure | str
                 while chunk := file.read(CHUNK):
                     yield chunk
 
-            return writer.add(Part("application/dicom", chunks))
+            return writer.receive(Part("application/dicom", chunks))
     except WireError as error:
         return Failure(path, str(error))
     except OSError as error:

@@ -26,15 +26,18 @@ def store(writer: ArchiveWriter, parts: Iterable[Part], study: Resource | None) 
     """Add instances and tell the outcome of each, once it is certain."""
     pending: list[AddResult] = []
     for part in parts:
+        uid = ""
         try:
-            pending.append(writer.add(part, study))
+            arrival = writer.receive(part, study)
+            uid = arrival.resource.instance or ""
+            pending.append(writer.register(arrival))
         except UnexpectedInstance as error:
             instance = error.resource.instance or ""
             yield StoreResult(instance, "failed", WRONG_STUDY, "It belongs to another study.")
         except WireError as error:
             yield StoreResult("", "failed", CANNOT_UNDERSTAND, str(error))
-        except NoSpace as error:
-            yield StoreResult("", "failed", OUT_OF_RESOURCES, str(error))
+        except ArchiveError as error:
+            yield StoreResult(uid, "failed", _code(error), str(error))
         if len(pending) >= BATCH:
             yield from _kept(writer, pending)
             pending = []
@@ -45,12 +48,15 @@ def _kept(writer: ArchiveWriter, pending: list[AddResult]) -> Iterator[StoreResu
     try:
         late = {result.resource: result for result in writer.flush()}
     except ArchiveError as error:
-        code = OUT_OF_RESOURCES if isinstance(error, NoSpace) else PROCESSING_FAILURE
         for result in pending:
-            yield StoreResult(result.resource.instance or "", "failed", code, str(error))
+            yield StoreResult(result.resource.instance or "", "failed", _code(error), str(error))
         return
     for result in pending:
         yield _told(late.get(result.resource, result))
+
+
+def _code(error: ArchiveError) -> int:
+    return OUT_OF_RESOURCES if isinstance(error, NoSpace) else PROCESSING_FAILURE
 
 
 def _told(result: AddResult) -> StoreResult:

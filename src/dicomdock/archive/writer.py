@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -85,10 +85,11 @@ class ArchiveWriter:
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="archive-keeper")
         self._room = threading.BoundedSemaphore(GROUPS_WAITING)
         self._waiting: list[Future[None]] = []
+        self._failure: BaseException | None = None
         self._late: list[AddResult] = []
 
     def add(self, part: Part, expected: Resource | None = None) -> AddResult:
-        """Receive an instance.
+        """Receive an instance and register it.
 
         It is kept for good only by ``flush``, or when the block is left. Whatever fails leaves no trace.
 
@@ -101,22 +102,39 @@ class ArchiveWriter:
         ------
         WireError
             The part is not a whole DICOM instance, names no usable UIDs, or is not the expected one.
-        NoSpace
-            The disk is full, or near to it.
+        NoSpace, ArchiveLocked, ArchiveError
+            This cannot be kept, or something added before could not be; ``flush`` tells that once more, and
+            is needed before more can be added.
+        """
+        return self.register(self.receive(part, expected))
+
+    def receive(self, part: Part, expected: Resource | None = None) -> Arrival:
+        """Write an instance to a temporary file: the first half of ``add``, which raises the same.
+
+        The archive takes no notice of it before ``register``, so that instances received side by side can
+        still come in in an order.
         """
         path = self._session.new_path()
         try:
-            size, digest, head = self._receive(part, path)
+            size, digest, head = self._write(part, path)
             header = read_header(head, size, path)
             resource = resource_of(header)
             _see_expected(expected, resource)
-            status = self._register(Arrival(resource, header, path, size, digest, self._replace))
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+        return Arrival(resource, header, path, size, digest, self._replace)
+
+    def register(self, arrival: Arrival) -> AddResult:
+        """Let a received instance be kept, unless the archive has its UID: the second half of ``add``."""
+        try:
+            status = self._registered(arrival)
+        except BaseException:
+            arrival.written.unlink(missing_ok=True)
+            raise
         if status in ("identical", "conflict"):
-            path.unlink(missing_ok=True)
-        return AddResult(resource, status, size)
+            arrival.written.unlink(missing_ok=True)
+        return AddResult(arrival.resource, status, arrival.size)
 
     def flush(self) -> tuple[AddResult, ...]:
         """Keep for good all that was added so far.
@@ -134,12 +152,13 @@ class ArchiveWriter:
         with self._lock:
             self._close_group()
             waiting, self._waiting = self._waiting, []
-        errors = [error for future in waiting if (error := future.exception())]
-        if errors:
-            with self._lock:
+        wait(waiting)
+        with self._lock:
+            failure, self._failure = self._failure, None
+            if failure is not None:
                 self._known.clear()  # some of it is not there after all
-            raise errors[0]
-        late, self._late = tuple(self._late), []
+                raise failure
+            late, self._late = tuple(self._late), []
         return late
 
     def __enter__(self) -> Self:
@@ -154,7 +173,7 @@ class ArchiveWriter:
             self._keeper.shutdown()
             self._session.close()
 
-    def _receive(self, part: Part, path: Path) -> tuple[int, str, bytes]:
+    def _write(self, part: Part, path: Path) -> tuple[int, str, bytes]:
         """Write the bytes of a part; give their number, digest and beginning."""
         digest = hashlib.sha256()
         size = 0
@@ -177,7 +196,7 @@ class ArchiveWriter:
             self._since_check = 0
             self._files.check_space()
 
-    def _register(self, arrival: Arrival) -> AddStatus:
+    def _registered(self, arrival: Arrival) -> AddStatus:
         resource = arrival.resource
         assert resource.series
         assert resource.instance
@@ -187,6 +206,8 @@ class ArchiveWriter:
             damaged = digest_or_none(self._files.path(resource)) != arrival.digest
             arrival = replace(arrival, repair=damaged)
         with self._lock:
+            if self._failure is not None:
+                raise self._failure
             there = known.get(resource.instance)
             if there == arrival.digest and not arrival.repair:
                 return "identical"
@@ -218,13 +239,21 @@ class ArchiveWriter:
             self._waiting.append(self._keeper.submit(self._keep, group))
 
     def _keep(self, group: list[Arrival]) -> None:
-        """Sync a group, put it in its place and into the index."""
+        """Sync a group, put it in its place and into the index; after a failure nothing more is tried."""
         try:
-            outcomes = keep(
-                self._files, self._index, self._session, group, origin=self._origin, made_here=self._made_here
-            )
-            # One thread keeps, and flush reads this only when it is idle.
-            self._late += [AddResult(arrival.resource, status, arrival.size) for arrival, status in outcomes]
+            if self._failure is None:
+                outcomes = keep(
+                    self._files,
+                    self._index,
+                    self._session,
+                    group,
+                    origin=self._origin,
+                    made_here=self._made_here,
+                )
+                # One thread keeps, and flush reads this only when it is idle.
+                self._late += [AddResult(one.resource, status, one.size) for one, status in outcomes]
+        except BaseException as error:  # noqa: BLE001 - the job boundary: told by register and flush
+            self._failure = error
         finally:
             self._room.release()
 
