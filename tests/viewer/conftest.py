@@ -232,8 +232,8 @@ def screen(opened: Opened, browser: Browser) -> Iterator[Screen]:
     yield from looked_at(browser, opened.url)
 
 
-def looked_at(browser: Browser, url: str, *, falls: bool = False) -> Iterator[Screen]:
-    """Open a viewer's page, with the whole series there; calls to one that falls are lost."""
+def looked_at(browser: Browser, url: str, *, falls: bool = False, complete: bool = True) -> Iterator[Screen]:
+    """Open a viewer's page, with the whole series there if it is; calls to one that falls are lost."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     page.set_default_timeout(20_000)
@@ -243,8 +243,9 @@ def looked_at(browser: Browser, url: str, *, falls: bool = False) -> Iterator[Sc
     page.on("pageerror", lambda error: failures.append(str(error)))
     page.goto(url)
     screen = Screen(page)
-    screen.wait("s.complete")
-    page.wait_for_selector('[data-view="Red"] .bl')
+    screen.wait("s.complete" if complete else "s.empty_title")
+    if complete:
+        page.wait_for_selector('[data-view="Red"] .bl')
     yield screen
     context.close()
     outside = [one for one in asked if not one.startswith(("http://127.0.0.1:", "data:", "blob:"))]

@@ -31,6 +31,7 @@ from dicomdock.viewer.saving_logic import SavingLogic
 from dicomdock.viewer.segments_logic import SegmentsLogic
 from dicomdock.viewer.sending_logic import SendingLogic
 from dicomdock.viewer.series_logic import SeriesLogic
+from dicomdock.viewer.sources_logic import SourcesLogic
 from dicomdock.viewer.views_logic import AXIAL, NAMES, Views
 from dicomdock.viewer.volume_logic import VolumeLogic
 from dicomdock.viewer.window_logic import WindowLogic
@@ -87,6 +88,9 @@ class Workstation(TrameApp):
         )
         self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.errands)
         self.measuring = MeasuringLogic(self.server, app, self.series, self.saving, self.notes)
+        self.sources = SourcesLogic(
+            self.server, self.series, self.saving, self.measuring, self.archive, self.errands, self.notes
+        )
         self.deriving = DerivingLogic(self.server, self.series, self.segments, self.saving, self.notes)
         self.compare = CompareLogic(self.server, app, self.series, self.views, self.notes)
         self.cine = Cine(self.server, self.views)

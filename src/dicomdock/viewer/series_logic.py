@@ -88,6 +88,11 @@ class SeriesLogic:
         """What was asked for last: the study, or the series of it to begin with."""
         return self._asked
 
+    @property
+    def asked(self) -> Resource:
+        """What was asked for last: the study, or the series of it to begin with."""
+        return self._asked
+
     # What the dock says
 
     def open(self, resource: Resource, *, pulling: bool, coming: Sequence[DicomJson] = ()) -> None:

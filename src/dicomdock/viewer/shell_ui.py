@@ -14,6 +14,7 @@ from dicomdock.viewer.saving_ui import leaving_dialog
 from dicomdock.viewer.segments_ui import segments_panel
 from dicomdock.viewer.sending_ui import send_dialog
 from dicomdock.viewer.series_ui import series_panel
+from dicomdock.viewer.sources_ui import missing_line
 from dicomdock.viewer.volume_ui import volume_panel
 from dicomdock.viewer.widgets import bar_button, button
 from dicomdock.viewer.window_ui import window_panel
@@ -74,6 +75,7 @@ def build(station: Any) -> None:
     ):
         html.H1("{{ empty_title }}")
         html.P("{{ empty_words }}")
+    missing_line(server)
     send_dialog(server)
     leaving_dialog(server)
     _help()

@@ -13,6 +13,7 @@ from dicomdock.dock.events import ArchiveChanged, TransferChanged
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.shell import Visit
 from dicomdock.dock.pages.study_actions import ActionBar
+from dicomdock.dock.pages.study_missing import MissingLine
 from dicomdock.dock.pages.study_panel import StudyPanel
 from dicomdock.dock.pages.transfer_rows import percent, remaining, words
 from dicomdock.dock.service import LOCAL, Dock
@@ -64,6 +65,7 @@ class StudyPage:
             self._arrival.set_visibility(False)
             self._opening = ui.label("Opening the viewer …").classes("arrival").props('role="status"')
             self._opening.set_visibility(False)
+            self._missing = MissingLine(dock, uid)
             self._panel = StudyPanel(dock, self._selection_changed, self._open_series)
             self._empty = ui.element("div").classes("fill")
         self._actions = ActionBar(dock)
@@ -89,6 +91,7 @@ class StudyPage:
         coming = {self._uid} if self._transfer is not None and not self._transfer.ended else set()
         await self._panel.show(self._study, coming)
         self._selection_changed()
+        await self._missing.look(coming=bool(coming))
         if self._wanted and self._study is not None:
             await self._open()
         self._empty.clear()

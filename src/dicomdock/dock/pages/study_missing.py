@@ -1,0 +1,59 @@
+"""The line on a study's page about images that objects of it belong to, and that are not here."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from dicomdock.dock import human, widgets
+from dicomdock.dock.errands import DockErrands
+from dicomdock.dock.service import Dock
+from dicomdock.resource import Resource
+from dicomdock.transfer import MissingSource, missing_sources
+
+
+class MissingLine:
+    """Says that images are missing, and fetches them.
+
+    Parameters
+    ----------
+    dock : looks, and asks the servers.
+    study : Study Instance UID.
+    """
+
+    def __init__(self, dock: Dock, study: str) -> None:
+        self._dock, self._study = dock, study
+        with (
+            ui.element("div")
+            .classes("arrival")
+            .props('role="status" data-testid="missing-sources"') as self._line
+        ):
+            self._words = ui.label()
+            ui.element("span").classes("spacer")
+            self._button = widgets.button(
+                "Find and download", self._fetch, kind="main", testid="fetch-missing"
+            )
+        self._line.set_visibility(False)
+
+    async def look(self, *, coming: bool) -> None:
+        """Look whether something is missing; while the study is coming nothing is said."""
+        missing = () if coming else await self._dock.run(self._missing)
+        self._line.set_visibility(bool(missing))
+        one = len({each.referred_by for each in missing}) == 1
+        who = "A segmentation or report of this study belongs" if one else "Objects of this study belong"
+        self._words.set_text(f"{who} to images that are not here.")
+
+    def _missing(self) -> tuple[MissingSource, ...]:
+        return missing_sources(self._dock.archive, Resource(self._study))
+
+    async def _fetch(self) -> None:
+        self._button.disable()
+        try:
+            errands = DockErrands(self._dock)
+            said = await self._dock.run(errands.run, self._study, {"what": "fetch"}, lambda _: None)
+        finally:
+            self._button.enable()
+        if "error" in said:
+            widgets.say(said["error"], kind="failure")
+        else:
+            self._line.set_visibility(False)
+            widgets.say(f"Downloading the images from {human.listed(said['servers'])}.")

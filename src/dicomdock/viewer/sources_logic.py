@@ -1,0 +1,138 @@
+"""The images that objects of the study belong to: shown with the object that was asked for, or announced
+where they are missing, and fetched when the user says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pydicom import dcmread
+
+from dicomdock.archive import Archive
+from dicomdock.imaging.dataset import READ_ERRORS
+from dicomdock.imaging.references import references_of
+from dicomdock.resource import Resource
+from dicomdock.transfer import MissingSource, missing_sources
+from dicomdock.viewer.errands import ErrandError, Errands
+from dicomdock.viewer.measuring_logic import MeasuringLogic
+from dicomdock.viewer.notes import Notes
+from dicomdock.viewer.saving_logic import SavingLogic
+from dicomdock.viewer.series_logic import SeriesLogic
+from dicomdock.viewer.study import Series
+
+DRAWN = ("segmentation", "structures")
+
+
+class SourcesLogic:
+    """Brings objects and the images that they belong to together.
+
+    Parameters
+    ----------
+    server : trame's.
+    series : what is shown; it is let show the images of the object that was asked for.
+    saving, measuring : open that object as soon as its images are here.
+    archive : tells what refers to what.
+    errands : finds and fetches what is missing.
+    notes : tells the user.
+    """
+
+    def __init__(
+        self,
+        server: Any,
+        series: SeriesLogic,
+        saving: SavingLogic,
+        measuring: MeasuringLogic,
+        archive: Archive,
+        errands: Errands,
+        notes: Notes,
+    ) -> None:
+        self.state, self.series, self.saving, self.measuring = server.state, series, saving, measuring
+        self.archive, self.errands, self.notes = archive, errands, notes
+        self._asked: Resource | None = None
+        self._wanted = ""  # Series Instance UID of an object that waits for its images
+        self._looked_at: frozenset[tuple[str, int]] = frozenset()
+        self.state.update({"missing_words": "", "missing_busy": False})
+        server.controller.fetch_missing = self.fetch
+        series.on_studied.append(self._studied)
+        series.on_complete.append(self._complete)
+
+    async def fetch(self) -> None:
+        """Ask the servers for what is missing, and download it."""
+        with self.state:
+            self.state.missing_busy = True
+        try:
+            said = await self.errands.ask("fetch")
+        except ErrandError as error:
+            self.notes.bad(str(error))
+        else:
+            self.notes.say(f"The images come from {' and '.join(said['servers'])}.")
+        finally:
+            with self.state:
+                self.state.missing_busy = False
+
+    # Inner
+
+    def _studied(self) -> None:
+        study = self.series.study
+        assert study is not None
+        if self.series.asked is not self._asked:
+            self._asked = self.series.asked
+            asked = study.find(self._asked.series or "")
+            self._wanted = asked.uid if asked is not None and asked.kind in (*DRAWN, "report") else ""
+        if self._wanted:
+            self._show_source(self._wanted)
+        here = frozenset((one.uid, one.count) for one in study.series)
+        if not self.series.pulling and here != self._looked_at:
+            self._looked_at = here
+            asyncio.get_running_loop().create_task(self._look(study.uid))
+
+    def _show_source(self, uid: str) -> None:
+        """Show the series that an object belongs to, if it is here."""
+        source, shown = self._source(uid), self.series.series
+        if source is not None and (shown is None or shown.uid != source.uid):
+            self.series.open_series(source.uid)
+
+    def _source(self, uid: str) -> Series | None:
+        study = self.series.study
+        assert study is not None
+        for one in self.archive.instances(Resource(study.uid, uid))[:1]:
+            try:
+                named = references_of(dcmread(one.path, stop_before_pixels=True))
+            except READ_ERRORS:
+                return None
+            found = (study.find(series) for series in named)
+            return next((one for one in found if one is not None and one.kind == "image"), None)
+        return None
+
+    def _complete(self) -> None:
+        uid, study, shown = self._wanted, self.series.study, self.series.series
+        wanted = study.find(uid) if uid and study is not None else None
+        source = self._source(uid) if wanted is not None else None
+        if wanted is None or source is None or shown is None or source.uid != shown.uid:
+            return
+        self._wanted = ""
+        if wanted.kind == "report":
+            self.state.tool = "measure"
+            self.measuring.open(uid)
+        else:
+            self.state.tool = "segment"
+            self.saving.before(lambda: self.saving.segments.open(uid))
+
+    async def _look(self, study: str) -> None:
+        missing = await asyncio.to_thread(missing_sources, self.archive, Resource(study))
+        if self.series.study is not None and self.series.study.uid == study:
+            with self.state:
+                self.state.missing_words = self._words(missing)
+
+    def _words(self, missing: tuple[MissingSource, ...]) -> str:
+        if not missing:
+            return ""
+        assert self.series.study is not None
+        names = dict.fromkeys(
+            one.name if (one := self.series.study.find(each.referred_by.series or "")) else "An object"
+            for each in missing
+        )
+        if len(names) > 1:
+            return f"{len(names)} objects of this study belong to images that are not here."
+        return f"{next(iter(names))} belongs to images that are not here."
