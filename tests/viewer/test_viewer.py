@@ -216,16 +216,36 @@ def test_help_shows_the_keys(screen: Screen) -> None:
     expect(screen.page.get_by_role("dialog", name="Keys")).to_be_hidden()
 
 
+def coloured(screen: Screen) -> float:
+    """Give the part of the axial view that is no grey: what is drawn."""
+    pixels = screen.pixels().astype(int)
+    return float((pixels.max(axis=2) - pixels.min(axis=2) > 12).mean())
+
+
+def until_coloured(screen: Screen, *, more: float = -1.0, less: float = 1.0) -> None:
+    """Wait until more, or less, than this part of the axial view is drawn on."""
+    for _ in range(150):
+        if more < coloured(screen) < less:
+            return
+        screen.page.wait_for_timeout(100)
+    raise AssertionError(f"{coloured(screen):.4f} of the view is coloured")
+
+
 def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browser: Browser) -> None:
     with Archive.open(opened.settings) as archive:
         known = {one.resource for one in archive.instances(Resource(opened.study))}
     for screen in looked_at(browser, opened.url, falls=True):
+        screen.page.mouse.move(*screen.middle())
+        screen.page.keyboard.press("Home")  # far from where a viewer begins
+        screen.wait("s.Red_at === 0")
         screen.button("tool-segment").click()
         screen.button("new-drawing").click()
+        until_coloured(screen, less=0.001)
         screen.page.keyboard.press("p")
         x, y = screen.middle()
         screen.drag((x - 30, y), (x + 30, y))
         screen.wait("s.unsaved")
+        until_coloured(screen, more=0.004)
         shelf = opened.settings.state / "unsaved"
         for _ in range(100):
             if list(shelf.glob("*/*.seg")):
@@ -240,6 +260,11 @@ def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browse
         screen.wait("s.complete && s.unsaved", 60)
         assert opened.pid != before
         screen.page.mouse.up()
+        until_coloured(screen, more=0.004)  # the user is shown it again, wherever it is
+        screen.button("tool-segment").click()
+        screen.page.locator(".editor .mdi-eye-outline").first.click()
+        until_coloured(screen, less=0.001)
+        screen.page.locator(".editor .mdi-eye-off-outline").first.click()
         screen.page.keyboard.press("Control+s")
         screen.note("Saved in the archive")
         with Archive.open(opened.settings) as archive:

@@ -132,7 +132,7 @@ class Workstation(TrameApp):
 
     def close(self) -> None:
         """Keep what has to be kept."""
-        self.segments.keep_now()
+        self.segments.close()
         self.archive.close()
 
     async def _watch(self, **_: Any) -> None:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,15 @@ def put_in_scene(editor: Any, segmentation: Segmentation, name: str) -> Any:
         said.to_segment(made)
         set_segment(node, segment_id, segment.mask, segmentation.geometry)
     return node
+
+
+def middle_of(masks: Sequence[Mask]) -> tuple[int, int, int]:
+    """Give a voxel to look at: of the largest segment, on the slice that shows most of it."""
+    largest = max(masks, key=lambda mask: mask.count)
+    k = int(np.argmax(np.count_nonzero(largest.array, axis=(1, 2))))
+    places = np.argwhere(largest.array[k])
+    j, i = places[np.argmin(((places - places.mean(axis=0)) ** 2).sum(axis=1))]
+    return largest.start[0] + k, largest.start[1] + int(j), largest.start[2] + int(i)
 
 
 class Shelf:

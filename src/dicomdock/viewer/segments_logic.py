@@ -11,7 +11,7 @@ from trame_slicer.app.logic.segmentation import SegmentEditorLogic
 from trame_slicer.segmentation import SegmentationEffectNoTool, SegmentationEffectPaint
 
 from dicomdock.archive import Archive
-from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.errors import DicomdockError
 from dicomdock.imaging.dataset import READ_ERRORS
 from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures
@@ -19,8 +19,8 @@ from dicomdock.imaging.segmentation import Segmentation, read_segmentation
 from dicomdock.imaging.terminology import Terminology, colour_for
 from dicomdock.imaging.terminology.structures import STRUCTURES
 from dicomdock.settings import Settings
-from dicomdock.viewer.drawings import Drawing, Shelf, put_in_scene
-from dicomdock.viewer.growing import between_slices, from_seeds, with_margin
+from dicomdock.viewer.computing_logic import ComputingLogic
+from dicomdock.viewer.drawings import Drawing, Shelf, middle_of, put_in_scene
 from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.series_logic import SeriesLogic
 from dicomdock.viewer.study import read_instance
@@ -50,8 +50,8 @@ class SegmentsLogic:
         self.logic._undo_stack._undo_limit = UNDO_STEPS
         self.drawing: Drawing | None = None
         self._references: dict[str, tuple[str, ...]] = {}
-        self._watched: tuple[Any, int] | None = None
-        self._busy = self._taking = False
+        self._held: dict[str, Segmentation] = {}  # what the disk would not take, by series
+        self._full = self._taking = False
         self.on_tool: list[Callable[[bool], None]] = []
         self.state.update(
             {
@@ -62,19 +62,13 @@ class SegmentsLogic:
                 "structures": [row[1] for row in STRUCTURES],
                 "sides": [row[1] for row in STRUCTURES if row[4]],
                 "structure": "",
-                "margin_mm": 3,
-                "busy": "",
             }
         )
+        self.computing = ComputingLogic(server, self, notes)
         control = server.controller
         control.new_drawing = self.begin
         control.open_drawing = self.open
         control.name_segment = self.name_segment
-        control.grow_from_seeds = lambda: self._compute("Growing from seeds", from_seeds)
-        control.fill_between = lambda: self._compute("Filling between slices", between_slices)
-        control.apply_margin = lambda: self._compute(
-            "Moving the margin", with_margin, float(self.state.margin_mm)
-        )
         self.editor.active_effect_name_changed.connect(self._effect_changed)
         self.editor.show_3d_changed.connect(lambda _: self._effect_changed(""))
         self.editor.segmentation_modified.connect(self._modified)
@@ -82,6 +76,11 @@ class SegmentsLogic:
         series.on_complete.append(self._series_complete)
         series.on_studied.append(self._list)
         self.state.change("tool")(self._tool_changed)
+
+    def set_ui(self, ui: Any) -> None:
+        """Tie the editor's panel to what it does."""
+        self.logic.set_ui(ui)
+        self.computing.take_over(ui)
 
     # What the user does
 
@@ -107,32 +106,8 @@ class SegmentsLogic:
     def open(self, uid: str) -> None:
         """Open a segmentation or structure set of the study, to be looked at and worked on."""
         series = self.series.study.find(uid) if self.series.study is not None else None
-        volume = self.series.volume
-        if series is None or volume is None or not self._editable():
-            return
-        newest = max(self.archive.instances(series.resource), key=lambda one: one.path.stat().st_mtime)
-        try:
-            dataset = read_instance(newest.path)
-            if is_structure_set(dataset):
-                found = read_structures(
-                    dataset,
-                    volume.geometry,
-                    frame_of_reference=volume.frame_of_reference,
-                    instances=[one[0] for one in volume.sources if one],
-                )
-            else:
-                found = read_segmentation(dataset, onto=volume.geometry).onto(volume.geometry)
-        except DicomdockError as error:
-            self.notes.bad(f"{series.name} cannot be opened: {error}")
-            return
-        except READ_ERRORS as error:
-            self.notes.bad(f"{series.name} cannot be read: {error}")
-            return
-        self._take(found, series.name, changed=False)
-        with self.state:
-            self.state.drawing_uid = uid
-        for remark in found.remarks[:2]:
-            self.notes.say(remark)
+        if series is not None and not self.state.busy and self._editable():
+            asyncio.get_running_loop().create_task(self._open(series))
 
     def name_segment(self, words: str) -> None:
         """Name the active segment by a structure; it takes the structure's codes and colour."""
@@ -189,17 +164,37 @@ class SegmentsLogic:
             try:
                 await asyncio.to_thread(self._shelf().keep, drawing.series, value)
             except OSError as error:
-                self.notes.bad(f"Unsaved work cannot be kept on disk: {error}. Save it to the archive.")
-                drawing.kept = changes
-                continue
-            drawing.kept = changes
+                self._not_kept(error)
+            else:
+                drawing.kept, self._full = changes, False
+                if not drawing.unsaved:  # it was saved while this was written
+                    self._shelf().drop(drawing.series)
 
     def keep_now(self) -> None:
-        """Keep unsaved work before the end."""
+        """Keep unsaved work before it leaves the scene."""
         drawing = self.drawing
-        if drawing is not None and drawing.unsaved and drawing.kept != drawing.changes:
-            with contextlib.suppress(OSError):
-                self._shelf().keep(drawing.series, drawing.value())
+        if drawing is None or not drawing.unsaved or drawing.kept == drawing.changes:
+            return
+        value = drawing.value()
+        try:
+            self._shelf().keep(drawing.series, value)
+        except OSError as error:
+            self._held[drawing.series] = value
+            self._not_kept(error)
+
+    def close(self) -> None:
+        """Keep unsaved work, and compute nothing any more."""
+        self.keep_now()
+        self.computing.stop()
+
+    def _not_kept(self, error: OSError) -> None:
+        """Tell it once, until it has worked again."""
+        if not self._full:
+            self._full = True
+            self.notes.bad(
+                f"What you draw cannot be kept on disk ({error.strerror or error}); it would be lost if the"
+                " viewer fell. Free some space, or save it now."
+            )
 
     def drop(self) -> None:
         """Forget what is drawn and not saved."""
@@ -235,6 +230,49 @@ class SegmentsLogic:
             return False
         return True
 
+    async def _open(self, series: Any) -> None:
+        volume = self.series.volume
+        with self.state:
+            self.state.busy = f"Opening {series.name}"
+        try:
+            found = await asyncio.to_thread(self._read, series, volume)
+        except (DicomdockError, *READ_ERRORS) as error:
+            self.notes.bad(f"{series.name} cannot be opened: {error}")
+            return
+        finally:
+            with self.state:
+                self.state.busy = ""
+        if self.series.volume is not volume:
+            return  # the user went on to another series meanwhile
+        self._take(found, series.name, changed=False)
+        self._bring_into_view()
+        with self.state:
+            self.state.drawing_uid = series.uid
+        for remark in found.remarks[:2]:
+            self.notes.say(remark)
+
+    def _read(self, series: Any, volume: Any) -> Segmentation:
+        """Read the newest object of a series, onto the grid of the images; in a thread."""
+        newest = max(self.archive.instances(series.resource), key=lambda one: one.path.stat().st_mtime)
+        dataset = read_instance(newest.path)
+        if not is_structure_set(dataset):
+            return read_segmentation(dataset, onto=volume.geometry).onto(volume.geometry)
+        return read_structures(
+            dataset,
+            volume.geometry,
+            frame_of_reference=volume.frame_of_reference,
+            instances=[one[0] for one in volume.sources if one],
+        )
+
+    def _bring_into_view(self) -> None:
+        """Go to what is drawn, unless the axial view shows some of it."""
+        assert self.drawing is not None
+        at = self.series.views.slice_at()
+        masks = [segment.mask for segment in self.drawing.base.segments if segment.mask.array.size]
+        shown = at is not None and any(mask.start[0] <= at < mask.stop[0] for mask in masks)
+        if masks and not shown:
+            self.series.views.look_at(self.drawing.base.geometry.to_lps(middle_of(masks)))
+
     def _take(self, base: Segmentation, name: str, *, changed: bool) -> None:
         self.keep_now()
         before, shown = self.drawing, self.series.shown
@@ -257,7 +295,7 @@ class SegmentsLogic:
         self._tell()
 
     def _modified(self) -> None:
-        if self.drawing is not None and not self._busy:
+        if self.drawing is not None:
             self.drawing.changes += 1
             self._tell()
 
@@ -297,13 +335,14 @@ class SegmentsLogic:
         if series is None or volume is None or self.drawing is not None:
             return
         self._list()
-        found = self._shelf().take(series.uid)
+        found = self._held.pop(series.uid, None) or self._shelf().take(series.uid)
         if found is None:
             return
         if found.geometry.matches(volume.geometry):
             self._take(found, found.name or "Unsaved segmentation", changed=True)
             assert self.drawing is not None
             self.drawing.kept = self.drawing.changes
+            self._bring_into_view()
             self.notes.say("What was drawn last time and not saved is here again.")
 
     def _list(self) -> None:
@@ -329,25 +368,3 @@ class SegmentsLogic:
                     named = tuple(references_of(read_instance(one.path, pixels=False)))
             self._references[series.uid] = named
         return self._references[series.uid]
-
-    def _compute(self, words: str, work: Callable[..., None], *given: Any) -> None:
-        """Do something that takes a while; the page says so first."""
-        if self.drawing is None or self._busy:
-            return
-
-        async def run() -> None:
-            self._busy = True
-            with self.state:
-                self.state.busy = words
-            await asyncio.sleep(0.05)  # the page shows it before the loop is held
-            try:
-                work(self.editor, *given)
-            except GeometryError as error:
-                self.notes.say(str(error))
-            finally:
-                self._busy = False
-                with self.state:
-                    self.state.busy = ""
-            self._modified()
-
-        asyncio.get_running_loop().create_task(run())

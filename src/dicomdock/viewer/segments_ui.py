@@ -62,7 +62,11 @@ def segments_panel(server: Any) -> SegmentEditorUI:
                         ],
                     )
                     html.Span("mm")
-                html.P("{{ busy }}...", v_show="busy", raw_attrs=['role="status"'])
+                with html.Div(
+                    classes="row", v_show="busy", raw_attrs=['role="status"', 'data-testid="busy"']
+                ):
+                    html.Span("{{ busy }}...")
+                    button("Stop", control.stop_computing, testid="stop-computing")
                 with html.Div(classes="row", style="margin-top:14px"):
                     button("Undo", control.undo, title="Ctrl+Z", testid="undo")
                     button("Redo", control.redo, title="Ctrl+Y", testid="redo")

@@ -63,7 +63,7 @@ def build(station: Any) -> None:
     series_panel(server)
     window_panel(server)
     measuring_panel(server)
-    station.segments.logic.set_ui(segments_panel(server))
+    station.segments.set_ui(segments_panel(server))
     layout_panel(server)
     volume_panel(server)
     deriving_panel(server)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -209,6 +209,11 @@ class Views:
             return None
         at, count = self._place(view)
         return at if self._forward(view, 0) else count - 1 - at
+
+    def look_at(self, place: Sequence[float]) -> None:
+        """Go to the slices through a place in LPS, in mm."""
+        for view in self.slices():
+            view.get_view_node().JumpSliceByOffsetting(*(np.asarray(place) * LPS))
 
     def interaction(self, mode: str) -> None:
         """Say what dragging with the left button does: ``window``, ``place`` a measurement, ``none``."""
