@@ -32,6 +32,8 @@ class Told:
     def events(self) -> Events:
         def allocated(loaded: Loaded) -> None:
             self.allocated.append(loaded)
+            if not loaded.provisional and loaded.filled:
+                filled(loaded)
             self.first.set()
 
         def filled(loaded: Loaded) -> None:
@@ -116,6 +118,61 @@ def test_an_image_is_shown_before_the_series_is_complete(settings: Settings, kno
         loader.close()
     assert told.allocated[-1].complete
     assert np.array_equal(told.allocated[-1].volume.array, phantom())
+
+
+def test_the_place_of_all_images_is_known_before_one_is_here(settings: Settings) -> None:
+    _, _, instances = made_study()
+    coming = threading.Event()
+    coming.set()
+    told = Told()
+    with Archive.open(settings) as archive:
+        loader = Loader(archive, resource_of(instances), told.events(), arriving=coming.is_set)
+        loader.start()
+        loader.expect(described(instances))
+        assert told.first.wait(SECONDS)
+        assert told.allocated[0].volume.array.shape == SHAPE
+        assert not told.allocated[0].filled
+        store(settings, instances[3:5])
+        assert told.filled.wait(SECONDS)
+        store(settings, instances)
+        assert told.ended.wait(SECONDS)
+        loader.close()
+    assert np.array_equal(told.allocated[-1].volume.array, phantom())
+
+
+def test_a_series_that_is_whole_does_not_wait_for_the_rest_of_its_study(settings: Settings) -> None:
+    _, _, instances = made_study()
+    store(settings, instances)
+    told = Told()
+    with Archive.open(settings) as archive:
+        series, due = resource_of(instances), len(instances)
+        loader = Loader(archive, series, told.events(), arriving=lambda: True, due=due)
+        loader.start()
+        assert told.ended.wait(SECONDS)
+        loader.close()
+    assert told.allocated[-1].complete
+
+
+@pytest.mark.parametrize("lie", ["more images", "other sizes", "nothing usable"])
+def test_a_server_that_describes_a_series_wrongly_is_not_believed(settings: Settings, lie: str) -> None:
+    _, _, instances = made_study()
+    promised = described(instances)
+    if lie == "other sizes":
+        for one in promised:
+            one["00280010"]["Value"] = [17]
+    elif lie == "nothing usable":
+        promised = [{"00280010": {"vr": "US", "Value": ["many"]}}]
+    here = instances[4:20] if lie == "more images" else instances
+    store(settings, here)
+    told = Told()
+    with Archive.open(settings) as archive:
+        loader = Loader(archive, resource_of(instances), told.events(), expected=promised)
+        loader.start()
+        assert told.ended.wait(SECONDS)
+        loader.close()
+    whole = told.allocated[-1]
+    assert whole.complete and not whole.failed
+    assert np.array_equal(whole.volume.array, phantom()[4:20] if lie == "more images" else phantom())
 
 
 def test_a_broken_image_is_named_and_the_others_are_shown(settings: Settings) -> None:

@@ -42,6 +42,7 @@ class CompareLogic:
 
         def allocated(loaded: Loaded) -> None:
             before, self._shown = self._shown, add_volume(self.app, loaded.volume, series.name)
+            self._shown.set_window(loaded.volume.window())
             self.views.view(OTHER)
             self.views.show(self._shown, [OTHER])
             assert self.series.study is not None

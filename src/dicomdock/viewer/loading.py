@@ -10,6 +10,7 @@ Where it knows nothing, one image is shown at once, alone, and the whole when al
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -118,6 +119,7 @@ class Loader:
         self._paths: dict[str, Path] = {}
         self._read: dict[str, Dataset] = {}
         self._kept = 0
+        self._looked = 0.0
         self._focus: int | None = None
         self._wake = threading.Event()
         self._closed = threading.Event()
@@ -157,7 +159,6 @@ class Loader:
         self._events.planned(plans)
         plan = plans[min(self._choice, len(plans) - 1)]
         loaded = Loaded(plan, allocate(plan))
-        self._events.allocated(loaded)
         self._fill(loaded)
         if loaded.failed and self._expected and not self._closed.is_set():
             # The server promised what did not come, or described it wrongly: go by what is here.
@@ -205,6 +206,7 @@ class Loader:
         self._wake.clear()
 
     def _look(self) -> None:
+        self._looked = time.monotonic()
         for one in self._archive.instances(self.series):
             if one.resource.instance is not None:
                 self._paths.setdefault(one.resource.instance, one.path)
@@ -238,6 +240,9 @@ class Loader:
         order = {uid: min(loaded.plan.places(uid).values()) for uid in waiting}
         middle = loaded.plan.geometry.shape[0] // 2
         quiet = 0.0
+        told = not waiting & self._paths.keys()
+        if told:
+            self._events.allocated(loaded)  # where images will be is shown before they are here
         with ThreadPoolExecutor(FILLERS, thread_name_prefix="filling") as pool:
             while waiting and not self._closed.is_set():
                 ready = [uid for uid in waiting if uid in self._paths]
@@ -256,8 +261,9 @@ class Loader:
                 batch = ready[: 4 * FILLERS]
                 list(pool.map(lambda uid: self._fill_one(loaded, uid), batch))
                 waiting.difference_update(batch)
-                self._events.filled(loaded)
-                if self._arriving():
+                (self._events.filled if told else self._events.allocated)(loaded)
+                told = True
+                if self._arriving() and time.monotonic() - self._looked > LOOK:
                     self._look()
         for uid in waiting:
             loaded.failed[uid] = "it has not arrived"

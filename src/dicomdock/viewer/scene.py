@@ -91,11 +91,12 @@ def add_volume(app: Any, volume: Volume, name: str) -> ShownVolume:
     image.GetPointData().SetScalars(scalars)
     node = app.scene.AddNewNodeByClass(kind, name)
     node.SetIJKToRASMatrix(matrix_of(volume.geometry.ijk_to_ras))
-    node.SetAndObserveImageData(image)
+    # Before the image is there: else VTK walks through all of it for a window that is not wanted.
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
-    if volume.colour:
-        display.SetAutoWindowLevel(0)  # colours are what they are
+    display.SetAutoWindowLevel(0)
+    node.SetAndObserveImageData(image)
+    if volume.colour:  # colours are what they are
         display.SetWindowLevel(255.0, 127.5)
     else:
         display.SetAndObserveColorNodeID(INVERTED if volume.inverted else GREY)

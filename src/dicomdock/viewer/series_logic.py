@@ -49,6 +49,7 @@ class SeriesLogic:
         self._loader: Loader | None = None
         self._dirty = False
         self._choice = 0
+        self._seen = False  # an image of what is shown
         self._counted = 0  # images of the shown series, as last told to the user
         self._user_window = False
         self._failed_early = False  # before anything could be shown; more of the study may mend it
@@ -82,11 +83,6 @@ class SeriesLogic:
     def complete(self) -> bool:
         """All of the shown series is here, so that it can be worked on."""
         return self.loaded is not None and self.loaded.complete and not self.loaded.provisional
-
-    @property
-    def asked(self) -> Resource:
-        """What was asked for last: the study, or the series of it to begin with."""
-        return self._asked
 
     @property
     def asked(self) -> Resource:
@@ -134,6 +130,8 @@ class SeriesLogic:
             await asyncio.sleep(REFRESH)
             if self._dirty and self.loaded is not None and self.shown is not None:
                 self._dirty = False
+                if not self.loaded.volume.windows and not self._user_window:
+                    self.shown.set_window(self._guess(self.loaded))
                 self.shown.changed()
                 with self.state:
                     self._tell_arrival()
@@ -276,6 +274,19 @@ class SeriesLogic:
         if loaded.volume.geometry.sheared and not loaded.complete:
             return  # a tilted gantry's slices are set straight when all are here
         self._show(loaded, add_volume(self.app, loaded.volume, self.series.name))
+        self._seen = False
+        self._see(loaded)
+
+    def _see(self, loaded: Loaded) -> None:
+        """Look at the first image that is here, where the middle one is not yet."""
+        at = self.views.slice_at()
+        if self._seen or at is None or not loaded.filled:
+            return
+        self._seen = True
+        if at not in loaded.filled:
+            _, rows, columns = loaded.volume.geometry.shape
+            here = min(sorted(loaded.filled), key=lambda k: abs(k - at))
+            self.views.look_at(loaded.volume.geometry.to_lps((here, rows // 2, columns // 2)))
 
     def _show(self, loaded: Loaded, shown: ShownVolume) -> None:
         assert self.series is not None and self.study is not None
@@ -296,9 +307,8 @@ class SeriesLogic:
 
     def _filled(self, loaded: Loaded) -> None:
         self.loaded = loaded
-        if not loaded.volume.windows and not self._user_window and self.shown is not None:
-            self.shown.set_window(self._guess(loaded))
         self._dirty = True
+        self._see(loaded)
         if self._loader is not None and (at := self.views.slice_at()) is not None:
             self._loader.look_at(at)
 
