@@ -180,6 +180,31 @@ def test_an_unknown_command_or_option_is_a_matter_of_usage(run):
     assert run("pull").code == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["serach"], "serach"),
+        (["search", "--sever", "x"], "--sever"),
+        (["pull"], "RESOURCE"),
+        (["push", "1.2.3", "--on-duplicate", "perhaps"], "perhaps"),
+        (["server"], "command"),
+    ],
+)
+def test_wrong_usage_is_told_to_scripts_too(run, words, said):
+    refused = run(*words, "--json")
+    assert refused.code == 2
+    assert refused.json["error"]["kind"] == "InvalidInput"
+    assert said in refused.json["error"]["message"]
+    assert said in refused.err
+    first = run("--json", *words)
+    assert (first.code, first.json) == (2, refused.json)
+
+
+def test_the_exit_code_is_the_same_with_and_without_a_document(run):
+    assert run("pull", "--help", "--json").code == 0
+    assert run("--json", "--version").code == 0
+
+
 def test_text_from_a_server_does_not_steer_the_terminal(run):
     evil = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Doe\x1b[2J\x07^Jane\u202e"}]}}
     evil["0020000D"] = {"vr": "UI", "Value": ["1.2.3"]}

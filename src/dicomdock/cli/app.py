@@ -27,11 +27,13 @@ from dicomdock.cli import (
 from dicomdock.cli.everywhere import everywhere
 from dicomdock.cli.exits import CANCELLED, DONE, FAILED, exit_code
 from dicomdock.cli.terminal import Terminal
-from dicomdock.errors import DicomdockError
+from dicomdock.errors import DicomdockError, InvalidInput
 
 # A new group of commands is one more module here; its ``commands`` are a group of their own where they have a
 # name, else commands of the program itself.
 GROUPS = (server, search, transfer, transfers, files, archive, link, register, trust, service, view, doctor)
+
+USAGE_ERROR: Any = typer.BadParameter.__base__  # it has no public name of its own
 
 
 def run(arguments: list[str]) -> int:
@@ -40,7 +42,7 @@ def run(arguments: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a name that the terminal cannot show is no reason to end
     try:
-        program()(arguments, prog_name="dicomdock", obj=terminal)
+        return _ended(arguments, terminal)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else FAILED
     except DicomdockError as error:
@@ -57,7 +59,28 @@ def run(arguments: list[str]) -> int:
         terminal.fail(error, "An error that dicomdock did not expect ended this; -v shows where.")
         _trace(terminal)
         return FAILED
-    return DONE
+
+
+def _ended(arguments: list[str], terminal: Terminal) -> int:
+    """Run one command and give its exit code.
+
+    Raises
+    ------
+    InvalidInput
+        The words are no command, and a script is to read why; a person is shown it here.
+    """
+    root = program()
+    if "--json" not in arguments:
+        root(arguments, prog_name="dicomdock", obj=terminal)
+        return DONE
+    for command in _commands(root):
+        command.no_args_is_help = False  # help is no document
+    try:
+        code = root(arguments, prog_name="dicomdock", obj=terminal, standalone_mode=False)
+    except USAGE_ERROR as error:
+        terminal.json = True  # the words are read in vain, perhaps before this one
+        raise InvalidInput(error.format_message()) from error
+    return code if isinstance(code, int) else DONE
 
 
 def program() -> Any:  # what typer makes has no public type
