@@ -211,3 +211,17 @@ def studies(count: int, **attributes: object) -> list[Made]:
         )
         for index in range(count)
     ]
+
+
+@dataclass
+class Waiting(Awkward):
+    """A server that gives nothing before it is told to."""
+
+    asked_for: threading.Event = field(default_factory=threading.Event)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, request) -> Answer:
+        if request.method == "GET" and "?" not in request.path and not request.path.endswith("metadata"):
+            self.asked_for.set()
+            self.gate.wait(60)
+        return super().__call__(request)

@@ -18,7 +18,7 @@ from dicomdock.profile import ServerProfile, load_profiles
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 from tests.builders import Made, ct_series
-from tests.dicomweb.awkward import Answer, Awkward, multipart, refused
+from tests.dicomweb.awkward import Answer, Awkward, Waiting, multipart, refused
 from tests.dock.running import RunningDock, running
 from tests.dock.using import keep, open_at, rows
 from tests.servers.canned import answering
@@ -40,20 +40,6 @@ class Leaving(Awkward):
             return refused(503)
         whole = multipart(one.data for one in self.instances)
         return Answer(200, whole.body[: len(whole.body) // 2], whole.headers)
-
-
-@dataclass
-class Waiting(Awkward):
-    """A server that gives nothing before it is told to."""
-
-    asked_for: threading.Event = field(default_factory=threading.Event)
-    gate: threading.Event = field(default_factory=threading.Event)
-
-    def __call__(self, request) -> Answer:
-        if request.method == "GET" and "?" not in request.path and not request.path.endswith("metadata"):
-            self.asked_for.set()
-            self.gate.wait(60)
-        return super().__call__(request)
 
 
 def know(settings: Settings, url: str) -> None:

@@ -13,7 +13,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from dicomdock.dock import widgets
-from dicomdock.dock.events import TransferChanged
+from dicomdock.dock.pages.transfer_drawer import TransferDrawer
 from dicomdock.dock.routes import asset
 from dicomdock.dock.service import Dock
 from dicomdock.errors import DicomdockError
@@ -57,6 +57,7 @@ def shell(dock: Dock, spec: PageSpec, request: Request) -> Iterator[Visit]:
     )
     ui.on_exception(_tell)
     widgets.listen_for_undo()
+    drawer = TransferDrawer(dock)
     with ui.element("a").classes("skip").props('href="#main"'):
         ui.label("Skip to the page")
     with ui.element("header").classes("top"):
@@ -64,15 +65,16 @@ def shell(dock: Dock, spec: PageSpec, request: Request) -> Iterator[Visit]:
             ui.label("dicomdock")
         place = ui.element("div").classes("top-page")
         with ui.element("nav").props('aria-label="Pages"'):
-            _links(dock, spec)
+            _links(spec, drawer)
         _theme_switch(dock, theme)
         widgets.icon_button("help_outline", "Keys of this page", key="?").props("data-show-keys")
     # NiceGUI's own layout is the "main" landmark around this.
     with ui.element("div").props('id="main" tabindex="-1"').classes(f"page page-{spec.module}"):
         yield Visit(request.url.path, request.path_params, dict(request.query_params), place)
+    drawer.build()
 
 
-def _links(dock: Dock, spec: PageSpec) -> None:
+def _links(spec: PageSpec, drawer: TransferDrawer) -> None:
     from dicomdock.dock.pages import PAGES
 
     for other in PAGES:
@@ -83,28 +85,8 @@ def _links(dock: Dock, spec: PageSpec) -> None:
             link.props('aria-current="page"')
         with link:
             ui.label(other.title)
-            if other.module == "transfers":
-                _running(dock)
-
-
-def _running(dock: Dock) -> None:
-    """Say how many transfers run, beside the link to their page."""
-    count = ui.label().classes("count").props('data-testid="running-transfers"')
-    count.set_visibility(False)
-
-    async def look(_: TransferChanged | None = None) -> None:
-        running = await dock.run(_count_running, dock)
-        count.set_text(str(running))
-        count.props["aria-label"] = f"{running} running"
-        count.set_visibility(running > 0)
-
-    dock.events.subscribe(TransferChanged, look)
-    # A timer would make NiceGUI send the page before the rest of it is built.
-    ui.context.client.on_connect(look)
-
-
-def _count_running(dock: Dock) -> int:
-    return sum(transfer.state in ("running", "queued") for transfer in dock.queue.latest())
+        if other.module == "transfers":
+            drawer.switch()
 
 
 def _theme(dock: Dock) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dicomdock.dock import human
+from dicomdock.dock.service import Dock
+from dicomdock.errors import DicomdockError
+from dicomdock.query import Query, text, texts
 from dicomdock.transfer import State, Transfer
 
 STATES: Mapping[State, str] = {
@@ -61,3 +64,42 @@ def what(transfer: Transfer) -> str:
     if len(studies) < len(transfer.resources):
         return human.counted(len(transfer.resources), "series", "series")
     return human.counted(len(studies), "study", "studies")
+
+
+def goes(transfer: Transfer) -> bool:
+    """Tell whether it runs or waits for its turn."""
+    return transfer.state in ("queued", "running")
+
+
+def title(transfer: Transfer, names: Mapping[str, str]) -> str:
+    """Name a transfer by whose study it is, where that is known.
+
+    Parameters
+    ----------
+    names : as ``names`` gives them.
+    """
+    studies = {resource.split("/")[0] for resource in transfer.resources}
+    if len(studies) == 1 and (name := names.get(next(iter(studies)))):
+        series = sum("/" in resource for resource in transfer.resources)
+        return name + (f" ({human.counted(series, 'series', 'series')})" if series else "")
+    return what(transfer)
+
+
+def names(dock: Dock, transfers: Sequence[Transfer]) -> dict[str, str]:
+    """Look up whose studies these are, as far as they are here."""
+    uids = {resource.split("/")[0] for transfer in transfers for resource in transfer.resources}
+    if not uids:
+        return {}
+    found = {}
+    try:
+        for page in dock.archive.search(
+            Query("studies", {"StudyInstanceUID": ",".join(uids)}, ("StudyDescription",))
+        ):
+            for match in page.matches:
+                asked = match.attributes
+                name = human.person_name("".join(texts(asked, "PatientName")[:1])) or text(asked, "PatientID")
+                day = human.dicom_date(text(asked, "StudyDate"))
+                found[text(asked, "StudyInstanceUID")] = ", ".join(part for part in (name, day) if part)
+    except DicomdockError:
+        return {}
+    return found

@@ -11,10 +11,8 @@ from nicegui import ui
 from dicomdock.dock import human, widgets
 from dicomdock.dock.events import TransferChanged
 from dicomdock.dock.pages.shell import Visit
-from dicomdock.dock.pages.transfer_rows import STATES, percent, remaining, what, words
+from dicomdock.dock.pages.transfer_rows import STATES, goes, names, percent, remaining, title, words
 from dicomdock.dock.service import Dock
-from dicomdock.errors import DicomdockError
-from dicomdock.query import Query, text, texts
 from dicomdock.transfer import Item, Transfer
 
 COLUMNS = (
@@ -70,7 +68,7 @@ class TransfersPage:
             self._status = ui.label().classes("status").props('role="status" data-testid="status"')
             ui.element("span").classes("spacer")
             self._buttons: dict[str, tuple[ui.button, Callable[[Transfer], bool]]] = {}
-            self._button("Pause", "pause", "p", self._wish("pause"), _goes)
+            self._button("Pause", "pause", "p", self._wish("pause"), goes)
             self._button("Go on", "play_arrow", "g", self._resume, _can_go_on)
             self._button("Cancel", "close", "c", self._wish("cancel"), lambda one: not one.ended)
             self._button("Take off the list", "delete_sweep", "", self._forget, lambda one: one.ended)
@@ -86,7 +84,7 @@ class TransfersPage:
         """Show all transfers."""
         transfers = await self._dock.run(self._dock.queue.latest)
         self._transfers = {str(transfer.id): transfer for transfer in transfers}
-        self._names = await self._dock.run(_names, self._dock, transfers)
+        self._names = await self._dock.run(names, self._dock, transfers)
         self._grid.set_rows(self._row(transfer) for transfer in transfers)
         self._empty.clear()
         if not transfers:
@@ -105,7 +103,7 @@ class TransfersPage:
         left = remaining(transfer)
         cells = {
             "direction": "Download" if transfer.kind == "pull" else "Upload",
-            "what": self._name(transfer),
+            "what": title(transfer, self._names),
             "server": transfer.server,
             "progress": (percent(transfer), words(transfer)),
             "left": human.duration(left) if left is not None else "",
@@ -113,13 +111,6 @@ class TransfersPage:
         }
         bad = transfer.state in ("failed", "partly")
         return widgets.Row(str(transfer.id), cells, {"when": -transfer.created}, tone="bad" if bad else "")
-
-    def _name(self, transfer: Transfer) -> str:
-        studies = {resource.split("/")[0] for resource in transfer.resources}
-        if len(studies) == 1 and (name := self._names.get(next(iter(studies)))):
-            series = sum("/" in resource for resource in transfer.resources)
-            return name + (f" ({human.counted(series, 'series', 'series')})" if series else "")
-        return what(transfer)
 
     async def _changed(self, event: TransferChanged) -> None:
         transfer = await self._dock.run(self._dock.queue.get, event.transfer)
@@ -129,7 +120,7 @@ class TransfersPage:
             await self.load()
             return
         if transfer.ended and not known.ended:
-            self._names |= await self._dock.run(_names, self._dock, [transfer])
+            self._names |= await self._dock.run(names, self._dock, [transfer])
         self._grid.patch_rows([self._row(transfer)])
         if str(transfer.id) == self._current:
             await self._show(transfer)
@@ -144,7 +135,7 @@ class TransfersPage:
     async def _show(self, transfer: Transfer) -> None:
         self._panel.set_visibility(True)
         verb = "Download from" if transfer.kind == "pull" else "Upload to"
-        self._title.set_text(f"{verb} {transfer.server}: {self._name(transfer)}")
+        self._title.set_text(f"{verb} {transfer.server}: {title(transfer, self._names)}")
         self._line.set_text(words(transfer))
         self._message.set_text(transfer.message)
         failed: Sequence[Item] = await self._dock.run(
@@ -201,29 +192,5 @@ class TransfersPage:
             ui.navigate.to(f"/study/{next(iter(studies))}")
 
 
-def _goes(transfer: Transfer) -> bool:
-    return transfer.state in ("queued", "running")
-
-
 def _can_go_on(transfer: Transfer) -> bool:
     return transfer.state in ("paused", "failed", "partly", "cancelled")
-
-
-def _names(dock: Dock, transfers: Sequence[Transfer]) -> dict[str, str]:
-    """Look up whose studies these are, as far as they are here."""
-    uids = {resource.split("/")[0] for transfer in transfers for resource in transfer.resources}
-    if not uids:
-        return {}
-    names = {}
-    try:
-        for found in dock.archive.search(
-            Query("studies", {"StudyInstanceUID": ",".join(uids)}, ("StudyDescription",))
-        ):
-            for match in found.matches:
-                asked = match.attributes
-                name = human.person_name("".join(texts(asked, "PatientName")[:1])) or text(asked, "PatientID")
-                day = human.dicom_date(text(asked, "StudyDate"))
-                names[text(asked, "StudyInstanceUID")] = ", ".join(part for part in (name, day) if part)
-    except DicomdockError:
-        return {}
-    return names
