@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
+from dicomdock.dicomweb import Client
 from dicomdock.errors import AuthenticationError, InvalidInput, StoreError, UnsupportedByServer
+from dicomdock.profile import ServerProfile
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 from dicomdock.source import Part, StoreResult
@@ -22,6 +24,7 @@ from tests.dicomweb.awkward import Awkward, refused, rows
 from tests.dicomweb.clients import client_of, orthanc_client
 from tests.servers.canned import Answer, Request
 from tests.servers.orthanc import Orthanc
+from tests.servers.process import free_port
 from tests.transfer.conftest import ended
 
 
@@ -191,6 +194,16 @@ def test_a_file_that_goes_while_it_is_sent_is_named(
     one_by_one = replace(settings, store_batch=1, store_workers=1)
     with client_of(server, one_by_one) as client, pytest.raises(StoreError, match=path.name):
         ended(push(parts, client, one_by_one))
+
+
+def test_what_never_left_is_not_counted_as_sent(settings: Settings, series: tuple[list[Made], list[Part]]):
+    _, parts = series
+    nobody = ServerProfile("gone", f"http://127.0.0.1:{free_port()}/dicom-web")
+    impatient = replace(settings, store_batch=1, store_workers=1, retries=0)
+    with Client(nobody, settings=impatient) as client:
+        report = ended(push(parts, client, impatient, on_duplicate="send"))
+    assert {result.status for result in report.results} == {"failed"}
+    assert report.sent == 0
 
 
 def test_a_file_that_cannot_be_read_is_not_left_out_in_silence(

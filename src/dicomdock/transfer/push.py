@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Literal
 
 from dicomdock.errors import AuthenticationError, DicomdockError
@@ -84,7 +85,7 @@ class _Push:
         self.target, self.settings = target, settings
         self.on_duplicate, self.ledger = on_duplicate, ledger
         self.results: dict[Resource, StoreResult] = {}
-        self.sent = 0
+        self.sent: set[Resource] = set()
         self.tally = Tally()
         for place in self.parts:
             self.tally.expect(place, 1)
@@ -138,8 +139,7 @@ class _Push:
         """Send instances with distinct UIDs; with ``hold`` a good result waits for the verification."""
         stop.check()
         places = {_place(part).instance: _place(part) for part in parts}
-        self.sent += len(parts)
-        results = self.target.store([metered(part, self.tally, stop) for part in parts])
+        results = self.target.store([self._noted(metered(part, self.tally, stop)) for part in parts])
         try:
             for result in results:
                 place = places.get(result.sop_instance_uid)
@@ -158,6 +158,15 @@ class _Push:
                 self._settle(
                     place, StoreResult(uid, "unconfirmed", None, "the server's answer does not mention it")
                 )
+
+    def _noted(self, part: Part) -> Part:
+        """Give the part; once its last byte is taken, it counts as sent."""
+
+        def opener() -> Iterator[bytes]:
+            yield from part.chunks()
+            self.sent.add(_place(part))
+
+        return replace(part, opener=opener)
 
     def _verify(self, stop: Stop) -> None:
         def check(place: Resource) -> None:
@@ -199,7 +208,7 @@ class _Push:
     def report(self) -> PushReport:
         return PushReport(
             server=self.target.name,
-            sent=self.sent,
+            sent=len(self.sent),
             results=tuple(self.results[place] for place in self.parts if place in self.results),
             bytes=self.tally.bytes,
             seconds=self.tally.seconds,
