@@ -263,6 +263,13 @@ def test_a_server_with_a_password(dock: RunningDock, page: Page, orthanc: Orthan
     expect(card).to_be_visible()
     page.get_by_test_id("test-hospital").click()
     expect(card).to_contain_text("Studies can be searched", timeout=60_000)
+    assert orthanc.instance_count() == 0
+    page.get_by_test_id("test-upload-hospital").click()
+    page.get_by_test_id("test-upload-now").click()
+    expect(card).to_contain_text("Uploads are taken.", timeout=60_000)
+    expect(card).to_contain_text("stays there")  # because this Orthanc deletes nothing over DICOMweb
+    assert orthanc.instance_count() == 1
+    orthanc.clean()
     page.goto(f"{dock.url}/?source=hospital")
     expect(page.get_by_test_id("no-studies")).to_be_visible()
 

@@ -82,8 +82,26 @@ def check(dock: Dock, draft: Draft) -> Draft:
     return replace(draft, profile=replace(draft.profile, name=name, url=repaired.url))
 
 
-def try_out(dock: Dock, draft: Draft) -> Trial:
+def test(dock: Dock, name: str, *, write: bool = False) -> Trial:
+    """Ask what a known server can do, and keep its habits, as ``dicomdock server test`` does.
+
+    Parameters
+    ----------
+    write : send one small made object too, and delete it again where the server does that.
+    """
+    trial = try_out(dock, Draft(dock.profiles().get(name), instead_of=name), write=write)
+    known = dock.profiles().get(name)  # anew, because it may have been changed meanwhile
+    if trial.works and trial.profile.dialect != known.dialect:
+        dock.save_profile(replace(known, dialect=trial.profile.dialect))
+    return trial
+
+
+def try_out(dock: Dock, draft: Draft, *, write: bool = False) -> Trial:
     """Find the base address and ask what the server can do; nothing is kept.
+
+    Parameters
+    ----------
+    write : as of ``test``.
 
     Raises
     ------
@@ -98,7 +116,7 @@ def try_out(dock: Dock, draft: Draft) -> Trial:
         repaired = probe.find_base(repaired, lambda url: _connected(dock, draft, replace(profile, url=url)))
         profile = replace(profile, url=repaired.url)
         with _connected(dock, draft, profile) as client:
-            report = probe.test(client)
+            report = probe.test(client, write=write)
     except AuthenticationError as error:
         return Trial(profile, repaired.changes, error=str(error), wants_login=True)
     except DicomdockError as error:

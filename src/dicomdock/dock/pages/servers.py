@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from nicegui import ui
 
+from dicomdock.dicomweb.writing import PATIENT
 from dicomdock.dock import logins, servers, widgets
 from dicomdock.dock.events import ServersChanged
 from dicomdock.dock.logins import FORMS
@@ -76,6 +78,11 @@ class ServersPage:
                     "Look at its studies", lambda: ui.navigate.to(f"/?source={profile.name}"), icon="search"
                 )
                 widgets.button("Test", lambda: self._test(profile, result), testid=f"test-{profile.name}")
+                widgets.button(
+                    "Test an upload …",
+                    lambda: self._test_upload(profile, result),
+                    testid=f"test-upload-{profile.name}",
+                )
                 if logins.signs_in(profile):
                     self._signing(profile, result)
                 widgets.button("Edit", lambda: self._edit(profile), testid=f"edit-{profile.name}")
@@ -104,15 +111,25 @@ class ServersPage:
             with self._list:
                 widgets.say(f"Signed in to {name}{' as ' + account if account else ''}.", kind="success")
 
-    async def _test(self, profile: ServerProfile, place: ui.element) -> None:
+    async def _test(self, profile: ServerProfile, place: ui.element, *, write: bool = False) -> None:
         place.clear()
         with place:
             ui.label("Asking the server what it can do …").classes("muted")
-        trial = await self._dock.run(servers.try_out, self._dock, Draft(profile, instead_of=profile.name))
+        trial = await self._dock.run(partial(servers.test, self._dock, profile.name, write=write))
         self._trials[profile.name] = trial
-        place.clear()
-        with place:
-            _show_trial(trial)
+        await self.load()
+
+    async def _test_upload(self, profile: ServerProfile, place: ui.element) -> None:
+        with widgets.question(f"Send a test object to {profile.name}?", testid="ask-test-upload") as asked:
+            ui.label(
+                f"One small made image of the patient {PATIENT} goes there, comes back, and is deleted again"
+                " where the server deletes. A server that does not delete keeps it."
+            )
+            asked.cancel()
+            with asked.foot:
+                widgets.button("Send it", lambda: asked.answer(True), kind="main", testid="test-upload-now")
+        if await asked.ask():
+            await self._test(profile, place, write=True)
 
     async def _disconnect(self, profile: ServerProfile) -> None:
         gone = await self._dock.run(servers.disconnect, self._dock, profile.name)
