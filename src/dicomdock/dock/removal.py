@@ -72,9 +72,11 @@ def _series_names(dock: Dock, studies: Iterable[str]) -> dict[Resource, str]:
 
 
 def remove(dock: Dock, resources: Sequence[Resource]) -> None:
-    """Remove from the archive, and tell the pages."""
+    """Remove from the archive, and tell the pages; the viewer of a study that goes is closed first."""
     try:
         for resource in resources:
+            if resource.series is None:
+                dock.viewers.close_study(resource.study)
             if dock.archive.present(resource):
                 dock.archive.remove(resource)
     finally:

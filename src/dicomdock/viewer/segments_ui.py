@@ -36,7 +36,8 @@ def segments_panel(server: Any) -> SegmentEditorUI:
                     placeholder="Name the segment: kidney left, mass...",
                     raw_attrs=[
                         'list="structure-names"',
-                        ':value="structure"',
+                        'v-model="structure"',  # what is being typed survives that the page is told something
+                        '@keyup.enter="$event.target.blur()"',  # then keys mean tools again
                         'aria-label="Name of the segment"',
                         'data-testid="structure"',
                     ],
