@@ -606,6 +606,21 @@ def test_a_body_does_not_go_down_a_connection_that_has_idled(quick, monkeypatch)
         assert server.connections == 2
 
 
+@pytest.mark.parametrize(
+    ("said", "connections"),
+    [("timeout=0", 2), ("max=5, Timeout = 0", 2), ("timeout=60", 1), ("timeout=soon", 1), ("max=5", 1)],
+)
+def test_a_connection_is_used_no_longer_than_the_server_says(quick, said, connections):
+    def saying(connection):
+        while connection.request():
+            connection.say("200 OK", b"[]", f"Keep-Alive: {said}")
+
+    with listening(saying) as server, line(server.url, quick) as http:
+        http.request("GET", "/").read()
+        http.request("GET", "/").read()
+        assert server.connections == connections
+
+
 # --- redirects
 
 

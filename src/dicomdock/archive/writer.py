@@ -26,7 +26,7 @@ from dicomdock.resource import Resource
 from dicomdock.source import Part
 
 GROUP_FILES = 128
-GROUP_BYTES = 64 << 20
+GROUP_BYTES = 32 << 20  # the last group is what everybody waits for at the end
 GROUPS_WAITING = 8  # the disk is slower than the network then, and must be waited for
 SPACE_CHECK = 64 << 20  # bytes written between two looks at the free space
 

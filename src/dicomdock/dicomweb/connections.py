@@ -6,7 +6,9 @@ This is the one place that maps urllib3's errors to ours.
 from __future__ import annotations
 
 import logging
+import math
 import os
+import re
 import socket
 import ssl
 import threading
@@ -38,7 +40,9 @@ from dicomdock.profile import ServerProfile
 from dicomdock.settings import Settings
 
 POOL_SIZE = 32  # idle connections kept; more may be open
-FRESH = 0.5  # seconds; Orthanc drops idle connections after 1 s, and a body must not go down a dying one
+FRESH = 0.5  # seconds; a body must not go down a dying connection
+LATENCY = 0.1  # seconds that a server's answer, and our next request, may have been on the way
+_KEPT = re.compile(r"\btimeout\s*=\s*(\d{1,9})\b", re.IGNORECASE)  # in the header Keep-Alive
 
 
 class Line:
@@ -84,6 +88,7 @@ class _Habits:
 
     line: ClassVar[Line]
     answered: float = 0.0
+    kept: float = math.inf  # seconds for which the server keeps it open, as far as it says
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
@@ -122,13 +127,15 @@ class _Habits:
     def getresponse(self) -> Any:
         response = super().getresponse()  # type: ignore[misc]
         self.answered = time.monotonic()
+        if said := _KEPT.search(response.headers.get("Keep-Alive", "")):
+            self.kept = int(said[1]) - LATENCY
         return response
 
     @property
     def is_connected(self) -> bool:
         idle = time.monotonic() - self.answered
-        if self.line.this_thread.has_body and idle > FRESH:
-            return False
+        if idle > self.kept or (self.line.this_thread.has_body and idle > FRESH):
+            return False  # Orthanc closes after 1 s, and to find that out can cost a round trip
         return bool(super().is_connected)  # type: ignore[misc]
 
 
