@@ -257,8 +257,10 @@ def test_editing_makes_a_new_version_of_the_segmentation(tmp_path: Path) -> None
     )
     again = segmentation_to_dicom(read_segmentation(to_bytes(first), onto=geometry), images)
     assert again.SOPInstanceUID != first.SOPInstanceUID
-    assert (again.SeriesNumber, again.SeriesDescription, again.ContentLabel) == (300, "Liver study", "LIVER")
-    assert again.InstanceNumber == 2
+    assert (again.SeriesNumber, again.ContentLabel, again.InstanceNumber) == (300, "LIVER", 2)
+    assert again.SeriesDescription == "Liver study (version 2)"
+    third = segmentation_to_dicom(read_segmentation(to_bytes(again), onto=geometry), images)
+    assert third.SeriesDescription == "Liver study (version 3)"
     before = again.ReferencedInstanceSequence[0]
     assert before.ReferencedSOPInstanceUID == first.SOPInstanceUID
     tracked = [[one.TrackingUID for one in each.SegmentSequence] for each in (first, again)]

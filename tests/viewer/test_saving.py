@@ -118,7 +118,7 @@ def test_saving_twice_says_that_nothing_has_changed_and_a_change_makes_a_version
     painted(screen)
     screen.button("structure").click()
     screen.page.keyboard.press("Control+s")  # from a field too
-    screen.note("version 2")
+    screen.note("(version 2)")
     first = scene.made()
     screen.page.keyboard.press("Control+s")
     screen.note("Nothing has changed")

@@ -7,6 +7,7 @@ PS3.3 §C.7.1 (Patient), §C.7.2 (Study), §C.7.5 (Equipment), §C.12.1 (SOP Com
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from dicomdock.imaging.attributes import integer, text
 
 MANUFACTURER = "dicomdock"
 SOFTWARE = f"dicomdock {dicomdock.__version__}"
+MOST_LETTERS = 64  # of a Series Description (LO, PS3.5 §6.2)
 UTF_8 = "ISO_IR 192"
 IMPLEMENTATION = UID("2.25.111764919252647062018578409403664832698")
 """Implementation Class UID: a UUID once drawn for dicomdock (PS3.5 §B.2)."""
@@ -154,6 +156,12 @@ def _valid(element: DataElement) -> bool:
     return True
 
 
+def named_version(description: str, version: int) -> str:
+    """Give a Series Description that says the version, in place of one that it said before."""
+    suffix = f" (version {version})"
+    return re.sub(r" \(version \d+\)$", "", description)[: MOST_LETTERS - len(suffix)] + suffix
+
+
 def begin(dataset: Dataset, sop_class: str, modality: str, source: Dataset, authorship: Authorship) -> None:
     """Fill the modules that all our objects share: patient, study, series, equipment, SOP common.
 
@@ -173,7 +181,7 @@ def begin(dataset: Dataset, sop_class: str, modality: str, source: Dataset, auth
     dataset.SeriesDate = dataset.ContentDate = dataset.InstanceCreationDate = now.strftime("%Y%m%d")
     dataset.SeriesTime = dataset.ContentTime = dataset.InstanceCreationTime = now.strftime("%H%M%S")
     if authorship.series_description:
-        dataset.SeriesDescription = authorship.series_description[:64]
+        dataset.SeriesDescription = authorship.series_description[:MOST_LETTERS]
     equip(dataset)
 
 

@@ -85,9 +85,7 @@ class SavingLogic:
         with self.state:
             self.state.drawing_uid = str(made.SeriesInstanceUID)
             self.state.drawing_name = str(made.get("SeriesDescription", "")) or self.state.drawing_name
-        version = int(made.InstanceNumber)
-        which = f", version {version}" if version > 1 else ""
-        self.notes.say(f"Saved in the archive as DICOM Segmentation{which}.")
+        self.notes.say(f"Saved in the archive as DICOM Segmentation: {self.state.drawing_name}")
         return True
 
     def before(self, work: Callable[[], Any]) -> None:

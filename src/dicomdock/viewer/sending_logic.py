@@ -101,7 +101,8 @@ class SendingLogic:
             results = said["results"]
             good = sum(one["status"] in THERE for one in results)
             bad = good < len(results)
-            words = " ".join(filter(None, (f"{good} of {len(results)} are on {name}.", said["problem"])))
+            verb = "is" if len(results) == 1 else "are"
+            words = f"{good} of {len(results)} {verb} on {name}. {said['problem']}".strip()
             answers = self._answers(results)
         items = await asyncio.to_thread(self._items)
         with self.state:

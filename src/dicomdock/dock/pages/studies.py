@@ -298,6 +298,7 @@ class StudiesPage:
         self._source = source
         self._current, self._selected = "", []
         self._switch.refresh()
+        self._grid.set_rows([])
         self._grid.take_focus()
         await self._panel.show(None)
         await self.search()

@@ -15,7 +15,15 @@ from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
-from dicomdock.imaging.making import MANUFACTURER, Authorship, begin, finish, new_uid, next_series_number
+from dicomdock.imaging.making import (
+    MANUFACTURER,
+    Authorship,
+    begin,
+    finish,
+    named_version,
+    new_uid,
+    next_series_number,
+)
 from dicomdock.imaging.measurements.measurement import Measurement, Value
 from dicomdock.imaging.measurements.reading import Report
 from dicomdock.imaging.sources import slim
@@ -52,11 +60,7 @@ def report_to_dicom(
     if not sources:
         raise GeometryError("A report needs the images that were measured.")
     frame = report.frame_of_reference or text(sources[0], "FrameOfReferenceUID")
-    described = authorship or Authorship(
-        report.series_description or "Measurements",
-        report.series_number if report.instance else next_series_number(sources),
-        instance_number=report.instance_number + 1 if report.instance else 1,
-    )
+    described = authorship or _presented(report, sources)
     named = {text(header, "SOPInstanceUID"): header for header in sources}
     used = [named[one.image[0]] for one in report.measurements if one.image and one.image[0] in named]
     evidence = list({text(one, "SOPInstanceUID"): one for one in used}.values()) or list(sources)
@@ -84,6 +88,14 @@ def report_to_dicom(
         if element.keyword not in dataset:
             dataset.add(element)
     return finish(dataset)
+
+
+def _presented(report: Report, sources: Sequence[Dataset]) -> Authorship:
+    named = report.series_description or "Measurements"
+    if not report.instance:
+        return Authorship(named, next_series_number(sources))
+    version = report.instance_number + 1
+    return Authorship(named_version(named, version), report.series_number, instance_number=version)
 
 
 def _observers(hd: Any, creator: str) -> Any:

@@ -17,7 +17,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
-from dicomdock.imaging.making import Authorship, begin, finish, next_series_number, reference
+from dicomdock.imaging.making import Authorship, begin, finish, named_version, next_series_number, reference
 from dicomdock.imaging.rtstruct.polygons import trace
 from dicomdock.imaging.rtstruct.reading import RT_STRUCTURE_SET
 from dicomdock.imaging.segmentation import Segment, Segmentation
@@ -85,10 +85,11 @@ def _presented(segmentation: Segmentation, sources: Sequence[Dataset]) -> Author
     before = segmentation.origin
     if before is None:
         return Authorship(segmentation.name or "Structures", next_series_number(sources), label="STRUCTURES")
+    version = before.instance_number + 1
     return Authorship(
-        before.series_description or "Structures",
+        named_version(before.series_description or "Structures", version),
         max(before.series_number, 1),
-        instance_number=before.instance_number + 1,
+        instance_number=version,
         label=before.label or "STRUCTURES",
     )
 

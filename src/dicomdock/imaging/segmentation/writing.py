@@ -22,6 +22,7 @@ from dicomdock.imaging.making import (
     Authorship,
     begin,
     finish,
+    named_version,
     new_uid,
     next_series_number,
 )
@@ -54,11 +55,9 @@ def segmentation_to_dicom(
 ) -> Dataset:
     """Write a segmentation as a DICOM object that belongs to the study of its images.
 
-    A segmentation that was read from a SEG becomes a new version of it: the same series number, description
-    and label,
-    the instance number counted on, and a reference to the version before. It goes to a series of its own,
-    because
-    a series belongs to the equipment that made it.
+    A segmentation that was read from a SEG becomes a new version of it: the same series number and label, the
+    version in its description, the instance number counted on, and a reference to the version before. It goes
+    to a series of its own, because a series belongs to the equipment that made it.
 
     Parameters
     ----------
@@ -124,10 +123,11 @@ def _successor(segmentation: Segmentation, sources: Sequence[Dataset]) -> Author
     if before is None:
         named = segmentation.name or "Segmentation"
         return Authorship(named, next_series_number(sources), description=segmentation.name)
+    version = before.instance_number + 1
     return Authorship(
-        before.series_description or "Segmentation",
+        named_version(before.series_description or "Segmentation", version),
         max(before.series_number, 1),
-        instance_number=before.instance_number + 1,
+        instance_number=version,
         label=before.label or "SEGMENTATION",
         description=segmentation.name,
     )
