@@ -6,9 +6,11 @@ import base64
 import importlib.util
 import io
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,6 +98,17 @@ class Screen:
             f"() => {{ const s = window.trame?.state?.state; return s && ({condition}) }}",
             timeout=seconds * 1000,
         )
+
+    def state(self, name: str) -> Any:
+        """Read trame's state."""
+        return self.page.evaluate(f"() => window.trame.state.state.{name}")
+
+    def until(self, holds: Callable[[], bool], seconds: float = 10) -> None:
+        """Wait until something holds that only the pictures tell."""
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, f"it did not come in {seconds} s"
+            self.page.wait_for_timeout(50)
 
     def note(self, words: str, seconds: float = 40) -> None:
         """Wait for a note to the user."""

@@ -26,12 +26,14 @@ from dicomdock.viewer.guard import Guard
 from dicomdock.viewer.layout_logic import LayoutLogic
 from dicomdock.viewer.measuring_logic import MeasuringLogic
 from dicomdock.viewer.notes import Notes
+from dicomdock.viewer.others_logic import OthersLogic
 from dicomdock.viewer.picture import png_of
 from dicomdock.viewer.saving_logic import SavingLogic
 from dicomdock.viewer.segments_logic import SegmentsLogic
 from dicomdock.viewer.sending_logic import SendingLogic
 from dicomdock.viewer.series_logic import SeriesLogic
 from dicomdock.viewer.sources_logic import SourcesLogic
+from dicomdock.viewer.tabs import Tabs
 from dicomdock.viewer.views_logic import AXIAL, NAMES, Views
 from dicomdock.viewer.volume_logic import VolumeLogic
 from dicomdock.viewer.window_logic import WindowLogic
@@ -76,6 +78,7 @@ class Workstation(TrameApp):
         )
         self.focus = AXIAL
         self.notes = Notes(self.server)
+        self.tabs = Tabs(self.server)
         self.errands = Errands(tell)
         self.views = Views(self.server, app)
         self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notes, tell)
@@ -91,9 +94,12 @@ class Workstation(TrameApp):
         self.sources = SourcesLogic(
             self.server, self.series, self.saving, self.measuring, self.archive, self.errands, self.notes
         )
+        self.others = OthersLogic(
+            self.server, app, self.series, self.segments, self.measuring, self.archive, self.notes
+        )
         self.deriving = DerivingLogic(self.server, self.series, self.segments, self.saving, self.notes)
         self.compare = CompareLogic(self.server, app, self.series, self.views, self.notes)
-        self.cine = Cine(self.server, self.views)
+        self.cine = Cine(self.server, self.series, self.views)
         self.segments.on_tool.append(self.volume.painting)
         self.segments.on_tool.append(lambda on: self.views.interaction("none" if on else "window"))
         self.views.on_slice = self._moved
@@ -105,6 +111,7 @@ class Workstation(TrameApp):
         self.views.interaction("window")
         self._keys = keys.bindings(self)
         self.ctrl.trigger("key")(self._key)
+        self.ctrl.trigger("alone")(self.layout.alone)
         self.ctrl.on_server_bind.add(lambda bound: self._guard.install(bound.app))
         self.ctrl.on_server_ready.add_task(self._watch)
 
@@ -128,7 +135,7 @@ class Workstation(TrameApp):
         """Give the user a picture of the views."""
         picture = png_of(self.views.visible())
         if picture:
-            self.server.js_call("window", "dicomdockSave", "dicomdock.png", picture, "image/png")
+            self.server.js_call("page", "save", "dicomdock.png", picture, "image/png")
 
     def close(self) -> None:
         """Keep what has to be kept."""

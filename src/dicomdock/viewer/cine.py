@@ -5,19 +5,30 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from dicomdock.viewer.series_logic import SeriesLogic
 from dicomdock.viewer.views_logic import AXIAL, OTHER, Views
 
 RATES = (1, 60)  # frames a second that can be asked for
+USUAL_RATE = 15  # where the images say none
 
 
 class Cine:
     """Plays until it is stopped."""
 
-    def __init__(self, server: Any, views: Views) -> None:
-        self.state, self.views = server.state, views
+    def __init__(self, server: Any, series: SeriesLogic, views: Views) -> None:
+        self.state, self.series, self.views = server.state, series, views
         self._task: asyncio.Task[None] | None = None
-        self.state.update({"playing": False, "play_rate": 15})
+        self.state.update({"playing": False, "play_rate": USUAL_RATE})
         self.state.change("playing")(self._changed)
+        series.on_shown.append(self._shown)
+
+    def _shown(self) -> None:
+        assert self.series.loaded is not None
+        planes = self.series.loaded.plan.planes
+        time = planes[0].frame_time if planes and planes[0] is not None else None
+        with self.state:
+            self.state.playing = False
+            self.state.play_rate = round(min(max(1000 / time, RATES[0]), RATES[1])) if time else USUAL_RATE
 
     def _changed(self, playing: bool, **_: Any) -> None:
         if self._task is not None:
@@ -28,7 +39,7 @@ class Cine:
 
     async def _play(self) -> None:
         while True:
-            rate = min(max(float(self.state.play_rate or 15), RATES[0]), RATES[1])
+            rate = min(max(float(self.state.play_rate or USUAL_RATE), RATES[0]), RATES[1])
             await asyncio.sleep(1 / rate)
             shown = [view.get_singleton_tag() for view in self.views.visible() if view in self.views.slices()]
             tag = AXIAL if AXIAL in shown else next((one for one in shown if one != OTHER), "")

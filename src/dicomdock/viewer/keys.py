@@ -10,6 +10,7 @@ HELP = (
     ("left drag", "window: sideways width, up and down centre"),
     ("right drag, middle drag", "zoom, move"),
     ("1 - 9, 0", "window presets, automatic window"),
+    ("double click", "one view alone, all views again"),
     ("r", "fit the pictures into the views"),
     ("l", "next layout"),
     ("c", "crosshair; with Shift held it follows the mouse"),

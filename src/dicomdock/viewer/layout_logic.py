@@ -8,6 +8,7 @@ import numpy as np
 
 from dicomdock.imaging.volume import Volume
 from dicomdock.viewer.series_logic import SeriesLogic
+from dicomdock.viewer.views_logic import AXIAL, CORONAL, SAGITTAL, THREED
 
 PLANES = (
     "Sagittal",
@@ -16,13 +17,27 @@ PLANES = (
 )  # layouts of one view, by the axis of LPS that slices are stacked along
 
 
+ALONE = {AXIAL: "Axial", SAGITTAL: "Sagittal", CORONAL: "Coronal", THREED: "3D"}
+
+
 class LayoutLogic:
-    """Changes the layout with the series, and back."""
+    """Changes the layout with the series, and back; shows one view alone, and all again."""
 
     def __init__(self, server: Any, series: SeriesLogic) -> None:
         self.state, self.series = server.state, series
         self._users = ""  # the layout before one was forced
+        self._before = "Four views"  # the layout that a view was taken out of
         series.on_shown.append(self._suit)
+
+    def alone(self, view: str) -> None:
+        """Show a view over the whole window, or all views again."""
+        layout = self.state.layout
+        if view not in ALONE or self.state.measuring or not self.state.kind_3d:
+            return
+        if layout not in ALONE.values():
+            self._before = layout
+        with self.state:
+            self.state.layout = self._before if layout == ALONE[view] else ALONE[view]
 
     def _suit(self) -> None:
         loaded = self.series.loaded

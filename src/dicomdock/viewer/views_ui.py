@@ -26,7 +26,7 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
         for edge in EDGES:
             html.Div("{{ " + f"{view_id}_{edge}" + " }}", classes=f"edge {edge}", v_show="words_shown")
     _reset_button(server, view_id)
-    with html.Div(classes="slices", v_show=f"{view_id}_count > 1", **{"data-testid": f"slices-{view_id}"}):
+    with html.Div(classes="slices", v_show=f"{view_id}_count > 1"):
         html.Div(classes="arrival", style=(f"{{ backgroundImage: {view_id}_arrival }}",))
         html.Input(
             type="range",
@@ -35,6 +35,7 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
                 f':max="{view_id}_count - 1"',
                 f':value="{view_id}_at"',
                 f'@input="{view_id}_at = Number($event.target.value)"',
+                f'data-testid="slices-{view_id}"',
                 f":aria-label=\"'Slice of the {view_id} view'\"",
             ],
         )

@@ -21,6 +21,34 @@
     window.trame.trigger("key", [name, view]);
   });
 
+  // A double click shows a view alone, and all again.
+  window.addEventListener("dblclick", (event) => {
+    if (view && event.target.closest && event.target.closest(".views") && !event.target.closest("button, input")) window.trame.trigger("alone", [view]);
+  });
+
+  // A dialog takes the focus, keeps it, and gives it back.
+  let before = null;
+  new MutationObserver(() => {
+    const dialog = document.querySelector("[role=dialog]");
+    if (dialog && !dialog.contains(document.activeElement)) {
+      before = before || document.activeElement;
+      (dialog.querySelector(".btn.main:not(:disabled)") || dialog.querySelector("button"))?.focus();
+    } else if (!dialog && before) {
+      before.focus();
+      before = null;
+    }
+  }).observe(document.documentElement, { childList: true, subtree: true });
+  window.addEventListener("keydown", (event) => {
+    const dialog = document.querySelector("[role=dialog]");
+    if (event.key !== "Tab" || !dialog) return;
+    const stops = [...dialog.querySelectorAll("button, input, select, a[href]")].filter((one) => !one.disabled && one.offsetParent);
+    const last = event.shiftKey ? stops[0] : stops[stops.length - 1];
+    if (document.activeElement === last || !dialog.contains(document.activeElement)) {
+      event.preventDefault();
+      (event.shiftKey ? stops[stops.length - 1] : stops[0])?.focus();
+    }
+  });
+
   const alive = async () => {
     try { return (await fetch("/__dicomdock/viewer.css", { method: "HEAD", cache: "no-store" })).ok; } catch { return false; }
   };
@@ -48,13 +76,25 @@
   };
   setTimeout(watch, 1500);
 
-  // Pictures that the viewer made for the user to keep.
-  window.dicomdockSave = (name, base64, type) => {
-    const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([bytes], { type }));
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  // What the viewer asks of its page.
+  const tab = Math.random().toString(36).slice(2);
+  const page = {
+    // Pictures that were made for the user to keep.
+    save(name, base64, type) {
+      const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+      window.trame.utils.download(name, bytes, type);
+    },
+    // Another page of the same viewer was opened: it has it now.
+    shownIn(other) {
+      if (other === tab) return;
+      leaving = true;
+      window.location.replace("/elsewhere");
+    },
   };
+  const ready = setInterval(() => {
+    if (!document.querySelector("[data-view]")) return;
+    clearInterval(ready);
+    window.trame.refs.page = page;
+    window.trame.trigger("here", [tab]);
+  }, 50);
 })();

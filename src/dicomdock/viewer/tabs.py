@@ -1,0 +1,42 @@
+"""One page at a time: the scene has one size, one mouse and one user, so the page that was opened last has it.
+
+A page names itself when it is there (``here``); all pages hear who has the viewer now, and the others leave
+for a page that says so and leads back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+ELSEWHERE = "/elsewhere"
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>dicomdock</title>
+<style>
+  :root { color-scheme: dark light; font: 14px/1.6 system-ui, sans-serif }
+  body { min-height: 96vh; margin: 0; display: grid; place-content: center; text-align: center }
+  a { display: inline-block; padding: 6px 14px; border-radius: 7px; background: #5b8def; color: #fff;
+      text-decoration: none }
+</style>
+<h1>This study is shown in another tab</h1>
+<p>Nothing of your work is lost: it goes on there.</p>
+<p><a href="/" autofocus>Show it here</a></p>
+</html>
+"""
+
+
+class Tabs:
+    """Gives the viewer to the page that was opened last."""
+
+    def __init__(self, server: Any) -> None:
+        self.server = server
+        server.controller.trigger("here")(self._here)
+        server.controller.on_server_bind.add(lambda bound: bound.app.router.add_get(ELSEWHERE, _elsewhere))
+
+    def _here(self, tab: str) -> None:
+        self.server.js_call("page", "shownIn", tab)
+
+
+async def _elsewhere(_: web.Request) -> web.Response:
+    return web.Response(text=PAGE, content_type="text/html")
