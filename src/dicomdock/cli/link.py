@@ -15,7 +15,6 @@ from dicomdock.cli.terminal import MAX_SECRET, Terminal, counted, examples
 from dicomdock.cli.transfer import queue_of, run
 from dicomdock.errors import LaunchError
 from dicomdock.resource import Resource
-from dicomdock.transfer.linked import FIELDS, connect_link, resources_of, studies_of_link, wants_a_choice
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb import Client
@@ -54,6 +53,7 @@ def open_link(
     With --yes, --no-view or --json, and where no dock runs, it is done in this terminal.
     """
     from dicomdock.launch.link import parse
+    from dicomdock.transfer.linked import connect_link
 
     terminal: Terminal = context.obj
     link = (sys.stdin.read(MAX_SECRET) if link == "-" else link).strip()
@@ -102,17 +102,18 @@ def _wanted(terminal: Terminal, request: LaunchRequest, client: Client, *, yes: 
         The user does not want all of them.
     """
     from dicomdock.dicomweb import dicomjson
+    from dicomdock.transfer import linked
 
     if request.resources:
         return request.resources
-    found = studies_of_link(request, client)
-    if wants_a_choice(request, found) and not yes:
+    found = linked.studies_of_link(request, client)
+    if linked.wants_a_choice(request, found) and not yes:
         terminal.note(f"The link's token opens {counted(len(found), 'study', 'studies')}:")
         for study in found:
-            terminal.note(*describe(dicomjson.flatten(study), "studies", FIELDS))
+            terminal.note(*describe(dicomjson.flatten(study), "studies", linked.FIELDS))
         if not terminal.confirm("Pull all of them?"):
             raise LaunchError("Nothing was pulled. 'dicomdock run' lets you choose; --yes pulls all of them.")
-    return resources_of(found)
+    return linked.resources_of(found)
 
 
 def _allowed(terminal: Terminal, request: LaunchRequest, *, yes: bool) -> Allowed:
