@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -525,6 +526,16 @@ def test_an_index_that_is_locked_is_told_before_everything_has_come(
             assert {one.sop_instance_uid for one in results} == {one.instance for one in series}
             # Nothing of it hinders what comes later.
             assert add(archive, *series) == ["stored"] * len(series)
+
+
+def test_what_arrives_slowly_is_seen_while_more_is_awaited(archive_settings: Settings) -> None:
+    (one,) = ct_series(1)
+    with Archive.open(archive_settings) as archive, archive.writer() as adding:
+        adding.add(part(one.data))
+        end = time.monotonic() + 30
+        while not archive.present(Resource(one.study)):
+            assert time.monotonic() < end, "it is not there before the writer is closed"
+            time.sleep(0.02)
 
 
 @pytest.mark.parametrize("url", ["mysql://x", "nonsense", "sqlite+nothing://"])

@@ -27,6 +27,7 @@ from dicomdock.source import Part
 
 GROUP_FILES = 128
 GROUP_BYTES = 32 << 20  # the last group is what everybody waits for at the end
+GROUP_SECONDS = 0.5  # until what arrived slowly is there for those who look at it meanwhile
 GROUPS_WAITING = 8  # the disk is slower than the network then, and must be waited for
 SPACE_CHECK = 64 << 20  # bytes written between two looks at the free space
 
@@ -81,6 +82,7 @@ class ArchiveWriter:
         self._known: dict[tuple[str, str], dict[str, str]] = {}
         self._group: list[Arrival] = []
         self._group_bytes = 0
+        self._clock: threading.Timer | None = None
         self._since_check = 0
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="archive-keeper")
         self._room = threading.BoundedSemaphore(GROUPS_WAITING)
@@ -216,6 +218,10 @@ class ArchiveWriter:
             if there is not None and any(resource == one.resource for one in self._group):
                 self._close_group()  # the one to be replaced is put in first
             known[resource.instance] = arrival.digest
+            if not self._group:
+                self._clock = threading.Timer(GROUP_SECONDS, self._close_late, (self._group,))
+                self._clock.daemon = True
+                self._clock.start()
             self._group.append(arrival)
             self._group_bytes += arrival.size
             if len(self._group) >= GROUP_FILES or self._group_bytes >= GROUP_BYTES:
@@ -231,8 +237,15 @@ class ArchiveWriter:
                 known = self._known.setdefault((study, series), found)
         return known
 
+    def _close_late(self, group: list[Arrival]) -> None:
+        with self._lock:
+            if self._group is group:
+                self._close_group()
+
     def _close_group(self) -> None:
         """Hand the gathered group to the keeper; the lock is held."""
+        if self._clock is not None:
+            self._clock.cancel()
         if self._group:
             group, self._group, self._group_bytes = self._group, [], 0
             self._room.acquire()

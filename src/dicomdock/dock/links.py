@@ -127,6 +127,7 @@ class Links:
             The link is refused.
         """
         request = parse(link)
+        opening.warm(self._dock)
         decision = self._own(request) or self._judge(request, None, _not_now)
         match decision:
             case Refused(reason):

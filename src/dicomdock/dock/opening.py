@@ -43,20 +43,25 @@ def page(resource: Resource) -> str:
 
 
 def entrance(dock: Dock, resource: Resource) -> str:
-    """Open a study and give where to go: to its viewer, or to its page where that has to wait, or is to be.
-
-    It blocks until the viewer is there, and the server has listed what is on its way.
-    """
-    if way(dock) != "viewer":
-        return page(resource)
-    transfer = dock.coming(resource.study)
-    known = dock.ahead.series(transfer, resource.study) if transfer is not None else ()
-    if not known and not dock.archive.present(Resource(resource.study)):
+    """Open a study and give where to go: its viewer, or its page where that is to be or has to wait."""
+    if (
+        way(dock) != "viewer"
+        or not dock.viewers.is_ready(resource.study)
+        or not is_known(dock, resource.study)
+    ):
         return page(resource)
     try:
         return start(dock, resource)
     except DicomdockError:
         return page(resource)  # which tries again, and tells why
+
+
+def is_known(dock: Dock, study: str) -> bool:
+    """Tell whether there is something to show of a study: here, or on its way from a server that has it."""
+    if dock.archive.present(Resource(study)):
+        return True
+    transfer = dock.coming(study)
+    return transfer is not None and bool(dock.ahead.series(transfer, study))
 
 
 def start(dock: Dock, resource: Resource) -> str:

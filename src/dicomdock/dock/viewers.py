@@ -105,6 +105,12 @@ class Viewers:
         """Tell whether the viewer is installed."""
         return importlib.util.find_spec("trame_slicer") is not None
 
+    def is_ready(self, study: str) -> bool:
+        """Tell whether a viewer could show the study at once."""
+        with self._lock:
+            viewer = self._open.get(study) or self._spare
+            return viewer is not None and viewer.running and viewer.ready.is_set()
+
     def warm(self) -> None:
         """Start a spare viewer, if there is none; returns at once."""
         with self._lock:
@@ -334,6 +340,8 @@ class Viewers:
     def _end(self, viewers: Sequence[_Viewer]) -> None:
         for viewer in viewers:
             viewer.closing = True
+            if viewer.process is not None and not viewer.ready.is_set():
+                viewer.process.kill()  # it is still starting, and has nothing to keep
             if viewer.process is not None and viewer.process.stdin is not None:
                 with contextlib.suppress(OSError):
                     viewer.process.stdin.close()

@@ -92,7 +92,7 @@ class StudyPage:
         await self._panel.show(self._study, coming)
         self._selection_changed()
         await self._missing.look(coming=bool(coming))
-        if self._wanted and self._study is not None:
+        if self._wanted != "" and await self._dock.run(opening.is_known, self._dock, self._uid):
             await self._open()
         self._empty.clear()
         if self._study is None and self._transfer is None:

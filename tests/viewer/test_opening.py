@@ -1,0 +1,152 @@
+"""From a link into the viewer, while the study is still on its way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from dicomdock.launch.handoff import send
+from dicomdock.launch.trust import TrustStore
+from tests.builders import Made, mr_series
+from tests.dicomweb.awkward import attributes_of, multipart, rows
+from tests.dock.running import RunningDock, connected, running
+from tests.servers.canned import Answer, Request, answering
+from tests.viewer.conftest import SHAPE, Screen, made_study
+
+pytestmark = [pytest.mark.viewer, pytest.mark.slow]
+
+SECONDS = 60
+COUNT = "00201209"  # Number of Series Related Instances
+
+
+@dataclass
+class Gated:
+    """A server that lists and describes at once, and gives each series when it is let through.
+
+    Parameters
+    ----------
+    series : its series, in the order in which it lists them.
+    status : of what it gives.
+    """
+
+    series: list[list[Made]]
+    status: int = 200
+    gates: dict[str, threading.Event] = field(default_factory=dict)
+    given: list[str] = field(default_factory=list)
+    asked_for: threading.Condition = field(default_factory=threading.Condition)
+
+    def __post_init__(self) -> None:
+        self.gates = {one[0].series: threading.Event() for one in self.series}
+
+    def __call__(self, request: Request) -> Answer:
+        parts = urlsplit(request.path).path.strip("/").split("/")
+        if parts[-1] == "series":
+            return rows(
+                [{**attributes_of(one[0]), COUNT: {"vr": "IS", "Value": [len(one)]}} for one in self.series]
+            )
+        uid = next(part for part in parts if part in self.gates)
+        instances = next(one for one in self.series if one[0].series == uid)
+        if parts[-1] in ("metadata", "instances"):
+            return rows([attributes_of(one) for one in instances])
+        with self.asked_for:
+            self.given.append(uid)
+            self.asked_for.notify_all()
+        self.gates[uid].wait(SECONDS)
+        return multipart(one.data for one in instances) if self.status == 200 else Answer(self.status)
+
+    def await_asked(self, count: int) -> None:
+        """Wait until so many series were asked for."""
+        with self.asked_for:
+            assert self.asked_for.wait_for(lambda: len(self.given) >= count, SECONDS)
+
+
+@pytest.fixture
+def dock(tmp_path: Path, viewer_installed: None) -> Iterator[RunningDock]:
+    """A dock that opens studies in the viewer, and fetches one series at a time."""
+    config = tmp_path / "home" / "config"
+    config.mkdir(parents=True)
+    (config / "settings.toml").write_text("series_workers = 1\n", "utf-8")
+    with running(tmp_path / "home", viewer=True) as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    opened = context.new_page()
+    opened.set_default_timeout(SECONDS * 1000)
+    yield opened
+    context.close()
+
+
+def click(dock: RunningDock, page: Page, server: str, study: str) -> None:
+    """Follow a link to a study on a server that is trusted, with a page of the dock in sight."""
+    TrustStore(dock.settings).add(server)
+    page.goto(dock.link("/servers"))
+    connected(page)
+    link = f"slicer://viewer/?studyUID={study}&dicomweb_endpoint={quote(server, safe='')}"
+    assert "opens it" in send(link, dock.settings, command=()).text
+
+
+def in_the_viewer(dock: RunningDock, page: Page) -> Screen:
+    """Wait until the page is the viewer's."""
+    page.wait_for_url(lambda url: not url.startswith(dock.url), timeout=SECONDS * 1000, wait_until="commit")
+    return Screen(page)
+
+
+def test_a_link_ends_in_the_viewer_and_what_is_looked_at_comes_first(dock: RunningDock, page: Page) -> None:
+    study, large, instances = made_study()
+    others: list[list[Made]] = [
+        mr_series(3, StudyInstanceUID=study, SeriesNumber=number) for number in (4, 5, 6)
+    ]
+    first, later, wanted = (one[0].series for one in others)
+    server = Gated([*others, instances])
+    with answering(server) as running_server:
+        click(dock, page, running_server.url, study)
+        screen = in_the_viewer(dock, page)
+        # The largest series is looked at; where its images lie is known before one of them is here.
+        screen.wait(f"s.series_uid === '{large}' && s.Red_count === {SHAPE[0]}", SECONDS)
+        assert screen.words("tr").startswith("Doe Jane")
+        screen.wait(f"s.arrival_words === '0 of {SHAPE[0]} images are here'", SECONDS)
+        assert server.given == [first]
+        server.gates[first].set()
+        server.await_asked(2)
+        assert server.given == [first, large]
+        # Another one is chosen, of which nothing is here either.
+        screen.button(f"series-{wanted}").click()
+        screen.wait(f"s.series_uid === '{wanted}'", SECONDS)
+        server.gates[large].set()
+        server.await_asked(3)
+        assert server.given == [first, large, wanted]
+        server.gates[wanted].set()
+        screen.wait("s.complete && s.Red_count === 3", SECONDS)
+        screen.button(f"series-{large}").click()
+        screen.wait(f"s.complete && s.Red_count === {SHAPE[0]}", SECONDS)
+        assert screen.pixels().max() > 100
+        server.gates[later].set()
+        server.await_asked(4)
+
+
+def test_a_study_that_its_server_does_not_have_ends_on_its_page(dock: RunningDock, page: Page) -> None:
+    study, _, _ = made_study()
+    with answering(lambda _: rows([])) as server:
+        click(dock, page, server.url, study)
+        expect(page.get_by_test_id("arrival")).to_contain_text("failed", timeout=SECONDS * 1000)
+        assert f"/study/{study}" in page.url
+
+
+def test_a_download_that_fails_is_told_in_the_viewer(dock: RunningDock, page: Page) -> None:
+    study, series, instances = made_study()
+    server = Gated([instances], status=500)
+    with answering(server) as running_server:
+        click(dock, page, running_server.url, study)
+        screen = in_the_viewer(dock, page)
+        screen.wait(f"s.series_uid === '{series}'", SECONDS)
+        server.gates[series].set()
+        screen.note("Not all of the study came", SECONDS)
