@@ -20,11 +20,13 @@ from pydicom.uid import generate_uid
 
 from dicomdock.archive import Archive
 from dicomdock.dock.viewers import Viewers
+from dicomdock.imaging.making import to_bytes
+from dicomdock.imaging.segmentation import Mask, Segment, Segmentation, segmentation_to_dicom
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 from tests.builders import Made
 from tests.conftest import CHROMIUM, unavailable
-from tests.imaging.scans import scan
+from tests.imaging.scans import grid, headers, scan
 
 SHAPE = (24, 80, 64)
 AFFINE = np.array([[0, 0, 1.0, -32], [0, 1.0, 0, -40], [2, 0, 0, 10], [0, 0, 0, 1.0]])
@@ -206,6 +208,19 @@ def made_study(**attributes: object) -> tuple[str, str, list[Made]]:
         **attributes,
     }
     return study, series, scan(phantom(), AFFINE, **given)
+
+
+BOX = (slice(8, 16), slice(30, 50), slice(20, 40))
+"""Voxels of the phantom that ``segmented_box`` segments, (k, j, i)."""
+
+
+def segmented_box(instances: list[Made]) -> Made:
+    """Segment a box in the middle of the phantom."""
+    array = np.zeros(SHAPE, bool)
+    array[BOX] = True
+    box = Segment("Box", Mask.of(array))
+    made = segmentation_to_dicom(Segmentation(grid(SHAPE, AFFINE), (box,)), headers(instances))
+    return Made(made, to_bytes(made))
 
 
 @pytest.fixture(scope="session")

@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
 from dicomdock.archive import Archive
 from dicomdock.dicomweb.secrets import Secrets
 from dicomdock.dock.viewers import Viewers
-from dicomdock.imaging.making import to_bytes
-from dicomdock.imaging.segmentation import Mask, Segment, Segmentation, segmentation_to_dicom
 from dicomdock.profile import Login, ServerProfile, load_profiles
 from dicomdock.resource import Resource
 from dicomdock.settings import Settings
-from tests.builders import Made
-from tests.imaging.scans import grid, headers
 from tests.servers.orthanc import Orthanc
-from tests.viewer.conftest import AFFINE, SHAPE, Screen, folders, looked_at, made_study, store
+from tests.viewer.conftest import Screen, folders, looked_at, made_study, segmented_box, store
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
@@ -48,15 +43,6 @@ class Scene:
         Secrets(self.settings).set("orthanc", profile.origin, password)
 
 
-def box_of(instances: list[Made]) -> Made:
-    """Segment a box in the middle."""
-    array = np.zeros(SHAPE, bool)
-    array[8:16, 30:50, 20:40] = True
-    box = Segment("Box", Mask.of(array))
-    made = segmentation_to_dicom(Segmentation(grid(SHAPE, AFFINE), (box,)), headers(instances))
-    return Made(made, to_bytes(made))
-
-
 @pytest.fixture(scope="module")
 def scene(
     viewer_installed: None, orthanc_process: Orthanc, tmp_path_factory: pytest.TempPathFactory
@@ -65,7 +51,7 @@ def scene(
     settings = folders(tmp_path_factory.mktemp("saving"))
     study, series, instances = made_study()
     orthanc_process.add(*(one.data for one in instances))
-    drawn = box_of(instances)
+    drawn = segmented_box(instances)
     store(settings, [drawn], origin="orthanc")
     profile = ServerProfile("orthanc", orthanc_process.url, Login("basic", user=orthanc_process.user))
     load_profiles(settings).with_profile(profile).save(settings)

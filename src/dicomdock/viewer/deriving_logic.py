@@ -67,12 +67,17 @@ class DerivingLogic:
     def _derivation(self, kind: str, mask: Mask | None) -> Derivation:
         volume = self.series.volume
         if kind == "smooth":
-            return smoothed(volume, float(self.state.smooth_mm))
+            return smoothed(volume, _millimetres(self.state.smooth_mm))
         if kind == "resample":
-            return resampled(volume, (float(self.state.resample_mm),) * 3)
+            return resampled(volume, (_millimetres(self.state.resample_mm),) * 3)
         assert mask is not None
         if kind == "mask":
             return masked(volume, mask)
         start = np.maximum(np.array(mask.start) - CROP_MARGIN, 0)
         stop = np.minimum(np.array(mask.stop) + CROP_MARGIN, volume.geometry.shape)
         return cropped(volume, tuple(map(int, start)), tuple(map(int, stop)))
+
+
+def _millimetres(typed: Any) -> float:
+    """Read what stands in a field of the page; what is no number counts as 0, which is refused."""
+    return float(typed) if isinstance(typed, (int, float)) else 0.0

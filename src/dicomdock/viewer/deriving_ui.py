@@ -25,10 +25,9 @@ def deriving_panel(server: Any) -> None:
                 html.Input(
                     type="number",
                     raw_attrs=[
-                        f':value="{key}"',
+                        f'v-model.number="{key}"',
                         'step="0.1"',
                         'min="0.1"',
-                        f'@change="{key} = Number($event.target.value)"',
                         f'aria-label="{label}"',
                     ],
                 )

@@ -21,6 +21,7 @@ MASKING = Code("113047", "DCM", "Pixel by pixel mask")
 CROPPING = Code("113077", "DCM", "Volume editing")
 
 REACH = 3.0  # standard deviations that the blur's kernel extends to; what lies beyond weighs 0.3 %
+MOST_VOXELS = 1 << 28  # of a resampled volume; interpolation takes several times their 16 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +62,22 @@ def resampled(volume: Volume, spacing: tuple[float, float, float]) -> Derivation
     Parameters
     ----------
     spacing : mm between slices, rows, columns.
+
+    Raises
+    ------
+    GeometryError
+        The voxels would be too many, or have no size.
     """
     if min(spacing) <= 0:
         raise GeometryError("Voxels have a size above 0 mm.")
     grid = volume.geometry
     ratio = np.array(spacing) / grid.spacing
+    count = float(np.prod(np.array(grid.shape) / ratio))
+    if count > MOST_VOXELS:
+        raise GeometryError(
+            f"Voxels of that size would be {count:,.0f}, more than the {MOST_VOXELS:,} that fit;"
+            " choose larger ones."
+        )
     sizes = [max(1, int(np.round(size / part))) for size, part in zip(grid.shape, ratio, strict=True)]
     affine = grid.affine.copy()
     affine[:3, :3] *= ratio

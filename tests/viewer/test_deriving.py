@@ -1,0 +1,213 @@
+"""New images and measurements, made in the viewer, kept as DICOM and sent like everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, expect
+from pydicom import Dataset, dcmread
+
+from dicomdock.archive import Archive
+from dicomdock.dock.viewers import Viewers
+from dicomdock.imaging.volume import Volume
+from dicomdock.resource import Resource
+from dicomdock.settings import Settings
+from tests.dock.using import introduce
+from tests.imaging.scans import check_with_dciodvfy
+from tests.servers.orthanc import Orthanc
+from tests.viewer.conftest import (
+    AFFINE,
+    BOX,
+    SHAPE,
+    Screen,
+    folders,
+    looked_at,
+    made_study,
+    phantom,
+    segmented_box,
+    store,
+)
+
+pytestmark = [pytest.mark.viewer, pytest.mark.slow]
+
+CT = {
+    "RescaleSlope": "1",
+    "RescaleIntercept": "0",
+    "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+    "KVP": "120",
+}
+AIR = -1024
+MARGIN = 5  # voxels around a segment that is cropped to
+
+
+@dataclass
+class Bench:
+    """The phantom and a segmented box in it, in a viewer."""
+
+    settings: Settings
+    study: str
+    series: str
+    frame: str
+    url: str
+
+    def derived(self, words: str) -> list[Dataset]:
+        """Give the instances of a series that was made here, by words of its description, in slice order."""
+        with Archive.open(self.settings) as archive:
+            read = [dcmread(one.path) for one in archive.instances(Resource(self.study)) if one.made_here]
+        found = [one for one in read if words in one.SeriesDescription]
+        return sorted(found, key=lambda one: int(one.InstanceNumber))
+
+    def volume(self, instances: list[Dataset]) -> Volume:
+        """Read a derived series as a volume."""
+        assert instances
+        with Archive.open(self.settings) as archive:
+            series = Resource(self.study, instances[0].SeriesInstanceUID)
+            return Volume.from_instances([one.path.read_bytes() for one in archive.instances(series)])
+
+
+@pytest.fixture(scope="module")
+def bench(
+    viewer_installed: None, orthanc_process: Orthanc, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bench]:
+    """Open the segmented box, which shows the phantom with it."""
+    settings = folders(tmp_path_factory.mktemp("deriving"))
+    study, series, instances = made_study(**CT)
+    drawn = segmented_box(instances)
+    store(settings, [*instances, drawn], origin="orthanc")
+    introduce(settings, orthanc_process, "orthanc")
+    viewers = Viewers(settings, spare=False)
+    try:
+        url = viewers.open(Resource(study, drawn.series))
+        yield Bench(settings, study, series, str(instances[0].dataset.FrameOfReferenceUID), url)
+    finally:
+        viewers.close()
+
+
+@pytest.fixture
+def screen(bench: Bench, browser: Browser) -> Iterator[Screen]:
+    """The viewer's page, with the box open."""
+    for screen in looked_at(browser, bench.url):
+        screen.wait("s.drawing_uid")
+        yield screen
+
+
+def make(screen: Screen, kind: str) -> None:
+    """Make new images, and wait until they are listed."""
+    count = screen.page.evaluate("() => window.trame.state.state.series_list.length")
+    screen.page.evaluate("() => window.trame.state.set('tool', 'derive')")
+    screen.button(f"derive-{kind}").click()
+    screen.wait(f"s.series_list.length === {count + 1} && !s.deriving", 40)
+
+
+def is_derived(bench: Bench, made: list[Dataset], folder: Path) -> None:
+    """Check what every derived series says of itself."""
+    check_with_dciodvfy(Path(made[0].filename).read_bytes(), folder)
+    assert len({one.SOPInstanceUID for one in made}) == len(made)
+    for one in made:
+        assert list(one.ImageType[:2]) == ["DERIVED", "SECONDARY"]
+        assert one.DerivationDescription
+        assert one.FrameOfReferenceUID == bench.frame
+        assert one.StudyInstanceUID == bench.study
+        assert one.SeriesInstanceUID != bench.series
+        assert one.PatientID == "4711"
+        assert one.SourceImageSequence
+
+
+def blurred(values: np.ndarray, width: tuple[float, ...]) -> np.ndarray:
+    """Blur with a Gaussian of so many voxels along each axis, the plain way."""
+    for axis, sigma in enumerate(width):
+        reach = min(int(np.ceil(3 * sigma)), values.shape[axis] - 1)
+        kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+        kernel /= kernel.sum()
+        values = np.apply_along_axis(
+            lambda line, k=kernel, r=reach: np.convolve(np.pad(line, r, mode="edge"), k, "valid"),
+            axis,
+            values,
+        )
+    return values
+
+
+def test_smoothed_images_are_what_a_gaussian_makes(bench: Bench, screen: Screen, tmp_path: Path) -> None:
+    make(screen, "smooth")
+    made = bench.derived("Gaussian blur")
+    is_derived(bench, made, tmp_path)
+    volume = bench.volume(made)
+    assert np.allclose(volume.geometry.affine, AFFINE)
+    due = blurred(phantom().astype(float), (0.5, 1.0, 1.0))  # 1 mm
+    assert np.abs(volume.array - due).max() <= 0.51
+    each = [one.SourceImageSequence[0].ReferencedSOPInstanceUID for one in made]
+    assert len(set(each)) == SHAPE[0]
+
+
+def test_resampled_images_lie_in_the_same_room(bench: Bench, screen: Screen, tmp_path: Path) -> None:
+    make(screen, "resample")
+    made = bench.derived("Resampled")
+    is_derived(bench, made, tmp_path)
+    volume = bench.volume(made)
+    assert volume.geometry.shape == (2 * SHAPE[0], *SHAPE[1:])
+    assert np.allclose(volume.geometry.spacing, 1)
+    # Between two slices of the ramp lies their mean, in quarters, away from the box and the edges.
+    ramp = phantom().astype(float)
+    quarter = 0.75 * ramp[2:5, 50:70, 5:30] + 0.25 * ramp[3:6, 50:70, 5:30]
+    assert np.abs(volume.array[5:11:2, 50:70, 5:30] - quarter).max() <= 0.51
+
+
+def test_masked_and_cropped_images_follow_the_segment(bench: Bench, screen: Screen, tmp_path: Path) -> None:
+    make(screen, "mask")
+    made = bench.derived("Blanked outside")
+    is_derived(bench, made, tmp_path)
+    due = np.full(SHAPE, AIR)
+    due[BOX] = phantom()[BOX]
+    assert np.array_equal(bench.volume(made).array, due)
+
+    make(screen, "crop")
+    made = bench.derived("Cropped")
+    is_derived(bench, made, tmp_path)
+    around = tuple(
+        slice(max(one.start - MARGIN, 0), min(one.stop + MARGIN, size))
+        for one, size in zip(BOX, SHAPE, strict=True)
+    )
+    volume = bench.volume(made)
+    assert np.array_equal(volume.array, phantom()[around])
+    assert np.allclose(volume.geometry.to_lps([0, 0, 0]), (AFFINE @ [*(one.start for one in around), 1])[:3])
+
+    screen.page.evaluate("() => window.trame.state.set('tool', 'series')")
+    screen.button(f"series-{made[0].SeriesInstanceUID}").click()
+    screen.wait(f"s.complete && s.series_uid === '{made[0].SeriesInstanceUID}'")
+    screen.page.wait_for_function(
+        f"() => document.querySelector('[data-view=Red] .bl').innerText.includes('/ {len(made)}')"
+    )
+    screen.button(f"series-{bench.series}").click()
+    screen.wait(f"s.complete && s.series_uid === '{bench.series}'")
+
+
+def test_measurements_and_derived_images_are_sent_like_everything_else(
+    bench: Bench, orthanc: Orthanc, browser: Browser, tmp_path: Path
+) -> None:
+    for screen in looked_at(browser, bench.url):
+        screen.page.evaluate("() => window.trame.state.set('tool', 'measure')")
+        screen.button("distance").click()
+        x, y = screen.middle()
+        screen.page.mouse.click(x - 40, y)
+        screen.page.mouse.click(x + 40, y)
+        screen.wait("s.measurements.some(one => one.words.some(word => word.startsWith('Length')))")
+        screen.button("save-measurements").click()
+        screen.note("measurement report")
+        (report,) = bench.derived("Measurements")
+        check_with_dciodvfy(Path(report.filename).read_bytes(), tmp_path)
+        with Archive.open(bench.settings) as archive:
+            count = sum(one.made_here for one in archive.instances(Resource(bench.study)))
+        screen.button("send").click()
+        screen.button("send-now").click()
+        expect(screen.button("send-words")).to_have_text(
+            f"{count} of {count} are on orthanc.", timeout=40_000
+        )
+        answers = screen.button("send-answers").locator("summary")
+        expect(answers.filter(has_text="Gaussian blur")).to_contain_text(f"{SHAPE[0]} stored")
+        expect(answers.filter(has_text="Measurements")).to_contain_text("stored")
+        screen.button("send-close").click()
+    assert orthanc.instance_count() == count
