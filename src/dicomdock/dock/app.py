@@ -44,6 +44,8 @@ def create_app(dock: Dock, *, browser: bool = True) -> AsgiApp:
     # NiceGUI would keep its own storage in a folder ".nicegui" below the working directory; we use none of
     # it.
     os.environ.setdefault("NICEGUI_STORAGE_PATH", str(dock.settings.state / "nicegui"))
+    # Before any thread does: two that import parts of it at the same time get them half made.
+    import pydicom  # noqa: F401
     from nicegui import app as nicegui_app
     from nicegui import ui
     from starlette.applications import Starlette
