@@ -14,6 +14,7 @@ from dicomdock.archive import Archive
 from dicomdock.imaging.segmentation import read_segmentation
 from dicomdock.resource import Resource
 from tests.viewer.conftest import SHAPE, WINDOW, Opened, Screen, looked_at, phantom
+from tests.viewer.editing import until_coloured
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
@@ -214,21 +215,6 @@ def test_help_shows_the_keys(screen: Screen) -> None:
     expect(screen.page.get_by_role("dialog", name="Keys")).to_be_visible()
     screen.page.keyboard.press("Escape")
     expect(screen.page.get_by_role("dialog", name="Keys")).to_be_hidden()
-
-
-def coloured(screen: Screen) -> float:
-    """Give the part of the axial view that is no grey: what is drawn."""
-    pixels = screen.pixels().astype(int)
-    return float((pixels.max(axis=2) - pixels.min(axis=2) > 12).mean())
-
-
-def until_coloured(screen: Screen, *, more: float = -1.0, less: float = 1.0) -> None:
-    """Wait until more, or less, than this part of the axial view is drawn on."""
-    for _ in range(150):
-        if more < coloured(screen) < less:
-            return
-        screen.page.wait_for_timeout(100)
-    raise AssertionError(f"{coloured(screen):.4f} of the view is coloured")
 
 
 def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browser: Browser) -> None:

@@ -10,6 +10,29 @@ from trame_vuetify.widgets.vuetify3 import VIcon
 
 from dicomdock.viewer.widgets import button, panel
 
+# trame-slicer's sliders show no numbers; these are what they are bound to.
+THRESHOLD = "ThresholdState__threshold_slider__RangeSliderState__value"
+MASK = "VolumeIntensityRangeMaskState__threshold_slider__RangeSliderState__value"
+
+
+def _values(words: str, bound: str, shown: str) -> None:
+    """Show the two ends of a range of values as numbers."""
+    given = "Number($event.target.value)"
+    with html.Label(v_if=shown):
+        html.Span(words)
+        for at, (end, changed) in enumerate(
+            (("from", f"[{given}, {bound}[1]]"), ("to", f"[{bound}[0], {given}]"))
+        ):
+            html.Input(
+                type="number",
+                raw_attrs=[
+                    f':value="+{bound}[{at}].toPrecision(6)"',
+                    f'@change="{bound} = {changed}"',
+                    f'aria-label="{words} {end}"',
+                    f'data-testid="{words.split()[0].lower()}-{end}"',
+                ],
+            )
+
 
 def segments_panel(server: Any) -> SegmentEditorUI:
     """Build the panel and give the part of it that is trame-slicer's."""
@@ -47,6 +70,9 @@ def segments_panel(server: Any) -> SegmentEditorUI:
                     html.Option(v_for="name in structures", key="name", value=("name",))
                 with html.Div(classes="editor", v_show="drawing_name"):
                     editor = SegmentEditorUI()
+                tool = "SegmentEditorState__active_effect_name"
+                _values("Threshold", THRESHOLD, f"{tool}.endsWith('Threshold')")
+                _values("Only values", MASK, "VolumeIntensityRangeMaskState__is_enabled")
                 html.H3("Computed")
                 with html.Div(classes="row"):
                     button("Grow from seeds", control.grow_from_seeds, disabled="!!busy", testid="grow")

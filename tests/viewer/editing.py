@@ -1,0 +1,167 @@
+"""The segment editor in the words of its user, and the segmentations that its tests begin with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dicomdock import Archive, Resource, Segmentation, Settings
+from tests.viewer.conftest import SHAPE, Opened, Screen
+
+Voxels = dict[str, np.ndarray]
+
+ICONS = {
+    "paint": "mdi-brush",
+    "erase": "mdi-eraser",
+    "scissors": "mdi-content-cut",
+    "draw": "mdi-draw",
+    "operators": "mdi-vector-intersection",
+    "threshold": "mdi-auto-fix",
+    "islands": "mdi-scatter-plot",
+    "smoothing": "mdi-square-rounded-outline",
+}
+
+
+def box(*ends: tuple[int, int]) -> np.ndarray:
+    """Give the voxels (k, j, i) from and up to these ends, the latter ones not included."""
+    mask = np.zeros(SHAPE, bool)
+    mask[tuple(slice(*one) for one in ends)] = True
+    return mask
+
+
+def store_segmentation(settings: Settings, series: Resource, name: str, segments: Voxels) -> str:
+    """Put a segmentation of a series into the archive; gives the UID of its own series."""
+    with Archive.open(settings) as archive:
+        masks = np.array(list(segments.values()))
+        drawn = Segmentation.from_array(masks, archive.volume(series), names=list(segments), name=name)
+        made = drawn.save()
+    assert made.series is not None
+    return made.series
+
+
+def coloured(screen: Screen) -> float:
+    """Give the part of the axial view that is no grey: what is drawn."""
+    pixels = screen.pixels().astype(int)
+    return float((pixels.max(axis=2) - pixels.min(axis=2) > 12).mean())
+
+
+def until_coloured(screen: Screen, *, more: float = -1.0, less: float = 1.0) -> None:
+    """Wait until more, or less, than this part of the axial view is drawn on."""
+    for _ in range(150):
+        if more < coloured(screen) < less:
+            return
+        screen.page.wait_for_timeout(100)
+    raise AssertionError(f"{coloured(screen):.4f} of the view is coloured")
+
+
+class Editor:
+    """The panel of the segment editor.
+
+    Parameters
+    ----------
+    opened : the study.
+    screen : its page.
+    starts : the segmentations of the study by name, as UIDs of their series.
+    """
+
+    def __init__(self, opened: Opened, screen: Screen, starts: dict[str, str]) -> None:
+        self.opened, self.screen, self.page, self.starts = opened, screen, screen.page, starts
+
+    # What a user does
+
+    def open(self, name: str) -> None:
+        """Open a segmentation of the list; what was drawn before is thrown away."""
+        uid = self.starts[name]
+        self.screen.button(f"drawing-{uid}").click()
+        self.screen.wait(f"s.leaving_open || s.drawing_uid === '{uid}'")
+        if self.page.evaluate("() => window.trame.state.state.leaving_open"):
+            self.screen.button("leave-drop").click()
+        self.screen.wait(f"s.drawing_uid === '{uid}' && !s.unsaved && !s.busy")
+
+    def choose(self, name: str) -> None:
+        """Make a segment the active one."""
+        row = self.page.locator(".editor .v-list-item", has=self.page.locator(f'input[value="{name}"]'))
+        row.click()
+        self.screen.wait(f"s.SegmentEditState__segment_state__SegmentState__name === '{name}'")
+
+    def tool(self, name: str) -> None:
+        """Take a tool."""
+        button = self.page.locator(f".editor button:has(.{ICONS[name]})").first
+        button.click()
+
+    def select(self, label: str, option: str) -> None:
+        """Choose from a list of the panel."""
+        self.page.locator(".editor .v-select", has_text=label).click()
+        self.page.locator(".v-overlay--active .v-list-item").get_by_text(option, exact=True).click()
+
+    def number(self, label: str, value: float) -> None:
+        """Type a number into a field of the panel."""
+        field = self.page.locator(".editor .v-number-input", has_text=label).locator("input").first
+        field.click()
+        field.press("Control+a")
+        field.type(f"{value}")
+        field.press("Tab")
+
+    def slice(self, k: int) -> None:
+        """Show a slice of the axial view."""
+        self.page.evaluate(f"() => window.trame.state.set('Red_at', {k})")
+        self.page.wait_for_function(
+            f"() => document.querySelector('[data-view=Red] .bl').innerText.startsWith('{k + 1} /')"
+        )
+
+    def at(self, j: float, i: float) -> tuple[float, float]:
+        """Give where the middle of a voxel of the axial slice is on the page; the picture fits its view."""
+        view = self.screen.box()
+        _, height, width = SHAPE
+        pixel = max(height / view["height"], width / view["width"])  # mm; the voxels are 1 mm
+        x = view["x"] + view["width"] / 2 + (i - (width - 1) / 2) / pixel
+        return x, view["y"] + view["height"] / 2 + (j - (height - 1) / 2) / pixel
+
+    def outline(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+        """Click around these voxels of the axial slice, the latter ends not included."""
+        self.page.locator(".editor").get_by_label("Point By Point").check()
+        (top, bottom), (left, right) = ([end - 0.5 for end in ends] for ends in (rows, columns))
+        for corner in ((top, left), (top, right), (bottom, right), (bottom, left)):
+            self.page.mouse.click(*self.at(*corner))
+        self.page.mouse.click(*self.at(bottom, left), button="right")
+
+    def apply(self) -> None:
+        """Press Apply, and wait for what is computed."""
+        self.page.locator(".editor").get_by_role("button", name="Apply").click()
+        self.done()
+
+    def press(self, testid: str) -> None:
+        """Press a button of ours, and wait for what is computed."""
+        self.screen.button(testid).click()
+        self.done()
+
+    def done(self) -> None:
+        """Wait until the segments have changed and nothing is computed any more."""
+        self.screen.wait("s.unsaved && !s.busy", 60)
+
+    # What came of it
+
+    def saved(self) -> Voxels:
+        """Save, and give the voxels of each segment as they stand in the archive."""
+        with Archive.open(self.opened.settings) as archive:
+            found = archive.segmentation(self.save())
+        return {one.label: one.mask.whole(SHAPE) for one in found.segments}
+
+    def save(self) -> Resource:
+        """Save, and tell what was written."""
+        self.page.keyboard.press("Control+s")
+        self.screen.wait("!s.unsaved && !s.saving")
+        with Archive.open(self.opened.settings) as archive:
+            found = [one for one in archive.instances(Resource(self.opened.study)) if one.made_here]
+            return max(found, key=lambda one: one.path.stat().st_mtime_ns).resource
+
+    def undone(self) -> Voxels:
+        """Take back the last step, and save."""
+        self.page.keyboard.press("Control+z")
+        self.screen.wait("s.unsaved")
+        return self.saved()
+
+    def redone(self) -> Voxels:
+        """Do it again, and save."""
+        self.page.keyboard.press("Control+y")
+        self.screen.wait("s.unsaved")
+        return self.saved()

@@ -1,0 +1,429 @@
+"""Every tool of the segment editor, in a real browser: what Save writes is what numpy expects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, expect
+
+from dicomdock import Archive
+from dicomdock.dock.viewers import Viewers
+from dicomdock.resource import Resource
+from tests.viewer.conftest import SHAPE, Opened, Screen, folders, looked_at, made_study, phantom, store
+from tests.viewer.editing import Editor, Voxels, box, store_segmentation, until_coloured
+
+pytestmark = [pytest.mark.viewer, pytest.mark.slow]
+
+NAMES = "s.SegmentEditorState__segment_list__SegmentListState__segments.map(one => one.name)"
+SPACING = np.array([2.0, 1.0, 1.0])  # mm along k, j, i
+
+LARGE = box((5, 12), (10, 40), (10, 40))
+OTHER = box((8, 16), (30, 60), (20, 50))
+MIDDLE = box((20, 22), (70, 75), (50, 60))
+SMALL = box((2, 4), (2, 5), (2, 5))
+SPECK = box((20, 21), (6, 7), (50, 51))
+HOLE = box((6, 7), (20, 21), (20, 21))
+STRIPES = LARGE & (np.indices(SHAPE)[0] % 3 == 2)
+NOTHING = np.zeros(SHAPE, bool)
+
+STARTS: dict[str, Voxels] = {
+    "overlap": {"A": LARGE, "B": OTHER},
+    "apart": {"A": LARGE, "B": OTHER & ~LARGE},
+    "empty": {"A": NOTHING, "B": OTHER},
+    "islands": {"A": LARGE | MIDDLE | SMALL | SPECK, "B": OTHER & ~LARGE},
+    "noisy": {"A": (LARGE & ~HOLE) | SPECK, "B": OTHER & ~LARGE},
+    "stripes": {"A": STRIPES},
+    "seeds": {"A": box((11, 12), (28, 29), (44, 45)), "B": box((11, 12), (60, 61), (10, 11))},
+}
+
+
+@pytest.fixture(scope="module")
+def opened(viewer_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    """The phantom with what was drawn on it before, in one viewer for all."""
+    settings = folders(tmp_path_factory.mktemp("segments"))
+    study, series, instances = made_study()
+    store(settings, instances, origin="orthanc")
+    for name, segments in STARTS.items():
+        store_segmentation(settings, Resource(study, series), name, segments)
+    viewers = Viewers(settings, spare=False)
+    try:
+        yield Opened(settings, viewers, study, series, viewers.open(Resource(study)))
+    finally:
+        viewers.close()
+
+
+@pytest.fixture(scope="module")
+def screen(opened: Opened, browser: Browser) -> Iterator[Screen]:
+    """One page for all."""
+    yield from looked_at(browser, opened.url)
+
+
+@pytest.fixture
+def axial(editor: Editor) -> Iterator[Editor]:
+    """The axial view alone, large, at slice 10."""
+    editor.page.evaluate("() => window.trame.state.set('layout', 'Axial')")
+    editor.screen.wait("s.layout === 'Axial'")
+    editor.page.wait_for_function(
+        "() => document.querySelector('[data-view=Red]').getBoundingClientRect().width > 800"
+    )
+    editor.page.keyboard.press("r")
+    editor.page.wait_for_timeout(500)  # until the view has its new size; trame tells no event of it
+    yield editor
+    editor.page.evaluate("() => window.trame.state.set('layout', 'Four views')")
+
+
+@pytest.fixture(scope="module")
+def editor(opened: Opened, screen: Screen) -> Editor:
+    """The panel of the segment editor, open."""
+    screen.button("tool-segment").click()
+    screen.wait(f"s.tool === 'segment' && s.drawings.length === {len(STARTS)}")
+    listed = screen.page.evaluate("() => window.trame.state.state.drawings")
+    return Editor(opened, screen, {one["name"].split(" ")[-1]: one["uid"] for one in listed})
+
+
+def same(found: Voxels, **expected: np.ndarray) -> None:
+    """Fail where voxels are not those that are expected."""
+    assert sorted(found) == sorted(expected)
+    for name, mask in expected.items():
+        wrong = int((found[name] ^ mask).sum())
+        assert wrong == 0, f"{name}: {wrong} voxels differ, {found[name].sum()} of {mask.sum()}"
+
+
+def and_back(editor: Editor, before: Voxels, after: Voxels) -> None:
+    """Take the step back, and do it again."""
+    same(editor.undone(), **before)
+    same(editor.redone(), **after)
+
+
+def distances(mask: np.ndarray) -> np.ndarray:
+    """Give the distance in mm of each voxel to the nearest one of a mask."""
+    places = np.argwhere(mask) * SPACING
+    every = np.indices(SHAPE).reshape(3, -1).T * SPACING
+    nearest = np.full(len(every), np.inf)
+    for place in places:
+        np.minimum(nearest, ((every - place) ** 2).sum(axis=1), out=nearest)
+    return np.sqrt(nearest).reshape(SHAPE)
+
+
+def filtered(mask: np.ndarray, work: str) -> np.ndarray:
+    """Give the result of a filter of 1 x 3 x 3 voxels, its border outside being empty."""
+    padded = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
+    around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2)).reshape(*SHAPE, 9)
+    return {"median": around.sum(axis=3) > 4, "dilate": around.any(axis=3), "erode": around.all(axis=3)}[work]
+
+
+def gaussian(mask: np.ndarray, millimetres: float) -> np.ndarray:
+    """Give where a mask that is smoothed by a Gaussian is above one half."""
+    smooth = mask.astype(float)
+    for axis, step in enumerate(SPACING):
+        reach = int(4 * millimetres / step)
+        weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / millimetres) ** 2)
+        smooth = np.apply_along_axis(
+            lambda line, weights=weights, reach=reach: np.convolve(
+                np.pad(line, reach, mode="edge"), weights / weights.sum(), mode="valid"
+            ),
+            axis,
+            smooth,
+        )
+    return smooth >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("operator", "start", "expected"),
+    [
+        ("Copy", "overlap", OTHER),
+        ("Add", "apart", LARGE | OTHER),
+        ("Subtract", "overlap", LARGE & ~OTHER),
+        ("Intersect", "overlap", LARGE & OTHER),
+        ("Copy", "empty", OTHER),
+        ("Invert", "apart", ~LARGE),
+        ("Clear", "apart", NOTHING),
+        ("Fill", "empty", ~NOTHING),
+    ],
+)
+def test_logical_operators(editor: Editor, operator: str, start: str, expected: np.ndarray) -> None:
+    editor.open(start)
+    editor.tool("operators")
+    editor.select("Logical Operator", operator)
+    if operator not in ("Invert", "Clear", "Fill"):
+        editor.select("Reference segment", "B")
+    editor.apply()
+    after = {"A": expected, "B": STARTS[start]["B"]}  # the other segment stays what it is
+    same(editor.saved(), **after)
+    and_back(editor, STARTS[start], after)
+
+
+def test_a_threshold_takes_what_lies_between_two_values(editor: Editor) -> None:
+    editor.open("empty")
+    editor.tool("threshold")
+    for end, value in (("from", "50"), ("to", "120")):
+        editor.screen.button(f"threshold-{end}").fill(value)
+        editor.screen.button(f"threshold-{end}").press("Enter")
+    editor.apply()
+    expected = (phantom() >= 50) & (phantom() <= 120)
+    after = {"A": expected, "B": OTHER & ~expected}  # it overwrites others, unless told not to
+    same(editor.saved(), **after)
+    and_back(editor, STARTS["empty"], after)
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("Keep largest", LARGE), ("Remove small", LARGE | MIDDLE)],
+)
+def test_islands_are_kept_or_removed(editor: Editor, mode: str, expected: np.ndarray) -> None:
+    editor.open("islands")
+    editor.tool("islands")
+    editor.page.locator(".editor").get_by_role("button", name=mode).click()
+    if mode == "Remove small":
+        editor.number("Minimum size", 50)
+    editor.apply()
+    after = {"A": expected, "B": STARTS["islands"]["B"]}
+    same(editor.saved(), **after)
+    and_back(editor, STARTS["islands"], after)
+
+
+def test_islands_become_segments(editor: Editor) -> None:
+    editor.open("islands")
+    editor.tool("islands")
+    editor.page.locator(".editor").get_by_role("button", name="Split").click()
+    editor.apply()
+    after = {"A": LARGE, "A 2": MIDDLE, "A 3": SMALL, "A 4": SPECK, "B": STARTS["islands"]["B"]}
+    same(editor.saved(), **after)
+    and_back(editor, STARTS["islands"], after)
+
+
+@pytest.mark.parametrize(
+    ("method", "steps"),
+    [
+        ("Median", ["median"]),
+        ("Opening", ["erode", "dilate"]),
+        ("Closing", ["dilate", "erode"]),
+        ("Gaussian", ["gaussian"]),
+    ],
+)
+def test_smoothing(editor: Editor, method: str, steps: list[str]) -> None:
+    editor.open("noisy")
+    editor.tool("smoothing")
+    editor.select("Smoothing method", method)
+    editor.number("Standard deviation" if method == "Gaussian" else "Kernel size", 3)
+    editor.apply()
+    expected = STARTS["noisy"]["A"]
+    for step in steps:
+        expected = gaussian(expected, 3.0) if step == "gaussian" else filtered(expected, step)
+    after = {"A": expected, "B": STARTS["noisy"]["B"] & ~expected}
+    same(editor.saved(), **after)
+    and_back(editor, STARTS["noisy"], after)
+
+
+def test_joint_smoothing_leaves_no_gap_and_hidden_segments_alone(editor: Editor) -> None:
+    editor.open("islands")
+    editor.page.locator(".editor .mdi-eye-outline").nth(1).click()  # hides B
+    editor.tool("smoothing")
+    editor.select("Smoothing method", "Joint")
+    editor.apply()
+    found = editor.saved()
+    assert 0.9 < found["A"][LARGE].mean() <= 1
+    assert (found["B"] ^ STARTS["islands"]["B"]).sum() < 50
+    editor.page.locator(".editor .mdi-eye-off-outline").first.click()
+
+
+@pytest.mark.parametrize("millimetres", [3, -3])
+def test_a_margin_grows_and_shrinks_in_millimetres(editor: Editor, millimetres: int) -> None:
+    editor.open("empty")
+    editor.choose("B")
+    editor.page.get_by_label("Margin in millimetres").fill(str(millimetres))
+    editor.page.get_by_label("Margin in millimetres").press("Enter")
+    editor.press("margin")
+    if millimetres > 0:
+        expected = distances(OTHER) <= millimetres
+    else:  # measured from the outermost voxels of the segment, as 3D Slicer does
+        inner = box((9, 15), (31, 59), (21, 49))
+        expected = OTHER & (distances(OTHER & ~inner) >= -millimetres)
+    after = {"A": NOTHING, "B": expected}
+    same(editor.saved(), **after)
+    and_back(editor, STARTS["empty"], after)
+
+
+def test_a_segment_is_filled_between_its_slices(editor: Editor) -> None:
+    editor.open("stripes")
+    editor.press("fill")
+    after = editor.saved()
+    same(after, A=LARGE)
+    and_back(editor, STARTS["stripes"], after)
+
+
+def test_seeds_grow_along_like_values(editor: Editor) -> None:
+    editor.open("seeds")
+    editor.press("grow")
+    after = editor.saved()
+    assert all((after[name] & seed).sum() == seed.sum() for name, seed in STARTS["seeds"].items())
+    bright = phantom() == 280
+    there = after["A"] | after["B"]
+    assert not (after["A"] & after["B"]).any()
+    assert (after["A"] & bright & there).sum() > 0.95 * (bright & there).sum()
+    assert (after["A"] & ~bright).sum() < 0.02 * there.sum()
+    and_back(editor, STARTS["seeds"], after)
+
+
+def test_what_cannot_be_computed_is_told(editor: Editor) -> None:
+    editor.open("stripes")
+    editor.screen.button("grow").click()
+    editor.screen.note("Growing needs seeds of two segments")
+    editor.open("empty")
+    editor.screen.button("margin").click()
+    editor.screen.note("Draw the segment first")
+    editor.choose("B")
+    editor.screen.button("fill").click()
+    editor.screen.note("Draw the segment on two slices at least")
+    editor.page.get_by_label("Margin in millimetres").fill("-50")
+    editor.page.get_by_label("Margin in millimetres").press("Enter")
+    editor.screen.button("margin").click()
+    editor.screen.note("thinner than that margin")
+    assert not editor.page.evaluate("() => window.trame.state.state.unsaved")
+
+
+def test_painting_and_erasing(axial: Editor) -> None:
+    axial.open("empty")
+    axial.slice(10)
+    axial.tool("paint")
+    axial.screen.drag(axial.at(40, 20), axial.at(40, 40))
+    axial.done()
+    after = axial.saved()
+    line = box((10, 11), (40, 41), (20, 41))
+    assert after["A"][line].all()
+    assert distances(line)[after["A"]].max() < 12
+    assert not (after["A"] & after["B"]).any()
+    and_back(axial, STARTS["empty"], after)
+    axial.tool("erase")
+    axial.screen.drag(axial.at(40, 20), axial.at(40, 40))
+    axial.done()
+    same(axial.saved(), A=NOTHING, B=after["B"])
+    and_back(axial, after, {"A": NOTHING, "B": after["B"]})
+
+
+def test_drawing_an_outline_fills_it_on_the_slice(axial: Editor) -> None:
+    axial.open("apart")
+    axial.slice(20)
+    axial.tool("draw")
+    axial.outline((10, 30), (20, 40))
+    axial.done()
+    after = {"A": LARGE | box((20, 21), (10, 30), (20, 40)), "B": STARTS["apart"]["B"]}
+    same(axial.saved(), **after)
+    and_back(axial, STARTS["apart"], after)
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        ("Erase Inside", LARGE & ~box((0, 24), (20, 30), (15, 25))),
+        ("Erase Outside", LARGE & box((0, 24), (20, 30), (15, 25))),
+        ("Fill Inside", LARGE | box((0, 24), (20, 30), (15, 25))),
+    ],
+)
+def test_scissors_cut_through_all_slices(axial: Editor, operation: str, expected: np.ndarray) -> None:
+    axial.open("apart")
+    axial.slice(10)
+    axial.tool("scissors")
+    axial.page.locator(".editor").get_by_label(operation).click()
+    axial.outline((20, 30), (15, 25))
+    axial.done()
+    after = {"A": expected, "B": STARTS["apart"]["B"] & ~expected}
+    same(axial.saved(), **after)
+    and_back(axial, STARTS["apart"], after)
+
+
+@pytest.mark.parametrize(
+    ("label", "option", "drawn", "taken"),
+    [
+        ("Editable Area", "Outside All Segments", lambda box_: box_ & ~OTHER, False),
+        ("Editable Area", "B", lambda box_: box_ & OTHER, True),
+        ("Overwrite mode", "Allow Overlap", lambda box_: box_, False),
+        ("", "", lambda box_: box_ & (phantom() >= 60) & (phantom() <= 100), True),
+    ],
+)
+def test_masks_hold_for_what_is_drawn(
+    axial: Editor, label: str, option: str, drawn: Callable[[np.ndarray], np.ndarray], taken: bool
+) -> None:
+    axial.open("empty")
+    axial.slice(10)
+    options = axial.page.locator(".editor .v-card", has_text="Masking options").last
+    if not axial.page.locator(".editor .v-select", has_text="Editable Area").count():
+        options.locator(".mdi-chevron-down").click()
+    if label:
+        axial.select(label, option)
+    else:
+        options.get_by_role("checkbox").check()
+        for end, value in (("from", "60"), ("to", "100")):
+            axial.screen.button(f"only-{end}").fill(value)
+            axial.screen.button(f"only-{end}").press("Enter")
+    axial.tool("draw")
+    axial.outline((20, 50), (10, 40))
+    axial.done()
+    expected = drawn(box((10, 11), (20, 50), (10, 40)))
+    after = {"A": expected, "B": OTHER & ~expected if taken else OTHER}
+    same(axial.saved(), **after)
+    and_back(axial, STARTS["empty"], after)
+    if not label:
+        options.get_by_role("checkbox").uncheck()
+
+
+def test_segments_are_added_named_coloured_hidden_and_removed(opened: Opened, editor: Editor) -> None:
+    editor.open("apart")
+    page = editor.page
+    page.locator(".editor .mdi-plus").click()  # a third one, which is the active one now
+    editor.screen.wait("s.SegmentEditorState__segment_list__SegmentListState__segments.length === 3")
+    editor.screen.button("structure").fill("Kidney left")
+    editor.screen.button("structure").press("Enter")
+    editor.screen.wait("s.unsaved")
+    editor.choose("A")
+    own_name = page.locator(".editor .v-list-item--active input")
+    own_name.fill("Lesion")
+    own_name.press("Enter")
+    page.locator(".editor .v-list-item--active .mdi-circle").click()
+    for part, value in zip("RGB", ("250", "10", "20"), strict=True):
+        page.locator(".v-color-picker-edit__input", has_text=part).locator("input").fill(value)
+    page.get_by_role("button", name="Apply").last.click()
+    page.locator(".v-overlay--active .v-color-picker").wait_for(state="detached")
+    editor.screen.wait(
+        "s.SegmentEditorState__segment_list__SegmentListState__segments[0].color.toLowerCase() === '#fa0a14'"
+    )
+    page.locator(".editor .v-list-item").nth(1).locator(".mdi-delete-outline").click()
+    editor.screen.wait("s.SegmentEditorState__segment_list__SegmentListState__segments.length === 2")
+    with Archive.open(opened.settings) as archive:
+        found = archive.segmentation(editor.save())
+    assert [one.label for one in found.segments] == ["Lesion", "Kidney left"]
+    assert found.segments[0].colour == (250, 10, 20)
+    assert found.segments[1].terminology.kind.value == "64033007"
+    assert found.segments[1].terminology.modifier is not None
+    same(
+        {one.label: one.mask.whole(SHAPE) for one in found.segments},
+        **{"Lesion": LARGE, "Kidney left": NOTHING},
+    )
+    for names in (["Lesion", "B", "Kidney left"], ["A", "B", "Kidney left"]):
+        page.keyboard.press("Control+z")
+        editor.screen.wait(
+            f"JSON.stringify({NAMES}) === {json.dumps(json.dumps(names, separators=(',', ':')))}"
+        )
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    editor.screen.wait(f'JSON.stringify({NAMES}) === \'["A","B"]\'')
+
+
+def test_a_hidden_segment_is_not_in_the_picture(editor: Editor) -> None:
+    editor.open("apart")
+    editor.slice(10)
+    until_coloured(editor.screen, more=0.02)
+    shown, hidden = (
+        editor.page.locator(f".editor .v-list .mdi-eye-{eye}") for eye in ("outline", "off-outline")
+    )
+    for count in (1, 2):
+        shown.first.click()
+        expect(hidden).to_have_count(count)
+    until_coloured(editor.screen, less=0.001)
+    for count in (1, 2):
+        hidden.first.click()
+        expect(shown).to_have_count(count)
+    until_coloured(editor.screen, more=0.02)
