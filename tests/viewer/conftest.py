@@ -105,6 +105,13 @@ class Screen:
         """Read trame's state."""
         return self.page.evaluate(f"() => window.trame.state.state.{name}")
 
+    def put(self, name: str, value: object) -> None:
+        """Set trame's state, on the server too."""
+        self.page.evaluate(
+            "([name, value]) => { window.trame.state.set(name, value); window.trame.state.flush(name); }",
+            [name, value],
+        )
+
     def until(self, holds: Callable[[], bool], seconds: float = 10) -> None:
         """Wait until something holds that only the pictures tell."""
         end = time.monotonic() + seconds
@@ -132,26 +139,19 @@ class Screen:
 
     def pixels(self, view: str = "Red") -> np.ndarray:
         """Give the pixels of a view as the browser got them, (row, column, 3)."""
-        self.page.wait_for_function(
+        found = self.page.wait_for_function(
             """(view) => {
                 let node = document.querySelector(`[data-view="${view}"]`);
                 while (node && !node.querySelector("img")) node = node.parentElement;
-                return node && node.querySelector("img").naturalWidth > 20;
-            }""",
-            arg=view,
-        )
-        found = self.page.evaluate(
-            """(view) => {
-                let node = document.querySelector(`[data-view="${view}"]`);
-                while (!node.querySelector("img")) node = node.parentElement;
-                const image = node.querySelector("img"), canvas = document.createElement("canvas");
+                const image = node && node.querySelector("img");
+                if (!image || image.naturalWidth < 20) return null;
+                const canvas = document.createElement("canvas");
                 canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
-                const context = canvas.getContext("2d");
-                context.drawImage(image, 0, 0);
+                canvas.getContext("2d").drawImage(image, 0, 0);
                 return canvas.toDataURL("image/png").split(",")[1];
             }""",
-            view,
-        )
+            arg=view,
+        ).json_value()
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(found))).convert("RGB"))
 
     def changed(self, before: np.ndarray, view: str = "Red") -> float:

@@ -10,12 +10,8 @@ from dicomdock.imaging.volume import Volume
 from dicomdock.viewer.series_logic import SeriesLogic
 from dicomdock.viewer.views_logic import AXIAL, CORONAL, SAGITTAL, THREED
 
-PLANES = (
-    "Sagittal",
-    "Coronal",
-    "Axial",
-)  # layouts of one view, by the axis of LPS that slices are stacked along
-
+PLANES = ("Sagittal", "Coronal", "Axial")
+"""Layouts of one view, by the axis of LPS that slices are stacked along."""
 
 ALONE = {AXIAL: "Axial", SAGITTAL: "Sagittal", CORONAL: "Coronal", THREED: "3D"}
 

@@ -1,4 +1,4 @@
-"""One page at a time: the scene has one size, one mouse and one user, so the page that was opened last has it.
+"""One page at a time: the scene has one size, one mouse, one user, so the page that was opened last has it.
 
 A page names itself when it is there (``here``); all pages hear who has the viewer now, and the others leave
 for a page that says so and leads back.

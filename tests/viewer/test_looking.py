@@ -1,0 +1,437 @@
+"""Looking at a study: windows, slices, planes, layouts, loops, and what is no image; in a real browser."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, expect
+from pydicom.uid import UltrasoundMultiFrameImageStorage, generate_uid
+
+from dicomdock.dock.viewers import Viewers
+from dicomdock.imaging.documents import pdf_to_dicom, stl_to_dicom
+from dicomdock.imaging.geometry import split_series
+from dicomdock.imaging.making import to_bytes
+from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom
+from dicomdock.imaging.terminology import Code
+from dicomdock.imaging.volume import Volume
+from dicomdock.resource import Resource
+from tests.builders import Made, composite, made
+from tests.imaging.scans import headers, oblique, put_pixels, scan
+from tests.viewer.conftest import (
+    SHAPE,
+    WINDOW,
+    Opened,
+    Screen,
+    folders,
+    looked_at,
+    made_study,
+    phantom,
+    store,
+)
+from tests.viewer.pictures import difference, windowed
+
+pytestmark = [pytest.mark.viewer, pytest.mark.slow]
+
+ALIKE = 4.0  # mean difference, of 255, of a view from what numpy draws
+PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
+
+
+def cube(low: tuple[float, ...], high: tuple[float, ...]) -> bytes:
+    """Make a box as a binary STL model."""
+    corners = np.array([[(low, high)[bit >> axis & 1][axis] for axis in range(3)] for bit in range(8)])
+    faces = [(0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1)]
+    faces += [(2, 3, 7), (2, 7, 6), (0, 2, 6), (0, 6, 4), (1, 5, 7), (1, 7, 3)]
+    body = b"".join(np.array([(0, 0, 0), *corners[list(face)]], "<f4").tobytes() + b"\0\0" for face in faces)
+    return b"\0" * 80 + len(faces).to_bytes(4, "little") + body
+
+
+def besides(instances: list[Made]) -> dict[str, Made]:
+    """Make a map, a document and a model for a series."""
+    sources = headers(instances)
+    volume = Volume(phantom().astype(np.float32) / 100, split_series(sources)[0].geometry)
+    mapped = ParametricMap(volume, Code("mm2/s", "UCUM", "mm2/s"), name="Diffusion")
+    return {
+        "map": _made(parametric_map_to_dicom(mapped, sources)),
+        "pdf": _made(pdf_to_dicom(PDF, "Findings", sources)),
+        "model": _made(stl_to_dicom(cube((-10, -10, 20), (10, 10, 40)), "Box", sources)),
+    }
+
+
+def _made(dataset: object) -> Made:
+    return Made(dataset, to_bytes(dataset))  # type: ignore[arg-type]
+
+
+def other_series(study: str, frame: str) -> dict[str, list[Made]]:
+    """Make an oblique series, a sagittal one and a loop of the same patient."""
+    shared = {"StudyInstanceUID": study, "PatientName": "Doe^Jane", "PatientID": "4711", "Modality": "MR"}
+    k, j, i = np.indices((12, 50, 40))
+    values = (20 * k + 4 * j + 2 * i).astype(np.int16)
+    sagittal = np.array([[3, 0, 0, -18], [0, 0, 1.0, -20], [0, -1.0, 0, 60], [0, 0, 0, 1.0]])
+    named = {"SeriesNumber": 4, "SeriesDescription": "Sagittal", "FrameOfReferenceUID": frame}
+    leaning = {"SeriesNumber": 5, "SeriesDescription": "Oblique"}
+    loop = composite(UltrasoundMultiFrameImageStorage, **{**shared, "Modality": "US"})
+    loop.SeriesNumber, loop.SeriesDescription, loop.FrameTime = 6, "Loop", "100"
+    put_pixels(loop, np.stack([np.full((60, 80), 8 * at, np.uint8) for at in range(20)]))
+    return {
+        "sagittal": scan(values, sagittal, **shared, **named),
+        "oblique": scan(values, oblique((0.5, 0.1, 0.0), (3, 1, 1), (-20, -30, 5)), **shared, **leaning),
+        "loop": [made(loop)],
+    }
+
+
+@pytest.fixture(scope="module")
+def study() -> dict[str, list[Made]]:
+    """Everything that is looked at, by name."""
+    frame = str(generate_uid())
+    uid, _, ct = made_study(FrameOfReferenceUID=frame, RescaleIntercept="0", RescaleSlope="1")
+    found = {"ct": ct, **other_series(uid, frame)}
+    return {**found, **{name: [one] for name, one in besides(ct).items()}}
+
+
+@pytest.fixture(scope="module")
+def opened(
+    viewer_installed: None, study: dict[str, list[Made]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Opened]:
+    """The study in one viewer."""
+    settings = folders(tmp_path_factory.mktemp("viewer"))
+    store(settings, [one for series in study.values() for one in series])
+    viewers = Viewers(settings, spare=False)
+    first = study["ct"][0]
+    try:
+        url = viewers.open(Resource(first.study, first.series))
+        yield Opened(settings, viewers, first.study, first.series, url)
+    finally:
+        viewers.close()
+
+
+@pytest.fixture(scope="module")
+def page(opened: Opened, browser: Browser) -> Iterator[Screen]:
+    """One page for all."""
+    yield from looked_at(browser, opened.url)
+
+
+@pytest.fixture
+def screen(page: Screen, study: dict[str, list[Made]]) -> Screen:
+    """The page as it was opened: the CT in four views, no tool."""
+    for _ in range(3):
+        page.page.keyboard.press("Escape")
+    page.put("layout", "Four views")
+    page.wait("s.tool === '' && s.layout === 'Four views'")
+    expect(page.page.locator("[data-view]")).to_have_count(4)  # the viewer knows, not the page alone
+    if page.state("series_uid") != study["ct"][0].series:
+        show(page, study["ct"][0])
+        page.wait("s.complete")
+    page.page.keyboard.press("1")
+    page.page.keyboard.press("r")
+    page.page.mouse.move(*page.middle())
+    return page
+
+
+def tool(screen: Screen, name: str) -> None:
+    """Open the panel of a tool."""
+    if screen.state("tool") != name:
+        screen.button(f"tool-{name}").click()
+
+
+def show(screen: Screen, one: Made) -> None:
+    """Choose a series in the list."""
+    tool(screen, "series")
+    screen.button(f"series-{one.series}").click()
+    screen.wait(f"s.series_uid === '{one.series}' && s.complete")
+
+
+def as_numpy_draws_it(screen: Screen) -> None:
+    """Wait until the axial view shows its slice of the CT, fitted, in the header's window."""
+    screen.until(
+        lambda: difference(screen.pixels(), phantom()[screen.slice()[0] - 1], (1, 1), WINDOW) < ALIKE
+    )
+
+
+def edges(screen: Screen, view: str) -> list[str]:
+    """Read the letters of a view: left, right, top, bottom."""
+    at = screen.page.locator(f'[data-view="{view}"]')
+    return [at.locator(f".{edge}").inner_text() for edge in ("left", "right", "top", "bottom")]
+
+
+def test_windows_come_from_the_header_by_key_by_number_and_by_mouse(screen: Screen) -> None:
+    assert screen.state("presets")[1:] == ["Brain", "Lung", "Abdomen", "Mediastinum", "Bone"]
+    for key, width, centre in (("2", 80, 40), ("6", 1800, 400), ("1", 400, 100)):
+        screen.page.keyboard.press(key)
+        screen.wait(f"s.window_width === {width} && s.window_centre === {centre}")
+    screen.page.keyboard.press("0")
+    screen.wait("s.window_width < 390")
+    tool(screen, "window")
+    screen.button("width").fill("250")
+    screen.button("width").press("Enter")
+    screen.wait("s.window_width === 250")
+    expect(screen.page.locator('[data-view="Red"] .br')).to_contain_text("W 250")
+    screen.page.get_by_role("button", name="Brain").click()
+    screen.wait("s.window_width === 80")
+    bright = screen.pixels().mean()
+    screen.page.get_by_role("button", name="Lung").click()
+    screen.until(lambda: screen.pixels().mean() != pytest.approx(bright, abs=5))
+
+
+def test_slices_are_reached_by_wheel_keys_and_slider(screen: Screen) -> None:
+    press = screen.page.keyboard.press
+    press("Home")
+    screen.wait("s.Red_at === 0")
+    press("PageUp")
+    screen.wait("s.Red_at === 10")
+    press("ArrowDown")
+    screen.wait("s.Red_at === 9")
+    screen.page.mouse.wheel(0, -100)
+    screen.wait("s.Red_at === 10")
+    slider = screen.button("slices-Red")
+    slider.fill("20")
+    screen.wait("s.Red_at === 20")
+    expect(screen.page.locator('[data-view="Red"] .bl')).to_contain_text("21 / 24")
+    slider.focus()
+    press("ArrowRight")
+    screen.wait("s.Red_at === 21")
+
+
+def test_zoom_and_pan_are_put_back(screen: Screen) -> None:
+    as_numpy_draws_it(screen)
+    x, y = screen.middle()
+    for button, to in (("right", (x, y + 80)), ("middle", (x + 60, y))):
+        before = screen.pixels()
+        screen.page.mouse.move(x, y)
+        screen.page.mouse.down(button=button)
+        screen.page.mouse.move(*to, steps=5)
+        screen.page.mouse.up(button=button)
+        screen.until_changed(before, more=0.02)
+    screen.page.keyboard.press("r")
+    as_numpy_draws_it(screen)
+
+
+def test_the_crosshair_is_at_the_same_place_in_all_views(screen: Screen) -> None:
+    bare = {view: screen.pixels(view) for view in ("Red", "Yellow", "Green")}
+    screen.page.keyboard.press("c")
+    screen.wait("s.crosshair")
+    box = screen.box()
+    at = box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.6
+    screen.page.keyboard.down("Shift")
+    screen.page.mouse.move(*at, steps=3)
+    screen.until(lambda: screen.slice("Yellow")[0] != SHAPE[2] // 2 + 1)
+    scale = max(SHAPE[1] / box["height"], SHAPE[2] / box["width"])
+    i = (at[0] - box["x"] - box["width"] / 2) * scale + SHAPE[2] / 2
+    j = (at[1] - box["y"] - box["height"] / 2) * scale + SHAPE[1] / 2
+    screen.until(
+        lambda: abs(screen.slice("Yellow")[0] - i) <= 1.5 or SHAPE[2] - screen.slice("Yellow")[0] - i <= 1
+    )
+    assert min(abs(screen.slice("Green")[0] - at) for at in (j, SHAPE[1] - j)) <= 1.5
+    screen.page.keyboard.up("Shift")
+    for view, before in bare.items():
+        screen.until(lambda view=view, before=before: screen.changed(before, view) > 0.001)
+    screen.page.keyboard.press("c")
+    screen.wait("!s.crosshair")
+
+
+@pytest.mark.parametrize("kind", ["max", "min", "mean"])
+def test_a_slab_shows_what_numpy_makes_of_its_slices(screen: Screen, kind: str) -> None:
+    screen.put("slab_kind", kind)
+    screen.put("slab", 8)
+    tool(screen, "layout")
+    screen.button("layout-Axial").click()
+    expect(screen.page.locator("[data-view]")).to_have_count(1)
+    screen.button("slices-Red").fill("8")
+    screen.wait("s.Red_at === 8")
+    slices = phantom()[6:10].astype(float)  # four slices of 2 mm
+    due = {"max": slices.max(axis=0), "min": slices.min(axis=0), "mean": slices.mean(axis=0)}[kind]
+    screen.page.keyboard.press("r")
+    try:
+        screen.until(lambda: difference(screen.pixels(), due, (1, 1), WINDOW) < ALIKE)
+    finally:
+        screen.put("slab", 0)
+
+
+def test_letters_say_where_the_edges_lead(screen: Screen, study: dict[str, list[Made]]) -> None:
+    assert edges(screen, "Red") == ["R", "L", "A", "P"]
+    assert edges(screen, "Yellow") == ["A", "P", "S", "I"]
+    assert edges(screen, "Green") == ["R", "L", "S", "I"]
+    show(screen, study["oblique"][0])
+    row, column = np.split(np.array(study["oblique"][0].dataset.ImageOrientationPatient, float), 2)
+    assert edges(screen, "Red") == [named(-row), named(row), named(-column), named(column)]
+    screen.put("aligned", False)
+    screen.until(lambda: edges(screen, "Red") == ["R", "L", "A", "P"])
+    screen.put("aligned", True)
+
+
+def named(direction: np.ndarray) -> str:
+    """Name where a direction in LPS leads, its greater parts first."""
+    order = np.argsort(-np.abs(direction))
+    parts = [axis for axis in order if abs(direction[axis]) >= 0.25 * abs(direction[order[0]])]
+    return "".join("LPS"[axis] if direction[axis] > 0 else "RAI"[axis] for axis in parts)
+
+
+def test_a_double_click_shows_one_view_alone_and_the_next_all(screen: Screen) -> None:
+    screen.page.mouse.dblclick(*screen.middle("Green"))
+    screen.wait("s.layout === 'Coronal'")
+    expect(screen.page.locator('[data-view="Red"]')).to_have_count(0)
+    screen.page.wait_for_selector('[data-view="Green"]')
+    screen.page.mouse.dblclick(*screen.middle("Green"))
+    screen.wait("s.layout === 'Four views'")
+
+
+def test_every_layout_shows_its_views(screen: Screen) -> None:
+    due = {"Axial and two": 3, "Sagittal": 1, "3D": 1, "Compare": 2, "Four views": 4}
+    tool(screen, "layout")
+    for layout, count in due.items():
+        screen.button(f"layout-{layout}").click()
+        screen.wait(f"s.layout === '{layout}'")
+        expect(screen.page.locator("[data-view]")).to_have_count(count)
+
+
+def test_two_series_of_one_patient_are_scrolled_to_the_same_place(
+    screen: Screen, study: dict[str, list[Made]]
+) -> None:
+    tool(screen, "layout")
+    screen.button("layout-Compare").click()
+    screen.button(f"compare-{study['sagittal'][0].series}").click()
+    screen.page.wait_for_selector('[data-view="Other"] .bl')
+    screen.until(lambda: "4 Sagittal" in screen.words("tl", "Other"))
+    screen.page.mouse.move(*screen.middle())
+    screen.page.keyboard.press("Home")
+    screen.page.keyboard.press("PageUp")
+    screen.wait("s.Red_at === 10")
+    mm = [screen.words("bl", view).split("\n")[1] for view in ("Red", "Other")]
+    assert mm[0] == mm[1]
+
+
+def test_a_loop_plays_at_its_rate_and_stops(screen: Screen, study: dict[str, list[Made]]) -> None:
+    show(screen, study["loop"][0])
+    screen.wait("s.layout === 'Axial' && s.play_rate === 10")
+    assert edges(screen, "Red") == ["", "", "", ""]
+    assert screen.state("Red_count") == 20
+    screen.page.keyboard.press("Escape")
+    screen.page.evaluate(
+        """() => { window.seen = []; let last = -1;
+            window.timer = setInterval(() => { const at = window.trame.state.state.Red_at;
+                if (at !== last) { window.seen.push([performance.now(), at]); last = at; } }, 5); }"""
+    )
+    screen.page.keyboard.press(" ")
+    screen.wait("s.playing")
+    screen.page.wait_for_function("() => window.seen.length > 15")
+    screen.page.keyboard.press(" ")
+    screen.wait("!s.playing")
+    seen = screen.page.evaluate("() => { clearInterval(window.timer); return window.seen; }")
+    rate = 1000 * (len(seen) - 3) / (seen[-1][0] - seen[2][0])
+    assert rate < 11  # the loop says 10; a loaded machine plays slower, never faster
+    assert all((b[1] - a[1]) % 20 in (1, 2) for a, b in itertools.pairwise(seen[1:]))
+    at = screen.state("Red_at")
+    screen.page.wait_for_timeout(400)  # three frames' time, in which nothing must move
+    assert screen.state("Red_at") == at
+
+
+def test_a_picture_is_kept_as_it_is_seen(screen: Screen) -> None:
+    with screen.page.expect_download() as download:
+        screen.button("picture").click()
+    assert download.value.suggested_filename.endswith(".png")
+    kept = np.asarray(Image.open(io.BytesIO(download.value.path().read_bytes())).convert("RGB"))
+    box = screen.box()
+    assert kept.shape[0] > box["height"]
+    assert kept.shape[1] > 2 * box["width"]
+    first = kept[: int(box["height"]), : int(box["width"])]
+    assert difference(first, phantom()[screen.slice()[0] - 1], (1, 1), WINDOW) < ALIKE
+    assert windowed(np.array([100.0]), 400, 100)[0] == 127.5
+
+
+def test_a_parametric_map_is_a_volume(screen: Screen, study: dict[str, list[Made]]) -> None:
+    tool(screen, "series")
+    uid = study["map"][0].series
+    screen.button(f"other-{uid}").click()
+    screen.wait(f"s.series_uid === '{uid}' && s.complete")
+    window = (screen.state("window_width"), screen.state("window_centre"))
+    due = phantom() / 100
+    screen.until(lambda: difference(screen.pixels(), due[screen.slice()[0] - 1], (1, 1), window) < ALIKE)
+
+
+def test_a_document_opens_in_a_tab_of_its_own(screen: Screen, study: dict[str, list[Made]]) -> None:
+    tool(screen, "series")
+    link = screen.button(f"other-{study['pdf'][0].instance}")
+    expect(link).to_have_attribute("target", "_blank")
+    address = link.get_attribute("href")
+    answer = screen.page.request.get(screen.page.url.split("/index")[0].rstrip("/") + (address or ""))
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.headers["content-disposition"] == "inline; filename*=UTF-8''Findings.pdf"
+    assert answer.body() == PDF
+
+
+def test_a_model_is_shown_in_3d_and_on_the_slices(screen: Screen, study: dict[str, list[Made]]) -> None:
+    bare, flat = screen.pixels("ThreeD"), screen.pixels()
+    tool(screen, "series")
+    model = screen.button(f"other-{study['model'][0].instance}")
+    model.click()
+    screen.wait("s.models_shown.length === 1")
+    screen.until(lambda: screen.pixels("ThreeD").std() > bare.std() + 3)
+    screen.until_changed(flat, more=0.001)
+    model.click()
+    screen.wait("s.models_shown.length === 0")
+
+
+def test_the_volume_is_drawn_when_asked_for_and_not_while_painting(screen: Screen) -> None:
+    bare = screen.pixels("ThreeD")
+    tool(screen, "volume")
+    expect(screen.page.locator("select option")).not_to_have_count(0)
+    screen.button("render-volume").click()
+    screen.wait("s.rendering && !s.threed_note", 60)
+    screen.until(lambda: screen.pixels("ThreeD").std() > bare.std() + 3)
+    screen.page.keyboard.press("p")
+    screen.wait("s.threed_note.includes('still')")
+    screen.page.keyboard.press("Escape")
+    screen.wait("!s.threed_note")
+    tool(screen, "volume")
+    screen.button("render-volume").click()
+    screen.wait("!s.rendering")
+
+
+def test_a_second_tab_takes_the_viewer_and_the_first_says_so(screen: Screen, opened: Opened) -> None:
+    second = screen.page.context.new_page()
+    second.goto(opened.url)
+    taken = Screen(second)
+    taken.wait("s.complete")
+    screen.page.wait_for_url("**/elsewhere")
+    expect(screen.page.get_by_role("heading")).to_have_text("This study is shown in another tab")
+    second.wait_for_selector('[data-view="Red"]')
+    second.mouse.move(*taken.middle())
+    second.keyboard.press("Home")
+    taken.wait("s.Red_at === 0")
+    screen.page.get_by_role("link", name="Show it here").click()
+    second.wait_for_url("**/elsewhere")
+    second.close()
+    screen.wait("s.complete && s.Red_at === 0")
+    screen.page.wait_for_selector('[data-view="Red"]')
+
+
+def test_every_key_of_the_help_does_something(screen: Screen) -> None:
+    screen.page.keyboard.press("?")
+    dialog = screen.page.get_by_role("dialog", name="Keys")
+    expect(dialog).to_be_visible()
+    expect(dialog.get_by_role("button", name="Close")).to_be_focused()
+    screen.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    for key, condition in (
+        ("s", "s.tool === 'series'"),
+        ("w", "s.tool === 'window'"),
+        ("d", "s.measuring === 'distance'"),
+        ("Escape", "!s.measuring"),
+        ("a", "s.measuring === 'angle'"),
+        ("Escape", "!s.measuring"),
+        ("o", "s.measuring === 'region'"),
+        ("Escape", "!s.measuring"),
+        ("Escape", "s.tool === ''"),
+        ("l", "s.layout === 'Axial and two'"),
+        ("h", "!s.words_shown"),
+        ("h", "s.words_shown"),
+        ("c", "s.crosshair"),
+        ("c", "!s.crosshair"),
+    ):
+        screen.page.keyboard.press(key)
+        screen.wait(condition)
