@@ -74,8 +74,19 @@ def test_slices_that_lie_on_source_slices_refer_to_them_alone() -> None:
     written = derived_to_dicom(smoothed(volume, 1.0), headers(instances))
     for one, source in zip(written, instances, strict=True):
         assert [item.ReferencedSOPInstanceUID for item in one.SourceImageSequence] == [source.instance]
-    finer = derived_to_dicom(resampled(volume, (1.3, 0.7, 0.7)), headers(instances))
-    assert len(finer[1].SourceImageSequence) == 5
+
+
+def test_resampled_slices_refer_to_the_images_beside_them() -> None:
+    instances = scan(values(), AXIAL, **CT)
+    volume = Volume.from_instances([one.data for one in instances])
+    k, j, i = volume.geometry.spacing
+    written = derived_to_dicom(resampled(volume, (k / 2, j, i)), headers(instances))
+    order = {one.instance: number for number, one in enumerate(instances)}
+    named = [
+        [order[item.ReferencedSOPInstanceUID] for item in one.SourceImageSequence] for one in written[:4]
+    ]
+    # Slices lie at -1/4, 1/4, 3/4 and 5/4 of the distance between two images.
+    assert [sorted(one) for one in named] == [[0], [0, 1], [0, 1], [1, 2]]
 
 
 def test_smoothing_keeps_the_sum_and_a_flat_image() -> None:
@@ -115,6 +126,12 @@ def test_fractions_are_stored_with_a_rescale() -> None:
     made = cropped(volume, (0, 0, 0), SHAPE)
     found = Volume.from_instances([to_bytes(one) for one in derived_to_dicom(made, headers(instances))])
     assert np.abs(found.array - volume.array).max() < 13 / 65535
+
+
+def test_more_voxels_than_fit_are_refused() -> None:
+    volume = Volume.from_instances([one.data for one in scan(values(), **CT)])
+    with pytest.raises(GeometryError, match="choose larger"):
+        resampled(volume, (0.001, 0.001, 0.001))
 
 
 def test_what_cannot_be_written_is_said_in_words() -> None:

@@ -20,6 +20,7 @@ from pydicom.valuerep import format_number_as_ds
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text, texts
 from dicomdock.imaging.derived.operations import Derivation
+from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.making import (
     Authorship,
     begin,
@@ -195,9 +196,8 @@ def _slice(
     derivation: Derivation, k: int, stored: _Stored, sop_class: str, placed: Placed, authorship: Authorship
 ) -> Dataset:
     volume = derivation.volume
-    named = {text(header, "SOPInstanceUID"): header for header in placed.headers}
     on_slice = placed.slices.get(k)
-    sources = [named[on_slice[0]]] if on_slice else list(placed.headers)
+    sources = _sources(placed, volume.geometry, k)
     lead = sources[0]
     dataset = Dataset()
     begin(dataset, sop_class, _MODALITIES[sop_class], lead, authorship)
@@ -225,6 +225,20 @@ def _slice(
         if sop_class == CT:
             dataset.RescaleType = "HU" if volume.units == "HU" else "US"
     return finish(dataset)
+
+
+def _sources(placed: Placed, geometry: VolumeGeometry, k: int) -> list[Dataset]:
+    """Give the image that lies on a slice, else those beside it, which its values were interpolated of."""
+    named = {text(header, "SOPInstanceUID"): header for header in placed.headers}
+    if k in placed.slices:
+        return [named[placed.slices[k][0]]]
+    depths = geometry.to_index([plane.origin or (0, 0, 0) for plane in placed.planes])[:, 0]
+    gaps = np.diff(np.unique(np.round(depths, 3)))
+    reach = max(1.0, float(np.median(gaps))) if gaps.size else 1.0
+    beside = [
+        plane.instance for plane, depth in zip(placed.planes, depths, strict=True) if abs(depth - k) <= reach
+    ]
+    return [named[uid] for uid in dict.fromkeys(beside)] or list(placed.headers)
 
 
 def _described(
