@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,12 +40,14 @@ class MeasuringLogic:
     def __init__(self, server: Any, app: Any, series: SeriesLogic, saving: SavingLogic, notes: Notes) -> None:
         self.app, self.state, self.series, self.saving, self.notes = app, server.state, series, saving, notes
         self._nodes: dict[str, tuple[str, Any]] = {}
+        self._unplaced: dict[str, Measurement] = {}  # numbers of a report that name no place here
         self._count = 0
         self._report: Report | None = None
         self.state.update({"measurements": [], "measuring": "", "reports": []})
         control = server.controller
         control.measure = self.place
         control.drop_measurement = self.drop
+        control.name_measurement = self.name
         control.save_measurements = self.save
         control.open_report = self.open
         series.on_shown.append(self.clear)
@@ -67,8 +70,15 @@ class MeasuringLogic:
         self.app.markups_logic.disable_place_mode()
         self._placed()
 
+    def name(self, node_id: str, words: str) -> None:
+        """Name a measurement."""
+        if node_id in self._nodes and words.strip():
+            self._nodes[node_id][1].SetName(words.strip())
+            self._tell()
+
     def drop(self, node_id: str) -> None:
         """Remove a measurement."""
+        self._unplaced.pop(node_id, None)
         _, node = self._nodes.pop(node_id, ("", None))
         if node is not None:
             self.app.scene.RemoveNode(node)
@@ -79,6 +89,7 @@ class MeasuringLogic:
         for _, node in self._nodes.values():
             self.app.scene.RemoveNode(node)
         self._nodes.clear()
+        self._unplaced.clear()
         self._report = None
         self._tell()
 
@@ -93,7 +104,7 @@ class MeasuringLogic:
                 found.append((node_id, self._measure(kind, node.GetName(), points)))
             except GeometryError as error:
                 found.append((node_id, Measurement(f"{node.GetName()}: {error}")))
-        return found
+        return [*found, *self._unplaced.items()]
 
     async def save(self) -> None:
         """Write the measurements as a DICOM report into the archive."""
@@ -131,6 +142,7 @@ class MeasuringLogic:
             kind = {("POLYLINE", 2): "distance", ("POLYLINE", 3): "angle"}.get((one.form, len(one.points)))
             kind = kind or ("region" if one.form == "POLYGON" and len(one.points) > 3 else None)
             if kind is None:
+                self._unplaced[f"unplaced {len(self._unplaced)}"] = one
                 continue
             node = self._add(kind, one.label)
             points = one.points[:-1] if kind == "region" and one.points[0] == one.points[-1] else one.points
@@ -139,8 +151,15 @@ class MeasuringLogic:
         if not self._nodes:
             self.notes.say(f"{series.name} holds no distances, angles or regions that can be shown here.")
         self._tell()
+        self._go_to(report.measurements)
 
     # Inner
+
+    def _go_to(self, measurements: Sequence[Measurement]) -> None:
+        """Show the slices that the first measurement lies on."""
+        first = next((one.points[0] for one in measurements if one.points), None)
+        if first is not None:
+            self.series.views.go_to(np.array(first) * LPS)
 
     def _write(self, report: Report, series: str) -> Any:
         made = report_to_dicom(report, self.saving.headers(series))
@@ -195,7 +214,12 @@ class MeasuringLogic:
     def _tell(self, *_: Any) -> None:
         with self.state:
             self.state.measurements = [
-                {"id": node_id, "name": one.label, "words": [value.words for value in one.values]}
+                {
+                    "id": node_id,
+                    "name": one.label,
+                    "placed": node_id in self._nodes,
+                    "words": [value.words for value in one.values],
+                }
                 for node_id, one in self.values()
             ]
 

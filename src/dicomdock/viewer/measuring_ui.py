@@ -23,13 +23,23 @@ def measuring_panel(server: Any) -> None:
             v_show="measuring",
         )
         html.P("Nothing measured yet.", v_show="!measurements.length && !measuring")
-        with html.Div(v_for="one in measurements", key="one.id", classes="item", style="cursor:default"):
+        with html.Div(v_for="(one, i) in measurements", key="one.id", classes="item", style="cursor:default"):
             with html.Div(classes="grow"):
-                html.Div("{{ one.name }}")
+                html.Input(
+                    type="text",
+                    raw_attrs=[
+                        ':value="one.name"',
+                        ':disabled="!one.placed"',
+                        'aria-label="Name of the measurement"',
+                        ":data-testid=\"'name-' + i\"",
+                    ],
+                    change=(control.name_measurement, "[one.id, $event.target.value]"),
+                )
                 html.Div("{{ words }}", v_for="words in one.words", key="words", classes="faint")
             with html.Button(
                 click=(control.drop_measurement, "[one.id]"),
                 title="Remove",
+                raw_attrs=['aria-label="Remove the measurement"', ":data-testid=\"'drop-' + i\""],
                 classes="btn",
                 style="padding:2px 6px",
             ):
@@ -43,5 +53,6 @@ def measuring_panel(server: Any) -> None:
                 v_for="one in reports",
                 key="one.uid",
                 classes="item",
+                raw_attrs=[":data-testid=\"'report-' + one.uid\""],
                 click=(control.open_report, "[one.uid]"),
             )

@@ -188,6 +188,11 @@ class Views:
             self._words(view)
             view.schedule_render()
 
+    def go_to(self, point: Any) -> None:
+        """Show the slices through a point in RAS, in all views."""
+        for view in self.slices():
+            view.get_view_node().JumpSliceByOffsetting(*point)
+
     def step(self, tag: str, steps: int) -> None:
         """Go some slices on."""
         view = self.app.view_manager.get_view(tag)

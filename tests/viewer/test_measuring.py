@@ -1,0 +1,144 @@
+"""Distances, angles and regions: their numbers, their names, and the reports that keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from dicomdock.archive import Archive
+from dicomdock.dock.viewers import Viewers
+from dicomdock.imaging.measurements import read_report
+from dicomdock.resource import Resource
+from tests.viewer.conftest import SHAPE, Opened, Screen, folders, looked_at, made_study, phantom, store
+
+pytestmark = [pytest.mark.viewer, pytest.mark.slow]
+
+Point = tuple[float, float]
+
+
+@pytest.fixture(scope="module")
+def opened(viewer_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    """The phantom, as CT in HU."""
+    settings = folders(tmp_path_factory.mktemp("viewer"))
+    study, series, instances = made_study(RescaleIntercept="0", RescaleSlope="1")
+    store(settings, instances)
+    viewers = Viewers(settings, spare=False)
+    try:
+        yield Opened(settings, viewers, study, series, viewers.open(Resource(study)))
+    finally:
+        viewers.close()
+
+
+@pytest.fixture(scope="module")
+def screen(opened: Opened, browser: Browser) -> Iterator[Screen]:
+    """One page for all, with the panel of measurements."""
+    for screen in looked_at(browser, opened.url):
+        screen.button("tool-measure").click()
+        screen.page.wait_for_selector('[data-testid="distance"]')
+        screen.page.mouse.move(*screen.middle())
+        screen.page.keyboard.press("r")
+        yield screen
+
+
+def at(screen: Screen, j: float, i: float) -> Point:
+    """Give where a voxel's place (row, column) is on the page."""
+    box = screen.box()
+    scale = max(SHAPE[1] / box["height"], SHAPE[2] / box["width"])  # mm a pixel; voxels are 1 mm
+    return (
+        box["x"] + box["width"] / 2 + (i + 0.5 - SHAPE[2] / 2) / scale,
+        box["y"] + box["height"] / 2 + (j + 0.5 - SHAPE[1] / 2) / scale,
+    )
+
+
+def measure(screen: Screen, kind: str, places: list[Point]) -> dict[str, float]:
+    """Measure by clicks; gives the last measurement's numbers by their names."""
+    before = len(screen.state("measurements"))
+    screen.button(kind).click()
+    screen.wait(f"s.measuring === '{kind}'")
+    seen = ""
+    for number, place in enumerate(places, 1):
+        screen.page.mouse.move(*at(screen, *place))
+        screen.page.mouse.click(*at(screen, *place))
+        if kind == "region" and number > 2:  # the next click, or Escape, comes when this one is there
+            screen.until(lambda seen=seen: areas(screen, before) != seen)
+            seen = areas(screen, before)
+    if kind == "region":
+        screen.page.keyboard.press("Escape")
+    screen.wait(f"!s.measuring && s.measurements.length === {before + 1}")
+    return numbers(screen.state("measurements")[-1]["words"])
+
+
+def areas(screen: Screen, number: int) -> str:
+    """Read the area of a region, empty as long as it has none."""
+    found = screen.state("measurements")[number:]
+    return found[0]["words"][0] if found else ""
+
+
+def numbers(words: list[str]) -> dict[str, float]:
+    """Take numbers out of words such as ``Length 12.3 mm``."""
+    found = {}
+    for one in words:
+        name, number = (
+            one.removesuffix(" HU")
+            .removesuffix(" mm2")
+            .removesuffix(" mm")
+            .removesuffix(" deg")
+            .rsplit(" ", 1)
+        )
+        found[name] = float(number)
+    return found
+
+
+def test_numbers_are_those_of_numpy(screen: Screen) -> None:
+    length = measure(screen, "distance", [(20, 10), (50, 50)])["Length"]
+    assert length == pytest.approx(50, abs=0.6)  # a pixel of the page is 0.2 mm
+    turned = measure(screen, "angle", [(10, 10), (40, 10), (40, 40)])["Angle"]
+    assert turned == pytest.approx(90, abs=1)
+    region = measure(screen, "region", [(44.5, 9.5), (44.5, 29.5), (69.5, 29.5), (69.5, 9.5)])
+    inside = phantom()[screen.slice()[0] - 1, 45:70, 10:30].astype(float)
+    assert region["Area"] == pytest.approx(inside.size, rel=0.04)
+    assert region["Mean"] == pytest.approx(inside.mean(), abs=1.5)
+    assert region["Standard Deviation"] == pytest.approx(inside.std(), abs=0.6)
+    assert region["Minimum"] == pytest.approx(inside.min(), abs=3)
+    assert region["Maximum"] == pytest.approx(inside.max(), abs=3)
+
+
+def test_measurements_are_named_kept_in_a_report_and_shown_again(opened: Opened, screen: Screen) -> None:
+    name = screen.button("name-0")
+    name.fill("Largest diameter")
+    name.press("Enter")
+    screen.wait("s.measurements[0].name === 'Largest diameter'")
+    kept = screen.state("measurements")
+    screen.button("save-measurements").click()
+    screen.note("measurement report")
+    screen.wait("s.reports.length === 1")
+    with Archive.open(opened.settings) as archive:
+        made = [one for one in archive.instances(Resource(opened.study)) if one.made_here]
+    report = read_report(made[-1].path.read_bytes())
+    assert [one.label for one in report.measurements] == [one["name"] for one in kept]
+    while screen.state("measurements"):
+        count = len(screen.state("measurements"))
+        screen.button("drop-0").click()
+        screen.wait(f"s.measurements.length === {count - 1}")
+    bare = screen.pixels()
+    screen.page.mouse.move(*screen.middle())
+    screen.page.keyboard.press("Home")
+    screen.wait("s.Red_at === 0")
+    screen.button(f"report-{screen.state('reports')[0]['uid']}").click()
+    screen.wait(f"s.measurements.length === {len(kept)}")
+    shown = screen.state("measurements")
+    assert [one["words"] for one in shown] == [one["words"] for one in kept]
+    screen.until_changed(bare, more=0.001)
+    screen.wait(f"s.Red_at === {SHAPE[0] // 2}")
+    expect(screen.button("name-0")).to_have_value("Largest diameter")
+
+
+def test_a_region_that_escape_ends_too_early_is_none(screen: Screen) -> None:
+    count = len(screen.state("measurements"))
+    screen.page.keyboard.press("o")
+    screen.wait("s.measuring === 'region'")
+    screen.page.mouse.click(*at(screen, 30, 20))
+    screen.page.keyboard.press("Escape")
+    screen.wait(f"!s.measuring && s.measurements.length === {count}")
