@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import click, local, pages, pull, push, segments
+from benchmarks import click, local, pages, pull, push, segments, viewer
 from benchmarks.place import Place, place
 
 MARK = "<!-- made by `make bench` from here on -->"
@@ -36,12 +36,14 @@ def sections(here: Place, wanted: set[str]) -> list[str]:
         found.append(segments.section(here.folder))
     if "pages" in wanted:
         found.append(pages.section(here))
+    if "viewer" in wanted:
+        found.append(viewer.section(here))
     return found
 
 
 def main() -> None:
     """Run and write down."""
-    names = ("pull", "push", "local", "click", "segments", "pages")
+    names = ("pull", "push", "local", "click", "segments", "pages", "viewer")
     wanted = set(sys.argv[1:]) or set(names)
     if unknown := wanted.difference(names):
         raise SystemExit(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(names)}.")

@@ -24,8 +24,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dicomdock.launch.handoff import HandoffServer
-from dicomdock.launch.handoff.place import FileLock, run_folder, socket_path
+from dicomdock.launch.handoff.place import run_folder, socket_path
 from dicomdock.launch.trust import TrustStore
+from dicomdock.lock import FileLock
 from dicomdock.settings import Settings
 
 ROUNDS = 7

@@ -27,7 +27,7 @@ TYPED = "the quick brown fox jumps over the lazy dog "
 ENVIRONMENT = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 
 # Seconds from a key to the next frame that shows what it did.
-_WATCH_TYPING = """() => {
+WATCH_TYPING = """() => {
     window.delays = [];
     addEventListener("keydown", (event) => {
         const pressed = event.timeStamp;
@@ -62,7 +62,7 @@ def section(here: Place) -> str:
             **_typing(here, browser),
         }
         browser.close()
-    return _table(measured)
+    return table("Pages", measured)
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def _typing(here: Place, browser: Browser) -> dict[str, tuple[list[float], float
         with _page(browser, dock, "/?source=hospital") as page:
             rows(page).first.wait_for()
             field = page.get_by_test_id("filter-StudyDescription")
-            page.evaluate(_WATCH_TYPING)
+            page.evaluate(WATCH_TYPING)
             field.press_sequentially(TYPED, delay=30)
             quiet += page.evaluate("delays.splice(0)")
             rows(page).first.click()
@@ -162,17 +162,19 @@ def _typing(here: Place, browser: Browser) -> dict[str, tuple[list[float], float
                 busy += page.evaluate("delays.splice(0)")
     name = "95th percentile from a key to its letter"
     return {
-        f"{name}, s": ([_p95(quiet)], TYPING),
-        f"{name}, {AT_ONCE} series downloading ({len(busy)} keys), s": ([_p95(busy)], TYPING),
+        f"{name}, s": ([p95(quiet)], TYPING),
+        f"{name}, {AT_ONCE} series downloading ({len(busy)} keys), s": ([p95(busy)], TYPING),
     }
 
 
-def _p95(seconds: list[float]) -> float:
+def p95(seconds: list[float]) -> float:
+    """Give the 95th percentile."""
     return statistics.quantiles(seconds, n=20)[-1] if len(seconds) > 1 else float("nan")
 
 
-def _table(measured: dict[str, tuple[list[float], float]]) -> str:
-    lines = ["### Pages", "", "| what | median (min - max) | goal |", "|---|---|---|"]
+def table(title: str, measured: dict[str, tuple[list[float], float]]) -> str:
+    """Give a Markdown section: what was measured, and whether its median reaches the goal."""
+    lines = [f"### {title}", "", "| what | median (min - max) | goal |", "|---|---|---|"]
     for name, (values, goal) in measured.items():
         reached = "" if statistics.median(values) <= goal else " **not reached**"
         spread = f"{statistics.median(values):.3g} ({min(values):.3g} - {max(values):.3g})"
