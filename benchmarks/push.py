@@ -10,7 +10,7 @@ from benchmarks.place import Place, Series, delayed
 from benchmarks.rounds import Goal, alternate, process, table
 from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth
-from dicomdock.dicomweb.multipart import MultipartBody
+from dicomdock.dicomweb.body import MultipartBody
 from dicomdock.source import Part
 from dicomdock.transfer import parts_of_files, push
 

@@ -15,10 +15,11 @@ from email.utils import formatdate
 
 import pytest
 
-from dicomdock.dicomweb import http as http_module
+from dicomdock.dicomweb import call as call_module
 from dicomdock.dicomweb.auth import BasicAuth, BearerAuth, NoAuth
+from dicomdock.dicomweb.body import MultipartBody
 from dicomdock.dicomweb.http import Http
-from dicomdock.dicomweb.multipart import MultipartBody, read_parts
+from dicomdock.dicomweb.multipart import read_parts
 from dicomdock.errors import (
     AuthenticationError,
     Cancelled,
@@ -42,7 +43,7 @@ SECRET = "hunter2-token"
 @pytest.fixture
 def quick(settings, monkeypatch):
     """Settings whose time-outs and waits a test can sit out."""
-    monkeypatch.setattr(http_module, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(call_module, "FIRST_WAIT", 0.01)
     return replace(settings, connect_timeout=2.0, read_timeout=3.0, retries=3)
 
 
@@ -518,7 +519,7 @@ def test_retry_after_is_kept(quick, form):
 
 
 def test_retry_after_is_capped(quick, monkeypatch):
-    monkeypatch.setattr(http_module, "MAX_WAIT", 0.05)
+    monkeypatch.setattr(call_module, "MAX_WAIT", 0.05)
     replies = answers(Answer(503, b"", {"Retry-After": "86400"}), Answer(200))
     with answering(replies) as server, line(server.url, quick) as http:
         assert http.request("GET", "/").status == 200

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dicomdock.dicomweb.multipart import MAX_HEADERS, MAX_HELD, MultipartBody, read_parts
+from dicomdock.dicomweb.body import MultipartBody
+from dicomdock.dicomweb.multipart import MAX_HEADERS, MAX_HELD, read_parts
 from dicomdock.errors import StoreError, WireError
 from dicomdock.source import Part
 

@@ -6,7 +6,8 @@ import pydicom
 import pytest
 
 from dicomdock.dicomweb import Client
-from dicomdock.dicomweb.multipart import MultipartBody, read_parts
+from dicomdock.dicomweb.body import MultipartBody
+from dicomdock.dicomweb.multipart import read_parts
 from dicomdock.profile import ServerProfile
 from dicomdock.source import Part
 from tests import builders

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydicom.data.data_manager import DATA_ROOT
 
-from dicomdock.dicomweb.multipart import MultipartBody
+from dicomdock.dicomweb.body import MultipartBody
 from dicomdock.source import Part
 from tests import builders
 

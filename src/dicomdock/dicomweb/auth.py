@@ -21,7 +21,7 @@ from dicomdock.errors import AuthenticationError, InvalidInput
 from dicomdock.profile import Login, ServerProfile
 
 if TYPE_CHECKING:
-    from dicomdock.dicomweb.http import Body
+    from dicomdock.dicomweb.body import Body
     from dicomdock.settings import Settings
 
 _FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")

@@ -7,15 +7,12 @@ RFC 9110 (HTTP semantics); RFC 3986 §3.4 (query); PS3.18 §8 (common aspects of
 
 from __future__ import annotations
 
-import email.utils
 import http
 import logging
-import random
 import threading
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Container, Mapping, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
 import urllib3
@@ -23,6 +20,7 @@ from urllib3.exceptions import HTTPError
 
 from dicomdock.dicomweb import connections
 from dicomdock.dicomweb.auth import Auth
+from dicomdock.dicomweb.call import SAFE_METHODS, Call
 from dicomdock.dicomweb.response import Response as Response
 from dicomdock.dicomweb.response import redacted
 from dicomdock.errors import (
@@ -37,34 +35,16 @@ from dicomdock.errors import (
 from dicomdock.profile import ServerProfile
 from dicomdock.settings import Settings
 
+if TYPE_CHECKING:
+    from dicomdock.dicomweb.body import Body
+
 log = logging.getLogger("dicomdock.http")
 
 MAX_REDIRECTS = 5
-MAX_WAIT = 60.0  # seconds; a longer Retry-After is cut to this
-FIRST_WAIT = 0.4  # seconds before the first retry; doubled each time
-CONNECT_RETRIES = 1  # a host that refuses or does not answer is asked once more: it may be starting
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
-_RETRIED_AFTER_SENDING = frozenset({429, 503})  # the server says that it has not begun
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # RFC 3986 §3.4 without what separates pairs (& ; +) and with ^, because Orthanc does not decode query values.
 _QUERY_SAFE = "!$'()*,/:=?@^-._~"
-
-
-class Body(Protocol):
-    """A request body that can be made again for a retry."""
-
-    @property
-    def content_type(self) -> str:
-        """The Content-Type of the body."""
-
-    @property
-    def length(self) -> int | None:
-        """Its bytes; None where they are not known beforehand."""
-
-    def chunks(self) -> Iterator[bytes]:
-        """Give the body from its beginning."""
 
 
 def encode_query(query: Sequence[tuple[str, str]]) -> str:
@@ -164,7 +144,7 @@ class Http:
             if body.length is not None:
                 fields["Content-Length"] = str(body.length)
         query = (*query, *self._auth.parameters(method, path))
-        call = _Call(
+        call = Call(
             method, self._address(path, query), fields, body, what or f"{method} {path}", self._escape_query
         )
         while True:
@@ -209,7 +189,7 @@ class Http:
             return url
         return url + ("&" if "?" in url else "?") + encode_query(query)
 
-    def _send(self, call: _Call, login: Mapping[str, str]) -> Response:
+    def _send(self, call: Call, login: Mapping[str, str]) -> Response:
         """Send once."""
         if self._stopped.is_set():
             raise Cancelled("The connection was closed.")
@@ -238,9 +218,7 @@ class Http:
         log.debug("%s %s -> %d in %.0f ms", call.method, shown, raw.status, _ms(started))
         return Response(raw, shown, self._stopped)
 
-    def _final(
-        self, call: _Call, response: Response, login: Mapping[str, str], allow: Container[int]
-    ) -> bool:
+    def _final(self, call: Call, response: Response, login: Mapping[str, str], allow: Container[int]) -> bool:
         """Tell whether this answer is the one to return; False to ask again, as prepared in ``call``."""
         status = response.status
         if status == 400 and call.may_escape():
@@ -274,7 +252,7 @@ class Http:
         with self._refreshing:
             return dict(self._auth.headers(url)) != used or self._auth.refresh()
 
-    def _redirected(self, call: _Call, response: Response, place: str) -> str:
+    def _redirected(self, call: Call, response: Response, place: str) -> str:
         url = urljoin(call.url, place)
         shown = redacted(url)
         server = self._profile.name
@@ -292,7 +270,7 @@ class Http:
                 status=response.status,
                 url=shown,
             )
-        if call.method not in _SAFE_METHODS and response.status not in (307, 308):
+        if call.method not in SAFE_METHODS and response.status not in (307, 308):
             raise TransactionError(
                 f"{call.subject} was sent on by server {server!r} to {shown}, but not with what was sent;"
                 " make that the server's address.",
@@ -302,7 +280,7 @@ class Http:
         return url
 
     def _error(
-        self, call: _Call, response: Response, login: Mapping[str, str]
+        self, call: Call, response: Response, login: Mapping[str, str]
     ) -> AuthenticationError | TransactionError:
         status, server = response.status, self._profile.name
         excerpt = response.excerpt(hide=login.values())
@@ -329,85 +307,6 @@ class Http:
     def _pause(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
             raise Cancelled("The connection was closed.")
-
-
-@dataclass
-class _Call:
-    """One request on its way, with what was tried already."""
-
-    method: str
-    url: str
-    fields: Mapping[str, str]
-    body: Body | None
-    what: str
-    escaped: bool
-    tries: int = 0
-    redirects: int = 0
-    refreshed: bool = False
-    begun: bool = False
-
-    @property
-    def subject(self) -> str:
-        """What is being done, to begin a sentence with."""
-        return self.what[:1].upper() + self.what[1:]
-
-    def sending(self) -> Iterator[bytes] | None:
-        """Make the body anew."""
-        self.begun = False
-        return None if self.body is None else self._chunks(self.body)
-
-    def _chunks(self, body: Body) -> Iterator[bytes]:
-        self.begun = True
-        yield from body.chunks()
-
-    def may_escape(self) -> bool:
-        """Tell whether the query has a raw ``^`` that the server may have refused."""
-        return not self.escaped and self.method in _SAFE_METHODS and "^" in self.url
-
-    def wait_after_failure(self, again: str, retries: int) -> float | None:
-        """Give the seconds to wait before the next try after no answer; None to give up."""
-        limit = min(retries, CONNECT_RETRIES) if again == "connect" else retries
-        repeatable = self.method in _SAFE_METHODS or not self.begun
-        if again == "dropped" and (
-            not repeatable or (self.method not in _SAFE_METHODS and self.body is None)
-        ):
-            return None
-        if again == "never" or self.tries >= limit:
-            return None
-        self.tries += 1
-        # A pooled connection that died meanwhile is the usual reason: no wait the first time.
-        return 0.0 if again == "dropped" and self.tries == 1 else _back_off(self.tries)
-
-    def wait_after_status(self, status: int, retry_after: str, retries: int) -> float | None:
-        """Give the seconds to wait before the next try after this status; None to give up."""
-        if self.method in _SAFE_METHODS:
-            limit = min(retries, 1) if status == 500 else retries
-            again = status in _RETRIED
-        else:
-            limit = retries
-            again = status in _RETRIED_AFTER_SENDING
-        if not again or self.tries >= limit:
-            return None
-        self.tries += 1
-        asked = _retry_after(retry_after)
-        return _back_off(self.tries) if asked is None else min(asked, MAX_WAIT)
-
-
-def _back_off(tries: int) -> float:
-    return min(MAX_WAIT, FIRST_WAIT * 2.0 ** (tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
-
-
-def _retry_after(text: str) -> float | None:
-    """Read a Retry-After in seconds or as a date; None where it is neither."""
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    seconds: float = date.timestamp() - time.time()
-    return max(0.0, seconds)
 
 
 def _origin(url: str) -> tuple[str, str, int]:

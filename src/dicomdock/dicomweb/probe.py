@@ -27,8 +27,9 @@ from dicomdock.errors import (
 from dicomdock.profile import Dialect
 
 if TYPE_CHECKING:
+    from dicomdock.dicomweb.body import Body
     from dicomdock.dicomweb.client import Client
-    from dicomdock.dicomweb.http import Body, Http, Response
+    from dicomdock.dicomweb.http import Http, Response
 
 __all__ = ["MOST_REQUESTS", "Finding", "Report", "find_base", "test"]
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicomweb import answers, dicomjson, identity, qido
 from dicomdock.dicomweb.answers import Outcome
-from dicomdock.dicomweb.multipart import MultipartBody
+from dicomdock.dicomweb.body import MultipartBody
 from dicomdock.dicomweb.session import JSON
 from dicomdock.errors import (
     AuthenticationError,

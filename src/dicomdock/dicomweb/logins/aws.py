@@ -22,7 +22,7 @@ from dicomdock.dicomweb.auth import NoAuth
 from dicomdock.errors import AuthenticationError, MissingDependency, ProfileError
 
 if TYPE_CHECKING:
-    from dicomdock.dicomweb.http import Body
+    from dicomdock.dicomweb.body import Body
     from dicomdock.profile import ServerProfile
 
 SERVICE: Final = "medical-imaging"
