@@ -67,6 +67,7 @@ class Walk:
         self.screen.drag(*((x + right, y + down) for right, down in points))
         self.screen.until_changed(bare, more=0.002)
         self.page.keyboard.press("Escape")
+        self.screen.wait("s.tool === 'segment'")
 
     def name(self, words: str) -> None:
         """Name the segment, by which it gets its codes and colour."""
@@ -83,8 +84,9 @@ class Walk:
         self.page.locator(".editor button:has(.mdi-auto-fix)").click()
         self.page.get_by_role("button", name="Apply").click()
         self.screen.until_changed(bare, more=0.02)
-        self.page.keyboard.press("Escape")
+        self.page.locator(".editor button:has(.mdi-cursor-default)").click()
         expect(self.page.get_by_role("button", name="Apply")).to_have_count(0)
+        self.page.mouse.move(*self.screen.middle())
 
     def send(self, server: str) -> None:
         """Send what is saved to the server that is offered."""
