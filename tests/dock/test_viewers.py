@@ -18,6 +18,7 @@ from dicomdock.dock.viewers import ViewerError, Viewers
 from dicomdock.errors import MissingDependency
 from dicomdock.resource import Resource
 from tests.conftest import unavailable
+from tests.machines import without_gl
 from tests.viewer.conftest import folders, made_study, store
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
@@ -163,8 +164,9 @@ def test_without_the_extra_the_remedy_is_said(settings, monkeypatch: pytest.Monk
         Viewers(settings).open(Resource("1.2.3"))
 
 
-def test_without_gl_it_degrades_in_words(settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VTK_DEFAULT_OPENGL_WINDOW", "vtkNoSuchRenderWindow")
+def test_without_gl_it_degrades_in_words(settings, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in without_gl(tmp_path / "gl").items():
+        monkeypatch.setenv(name, value)
     viewers = Viewers(settings, spare=False)
     with pytest.raises(ViewerError, match="no OpenGL library"):
         viewers.open(Resource("1.2.3"))
