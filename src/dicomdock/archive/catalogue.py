@@ -1,12 +1,11 @@
-"""Catalogue: the rows of the index, put in, looked up and taken out within a transaction."""
+"""Catalogue: the rows of the index, looked up, marked and taken out within a transaction."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from sqlalchemy import (
     ColumnElement,
@@ -16,20 +15,16 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
     or_,
     select,
     update,
 )
 from sqlalchemy.dialects import sqlite
 
+from dicomdock.archive.counting import count_series, count_study
 from dicomdock.archive.files import relative_path
-from dicomdock.archive.header import Header
-from dicomdock.archive.rows import Row, instance_row, joined, series_row, study_row
 from dicomdock.archive.schema import doomed, instance, sent, series, study
 from dicomdock.resource import Resource
-
-AddStatus = Literal["stored", "identical", "conflict", "replaced"]
 
 BATCH = 500  # values in one IN list
 
@@ -63,37 +58,6 @@ class ArchivedInstance:
     made_here: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A whole file that waits to be kept.
-
-    Parameters
-    ----------
-    resource : its place.
-    header : its attributes.
-    written : the temporary file.
-    size : bytes.
-    digest : SHA-256, hexadecimal.
-    replace : it takes the place of another with the same UID.
-    repair : it takes the place of a damaged file, which once had the same bytes.
-    """
-
-    resource: Resource
-    header: Header
-    written: Path
-    size: int
-    digest: str
-    replace: bool = False
-    repair: bool = False
-
-    @property
-    def place(self) -> str:
-        """Where its file goes, below ``files/``."""
-        assert self.resource.series
-        assert self.resource.instance
-        return relative_path(self.resource.study, self.resource.series, self.resource.instance)
-
-
 def digests(connection: Connection, study_uid: str, series_uid: str) -> dict[str, str]:
     """Give SOP Instance UID -> digest of a series."""
     rows = connection.execute(
@@ -123,121 +87,6 @@ def known_rows(connection: Connection, instances: Iterable[Resource]) -> dict[Re
             for uid, number, digest in connection.execute(some):
                 found[Resource(study_uid, series_uid, uid)] = (number, digest)
     return found
-
-
-def _by_series(arrivals: Iterable[Arrival]) -> dict[tuple[str, str], list[Arrival]]:
-    groups: dict[tuple[str, str], list[Arrival]] = {}
-    for arrival in arrivals:
-        groups.setdefault((arrival.resource.study, arrival.resource.series or ""), []).append(arrival)
-    return groups
-
-
-def insert_arrivals(
-    connection: Connection, arrivals: Sequence[Arrival], *, origin: str, made_here: bool
-) -> None:
-    """Put in the rows of instances that are not there yet, and count anew what they belong to."""
-    now = time.time()
-    studies: dict[str, int] = {}
-    for (study_uid, series_uid), group in _by_series(arrivals).items():
-        if study_uid not in studies:
-            row = {**study_row(group[0].header), "StudyInstanceUID": study_uid, "added": now}
-            studies[study_uid] = _ensure(connection, study, row, ("StudyInstanceUID",))
-        row = {**series_row(group[0].header), "SeriesInstanceUID": series_uid, "study": studies[study_uid]}
-        row |= {"added": now, "used": now}
-        series_id = _ensure(connection, series, row, ("study", "SeriesInstanceUID"))
-        common = {
-            "series": series_id,
-            "origin": origin,
-            "made_here": made_here,
-            "pinned": False,
-            "added": now,
-        }
-        connection.execute(insert(instance), [{**_instance_row(arrival), **common} for arrival in group])
-        count_series(connection, series_id)
-        mark_used(connection, [series_id])  # a long pull must not be evicted while it goes on
-    for study_id in studies.values():
-        count_study(connection, study_id)
-
-
-def _instance_row(arrival: Arrival) -> Row:
-    return {
-        **instance_row(arrival.header),
-        "SOPInstanceUID": arrival.resource.instance,
-        "TransferSyntaxUID": arrival.header.transfer_syntax[:64],
-        "size": arrival.size,
-        "digest": arrival.digest,
-    }
-
-
-def exchange(
-    connection: Connection, instance_id: int, arrival: Arrival, *, origin: str = "", made_here: bool = False
-) -> None:
-    """Let the rows tell of the file that took the place of another.
-
-    No server is known to have these bytes but the one that they came from.
-    """
-    own = {**_instance_row(arrival), "origin": origin, "made_here": made_here}
-    connection.execute(update(instance).where(instance.c.id == instance_id).values(own))
-    connection.execute(delete(sent).where(sent.c.instance == instance_id))
-    series_id, study_id = connection.execute(
-        select(series.c.id, series.c.study)
-        .join(instance, instance.c.series == series.c.id)
-        .where(instance.c.id == instance_id)
-    ).one()
-    # What was corrected is often the patient.
-    of_study = {**study_row(arrival.header), "StudyInstanceUID": arrival.resource.study}
-    of_series = {**series_row(arrival.header), "SeriesInstanceUID": arrival.resource.series}
-    connection.execute(update(study).where(study.c.id == study_id).values(of_study))
-    connection.execute(update(series).where(series.c.id == series_id).values(of_series))
-    count_series(connection, series_id)
-    count_study(connection, study_id)
-
-
-def _ensure(connection: Connection, table: Table, row: Mapping[str, object], unique: tuple[str, ...]) -> int:
-    """Give the row's id, and put the row in where it is missing."""
-    wanted = select(table.c.id).where(*(table.c[name] == row[name] for name in unique))
-    found = connection.execute(wanted).scalar()
-    if found is None:
-        connection.execute(insert(table).values(row))
-        found = connection.execute(wanted).scalar_one()
-    return int(found)
-
-
-def count_series(connection: Connection, series_id: int) -> None:
-    """Bring the series' counts up to date."""
-    counts = select(func.count(), func.coalesce(func.sum(instance.c.size), 0)).where(
-        instance.c.series == series_id
-    )
-    number, size = connection.execute(counts).one()
-    values = {"NumberOfSeriesRelatedInstances": number, "size": size}
-    connection.execute(update(series).where(series.c.id == series_id).values(values))
-
-
-def count_study(connection: Connection, study_id: int) -> None:
-    """Bring the study's counts, modalities and SOP classes up to date."""
-    of_study = series.c.study == study_id
-    number, instances, size = connection.execute(
-        select(
-            func.count(),
-            func.coalesce(func.sum(series.c.NumberOfSeriesRelatedInstances), 0),
-            func.coalesce(func.sum(series.c.size), 0),
-        ).where(of_study)
-    ).one()
-    modalities = connection.execute(select(series.c.Modality).distinct().where(of_study)).scalars()
-    classes = connection.execute(
-        select(instance.c.SOPClassUID)
-        .distinct()
-        .join(series, instance.c.series == series.c.id)
-        .where(of_study)
-    ).scalars()
-    values = {
-        "NumberOfStudyRelatedSeries": number,
-        "NumberOfStudyRelatedInstances": instances,
-        "size": size,
-        "ModalitiesInStudy": joined(sorted(modalities)),
-        "SOPClassesInStudy": joined(sorted(classes)),
-    }
-    connection.execute(update(study).where(study.c.id == study_id).values(values))
 
 
 def within(resource: Resource) -> Sequence[ColumnElement[bool]]:

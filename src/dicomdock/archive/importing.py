@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from dicomdock.archive.catalogue import Arrival
+from dicomdock.archive.arrivals import Arrival
 from dicomdock.archive.header import HEAD, is_dicomdir, looks_like_dicom
 from dicomdock.archive.writer import AddResult, ArchiveWriter
 from dicomdock.errors import InvalidInput, WireError

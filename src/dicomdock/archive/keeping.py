@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, delete, insert
 
-from dicomdock.archive.catalogue import BATCH, AddStatus, Arrival, exchange, insert_arrivals, known_rows
+from dicomdock.archive.arrivals import AddStatus, Arrival, exchange, insert_arrivals
+from dicomdock.archive.catalogue import BATCH, known_rows
 from dicomdock.archive.files import Files, Session, disk_errors, sync_files
 from dicomdock.archive.index import Index
 from dicomdock.archive.schema import doomed, replacing

@@ -12,7 +12,8 @@ from typing import Literal
 
 from sqlalchemy import delete, select
 
-from dicomdock.archive.catalogue import Arrival, exchange, insert_arrivals, instances_of, known_rows
+from dicomdock.archive.arrivals import Arrival, exchange, insert_arrivals
+from dicomdock.archive.catalogue import instances_of, known_rows
 from dicomdock.archive.files import (
     SUFFIX,
     Files,

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dicomdock.archive.catalogue import AddStatus, Arrival, digests
+from dicomdock.archive.arrivals import AddStatus, Arrival
+from dicomdock.archive.catalogue import digests
 from dicomdock.archive.files import Files, Session, digest_or_none, disk_errors
 from dicomdock.archive.header import HEAD, SERIES, SOP_INSTANCE, STUDY, Header, read_header
 from dicomdock.archive.index import Index
