@@ -8,7 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from trame_slicer.app.logic.segmentation import SegmentEditorLogic
-from trame_slicer.segmentation import SegmentationEffectNoTool, SegmentationEffectPaint
+from trame_slicer.segmentation import (
+    SegmentationEditableAreaMode,
+    SegmentationEffectNoTool,
+    SegmentationEffectPaint,
+    SegmentationOverwriteMode,
+)
 
 from dicomdock.archive import Archive
 from dicomdock.errors import DicomdockError
@@ -277,22 +282,27 @@ class SegmentsLogic:
         self.keep_now()
         before, shown = self.drawing, self.series.shown
         assert shown is not None and self.series.series is not None
-        self._taking = True  # what follows tells the page, and what the page answers must not begin another
-        try:
-            node = put_in_scene(self.editor, base, name)
-            self.drawing = None
-            self.editor.set_active_segmentation(node, shown.node)
-            self.logic._on_segment_display_changed(self.logic.data.segment_display)
-            self.drawing = Drawing(node, base, self.series.series.uid)
-        finally:
-            self._taking = False
-        if changed:
-            self.drawing.changes = 1
+        node = put_in_scene(self.editor, base, name)
+        # Where segments overlap, what is drawn in one must not take voxels from the others.
+        overlap, overwrite = SegmentationOverwriteMode.ALLOW_OVERLAP, SegmentationOverwriteMode.OVERWRITE_ALL
+        if base.overlapping or self.editor.get_overwrite_mode() is overlap:
+            self.editor.set_overwrite_mode(overlap if base.overlapping else overwrite)
+        self.editor.set_editable_area(SegmentationEditableAreaMode.EVERYWHERE)
+        self._tie(Drawing(node, base, self.series.series.uid, changes=int(changed)), shown)
         if before is not None:
             self.app.scene.RemoveNode(before.node)
         with self.state:
             self.state.drawing_name, self.state.drawing_uid = name, ""
         self._tell()
+
+    def _tie(self, drawing: Drawing, shown: Any) -> None:
+        """Let the editor work on a drawing over a volume of the scene; that is no change of it."""
+        self.drawing, self._taking = None, True  # the page's answers to what follows must not begin another
+        try:
+            self.editor.set_active_segmentation(drawing.node, shown.node)
+            self.logic._on_segment_display_changed(self.logic.data.segment_display)
+        finally:
+            self.drawing, self._taking = drawing, False
 
     def _modified(self) -> None:
         if self.drawing is not None:
@@ -317,10 +327,11 @@ class SegmentsLogic:
 
     def _series_changed(self) -> None:
         """Another series is shown: what was drawn on the one before goes to the shelf."""
-        series = self.series.series
-        if self.drawing is None or (
-            series is not None and self.drawing.series == series.uid and self.series.complete
-        ):
+        series, shown = self.series.series, self.series.shown
+        if self.drawing is None:
+            return
+        if series is not None and self.drawing.series == series.uid and self.series.complete:
+            self._tie(self.drawing, shown)  # the same images anew
             return
         self.keep_now()
         node, self.drawing = self.drawing.node, None
