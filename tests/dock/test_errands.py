@@ -11,7 +11,10 @@ import pytest
 
 from dicomdock.archive import Archive
 from dicomdock.dock.errands import DockErrands, Errands
-from dicomdock.dock.service import Dock
+from dicomdock.dock.pages.selection import Selection
+from dicomdock.dock.pages.study_actions import targets
+from dicomdock.dock.service import LOCAL, Dock
+from dicomdock.dock.studies import Listing
 from dicomdock.launch.trust import TrustStore
 from dicomdock.profile import Login, ServerProfile, load_profiles
 from dicomdock.resource import Resource
@@ -167,6 +170,10 @@ def test_a_links_connection_can_be_sent_to_and_its_token_goes_nowhere_else(
             choice = ask(errands, study, "servers", origin=name)
             assert choice == {"servers": [name, "mine"], "usual": name, "remark": ""}
             said = ask(errands, study, "send", server=name, series=[made[0].series])
+            keep(settings, ct_series(1, StudyInstanceUID=study), origin=name)
+            listing = Listing(dock, {"StudyInstanceUID": study}, [LOCAL])
+            listing.take(listing.streams[0])
+            assert targets(dock, Selection(listing.found)) == (name, "mine")
         finally:
             dock.close()
     assert {one["status"] for one in said["results"]} == {"stored"}

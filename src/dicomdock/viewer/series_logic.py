@@ -196,8 +196,7 @@ class SeriesLogic:
         elif self.study.series:
             self._say_empty(
                 "This study has no images here",
-                "Its segmentations, structures or reports refer to images that have not been downloaded."
-                " Download the whole study in dicomdock, then open it again.",
+                "Its segmentations, structures or reports belong to images that have not been downloaded.",
             )
         else:
             self._say_empty("This study is not here", "Download it in dicomdock, then open it again.")

@@ -50,7 +50,8 @@ class SourcesLogic:
         self.state, self.series, self.saving, self.measuring = server.state, series, saving, measuring
         self.archive, self.errands, self.notes = archive, errands, notes
         self._asked: Resource | None = None
-        self._wanted = ""  # Series Instance UID of an object that waits for its images
+        self._wanted = ""  # Series Instance UID of the object that is to be opened on its images
+        self._waiting = ""  # the same of one whose images are not here
         self._looked_at: frozenset[tuple[str, int]] = frozenset()
         self.state.update({"missing_words": "", "missing_busy": False})
         server.controller.fetch_missing = self.fetch
@@ -66,6 +67,7 @@ class SourcesLogic:
         except ErrandError as error:
             self.notes.bad(str(error))
         else:
+            self._wanted = self._wanted or self._waiting
             self.notes.say(f"The images come from {' and '.join(said['servers'])}.")
         finally:
             with self.state:
@@ -122,6 +124,7 @@ class SourcesLogic:
     async def _look(self, study: str) -> None:
         missing = await asyncio.to_thread(missing_sources, self.archive, Resource(study))
         if self.series.study is not None and self.series.study.uid == study:
+            self._waiting = next((one.referred_by.series or "" for one in missing), "")
             with self.state:
                 self.state.missing_words = self._words(missing)
 

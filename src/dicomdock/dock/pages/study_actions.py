@@ -80,7 +80,7 @@ async def download(dock: Dock, selection: Selection) -> None:
 
 async def send(dock: Dock, selection: Selection) -> None:
     """Ask for the server, then queue the upload."""
-    servers = (await dock.run(dock.source_names))[1:]
+    servers = await dock.run(targets, dock, selection)
     if not servers:
         widgets.say("There is no server to send to yet; add one on the Servers page.", kind="failure")
         return
@@ -92,6 +92,15 @@ async def send(dock: Dock, selection: Selection) -> None:
     if chosen:
         await dock.run(dock.push, chosen, selection.on(LOCAL))
         widgets.say(f"Sending {selection.words} to {chosen}; what is there already is not sent again.")
+
+
+def targets(dock: Dock, selection: Selection) -> tuple[str, ...]:
+    """Name where a selection can be sent: back to what a link brought it from, and to the user's servers."""
+    came_by = dict.fromkeys(
+        one.origin for resource in selection.on(LOCAL) for one in dock.archive.instances(resource)
+    )
+    linked = [name for name in came_by if name in dock.links.connections]
+    return (*linked, *dock.source_names()[1:])
 
 
 def show_attributes(_: Dock, selection: Selection) -> None:
