@@ -6,21 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 HELP = (
-    ("wheel, Up / Down, PageUp / PageDown", "one slice, ten slices on or back"),
+    ("wheel, Up, Down", "one slice on or back"),
+    ("PageUp, PageDown, Home, End", "ten slices on or back, the first one, the last one"),
     ("left drag", "window: sideways width, up and down centre"),
     ("right drag, middle drag", "zoom, move"),
-    ("1 - 9, 0", "window presets, automatic window"),
+    ("1 to 9, 0", "window presets, automatic window"),
     ("double click", "one view alone, all views again"),
     ("r", "fit the pictures into the views"),
     ("l", "next layout"),
     ("c", "crosshair; with Shift held it follows the mouse"),
     ("p, e, Escape", "paint, erase, put the tool away"),
-    ("[ ]", "smaller, larger brush"),
+    ("[, ]", "smaller, larger brush"),
     ("d, a, o", "distance, angle, region"),
     ("Space", "play the slices"),
     ("Ctrl+Z, Ctrl+Y", "undo, redo"),
     ("Ctrl+S", "save"),
-    ("s", "series"),
+    ("s, w", "series, window"),
     ("h", "words in the corners"),
     ("?", "these keys"),
 )

@@ -22,6 +22,7 @@ from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.segments_logic import SegmentsLogic
 from dicomdock.viewer.series_logic import SeriesLogic
 from dicomdock.viewer.study import Series, read_instance
+from dicomdock.viewer.views_logic import THREED
 
 PATH = "/documents/"  # before the SOP Instance UID
 WORDS: Mapping[str, str] = {
@@ -96,6 +97,7 @@ class OthersLogic:
         else:
             try:
                 self._models[uid] = self._model(uid)
+                self.series.views.fit(THREED)
             except (DicomdockError, OSError) as error:
                 self.notes.bad(f"The model cannot be shown: {error}")
         with self.state:

@@ -90,7 +90,8 @@ def _help() -> None:
                 for key, words in HELP:
                     with html.Tr():
                         with html.Td():
-                            html.Kbd(key)
+                            for one in key.split(", "):
+                                html.Kbd(one)
                         html.Td(words)
             html.P("Pictures are for looking and drawing; this program is no medical device.")
             with html.Div(classes="row"):
