@@ -274,7 +274,9 @@ class SegmentsLogic:
         assert self.drawing is not None
         at = self.series.views.slice_at()
         masks = [segment.mask for segment in self.drawing.base.segments if segment.mask.array.size]
-        shown = at is not None and any(mask.start[0] <= at < mask.stop[0] for mask in masks)
+        shown = at is not None and any(
+            mask.start[0] <= at < mask.stop[0] and mask.array[at - mask.start[0]].any() for mask in masks
+        )
         if masks and not shown:
             self.series.views.look_at(self.drawing.base.geometry.to_lps(middle_of(masks)))
 
