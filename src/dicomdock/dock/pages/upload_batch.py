@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from nicegui import ui
 
@@ -11,10 +12,11 @@ from dicomdock.dock.events import TransferChanged, UploadChanged
 from dicomdock.dock.pages.shell import Visit
 from dicomdock.dock.pages.transfer_rows import percent, words
 from dicomdock.dock.service import Dock
-from dicomdock.dock.uploading import Batch, Looked, Lot, Outcome, Trouble, lots
+from dicomdock.dock.uploading import Batch, Looked, Lot, Outcome, Trouble, lots, there
 from dicomdock.transfer import Item, Transfer
 
 HERE_ONLY = ""
+MOST_ASKED = 200  # series of one upload that the server is asked about beforehand
 SERIES = (
     widgets.Column("patient", "Patient", "minmax(120px, 1.4fr)", sortable=False),
     widgets.Column("study", "Study", "minmax(120px, 1.4fr)", sortable=False),
@@ -71,6 +73,7 @@ class Preview:
         self._lots: dict[str, Lot] = {}
         self._rest: Sequence[Looked] = ()
         self._chosen: set[str] = set()
+        self._there: dict[str, int] = {}
         with ui.element("div").classes("batch"):
             with ui.element("div").classes("study-head"):
                 with ui.element("h1"):
@@ -106,7 +109,7 @@ class Preview:
                 HERE_ONLY: "Keep here only",
                 **{name: f"Keep here, and send to {name}" for name in names},
             }
-            self._target = widgets.choice("Where to", options, HERE_ONLY, self._say, testid="target")
+            self._target = widgets.choice("Where to", options, HERE_ONLY, self._aim, testid="target")
             self._target.classes("target")
         studies = {lot.resource.study for lot in found}
         patients = {(lot.about["PatientName"], lot.about["PatientID"]) for lot in found}
@@ -140,12 +143,33 @@ class Preview:
         self._chosen = set(keys)
         self._say()
 
+    async def _aim(self) -> None:
+        """Take the choice of the server, and ask it what it has already; nothing waits for the answers."""
+        server = self._target.value
+        self._there = {}
+        self._grid.patch_rows(_rows(list(self._lots.values())))
+        self._say()
+        if server == HERE_ONLY:
+            return
+        source = await self._dock.run(self._dock.client, server)
+        for key, lot in list(self._lots.items())[:MOST_ASKED]:
+            count = await self._dock.run(there, source, lot) if lot.taken else 0
+            if self._target.value != server or self._target.is_deleted:
+                return  # another one was chosen, or the files are on their way
+            if count:
+                self._there[key] = count
+                self._grid.patch_rows(_rows(list(self._lots.values()), self._there, server))
+                self._say()
+
     def _say(self) -> None:
         chosen = [lot for key, lot in self._lots.items() if key in self._chosen]
         count = sum(len(lot.taken) for lot in chosen)
         size = human.size(sum(lot.size for lot in chosen))
         series = human.counted(len(chosen), "series", "series")
-        self._status.set_text(f"{series}, {human.counted(count, 'image')}, {size} selected" if chosen else "")
+        known = sum(self._there.get(str(lot.resource), 0) for lot in chosen)
+        already = f", {human.number(known)} on {self._target.value} already" if known else ""
+        words = f"{series}, {human.counted(count, 'image')}, {size} selected{already}"
+        self._status.set_text(words if chosen else "")
         self._go.set_text("Keep and send" if self._target.value else "Keep")
         self._go.set_enabled(count > 0)
 
@@ -248,8 +272,15 @@ def _result(at: int, outcome: Outcome, there: Mapping[str, Item], *, sending: bo
     return widgets.Row(str(at), cells, {"there": f"0{told}" if bad else told}, tone="bad" if bad else "")
 
 
-def _rows(found: Sequence[Lot]) -> list[widgets.Row]:
-    """Write the series as rows; patient and study stand only where they begin."""
+def _rows(
+    found: Sequence[Lot], there: Mapping[str, int] = MappingProxyType({}), server: str = ""
+) -> list[widgets.Row]:
+    """Write the series as rows; patient and study stand only where they begin.
+
+    Parameters
+    ----------
+    there : how many of a series the server has already.
+    """
     rows = []
     patient = study = ""
     for lot in found:
@@ -269,7 +300,7 @@ def _rows(found: Sequence[Lot]) -> list[widgets.Row]:
             "series": title or "Series without a description",
             "images": human.number(len(lot.taken)),
             "size": human.size(lot.size),
-            "wrong": " ".join(_to_know(lot)),
+            "wrong": " ".join(_to_know(lot, there.get(str(lot.resource), 0), server)),
         }
         rows.append(
             widgets.Row(str(lot.resource), cells, dim=not lot.taken, tone="bad" if lot.warnings else "")
@@ -278,6 +309,8 @@ def _rows(found: Sequence[Lot]) -> list[widgets.Row]:
     return rows
 
 
-def _to_know(lot: Lot) -> list[str]:
+def _to_know(lot: Lot, there: int, server: str) -> list[str]:
     told = [text.format(human.number(count)) for trouble, text in _TROUBLES if (count := lot.count(trouble))]
+    if there:
+        told.append(f"{human.number(there)} on {server} already")
     return [*lot.warnings, ", ".join(told)]
