@@ -187,17 +187,20 @@ class SeriesLogic:
     def _start_first(self) -> None:
         assert self.study is not None
         wanted = self.study.find(self._asked.series or "")
-        if wanted is None or wanted.kind != "image":
-            wanted = self.study.largest()
+        if wanted is None or wanted.kind not in ("image", "parametric map"):
+            maps = (one for one in self.study.series if one.kind == "parametric map")
+            wanted = self.study.largest() or next(maps, None)
         if wanted is not None:
             self._start(wanted, 0)
         elif self.pulling:
             self._say_empty("The study is on its way", "The first image is shown as soon as it is here.")
-        elif self.study.series:
+        elif any(one.kind in ("segmentation", "structures", "report") for one in self.study.series):
             self._say_empty(
                 "This study has no images here",
                 "Its segmentations, structures or reports belong to images that have not been downloaded.",
             )
+        elif self.study.series:
+            self._say_empty("This study has no images", "What it holds is listed in the series panel.")
         else:
             self._say_empty("This study is not here", "Download it in dicomdock, then open it again.")
 
