@@ -70,10 +70,22 @@ def test_the_secret_opens_the_page_and_becomes_a_cookie(running: tuple[Viewers, 
     assert "default-src 'self'" in headers["content-security-policy"]
 
 
+def test_the_address_that_a_browser_is_started_with_works_once(running: tuple[Viewers, str, str]) -> None:
+    viewers, url, study = running
+    door = viewers.door(study)
+    assert urlsplit(url).query.removeprefix("secret=") not in door
+    path = "/?" + urlsplit(door).query
+    assert ask(door, path, Sec_Fetch_Site="cross-site")[0] == 403
+    status, headers, _ = ask(door, path)
+    assert (status, headers["location"]) == (302, "/index.html?" + urlsplit(url).query)
+    assert ask(door, path)[0] == 403
+
+
 @pytest.mark.parametrize(
     ("path", "headers"),
     [
         ("/", {}),
+        ("/?once=", {}),
         ("/index.html", {}),
         ("/index.html?secret=wslink-secret", {}),
         ("/ws", {}),

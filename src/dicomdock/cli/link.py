@@ -76,7 +76,7 @@ def open_link(
     if no_view or terminal.json:
         return
     if terminal.attended and importlib.util.find_spec("trame_slicer") is not None:
-        view.show(terminal, Resource(wanted[0].study))
+        view.show(terminal, Resource(wanted[0].study, wanted[0].series if len(wanted) == 1 else None))
     else:
         terminal.say("'dicomdock run' shows it.")
 

@@ -1,4 +1,4 @@
-"""``view``: look at a study of the archive, and segment it, without a dock."""
+"""``view``: look at a study of the archive, and segment it: in the dock that runs, else without one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def view(
     ],
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
-    """Open a study of the archive in the viewer; Ctrl-C ends it, and what was drawn is kept."""
+    """Open a study of the archive in the viewer, in the dock if one runs.
+
+    Without a dock, Ctrl-C ends it, and what was drawn is kept.
+    """
     terminal: Terminal = context.obj
     with sources.archive(terminal) as archive:
         wanted = _wanted(resource, archive)
@@ -38,7 +41,7 @@ def view(
 
 
 def show(terminal: Terminal, wanted: Resource, *, browser: bool = True) -> None:
-    """Show a study or series of the archive in the viewer, until Ctrl-C.
+    """Show a study or series of the archive: in the dock that runs, else in a viewer until Ctrl-C.
 
     Raises
     ------
@@ -48,16 +51,21 @@ def show(terminal: Terminal, wanted: Resource, *, browser: bool = True) -> None:
     import contextlib
     import webbrowser
 
+    from dicomdock.dock import opening
     from dicomdock.dock.viewers import Viewers
 
+    if browser and (place := opening.in_running_dock(terminal.settings, wanted)):
+        opened = webbrowser.open(place)
+        terminal.result({"study": wanted.study, "series": wanted.series, "url": place})
+        terminal.say("The study opens in the browser." if opened else f"The study is here, once: {place}")
+        return
     viewers = Viewers(terminal.settings, spare=False)
     try:
         url = viewers.open(wanted)
-        terminal.result({"study": wanted.study, "url": url})
-        opened = browser and webbrowser.open(url)
-        terminal.say(
-            f"The viewer {'opens in the browser' if opened else 'is here: ' + url} ; Ctrl-C ends it."
-        )
+        opened = browser and webbrowser.open(viewers.door(wanted.study))
+        terminal.result({"study": wanted.study, "series": wanted.series, "url": url})
+        where = "opens in the browser" if opened else f"is here: {url} "
+        terminal.say(f"The viewer {where}; Ctrl-C ends it.")
         terminal.flush()
         with contextlib.suppress(KeyboardInterrupt):
             viewers.wait(wanted.study)
@@ -79,6 +87,6 @@ def _wanted(words: list[str], archive: Archive) -> Resource:
     if len({one.study for one in found}) != 1:
         raise InvalidInput(f"{len(found)} studies are meant; name one of them.")
     wanted = Resource(found[0].study, found[0].series if len(found) == 1 else None)
-    if not archive.present(Resource(wanted.study)):
-        raise NotFound(f"{wanted.study} is not in the archive; 'dicomdock pull' brings it.", status=404)
+    if not archive.present(wanted):
+        raise NotFound(f"{wanted} is not in the archive; 'dicomdock pull' brings it.", status=404)
     return wanted

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, cast, get_args
 from urllib.parse import quote, urlencode
 
+from dicomdock.dock.preferences import Preferences
 from dicomdock.errors import DicomdockError
 from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
     from dicomdock.dock.service import Dock
+    from dicomdock.settings import Settings
     from dicomdock.source import DicomJson
 
 Way = Literal["viewer", "list", "slicer"]
@@ -40,6 +42,22 @@ def address(resource: Resource) -> str:
 def page(resource: Resource) -> str:
     """Write the address of a study's page, which opens it as soon as some of it is here."""
     return f"/study/{quote(resource.study, safe='')}?{urlencode({'open': resource.series or WHOLE})}"
+
+
+def in_running_dock(settings: Settings, resource: Resource) -> str:
+    """Give an address that works once and opens a study in the dock that runs; empty where none does that.
+
+    A dock that opens studies elsewhere than in the viewer is passed over.
+    """
+    from dicomdock.launch.handoff import NotRunning, show
+
+    if Preferences(settings).get(PREFERENCE, "viewer") != "viewer":
+        return ""
+    try:
+        root, _, token = show(settings).text.partition("#")
+    except NotRunning:
+        return ""
+    return f"{root.rstrip('/')}{address(resource)}#{token}"
 
 
 def entrance(dock: Dock, resource: Resource) -> str:

@@ -54,6 +54,7 @@ class _Viewer:
     """One process."""
 
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    once: str = field(default="", repr=False)
     port: int = 0
     line: threading.Lock = field(default_factory=threading.Lock, repr=False)  # one order at a time
     process: subprocess.Popen[bytes] | None = None
@@ -176,6 +177,11 @@ class Viewers:
         with self._lock:
             return tuple(study for study, viewer in self._open.items() if viewer.running)
 
+    def door(self, study: str) -> str:
+        """Give an address of an open study that works once: others see what a browser is started with."""
+        viewer = self._open[study]
+        return f"http://127.0.0.1:{viewer.port}/?once={viewer.once}"
+
     def wait(self, study: str) -> None:
         """Wait until the viewer of a study has ended."""
         viewer = self._open.get(study)
@@ -239,7 +245,9 @@ class Viewers:
                 start_new_session=os.name == "posix",
             )
         viewer.process = process
-        self._tell(viewer, {"secret": viewer.secret, "settings": _plain(self.settings), "port": viewer.port})
+        viewer.once = secrets.token_urlsafe(32)
+        keys = {"secret": viewer.secret, "once": viewer.once}
+        self._tell(viewer, {**keys, "settings": _plain(self.settings), "port": viewer.port})
         threading.Thread(target=self._watch, args=(viewer, process), name="viewer", daemon=True).start()
 
     def _choose_gl(self) -> str:

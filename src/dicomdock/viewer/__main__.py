@@ -35,9 +35,11 @@ def main() -> None:
     from trame.app import get_server
 
     from dicomdock.viewer.app import Workstation
+    from dicomdock.viewer.guard import Guard
 
     server = get_server("dicomdock", client_type="vue3")
-    station = Workstation(server, settings_of(start["settings"]), start["secret"], channel.tell)
+    guard = Guard(start["secret"], start["once"])
+    station = Workstation(server, settings_of(start["settings"]), guard, channel.tell)
 
     @server.controller.add_task("on_server_ready")
     async def ready(**_: Any) -> None:

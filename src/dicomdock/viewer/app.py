@@ -60,15 +60,15 @@ class Workstation(TrameApp):
     ----------
     server : trame's.
     settings : where the archive is.
-    secret : opens the page.
+    guard : says who may talk to it.
     tell : writes an event to the dock.
     """
 
-    def __init__(self, server: Any, settings: Settings, secret: str, tell: Callable[..., None]) -> None:
+    def __init__(self, server: Any, settings: Settings, guard: Guard, tell: Callable[..., None]) -> None:
         super().__init__(server)
         self.server.enable_module(trame_slicer.module)
         self.server.enable_module(MODULE)
-        self._guard = Guard(secret)
+        self._guard = guard
         self.settings = settings
         self.archive = Archive.open(settings)
         self.slicer = app = SlicerApp()

@@ -2,7 +2,8 @@
 
 Every request must name the viewer's own address as Host (a foreign name that was made to point here is
 refused), must not come from another site (Origin, WebSockets too), and must carry the secret: once in the
-address that the dock gives, from then on in a cookie that scripts cannot read.
+address that the dock gives, from then on in a cookie that scripts cannot read. A program that opens a
+browser gives it a token that works once instead: others can read what programs are started with.
 """
 
 from __future__ import annotations
@@ -42,16 +43,19 @@ class Guard:
     Parameters
     ----------
     secret : opens this viewer.
+    once : opens it a single time.
     """
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
+    def __init__(self, secret: str, once: str) -> None:
+        self._secret, self._once = secret, once
 
     def install(self, app: web.Application) -> None:
         """Put the guard before all else."""
 
         @web.middleware
         async def guarded(request: web.Request, handler: Any) -> web.StreamResponse:
+            if self._takes_once(request):
+                return web.HTTPFound(f"/index.html?secret={self._secret}", headers=headers(request.host))
             refusal = self.refusal(request)
             if refusal:
                 return web.Response(status=403, text=refusal, headers=headers(request.host))
@@ -73,6 +77,24 @@ class Guard:
 
     def refusal(self, request: web.Request) -> str:
         """Say why a request is refused; empty when it is let through."""
+        foreign = self._foreign(request)
+        if foreign:
+            return foreign
+        known = self._same(request.cookies.get(self._cookie(request), ""))
+        if not known and not (request.path in TO_PAGE and self._same(request.query.get("secret", ""))):
+            return "This viewer is open in another program; open the study from dicomdock again."
+        return ""
+
+    def _takes_once(self, request: web.Request) -> bool:
+        token = request.query.get("once", "")
+        if request.path not in TO_PAGE or not token or not self._once or self._foreign(request):
+            return False
+        if not hmac.compare_digest(token.encode(), self._once.encode()):
+            return False
+        self._once = ""
+        return True
+
+    def _foreign(self, request: web.Request) -> str:
         port = request.transport.get_extra_info("sockname")[1] if request.transport else 0
         hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
         if request.host not in hosts:
@@ -83,9 +105,6 @@ class Guard:
             return "This viewer answers only its own page."
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none", "same-site"):
             return "This viewer answers only its own page."
-        known = self._same(request.cookies.get(self._cookie(request), ""))
-        if not known and not (request.path in TO_PAGE and self._same(request.query.get("secret", ""))):
-            return "This viewer is open in another program; open the study from dicomdock again."
         return ""
 
     def _cookie(self, request: web.Request) -> str:
