@@ -365,8 +365,9 @@ def test_a_document_opens_in_a_tab_of_its_own(screen: Screen, study: dict[str, l
 
 
 def test_a_model_is_shown_in_3d_and_on_the_slices(screen: Screen, study: dict[str, list[Made]]) -> None:
-    bare, flat = screen.pixels("ThreeD"), screen.pixels()
     tool(screen, "series")
+    as_numpy_draws_it(screen)
+    bare, flat = screen.pixels("ThreeD"), screen.pixels()
     model = screen.button(f"other-{study['model'][0].instance}")
     model.click()
     screen.wait("s.models_shown.length === 1")
@@ -382,7 +383,7 @@ def test_the_volume_is_drawn_when_asked_for_and_not_while_painting(screen: Scree
     expect(screen.page.locator("select option")).not_to_have_count(0)
     screen.button("render-volume").click()
     screen.wait("s.rendering && !s.threed_note", 60)
-    screen.until(lambda: screen.pixels("ThreeD").std() > bare.std() + 3)
+    screen.until(lambda: screen.pixels("ThreeD").std() > bare.std() + 3, 30)
     screen.page.keyboard.press("p")
     screen.wait("s.threed_note.includes('still')")
     screen.page.keyboard.press("Escape")

@@ -221,6 +221,8 @@ def unlike(screen: Screen, series: Series) -> str:
     frames = [frame for dataset in series.instances for frame in frames_of(dataset)]
     placed = bool(frames[0].origin) and bool(frames[0].directions)
     view = view_of(frames[0].directions[:3], frames[0].directions[3:]) if placed else "Red"
+    if not placed and len(frames) > 1:
+        frames = [frames[screen.slice()[0] - 1]]
     least = np.inf
     for _ in range(40):
         window = (float(state(screen, "window_width")), float(state(screen, "window_centre")))
@@ -297,3 +299,13 @@ def parts_of(dataset: Dataset) -> int:
     return len([one for one in names if one != "Background"]) or len(
         dataset.get("StructureSetROISequence", ())
     )
+
+
+def test_the_volume_of_a_series_that_is_chosen_is_shown(zoo: Zoo, screen: Screen) -> None:
+    series = next(one for one in zoo.images("made") if one.name == "two echoes")
+    show(screen, series)
+    for at, time in ((1, 80), (0, 10)):
+        screen.page.get_by_label("Volume", exact=True).select_option(str(at))
+        screen.wait(f"s.volume_at === {at} && s.complete")
+        echo = [one for one in series.instances if one.EchoTime == time]
+        assert not unlike(screen, Series(series.name, series.uid, echo))
