@@ -30,7 +30,7 @@ def main() -> None:
     os.environ.update({"WSLINK_READY_MSG": "", "WSLINK_WS_COMPRESS": "0"})
     # trame reads the arguments of whatever program it is in; ours never reach a command line.
     sys.setswitchinterval(SWITCH_SECONDS)
-    sys.argv = ["dicomdock-viewer", "--authKey", start["secret"]]
+    sys.argv = ["dicomdock-viewer", f"--authKey={start['secret']}"]  # in one: a secret may begin with a dash
 
     from trame.app import get_server
 
