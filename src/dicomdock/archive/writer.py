@@ -17,7 +17,7 @@ from typing import Self
 
 from dicomdock.archive.arrivals import AddStatus, Arrival
 from dicomdock.archive.catalogue import digests
-from dicomdock.archive.files import Files, Session, digest_or_none, disk_errors
+from dicomdock.archive.files import Files, Session, begin_sync, digest_or_none, disk_errors
 from dicomdock.archive.header import HEAD, SERIES, SOP_INSTANCE, STUDY, Header, read_header
 from dicomdock.archive.index import Index
 from dicomdock.archive.keeping import keep
@@ -27,7 +27,7 @@ from dicomdock.resource import Resource
 from dicomdock.source import Part
 
 GROUP_FILES = 128
-GROUP_BYTES = 32 << 20  # the last group is what everybody waits for at the end
+GROUP_BYTES = 64 << 20
 GROUP_SECONDS = 0.5  # until what arrived slowly is there for those who look at it meanwhile
 GROUPS_WAITING = 8  # the disk is slower than the network then, and must be waited for
 SPACE_CHECK = 64 << 20  # bytes written between two looks at the free space
@@ -191,6 +191,7 @@ class ArchiveWriter:
                 written = file.write(chunk)
                 while written < len(chunk):
                     written += file.write(memoryview(chunk)[written:])
+            begin_sync(file.fileno(), size)
         return size, digest.hexdigest(), b"".join(beginning)
 
     def _mind_space(self, size: int) -> None:
