@@ -29,6 +29,7 @@ class Scene:
     series: str
     url: str
     orthanc: Orthanc
+    viewers: Viewers
 
     def made(self) -> list[str]:
         """Give the series that were made here."""
@@ -58,7 +59,7 @@ def scene(
     viewers = Viewers(settings, spare=False)
     try:
         url = viewers.open(Resource(study, drawn.series))
-        made = Scene(settings, study, series, url, orthanc_process)
+        made = Scene(settings, study, series, url, orthanc_process, viewers)
         made.password(orthanc_process.password)
         yield made
     finally:
@@ -157,3 +158,18 @@ def test_what_is_drawn_survives_a_closed_page_and_another_series(scene: Scene, b
         screen.button("tool-series").click()
         screen.button(f"series-{scene.series}").click()
         screen.wait("s.complete && s.unsaved", 40)
+
+
+def test_a_segmentation_that_is_asked_for_while_its_study_comes_is_opened_when_all_is_here(
+    scene: Scene, browser: Browser
+) -> None:
+    study, series, instances = made_study()
+    drawn = segmented_box(instances)
+    scene.viewers.close_study(scene.study)
+    url = scene.viewers.open(Resource(study, drawn.series), pulling=True)
+    for screen in looked_at(browser, url, complete=False):
+        store(scene.settings, instances)
+        screen.wait(f"s.series_uid === '{series}'")
+        store(scene.settings, [drawn])
+        scene.viewers.pull_ended(study)
+        screen.wait(f"s.complete && s.drawing_uid === '{drawn.series}' && !s.missing_words", 40)

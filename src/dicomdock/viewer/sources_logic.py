@@ -7,9 +7,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pydicom import dcmread
-
 from dicomdock.archive import Archive
+from dicomdock.errors import DicomdockError
 from dicomdock.imaging.dataset import READ_ERRORS
 from dicomdock.imaging.references import references_of
 from dicomdock.resource import Resource
@@ -19,9 +18,9 @@ from dicomdock.viewer.measuring_logic import MeasuringLogic
 from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.saving_logic import SavingLogic
 from dicomdock.viewer.series_logic import SeriesLogic
-from dicomdock.viewer.study import Series
+from dicomdock.viewer.study import Series, read_instance
 
-DRAWN = ("segmentation", "structures")
+OPENED = ("segmentation", "structures", "report")
 
 
 class SourcesLogic:
@@ -52,11 +51,12 @@ class SourcesLogic:
         self._asked: Resource | None = None
         self._wanted = ""  # Series Instance UID of the object that is to be opened on its images
         self._waiting = ""  # the same of one whose images are not here
+        self._looking: asyncio.Task[None] | None = None
         self._looked_at: frozenset[tuple[str, int]] = frozenset()
         self.state.update({"missing_words": "", "missing_busy": False})
         server.controller.fetch_missing = self.fetch
         series.on_studied.append(self._studied)
-        series.on_complete.append(self._complete)
+        series.on_complete.append(self._bring)
 
     async def fetch(self) -> None:
         """Ask the servers for what is missing, and download it."""
@@ -80,46 +80,50 @@ class SourcesLogic:
         assert study is not None
         if self.series.asked is not self._asked:
             self._asked = self.series.asked
-            asked = study.find(self._asked.series or "")
-            self._wanted = asked.uid if asked is not None and asked.kind in (*DRAWN, "report") else ""
-        if self._wanted:
-            self._show_source(self._wanted)
+            self._wanted = self._asked.series or ""
+        self._bring()
         here = frozenset((one.uid, one.count) for one in study.series)
         if not self.series.pulling and here != self._looked_at:
             self._looked_at = here
-            asyncio.get_running_loop().create_task(self._look(study.uid))
+            self._looking = asyncio.get_running_loop().create_task(self._look(study.uid))
 
-    def _show_source(self, uid: str) -> None:
-        """Show the series that an object belongs to, if it is here."""
-        source, shown = self._source(uid), self.series.series
-        if source is not None and (shown is None or shown.uid != source.uid):
+    def _bring(self) -> None:
+        """Show the images that the wanted object belongs to, and open it when all of them are here."""
+        study, shown = self.series.study, self.series.series
+        wanted = study.find(self._wanted) if self._wanted and study is not None else None
+        if wanted is None:
+            return  # or it is still on its way
+        if wanted.kind not in OPENED:
+            self._wanted = ""
+            return
+        source = self._source(wanted.uid)
+        if source is None:
+            return
+        if shown is None or shown.uid != source.uid:
             self.series.open_series(source.uid)
+        elif self.series.complete:
+            self._wanted = ""
+            self._open(wanted)
+
+    def _open(self, wanted: Series) -> None:
+        if wanted.kind == "report":
+            self.state.tool = "measure"
+            self.measuring.open(wanted.uid)
+        else:
+            self.state.tool = "segment"
+            self.saving.before(lambda: self.saving.segments.open(wanted.uid))
 
     def _source(self, uid: str) -> Series | None:
         study = self.series.study
         assert study is not None
         for one in self.archive.instances(Resource(study.uid, uid))[:1]:
             try:
-                named = references_of(dcmread(one.path, stop_before_pixels=True))
-            except READ_ERRORS:
+                named = references_of(read_instance(one.path, pixels=False))
+            except (DicomdockError, *READ_ERRORS):
                 return None
             found = (study.find(series) for series in named)
             return next((one for one in found if one is not None and one.kind == "image"), None)
         return None
-
-    def _complete(self) -> None:
-        uid, study, shown = self._wanted, self.series.study, self.series.series
-        wanted = study.find(uid) if uid and study is not None else None
-        source = self._source(uid) if wanted is not None else None
-        if wanted is None or source is None or shown is None or source.uid != shown.uid:
-            return
-        self._wanted = ""
-        if wanted.kind == "report":
-            self.state.tool = "measure"
-            self.measuring.open(uid)
-        else:
-            self.state.tool = "segment"
-            self.saving.before(lambda: self.saving.segments.open(uid))
 
     async def _look(self, study: str) -> None:
         missing = await asyncio.to_thread(missing_sources, self.archive, Resource(study))
