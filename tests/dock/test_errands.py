@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from dicomdock.archive import Archive
+from dicomdock.dicomweb import Client
 from dicomdock.dock.errands import DockErrands, Errands
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_actions import targets
@@ -182,3 +183,16 @@ def test_a_links_connection_can_be_sent_to_and_its_token_goes_nowhere_else(
     assert TOKEN not in json.dumps([choice, said])
     kept = [file for file in settings.state.parent.rglob("*") if file.is_file()]
     assert not [file for file in kept if TOKEN.encode() in file.read_bytes()]
+
+
+def test_what_goes_wrong_unexpectedly_is_answered_without_a_word_of_its_text(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Errands):
+        def connect(self, name: str) -> Client:
+            raise ValueError(f"Invalid header value b'Bearer {TOKEN}'")
+
+    said = ask(Broken(settings), "1.2", "send", server="any", series=["1.2.3"])
+    assert "unexpected" in said["error"]
+    assert "ValueError" in caplog.text
+    assert TOKEN not in caplog.text + said["error"]
