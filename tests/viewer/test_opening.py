@@ -21,7 +21,7 @@ from tests.viewer.conftest import SHAPE, Screen, made_study
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
-SECONDS = 60
+SECONDS = 90
 COUNT = "00201209"  # Number of Series Related Instances
 
 
@@ -120,7 +120,8 @@ def test_a_link_ends_in_the_viewer_and_what_is_looked_at_comes_first(dock: Runni
         assert server.given == [first, large]
         # Another one is chosen, of which nothing is here either.
         screen.button(f"series-{wanted}").click()
-        screen.wait(f"s.series_uid === '{wanted}'", SECONDS)
+        # Its images are described only after the dock knows that it is looked at.
+        screen.wait(f"s.series_uid === '{wanted}' && s.Red_count === 3", SECONDS)
         server.gates[large].set()
         server.await_asked(3)
         assert server.given == [first, large, wanted]
