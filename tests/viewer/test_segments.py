@@ -427,3 +427,21 @@ def test_a_hidden_segment_is_not_in_the_picture(editor: Editor) -> None:
         hidden.first.click()
         expect(shown).to_have_count(count)
     until_coloured(editor.screen, more=0.02)
+
+
+def test_a_long_computation_is_told_and_can_be_stopped(editor: Editor) -> None:
+    editor.open("noisy")
+    editor.tool("smoothing")
+    editor.select("Smoothing method", "Median")
+    editor.number("Kernel size", 61)  # of this one nobody would wait for the end
+    editor.page.locator(".editor").get_by_role("button", name="Apply").click()
+    expect(editor.screen.button("busy")).to_contain_text("Smoothing, ")  # and for how long
+    at = editor.screen.slice()[0]
+    editor.page.mouse.move(*editor.screen.middle())
+    editor.page.mouse.wheel(0, -100)
+    editor.screen.wait(f"s.Red_at !== {at - 1} && s.busy")  # the pictures go on
+    editor.screen.button("stop-computing").click()
+    editor.screen.note("Nothing was changed")
+    editor.screen.wait("!s.busy && !s.unsaved")
+    editor.number("Kernel size", 3)
+    editor.apply()  # the next one finds a process again
