@@ -304,6 +304,22 @@ def test_two_series_of_one_patient_are_scrolled_to_the_same_place(
     assert mm[0] == mm[1]
 
 
+def test_sagittal_series_are_compared_in_their_own_plane(
+    screen: Screen, study: dict[str, list[Made]]
+) -> None:
+    show(screen, study["sagittal"][0])
+    tool(screen, "layout")
+    screen.button("layout-Compare").click()
+    screen.button(f"compare-{study['sagittal'][0].series}").click()
+    for view in ("Red", "Other"):
+        screen.page.wait_for_selector(f'[data-view="{view}"] .bl')
+        screen.until(lambda view=view: screen.slice(view)[1] == 12 and edges(screen, view)[0] == "A")
+        assert screen.words("tl", view).startswith("Sagittal")
+    tool(screen, "layout")
+    screen.button("layout-Four views").click()
+    screen.until(lambda: screen.slice()[1] == 50 and edges(screen, "Red") == ["R", "L", "A", "P"])
+
+
 def test_a_loop_plays_at_its_rate_and_stops(screen: Screen, study: dict[str, list[Made]]) -> None:
     show(screen, study["loop"][0])
     screen.wait("s.layout === 'Axial' && s.play_rate === 10")
@@ -366,15 +382,18 @@ def test_a_document_opens_in_a_tab_of_its_own(screen: Screen, study: dict[str, l
 
 def test_a_model_is_shown_in_3d_and_on_the_slices(screen: Screen, study: dict[str, list[Made]]) -> None:
     tool(screen, "series")
-    as_numpy_draws_it(screen)
-    bare, flat = screen.pixels("ThreeD"), screen.pixels()
     model = screen.button(f"other-{study['model'][0].instance}")
     model.click()
     screen.wait("s.models_shown.length === 1")
-    screen.until(lambda: screen.pixels("ThreeD").std() > bare.std() + 3)
-    screen.until_changed(flat, more=0.001)
+    screen.until(lambda: coloured(screen, "ThreeD") > 1000 and coloured(screen, "Red") > 100)
     model.click()
     screen.wait("s.models_shown.length === 0")
+    screen.until(lambda: not coloured(screen, "ThreeD") and not coloured(screen, "Red"))
+
+
+def coloured(screen: Screen, view: str) -> int:
+    """Count the pixels of a view that are not grey."""
+    return int((np.ptp(screen.pixels(view).astype(int), axis=2) > 40).sum())
 
 
 def test_the_volume_is_drawn_when_asked_for_and_not_while_painting(screen: Screen) -> None:

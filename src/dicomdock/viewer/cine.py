@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from dicomdock.viewer.layouts import AXIAL, OTHER
 from dicomdock.viewer.series_logic import SeriesLogic
-from dicomdock.viewer.views_logic import AXIAL, OTHER, Views
+from dicomdock.viewer.views_logic import Views
 
 RATES = (1, 60)  # frames a second that can be asked for
 USUAL_RATE = 15  # where the images say none

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dicomdock.viewer.layouts import AXIAL, COMPARE, OTHER
 from dicomdock.viewer.loading import Events, Loaded, Loader
 from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.series_logic import SeriesLogic
-from dicomdock.viewer.views_logic import AXIAL, OTHER, Views
+from dicomdock.viewer.views_logic import Views
 
 
 class CompareLogic:
@@ -34,7 +35,7 @@ class CompareLogic:
             self._loader.close()
         with self.state:
             self.state.compare_uid = uid
-            self.state.layout = "Compare"
+            self.state.layout = COMPARE
         loop = asyncio.get_running_loop()
 
         def later(work: Callable[..., None]) -> Callable[..., None]:
@@ -73,7 +74,7 @@ class CompareLogic:
 
     def follow(self, moved: str) -> None:
         """Bring the other view to where one of the two was scrolled."""
-        if self._following or not self.state.linked or self.state.layout != "Compare":
+        if self._following or not self.state.linked or self.state.layout != COMPARE:
             return
         pair = {AXIAL: OTHER, OTHER: AXIAL}
         if moved not in pair or self._shown is None or self.series.shown is None:
@@ -100,7 +101,7 @@ class CompareLogic:
             self._following = False
 
     def _layout_chosen(self, layout: str, **_: Any) -> None:
-        if layout == "Compare" and not self.state.compare_uid and self.series.study is not None:
+        if layout == COMPARE and not self.state.compare_uid and self.series.study is not None:
             shown = self.series.series
             others = [one for one in self.series.study.images() if shown is None or one.uid != shown.uid]
             if others:

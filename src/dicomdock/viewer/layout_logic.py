@@ -7,11 +7,8 @@ from typing import Any
 import numpy as np
 
 from dicomdock.imaging.volume import Volume
+from dicomdock.viewer.layouts import AXIAL, COMPARE, CORONAL, PLANES, SAGITTAL, THREED
 from dicomdock.viewer.series_logic import SeriesLogic
-from dicomdock.viewer.views_logic import AXIAL, CORONAL, SAGITTAL, THREED
-
-PLANES = ("Sagittal", "Coronal", "Axial")
-"""Layouts of one view, by the axis of LPS that slices are stacked along."""
 
 ALONE = {AXIAL: "Axial", SAGITTAL: "Sagittal", CORONAL: "Coronal", THREED: "3D"}
 
@@ -39,7 +36,7 @@ class LayoutLogic:
         loaded = self.series.loaded
         assert loaded is not None
         layout, alone = self.state.layout, view_of(loaded.volume)
-        if loaded.provisional or layout == "Compare":
+        if loaded.provisional or layout == COMPARE:
             return
         if alone and layout != alone:
             self._users = self._users or layout

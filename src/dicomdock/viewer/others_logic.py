@@ -17,12 +17,12 @@ from dicomdock.archive import Archive
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.documents import PDF, STL, read_document
 from dicomdock.resource import Resource
+from dicomdock.viewer.layouts import THREED
 from dicomdock.viewer.measuring_logic import MeasuringLogic
 from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.segments_logic import SegmentsLogic
 from dicomdock.viewer.series_logic import SeriesLogic
 from dicomdock.viewer.study import Series, read_instance
-from dicomdock.viewer.views_logic import THREED
 
 PATH = "/documents/"  # before the SOP Instance UID
 WORDS: Mapping[str, str] = {

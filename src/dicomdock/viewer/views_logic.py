@@ -1,4 +1,4 @@
-"""The views: layouts, how slices lie in the patient, and the words around them."""
+"""The views: how slices lie in the patient, and the words around them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ import numpy as np
 from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode
 from trame_slicer.core import LayoutManager
 from trame_slicer.rca_view import register_rca_factories
-from trame_slicer.views import Layout, LayoutDirection, ViewLayoutDefinition
 
+from dicomdock.viewer.layouts import (
+    AXIAL,
+    BACKGROUND,
+    COMPARE,
+    CORONAL,
+    NAMES,
+    OTHER,
+    PLANES,
+    SAGITTAL,
+    definitions,
+)
 from dicomdock.viewer.scene import ShownVolume, array_of
 from dicomdock.viewer.study import Study
 from dicomdock.viewer.views_ui import slice_overlay, threed_overlay
 
-AXIAL, SAGITTAL, CORONAL, THREED, OTHER = "Red", "Yellow", "Green", "ThreeD", "Other"
-NAMES = {AXIAL: "Axial", SAGITTAL: "Sagittal", CORONAL: "Coronal", OTHER: "Axial"}
-BACKGROUND = "#0b0d10"
 FRAMES_A_SECOND = 30.0
 FRAMES_ELSEWHERE = 6.0  # in views that the mouse is not in; they share the processor with the one it is in
 QUALITY = 90  # of JPEG; interactive and still alike, so that no frame is drawn twice
@@ -29,25 +36,6 @@ WARM_SIZE = (600, 400)  # pixels, about what a view will have
 SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
 OBLIQUE = 0.25
 """Share of the main direction that a second one must have to be named beside it (14 degrees)."""
-
-
-def definitions() -> dict[str, Layout]:
-    """Give the layouts, by the words that the user chooses them by."""
-    axial = ViewLayoutDefinition.axial_view(AXIAL)
-    sagittal = ViewLayoutDefinition.sagittal_view(SAGITTAL)
-    coronal = ViewLayoutDefinition.coronal_view(CORONAL)
-    other = ViewLayoutDefinition.slice_view("Axial", label=OTHER, color="#5B8DEF")
-    threed = ViewLayoutDefinition.threed_view(name=THREED, background_color=BACKGROUND)
-    across, down = LayoutDirection.Horizontal, LayoutDirection.Vertical
-    return {
-        "Four views": Layout(down, [Layout(across, [axial, sagittal]), Layout(across, [coronal, threed])]),
-        "Axial and two": Layout(across, [axial, Layout(down, [sagittal, coronal])]),
-        "Axial": Layout(down, [axial]),
-        "Sagittal": Layout(down, [sagittal]),
-        "Coronal": Layout(down, [coronal]),
-        "3D": Layout(down, [threed]),
-        "Compare": Layout(across, [axial, other]),
-    }
 
 
 class Views:
@@ -261,10 +249,18 @@ class Views:
         node = view.get_view_node()
         return (node.GetFieldOfView()[0] or 1.0) / max(1, node.GetDimensions()[0])  # mm a pixel
 
+    def _plane(self, tag: str) -> str:
+        """Name the plane of a view: its own, or that of the images where two series are compared."""
+        lead = self._shown.get(AXIAL)
+        compared = self.state.layout == COMPARE and tag in (AXIAL, OTHER)
+        if compared and lead is not None and lead.volume.spatial:
+            return PLANES[int(np.argmax(np.abs(lead.volume.geometry.directions[:, 0])))]
+        return NAMES.get(tag, "Axial")
+
     def _orient(self, view: Any) -> None:
         tag = view.get_singleton_tag()
         node, shown = view.get_view_node(), self._shown.get(tag)
-        node.SetOrientation(NAMES.get(tag, "Axial"))
+        node.SetOrientation(self._plane(tag))
         if shown is not None and self.state.aligned and shown.volume.spatial:
             node.RotateToVolumePlane(shown.node)
 
@@ -340,9 +336,7 @@ class Views:
         else:
             spatial = shown.volume.spatial
             words["tr"] = self._study_words
-            words["tl"] = (
-                f"{NAMES.get(tag, tag) if spatial else ''}\n{self._series_words.get(tag, '')}".strip()
-            )
+            words["tl"] = f"{self._plane(tag) if spatial else ''}\n{self._series_words.get(tag, '')}".strip()
             place = f"{at + 1} / {count}"
             words["bl"] = f"{place}\n{view.get_slice_value():.1f} mm" if spatial else place
             width, centre = shown.window
@@ -366,7 +360,11 @@ class Views:
         }
 
     def _layout_chosen(self, **_: Any) -> None:
+        before = self.layouts.layout_id
         self.layouts.set_layout(self.state.layout)
+        if COMPARE in (before, self.state.layout):
+            self.fit(AXIAL)
+            self.fit(OTHER)
         for view in self.slices():
             self._words(view)
 

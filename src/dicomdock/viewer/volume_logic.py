@@ -7,8 +7,9 @@ from typing import Any
 
 from trame_slicer.core.volume_property import VolumeProperty
 
+from dicomdock.viewer.layouts import THREED
 from dicomdock.viewer.series_logic import SeriesLogic
-from dicomdock.viewer.views_logic import THREED, Views
+from dicomdock.viewer.views_logic import Views
 
 PRESETS = {
     "CT": ("CT-Bone", "CT-AAA", "CT-Chest-Contrast-Enhanced", "CT-Lung", "CT-Muscle", "CT-Soft-Tissue"),

@@ -1,0 +1,32 @@
+"""The views by their tags, and the layouts that they are put together to."""
+
+from __future__ import annotations
+
+from trame_slicer.views import Layout, LayoutDirection, ViewLayoutDefinition
+
+AXIAL, SAGITTAL, CORONAL, THREED, OTHER = "Red", "Yellow", "Green", "ThreeD", "Other"
+PLANES = ("Sagittal", "Coronal", "Axial")
+"""By the axis of LPS that slices are stacked along."""
+
+NAMES = {AXIAL: "Axial", SAGITTAL: "Sagittal", CORONAL: "Coronal", OTHER: "Axial"}
+COMPARE = "Compare"  # the layout of two series
+BACKGROUND = "#0b0d10"
+
+
+def definitions() -> dict[str, Layout]:
+    """Give the layouts, by the words that the user chooses them by."""
+    axial = ViewLayoutDefinition.axial_view(AXIAL)
+    sagittal = ViewLayoutDefinition.sagittal_view(SAGITTAL)
+    coronal = ViewLayoutDefinition.coronal_view(CORONAL)
+    other = ViewLayoutDefinition.slice_view("Axial", label=OTHER, color="#5B8DEF")
+    threed = ViewLayoutDefinition.threed_view(name=THREED, background_color=BACKGROUND)
+    across, down = LayoutDirection.Horizontal, LayoutDirection.Vertical
+    return {
+        "Four views": Layout(down, [Layout(across, [axial, sagittal]), Layout(across, [coronal, threed])]),
+        "Axial and two": Layout(across, [axial, Layout(down, [sagittal, coronal])]),
+        "Axial": Layout(down, [axial]),
+        "Sagittal": Layout(down, [sagittal]),
+        "Coronal": Layout(down, [coronal]),
+        "3D": Layout(down, [threed]),
+        COMPARE: Layout(across, [axial, other]),
+    }
