@@ -24,6 +24,7 @@ from dicomdock.viewer.deriving_logic import DerivingLogic
 from dicomdock.viewer.errands import Errands
 from dicomdock.viewer.guard import Guard
 from dicomdock.viewer.layout_logic import LayoutLogic
+from dicomdock.viewer.layouts import AXIAL, NAMES
 from dicomdock.viewer.measuring_logic import MeasuringLogic
 from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.others_logic import OthersLogic
@@ -34,7 +35,7 @@ from dicomdock.viewer.sending_logic import SendingLogic
 from dicomdock.viewer.series_logic import SeriesLogic
 from dicomdock.viewer.sources_logic import SourcesLogic
 from dicomdock.viewer.tabs import Tabs
-from dicomdock.viewer.views_logic import AXIAL, NAMES, Views
+from dicomdock.viewer.views_logic import Views
 from dicomdock.viewer.volume_logic import VolumeLogic
 from dicomdock.viewer.window_logic import WindowLogic
 

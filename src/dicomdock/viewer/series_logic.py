@@ -11,10 +11,11 @@ from dicomdock.imaging.geometry import VolumePlan, Window
 from dicomdock.imaging.volume import window_over
 from dicomdock.query import DicomJson
 from dicomdock.resource import Resource
+from dicomdock.viewer.layouts import AXIAL, CORONAL, OTHER, SAGITTAL
 from dicomdock.viewer.loading import Events, Loaded, Loader
 from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.study import Series, Study, read_study
-from dicomdock.viewer.views_logic import AXIAL, CORONAL, OTHER, SAGITTAL, Views
+from dicomdock.viewer.views_logic import Views
 
 REFRESH = 0.22  # seconds between two drawings of a series that arrives
 MAX_MARKS = 120  # stretches drawn on the slider; more cannot be told apart
