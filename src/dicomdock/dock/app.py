@@ -57,7 +57,7 @@ def create_app(dock: Dock, *, browser: bool = True) -> AsgiApp:
         loop = asyncio.get_running_loop()
         dock.events.attach(loop)
         screens = Screens(dock, browser=browser)
-        dock.on_show(lambda path: _soon(screens.show(path), loop), screens.arrived)
+        dock.on_show(lambda path: _soon(screens.show(path), loop), screens.led_on)
         going_on = loop.create_task(_go_on(dock))
         try:
             yield

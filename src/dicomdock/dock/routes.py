@@ -72,7 +72,7 @@ class _Entrance:
             place = await self._dock.run(opening.entrance, self._dock, resource)
         except DicomdockError:  # no UID, or nothing that can be asked now: the page of the study says so
             place = f"/study/{quote(request.path_params['study'], safe='')}"
-        self._dock.shown(request.url.path)
+        self._dock.lead_on(request.url.path, place)
         return RedirectResponse(place, 303, headers={"Cache-Control": "no-store"})
 
 

@@ -76,13 +76,18 @@ class Screens:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._there.wait(), TURN if in_sight else START)
 
-    def arrived(self, path: str) -> None:
-        """Take notice that a browser has come to an address; it may have been sent on from there."""
-        if unquote(path) == self._awaited:
+    def led_on(self, path: str, place: str) -> None:
+        """Take notice that a browser was led on from an address: to another page, or out of the dock."""
+        if unquote(path) != self._awaited:
+            return
+        if place.startswith("/"):
+            self._awaited = unquote(place.partition("?")[0])
+        else:
             self._there.set()
 
     def _connected(self, client: Client) -> None:
-        self.arrived(_place(client))
+        if _place(client) == self._awaited:
+            self._there.set()
 
 
 def _place(client: Client) -> str:

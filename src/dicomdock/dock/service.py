@@ -75,7 +75,7 @@ class Dock:
         self._told: dict[int, float] = {}
         self._to_show = ""
         self._on_show: Callable[[str], None] | None = None
-        self._on_shown: Callable[[str], None] | None = None
+        self._on_lead: Callable[[str, str], None] | None = None
 
     @property
     def url(self) -> str:
@@ -91,20 +91,23 @@ class Dock:
         if show is not None:
             show(path)
 
-    def shown(self, path: str) -> None:
-        """Say that a browser has come to an address that leads on to a viewer."""
-        if self._on_shown is not None:
-            self._on_shown(path)
+    def lead_on(self, path: str, place: str) -> None:
+        """Say that a browser which came to one address is sent to another one."""
+        if self._on_lead is not None:
+            self._on_lead(path, place)
 
-    def on_show(self, show: Callable[[str], None] | None, shown: Callable[[str], None] | None = None) -> None:
+    def on_show(
+        self, show: Callable[[str], None] | None, lead: Callable[[str, str], None] | None = None
+    ) -> None:
         """Say how pages are shown; a page that was asked for before is shown now.
 
         Parameters
         ----------
-        shown : is told the addresses that lead to no page of the dock, when a browser has come there.
+        show : brings an address before the user's eyes.
+        lead : is told where a browser came, and where it was sent from there.
         """
         with self._lock:
-            self._on_show, self._on_shown = show, shown
+            self._on_show, self._on_lead = show, lead
             path, self._to_show = self._to_show, ""
         if path and show is not None:
             show(path)
