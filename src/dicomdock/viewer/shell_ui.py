@@ -84,7 +84,9 @@ def build(station: Any) -> None:
 
 def _help() -> None:
     with html.Div(classes="dialog-ground", v_if="help_open"):
-        with html.Div(classes="dialog", raw_attrs=['role="dialog"', 'aria-label="Keys"']):
+        with html.Div(
+            classes="dialog", raw_attrs=['role="dialog"', 'aria-modal="true"', 'aria-label="Keys"']
+        ):
             html.H2("Keys and mouse")
             with html.Table():
                 for key, words in HELP:

@@ -7,6 +7,8 @@ from typing import Any
 from trame.widgets import html
 from trame_vuetify.widgets.vuetify3 import VIcon
 
+from dicomdock.viewer.layouts import NAMES
+
 CORNERS = ("tl", "tr", "bl", "br")
 EDGES = ("left", "right", "top", "bottom")
 
@@ -36,7 +38,7 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
                 f':value="{view_id}_at"',
                 f'@input="{view_id}_at = Number($event.target.value)"',
                 f'data-testid="slices-{view_id}"',
-                f":aria-label=\"'Slice of the {view_id} view'\"",
+                f'aria-label="Slice of the {NAMES.get(view_id, view_id).lower()} view"',
             ],
         )
 
