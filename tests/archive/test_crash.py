@@ -130,7 +130,7 @@ def test_files_renamed_but_not_indexed_are_found_when_opening(
             raise RuntimeError("crash")
 
         monkeypatch.setattr("dicomdock.archive.keeping.insert_arrivals", crash)
-        monkeypatch.setattr("dicomdock.archive.files.Session.close", lambda self: self._lock.close())
+        monkeypatch.setattr("dicomdock.archive.files.Session.close", lambda self: self._lock.release())
         with pytest.raises(RuntimeError), archive.writer(origin="pacs") as writer:
             for one in series:
                 writer.add(part(one.data))

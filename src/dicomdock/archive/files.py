@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 
 from dicomdock.errors import ArchiveError, NoSpace
+from dicomdock.lock import FileLock
 from dicomdock.resource import Resource
 
 NAME_LENGTH = 32  # hexadecimal digits: 128 bits, so that two UIDs never share a name
@@ -196,8 +197,8 @@ class Session:
 
     def __init__(self, incoming: Path) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="session-", dir=incoming))
-        self._lock = (self.folder / "lock").open("wb")
-        _take_lock(self._lock.fileno())
+        self._lock = FileLock(self.folder / "lock")
+        self._lock.acquire()
         self._numbers = itertools.count()
 
     def new_path(self) -> Path:
@@ -219,7 +220,7 @@ class Session:
 
     def close(self) -> None:
         """Remove the folder with whatever is left in it."""
-        self._lock.close()
+        self._lock.release()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -232,26 +233,16 @@ def abandoned(incoming: Path) -> Iterator[list[Path]]:
             try:
                 if time.time() - folder.stat().st_mtime < YOUNG and not (folder / "lock").exists():
                     continue  # just being made
-                lock = held.enter_context((folder / "lock").open("ab"))
-                _take_lock(lock.fileno())
-            except OSError:  # alive, or not yet locked, or taken up by another
+                lock = FileLock(folder / "lock")
+                if not lock.acquire():
+                    continue  # alive, or taken up by another
+            except OSError:  # gone meanwhile
                 continue
+            held.callback(lock.release)
             folders.append(folder)
         yield folders
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _take_lock(descriptor: int) -> None:
-    """Lock a file without waiting; OSError where another process has it."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @cache
