@@ -85,12 +85,13 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def click(dock: RunningDock, page: Page, server: str, study: str) -> None:
+def click(dock: RunningDock, page: Page, server: str, study: str, series: str = "") -> None:
     """Follow a link to a study on a server that is trusted, with a page of the dock in sight."""
     TrustStore(dock.settings).add(server)
     page.goto(dock.link("/servers"))
     connected(page)
     link = f"slicer://viewer/?studyUID={study}&dicomweb_endpoint={quote(server, safe='')}"
+    link += f"&seriesUID={series}" if series else ""
     assert "opens it" in send(link, dock.settings, command=()).text
 
 
@@ -132,6 +133,10 @@ def test_a_link_ends_in_the_viewer_and_what_is_looked_at_comes_first(dock: Runni
         assert screen.pixels().max() > 100
         server.gates[later].set()
         server.await_asked(4)
+        # A link to one series of a study that is here opens that one.
+        click(dock, page, running_server.url, study, later)
+        screen = in_the_viewer(dock, page)
+        screen.wait(f"s.complete && s.series_uid === '{later}'", SECONDS)
 
 
 def test_a_study_that_its_server_does_not_have_ends_on_its_page(dock: RunningDock, page: Page) -> None:

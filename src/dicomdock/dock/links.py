@@ -70,6 +70,7 @@ class Arrival:
     question : what the user is asked, while he is asked.
     offer : what he can choose from, while he chooses.
     studies : what is being fetched, by UID.
+    series : the one series of it that was asked for; empty for all.
     message : why it ended, or what of it failed, in words.
     """
 
@@ -78,13 +79,14 @@ class Arrival:
     question: OpenQuestion | None = None
     offer: Offer | None = None
     studies: tuple[str, ...] = ()
+    series: str = ""
     message: str = ""
 
     @property
     def page(self) -> str:
         """The address of the page that shows it."""
         if self.stage == "fetching" and len(self.studies) == 1 and not self.message:
-            return opening.address(Resource(self.studies[0]))
+            return opening.address(Resource(self.studies[0], self.series or None))
         return f"/link/{self.number}"
 
 
@@ -259,7 +261,8 @@ class Links:
             return None
         if not all(grant.resource is None or grant.resource.contains(one) for one in request.resources):
             return None
-        return Arrival(next(self._numbers), "fetching", studies=_studies(request.resources))
+        asked = request.resources
+        return Arrival(next(self._numbers), "fetching", studies=_studies(asked), series=_one_series(asked))
 
     def _asking(self, key: str) -> list[Arrival]:
         with self._lock:
@@ -316,7 +319,8 @@ class Links:
             resources = resources_of(found)
         self._dock.pull(name, resources)
         stage = "fetching" if arrival.stage == "failed" else arrival.stage
-        return replace(arrival, stage=stage, studies=_studies(resources, arrival.studies))
+        series = "" if arrival.studies else _one_series(resources)
+        return replace(arrival, stage=stage, studies=_studies(resources, arrival.studies), series=series)
 
     def _name(self, request: LaunchRequest, allowed: Allowed) -> str:
         """Name the connection; a name of its own for each token, and never that of a server of the user's."""
@@ -350,6 +354,10 @@ _OVER: frozenset[Stage] = frozenset({"fetching", "refused", "failed"})
 
 def _studies(resources: Sequence[Resource], before: Sequence[str] = ()) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*before, *(resource.study for resource in resources))))
+
+
+def _one_series(resources: Sequence[Resource]) -> str:
+    return resources[0].series or "" if len(resources) == 1 else ""
 
 
 def _is_sure(decision: Decision) -> bool:
