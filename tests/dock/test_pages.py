@@ -134,7 +134,7 @@ def test_names_of_all_the_world_and_markup_are_text(dock: RunningDock, page: Pag
     expect(listed).to_contain_text(HOSTILE)
     for row in rows(page).all():
         row.click()
-        expect(page.locator(".study-title")).not_to_have_text("")
+        expect(page.locator(".study-panel .study-title")).not_to_have_text("")
     assert page.locator("img[src='x']").count() == 0
     page.get_by_test_id("narrow").fill("jérôme")
     expect(rows(page)).to_have_count(1)

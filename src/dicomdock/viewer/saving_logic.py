@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from pydicom.dataset import Dataset
 
@@ -21,6 +21,8 @@ from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.segments_logic import SegmentsLogic
 from dicomdock.viewer.series_logic import SeriesLogic
 from dicomdock.viewer.study import read_instance
+
+Outcome = Literal["saved", "nothing", "failed"]
 
 
 class SavingLogic:
@@ -54,29 +56,29 @@ class SavingLogic:
         control.ask_new_drawing = lambda: self.before(segments.begin)
         control.ask_open_drawing = lambda uid: self.before(lambda: segments.open(uid))
 
-    async def save(self) -> bool:
-        """Write the drawing as DICOM SEG into the archive; False where there is nothing or it failed."""
+    async def save(self) -> Outcome:
+        """Write the drawing as DICOM SEG into the archive, if there is anything new."""
         drawing = self.segments.drawing
         if self.state.saving:
-            return False
+            return "nothing"
         if drawing is None:
             self.notes.say("There is nothing to save yet; choose Segment and draw something.")
-            return False
+            return "nothing"
         if not drawing.unsaved and self._is_segmentation():
             self.notes.say("Nothing has changed since it was saved.")
-            return False
+            return "nothing"
         changes, value = drawing.changes, drawing.value()
         value = replace(value, name=value.name or self.state.drawing_name)
         if not any(segment.mask.array.size for segment in value.segments):
             self.notes.say("There is nothing to save yet; the segments are empty.")
-            return False
+            return "nothing"
         with self.state:
             self.state.saving = True
         try:
             made = await asyncio.to_thread(self._write, value, drawing.series)
         except DicomdockError as error:
             self.notes.bad(f"The segmentation was not saved: {error}")
-            return False
+            return "failed"
         finally:
             with self.state:
                 self.state.saving = False
@@ -86,7 +88,7 @@ class SavingLogic:
             self.state.drawing_uid = str(made.SeriesInstanceUID)
             self.state.drawing_name = str(made.get("SeriesDescription", "")) or self.state.drawing_name
         self.notes.say(f"Saved in the archive as DICOM Segmentation: {self.state.drawing_name}")
-        return True
+        return "saved"
 
     def before(self, work: Callable[[], Any]) -> None:
         """Do what puts the drawing away; where it is not saved, the user is asked first."""
@@ -102,7 +104,7 @@ class SavingLogic:
         work, self._then = self._then, None
         with self.state:
             self.state.leaving_open = False
-        if work is None or answer == "stay" or (answer == "save" and not await self.save()):
+        if work is None or answer == "stay" or (answer == "save" and await self.save() != "saved"):
             return
         if answer == "drop":
             self.segments.drop()

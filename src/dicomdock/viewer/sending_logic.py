@@ -19,7 +19,7 @@ WORDS = {
     "stored": "stored",
     "warning": "stored, with a remark",
     "duplicate": "was there already",
-    "failed": "refused",
+    "failed": "not stored",
     "unsent": "not sent",
     "unconfirmed": "not confirmed",
 }
@@ -62,7 +62,7 @@ class SendingLogic:
     async def ask(self) -> None:
         """Save what is not saved, and ask where to."""
         drawing = self.saving.segments.drawing
-        if drawing is not None and drawing.unsaved and not await self.saving.save():
+        if drawing is not None and drawing.unsaved and await self.saving.save() == "failed":
             return
         if self.state.sending:
             with self.state:
