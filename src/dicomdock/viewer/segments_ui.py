@@ -48,8 +48,8 @@ def segments_panel(server: Any) -> SegmentEditorUI:
                 raw_attrs=[":data-testid=\"'drawing-' + one.uid\""],
             ):
                 VIcon("mdi-shape-outline", size=16)
-                html.Span("{{ one.name }}", classes="grow")
-                html.Span("{{ one.kind }}", classes="faint")
+                html.Span("{{ one.name }}", classes="grow", raw_attrs=[':title="one.name"'])
+                html.Span("{{ one.kind }}", v_show="one.kind !== 'segmentation'", classes="faint")
             with html.Div(classes="row"):
                 button("New segmentation", control.ask_new_drawing, testid="new-drawing")
             with html.Div(v_show="drawing_name"):
