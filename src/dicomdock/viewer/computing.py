@@ -17,6 +17,9 @@ from dicomdock.errors import DicomdockError, GeometryError
 
 NICE = 5  # lower than the viewer, which answers the user meanwhile
 
+STOPPED = "Nothing was changed."
+FELL = "The computation ended by itself, perhaps for want of memory; nothing was changed."
+
 
 class Stopped(DicomdockError):
     """A computation was stopped, or its process fell."""
@@ -27,6 +30,7 @@ class Computer:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = False
 
     async def run(self, name: str, *given: Any, **more: Any) -> Any:
         """Run a function of ``filters``.
@@ -36,33 +40,35 @@ class Computer:
         GeometryError
             What was given cannot be used; the words are for the user.
         Stopped
-            There is no answer.
+            There is no answer; the words say whether that was wanted.
         """
+        self._stopping = False
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
-        said, answer = await asyncio.to_thread(_exchange, self._process, (name, given, more))
+        try:
+            said, answer = await asyncio.to_thread(_exchange, self._process, (name, given, more))
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+            raise Stopped(STOPPED if self._stopping else FELL) from error
         if said == "error":
             raise GeometryError(answer)
         return answer
 
     def stop(self) -> None:
         """Stop what runs."""
+        self._stopping = True
         if self._process is not None:
             self._process.kill()
 
 
 def _exchange(process: subprocess.Popen[bytes], order: Any) -> tuple[str, Any]:
     assert process.stdin is not None and process.stdout is not None
-    try:
-        pickle.dump(order, process.stdin, protocol=5)
-        process.stdin.flush()
-        said: tuple[str, Any] = pickle.load(process.stdout)  # noqa: S301 - our own process
-    except (OSError, EOFError, pickle.UnpicklingError) as error:
-        process.kill()
-        process.wait()
-        raise Stopped("The computation was stopped.") from error
+    pickle.dump(order, process.stdin, protocol=5)
+    process.stdin.flush()
+    said: tuple[str, Any] = pickle.load(process.stdout)  # noqa: S301 - our own process
     return said
 
 

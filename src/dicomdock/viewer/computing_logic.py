@@ -213,10 +213,8 @@ class ComputingLogic:
         try:
             box = self._box(job, masks.values())
             found = await self._told(job, self._ask(job, masks.values(), box))
-        except GeometryError as error:
+        except (GeometryError, Stopped) as error:
             self.notes.say(str(error))
-        except Stopped:
-            self.notes.say("Nothing was changed.")
         else:
             if self.segments.drawing is not drawing or drawing.changes != changes:
                 self.notes.say("The segments were changed meanwhile; what was computed is dropped.")
