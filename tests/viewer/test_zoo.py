@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ pytestmark = [
 
 ALIKE = 8.0
 """Mean difference, of 255, below which a view shows what numpy draws: JPEG and edges make 1 to 2, noise 7."""
+
+SECONDS = 15.0  # until the picture is there; a loaded machine takes a while
 
 OF_PYDICOM = (
     "examples_jpeg2k.dcm",
@@ -197,14 +200,9 @@ def frame_of(dataset: Dataset, at: int, values: np.ndarray) -> Frame:
     )
 
 
-def state(screen: Screen, name: str) -> object:
-    """Read trame's state."""
-    return screen.page.evaluate(f"() => window.trame.state.state.{name}")
-
-
 def tool(screen: Screen, name: str) -> None:
     """Open the panel of a tool."""
-    if state(screen, "tool") != name:
+    if screen.state("tool") != name:
         screen.button(f"tool-{name}").click()
 
 
@@ -213,7 +211,7 @@ def show(screen: Screen, series: Series) -> str:
     tool(screen, "series")
     screen.button(f"series-{series.uid}").click()
     screen.wait(f"s.series_uid === '{series.uid}' && (s.complete || s.empty_title.includes('cannot'))")
-    return f"{state(screen, 'empty_title')} {state(screen, 'empty_words')}".strip()
+    return f"{screen.state('empty_title')} {screen.state('empty_words')}".strip()
 
 
 def unlike(screen: Screen, series: Series) -> str:
@@ -221,13 +219,13 @@ def unlike(screen: Screen, series: Series) -> str:
     frames = [frame for dataset in series.instances for frame in frames_of(dataset)]
     placed = bool(frames[0].origin) and bool(frames[0].directions)
     view = view_of(frames[0].directions[:3], frames[0].directions[3:]) if placed else "Red"
-    if not placed and len(frames) > 1:
-        frames = [frames[screen.slice()[0] - 1]]
-    least = np.inf
-    for _ in range(40):
-        window = (float(state(screen, "window_width")), float(state(screen, "window_centre")))
+    least, end = np.inf, time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        at = int(screen.state(f"{view}_at"))
+        shown = frames if placed or len(frames) <= at else [frames[at]]
+        window = (float(screen.state("window_width")), float(screen.state("window_centre")))
         seen = screen.pixels(view)
-        for frame in frames:
+        for frame in shown:
             pixels, spacing = frame.values, frame.spacing
             if placed:
                 if not here(frame, screen.words("bl", view)):
@@ -285,7 +283,7 @@ def test_each_segmentation_and_structure_set_is_drawn(zoo: Zoo, screen: Screen) 
             continue
         show(screen, series)
         tool(screen, "segment")
-        for drawing in state(screen, "drawings"):
+        for drawing in screen.state("drawings"):
             screen.button(f"drawing-{drawing['uid']}").click()
             screen.wait(f"s.drawing_uid === '{drawing['uid']}'")
             expect(screen.page.locator(".editor input[type=text]")).to_have_count(due[drawing["uid"]])
@@ -304,8 +302,8 @@ def parts_of(dataset: Dataset) -> int:
 def test_the_volume_of_a_series_that_is_chosen_is_shown(zoo: Zoo, screen: Screen) -> None:
     series = next(one for one in zoo.images("made") if one.name == "two echoes")
     show(screen, series)
-    for at, time in ((1, 80), (0, 10)):
+    for at, echo_time in ((1, 80), (0, 10)):
         screen.page.get_by_label("Volume", exact=True).select_option(str(at))
         screen.wait(f"s.volume_at === {at} && s.complete")
-        echo = [one for one in series.instances if one.EchoTime == time]
+        echo = [one for one in series.instances if one.EchoTime == echo_time]
         assert not unlike(screen, Series(series.name, series.uid, echo))
