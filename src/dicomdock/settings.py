@@ -45,6 +45,7 @@ class Settings:
     archive_limit : bytes that the archive may hold before the least recently used go; 0 for no limit.
     free_space_floor : bytes that must stay free on the archive's disk; transfers stop before.
     query_cache_age : seconds that a search answer is shown without being asked anew.
+    viewer_patience : seconds that a viewer waits for its closed page to come back before it ends.
     """
 
     config: Path
@@ -62,6 +63,7 @@ class Settings:
     archive_limit: int = 0
     free_space_floor: int = 256 * MIB
     query_cache_age: float = 300.0
+    viewer_patience: float = 1800.0
 
     @classmethod
     def load(cls, home: Path | None = None) -> Settings:

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,10 +26,15 @@ pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Viewers, str, str]]:
-    """A viewer that shows a study; gives also its address and the study."""
+def installed() -> None:
+    """Skip where the viewer is not installed."""
     if importlib.util.find_spec("trame_slicer") is None:
         unavailable("The viewer", "pip install 'dicomdock[viewer]'")
+
+
+@pytest.fixture(scope="module")
+def running(installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Viewers, str, str]]:
+    """A viewer that shows a study; gives also its address and the study."""
     settings = folders(tmp_path_factory.mktemp("viewers"))
     study, _, instances = made_study()
     store(settings, instances)
@@ -168,6 +174,23 @@ def test_a_viewer_that_falls_is_started_again_under_its_address(running: tuple[V
     else:
         pytest.fail("the viewer did not come back")
     assert viewers.open(Resource(study)) == url
+
+
+def test_a_viewer_that_nobody_looks_at_ends_and_its_study_opens_again(
+    installed: None, tmp_path: Path
+) -> None:
+    settings = replace(folders(tmp_path / "home"), viewer_patience=0.2)
+    study, _, instances = made_study()
+    store(settings, instances)
+    viewers = Viewers(settings, spare=False)
+    try:
+        viewers.open(Resource(study))
+        viewers.wait(study)
+        assert viewers.studies() == ()
+        url = viewers.open(Resource(study))
+        assert ask(url, "/?" + urlsplit(url).query)[0] in (200, 302)
+    finally:
+        viewers.close()
 
 
 def test_without_the_extra_the_remedy_is_said(settings, monkeypatch: pytest.MonkeyPatch) -> None:

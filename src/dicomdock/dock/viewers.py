@@ -319,17 +319,20 @@ class Viewers:
             case "settled" if self._spare_wanted:
                 self.warm()
             case "errand" if viewer.study:
-                facts = (viewer, viewer.process, event)
-                threading.Thread(target=self._run, args=facts, name="errand", daemon=True).start()
-            case "errand" if viewer.study:
                 facts = (viewer, process, event)
                 threading.Thread(target=self._run, args=facts, name="errand", daemon=True).start()
 
     def _fell(self, viewer: _Viewer, code: int) -> None:
+        if code == 0:  # nobody had looked at it for long
+            viewer.ready.set()
+            with self._lock:
+                if self._open.get(viewer.study) is viewer:
+                    del self._open[viewer.study]
+            return
         viewer.why = f"it ended with code {code}; its log is {self.settings.state / 'viewer.log'}"
         now = time.monotonic()
         recent = [start for start in viewer.starts if start > now - RESTART_SPAN]
-        again = bool(viewer.study) and viewer.ready.is_set() and code != 0 and len(recent) <= RESTARTS
+        again = bool(viewer.study) and viewer.ready.is_set() and len(recent) <= RESTARTS
         log.warning(
             "The viewer of a study ended with code %s%s.", code, "; it is started again" if again else ""
         )

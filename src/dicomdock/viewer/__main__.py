@@ -39,7 +39,8 @@ def main() -> None:
 
     server = get_server("dicomdock", client_type="vue3")
     guard = Guard(start["secret"], start["once"])
-    station = Workstation(server, settings_of(start["settings"]), guard, channel.tell)
+    settings = settings_of(start["settings"])
+    station = Workstation(server, settings, guard, channel.tell, lambda: leave(station))
 
     @server.controller.add_task("on_server_ready")
     async def ready(**_: Any) -> None:

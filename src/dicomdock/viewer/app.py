@@ -33,6 +33,7 @@ from dicomdock.viewer.saving_logic import SavingLogic
 from dicomdock.viewer.segments_logic import SegmentsLogic
 from dicomdock.viewer.sending_logic import SendingLogic
 from dicomdock.viewer.series_logic import SeriesLogic
+from dicomdock.viewer.solitude import Solitude
 from dicomdock.viewer.sources_logic import SourcesLogic
 from dicomdock.viewer.tabs import Tabs
 from dicomdock.viewer.views_logic import Views
@@ -63,9 +64,17 @@ class Workstation(TrameApp):
     settings : where the archive is.
     guard : says who may talk to it.
     tell : writes an event to the dock.
+    leave : ends the process.
     """
 
-    def __init__(self, server: Any, settings: Settings, guard: Guard, tell: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        server: Any,
+        settings: Settings,
+        guard: Guard,
+        tell: Callable[..., None],
+        leave: Callable[[], None],
+    ) -> None:
         super().__init__(server)
         self.server.enable_module(trame_slicer.module)
         self.server.enable_module(MODULE)
@@ -80,6 +89,7 @@ class Workstation(TrameApp):
         self.focus = AXIAL
         self.notes = Notes(self.server)
         self.tabs = Tabs(self.server)
+        self.solitude = Solitude(self.server, settings.viewer_patience, self.is_busy, leave)
         self.errands = Errands(tell)
         self.views = Views(self.server, app)
         self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notes, tell)
@@ -119,6 +129,11 @@ class Workstation(TrameApp):
     def open(self, resource: Resource, *, pulling: bool = False, coming: Sequence[DicomJson] = ()) -> None:
         """Show a study; on the event loop."""
         self.series.open(resource, pulling=pulling, coming=coming)
+        self.solitude.opened()
+
+    def is_busy(self) -> bool:
+        """Tell whether something is being written or sent."""
+        return bool(self.state.saving or self.state.sending or self.state.deriving)
 
     def escape(self) -> None:
         """Put away whatever is in hand."""
