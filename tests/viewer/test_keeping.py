@@ -100,14 +100,15 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
     (kept,) = shelf.glob("*/*.seg")
 
     if Path("/dev/full").exists():
-        kept.with_suffix(".new").symlink_to("/dev/full")
+        full = kept.with_name(f"{kept.name}.new")
+        full.symlink_to("/dev/full")
         stroke(editor, 40)
         screen.note("cannot be kept on disk (No space left on device)")
         show(screen, other)
         show(screen, opened.series)  # what the disk would not take is still here
         screen.wait("s.unsaved")
         until_coloured(screen, more=0.01)
-        kept.with_suffix(".new").unlink()
+        full.unlink()
 
     third = kept.stat().st_mtime_ns
     stroke(editor, 60)

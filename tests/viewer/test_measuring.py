@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -20,13 +23,14 @@ Point = tuple[float, float]
 
 @pytest.fixture(scope="module")
 def opened(viewer_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
-    """The phantom, as CT in HU."""
+    """The phantom, as CT in HU, and another series of its study."""
     settings = folders(tmp_path_factory.mktemp("viewer"))
     study, series, instances = made_study(RescaleIntercept="0", RescaleSlope="1")
-    store(settings, instances)
+    _, _, others = made_study(StudyInstanceUID=study, SeriesNumber=4)
+    store(settings, instances + others)
     viewers = Viewers(settings, spare=False)
     try:
-        yield Opened(settings, viewers, study, series, viewers.open(Resource(study)))
+        yield Opened(settings, viewers, study, series, viewers.open(Resource(study, series)))
     finally:
         viewers.close()
 
@@ -142,3 +146,51 @@ def test_a_region_that_escape_ends_too_early_is_none(screen: Screen) -> None:
     screen.page.mouse.click(*at(screen, 30, 20))
     screen.page.keyboard.press("Escape")
     screen.wait(f"!s.measuring && s.measurements.length === {count}")
+
+
+def test_they_come_back_with_their_series(opened: Opened, screen: Screen) -> None:
+    measure(screen, "distance", [(30, 10), (60, 50)])
+    shown = screen.state("measurements")
+    other = next(one["uid"] for one in screen.state("series_list") if one["uid"] != opened.series)
+    show(screen, other)
+    screen.wait("s.measurements.length === 0")
+    measure(screen, "angle", [(10, 10), (40, 10), (40, 40)])
+    show(screen, opened.series)
+    screen.wait(f"s.measurements.length === {len(shown)}")
+    assert [one["words"] for one in screen.state("measurements")] == [one["words"] for one in shown]
+
+
+def test_a_report_does_not_take_the_place_of_what_is_not_saved(screen: Screen) -> None:
+    count = len(screen.state("measurements"))
+    screen.button(f"report-{screen.state('reports')[0]['uid']}").click()
+    screen.note("Save or remove what you measured first")
+    assert len(screen.state("measurements")) == count
+
+
+def test_they_come_back_after_a_fall(opened: Opened, screen: Screen, browser: Browser) -> None:
+    words = [one["words"] for one in screen.state("measurements")]
+    shelf = opened.settings.state / "unsaved"
+    screen.until(lambda: len(list(shelf.glob("*/*.measured"))) == 2)
+    screen.page.goto("about:blank")
+    fallen = opened.pid
+    os.kill(fallen, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while opened.pid == fallen:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    url = opened.viewers.open(Resource(opened.study, opened.series))
+    for again in looked_at(browser, url):
+        again.wait(f"s.measurements.length === {len(words)}")
+        assert [one["words"] for one in again.state("measurements")] == words
+        again.button("tool-measure").click()
+        again.button("save-measurements").click()
+        again.note("measurement report")
+        again.until(lambda: len(list(shelf.glob("*/*.measured"))) == 1)  # that of the other series
+
+
+def show(screen: Screen, series: str) -> None:
+    """Show a series of the study, and its measurements."""
+    screen.button("tool-series").click()
+    screen.button(f"series-{series}").click()
+    screen.wait(f"s.complete && s.series_uid === '{series}'")
+    screen.button("tool-measure").click()

@@ -101,7 +101,7 @@ class Workstation(TrameApp):
             self.server, self.series, self.segments, self.archive, self.errands, self.notes
         )
         self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.errands)
-        self.measuring = MeasuringLogic(self.server, app, self.series, self.saving, self.notes)
+        self.measuring = MeasuringLogic(self.server, app, self.series, self.saving, settings, self.notes)
         self.sources = SourcesLogic(
             self.server, self.series, self.saving, self.measuring, self.archive, self.errands, self.notes
         )
@@ -156,10 +156,11 @@ class Workstation(TrameApp):
     def close(self) -> None:
         """Keep what has to be kept."""
         self.segments.close()
+        self.measuring.close()
         self.archive.close()
 
     async def _watch(self, **_: Any) -> None:
-        await asyncio.gather(self.series.watch(), self.segments.keep_watch())
+        await asyncio.gather(self.series.watch(), self.segments.keep_watch(), self.measuring.keep_watch())
 
     async def _key(self, name: str, view: str = "") -> None:
         if view in NAMES:

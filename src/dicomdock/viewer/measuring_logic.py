@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,11 @@ from dicomdock.imaging.measurements import (
     region,
     report_to_dicom,
 )
+from dicomdock.settings import Settings
 from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.saving_logic import SavingLogic
 from dicomdock.viewer.series_logic import SeriesLogic
+from dicomdock.viewer.shelf import Placed, Shelf
 from dicomdock.viewer.study import read_instance
 
 NODES = {
@@ -32,17 +34,41 @@ NODES = {
     "region": ("vtkMRMLMarkupsClosedCurveNode", 3, "Region"),
 }
 LPS = np.array((-1.0, -1.0, 1.0))
+KEEP_SECONDS = 3.0  # between two looks whether something was measured
+
+
+@dataclass(frozen=True)
+class _Away:
+    """What belongs to a series that is not shown now."""
+
+    placed: list[Placed]
+    unplaced: dict[str, Measurement]
+    report: Report | None
+    saved: list[Placed]
 
 
 class MeasuringLogic:
     """The measurements on the shown series."""
 
-    def __init__(self, server: Any, app: Any, series: SeriesLogic, saving: SavingLogic, notes: Notes) -> None:
+    def __init__(
+        self,
+        server: Any,
+        app: Any,
+        series: SeriesLogic,
+        saving: SavingLogic,
+        settings: Settings,
+        notes: Notes,
+    ) -> None:
         self.app, self.state, self.series, self.saving, self.notes = app, server.state, series, saving, notes
+        self.settings = settings
+        self._shown = ""  # the series that all below belongs to
+        self._away: dict[str, _Away] = {}  # what belongs to the others that were shown
         self._nodes: dict[str, tuple[str, Any]] = {}
         self._unplaced: dict[str, Measurement] = {}  # numbers of a report that name no place here
         self._count = 0
         self._report: Report | None = None
+        self._saved: list[Placed] = []  # what the report holds
+        self._kept: list[Placed] = []  # what the shelf holds
         self.state.update({"measurements": [], "measuring": "", "reports": []})
         control = server.controller
         control.measure = self.place
@@ -50,7 +76,7 @@ class MeasuringLogic:
         control.name_measurement = self.name
         control.save_measurements = self.save
         control.open_report = self.open
-        series.on_shown.append(self.clear)
+        series.on_shown.append(self._series_changed)
         series.on_studied.append(self._list)
         app.scene.AddNode(slicer.vtkMRMLInteractionNode()) if self._interaction() is None else None
         self._interaction().AddObserver(slicer.vtkMRMLInteractionNode.EndPlacementEvent, self._placed)
@@ -84,15 +110,6 @@ class MeasuringLogic:
             self.app.scene.RemoveNode(node)
         self._tell()
 
-    def clear(self) -> None:
-        """Remove all: another series is shown."""
-        for _, node in self._nodes.values():
-            self.app.scene.RemoveNode(node)
-        self._nodes.clear()
-        self._unplaced.clear()
-        self._report = None
-        self._tell()
-
     def values(self) -> list[tuple[str, Measurement]]:
         """Measure what is complete."""
         found = []
@@ -118,7 +135,8 @@ class MeasuringLogic:
         except DicomdockError as error:
             self.notes.bad(f"The measurements were not saved: {error}")
             return
-        self._report = read_report(made)
+        self._report, self._saved = read_report(made), self._placed_now()
+        self._keep()
         self.series.refresh()
         self.notes.say("Saved in the archive as a DICOM measurement report.")
 
@@ -126,6 +144,9 @@ class MeasuringLogic:
         """Show the measurements of a report of the study."""
         series = self.series.study.find(uid) if self.series.study is not None else None
         if series is None or self.series.series is None:
+            return
+        if self._unsaved():
+            self.notes.say("Save or remove what you measured first: a report is opened in its place.")
             return
         try:
             headers = self.saving.headers(self.series.series.uid)
@@ -136,7 +157,7 @@ class MeasuringLogic:
         except (DicomdockError, *READ_ERRORS) as error:
             self.notes.bad(f"{series.name} cannot be opened: {error}")
             return
-        self.clear()
+        self._clear()
         self._report = report
         for one in report.measurements:
             kind = {("POLYLINE", 2): "distance", ("POLYLINE", 3): "angle"}.get((one.form, len(one.points)))
@@ -148,12 +169,80 @@ class MeasuringLogic:
             points = one.points[:-1] if kind == "region" and one.points[0] == one.points[-1] else one.points
             for point in points:
                 node.AddControlPoint(*(np.array(point) * LPS))
+        self._saved = self._placed_now()
         if not self._nodes:
             self.notes.say(f"{series.name} holds no distances, angles or regions that can be shown here.")
         self._tell()
         self._go_to(report.measurements)
 
+    async def keep_watch(self) -> None:
+        """Keep in the state folder what is not in a report yet, again and again."""
+        while True:
+            await asyncio.sleep(KEEP_SECONDS)
+            self._keep()
+
+    def close(self) -> None:
+        """Keep what is not in a report yet."""
+        self._keep()
+
     # Inner
+
+    def _series_changed(self) -> None:
+        """Put away what was measured on the series before, and bring back what was on this one."""
+        uid = self.series.series.uid if self.series.series is not None else ""
+        if uid == self._shown:
+            return
+        self._keep()
+        if self._shown:
+            self._away[self._shown] = _Away(
+                self._placed_now(), dict(self._unplaced), self._report, self._saved
+            )
+        self._clear()
+        self._shown = uid
+        kept = self._shelf().take_measured(uid)
+        back = self._away.pop(uid, None) or _Away(kept, {}, None, [])
+        self._unplaced, self._report, self._saved, self._kept = back.unplaced, back.report, back.saved, kept
+        for one in back.placed:
+            if one.kind not in NODES:
+                continue  # of another version of dicomdock
+            node = self._add(one.kind, one.name)
+            for point in one.points:
+                node.AddControlPoint(*point)
+        self._tell()
+
+    def _clear(self) -> None:
+        for _, node in self._nodes.values():
+            self.app.scene.RemoveNode(node)
+        self._nodes.clear()
+        self._unplaced = {}
+        self._report, self._saved = None, []
+        self._tell()
+
+    def _placed_now(self) -> list[Placed]:
+        """Give the measurements that are complete, as they lie."""
+        return [
+            Placed(kind, node.GetName(), tuple(tuple(map(float, point)) for point in points))
+            for kind, node in self._nodes.values()
+            if len(points := _points(node)) >= NODES[kind][1]
+        ]
+
+    def _unsaved(self) -> bool:
+        now = self._placed_now()
+        return bool(now) and now != self._saved
+
+    def _keep(self) -> None:
+        wanted = self._placed_now() if self._unsaved() else []
+        if not self._shown or wanted == self._kept:
+            return
+        try:
+            self._shelf().keep_measured(self._shown, wanted)
+        except OSError as error:
+            self.notes.bad(f"What you measured cannot be kept on disk ({error.strerror or error}).")
+        self._kept = wanted  # a full disk is told once for each change
+
+    def _shelf(self) -> Shelf:
+        assert self.series.study is not None
+        return Shelf(self.settings, self.series.study.uid)
 
     def _go_to(self, measurements: Sequence[Measurement]) -> None:
         """Show the slices that the first measurement lies on."""

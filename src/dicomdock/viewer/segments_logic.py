@@ -25,9 +25,10 @@ from dicomdock.imaging.terminology import Terminology, colour_for
 from dicomdock.imaging.terminology.structures import STRUCTURES
 from dicomdock.settings import Settings
 from dicomdock.viewer.computing_logic import ComputingLogic
-from dicomdock.viewer.drawings import Drawing, Shelf, middle_of, put_in_scene
+from dicomdock.viewer.drawings import Drawing, middle_of, put_in_scene
 from dicomdock.viewer.notes import Notes
 from dicomdock.viewer.series_logic import SeriesLogic
+from dicomdock.viewer.shelf import Shelf
 from dicomdock.viewer.study import read_instance
 
 KEEP_SECONDS = 4.0  # between two looks whether there is work to keep; well below the ten that may be lost
