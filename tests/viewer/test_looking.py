@@ -299,9 +299,12 @@ def test_two_series_of_one_patient_are_scrolled_to_the_same_place(
     screen.page.mouse.move(*screen.middle())
     screen.page.keyboard.press("Home")
     screen.page.keyboard.press("PageUp")
-    screen.wait("s.Red_at === 10")
-    mm = [screen.words("bl", view).split("\n")[1] for view in ("Red", "Other")]
-    assert mm[0] == mm[1]
+    screen.until(lambda: screen.slice()[0] == 11)
+
+    def place(view: str) -> str:
+        return screen.words("bl", view).split("\n")[1]
+
+    screen.until(lambda: place("Other") == place("Red"))
 
 
 def test_sagittal_series_are_compared_in_their_own_plane(
@@ -339,10 +342,15 @@ def test_a_loop_plays_at_its_rate_and_stops(screen: Screen, study: dict[str, lis
     seen = screen.page.evaluate("() => { clearInterval(window.timer); return window.seen; }")
     rate = 1000 * (len(seen) - 3) / (seen[-1][0] - seen[2][0])
     assert rate < 11  # the loop says 10; a loaded machine plays slower, never faster
-    assert all((b[1] - a[1]) % 20 in (1, 2) for a, b in itertools.pairwise(seen[1:]))
-    at = screen.state("Red_at")
-    screen.page.wait_for_timeout(400)  # three frames' time, in which nothing must move
-    assert screen.state("Red_at") == at
+    # Forwards, round and round; a loaded machine leaves frames out.
+    assert all(0 < (b[1] - a[1]) % 20 < 10 for a, b in itertools.pairwise(seen[1:]))
+
+    def stands() -> bool:
+        at = screen.state("Red_at")
+        screen.page.wait_for_timeout(400)  # four frames' time
+        return bool(screen.state("Red_at") == at)
+
+    screen.until(stands)
 
 
 def test_a_picture_is_kept_as_it_is_seen(screen: Screen) -> None:
