@@ -132,8 +132,8 @@ class Workstation(TrameApp):
         self.solitude.opened()
 
     def is_busy(self) -> bool:
-        """Tell whether something is being written or sent."""
-        return bool(self.state.saving or self.state.sending or self.state.deriving)
+        """Tell whether something is being computed, written or sent."""
+        return any(self.state[name] for name in ("busy", "saving", "sending", "deriving"))
 
     def escape(self) -> None:
         """Put away whatever is in hand."""
