@@ -189,19 +189,6 @@ def test_two_series_are_compared(screen: Screen) -> None:
     screen.wait("s.Red_at === 0 && s.Other_at === 0")
 
 
-def test_the_volume_is_drawn_when_asked_for(screen: Screen) -> None:
-    before = screen.pixels("ThreeD")
-    screen.button("tool-volume").click()
-    screen.button("render-volume").click()
-    screen.wait("s.rendering && !s.threed_note", 60)
-    screen.page.wait_for_timeout(1500)
-    after = screen.pixels("ThreeD")
-    assert before.std() < 12
-    assert after.std() > before.std() + 3
-    screen.button("render-volume").click()
-    screen.wait("!s.rendering")
-
-
 def test_derived_images_become_a_series_of_the_study(screen: Screen) -> None:
     count = screen.page.evaluate("() => window.trame.state.state.series_list.length")
     screen.button("tool-derive").click()

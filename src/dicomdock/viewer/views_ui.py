@@ -52,6 +52,13 @@ def threed_overlay(server: Any, view_id: str, _view: Any) -> None:
             classes="corner bl",
             v_show="threed_note",
         )
+    html.Button(
+        "Draw the volume",
+        click="rendering = true",
+        v_show="complete && kind_3d && !rendering && !threed_note",
+        classes="btn draw",
+        raw_attrs=['data-testid="draw-volume"'],
+    )
     _reset_button(server, view_id)
 
 
