@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
@@ -38,6 +39,14 @@ def open_at(page: Page, dock: RunningDock, path: str = "/") -> None:
     """Open a page with a new session, and wait until it is there."""
     page.goto(dock.link(path))
     expect(page.get_by_test_id("nav-studies")).to_be_visible()
+
+
+def arrived(page: Page, holds: Callable[[str], bool], seconds: float = 60) -> None:
+    """Wait until the page's address is such; a page that leads on before it is loaded does no harm."""
+    end = time.monotonic() + seconds
+    while not holds(page.url):
+        assert time.monotonic() < end, f"it is at {page.url} after {seconds} s"
+        page.wait_for_timeout(50)
 
 
 def rows(page: Page, grid: str = "studies") -> Locator:

@@ -5,7 +5,6 @@ No root, no screen, no policy: the browser's profile says that the user ticked "
 
 import base64
 import queue
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ import pytest
 from playwright.sync_api import BrowserType, Page, expect
 
 from dicomdock.archive import Archive
+from dicomdock.dock.opening import PREFERENCE
+from dicomdock.dock.preferences import Preferences
 from dicomdock.launch.handoff import HandoffServer
 from dicomdock.launch.register import register
 from dicomdock.launch.register.linux import LinuxRegistrar
@@ -25,7 +26,7 @@ from dicomdock.resource import Resource
 from dicomdock.settings import Settings
 from tests.builders import ct_series
 from tests.dock.running import connected, running
-from tests.dock.using import introduce
+from tests.dock.using import arrived, introduce
 from tests.launch.chain import (
     TOKEN,
     assert_token_is_nowhere,
@@ -91,6 +92,7 @@ def test_from_the_click_to_the_study(
     orthanc.add(*(instance.data for instance in instances))
     study = instances[0].resource.study
     register(LinuxRegistrar(settings))
+    Preferences(settings).set(PREFERENCE, "list")  # the way into the viewer is another test's
     opener, tabs = tab_opener(tmp_path)
     with token_gate(orthanc, tmp_path / "gate") as server:
         link = f"slicer://viewer/?studyUID={study}&access_token={quote(TOKEN)}"
@@ -111,7 +113,7 @@ def test_from_the_click_to_the_study(
             assert requests(tmp_path / "gate") == []
             page.keyboard.press("Tab")
             page.keyboard.press("Enter")
-            page.wait_for_url(re.compile("/study/"))
+            arrived(page, lambda url: "/study/" in url)
             expect(page.get_by_test_id("arrival")).to_contain_text("5 of 5 images")
             assert_token_is_nowhere(home)
     assert any(study in line for line in requests(tmp_path / "gate"))
@@ -157,7 +159,7 @@ def test_a_running_dock_takes_every_answer_from_the_keyboard(
         expect(dock_page.get_by_test_id("arrival")).to_contain_text("3 of 3 images")
         expect(dock_page.get_by_test_id("series").locator(".row")).to_have_count(1)
         click(2)
-        dock_page.wait_for_url(re.compile(r"/study/1\.2\.3\.9$"))
+        arrived(dock_page, lambda url: url.endswith("/study/1.2.3.9"))
         expect(dock_page.get_by_test_id("arrival")).to_contain_text("failed")
         assert_token_is_nowhere(home)
         assert "Traceback" not in dock.log
@@ -183,7 +185,7 @@ def test_a_server_of_the_user_opens_without_a_question_with_his_password(
         dock_page.goto(dock.link("/servers"))
         expect(dock_page.get_by_test_id("nav-studies")).to_be_visible()
         click(0)
-        dock_page.wait_for_url(re.compile("/study/"))
+        arrived(dock_page, lambda url: "/study/" in url)
         expect(dock_page.get_by_test_id("arrival")).to_contain_text("3 of 3 images")
         expect(dock_page.get_by_test_id("series").locator(".row")).to_have_count(1)
         password = base64.b64encode(f"{orthanc.user}:{orthanc.password}".encode()).decode()

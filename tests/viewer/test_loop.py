@@ -22,7 +22,7 @@ from dicomdock.resource import Resource
 from dicomdock.transfer import pull
 from tests.conftest import PROJECT, shared_data, unavailable
 from tests.dock.running import RunningDock, connected, running
-from tests.dock.using import introduce, open_at, rows
+from tests.dock.using import arrived, introduce, open_at, rows
 from tests.servers import nginx
 from tests.servers.orthanc import Orthanc
 from tests.viewer.conftest import Screen, folders, made_study
@@ -49,7 +49,7 @@ class Walk:
 
     def in_viewer(self) -> None:
         """Wait until the viewer shows the whole series; it opens by itself."""
-        self.page.wait_for_url(lambda url: f":{self.dock.port}/" not in url, timeout=60_000)
+        arrived(self.page, lambda url: f":{self.dock.port}/" not in url)
         if FOR_DOCS and self._stations == 1:
             self.screen.wait("s.arrival_words && s.Red_count > 1")
             self.page.wait_for_timeout(1000)

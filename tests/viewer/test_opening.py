@@ -16,6 +16,7 @@ from dicomdock.launch.trust import TrustStore
 from tests.builders import Made, mr_series
 from tests.dicomweb.awkward import attributes_of, multipart, rows
 from tests.dock.running import RunningDock, connected, running
+from tests.dock.using import arrived
 from tests.servers.canned import Answer, Request, answering
 from tests.viewer.conftest import SHAPE, Screen, made_study
 
@@ -97,7 +98,7 @@ def click(dock: RunningDock, page: Page, server: str, study: str, series: str = 
 
 def in_the_viewer(dock: RunningDock, page: Page) -> Screen:
     """Wait until the page is the viewer's."""
-    page.wait_for_url(lambda url: not url.startswith(dock.url), timeout=SECONDS * 1000, wait_until="commit")
+    arrived(page, lambda url: not url.startswith(dock.url), SECONDS)
     return Screen(page)
 
 
