@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +12,14 @@ from playwright.sync_api import Browser, expect
 from dicomdock.archive import Archive
 from dicomdock.imaging.segmentation import read_segmentation
 from dicomdock.resource import Resource
+from tests.conftest import PROJECT
 from tests.viewer.conftest import SHAPE, WINDOW, Opened, Screen, looked_at, phantom
 from tests.viewer.editing import until_coloured
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
-PICTURES = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
+PICTURES = PROJECT / "docs" / "screenshots"
+FOR_DOCS = os.environ.get("DICOMDOCK_SCREENSHOTS") == "1"
 
 
 def rendered(k: int, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +145,8 @@ def test_painting_undo_redo_and_save_write_a_segmentation(opened: Opened, screen
     screen.page.keyboard.press("Escape")
     screen.button("save").click()
     screen.note("Saved in the archive")
-    screen.page.screenshot(path=PICTURES / "segment.png")
+    if FOR_DOCS:
+        screen.page.screenshot(path=PICTURES / "segment.png")
     with Archive.open(opened.settings) as archive:
         made = [one for one in archive.instances(Resource(opened.study)) if one.made_here]
         found = read_segmentation(made[-1].path.read_bytes())
