@@ -56,6 +56,8 @@ class RunningDock:
 
 def connected(page: Page) -> None:
     """Wait until the page can talk to the dock; nobody's finger is faster, but a test's is."""
+    # The entrance, which uses up the link's token and leads on, lets no script be asked.
+    page.get_by_test_id("nav-studies").wait_for()
     page.wait_for_function("window.did_handshake === true")
 
 

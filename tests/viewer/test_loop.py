@@ -50,6 +50,7 @@ class Walk:
     def in_viewer(self) -> None:
         """Wait until the viewer shows the whole series; it opens by itself."""
         arrived(self.page, lambda url: f":{self.dock.port}/" not in url)
+        self.page.wait_for_selector("[data-view]")  # its own document is there, no more the one before it
         if FOR_DOCS and self._stations == 1:
             self.screen.wait("s.arrival_words && s.Red_count > 1")
             self.page.wait_for_timeout(1000)

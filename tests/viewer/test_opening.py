@@ -99,6 +99,7 @@ def click(dock: RunningDock, page: Page, server: str, study: str, series: str = 
 def in_the_viewer(dock: RunningDock, page: Page) -> Screen:
     """Wait until the page is the viewer's."""
     arrived(page, lambda url: not url.startswith(dock.url), SECONDS)
+    page.wait_for_selector("[data-view]")  # its own document is there, no more the one before it
     return Screen(page)
 
 
