@@ -11,11 +11,9 @@ import os
 import queue
 import signal
 import socket
-import statistics
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from benchmarks.rounds import goals_table
 from dicomdock.launch.handoff import HandoffServer
 from dicomdock.launch.handoff.place import run_folder, socket_path
 from dicomdock.launch.trust import TrustStore
@@ -120,11 +119,12 @@ def section(folder: Path) -> str:
         click(server, next(studies), environment)
         running = [click(server, next(studies), environment) for _ in range(ROUNDS)]
         end_dock(settings)
-    return _table({
-        "the opener, beyond Python itself": (opener, OPENER),
-        "click to first request, dock running": (running, RUNNING),
-        "click to first request, no dock": (cold, COLD),
-    })  # fmt: skip
+    measured = {
+        "the opener, beyond Python itself, s": (opener, OPENER),
+        "click to first request, dock running, s": (running, RUNNING),
+        "click to first request, no dock, s": (cold, COLD),
+    }
+    return goals_table("Click", measured)
 
 
 # What the opener loads and does, but with a message that moves nothing in the dock.
@@ -132,19 +132,3 @@ _OPENER = (
     "import dicomdock.launch.opener; from dicomdock.launch.handoff import show; "
     "from dicomdock.settings import Settings; show(Settings.load())"
 )
-
-
-def _table(measured: dict[str, tuple[list[float], float]]) -> str:
-    lines = ["### Click", "", "| what | median s (min - max) | goal s |", "|---|---|---|"]
-    for name, (seconds, goal) in measured.items():
-        reached = "" if statistics.median(seconds) <= goal else " **not reached**"
-        spread = f"{statistics.median(seconds):.3f} ({min(seconds):.3f} - {max(seconds):.3f})"
-        lines.append(f"| {name} | {spread} | {goal:g}{reached} |")
-    lines.append("")
-    sys.stderr.write("\n".join(lines) + "\n")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="dicomdock-click-") as name:
-        section(Path(name))

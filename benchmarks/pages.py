@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from tests.dock.using import introduce, keep, open_at, rows
 
 from benchmarks import large
 from benchmarks.place import Place
+from benchmarks.rounds import goals_table
 
 ROUNDS = 7
 USABLE, FIRST_PAGE, TYPING, THUMBNAILS, MEMORY = 1.5, 0.3, 0.15, 2.0, 150.0  # seconds; MB
@@ -62,7 +62,7 @@ def section(here: Place) -> str:
             **_typing(here, browser),
         }
         browser.close()
-    return table("Pages", measured)
+    return goals_table("Pages", measured)
 
 
 @contextmanager
@@ -170,15 +170,3 @@ def _typing(here: Place, browser: Browser) -> dict[str, tuple[list[float], float
 def p95(seconds: list[float]) -> float:
     """Give the 95th percentile."""
     return statistics.quantiles(seconds, n=20)[-1] if len(seconds) > 1 else float("nan")
-
-
-def table(title: str, measured: dict[str, tuple[list[float], float]]) -> str:
-    """Give a Markdown section: what was measured, and whether its median reaches the goal."""
-    lines = [f"### {title}", "", "| what | median (min - max) | goal |", "|---|---|---|"]
-    for name, (values, goal) in measured.items():
-        reached = "" if statistics.median(values) <= goal else " **not reached**"
-        spread = f"{statistics.median(values):.3g} ({min(values):.3g} - {max(values):.3g})"
-        lines.append(f"| {name} | {spread} | {goal:g}{reached} |")
-    lines.append("")
-    sys.stderr.write("\n".join(lines) + "\n")
-    return "\n".join(lines)

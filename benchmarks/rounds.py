@@ -126,3 +126,15 @@ def table(title: str, runs: Mapping[str, Runs], goals: Sequence[Goal] = ()) -> s
     lines.extend(["", *(goal.verdict(runs) for goal in goals), ""])
     sys.stderr.write("\n".join(lines) + "\n")
     return "\n".join(lines)
+
+
+def goals_table(title: str, measured: dict[str, tuple[list[float], float]]) -> str:
+    """Give a Markdown section: what was measured, and whether its median reaches the goal."""
+    lines = [f"### {title}", "", "| what | median (min - max) | goal |", "|---|---|---|"]
+    for name, (values, goal) in measured.items():
+        reached = "" if statistics.median(values) <= goal else " **not reached**"
+        spread = f"{statistics.median(values):.3g} ({min(values):.3g} - {max(values):.3g})"
+        lines.append(f"| {name} | {spread} | {goal:g}{reached} |")
+    lines.append("")
+    sys.stderr.write("\n".join(lines) + "\n")
+    return "\n".join(lines)

@@ -22,6 +22,7 @@ from tests.viewer.conftest import Screen
 
 from benchmarks import pages
 from benchmarks.place import Place, Series
+from benchmarks.rounds import goals_table
 from dicomdock.archive import Archive
 from dicomdock.dicomweb import connect
 from dicomdock.launch.handoff import send
@@ -80,7 +81,7 @@ def section(here: Place) -> str:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         measured = {**_opening(here, browser, series), **_using(here, browser, series)}
         browser.close()
-    return pages.table(f"Viewer ({series.name})", measured)
+    return goals_table(f"Viewer ({series.name})", measured)
 
 
 def _opening(here: Place, browser: Browser, series: Series) -> dict[str, tuple[list[float], float]]:

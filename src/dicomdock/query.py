@@ -27,6 +27,19 @@ UID_KEYWORD: Mapping[SearchLevel, str] = {
     "series": "SeriesInstanceUID",
     "instances": "SOPInstanceUID",
 }
+SERIES_OVERVIEW = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyDescription",
+    "Modality",
+    "SeriesNumber",
+    "SeriesDescription",
+    "NumberOfSeriesRelatedInstances",
+)
+"""What a viewer shows of the series of a study and of whom they are, whoever is asked for them."""
 COMBINED = {  # date -> its time: two ranges name one span together
     "StudyDate": "StudyTime",
     "SeriesDate": "SeriesTime",

@@ -84,6 +84,32 @@ class Screen:
         """Find a control by its test id."""
         return self.page.locator(f'[data-testid="{name}"]')
 
+    def tool(self, name: str) -> None:
+        """Open the panel of a tool."""
+        if self.state("tool") != name:
+            self.button(f"tool-{name}").click()
+
+    def show(self, series: str, until: str = "s.complete") -> None:
+        """Choose a series in the list, and wait until it is shown."""
+        self.tool("series")
+        self.button(f"series-{series}").click()
+        self.wait(f"s.series_uid === '{series}' && ({until})")
+
+    def measure_distance(self) -> None:
+        """Measure from the left to the right of the middle."""
+        self.tool("measure")
+        self.button("distance").click()
+        x, y = self.middle()
+        self.page.mouse.click(x - 40, y)
+        self.page.mouse.click(x + 40, y)
+        self.wait("s.measurements.some(one => one.words.some(word => word.startsWith('Length')))")
+
+    def wait_for_its_return(self) -> None:
+        """Wait until the page has seen its viewer fall, and has it back with what was drawn."""
+        self.page.wait_for_selector("#gone")
+        self.page.wait_for_selector("#gone", state="detached", timeout=60_000)
+        self.wait("s.complete && s.unsaved", 60)
+
     def words(self, corner: str, view: str = "Red") -> str:
         """Read a corner of a view."""
         return self.page.locator(f'[data-view="{view}"] .{corner}').inner_text()

@@ -189,12 +189,7 @@ def test_measurements_and_derived_images_are_sent_like_everything_else(
     bench: Bench, orthanc: Orthanc, browser: Browser, tmp_path: Path
 ) -> None:
     for screen in looked_at(browser, bench.url):
-        screen.page.evaluate("() => window.trame.state.set('tool', 'measure')")
-        screen.button("distance").click()
-        x, y = screen.middle()
-        screen.page.mouse.click(x - 40, y)
-        screen.page.mouse.click(x + 40, y)
-        screen.wait("s.measurements.some(one => one.words.some(word => word.startsWith('Length')))")
+        screen.measure_distance()
         screen.button("save-measurements").click()
         screen.note("measurement report")
         (report,) = bench.derived("Measurements")

@@ -122,10 +122,8 @@ def screen(opened: Opened, browser: Browser) -> Iterator[Screen]:
 def click_on(screen: Screen, existing: Existing, images: str, name: str) -> str:
     """Show images, and click on what was drawn on them."""
     shown, uid = existing.series[images], existing.series[name]
-    screen.page.evaluate("() => window.trame.state.set('tool', 'series')")
-    screen.button(f"series-{shown}").click()
-    screen.wait(f"s.series_uid === '{shown}' && s.complete")
-    screen.button("tool-segment").click()
+    screen.show(shown)
+    screen.tool("segment")
     screen.button(f"drawing-{uid}").click()
     return uid
 

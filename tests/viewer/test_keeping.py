@@ -61,10 +61,8 @@ def until(screen: Screen, ready: Callable[[], object], words: str) -> None:
 
 def show(screen: Screen, series: str) -> None:
     """Show a series, and the tool for drawing."""
-    screen.page.evaluate("() => window.trame.state.set('tool', 'series')")
-    screen.button(f"series-{series}").click()
-    screen.wait(f"s.series_uid === '{series}' && s.complete")
-    screen.button("tool-segment").click()
+    screen.show(series)
+    screen.tool("segment")
 
 
 def stroke(editor: Editor, j: int) -> None:
@@ -123,9 +121,7 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
 
     fallen = opened.pid
     os.kill(fallen, signal.SIGKILL)
-    screen.page.wait_for_selector("#gone")
-    screen.page.wait_for_selector("#gone", state="detached", timeout=60_000)
-    screen.wait("s.complete && s.unsaved", 60)
+    screen.wait_for_its_return()
     assert opened.pid != fallen
 
     show(screen, opened.series)

@@ -124,25 +124,12 @@ def screen(page: Screen, study: dict[str, list[Made]]) -> Screen:
     page.wait("s.tool === '' && s.layout === 'Four views'")
     expect(page.page.locator("[data-view]")).to_have_count(4)  # the viewer knows, not the page alone
     if page.state("series_uid") != study["ct"][0].series:
-        show(page, study["ct"][0])
+        page.show(study["ct"][0].series)
         page.wait("s.complete")
     page.page.keyboard.press("1")
     page.page.keyboard.press("r")
     page.page.mouse.move(*page.middle())
     return page
-
-
-def tool(screen: Screen, name: str) -> None:
-    """Open the panel of a tool."""
-    if screen.state("tool") != name:
-        screen.button(f"tool-{name}").click()
-
-
-def show(screen: Screen, one: Made) -> None:
-    """Choose a series in the list."""
-    tool(screen, "series")
-    screen.button(f"series-{one.series}").click()
-    screen.wait(f"s.series_uid === '{one.series}' && s.complete")
 
 
 def as_numpy_draws_it(screen: Screen) -> None:
@@ -165,7 +152,7 @@ def test_windows_come_from_the_header_by_key_by_number_and_by_mouse(screen: Scre
         screen.wait(f"s.window_width === {width} && s.window_centre === {centre}")
     screen.page.keyboard.press("0")
     screen.wait("s.window_width < 390")
-    tool(screen, "window")
+    screen.tool("window")
     screen.button("width").fill("250")
     screen.button("width").press("Enter")
     screen.wait("s.window_width === 250")
@@ -237,7 +224,7 @@ def test_the_crosshair_is_at_the_same_place_in_all_views(screen: Screen) -> None
 def test_a_slab_shows_what_numpy_makes_of_its_slices(screen: Screen, kind: str) -> None:
     screen.put("slab_kind", kind)
     screen.put("slab", 8)
-    tool(screen, "layout")
+    screen.tool("layout")
     screen.button("layout-Axial").click()
     expect(screen.page.locator("[data-view]")).to_have_count(1)
     screen.button("slices-Red").fill("8")
@@ -255,7 +242,7 @@ def test_letters_say_where_the_edges_lead(screen: Screen, study: dict[str, list[
     assert edges(screen, "Red") == ["R", "L", "A", "P"]
     assert edges(screen, "Yellow") == ["A", "P", "S", "I"]
     assert edges(screen, "Green") == ["R", "L", "S", "I"]
-    show(screen, study["oblique"][0])
+    screen.show(study["oblique"][0].series)
     row, column = np.split(np.array(study["oblique"][0].dataset.ImageOrientationPatient, float), 2)
     assert edges(screen, "Red") == [named(-row), named(row), named(-column), named(column)]
     screen.put("aligned", False)
@@ -281,7 +268,7 @@ def test_a_double_click_shows_one_view_alone_and_the_next_all(screen: Screen) ->
 
 def test_every_layout_shows_its_views(screen: Screen) -> None:
     due = {"Axial and two": 3, "Sagittal": 1, "3D": 1, "Compare": 2, "Four views": 4}
-    tool(screen, "layout")
+    screen.tool("layout")
     for layout, count in due.items():
         screen.button(f"layout-{layout}").click()
         screen.wait(f"s.layout === '{layout}'")
@@ -291,7 +278,7 @@ def test_every_layout_shows_its_views(screen: Screen) -> None:
 def test_two_series_of_one_patient_are_scrolled_to_the_same_place(
     screen: Screen, study: dict[str, list[Made]]
 ) -> None:
-    tool(screen, "layout")
+    screen.tool("layout")
     screen.button("layout-Compare").click()
     screen.button(f"compare-{study['sagittal'][0].series}").click()
     screen.page.wait_for_selector('[data-view="Other"] .bl')
@@ -311,21 +298,21 @@ def test_two_series_of_one_patient_are_scrolled_to_the_same_place(
 def test_sagittal_series_are_compared_in_their_own_plane(
     screen: Screen, study: dict[str, list[Made]]
 ) -> None:
-    show(screen, study["sagittal"][0])
-    tool(screen, "layout")
+    screen.show(study["sagittal"][0].series)
+    screen.tool("layout")
     screen.button("layout-Compare").click()
     screen.button(f"compare-{study['sagittal'][0].series}").click()
     for view in ("Red", "Other"):
         screen.page.wait_for_selector(f'[data-view="{view}"] .bl')
         screen.until(lambda view=view: screen.slice(view)[1] == 12 and edges(screen, view)[0] == "A")
         assert screen.words("tl", view).startswith("Sagittal")
-    tool(screen, "layout")
+    screen.tool("layout")
     screen.button("layout-Four views").click()
     screen.until(lambda: screen.slice()[1] == 50 and edges(screen, "Red") == ["R", "L", "A", "P"])
 
 
 def test_a_loop_plays_at_its_rate_and_stops(screen: Screen, study: dict[str, list[Made]]) -> None:
-    show(screen, study["loop"][0])
+    screen.show(study["loop"][0].series)
     screen.wait("s.layout === 'Axial' && s.play_rate === 10")
     assert edges(screen, "Red") == ["", "", "", ""]
     assert screen.state("Red_count") == 20
@@ -368,7 +355,7 @@ def test_a_picture_is_kept_as_it_is_seen(screen: Screen) -> None:
 
 
 def test_a_parametric_map_is_a_volume(screen: Screen, study: dict[str, list[Made]]) -> None:
-    tool(screen, "series")
+    screen.tool("series")
     uid = study["map"][0].series
     screen.button(f"other-{uid}").click()
     screen.wait(f"s.series_uid === '{uid}' && s.complete")
@@ -378,7 +365,7 @@ def test_a_parametric_map_is_a_volume(screen: Screen, study: dict[str, list[Made
 
 
 def test_a_document_opens_in_a_tab_of_its_own(screen: Screen, study: dict[str, list[Made]]) -> None:
-    tool(screen, "series")
+    screen.tool("series")
     link = screen.button(f"other-{study['pdf'][0].instance}")
     expect(link).to_have_attribute("target", "_blank")
     address = link.get_attribute("href")
@@ -390,7 +377,7 @@ def test_a_document_opens_in_a_tab_of_its_own(screen: Screen, study: dict[str, l
 
 
 def test_a_model_is_shown_in_3d_and_on_the_slices(screen: Screen, study: dict[str, list[Made]]) -> None:
-    tool(screen, "series")
+    screen.tool("series")
     model = screen.button(f"other-{study['model'][0].instance}")
     model.click()
     screen.wait("s.models_shown.length === 1")
@@ -407,7 +394,7 @@ def coloured(screen: Screen, view: str) -> int:
 
 def test_the_volume_is_drawn_when_asked_for_and_not_while_painting(screen: Screen) -> None:
     bare = screen.pixels("ThreeD")
-    tool(screen, "volume")
+    screen.tool("volume")
     expect(screen.page.locator("select option")).not_to_have_count(0)
     screen.button("draw-volume").click()
     screen.wait("s.rendering && !s.threed_note", 60)
@@ -417,7 +404,7 @@ def test_the_volume_is_drawn_when_asked_for_and_not_while_painting(screen: Scree
     screen.wait("s.threed_note.includes('still')")
     screen.page.keyboard.press("Escape")
     screen.wait("!s.threed_note")
-    tool(screen, "volume")
+    screen.tool("volume")
     screen.button("render-volume").click()
     screen.wait("!s.rendering")
 

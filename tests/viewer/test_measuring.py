@@ -190,7 +190,5 @@ def test_they_come_back_after_a_fall(opened: Opened, screen: Screen, browser: Br
 
 def show(screen: Screen, series: str) -> None:
     """Show a series of the study, and its measurements."""
-    screen.button("tool-series").click()
-    screen.button(f"series-{series}").click()
-    screen.wait(f"s.complete && s.series_uid === '{series}'")
-    screen.button("tool-measure").click()
+    screen.show(series)
+    screen.tool("measure")

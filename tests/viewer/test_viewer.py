@@ -166,12 +166,7 @@ def test_a_saved_segmentation_is_listed_and_opened_again(opened: Opened, screen:
 
 
 def test_a_distance_and_a_region_are_measured_and_saved(opened: Opened, screen: Screen) -> None:
-    screen.button("tool-measure").click()
-    screen.button("distance").click()
-    x, y = screen.middle()
-    screen.page.mouse.click(x - 40, y)
-    screen.page.mouse.click(x + 40, y)
-    screen.wait("s.measurements.some(one => one.words.some(word => word.startsWith('Length')))")
+    screen.measure_distance()
     screen.button("save-measurements").click()
     screen.note("measurement report")
     with Archive.open(opened.settings) as archive:
@@ -230,9 +225,7 @@ def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browse
         screen.page.mouse.down()
         before = opened.pid
         os.kill(before, signal.SIGKILL)
-        screen.page.wait_for_selector("#gone")
-        screen.page.wait_for_selector("#gone", state="detached", timeout=60_000)
-        screen.wait("s.complete && s.unsaved", 60)
+        screen.wait_for_its_return()
         assert opened.pid != before
         screen.page.mouse.up()
         until_coloured(screen, more=0.004)  # the user is shown it again, wherever it is

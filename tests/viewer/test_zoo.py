@@ -200,17 +200,9 @@ def frame_of(dataset: Dataset, at: int, values: np.ndarray) -> Frame:
     )
 
 
-def tool(screen: Screen, name: str) -> None:
-    """Open the panel of a tool."""
-    if screen.state("tool") != name:
-        screen.button(f"tool-{name}").click()
-
-
 def show(screen: Screen, series: Series) -> str:
     """Choose a series in the list; gives the sentence that is shown where no picture can be."""
-    tool(screen, "series")
-    screen.button(f"series-{series.uid}").click()
-    screen.wait(f"s.series_uid === '{series.uid}' && (s.complete || s.empty_title.includes('cannot'))")
+    screen.show(series.uid, "s.complete || s.empty_title.includes('cannot')")
     return f"{screen.state('empty_title')} {screen.state('empty_words')}".strip()
 
 
@@ -282,7 +274,7 @@ def test_each_segmentation_and_structure_set_is_drawn(zoo: Zoo, screen: Screen) 
         if not series.name.startswith(("rtstruct/mock", "seg-sr-pm/segmentations")):
             continue
         show(screen, series)
-        tool(screen, "segment")
+        screen.tool("segment")
         for drawing in screen.state("drawings"):
             screen.button(f"drawing-{drawing['uid']}").click()
             screen.wait(f"s.drawing_uid === '{drawing['uid']}'")

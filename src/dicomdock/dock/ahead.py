@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from dicomdock.errors import DicomdockError
-from dicomdock.query import Query, text
+from dicomdock.query import SERIES_OVERVIEW, Query, text
 from dicomdock.resource import Resource
 from dicomdock.source import DicomJson
 
@@ -25,18 +25,6 @@ PATIENCE = 2.0  # seconds for a server to list its series; opening waits no long
 # A series that is here by then needs no description, which would only take the server's time from its images.
 HASTE = 0.5  # seconds
 SIDE_BY_SIDE = 4  # questions at once
-FIELDS = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyDescription",
-    "Modality",
-    "SeriesNumber",
-    "SeriesDescription",
-    "NumberOfSeriesRelatedInstances",
-)
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +85,7 @@ class Ahead:
 
     def _list(self, transfer: Transfer, study: str) -> list[DicomJson]:
         brought = [Resource.parse(one) for one in transfer.resources]
-        query = Query("series", {"StudyInstanceUID": study}, fields=FIELDS)
+        query = Query("series", {"StudyInstanceUID": study}, fields=SERIES_OVERVIEW)
         found = []
         with self._dock.connect(transfer.server) as client:
             for page in client.search(query):

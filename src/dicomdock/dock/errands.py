@@ -189,9 +189,8 @@ class DockErrands(Errands):
         """Connect with what the dock knows."""
         return self._dock.connect(name)
 
-    def pull(self, server: str, series: Sequence[Resource], say: Say) -> None:
-        """Queue the download; the dock tells the viewer its end."""
-        say({"do": "pulling", "running": True})
+    def pull(self, server: str, series: Sequence[Resource], say: Say) -> None:  # noqa: ARG002
+        """Queue the download; the dock tells the viewer when it begins and when it has ended."""
         self._dock.pull(server, series)
 
     def changed(self, study: str) -> None:

@@ -337,12 +337,12 @@ class Dock:
         return self._enqueue(self.queue.resume(transfer))
 
     def _enqueue(self, transfer: Transfer) -> Transfer:
+        if self._viewers is not None and transfer.kind == "pull":
+            for study in transfer.studies:
+                self._viewers.pull_started(study)  # before it can end
         self.start_transfers()
         if self._runner is not None:
             self._runner.wake()
-        if self._viewers is not None and transfer.kind == "pull":
-            for study in transfer.studies:
-                self._viewers.pull_started(study)
         self._transfer_changed(transfer.id)
         return transfer
 

@@ -323,30 +323,26 @@ class Viewers:
                 threading.Thread(target=self._run, args=facts, name="errand", daemon=True).start()
 
     def _fell(self, viewer: _Viewer, code: int) -> None:
-        if code == 0:  # nobody had looked at it for long
+        again = False
+        if code != 0:  # else nobody had looked at it for long
+            viewer.why = f"it ended with code {code}; its log is {self.settings.state / 'viewer.log'}"
+            now = time.monotonic()
+            recent = [start for start in viewer.starts if start > now - RESTART_SPAN]
+            again = bool(viewer.study) and viewer.ready.is_set() and len(recent) <= RESTARTS
+            words = "; it is started again" if again else ""
+            log.warning("The viewer of a study ended with code %s%s.", code, words)
+        if not again:
             viewer.ready.set()
             with self._lock:
                 if self._open.get(viewer.study) is viewer:
                     del self._open[viewer.study]
             return
-        viewer.why = f"it ended with code {code}; its log is {self.settings.state / 'viewer.log'}"
-        now = time.monotonic()
-        recent = [start for start in viewer.starts if start > now - RESTART_SPAN]
-        again = bool(viewer.study) and viewer.ready.is_set() and len(recent) <= RESTARTS
-        log.warning(
-            "The viewer of a study ended with code %s%s.", code, "; it is started again" if again else ""
-        )
-        if not again:
-            viewer.ready.set()
-            with self._lock:
-                self._open.pop(viewer.study, None)
-        if again:
-            # Same port and secret: the page that is open finds it again by itself.
-            viewer.ready.clear()
-            self._start_quietly(viewer)
-            if viewer.ready.wait(START_SECONDS) and viewer.running:
-                for order in list(viewer.told):
-                    self._tell(viewer, order)
+        # Same port and secret: the page that is open finds it again by itself.
+        viewer.ready.clear()
+        self._start_quietly(viewer)
+        if viewer.ready.wait(START_SECONDS) and viewer.running:
+            for order in list(viewer.told):
+                self._tell(viewer, order)
 
     def _end(self, viewers: Sequence[_Viewer]) -> None:
         for viewer in viewers:

@@ -11,23 +11,10 @@ from pydicom.dataset import Dataset
 from dicomdock.archive import Archive
 from dicomdock.imaging.dataset import as_dataset
 from dicomdock.imaging.kinds import Kind, kind_of
-from dicomdock.query import DicomJson, Query, text
+from dicomdock.query import SERIES_OVERVIEW, DicomJson, Query, text
 from dicomdock.resource import Resource
 
 COUNT = "NumberOfSeriesRelatedInstances"
-FIELDS = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyDescription",
-    "Modality",
-    "SeriesNumber",
-    "SeriesDescription",
-    COUNT,
-)
-"""What is asked about the series of a study."""
 
 _KINDS: Mapping[str, Kind] = {
     "SEG": "segmentation",
@@ -162,7 +149,7 @@ def read_study(archive: Archive, uid: str, coming: Sequence[DicomJson] = ()) -> 
 
 
 def _answers(archive: Archive, uid: str) -> Iterator[DicomJson]:
-    match = {"StudyInstanceUID": uid, **dict.fromkeys(FIELDS, "")}
+    match = {"StudyInstanceUID": uid, **dict.fromkeys(SERIES_OVERVIEW, "")}
     for page in archive.search(Query("series", match)):
         for answer in page.matches:
             yield answer.attributes
