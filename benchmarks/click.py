@@ -22,11 +22,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from benchmarks.rounds import goals_table
+from dicomdock.config.lock import FileLock
+from dicomdock.config.settings import Settings
 from dicomdock.launch.handoff import HandoffServer
 from dicomdock.launch.handoff.place import run_folder, socket_path
 from dicomdock.launch.trust import TrustStore
-from dicomdock.lock import FileLock
-from dicomdock.settings import Settings
 
 ROUNDS = 7
 RUNNING, COLD, OPENER = 0.4, 3.0, 0.12  # seconds: the goals
@@ -130,5 +130,5 @@ def section(folder: Path) -> str:
 # What the opener loads and does, but with a message that moves nothing in the dock.
 _OPENER = (
     "import dicomdock.launch.opener; from dicomdock.launch.handoff import show; "
-    "from dicomdock.settings import Settings; show(Settings.load())"
+    "from dicomdock.config.settings import Settings; show(Settings.load())"
 )

@@ -10,10 +10,10 @@ from sqlalchemy import Boolean, Connection, Float, Table, insert
 from sqlalchemy.types import Integer
 
 from dicomdock.archive import Archive
-from dicomdock.archive.index import Index
-from dicomdock.archive.rows import folded
-from dicomdock.archive.schema import instance, series, study
-from dicomdock.settings import Settings
+from dicomdock.archive.index.engine import Index
+from dicomdock.archive.index.mapping import folded
+from dicomdock.archive.index.schema import instance, series, study
+from dicomdock.config.settings import Settings
 
 STUDIES = 100_000
 INSTANCES = 1_000_000

@@ -13,8 +13,8 @@ from benchmarks import large
 from benchmarks.place import ACCEPT, Place, Series
 from benchmarks.rounds import Goal, alternate, process, table
 from dicomdock.archive import Archive
-from dicomdock.query import Query
-from dicomdock.source import Part
+from dicomdock.dicom.query import Query
+from dicomdock.sources import Part
 
 
 def all_sections(place: Place) -> list[str]:

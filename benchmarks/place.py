@@ -15,9 +15,9 @@ from tests.builders import ct_series
 from tests.servers import orthanc as orthanc_server
 from tests.servers.orthanc import Orthanc
 
-from dicomdock.profile import Login, ServerProfile
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
+from dicomdock.config.servers import Login, ServerProfile
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "mr-head"
 ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'

@@ -7,10 +7,10 @@ import sys
 from benchmarks.place import Place, Series, delayed
 from benchmarks.rounds import Goal, alternate, process, table
 from dicomdock.archive import Archive
+from dicomdock.config.servers import ServerProfile, load_profiles
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth
-from dicomdock.profile import ServerProfile, load_profiles
-from dicomdock.resource import Resource
 from dicomdock.transfer import PullReport, pull
 
 CURL, OURS, PEER = "curl", "dicomdock", "dicomweb-client iter_series + dcmwrite"

@@ -10,9 +10,9 @@ from benchmarks.place import Place, Series, delayed
 from benchmarks.rounds import Goal, alternate, process, table
 from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth
-from dicomdock.dicomweb.body import MultipartBody
-from dicomdock.source import Part
+from dicomdock.sources import Part
 from dicomdock.transfer import parts_of_files, push
+from dicomdock.web.multipart.writer import MultipartBody
 
 CURL, OURS, PEER = "curl, one prebuilt body", "dicomdock", "dicomweb-client store_instances"
 

@@ -24,10 +24,10 @@ from benchmarks import pages
 from benchmarks.place import Place, Series
 from benchmarks.rounds import goals_table
 from dicomdock.archive import Archive
+from dicomdock.config.settings import Settings
 from dicomdock.dicomweb import connect
 from dicomdock.launch.handoff import send
 from dicomdock.launch.trust import TrustStore
-from dicomdock.settings import Settings
 from dicomdock.transfer import pull
 from dicomdock.transfer.watch import consume
 

@@ -27,7 +27,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from dicomdock.resource import Resource
+from dicomdock.dicom.resource import Resource
 
 
 @dataclass(frozen=True)

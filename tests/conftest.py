@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import hypothesis
 import pytest
 
-from dicomdock.settings import Settings
+from dicomdock.config.settings import Settings
 from tests.servers import orthanc as orthanc_server
 from tests.servers import tiny_pacs as tiny_pacs_server
 from tests.servers.orthanc import Orthanc

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from dicomdock.cli.app import run as run_command
-from dicomdock.settings import Settings
+from dicomdock.cli.app import run
+from dicomdock.config.settings import Settings
 from tests.conftest import PROJECT
 from tests.servers.orthanc import Orthanc
 
@@ -103,14 +103,14 @@ def test_the_commands_of_the_readme_are_commands(capsys):
     assert lines
     for line in lines:
         words = shlex.split(line, comments=True)[1:]
-        assert run_command([*words, "--help"]) == 0, line
+        assert run([*words, "--help"]) == 0, line
     capsys.readouterr()
 
 
 def test_the_python_of_the_readme_runs(orthanc: Orthanc, settings: Settings, folder: Path, capsys):
+    from dicomdock.config.secrets import Secrets
+    from dicomdock.config.servers import Login, ServerProfile, load_profiles
     from dicomdock.demo import demo_study
-    from dicomdock.dicomweb.secrets import Secrets
-    from dicomdock.profile import Login, ServerProfile, load_profiles
 
     profile = ServerProfile("hospital", orthanc.url, Login("basic", user=orthanc.user))
     Secrets(settings).set(profile.name, profile.origin, orthanc.password)

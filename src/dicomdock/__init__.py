@@ -9,42 +9,42 @@ import importlib
 
 TYPE_CHECKING = False  # as type checkers know it; importing typing would take half of what --version takes
 if TYPE_CHECKING:
+    from dicomdock.api.archive import Archive as Archive
+    from dicomdock.api.segmentation import Segmentation as Segmentation
+    from dicomdock.api.volume import Volume as Volume
+    from dicomdock.config.servers import Dialect as Dialect
+    from dicomdock.config.servers import ServerProfile as ServerProfile
+    from dicomdock.config.settings import Settings as Settings
+    from dicomdock.dicom.query import Query as Query
+    from dicomdock.dicom.resource import Resource as Resource
     from dicomdock.dicomweb import Client as Client
     from dicomdock.dicomweb import connect as connect
     from dicomdock.errors import DicomdockError as DicomdockError
     from dicomdock.imaging.geometry import VolumeGeometry as VolumeGeometry
     from dicomdock.imaging.segmentation import Segment as Segment
     from dicomdock.imaging.terminology import Terminology as Terminology
-    from dicomdock.profile import Dialect as Dialect
-    from dicomdock.profile import ServerProfile as ServerProfile
-    from dicomdock.query import Query as Query
-    from dicomdock.resource import Resource as Resource
-    from dicomdock.settings import Settings as Settings
-    from dicomdock.source import DicomSource as DicomSource
-    from dicomdock.source import Part as Part
-    from dicomdock.source import StoreResult as StoreResult
-    from dicomdock.workbench.archive import Archive as Archive
-    from dicomdock.workbench.segmentation import Segmentation as Segmentation
-    from dicomdock.workbench.volume import Volume as Volume
+    from dicomdock.sources import DicomSource as DicomSource
+    from dicomdock.sources import Part as Part
+    from dicomdock.sources import StoreResult as StoreResult
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Archive": "dicomdock.workbench.archive",
+    "Archive": "dicomdock.api.archive",
     "Client": "dicomdock.dicomweb",
-    "Dialect": "dicomdock.profile",
-    "DicomSource": "dicomdock.source",
+    "Dialect": "dicomdock.config.servers",
+    "DicomSource": "dicomdock.sources",
     "DicomdockError": "dicomdock.errors",
-    "Part": "dicomdock.source",
-    "Query": "dicomdock.query",
-    "Resource": "dicomdock.resource",
+    "Part": "dicomdock.sources",
+    "Query": "dicomdock.dicom.query",
+    "Resource": "dicomdock.dicom.resource",
     "Segment": "dicomdock.imaging.segmentation",
-    "Segmentation": "dicomdock.workbench.segmentation",
-    "ServerProfile": "dicomdock.profile",
-    "Settings": "dicomdock.settings",
-    "StoreResult": "dicomdock.source",
+    "Segmentation": "dicomdock.api.segmentation",
+    "ServerProfile": "dicomdock.config.servers",
+    "Settings": "dicomdock.config.settings",
+    "StoreResult": "dicomdock.sources",
     "Terminology": "dicomdock.imaging.terminology",
-    "Volume": "dicomdock.workbench.volume",
+    "Volume": "dicomdock.api.volume",
     "VolumeGeometry": "dicomdock.imaging.geometry",
     "connect": "dicomdock.dicomweb",
 }

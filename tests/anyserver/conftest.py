@@ -109,9 +109,9 @@ def _orthanc(fixture: str) -> Callable[..., Iterator[Case]]:
 
 
 def _tiny_pacs(request: pytest.FixtureRequest) -> Iterator[Case]:
+    from dicomdock.config.servers import ServerProfile
     from dicomdock.dicomweb import Client
-    from dicomdock.profile import ServerProfile
-    from dicomdock.source import Part
+    from dicomdock.sources import Part
 
     server = request.getfixturevalue("tiny_pacs")
     with Client(ServerProfile("tiny", server.url), settings=request.getfixturevalue("settings")) as client:

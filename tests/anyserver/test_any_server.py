@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import connect
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
 from tests.anyserver.conftest import CROWD, FEW, Case, head, news
 from tests.builders import write
 from tests.servers.imitations.base import crowd

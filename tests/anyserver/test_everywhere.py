@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dicomdock.profile import Login, ServerProfile, load_profiles
+from dicomdock.config.servers import Login, ServerProfile, load_profiles
 from tests.anyserver.conftest import head
 from tests.builders import Made, write
 from tests.servers.canned import answering

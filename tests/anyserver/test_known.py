@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from dicomdock.dicomweb import Client, dialects
+from dicomdock.config import dialects
+from dicomdock.config.servers import ServerProfile
+from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.resource import Resource
+from dicomdock.dicomweb import Client
 from dicomdock.errors import UnsupportedByServer
-from dicomdock.profile import ServerProfile
-from dicomdock.query import Query, text
-from dicomdock.resource import Resource
-from dicomdock.source import Part
+from dicomdock.sources import Part
 from tests.anyserver.conftest import head, news
 from tests.servers.canned import answering
 from tests.servers.imitations import Aws, Azure, Dcm4chee, Dcmjs, Google, Kheops, Slicer, StaticWado

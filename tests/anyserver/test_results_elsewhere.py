@@ -6,7 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
-from dicomdock.profile import ServerProfile, load_profiles
+from dicomdock.config.servers import ServerProfile, load_profiles
 from dicomdock.transfer import missing_sources
 from tests.builders import Made, composite, ct_series, made, write
 from tests.servers.canned import answering
@@ -105,6 +105,6 @@ def test_images_and_broken_files_refer_to_nothing(images, settings):
 
 
 def _part(one: Made):
-    from dicomdock.source import Part
+    from dicomdock.sources import Part
 
     return Part("application/dicom", lambda: iter([one.data]), length=len(one.data))

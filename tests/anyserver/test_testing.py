@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from dicomdock.dicomweb import Client, connect, encryption, probe
-from dicomdock.dicomweb.writing import PATIENT
-from dicomdock.profile import Dialect, ServerProfile, load_profiles
-from dicomdock.query import Query
-from dicomdock.settings import Settings
+from dicomdock.config.servers import Dialect, ServerProfile, load_profiles
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.query import Query
+from dicomdock.dicomweb import Client, connect, probe
+from dicomdock.dicomweb.probe import tls
+from dicomdock.dicomweb.probe.store_checks import PATIENT
 from tests.anyserver.conftest import Case
 from tests.builders import Made
 from tests.servers.canned import answering, own_certificate
@@ -149,7 +150,7 @@ def test_encryption_is_looked_at(tmp_path, settings):
     assert "TLS 1.3" in said
     assert "more days" in said  # the test's certificate lives for two days
     far = ServerProfile("far", "http://pacs.example.org/rs")
-    assert encryption.look(far, settings).works is False
+    assert tls.look(far, settings).works is False
 
 
 def test_what_is_sent_to_a_test_is_nobody(known, run):

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from dicomdock.archive import Archive
-from dicomdock.settings import Settings
-from dicomdock.source import Part
+from dicomdock.config.settings import Settings
+from dicomdock.sources import Part
 from tests.conftest import unavailable
 
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)]

@@ -11,11 +11,11 @@ import pytest
 from pydicom.uid import generate_uid
 
 from dicomdock.archive import Archive
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.query import Query, text, texts, value
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveLocked, ArchiveTooNew, InvalidInput, NoSpace, NotFound, WireError
-from dicomdock.query import Query, text, texts, value
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
-from dicomdock.source import Match, Part
+from dicomdock.sources import Match, Part
 from tests.archive.conftest import part
 from tests.builders import Made, changed, composite, ct_series, deflated_bomb, document, made, mr_series
 
@@ -296,7 +296,7 @@ def test_the_least_recently_used_goes_first(archive: Archive, monkeypatch: pytes
 def test_a_series_that_is_still_arriving_is_in_use(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     growing, other = ct_series(2), ct_series(1)
     for moment, arrived in enumerate((growing[0], other[0], growing[1])):
-        monkeypatch.setattr("dicomdock.archive.catalogue.time.time", lambda moment=moment: 1e9 + moment)
+        monkeypatch.setattr("dicomdock.archive.index.queries.time.time", lambda moment=moment: 1e9 + moment)
         add(archive, arrived, origin="pacs")
     report = archive.evict(archive.summary().bytes - 1)
     assert [one.study for one in report.removed] == [other[0].study]
@@ -340,7 +340,7 @@ def test_verify_finds_changed_missing_and_unknown_files(archive: Archive) -> Non
     assert [f.status for f in archive.verify(series[3].resource)] == ["intact"]
     from sqlalchemy import delete
 
-    from dicomdock.archive.schema import instance
+    from dicomdock.archive.index.schema import instance
 
     with archive._index.writing() as connection:
         connection.execute(delete(instance).where(instance.c.SOPInstanceUID == series[3].instance))
@@ -448,7 +448,7 @@ def test_a_full_disk_leaves_nothing_half_written(archive: Archive, monkeypatch: 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with archive.writer() as writer:
-        monkeypatch.setattr("dicomdock.archive.keeping.sync_files", full)
+        monkeypatch.setattr("dicomdock.archive.commit.sync_files", full)
         writer.add(part(one.data))
         with pytest.raises(NoSpace):
             writer.flush()
@@ -460,7 +460,8 @@ def test_a_full_disk_leaves_nothing_half_written(archive: Archive, monkeypatch: 
 
 
 def test_nothing_is_indexed_before_its_file_lasts(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dicomdock.archive import files, keeping
+    from dicomdock.archive import commit
+    from dicomdock.archive.storage import local as files
 
     steps: list[str] = []
 
@@ -473,7 +474,7 @@ def test_nothing_is_indexed_before_its_file_lasts(archive: Archive, monkeypatch:
 
         monkeypatch.setattr(module, name, step)
 
-    for module, name in ((keeping, "sync_files"), (files, "_sync_folder"), (keeping, "insert_arrivals")):
+    for module, name in ((commit, "sync_files"), (files, "_sync_folder"), (commit, "insert_arrivals")):
         noted(module, name)
     add(archive, *ct_series(2))
     # The series' folder, and those above it that are new.
@@ -483,7 +484,7 @@ def test_nothing_is_indexed_before_its_file_lasts(archive: Archive, monkeypatch:
 def test_a_later_version_is_not_touched(archive_settings: Settings) -> None:
     from sqlalchemy import update
 
-    from dicomdock.archive.schema import archive as version
+    from dicomdock.archive.index.schema import archive as version
 
     with Archive.open(archive_settings) as archive, archive._index.writing() as connection:
         connection.execute(update(version).values(version=99))
@@ -492,7 +493,7 @@ def test_a_later_version_is_not_touched(archive_settings: Settings) -> None:
 
 
 def test_a_lock_held_too_long_is_said(archive_settings: Settings) -> None:
-    from dicomdock.archive.index import Index
+    from dicomdock.archive.index.engine import Index
 
     with Archive.open(archive_settings) as archive:
         impatient = Index(archive_settings.database, archive_settings.archive, lock_timeout=0.2)
@@ -505,8 +506,8 @@ def test_an_index_that_is_locked_is_told_before_everything_has_come(
     archive_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dicomdock.archive import writer
-    from dicomdock.archive.files import Files
-    from dicomdock.archive.index import Index
+    from dicomdock.archive.index.engine import Index
+    from dicomdock.archive.storage.local import Files
 
     monkeypatch.setattr(writer, "GROUP_FILES", 1)
     monkeypatch.setattr(writer, "GROUPS_WAITING", 2)

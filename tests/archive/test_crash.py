@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from dicomdock.archive import Archive
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
 from tests.archive.conftest import part
 from tests.builders import changed, ct_series, write
 
@@ -24,7 +24,7 @@ IMPORTING = """
 import sys
 from pathlib import Path
 from dicomdock.archive import Archive
-from dicomdock.settings import Settings
+from dicomdock.config.settings import Settings
 home, folder, database = sys.argv[1:]
 settings = Settings(Path(home), Path(home), Path(home), database=database, free_space_floor=0)
 import dicomdock.archive.writer as writer
@@ -40,8 +40,8 @@ WRITING = """
 import sys
 from pathlib import Path
 from dicomdock.archive import Archive
-from dicomdock.settings import Settings
-from dicomdock.source import Part
+from dicomdock.config.settings import Settings
+from dicomdock.sources import Part
 home, folder, database = sys.argv[1:]
 settings = Settings(Path(home), Path(home), Path(home), database=database, free_space_floor=0)
 with Archive.open(settings) as archive, archive.writer(origin="pacs", replace=True) as writer:
@@ -129,8 +129,10 @@ def test_files_renamed_but_not_indexed_are_found_when_opening(
         def crash(*_: object, **__: object) -> None:
             raise RuntimeError("crash")
 
-        monkeypatch.setattr("dicomdock.archive.keeping.insert_arrivals", crash)
-        monkeypatch.setattr("dicomdock.archive.files.Session.close", lambda self: self._lock.release())
+        monkeypatch.setattr("dicomdock.archive.commit.insert_arrivals", crash)
+        monkeypatch.setattr(
+            "dicomdock.archive.storage.local.Session.close", lambda self: self._lock.release()
+        )
         with pytest.raises(RuntimeError), archive.writer(origin="pacs") as writer:
             for one in series:
                 writer.add(part(one.data))

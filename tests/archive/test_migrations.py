@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, inspect, select
 
-from dicomdock.archive.index import Index
-from dicomdock.archive.migrations import MIGRATIONS, migrate
-from dicomdock.archive.schema import archive as version_table
+from dicomdock.archive.index.engine import Index
+from dicomdock.archive.index.migrations import MIGRATIONS, migrate
+from dicomdock.archive.index.schema import archive
+from dicomdock.config.settings import Settings
 from dicomdock.errors import ArchiveError, ArchiveTooNew
-from dicomdock.settings import Settings
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def index(archive_settings: Settings) -> Iterator[Index]:
 
 def version(index: Index) -> int:
     with index.reading() as connection:
-        return connection.execute(select(version_table.c.version)).scalar_one()
+        return connection.execute(select(archive.c.version)).scalar_one()
 
 
 def add_table(connection: Connection) -> None:

@@ -67,7 +67,7 @@ def test_what_is_removed_is_gone(run, made, settings):
 
 def test_what_exists_nowhere_else_is_removed_by_force_only(run, settings):
     from dicomdock.archive import Archive
-    from dicomdock.source import Part
+    from dicomdock.sources import Part
 
     made = ct_series(1)[0]
     with Archive.open(settings) as archive, archive.writer(made_here=True) as writer:

@@ -148,7 +148,7 @@ def test_an_archive_of_a_later_version(run, settings, tmp_path):
 def test_an_archive_that_another_process_holds(run, settings, tmp_path, monkeypatch):
     import sqlite3
 
-    from dicomdock.archive.index import Index
+    from dicomdock.archive.index.engine import Index
 
     monkeypatch.setitem(Index.__init__.__kwdefaults__, "lock_timeout", 0.2)
     files = write(tmp_path / "in", ct_series(1))

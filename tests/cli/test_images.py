@@ -11,9 +11,9 @@ from tests.builders import write
 from tests.imaging.scans import AXIAL, scan
 
 from dicomdock.archive import Archive
+from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation import read_segmentation
-from dicomdock.resource import Resource
 
 SHAPE = (6, 10, 12)
 

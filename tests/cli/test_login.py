@@ -18,8 +18,8 @@ from tests.servers import nginx, oidc
 from tests.servers.canned import Answer, answering
 from tests.servers.oidc import Person
 
-from dicomdock.dicomweb.secrets import Secrets
-from dicomdock.profile import load_profiles
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import load_profiles
 
 EMPTY = Answer(200, b"[]", {"Content-Type": "application/dicom+json"})
 SHOWN = re.compile(r"(?:this page: |Open )(http\S+)(?: on any machine and type the code (\S+))?\s")

@@ -11,12 +11,12 @@ import pytest
 import uvicorn
 
 from dicomdock.archive import Archive
+from dicomdock.config.servers import ServerProfile
+from dicomdock.config.settings import Settings
 from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth, NoAuth
 from dicomdock.origin.app import create_app
-from dicomdock.profile import ServerProfile
-from dicomdock.settings import Settings
-from dicomdock.source import DicomSource
+from dicomdock.sources import DicomSource
 
 
 @dataclass(frozen=True)

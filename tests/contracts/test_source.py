@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 import pytest
 from pydicom.uid import generate_uid
 
+from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import NotFound, UnsupportedByServer
-from dicomdock.query import Query, text
-from dicomdock.resource import Resource
-from dicomdock.source import DicomSource, Part, StoreResult
+from dicomdock.sources import DicomSource, Part, StoreResult
 from tests.builders import Made, ct_series, mr_series
 from tests.contracts.conftest import Case
 

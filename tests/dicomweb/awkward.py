@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, urlsplit
 import pydicom
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from dicomdock.dicomweb.multipart import read_parts
-from dicomdock.dictionary import keyword_of
-from dicomdock.query import Query
-from dicomdock.resource import Resource
+from dicomdock.dicom.dictionary import keyword_of
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
+from dicomdock.web.multipart.reader import read_parts
 from tests.builders import Made, composite, made
 from tests.servers.canned import Answer, Request
 

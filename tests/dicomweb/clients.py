@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from dicomdock.config.servers import Dialect, Login, ServerProfile
+from dicomdock.config.settings import Settings
 from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth
-from dicomdock.profile import Dialect, Login, ServerProfile
-from dicomdock.settings import Settings
-from dicomdock.source import Part
+from dicomdock.sources import Part
 from tests.builders import Made
 from tests.servers.canned import Answer, Request, answering
 from tests.servers.orthanc import Orthanc

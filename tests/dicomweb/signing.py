@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dicomdock.dicomweb.logins import signing
-from dicomdock.dicomweb.secrets import Secrets
-from dicomdock.profile import Login, ServerProfile
-from dicomdock.settings import Settings
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import Login, ServerProfile
+from dicomdock.config.settings import Settings
+from dicomdock.dicomweb.auth import signing
 from tests.servers.oidc import Person
 
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import Login, ServerProfile
 from dicomdock.dicomweb.auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth, auth_for
-from dicomdock.dicomweb.secrets import Secrets
 from dicomdock.errors import AuthenticationError, InvalidInput, ProfileError
-from dicomdock.profile import Login, ServerProfile
 
 URL = "https://pacs.example/dicom-web"
 SECRET = "tr0ub4dor"

@@ -10,15 +10,15 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import Dialect, Login, ServerProfile
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client, connect
 from dicomdock.dicomweb.auth import auth_for
-from dicomdock.dicomweb.http import Http
-from dicomdock.dicomweb.logins.aws import AwsAuth
-from dicomdock.dicomweb.secrets import Secrets
+from dicomdock.dicomweb.auth.aws import AwsAuth
 from dicomdock.errors import AuthenticationError, MissingDependency, ProfileError
-from dicomdock.profile import Dialect, Login, ServerProfile
-from dicomdock.query import Query
-from dicomdock.resource import Resource
+from dicomdock.web.transport import Http
 from tests.builders import ct_series
 from tests.dicomweb.clients import parts_of
 from tests.servers.canned import Answer, answering

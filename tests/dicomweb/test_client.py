@@ -3,12 +3,12 @@
 import pytest
 
 from dicomdock import dicomweb
+from dicomdock.config.servers import Login, Profiles, ServerProfile
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
 from dicomdock.errors import AuthenticationError, NotFound, ProfileError, Unreachable, UnsupportedByServer
-from dicomdock.profile import Login, Profiles, ServerProfile
-from dicomdock.query import Query
-from dicomdock.resource import Resource
-from dicomdock.source import Part
+from dicomdock.sources import Part
 from tests import builders
 from tests.dicomweb.awkward import Answer, Awkward, refused, rows
 from tests.dicomweb.clients import client_of, orthanc_client
@@ -48,7 +48,7 @@ def test_a_wrong_password_is_told_with_the_login_that_was_tried(orthanc, setting
 
 
 def test_connect_takes_a_profile_or_its_name(orthanc, settings):
-    from dicomdock.dicomweb.secrets import Secrets
+    from dicomdock.config.secrets import Secrets
 
     profile = ServerProfile("hospital", orthanc.url, Login("basic", "alice"))
     Profiles().with_profile(profile).save(settings)

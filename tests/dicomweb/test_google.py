@@ -15,16 +15,16 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import Login, ServerProfile
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import connect
 from dicomdock.dicomweb.auth import auth_for
+from dicomdock.dicomweb.auth.google import GoogleAuth
+from dicomdock.dicomweb.auth.oidc import Application
 from dicomdock.dicomweb.google_stores import Entry, Stores, store_url
-from dicomdock.dicomweb.logins.google import GoogleAuth
-from dicomdock.dicomweb.logins.oidc import Application
-from dicomdock.dicomweb.secrets import Secrets
 from dicomdock.errors import AuthenticationError, InvalidInput, MissingDependency, ProfileError, Unreachable
-from dicomdock.profile import Login, ServerProfile
-from dicomdock.query import Query
-from dicomdock.resource import Resource
 from tests.builders import ct_series
 from tests.dicomweb.clients import parts_of
 from tests.servers.canned import Answer, answering
@@ -197,7 +197,7 @@ def test_stores_are_listed_page_by_page(cloud, account, settings):
 
 def test_a_person_chooses_a_store(cloud, account, settings, capsys):
     from dicomdock.cli.google import chosen
-    from dicomdock.cli.terminal import Terminal
+    from dicomdock.cli.output import Terminal
 
     server, url = cloud
     profile = profile_at(url, account)

@@ -7,13 +7,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import Dialect, Login, ServerProfile
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import connect, urls
-from dicomdock.dicomweb.logins.kheops import KheopsAuth
-from dicomdock.dicomweb.secrets import Secrets
+from dicomdock.dicomweb.auth.kheops import KheopsAuth
 from dicomdock.errors import AuthenticationError, InvalidInput, ProfileError
-from dicomdock.profile import Dialect, Login, ServerProfile
-from dicomdock.query import Query
-from dicomdock.resource import Resource
 from tests.builders import ct_series
 from tests.dicomweb.clients import parts_of
 from tests.servers.canned import answering

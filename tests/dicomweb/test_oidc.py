@@ -14,14 +14,13 @@ from dataclasses import replace
 import pytest
 
 from dicomdock.archive import Archive
+from dicomdock.config.secrets import Secrets
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client, connect
-from dicomdock.dicomweb.auth import BasicAuth, auth_for
-from dicomdock.dicomweb.logins import signing
-from dicomdock.dicomweb.logins.oidc import Kept
-from dicomdock.dicomweb.secrets import Secrets
+from dicomdock.dicomweb.auth import BasicAuth, auth_for, signing
+from dicomdock.dicomweb.auth.oidc import Kept
 from dicomdock.errors import AuthenticationError, Cancelled, InvalidInput
-from dicomdock.query import Query
-from dicomdock.resource import Resource
 from dicomdock.transfer import pull
 from tests.builders import ct_series
 from tests.conftest import CHROMIUM, unavailable

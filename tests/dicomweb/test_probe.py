@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from dicomdock.config.servers import ServerProfile
 from dicomdock.dicomweb import Client, probe
 from dicomdock.errors import AuthenticationError, Unreachable, WireError
-from dicomdock.profile import ServerProfile
-from dicomdock.source import Part
+from dicomdock.sources import Part
 from tests import builders
 from tests.dicomweb.awkward import Answer, Awkward, refused, rows
 from tests.dicomweb.clients import client_of, orthanc_client

@@ -15,15 +15,15 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import ServerProfile
+from dicomdock.dicom.query import Query
 from dicomdock.dicomweb import connect
-from dicomdock.dicomweb.logins import signing
-from dicomdock.dicomweb.logins.browser import Listener
-from dicomdock.dicomweb.logins.issuer import Counter
-from dicomdock.dicomweb.logins.oidc import Application, Kept, OidcAuth, azure_login
-from dicomdock.dicomweb.secrets import Secrets
+from dicomdock.dicomweb.auth import signing
+from dicomdock.dicomweb.auth.browser import Listener
+from dicomdock.dicomweb.auth.issuer import Counter
+from dicomdock.dicomweb.auth.oidc import Application, Kept, OidcAuth, azure_login
 from dicomdock.errors import AuthenticationError, Cancelled, ProfileError, ServerFault, WireError
-from dicomdock.profile import ServerProfile
-from dicomdock.query import Query
 from tests.builders import ct_series
 from tests.dicomweb.clients import parts_of
 from tests.dicomweb.signing import profile_at

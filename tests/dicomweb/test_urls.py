@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import urls
 from dicomdock.errors import InvalidInput, WireError
-from dicomdock.resource import Resource
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from dicomdock.dock.opening import PREFERENCE
-from dicomdock.dock.preferences import Preferences
+from dicomdock.config.preferences import Preferences
+from dicomdock.config.settings import Settings
+from dicomdock.dock.services.open_study import PREFERENCE
 from dicomdock.launch.handoff import NotRunning, show
-from dicomdock.settings import Settings
 from tests.servers.process import ServerProcess, answers_http
 
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dicomdock.archive import Archive
-from dicomdock.resource import Resource
+from dicomdock.dicom.resource import Resource
 from tests.builders import changed, ct_series, mr_series
 from tests.dock.running import RunningDock
 from tests.dock.using import introduce, keep, open_at, rows

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from dicomdock.dock.attributes import Line, lines
+from dicomdock.dock.services.attributes import Line, lines
 from tests.builders import ct_series
 from tests.dock.running import RunningDock
 from tests.dock.using import keep, open_at, rows

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from dicomdock.dock.events import ArchiveChanged, Events, TransferChanged
-from dicomdock.dock.preferences import Preferences
-from dicomdock.settings import Settings
+from dicomdock.config.preferences import Preferences
+from dicomdock.config.settings import Settings
+from dicomdock.dock.services.events import ArchiveChanged, Events, TransferChanged
 
 
 def test_equal_events_within_a_moment_become_one():

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from dicomdock.dock.guard import GRANT_SECONDS, ONE_TIME_SECONDS, Guard, Keys
-from dicomdock.resource import Resource
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.security.guard import GRANT_SECONDS, ONE_TIME_SECONDS, Guard, Keys
 from tests.conftest import CHROMIUM
 from tests.dock.running import RunningDock
 

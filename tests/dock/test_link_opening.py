@@ -20,11 +20,11 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
+from dicomdock.config.lock import FileLock
+from dicomdock.config.settings import Settings
 from dicomdock.launch.handoff import send
 from dicomdock.launch.handoff.place import run_folder, socket_path
 from dicomdock.launch.trust import TrustStore
-from dicomdock.lock import FileLock
-from dicomdock.settings import Settings
 from dicomdock.transfer import TransferQueue
 from tests.dock.running import RunningDock, connected, running
 from tests.servers.canned import Answer, Request, answering
@@ -240,7 +240,7 @@ SIGNALLED_AMID_OPENING = """
 import os, signal, sys
 from dicomdock.dock.app import run
 from dicomdock.launch.handoff import unix
-from dicomdock.settings import Settings
+from dicomdock.config.settings import Settings
 
 def door(listener, path, make=unix.SocketDoor):
     os.kill(os.getpid(), signal.SIGTERM)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from dicomdock.dicomweb.secrets import Secrets
-from dicomdock.dock.logins import FORMS, edited, login_of, values_of
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import Login, load_profiles
+from dicomdock.dock.services.logins import FORMS, edited, login_of, values_of
 from dicomdock.errors import InvalidInput
-from dicomdock.profile import Login, load_profiles
 from tests.conftest import unavailable
 from tests.dock.running import RunningDock
 from tests.dock.using import open_at

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from dicomdock.archive import Archive
-from dicomdock.source import Part
+from dicomdock.sources import Part
 from tests.builders import Made, changed, ct_series
 from tests.dock.running import RunningDock, connected, running
 from tests.servers.orthanc import Orthanc

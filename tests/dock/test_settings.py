@@ -8,11 +8,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dicomdock.archive import Archive
-from dicomdock.dock.checkup import examine
-from dicomdock.dock.configuration import change
+from dicomdock.config.settings import Settings
+from dicomdock.config.settings_file import change
+from dicomdock.dock.services.diagnostics import examine
 from dicomdock.errors import InvalidInput
 from dicomdock.launch.trust import TrustStore
-from dicomdock.settings import Settings
 from tests.builders import ct_series
 from tests.dock.running import RunningDock
 from tests.dock.using import keep, open_at

@@ -8,13 +8,13 @@ from datetime import date
 import pytest
 
 from dicomdock.archive import Archive
+from dicomdock.config.servers import Profiles, ServerProfile
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.query import Query
 from dicomdock.dock.pages.study_filter import Filter, as_key
-from dicomdock.dock.studies import Found, Listing, Stream
+from dicomdock.dock.services.studies import Found, Listing, Stream
 from dicomdock.errors import Unreachable
-from dicomdock.profile import Profiles, ServerProfile
-from dicomdock.query import Query
-from dicomdock.settings import Settings
-from dicomdock.source import Match, Page
+from dicomdock.sources import Match, Page
 
 
 @pytest.mark.parametrize(

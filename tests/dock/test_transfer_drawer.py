@@ -4,7 +4,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from dicomdock.profile import ServerProfile, load_profiles
+from dicomdock.config.servers import ServerProfile, load_profiles
 from tests.builders import ct_series
 from tests.dicomweb.awkward import Waiting
 from tests.dock.running import running

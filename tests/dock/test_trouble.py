@@ -14,9 +14,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dicomdock.archive import Archive
-from dicomdock.profile import ServerProfile, load_profiles
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
+from dicomdock.config.servers import ServerProfile, load_profiles
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
 from tests.builders import Made, ct_series
 from tests.dicomweb.awkward import Answer, Awkward, Waiting, multipart, refused
 from tests.dock.running import RunningDock, running

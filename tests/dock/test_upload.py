@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dicomdock.archive import Archive
-from dicomdock.dock.uploading.looking import look, lots
-from dicomdock.settings import Settings
+from dicomdock.config.settings import Settings
+from dicomdock.dock.services.uploads.inspect import look, lots
 from tests.builders import Made, changed, ct_series, document, mr_series, write
 from tests.dock.running import RunningDock
 from tests.dock.using import introduce, keep, open_at, rows

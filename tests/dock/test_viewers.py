@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dicomdock.dock import viewers as module
-from dicomdock.dock.viewers import ViewerError, Viewers
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services import viewers as module
+from dicomdock.dock.services.viewers import ViewerError, Viewers
 from dicomdock.errors import MissingDependency
-from dicomdock.resource import Resource
 from tests.conftest import unavailable
 from tests.machines import without_gl
 from tests.viewer.conftest import folders, made_study, store

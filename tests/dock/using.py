@@ -9,10 +9,10 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, expect
 
 from dicomdock.archive import Archive
-from dicomdock.dicomweb.secrets import Secrets
-from dicomdock.profile import Login, ServerProfile, load_profiles
-from dicomdock.settings import Settings
-from dicomdock.source import Part
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import Login, ServerProfile, load_profiles
+from dicomdock.config.settings import Settings
+from dicomdock.sources import Part
 from tests.builders import Made
 from tests.dock.running import RunningDock
 from tests.servers.orthanc import Orthanc

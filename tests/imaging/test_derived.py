@@ -10,8 +10,8 @@ import pytest
 from pydicom.uid import MRImageStorage, PositronEmissionTomographyImageStorage
 
 from dicomdock.errors import GeometryError
+from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.derived import cropped, derived_to_dicom, masked, resampled, smoothed
-from dicomdock.imaging.making import to_bytes
 from dicomdock.imaging.segmentation import Mask
 from dicomdock.imaging.volume import Volume
 from tests.conftest import shared_data

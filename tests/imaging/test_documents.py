@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from dicomdock.errors import GeometryError, InvalidInput
+from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.documents import is_document, pdf_to_dicom, read_document, stl_to_dicom
-from dicomdock.imaging.making import to_bytes
 from tests import builders
 from tests.imaging.scans import check_with_dciodvfy, headers, scan
 

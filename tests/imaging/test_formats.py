@@ -12,19 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.geometry import VolumeGeometry, split_series
-from dicomdock.imaging.nifti import (
+from dicomdock.imaging.formats.nifti import (
     segmentation_from_nifti,
     segmentation_to_nifti,
     volume_to_nifti,
     volumes_from_nifti,
 )
-from dicomdock.imaging.nrrd import (
+from dicomdock.imaging.formats.nrrd import (
     segmentation_from_nrrd,
     segmentation_to_nrrd,
     volume_from_nrrd,
     volume_to_nrrd,
 )
+from dicomdock.imaging.geometry import VolumeGeometry, split_series
 from dicomdock.imaging.segmentation import Segmentation, read_segmentation, segmentation_to_dicom
 from dicomdock.imaging.volume import Volume
 from tests.imaging.scans import AXIAL, grid, headers, oblique, scan

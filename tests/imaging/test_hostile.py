@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dicomdock.errors import DicomdockError
+from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.documents import pdf_to_dicom, read_document
+from dicomdock.imaging.formats.nifti import segmentation_from_nifti, segmentation_to_nifti
+from dicomdock.imaging.formats.nrrd import segmentation_from_nrrd, segmentation_to_nrrd
 from dicomdock.imaging.geometry import split_series
-from dicomdock.imaging.making import to_bytes
 from dicomdock.imaging.measurements import Report, distance, read_report, report_to_dicom
-from dicomdock.imaging.nifti import segmentation_from_nifti, segmentation_to_nifti
-from dicomdock.imaging.nrrd import segmentation_from_nrrd, segmentation_to_nrrd
 from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom, read_parametric_map
 from dicomdock.imaging.rtstruct import read_structures, structures_to_dicom
 from dicomdock.imaging.segmentation import Segmentation, read_segmentation, segmentation_to_dicom

@@ -13,7 +13,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.making import to_bytes
+from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.measurements import (
     Measurement,
     Report,

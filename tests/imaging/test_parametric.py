@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.making import to_bytes
-from dicomdock.imaging.nrrd import volume_from_nrrd
+from dicomdock.imaging.authoring import to_bytes
+from dicomdock.imaging.formats.nrrd import volume_from_nrrd
 from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom, read_parametric_map
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume

@@ -7,8 +7,8 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from dicomdock.dicom.sop_classes import kind_of
 from dicomdock.imaging.geometry import split_series
-from dicomdock.imaging.kinds import kind_of
 from dicomdock.imaging.measurements import Report, distance, report_to_dicom
 from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom
 from dicomdock.imaging.references import references_of

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
+from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.geometry import VolumeGeometry, split_series
-from dicomdock.imaging.making import to_bytes
 from dicomdock.imaging.rtstruct import fill, read_structures, structures_to_dicom, trace
 from dicomdock.imaging.segmentation import Segmentation
 from tests.builders import composite

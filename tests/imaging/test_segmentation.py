@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
+from dicomdock.imaging.authoring import Authorship, to_bytes
 from dicomdock.imaging.geometry import VolumeGeometry, split_series
-from dicomdock.imaging.making import Authorship, to_bytes
 from dicomdock.imaging.segmentation import (
     Mask,
     Segment,

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
+from dicomdock.config.lock import FileLock
+from dicomdock.config.settings import Settings
 from dicomdock.launch.handoff.place import run_folder, socket_path
-from dicomdock.lock import FileLock
-from dicomdock.settings import Settings
 from tests.servers import nginx
 from tests.servers.orthanc import Orthanc
 

@@ -5,8 +5,8 @@ import os
 import queue
 import sys
 
+from dicomdock.config.settings import Settings
 from dicomdock.launch.handoff import AlreadyRunning, HandoffServer
-from dicomdock.settings import Settings
 
 if __name__ == "__main__":
     links: queue.Queue[str | None] = queue.Queue()

@@ -16,14 +16,14 @@ import pytest
 from playwright.sync_api import BrowserType, Page, expect
 
 from dicomdock.archive import Archive
-from dicomdock.dock.opening import PREFERENCE
-from dicomdock.dock.preferences import Preferences
+from dicomdock.config.preferences import Preferences
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.open_study import PREFERENCE
 from dicomdock.launch.handoff import HandoffServer
 from dicomdock.launch.register import register
 from dicomdock.launch.register.linux import LinuxRegistrar
 from dicomdock.launch.trust import TrustedOrigin, TrustStore
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
 from tests.builders import ct_series
 from tests.dock.running import connected, running
 from tests.dock.using import arrived, introduce

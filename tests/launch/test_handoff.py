@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from dicomdock.config.lock import FileLock
+from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 from dicomdock.launch.handoff import Ack, AlreadyRunning, HandoffServer, NotRunning, send, show
 from dicomdock.launch.handoff.pipe import NamedPipe
 from dicomdock.launch.handoff.place import MAX_SOCKET_PATH, run_folder, socket_path
-from dicomdock.lock import FileLock
-from dicomdock.settings import Settings
 
 LINK = "slicer://viewer/?studyUID=1.2&access_token=s3cr3t-T0ken&dicomweb_endpoint=https%3A%2F%2Fa.test"
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from dicomdock.config.servers import Login, ServerProfile
+from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 from dicomdock.launch.handoff import HandoffServer
 from dicomdock.launch.link import parse
 from dicomdock.launch.register.common import wrapper_text, write_file
 from dicomdock.launch.trust import Allowed, Ask, Refused, TrustStore, decide
-from dicomdock.profile import Login, ServerProfile
-from dicomdock.settings import Settings
 
 TOKEN = "s3cr3t-T0ken"
 START = f"slicer://viewer/?access_token={TOKEN}"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import LaunchError
 from dicomdock.launch.link import LaunchRequest, Secret, parse
-from dicomdock.resource import Resource
 
 KHEOPS = (
     "slicer://viewer?studyUID=1.2.3&access_token=k0z.R-_~&dicomweb_endpoint=https%3A%2F%2Fa.test%2Fapi"

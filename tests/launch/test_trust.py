@@ -7,6 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
+from dicomdock.config.servers import Login, ServerProfile
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.query import Query
 from dicomdock.errors import InvalidInput, LaunchError
 from dicomdock.launch.link import LaunchRequest, parse
 from dicomdock.launch.trust import (
@@ -23,11 +26,8 @@ from dicomdock.launch.trust import (
     request_profile,
     use_server,
 )
-from dicomdock.launch.trust.addresses import literal, reach
-from dicomdock.profile import Login, ServerProfile
-from dicomdock.query import Query
-from dicomdock.settings import Settings
 from dicomdock.transfer.linked import connect_link
+from dicomdock.web.addresses import literal, reach
 from tests.servers.canned import Answer, answering
 
 HOSPITAL = ServerProfile("hospital", "https://pacs.test/dicom-web/", Login("basic", "al"), ca_file="/ca.pem")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from dicomdock.archive import Archive
-from dicomdock.query import Query, text
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.resource import Resource
 from tests.origin.running import Running, serving
 
 

@@ -13,7 +13,7 @@ import uvicorn
 
 from dicomdock.archive import Archive
 from dicomdock.origin.app import create_app
-from dicomdock.source import Part
+from dicomdock.sources import Part
 
 
 @dataclass(frozen=True)

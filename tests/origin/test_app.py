@@ -7,7 +7,7 @@ import urllib3
 
 from dicomdock.archive import Archive
 from dicomdock.errors import WireError
-from dicomdock.source import Part
+from dicomdock.sources import Part
 from tests import builders
 from tests.origin.running import serving
 

@@ -5,11 +5,11 @@ from io import BytesIO
 import pydicom
 import pytest
 
+from dicomdock.config.servers import ServerProfile
 from dicomdock.dicomweb import Client
-from dicomdock.dicomweb.body import MultipartBody
-from dicomdock.dicomweb.multipart import read_parts
-from dicomdock.profile import ServerProfile
-from dicomdock.source import Part
+from dicomdock.sources import Part
+from dicomdock.web.multipart.reader import read_parts
+from dicomdock.web.multipart.writer import MultipartBody
 from tests import builders
 from tests.origin.running import serving
 

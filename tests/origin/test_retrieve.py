@@ -15,8 +15,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicomdock.dicomweb.multipart import read_parts
-from dicomdock.source import Part
+from dicomdock.sources import Part
+from dicomdock.web.multipart.reader import read_parts
 from tests import builders
 from tests.conftest import shared_data
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydicom.data.data_manager import DATA_ROOT
 
-from dicomdock.dicomweb.body import MultipartBody
-from dicomdock.source import Part
+from dicomdock.sources import Part
+from dicomdock.web.multipart.writer import MultipartBody
 from tests import builders
 
 JSON = "application/dicom+json"

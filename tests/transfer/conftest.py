@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from dicomdock.archive import Archive
-from dicomdock.settings import Settings
+from dicomdock.config.settings import Settings
 from dicomdock.transfer import Progress
 
 T = TypeVar("T")

@@ -19,14 +19,14 @@ from pydicom.uid import generate_uid
 
 from dicomdock.archive import Archive
 from dicomdock.archive.writer import AddResult, ArchiveWriter
+from dicomdock.config.servers import ServerProfile
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth
 from dicomdock.errors import AuthenticationError, NoSpace, NotFound, Unreachable, WireError
-from dicomdock.profile import ServerProfile
-from dicomdock.query import Query
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
-from dicomdock.source import Part
+from dicomdock.sources import Part
 from dicomdock.transfer import PullReport, pull
 from tests.builders import Made, changed, ct_series, mr_series
 from tests.conftest import shared_data
@@ -420,9 +420,9 @@ from pathlib import Path
 from dicomdock.archive import Archive
 from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth
-from dicomdock.profile import ServerProfile
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
+from dicomdock.config.servers import ServerProfile
+from dicomdock.dicom.resource import Resource
+from dicomdock.config.settings import Settings
 from dicomdock.transfer import pull
 settings = Settings.load(Path(sys.argv[1]))
 with Archive.open(settings) as archive, Client(

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
+from dicomdock.config.servers import ServerProfile
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
 from dicomdock.errors import AuthenticationError, InvalidInput, StoreError, UnsupportedByServer
-from dicomdock.profile import ServerProfile
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
-from dicomdock.source import Part, StoreResult
+from dicomdock.sources import Part, StoreResult
 from dicomdock.transfer import parts_of_files, push
 from tests.builders import Made, changed, ct_series, write
 from tests.dicomweb.awkward import Awkward, refused, rows

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import ArchiveError, InvalidInput
-from dicomdock.settings import Settings
 from dicomdock.transfer import Item, Progress, Transfer, TransferQueue
 
 
@@ -24,7 +24,7 @@ def queue(settings: Settings) -> TransferQueue:
 def claim_elsewhere(settings: Settings, number: int) -> None:
     """Claim a transfer in a process that ends at once, as a killed one does."""
     program = (
-        "import sys; from pathlib import Path; from dicomdock.settings import Settings;"
+        "import sys; from pathlib import Path; from dicomdock.config.settings import Settings;"
         "from dicomdock.transfer.queue import TransferQueue;"
         "assert TransferQueue(Settings.load(Path(sys.argv[1]))).claim(int(sys.argv[2]))"
     )

@@ -19,11 +19,11 @@ from playwright.sync_api import Browser, BrowserType, Error, Locator, Page
 from pydicom.uid import generate_uid
 
 from dicomdock.archive import Archive
-from dicomdock.dock.viewers import Viewers
-from dicomdock.imaging.making import to_bytes
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.viewers import Viewers
+from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.segmentation import Mask, Segment, Segmentation, segmentation_to_dicom
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
 from tests.builders import Made
 from tests.conftest import CHROMIUM, unavailable
 from tests.imaging.scans import grid, headers, scan
@@ -211,7 +211,7 @@ def folders(home: Path) -> Settings:
 
 def store(settings: Settings, instances: list[Made], *, origin: str = "") -> None:
     """Put instances into an archive."""
-    from dicomdock.source import Part
+    from dicomdock.sources import Part
 
     with Archive.open(settings) as archive, archive.writer(origin=origin) as writer:
         for one in instances:

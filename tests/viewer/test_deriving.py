@@ -12,10 +12,10 @@ from playwright.sync_api import Browser, expect
 from pydicom import Dataset, dcmread
 
 from dicomdock.archive import Archive
-from dicomdock.dock.viewers import Viewers
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.viewers import Viewers
 from dicomdock.imaging.volume import Volume
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
 from tests.dock.using import introduce
 from tests.imaging.scans import check_with_dciodvfy
 from tests.servers.orthanc import Orthanc

@@ -14,7 +14,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
 from dicomdock import Archive, Resource
-from dicomdock.dock.viewers import Viewers
+from dicomdock.dock.services.viewers import Viewers
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures
 from dicomdock.imaging.segmentation import Segmentation
 from tests.builders import Made, encode

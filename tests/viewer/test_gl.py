@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomdock.viewer import gl
+from dicomdock.viewer.process import gl
 from tests.conftest import unavailable
 from tests.machines import without_gl
 

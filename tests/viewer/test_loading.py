@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dicomdock.archive import Archive
-from dicomdock.settings import Settings
+from dicomdock.config.settings import Settings
 from dicomdock.viewer.loading import Events, Loaded, Loader
 from tests.builders import Made
 from tests.viewer.conftest import SHAPE, made_study, phantom, store
@@ -56,7 +56,7 @@ def described(instances: list[Made]) -> list[dict[str, Any]]:
 
 
 def resource_of(instances: list[Made]):
-    from dicomdock.resource import Resource
+    from dicomdock.dicom.resource import Resource
 
     return Resource(instances[0].study, instances[0].series)
 

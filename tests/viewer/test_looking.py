@@ -12,14 +12,14 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 from pydicom.uid import UltrasoundMultiFrameImageStorage, generate_uid
 
-from dicomdock.dock.viewers import Viewers
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.viewers import Viewers
+from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.documents import pdf_to_dicom, stl_to_dicom
 from dicomdock.imaging.geometry import split_series
-from dicomdock.imaging.making import to_bytes
 from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
-from dicomdock.resource import Resource
 from tests.builders import Made, composite, made
 from tests.imaging.scans import headers, oblique, put_pixels, scan
 from tests.viewer.conftest import (

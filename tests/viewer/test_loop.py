@@ -15,10 +15,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from dicomdock.archive import Archive
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import connect
 from dicomdock.imaging.segmentation import read_segmentation
 from dicomdock.launch.handoff import send
-from dicomdock.resource import Resource
 from dicomdock.transfer import pull
 from tests.conftest import PROJECT, shared_data, unavailable
 from tests.dock.running import RunningDock, connected, running

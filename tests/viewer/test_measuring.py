@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from dicomdock.archive import Archive
-from dicomdock.dock.viewers import Viewers
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.viewers import Viewers
 from dicomdock.imaging.measurements import read_report
-from dicomdock.resource import Resource
 from tests.viewer.conftest import SHAPE, Opened, Screen, folders, looked_at, made_study, phantom, store
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]

@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from dicomdock.archive import Archive
-from dicomdock.dicomweb.secrets import Secrets
-from dicomdock.dock.viewers import Viewers
-from dicomdock.profile import Login, ServerProfile, load_profiles
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import Login, ServerProfile, load_profiles
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.viewers import Viewers
 from tests.servers.orthanc import Orthanc
 from tests.viewer.conftest import Screen, folders, looked_at, made_study, segmented_box, store
 

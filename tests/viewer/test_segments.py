@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from dicomdock import Archive
-from dicomdock.dock.viewers import Viewers
-from dicomdock.resource import Resource
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.viewers import Viewers
 from tests.viewer.conftest import SHAPE, Opened, Screen, folders, looked_at, made_study, phantom, store
 from tests.viewer.editing import Editor, Voxels, box, store_segmentation, until_coloured
 

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from dicomdock.archive import Archive
+from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.segmentation import read_segmentation
-from dicomdock.resource import Resource
 from tests.conftest import PROJECT
 from tests.viewer.conftest import SHAPE, WINDOW, Opened, Screen, looked_at, phantom
 from tests.viewer.editing import until_coloured

@@ -17,9 +17,9 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 from pydicom.uid import JPEGExtended12Bit, generate_uid
 
 from dicomdock.archive import Archive
-from dicomdock.dock.viewers import Viewers
-from dicomdock.imaging.kinds import kind_of
-from dicomdock.resource import Resource
+from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.sop_classes import kind_of
+from dicomdock.dock.services.viewers import Viewers
 from tests.conftest import PROJECT
 from tests.viewer.conftest import Opened, Screen, folders, looked_at
 from tests.viewer.oddities import oddities

@@ -9,8 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dicomdock.archive.answers import Answer, forget, recall, remember
-from dicomdock.archive.catalogue import (
+from dicomdock.archive.eviction import Eviction, evict
+from dicomdock.archive.export import Exported, export_folder, export_zip, planned
+from dicomdock.archive.index.engine import Index
+from dicomdock.archive.index.migrations import migrate
+from dicomdock.archive.index.queries import (
     ArchivedInstance,
     Summary,
     instances_of,
@@ -22,21 +25,18 @@ from dicomdock.archive.catalogue import (
     set_pinned,
     summary_of,
 )
-from dicomdock.archive.eviction import Eviction, evict
-from dicomdock.archive.exporting import Exported, export_folder, export_zip, planned
-from dicomdock.archive.files import Files, disk_errors
-from dicomdock.archive.importing import ImportProgress, import_paths
-from dicomdock.archive.index import Index
-from dicomdock.archive.migrations import migrate
+from dicomdock.archive.ingest import ImportProgress, import_paths
+from dicomdock.archive.query_cache import Answer, forget, recall, remember
 from dicomdock.archive.recovery import Finding, recover, remove_doomed, verify
-from dicomdock.archive.searching import search
-from dicomdock.archive.storing import store
+from dicomdock.archive.search import search
+from dicomdock.archive.storage.local import Files, disk_errors
+from dicomdock.archive.store import store
 from dicomdock.archive.writer import ArchiveWriter
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.query import DicomJson, Query
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, InvalidInput, NotFound
-from dicomdock.query import DicomJson, Query
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
-from dicomdock.source import Match, Page, Part, StoreResult
+from dicomdock.sources import Match, Page, Part, StoreResult
 
 USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
 
@@ -136,7 +136,7 @@ class Archive:
 
     def metadata(self, resource: Resource) -> Iterator[DicomJson]:
         """Give the attributes of every instance; bulk data stand as paths below the instance's."""
-        from dicomdock.archive.jsonmodel import read_metadata
+        from dicomdock.archive.metadata import read_metadata
 
         for one in self._found(resource):
             try:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
-from dicomdock.archive.catalogue import remove_rows
-from dicomdock.archive.files import Files
-from dicomdock.archive.index import Index
+from dicomdock.archive.index.engine import Index
+from dicomdock.archive.index.queries import remove_rows
+from dicomdock.archive.index.schema import instance, sent, series, study
 from dicomdock.archive.recovery import remove_doomed
-from dicomdock.archive.schema import instance, sent, series, study
-from dicomdock.resource import Resource
+from dicomdock.archive.storage.local import Files
+from dicomdock.dicom.resource import Resource
 
 
 @dataclass(frozen=True, slots=True)

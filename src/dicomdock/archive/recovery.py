@@ -12,9 +12,11 @@ from typing import Literal
 
 from sqlalchemy import delete, select
 
-from dicomdock.archive.arrivals import Arrival, exchange, insert_arrivals
-from dicomdock.archive.catalogue import instances_of, known_rows
-from dicomdock.archive.files import (
+from dicomdock.archive.index.engine import Index
+from dicomdock.archive.index.queries import instances_of, known_rows
+from dicomdock.archive.index.schema import doomed, replacing, study
+from dicomdock.archive.pending import Arrival, exchange, insert_arrivals
+from dicomdock.archive.storage.local import (
     SUFFIX,
     Files,
     abandoned,
@@ -23,12 +25,10 @@ from dicomdock.archive.files import (
     disk_errors,
     name_of,
 )
-from dicomdock.archive.header import HEAD, read_header
-from dicomdock.archive.index import Index
-from dicomdock.archive.schema import doomed, replacing, study
 from dicomdock.archive.writer import resource_of
+from dicomdock.dicom.part10 import HEAD, read_header
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import WireError
-from dicomdock.resource import Resource
 
 FindingStatus = Literal["intact", "missing", "changed", "adopted", "stray"]
 

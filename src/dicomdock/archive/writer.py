@@ -15,16 +15,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dicomdock.archive.arrivals import AddStatus, Arrival
-from dicomdock.archive.catalogue import digests
-from dicomdock.archive.files import Files, Session, begin_sync, digest_or_none, disk_errors
-from dicomdock.archive.header import HEAD, SERIES, SOP_INSTANCE, STUDY, Header, read_header
-from dicomdock.archive.index import Index
-from dicomdock.archive.keeping import keep
-from dicomdock.archive.rows import uid
+from dicomdock.archive.commit import keep
+from dicomdock.archive.index.engine import Index
+from dicomdock.archive.index.mapping import uid
+from dicomdock.archive.index.queries import digests
+from dicomdock.archive.pending import AddStatus, Arrival
+from dicomdock.archive.storage.local import Files, Session, begin_sync, digest_or_none, disk_errors
+from dicomdock.dicom.part10 import HEAD, SERIES, SOP_INSTANCE, STUDY, Header, read_header
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, WireError
-from dicomdock.resource import Resource
-from dicomdock.source import Part
+from dicomdock.sources import Part
 
 GROUP_FILES = 128
 GROUP_BYTES = 64 << 20

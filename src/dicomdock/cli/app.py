@@ -24,9 +24,9 @@ from dicomdock.cli import (
     trust,
     view,
 )
-from dicomdock.cli.everywhere import everywhere
-from dicomdock.cli.exits import CANCELLED, DONE, FAILED, exit_code
-from dicomdock.cli.terminal import Terminal
+from dicomdock.cli.exit_codes import CANCELLED, DONE, FAILED, exit_code
+from dicomdock.cli.global_options import everywhere
+from dicomdock.cli.output import Terminal
 from dicomdock.errors import DicomdockError, InvalidInput
 
 # A new group of commands is one more module here; its ``commands`` are a group of their own where they have a

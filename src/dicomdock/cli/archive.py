@@ -11,16 +11,16 @@ import typer
 
 from dicomdock.cli import sources
 from dicomdock.cli.describe import UIDS
-from dicomdock.cli.exits import FAILED
+from dicomdock.cli.exit_codes import FAILED
 from dicomdock.cli.matches import show
-from dicomdock.cli.terminal import Terminal, bytes_of, counted, examples, size
+from dicomdock.cli.output import Terminal, bytes_of, counted, examples, size
+from dicomdock.dicom.query import Query, SearchLevel, text
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
-from dicomdock.query import Query, SearchLevel, text
-from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive, ArchivedInstance
-    from dicomdock.source import DicomJson, JsonValue
+    from dicomdock.sources import DicomJson, JsonValue
 
 commands = typer.Typer()
 STATUSES = ("intact", "missing", "changed", "adopted", "stray")

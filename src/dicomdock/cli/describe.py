@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dicomdock.cli.terminal import size
+from dicomdock.cli.output import size
 
 if TYPE_CHECKING:
-    from dicomdock.query import SearchLevel
-    from dicomdock.source import JsonValue
+    from dicomdock.dicom.query import SearchLevel
+    from dicomdock.sources import JsonValue
 
 UIDS: Mapping[SearchLevel, tuple[str, ...]] = {
     "studies": ("StudyInstanceUID",),

@@ -14,12 +14,12 @@ import typer
 
 from dicomdock import __version__
 from dicomdock.cli import register, sources
-from dicomdock.cli.exits import FAILED
-from dicomdock.cli.terminal import Terminal, counted, examples, size
+from dicomdock.cli.exit_codes import FAILED
+from dicomdock.cli.output import Terminal, counted, examples, size
 from dicomdock.errors import DicomdockError
 
 if TYPE_CHECKING:
-    from dicomdock.source import JsonValue
+    from dicomdock.sources import JsonValue
 
 commands = typer.Typer()
 Status = Literal["ok", "missing", "failed", "unknown"]
@@ -110,13 +110,13 @@ def _archive(terminal: Terminal) -> Iterator[Finding]:
 
 
 def _secrets(terminal: Terminal) -> Iterator[Finding]:
-    from dicomdock.dicomweb.secrets import Secrets
+    from dicomdock.config.secrets import Secrets
 
     yield Finding("passwords", "ok", f"kept in {Secrets(terminal.settings).where}")
 
 
 def _servers(terminal: Terminal) -> Iterator[Finding]:
-    from dicomdock.profile import load_profiles
+    from dicomdock.config.servers import load_profiles
 
     profiles = load_profiles(terminal.settings)
     if not profiles.names:
@@ -148,8 +148,8 @@ def _viewer(_: Terminal) -> Iterator[Finding]:
 
 def _server(terminal: Terminal, named: str) -> Iterator[Finding]:
     """Try a server by its name here or its address; an address without a login is asked without one."""
+    from dicomdock.config.servers import ServerProfile, load_profiles
     from dicomdock.dicomweb import connect, probe, urls
-    from dicomdock.profile import ServerProfile, load_profiles
 
     settings = terminal.settings
     profiles = load_profiles(settings)

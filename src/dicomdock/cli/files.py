@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicomdock.cli import images, sources
-from dicomdock.cli.exits import FAILED, PARTLY
-from dicomdock.cli.terminal import Terminal, counted, examples, size
+from dicomdock.cli.exit_codes import FAILED, PARTLY
+from dicomdock.cli.output import Terminal, counted, examples, size
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from dicomdock.archive.exporting import Exported
-    from dicomdock.archive.importing import ImportProgress
+    from dicomdock.archive.export import Exported
+    from dicomdock.archive.ingest import ImportProgress
     from dicomdock.transfer import Progress
 
 commands = typer.Typer()

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from dicomdock.cli.terminal import Terminal
+from dicomdock.cli.output import Terminal
 from dicomdock.errors import AuthenticationError, InvalidInput, ProfileError, TransactionError
 
 if TYPE_CHECKING:
+    from dicomdock.config.servers import ServerProfile
     from dicomdock.dicomweb.google_stores import Entry, Stores
-    from dicomdock.profile import ServerProfile
 
 FORBIDDEN: Final = 403  # the account is known, and may not
 Ask = Callable[[str], str]
@@ -42,8 +42,8 @@ def address(terminal: Terminal, url: str, profile: ServerProfile) -> str:
         raise InvalidInput(
             "Nobody is here to choose a store; name it: projects/P/locations/L/datasets/D/dicomStores/S."
         )
+    from dicomdock.config.secrets import Secrets
     from dicomdock.dicomweb.auth import auth_for
-    from dicomdock.dicomweb.secrets import Secrets
 
     auth = auth_for(profile, Secrets(terminal.settings), terminal.settings)
     with Stores(auth, profile, terminal.settings) as stores:

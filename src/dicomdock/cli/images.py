@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from dicomdock.cli import sources
-from dicomdock.cli.exits import FAILED, PARTLY
-from dicomdock.cli.terminal import Terminal, counted, size
+from dicomdock.cli.exit_codes import FAILED, PARTLY
+from dicomdock.cli.output import Terminal, counted, size
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
-from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
-    from dicomdock.source import JsonValue
+    from dicomdock.api.archive import Archive
+    from dicomdock.api.export import Exported
+    from dicomdock.sources import JsonValue
     from dicomdock.transfer import Progress
-    from dicomdock.workbench.archive import Archive
-    from dicomdock.workbench.exporting import Exported
 
 ENDINGS = (".nii", ".nii.gz", ".nrrd")
 
@@ -130,7 +130,7 @@ def is_image_file(path: Path) -> bool:
 
 
 def _open(terminal: Terminal) -> Archive:
-    from dicomdock.workbench.archive import Archive
+    from dicomdock.api.archive import Archive
 
     return Archive.open(terminal.settings)
 

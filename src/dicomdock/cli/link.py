@@ -11,10 +11,10 @@ import typer
 
 from dicomdock.cli import sources, view
 from dicomdock.cli.describe import describe
-from dicomdock.cli.terminal import MAX_SECRET, Terminal, counted, examples
+from dicomdock.cli.output import MAX_SECRET, Terminal, counted, examples
 from dicomdock.cli.transfer import queue_of, run
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import LaunchError
-from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb import Client
@@ -101,7 +101,7 @@ def _wanted(terminal: Terminal, request: LaunchRequest, client: Client, *, yes: 
     LaunchError
         The user does not want all of them.
     """
-    from dicomdock.dicomweb import dicomjson
+    from dicomdock.dicom import json_model
     from dicomdock.transfer import linked
 
     if request.resources:
@@ -110,7 +110,7 @@ def _wanted(terminal: Terminal, request: LaunchRequest, client: Client, *, yes: 
     if linked.wants_a_choice(request, found) and not yes:
         terminal.note(f"The link's token opens {counted(len(found), 'study', 'studies')}:")
         for study in found:
-            terminal.note(*describe(dicomjson.flatten(study), "studies", linked.FIELDS))
+            terminal.note(*describe(json_model.flatten(study), "studies", linked.FIELDS))
         if not terminal.confirm("Pull all of them?"):
             raise LaunchError("Nothing was pulled. 'dicomdock run' lets you choose; --yes pulls all of them.")
     return linked.resources_of(found)
@@ -124,8 +124,8 @@ def _allowed(terminal: Terminal, request: LaunchRequest, *, yes: bool) -> Allowe
     LaunchError
         The link may not act, or the user does not want it.
     """
+    from dicomdock.config.servers import load_profiles
     from dicomdock.launch import trust
-    from dicomdock.profile import load_profiles
 
     profiles = load_profiles(terminal.settings)
     store = trust.TrustStore(terminal.settings)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dicomdock.cli.terminal import Terminal, examples
+from dicomdock.cli.output import Terminal, examples
+from dicomdock.config.servers import Login, LoginKind, ServerProfile, load_profiles
 from dicomdock.errors import InvalidInput
-from dicomdock.profile import Login, LoginKind, ServerProfile, load_profiles
 
 if TYPE_CHECKING:
-    from dicomdock.dicomweb.logins.signing import Prompt
-    from dicomdock.dicomweb.secrets import Secrets
+    from dicomdock.config.secrets import Secrets
+    from dicomdock.dicomweb.auth.signing import Prompt
 
 PANEL: Final = "Logins"
 
@@ -104,7 +104,7 @@ class Asked:
         kind = self.kind or self._guessed(given, has_token=has_token)
         self._check(kind, given)
         if kind == Kind.azure:
-            from dicomdock.dicomweb.logins.oidc import azure_login
+            from dicomdock.dicomweb.auth.oidc import azure_login
 
             return azure_login(given["tenant"], given["client-id"])
         if kind == Kind.kheops:
@@ -163,7 +163,7 @@ def sign_in(
     browser: bool = True,
 ) -> ServerProfile:
     """Let the person at the terminal sign in; give the profile with the account's name."""
-    from dicomdock.dicomweb.logins import signing
+    from dicomdock.dicomweb.auth import signing
 
     def show(prompt: Prompt) -> None:
         if prompt.code:
@@ -193,9 +193,8 @@ def login(
     ] = False,
 ) -> None:
     """Sign in to a server in the browser, or give a new password or token."""
-    from dicomdock.dicomweb.auth import secret_word
-    from dicomdock.dicomweb.logins import signing
-    from dicomdock.dicomweb.secrets import Secrets
+    from dicomdock.config.secrets import Secrets
+    from dicomdock.dicomweb.auth import secret_word, signing
 
     terminal: Terminal = context.obj
     profile = load_profiles(terminal.settings).get(name)
@@ -216,8 +215,8 @@ def logout(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The server.", show_default=False)],
 ) -> None:
     """Sign out of a server: end the sign-in at its issuer, and forget the secret here."""
-    from dicomdock.dicomweb.logins import signing
-    from dicomdock.dicomweb.secrets import Secrets
+    from dicomdock.config.secrets import Secrets
+    from dicomdock.dicomweb.auth import signing
 
     terminal: Terminal = context.obj
     profiles = load_profiles(terminal.settings)

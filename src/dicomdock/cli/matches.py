@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dicomdock.cli.describe import describe
-from dicomdock.cli.terminal import Terminal
-from dicomdock.query import Query
+from dicomdock.cli.output import Terminal
+from dicomdock.dicom.query import Query
 
 if TYPE_CHECKING:
-    from dicomdock.source import DicomJson, DicomSource, JsonValue
+    from dicomdock.sources import DicomJson, DicomSource, JsonValue
 
 Facts = Callable[["DicomJson"], "dict[str, JsonValue]"]
 """Gives what a source knows of a match beyond its attributes, by a word in lower case."""
@@ -20,7 +20,7 @@ def show(
     terminal: Terminal, source: DicomSource, query: Query, facts: Facts | None = None
 ) -> dict[str, JsonValue]:
     """Search a source, show the matches, and give the JSON document of the search."""
-    from dicomdock.dicomweb import dicomjson
+    from dicomdock.dicom import json_model
 
     matches: list[JsonValue] = []
     warnings: list[str] = []
@@ -29,7 +29,7 @@ def show(
     for page in source.search(query):
         for match in page.matches:
             known = facts(match.attributes) if facts else {}
-            flat = dicomjson.flatten(match.attributes) | known
+            flat = json_model.flatten(match.attributes) | known
             count += 1
             if terminal.json:
                 matches.append(flat)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicomdock.cli.terminal import Terminal, examples
+from dicomdock.cli.output import Terminal, examples
 
 if TYPE_CHECKING:
     from dicomdock.cli.doctor import Finding

@@ -9,15 +9,15 @@ import typer
 
 from dicomdock.cli import sources
 from dicomdock.cli.describe import SHOWN, describe
-from dicomdock.cli.exits import PARTLY
+from dicomdock.cli.exit_codes import PARTLY
 from dicomdock.cli.matches import show
-from dicomdock.cli.terminal import Terminal, examples
-from dicomdock.query import Query, SearchLevel
+from dicomdock.cli.output import Terminal, examples
+from dicomdock.dicom.query import Query, SearchLevel
 
 if TYPE_CHECKING:
-    from dicomdock.federated import Answer, Found
-    from dicomdock.resource import Resource
-    from dicomdock.source import JsonValue
+    from dicomdock.dicom.resource import Resource
+    from dicomdock.federation import Answer, Found
+    from dicomdock.sources import JsonValue
 
 commands = typer.Typer()
 LEVELS = get_args(SearchLevel)
@@ -80,7 +80,7 @@ def search(
 
 
 def _names(terminal: Terminal, servers: list[str], *, local: bool, everywhere: bool) -> list[str]:
-    from dicomdock.profile import load_profiles
+    from dicomdock.config.servers import load_profiles
 
     names = [LOCAL] if local or everywhere else []
     if everywhere:
@@ -96,13 +96,13 @@ def _ask_one(terminal: Terminal, name: str, query: Query) -> dict[str, JsonValue
 
 def _ask_all(terminal: Terminal, names: list[str], query: Query, patience: float) -> None:
     """Search several sources side by side; who fails or is slow is told, and the others stay."""
-    from dicomdock import federated
+    from dicomdock import federation
 
     answers = {name: Told(name) for name in names}
-    found: dict[Resource, federated.Found] = {}
+    found: dict[Resource, federation.Found] = {}
     with sources.Opened(terminal) as opened:
         places = {name: opened.later(name) for name in names}
-        for answer in federated.search(places, query, patience=patience):
+        for answer in federation.search(places, query, patience=patience):
             answers[answer.source].add(answer)
             for one in answer.found:
                 _say(terminal, one, query, known=one.resource in found)
@@ -120,9 +120,9 @@ def _ask_all(terminal: Terminal, names: list[str], query: Query, patience: float
 
 
 def _plain(found: Found) -> dict[str, JsonValue]:
-    from dicomdock.dicomweb import dicomjson
+    from dicomdock.dicom import json_model
 
-    return {**dicomjson.flatten(found.attributes), "sources": [*found.sources]}
+    return {**json_model.flatten(found.attributes), "sources": [*found.sources]}
 
 
 def _say(terminal: Terminal, found: Found, query: Query, *, known: bool) -> None:
@@ -148,9 +148,9 @@ class Told:
 
     def add(self, answer: Answer) -> None:
         """Note one answer."""
-        from dicomdock.dicomweb import dicomjson
+        from dicomdock.dicom import json_model
 
-        self.matches += [dicomjson.flatten(match.attributes) for match in answer.page.matches]
+        self.matches += [json_model.flatten(match.attributes) for match in answer.page.matches]
         self.warnings += [words for words in answer.page.warnings if words not in self.warnings]
         self.more, self.error, self.seconds = answer.page.more, answer.error, answer.seconds
 

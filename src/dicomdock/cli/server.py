@@ -10,18 +10,18 @@ import typer
 
 from dicomdock.cli import google
 from dicomdock.cli import login as logins
-from dicomdock.cli.exits import exit_code
-from dicomdock.cli.terminal import Terminal, examples
+from dicomdock.cli.exit_codes import exit_code
+from dicomdock.cli.output import Terminal, examples
+from dicomdock.config.servers import ServerProfile, check_profile, load_profiles
+from dicomdock.dicom.query import Query
 from dicomdock.errors import DicomdockError, Unreachable
-from dicomdock.profile import ServerProfile, check_profile, load_profiles
-from dicomdock.query import Query
 
 if TYPE_CHECKING:
+    from dicomdock.config.secrets import Secrets
+    from dicomdock.config.settings import Settings
     from dicomdock.dicomweb.probe import Report
-    from dicomdock.dicomweb.secrets import Secrets
     from dicomdock.dicomweb.urls import Repaired
-    from dicomdock.settings import Settings
-    from dicomdock.source import JsonValue
+    from dicomdock.sources import JsonValue
 
 commands = typer.Typer(name="server", no_args_is_help=True)
 logins.put_on(commands)
@@ -83,11 +83,11 @@ def add(
     proxy: Annotated[str, typer.Option(metavar="URL", help="Go through this HTTP proxy.")] = "",
 ) -> None:
     """Add a server: find its base address, store the login safely, and try it."""
+    from dicomdock.config.secrets import Secrets
     from dicomdock.dicomweb import urls
     from dicomdock.dicomweb.auth import same_secret
+    from dicomdock.dicomweb.auth.signing import signs_in
     from dicomdock.dicomweb.google_stores import HEALTHCARE
-    from dicomdock.dicomweb.logins.signing import signs_in
-    from dicomdock.dicomweb.secrets import Secrets
 
     terminal: Terminal = context.obj
     options = {
@@ -237,7 +237,7 @@ def use(context: typer.Context, name: Name) -> None:
 @commands.command()
 def remove(context: typer.Context, name: Name) -> None:
     """Forget a server and its secret; what came from it stays in the archive."""
-    from dicomdock.dicomweb.secrets import Secrets
+    from dicomdock.config.secrets import Secrets
 
     terminal: Terminal = context.obj
     profiles = load_profiles(terminal.settings)

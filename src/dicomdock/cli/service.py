@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicomdock.cli import sources
-from dicomdock.cli.terminal import Terminal, examples
+from dicomdock.cli.output import Terminal, examples
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from dicomdock.dicom.query import Query, SearchLevel
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Cancelled, InvalidInput, NotFound
-from dicomdock.query import Query, SearchLevel
-from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
-    from dicomdock.cli.terminal import Terminal
+    from dicomdock.cli.output import Terminal
+    from dicomdock.config.settings import Settings
     from dicomdock.dicomweb import Client
-    from dicomdock.settings import Settings
-    from dicomdock.source import DicomSource
+    from dicomdock.sources import DicomSource
 
 # What selects on a level below the study (PS3.18 tables 10.6.1-2, 10.6.1-3 name the attributes).
 SERIES_KEYS = {
@@ -86,7 +86,7 @@ def server_name(terminal: Terminal, name: str = "") -> str:
     ProfileError
         No server is known by that name, or none at all.
     """
-    from dicomdock.profile import load_profiles
+    from dicomdock.config.servers import load_profiles
 
     return load_profiles(terminal.settings).get(name).name
 
@@ -128,7 +128,7 @@ def resources(words: Sequence[str], source: DicomSource) -> list[Resource]:
 
 
 def _matching(match: dict[str, str], source: DicomSource) -> list[Resource]:
-    from dicomdock.query import text
+    from dicomdock.dicom.query import text
 
     level: SearchLevel = "studies"
     if INSTANCE_KEYS.intersection(match):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicomdock.cli import sources
-from dicomdock.cli.exits import FAILED, PARTLY
-from dicomdock.cli.terminal import Terminal, counted, examples, size
+from dicomdock.cli.exit_codes import FAILED, PARTLY
+from dicomdock.cli.output import Terminal, counted, examples, size
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Cancelled, InvalidInput
-from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
@@ -156,7 +156,7 @@ def run(
 
 def _missing_sources(terminal: Terminal, archive: Archive, transfer: Transfer) -> tuple[MissingSource, ...]:
     """Find what the pulled objects refer to and is not here, and ask every server for it."""
-    from dicomdock.profile import load_profiles
+    from dicomdock.config.servers import load_profiles
     from dicomdock.transfer import locate, missing_sources
 
     resources = map(Resource.parse, transfer.resources)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicomdock.cli import sources
-from dicomdock.cli.terminal import Terminal, examples
+from dicomdock.cli.output import Terminal, examples
 from dicomdock.cli.transfer import queue_of, run
 from dicomdock.errors import InvalidInput
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicomdock.cli import sources
-from dicomdock.cli.terminal import Terminal, examples
+from dicomdock.cli.output import Terminal, examples
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound
-from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
@@ -51,10 +51,10 @@ def show(terminal: Terminal, wanted: Resource, *, browser: bool = True) -> None:
     import contextlib
     import webbrowser
 
-    from dicomdock.dock import opening
-    from dicomdock.dock.viewers import Viewers
+    from dicomdock.dock.services import open_study
+    from dicomdock.dock.services.viewers import Viewers
 
-    if browser and (place := opening.in_running_dock(terminal.settings, wanted)):
+    if browser and (place := open_study.in_running_dock(terminal.settings, wanted)):
         opened = webbrowser.open(place)
         terminal.result({"study": wanted.study, "series": wanted.series, "url": place})
         terminal.say("The study opens in the browser." if opened else f"The study is here, once: {place}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dicomdock.source import Part
+    from dicomdock.sources import Part
 
 
 def demo_study() -> Iterator[Part]:

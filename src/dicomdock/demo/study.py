@@ -16,8 +16,8 @@ from pydicom.sr.coding import Code
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from dicomdock.demo import phantom
-from dicomdock.resource import Resource
-from dicomdock.source import Part
+from dicomdock.dicom.resource import Resource
+from dicomdock.sources import Part
 
 # Part of every UID. Whoever changes the bytes of the study must count this up: the same UID with other bytes
 # would be a conflict in the archives of those who have it already.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from dicomdock.dicomweb.client import Client
 
 if TYPE_CHECKING:
-    from dicomdock.profile import ServerProfile
-    from dicomdock.settings import Settings
+    from dicomdock.config.servers import ServerProfile
+    from dicomdock.config.settings import Settings
 
 __all__ = ["Client", "connect"]
 
@@ -28,10 +28,10 @@ def connect(server: str | ServerProfile, settings: Settings | None = None) -> Cl
     ProfileError
         There is no such profile, or its login lacks its secret.
     """
+    from dicomdock.config.secrets import Secrets
+    from dicomdock.config.servers import load_profiles
+    from dicomdock.config.settings import Settings
     from dicomdock.dicomweb.auth import auth_for
-    from dicomdock.dicomweb.secrets import Secrets
-    from dicomdock.profile import load_profiles
-    from dicomdock.settings import Settings
 
     settings = settings or Settings.load()
     profile = load_profiles(settings).get(server) if isinstance(server, str) else server

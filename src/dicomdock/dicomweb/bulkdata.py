@@ -12,17 +12,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import urls
-from dicomdock.dicomweb.media import MediaType
-from dicomdock.dicomweb.multipart import read_parts
 from dicomdock.dicomweb.session import ABSENT, REFUSED, failure
 from dicomdock.errors import NotAcceptable, NotFound, TransactionError
-from dicomdock.resource import Resource
-from dicomdock.source import Part
+from dicomdock.sources import Part
+from dicomdock.web.media_type import MediaType
+from dicomdock.web.multipart.reader import read_parts
 
 if TYPE_CHECKING:
-    from dicomdock.dicomweb.http import Response
     from dicomdock.dicomweb.session import Session
+    from dicomdock.web.transport import Response
 
 
 def frames(session: Session, resource: Resource, accept: str = "") -> Iterator[Part]:

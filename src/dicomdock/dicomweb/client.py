@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from dicomdock.dicomweb import bulkdata, deletion, pictures, qido, stow, wado
+from dicomdock.config.servers import Dialect, ServerProfile
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
+from dicomdock.dicomweb import bulkdata, delete, rendered, retrieve, search, store
 from dicomdock.dicomweb.session import Session
-from dicomdock.profile import Dialect, ServerProfile
-from dicomdock.query import Query
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
-from dicomdock.source import DicomJson, DicomSource, Page, Part, StoreResult
+from dicomdock.sources import DicomJson, DicomSource, Page, Part, StoreResult
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.auth import Auth
-    from dicomdock.dicomweb.http import Http
+    from dicomdock.web.transport import Http
 
 
 class Client(DicomSource):
@@ -42,7 +42,7 @@ class Client(DicomSource):
     ) -> None:
         if http is None:
             from dicomdock.dicomweb.auth import NoAuth
-            from dicomdock.dicomweb.http import Http as RealHttp
+            from dicomdock.web.transport import Http as RealHttp
 
             http = RealHttp(profile, auth or NoAuth(), settings)
         self.session = Session(http, profile, settings, profile.dialect)
@@ -64,25 +64,25 @@ class Client(DicomSource):
 
     def search(self, query: Query) -> Iterator[Page]:
         """Find studies, series or instances."""
-        return qido.search(self.session, query)
+        return search.search(self.session, query)
 
     def retrieve(self, resource: Resource) -> Iterator[Part]:
         """Fetch instances as stored, in one stream where the server can."""
         if resource.level == "frames":
             return bulkdata.frames(self.session, resource)
-        return wado.retrieve(self.session, resource)
+        return retrieve.retrieve(self.session, resource)
 
     def metadata(self, resource: Resource) -> Iterator[DicomJson]:
         """Give the attributes of every instance."""
-        return wado.metadata(self.session, resource)
+        return retrieve.metadata(self.session, resource)
 
     def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
         """Store instances in batches side by side and tell the outcome of each, as batches end."""
-        return stow.store(self.session, parts, study=study)
+        return store.store(self.session, parts, study=study)
 
     def delete(self, resource: Resource) -> None:
         """Delete a study, series or instance."""
-        deletion.delete(self.session, resource)
+        delete.delete(self.session, resource)
 
     def frames(self, resource: Resource, accept: str = "") -> Iterator[Part]:
         """Give frames in the order asked for."""
@@ -101,11 +101,11 @@ class Client(DicomSource):
         accept: str = "image/jpeg",
     ) -> tuple[str, bytes]:
         """Give a picture: its media type and bytes."""
-        return pictures.rendered(self.session, resource, viewport=viewport, window=window, accept=accept)
+        return rendered.rendered(self.session, resource, viewport=viewport, window=window, accept=accept)
 
     def thumbnail(self, resource: Resource, *, viewport: tuple[int, int] = (128, 128)) -> tuple[str, bytes]:
         """Give a small picture: its media type and bytes."""
-        return pictures.thumbnail(self.session, resource, viewport=viewport)
+        return rendered.thumbnail(self.session, resource, viewport=viewport)
 
     def close(self) -> None:
         """Close the connections."""

@@ -15,15 +15,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote, urlsplit
 
-from dicomdock.dicomweb.http import Http
-from dicomdock.dicomweb.logins.issuer import json_object
+from dicomdock.config.servers import ServerProfile
+from dicomdock.dicomweb.auth.issuer import json_object
 from dicomdock.errors import InvalidInput
-from dicomdock.profile import ServerProfile
+from dicomdock.web.transport import Http
 
 if TYPE_CHECKING:
+    from dicomdock.config.settings import Settings
     from dicomdock.dicomweb.auth import Auth
-    from dicomdock.settings import Settings
-    from dicomdock.source import JsonValue
+    from dicomdock.sources import JsonValue
 
 HEALTHCARE: Final = "https://healthcare.googleapis.com"
 PROJECTS: Final = "https://cloudresourcemanager.googleapis.com"

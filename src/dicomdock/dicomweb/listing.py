@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from dicomdock.dicomweb import dicomjson
+from dicomdock.dicom import json_model
+from dicomdock.dicom.dictionary import tag_of
+from dicomdock.dicom.query import UID_KEYWORD, Query, SearchLevel
 from dicomdock.dicomweb.session import JSON, failure, read_json
-from dicomdock.dictionary import tag_of
 from dicomdock.errors import TransactionError
-from dicomdock.query import UID_KEYWORD, Query, SearchLevel
-from dicomdock.source import DicomJson, Match, Page
+from dicomdock.sources import DicomJson, Match, Page
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
@@ -154,7 +154,7 @@ class Listing:
         """Give the rows that name a UID of this level not seen before."""
         found = []
         for row in rows:
-            uids = [dicomjson.first_text(row, tag) for tag in UIDS[self.query.level]]
+            uids = [json_model.first_text(row, tag) for tag in UIDS[self.query.level]]
             key = "/".join(uids)
             if uids[-1] and key not in self.seen:
                 self.seen.add(key)
@@ -326,7 +326,7 @@ class Listing:
 
 
 def _is_blank(row: DicomJson, key: str) -> bool:
-    return tag_of(key.split(".")[0]) in row and not dicomjson.values(row, tag_of(key.split(".")[0]))
+    return tag_of(key.split(".")[0]) in row and not json_model.values(row, tag_of(key.split(".")[0]))
 
 
 def _tags(key: str) -> str:

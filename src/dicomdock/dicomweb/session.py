@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
-from dicomdock.dicomweb import dicomjson
+from dicomdock.dicom import json_model
 from dicomdock.errors import NotAcceptable, NotFound, ServerFault, TransactionError
 
 if TYPE_CHECKING:
-    from dicomdock.dicomweb.http import Http, Response
-    from dicomdock.profile import Dialect, ServerProfile
-    from dicomdock.settings import Settings
-    from dicomdock.source import DicomJson
+    from dicomdock.config.servers import Dialect, ServerProfile
+    from dicomdock.config.settings import Settings
+    from dicomdock.sources import DicomJson
+    from dicomdock.web.transport import Http, Response
 
 JSON: Final = "application/dicom+json"
 MAX_JSON: Final = 256 << 20  # bytes of one JSON answer; a page or a series' metadata stays far below
@@ -73,7 +73,7 @@ def read_json(response: Response, what: str) -> list[DicomJson]:
     with response:
         if response.status == 204:
             return []
-        return dicomjson.parse(response.read(MAX_JSON), response.content_type, what=what)
+        return json_model.parse(response.read(MAX_JSON), response.content_type, what=what)
 
 
 def failure(response: Response, sentence: str) -> TransactionError:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, WireError
-from dicomdock.resource import Resource
 
 MAX_URL: Final = 4096  # characters
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")

@@ -13,18 +13,18 @@ import webbrowser
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
-from dicomdock.dock import demonstration
-from dicomdock.dock.guard import Guard
-from dicomdock.dock.screens import Screens
+from dicomdock.config.settings import Settings
+from dicomdock.dock.security.guard import Guard
 from dicomdock.dock.service import Dock
+from dicomdock.dock.services import demonstration
+from dicomdock.dock.services.browser_tabs import Screens
 from dicomdock.errors import DicomdockError
 from dicomdock.launch.handoff import AlreadyRunning, HandoffServer, show
-from dicomdock.settings import Settings
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from dicomdock.dock.guard import AsgiApp
+    from dicomdock.dock.security.guard import AsgiApp
 
 LOOPBACK = "127.0.0.1"
 PORTS_TO_TRY = 20

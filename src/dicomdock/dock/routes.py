@@ -14,14 +14,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
-from dicomdock.dock import opening
+from dicomdock.dicom.resource import Resource
 from dicomdock.dock.service import Dock
-from dicomdock.dock.thumbnails import Thumbnails
+from dicomdock.dock.services import open_study
+from dicomdock.dock.services.thumbnails import Thumbnails
 from dicomdock.errors import DicomdockError
-from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
-    from dicomdock.dock.guard import AsgiApp, Receive, Scope, Send
+    from dicomdock.dock.security.guard import AsgiApp, Receive, Scope, Send
 
 _ASSETS = {"theme.css": "text/css", "dock.js": "text/javascript", "drop.js": "text/javascript"}
 FOREVER = "private, max-age=31536000, immutable"
@@ -33,7 +33,7 @@ def asset(name: str) -> str:
 
 
 def _asset(name: str) -> bytes:
-    return (resources.files(__package__) / "static" / name).read_bytes()
+    return (resources.files("dicomdock.dock") / "static" / name).read_bytes()
 
 
 def routes(dock: Dock) -> Sequence[BaseRoute]:
@@ -69,7 +69,7 @@ class _Entrance:
         """Open the study; the browser goes on to where it is shown."""
         try:
             resource = Resource(request.path_params["study"], request.query_params.get("series"))
-            place = await self._dock.run(opening.entrance, self._dock, resource)
+            place = await self._dock.run(open_study.entrance, self._dock, resource)
         except DicomdockError:  # no UID, or nothing that can be asked now: the page of the study says so
             place = f"/study/{quote(request.path_params['study'], safe='')}"
         self._dock.lead_on(request.url.path, place)

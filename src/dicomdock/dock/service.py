@@ -12,24 +12,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
-from dicomdock.dock.ahead import Ahead
-from dicomdock.dock.events import ArchiveChanged, Events, ServerChanged, ServersChanged, TransferChanged
-from dicomdock.dock.guard import Keys
-from dicomdock.dock.preferences import Preferences
+from dicomdock.config.preferences import Preferences
+from dicomdock.config.settings import Settings
+from dicomdock.dock.security.guard import Keys
+from dicomdock.dock.services.events import (
+    ArchiveChanged,
+    Events,
+    ServerChanged,
+    ServersChanged,
+    TransferChanged,
+)
+from dicomdock.dock.services.prefetch import Ahead
 from dicomdock.errors import ProfileError
-from dicomdock.settings import Settings
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
     from dicomdock.archive.eviction import Eviction
+    from dicomdock.config.servers import Profiles, ServerProfile
+    from dicomdock.dicom.resource import Resource
     from dicomdock.dicomweb import Client
-    from dicomdock.dock.links import Links
-    from dicomdock.dock.uploading import Uploads
-    from dicomdock.dock.viewers import Viewers
+    from dicomdock.dock.services.links import Links
+    from dicomdock.dock.services.uploads import Uploads
+    from dicomdock.dock.services.viewers import Viewers
     from dicomdock.origin.workers import Workers
-    from dicomdock.profile import Profiles, ServerProfile
-    from dicomdock.resource import Resource
-    from dicomdock.source import DicomSource, JsonValue
+    from dicomdock.sources import DicomSource, JsonValue
     from dicomdock.transfer import Runner, Transfer, TransferQueue
 
 P = ParamSpec("P")
@@ -138,7 +144,7 @@ class Dock:
         """The archive behind the demonstration server."""
         with self._lock:
             if self._demo_archive is None:
-                from dicomdock.dock.demonstration import open_archive
+                from dicomdock.dock.services.demonstration import open_archive
 
                 self._demo_archive = open_archive(self.settings)
             return self._demo_archive
@@ -155,7 +161,7 @@ class Dock:
 
     def change_settings(self, **values: str | int | float | Path) -> None:
         """Write settings down, and go by them from now on where that is possible while running."""
-        from dicomdock.dock.configuration import change
+        from dicomdock.config.settings_file import change
 
         with self._lock:
             changed = change(self.settings, **values)
@@ -172,7 +178,7 @@ class Dock:
 
     def profiles(self) -> Profiles:
         """Give the servers as they stand in the file now; the command line may have changed them."""
-        from dicomdock.profile import load_profiles
+        from dicomdock.config.servers import load_profiles
 
         return load_profiles(self.settings)
 
@@ -189,7 +195,7 @@ class Dock:
 
     def remove_profile(self, name: str) -> None:
         """Take a server off the list, and its secret out of the keyring."""
-        from dicomdock.dicomweb.secrets import Secrets
+        from dicomdock.config.secrets import Secrets
 
         with self._lock:
             profiles = self.profiles()
@@ -244,7 +250,7 @@ class Dock:
         """The files that come from the browser."""
         with self._lock:
             if self._uploads is None:
-                from dicomdock.dock.uploading import Uploads
+                from dicomdock.dock.services.uploads import Uploads
 
                 self._uploads = Uploads(self)
             return self._uploads
@@ -254,8 +260,8 @@ class Dock:
         """The viewers of the studies that are open."""
         with self._lock:
             if self._viewers is None:
-                from dicomdock.dock.errands import DockErrands
-                from dicomdock.dock.viewers import Viewers
+                from dicomdock.dock.services.viewer_requests import DockErrands
+                from dicomdock.dock.services.viewers import Viewers
 
                 self._viewers = Viewers(
                     self.settings, on_series=self.ahead.looked_at, errands=DockErrands(self)
@@ -267,7 +273,7 @@ class Dock:
         """The links that came from other programs."""
         with self._lock:
             if self._links is None:
-                from dicomdock.dock.links import Links
+                from dicomdock.dock.services.links import Links
 
                 self._links = Links(self)
             return self._links

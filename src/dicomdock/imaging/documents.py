@@ -16,8 +16,8 @@ from pydicom.uid import UID
 
 from dicomdock.errors import GeometryError, InvalidInput
 from dicomdock.imaging.attributes import integer, text
+from dicomdock.imaging.authoring import Authorship, begin, finish, next_series_number, reference
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
-from dicomdock.imaging.making import Authorship, begin, finish, next_series_number, reference
 from dicomdock.imaging.terminology import Code, code_item
 
 PDF, STL = "1.2.840.10008.5.1.4.1.1.104.1", "1.2.840.10008.5.1.4.1.1.104.3"

@@ -16,11 +16,11 @@ from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, text
+from dicomdock.imaging.authoring import Authorship, begin, finish, new_uid, next_series_number
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import split_series
-from dicomdock.imaging.making import Authorship, begin, finish, new_uid, next_series_number
 from dicomdock.imaging.segmentation import Origin, content_label
-from dicomdock.imaging.sources import place_sources
+from dicomdock.imaging.source_images import place_sources
 from dicomdock.imaging.terminology import ANATOMY, Code, Terminology, code_item, code_of
 from dicomdock.imaging.volume import Volume
 

@@ -11,11 +11,11 @@ import os
 import sys
 from collections.abc import Sequence
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import DicomdockError, LaunchError
 from dicomdock.launch import MAX_LINK, SCHEMES
 from dicomdock.launch.handoff.client import NotRunning, send
-from dicomdock.launch.notice import record, tell
-from dicomdock.settings import Settings
+from dicomdock.launch.notifications import record, tell
 
 
 def main() -> int:
@@ -71,12 +71,12 @@ def scheme_of(arguments: Sequence[str]) -> str | None:
 
 def _carry(link: str, settings: Settings) -> None:
     """Give the link to a process that has the time to start a dock."""
-    from dicomdock.launch.aside import start_aside
-    from dicomdock.launch.interpreter import python
+    from dicomdock.launch.detached import start_aside
+    from dicomdock.launch.python_command import python
 
     read_end, write_end = os.pipe()
     try:
-        carrier = start_aside((*python(), "-m", "dicomdock.launch.carrier"), settings, source=read_end)
+        carrier = start_aside((*python(), "-m", "dicomdock.launch.deferred_open"), settings, source=read_end)
         carrier.returncode = 0  # it lives on without us
         os.write(write_end, os.fsencode(link)[: 4 * MAX_LINK])  # at most 64 kB, which a pipe holds at once
     except OSError as error:

@@ -18,11 +18,11 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dicomdock.errors import DicomdockError
-from dicomdock.origin import bulk, pictures, qido, removal, stow, uri, wado
+from dicomdock.origin import bulkdata, delete, rendered, retrieve, search, store, uri
 from dicomdock.origin.context import Origin
 from dicomdock.origin.responses import problem, sentence
 from dicomdock.origin.workers import Workers
-from dicomdock.source import DicomSource
+from dicomdock.sources import DicomSource
 
 log = logging.getLogger(__name__)
 
@@ -57,35 +57,45 @@ _FRAMES = _INSTANCE + "/frames/{frames}"
 _LEVELS = ((_STUDY, "study"), (_SERIES, "series"), (_INSTANCE, "instance"))
 
 TRANSACTIONS: Sequence[Transaction] = (
-    Transaction("Search (QIDO-RS)", "GET", "/studies", qido.search_studies, "find studies"),
-    Transaction("Search (QIDO-RS)", "GET", "/series", qido.search_series, "find series of all studies"),
+    Transaction("Search (QIDO-RS)", "GET", "/studies", search.search_studies, "find studies"),
+    Transaction("Search (QIDO-RS)", "GET", "/series", search.search_series, "find series of all studies"),
     Transaction(
-        "Search (QIDO-RS)", "GET", "/instances", qido.search_instances, "find instances of all studies"
-    ),
-    Transaction("Search (QIDO-RS)", "GET", _STUDY + "/series", qido.search_series, "find series of a study"),
-    Transaction(
-        "Search (QIDO-RS)", "GET", _STUDY + "/instances", qido.search_instances, "find instances of a study"
+        "Search (QIDO-RS)", "GET", "/instances", search.search_instances, "find instances of all studies"
     ),
     Transaction(
-        "Search (QIDO-RS)", "GET", _SERIES + "/instances", qido.search_instances, "find instances of a series"
+        "Search (QIDO-RS)", "GET", _STUDY + "/series", search.search_series, "find series of a study"
+    ),
+    Transaction(
+        "Search (QIDO-RS)", "GET", _STUDY + "/instances", search.search_instances, "find instances of a study"
+    ),
+    Transaction(
+        "Search (QIDO-RS)",
+        "GET",
+        _SERIES + "/instances",
+        search.search_instances,
+        "find instances of a series",
     ),
     *(
-        Transaction("Retrieve (WADO-RS)", "GET", path, wado.retrieve, f"the {level}")
+        Transaction("Retrieve (WADO-RS)", "GET", path, retrieve.retrieve, f"the {level}")
         for path, level in _LEVELS
     ),
     *(
         Transaction(
-            "Retrieve (WADO-RS)", "GET", path + "/metadata", wado.metadata, f"attributes of the {level}"
+            "Retrieve (WADO-RS)", "GET", path + "/metadata", retrieve.metadata, f"attributes of the {level}"
         )
         for path, level in _LEVELS
     ),
-    Transaction("Retrieve (WADO-RS)", "GET", _FRAMES, wado.frames, "frames of the instance"),
+    Transaction("Retrieve (WADO-RS)", "GET", _FRAMES, retrieve.frames, "frames of the instance"),
     Transaction(
-        "Retrieve (WADO-RS)", "GET", _INSTANCE + "/bulk/{place:path}", bulk.retrieve, "one bulk data value"
+        "Retrieve (WADO-RS)",
+        "GET",
+        _INSTANCE + "/bulk/{place:path}",
+        bulkdata.retrieve,
+        "one bulk data value",
     ),
     *(
         Transaction(
-            "Retrieve (WADO-RS)", "GET", path + "/rendered", pictures.rendered, f"picture of the {level}"
+            "Retrieve (WADO-RS)", "GET", path + "/rendered", rendered.rendered, f"picture of the {level}"
         )
         for path, level in (*_LEVELS, (_FRAMES, "frames"))
     ),
@@ -94,17 +104,14 @@ TRANSACTIONS: Sequence[Transaction] = (
             "Retrieve (WADO-RS)",
             "GET",
             path + "/thumbnail",
-            pictures.thumbnail,
+            rendered.thumbnail,
             f"small picture of the {level}",
         )
         for path, level in (*_LEVELS, (_FRAMES, "frames"))
     ),
-    Transaction("Store (STOW-RS)", "POST", "/studies", stow.store, "store instances"),
-    Transaction("Store (STOW-RS)", "POST", _STUDY, stow.store, "store instances of the study only"),
-    *(
-        Transaction("Delete", "DELETE", path, removal.delete, f"delete the {level}")
-        for path, level in _LEVELS
-    ),
+    Transaction("Store (STOW-RS)", "POST", "/studies", store.store, "store instances"),
+    Transaction("Store (STOW-RS)", "POST", _STUDY, store.store, "store instances of the study only"),
+    *(Transaction("Delete", "DELETE", path, delete.delete, f"delete the {level}") for path, level in _LEVELS),
     Transaction("URI service (WADO-URI)", "GET", WADO_URI, uri.retrieve_by_uri, "an instance or its picture"),
 )
 

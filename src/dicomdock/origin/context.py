@@ -10,12 +10,12 @@ from pathlib import Path
 
 from starlette.requests import Request
 
-from dicomdock.dicomweb.media import MediaType
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound
 from dicomdock.origin.accept import IMPLICIT_LITTLE
 from dicomdock.origin.workers import Workers
-from dicomdock.resource import Resource
-from dicomdock.source import DicomSource, Part
+from dicomdock.sources import DicomSource, Part
+from dicomdock.web.media_type import MediaType
 
 MAX_FRAMES = 10_000  # numbers in one list of frames
 

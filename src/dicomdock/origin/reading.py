@@ -22,7 +22,7 @@ from pydicom.uid import (
     JPEGExtended12Bit,
 )
 
-from dicomdock.archive.inflation import guarded
+from dicomdock.dicom.deflate_guard import guarded
 from dicomdock.errors import DicomdockError, InvalidInput, NotAcceptable
 
 MAX_FRAME = 1 << 27  # samples of one frame that we decode: 8192 x 8192 in grey and twice that

@@ -30,7 +30,7 @@ from dicomdock.errors import (
     UnsupportedByServer,
     WireError,
 )
-from dicomdock.source import Part
+from dicomdock.sources import Part
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

@@ -11,14 +11,14 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotAcceptable
 from dicomdock.origin.accept import DICOM, EXPLICIT_LITTLE, InstanceForm, choices, picture_type
 from dicomdock.origin.context import Origin
-from dicomdock.origin.pictures import one_picture
+from dicomdock.origin.rendered import one_picture
 from dicomdock.origin.responses import in_thread
+from dicomdock.origin.retrieve import instances
 from dicomdock.origin.view import DEFAULT_QUALITY, MAX_VIEWPORT, View, Viewport, Window
-from dicomdock.origin.wado import instances
-from dicomdock.resource import Resource
 
 
 async def retrieve_by_uri(origin: Origin, request: Request) -> Response:

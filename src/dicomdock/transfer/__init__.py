@@ -8,7 +8,7 @@ from dicomdock.transfer.progress import Failure, Progress, PullReport, PushRepor
 from dicomdock.transfer.pull import pull
 from dicomdock.transfer.push import OnDuplicate, push
 from dicomdock.transfer.queue import Item, State, Transfer, TransferQueue
-from dicomdock.transfer.run import Connect, Runner, run
+from dicomdock.transfer.runner import Connect, Runner, run
 
 __all__ = [
     "Connect",

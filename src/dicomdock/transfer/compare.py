@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import IO, BinaryIO, cast
 
 from dicomdock.errors import WireError
-from dicomdock.source import Part
+from dicomdock.sources import Part
 
 SPOOL = 32 << 20  # bytes kept in memory before a temporary file is used
 MOST = 1 << 30  # bytes of an answer that are looked at, or ...
@@ -66,8 +66,8 @@ def same_data_set(first: IO[bytes], second: IO[bytes]) -> bool:
     """
     from pydicom import dcmread
 
-    from dicomdock.archive.fallback import BROKEN
-    from dicomdock.archive.inflation import guarded
+    from dicomdock.dicom.deflate_guard import guarded
+    from dicomdock.dicom.part10_pydicom import BROKEN
 
     first.seek(0)
     second.seek(0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
-from dicomdock.resource import Resource
-from dicomdock.source import Part
+from dicomdock.sources import Part
 
 
 def parts_of_files(paths: Sequence[Path]) -> list[Part]:
@@ -42,7 +42,7 @@ def _parts(path: Path) -> Iterator[Part]:
 
 
 def _identify(file: Path) -> Resource | None:
-    from dicomdock.dicomweb import identity
+    from dicomdock.dicom import identity
 
     try:
         return identity.of_file(file)

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound
-from dicomdock.query import Query, text
-from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
+    from dicomdock.config.settings import Settings
     from dicomdock.dicomweb import Client
     from dicomdock.dicomweb.auth import Auth
     from dicomdock.launch.link import LaunchRequest
     from dicomdock.launch.trust import Allowed
-    from dicomdock.settings import Settings
-    from dicomdock.source import DicomJson, DicomSource
+    from dicomdock.sources import DicomJson, DicomSource
 
 # What a token alone opens should be few; a whole archive is a mistake.
 MOST_STUDIES = 100
@@ -42,7 +42,7 @@ def connect_link(request: LaunchRequest, allowed: Allowed, settings: Settings) -
     """
     from dicomdock.dicomweb import Client, connect
     from dicomdock.dicomweb.auth import BearerAuth, HeaderAuth, NoAuth
-    from dicomdock.dicomweb.http import Http
+    from dicomdock.web.transport import Http
 
     if allowed.stored_login:
         return connect(allowed.profile, settings)

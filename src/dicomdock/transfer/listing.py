@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound, TransactionError, UnsupportedByServer, WireError
-from dicomdock.query import Query, text
-from dicomdock.resource import Resource
-from dicomdock.source import DicomJson, DicomSource
+from dicomdock.sources import DicomJson, DicomSource
 
 
 class Unlisted(Exception):

@@ -14,14 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from dicomdock import federated
+from dicomdock import federation
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput
-from dicomdock.query import Query
-from dicomdock.resource import Resource
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive, ArchivedInstance
-    from dicomdock.source import JsonValue
+    from dicomdock.sources import JsonValue
 
 REFERRING: Final = frozenset({"segmentation", "structures", "report", "parametric map", "presentation"})
 
@@ -68,7 +68,7 @@ def missing_sources(archive: Archive, resource: Resource) -> tuple[MissingSource
 
     Each series is named once. Images count as referring to nothing, and a broken file too.
     """
-    from dicomdock.imaging.kinds import kind_of
+    from dicomdock.dicom.sop_classes import kind_of
 
     found: dict[Resource, MissingSource] = {}
     for one in archive.instances(resource):
@@ -82,17 +82,17 @@ def missing_sources(archive: Archive, resource: Resource) -> tuple[MissingSource
 
 def locate(
     missing: Sequence[MissingSource],
-    sources: Mapping[str, federated.Open],
+    sources: Mapping[str, federation.Open],
     *,
-    patience: float = federated.PATIENCE,
+    patience: float = federation.PATIENCE,
 ) -> tuple[MissingSource, ...]:
     """Ask servers side by side who has what is missing; who fails or is slow counts as not having it."""
     return tuple(replace(one, servers=_holders(one.series, sources, patience)) for one in missing)
 
 
-def _holders(series: Resource, sources: Mapping[str, federated.Open], patience: float) -> tuple[str, ...]:
+def _holders(series: Resource, sources: Mapping[str, federation.Open], patience: float) -> tuple[str, ...]:
     match = {"StudyInstanceUID": series.study, "SeriesInstanceUID": series.series or ""}
-    answers = federated.search(sources, Query("series", match), patience=patience)
+    answers = federation.search(sources, Query("series", match), patience=patience)
     holders = [answer.source for answer in answers for one in answer.found if one.resource == series]
     return tuple(name for name in sources if name in holders)  # in the user's order, not the quickest first
 

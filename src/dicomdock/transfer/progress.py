@@ -6,8 +6,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from dicomdock.resource import Resource
-from dicomdock.source import JsonValue, StoreResult
+from dicomdock.dicom.resource import Resource
+from dicomdock.sources import JsonValue, StoreResult
 
 
 @dataclass(frozen=True, slots=True)

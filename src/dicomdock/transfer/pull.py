@@ -10,6 +10,9 @@ from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
+from dicomdock.config.servers import Dialect
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import (
     AuthenticationError,
     DicomdockError,
@@ -20,14 +23,11 @@ from dicomdock.errors import (
     UnsupportedByServer,
     WireError,
 )
-from dicomdock.profile import Dialect
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
-from dicomdock.source import DicomSource, Part
-from dicomdock.transfer.conveyor import Conveyor
+from dicomdock.sources import DicomSource, Part
 from dicomdock.transfer.listing import Unlisted, instances_of, series_of
 from dicomdock.transfer.progress import Failure, Progress, PullReport, Tally
 from dicomdock.transfer.watch import Stop, in_turns, metered, watch
+from dicomdock.transfer.write_behind import Conveyor
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive  # its database library is slow to import

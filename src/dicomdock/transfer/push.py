@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Literal
 
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import AuthenticationError, DicomdockError
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
-from dicomdock.source import DicomSource, Part, StoreResult
+from dicomdock.sources import DicomSource, Part, StoreResult
 from dicomdock.transfer.compare import Comparison, compare
 from dicomdock.transfer.listing import Unlisted, instances_of
 from dicomdock.transfer.progress import Progress, PushReport, Tally

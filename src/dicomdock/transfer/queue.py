@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import ArchiveError, ArchiveLocked, InvalidInput
-from dicomdock.settings import Settings
-from dicomdock.source import JsonValue
+from dicomdock.sources import JsonValue
 from dicomdock.transfer.progress import Progress
 
 Kind = Literal["pull", "push"]

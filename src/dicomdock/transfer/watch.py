@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from dicomdock.errors import Cancelled, StoreError
-from dicomdock.source import Part
+from dicomdock.sources import Part
 from dicomdock.transfer.progress import Progress, Tally
 
 T = TypeVar("T")

@@ -68,7 +68,7 @@ def main() -> None:
 
 def settings_of(given: dict[str, Any]) -> Any:
     """Read the settings that the dock hands on."""
-    from dicomdock.settings import Settings
+    from dicomdock.config.settings import Settings
 
     folders = {name: Path(given[name]) for name in ("config", "archive", "state")}
     return Settings(**{**given, **folders})
@@ -76,7 +76,7 @@ def settings_of(given: dict[str, Any]) -> Any:
 
 def obey(station: Any, order: Message) -> None:
     """Do what the dock says."""
-    from dicomdock.resource import Resource
+    from dicomdock.dicom.resource import Resource
 
     match order.get("do"):
         case "open":

@@ -14,31 +14,31 @@ from trame_slicer.core import SlicerApp
 from trame_vuetify.ui.vuetify3 import VAppLayout
 
 from dicomdock.archive import Archive
-from dicomdock.query import DicomJson
-from dicomdock.resource import Resource
-from dicomdock.settings import Settings
-from dicomdock.viewer import keys, shell_ui
-from dicomdock.viewer.cine import Cine
-from dicomdock.viewer.compare_logic import CompareLogic
-from dicomdock.viewer.deriving_logic import DerivingLogic
-from dicomdock.viewer.errands import Errands
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.query import DicomJson
+from dicomdock.dicom.resource import Resource
+from dicomdock.viewer.dock_client import Errands
+from dicomdock.viewer.features.compare.logic import CompareLogic
+from dicomdock.viewer.features.derive.logic import DerivingLogic
+from dicomdock.viewer.features.layout.layouts import AXIAL, NAMES
+from dicomdock.viewer.features.layout.logic import LayoutLogic
+from dicomdock.viewer.features.measure.logic import MeasuringLogic
+from dicomdock.viewer.features.objects.logic import OthersLogic
+from dicomdock.viewer.features.save.logic import SavingLogic
+from dicomdock.viewer.features.segments.logic import SegmentsLogic
+from dicomdock.viewer.features.send.logic import SendingLogic
+from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.features.source_images.logic import SourcesLogic
+from dicomdock.viewer.features.views.cine import Cine
+from dicomdock.viewer.features.views.logic import Views
+from dicomdock.viewer.features.volume.logic import VolumeLogic
+from dicomdock.viewer.features.window.logic import WindowLogic
 from dicomdock.viewer.guard import Guard
-from dicomdock.viewer.layout_logic import LayoutLogic
-from dicomdock.viewer.layouts import AXIAL, NAMES
-from dicomdock.viewer.measuring_logic import MeasuringLogic
-from dicomdock.viewer.notes import Notes
-from dicomdock.viewer.others_logic import OthersLogic
-from dicomdock.viewer.picture import png_of
-from dicomdock.viewer.saving_logic import SavingLogic
-from dicomdock.viewer.segments_logic import SegmentsLogic
-from dicomdock.viewer.sending_logic import SendingLogic
-from dicomdock.viewer.series_logic import SeriesLogic
-from dicomdock.viewer.solitude import Solitude
-from dicomdock.viewer.sources_logic import SourcesLogic
-from dicomdock.viewer.tabs import Tabs
-from dicomdock.viewer.views_logic import Views
-from dicomdock.viewer.volume_logic import VolumeLogic
-from dicomdock.viewer.window_logic import WindowLogic
+from dicomdock.viewer.idle_shutdown import Solitude
+from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.shell import keys, ui
+from dicomdock.viewer.shell.picture import png_of
+from dicomdock.viewer.shell.tabs import Tabs
 
 STATIC = Path(__file__).with_name("static")
 # Without a picture of our own, trame's page asks a foreign host for one.
@@ -118,7 +118,7 @@ class Workstation(TrameApp):
         self.ctrl.redo = self.segments.redo
         self.ctrl.take_picture = self.take_picture
         with VAppLayout(self.server, theme="dark") as self.ui:
-            shell_ui.build(self)
+            ui.build(self)
         self.views.interaction("window")
         self._keys = keys.bindings(self)
         self.ctrl.trigger("key")(self._key)

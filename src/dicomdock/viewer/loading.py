@@ -20,12 +20,12 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
+from dicomdock.dicom.query import DicomJson
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.dataset import READ_ERRORS
 from dicomdock.imaging.geometry import VolumePlan, split_series
 from dicomdock.imaging.volume import Volume, allocate, fill_slice
-from dicomdock.query import DicomJson
-from dicomdock.resource import Resource
 from dicomdock.viewer.study import read_instance
 
 LOOK = 0.12  # seconds between two looks into the archive while instances arrive

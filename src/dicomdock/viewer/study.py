@@ -9,10 +9,10 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
+from dicomdock.dicom.query import SERIES_OVERVIEW, DicomJson, Query, text
+from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.sop_classes import Kind, kind_of
 from dicomdock.imaging.dataset import as_dataset
-from dicomdock.imaging.kinds import Kind, kind_of
-from dicomdock.query import SERIES_OVERVIEW, DicomJson, Query, text
-from dicomdock.resource import Resource
 
 COUNT = "NumberOfSeriesRelatedInstances"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import InvalidInput, LaunchError
 from dicomdock.launch.register import register, status, unregister
 from dicomdock.launch.register.linux import LinuxRegistrar
-from dicomdock.settings import Settings
 
 pytestmark = pytest.mark.skipif(not shutil.which("xdg-mime"), reason="needs xdg-utils")
 OTHER = (

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 from dicomdock.launch.register import register, unregister
 from dicomdock.launch.register.macos import MacRegistrar
-from dicomdock.settings import Settings
 
 
 class Mac:

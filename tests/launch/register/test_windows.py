@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 from dicomdock.launch.register import register, unregister
 from dicomdock.launch.register.windows import WindowsRegistrar, hand_on
-from dicomdock.settings import Settings
 
 SLICER = r'"C:\Users\jo\Slicer 5.10\Slicer.exe" "%1"'
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dicomdock.dictionary import tag_of
-from dicomdock.query import text
-from dicomdock.resource import Resource
+from dicomdock.dicom.dictionary import tag_of
+from dicomdock.dicom.query import text
+from dicomdock.dicom.resource import Resource
 from tests.dicomweb.awkward import refused
 from tests.servers.canned import Answer, Request
 from tests.servers.imitations.base import (

@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from dicomdock.dicomweb.multipart import read_parts
-from dicomdock.dictionary import keyword_of, tag_of
-from dicomdock.query import Query, text
-from dicomdock.resource import Resource
+from dicomdock.dicom.dictionary import keyword_of, tag_of
+from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.resource import Resource
+from dicomdock.web.multipart.reader import read_parts
 from tests.builders import Made, composite, encode
 from tests.dicomweb.awkward import attributes_of, made_of, refused
 from tests.servers.canned import Answer, Request

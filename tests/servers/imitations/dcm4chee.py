@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
-from dicomdock.query import Query, text
-from dicomdock.resource import Resource
 from tests.dicomweb.awkward import refused
 from tests.servers.canned import Answer, Request
 from tests.servers.imitations.base import (

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from dicomdock.query import text
-from dicomdock.resource import Resource
+from dicomdock.dicom.query import text
+from dicomdock.dicom.resource import Resource
 from tests.dicomweb.awkward import refused
 from tests.servers.canned import Answer, Request
 from tests.servers.imitations.base import BOUNDARY, Held, Imitation, Parameters, Row, readable

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from dicomdock.resource import Resource
+from dicomdock.dicom.resource import Resource
 from tests.dicomweb.awkward import refused
 from tests.servers.canned import Answer, Request
 from tests.servers.imitations.base import BOUNDARY, Held, Imitation, Parameters, Row

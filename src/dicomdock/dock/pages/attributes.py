@@ -8,14 +8,15 @@ from urllib.parse import quote, urlencode
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 
-from dicomdock.dock import attributes, widgets
+from dicomdock.dicom.query import text
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock import widgets
 from dicomdock.dock.pages.shell import Visit
 from dicomdock.dock.pages.study_list import patient
 from dicomdock.dock.service import LOCAL, Dock
-from dicomdock.dock.studies import Found, Listing, series_of
+from dicomdock.dock.services import attributes
+from dicomdock.dock.services.studies import Found, Listing, series_of
 from dicomdock.errors import DicomdockError, InvalidInput
-from dicomdock.query import text
-from dicomdock.resource import Resource
 
 COLUMNS = (
     widgets.Column("name", "Name", "minmax(180px, 2fr)", sortable=False),

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
-from dicomdock.dock import human, opening, widgets
-from dicomdock.dock.events import LinkArrived
-from dicomdock.dock.links import Answer, Arrival, Offer
+from dicomdock.dicom.query import text, texts
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.shell import Visit
 from dicomdock.dock.service import Dock
+from dicomdock.dock.services import open_study
+from dicomdock.dock.services.events import LinkArrived
+from dicomdock.dock.services.links import Answer, Arrival, Offer
 from dicomdock.launch.link import LaunchRequest
 from dicomdock.launch.trust import Ask, ChooseServer, Question
-from dicomdock.query import text, texts
-from dicomdock.resource import Resource
-from dicomdock.source import DicomJson
+from dicomdock.sources import DicomJson
 from dicomdock.transfer.linked import MOST_STUDIES
 
 
@@ -72,7 +73,7 @@ def _ask(dock: Dock, arrival: Arrival) -> None:
 def _may(dock: Dock, number: int, question: Question, requests: Sequence[LaunchRequest]) -> None:
     where = f"{question.scheme}://{question.host}:{question.port}"
     what = (
-        human.counted(question.resources, "study", "studies")
+        formatting.counted(question.resources, "study", "studies")
         if question.resources
         else "what its token opens"
     )
@@ -90,7 +91,11 @@ def _may(dock: Dock, number: int, question: Question, requests: Sequence[LaunchR
             _fact("Connection", "encrypted (https)" if question.scheme == "https" else "not encrypted (http)")
             studies = dict.fromkeys(resource.study for request in requests for resource in request.resources)
             if studies:
-                _fact("Study" if len(studies) == 1 else "Studies", human.listed(studies), "question-studies")
+                _fact(
+                    "Study" if len(studies) == 1 else "Studies",
+                    formatting.listed(studies),
+                    "question-studies",
+                )
             brought = any(request.token for request in requests)
             _fact("Login", "the link's own token" if brought else "none", "question-login")
         for warning in question.warnings:
@@ -179,24 +184,24 @@ def _offer(dock: Dock, number: int, offer: Offer) -> None:
 def _title(study: DicomJson) -> str:
     images = text(study, "NumberOfStudyRelatedInstances")
     parts = (
-        human.person_name("".join(texts(study, "PatientName")[:1])) or "No name",
+        formatting.person_name("".join(texts(study, "PatientName")[:1])) or "No name",
         text(study, "PatientID"),
-        human.dicom_date(text(study, "StudyDate")),
+        formatting.dicom_date(text(study, "StudyDate")),
         text(study, "StudyDescription"),
         " ".join(texts(study, "ModalitiesInStudy")),
-        human.counted(int(images), "image") if images.isdecimal() and len(images) < 9 else "",
+        formatting.counted(int(images), "image") if images.isdecimal() and len(images) < 9 else "",
     )
     return ", ".join(part for part in parts if part)
 
 
 def _go_on(arrival: Arrival) -> None:
     with widgets.empty(
-        f"{human.counted(len(arrival.studies), 'study', 'studies')} on the way",
+        f"{formatting.counted(len(arrival.studies), 'study', 'studies')} on the way",
         arrival.message or "They are kept on this computer as they arrive.",
         testid="fetching",
     ):
         if len(arrival.studies) == 1:
-            study = opening.address(Resource(arrival.studies[0]))
+            study = open_study.address(Resource(arrival.studies[0]))
             widgets.button("Open the study", lambda: ui.navigate.to(study), kind="main")
         else:
             widgets.button("Show my studies", lambda: ui.navigate.to("/?source=local"), kind="main")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dicomdock.dock import human
-from dicomdock.dock.studies import Found
-from dicomdock.resource import Resource
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock import formatting
+from dicomdock.dock.services.studies import Found
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ class Selection:
         if not self.studies:
             return ""
         what = (
-            human.counted(len(self.series), "series", "series")
+            formatting.counted(len(self.series), "series", "series")
             if self.series
-            else human.counted(len(self.studies), "study", "studies")
+            else formatting.counted(len(self.studies), "study", "studies")
         )
         counts = [item.instances for item in self.items]
         known = [count for count in counts if count is not None]
         if not known:
             return what
         least = "at least " if len(known) < len(counts) else ""
-        return f"{what}, {least}{human.counted(sum(known), 'image')}"
+        return f"{what}, {least}{formatting.counted(sum(known), 'image')}"
 
     def servers(self) -> tuple[str, ...]:
         """The servers that have some of it."""

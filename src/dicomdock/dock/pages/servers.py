@@ -7,15 +7,16 @@ from functools import partial
 
 from nicegui import ui
 
-from dicomdock.dicomweb.writing import PATIENT
-from dicomdock.dock import logins, servers, widgets
-from dicomdock.dock.events import ServersChanged
-from dicomdock.dock.logins import FORMS
+from dicomdock.config.servers import ServerProfile
+from dicomdock.dicomweb.probe.store_checks import PATIENT
+from dicomdock.dock import widgets
 from dicomdock.dock.pages import sign_in
 from dicomdock.dock.pages.shell import Visit
-from dicomdock.dock.servers import Draft, Trial
 from dicomdock.dock.service import Dock
-from dicomdock.profile import ServerProfile
+from dicomdock.dock.services import logins, servers
+from dicomdock.dock.services.events import ServersChanged
+from dicomdock.dock.services.logins import FORMS
+from dicomdock.dock.services.servers import Draft, Trial
 
 
 def page(dock: Dock, _: Visit) -> None:

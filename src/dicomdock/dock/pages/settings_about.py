@@ -6,8 +6,8 @@ from nicegui import ui
 
 from dicomdock import __version__
 from dicomdock.dock import widgets
-from dicomdock.dock.checkup import STATUS_WORDS, Finding, examine
 from dicomdock.dock.service import Dock
+from dicomdock.dock.services.diagnostics import STATUS_WORDS, Finding, examine
 
 ICONS = {"ok": "check", "missing": "remove", "failed": "error_outline", "unknown": "help_outline"}
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from nicegui import ui
 
-from dicomdock.dock import human, widgets
+from dicomdock.dock import formatting, widgets
 from dicomdock.dock.service import Dock
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from dicomdock.archive.catalogue import Summary
+    from dicomdock.archive.index.queries import Summary
 
 GB = 1000**3  # as the pages write sizes
 
@@ -59,12 +59,12 @@ def section(dock: Dock) -> None:
             return
         gone = await dock.run(dock.evict)
         if gone.removed:
-            series = human.counted(len(gone.removed), "series", "series")
-            widgets.say(f"{series}, {human.size(gone.freed)}, made room; their servers still have them.")
+            series = formatting.counted(len(gone.removed), "series", "series")
+            widgets.say(f"{series}, {formatting.size(gone.freed)}, made room; their servers still have them.")
         elif gone.left > dock.settings.archive_limit:
             widgets.say(
-                f"{human.size(gone.left)} are kept, and none of it may go: it is pinned, made here or on no "
-                "server."
+                f"{formatting.size(gone.left)} are kept, and none of it may go: it is pinned, made here or "
+                "on no server."
             )
         else:
             widgets.say("The archive is below its limit; nothing had to go.")
@@ -78,11 +78,11 @@ def _holds(dock: Dock) -> str:
     summary: Summary = dock.archive.summary()
     free = shutil.disk_usage(dock.settings.archive).free
     kept = (
-        human.counted(summary.studies, "study", "studies"),
-        human.counted(summary.instances, "image"),
-        human.size(summary.bytes),
+        formatting.counted(summary.studies, "study", "studies"),
+        formatting.counted(summary.instances, "image"),
+        formatting.size(summary.bytes),
     )
-    return f"Holds {', '.join(kept)}. {human.size(free)} are free on its disk."
+    return f"Holds {', '.join(kept)}. {formatting.size(free)} are free on its disk."
 
 
 def _gigabytes(label: str, count: int, testid: str) -> ui.input:

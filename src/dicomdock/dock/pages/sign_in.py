@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from nicegui import ui
 
-from dicomdock.dock import logins, widgets
+from dicomdock.dock import widgets
+from dicomdock.dock.services import logins
 from dicomdock.errors import Cancelled, DicomdockError
 
 if TYPE_CHECKING:
-    from dicomdock.dicomweb.logins.signing import Prompt
+    from dicomdock.dicomweb.auth.signing import Prompt
     from dicomdock.dock.service import Dock
 
 

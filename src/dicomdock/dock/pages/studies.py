@@ -10,8 +10,7 @@ from typing import Any
 
 from nicegui import ui
 
-from dicomdock.dock import demonstration, human, opening, widgets
-from dicomdock.dock.events import ArchiveChanged, ServerChanged, ServersChanged, TransferChanged
+from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages import study_list
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.shell import Visit
@@ -19,7 +18,9 @@ from dicomdock.dock.pages.study_actions import ActionBar
 from dicomdock.dock.pages.study_filter import Filter, FilterBar, address
 from dicomdock.dock.pages.study_panel import StudyPanel
 from dicomdock.dock.service import LOCAL, Dock
-from dicomdock.dock.studies import Found, Listing, Stream
+from dicomdock.dock.services import demonstration, open_study
+from dicomdock.dock.services.events import ArchiveChanged, ServerChanged, ServersChanged, TransferChanged
+from dicomdock.dock.services.studies import Found, Listing, Stream
 from dicomdock.errors import InvalidInput
 
 ALL = "all"
@@ -163,7 +164,7 @@ class StudiesPage:
         asking = {asyncio.create_task(self._take(listing, stream)): stream for stream in listing.streams}
         _, late = await asyncio.wait(asking, timeout=SLOW)
         if late and listing is self._listing:
-            slow = human.listed(asking[task].source for task in late)
+            slow = formatting.listed(asking[task].source for task in late)
             self._settle(listing, f"{slow} {'has' if len(late) == 1 else 'have'} not answered yet.")
         await asyncio.gather(*asking)
         if listing is self._listing:
@@ -239,22 +240,22 @@ class StudiesPage:
         if self._selected or self._panel.selected:
             self._actions.status.set_text(f"{selection.words} selected")
         elif listing is not None:
-            count = human.counted(len(listing.found), "study", "studies")
+            count = formatting.counted(len(listing.found), "study", "studies")
             total = listing.total
             if listing.more:
-                of = f" of {human.number(total)}" if total is not None else ", more available"
+                of = f" of {formatting.number(total)}" if total is not None else ", more available"
                 self._actions.status.set_text(f"{count}{of}")
             else:
                 self._actions.status.set_text(count)
             if listing.age is not None:
-                self._actions.status.set_text(f"{count}, as of {human.ago(listing.age)}")
+                self._actions.status.set_text(f"{count}, as of {formatting.ago(listing.age)}")
 
     # ---- walking and selecting
 
     async def _walked(self, uid: str) -> None:
         self._current = uid
         await self._show_current()
-        await self._dock.run(opening.warm, self._dock)
+        await self._dock.run(open_study.warm, self._dock)
 
     async def _show_current(self) -> None:
         found = self._listing.found if self._listing is not None else {}

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from dicomdock.dock import human, opening, widgets
-from dicomdock.dock.events import ArchiveChanged, TransferChanged
+from dicomdock.dicom.resource import Resource, check_uid
+from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.shell import Visit
 from dicomdock.dock.pages.study_actions import ActionBar
@@ -17,9 +17,10 @@ from dicomdock.dock.pages.study_missing import MissingLine
 from dicomdock.dock.pages.study_panel import StudyPanel
 from dicomdock.dock.pages.transfer_rows import percent, remaining, words
 from dicomdock.dock.service import LOCAL, Dock
-from dicomdock.dock.studies import Found, Listing
+from dicomdock.dock.services import open_study
+from dicomdock.dock.services.events import ArchiveChanged, TransferChanged
+from dicomdock.dock.services.studies import Found, Listing
 from dicomdock.errors import InvalidInput
-from dicomdock.resource import Resource, check_uid
 from dicomdock.transfer import Transfer
 
 
@@ -92,7 +93,7 @@ class StudyPage:
         await self._panel.show(self._study, coming)
         self._selection_changed()
         await self._missing.look(coming=bool(coming))
-        if self._wanted != "" and await self._dock.run(opening.is_known, self._dock, self._uid):
+        if self._wanted != "" and await self._dock.run(open_study.is_known, self._dock, self._uid):
             await self._open()
         self._empty.clear()
         if self._study is None and self._transfer is None:
@@ -107,20 +108,20 @@ class StudyPage:
     async def _open(self) -> None:
         """Open what is wanted, in the way the user likes; without a viewer this page is what there is."""
         wanted, self._wanted = self._wanted, ""
-        way = await self._dock.run(opening.way, self._dock)
+        way = await self._dock.run(open_study.way, self._dock)
         if way == "slicer":
-            ui.navigate.to(opening.slicer_link(self._dock, self._uid))
+            ui.navigate.to(open_study.slicer_link(self._dock, self._uid))
         elif way == "viewer":
-            resource = Resource(self._uid, None if wanted == opening.WHOLE else wanted)
+            resource = Resource(self._uid, None if wanted == open_study.WHOLE else wanted)
             self._opening.set_visibility(True)
             try:
-                place = await self._dock.run(opening.start, self._dock, resource)
+                place = await self._dock.run(open_study.start, self._dock, resource)
             finally:
                 self._opening.set_visibility(False)
             ui.navigate.to(place)
 
     def _open_series(self, uid: str) -> None:
-        ui.navigate.to(opening.address(Resource(self._uid, uid)))
+        ui.navigate.to(open_study.address(Resource(self._uid, uid)))
 
     def _find_transfer(self) -> Transfer | None:
         for transfer in self._dock.queue.latest():
@@ -138,7 +139,11 @@ class StudyPage:
         share = percent(transfer)
         self._done.style(f"width: {share if share is not None else 0}%")
         left = remaining(transfer)
-        told = [words(transfer), f"{human.duration(left)} left" if left is not None else "", transfer.message]
+        told = [
+            words(transfer),
+            f"{formatting.duration(left)} left" if left is not None else "",
+            transfer.message,
+        ]
         self._words.set_text(", ".join(part for part in told if part))
         self._stop.set_visibility(transfer.state in ("queued", "running"))
         self._again.set_visibility(needs_us)

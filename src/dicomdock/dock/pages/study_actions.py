@@ -9,14 +9,15 @@ from typing import TypeAlias
 
 from nicegui import ui
 
-from dicomdock.dock import opening, widgets
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock import widgets
 from dicomdock.dock.pages import attributes
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_export import export
 from dicomdock.dock.pages.study_pin import pin, unpin
 from dicomdock.dock.pages.study_removal import delete_on_server, remove_local
 from dicomdock.dock.service import LOCAL, Dock
-from dicomdock.resource import Resource
+from dicomdock.dock.services import open_study as opening
 
 Do: TypeAlias = Callable[[Dock, Selection], Awaitable[None] | None]
 

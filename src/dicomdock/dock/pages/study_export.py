@@ -6,13 +6,13 @@ from pathlib import Path
 
 from nicegui import ui
 
-from dicomdock.dock import human, widgets
-from dicomdock.dock.exporting import Export, free_name, usual_folder
+from dicomdock.dicom.query import text
+from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_list import patient
 from dicomdock.dock.service import LOCAL, Dock
+from dicomdock.dock.services.export import Export, free_name, usual_folder
 from dicomdock.errors import Cancelled, DicomdockError, InvalidInput
-from dicomdock.query import text
 
 FORMS = {"zip": "One zip file", "folder": "A folder"}
 LOOK = 0.2  # seconds between two looks at the progress
@@ -60,7 +60,8 @@ async def _write(dock: Dock, job: Export) -> None:
             bar.props["value"] = job.done / job.total
             bar.update()
             words.set_text(
-                f"{human.number(job.done)} of {human.counted(job.total, 'image')}, {human.size(job.bytes)}"
+                f"{formatting.number(job.done)} of {formatting.counted(job.total, 'image')}, "
+                f"{formatting.size(job.bytes)}"
             )
 
     with bar:
@@ -69,7 +70,7 @@ async def _write(dock: Dock, job: Export) -> None:
     async def work() -> None:
         try:
             await dock.run(job.run)
-            shown.answer(f"Exported {human.counted(job.done, 'image')} to {job.target}.")
+            shown.answer(f"Exported {formatting.counted(job.done, 'image')} to {job.target}.")
         except Cancelled as ended:
             shown.answer(ended)
         except DicomdockError as error:
@@ -93,5 +94,5 @@ def _name(selection: Selection) -> str:
     if len(selection.studies) != 1:
         return f"{len(selection.studies)} studies"
     study = next(iter(selection.studies.values()))
-    day = human.dicom_date(text(study.attributes, "StudyDate"))
+    day = formatting.dicom_date(text(study.attributes, "StudyDate"))
     return " ".join(part for part in (patient(study), day) if part) or "Study"

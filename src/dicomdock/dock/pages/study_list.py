@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dicomdock.dock import human, widgets
-from dicomdock.dock.studies import Found, modalities
-from dicomdock.query import text, texts
+from dicomdock.dicom.query import text, texts
+from dicomdock.dock import formatting, widgets
+from dicomdock.dock.services.studies import Found, modalities
 
 COLUMNS: Mapping[str, widgets.Column] = {
     column.name: column
@@ -38,7 +38,7 @@ def chosen(names: object) -> list[widgets.Column]:
 
 def patient(study: Found) -> str:
     """Write the patient's name, all groups of it."""
-    return human.person_name("".join(texts(study.attributes, "PatientName")[:1]))
+    return formatting.person_name("".join(texts(study.attributes, "PatientName")[:1]))
 
 
 def row(study: Found, coming: Iterable[str]) -> widgets.Row:
@@ -50,15 +50,15 @@ def row(study: Found, coming: Iterable[str]) -> widgets.Row:
         "state": study.state(coming),
         "patient": patient(study) or "—",
         "id": text(asked, "PatientID"),
-        "birth": human.dicom_date(text(asked, "PatientBirthDate")),
-        "date": human.dicom_date(day),
-        "time": human.dicom_time(time),
+        "birth": formatting.dicom_date(text(asked, "PatientBirthDate")),
+        "date": formatting.dicom_date(day),
+        "time": formatting.dicom_time(time),
         "modality": modalities(study),
         "description": text(asked, "StudyDescription"),
         "accession": text(asked, "AccessionNumber"),
-        "referrer": human.person_name("".join(texts(asked, "ReferringPhysicianName")[:1])),
+        "referrer": formatting.person_name("".join(texts(asked, "ReferringPhysicianName")[:1])),
         "series": series,
-        "images": human.number(study.instances) if study.instances is not None else "",
+        "images": formatting.number(study.instances) if study.instances is not None else "",
         "places": ", ".join("here" if name == "local" else name for name in study.places),
     }
     sort: dict[str, str | float] = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from nicegui import ui
 
-from dicomdock.dock import human, widgets
-from dicomdock.dock.errands import DockErrands
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock import formatting, widgets
 from dicomdock.dock.service import Dock
-from dicomdock.resource import Resource
+from dicomdock.dock.services.viewer_requests import DockErrands
 from dicomdock.transfer import MissingSource, missing_sources
 
 
@@ -56,4 +56,4 @@ class MissingLine:
             widgets.say(said["error"], kind="failure")
         else:
             self._line.set_visibility(False)
-            widgets.say(f"Downloading the images from {human.listed(said['servers'])}.")
+            widgets.say(f"Downloading the images from {formatting.listed(said['servers'])}.")

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from dicomdock.dock import human, widgets
+from dicomdock.dicom.query import text
+from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.study_list import patient
 from dicomdock.dock.service import LOCAL, Dock
-from dicomdock.dock.studies import Found, modalities, series_of
-from dicomdock.query import text
+from dicomdock.dock.services.studies import Found, modalities, series_of
 
 COLUMNS = (
     widgets.Column("picture", "", 72, "thumb"),
@@ -96,10 +96,10 @@ class StudyPanel:
 def _line(study: Found) -> str:
     asked = study.attributes
     birth, day = text(asked, "PatientBirthDate"), text(asked, "StudyDate")
-    years = human.age(text(asked, "PatientAge"), birth, day)
+    years = formatting.age(text(asked, "PatientAge"), birth, day)
     parts = [
         " ".join(part for part in (text(asked, "PatientSex"), years) if part),
-        human.dicom_date(day),
+        formatting.dicom_date(day),
         modalities(study),
         text(asked, "StudyDescription"),
     ]
@@ -115,7 +115,7 @@ def _row(study: Found, series: Found, state: widgets.State) -> widgets.Row:
     cells = {
         "picture": f"/thumbnails/{address}",
         "what": (title or "Series without a description", below),
-        "count": human.number(series.instances) if series.instances is not None else "",
+        "count": formatting.number(series.instances) if series.instances is not None else "",
         "state": state,
     }
     return widgets.Row(series.uid, cells)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
-from dicomdock.dock import human, removal, widgets
+from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_list import patient
-from dicomdock.dock.removal import Loss
 from dicomdock.dock.service import LOCAL, Dock
+from dicomdock.dock.services import delete
+from dicomdock.dock.services.delete import Loss
 
 MOST_NAMED = 6
 
@@ -18,17 +19,22 @@ MOST_NAMED = 6
 async def remove_local(dock: Dock, selection: Selection) -> None:
     """Remove from the archive, after saying what would be lost."""
     resources = selection.on(LOCAL)
-    loss = await dock.run(removal.weigh, dock, resources)
+    loss = await dock.run(delete.weigh, dock, resources)
     with widgets.question(f"Remove {selection.words} from this computer?", testid="ask-remove") as asked:
-        ui.label(f"{human.counted(loss.instances, 'image')}, {human.size(loss.bytes)}, would go from here.")
+        ui.label(
+            f"{formatting.counted(loss.instances, 'image')}, {formatting.size(loss.bytes)}, "
+            "would go from here."
+        )
         _say_loss(loss)
         asked.cancel()
         with asked.foot:
-            label = f"Remove, and lose {human.counted(loss.unsent, 'image')}" if loss.unsent else "Remove"
+            label = (
+                f"Remove, and lose {formatting.counted(loss.unsent, 'image')}" if loss.unsent else "Remove"
+            )
             widgets.button(label, lambda: asked.answer(True), kind="danger", testid="remove-now")
     if await asked.ask():
-        await dock.run(removal.remove, dock, resources)
-        widgets.say(f"Removed {human.counted(loss.instances, 'image')} from this computer.")
+        await dock.run(delete.remove, dock, resources)
+        widgets.say(f"Removed {formatting.counted(loss.instances, 'image')} from this computer.")
 
 
 def _say_loss(loss: Loss) -> None:
@@ -38,7 +44,7 @@ def _say_loss(loss: Loss) -> None:
     with ui.element("div").classes("warning"):
         ui.icon("warning_amber")
         with ui.element("div"):
-            lost = human.counted(loss.unsent, "image")
+            lost = formatting.counted(loss.unsent, "image")
             verb = "is" if loss.unsent == 1 else "are"
             ui.label(f"{lost} {verb} on no server that dicomdock knows of, and would be lost:")
             with ui.element("ul"):
@@ -57,14 +63,14 @@ async def delete_on_server(dock: Dock, selection: Selection) -> None:
     if not server:
         return
     resources = selection.on(server)
-    if not await dock.run(removal.may_delete, dock, server, resources):
+    if not await dock.run(delete.may_delete, dock, server, resources):
         widgets.say(
             f"{server} does not let other programs delete such things by DICOMweb; use its own pages.",
             kind="failure",
         )
         return
     patients = (patient(study) or "No patient name" for study in selection.studies.values())
-    names = human.listed(dict.fromkeys(patients))
+    names = formatting.listed(dict.fromkeys(patients))
     with widgets.question(f"Delete {selection.words} on {server}?", testid="ask-delete") as asked:
         ui.label(f"Of {names}. It would go for everybody who uses {server}, at once and for good.")
         here = selection.on(LOCAL)
@@ -82,7 +88,7 @@ async def delete_on_server(dock: Dock, selection: Selection) -> None:
             widgets.button("Yes, delete", lambda: again.answer(True), kind="danger", testid="delete-now")
     if not await again.ask():
         return
-    failed = await dock.run(removal.delete, dock, server, resources)
+    failed = await dock.run(delete.delete, dock, server, resources)
     if failed:
         widgets.say(f"{len(failed)} of {len(resources)} could not be deleted. {failed[0]}", kind="failure")
     else:

@@ -7,10 +7,10 @@ from typing import Literal
 
 from nicegui import ui
 
-from dicomdock.dock import human, widgets
-from dicomdock.dock.events import TransferChanged
+from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.transfer_rows import goes, names, percent, remaining, title, words
 from dicomdock.dock.service import Dock
+from dicomdock.dock.services.events import TransferChanged
 from dicomdock.transfer import Transfer
 
 Wish = Literal["pause", "cancel", "resume"]
@@ -91,7 +91,7 @@ class TransferDrawer:
         return goes(transfer) if row is None else transfer.ended and not row.ended
 
     def _say_switch(self, running: int) -> None:
-        self._switch.props["aria-label"] = f"{human.counted(running, 'transfer')} running or waiting"
+        self._switch.props["aria-label"] = f"{formatting.counted(running, 'transfer')} running or waiting"
         self._switch.props["aria-expanded"] = str(self._open).lower()
         self._switch.props["icon"] = "expand_more" if self._open else "expand_less"
         self._switch.set_visibility(running > 0 or self._open)
@@ -151,7 +151,7 @@ class _Row:
         self._what.set_text(name)
         self._words.set_text(words(transfer))
         left = remaining(transfer)
-        self._left.set_text(f"{human.duration(left)} left" if left is not None else "")
+        self._left.set_text(f"{formatting.duration(left)} left" if left is not None else "")
         done = percent(transfer)
         self._bar.props["aria-label"] = f"{name}, done"
         if done is None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dicomdock.dock import human
+from dicomdock.dicom.query import Query, text, texts
+from dicomdock.dock import formatting
 from dicomdock.dock.service import Dock
 from dicomdock.errors import DicomdockError
-from dicomdock.query import Query, text, texts
 from dicomdock.transfer import State, Transfer
 
 STATES: Mapping[State, str] = {
@@ -44,15 +44,17 @@ def words(transfer: Transfer) -> str:
     progress = transfer.progress
     parts = [STATES[transfer.state]]
     if progress.expected:
-        parts.append(f"{human.number(progress.done)} of {human.counted(progress.expected, 'image')}")
+        parts.append(
+            f"{formatting.number(progress.done)} of {formatting.counted(progress.expected, 'image')}"
+        )
     elif progress.done:
-        parts.append(human.counted(progress.done, "image"))
+        parts.append(formatting.counted(progress.done, "image"))
     if progress.bytes:
-        parts.append(human.size(progress.bytes))
+        parts.append(formatting.size(progress.bytes))
     if transfer.state == "running" and progress.rate:
-        parts.append(f"{human.size(progress.rate)}/s")
+        parts.append(f"{formatting.size(progress.rate)}/s")
     if progress.failed:
-        parts.append(f"{human.number(progress.failed)} failed")
+        parts.append(f"{formatting.number(progress.failed)} failed")
     return ", ".join(parts)
 
 
@@ -60,10 +62,10 @@ def what(transfer: Transfer) -> str:
     """What is transferred, where no more is known than UIDs."""
     studies = {resource.split("/")[0] for resource in transfer.resources}
     if transfer.files:
-        return human.counted(len(transfer.files), "file")
+        return formatting.counted(len(transfer.files), "file")
     if len(studies) < len(transfer.resources):
-        return human.counted(len(transfer.resources), "series", "series")
-    return human.counted(len(studies), "study", "studies")
+        return formatting.counted(len(transfer.resources), "series", "series")
+    return formatting.counted(len(studies), "study", "studies")
 
 
 def goes(transfer: Transfer) -> bool:
@@ -81,7 +83,7 @@ def title(transfer: Transfer, names: Mapping[str, str]) -> str:
     studies = {resource.split("/")[0] for resource in transfer.resources}
     if len(studies) == 1 and (name := names.get(next(iter(studies)))):
         series = sum("/" in resource for resource in transfer.resources)
-        return name + (f" ({human.counted(series, 'series', 'series')})" if series else "")
+        return name + (f" ({formatting.counted(series, 'series', 'series')})" if series else "")
     return what(transfer)
 
 
@@ -97,8 +99,10 @@ def names(dock: Dock, transfers: Sequence[Transfer]) -> dict[str, str]:
         ):
             for match in page.matches:
                 asked = match.attributes
-                name = human.person_name("".join(texts(asked, "PatientName")[:1])) or text(asked, "PatientID")
-                day = human.dicom_date(text(asked, "StudyDate"))
+                name = formatting.person_name("".join(texts(asked, "PatientName")[:1])) or text(
+                    asked, "PatientID"
+                )
+                day = formatting.dicom_date(text(asked, "StudyDate"))
                 found[text(asked, "StudyInstanceUID")] = ", ".join(part for part in (name, day) if part)
     except DicomdockError:
         return {}

@@ -8,11 +8,11 @@ from typing import Literal
 
 from nicegui import ui
 
-from dicomdock.dock import human, widgets
-from dicomdock.dock.events import TransferChanged
+from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.shell import Visit
 from dicomdock.dock.pages.transfer_rows import STATES, goes, names, percent, remaining, title, words
 from dicomdock.dock.service import Dock
+from dicomdock.dock.services.events import TransferChanged
 from dicomdock.transfer import Item, Transfer
 
 COLUMNS = (
@@ -106,8 +106,8 @@ class TransfersPage:
             "what": title(transfer, self._names),
             "server": transfer.server,
             "progress": (percent(transfer), words(transfer)),
-            "left": human.duration(left) if left is not None else "",
-            "when": human.ago(time.time() - transfer.created),
+            "left": formatting.duration(left) if left is not None else "",
+            "when": formatting.ago(time.time() - transfer.created),
         }
         bad = transfer.state in ("failed", "partly")
         return widgets.Row(str(transfer.id), cells, {"when": -transfer.created}, tone="bad" if bad else "")
@@ -163,7 +163,7 @@ class TransfersPage:
         for button, can in self._buttons.values():
             button.set_enabled(any(can(transfer) for transfer in chosen))
         count = sum(STATES[one.state] in ("running", "waiting") for one in self._transfers.values())
-        self._status.set_text(f"{human.number(count)} running or waiting")
+        self._status.set_text(f"{formatting.number(count)} running or waiting")
 
     def _wish(self, wish: Literal["pause", "cancel"]) -> Callable[[], object]:
         async def ask() -> None:

@@ -7,12 +7,12 @@ from types import MappingProxyType
 
 from nicegui import ui
 
-from dicomdock.dock import human, widgets
-from dicomdock.dock.events import TransferChanged, UploadChanged
+from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.shell import Visit
 from dicomdock.dock.pages.transfer_rows import percent, words
 from dicomdock.dock.service import Dock
-from dicomdock.dock.uploading import Batch, Looked, Lot, Outcome, Trouble, lots, there
+from dicomdock.dock.services.events import TransferChanged, UploadChanged
+from dicomdock.dock.services.uploads import Batch, Looked, Lot, Outcome, Trouble, lots, there
 from dicomdock.transfer import Item, Transfer
 
 HERE_ONLY = ""
@@ -77,7 +77,7 @@ class Preview:
         with ui.element("div").classes("batch"):
             with ui.element("div").classes("study-head"):
                 with ui.element("h1"):
-                    self._title = ui.label(f"Looking at {human.counted(len(batch.files), 'file')} …")
+                    self._title = ui.label(f"Looking at {formatting.counted(len(batch.files), 'file')} …")
                 self._line = ui.label().classes("muted").props('role="status" data-testid="batch-words"')
             self._grid = widgets.Grid(
                 SERIES, label="Series that were dropped", on_select=self._select, testid="lots"
@@ -117,10 +117,10 @@ class Preview:
         self._line.set_text(
             ", ".join(
                 (
-                    human.counted(len(patients), "patient"),
-                    human.counted(len(studies), "study", "studies"),
-                    human.counted(len(found), "series", "series"),
-                    human.counted(len(self._batch.files), "file"),
+                    formatting.counted(len(patients), "patient"),
+                    formatting.counted(len(studies), "study", "studies"),
+                    formatting.counted(len(found), "series", "series"),
+                    formatting.counted(len(self._batch.files), "file"),
                 )
             )
             if found
@@ -133,7 +133,7 @@ class Preview:
             *(file for lot in found for file in lot.files if file.trouble in ("clash", "conflict")),
         ]
         self._others.set_visibility(bool(wrong))
-        self._others_title.set_text(f"{human.counted(len(wrong), 'file')} will not be kept")
+        self._others_title.set_text(f"{formatting.counted(len(wrong), 'file')} will not be kept")
         self._files.set_rows(
             widgets.Row(str(at), {"name": file.name, "wrong": file.reason}) for at, file in enumerate(wrong)
         )
@@ -164,11 +164,11 @@ class Preview:
     def _say(self) -> None:
         chosen = [lot for key, lot in self._lots.items() if key in self._chosen]
         count = sum(len(lot.taken) for lot in chosen)
-        size = human.size(sum(lot.size for lot in chosen))
-        series = human.counted(len(chosen), "series", "series")
+        size = formatting.size(sum(lot.size for lot in chosen))
+        series = formatting.counted(len(chosen), "series", "series")
         known = sum(self._there.get(str(lot.resource), 0) for lot in chosen)
-        already = f", {human.number(known)} on {self._target.value} already" if known else ""
-        words = f"{series}, {human.counted(count, 'image')}, {size} selected{already}"
+        already = f", {formatting.number(known)} on {self._target.value} already" if known else ""
+        words = f"{series}, {formatting.counted(count, 'image')}, {size} selected{already}"
         self._status.set_text(words if chosen else "")
         self._go.set_text("Keep and send" if self._target.value else "Keep")
         self._go.set_enabled(count > 0)
@@ -224,7 +224,7 @@ class Results:
         batch = self._batch
         if batch.stage == "keeping":
             self._line.set_text(
-                f"{human.number(batch.done)} of {human.counted(len(batch.files), 'file')} kept"
+                f"{formatting.number(batch.done)} of {formatting.counted(len(batch.files), 'file')} kept"
             )
             self._done.style(f"width: {100 * batch.done // max(1, len(batch.files))}%")
             return
@@ -234,9 +234,9 @@ class Results:
             transfer = await self._dock.run(self._dock.queue.get, batch.transfer)
             items = await self._dock.run(self._dock.queue.items, batch.transfer)
         kept = sum(outcome.kept for outcome in batch.outcomes)
-        said = f"{human.counted(kept, 'file')} kept here"
+        said = f"{formatting.counted(kept, 'file')} kept here"
         if lost := len(batch.outcomes) - kept:
-            said += f", {human.number(lost)} not"
+            said += f", {formatting.number(lost)} not"
         if transfer is not None:
             said += f". To {batch.server}: {words(transfer)}" + (
                 f". {transfer.message}" if transfer.message else ""
@@ -285,10 +285,10 @@ def _rows(
     patient = study = ""
     for lot in found:
         about = lot.about
-        name = human.person_name(about["PatientName"]) or "No patient name"
+        name = formatting.person_name(about["PatientName"]) or "No patient name"
         whose = "  ·  ".join(part for part in (name, about["PatientID"]) if part)
         what = "  ".join(
-            part for part in (human.dicom_date(about["StudyDate"]), about["StudyDescription"]) if part
+            part for part in (formatting.dicom_date(about["StudyDate"]), about["StudyDescription"]) if part
         )
         title = " ".join(
             part for part in (about["SeriesNumber"], about["Modality"], about["SeriesDescription"]) if part
@@ -298,8 +298,8 @@ def _rows(
             "patient": whose if new_patient else "",
             "study": (what or "Study without a description") if new_study or new_patient else "",
             "series": title or "Series without a description",
-            "images": human.number(len(lot.taken)),
-            "size": human.size(lot.size),
+            "images": formatting.number(len(lot.taken)),
+            "size": formatting.size(lot.size),
             "wrong": " ".join(_to_know(lot, there.get(str(lot.resource), 0), server)),
         }
         rows.append(
@@ -310,7 +310,9 @@ def _rows(
 
 
 def _to_know(lot: Lot, there: int, server: str) -> list[str]:
-    told = [text.format(human.number(count)) for trouble, text in _TROUBLES if (count := lot.count(trouble))]
+    told = [
+        text.format(formatting.number(count)) for trouble, text in _TROUBLES if (count := lot.count(trouble))
+    ]
     if there:
-        told.append(f"{human.number(there)} on {server} already")
+        told.append(f"{formatting.number(there)} on {server} already")
     return [*lot.warnings, ", ".join(told)]

@@ -19,9 +19,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text, texts
-from dicomdock.imaging.derived.operations import Derivation
-from dicomdock.imaging.geometry import VolumeGeometry
-from dicomdock.imaging.making import (
+from dicomdock.imaging.authoring import (
     Authorship,
     begin,
     finish,
@@ -30,7 +28,9 @@ from dicomdock.imaging.making import (
     reference,
     say_laterality,
 )
-from dicomdock.imaging.sources import Placed, place_sources
+from dicomdock.imaging.derived.operations import Derivation
+from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.source_images import Placed, place_sources
 from dicomdock.imaging.terminology import Code, code_item
 from dicomdock.imaging.volume import Volume
 

@@ -12,10 +12,10 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.geometry.facets import NAMES, words
+from dicomdock.imaging.geometry.frame_planes import planes_of
 from dicomdock.imaging.geometry.grid import VolumeGeometry
-from dicomdock.imaging.geometry.headers import planes_of
 from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Window
+from dicomdock.imaging.geometry.split_keys import NAMES, words
 from dicomdock.imaging.geometry.stack import (
     coincidence,
     gap_tolerance,

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
-from dicomdock.imaging.making import (
+from dicomdock.imaging.authoring import (
     MANUFACTURER,
     Authorship,
     begin,
@@ -26,7 +26,7 @@ from dicomdock.imaging.making import (
 )
 from dicomdock.imaging.measurements.measurement import Measurement, Value
 from dicomdock.imaging.measurements.reading import Report
-from dicomdock.imaging.sources import slim
+from dicomdock.imaging.source_images import slim
 from dicomdock.imaging.terminology import Code
 
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"

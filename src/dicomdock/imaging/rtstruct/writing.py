@@ -17,11 +17,18 @@ from pydicom.valuerep import format_number_as_ds
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
-from dicomdock.imaging.making import Authorship, begin, finish, named_version, next_series_number, reference
+from dicomdock.imaging.authoring import (
+    Authorship,
+    begin,
+    finish,
+    named_version,
+    next_series_number,
+    reference,
+)
 from dicomdock.imaging.rtstruct.polygons import trace
 from dicomdock.imaging.rtstruct.reading import RT_STRUCTURE_SET
 from dicomdock.imaging.segmentation import Segment, Segmentation
-from dicomdock.imaging.sources import Placed, place_sources
+from dicomdock.imaging.source_images import Placed, place_sources
 from dicomdock.imaging.terminology import TISSUE, code_item
 
 _STUDY_REFERENCE = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, which the attribute still asks for

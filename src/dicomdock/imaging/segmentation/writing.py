@@ -18,7 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
-from dicomdock.imaging.making import (
+from dicomdock.imaging.authoring import (
     Authorship,
     begin,
     finish,
@@ -27,7 +27,7 @@ from dicomdock.imaging.making import (
     next_series_number,
 )
 from dicomdock.imaging.segmentation.segmentation import Segment, Segmentation
-from dicomdock.imaging.sources import Placed, place_sources
+from dicomdock.imaging.source_images import Placed, place_sources
 from dicomdock.imaging.terminology import Code, code_item, to_cielab
 
 Kind = Literal["BINARY", "LABELMAP"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Protocol
 
-from dicomdock.settings import Settings
+from dicomdock.config.settings import Settings
 
 MAX_MESSAGE = 128 * 1024  # bytes; the longest link, when JSON writes six for each of its
 PATIENCE = 5.0  # seconds that a started message may take

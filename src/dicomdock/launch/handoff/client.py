@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dicomdock.config.lock import FileLock
+from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 from dicomdock.launch import MAX_LINK
 from dicomdock.launch.handoff.channel import Channel, Meeting, this_system
 from dicomdock.launch.handoff.place import run_folder
-from dicomdock.launch.interpreter import python
-from dicomdock.lock import FileLock
-from dicomdock.settings import Settings
+from dicomdock.launch.python_command import python
 
 if TYPE_CHECKING:
     import subprocess
@@ -151,7 +151,7 @@ def _reach(
 
 
 def _start(settings: Settings, command: Sequence[str]) -> subprocess.Popen[bytes]:
-    from dicomdock.launch.aside import start_aside
+    from dicomdock.launch.detached import start_aside
 
     descriptor = os.open(_log_file(settings), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

@@ -13,10 +13,10 @@ from multiprocessing.context import AuthenticationError
 from pathlib import Path
 from typing import Any
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 from dicomdock.launch.handoff.channel import MAX_MESSAGE, PATIENCE
 from dicomdock.launch.handoff.place import digest, run_folder
-from dicomdock.settings import Settings
 
 _KEY_LENGTH = 32  # bytes
 

@@ -7,8 +7,8 @@ import stat
 import sys
 from pathlib import Path
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
-from dicomdock.settings import Settings
 
 MAX_SOCKET_PATH = 103  # bytes; sockaddr_un holds 108 on Linux and 104 on macOS, one of them the closing NUL
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
+from dicomdock.config.lock import FileLock
+from dicomdock.config.settings import Settings
 from dicomdock.errors import DicomdockError, LaunchError
 from dicomdock.launch.handoff.channel import Channel, Door, Meeting, this_system
 from dicomdock.launch.handoff.place import run_folder
-from dicomdock.lock import FileLock
-from dicomdock.settings import Settings
 
 _log = logging.getLogger(__name__)
 _READERS = 8  # connections read side by side, so that one that stalls holds up nobody

@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 from dicomdock.launch.handoff.channel import MAX_MESSAGE, PATIENCE
 from dicomdock.launch.handoff.place import socket_path
-from dicomdock.settings import Settings
 
 _BACKLOG = 128
 _LOCAL_PEERCRED = 1  # macOS, sys/un.h; gives struct xucred: version, uid, ...

@@ -12,11 +12,11 @@ from types import MappingProxyType
 
 from dicomdock.errors import LaunchError
 from dicomdock.launch.link import web
-from dicomdock.launch.link.address import origin_of
 from dicomdock.launch.link.request import LaunchOptions, LaunchRequest, Secret
 from dicomdock.launch.link.slicer import parse_slicer
 from dicomdock.launch.link.text import clean_link
 from dicomdock.launch.link.weasis import parse_weasis
+from dicomdock.web.url import origin_of
 
 __all__ = ["LaunchOptions", "LaunchRequest", "Secret", "origin_of", "parse"]
 

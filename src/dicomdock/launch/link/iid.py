@@ -11,9 +11,9 @@ import re
 from urllib.parse import SplitResult
 
 from dicomdock.errors import LaunchError
-from dicomdock.launch.link.address import origin_of
 from dicomdock.launch.link.request import LaunchOptions, LaunchRequest
 from dicomdock.launch.link.text import exact_value, read_query, read_uids, resources_of
+from dicomdock.web.url import origin_of
 
 _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 

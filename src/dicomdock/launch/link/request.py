@@ -6,8 +6,8 @@ import hmac
 from dataclasses import dataclass
 from typing import Literal, NoReturn, Self
 
-from dicomdock.launch.link.address import origin_of
-from dicomdock.resource import Resource
+from dicomdock.dicom.resource import Resource
+from dicomdock.web.url import origin_of
 
 Format = Literal["slicer", "dicomdock", "weasis", "ohif", "kheops", "iid", "dicomweb"]
 

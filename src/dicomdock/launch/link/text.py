@@ -6,10 +6,10 @@ import re
 from collections.abc import Container, Iterable
 from urllib.parse import unquote_to_bytes
 
+from dicomdock.dicom.resource import Resource, check_uid
 from dicomdock.errors import InvalidInput, LaunchError
 from dicomdock.launch import MAX_LINK
 from dicomdock.launch.link.request import Secret
-from dicomdock.resource import Resource, check_uid
 
 MAX_KEY = 64  # characters; the longest that a patient ID may be (PS3.5 §6.2, LO)
 MAX_RESOURCES = 200  # a link that asks for more is a mistake or a flood

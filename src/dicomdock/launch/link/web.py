@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult
 
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import LaunchError
-from dicomdock.launch.link.address import check_address, origin_of, split_address
 from dicomdock.launch.link.iid import parse_iid
 from dicomdock.launch.link.request import LaunchOptions, LaunchRequest
 from dicomdock.launch.link.text import decode, read_query, read_token, read_uids, resources_of
-from dicomdock.resource import Resource
+from dicomdock.web.url import check_address, origin_of, split_address
 
 _KHEOPS_VIEW = re.compile(r"(?P<base>.*)/view/(?P<token>[^/]+)/?\Z")
 _KHEOPS_LINK = re.compile(r"(?P<base>.*)/link/(?P<token>[^/]+)\Z")

@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import InvalidInput
 from dicomdock.launch import SCHEMES
 from dicomdock.launch.register.common import Registrar, SchemeStatus
-from dicomdock.settings import Settings
 
 __all__ = ["Registrar", "SchemeStatus", "register", "registrar", "status", "unregister"]
 

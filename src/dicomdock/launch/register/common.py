@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
-from dicomdock.launch.aside import home_of
-from dicomdock.launch.interpreter import python
-from dicomdock.settings import Settings
+from dicomdock.launch.detached import home_of
+from dicomdock.launch.python_command import python
 
 State = Literal["ours", "free", "other", "broken"]
 Run: TypeAlias = "Callable[[Sequence[str], str], tuple[int, str]]"

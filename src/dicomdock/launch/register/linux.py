@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 from dicomdock.launch.register.common import (
     ANOTHER_INSTALLATION,
@@ -28,7 +29,6 @@ from dicomdock.launch.register.common import (
     wrapper_text,
     write_file,
 )
-from dicomdock.settings import Settings
 
 DESKTOP_ID = "dicomdock-url.desktop"
 _HANDLER = "x-scheme-handler/"

@@ -16,6 +16,7 @@ import re
 import shutil
 from pathlib import Path
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 from dicomdock.launch.register.common import (
     ANOTHER_INSTALLATION,
@@ -28,7 +29,6 @@ from dicomdock.launch.register.common import (
     wrapper_text,
     write_file,
 )
-from dicomdock.settings import Settings
 
 BUNDLE_ID = "org.dicomdock.launcher"
 _LSREGISTER = (

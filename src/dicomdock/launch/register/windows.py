@@ -20,9 +20,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 from dicomdock.launch.register.common import Record, SchemeStatus
-from dicomdock.settings import Settings
 
 _CLASSES = r"Software\Classes"
 _CHOICE = r"Software\Microsoft\Windows\Shell\Associations\UrlAssociations\{scheme}\UserChoice"

@@ -5,6 +5,7 @@ Nothing here sends a byte before the user has agreed; names are resolved only af
 
 from __future__ import annotations
 
+from dicomdock.config.trust import SYSTEM_FILE, TrustedOrigin, TrustStore
 from dicomdock.launch.trust.decision import (
     Allowed,
     Ask,
@@ -17,7 +18,6 @@ from dicomdock.launch.trust.decision import (
     use_server,
 )
 from dicomdock.launch.trust.questions import OpenQuestion, QuestionBox
-from dicomdock.launch.trust.store import SYSTEM_FILE, TrustedOrigin, TrustStore
 
 __all__ = [
     "SYSTEM_FILE",

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+from dicomdock.config.servers import Login, ServerProfile
+from dicomdock.config.trust import TrustStore
 from dicomdock.errors import LaunchError
-from dicomdock.launch.link.address import check_address, origin_of
 from dicomdock.launch.link.request import LaunchRequest
-from dicomdock.launch.trust.addresses import LOOPBACK, Resolve, literal, reach, system_resolve
-from dicomdock.launch.trust.store import TrustStore
-from dicomdock.profile import Login, ServerProfile
+from dicomdock.web.addresses import LOOPBACK, Resolve, literal, reach, system_resolve
+from dicomdock.web.url import check_address, origin_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,197 @@
+"""NIfTI and NRRD files: what their names tell, volumes and label maps in them, and the note beside each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from dicomdock.api.sidecar import Note, read_note
+from dicomdock.archive.storage.local import disk_errors
+from dicomdock.errors import GeometryError, InvalidInput
+from dicomdock.imaging.formats.nifti import (
+    UNPLACED,
+    attached,
+    segmentation_from_nifti,
+    segmentation_to_nifti,
+    volume_to_nifti,
+    volumes_from_nifti,
+)
+from dicomdock.imaging.formats.nrrd import (
+    segmentation_from_nrrd,
+    segmentation_to_nrrd,
+    volume_from_nrrd,
+    volume_to_nrrd,
+)
+from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.segmentation import Segmentation
+from dicomdock.imaging.volume import Volume
+
+Format = Literal["nifti", "nrrd"]
+
+_ENDINGS: Mapping[str, Format] = {
+    ".nii.gz": "nifti",
+    ".nii": "nifti",
+    ".seg.nrrd": "nrrd",
+    ".nrrd": "nrrd",
+}
+
+
+def format_of(path: Path) -> Format:
+    """Tell the format of a file by its name.
+
+    Raises
+    ------
+    InvalidInput
+        It is neither NIfTI nor NRRD.
+    """
+    for ending, kind in _ENDINGS.items():
+        if path.name.lower().endswith(ending):
+            return kind
+    raise InvalidInput(f"{path} is named neither .nii.gz or .nii (NIfTI) nor .nrrd (NRRD).")
+
+
+def stem_of(path: Path) -> str:
+    """Give a file's name without the ending of its format."""
+    for ending in _ENDINGS:
+        if path.name.lower().endswith(ending):
+            return path.name[: -len(ending)]
+    return path.stem
+
+
+def read_volumes(path: Path) -> list[Volume]:
+    """Read the volumes of a file: one, or in NIfTI one for each time point."""
+    kind = format_of(path)
+    data = _bytes_of(path)
+    return volumes_from_nifti(data) if kind == "nifti" else [volume_from_nrrd(data)]
+
+
+def read_labels(path: Path, names: Mapping[int, str]) -> Segmentation:
+    """Read a label map on its own grid.
+
+    Parameters
+    ----------
+    names : of the segments by value; where one is missing, what the note beside the file says.
+
+    Raises
+    ------
+    InvalidInput
+        No voxel has a value that was named.
+    GeometryError
+        It is no label map.
+    """
+    note = read_note(note_of(path)) or Note()
+    known = {value: segment.label for value, segment in note.segments.items()}
+    from_file = segmentation_from_nifti if format_of(path) == "nifti" else segmentation_from_nrrd
+    found = from_file(_bytes_of(path), names={**known, **names}, name=note.name)
+    labels = {segment.label for segment in found.segments}
+    for value, name in names.items():
+        if name not in labels:
+            raise InvalidInput(
+                f"{path} has no voxels of value {value} to call {name!r}, or names its segments itself."
+            )
+    described = {segment.label: segment for segment in note.segments.values()}
+    segments = tuple(
+        replace(one, terminology=said.terminology, colour=said.colour)
+        if (said := described.get(one.label)) is not None
+        else one
+        for one in found.segments
+    )
+    return replace(found, segments=segments)
+
+
+def on_grid(found: Segmentation, volumes: Sequence[Volume], path: Path, *, resample: bool) -> Segmentation:
+    """Put a label map on the grid of its images.
+
+    Parameters
+    ----------
+    volumes : of the series; the first one whose voxels are the label map's is taken.
+    path : named in errors.
+    resample : take the nearest voxels of the first volume where none fits.
+
+    Raises
+    ------
+    GeometryError
+        The file does not say where it lies, or its segments are no voxels of any volume.
+    """
+    if UNPLACED in found.remarks:
+        raise GeometryError(
+            f"{path} does not say how it lies in the patient, so its voxels may not be those of the images."
+        )
+    fitting = [volume for volume in volumes if found.fits(volume.geometry)]
+    if not fitting and not resample:
+        raise GeometryError(
+            f"{path} lies on another grid ({_words(found.geometry)}) than the images, or reaches out of it"
+            f" ({_words(volumes[0].geometry)}); to take the nearest voxels all the same, ask to resample."
+        )
+    return attached(found, (fitting or volumes)[0])
+
+
+def write_volume(volume: Volume, path: Path, note: Note | None = None) -> int:
+    """Write a volume, and a note beside it where one is given; give the bytes of the file.
+
+    Raises
+    ------
+    GeometryError
+        The volume has no place in the patient.
+    """
+    form = format_of(path)
+    if not volume.spatial:
+        problem = volume.plan.problem if volume.plan else None
+        raise problem or GeometryError("The images state no position in the patient, so they form no volume.")
+    if form == "nifti":
+        return _write(path, volume_to_nifti(volume, compress=_packed(path)), note)
+    return _write(path, volume_to_nrrd(volume), note)
+
+
+def write_segmentation(segmentation: Segmentation, path: Path, note: Note | None = None) -> int:
+    """Write a segmentation, and a note beside it where one is given; give the bytes of the file.
+
+    Raises
+    ------
+    GeometryError
+        Segments overlap, which NIfTI cannot hold.
+    """
+    if format_of(path) == "nifti":
+        return _write(path, segmentation_to_nifti(segmentation, compress=_packed(path)), note)
+    return _write(path, segmentation_to_nrrd(segmentation), note)
+
+
+def note_of(path: Path) -> Path:
+    """Give the name of the note beside a file: ``liver.json`` beside ``liver.nii.gz``."""
+    return path.with_name(f"{stem_of(path)}.json")
+
+
+def _packed(path: Path) -> bool:
+    return path.name.lower().endswith(".gz")
+
+
+def _write(path: Path, data: bytes, note: Note | None) -> int:
+    """Write files so that they are whole or not there."""
+    contents = {path: data}
+    if note is not None:
+        contents[note_of(path)] = note.to_json().encode("utf-8", "replace")
+    for target, content in contents.items():
+        partial = target.with_name(f"{target.name}.part")
+        with disk_errors(f"Writing {target}"):
+            try:
+                partial.write_bytes(content)
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
+    return len(data)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _words(geometry: VolumeGeometry) -> str:
+    size = " x ".join(map(str, geometry.shape))
+    spacing = " x ".join(f"{value:.4g}" for value in geometry.spacing)
+    origin = ", ".join(f"{value:.1f}" for value in geometry.origin)
+    return f"{size} voxels of {spacing} mm from ({origin})"

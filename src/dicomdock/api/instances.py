@@ -1,0 +1,48 @@
+"""The instances of a series in the archive, as imaging takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from dicomdock.archive import Archive
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.dataset import as_dataset
+
+READERS = 2  # files read side by side; more wait for each other, since parsing holds the interpreter
+
+
+def paths_of(archive: Archive, resource: Resource) -> list[Path]:
+    """Give the files of a resource, and note that it was used.
+
+    Raises
+    ------
+    NotFound
+        Nothing of it is in the archive.
+    """
+    return [part.path for part in archive.retrieve(resource) if part.path is not None]
+
+
+def read(path: Path, *, pixels: bool = True) -> Dataset:
+    """Read one instance.
+
+    Raises
+    ------
+    GeometryError
+        The file is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            return as_dataset(file, pixels=pixels)
+    except GeometryError as error:
+        raise GeometryError(f"{path}: {error.reason}", error.instances) from error
+
+
+def headers_of(paths: Sequence[Path]) -> list[Dataset]:
+    """Read instances without their pixels, in the order of the paths."""
+    with ThreadPoolExecutor(READERS, "headers") as pool:
+        return list(pool.map(lambda path: read(path, pixels=False), paths))

@@ -1,0 +1,274 @@
+"""Segmentation: segments on the grid of a series in the archive, saved as DICOM SEG and sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from dicomdock.api import instances as reading
+from dicomdock.api.volume import Volume, grids, home_of
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.query import text as value_of
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import GeometryError, InvalidInput, NotFound
+from dicomdock.imaging import segmentation as imaging
+from dicomdock.imaging.attributes import text
+from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.references import references_of
+from dicomdock.imaging.rtstruct import is_structure_set, read_structures
+from dicomdock.imaging.segmentation import Algorithm, read_segmentation, segmentation_to_dicom
+from dicomdock.imaging.terminology import RGB, Terminology
+from dicomdock.imaging.volume import Volume as AnyVolume
+
+if TYPE_CHECKING:
+    from dicomdock.api.archive import Archive
+    from dicomdock.transfer import PushReport
+
+Kind = Literal["BINARY", "LABELMAP"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Segmentation(imaging.Segmentation):
+    """Segments that share the grid of their images; they may overlap.
+
+    Parameters
+    ----------
+    images : the series it was drawn on, in the archive; None where that is not known.
+    archive : what keeps that.
+    """
+
+    images: Resource | None = None
+    archive: Archive | None = None
+
+    @classmethod
+    def from_array(
+        cls,
+        array: npt.NDArray[Any],
+        source: AnyVolume | VolumeGeometry,
+        *,
+        names: Sequence[str] | Mapping[int, str] = (),
+        terminologies: Sequence[Terminology] = (),
+        colours: Sequence[RGB] = (),
+        algorithm: Algorithm = "SEMIAUTOMATIC",
+        algorithm_name: str = "dicomdock",
+        name: str = "",
+    ) -> Self:
+        """Make a segmentation of an array.
+
+        Parameters
+        ----------
+        array : whole numbers (k, j, i), where each value but 0 is a segment; or (n, k, j, i), not 0 where a
+            voxel belongs to segment n, for segments that overlap.
+        source : the volume it was made from; of ``Archive.volume``, so that ``save`` knows where to.
+        names : of the segments in ascending order of value, or by value. Where one is missing, ``Segment 1``.
+        terminologies, colours : likewise in order; else guessed from the names.
+        algorithm, algorithm_name : how it was made.
+        name : of the whole; the description of its series.
+
+        Raises
+        ------
+        GeometryError
+            The array does not have the source's shape, or the source has no place in the patient.
+        """
+        made = super().from_array(
+            array,
+            source,
+            names=names,
+            terminologies=terminologies,
+            colours=colours,
+            algorithm=algorithm,
+            algorithm_name=algorithm_name,
+            name=name,
+        )
+        if not isinstance(source, Volume):
+            return cls.of(made)
+        return cls.of(made, source.series, source.archive)
+
+    @classmethod
+    def from_file(
+        cls,
+        path: Path | str,
+        volume: Volume,
+        *,
+        names: Mapping[int, str] | None = None,
+        resample: bool = False,
+    ) -> Self:
+        """Read a NIfTI or NRRD label map, or a ``.seg.nrrd`` of Slicer, onto the grid of a volume.
+
+        Voxels that are the volume's own, also with axes turned, are taken as they are. Names, codes and
+        colours come from the file beside it, where ``Archive.export_as`` wrote one.
+
+        Parameters
+        ----------
+        names : of the segments, by value.
+        resample : take the nearest voxels where the grids differ.
+
+        Raises
+        ------
+        InvalidInput
+            The file's name tells neither format, or no voxel has a value that was named.
+        GeometryError
+            It is no label map, or its grid is not the volume's.
+        """
+        from dicomdock.api.files import on_grid, read_labels
+
+        return cls.of(
+            on_grid(read_labels(Path(path), names or {}), [volume], Path(path), resample=resample),
+            volume.series,
+            volume.archive,
+        )
+
+    def to_file(self, path: Path | str) -> None:
+        """Write a NIfTI label map (``.nii.gz``, ``.nii``) or a segmentation of Slicer's (``.seg.nrrd``).
+
+        Raises
+        ------
+        InvalidInput
+            The name is of another kind.
+        GeometryError
+            Segments overlap, which NIfTI cannot hold.
+        """
+        from dicomdock.api.files import write_segmentation
+
+        write_segmentation(self, Path(path))
+
+    def save(
+        self,
+        archive: Archive | None = None,
+        *,
+        images: Resource | str | None = None,
+        kind: Kind = "BINARY",
+    ) -> Resource:
+        """Store the segmentation in the archive as a DICOM SEG of its images' study.
+
+        Saving the same segmentation again changes nothing. One that was read and changed becomes a new
+        version, which refers to the one before.
+
+        Parameters
+        ----------
+        archive : another than its images are from.
+        images : the series that it was drawn on; else the archive looks for it.
+        kind : ``BINARY``, which every program reads, or ``LABELMAP``, smaller for many segments.
+
+        Returns
+        -------
+        The new instance.
+
+        Raises
+        ------
+        InvalidInput
+            It knows no archive or images, and none were given.
+        NotFound
+            Its images are not in the archive.
+        GeometryError
+            It has no segments, or they overlap in a label map.
+        """
+        archive = archive or self.archive
+        found = images or self.images or (_images_of(archive, self) if archive else None)
+        home, source = home_of(archive, found)
+
+        def make() -> list[Dataset]:
+            headers = reading.headers_of(reading.paths_of(home, source))
+            return [segmentation_to_dicom(self, headers, kind=kind)]
+
+        return home.keep(self, make)
+
+    def push(self, server: str, archive: Archive | None = None) -> PushReport:
+        """Send the segmentation to a server, after ``save``.
+
+        Parameters
+        ----------
+        server : name of its profile; empty for the default one.
+        archive : another than its images are from.
+
+        Returns
+        -------
+        PushReport
+            ``complete`` tells whether the server has it; ``results`` why not.
+        """
+        place = self.save(archive)
+        home = archive or self.archive
+        assert home is not None, "save needs it too"
+        return home.push(server, place)
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.geometry.shape))
+        names = ", ".join(segment.label for segment in self.segments)
+        where = f" of {self.images}" if self.images else ""
+        return f"<Segmentation {size}: {names or 'no segments'}{where}>"
+
+    @classmethod
+    def of(
+        cls, found: imaging.Segmentation, images: Resource | None = None, archive: Archive | None = None
+    ) -> Self:
+        """Make one of what imaging reads.
+
+        Parameters
+        ----------
+        images, archive : where its images are.
+        """
+        values = {one.name: getattr(found, one.name) for one in fields(imaging.Segmentation)}
+        if images is not None:
+            values["source_series"] = images.series
+        return cls(**values, images=images, archive=archive)
+
+
+def read(archive: Archive, resource: Resource) -> Segmentation:
+    """Read a segmentation or structure set of the archive, onto the grid of its images."""
+    paths = reading.paths_of(archive, resource)
+    if len(paths) > 1:
+        raise InvalidInput(f"{resource} holds {len(paths)} instances; name one: STUDY/SERIES/INSTANCE.")
+    dataset = reading.read(paths[0])
+    named = next(iter(references_of(dataset)), "")
+    series = Resource(resource.study, named) if named else None
+    volumes: list[Volume] = []
+    if series is not None and archive.present(series):
+        volumes = [volume for volume, plan in grids(archive, series) if plan.problem is None and plan.spatial]
+    found = _structures(dataset, volumes) if is_structure_set(dataset) else _segments(dataset, volumes)
+    return Segmentation.of(found, series if volumes else None, archive)
+
+
+def _structures(dataset: Dataset, volumes: Sequence[Volume]) -> imaging.Segmentation:
+    if not volumes:
+        raise GeometryError(
+            "The images that the structure set was drawn on are not in the archive; pull them first.",
+            [text(dataset, "SOPInstanceUID")],
+        )
+    volume = volumes[0]
+    instances = [source[0] for source in volume.sources if source is not None]
+    frame = volume.frame_of_reference
+    return read_structures(dataset, volume.geometry, frame_of_reference=frame, instances=instances)
+
+
+def _segments(dataset: Dataset, volumes: Sequence[Volume]) -> imaging.Segmentation:
+    found = read_segmentation(dataset, onto=volumes[0].geometry if volumes else None)
+    for volume in volumes:
+        if found.fits(volume.geometry):
+            return found.onto(volume.geometry)
+    remark = (
+        "Its grid is not that of its images; 'onto' resamples it."
+        if volumes
+        else "Its images are not in the archive; it keeps its own grid."
+    )
+    return replace(found, remarks=(*found.remarks, remark))
+
+
+def _images_of(archive: Archive, segmentation: Segmentation) -> Resource:
+    """Find the series that a segmentation was drawn on."""
+    queries = []
+    if segmentation.source_series:
+        queries.append(Query("series", {"SeriesInstanceUID": segmentation.source_series}))
+    queries += [Query("instances", {"SOPInstanceUID": uid}) for uid in segmentation.source_instances[:1]]
+    for query in queries:
+        for page in archive.search(query):
+            for match in page.matches:
+                study, series = (
+                    value_of(match.attributes, f"{one}InstanceUID") for one in ("Study", "Series")
+                )
+                return Resource(study, series)
+    raise NotFound("The images that it was drawn on are not in the archive.", status=404)

@@ -1,0 +1,110 @@
+"""The note beside an exported file: what NIfTI and NRRD cannot say of study, series and segments, as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import InvalidInput
+from dicomdock.imaging.segmentation import Segmentation
+from dicomdock.imaging.terminology import RGB, Terminology, colour_for
+
+MAX_BYTES = 4 << 20  # of a note; a label map of thousands of segments stays far below
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a value of a label map stands for."""
+
+    label: str
+    terminology: Terminology
+    colour: RGB
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a file was exported from.
+
+    Parameters
+    ----------
+    resource : the series, or the instance of a segmentation.
+    images : the series that a segmentation was drawn on; where it is not known, None.
+    name : in words; may be empty.
+    units : of a volume's values; may be empty.
+    segments : of a label map, by value.
+    """
+
+    resource: Resource | None = None
+    images: Resource | None = None
+    name: str = ""
+    units: str = ""
+    segments: Mapping[int, Described] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, segmentation: Segmentation, resource: Resource, images: Resource | None) -> Note:
+        """Describe a segmentation."""
+        segments = {
+            value: Described(one.label, one.terminology, one.colour)
+            for value, one in enumerate(segmentation.segments, 1)
+        }
+        return cls(resource, images, segmentation.name, segments=segments)
+
+    def to_json(self) -> str:
+        """Write the note."""
+        document: dict[str, object] = {"resource": str(self.resource or "")}
+        if self.name:
+            document["name"] = self.name
+        if self.units:
+            document["units"] = self.units
+        if self.images is not None:
+            document["images"] = str(self.images)
+        if self.segments:
+            document["segments"] = {
+                str(value): {
+                    "label": one.label,
+                    "terminology": one.terminology.to_slicer(),
+                    "colour": list(one.colour),
+                }
+                for value, one in self.segments.items()
+            }
+        return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_note(path: Path) -> Note | None:
+    """Read the note beside a file; None where there is none, or a JSON file of another program.
+
+    Raises
+    ------
+    InvalidInput
+        It is one of ours and damaged.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return None
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict) or "resource" not in document:
+        return None
+    try:
+        return Note(
+            Resource.parse(document["resource"]),
+            Resource.parse(document["images"]) if document.get("images") else None,
+            str(document.get("name", "")),
+            str(document.get("units", "")),
+            {int(value): _described(int(value), one) for value, one in document.get("segments", {}).items()},
+        )
+    except (InvalidInput, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InvalidInput(f"The note {path} is damaged ({error}); remove it, or export again.") from error
+
+
+def _described(value: int, one: Mapping[str, object]) -> Described:
+    label, entry, colour = str(one["label"]), one.get("terminology"), one.get("colour")
+    terminology = Terminology.from_slicer(entry) if isinstance(entry, str) else Terminology.suggest(label)
+    if not isinstance(colour, list):
+        return Described(label, terminology, colour_for(terminology, value))
+    red, green, blue = (int(part) & 255 for part in colour)
+    return Described(label, terminology, (red, green, blue))

@@ -1,0 +1,196 @@
+"""Exporting: instances as files with readable names, in folders or in one zip file.
+
+``Patient/Study/Series/0001.dcm``; names are made of the index's text, cleaned so that every system takes
+them.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import unicodedata
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from sqlalchemy import Connection, select
+
+from dicomdock.archive.index.queries import ALL_LEVELS, within
+from dicomdock.archive.index.schema import instance, series, study
+from dicomdock.archive.storage.local import disk_errors, relative_path
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import InvalidInput
+
+NAME_BYTES = 80  # of one folder's name; four of them stay below every system's limit of a path
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
+_RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM\d|LPT\d)(\.|\Z)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One exported instance.
+
+    Parameters
+    ----------
+    resource : the instance.
+    path : its name below the export folder, or in the zip file.
+    size : bytes.
+    done, total : how many are written, and how many there are.
+    """
+
+    resource: Resource
+    path: PurePosixPath
+    size: int
+    done: int
+    total: int
+
+
+def planned(
+    connection: Connection, folder: Path, resources: Sequence[Resource]
+) -> list[tuple[Resource, Path, PurePosixPath, int]]:
+    """Choose a name for each instance: its place, its file, its name, its size."""
+    namer = _Namer()
+    found: list[tuple[Resource, Path, PurePosixPath, int]] = []
+    seen: set[Resource] = set()
+    for resource in resources:
+        columns = (
+            study.c.StudyInstanceUID,
+            series.c.SeriesInstanceUID,
+            instance.c.SOPInstanceUID,
+            study.c.PatientName,
+            study.c.PatientID,
+            study.c.StudyDate,
+            study.c.StudyDescription,
+            series.c.SeriesNumber,
+            series.c.Modality,
+            series.c.SeriesDescription,
+            instance.c.size,
+        )
+        order = (
+            study.c.id,
+            series.c.SeriesNumber.nulls_last(),
+            series.c.id,
+            instance.c.InstanceNumber.nulls_last(),
+        )
+        statement = (
+            select(*columns).select_from(ALL_LEVELS).where(*within(resource)).order_by(*order, instance.c.id)
+        )
+        for row in connection.execute(statement):
+            place = Resource(*row[:3])
+            if place not in seen:
+                seen.add(place)
+                name = namer.name(place, *row[3:10])
+                found.append((place, folder / relative_path(*row[:3]), name, row[10]))
+    return found
+
+
+def export_folder(
+    plan: Sequence[tuple[Resource, Path, PurePosixPath, int]], folder: Path
+) -> Iterator[Exported]:
+    """Copy files under a folder; nothing that is there is overwritten.
+
+    Raises
+    ------
+    InvalidInput
+        A file of that name is there.
+    NoSpace, ArchiveError
+        It cannot be written.
+    """
+    for done, (resource, source, name, size) in enumerate(plan, 1):
+        target = folder / name
+        with disk_errors(f"Exporting to {folder}"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(target.name + ".part")
+            if target.exists():
+                raise InvalidInput(f"{target} is there already; export to another folder, or remove it.")
+            try:
+                shutil.copyfile(source, partial)
+                partial.replace(target)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
+        yield Exported(resource, name, size, done, len(plan))
+
+
+def export_zip(plan: Sequence[tuple[Resource, Path, PurePosixPath, int]], target: Path) -> Iterator[Exported]:
+    """Write files into one zip file, not compressed further; it appears when it is whole.
+
+    Raises
+    ------
+    InvalidInput
+        The file is there.
+    NoSpace, ArchiveError
+        It cannot be written.
+    """
+    if target.exists():
+        raise InvalidInput(f"{target} is there already; choose another name, or remove it.")
+    partial = target.with_name(target.name + ".part")
+    with disk_errors(f"Exporting to {target}"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # A clock that was wrong when a file came is no reason to refuse it: zip begins in 1980.
+            with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
+                for done, (resource, source, name, size) in enumerate(plan, 1):
+                    archive.write(source, str(name))
+                    yield Exported(resource, name, size, done, len(plan))
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+class _Namer:
+    """Gives names that differ wherever the UIDs differ, on systems too that do not tell A from a."""
+
+    def __init__(self) -> None:
+        self._folders: dict[tuple[str, ...], PurePosixPath] = {}
+        self._taken: set[str] = set()
+        self._numbers: dict[PurePosixPath, int] = {}
+
+    def name(
+        self,
+        place: Resource,
+        patient_name: str,
+        patient_id: str,
+        date: str,
+        description: str,
+        number: int | None,
+        modality: str,
+        series_description: str,
+    ) -> PurePosixPath:
+        patient = _joined(patient_name.split("=")[0].replace("^", " "), patient_id) or "Unknown patient"
+        top = self._folder(("patient", patient_name, patient_id), PurePosixPath(), patient)
+        study_name = _joined(date, description) or "Study"
+        middle = self._folder(("study", place.study), top, study_name)
+        text = "" if number is None else str(number)
+        series_name = _joined(text, modality, series_description) or "Series"
+        bottom = self._folder(("series", place.study, place.series or ""), middle, series_name)
+        self._numbers[bottom] = self._numbers.get(bottom, 0) + 1
+        return bottom / f"{self._numbers[bottom]:04d}.dcm"
+
+    def _folder(self, key: tuple[str, ...], above: PurePosixPath, name: str) -> PurePosixPath:
+        if key not in self._folders:
+            clean, count = clean_name(name), 1
+            path = above / clean
+            while str(path).casefold() in self._taken:
+                count += 1
+                path = above / f"{clean} ({count})"
+            self._taken.add(str(path).casefold())
+            self._folders[key] = path
+        return self._folders[key]
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(text for part in parts if (text := " ".join(part.split())))
+
+
+def clean_name(text: str) -> str:
+    """Make a file name that every system takes: no separators, not reserved, not too long or empty."""
+    text = unicodedata.normalize("NFC", _FORBIDDEN.sub("_", text))
+    text = "".join(
+        letter for letter in text if unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+    )
+    text = " ".join(text.split()).encode("utf-8")[:NAME_BYTES].decode("utf-8", "ignore").strip(". ")
+    if not text or _RESERVED.match(text):
+        text = f"_{text}"
+    return text

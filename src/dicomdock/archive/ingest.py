@@ -1,0 +1,183 @@
+"""Importing: files and folders from disk, each stored or named with the reason why not."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from dicomdock.archive.pending import Arrival
+from dicomdock.archive.writer import AddResult, ArchiveWriter
+from dicomdock.dicom.part10 import HEAD, is_dicomdir, looks_like_dicom
+from dicomdock.errors import InvalidInput, WireError
+from dicomdock.sources import CHUNK, Part
+
+WORKERS = 2  # reading and digesting one file while another is written
+NAMED_LIKE_DICOM = frozenset({".dcm", ".dicom", ".ima"})
+AHEAD = 32  # files in work at once at most
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be imported.
+
+    Parameters
+    ----------
+    path : the file or folder.
+    reason : why, in words.
+    """
+
+    path: Path
+    reason: str
+
+
+_Read: TypeAlias = Arrival | Failure | str
+
+
+@dataclass(frozen=True)
+class ImportProgress:
+    """How far an import is; the last one is the report.
+
+    Parameters
+    ----------
+    files : files looked at.
+    bytes : bytes of the instances stored.
+    stored, identical, conflicts : instances, as the archive took them (``AddResult.status``).
+    skipped : files that are no DICOM.
+    directories : DICOMDIR files, which are not stored.
+    failed : files that look like DICOM, or are named so, and could not be kept, with the reason.
+    conflicting : files whose UID the archive has with other bytes.
+    studies : UIDs of the studies that the instances belong to.
+    done : this is the report, and everything stored is kept for good.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    stored: int = 0
+    identical: int = 0
+    conflicts: int = 0
+    skipped: int = 0
+    directories: int = 0
+    failed: tuple[Failure, ...] = ()
+    conflicting: tuple[Path, ...] = ()
+    studies: frozenset[str] = field(default_factory=frozenset)
+    done: bool = False
+
+    def after(self, path: Path, outcome: AddResult | Failure | str) -> ImportProgress:
+        """Give the progress with one more file."""
+        progress = replace(self, files=self.files + 1)
+        if isinstance(outcome, Failure):
+            return replace(progress, failed=(*self.failed, outcome))
+        if outcome == "skipped":
+            return replace(progress, skipped=self.skipped + 1)
+        if outcome == "directory":
+            return replace(progress, directories=self.directories + 1)
+        assert isinstance(outcome, AddResult)
+        study = outcome.resource.study
+        if study not in self.studies:
+            progress = replace(progress, studies=self.studies | {study})
+        if outcome.status == "identical":
+            return replace(progress, identical=self.identical + 1)
+        if outcome.status == "conflict":
+            return replace(progress, conflicts=self.conflicts + 1, conflicting=(*self.conflicting, path))
+        return replace(progress, stored=self.stored + 1, bytes=self.bytes + outcome.size)
+
+
+def import_paths(writer: ArchiveWriter, paths: Iterable[Path]) -> Iterator[ImportProgress]:
+    """Import files and whole folders; memory stays bounded, whatever their number.
+
+    Closing the generator stops; what was stored until then is kept.
+
+    Raises
+    ------
+    InvalidInput
+        A path does not exist.
+    NoSpace, ArchiveLocked, ArchiveError
+        The archive cannot go on.
+    """
+    paths = list(paths)
+    progress = ImportProgress()
+    with writer, ThreadPoolExecutor(WORKERS, thread_name_prefix="import") as workers:
+        for path in paths:
+            if not path.exists():
+                raise InvalidInput(f"There is no file or folder {path}.")
+        running: deque[tuple[Path, Future[_Read]]] = deque()
+        try:
+            for found in _files(paths):
+                if isinstance(found, Failure):
+                    progress = progress.after(found.path, found)
+                    continue
+                running.append((found, workers.submit(_read, writer, found)))
+                if len(running) >= AHEAD:
+                    progress = _next(writer, running, progress)
+                    yield progress
+            while running:
+                progress = _next(writer, running, progress)
+                yield progress
+        finally:
+            for _, future in running:
+                future.cancel()
+        for late in writer.flush():
+            stored = replace(progress, stored=progress.stored - 1, bytes=progress.bytes - late.size)
+            conflict = late.status == "conflict"
+            progress = replace(
+                stored, conflicts=stored.conflicts + conflict, identical=stored.identical + (not conflict)
+            )
+    yield replace(progress, done=True)
+
+
+def _next(
+    writer: ArchiveWriter, running: deque[tuple[Path, Future[_Read]]], progress: ImportProgress
+) -> ImportProgress:
+    """Take what was read of the next file, in their order: of two under one UID the first is kept."""
+    path, future = running.popleft()
+    found = future.result()
+    return progress.after(path, writer.register(found) if isinstance(found, Arrival) else found)
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path | Failure]:
+    """Give every file below the paths, folder by folder, and folders that cannot be read."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        unreadable: list[OSError] = []
+        for folder, folders, names in os.walk(path, onerror=unreadable.append):
+            folders.sort()
+            yield from (Path(folder, name) for name in sorted(names))
+            yield from (Failure(Path(error.filename or path), _words(error)) for error in unreadable)
+            unreadable.clear()
+        yield from (Failure(Path(error.filename or path), _words(error)) for error in unreadable)
+
+
+def _read(writer: ArchiveWriter, path: Path) -> _Read:
+    try:
+        if not path.is_file():  # a socket or device would never end
+            return "skipped"
+        with path.open("rb", buffering=0) as file:
+            head = file.read(max(HEAD, CHUNK))
+            if not looks_like_dicom(head):
+                named = path.suffix.lower() in NAMED_LIKE_DICOM
+                return Failure(path, "It is named like a DICOM file, but is none.") if named else "skipped"
+            if is_dicomdir(head):
+                return "directory"
+
+            def chunks() -> Iterator[bytes]:
+                if head:
+                    yield head
+                while chunk := file.read(CHUNK):
+                    yield chunk
+
+            return writer.receive(Part("application/dicom", chunks))
+    except WireError as error:
+        return Failure(path, str(error))
+    except OSError as error:
+        return Failure(path, _words(error))
+
+
+def _words(error: OSError) -> str:
+    return f"It cannot be read: {error.strerror or error}."

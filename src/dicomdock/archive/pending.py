@@ -1,0 +1,130 @@
+"""Arrivals: whole files that wait to be kept, and how the index comes to tell of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import Connection, Table, delete, insert, select, update
+
+from dicomdock.archive.index.counters import count_series, count_study
+from dicomdock.archive.index.mapping import Row, instance_row, series_row, study_row
+from dicomdock.archive.index.queries import mark_used
+from dicomdock.archive.index.schema import instance, sent, series, study
+from dicomdock.archive.storage.local import relative_path
+from dicomdock.dicom.part10 import Header
+from dicomdock.dicom.resource import Resource
+
+AddStatus = Literal["stored", "identical", "conflict", "replaced"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A whole file that waits to be kept.
+
+    Parameters
+    ----------
+    resource : its place.
+    header : its attributes.
+    written : the temporary file.
+    size : bytes.
+    digest : SHA-256, hexadecimal.
+    replace : it takes the place of another with the same UID.
+    repair : it takes the place of a damaged file, which once had the same bytes.
+    """
+
+    resource: Resource
+    header: Header
+    written: Path
+    size: int
+    digest: str
+    replace: bool = False
+    repair: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where its file goes, below ``files/``."""
+        assert self.resource.series
+        assert self.resource.instance
+        return relative_path(self.resource.study, self.resource.series, self.resource.instance)
+
+
+def _by_series(arrivals: Iterable[Arrival]) -> dict[tuple[str, str], list[Arrival]]:
+    groups: dict[tuple[str, str], list[Arrival]] = {}
+    for arrival in arrivals:
+        groups.setdefault((arrival.resource.study, arrival.resource.series or ""), []).append(arrival)
+    return groups
+
+
+def insert_arrivals(
+    connection: Connection, arrivals: Sequence[Arrival], *, origin: str, made_here: bool
+) -> None:
+    """Put in the rows of instances that are not there yet, and count anew what they belong to."""
+    now = time.time()
+    studies: dict[str, int] = {}
+    for (study_uid, series_uid), group in _by_series(arrivals).items():
+        if study_uid not in studies:
+            row = {**study_row(group[0].header), "StudyInstanceUID": study_uid, "added": now}
+            studies[study_uid] = _ensure(connection, study, row, ("StudyInstanceUID",))
+        row = {**series_row(group[0].header), "SeriesInstanceUID": series_uid, "study": studies[study_uid]}
+        row |= {"added": now, "used": now}
+        series_id = _ensure(connection, series, row, ("study", "SeriesInstanceUID"))
+        common = {
+            "series": series_id,
+            "origin": origin,
+            "made_here": made_here,
+            "pinned": False,
+            "added": now,
+        }
+        connection.execute(insert(instance), [{**_instance_row(arrival), **common} for arrival in group])
+        count_series(connection, series_id)
+        mark_used(connection, [series_id])  # a long pull must not be evicted while it goes on
+    for study_id in studies.values():
+        count_study(connection, study_id)
+
+
+def _instance_row(arrival: Arrival) -> Row:
+    return {
+        **instance_row(arrival.header),
+        "SOPInstanceUID": arrival.resource.instance,
+        "TransferSyntaxUID": arrival.header.transfer_syntax[:64],
+        "size": arrival.size,
+        "digest": arrival.digest,
+    }
+
+
+def exchange(
+    connection: Connection, instance_id: int, arrival: Arrival, *, origin: str = "", made_here: bool = False
+) -> None:
+    """Let the rows tell of the file that took the place of another.
+
+    No server is known to have these bytes but the one that they came from.
+    """
+    own = {**_instance_row(arrival), "origin": origin, "made_here": made_here}
+    connection.execute(update(instance).where(instance.c.id == instance_id).values(own))
+    connection.execute(delete(sent).where(sent.c.instance == instance_id))
+    series_id, study_id = connection.execute(
+        select(series.c.id, series.c.study)
+        .join(instance, instance.c.series == series.c.id)
+        .where(instance.c.id == instance_id)
+    ).one()
+    # What was corrected is often the patient.
+    of_study = {**study_row(arrival.header), "StudyInstanceUID": arrival.resource.study}
+    of_series = {**series_row(arrival.header), "SeriesInstanceUID": arrival.resource.series}
+    connection.execute(update(study).where(study.c.id == study_id).values(of_study))
+    connection.execute(update(series).where(series.c.id == series_id).values(of_series))
+    count_series(connection, series_id)
+    count_study(connection, study_id)
+
+
+def _ensure(connection: Connection, table: Table, row: Mapping[str, object], unique: tuple[str, ...]) -> int:
+    """Give the row's id, and put the row in where it is missing."""
+    wanted = select(table.c.id).where(*(table.c[name] == row[name] for name in unique))
+    found = connection.execute(wanted).scalar()
+    if found is None:
+        connection.execute(insert(table).values(row))
+        found = connection.execute(wanted).scalar_one()
+    return int(found)

@@ -1,0 +1,142 @@
+"""Searching: a query on the index, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, literal, select
+
+from dicomdock.archive.index.attributes import INSTANCE_KEYWORDS, SEQUENCE, SERIES_KEYWORDS, STUDY_KEYWORDS
+from dicomdock.archive.index.criteria_sql import Plan, column_of, plan
+from dicomdock.archive.index.engine import Index
+from dicomdock.archive.index.mapping import json_writer
+from dicomdock.archive.index.queries import ALL_LEVELS, instances_of
+from dicomdock.archive.index.schema import instance, series, study
+from dicomdock.dicom.query import Query, SearchLevel, text
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import WireError
+from dicomdock.sources import Match, Page
+
+FIRST_PAGE, LARGEST_PAGE = 100, 2000  # the first is there at once; later ones save round trips
+
+_STUDY = (
+    *STUDY_KEYWORDS,
+    "ModalitiesInStudy",
+    "SOPClassesInStudy",
+    "NumberOfStudyRelatedSeries",
+    "NumberOfStudyRelatedInstances",
+    "InstanceAvailability",
+)
+_SERIES = (*SERIES_KEYWORDS, SEQUENCE, "NumberOfSeriesRelatedInstances")
+_INSTANCE = (*INSTANCE_KEYWORDS, "AvailableTransferSyntaxUID", "InstanceAvailability")
+_OWN: Mapping[SearchLevel, Sequence[str]] = {"studies": _STUDY, "series": _SERIES, "instances": _INSTANCE}
+_ABOVE: Mapping[SearchLevel, Sequence[tuple[str, Sequence[str]]]] = {
+    "studies": (),
+    "series": (("StudyInstanceUID", _STUDY),),
+    "instances": (("StudyInstanceUID", _STUDY), ("SeriesInstanceUID", _SERIES)),
+}
+
+
+def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
+    """Answer a query, the latest studies first, series and instances by their numbers.
+
+    A match carries what the index has of its level. What it has of the levels above comes too where the query
+    does not name them by UID, or asks for it.
+    """
+    planned = plan(query, index.dialect)
+    keywords = _keywords(query)
+    statement = _statement(query, planned, keywords)
+    warnings = tuple(
+        f"{keyword} is not kept in the local index; the answer was not narrowed by it."
+        for keyword in planned.ignored
+    )
+    own = _OWN[query.level]
+    write = json_writer(keywords, [keyword for keyword in keywords if keyword not in own])
+    unkept = _unkept(query)
+    left, skip, start, size = query.limit, query.offset, 0, FIRST_PAGE
+    if planned.exact:
+        skip, start = 0, query.offset
+    while True:
+        wanted = min(size, left) if planned.exact and left is not None else size
+        with index.reading() as connection:
+            rows = connection.execute(statement.limit(wanted + 1).offset(start)).all()
+        start, more = start + wanted, len(rows) > wanted
+        matches = [Match(write(row)) for row in rows[:wanted]]
+        if not planned.exact:
+            matches = [match for match in matches if query.matches(match.attributes, keys=planned.keys)]
+            skip, matches = max(0, skip - len(matches)), matches[skip:]
+        if left is not None:
+            more = more or len(matches) > left
+            matches = matches[:left]
+            left -= len(matches)
+        done = not more or left == 0
+        if unkept:
+            matches = [_with_fields(index, folder, match, unkept) for match in matches]
+        if matches or done:
+            yield Page(tuple(matches), more=more, warnings=warnings)
+            warnings = ()
+        if done:
+            return
+        size = min(size * 4, LARGEST_PAGE)
+
+
+def _keywords(query: Query) -> tuple[str, ...]:
+    """Choose what a match carries."""
+    wanted = list(_OWN[query.level])
+    for uid, above in _ABOVE[query.level]:
+        named = query.match.get(uid, "")
+        asked = {name.partition(".")[0] for name in (*query.match, *query.fields)}
+        wanted += above if not named or "all" in asked else [uid, *(name for name in above if name in asked)]
+    return tuple(dict.fromkeys(wanted))
+
+
+def _unkept(query: Query) -> tuple[str, ...]:
+    """Name the wanted attributes that only the files have."""
+    asked = {
+        name.partition(".")[0]
+        for name in (*query.fields, *(key for key in query.match if not query.match[key]))
+    }
+    given = ("all", "InstanceAvailability", "RetrieveURL", "SpecificCharacterSet")
+    return tuple(sorted(name for name in asked if name not in given and column_of(name) is None))
+
+
+def _with_fields(index: Index, folder: Path, match: Match, keywords: Sequence[str]) -> Match:
+    """Add attributes from the first file of a match; a file that cannot be read adds none."""
+    from dicomdock.archive.metadata import read_fields
+
+    study_uid = text(match.attributes, "StudyInstanceUID")
+    series_uid = text(match.attributes, "SeriesInstanceUID") or None
+    resource = Resource(study_uid, series_uid, text(match.attributes, "SOPInstanceUID") or None)
+    with index.reading() as connection:
+        first = next(instances_of(connection, folder, resource, limit=1), None)
+    try:
+        found = read_fields(first.path, keywords) if first else {}
+    except (OSError, WireError):
+        found = {}
+    return Match(dict(sorted({**found, **match.attributes}.items())))
+
+
+def _column(keyword: str) -> ColumnElement[str]:
+    if keyword == "InstanceAvailability":
+        return literal("ONLINE")
+    found = column_of(keyword)
+    assert found is not None
+    return found[1]
+
+
+def _statement(query: Query, planned: Plan, keywords: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    columns = [_column(keyword) for keyword in keywords]
+    statement = select(*columns).where(*planned.clauses)
+    if query.level == "studies":
+        newest = (study.c.StudyDate.desc(), study.c.StudyTime.desc(), study.c.id.desc())
+        return statement.select_from(study).order_by(*newest)
+    # Numbers order only what belongs together; ids order a list from everywhere without sorting it first.
+    by_number = bool(query.match.get("StudyInstanceUID") or query.match.get("SeriesInstanceUID"))
+    if query.level == "series":
+        joined = series.join(study, series.c.study == study.c.id)
+        numbers = (series.c.SeriesNumber.nulls_last(),) if by_number else ()
+        return statement.select_from(joined).order_by(*numbers, series.c.id)
+    places = (series.c.SeriesNumber.nulls_last(), series.c.id, instance.c.InstanceNumber.nulls_last())
+    return statement.select_from(ALL_LEVELS).order_by(*(places if by_number else ()), instance.c.id)

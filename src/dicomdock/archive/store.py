@@ -1,0 +1,71 @@
+"""Storing: what a Store transaction is told of each instance.
+
+References
+----------
+PS3.18 §10.5.3.1 (Store transaction response), Table 10.5.3-2 (failure reasons).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from dicomdock.archive.writer import AddResult, ArchiveWriter, UnexpectedInstance
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import ArchiveError, NoSpace, WireError
+from dicomdock.sources import Part, StoreResult
+
+BATCH = 256  # instances kept for good, and told of, at once
+PROCESSING_FAILURE = 0x0110
+DUPLICATE_INSTANCE = 0x0111
+OUT_OF_RESOURCES = 0xA700
+WRONG_STUDY = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+
+
+def store(writer: ArchiveWriter, parts: Iterable[Part], study: Resource | None) -> Iterator[StoreResult]:
+    """Add instances and tell the outcome of each, once it is certain."""
+    pending: list[AddResult] = []
+    for part in parts:
+        uid = ""
+        try:
+            arrival = writer.receive(part, study)
+            uid = arrival.resource.instance or ""
+            pending.append(writer.register(arrival))
+        except UnexpectedInstance as error:
+            instance = error.resource.instance or ""
+            yield StoreResult(instance, "failed", WRONG_STUDY, "It belongs to another study.")
+        except WireError as error:
+            yield StoreResult("", "failed", CANNOT_UNDERSTAND, str(error))
+        except ArchiveError as error:
+            yield StoreResult(uid, "failed", _code(error), str(error))
+        if len(pending) >= BATCH:
+            yield from _kept(writer, pending)
+            pending = []
+    yield from _kept(writer, pending)
+
+
+def _kept(writer: ArchiveWriter, pending: list[AddResult]) -> Iterator[StoreResult]:
+    try:
+        late = {result.resource: result for result in writer.flush()}
+    except ArchiveError as error:
+        for result in pending:
+            yield StoreResult(result.resource.instance or "", "failed", _code(error), str(error))
+        return
+    for result in pending:
+        yield _told(late.get(result.resource, result))
+
+
+def _code(error: ArchiveError) -> int:
+    return OUT_OF_RESOURCES if isinstance(error, NoSpace) else PROCESSING_FAILURE
+
+
+def _told(result: AddResult) -> StoreResult:
+    instance = result.resource.instance or ""
+    match result.status:
+        case "identical":
+            return StoreResult(instance, "duplicate", None, "It was there already.")
+        case "conflict":
+            reason = "An instance with this UID and other content is there; the first one was kept."
+            return StoreResult(instance, "failed", DUPLICATE_INSTANCE, reason)
+        case _:
+            return StoreResult(instance, "stored")

@@ -1,0 +1,78 @@
+"""The options that every command has, before and after its name."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dicomdock.cli.output import Terminal
+
+PANEL = "Everywhere"
+
+
+def everywhere() -> list[Any]:
+    """Make the options anew for one command, in the form that typer keeps options in."""
+    holder = typer.Typer(add_completion=False)
+    holder.command(add_help_option=False)(_options)
+    return list(typer.main.get_command(holder).params)
+
+
+def _set_json(context: typer.Context, value: bool) -> None:
+    _terminal(context).json |= value
+
+
+def _set_home(context: typer.Context, value: Path | None) -> None:
+    terminal = _terminal(context)
+    terminal.home = value or terminal.home
+
+
+def _set_verbose(context: typer.Context, value: bool) -> None:
+    if value and not _terminal(context).verbose:
+        _terminal(context).verbose = True
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
+        logging.getLogger("dicomdock").setLevel(logging.DEBUG)
+
+
+def _terminal(context: typer.Context) -> Terminal:
+    found: Terminal = context.obj
+    return found
+
+
+def _options(
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Give one JSON document on standard output.",
+            callback=_set_json,
+            expose_value=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = False,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            "--home",
+            metavar="DIR",
+            help="Keep configuration, archive and state under this folder, instead of DICOMDOCK_HOME.",
+            callback=_set_home,
+            expose_value=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            help="Tell on standard error what is done, and where an error came from.",
+            callback=_set_verbose,
+            expose_value=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = False,
+) -> None: ...

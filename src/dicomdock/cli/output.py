@@ -1,0 +1,181 @@
+"""The rim of a command: where it reads settings, asks for secrets, shows progress and gives its result."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import unicodedata
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from dicomdock.config.settings import Settings
+from dicomdock.errors import Cancelled, InvalidInput
+
+if TYPE_CHECKING:
+    from dicomdock.sources import JsonValue
+    from dicomdock.transfer import Progress
+
+Report = TypeVar("Report")
+
+MAX_SECRET = 64 << 10  # characters of a password or token; a long JWT has some thousand
+
+
+@dataclass
+class Terminal:
+    """What one command talks through.
+
+    Parameters
+    ----------
+    json : standard output gets one JSON document and nothing else.
+    home : folder of everything, where it was given.
+    verbose : say more on standard error.
+    """
+
+    json: bool = False
+    home: Path | None = None
+    verbose: bool = False
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this run."""
+        return Settings.load(self.home)
+
+    def result(self, document: JsonValue) -> None:
+        """Give the JSON document, where that was asked for."""
+        if self.json:
+            sys.stdout.write(json.dumps(document, indent=1) + "\n")
+
+    def say(self, *lines: str) -> None:
+        """Give lines to a person, on standard output."""
+        if not self.json:
+            for line in lines:
+                sys.stdout.write(plain(line) + "\n")
+
+    def note(self, *lines: str) -> None:
+        """Give remarks, on standard error."""
+        for line in lines:
+            sys.stderr.write(plain(line) + "\n")
+
+    def flush(self) -> None:
+        """Let a reader at the other end of a pipe see what was said so far."""
+        sys.stdout.flush()
+
+    def fail(self, error: BaseException, sentence: str = "") -> None:
+        """Say what ended the command, on standard error; with ``json`` also as the document."""
+        sentence = sentence or _sentence(error)
+        self.note(sentence)
+        self.result({"error": {"kind": type(error).__name__, "message": sentence}})
+
+    def secret(self, what: str, *, from_stdin: bool) -> str:
+        """Read a password or token: the first line of standard input, or typed unseen.
+
+        Raises
+        ------
+        InvalidInput
+            There is nobody to ask, or nothing was given.
+        """
+        if from_stdin:
+            text = sys.stdin.readline(MAX_SECRET).rstrip("\r\n")
+        elif sys.stdin.isatty():
+            import getpass
+
+            text = getpass.getpass(f"{what}: ")
+        else:
+            option = "--token-stdin" if what == "Token" else "--password-stdin"
+            raise InvalidInput(f"Nobody is here to type the {what.lower()}; give it with {option}.")
+        if not text:
+            raise InvalidInput(f"The {what.lower()} is empty.")
+        return text
+
+    @property
+    def attended(self) -> bool:
+        """A person is there, who can be asked."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Ask a person yes or no; nobody there is a no."""
+        if not self.attended:
+            return False
+        sys.stderr.write(f"{plain(question)} [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def follow(self, work: Generator[Progress, None, Report], what: str) -> Report:
+        """Run a transfer to its report, with a bar on a terminal.
+
+        Raises
+        ------
+        Cancelled
+            An interrupt (Ctrl-C) ended it.
+        """
+        try:
+            with closing(work):
+                if sys.stderr.isatty():
+                    from dicomdock.cli.progress_bar import show
+
+                    return show(work, what)
+                return _last(work)
+        except KeyboardInterrupt:
+            raise Cancelled(f"The {what} was cancelled; what was done until then is kept.") from None
+
+
+def _last(work: Generator[Progress, None, Report]) -> Report:
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            report: Report = end.value
+            return report
+
+
+def plain(text: str) -> str:
+    """Give text from anywhere without characters that could steer a terminal."""
+    return "".join(
+        letter if unicodedata.category(letter) not in ("Cc", "Cf", "Cs") else " " if letter.isspace() else "?"
+        for letter in text
+    )
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror or error}."
+    return str(error) or type(error).__name__
+
+
+def size(count: float) -> str:
+    """Give a number of bytes for people: ``81.2 MB``."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def bytes_of(text: str) -> int:
+    """Read a number of bytes as people write it: ``500MB``, ``1.5 TB``, ``1024``.
+
+    Raises
+    ------
+    InvalidInput
+        It is none.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)b?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise InvalidInput(f"{text!r} is not a size such as 500MB or 20GB.")
+    return int(float(found[1]) * 1000 ** " kmgt".index(found[2].lower() or " "))
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Give a number and its noun: ``1 instance``, ``3 series``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def examples(*lines: str) -> str:
+    """Make the end of a command's help."""
+    shown: Iterable[str] = (line.replace("[", r"\[") for line in lines)
+    return "\n\n".join(("Examples:", *shown))

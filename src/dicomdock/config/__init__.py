@@ -1,0 +1,1 @@
+"""What the user set: settings, servers, trust and secrets."""

@@ -1,0 +1,215 @@
+"""The habits of known servers, as data. Where nothing is said, a server is taken to follow PS3.18.
+
+Sources in the comments: OD orthanc-dicomweb, OB Orthanc Book, D4 dcm4chee-arc-light, GC Google's conformance
+page, GQ Google's quotas, KH kheops, KD KheopsDocumentation, DS dcmjs dicomweb-server, SW Slicer's WebServer
+module, AW AWS HealthImaging's developer guide, AZ Azure's conformance statement v2, IP IDC's proxy policy, SD
+Static-DICOMWeb. What they leave open is learned while a client talks to the server (``session``) or by
+``probe``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from dicomdock.config.servers import Dialect
+
+STANDARD: Final = Dialect()
+
+ORTHANC: Final = Dialect(
+    name="orthanc",
+    fuzzy=False,  # parsed, must be true or false, changes nothing (OD QidoRs.cpp:156, Status.txt)
+    short_page_ends=True,  # no cap unless the site sets LimitFindResults (OC Configuration.json; seen)
+    wado_uri="../wado",  # outside the plugin's root (OB plugins/dicomweb.rst)
+    delete_levels=(),  # no DELETE routes (OD Plugin.cpp:660-735; 405 seen)
+)
+
+DCM4CHEE: Final = Dialect(
+    name="dcm4chee",
+    # 1000 as shipped, a cut answer says so by Warning 299 (D4 default-config.ldif:39, QidoRS.java:544)
+    page_limit={"studies": 200, "series": 1000, "instances": 1000},
+    short_page_ends=True,
+    wado_uri="../wado",  # /aets/AET/wado beside /aets/AET/rs (D4 WadoURI.java)
+    delete_levels=("study",),
+    rejection="113039^DCM",  # hides series and instances, and studies before their deletion (D4 PamRS.java)
+)
+
+GOOGLE: Final = Dialect(
+    name="google",
+    wildcard=False,  # GC; OHIF/Viewers#489
+    # Everything else is answered with 400 (GC; wsidicom#141)
+    match_keys=(
+        "StudyInstanceUID",
+        "PatientName",
+        "PatientID",
+        "AccessionNumber",
+        "ReferringPhysicianName",
+        "StudyDate",
+        "SeriesInstanceUID",
+        "Modality",
+        "SOPInstanceUID",
+    ),
+    page_limit={"studies": 1000, "series": 5000, "instances": 5000},  # at most 5000, 5000, 50000 (GQ)
+    short_page_ends=True,
+    thumbnail=False,  # GC
+    parallel=20,  # maintainers' advice (dicomweb-client#44)
+)
+
+KHEOPS: Final = Dialect(
+    name="kheops",
+    question_mark=False,  # passed on to SQL as it is (KH StudyQIDOParams.java)
+    root_levels=("studies",),  # no global series or instances (KH QIDOResource.java)
+    wado_uri="wado",  # https://host/api/wado (KD)
+    rendered=False,  # no route (KH nginx.conf)
+    delete_levels=("study", "series"),  # KH Authorization
+)
+
+DCMJS: Final = Dialect(
+    name="dcmjs",
+    wildcard=False,  # exact equality (DS plugins/CouchDB.js)
+    fuzzy=False,
+    offset=False,  # ignored (DS; dicomweb-server#19)
+    match_keys=(
+        "StudyInstanceUID",
+        "PatientName",
+        "PatientID",
+        "AccessionNumber",
+        "ReferringPhysicianName",
+        "StudyID",
+        "SeriesInstanceUID",
+        "SeriesNumber",
+        "Modality",
+    ),
+    fields="never",  # ignored (DS)
+    root_levels=("studies",),  # DS routes/qido.js
+    any_transfer_syntax=True,  # Accept is ignored, never transcodes (DS)
+    wado_uri="./",  # GET /?objectUID=UID (DS)
+    rendered=False,
+    thumbnail=False,
+    delete_levels=("study", "series"),
+)
+
+SLICER: Final = Dialect(
+    name="slicer",
+    wildcard=False,
+    fuzzy=False,
+    # PatientID is compared undecoded and cut at "=", so that some IDs never match: filtered here.
+    match_keys=("SeriesInstanceUID",),  # SW DICOMRequestHandler.py:86-97
+    page_limit={"studies": 100, "series": 1000, "instances": 1000},  # pages can be longer (SW :103)
+    fields="never",
+    root_levels=("studies",),
+    retrieve_level="instance",  # no study or series retrieval (SW)
+    any_transfer_syntax=False,
+    single_part=True,  # only application/dicom (SW)
+    metadata=False,
+    rendered=False,
+    thumbnail=False,
+    store=False,
+    delete_levels=(),
+)
+
+AWS: Final = Dialect(
+    name="aws",
+    fuzzy=False,
+    offset=False,  # not among the documented parameters (AW)
+    page_limit={"studies": 10000, "series": 10000, "instances": 10000},  # records at most (AW)
+    root_levels=("studies",),  # hierarchical only (AW)
+    retrieve_level="instance",  # study and series retrieval are not listed (AW)
+    single_part=True,  # Accept application/dicom; transfer-syntax=... (AW)
+    rendered=False,
+    thumbnail=False,
+    delete_levels=(),  # not by DICOMweb (AW)
+    parallel=20,  # 50 calls a second, burst 100 (AW)
+)
+
+AZURE: Final = Dialect(
+    name="azure",
+    wildcard=False,  # AZ
+    page_limit={"studies": 200, "series": 200, "instances": 200},  # more is 400 (AZ)
+    short_page_ends=True,
+    thumbnail=False,  # AZ
+)
+
+IDC: Final = Dialect(
+    name="idc",
+    wildcard=False,  # a Google store behind (IP)
+    match_keys=GOOGLE.match_keys,
+    page_limit=GOOGLE.page_limit,
+    short_page_ends=True,
+    thumbnail=False,
+    store=False,  # read-only (IP)
+    delete_levels=(),
+    parallel=4,  # a daily quota for everyone (IP)
+)
+
+STATIC_WADO: Final = Dialect(
+    name="static-wado",
+    wildcard=False,
+    fuzzy=False,
+    offset=False,  # prebuilt files: every parameter is ignored (SD lib/controllers/server)
+    match_keys=("StudyInstanceUID", "SeriesInstanceUID"),
+    fields="never",
+    root_levels=("studies",),
+    retrieve_level="instance",
+    delete_levels=(),  # SD
+)
+
+BUILT_IN: Final[Mapping[str, Dialect]] = MappingProxyType(
+    {
+        dialect.name: dialect
+        for dialect in (
+            STANDARD,
+            ORTHANC,
+            DCM4CHEE,
+            GOOGLE,
+            KHEOPS,
+            DCMJS,
+            SLICER,
+            AWS,
+            AZURE,
+            IDC,
+            STATIC_WADO,
+        )
+    }
+)
+
+# Address shapes that belong to one server alone; "/dicom-web" or "/api" prove nothing.
+_SHAPES: Final = (
+    (re.compile(r"https?://[^/]+/(.*/)?aets/[^/]+/rs\Z"), DCM4CHEE),
+    (re.compile(r"https://healthcare\.googleapis\.com/v1[^/]*/projects/"), GOOGLE),
+    (re.compile(r"https://proxy\.imaging\.datacommons\.cancer\.gov/"), IDC),
+    (re.compile(r"https://dicom-medical-imaging\.[^/]+\.amazonaws\.com(\.cn)?/datastore/"), AWS),
+    (re.compile(r"https://[^/]+\.dicom\.azurehealthcareapis\.com/v\d"), AZURE),
+    (re.compile(r"https?://[^/]*kheops[^/]*/api\Z"), KHEOPS),
+    (re.compile(r"https?://[^/]+:2016/dicom\Z"), SLICER),
+    (re.compile(r"https?://[^/]+:5985\Z"), DCMJS),
+    (re.compile(r"https?://[^/]+:5000/dicomweb\Z"), STATIC_WADO),
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a reading request showed of a server.
+
+    Parameters
+    ----------
+    server : the Server header.
+    orthanc : ``/info`` below the base answered as Orthanc's plugin does.
+    kheops : the base was made of a Kheops share link.
+    """
+
+    server: str = ""
+    orthanc: bool = False
+    kheops: bool = False
+
+
+def choose(url: str, facts: Facts = Facts()) -> Dialect:
+    """Choose the built-in dialect of a base URL by what a probe saw, then by the shape of the address."""
+    if facts.orthanc:
+        return ORTHANC
+    if facts.kheops:
+        return KHEOPS
+    return next((dialect for shape, dialect in _SHAPES if shape.match(url)), STANDARD)

@@ -1,0 +1,1 @@
+"""Values of the DICOM standard, without I/O."""

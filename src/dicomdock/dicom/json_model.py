@@ -1,0 +1,244 @@
+"""Reading DICOM JSON answers as servers really give them, and showing them to people.
+
+Tolerant on the way in: a label with parameters or in capitals, 204, an empty body, ``[{}]``, one object
+instead of a list, values outside a list. What is not JSON at all (a login page, XML) becomes a WireError that
+says what came.
+
+References
+----------
+PS3.18 Annex F (DICOM JSON model); PS3.19 §A.1 (Native DICOM Model, the XML form).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+from xml.etree import ElementTree as ET
+
+from dicomdock.dicom.dictionary import keyword_of
+from dicomdock.errors import InvalidInput, WireError
+from dicomdock.sources import DicomJson, JsonValue
+
+if TYPE_CHECKING:
+    from dicomdock.dicom.resource import Resource
+
+MAX_DEPTH: Final = 32  # sequences inside sequences; real objects stay below 10
+_TAG = re.compile(r"[0-9A-Fa-f]{8}\Z")
+_UIDS: Final = ("0020000D", "0020000E", "00080018")  # study, series, SOP instance
+
+
+def parse(body: bytes, content_type: str = "", *, what: str = "the answer") -> list[DicomJson]:
+    """Read the data sets of an answer body; nothing at all gives an empty list.
+
+    Parameters
+    ----------
+    body : the answer, without its transfer or content coding.
+    content_type : the label it came with; only used for the words of the error.
+    what : words for what was asked, for the error sentence.
+
+    Raises
+    ------
+    WireError
+        It is HTML, XML or otherwise not DICOM JSON.
+    """
+    text = body.strip(b" \t\r\n\0\xef\xbb\xbf")
+    if not text:
+        return []
+    if text[:1] not in b"[{":
+        raise WireError(
+            f"The server answered {what} with {_nature(text, content_type)} instead of DICOM JSON; "
+            f"{_advice(text)}"
+        )
+    try:
+        loaded = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"The server's DICOM JSON for {what} is broken ({_shortly(error)}).") from error
+    found = loaded if isinstance(loaded, list) else [loaded]
+    data_sets = [clean(item) for item in found if isinstance(item, dict)]
+    if found and not data_sets:  # Orthanc's own REST API answers /studies with a list of names
+        raise WireError(
+            f"The server answered {what} with JSON that is not DICOM JSON; "
+            "is the address the DICOMweb base URL?"
+        )
+    return data_sets
+
+
+def clean(item: Mapping[str, JsonValue], *, depth: int = 0) -> DicomJson:
+    """Give a data set with tags in capitals and every Value a list; what is not an attribute is left out."""
+    if depth > MAX_DEPTH:
+        raise WireError("The server's DICOM JSON nests sequences deeper than any real object.")
+    cleaned: dict[str, JsonValue] = {}
+    for tag, attribute in item.items():
+        if not _TAG.match(tag) or not isinstance(attribute, dict):
+            continue
+        value = attribute.get("Value")
+        if value is not None:
+            values: list[JsonValue] = value if isinstance(value, list) else [value]
+            if attribute.get("vr") == "SQ":
+                values = [dict(clean(inner, depth=depth + 1)) for inner in values if isinstance(inner, dict)]
+            if values is not value:
+                attribute = {**attribute, "Value": values}
+        cleaned[tag.upper()] = attribute
+    return cleaned
+
+
+def from_xml(body: bytes, *, what: str = "the answer") -> DicomJson:
+    """Read one data set in the Native DICOM Model (XML) into the JSON model.
+
+    Raises
+    ------
+    WireError
+        It is not well-formed, or declares a document type (which could make it grow without bound).
+
+    References
+    ----------
+    PS3.19 §A.1.
+    """
+    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
+        raise WireError(
+            f"The server answered {what} with XML that declares a document type, which is refused."
+        )
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - no document type, so no entities to expand
+    except ET.ParseError as error:
+        raise WireError(f"The server answered {what} with broken XML ({_shortly(error)}).") from error
+    return _from_element(root, 0)
+
+
+def _from_element(root: ET.Element, depth: int) -> DicomJson:
+    if depth > MAX_DEPTH:
+        raise WireError("The server's DICOM XML nests sequences deeper than any real object.")
+    found: dict[str, JsonValue] = {}
+    for element in root:
+        tag = element.get("tag", "")
+        if not _TAG.match(tag):
+            continue
+        values: list[JsonValue] = []
+        for child in element:
+            kind = child.tag.rpartition("}")[2]
+            if kind == "Item":
+                values.append(dict(_from_element(child, depth + 1)))
+            elif kind == "Value":
+                values.append((child.text or "").strip())
+            elif kind == "PersonName":
+                values.append(_person_name(child))
+        found[tag.upper()] = {"vr": element.get("vr", "UN"), "Value": values}
+    return found
+
+
+def _person_name(element: ET.Element) -> dict[str, JsonValue]:
+    order = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
+    groups: dict[str, JsonValue] = {}
+    for group in element:
+        parts = {part.tag.rpartition("}")[2]: (part.text or "").strip() for part in group}
+        groups[group.tag.rpartition("}")[2]] = "^".join(parts.get(name, "") for name in order).rstrip("^")
+    return groups
+
+
+def is_xml(body: bytes, content_type: str) -> bool:
+    """Tell by label and first character whether an answer is DICOM XML."""
+    return "xml" in content_type.lower() or body.lstrip(b" \t\r\n\xef\xbb\xbf").startswith(b"<?xml")
+
+
+def values(attributes: DicomJson, tag: str) -> list[JsonValue]:
+    """Give the values of an attribute; an empty list where it is absent or empty."""
+    attribute = attributes.get(tag)
+    found = attribute.get("Value") if isinstance(attribute, Mapping) else None
+    return found if isinstance(found, list) else []
+
+
+def first_text(attributes: DicomJson, tag: str) -> str:
+    """Give the first value as text without padding; empty where there is none."""
+    for value in values(attributes, tag):
+        if isinstance(value, Mapping):
+            value = next((text for text in value.values() if isinstance(text, str)), None)
+        if value is not None:
+            return str(value).strip(" \0")
+    return ""
+
+
+def items(attributes: DicomJson, tag: str) -> list[DicomJson]:
+    """Give the items of a sequence."""
+    return [item for item in values(attributes, tag) if isinstance(item, dict)]
+
+
+def place(attributes: DicomJson, within: Resource | None = None) -> Resource | None:
+    """Give the resource that an answer names, or None; what it leaves out is taken from ``within``."""
+    from dicomdock.dicom.resource import Resource
+
+    study, series, instance = (first_text(attributes, tag) or None for tag in _UIDS)
+    if within is not None:
+        study, series, instance = within.study or study, within.series or series, within.instance or instance
+    if study is None:
+        return None
+    try:
+        return Resource(study, series, instance if series is not None else None)
+    except InvalidInput:
+        return None
+
+
+def flatten(attributes: DicomJson) -> dict[str, JsonValue]:
+    """Give a data set by keyword, for people and ``--json``.
+
+    One value stands alone, several become a list; a person name becomes its alphabetic text where it has no
+    other form, sequences become lists of flattened items, bulk data its address, short binary data is left as
+    base64. A tag without a keyword (private) keeps its number; an empty attribute is None.
+    """
+    return {
+        keyword_of(tag): _flat(attribute)
+        for tag, attribute in attributes.items()
+        if isinstance(attribute, Mapping)
+    }
+
+
+def _flat(attribute: Mapping[str, JsonValue]) -> JsonValue:
+    if "BulkDataURI" in attribute:
+        return {"BulkDataURI": attribute["BulkDataURI"]}
+    if "InlineBinary" in attribute:
+        return attribute["InlineBinary"]
+    value = attribute.get("Value")
+    found = value if isinstance(value, list) else [] if value is None else [value]
+    if attribute.get("vr") == "SQ":
+        return [dict(flatten(item)) for item in found if isinstance(item, Mapping)]
+    plain = [_plain(item) for item in found]
+    return None if not plain else plain[0] if len(plain) == 1 else plain
+
+
+def _plain(value: JsonValue) -> JsonValue:
+    if isinstance(value, Mapping) and set(value) <= {"Alphabetic"}:
+        return value.get("Alphabetic")
+    return value
+
+
+def _nature(text: bytes, content_type: str) -> str:
+    start = text[:512].lower()
+    if b"<html" in start or b"<!doctype html" in start:
+        return "an HTML page"
+    if text.startswith(b"<"):
+        return "XML"
+    if text.startswith(b"--"):
+        return "a multipart body"
+    label = content_type.split(";")[0].strip()[:60]
+    return (
+        f"{label or 'unlabelled data'} ({text[:40]!r}...)"
+        if len(text) > 40
+        else f"{label or 'text'} ({text!r})"
+    )
+
+
+def _advice(text: bytes) -> str:
+    start = text[:512].lower()
+    if b"<html" in start or b"<!doctype html" in start:
+        return (
+            "is the address the DICOMweb base URL (often .../dicom-web or .../rs), "
+            "or does a login page stand before it?"
+        )
+    if text.startswith(b"<"):
+        return "this server does not give JSON, which dicomdock needs."
+    return "is the address the DICOMweb base URL?"
+
+
+def _shortly(error: BaseException) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -1,0 +1,273 @@
+"""Query: what to search for, as QIDO-RS states it, both ways, and the local filter of foreign answers.
+
+References
+----------
+PS3.18 §8.3.4, §10.6 (Search transaction), §F.2 (DICOM JSON model); PS3.4 §C.2.2.2 (attribute matching).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+from dicomdock.dicom.criteria import Criterion, Universal, accepts, combined, normal, parse, within
+from dicomdock.dicom.dictionary import keyword_of, tag_and_vr, tag_of, vr_of
+from dicomdock.errors import InvalidInput
+
+SearchLevel = Literal["studies", "series", "instances"]
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+DicomJson: TypeAlias = "Mapping[str, JsonValue]"
+"""One data set in the DICOM JSON model: ``{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}`` (PS3.18 §F.2)."""
+
+UID_KEYWORD: Mapping[SearchLevel, str] = {
+    "studies": "StudyInstanceUID",
+    "series": "SeriesInstanceUID",
+    "instances": "SOPInstanceUID",
+}
+SERIES_OVERVIEW = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyDescription",
+    "Modality",
+    "SeriesNumber",
+    "SeriesDescription",
+    "NumberOfSeriesRelatedInstances",
+)
+"""What a viewer shows of the series of a study and of whom they are, whoever is asked for them."""
+COMBINED = {  # date -> its time: two ranges name one span together
+    "StudyDate": "StudyTime",
+    "SeriesDate": "SeriesTime",
+    "AcquisitionDate": "AcquisitionTime",
+    "ContentDate": "ContentTime",
+    "PerformedProcedureStepStartDate": "PerformedProcedureStepStartTime",
+    "PatientBirthDate": "PatientBirthTime",
+}
+_LOOKS_LIKE_ATTRIBUTE = re.compile(r"[A-Z]|[0-9A-Fa-f]{8}(\.|\Z)")
+
+
+@dataclass(frozen=True)
+class Query:
+    """One search.
+
+    Parameters
+    ----------
+    level : what one match is.
+    match : attribute keyword (``PatientName``; ``Sequence.Attribute`` inside a sequence) -> value as QIDO
+        writes it: a single value, a wildcard ``Do*``, a UID list ``1.2,1.3``, a range ``20200101-20201231``.
+        An empty value is universal matching: it selects everything and asks for the attribute.
+    fields : keywords of further attributes wanted in the answers, or ``("all",)``.
+    limit : at most so many matches in all; None for every one.
+    offset : matches to pass over first.
+    fuzzy : fuzzy matching of person names, where the source can.
+    """
+
+    level: SearchLevel = "studies"
+    match: Mapping[str, str] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
+    limit: int | None = None
+    offset: int = 0
+    fuzzy: bool = False
+
+    def __post_init__(self) -> None:
+        if self.level not in UID_KEYWORD:
+            raise InvalidInput(f"A search is for studies, series or instances, not {self.level!r}.")
+        if self.limit is not None and self.limit < 0:
+            raise InvalidInput("A limit cannot be negative.")
+        if self.offset < 0:
+            raise InvalidInput("An offset cannot be negative.")
+
+    @cached_property
+    def criteria(self) -> Mapping[str, Criterion]:
+        """What each matching key asks for, read once.
+
+        Raises
+        ------
+        InvalidInput
+            A key is unknown, or its value cannot be one of its VR.
+        """
+        return {
+            keyword: parse(keyword, vr_of(keyword.rpartition(".")[2]), key, fuzzy=self.fuzzy)
+            for keyword, key in self.match.items()
+        }
+
+    def to_params(self) -> list[tuple[str, str]]:
+        """Write the query as URL parameters, by keyword; what is at its default is left out."""
+        params = [(keyword, key) for keyword, key in self.match.items() if key]
+        wanted = [
+            keyword for keyword, key in self.match.items() if not key
+        ]  # the same, and more servers know it
+        params += [("includefield", name) for name in dict.fromkeys((*wanted, *self.fields))]
+        if self.fuzzy:
+            params.append(("fuzzymatching", "true"))
+        if self.limit is not None:
+            params.append(("limit", str(self.limit)))
+        if self.offset:
+            params.append(("offset", str(self.offset)))
+        return params
+
+    @classmethod
+    def from_params(
+        cls,
+        level: SearchLevel,
+        params: Iterable[tuple[str, str]],
+        *,
+        study: str | None = None,
+        series: str | None = None,
+    ) -> Query:
+        """Read URL parameters, decoded already, with attributes by keyword or by tag.
+
+        Parameters that are no attributes and not of QIDO-RS are passed over, as the standard wants it. A key
+        that comes several times stands for any of its values.
+
+        Parameters
+        ----------
+        study, series : UIDs that the path names.
+
+        Raises
+        ------
+        InvalidInput
+            An attribute is unknown, or a number or truth value is not one.
+        """
+        match: dict[str, str] = {}
+        fields: list[str] = []
+        numbers: dict[str, int | None] = {"limit": None, "offset": None}
+        fuzzy = False
+        for name, value in params:
+            if name == "includefield":
+                fields += [_keywords(part) if part != "all" else part for part in value.split(",") if part]
+            elif name in numbers:
+                numbers[name] = _count(name, value)
+            elif name == "fuzzymatching":
+                if value.lower() not in ("true", "false"):
+                    raise InvalidInput(f"fuzzymatching is true or false, not {value[:80]!r}.")
+                fuzzy = value.lower() == "true"
+            elif _LOOKS_LIKE_ATTRIBUTE.match(name):
+                _add(match, _keywords(name), value)
+        if study is not None:
+            match["StudyInstanceUID"] = study
+        if series is not None:
+            match["SeriesInstanceUID"] = series
+        return cls(
+            level, match, tuple(dict.fromkeys(fields)), numbers["limit"], numbers["offset"] or 0, fuzzy
+        )
+
+    def matches(self, attributes: DicomJson, *, keys: Container[str] | None = None) -> bool:
+        """Tell whether a data set is a match, by the rules of PS3.4.
+
+        An attribute that is absent counts as empty: only universal matching and ``""`` accept it.
+
+        Parameters
+        ----------
+        attributes : in the DICOM JSON model.
+        keys : look at these matching keys only; None for all. A caller that filters a foreign answer leaves
+            out what that server is known to match by rules of its own.
+
+        Raises
+        ------
+        InvalidInput
+            A key is unknown, or its value cannot be one of its VR.
+        """
+        asked = {
+            tuple(path.split(".")): criterion
+            for path, criterion in self.criteria.items()
+            if keys is None or path in keys
+        }
+        return _satisfies(attributes, asked)
+
+
+def _satisfies(attributes: DicomJson, asked: Mapping[tuple[str, ...], Criterion]) -> bool:
+    done = set()
+    for date, time in COMBINED.items():
+        if span := combined(asked.get((date,)), asked.get((time,))):
+            day, hour = normal("DA", text(attributes, date)), normal("TM", text(attributes, time))
+            if not within(day, hour, *span):
+                return False
+            done |= {(date,), (time,)}
+    inside: dict[str, dict[tuple[str, ...], Criterion]] = {}
+    for path, criterion in asked.items():
+        if len(path) > 1:
+            inside.setdefault(path[0], {})[path[1:]] = criterion
+        elif path not in done and not accepts(criterion, vr_of(path[0]), texts(attributes, path[0])):
+            return False
+    for sequence, keys in inside.items():
+        if all(isinstance(criterion, Universal) for criterion in keys.values()):
+            continue
+        items = [item for item in values(attributes, sequence) if isinstance(item, Mapping)] or [{}]
+        if not any(_satisfies(item, keys) for item in items):
+            return False
+    return True
+
+
+def _keywords(name: str) -> str:
+    """Write ``00400275.00400009`` as ``RequestAttributesSequence.ScheduledProcedureStepID``."""
+    return ".".join(keyword_of(tag_and_vr(part)[0]) for part in name.split("."))
+
+
+def _add(match: dict[str, str], keyword: str, value: str) -> None:
+    if not match.get(keyword):
+        match[keyword] = value
+    elif value:
+        match[keyword] += ("," if vr_of(keyword.rpartition(".")[2]) == "UI" else "\\") + value
+
+
+def _count(name: str, value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 18):
+        raise InvalidInput(f"{name} is a whole number from 0, not {value[:80]!r}.")
+    return int(value)
+
+
+def values(attributes: DicomJson, keyword: str) -> list[JsonValue]:
+    """Give all values of an attribute; none where it is absent or empty."""
+    element = attributes.get(tag_of(keyword))
+    found = element.get("Value") if isinstance(element, Mapping) else None
+    if found is None:
+        return []
+    return list(found) if isinstance(found, Sequence) and not isinstance(found, str) else [found]
+
+
+def value(attributes: DicomJson, keyword: str) -> JsonValue:
+    """Give the first value of an attribute; None where it is absent or empty."""
+    found = values(attributes, keyword)
+    return found[0] if found else None
+
+
+def texts(attributes: DicomJson, keyword: str) -> list[str]:
+    """Give all values of an attribute as text; person names as ``Alphabetic=Ideographic=Phonetic``."""
+    return [
+        _as_text(item)
+        for item in values(attributes, keyword)
+        if not isinstance(item, Mapping) or _is_name(item)
+    ]
+
+
+def text(attributes: DicomJson, keyword: str) -> str:
+    """Give the first value of an attribute as text to show, empty where there is none.
+
+    Of a person name it is the alphabetic group, or the first that there is.
+    """
+    for item in values(attributes, keyword):
+        if isinstance(item, Mapping):
+            return next((str(item[group]) for group in _NAME_GROUPS if item.get(group)), "")
+        return _as_text(item)
+    return ""
+
+
+_NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+
+
+def _is_name(item: Mapping[str, JsonValue]) -> bool:
+    return any(group in item for group in _NAME_GROUPS)
+
+
+def _as_text(item: JsonValue) -> str:
+    if item is None:
+        return ""
+    if isinstance(item, Mapping):
+        return "=".join(str(item.get(group) or "") for group in _NAME_GROUPS).rstrip("=")
+    return str(item)

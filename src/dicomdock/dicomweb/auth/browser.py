@@ -1,0 +1,240 @@
+"""Sign-in in the browser: authorization code with PKCE, which comes back to a listener on loopback.
+
+References
+----------
+RFC 8252 §7.3 (loopback redirect); RFC 7636 (PKCE); RFC 9207 (issuer in the answer); RFC 9700 §2.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import html
+import http.server
+import secrets
+import threading
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from dicomdock.errors import AuthenticationError, Cancelled, DicomdockError, ProfileError
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb.auth.issuer import Caller, Counter, Issuer, Tokens
+    from dicomdock.dicomweb.auth.oidc import Application
+
+SECONDS: Final = 300.0  # a person has this long to sign in
+_STEP: Final = 0.2  # seconds between looks at whether it was cancelled
+_GOODBYE: Final = 2.0  # seconds that the browser gets to take the last page
+_IDLE: Final = 10.0  # seconds that a browser may hold a connection without asking
+
+_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
+<style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:20vh auto;padding:0 1rem}}</style>
+<h1>{title}</h1><p>{words}</p></html>"""
+
+
+def sign_in(
+    counter: Counter,
+    issuer: Issuer,
+    application: Application,
+    *,
+    caller: Caller,
+    show: Callable[[str], None],
+    cancelled: threading.Event,
+    seconds: float = SECONDS,
+) -> tuple[Tokens, str]:
+    """Let a person sign in; give the tokens and who it was.
+
+    Parameters
+    ----------
+    show : takes the address to open in a browser.
+    cancelled : set to give up.
+    seconds : how long to wait.
+
+    Raises
+    ------
+    AuthenticationError
+        It was refused, or nobody came in time.
+    Cancelled
+        ``cancelled`` was set.
+    """
+    from dicomdock.dicomweb.auth.oidc import identity
+
+    if not issuer.authorization_endpoint:
+        raise ProfileError(
+            f"{issuer.issuer} has no page to sign in at; try the sign-in by a code (--device)."
+        )
+    verifier, nonce = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
+    with Listener(application.redirect) as listener:
+        show(_address(issuer, application, listener, verifier, nonce))
+        answer = listener.wait(cancelled, seconds, application.issuer)
+        with listener.telling(application.issuer):
+            form = {
+                "grant_type": "authorization_code",
+                "code": _code(answer, issuer),
+                "redirect_uri": listener.url,
+                "code_verifier": verifier,
+            }
+            tokens = counter.token(issuer, caller, form, "the sign-in")
+            return tokens, identity(tokens, issuer, application, counter, nonce=nonce)
+
+
+def _address(issuer: Issuer, application: Application, listener: Listener, verifier: str, nonce: str) -> str:
+    challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    wanted = {
+        "response_type": "code",
+        "client_id": application.client_id,
+        "redirect_uri": listener.url,
+        **application.wanted,
+        "state": listener.state,
+        "nonce": nonce,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+        **application.extra,
+    }
+    if application.prompt:
+        wanted["prompt"] = application.prompt
+    join = "&" if "?" in issuer.authorization_endpoint else "?"
+    return issuer.authorization_endpoint + join + urlencode(wanted)
+
+
+def _code(answer: Mapping[str, str], issuer: Issuer) -> str:
+    """Take the code out of what came back."""
+    if (error := answer.get("error", "")) or not answer.get("code"):
+        said = answer.get("error_description", "") or error or "no code came back"
+        said = "".join(letter for letter in said[:200] if letter.isprintable()).rstrip(".")
+        raise AuthenticationError(
+            f"The sign-in at {issuer.issuer} did not succeed: {said}.", login="OpenID Connect"
+        )
+    if answer.get("iss", issuer.issuer).rstrip("/") != issuer.issuer.rstrip("/"):
+        raise AuthenticationError(
+            f"The answer to the sign-in at {issuer.issuer} came from somebody else.", login="OpenID Connect"
+        )
+    return answer["code"]
+
+
+class Listener:
+    """Waits on loopback for the one request that brings the answer; every other request is turned away.
+
+    Parameters
+    ----------
+    redirect : the redirect address; without a port, a free one is taken.
+    """
+
+    def __init__(self, redirect: str) -> None:
+        parts = urlsplit(redirect)
+        if parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "localhost") or parts.query:
+            raise ProfileError(
+                f"The redirect {redirect!r} does not lead to this computer: use http://127.0.0.1/."
+            )
+        self.state = secrets.token_urlsafe(24)
+        self._path = parts.path
+        self._came, self._told, self._sent = threading.Event(), threading.Event(), threading.Event()
+        self._taking = threading.Lock()
+        self._answer: dict[str, str] | None = None
+        self._page = ("", "")
+        try:
+            self._server = http.server.ThreadingHTTPServer(("127.0.0.1", parts.port or 0), self._handler())
+        except OSError as error:
+            raise ProfileError(
+                f"Port {parts.port} of the redirect {redirect!r} is taken by another program."
+            ) from error
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        self._host = f"{parts.hostname}:{self._server.server_address[1]}"
+        self.url = f"http://{self._host}{self._path}"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="sign-in", daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._told.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def wait(self, cancelled: threading.Event, seconds: float, issuer: str) -> Mapping[str, str]:
+        """Give the parameters that came back.
+
+        Raises
+        ------
+        AuthenticationError
+            Nobody came in time.
+        Cancelled
+            It was given up.
+        """
+        end = time.monotonic() + seconds
+        while not self._came.wait(_STEP):
+            if cancelled.is_set():
+                raise Cancelled("The sign-in was given up.")
+            if time.monotonic() > end:
+                raise AuthenticationError(
+                    f"Nobody signed in at {issuer} within {seconds:.0f} s; try again.", login="OpenID Connect"
+                )
+        assert self._answer is not None
+        return self._answer
+
+    @contextmanager
+    def telling(self, issuer: str) -> Iterator[None]:
+        """Tell the browser, which waits, what becomes of its answer."""
+        try:
+            yield
+        except DicomdockError as error:
+            self._page = ("The sign-in did not succeed", str(error))
+            raise
+        else:
+            self._page = ("You are signed in", f"{issuer} let you in. You can close this page.")
+        finally:
+            self._told.set()
+            self._sent.wait(_GOODBYE)
+
+    def take(self, target: str, host: str) -> tuple[int, str, str]:
+        """Answer a request: its status, and the title and words of the page."""
+        parts = urlsplit(target)
+        answer = {name: values[0] for name, values in parse_qs(parts.query).items() if len(values) == 1}
+        wrong = host != self._host or (parts.path or "/") != (self._path or "/")
+        if wrong or not hmac.compare_digest(answer.get("state", "").encode(), self.state.encode()):
+            return 404, "Nothing is here", "This is not the answer to a sign-in that is under way."
+        with self._taking:
+            if self._answer is not None:
+                return 410, "This was done already", "You can close this page."
+            self._answer = answer
+        self._came.set()
+        self._told.wait(SECONDS)
+        return 200, *self._page
+
+    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
+        listener = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            timeout = _IDLE
+
+            def do_GET(self) -> None:
+                status, title, words = listener.take(self.path, self.headers.get("Host", ""))
+                page = _PAGE.format(title=html.escape(title), words=html.escape(words)).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.send_header("Content-Length", str(len(page)))
+                self.send_header("Cache-Control", "no-store")
+                self.send_header("Referrer-Policy", "no-referrer")
+                self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+                self.end_headers()
+                self.wfile.write(page)
+                if status == 200:
+                    listener._sent.set()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                """Say nothing: the request line holds the code."""
+
+        return Handler

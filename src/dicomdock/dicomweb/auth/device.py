@@ -1,0 +1,101 @@
+"""Sign-in by a code: shown in a terminal, typed into a browser on whatever machine has one.
+
+References
+----------
+RFC 8628 (device authorization grant).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from dicomdock.dicomweb.auth.issuer import Refused
+from dicomdock.errors import AuthenticationError, Cancelled, ProfileError, WireError
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb.auth.issuer import Caller, Counter, Issuer, Tokens
+    from dicomdock.dicomweb.auth.oidc import Application
+
+GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
+INTERVAL: Final = 5.0  # seconds between questions where the issuer does not say (RFC 8628 §3.2)
+SLOWER: Final = 5.0  # seconds more after slow_down (§3.5)
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a person needs to sign in.
+
+    Parameters
+    ----------
+    url : the page to open.
+    code : what to type there.
+    whole_url : the page with the code in it; empty where there is none.
+    """
+
+    url: str
+    code: str
+    whole_url: str = ""
+
+
+def sign_in(
+    counter: Counter,
+    issuer: Issuer,
+    application: Application,
+    *,
+    caller: Caller,
+    show: Callable[[Code], None],
+    cancelled: threading.Event,
+) -> tuple[Tokens, str]:
+    """Let a person sign in elsewhere; give the tokens and who it was.
+
+    Raises
+    ------
+    ProfileError
+        The issuer has no sign-in by a code.
+    AuthenticationError
+        It was refused, or nobody typed the code in time.
+    Cancelled
+        ``cancelled`` was set.
+    """
+    from dicomdock.dicomweb.auth.oidc import identity
+
+    if not issuer.device_authorization_endpoint:
+        raise ProfileError(f"{issuer.issuer} has no sign-in by a code; sign in with the browser instead.")
+    place = issuer.device_authorization_endpoint
+    table = counter.ask(issuer, place, caller, application.wanted, "the request for a code")
+    device, code = table.get("device_code"), table.get("user_code")
+    page = table.get("verification_uri") or table.get("verification_url")  # Google's older name
+    whole = table.get("verification_uri_complete", "")
+    if not (isinstance(device, str) and isinstance(code, str) and _is_page(page)):
+        raise WireError(f"{issuer.issuer} gave no code to sign in with.")
+    show(Code(str(page), code[:40], str(whole) if _is_page(whole) else ""))
+    interval, lifetime = _seconds(table.get("interval"), INTERVAL), _seconds(table.get("expires_in"), 600.0)
+    end = time.monotonic() + lifetime
+    while time.monotonic() < end:
+        if cancelled.wait(interval):
+            raise Cancelled("The sign-in was given up.")
+        try:
+            form = {"grant_type": GRANT, "device_code": device}
+            tokens = counter.token(issuer, caller, form, "the sign-in")
+        except Refused as refusal:
+            if refusal.code == "expired_token":
+                break
+            if refusal.code not in ("authorization_pending", "slow_down"):
+                raise
+            interval += SLOWER if refusal.code == "slow_down" else 0.0
+        else:
+            return tokens, identity(tokens, issuer, application, counter)
+    raise AuthenticationError(f"Nobody typed the code at {page} in time; try again.", login="OpenID Connect")
+
+
+def _is_page(url: object) -> bool:
+    return isinstance(url, str) and url.isprintable() and urlsplit(url).scheme in ("http", "https")
+
+
+def _seconds(value: object, usual: float) -> float:
+    return float(value) if isinstance(value, int | float) and 0 < value < 86400 else usual

@@ -1,0 +1,209 @@
+"""Probing a server: is it there, where is its base, what does it do. Reading only.
+
+References
+----------
+PS3.18 §10.6 (Search), §10.4 (Retrieve); §8.3.4 for the query parameters tried.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Final, cast
+
+from dicomdock.config import dialects
+from dicomdock.config.servers import Dialect
+from dicomdock.dicom import json_model
+from dicomdock.dicomweb import urls
+from dicomdock.dicomweb.probe import store_checks, tls
+from dicomdock.dicomweb.probe.report import Finding, Report
+from dicomdock.dicomweb.probe.runner import TELLING, Trials
+from dicomdock.dicomweb.session import JSON, Session, read_json
+from dicomdock.errors import (
+    AuthenticationError,
+    TransactionError,
+    Unreachable,
+    WireError,
+)
+from dicomdock.web.media_type import MediaType
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb.client import Client
+    from dicomdock.web.multipart.writer import Body
+    from dicomdock.web.transport import Http, Response
+
+__all__ = ["MOST_REQUESTS", "Finding", "Report", "find_base", "test"]
+
+MOST_REQUESTS: Final = 25
+MOST_WRITING: Final = 30  # eight of them at a server by the standard; the rest are for other forms and looks
+
+
+class _Spent(Exception):  # ends the probe, never leaves this module
+    """All requests are used up."""
+
+
+@dataclass
+class _Counted:
+    """The connection, with the requests counted and bounded."""
+
+    http: Http
+    most: int
+    used: int = 0
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        accept: str = "*/*",
+        body: Body | None = None,
+        gzip: bool = False,
+        allow: Container[int] = (),
+        what: str = "",
+    ) -> Response:
+        if self.used >= self.most:
+            raise _Spent
+        self.used += 1
+        return self.http.request(
+            method,
+            path,
+            query=query,
+            headers=headers,
+            accept=accept,
+            body=body,
+            gzip=gzip,
+            allow=allow,
+            what=what,
+        )
+
+
+def find_base(
+    pasted: str | urls.Repaired, connected: Callable[[str], contextlib.AbstractContextManager[Client]]
+) -> urls.Repaired:
+    """Find the DICOMweb base URL behind a pasted address, by asking the likely places for one study each.
+
+    Parameters
+    ----------
+    pasted : the address as pasted, or already repaired.
+    connected : makes the client of a base URL (with the login that is to be tried).
+
+    Raises
+    ------
+    AuthenticationError
+        The server wants a login before it tells; no other place is tried then.
+    Unreachable
+        There is no server.
+    WireError
+        A server is there, but nothing that speaks DICOMweb at any of the usual places.
+    """
+    repaired = urls.repair(pasted) if isinstance(pasted, str) else pasted
+    tried: list[str] = []
+    weak: str | None = None
+    for url in urls.candidates(repaired.url):
+        with connected(url) as client:
+            certain = _speaks_dicomweb(client.session.http)
+        tried.append(url)
+        if certain:
+            return _moved(repaired, url)
+        if certain is None and weak is None:
+            weak = url
+    if weak is not None:
+        return _moved(repaired, weak)
+    raise WireError(
+        f"There is a server, but no DICOMweb at {', '.join(tried)}; ask its administrator for the base URL."
+    )
+
+
+def _moved(repaired: urls.Repaired, url: str) -> urls.Repaired:
+    if url == repaired.url:
+        return repaired
+    return replace(repaired, url=url, changes=(*repaired.changes, f"Found the DICOMweb base at {url}."))
+
+
+def _speaks_dicomweb(http: Http) -> bool | None:
+    """Tell whether a base answers a search; None where an empty answer could come from something else."""
+    response = http.request(
+        "GET", "/studies", query=[("limit", "1")], accept=JSON, gzip=True, allow=TELLING, what="the search"
+    )
+    if not 200 <= response.status < 300:
+        response.discard()
+        return False
+    label = MediaType.parse(response.content_type).essence
+    try:
+        rows = read_json(response, "the search")
+    except WireError:
+        return False
+    if response.status == 204 or label == JSON or any(json_model.place(row) for row in rows):
+        return True
+    return None if label.endswith("json") else False
+
+
+def test(client: Client, *, write: bool = False) -> Report:
+    """Try what a server does, by reading only, with at most ``MOST_REQUESTS`` requests.
+
+    Nothing is raised for what a server does wrong: the report says it, also when there is no server at all.
+    Habits that the profile pins stay as they are.
+
+    Parameters
+    ----------
+    write : send one small made object too, and delete it again where the server does that; this takes up to
+        ``MOST_WRITING`` further requests.
+    """
+    started = time.perf_counter()
+    counted = _Counted(client.session.http, MOST_REQUESTS)
+    probe = Trials(
+        client.profile,
+        Session(cast("Http", counted), client.profile, client.session.settings, dialects.STANDARD),
+    )
+    error = ""
+    try:
+        probe.run()
+    except _Spent:
+        probe.say("complete", None, f"Stopped after {MOST_REQUESTS} requests; the rest was not tried.")
+    except (Unreachable, AuthenticationError, TransactionError, WireError) as problem:
+        error = str(problem)
+    if not error:
+        probe.findings.insert(1, tls.look(client.profile, client.session.settings))
+        _write(probe, counted) if write else probe.unwritten()
+    dialect = _pinned(probe.session.dialect, client.profile.dialect)
+    return Report(
+        client.name,
+        client.profile.url,
+        tuple(probe.findings),
+        dialect,
+        _differences(dialect),
+        counted.used,
+        time.perf_counter() - started,
+        error,
+    )
+
+
+def _write(probe: Trials, counted: _Counted) -> None:
+    counted.most += MOST_WRITING
+    try:
+        store_checks.try_out(probe)
+    except _Spent:
+        probe.say(
+            "complete",
+            None,
+            f"Stopped after {MOST_WRITING} requests; look for patient {store_checks.PATIENT}.",
+        )
+
+
+def _pinned(found: Dialect, own: Dialect) -> Dialect:
+    """Let the habits stay that the user set."""
+    names = [item.name for item in fields(own) if item.name in own.pinned]
+    return replace(found, pinned=own.pinned, **{name: getattr(own, name) for name in names})
+
+
+def _differences(dialect: Dialect) -> dict[str, object]:
+    known = dialects.BUILT_IN.get(dialect.name, dialects.STANDARD)
+    return {
+        item.name: getattr(dialect, item.name)
+        for item in fields(dialect)
+        if getattr(dialect, item.name) != getattr(known, item.name)
+    }

@@ -1,0 +1,62 @@
+"""How a server's connection is protected: which TLS, and how long its certificate is good for.
+
+References
+----------
+PS3.15 Annex B (secure transport), RFC 8446.
+"""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import ssl
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from dicomdock.dicomweb.probe.report import Finding
+from dicomdock.web import pool
+
+if TYPE_CHECKING:
+    from dicomdock.config.servers import ServerProfile
+    from dicomdock.config.settings import Settings
+
+SOON: Final = 30  # days before the end of a certificate that are worth a word
+_OLD: Final = ("SSLv3", "TLSv1", "TLSv1.1")
+
+
+def look(profile: ServerProfile, settings: Settings) -> Finding:
+    """Say how the connection is protected, by one handshake; it has been seen to work by then."""
+    parts = urlsplit(profile.url)
+    host = parts.hostname or ""
+    if parts.scheme != "https":
+        if host in ("localhost", "::1") or host.startswith("127."):
+            return Finding("tls", None, "The connection is not encrypted, but stays on this machine.")
+        return Finding(
+            "tls", False, "The connection is not encrypted: login and images can be read on the way."
+        )
+    if pool.proxy_for(profile):
+        return Finding("tls", True, "The connection is encrypted; it goes through a proxy.")
+    try:
+        with (
+            socket.create_connection((host, parts.port or 443), settings.connect_timeout) as plain,
+            pool.tls_context(profile).wrap_socket(plain, server_hostname=host) as secure,
+        ):
+            return _finding(secure.version() or "TLS", secure.getpeercert() or {}, profile)
+    except (OSError, ssl.SSLError) as error:
+        return Finding("tls", None, f"The connection is encrypted, but could not be looked at ({error}).")
+
+
+def _finding(version: str, certificate: object, profile: ServerProfile) -> Finding:
+    until = certificate.get("notAfter", "") if isinstance(certificate, dict) else ""
+    shown = version.replace("TLSv", "TLS ")
+    if version in _OLD:
+        return Finding("tls", False, f"The connection is encrypted by {shown}, which is no longer safe.")
+    if not isinstance(until, str) or not until:
+        return Finding("tls", True, f"The connection is encrypted by {shown}.")
+    end = datetime.datetime.fromtimestamp(ssl.cert_time_to_seconds(until), datetime.UTC)
+    days = (end - datetime.datetime.now(datetime.UTC)).days
+    trusted = "an authority of the profile" if profile.ca_file else "this machine's authorities"
+    words = f"The connection is encrypted by {shown}; the certificate is trusted by {trusted}"
+    if days < SOON:
+        return Finding("tls", True, f"{words}, but only for {max(days, 0)} more days, until {end:%Y-%m-%d}.")
+    return Finding("tls", True, f"{words} and good until {end:%Y-%m-%d}.")

@@ -1,0 +1,347 @@
+"""The Retrieve transactions: instances as stored, and their metadata.
+
+Servers differ most here. The form that is right for an archive (everything, as stored, in one stream) is
+asked for first; what a server refuses is asked for in the next form, and what worked is remembered for the
+session.
+
+References
+----------
+PS3.18 §10.4 (Retrieve), §8.7.3 (media types), §9 (URI service).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from dicomdock.dicom import identity, json_model
+from dicomdock.dicom.query import Query, SearchLevel
+from dicomdock.dicom.resource import Level, Resource
+from dicomdock.dicomweb import search
+from dicomdock.dicomweb.session import ABSENT, JSON, REFUSED, failure, read_json
+from dicomdock.errors import NotAcceptable, NotFound, TransactionError, UnsupportedByServer, WireError
+from dicomdock.sources import DicomJson, Part
+from dicomdock.web.media_type import MediaType
+from dicomdock.web.multipart.reader import read_parts
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb.session import Session
+    from dicomdock.web.transport import Response
+
+log = logging.getLogger(__name__)
+Parts: TypeAlias = "Generator[Part, None, None]"
+
+BELOW: Final[dict[Level, SearchLevel]] = {"study": "series", "series": "instances"}
+_RANK: Final[dict[Level, int]] = {"study": 0, "series": 1, "instance": 2}
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to ask for instances.
+
+    Parameters
+    ----------
+    accept : the Accept header.
+    any_transfer_syntax : asks for the bytes as stored.
+    single : asks for one instance as the whole body.
+    """
+
+    accept: str
+    any_transfer_syntax: bool = False
+    single: bool = False
+
+
+FORMS: Final = (
+    Form('multipart/related; type="application/dicom"; transfer-syntax=*', any_transfer_syntax=True),
+    Form("multipart/related; type=application/dicom; transfer-syntax=*", any_transfer_syntax=True),
+    Form("application/dicom; transfer-syntax=*", any_transfer_syntax=True, single=True),
+    Form('multipart/related; type="application/dicom"'),
+    Form("multipart/related; type=application/dicom"),
+    Form("application/dicom", single=True),
+    Form("*/*"),
+)
+
+
+def retrieve(session: Session, resource: Resource) -> Iterator[Part]:
+    """Fetch every instance of a study or series, or one instance, as stored; see ``DicomSource.retrieve``.
+
+    One stream where the server has one for this level; else what lies below is listed and fetched one after
+    the other. An answer that the server itself calls partial (206) raises WireError after its parts.
+    """
+    if resource.level == "instance":
+        yield from _instance(session, resource)
+    else:
+        yield from _group(session, resource)
+
+
+def _group(session: Session, resource: Resource) -> Iterator[Part]:
+    refusal: TransactionError | None = None
+    if _RANK[session.dialect.retrieve_level] <= _RANK[resource.level]:
+        answer = ask(session, resource)
+        if not isinstance(answer, TransactionError):
+            yield from answer
+            return
+        refusal = answer
+    below = children(session, resource)
+    if not below:
+        raise (
+            refusal
+            if isinstance(refusal, NotFound)
+            else NotFound(f"{session.name} has no {resource.level} {resource}.", status=404)
+        )
+    for place in below:
+        for part in retrieve(session, place):
+            if refusal is not None:
+                level: Level = "series" if resource.level == "study" else "instance"
+                if _RANK[session.dialect.retrieve_level] < _RANK[level]:
+                    session.learn(retrieve_level=level)
+                refusal = None
+            yield part
+
+
+def children(session: Session, resource: Resource) -> list[Resource]:
+    """Give the series of a study or the instances of a series, in the server's order."""
+    level = BELOW[resource.level]
+    match = {"StudyInstanceUID": resource.study}
+    if resource.series is not None:
+        match["SeriesInstanceUID"] = resource.series
+    found = (
+        json_model.place(match.attributes, within=resource)
+        for page in search.search(session, Query(level, match))
+        for match in page.matches
+    )
+    return [place for place in found if place is not None and place.level != resource.level]
+
+
+def _instance(session: Session, resource: Resource) -> Iterator[Part]:
+    answer = ask(session, resource)
+    if isinstance(answer, TransactionError):
+        if not session.dialect.wado_uri:
+            raise answer
+        answer = by_uri(session, resource, answer)
+    for part in answer:
+        yield replace(part, resource=resource, opener=identity.checked(part.opener, resource))
+
+
+def ask(session: Session, resource: Resource) -> Parts | TransactionError:
+    """Ask in one form after the other; give the parts, of which the first is known, or the last refusal."""
+    error: TransactionError | None = None
+    for index in _order(session, resource.level):
+        response = session.http.request(
+            "GET",
+            resource.path,
+            accept=FORMS[index].accept,
+            allow=REFUSED | ABSENT,
+            what=f"the retrieval of {resource.level} {resource}",
+        )
+        if response.status in REFUSED | ABSENT:
+            has = "has no" if response.status in ABSENT else "did not give"
+            error = failure(response, f"{session.name} {has} {resource.level} {resource}")
+            if response.status in ABSENT:
+                return error
+            continue
+        parts = _parts(session, response, resource)
+        try:
+            first = next(parts)
+        except StopIteration:
+            error = NotFound(
+                f"{session.name} answered with no instance for {resource}.",
+                status=response.status,
+                url=response.url,
+            )
+            continue
+        except NotAcceptable as unreadable:
+            error = unreadable
+            continue
+        session.forms[resource.level] = index
+        return _chain(first, parts)
+    return error or NotAcceptable(f"{session.name} has no form of {resource} that dicomdock can read.")
+
+
+def _chain(first: Part, rest: Parts) -> Parts:
+    try:
+        yield first
+        yield from rest
+    finally:
+        rest.close()  # frees the connection
+
+
+def _order(session: Session, level: Level) -> list[int]:
+    """Give the forms worth trying, what worked before first."""
+    dialect = session.dialect
+    usable = [
+        index
+        for index, form in enumerate(FORMS)
+        if (dialect.any_transfer_syntax or not form.any_transfer_syntax)
+        and (level == "instance" or not form.single)
+    ]
+    if dialect.single_part and level == "instance":
+        usable.sort(key=lambda index: not FORMS[index].single)
+    known = session.forms.get(level)
+    return usable if known is None else [known, *(index for index in usable if index != known)]
+
+
+def _parts(session: Session, response: Response, resource: Resource) -> Parts:
+    """Take the parts of an answer, whatever its label says, and say at the end when it was only partial."""
+    with response:
+        if response.status == 204:
+            return
+        yield from _read(response)
+        if warning := response.headers.get("Warning", ""):
+            log.info("%s: %s", session.name, warning[:300])
+        if response.status == 206:
+            raise WireError(
+                f"{session.name} gave only part of {resource} (206 Partial Content); "
+                "the rest was not available."
+            )
+
+
+def _read(response: Response) -> Iterator[Part]:
+    chunks = response.chunks()
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= identity.PREAMBLE:
+            break
+    label = MediaType.parse(response.content_type)
+    kind = label.parameters.get("type", "").lower()
+    if label.essence.startswith("multipart/") or head.lstrip(b"\r\n").startswith(b"--"):
+        if kind not in ("", "application/dicom", "application/octet-stream"):
+            raise NotAcceptable(
+                f"The server answered with parts of {kind} instead of DICOM.",
+                status=response.status,
+                url=response.url,
+            )
+        content_type = (
+            response.content_type if label.essence.startswith("multipart/") else "multipart/related"
+        )
+        for index, part in enumerate(read_parts(_again(head, chunks), content_type)):
+            if not index and kind == "application/octet-stream":
+                part = _dicom_only(part, response)
+            yield part
+    elif label.essence == "application/dicom" or identity.is_dicom(head):
+        length = response.headers.get("Content-Length", "")
+        coded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
+        yield Part(
+            response.content_type or "application/dicom",
+            lambda: _again(head, chunks),
+            length=int(length) if length.isdecimal() and not coded else None,
+        )
+    elif head:
+        raise NotAcceptable(
+            f"The server answered with {label.essence or 'unlabelled data'} instead of DICOM.",
+            status=response.status,
+            url=response.url,
+            body_excerpt=head[:300].decode("utf-8", "replace"),
+        )
+
+
+def _dicom_only(part: Part, response: Response) -> Part:
+    """Refuse bulk data that some servers give for ``*/*``; DICOM under a wrong label passes."""
+    chunks = part.chunks()
+    head = next(chunks, b"")
+    if not identity.is_dicom(head):
+        raise NotAcceptable(
+            "The server answered with bulk data instead of DICOM.", status=response.status, url=response.url
+        )
+    return replace(part, opener=lambda: _again(head, chunks))
+
+
+def _again(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    if head:
+        yield head
+    yield from chunks
+
+
+def by_uri(session: Session, resource: Resource, refusal: TransactionError) -> Parts:
+    """Fetch one instance by WADO-URI, the older service, where the server has it.
+
+    References
+    ----------
+    PS3.18 §9.4.
+    """
+    response = uri_request(session, resource, "application/dicom", (("transferSyntax", "*"),))
+    if response.status in REFUSED:
+        response.discard()
+        response = uri_request(session, resource, "application/dicom", ())
+    if response.status in REFUSED | ABSENT:
+        response.discard()
+        raise refusal
+    try:
+        yield from _parts(session, response, resource)
+    except NotAcceptable:
+        raise refusal from None
+
+
+def uri_request(
+    session: Session, resource: Resource, kind: str, further: Sequence[tuple[str, str]]
+) -> Response:
+    """Ask WADO-URI for one instance in one media type.
+
+    References
+    ----------
+    PS3.18 §9.4.1.
+    """
+    query = [
+        ("requestType", "WADO"),
+        ("studyUID", resource.study),
+        ("seriesUID", resource.series or ""),
+        ("objectUID", resource.instance or ""),
+        ("contentType", kind),
+        *further,
+    ]
+    return session.http.request(
+        "GET",
+        session.uri_service,
+        query=query,
+        accept=kind,
+        allow=REFUSED | ABSENT,
+        what=f"the retrieval of instance {resource} by WADO-URI",
+    )
+
+
+def metadata(session: Session, resource: Resource) -> Iterator[DicomJson]:
+    """Give the attributes of every instance of a resource, without its bulk data.
+
+    A study is asked for series by series, so that memory stays bounded. Bulk data URIs are kept as the server
+    wrote them; ``bulk`` knows how to follow them.
+
+    Raises
+    ------
+    NotFound
+        Nothing is there.
+    UnsupportedByServer
+        The server has no metadata.
+    """
+    if resource.level == "study":
+        series = children(session, resource)
+        if not series:
+            raise NotFound(f"{session.name} has no study {resource}.", status=404)
+        for place in series:
+            yield from metadata(session, place)
+        return
+    if not session.dialect.metadata:
+        raise UnsupportedByServer(f"{session.name} gives no metadata.", feature="Retrieve metadata")
+    what = f"the metadata of {resource.level} {resource}"
+    response = session.http.request(
+        "GET", f"{resource.path}/metadata", accept=JSON, gzip=True, allow=ABSENT, what=what
+    )
+    if response.status in ABSENT:
+        error = failure(response, f"{session.name} has no metadata of {resource.level} {resource}")
+        if response.status != 410 and exists(session, resource):
+            session.learn(metadata=False)
+            raise UnsupportedByServer(
+                f"{session.name} gives no metadata.", feature="Retrieve metadata"
+            ) from error
+        raise error
+    yield from read_json(response, what)
+
+
+def exists(session: Session, resource: Resource) -> bool:
+    """Tell by a search whether the server lists a resource."""
+    parent = resource.parent
+    if parent is None:
+        return bool(children(session, resource))
+    return any(place == resource for place in children(session, parent))

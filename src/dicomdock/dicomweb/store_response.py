@@ -1,0 +1,117 @@
+"""What a server says about the instances it was sent: JSON, XML, text or nothing.
+
+References
+----------
+PS3.18 §10.5.3 (Store response), Annex I.2.2 (Store Instances Response Module).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from dicomdock.dicom import json_model
+from dicomdock.dicom import status as reasons
+from dicomdock.errors import WireError
+from dicomdock.sources import DicomJson, JsonValue, StoreResult, StoreStatus
+
+_REFERENCED: Final = "00081199"  # Referenced SOP Sequence
+_FAILED: Final = "00081198"  # Failed SOP Sequence
+_OTHER: Final = "0008119A"  # Other Failures Sequence: failures of what could not even be named
+_INSTANCE: Final = "00081155"  # Referenced SOP Instance UID
+_FAILURE_REASON: Final = "00081197"
+_WARNING_REASON: Final = "00081196"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One answer to a batch.
+
+    Parameters
+    ----------
+    status : HTTP status; 0 when no answer came.
+    results : by SOP Instance UID, of the instances that the answer names.
+    words : why the batch as a whole failed, for those that it does not name.
+    others : failures of instances that the answer does not name.
+    cause : the error that stood in place of an answer.
+    """
+
+    status: int
+    results: Mapping[str, StoreResult]
+    words: str = ""
+    others: tuple[StoreResult, ...] = field(default=())
+    cause: Exception | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """The server took the batch, wholly or in part."""
+        return 200 <= self.status < 300
+
+
+def read(status: int, content_type: str, body: bytes, server: str) -> Outcome:
+    """Read an answer of any status and any form; what is no store response gives words only."""
+    attributes: DicomJson = {}
+    excerpt = ""
+    if body.strip():
+        try:
+            if json_model.is_xml(body, content_type):
+                attributes = json_model.from_xml(body, what="the upload")
+            else:
+                attributes = next(iter(json_model.parse(body, content_type, what="the upload")), {})
+        except WireError:
+            attributes = {}
+        if not attributes:
+            excerpt = " ".join(body[:200].decode("utf-8", "replace").split())
+    words = f"{server} answered {status}" + (
+        f": {excerpt}" if excerpt and not excerpt.startswith("<") else ""
+    )
+    others = tuple(
+        _result("", item, _FAILURE_REASON, "failed") for item in json_model.items(attributes, _OTHER)
+    )
+    return Outcome(status, _results(attributes), words, others)
+
+
+def _results(attributes: DicomJson) -> dict[str, StoreResult]:
+    found: dict[str, StoreResult] = {}
+    for item in json_model.items(attributes, _REFERENCED):
+        uid = json_model.first_text(item, _INSTANCE)
+        found[uid] = _result(uid, item, _WARNING_REASON, "stored")
+    for item in json_model.items(attributes, _FAILED):  # what is named as both did not make it
+        uid = json_model.first_text(item, _INSTANCE)
+        found[uid] = _result(uid, item, _FAILURE_REASON, "failed")
+    found.pop("", None)
+    return found
+
+
+def _result(uid: str, item: DicomJson, tag: str, status: StoreStatus) -> StoreResult:
+    code = _number(next(iter(json_model.values(item, tag)), None))
+    if code in reasons.ALREADY_THERE:
+        return StoreResult(uid, "duplicate", code, reasons.words(code))
+    if status == "stored" and code:
+        status = "warning"
+    return StoreResult(
+        uid, status, code, reasons.words(code) or ("" if status == "stored" else "the server gives no reason")
+    )
+
+
+def _number(value: JsonValue) -> int | None:
+    """Read a reason as servers write it: a number, or one in text (Orthanc)."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float):
+        return int(value)
+    text = str(value).strip()
+    try:
+        return int(text, 16) if text.lower().startswith("0x") else int(text)
+    except ValueError:
+        return None
+
+
+def may_be_duplicate(result: StoreResult) -> bool:
+    """Tell whether a failure is so general that it may only mean "there already"."""
+    return (
+        result.status == "failed"
+        and result.reason_code in reasons.GENERAL_FAILURE
+        and bool(result.sop_instance_uid)
+    )

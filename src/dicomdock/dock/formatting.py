@@ -1,0 +1,127 @@
+"""Human forms of DICOM values: names, dates, ages, sizes, counts. Pure text; the pages escape it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+
+from dicomdock.sources import JsonValue
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+_AGE = re.compile(r"0*(\d+)([DWMY])\Z")
+_AGE_UNITS = {"D": "d", "W": "wk", "M": "mo", "Y": "y"}
+
+
+def person_name(value: str | Mapping[str, JsonValue]) -> str:
+    """Write a person name as people read it: ``Doe^Jane^^Dr`` becomes ``Doe, Jane, Dr``.
+
+    Parameters
+    ----------
+    value : the component groups as DICOM JSON gives them, or as one string with ``=`` between them.
+        Ideographic
+        and phonetic groups follow in brackets.
+
+    References
+    ----------
+    PS3.5 §6.2.1 (PN); PS3.18 F.2.2.
+    """
+    if isinstance(value, str):
+        groups = value.split("=")
+    else:
+        groups = [str(value.get(group) or "") for group in ("Alphabetic", "Ideographic", "Phonetic")]
+    first = _components(groups[0])
+    # Ideographic and phonetic names are written without commas.
+    rest = [" ".join(group.replace("^", " ").split()) for group in groups[1:3] if group.strip("^ ")]
+    if not first:
+        return " ".join(rest)
+    return first + (f" ({', '.join(rest)})" if rest else "")
+
+
+def _components(group: str) -> str:
+    family, given, middle, prefix, suffix = ([part.strip() for part in group.split("^")] + [""] * 5)[:5]
+    called = " ".join(part for part in (given, middle) if part)
+    return ", ".join(part for part in (family, called, prefix, suffix) if part)
+
+
+def dicom_date(text: str) -> str:
+    """Write a DICOM date as ISO 8601; what is no date stays as it came."""
+    digits = text.strip().replace(".", "").replace("-", "")
+    if len(digits) == 8 and digits.isdigit():
+        return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
+    return text.strip()
+
+
+def dicom_time(text: str) -> str:
+    """Write a DICOM time as hours and minutes; what is no time stays as it came."""
+    digits = text.strip().replace(":", "")
+    return f"{digits[:2]}:{digits[2:4]}" if len(digits) >= 4 and digits[:4].isdigit() else text.strip()
+
+
+def age(age_string: str, birth: str = "", on: str = "") -> str:
+    """Write a patient's age at the study: ``042Y`` becomes ``42 y``; else from birth date and study date.
+
+    References
+    ----------
+    PS3.5 §6.2 (AS).
+    """
+    if found := _AGE.match(age_string.strip()):
+        return f"{found[1]} {_AGE_UNITS[found[2]]}"
+    born, then = _as_date(birth), _as_date(on)
+    if born is None or then is None or then < born:
+        return ""
+    return f"{then.year - born.year - ((then.month, then.day) < (born.month, born.day))} y"
+
+
+def _as_date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(dicom_date(text))
+    except ValueError:
+        return None
+
+
+def size(count: float) -> str:
+    """Write bytes with the unit that keeps the number short: 1,000 bytes are a kB, as disks count."""
+    for unit in _UNITS:
+        if count < 999.5 or unit == _UNITS[-1]:
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "bytes" or count >= 9.95 else f"{count:.1f} {unit}"
+
+
+def number(count: int) -> str:
+    """Write a number with its thousands apart."""
+    return f"{count:,}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Write a number with its noun: ``1 study``, ``1,204 images``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time span in its largest two units: ``2 h 5 min``, ``3 min 20 s``, ``8 s``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min" + (f" {rest} s" if rest and minutes < 10 else "")
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h" + (f" {minutes} min" if minutes else "")
+    return f"{hours // 24} days"
+
+
+def ago(seconds: float) -> str:
+    """Write how long ago something was."""
+    return "just now" if seconds < 10 else f"{duration(seconds)} ago"
+
+
+def listed(items: Iterable[str], *, most: int = 4) -> str:
+    """Write a list of words, and how many more there are than are shown."""
+    words: Sequence[str] = list(items)
+    shown = list(words[:most])
+    if len(words) > most:
+        shown.append(f"{len(words) - most} more")
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)

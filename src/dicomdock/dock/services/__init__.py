@@ -1,0 +1,1 @@
+"""The services of the dock: what its pages ask for."""

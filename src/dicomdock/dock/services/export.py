@@ -1,0 +1,77 @@
+"""Exports that a page watches: a folder or one zip file, written in a thread, stopped when not wanted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import Cancelled
+
+if TYPE_CHECKING:
+    from dicomdock.dock.service import Dock
+
+
+class Export:
+    """One export on its way.
+
+    Parameters
+    ----------
+    dock : gives the archive.
+    resources : what is exported.
+    target : a folder, or the zip file.
+    zip_file : write one zip file.
+    """
+
+    def __init__(self, dock: Dock, resources: Sequence[Resource], target: Path, *, zip_file: bool) -> None:
+        self.target = target
+        self.done = 0
+        self.total = 0
+        self.bytes = 0
+        self._dock = dock
+        self._resources = resources
+        self._zip = zip_file
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """End it after the file that is being written."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Write everything; blocks.
+
+        Raises
+        ------
+        Cancelled
+            It was stopped.
+        DicomdockError
+            It cannot be written.
+        """
+        steps = self._dock.archive.export(self._resources, self.target, zip=self._zip)
+        with closing(steps):  # type: ignore[type-var]  # it is a generator
+            for step in steps:
+                self.done, self.total = step.done, step.total
+                self.bytes += step.size
+                if self._stop.is_set():
+                    raise Cancelled(f"The export ended after {self.done} of {self.total} images.")
+
+
+def usual_folder() -> Path:
+    """Give the folder that a person looks for new files in."""
+    downloads = Path.home() / "Downloads"
+    return downloads if downloads.is_dir() else Path.home()
+
+
+def free_name(folder: Path, name: str, suffix: str) -> Path:
+    """Give a path in the folder that is not taken yet."""
+    from dicomdock.archive.export import clean_name
+
+    clean = clean_name(name)
+    for number in range(1, 1000):
+        path = folder / (f"{clean}{suffix}" if number == 1 else f"{clean} ({number}){suffix}")
+        if not path.exists():
+            return path
+    return folder / f"{clean}{suffix}"

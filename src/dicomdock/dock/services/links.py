@@ -1,0 +1,370 @@
+"""Links that came: asked about, answered, and turned into transfers. The tokens stay in this memory."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, NoReturn, assert_never
+
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services import open_study
+from dicomdock.dock.services.events import LinkArrived
+from dicomdock.errors import DicomdockError, LaunchError
+from dicomdock.launch.link import LaunchRequest, parse
+from dicomdock.launch.trust import (
+    Allowed,
+    Ask,
+    ChooseServer,
+    Decision,
+    OpenQuestion,
+    Question,
+    QuestionBox,
+    Refused,
+    TrustStore,
+    decide,
+    use_server,
+)
+from dicomdock.sources import DicomJson
+from dicomdock.transfer.linked import connect_link, resources_of, studies_of_link, wants_a_choice
+from dicomdock.web.addresses import Resolve, system_resolve
+
+if TYPE_CHECKING:
+    from dicomdock.dicomweb import Client
+    from dicomdock.dock.service import Dock
+
+Answer = Literal["refuse", "once", "always"]
+Stage = Literal["asking", "opening", "choosing", "fetching", "refused", "failed"]
+MOST_KEPT = 50  # links whose page can still be looked at
+SIDE_BY_SIDE = 4  # links that wait for name servers and lists at once
+OWN_SERVICE = "/dicom-web"  # where the dock serves its archive
+
+log = logging.getLogger("dicomdock.dock")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a link's token opens, for the user to choose from.
+
+    Parameters
+    ----------
+    connection : the name of the connection to fetch it by.
+    studies : the newest first.
+    """
+
+    connection: str
+    studies: tuple[DicomJson, ...]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A link, or several about the same server, and what became of it.
+
+    Parameters
+    ----------
+    number : stands in the address of its page.
+    stage : where it is.
+    question : what the user is asked, while he is asked.
+    offer : what he can choose from, while he chooses.
+    studies : what is being fetched, by UID.
+    series : the one series of it that was asked for; empty for all.
+    message : why it ended, or what of it failed, in words.
+    """
+
+    number: int
+    stage: Stage
+    question: OpenQuestion | None = None
+    offer: Offer | None = None
+    studies: tuple[str, ...] = ()
+    series: str = ""
+    message: str = ""
+
+    @property
+    def page(self) -> str:
+        """The address of the page that shows it."""
+        if self.stage == "fetching" and len(self.studies) == 1 and not self.message:
+            return open_study.address(Resource(self.studies[0], self.series or None))
+        return f"/link/{self.number}"
+
+
+Agree = Callable[[LaunchRequest, Resolve], Decision]
+"""Judges a link with what the user has said so far."""
+
+
+class Links:
+    """The links of one dock. Thread-safe. What needs the network is done by threads of its own.
+
+    Parameters
+    ----------
+    dock : transfers what is allowed, and shows the pages.
+    """
+
+    def __init__(self, dock: Dock) -> None:
+        self._dock = dock
+        self._box = QuestionBox()
+        self._trust = TrustStore(dock.settings)
+        self._arrivals: dict[int, Arrival] = {}
+        self._connections: dict[str, tuple[LaunchRequest, Allowed]] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.RLock()
+        self._pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="link")
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def receive(self, link: str) -> str:
+        """Take a link; ask, or go on with it, and show the page. Nothing here waits for the network.
+
+        Returns
+        -------
+        What to tell the sender.
+
+        Raises
+        ------
+        LaunchError
+            The link is refused.
+        """
+        request = parse(link)
+        open_study.warm(self._dock)
+        decision = self._own(request) or self._judge(request, None, _not_now)
+        match decision:
+            case Refused(reason):
+                raise LaunchError(reason)
+            case Ask() | ChooseServer():
+                question = self._box.put(decision, request)
+                same = self._asking(question.key)
+                number = same[0].number if same else next(self._numbers)
+                self._show(self._keep(Arrival(number, "asking", question)))
+                return "dicomdock asks you whether to open it."
+            case Allowed():
+                self._show(self._go_on(next(self._numbers), [request], self._judge_anew))
+            case Arrival():
+                self._show(self._keep(decision))
+            case _:
+                assert_never(decision)
+        return "dicomdock opens it."
+
+    def get(self, number: int) -> Arrival | None:
+        """Give what is known of a link."""
+        with self._lock:
+            return self._arrivals.get(number)
+
+    def next_page(self, arrival: Arrival) -> str:
+        """Give the page to look at now: the question that waits longest, before what needs no answer."""
+        with self._lock:
+            return next((other.page for other in self._arrivals.values() if other.question), arrival.page)
+
+    def answer(self, number: int, answer: Answer, *, server: str = "") -> Arrival:
+        """Take the user's answer, and begin to open when it is yes.
+
+        Parameters
+        ----------
+        number : the link.
+        answer : what he said; ``always`` remembers the origin.
+        server : which server to use, where the link names none.
+
+        Raises
+        ------
+        LaunchError
+            The link was answered already.
+        ProfileError
+            There is no such server.
+        """
+        arrival = self.get(number)
+        if arrival is None or arrival.question is None:
+            raise LaunchError("This link was answered already.")
+        decision = arrival.question.decision
+        chosen = self._dock.profiles().get(server) if isinstance(decision, ChooseServer) and server else None
+        asked = self._box.take(arrival.question.key, refused=answer == "refuse")
+        others = [other for other in self._asking(arrival.question.key) if other.number != number]
+        if asked is None:
+            raise LaunchError("This link was answered already.")
+        for other in others:
+            self._keep(replace(other, stage="refused", question=None, message="It was answered elsewhere."))
+        decision = asked.decision
+        if answer == "refuse" or (chosen is None and isinstance(decision, ChooseServer)):
+            return self._keep(Arrival(number, "refused", message="Nothing was fetched."))
+        if isinstance(decision, Ask):
+            question = decision.question
+            if answer == "always":
+                self._trust.add(question.origin)
+            return self._go_on(
+                number, asked.requests, lambda request, resolve: self._judge(request, question, resolve)
+            )
+        assert chosen is not None
+        return self._go_on(number, asked.requests, lambda request, _: use_server(request, chosen))
+
+    def choose(self, number: int, studies: Sequence[str]) -> Arrival:
+        """Fetch what the user chose from an offer.
+
+        Parameters
+        ----------
+        number : the link.
+        studies : UIDs; those that were not offered are passed over.
+
+        Raises
+        ------
+        LaunchError
+            Nothing is offered (any more), or nothing of it was chosen.
+        """
+        with self._lock:
+            arrival = self.get(number)
+            if arrival is None or arrival.offer is None:
+                raise LaunchError("The studies of this link were chosen already.")
+            offer, wanted = arrival.offer, set(studies)
+            chosen = [one for one in resources_of(offer.studies) if one.study in wanted]
+            if not chosen:
+                raise LaunchError("Choose at least one study.")
+            known = replace(arrival, stage="fetching", offer=None)
+            arrival = self._keep(replace(known, studies=(*known.studies, *(one.study for one in chosen))))
+        self._dock.pull(offer.connection, chosen)
+        return arrival
+
+    @property
+    def connections(self) -> frozenset[str]:
+        """The names of the connections that links brought; they end with the dock."""
+        with self._lock:
+            return frozenset(self._connections)
+
+    def connect(self, name: str) -> Client | None:
+        """Give the connection that a link brought, with its own token; None for a server of the user's.
+
+        Raises
+        ------
+        LaunchError
+            It is neither; the token of a link ends with the dock that took it.
+        """
+        with self._lock:
+            known = self._connections.get(name)
+        if known is None and name not in self._dock.profiles():
+            raise LaunchError(f"{name} came with a link, and its login is gone; open the link again.")
+        if known is None:
+            return None
+        return connect_link(*known, self._dock.settings)
+
+    def _judge(self, request: LaunchRequest, agreed: Question | None, resolve: Resolve) -> Decision:
+        return decide(request, self._dock.profiles(), self._trust, agreed=agreed, resolve=resolve)
+
+    def _judge_anew(self, request: LaunchRequest, resolve: Resolve) -> Decision:
+        return self._judge(request, None, resolve)
+
+    def _own(self, request: LaunchRequest) -> Arrival | None:
+        """Take a link that this dock made for a study of its own archive; its token is the proof of that."""
+        if request.endpoint != self._dock.url + OWN_SERVICE or request.token is None:
+            return None
+        grant = self._dock.keys.granted(request.token.reveal())
+        if grant is None or grant.root not in ("", OWN_SERVICE) or not request.resources:
+            return None
+        if not all(grant.resource is None or grant.resource.contains(one) for one in request.resources):
+            return None
+        asked = request.resources
+        return Arrival(next(self._numbers), "fetching", studies=_studies(asked), series=_one_series(asked))
+
+    def _asking(self, key: str) -> list[Arrival]:
+        with self._lock:
+            return [one for one in self._arrivals.values() if one.question and one.question.key == key]
+
+    def _go_on(self, number: int, requests: Sequence[LaunchRequest], agree: Agree) -> Arrival:
+        """Open what was allowed: here where the network need not be asked for it, else in the background."""
+        if all(request.resources and _is_sure(agree(request, _not_now)) for request in requests):
+            return self._open(number, requests, agree)
+        arrival = self._keep(Arrival(number, "opening"))
+        self._pool.submit(self._open_aside, number, requests, agree)
+        return arrival
+
+    def _open_aside(self, number: int, requests: Sequence[LaunchRequest], agree: Agree) -> None:
+        try:
+            arrival = self._open(number, requests, agree)
+        except Exception as error:  # noqa: BLE001 - a job boundary: its page must not wait for ever
+            # No traceback: its text may quote the link.
+            log.error("A link could not be opened: %s.", type(error).__name__)  # noqa: TRY400
+            why = "Something unexpected went wrong in dicomdock; its log has the details."
+            arrival = self._keep(Arrival(number, "failed", message=why))
+        if arrival.question is not None:
+            self._show(arrival)
+
+    def _open(self, number: int, requests: Sequence[LaunchRequest], agree: Agree) -> Arrival:
+        """Open links of one page, one after the other; what fails is told beside what does not."""
+        arrival = Arrival(number, "failed")
+        for request in requests:
+            try:
+                arrival = self._opened(arrival, request, agree(request, system_resolve))
+            except DicomdockError as error:
+                told = dict.fromkeys((*filter(None, [arrival.message]), str(error)))
+                arrival = replace(arrival, message=" ".join(told))
+        return self._keep(arrival)
+
+    def _opened(self, arrival: Arrival, request: LaunchRequest, decision: Decision) -> Arrival:
+        """Give what a page shows after one more of its links."""
+        match decision:
+            case Refused(reason):
+                raise LaunchError(reason)
+            case Ask() | ChooseServer():
+                return replace(arrival, stage="asking", question=self._box.put(decision, request))
+            case Allowed():
+                name = self._name(request, decision)
+            case _:
+                assert_never(decision)
+        resources: Sequence[Resource] = request.resources
+        if not resources:
+            with connect_link(request, decision, self._dock.settings) as client:
+                found = studies_of_link(request, client)
+            if wants_a_choice(request, found) and arrival.offer is None:
+                stage: Stage = "asking" if arrival.question else "choosing"
+                return replace(arrival, stage=stage, offer=Offer(name, tuple(found)))
+            resources = resources_of(found)
+        self._dock.pull(name, resources)
+        stage = "fetching" if arrival.stage == "failed" else arrival.stage
+        series = "" if arrival.studies else _one_series(resources)
+        return replace(arrival, stage=stage, studies=_studies(resources, arrival.studies), series=series)
+
+    def _name(self, request: LaunchRequest, allowed: Allowed) -> str:
+        """Name the connection; a name of its own for each token, and never that of a server of the user's."""
+        plain = allowed.profile.name
+        taken = set(self._dock.source_names())
+        with self._lock:
+            if plain in taken and allowed.stored_login and request.options.bulk_retrieve:
+                return plain
+            for name in (f"{plain} (link {count})" if count else plain for count in itertools.count()):
+                known = self._connections.get(name)
+                if name not in taken and (known is None or known == (request, allowed)):
+                    self._connections[name] = (request, allowed)
+                    return name
+        raise AssertionError("unreachable: names do not run out")
+
+    def _show(self, arrival: Arrival) -> None:
+        self._dock.show(self.next_page(arrival))
+
+    def _keep(self, arrival: Arrival) -> Arrival:
+        with self._lock:
+            self._arrivals[arrival.number] = arrival
+            ended = [one.number for one in self._arrivals.values() if one.stage in _OVER]
+            for number in ended[: max(0, len(self._arrivals) - MOST_KEPT)]:
+                del self._arrivals[number]
+        self._dock.events.publish(LinkArrived(arrival.number))
+        return arrival
+
+
+_OVER: frozenset[Stage] = frozenset({"fetching", "refused", "failed"})
+
+
+def _studies(resources: Sequence[Resource], before: Sequence[str] = ()) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*before, *(resource.study for resource in resources))))
+
+
+def _one_series(resources: Sequence[Resource]) -> str:
+    return resources[0].series or "" if len(resources) == 1 else ""
+
+
+def _is_sure(decision: Decision) -> bool:
+    """Tell whether nothing need be looked up for this decision."""
+    return isinstance(decision, Allowed) and decision.addresses != ()
+
+
+def _not_now(host: str, _: int) -> NoReturn:
+    """Stand in for the name servers where nobody may wait for them."""
+    raise OSError(f"{host} was not looked up")

@@ -1,0 +1,81 @@
+"""Thumbnails: a small picture of a series, from the archive or a server, kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.service import LOCAL
+from dicomdock.errors import DicomdockError
+
+if TYPE_CHECKING:
+    from dicomdock.dock.service import Dock
+
+MAX_BYTES = 1 << 20
+NO_PICTURE = "private, max-age=300"  # a server that is away now may be back in five minutes
+KEPT = "private, max-age=86400"
+
+
+class Thumbnails:
+    """Answers ``/thumbnails/SOURCE/STUDY/SERIES``; 404 where there is nothing to show.
+
+    Parameters
+    ----------
+    dock : gives the sources and the folder that pictures are kept in.
+    """
+
+    def __init__(self, dock: Dock) -> None:
+        self._dock = dock
+        self._folder = dock.settings.state / "thumbnails"
+
+    async def answer(self, request: Request) -> Response:
+        """Give the picture of one series."""
+        named = request.path_params
+        try:
+            resource = Resource(named["study"], named["series"])
+            media_type, picture = await self._dock.run(self._picture, named["source"], resource)
+        except DicomdockError:
+            return Response(status_code=404, headers={"Cache-Control": NO_PICTURE})
+        return Response(picture, media_type=media_type, headers={"Cache-Control": KEPT})
+
+    def _picture(self, source: str, resource: Resource) -> tuple[str, bytes]:
+        file = self._file(source, resource)
+        try:
+            return "image/jpeg", file.read_bytes()
+        except FileNotFoundError:
+            pass
+        media_type, picture = self._make(source, resource)
+        if len(picture) <= MAX_BYTES and media_type == "image/jpeg":
+            _keep(file, picture)
+        return media_type, picture
+
+    def _file(self, source: str, resource: Resource) -> Path:
+        # Named by a digest: neither a server's name nor a UID becomes a path.
+        digest = hashlib.sha256(f"{source}\0{resource}".encode()).hexdigest()
+        return self._folder / digest[:2] / f"{digest[2:]}.jpg"
+
+    def _make(self, source: str, resource: Resource) -> tuple[str, bytes]:
+        if source == LOCAL:
+            from dicomdock.origin.context import Origin
+            from dicomdock.origin.rendered import THUMBNAIL, one_picture
+            from dicomdock.origin.view import View
+
+            origin = Origin(lambda: self._dock.archive, workers=self._dock.decoders)
+            answer = one_picture(origin, resource, View(viewport=THUMBNAIL, media_type="image/jpeg"))
+            return "image/jpeg", bytes(answer.body)
+        return self._dock.client(source).thumbnail(resource)
+
+
+def _keep(file: Path, picture: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, name = tempfile.mkstemp(dir=file.parent)
+    with os.fdopen(handle, "wb") as out:
+        out.write(picture)
+    Path(name).replace(file)

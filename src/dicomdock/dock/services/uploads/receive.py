@@ -1,0 +1,154 @@
+"""Receive files from the browser in bounded chunks, into a folder of their own outside the archive."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import shutil
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from dicomdock.dock.services.events import ArchiveChanged, UploadChanged
+from dicomdock.dock.services.uploads.batch import Batch, compact, keep
+from dicomdock.dock.services.uploads.inspect import Looked, Lot, look
+from dicomdock.errors import DicomdockError, NoSpace
+
+if TYPE_CHECKING:
+    from dicomdock.dock.service import Dock
+
+BLOCK = 1 << 20  # bytes gathered before they are written
+MOST_KEPT = 8  # batches whose page can still be looked at
+MAX_NAME = 1024
+MAX_FILES = 200_000
+
+
+class Uploads:
+    """The batches of one dock, and the address that the browser sends files to.
+
+    Parameters
+    ----------
+    dock : gives the archive and the transfers.
+    """
+
+    def __init__(self, dock: Dock) -> None:
+        self._dock = dock
+        self._folder = dock.settings.state / "uploads"
+        self._batches: dict[str, Batch] = {}
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        shutil.rmtree(self._folder, ignore_errors=True)  # an earlier dock's, that it could not remove
+
+    def get(self, key: str) -> Batch | None:
+        """Give a batch by its key."""
+        with self._lock:
+            return self._batches.get(key)
+
+    async def begin(self, _: Request) -> Response:
+        """Answer ``POST /uploads``: a new batch."""
+        return JSONResponse({"batch": await self._dock.run(self._new)}, status_code=201)
+
+    async def receive(self, request: Request) -> Response:
+        """Answer ``POST /uploads/BATCH?name=NAME``: one file, its bytes as the body."""
+        batch = self.get(request.path_params["batch"])
+        if batch is None or batch.stage != "arrived":
+            return _refused(404, "These files came too late; drop them again.")
+        if len(batch.files) >= MAX_FILES:
+            return _refused(413, f"More than {MAX_FILES:,} files at once are too many; drop fewer folders.")
+        path = batch.folder / f"{next(self._numbers):08}"
+        name = request.query_params.get("name", "")[:MAX_NAME]
+        try:
+            await self._write(request, path)
+            batch.files.append(await self._dock.run(look, name, path))
+        except ClientDisconnect:
+            path.unlink(missing_ok=True)
+            return _refused(400, "The file did not come whole.")
+        except DicomdockError as error:
+            path.unlink(missing_ok=True)
+            return _refused(507 if isinstance(error, NoSpace) else 500, str(error))
+        return Response(status_code=204)
+
+    async def _write(self, request: Request, path: Path) -> None:
+        waiting = bytearray()
+        file = await self._dock.run(self._open, path)
+        try:
+            async for chunk in request.stream():
+                waiting += chunk
+                if len(waiting) >= BLOCK:
+                    await self._dock.run(self._put, file, bytes(waiting))
+                    waiting.clear()
+            await self._dock.run(self._put, file, bytes(waiting))
+        finally:
+            await asyncio.shield(self._dock.run(file.close))
+
+    def _open(self, path: Path) -> BinaryIO:
+        from dicomdock.archive.storage.local import disk_errors
+
+        with disk_errors("Receiving files"):
+            return path.open("xb")
+
+    def _put(self, file: BinaryIO, block: bytes) -> None:
+        from dicomdock.archive.storage.local import disk_errors
+
+        if shutil.disk_usage(self._folder).free - len(block) < self._dock.settings.free_space_floor:
+            raise NoSpace(
+                "The disk is nearly full; these files were not received. Free some space, or lower the space "
+                "that must stay free in the settings."
+            )
+        with disk_errors("Receiving files"):
+            file.write(block)
+
+    def _new(self) -> str:
+        key = secrets.token_urlsafe(12)
+        folder = self._folder / key
+        folder.mkdir(parents=True, mode=0o700)
+        with self._lock:
+            self._batches[key] = Batch(key, folder)
+            old = [batch for batch in self._batches.values() if batch.stage != "keeping"]
+            for batch in old[: max(0, len(self._batches) - MOST_KEPT)]:
+                del self._batches[batch.key]
+                shutil.rmtree(batch.folder, ignore_errors=True)
+        return key
+
+    def drop(self, batch: Batch) -> None:
+        """Forget a batch and its files."""
+        with self._lock:
+            self._batches.pop(batch.key, None)
+        shutil.rmtree(batch.folder, ignore_errors=True)
+
+    def keep(self, batch: Batch, lots: list[Lot], rest: list[Looked], server: str) -> None:
+        """Keep these series in the archive and send them on; blocks until they are kept.
+
+        What goes wrong is told by the batch's own page.
+
+        Parameters
+        ----------
+        batch : whose files they are; it has begun.
+        lots, rest : what is kept, and what cannot be.
+        server : where it goes then; empty for nowhere.
+        """
+        batch.server = server
+
+        def told() -> None:
+            self._dock.events.publish(UploadChanged(batch.key))
+
+        try:
+            kept = keep(batch, lots, rest, self._dock.archive, told)
+            if server and kept:
+                batch.transfer = self._dock.push(server, compact(self._dock.archive, kept)).id
+        except DicomdockError as error:
+            batch.message = str(error)
+        finally:
+            batch.stage = "kept"
+            shutil.rmtree(batch.folder, ignore_errors=True)
+            told()
+            for study in {lot.resource.study for lot in lots}:
+                self._dock.events.publish(ArchiveChanged(study))
+
+
+def _refused(status: int, reason: str) -> Response:
+    return JSONResponse({"error": reason}, status_code=status)

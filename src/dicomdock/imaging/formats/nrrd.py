@@ -1,0 +1,248 @@
+"""NRRD, Slicer's own format, to and from volumes and segmentations (``.seg.nrrd``, overlaps included); as
+bytes.
+
+References
+----------
+https://teem.sourceforge.net/nrrd/format.html; Slicer's segmentation storage:
+https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.dataset import reading
+from dicomdock.imaging.formats.nifti import UNPLACED, attached
+from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.segmentation import Mask, Segment, Segmentation
+from dicomdock.imaging.terminology import RGB, Terminology, colour_for
+from dicomdock.imaging.volume import Volume
+
+_TO_LPS = {
+    "left-posterior-superior": (1, 1, 1),
+    "lps": (1, 1, 1),
+    "right-anterior-superior": (-1, -1, 1),
+    "ras": (-1, -1, 1),
+    "left-anterior-superior": (1, -1, 1),
+    "las": (1, -1, 1),
+}
+_MAX_SEGMENTS = 65535
+
+
+@reading("The NRRD file")
+def volume_from_nrrd(data: bytes) -> Volume:
+    """Read a volume, grey or red, green, blue.
+
+    Raises
+    ------
+    GeometryError
+        It is no NRRD file, keeps its data elsewhere, or has not three dimensions.
+    """
+    array, header = _read(data)
+    array, geometry, remarks = _placed(array, header)
+    if array.ndim == 4 and (array.shape[0] != 3 or array.dtype != np.uint8):
+        raise GeometryError("The NRRD file holds several values for each voxel, which are not shown.")
+    values = array if array.ndim == 3 else np.ascontiguousarray(np.moveaxis(array, 0, -1))
+    return Volume(values, geometry, remarks=remarks)
+
+
+def volume_to_nrrd(volume: Volume) -> bytes:
+    """Write a volume."""
+    array = np.moveaxis(volume.array, -1, 0) if volume.colour else volume.array
+    return _write(array, volume.geometry, {}, "vector" if volume.colour else "")
+
+
+@reading("The NRRD file")
+def segmentation_from_nrrd(
+    data: bytes,
+    source: Volume | VolumeGeometry | None = None,
+    *,
+    names: Sequence[str] | Mapping[int, str] = (),
+    name: str = "",
+) -> Segmentation:
+    """Read a segmentation: Slicer's ``.seg.nrrd`` with names, colours, codes and layers, or a plain label
+    map.
+
+    Parameters
+    ----------
+    source : put it on this grid. Voxels that are the grid's own, also with axes turned, are taken as they
+        are.
+    names : of a plain label map's segments.
+
+    Raises
+    ------
+    GeometryError
+        It is no NRRD file, or no label map.
+    """
+    array, header = _read(data)
+    array, geometry, remarks = _placed(array, header)
+    if "Segment0_LabelValue" not in header:
+        made = Segmentation.from_array(array, geometry, names=names, name=name)
+        return attached(replace(made, remarks=remarks), source)
+    layers = array if array.ndim == 4 else array[None]
+    # Slicer crops the array to what is drawn and notes the image's whole extent; the grid we keep is the
+    # array's.
+    segments = []
+    for number in range(_MAX_SEGMENTS):
+        key = f"Segment{number}_"
+        if f"{key}LabelValue" not in header:
+            break
+        segments.append(_segment(header, key, layers, number + 1))
+    return attached(Segmentation(geometry, tuple(segments), name=name, remarks=remarks), source)
+
+
+def segmentation_to_nrrd(segmentation: Segmentation) -> bytes:
+    """Write a ``.seg.nrrd`` as Slicer does: overlapping segments go to layers of their own."""
+    layers: list[list[int]] = []
+    for at, segment in enumerate(segmentation.segments):
+        for layer in layers:
+            if not any(segment.mask.overlaps(segmentation.segments[one].mask) for one in layer):
+                layer.append(at)
+                break
+        else:
+            layers.append([at])
+    array = np.zeros(
+        (max(len(layers), 1), *segmentation.shape),
+        np.uint8 if len(segmentation.segments) < 256 else np.uint16,
+    )
+    header: dict[str, object] = {
+        "Segmentation_MasterRepresentation": "Binary labelmap",
+        "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
+    }
+    for number, layer in enumerate(layers):
+        for value, at in enumerate(layer, 1):
+            segment = segmentation.segments[at]
+            array[number][segment.mask.box][segment.mask.array] = value
+            header.update(_described(segment, f"Segment{at}_", at, number, value))
+    if len(array) == 1:
+        return _write(array[0], segmentation.geometry, header, "")
+    return _write(array, segmentation.geometry, header, "list")
+
+
+def _segment(header: Mapping[str, Any], key: str, layers: npt.NDArray[Any], number: int) -> Segment:
+    layer, value = _whole(header.get(f"{key}Layer", 0)), _whole(header[f"{key}LabelValue"])
+    if not 0 <= layer < len(layers):
+        raise GeometryError("The NRRD file names a layer that it does not hold.")
+    tags = dict(part.split(":", 1) for part in str(header.get(f"{key}Tags", "")).split("|") if ":" in part)
+    label = str(header.get(f"{key}Name", f"Segment {number}"))
+    entry = tags.get("TerminologyEntry", "")
+    terminology = Terminology.from_slicer(entry) if entry else Terminology.suggest(label)
+    return Segment(
+        label, Mask.of(layers[layer] == value), terminology, _colour(header, key, terminology, number)
+    )
+
+
+def _colour(header: Mapping[str, Any], key: str, terminology: Terminology, number: int) -> RGB:
+    try:
+        red, green, blue = (round(float(part) * 255) & 255 for part in str(header[f"{key}Color"]).split())
+    except (KeyError, ValueError):
+        return colour_for(terminology, number)
+    return red, green, blue
+
+
+def _whole(value: object) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise GeometryError("The NRRD file's segments are not numbered.") from None
+
+
+def _described(segment: Segment, key: str, at: int, layer: int, value: int) -> dict[str, object]:
+    k, j, i = segment.mask.box
+    extent = f"{i.start} {i.stop - 1} {j.start} {j.stop - 1} {k.start} {k.stop - 1}"
+    return {
+        f"{key}ID": f"Segment_{at + 1}",
+        f"{key}Name": segment.label,
+        f"{key}NameAutoGenerated": "0",
+        f"{key}Color": " ".join(f"{part / 255:.6g}" for part in segment.colour),
+        f"{key}ColorAutoGenerated": "0",
+        f"{key}LabelValue": str(value),
+        f"{key}Layer": str(layer),
+        f"{key}Extent": extent if segment.mask.array.size else "0 -1 0 -1 0 -1",
+        f"{key}Tags": f"TerminologyEntry:{segment.terminology.to_slicer()}|",
+    }
+
+
+def _read(data: bytes) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    import nrrd
+
+    file = BytesIO(data)
+    try:
+        header = dict(nrrd.read_header(file))
+        if "data file" in header or "datafile" in header:
+            raise GeometryError(
+                "The NRRD header keeps its data in another file; hand in one that holds them."
+            )
+        array = nrrd.read_data(header, file, None, index_order="C")
+    except (
+        nrrd.NRRDError,
+        ValueError,
+        TypeError,
+        KeyError,
+        OSError,
+        EOFError,
+        StopIteration,
+        UnicodeDecodeError,
+    ) as error:
+        raise GeometryError(f"The bytes cannot be read as NRRD: {error}") from error
+    return array, header
+
+
+def _placed(
+    array: npt.NDArray[Any], header: Mapping[str, Any]
+) -> tuple[npt.NDArray[Any], VolumeGeometry, tuple[str, ...]]:
+    """Bring the values first, (n, k, j, i), and find the grid."""
+    if array.ndim not in (3, 4):
+        raise GeometryError(f"A NRRD file of {array.ndim} dimensions holds no volume.")
+    stated = header.get("space directions")
+    directions = np.full((array.ndim, 3), np.nan) if stated is None else np.array(
+        [[np.nan] * 3 if row is None else row for row in stated], dtype=np.float64
+    )  # fmt: skip
+    spatial = [axis for axis in range(array.ndim) if np.isfinite(directions[axis]).all()]
+    signs = np.array(_TO_LPS.get(str(header.get("space", "")).lower(), (1, 1, 1)))
+    affine = np.eye(4)
+    remarks: tuple[str, ...] = ()
+    if len(spatial) == 3:
+        # The file counts axes from the fastest, the array (in C order) from the slowest.
+        if array.ndim == 4:
+            other = next(axis for axis in range(4) if axis not in spatial)
+            array = np.moveaxis(array, 3 - other, 0)
+        affine[:3, :3] = (directions[spatial] * signs)[::-1].T
+        affine[:3, 3] = np.asarray(header.get("space origin", (0, 0, 0)), dtype=np.float64) * signs
+    else:
+        steps = np.array([value for value in header.get("spacings", [1.0] * 3) if np.isfinite(value)][-3:])
+        affine[:3, :3] = np.diag(steps)[::-1].T if len(steps) == 3 else np.eye(3)[::-1]
+        remarks = (UNPLACED,)
+    shape = array.shape[-3:]
+    return array, VolumeGeometry((shape[0], shape[1], shape[2]), affine), remarks
+
+
+def _write(
+    array: npt.NDArray[Any], geometry: VolumeGeometry, more: Mapping[str, object], first: str
+) -> bytes:
+    import nrrd
+
+    directions = geometry.affine[:3, :3].T[::-1]
+    kinds = ["domain"] * 3
+    if first:
+        directions = np.vstack([np.full(3, np.nan), directions])
+        kinds = [first, *kinds]
+    values = np.ascontiguousarray(np.moveaxis(array, 0, -1)) if first else array
+    header = {
+        "space": "left-posterior-superior",
+        "space directions": directions,
+        "space origin": np.array(geometry.origin),
+        "kinds": kinds,
+        "encoding": "gzip",
+        **more,
+    }
+    file = BytesIO()
+    nrrd.write(file, values, header, index_order="C", compression_level=1)
+    return file.getvalue()

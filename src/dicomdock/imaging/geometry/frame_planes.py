@@ -1,0 +1,290 @@
+"""Planes of an instance, from its header: single images, enhanced multi-frame, and the multi-frame kinds
+before it.
+
+References
+----------
+PS3.3 §C.7.6.2 (Image Plane), §C.7.6.16 (Multi-frame Functional Groups), §C.8.8.3 (RT Dose), §C.8.4.15 (NM).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pydicom.dataset import Dataset
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.attributes import first, integer, items, number, numbers, text, texts
+from dicomdock.imaging.dataset import reading
+from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Vector, Window
+from dicomdock.imaging.geometry.split_keys import facets_of
+
+UNIT_TOLERANCE = 0.01
+"""Of a direction's length from 1, and of the cosine between rows and columns: beyond it the header is not a
+frame."""
+
+MAX_FRAMES = 100_000  # frames of one instance; a header that claims more would only exhaust memory
+
+_SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+_PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
+_RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
+_WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_NUCLEAR = "1.2.840.10008.5.1.4.1.1.20"
+
+
+@reading("The image header")
+def planes_of(header: Dataset) -> list[Plane]:
+    """Read an instance's planes from its attributes; its pixels need not be there.
+
+    Parameters
+    ----------
+    header : an image instance, with or without pixel data.
+
+    Raises
+    ------
+    GeometryError
+        It is no image, or one whose frames form no slices (segmentations, whole-slide images).
+    """
+    instance = text(header, "SOPInstanceUID")
+    sop_class = text(header, "SOPClassUID")
+    rows, columns = integer(header, "Rows"), integer(header, "Columns")
+    if not rows or not columns or rows < 0 or columns < 0:
+        raise GeometryError(
+            f"The instance is no image: it has no rows and columns ({_kind(header)}).", [instance]
+        )
+    if sop_class in _SEGMENTATION:
+        raise GeometryError(
+            "The instance is a segmentation; open it over the series it was drawn on.", [instance]
+        )
+    if sop_class == _WHOLE_SLIDE:
+        raise GeometryError("The instance is a tiled whole-slide image, which has no slices.", [instance])
+    frames = integer(header, "NumberOfFrames") or 1
+    if not 1 <= frames <= MAX_FRAMES:
+        raise GeometryError(
+            f"The instance claims {frames} frames; at most {MAX_FRAMES} are read.", [instance]
+        )
+    base = Plane(
+        instance,
+        1,
+        rows,
+        columns,
+        frame_of_reference=text(header, "FrameOfReferenceUID"),
+        number=integer(header, "InstanceNumber") or 0,
+        pixels=_pixels(header, sop_class),
+        frame_time=_frame_time(header),
+    )
+    groups = items(header, "PerFrameFunctionalGroupsSequence")
+    if groups:
+        return _enhanced(header, base, groups[:frames])
+    base = _described(base, [header], text(header, "ImageType"))
+    if frames == 1:
+        return [_placed(base, header, header, header)]
+    return _classic(header, base, frames, sop_class)
+
+
+def _kind(header: Dataset) -> str:
+    uid = header.get("SOPClassUID")
+    return str(getattr(uid, "name", uid)) if uid else "no SOP Class UID"
+
+
+def _frame_time(header: Dataset) -> float | None:
+    """Give the time between frames, or that of the rate at which they are to be shown (PS3.3 §C.7.6.5)."""
+    time = number(header, "FrameTime")
+    rate = number(header, "RecommendedDisplayFrameRate") or number(header, "CineRate")
+    return time if time and time > 0 else 1000 / rate if rate and rate > 0 else None
+
+
+def _pixels(header: Dataset, sop_class: str) -> PixelFormat:
+    allocated = integer(header, "BitsAllocated") or 16
+    stored = integer(header, "BitsStored") or allocated
+    samples = integer(header, "SamplesPerPixel") or 1
+    dose = number(header, "DoseGridScaling") if sop_class == _RT_DOSE else None
+    floating = (sop_class == _PARAMETRIC_MAP and "BitsStored" not in header) or any(
+        name in header for name in ("FloatPixelData", "DoubleFloatPixelData")
+    )
+    return PixelFormat(
+        photometric=text(header, "PhotometricInterpretation").upper()
+        or ("RGB" if samples == 3 else "MONOCHROME2"),
+        bits_allocated=allocated,
+        bits_stored=min(stored, allocated),
+        signed=integer(header, "PixelRepresentation") == 1,
+        slope=dose or 1.0,
+        floating=floating,
+        units=text(header, "DoseUnits") if dose else "",
+    )
+
+
+def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str) -> Plane:
+    """Add what the datasets in ``places`` (the nearest first) say about values, windows and kind."""
+    pixels = plane.pixels
+    rescale = next((place for place in places if number(place, "RescaleSlope") is not None), None)
+    if rescale is not None:
+        units = text(rescale, "RescaleType") or pixels.units
+        pixels = replace(
+            pixels,
+            slope=number(rescale, "RescaleSlope") or 1.0,
+            intercept=number(rescale, "RescaleIntercept") or 0.0,
+            units=units,
+        )
+    if any(first(place, "ModalityLUTSequence") is not None for place in places):
+        pixels = replace(pixels, lut=True, slope=1.0, intercept=0.0)
+    units = next((found for place in places if (found := text(place, "Units"))), "")
+    if not units and rescale is not None and any(text(place, "Modality") == "CT" for place in places):
+        units = "HU"
+    if units and pixels.units in ("", "US"):
+        pixels = replace(pixels, units=units)
+    windows = next((seen for place in places if (seen := _windows(place))), ())
+    kinds = image_type.upper().split("\\")
+    remark = (
+        "The image is a mosaic of many slices in one, which is not taken apart." if "MOSAIC" in kinds else ""
+    )
+    localizer = any(word in ("LOCALIZER", "SCOUT") for word in kinds[2:])
+    return replace(plane, pixels=pixels, windows=windows, localizer=localizer, remark=remark)
+
+
+def _windows(dataset: Dataset | None) -> tuple[Window, ...]:
+    centers, widths = numbers(dataset, "WindowCenter") or (), numbers(dataset, "WindowWidth") or ()
+    names = texts(dataset, "WindowCenterWidthExplanation")
+    function = text(dataset, "VOILUTFunction") or "LINEAR"
+    pairs = [pair for pair in zip(centers, widths, strict=False) if pair[1] > 0]
+    return tuple(
+        Window(center, width, names[at] if at < len(names) else "", function)
+        for at, (center, width) in enumerate(pairs)
+    )
+
+
+def _placed(
+    plane: Plane, position: Dataset | None, orientation: Dataset | None, measures: Dataset | None
+) -> Plane:
+    """Add origin, directions and spacing, as far as the header states them soundly."""
+    spacing = numbers(measures, "PixelSpacing", 2)
+    calibrated = (
+        spacing
+        or numbers(measures, "ImagerPixelSpacing", 2)
+        or numbers(measures, "NominalScannedPixelSpacing", 2)
+    )
+    if spacing is None and calibrated is None:
+        calibrated = _ultrasound_spacing(measures)
+    usable = calibrated if calibrated and min(calibrated) > 0 else None
+    thickness = number(measures, "SpacingBetweenSlices") or number(measures, "SliceThickness")
+    plane = replace(
+        plane,
+        spacing=(usable[0], usable[1]) if usable else None,
+        thickness=abs(thickness) if thickness else None,
+        facets=plane.facets or facets_of([measures]),
+    )
+    origin = numbers(position, "ImagePositionPatient", 3)
+    axes = numbers(orientation, "ImageOrientationPatient", 6)
+    if origin is None or axes is None or plane.remark:
+        return plane
+    along_row, along_column = _unit(axes[:3]), _unit(axes[3:])
+    if along_row is None or along_column is None or abs(_dot(along_row, along_column)) > UNIT_TOLERANCE:
+        return replace(plane, remark="Image Orientation (Patient) is not two perpendicular unit vectors.")
+    return replace(
+        plane, origin=(origin[0], origin[1], origin[2]), along_row=along_row, along_column=along_column
+    )
+
+
+def _unit(vector: Sequence[float]) -> Vector | None:
+    length = math.sqrt(sum(value * value for value in vector))
+    if abs(length - 1) > UNIT_TOLERANCE:
+        return None
+    return (vector[0] / length, vector[1] / length, vector[2] / length)
+
+
+def _dot(a: Sequence[float], b: Sequence[float]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def _ultrasound_spacing(header: Dataset | None) -> tuple[float, float] | None:
+    """Give the spacing of the only calibrated region, whose deltas are in centimetres (PS3.3 §C.8.5.5)."""
+    regions = items(header, "SequenceOfUltrasoundRegions")
+    if (
+        len(regions) != 1
+        or integer(regions[0], "PhysicalUnitsXDirection") != 3
+        or integer(regions[0], "PhysicalUnitsYDirection") != 3
+    ):
+        return None
+    down, across = number(regions[0], "PhysicalDeltaY"), number(regions[0], "PhysicalDeltaX")
+    return (abs(down) * 10, abs(across) * 10) if down and across else None
+
+
+def _enhanced(header: Dataset, base: Plane, groups: Sequence[Dataset]) -> list[Plane]:
+    shared = first(header, "SharedFunctionalGroupsSequence")
+    mapped = text(header, "SOPClassUID") == _PARAMETRIC_MAP
+
+    def group(item: Dataset, keyword: str) -> Dataset | None:
+        return first(item, keyword) or first(shared, keyword)
+
+    planes = []
+    for at, item in enumerate(groups):
+        kinds = [found for name in _FRAME_TYPES if (found := group(item, name)) is not None]
+        frame_types = [told for kind in kinds if (told := text(kind, "FrameType"))]
+        image_type = frame_types[0] if frame_types else text(header, "ImageType")
+        values = [group(item, "PixelValueTransformationSequence"), group(item, "FrameVOILUTSequence"), header]
+        plane = _described(replace(base, frame=at + 1), values, image_type)
+        if mapped and (mapping := group(item, "RealWorldValueMappingSequence")) is not None:
+            plane = replace(plane, pixels=_mapped(plane.pixels, mapping))
+        tellers = [found for name in _FACET_GROUPS if (found := group(item, name)) is not None]
+        plane = replace(plane, facets=facets_of([*tellers, header], image_type))
+        orientation = group(item, "PlaneOrientationSequence")
+        planes.append(
+            _placed(
+                plane, group(item, "PlanePositionSequence"), orientation, group(item, "PixelMeasuresSequence")
+            )
+        )
+    return planes
+
+
+def _mapped(pixels: PixelFormat, mapping: Dataset) -> PixelFormat:
+    return replace(
+        pixels,
+        slope=number(mapping, "RealWorldValueSlope") or 1.0,
+        intercept=number(mapping, "RealWorldValueIntercept") or 0.0,
+        units=text(first(mapping, "MeasurementUnitsCodeSequence"), "CodeValue"),
+    )
+
+
+_FRAME_TYPES = (
+    "MRImageFrameTypeSequence",
+    "CTImageFrameTypeSequence",
+    "PETFrameTypeSequence",
+    "XRay3DFrameTypeSequence",
+    "ParametricMapFrameTypeSequence",
+)
+_FACET_GROUPS = (
+    "FrameContentSequence",
+    "MREchoSequence",
+    "MRDiffusionSequence",
+    "MRModifierSequence",
+    "MRMetaboliteMapSequence",
+    "CardiacSynchronizationSequence",
+    "TemporalPositionSequence",
+    "MRTimingAndRelatedParametersSequence",
+    "CTReconstructionSequence",
+)
+
+
+def _classic(header: Dataset, base: Plane, frames: int, sop_class: str) -> list[Plane]:
+    """Place the frames of a multi-frame instance of the time before functional groups."""
+    plane = _placed(base, header, header, header)
+    offsets: Sequence[float] | None = None
+    if sop_class == _RT_DOSE:
+        offsets = numbers(header, "GridFrameOffsetVector", frames)
+        if offsets is not None and plane.origin is not None and offsets[0] != 0:
+            # An axial grid may state patient z coordinates in place of offsets (PS3.3 §C.8.8.3.2).
+            offsets = [value - offsets[0] for value in offsets]
+    elif sop_class == _NUCLEAR and "RECON" in text(header, "ImageType").upper():
+        detector = first(header, "DetectorInformationSequence")
+        plane = _placed(base, detector, detector, header)
+        step = number(header, "SpacingBetweenSlices")
+        offsets = [step * at for at in range(frames)] if step else None
+    told = [replace(plane, frame=at + 1) for at in range(frames)]
+    if offsets is None or plane.origin is None:
+        return [replace(one, origin=None, along_row=None, along_column=None) for one in told]
+    origin, normal = plane.origin, plane.normal
+    return [
+        replace(one, origin=(origin[0] + normal[0] * d, origin[1] + normal[1] * d, origin[2] + normal[2] * d))
+        for one, d in zip(told, offsets, strict=True)
+    ]

@@ -1,0 +1,264 @@
+"""WADO-RS: instances, their metadata, frames and bulk data.
+
+References
+----------
+PS3.18 §10.4 (retrieve transaction).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dicomdock.dicom.json_model import place
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import NotAcceptable, NotFound
+from dicomdock.origin.accept import (
+    DICOM,
+    EXPLICIT_LITTLE,
+    NATIVE,
+    FrameForm,
+    InstanceForm,
+    frame_form,
+    instance_form,
+    json_type,
+)
+from dicomdock.origin.context import (
+    Origin,
+    accept_of,
+    instance_on_disk,
+    known_parts,
+    on_disk,
+    resource_of,
+    transfer_syntax,
+)
+from dicomdock.origin.decoding import decode_frame, read_frame, write_explicit
+from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread, whole
+from dicomdock.origin.workers import Workers
+from dicomdock.sources import DicomJson, JsonValue, Part
+
+
+async def retrieve(origin: Origin, request: Request) -> Response:
+    """Give the instances of a study or series, or one instance."""
+    resource = resource_of(request)
+    form = instance_form(accept_of(request), single=resource.instance is not None)
+    if form is None:
+        raise NotAcceptable(
+            'Instances are given as multipart/related; type="application/dicom", '
+            "and a single one also as application/dicom.",
+            status=406,
+        )
+    return await in_thread(lambda: instances(origin, resource, form))
+
+
+def instances(origin: Origin, resource: Resource, form: InstanceForm) -> Response:
+    """Answer with the instances of a resource in the form that was chosen.
+
+    Raises
+    ------
+    NotFound
+        There are none.
+    NotAcceptable
+        The one that was asked for cannot be given so.
+    """
+    parts = known_parts(origin.source(), resource)
+    single = resource.instance is not None
+    outgoing: Sequence[Part] | Iterator[Part]
+    if isinstance(parts, Sequence) and all(form.as_stored(transfer_syntax(part)) for part in parts):
+        outgoing = [_labelled(part, transfer_syntax(part)) for part in parts]
+    else:
+        converted = _converted(parts, form, origin.workers, strict=single)
+        outgoing = [_alone(converted)] if single else converted
+    if form.multipart:
+        body = Multipart(outgoing, DICOM)
+        return Streamed(gathered(body.chunks()), body.content_type, length=body.length)
+    part = next(iter(outgoing))
+    return Streamed(whole(part), part.content_type, length=part.length)
+
+
+def _labelled(part: Part, syntax: str) -> Part:
+    label = f"{DICOM}; transfer-syntax={syntax}" if syntax else DICOM
+    return replace(part, content_type=label, headers={})
+
+
+def _converted(
+    parts: Iterable[Part], form: InstanceForm, workers: Workers, *, strict: bool
+) -> Generator[Part]:
+    """Give each instance as the client wants it.
+
+    One that cannot be decoded goes out as stored, labelled so, when it is one of many: leaving it out, or the
+    rest of the series, would be worse.
+
+    Parameters
+    ----------
+    strict : refuse what cannot be given as wanted.
+    """
+    for part in parts:
+        with on_disk(part) as path:
+            syntax = transfer_syntax(part, path)
+            outgoing = _labelled(Part.from_file(path, resource=part.resource), syntax)
+            if not form.as_stored(syntax):
+                try:
+                    outgoing = _decoded(path, syntax, form, workers)
+                except NotAcceptable:
+                    if strict:
+                        raise
+            yield outgoing
+
+
+def _decoded(path: Path, syntax: str, form: InstanceForm, workers: Workers) -> Part:
+    if not form.decode:
+        raise NotAcceptable(
+            f"The instance is stored in transfer syntax {syntax}, or decoded on request.", status=406
+        )
+    return decoded_part(path, syntax, workers)
+
+
+def _alone(parts: Generator[Part]) -> Part:
+    """Give the first part, whose file stays until it was read."""
+    first = next(parts)
+
+    def opener() -> Iterator[bytes]:
+        yield from first.chunks()
+        parts.close()
+
+    return replace(first, opener=opener, path=None)
+
+
+def decoded_part(path: Path, syntax: str, workers: Workers) -> Part:
+    """Give an instance in Explicit VR Little Endian; its file goes when the part has been read.
+
+    Raises
+    ------
+    NotAcceptable
+        It cannot be decoded.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="dicomdock-")
+    made = Path(folder.name) / "decoded.dcm"
+    try:
+        if syntax in NATIVE:
+            write_explicit(path, made)
+        else:
+            workers.call(write_explicit, path, made)
+    except BaseException:
+        folder.cleanup()
+        raise
+
+    def opener() -> Iterator[bytes]:
+        with folder:
+            yield from Part.from_file(made).chunks()
+
+    return Part(f"{DICOM}; transfer-syntax={EXPLICIT_LITTLE}", opener, length=made.stat().st_size)
+
+
+async def metadata(origin: Origin, request: Request) -> Response:
+    """Give the attributes of every instance of a resource."""
+    resource = resource_of(request)
+    media_type = json_type(accept_of(request))
+    if media_type is None:
+        raise NotAcceptable("Metadata are given as application/dicom+json.", status=406)
+    return await Streamed.started(json_array(_described(origin, resource, origin.base(request))), media_type)
+
+
+def _described(origin: Origin, resource: Resource, base: str) -> Iterator[DicomJson]:
+    nothing = True
+    for attributes in origin.source().metadata(resource):
+        where = place(attributes, resource) or resource
+        yield with_bulk_addresses(attributes, f"{base}{where.path}/bulk/")
+        nothing = False
+    if nothing:
+        raise NotFound(f"There is nothing at {resource}.", status=404)
+
+
+def with_bulk_addresses(attributes: DicomJson, base: str) -> DicomJson:
+    """Let every BulkDataURI point to the value's place on this server, wherever it pointed before.
+
+    Parameters
+    ----------
+    base : address that the way to the value is appended to: tags, with numbers of items (from 0) between.
+    """
+    return {tag: _with_bulk_address(element, base + tag) for tag, element in attributes.items()}
+
+
+def _with_bulk_address(element: JsonValue, address: str) -> JsonValue:
+    if not isinstance(element, Mapping):
+        return element
+    if "BulkDataURI" in element:
+        return {**element, "BulkDataURI": address}
+    items = element.get("Value")
+    if element.get("vr") != "SQ" or not isinstance(items, Sequence):
+        return element
+    inside: list[JsonValue] = [
+        dict(with_bulk_addresses(item, f"{address}/{number}/")) if isinstance(item, Mapping) else item
+        for number, item in enumerate(items)
+    ]
+    return {**element, "Value": inside}
+
+
+def json_array(items: Iterable[DicomJson]) -> Iterator[bytes]:
+    """Write a JSON array as its items come, in chunks of some size."""
+
+    def pieces() -> Iterator[bytes]:
+        before = b"["
+        for item in items:
+            yield before
+            yield json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode()
+            before = b",\n"
+        yield b"]" if before == b",\n" else b"[]"
+
+    return gathered(pieces(), 1 << 16)
+
+
+async def frames(origin: Origin, request: Request) -> Response:
+    """Give frames of an instance, decoded or as stored."""
+    resource = resource_of(request)
+    accept = accept_of(request)
+
+    def answer() -> Response:
+        with ExitStack() as stack:
+            path, syntax = stack.enter_context(instance_on_disk(origin.source(), resource))
+            form = frame_form(accept, syntax, single=len(resource.frames) == 1)
+            if form is None:
+                raise NotAcceptable(
+                    f"The frames are stored in transfer syntax {syntax}, and decoded on request.", status=406
+                )
+            parts = _frame_parts(path, resource, form, origin.workers)
+            first = next(
+                parts
+            )  # a frame that is not there, or cannot be decoded, is told before anything is sent
+            kept = stack.pop_all()
+        return _frames_response(first, parts, form, kept)
+
+    return await in_thread(answer)
+
+
+def _frame_parts(path: Path, resource: Resource, form: FrameForm, workers: Workers) -> Iterator[Part]:
+    for number in resource.frames:
+        data = workers.call(decode_frame, path, number) if form.decode else read_frame(path, number)
+        yield Part(form.media_type, partial(_once, data), length=len(data))
+
+
+def _once(data: bytes) -> Iterator[bytes]:
+    yield data
+
+
+def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, kept: ExitStack) -> Response:
+    if not form.multipart:
+        kept.close()
+        return Streamed(first.chunks(), form.media_type, length=first.length)
+
+    def parts() -> Iterator[Part]:
+        with kept:
+            yield first
+            yield from rest
+
+    body = Multipart(parts(), form.media_type.partition(";")[0])
+    return Streamed(gathered(body.chunks()), body.content_type)

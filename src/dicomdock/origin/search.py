@@ -1,0 +1,73 @@
+"""QIDO-RS: searches for studies, series and instances.
+
+References
+----------
+PS3.18 §10.6 (search transaction), §8.3.4 (query parameters).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dicomdock.dicom.json_model import place
+from dicomdock.dicom.query import Query, SearchLevel
+from dicomdock.dicom.resource import check_uid
+from dicomdock.errors import NotAcceptable
+from dicomdock.origin.accept import json_type
+from dicomdock.origin.context import Origin, accept_of
+from dicomdock.origin.responses import Streamed, in_thread, warning_header
+from dicomdock.origin.retrieve import json_array
+from dicomdock.sources import DicomJson, Page
+
+RETRIEVE_URL = "00081190"
+
+
+async def search_studies(origin: Origin, request: Request) -> Response:
+    """Find studies."""
+    return await _search(origin, request, "studies")
+
+
+async def search_series(origin: Origin, request: Request) -> Response:
+    """Find series, of one study where the path names it."""
+    return await _search(origin, request, "series")
+
+
+async def search_instances(origin: Origin, request: Request) -> Response:
+    """Find instances, of one study or series where the path names it."""
+    return await _search(origin, request, "instances")
+
+
+async def _search(origin: Origin, request: Request, level: SearchLevel) -> Response:
+    media_type = json_type(accept_of(request))
+    if media_type is None:
+        raise NotAcceptable("Searches are answered in application/dicom+json.", status=406)
+    named = {key: check_uid(uid, tolerant=True) for key, uid in request.path_params.items()}
+    query = Query.from_params(level, request.query_params.multi_items(), **named)
+    pages, first = await in_thread(lambda: _begun(origin, query))
+    matches = _answers(first, pages, origin.base(request))
+    return await Streamed.started(json_array(matches), media_type, headers=warning_header(first.warnings))
+
+
+def _begun(origin: Origin, query: Query) -> tuple[Iterator[Page], Page]:
+    """Wait for the first page: it brings the warnings, or the reason why there is none."""
+    pages = origin.source().search(query)
+    return pages, next(pages)
+
+
+def _answers(first: Page, rest: Iterator[Page], base: str) -> Iterator[DicomJson]:
+    for match in first.matches:
+        yield _with_address(match.attributes, base)
+    for page in rest:
+        for match in page.matches:
+            yield _with_address(match.attributes, base)
+
+
+def _with_address(attributes: DicomJson, base: str) -> DicomJson:
+    """Add where the match can be retrieved here (PS3.18 Table 10.6.1-5)."""
+    resource = place(attributes)
+    if resource is None:  # a UID so odd that nothing can be asked for by it
+        return attributes
+    return {**attributes, RETRIEVE_URL: {"vr": "UR", "Value": [base + resource.path]}}

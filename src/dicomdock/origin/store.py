@@ -1,0 +1,171 @@
+"""STOW-RS: storing what a client sends, with an answer for each instance.
+
+The request body is read while it arrives: its parts go from the wire into the source, which keeps them.
+
+References
+----------
+PS3.18 §10.5 (store transaction); Table 10.5.3-1 (status codes), Annex I (store instances response module).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import anyio
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from dicomdock.dicom.json_model import place
+from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.resource import Resource, check_uid
+from dicomdock.errors import InvalidInput, NotAcceptable, Unreachable, WireError
+from dicomdock.origin.accept import DICOM
+from dicomdock.origin.context import Origin
+from dicomdock.origin.responses import GATHERED, in_thread
+from dicomdock.sources import DicomJson, DicomSource, JsonValue, Part, StoreResult
+from dicomdock.web.media_type import MediaType
+from dicomdock.web.multipart.reader import read_parts
+
+MAX_INSTANCES = 100_000  # of one request; more belong into several
+LOOKED_UP = 100  # UIDs in one search for what was stored
+CANNOT_UNDERSTAND = 0xC000  # PS3.18 Table I.2-2
+PROCESSING_FAILURE = 0x0110
+Json = dict[str, JsonValue]
+
+
+async def store(origin: Origin, request: Request) -> Response:
+    """Store instances, of one study only where the path names it."""
+    content_type = request.headers.get("content-type", "")
+    media = MediaType.parse(content_type)
+    if media.essence not in ("multipart/related", DICOM) or media.root_type not in (DICOM, ""):
+        raise NotAcceptable(
+            'Instances are taken as multipart/related; type="application/dicom", one as application/dicom.',
+            status=415,
+        )
+    study = request.path_params.get("study")
+    study = check_uid(study, tolerant=True) if study else None
+    blocks = _blocks(request.stream())
+
+    def chunks() -> Iterator[bytes]:
+        while block := anyio.from_thread.run(anext, blocks, b""):
+            yield block
+
+    base = origin.base(request)
+    return await in_thread(lambda: _store(origin.source(), chunks(), content_type, study, base))
+
+
+async def _blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Gather the body to blocks that are worth a change of threads."""
+    held: list[bytes] = []
+    length = 0
+    try:
+        async for chunk in stream:
+            held.append(chunk)
+            length += len(chunk)
+            if length >= GATHERED:
+                yield b"".join(held)
+                held, length = [], 0
+    except ClientDisconnect as error:
+        raise Unreachable("The client went away before its request was complete.") from error
+    if held:
+        yield b"".join(held)
+
+
+class _Incoming:
+    """The parts of a request. Where the body breaks off they end: what came whole is stored and told."""
+
+    def __init__(self, parts: Iterator[Part]) -> None:
+        self._parts = parts
+        self.count = 0
+        self.broken = ""
+
+    def __iter__(self) -> Iterator[Part]:
+        try:
+            for part in self._parts:
+                if self.count >= MAX_INSTANCES:
+                    self.broken = f"There are more than {MAX_INSTANCES} instances in the request."
+                    return
+                self.count += 1
+                yield part
+        except (WireError, Unreachable) as error:
+            self.broken = str(error)
+
+
+def _store(
+    source: DicomSource, chunks: Iterator[bytes], content_type: str, study: str | None, base: str
+) -> Response:
+    incoming = _Incoming(read_parts(chunks, content_type))
+    results = list(source.store(incoming, study=study))
+    if not incoming.count:
+        raise InvalidInput(f"There was no instance in the request. {incoming.broken}".strip())
+    if incoming.broken and not any(result.sop_instance_uid == "" for result in results):
+        results.append(StoreResult("", "failed", CANNOT_UNDERSTAND, incoming.broken))
+    answer = _answer(source, results, study, base)
+    return Response(
+        json.dumps(answer, ensure_ascii=False), _status(results), media_type="application/dicom+json"
+    )
+
+
+def _status(results: Sequence[StoreResult]) -> int:
+    """200 when all were stored without a remark, 202 when some were, 409 when none was (Table 10.5.3-1)."""
+    failed = sum(result.status in ("failed", "unconfirmed") for result in results)
+    if failed == len(results):
+        return 409
+    return 202 if failed or any(result.status == "warning" for result in results) else 200
+
+
+def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | None, base: str) -> Json:
+    """Make the data set that tells what became of each instance."""
+    answer: Json = {}
+    if study is not None:
+        answer["00081190"] = {"vr": "UR", "Value": [base + Resource(study).path]}
+    places = _places(source, results, study)
+    for result in results:
+        described = places.get(result.sop_instance_uid, {})
+        reference: Json = {
+            "00081150": {"vr": "UI", "Value": [text(described, "SOPClassUID")]}
+            if described
+            else {"vr": "UI"},
+            "00081155": {"vr": "UI", "Value": [result.sop_instance_uid]},
+        }
+        if result.status in ("failed", "unconfirmed"):
+            sequence = "00081198" if result.sop_instance_uid else "0008119A"
+            _fail(
+                answer,
+                sequence,
+                reference if result.sop_instance_uid else {},
+                result.reason_code or PROCESSING_FAILURE,
+            )
+            continue
+        if where := place(described):
+            reference["00081190"] = {"vr": "UR", "Value": [base + where.path]}
+        if result.status == "warning" and result.reason_code:
+            reference["00081196"] = {"vr": "US", "Value": [result.reason_code]}
+        _append(answer, "00081199", reference)
+    return answer
+
+
+def _fail(answer: Json, sequence: str, item: Json, reason: int) -> None:
+    _append(answer, sequence, {**item, "00081197": {"vr": "US", "Value": [reason]}})
+
+
+def _append(answer: Json, tag: str, item: Json) -> None:
+    element = answer.setdefault(tag, {"vr": "SQ", "Value": []})
+    assert isinstance(element, dict)
+    items = element["Value"]
+    assert isinstance(items, list)
+    items.append(item)
+
+
+def _places(source: DicomSource, results: Sequence[StoreResult], study: str | None) -> dict[str, DicomJson]:
+    """Look up what is there now under the UIDs: the answer names class and place of each instance."""
+    uids = [result.sop_instance_uid for result in results if result.sop_instance_uid]
+    found: dict[str, DicomJson] = {}
+    for start in range(0, len(uids), LOOKED_UP):
+        match = {"SOPInstanceUID": ",".join(uids[start : start + LOOKED_UP])}
+        if study is not None:
+            match["StudyInstanceUID"] = study
+        for page in source.search(Query("instances", match)):
+            found.update((text(item.attributes, "SOPInstanceUID"), item.attributes) for item in page.matches)
+    return found

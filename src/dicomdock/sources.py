@@ -1,0 +1,194 @@
+"""DicomSource: the one seam of dicomdock, and the values that pass through it.
+
+A remote server (``dicomweb.Client``) and the local ``archive.Archive`` are both sources; transfers move parts
+from one source to another, and the origin server publishes any source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from dicomdock.dicom.query import DicomJson as DicomJson
+from dicomdock.dicom.query import JsonValue as JsonValue
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
+
+CHUNK = 1 << 18  # bytes; large enough that per-chunk work vanishes, small enough for constant memory
+
+StoreStatus = Literal["stored", "duplicate", "warning", "failed", "unconfirmed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One answer of a search: its attributes in the DICOM JSON model."""
+
+    attributes: DicomJson
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some matches, as soon as they are known.
+
+    Parameters
+    ----------
+    matches : in the order of the source.
+    more : True or False where the source knows whether further pages follow, else None.
+    total : the number of all matches, where the source tells.
+    warnings : what the user must know about the answer (truncated, filter ignored), in words.
+    """
+
+    matches: tuple[Match, ...]
+    more: bool | None = None
+    total: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One instance (or frame, or bulk data) on its way, as the bytes it was stored with.
+
+    Parameters
+    ----------
+    content_type : the media type as received: ``application/dicom; transfer-syntax=1.2.840.10008.1.2.1``.
+    opener : gives the body as chunks of bytes. A part from the wire can be opened once and must be used up
+        (or closed) before the next part is taken; a part from a file can be opened again and again.
+    length : bytes of the body where known beforehand.
+    headers : the part's header fields, names in lower case.
+    resource : the instance's place, where known beforehand; a part from the wire usually tells only in its
+        bytes.
+    path : the file that holds exactly these bytes, where there is one.
+    """
+
+    content_type: str
+    opener: Callable[[], Iterator[bytes]]
+    length: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    resource: Resource | None = None
+    path: Path | None = None
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the body, chunk by chunk."""
+        return self.opener()
+
+    @property
+    def replayable(self) -> bool:
+        """True when ``chunks`` can be called more than once."""
+        return self.path is not None
+
+    @classmethod
+    def from_file(
+        cls,
+        path: Path,
+        *,
+        resource: Resource | None = None,
+        content_type: str = "application/dicom",
+        length: int | None = None,
+    ) -> Part:
+        """Make a part of a file's bytes.
+
+        Parameters
+        ----------
+        length : bytes of the file, where known; else the file is asked, and must be there.
+        """
+
+        def opener() -> Iterator[bytes]:
+            with path.open("rb", buffering=0) as file:
+                while chunk := file.read(CHUNK):
+                    yield chunk
+
+        size = path.stat().st_size if length is None else length
+        return cls(content_type, opener, length=size, resource=resource, path=path)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResult:
+    """What became of one instance of a store transaction.
+
+    Parameters
+    ----------
+    sop_instance_uid : the instance; empty when it could not even be read.
+    status : ``stored``; ``duplicate`` (it was there already, the first copy is kept); ``warning`` (stored,
+        with a remark); ``failed``; ``unconfirmed`` (the source's answer does not mention it).
+    reason_code : Failure Reason (0008,1197) or Warning Reason (0008,1196), where given.
+    reason : the same in words.
+    """
+
+    sop_instance_uid: str
+    status: StoreStatus
+    reason_code: int | None = None
+    reason: str = ""
+
+
+class DicomSource(Protocol):
+    """A place that instances can be found in, fetched from and sent to."""
+
+    @property
+    def name(self) -> str:
+        """The source's name, as shown to the user."""
+
+    def search(self, query: Query) -> Iterator[Page]:
+        """Find studies, series or instances, a page at a time, as fast as the source gives them.
+
+        At least one page is yielded, even when nothing matches. No match appears twice.
+
+        Raises
+        ------
+        AuthenticationError, Unreachable, TransactionError, WireError
+            The source did not answer.
+        UnsupportedByServer
+            The source cannot search so, and the same cannot be had by filtering here.
+
+        References
+        ----------
+        PS3.18 §10.6.
+        """
+
+    def retrieve(self, resource: Resource) -> Iterator[Part]:
+        """Fetch every instance of a study or series, one instance, or frames, as stored.
+
+        Raises
+        ------
+        NotFound
+            Nothing is there.
+        AuthenticationError, Unreachable, TransactionError, WireError
+            The source did not answer, or its answer ended too early (raised after the parts that came whole).
+
+        References
+        ----------
+        PS3.18 §10.4.
+        """
+
+    def metadata(self, resource: Resource) -> Iterator[DicomJson]:
+        """Give the attributes of every instance of a resource, without its bulk data.
+
+        References
+        ----------
+        PS3.18 §10.4.1.1.2.
+        """
+
+    def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
+        """Store instances and tell the outcome of each.
+
+        Parameters
+        ----------
+        parts : instances; a part that cannot be opened again is kept in a temporary file until confirmed.
+        study : accept only instances of this study.
+
+        References
+        ----------
+        PS3.18 §10.5.
+        """
+
+    def delete(self, resource: Resource) -> None:
+        """Delete a study, series or instance.
+
+        Raises
+        ------
+        NotFound
+            Nothing is there.
+        UnsupportedByServer
+            The source does not delete at this level.
+        """

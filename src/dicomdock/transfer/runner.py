@@ -1,0 +1,319 @@
+"""Run a queued transfer, here and now or in the background of a dock."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import Cancelled, DicomdockError
+from dicomdock.sources import DicomSource, Part, StoreResult
+from dicomdock.transfer.files import parts_of_files
+from dicomdock.transfer.progress import Progress, PullReport, PushReport
+from dicomdock.transfer.pull import Wanted, pull
+from dicomdock.transfer.push import ON_THE_SERVER, push
+from dicomdock.transfer.queue import Item, State, Transfer, TransferQueue, Wish
+
+if TYPE_CHECKING:
+    from dicomdock.archive import Archive  # its database library is slow to import
+
+Report: TypeAlias = PullReport | PushReport
+
+log = logging.getLogger(__name__)
+
+WRITE_DOWN = 0.5  # seconds between two notes of the progress in the queue
+LOOK_AGAIN = 1.0  # seconds until an idle runner looks at the queue, unless it is woken
+
+
+class Connection(DicomSource, Protocol):
+    """A source that can be closed."""
+
+    def close(self) -> None:
+        """Let go of its connections."""
+
+
+Connect: TypeAlias = Callable[[str], Connection]
+"""Give the source of a server's name; it is closed after the transfer."""
+
+
+def run(
+    queue: TransferQueue,
+    transfer: Transfer,
+    archive: Archive,
+    connect: Connect,
+    settings: Settings,
+    *,
+    wanted: Wanted = lambda _study: None,
+) -> Generator[Progress, None, Report]:
+    """Do a claimed transfer and keep the queue informed.
+
+    Closing the generator leaves the transfer cancelled; a wish from another process pauses or cancels it.
+
+    Parameters
+    ----------
+    queue, transfer, archive, connect, settings : what is done, between what.
+    wanted : names the series of a study that a pull takes next.
+
+    Yields
+    ------
+    Progress
+        About ten times a second.
+
+    Returns
+    -------
+    PullReport or PushReport
+        The final report.
+
+    Raises
+    ------
+    Cancelled
+        Another process asked for it to pause or end.
+    DicomdockError
+        What ended it; the queue knows.
+    """
+    state: State = "cancelled"
+    message = ""
+    report: Report | None = None
+    progress: Progress | None = None
+    written = 0.0
+    try:
+        with closing(connect(transfer.server)) as source:
+            work = _work(queue, transfer, archive, source, settings, wanted)
+            try:
+                while True:
+                    progress = next(work)
+                    if time.monotonic() - written >= WRITE_DOWN:
+                        written = time.monotonic()
+                        wish: Wish = queue.update(transfer.id, progress)
+                        if wish:
+                            state = "paused" if wish == "pause" else "cancelled"
+                            raise Cancelled(f"Transfer {transfer.id} was {state}; what had arrived is kept.")
+                    yield progress
+            except StopIteration as ended:
+                report = ended.value
+            finally:
+                work.close()
+        assert report is not None
+        state = _state(report)
+        queue.update(transfer.id, _final(report))
+        # What an earlier run of a pull failed to fetch may have come now; a push notes each as it goes.
+        queue.record(transfer.id, _items(report), anew=isinstance(report, PullReport))
+        return report
+    except Cancelled:
+        raise
+    except (GeneratorExit, KeyboardInterrupt):
+        message = "cancelled"
+        raise
+    except DicomdockError as error:
+        state, message = "failed", str(error)
+        raise
+    except BaseException:
+        state, message = "failed", "an unexpected error ended it; the log has the details"
+        raise
+    finally:
+        if report is None and progress is not None:
+            queue.update(transfer.id, progress)
+        queue.finish(transfer.id, state, message, report.to_json() if report else None)
+
+
+def _work(
+    queue: TransferQueue,
+    transfer: Transfer,
+    archive: Archive,
+    source: Connection,
+    settings: Settings,
+    wanted: Wanted,
+) -> Generator[Progress, None, Report]:
+    options = transfer.options
+    if transfer.kind == "pull":
+        resources = [Resource.parse(resource) for resource in transfer.resources]
+        replace = bool(options.get("replace"))
+        return pull(
+            source, archive, resources, settings, replace=replace, on_cancel=source.close, wanted=wanted
+        )
+    return _push(queue, transfer, archive, source, settings)
+
+
+def _push(
+    queue: TransferQueue, transfer: Transfer, archive: Archive, source: Connection, settings: Settings
+) -> Generator[Progress, None, PushReport]:
+    options = transfer.options
+    confirmed = {item.resource for item in queue.items(transfer.id, *ON_THE_SERVER)}
+    parts = [part for part in selected(archive, transfer) if str(part.resource) not in confirmed]
+    chosen = options.get("on_duplicate", "skip")
+    with _Ledger(queue, transfer, archive) as ledger:
+        return (
+            yield from push(
+                parts,
+                source,
+                settings,
+                on_duplicate="send" if chosen == "send" else "fail" if chosen == "fail" else "skip",
+                verify=bool(options.get("verify")),
+                ledger=ledger.note,
+                on_cancel=source.close,
+            )
+        )
+
+
+class _Ledger:
+    """Writes results down in groups; what a kill loses is found again by asking the server."""
+
+    def __init__(self, queue: TransferQueue, transfer: Transfer, archive: Archive) -> None:
+        self._queue, self._transfer, self._archive = queue, transfer, archive
+        self._ours = [Resource.parse(resource) for resource in transfer.resources]
+        self._waiting: list[tuple[Resource, StoreResult]] = []
+        self._written = time.monotonic()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> _Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._write()
+
+    def note(self, place: Resource, result: StoreResult) -> None:
+        with self._lock:
+            self._waiting.append((place, result))
+            if time.monotonic() - self._written >= WRITE_DOWN:
+                self._write()
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        done, self._waiting = self._waiting, []
+        self._queue.record(
+            self._transfer.id, [Item(str(place), result.status, result.reason) for place, result in done]
+        )
+        # A pushed file may hold other bytes than the archive's instance of its UID, which was not sent then.
+        sent = [
+            place
+            for place, result in done
+            if result.status in ON_THE_SERVER and any(one.contains(place) for one in self._ours)
+        ]
+        if sent:
+            self._archive.record_sent(sent, self._transfer.server)
+
+
+def selected(archive: Archive, transfer: Transfer) -> Sequence[Part]:
+    """Give what a push sends: the archive's instances of its resources, then its files."""
+    parts = [
+        Part.from_file(instance.path, resource=instance.resource, length=instance.size)
+        for resource in transfer.resources
+        for instance in archive.instances(Resource.parse(resource))
+    ]
+    parts.extend(parts_of_files([Path(file) for file in transfer.files]))
+    return parts
+
+
+def _state(report: Report) -> State:
+    if report.complete:
+        return "done"
+    if isinstance(report, PullReport):
+        return "partly" if report.received or report.skipped else "failed"
+    return "partly" if report.count("stored", "warning", "duplicate") else "failed"
+
+
+def _final(report: Report) -> Progress:
+    if isinstance(report, PullReport):
+        done, expected = report.received + report.skipped, report.expected
+        failed = len(report.failures) + len(report.missing)
+    else:
+        done, expected = report.count("stored", "warning", "duplicate"), len(report.results)
+        failed = report.count("failed", "unconfirmed")
+    return Progress(done, expected, failed, report.bytes, report.seconds, "")
+
+
+def _items(report: Report) -> list[Item]:
+    if isinstance(report, PushReport):
+        return []  # written down one by one, as they came
+    return [
+        Item(str(failure.resource), status, failure.reason)
+        for status, failures in (("failed", report.failures), ("missing", report.missing))
+        for failure in failures
+    ]
+
+
+class Runner:
+    """Works on the queue in the background, a few transfers at a time.
+
+    Parameters
+    ----------
+    queue, archive, connect, settings : what ``run`` needs.
+    changed : told the number of a transfer whenever something about it changed; called from worker threads.
+    side_by_side : transfers at once; each of them uses several connections itself.
+    wanted : names the series of a study that its pull takes next.
+    """
+
+    def __init__(
+        self,
+        queue: TransferQueue,
+        archive: Archive,
+        connect: Connect,
+        settings: Settings,
+        *,
+        changed: Callable[[int], None] | None = None,
+        side_by_side: int = 2,
+        wanted: Wanted = lambda _study: None,
+    ) -> None:
+        self._wanted = wanted
+        self._queue, self._archive, self._connect, self._settings = queue, archive, connect, settings
+        self._changed = changed or (lambda _number: None)
+        self._stopping = threading.Event()
+        self._woken = threading.Condition()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"runner-{number}", daemon=True)
+            for number in range(side_by_side)
+        ]
+
+    def start(self) -> None:
+        """Take up what an earlier dock left unfinished, and wait for more."""
+        self._queue.recover()
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Say that something was queued."""
+        with self._woken:
+            self._woken.notify_all()
+
+    def stop(self) -> None:
+        """Put running transfers back into the queue and end; the next dock goes on with them."""
+        self._stopping.set()
+        self.wake()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                transfer = self._queue.next_queued()
+                if transfer is not None and self._queue.claim(transfer.id):
+                    self._do(transfer)
+                    continue
+            except DicomdockError as error:  # the list is locked or its disk full: it may not be for ever
+                log.warning("The list of transfers cannot be used now: %s", error)
+            with self._woken:
+                self._woken.wait(LOOK_AGAIN)  # another process may queue something too
+
+    def _do(self, transfer: Transfer) -> None:
+        work = run(self._queue, transfer, self._archive, self._connect, self._settings, wanted=self._wanted)
+        try:
+            self._changed(transfer.id)
+            for _ in work:
+                self._changed(transfer.id)
+                if self._stopping.is_set():
+                    work.close()
+                    self._queue.finish(transfer.id, "queued", "waits for dicomdock to start again")
+                    break
+        except DicomdockError:
+            pass  # the queue knows, and the page shows it
+        except Exception:
+            log.exception("transfer %s ended unexpectedly", transfer.id)
+        finally:
+            self._changed(transfer.id)

@@ -1,0 +1,173 @@
+"""The shelf: what was drawn and measured and is not in the archive yet, on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dicomdock.config.settings import Settings
+from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.segmentation import Mask, Origin, Segment, Segmentation
+from dicomdock.imaging.terminology import Terminology
+
+FORMAT = 1  # of the kept files; another one is left alone
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A measurement as it lies in the scene.
+
+    Parameters
+    ----------
+    kind : ``distance``, ``angle`` or ``region``.
+    name : as the user calls it.
+    points : in mm, right-anterior-superior.
+    """
+
+    kind: str
+    name: str
+    points: tuple[tuple[float, ...], ...]
+
+
+class Shelf:
+    """The folder that keeps unsaved work of one study, a file for each series; survives a killed viewer.
+
+    Parameters
+    ----------
+    settings : tells the state folder.
+    study : Study Instance UID.
+    """
+
+    def __init__(self, settings: Settings, study: str) -> None:
+        self.folder = settings.state / "unsaved" / _digest(study)
+
+    def keep(self, series: str, segmentation: Segmentation) -> None:
+        """Keep a segmentation, in place of what was kept of the series; whole or not at all."""
+        self._write(self._path(series), _pack(segmentation))
+
+    def take(self, series: str) -> Segmentation | None:
+        """Give what was kept of a series; None where nothing was, or it cannot be read."""
+        try:
+            return _unpack(self._path(series).read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, zlib.error):
+            return None
+
+    def drop(self, series: str) -> None:
+        """Forget what was kept of a series: it is in the archive now."""
+        self._path(series).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def keep_measured(self, series: str, measured: Sequence[Placed]) -> None:
+        """Keep what was measured on a series, in place of what was kept of it; nothing is forgotten so."""
+        path = self._measured(series)
+        if measured:
+            self._write(path, json.dumps([asdict(one) for one in measured]).encode())
+            return
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def take_measured(self, series: str) -> list[Placed]:
+        """Give what was kept of a series; nothing where it cannot be read."""
+        try:
+            rows = json.loads(self._measured(series).read_bytes())
+            return [
+                Placed(row["kind"], row["name"], tuple(tuple(map(float, point)) for point in row["points"]))
+                for row in rows
+            ]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+
+    def _write(self, path: Path, data: bytes) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        written = path.with_name(f"{path.name}.new")
+        with written.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        written.replace(path)
+
+    def _path(self, series: str) -> Path:
+        return self.folder / f"{_digest(series)}.seg"
+
+    def _measured(self, series: str) -> Path:
+        return self.folder / f"{_digest(series)}.measured"
+
+
+def _digest(uid: str) -> str:
+    # A UID never becomes part of a path.
+    return hashlib.sha256(uid.encode()).hexdigest()[:32]
+
+
+def _pack(segmentation: Segmentation) -> bytes:
+    boxes = [np.packbits(one.mask.array.reshape(-1)).tobytes() for one in segmentation.segments]
+    head = {
+        "format": FORMAT,
+        "shape": segmentation.geometry.shape,
+        "affine": segmentation.geometry.affine.tolist(),
+        "frame_of_reference": segmentation.frame_of_reference,
+        "source_series": segmentation.source_series,
+        "source_frames": segmentation.source_frames,
+        "name": segmentation.name,
+        "origin": asdict(segmentation.origin) if segmentation.origin else None,
+        "segments": [
+            {
+                "label": one.label,
+                "start": one.mask.start,
+                "size": one.mask.array.shape,
+                "bytes": len(box),
+                "terminology": one.terminology.to_slicer(),
+                "colour": one.colour,
+                "description": one.description,
+                "tracking_id": one.tracking_id,
+                "tracking_uid": one.tracking_uid,
+            }
+            for one, box in zip(segmentation.segments, boxes, strict=True)
+        ],
+    }
+    said = json.dumps(head).encode()
+    return zlib.compress(len(said).to_bytes(8, "big") + said + b"".join(boxes), 1)
+
+
+def _unpack(packed: bytes) -> Segmentation:
+    data = io.BytesIO(zlib.decompress(packed))
+    head = json.loads(data.read(int.from_bytes(data.read(8), "big")))
+    if head["format"] != FORMAT:
+        raise ValueError(head["format"])
+    segments = []
+    for one in head["segments"]:
+        count = int(np.prod(one["size"]))
+        bits = np.unpackbits(np.frombuffer(data.read(one["bytes"]), np.uint8), count=count)
+        mask = Mask(tuple(one["start"]), bits.astype(bool).reshape(one["size"]))
+        segments.append(
+            Segment(
+                one["label"],
+                mask,
+                Terminology.from_slicer(one["terminology"]),
+                tuple(one["colour"]),
+                description=one["description"],
+                tracking_id=one["tracking_id"],
+                tracking_uid=one["tracking_uid"],
+            )
+        )
+    return Segmentation(
+        VolumeGeometry(tuple(head["shape"]), head["affine"]),
+        tuple(segments),
+        head["frame_of_reference"],
+        head["source_series"],
+        tuple((uid, frame) for uid, frame in head["source_frames"]),
+        Origin(**head["origin"]) if head["origin"] else None,
+        head["name"],
+    )

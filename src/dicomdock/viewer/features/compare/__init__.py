@@ -1,0 +1,1 @@
+"""The compare feature of the viewer."""

@@ -1,0 +1,1 @@
+"""The derive feature of the viewer."""

@@ -1,0 +1,83 @@
+"""New images made of the shown ones: smoothed, resampled, masked or cropped; a new series in the archive."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+
+from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.imaging.derived import Derivation, cropped, derived_to_dicom, masked, resampled, smoothed
+from dicomdock.imaging.segmentation import Mask
+from dicomdock.viewer.features.save.logic import SavingLogic
+from dicomdock.viewer.features.segments.logic import SegmentsLogic
+from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.notifications import Notes
+
+CROP_MARGIN = 5  # voxels left around a segment
+
+
+class DerivingLogic:
+    """Makes derived series."""
+
+    def __init__(
+        self, server: Any, series: SeriesLogic, segments: SegmentsLogic, saving: SavingLogic, notes: Notes
+    ) -> None:
+        self.state, self.series, self.segments = server.state, series, segments
+        self.saving, self.notes = saving, notes
+        self.state.update({"smooth_mm": 1.0, "resample_mm": 1.0, "deriving": False})
+        server.controller.derive = self.derive
+
+    async def derive(self, kind: str) -> None:
+        """Make a series and put it into the archive."""
+        if not self.series.complete or self.state.deriving:
+            self.notes.say("New images can be made when all images of the series are here.")
+            return
+        assert self.series.series is not None
+        with self.state:
+            self.state.deriving = True
+        try:
+            mask = self._mask() if kind in ("mask", "crop") else None
+            made = await asyncio.to_thread(self._make, kind, mask, self.series.series.uid)
+        except DicomdockError as error:
+            self.notes.bad(f"No images were made: {error}")
+            return
+        finally:
+            with self.state:
+                self.state.deriving = False
+        self.series.refresh()
+        self.notes.say(f"{made} images were made; they are in the list of series.")
+
+    def _mask(self) -> Mask:
+        drawing, active = self.segments.drawing, self.segments.editor.active_segment_id
+        if drawing is None or not active:
+            raise GeometryError("choose a segment first, which says what to keep.")
+        at = self.segments.editor.get_segment_ids().index(active)
+        mask = drawing.value().segments[at].mask
+        if not mask.array.size:
+            raise GeometryError("the chosen segment is empty.")
+        return mask
+
+    def _make(self, kind: str, mask: Mask | None, series: str) -> int:
+        datasets = derived_to_dicom(self._derivation(kind, mask), self.saving.headers(series))
+        self.saving.store(datasets)
+        return len(datasets)
+
+    def _derivation(self, kind: str, mask: Mask | None) -> Derivation:
+        volume = self.series.volume
+        if kind == "smooth":
+            return smoothed(volume, _millimetres(self.state.smooth_mm))
+        if kind == "resample":
+            return resampled(volume, (_millimetres(self.state.resample_mm),) * 3)
+        assert mask is not None
+        if kind == "mask":
+            return masked(volume, mask)
+        start = np.maximum(np.array(mask.start) - CROP_MARGIN, 0)
+        stop = np.minimum(np.array(mask.stop) + CROP_MARGIN, volume.geometry.shape)
+        return cropped(volume, tuple(map(int, start)), tuple(map(int, stop)))
+
+
+def _millimetres(typed: Any) -> float:
+    """Read what stands in a field of the page; what is no number counts as 0, which is refused."""
+    return float(typed) if isinstance(typed, (int, float)) else 0.0

@@ -1,0 +1,1 @@
+"""The layout feature of the viewer."""

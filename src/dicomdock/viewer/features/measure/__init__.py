@@ -1,0 +1,1 @@
+"""The measure feature of the viewer."""

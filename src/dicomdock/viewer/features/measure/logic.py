@@ -1,0 +1,330 @@
+"""Measurements: distances, angles and regions with their mean; kept as DICOM reports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import slicer
+
+from dicomdock.config.settings import Settings
+from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.imaging.dataset import READ_ERRORS
+from dicomdock.imaging.measurements import (
+    Measurement,
+    Report,
+    angle,
+    distance,
+    read_report,
+    region,
+    report_to_dicom,
+)
+from dicomdock.viewer.autosave import Placed, Shelf
+from dicomdock.viewer.features.save.logic import SavingLogic
+from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.study import read_instance
+
+NODES = {
+    "distance": ("vtkMRMLMarkupsLineNode", 2, "Distance"),
+    "angle": ("vtkMRMLMarkupsAngleNode", 3, "Angle"),
+    "region": ("vtkMRMLMarkupsClosedCurveNode", 3, "Region"),
+}
+LPS = np.array((-1.0, -1.0, 1.0))
+KEEP_SECONDS = 3.0  # between two looks whether something was measured
+
+
+@dataclass(frozen=True)
+class _Away:
+    """What belongs to a series that is not shown now."""
+
+    placed: list[Placed]
+    unplaced: dict[str, Measurement]
+    report: Report | None
+    saved: list[Placed]
+
+
+class MeasuringLogic:
+    """The measurements on the shown series."""
+
+    def __init__(
+        self,
+        server: Any,
+        app: Any,
+        series: SeriesLogic,
+        saving: SavingLogic,
+        settings: Settings,
+        notes: Notes,
+    ) -> None:
+        self.app, self.state, self.series, self.saving, self.notes = app, server.state, series, saving, notes
+        self.settings = settings
+        self._shown = ""  # the series that all below belongs to
+        self._away: dict[str, _Away] = {}  # what belongs to the others that were shown
+        self._nodes: dict[str, tuple[str, Any]] = {}
+        self._unplaced: dict[str, Measurement] = {}  # numbers of a report that name no place here
+        self._count = 0
+        self._report: Report | None = None
+        self._saved: list[Placed] = []  # what the report holds
+        self._kept: list[Placed] = []  # what the shelf holds
+        self.state.update({"measurements": [], "measuring": "", "reports": []})
+        control = server.controller
+        control.measure = self.place
+        control.drop_measurement = self.drop
+        control.name_measurement = self.name
+        control.save_measurements = self.save
+        control.open_report = self.open
+        series.on_shown.append(self._series_changed)
+        series.on_studied.append(self._list)
+        app.scene.AddNode(slicer.vtkMRMLInteractionNode()) if self._interaction() is None else None
+        self._interaction().AddObserver(slicer.vtkMRMLInteractionNode.EndPlacementEvent, self._placed)
+
+    def place(self, kind: str) -> None:
+        """Let the user click the points of a measurement."""
+        if self.series.volume is None or not self.series.volume.spatial:
+            self.notes.say("These pictures have no place in the patient, so nothing can be measured in mm.")
+            return
+        node = self._add(kind)
+        with self.state:
+            self.state.measuring = kind
+        self.app.markups_logic.place_node(node, persistent=kind == "region")
+
+    def stop(self) -> None:
+        """End placing."""
+        self.app.markups_logic.disable_place_mode()
+        self._placed()
+
+    def name(self, node_id: str, words: str) -> None:
+        """Name a measurement."""
+        if node_id in self._nodes and words.strip():
+            self._nodes[node_id][1].SetName(words.strip())
+            self._tell()
+
+    def drop(self, node_id: str) -> None:
+        """Remove a measurement."""
+        self._unplaced.pop(node_id, None)
+        _, node = self._nodes.pop(node_id, ("", None))
+        if node is not None:
+            self.app.scene.RemoveNode(node)
+        self._tell()
+
+    def values(self) -> list[tuple[str, Measurement]]:
+        """Measure what is complete."""
+        found = []
+        for node_id, (kind, node) in self._nodes.items():
+            points = [tuple(point * LPS) for point in _points(node)]
+            if len(points) < NODES[kind][1]:
+                continue
+            try:
+                found.append((node_id, self._measure(kind, node.GetName(), points)))
+            except GeometryError as error:
+                found.append((node_id, Measurement(f"{node.GetName()}: {error}")))
+        return [*found, *self._unplaced.items()]
+
+    async def save(self) -> None:
+        """Write the measurements as a DICOM report into the archive."""
+        series, measured = self.series.series, [one for _, one in self.values() if one.values]
+        if series is None or not measured:
+            self.notes.say("There is nothing measured yet.")
+            return
+        report = replace(self._report or Report(()), measurements=tuple(measured))
+        try:
+            made = await asyncio.to_thread(self._write, report, series.uid)
+        except DicomdockError as error:
+            self.notes.bad(f"The measurements were not saved: {error}")
+            return
+        self._report, self._saved = read_report(made), self._placed_now()
+        self._keep()
+        self.series.refresh()
+        self.notes.say("Saved in the archive as a DICOM measurement report.")
+
+    def open(self, uid: str) -> None:
+        """Show the measurements of a report of the study."""
+        series = self.series.study.find(uid) if self.series.study is not None else None
+        if series is None or self.series.series is None:
+            return
+        if self._unsaved():
+            self.notes.say("Save or remove what you measured first: a report is opened in its place.")
+            return
+        try:
+            headers = self.saving.headers(self.series.series.uid)
+            newest = max(
+                self.saving.archive.instances(series.resource), key=lambda one: one.path.stat().st_mtime
+            )
+            report = read_report(read_instance(newest.path), headers)
+        except (DicomdockError, *READ_ERRORS) as error:
+            self.notes.bad(f"{series.name} cannot be opened: {error}")
+            return
+        self._clear()
+        self._report = report
+        for one in report.measurements:
+            kind = {("POLYLINE", 2): "distance", ("POLYLINE", 3): "angle"}.get((one.form, len(one.points)))
+            kind = kind or ("region" if one.form == "POLYGON" and len(one.points) > 3 else None)
+            if kind is None:
+                self._unplaced[f"unplaced {len(self._unplaced)}"] = one
+                continue
+            node = self._add(kind, one.label)
+            points = one.points[:-1] if kind == "region" and one.points[0] == one.points[-1] else one.points
+            for point in points:
+                node.AddControlPoint(*(np.array(point) * LPS))
+        self._saved = self._placed_now()
+        if not self._nodes:
+            self.notes.say(f"{series.name} holds no distances, angles or regions that can be shown here.")
+        self._tell()
+        self._go_to(report.measurements)
+
+    async def keep_watch(self) -> None:
+        """Keep in the state folder what is not in a report yet, again and again."""
+        while True:
+            await asyncio.sleep(KEEP_SECONDS)
+            self._keep()
+
+    def close(self) -> None:
+        """Keep what is not in a report yet."""
+        self._keep()
+
+    # Inner
+
+    def _series_changed(self) -> None:
+        """Put away what was measured on the series before, and bring back what was on this one."""
+        uid = self.series.series.uid if self.series.series is not None else ""
+        if uid == self._shown:
+            return
+        self._keep()
+        if self._shown:
+            self._away[self._shown] = _Away(
+                self._placed_now(), dict(self._unplaced), self._report, self._saved
+            )
+        self._clear()
+        self._shown = uid
+        kept = self._shelf().take_measured(uid)
+        back = self._away.pop(uid, None) or _Away(kept, {}, None, [])
+        self._unplaced, self._report, self._saved, self._kept = back.unplaced, back.report, back.saved, kept
+        for one in back.placed:
+            if one.kind not in NODES:
+                continue  # of another version of dicomdock
+            node = self._add(one.kind, one.name)
+            for point in one.points:
+                node.AddControlPoint(*point)
+        self._tell()
+
+    def _clear(self) -> None:
+        for _, node in self._nodes.values():
+            self.app.scene.RemoveNode(node)
+        self._nodes.clear()
+        self._unplaced = {}
+        self._report, self._saved = None, []
+        self._tell()
+
+    def _placed_now(self) -> list[Placed]:
+        """Give the measurements that are complete, as they lie."""
+        return [
+            Placed(kind, node.GetName(), tuple(tuple(map(float, point)) for point in points))
+            for kind, node in self._nodes.values()
+            if len(points := _points(node)) >= NODES[kind][1]
+        ]
+
+    def _unsaved(self) -> bool:
+        now = self._placed_now()
+        return bool(now) and now != self._saved
+
+    def _keep(self) -> None:
+        wanted = self._placed_now() if self._unsaved() else []
+        if not self._shown or wanted == self._kept:
+            return
+        try:
+            self._shelf().keep_measured(self._shown, wanted)
+        except OSError as error:
+            self.notes.bad(f"What you measured cannot be kept on disk ({error.strerror or error}).")
+        self._kept = wanted  # a full disk is told once for each change
+
+    def _shelf(self) -> Shelf:
+        assert self.series.study is not None
+        return Shelf(self.settings, self.series.study.uid)
+
+    def _go_to(self, measurements: Sequence[Measurement]) -> None:
+        """Show the slices that the first measurement lies on."""
+        first = next((one.points[0] for one in measurements if one.points), None)
+        if first is not None:
+            self.series.views.go_to(np.array(first) * LPS)
+
+    def _write(self, report: Report, series: str) -> Any:
+        made = report_to_dicom(report, self.saving.headers(series))
+        self.saving.store([made])
+        return made
+
+    def _interaction(self) -> Any:
+        return self.app.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+
+    def _add(self, kind: str, label: str = "") -> Any:
+        node_class, _, words = NODES[kind]
+        self._count += 1
+        node = self.app.scene.AddNewNodeByClass(node_class, label or f"{words} {self._count}")
+        node.CreateDefaultDisplayNodes()
+        display = node.GetDisplayNode()
+        display.SetTextScale(2.6)
+        display.SetGlyphScale(1.6)
+        display.SetSelectedColor(1.0, 0.85, 0.35)
+        display.SetColor(1.0, 0.85, 0.35)
+        display.SetPropertiesLabelVisibility(kind != "region")
+        node.AddObserver(slicer.vtkMRMLMarkupsNode.PointModifiedEvent, self._tell)
+        node.AddObserver(slicer.vtkMRMLMarkupsNode.PointPositionDefinedEvent, self._tell)
+        if kind == "region":
+            node.SetCurveTypeToLinear()
+        self._nodes[node.GetID()] = (kind, node)
+        return node
+
+    def _measure(self, kind: str, label: str, points: list[Any]) -> Measurement:
+        volume = self.series.volume
+        if kind == "distance":
+            return distance(label, *points[:2], image=self._image(points))
+        if kind == "angle":
+            return angle(label, *points[:3], image=self._image(points))
+        return region(label, points, volume, image=self._image(points))
+
+    def _image(self, points: list[Any]) -> tuple[str, int] | None:
+        """Name the image that all points lie on; None where there is none."""
+        volume = self.series.volume
+        at = volume.geometry.to_index(points)[:, 0]
+        k = int(np.round(at.mean()))
+        if np.abs(at - k).max() > 0.5 or not 0 <= k < len(volume.sources):
+            return None
+        return volume.sources[k]
+
+    def _placed(self, *_: Any) -> None:
+        with self.state:
+            self.state.measuring = ""
+        for node_id, (kind, node) in list(self._nodes.items()):
+            if node.GetNumberOfDefinedControlPoints() < NODES[kind][1]:
+                self.drop(node_id)
+
+    def _tell(self, *_: Any) -> None:
+        with self.state:
+            self.state.measurements = [
+                {
+                    "id": node_id,
+                    "name": one.label,
+                    "placed": node_id in self._nodes,
+                    "words": [value.words for value in one.values],
+                }
+                for node_id, one in self.values()
+            ]
+
+    def _list(self) -> None:
+        assert self.series.study is not None
+        with self.state:
+            self.state.reports = [
+                {"uid": one.uid, "name": one.name} for one in self.series.study.series if one.kind == "report"
+            ]
+
+
+def _points(node: Any) -> list[Any]:
+    found = []
+    for at in range(node.GetNumberOfControlPoints()):
+        if node.GetNthControlPointPositionStatus(at) == slicer.vtkMRMLMarkupsNode.PositionDefined:
+            point = [0.0, 0.0, 0.0]
+            node.GetNthControlPointPositionWorld(at, point)
+            found.append(np.array(point))
+    return found

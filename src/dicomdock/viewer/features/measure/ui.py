@@ -1,0 +1,58 @@
+"""The panel of measurements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trame.widgets import html
+from trame_vuetify.widgets.vuetify3 import VIcon
+
+from dicomdock.viewer.shell.widgets import button, panel
+
+
+def measuring_panel(server: Any) -> None:
+    """Build the panel."""
+    control = server.controller
+    with panel("measure", "Measure"):
+        with html.Div(classes="row"):
+            for kind, words in (("distance", "Distance"), ("angle", "Angle"), ("region", "Region")):
+                button(words, (control.measure, f"['{kind}']"), on=f"measuring === '{kind}'", testid=kind)
+        html.P(
+            "{{ measuring === 'region' ? 'Click around the region, then press Escape.'"
+            " : 'Click the points in a picture.' }}",
+            v_show="measuring",
+        )
+        html.P("Nothing measured yet.", v_show="!measurements.length && !measuring")
+        with html.Div(v_for="(one, i) in measurements", key="one.id", classes="item", style="cursor:default"):
+            with html.Div(classes="grow"):
+                html.Input(
+                    type="text",
+                    raw_attrs=[
+                        ':value="one.name"',
+                        ':disabled="!one.placed"',
+                        'aria-label="Name of the measurement"',
+                        ":data-testid=\"'name-' + i\"",
+                    ],
+                    change=(control.name_measurement, "[one.id, $event.target.value]"),
+                )
+                html.Div("{{ words }}", v_for="words in one.words", key="words", classes="faint")
+            with html.Button(
+                click=(control.drop_measurement, "[one.id]"),
+                title="Remove",
+                raw_attrs=['aria-label="Remove the measurement"', ":data-testid=\"'drop-' + i\""],
+                classes="btn",
+                style="padding:2px 6px",
+            ):
+                VIcon("mdi-delete-outline", size=14)
+        with html.Div(classes="row", v_show="measurements.length", style="margin-top:10px"):
+            button("Save as report", control.save_measurements, main=True, testid="save-measurements")
+        with html.Div(v_show="reports.length"):
+            html.H3("Reports of the study")
+            html.Button(
+                "{{ one.name }}",
+                v_for="one in reports",
+                key="one.uid",
+                classes="item",
+                raw_attrs=[":data-testid=\"'report-' + one.uid\""],
+                click=(control.open_report, "[one.uid]"),
+            )

@@ -1,0 +1,1 @@
+"""The objects feature of the viewer."""

@@ -1,0 +1,186 @@
+"""What the study holds besides images: maps, models, documents, drawings, reports, and what opens each."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+from vtkmodules.vtkCommonTransforms import vtkTransform
+from vtkmodules.vtkFiltersGeneral import vtkTransformPolyDataFilter
+from vtkmodules.vtkIOGeometry import vtkSTLReader
+
+from dicomdock.archive import Archive
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import DicomdockError
+from dicomdock.imaging.documents import PDF, STL, read_document
+from dicomdock.viewer.features.layout.layouts import THREED
+from dicomdock.viewer.features.measure.logic import MeasuringLogic
+from dicomdock.viewer.features.segments.logic import SegmentsLogic
+from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.study import Series, read_instance
+
+PATH = "/documents/"  # before the SOP Instance UID
+WORDS: Mapping[str, str] = {
+    "parametric map": "map",
+    "segmentation": "segmentation",
+    "structures": "structures",
+    "report": "report",
+    "presentation": "not shown",
+    "other": "not shown",
+}
+MODEL_COLOUR = (0.93, 0.78, 0.55)
+
+
+class OthersLogic:
+    """Lists what is no image, and opens it.
+
+    Parameters
+    ----------
+    server, app : trame's and Slicer's.
+    series, segments, measuring : show maps, drawings and reports.
+    archive : where documents lie.
+    notes : tells the user.
+    """
+
+    def __init__(
+        self,
+        server: Any,
+        app: Any,
+        series: SeriesLogic,
+        segments: SegmentsLogic,
+        measuring: MeasuringLogic,
+        archive: Archive,
+        notes: Notes,
+    ) -> None:
+        self.app, self.state, self.series, self.archive, self.notes = (
+            app,
+            server.state,
+            series,
+            archive,
+            notes,
+        )
+        self._openers = {
+            "parametric map": ("series", series.open_series),
+            "segmentation": ("segment", segments.open),
+            "structures": ("segment", segments.open),
+            "report": ("measure", measuring.open),
+        }
+        self._models: dict[str, Any] = {}
+        self.state.update({"others": [], "models_shown": []})
+        server.controller.open_other = self.open
+        server.controller.show_model = self.show_model
+        server.controller.on_server_bind.add(
+            lambda bound: bound.app.router.add_get(PATH + "{uid}", self._answer)
+        )
+        series.on_studied.append(self._list)
+
+    def open(self, uid: str) -> None:
+        """Open a series in the panel that is made for it."""
+        series = self.series.study.find(uid) if self.series.study is not None else None
+        if series is None or series.kind not in self._openers:
+            return
+        tool, work = self._openers[series.kind]
+        with self.state:
+            self.state.tool = tool
+        work(uid)
+
+    def show_model(self, uid: str) -> None:
+        """Show an STL model in 3D and its outline on the slices, or put it away."""
+        node = self._models.pop(uid, None)
+        if node is not None:
+            self.app.scene.RemoveNode(node)
+        else:
+            try:
+                self._models[uid] = self._model(uid)
+                self.series.views.fit(THREED)
+            except (DicomdockError, OSError) as error:
+                self.notes.bad(f"The model cannot be shown: {error}")
+        with self.state:
+            self.state.models_shown = list(self._models)
+
+    # Inner
+
+    def _list(self) -> None:
+        study = self.series.study
+        assert study is not None
+        found: list[dict[str, Any]] = []
+        for one in study.series:
+            if one.kind == "document":
+                found += self._documents(one)
+            elif one.kind != "image":
+                found.append({"uid": one.uid, "name": one.name, "kind": one.kind, "words": WORDS[one.kind]})
+        with self.state:
+            self.state.others = found
+
+    def _documents(self, series: Series) -> list[dict[str, Any]]:
+        here = self.archive.instances(series.resource)
+        return [
+            {
+                "uid": one.resource.instance,
+                "name": series.name if len(here) == 1 else f"{series.name} ({at})",
+                "kind": "model" if one.sop_class_uid == STL else "document",
+                "words": {STL: "model", PDF: "PDF"}.get(one.sop_class_uid, "file"),
+                "address": f"{PATH}{one.resource.instance}",
+            }
+            for at, one in enumerate(here, 1)
+        ]
+
+    def _path(self, uid: str) -> Path | None:
+        study = self.series.study
+        if study is None:
+            return None
+        for series in study.series:
+            for one in self.archive.instances(Resource(study.uid, series.uid)):
+                if one.resource.instance == uid and series.kind == "document":
+                    return one.path
+        return None
+
+    def _model(self, uid: str) -> Any:
+        path = self._path(uid)
+        if path is None:
+            raise DicomdockError("it is not here any more.")
+        reader, turn, turned = vtkSTLReader(), vtkTransform(), vtkTransformPolyDataFilter()
+        with tempfile.NamedTemporaryFile(suffix=".stl") as file:  # VTK reads STL from files alone
+            file.write(read_document(read_instance(path)).data)
+            file.flush()
+            reader.SetFileName(file.name)
+            reader.Update()
+        if not reader.GetOutput().GetNumberOfPoints():
+            raise DicomdockError("it holds no surface.")
+        turn.Scale(-1, -1, 1)  # DICOM's models are in LPS, the scene is in RAS
+        turned.SetTransform(turn)
+        turned.SetInputData(reader.GetOutput())
+        turned.Update()
+        node = self.app.scene.AddNewNodeByClass("vtkMRMLModelNode", "Model")
+        node.SetAndObservePolyData(turned.GetOutput())
+        node.CreateDefaultDisplayNodes()
+        display = node.GetDisplayNode()
+        display.SetColor(*MODEL_COLOUR)
+        display.SetVisibility2D(True)
+        display.SetSliceIntersectionThickness(2)
+        return node
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        """Hand a document to the browser: PDF to be looked at, all else to be kept."""
+        path = self._path(request.match_info["uid"])
+        if path is None:
+            return web.Response(status=404, text="This document is not in the study.")
+        try:
+            document = read_document(read_instance(path))
+        except (DicomdockError, OSError) as error:
+            return web.Response(status=422, text=str(error))
+        name = quote((document.title or "document") + document.suffix)
+        shown = document.suffix == ".pdf"
+        return web.Response(
+            body=document.data,
+            # What the object says of itself is not trusted: a browser would run a page.
+            content_type="application/pdf" if shown else "application/octet-stream",
+            headers={
+                "Content-Disposition": f"{'inline' if shown else 'attachment'}; filename*=UTF-8''{name}",
+            },
+        )

@@ -1,0 +1,1 @@
+"""The save feature of the viewer."""

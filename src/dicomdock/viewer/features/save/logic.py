@@ -1,0 +1,145 @@
+"""Save what was drawn into the archive as DICOM, and ask before work is left that is not saved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydicom.dataset import Dataset
+
+from dicomdock.archive import Archive
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.imaging.authoring import to_bytes
+from dicomdock.imaging.segmentation import segmentation_to_dicom
+from dicomdock.imaging.segmentation.reading import origin_of
+from dicomdock.sources import Part
+from dicomdock.viewer.dock_client import Errands
+from dicomdock.viewer.features.segments.logic import SegmentsLogic
+from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.study import read_instance
+
+Outcome = Literal["saved", "nothing", "failed"]
+
+
+class SavingLogic:
+    """What leaves the scene for the archive.
+
+    Parameters
+    ----------
+    server : trame's.
+    series, segments : what is shown, and drawn on it.
+    archive : where it goes.
+    errands : lets the dock know that the study has changed.
+    notes : tells the user.
+    """
+
+    def __init__(
+        self,
+        server: Any,
+        series: SeriesLogic,
+        segments: SegmentsLogic,
+        archive: Archive,
+        errands: Errands,
+        notes: Notes,
+    ) -> None:
+        self.state, self.series, self.segments = server.state, series, segments
+        self.archive, self.errands, self.notes = archive, errands, notes
+        self._then: Callable[[], Any] | None = None
+        self.state.update({"saving": False, "leaving_open": False})
+        control = server.controller
+        control.save = self.save
+        control.leave_drawing = self.leave
+        control.ask_new_drawing = lambda: self.before(segments.begin)
+        control.ask_open_drawing = lambda uid: self.before(lambda: segments.open(uid))
+
+    async def save(self) -> Outcome:
+        """Write the drawing as DICOM SEG into the archive, if there is anything new."""
+        drawing = self.segments.drawing
+        if self.state.saving:
+            return "nothing"
+        if drawing is None:
+            self.notes.say("There is nothing to save yet; choose Segment and draw something.")
+            return "nothing"
+        if not drawing.unsaved and self._is_segmentation():
+            self.notes.say("Nothing has changed since it was saved.")
+            return "nothing"
+        changes, value = drawing.changes, drawing.value()
+        value = replace(value, name=value.name or self.state.drawing_name)
+        if not any(segment.mask.array.size for segment in value.segments):
+            self.notes.say("There is nothing to save yet; the segments are empty.")
+            return "nothing"
+        with self.state:
+            self.state.saving = True
+        try:
+            made = await asyncio.to_thread(self._write, value, drawing.series)
+        except DicomdockError as error:
+            self.notes.bad(f"The segmentation was not saved: {error}")
+            return "failed"
+        finally:
+            with self.state:
+                self.state.saving = False
+        self.segments.saved(drawing, replace(value, origin=origin_of(made)), changes)
+        self.series.refresh()
+        with self.state:
+            self.state.drawing_uid = str(made.SeriesInstanceUID)
+            self.state.drawing_name = str(made.get("SeriesDescription", "")) or self.state.drawing_name
+        self.notes.say(f"Saved in the archive as DICOM Segmentation: {self.state.drawing_name}")
+        return "saved"
+
+    def before(self, work: Callable[[], Any]) -> None:
+        """Do what puts the drawing away; where it is not saved, the user is asked first."""
+        if self.segments.drawing is None or not self.segments.drawing.unsaved:
+            work()
+            return
+        self._then = work
+        with self.state:
+            self.state.leaving_open = True
+
+    async def leave(self, answer: str) -> None:
+        """Take the user's answer: ``save`` the drawing first, ``drop`` it, or ``stay`` with it."""
+        work, self._then = self._then, None
+        with self.state:
+            self.state.leaving_open = False
+        if work is None or answer == "stay" or (answer == "save" and await self.save() != "saved"):
+            return
+        if answer == "drop":
+            self.segments.drop()
+        with self.state:
+            work()
+
+    def store(self, datasets: Sequence[Dataset]) -> None:
+        """Put objects that were made here into the archive."""
+        with self.archive.writer(made_here=True) as writer:
+            for dataset in datasets:
+                resource = Resource(
+                    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID
+                )
+                writer.add(_part(to_bytes(dataset), resource), resource)
+        self.errands.tell("changed")
+
+    def headers(self, series: str) -> list[Dataset]:
+        """Read the headers of a series of the archive."""
+        assert self.series.study is not None
+        found = self.archive.instances(Resource(self.series.study.uid, series))
+        if not found:
+            raise GeometryError("The images that this belongs to are not here any more; download them first.")
+        return [read_instance(one.path, pixels=False) for one in found]
+
+    def _is_segmentation(self) -> bool:
+        """Tell whether what is open stands in the archive as a segmentation; structures do not."""
+        study, uid = self.series.study, self.state.drawing_uid
+        found = study.find(uid) if study is not None else None
+        return found is not None and found.kind == "segmentation"
+
+    def _write(self, value: Any, series: str) -> Dataset:
+        made = segmentation_to_dicom(value, self.headers(series))
+        self.store([made])
+        return made
+
+
+def _part(data: bytes, resource: Resource) -> Part:
+    return Part("application/dicom", lambda: iter([data]), length=len(data), resource=resource)

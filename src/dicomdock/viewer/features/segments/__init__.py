@@ -1,0 +1,1 @@
+"""The segments feature of the viewer."""

@@ -1,0 +1,302 @@
+"""What is computed for the segment editor: asked of the other process, and put into the scene as one step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from slicer import vtkSlicerSegmentEditorLogic
+from trame_slicer.app.logic.segmentation import (
+    IslandsEffectLogic,
+    LogicalOperatorsEffectLogic,
+    SmoothingEffectLogic,
+)
+from trame_slicer.app.ui import LogicalOperatorsSegmentationMode as Operator
+from trame_slicer.segmentation import (
+    SegmentationEffectIslands,
+    SegmentationEffectLogicalOperators,
+    SegmentationEffectSmoothing,
+)
+from trame_slicer.segmentation import SegmentationIslandsMode as Islands
+from trame_slicer.segmentation.segmentation_effect_smoothing import SmoothingEffectMode as Smoothing
+from trame_slicer.segmentation.segmentation_undo_command import SegmentationLabelMapUndoCommand
+from vtkmodules.util.numpy_support import vtk_to_numpy
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.segmentation import Mask
+from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.process.computing import Computer, Stopped
+from dicomdock.viewer.scene import mask_of
+
+ROOM = 0.05  # of the extent of the seeds that growing may reach beyond them, as in 3D Slicer
+LEAST_ROOM = 5  # voxels
+EVERYWHERE = float("inf")  # reach of what is about the whole grid
+SMALLEST_ISLAND = 1000  # voxels that an island must have to be kept, until the user says otherwise
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to compute.
+
+    Parameters
+    ----------
+    words : what the user reads meanwhile.
+    filter : the function of ``filters``.
+    given : its parameters, behind the masks.
+    place : index (k, j, i) that it takes before them; None where it takes none.
+    reach : mm around the segments that it may look at or set; None for that of growing.
+    masked : the editor's masks hold for the result; else it is the segment, whatever they say.
+    intensities : it wants the values of the images too.
+    """
+
+    words: str
+    filter: str
+    given: tuple[Any, ...] = ()
+    place: tuple[int, ...] | None = None
+    reach: float | None = 0.0
+    masked: bool = False
+    intensities: bool = False
+
+
+class ComputingLogic:
+    """Computes segments.
+
+    Parameters
+    ----------
+    server : trame's.
+    segments : what is drawn (``SegmentsLogic``).
+    notes : tells the user.
+    """
+
+    def __init__(self, server: Any, segments: Any, notes: Notes) -> None:
+        self.state, self.segments, self.notes = server.state, segments, notes
+        self.editor = segments.editor
+        self._computer = Computer()
+        self.state.update({"margin_mm": 3, "busy": ""})
+        control = server.controller
+        control.grow_from_seeds = self._grow
+        control.fill_between = lambda: self._active(Job("Filling between slices", "between_slices"))
+        control.apply_margin = self._margin
+        control.stop_computing = self._computer.stop
+        self._smoothing, self._islands, self._operators = (
+            next(one for one in segments.logic._effect_logic if isinstance(one, kind))
+            for kind in (SmoothingEffectLogic, IslandsEffectLogic, LogicalOperatorsEffectLogic)
+        )
+        islands = self.editor.get_effect(SegmentationEffectIslands)
+        islands.set_minimum_island_size(SMALLEST_ISLAND)
+        islands.select_island_at_position = self._island_at
+
+    def take_over(self, ui: Any) -> None:
+        """Let the Apply buttons of trame-slicer's panels compute here; its own ways hold the page."""
+        for effect, work in (
+            (SegmentationEffectSmoothing, self._smooth),
+            (SegmentationEffectIslands, self._apply_islands),
+            (SegmentationEffectLogicalOperators, self._operate),
+        ):
+            clicked = ui.get_effect_ui(effect).apply_clicked
+            clicked.disconnect_all()
+            clicked.connect(work)
+
+    def stop(self) -> None:
+        """Stop what runs."""
+        self._computer.stop()
+
+    # What the user does
+
+    def _grow(self) -> None:
+        seeds = [one for one, mask in self._masks(self.editor.get_segment_ids()).items() if mask.array.size]
+        self._start(Job("Growing from seeds", "from_seeds", reach=None, intensities=True), seeds)
+
+    def _margin(self) -> None:
+        millimetres = float(self.state.margin_mm or 0)
+        if millimetres:
+            self._active(
+                Job("Moving the margin", "with_margin", (self._spacing, millimetres), reach=abs(millimetres))
+            )
+
+    def _smooth(self) -> None:
+        said = self._smoothing.data
+        kernel, deviation = float(said.kernel_size), float(said.standard_deviation)
+        # trame-slicer has two enumerations of these, one for the panel and one for the filters.
+        match Smoothing[said.mode.name]:
+            case Smoothing.MEDIAN:
+                self._active(Job("Smoothing", "median", (self._spacing, kernel), reach=kernel, masked=True))
+            case Smoothing.OPENING:
+                self._active(Job("Smoothing", "opening", (self._spacing, kernel), reach=kernel, masked=True))
+            case Smoothing.CLOSING:
+                self._active(Job("Smoothing", "closing", (self._spacing, kernel), reach=kernel, masked=True))
+            case Smoothing.GAUSSIAN:
+                reach = 4 * deviation
+                self._active(
+                    Job("Smoothing", "gaussian", (self._spacing, deviation), reach=reach, masked=True)
+                )
+            case Smoothing.JOINT:
+                job = Job("Smoothing jointly", "joint", (float(said.smoothing_factor),), reach=kernel)
+                self._start(job, self.editor.active_segmentation.get_visible_segment_ids())
+
+    def _apply_islands(self) -> None:
+        said = self._islands.data
+        match Islands[said.mode.name]:
+            case Islands.KEEP_LARGEST_ISLAND:
+                self._active(Job("Looking for the largest island", "largest_island"))
+            case Islands.REMOVE_SMALL_ISLANDS:
+                least = int(said.minimum_size or 0)
+                self._active(Job("Removing small islands", "without_small_islands", (least,)))
+            case Islands.SPLIT_TO_SEGMENTS:
+                self._active(Job("Splitting islands", "split_islands"))
+
+    def _island_at(self, place: Sequence[float], mode: Islands | None = None) -> None:
+        """Keep, remove or add the island at a place in RAS."""
+        mode = mode or self.editor.get_effect(SegmentationEffectIslands).get_island_mode()
+        volume = self.segments.series.volume
+        if volume is None:
+            return
+        index = tuple(int(part) for part in np.rint(volume.geometry.to_index(np.array(place) * (-1, -1, 1))))
+        active = self.editor.active_segment_id
+        if mode is Islands.ADD_SELECTED:
+            for other, mask in self._masks(self.editor.get_segment_ids()).items():
+                if other != active and _holds(mask, index):
+                    self._start(Job("Adding the island", "add_island", place=index), [active, other], put=1)
+                    return
+        elif mode.is_interactive() and _holds(self._masks([active])[active], index):
+            keep = mode is Islands.KEEP_SELECTED
+            self._active(Job("Looking for the island", "island_at", (keep,), index))
+
+    def _operate(self) -> None:
+        said = self._operators.data
+        operator = Operator[said.logical_operator.name]
+        whole = operator in (Operator.INVERT, Operator.FILL)
+        job = Job("Computing", "combine", (operator.name.lower(),), reach=EVERYWHERE if whole else 0.0)
+        alone = whole or operator is Operator.CLEAR
+        others = [] if alone or not said.reference_segment_id else [said.reference_segment_id]
+        self._start(job, [self.editor.active_segment_id, *others], put=1, empty=True)
+
+    # Inner
+
+    @property
+    def _spacing(self) -> tuple[float, ...]:
+        return tuple(float(step) for step in self.segments.series.volume.geometry.spacing)
+
+    def _active(self, job: Job) -> None:
+        self._start(job, [self.editor.active_segment_id])
+
+    def _masks(self, ids: Sequence[str]) -> dict[str, Mask]:
+        drawing = self.segments.drawing
+        return {one: mask_of(drawing.node, one, drawing.base.geometry) for one in ids} if drawing else {}
+
+    def _start(self, job: Job, ids: Sequence[str], *, put: int | None = None, empty: bool = False) -> None:
+        """Compute segments from segments.
+
+        Parameters
+        ----------
+        job : what.
+        ids : from which segments.
+        put : how many of them the result is for; None for all, and for new ones where it has more.
+        empty : it makes sense for segments without voxels too.
+        """
+        if self.segments.drawing is None or self.state.busy or not all(ids):
+            return
+        masks = self._masks(ids)
+        if not empty and not any(mask.array.size for mask in masks.values()):
+            self.notes.say("Draw the segment first.")
+            return
+        with self.state:
+            self.state.busy = job.words
+        asyncio.get_running_loop().create_task(self._run(job, masks, put))
+
+    async def _run(self, job: Job, masks: dict[str, Mask], put: int | None) -> None:
+        drawing = self.segments.drawing
+        changes = drawing.changes
+        try:
+            box = self._box(job, masks.values())
+            found = await self._told(job, self._ask(job, masks.values(), box))
+        except (GeometryError, Stopped) as error:
+            self.notes.say(str(error))
+        else:
+            if self.segments.drawing is not drawing or drawing.changes != changes:
+                self.notes.say("The segments were changed meanwhile; what was computed is dropped.")
+            else:
+                self._put(job, list(masks)[:put], found, box)
+        finally:
+            with self.state:
+                self.state.busy = ""
+
+    def _ask(self, job: Job, masks: Any, box: tuple[slice, ...]) -> Any:
+        volume = self.segments.series.volume
+        given = list(job.given)
+        if job.place is not None:
+            given.insert(0, tuple(at - side.start for at, side in zip(job.place, box, strict=True)))
+        if job.intensities:
+            given.append(np.ascontiguousarray(volume.array[box]))
+        cut = [np.ascontiguousarray(mask.whole(volume.geometry.shape)[box]) for mask in masks]
+        return self._computer.run(job.filter, cut, *given)
+
+    async def _told(self, job: Job, work: Any) -> Any:
+        """Wait for a computation, and say every second how long it takes."""
+        task = asyncio.ensure_future(work)
+        seconds = 0
+        while not (await asyncio.wait({task}, timeout=1.0))[0]:
+            seconds += 1
+            with self.state:
+                self.state.busy = f"{job.words}, {seconds} s"
+        return task.result()
+
+    def _box(self, job: Job, masks: Any) -> tuple[slice, ...]:
+        """Give the part of the grid that the computation is about."""
+        geometry = self.segments.series.volume.geometry
+        boxes = [mask for mask in masks if mask.array.size]
+        if not boxes or job.reach == EVERYWHERE:
+            return tuple(slice(0, size) for size in geometry.shape)
+        start = np.min([mask.start for mask in boxes], axis=0)
+        stop = np.max([mask.stop for mask in boxes], axis=0)
+        if job.reach is None:
+            room = np.maximum(LEAST_ROOM, ((stop - start) * ROOM).astype(int))
+        else:
+            room = np.ceil(job.reach / np.array(geometry.spacing)).astype(int) + 2
+        low, high = np.maximum(start - room, 0), np.minimum(stop + room, geometry.shape)
+        return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+
+    def _put(self, job: Job, ids: list[str], found: list[Any], box: tuple[slice, ...]) -> None:
+        segmentation = self.editor.active_segmentation
+        with segmentation.group_undo_commands(job.words):
+            if len(found) > len(ids):
+                ids = [*ids, *self._named_after(ids[0], len(found) - len(ids))]
+            with SegmentationLabelMapUndoCommand.push_state_change(segmentation):
+                for segment_id, mask in zip(ids, found, strict=True):
+                    self._set(segment_id, mask, box, masked=job.masked)
+        segmentation.trigger_modified()
+
+    def _named_after(self, segment_id: str, count: int) -> list[str]:
+        """Add segments that are the same kind of thing as another one."""
+        like = self.editor.get_segment_properties(segment_id)
+        made = []
+        for number in range(2, count + 2):
+            name = f"{like.name} {number}"
+            made.append(self.editor.active_segmentation.add_empty_segment(segment_name=name))
+            said = self.editor.get_segment_properties(made[-1])
+            said.terminology_tag = like.terminology_tag
+            self.editor.set_segment_properties(made[-1], said)
+        return made
+
+    def _set(self, segment_id: str, mask: Any, box: tuple[slice, ...], *, masked: bool) -> None:
+        labelmap = self.editor.create_modifier_labelmap()
+        i, j, k = labelmap.GetDimensions()
+        vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(k, j, i)[box] = mask
+        self.editor.editor_logic.ModifySegmentByLabelmap(
+            self.segments.drawing.node,
+            segment_id,
+            labelmap,
+            vtkSlicerSegmentEditorLogic.ModificationModeSet,
+            [0, -1, 0, -1, 0, -1],  # all of it
+            True,
+            not masked,
+        )
+
+
+def _holds(mask: Mask, index: tuple[int, ...]) -> bool:
+    inside = tuple(at - start for at, start in zip(index, mask.start, strict=True))
+    within = all(0 <= at < size for at, size in zip(inside, mask.array.shape, strict=True))
+    return within and bool(mask.array[inside])

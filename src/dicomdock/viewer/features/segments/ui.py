@@ -1,0 +1,108 @@
+"""The panel of the segment editor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trame.widgets import html
+from trame_slicer.app.ui import SegmentEditorUI
+from trame_vuetify.widgets.vuetify3 import VIcon
+
+from dicomdock.viewer.shell.widgets import button, panel
+
+# trame-slicer's sliders show no numbers; these are what they are bound to.
+THRESHOLD = "ThresholdState__threshold_slider__RangeSliderState__value"
+MASK = "VolumeIntensityRangeMaskState__threshold_slider__RangeSliderState__value"
+
+
+def _values(words: str, bound: str, shown: str) -> None:
+    """Show the two ends of a range of values as numbers."""
+    given = "Number($event.target.value)"
+    with html.Label(v_if=shown):
+        html.Span(words)
+        for at, (end, changed) in enumerate(
+            (("from", f"[{given}, {bound}[1]]"), ("to", f"[{bound}[0], {given}]"))
+        ):
+            html.Input(
+                type="number",
+                raw_attrs=[
+                    f':value="+{bound}[{at}].toPrecision(6)"',
+                    f'@change="{bound} = {changed}"',
+                    f'aria-label="{words} {end}"',
+                    f'data-testid="{words.split()[0].lower()}-{end}"',
+                ],
+            )
+
+
+def segments_panel(server: Any) -> SegmentEditorUI:
+    """Build the panel and give the part of it that is trame-slicer's."""
+    control = server.controller
+    with panel("segment", "Segment"):
+        html.P("Drawing begins when all images are here. {{ arrival_words }}", v_show="!complete")
+        with html.Div(v_show="complete"):
+            with html.Button(
+                v_for="one in drawings",
+                key="one.uid",
+                classes=("['item', one.uid === drawing_uid ? 'on' : '']",),
+                click=(control.ask_open_drawing, "[one.uid]"),
+                raw_attrs=[":data-testid=\"'drawing-' + one.uid\""],
+            ):
+                VIcon("mdi-shape-outline", size=16)
+                html.Span("{{ one.name }}", classes="grow", raw_attrs=[':title="one.name"'])
+                html.Span("{{ one.kind }}", v_show="one.kind !== 'segmentation'", classes="faint")
+            with html.Div(classes="row"):
+                button("New segmentation", control.ask_new_drawing, testid="new-drawing")
+            with html.Div(v_show="drawing_name"):
+                html.H3("{{ drawing_name }}{{ unsaved ? ' (not saved yet)' : '' }}")
+                html.Input(
+                    type="text",
+                    placeholder="Name the segment: kidney left, mass...",
+                    raw_attrs=[
+                        'list="structure-names"',
+                        'v-model="structure"',  # what is being typed survives that the page is told something
+                        '@keyup.enter="$event.target.blur()"',  # then keys mean tools again
+                        'aria-label="Name of the segment"',
+                        'data-testid="structure"',
+                    ],
+                    change=(control.name_segment, "[$event.target.value]"),
+                )
+                with html.Datalist(id="structure-names"):
+                    html.Option(v_for="name in structures", key="name", value=("name",))
+                with html.Div(classes="editor", v_show="drawing_name"):
+                    editor = SegmentEditorUI()
+                tool = "SegmentEditorState__active_effect_name"
+                _values("Threshold", THRESHOLD, f"{tool}.endsWith('Threshold')")
+                _values("Only values", MASK, "VolumeIntensityRangeMaskState__is_enabled")
+                html.H3("Computed")
+                with html.Div(classes="row"):
+                    button("Grow from seeds", control.grow_from_seeds, disabled="!!busy", testid="grow")
+                    button("Fill between slices", control.fill_between, disabled="!!busy", testid="fill")
+                with html.Label():
+                    button("Margin", control.apply_margin, disabled="!!busy", testid="margin")
+                    html.Input(
+                        type="number",
+                        raw_attrs=[
+                            ':value="margin_mm"',
+                            'step="0.5"',
+                            '@change="margin_mm = Number($event.target.value)"',
+                            'aria-label="Margin in millimetres"',
+                        ],
+                    )
+                    html.Span("mm")
+                with html.Div(
+                    classes="row", v_show="busy", raw_attrs=['role="status"', 'data-testid="busy"']
+                ):
+                    html.Span("{{ busy }}...")
+                    button("Stop", control.stop_computing, testid="stop-computing")
+                with html.Div(classes="row", style="margin-top:14px"):
+                    button("Undo", control.undo, title="Ctrl+Z", testid="undo")
+                    button("Redo", control.redo, title="Ctrl+Y", testid="redo")
+                    button(
+                        "Save",
+                        control.save,
+                        main=True,
+                        disabled="saving",
+                        title="Ctrl+S",
+                        testid="save-panel",
+                    )
+    return editor

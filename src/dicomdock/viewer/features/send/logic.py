@@ -1,0 +1,173 @@
+"""Send what was made here to a server, and show what it answered; the dock holds the logins and sends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from dicomdock.archive import Archive
+from dicomdock.archive.index.queries import ArchivedInstance
+from dicomdock.dicom.resource import Resource
+from dicomdock.viewer.channel import Message
+from dicomdock.viewer.dock_client import ErrandError, Errands
+from dicomdock.viewer.features.save.logic import SavingLogic
+from dicomdock.viewer.features.series.logic import SeriesLogic
+
+THERE = ("stored", "warning", "duplicate")
+WORDS = {
+    "stored": "stored",
+    "warning": "stored, with a remark",
+    "duplicate": "was there already",
+    "failed": "not stored",
+    "unsent": "not sent",
+    "unconfirmed": "not confirmed",
+}
+NOTHING = "Nothing was made here yet. Save a segmentation, measurements or derived images first."
+
+
+class SendingLogic:
+    """The dialog that sends.
+
+    Parameters
+    ----------
+    server : trame's.
+    series, saving : what is shown; saves what is to be sent.
+    archive : tells what was made here, and what of it was sent.
+    errands : sends.
+    """
+
+    def __init__(
+        self, server: Any, series: SeriesLogic, saving: SavingLogic, archive: Archive, errands: Errands
+    ) -> None:
+        self.state, self.series, self.saving = server.state, series, saving
+        self.archive, self.errands = archive, errands
+        self.state.update(
+            {
+                "sending": False,
+                "send_open": False,
+                "send_servers": [],
+                "send_server": "",
+                "send_items": [],
+                "send_answers": [],
+                "send_words": "",
+                "send_bad": False,
+            }
+        )
+        control = server.controller
+        control.ask_send = self.ask
+        control.send = self.send
+        self.state.change("send_server")(self._server_chosen)
+
+    async def ask(self) -> None:
+        """Save what is not saved, and ask where to."""
+        drawing = self.saving.segments.drawing
+        if drawing is not None and drawing.unsaved and await self.saving.save() == "failed":
+            return
+        if self.state.sending:
+            with self.state:
+                self.state.send_open = True
+            return
+        items = await asyncio.to_thread(self._items)
+        try:
+            choice = await self.errands.ask("servers", origin=await asyncio.to_thread(self._origin))
+        except ErrandError as error:
+            choice = {"servers": [], "usual": "", "remark": str(error)}
+        with self.state:
+            self.state.send_servers = choice["servers"]
+            self.state.send_server = choice["usual"]
+            self.state.send_items = _chosen(items, choice["usual"])
+            self.state.send_answers = []
+            self.state.send_words = choice["remark"] if items else NOTHING
+            self.state.send_bad = False
+            self.state.send_open = True
+
+    async def send(self) -> None:
+        """Send what was chosen, and show each answer."""
+        name = self.state.send_server
+        chosen = [one["uid"] for one in self.state.send_items if one["chosen"]]
+        if not name or not chosen or self.state.sending:
+            return
+        with self.state:
+            self.state.sending, self.state.send_bad = True, False
+            self.state.send_answers = []
+            self.state.send_words = f"Sending to {name}..."
+        answers: list[Message] = []
+        try:
+            said = await self.errands.ask("send", progress=self._progress, server=name, series=chosen)
+        except ErrandError as error:
+            bad, words = True, f"Nothing was sent: {error}"
+        else:
+            results = said["results"]
+            good = sum(one["status"] in THERE for one in results)
+            bad = good < len(results)
+            verb = "is" if len(results) == 1 else "are"
+            words = f"{good} of {len(results)} {verb} on {name}. {said['problem']}".strip()
+            answers = self._answers(results)
+        items = await asyncio.to_thread(self._items)
+        with self.state:
+            self.state.send_items = _chosen(items, name)
+            self.state.send_words, self.state.send_answers, self.state.send_bad = words, answers, bad
+            self.state.sending = False
+
+    # Inner
+
+    def _progress(self, done: int, of: int) -> None:
+        with self.state:
+            self.state.send_words = f"Sending to {self.state.send_server}: {done} of {of}"
+
+    def _server_chosen(self, send_server: str, **_: Any) -> None:
+        if not self.state.sending:
+            self.state.send_items = _chosen(self.state.send_items, send_server)
+
+    def _origin(self) -> str:
+        """Name the connection that the shown images, or else some of the study, came by."""
+        study, shown = self.series.study, self.series.series
+        assert study is not None
+        found = self.archive.instances(shown.resource) if shown is not None else []
+        others = self.archive.instances(Resource(study.uid))
+        return next((one.origin for one in (*found[:1], *others) if one.origin), "")
+
+    def _items(self) -> list[Message]:
+        """List the series that were made here, and the servers that each is wholly on."""
+        assert self.series.study is not None
+        groups: dict[str, list[ArchivedInstance]] = {}
+        for one in self.archive.instances(Resource(self.series.study.uid)):
+            if one.made_here:
+                groups.setdefault(one.resource.series or "", []).append(one)
+        return [
+            {
+                "uid": uid,
+                "name": self._name(uid),
+                "count": len(found),
+                "sent": sorted(set.intersection(*(set(one.sent) for one in found))),
+                "chosen": False,
+            }
+            for uid, found in groups.items()
+        ]
+
+    def _name(self, uid: str) -> str:
+        series = self.series.study.find(uid) if self.series.study is not None else None
+        return series.name if series is not None else uid
+
+    def _answers(self, results: Sequence[Message]) -> list[Message]:
+        """Put instances of one series with the same answer into one line; what went wrong comes first."""
+        groups: dict[tuple[bool, str, str], list[str]] = {}
+        for one in results:
+            key = (one["status"] in THERE, self._name(one["series"]), _words(one))
+            groups.setdefault(key, []).append(one["uid"])
+        return [
+            {"name": name, "words": words, "uids": uids, "bad": not good}
+            for (good, name, words), uids in sorted(groups.items())
+        ]
+
+
+def _chosen(items: Sequence[Message], server: str) -> list[Message]:
+    """Choose what the server has not confirmed yet."""
+    return [{**one, "chosen": server not in one["sent"]} for one in items]
+
+
+def _words(result: Message) -> str:
+    said = WORDS[result["status"]]
+    code = f" (code {result['code']:04X})" if result["code"] is not None else ""
+    return f"{said}{code}: {result['reason']}" if result["reason"] else f"{said}{code}"

@@ -1,0 +1,78 @@
+"""The question where to send, and the answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trame.widgets import html
+
+from dicomdock.viewer.shell.widgets import button
+
+
+def send_dialog(server: Any) -> None:
+    """Build the dialog."""
+    with html.Div(classes="dialog-ground", v_if="send_open"):
+        with html.Div(
+            classes="dialog", raw_attrs=['role="dialog"', 'aria-label="Send"', 'data-testid="send-dialog"']
+        ):
+            html.H2("Send to a server")
+            _items()
+            _servers()
+            html.P(
+                "{{ send_words }}",
+                classes=("send_bad ? 'bad' : ''",),
+                raw_attrs=['role="status"', 'data-testid="send-words"'],
+            )
+            _answers()
+            with html.Div(classes="row"):
+                button("Close", "send_open = false", testid="send-close")
+                button(
+                    "{{ send_bad ? 'Try again' : 'Send' }}",
+                    server.controller.send,
+                    main=True,
+                    disabled="sending || !send_server || !send_items.some(one => one.chosen)",
+                    testid="send-now",
+                )
+
+
+def _items() -> None:
+    with html.Label(v_for="one in send_items", key="one.uid", classes="choice"):
+        html.Input(
+            type="checkbox",
+            raw_attrs=[
+                ':checked="one.chosen"',
+                ':disabled="sending"',
+                "@change=\"one.chosen = $event.target.checked; flushState('send_items')\"",
+            ],
+        )
+        html.Span("{{ one.name }}", classes="grow")
+        html.Span(
+            "{{ one.count > 1 ? one.count + ' images, ' : '' }}"
+            "{{ one.sent.length ? 'on ' + one.sent.join(', ') : 'not sent yet' }}",
+            classes="faint",
+        )
+
+
+def _servers() -> None:
+    html.H3("To", v_show="send_items.length")
+    with html.Select(
+        v_show="send_items.length && send_servers.length",
+        disabled=("sending",),
+        raw_attrs=[
+            ':value="send_server"',
+            '@change="send_server = $event.target.value"',
+            'aria-label="Server"',
+            'data-testid="send-server"',
+        ],
+    ):
+        html.Option("{{ name }}", v_for="name in send_servers", key="name", value=("name",))
+    html.P("No server is known yet; add one in dicomdock's pages.", v_show="!send_servers.length")
+
+
+def _answers() -> None:
+    with html.Div(v_show="send_answers.length", classes="answers", raw_attrs=['data-testid="send-answers"']):
+        with html.Details(v_for="(one, i) in send_answers", key="i", classes=("one.bad ? 'bad' : ''",)):
+            html.Summary(
+                "{{ one.name }}: {{ one.uids.length > 1 ? one.uids.length + ' ' : '' }}{{ one.words }}"
+            )
+            html.Div("{{ uid }}", v_for="uid in one.uids", key="uid", classes="uid")

@@ -1,0 +1,1 @@
+"""The series feature of the viewer."""

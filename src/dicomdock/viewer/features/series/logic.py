@@ -1,0 +1,401 @@
+"""The series of the study: which one is shown, how far it has come, and the volumes in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dicomdock.archive import Archive
+from dicomdock.dicom.query import DicomJson
+from dicomdock.dicom.resource import Resource
+from dicomdock.imaging.geometry import VolumePlan, Window
+from dicomdock.imaging.volume import window_over
+from dicomdock.viewer.features.layout.layouts import AXIAL, CORONAL, OTHER, SAGITTAL
+from dicomdock.viewer.features.views.logic import Views
+from dicomdock.viewer.loading import Events, Loaded, Loader
+from dicomdock.viewer.scene import ShownVolume, add_volume
+from dicomdock.viewer.study import Series, Study, read_study
+
+REFRESH = 0.22  # seconds between two drawings of a series that arrives
+MAX_MARKS = 120  # stretches drawn on the slider; more cannot be told apart
+
+
+class SeriesLogic:
+    """Opens series and shows them.
+
+    Parameters
+    ----------
+    server, app : trame's and Slicer's.
+    views : where they are shown.
+    archive : where they come from.
+    notes : tells the user what happened.
+    tell : tells the dock.
+    """
+
+    def __init__(
+        self, server: Any, app: Any, views: Views, archive: Archive, notes: Any, tell: Callable[..., None]
+    ) -> None:
+        self.server, self.app, self.state = server, app, server.state
+        self.views, self.archive, self.notes, self._tell = views, archive, notes, tell
+        self.study: Study | None = None
+        self.series: Series | None = None
+        self.loaded: Loaded | None = None
+        self.shown: ShownVolume | None = None
+        self.pulling = False
+        self._asked = Resource("0")
+        self._coming: Sequence[DicomJson] = ()
+        self._expected: dict[str, Sequence[DicomJson]] = {}
+        self._plans: dict[str, list[VolumePlan]] = {}
+        self._loader: Loader | None = None
+        self._dirty = False
+        self._choice = 0
+        self._seen = False  # an image of what is shown
+        self._counted = 0  # images of the shown series, as last told to the user
+        self._user_window = False
+        self._failed_early = False  # before anything could be shown; more of the study may mend it
+        self.on_shown: list[Callable[[], None]] = []
+        self.on_complete: list[Callable[[], None]] = []
+        self.on_studied: list[Callable[[], None]] = []
+        self.state.update(
+            {
+                "study_words": "",
+                "series_list": [],
+                "series_uid": "",
+                "volumes": [],
+                "volume_at": 0,
+                "complete": False,
+                "arrival_words": "",
+                "remarks": [],
+                "empty_title": "",
+                "empty_words": "",
+                "kind_3d": True,
+            }
+        )
+        server.controller.open_series = self.open_series
+        self.state.change("volume_at")(self._volume_chosen)
+
+    @property
+    def volume(self) -> Any:
+        """The volume that is looked at; None before there is one."""
+        return self.shown.volume if self.shown is not None else None
+
+    @property
+    def complete(self) -> bool:
+        """All of the shown series is here, so that it can be worked on."""
+        return self.loaded is not None and self.loaded.complete and not self.loaded.provisional
+
+    @property
+    def asked(self) -> Resource:
+        """What was asked for last: the study, or the series of it to begin with."""
+        return self._asked
+
+    # What the dock says
+
+    def open(self, resource: Resource, *, pulling: bool, coming: Sequence[DicomJson] = ()) -> None:
+        """Show a study, from the series that was asked for on.
+
+        Parameters
+        ----------
+        pulling : the study is being downloaded.
+        coming : the series that are, as their server describes them.
+        """
+        if resource.study != self._asked.study:
+            self.series = self.loaded = None
+            self._plans.clear()
+            self._say_empty("Opening the study", "")
+        elif self.series is not None and resource.series not in (None, self.series.uid):
+            self.series = None  # another one of the study is wanted now
+        self._asked, self.pulling, self._coming = resource, pulling, coming
+        self._look()
+
+    def expect(self, series: str, metadata: Sequence[DicomJson]) -> None:
+        """Take what the server says about the images of a series that is being fetched."""
+        self._expected[series] = metadata
+        if self._loader is not None and self._loader.series.series == series:
+            self._loader.expect(metadata)
+
+    def pull_changed(self, pulling: bool, why: str = "") -> None:
+        """The study's download began or ended; ``why`` where it ended before its time."""
+        self.pulling = pulling
+        if not pulling:
+            self._coming = ()
+        self._look()
+        if why:
+            self.notes.bad(f"Not all of the study came. {why}")
+
+    async def watch(self) -> None:
+        """Redraw what arrives, a few times a second; look for new series while something arrives."""
+        since = 0.0
+        while True:
+            await asyncio.sleep(REFRESH)
+            if self._dirty and self.loaded is not None and self.shown is not None:
+                self._dirty = False
+                if not self.loaded.volume.windows and not self._user_window:
+                    self.shown.set_window(self._guess(self.loaded))
+                self.shown.changed()
+                with self.state:
+                    self._tell_arrival()
+            since += REFRESH
+            if self.pulling and since > 1.0:
+                since = 0.0
+                self._look()
+
+    # What the user does
+
+    def open_series(self, uid: str, volume: int = 0) -> None:
+        """Show a series of the study."""
+        series = self.study.find(uid) if self.study is not None else None
+        if series is None:
+            return
+        self._start(series, volume)
+
+    def refresh(self) -> None:
+        """Look up anew what the study holds."""
+        self._look()
+
+    # Inner
+
+    def _look(self) -> None:
+        before = self.study
+        self.study = read_study(self.archive, self._asked.study, self._coming)
+        with self.state:
+            self.state.series_list = [
+                {
+                    "uid": one.uid,
+                    "name": one.name,
+                    "kind": one.kind,
+                    "modality": one.modality,
+                    "count": f"{one.count} of {one.due}" if one.due > one.count else one.count,
+                }
+                for one in self.study.series
+            ]
+            self.state.study_words = ", ".join(
+                word for word in (self.study.description, self.study.date) if word
+            )
+            name = self.study.patient or "dicomdock"
+            self.state.trame__title = f"{name} {self.study.date}".strip()
+        for tell in self.on_studied:
+            tell()
+        known_better = before is not None and before.patient_words != self.study.patient_words
+        if known_better and self.shown is not None and self.series is not None:
+            self.views.describe(self.study, self.series.name, (AXIAL, SAGITTAL, CORONAL))
+        if self.series is None or self._failed_early:
+            self._start_first()
+        elif self.complete and self._late():
+            self.notes.bad("More images of this series have come; choose it anew in the list to see them.")
+
+    def _start_first(self) -> None:
+        assert self.study is not None
+        wanted = self.study.find(self._asked.series or "")
+        if wanted is None or wanted.kind not in ("image", "parametric map"):
+            maps = (one for one in self.study.series if one.kind == "parametric map")
+            wanted = self.study.largest() or next(maps, None)
+        if wanted is not None:
+            self._start(wanted, 0)
+        elif self.pulling:
+            self._say_empty("The study is on its way", "The first image is shown as soon as it is here.")
+        elif any(one.kind in ("segmentation", "structures", "report") for one in self.study.series):
+            self._say_empty(
+                "This study has no images here",
+                "Its segmentations, structures or reports belong to images that have not been downloaded.",
+            )
+        elif self.study.series:
+            self._say_empty("This study has no images", "What it holds is listed in the series panel.")
+        else:
+            self._say_empty("This study is not here", "Download it in dicomdock, then open it again.")
+
+    def _late(self) -> bool:
+        """Tell whether images came to the shown series after it was taken for whole."""
+        assert self.study is not None and self.series is not None
+        now = self.study.find(self.series.uid)
+        known = sum(len(plan.instances) for plan in self._plans.get(self.series.uid, ()))
+        late = now is not None and 0 < known < now.count and now.count > self._counted
+        if late and now is not None:
+            self._counted = now.count
+            self._plans.pop(self.series.uid, None)
+        return late
+
+    def _say_empty(self, title: str, words: str) -> None:
+        with self.state:
+            self.state.empty_title, self.state.empty_words = title, words
+
+    def _start(self, series: Series, choice: int) -> None:
+        if self._loader is not None:
+            self._loader.close()
+        self.series, self.loaded, self._choice = series, None, choice
+        self._user_window = self._failed_early = False
+        with self.state:
+            self.state.series_uid = series.uid
+            self.state.complete = False
+            self.state.remarks = []
+            self.state.volumes = []
+            self.state.volume_at = choice
+            if self.state.empty_title:
+                self.state.empty_title, self.state.empty_words = "Opening the series", ""
+        self._tell("series", series=series.uid)
+        loop = asyncio.get_running_loop()
+
+        def later(work: Callable[..., None]) -> Callable[..., None]:
+            return lambda *facts: loop.call_soon_threadsafe(self._if_current, loader, work, *facts)
+
+        loader = self._loader = Loader(
+            self.archive,
+            series.resource,
+            Events(
+                later(self._planned),
+                later(self._allocated),
+                later(self._filled),
+                later(self._ended),
+                later(self._failed),
+            ),
+            arriving=lambda: self.pulling,
+            expected=self._expected.get(series.uid, ()),
+            due=series.due,
+            choice=choice,
+            plans=() if self.pulling else self._plans.get(series.uid, ()),
+        )
+        loader.start()
+
+    def _if_current(self, loader: Loader, work: Callable[..., None], *facts: Any) -> None:
+        if loader is self._loader:
+            work(*facts)
+
+    def _planned(self, plans: Sequence[VolumePlan]) -> None:
+        assert self.series is not None
+        self._plans[self.series.uid] = list(plans)
+        with self.state:
+            self.state.volumes = (
+                [f"{plan.label or 'images'}, {len(plan.planes)} slices" for plan in plans]
+                if len(plans) > 1
+                else []
+            )
+
+    def _allocated(self, loaded: Loaded) -> None:
+        assert self.series is not None and self.study is not None
+        self.loaded = loaded
+        if loaded.volume.geometry.sheared and not loaded.complete:
+            return  # a tilted gantry's slices are set straight when all are here
+        self._show(loaded, add_volume(self.app, loaded.volume, self.series.name))
+        self._seen = False
+        self._see(loaded)
+
+    def _see(self, loaded: Loaded) -> None:
+        """Look at the first image that is here, where the middle one is not yet."""
+        at = self.views.slice_at()
+        if self._seen or at is None or not loaded.filled:
+            return
+        self._seen = True
+        if at not in loaded.filled:
+            _, rows, columns = loaded.volume.geometry.shape
+            here = min(sorted(loaded.filled), key=lambda k: abs(k - at))
+            self.views.look_at(loaded.volume.geometry.to_lps((here, rows // 2, columns // 2)))
+
+    def _show(self, loaded: Loaded, shown: ShownVolume) -> None:
+        assert self.series is not None and self.study is not None
+        before, self.shown = self.shown, shown
+        windows = loaded.volume.windows
+        shown.set_window(windows[0] if windows else self._guess(loaded))
+        with self.state:
+            self.state.kind_3d = loaded.volume.spatial
+            self.state.empty_title = self.state.empty_words = ""
+            self.state.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
+        self.views.show(shown)
+        self.views.describe(self.study, self.series.name, (AXIAL, SAGITTAL, CORONAL))
+        self._dirty = True
+        for tell in self.on_shown:
+            tell()
+        if before is not None:
+            self.app.scene.RemoveNode(before.node)
+
+    def _filled(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        self._dirty = True
+        self._see(loaded)
+        if self._loader is not None and (at := self.views.slice_at()) is not None:
+            self._loader.look_at(at)
+
+    def _ended(self, loaded: Loaded) -> None:
+        assert self.series is not None
+        self.loaded = loaded
+        if loaded.volume.geometry.sheared:
+            straight = loaded.volume.straightened()
+            self._show(loaded, add_volume(self.app, straight, self.series.name))
+        assert self.shown is not None
+        if not loaded.volume.windows and not self._user_window:
+            self.shown.set_window(self._guess(loaded))
+        self.shown.changed()
+        with self.state:
+            self.state.complete = loaded.complete
+            self.state.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
+            self._tell_arrival()
+        self.views.refresh_words()
+        if loaded.failed and not loaded.filled:
+            self._say_empty("This series cannot be shown", next(iter(loaded.failed.values())))
+        for tell in self.on_complete:
+            tell()
+        self._tell("settled")
+
+    def _failed(self, why: str) -> None:
+        self._tell("settled")
+        if self.shown is None or self.loaded is None:
+            self._failed_early = self.pulling
+            self._say_empty("This series cannot be shown", why)
+        else:
+            self.notes.bad(why)
+
+    def _problem(self, loaded: Loaded) -> list[str]:
+        said = [str(loaded.plan.problem)] if loaded.plan.problem is not None else []
+        if loaded.failed:
+            some = next(iter(loaded.failed.values()))
+            many = "1 image" if len(loaded.failed) == 1 else f"{len(loaded.failed)} images"
+            said.append(f"{many} of the series cannot be shown: {some}")
+        return said
+
+    def window_touched(self) -> None:
+        """The user chose a window himself; arrival does not change it any more."""
+        self._user_window = True
+
+    def _guess(self, loaded: Loaded) -> Window:
+        there = sorted(loaded.filled)
+        if not there:
+            return loaded.volume.window()
+        some = loaded.volume.array[there[:: max(1, len(there) // 12)]]
+        return window_over(some, loaded.volume.units)
+
+    def _tell_arrival(self) -> None:
+        loaded = self.loaded
+        if loaded is None:
+            return
+        done = loaded.complete or loaded.provisional
+        here, due = len(loaded.filled), loaded.due
+        self.state.arrival_words = "" if done else f"{here} of {due} images are here"
+        whole = self.views.shown()
+        across = self.views.slice_at() is not None and whole is self.shown
+        marks = "" if done else arrival_marks(loaded.filled, loaded.plan.geometry.shape[0])
+        share = "" if done else arrival_marks(set(range(here)), max(1, due))
+        for view in self.views.slices():
+            tag = view.get_singleton_tag()
+            if tag != OTHER:
+                self.views.show_arrival(tag, marks if tag == AXIAL and across else share)
+
+    def _volume_chosen(self, volume_at: int, **_: Any) -> None:
+        if self.series is not None and self.state.volumes and int(volume_at) != self._choice:
+            self._start(self.series, int(volume_at))
+
+
+def arrival_marks(filled: set[int], count: int) -> str:
+    """Draw which of the slices are here, as a CSS gradient."""
+    parts = min(count, MAX_MARKS)
+    stops: list[str] = []
+    here = [
+        any(k in filled for k in range(part * count // parts, (part + 1) * count // parts))
+        for part in range(parts)
+    ]
+    start = 0
+    for part in range(1, parts + 1):
+        if part == parts or here[part] != here[start]:
+            colour = "#5b8def" if here[start] else "transparent"
+            stops.append(f"{colour} {100 * start / parts:.1f}% {100 * part / parts:.1f}%")
+            start = part
+    return f"linear-gradient(to right, {', '.join(stops)})"

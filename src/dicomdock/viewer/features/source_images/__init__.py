@@ -1,0 +1,1 @@
+"""The source images feature of the viewer."""

@@ -1,0 +1,145 @@
+"""The images that objects of the study belong to: shown with the object that was asked for, or announced
+where they are missing, and fetched when the user says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from dicomdock.archive import Archive
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import DicomdockError
+from dicomdock.imaging.dataset import READ_ERRORS
+from dicomdock.imaging.references import references_of
+from dicomdock.transfer import MissingSource, missing_sources
+from dicomdock.viewer.dock_client import ErrandError, Errands
+from dicomdock.viewer.features.measure.logic import MeasuringLogic
+from dicomdock.viewer.features.save.logic import SavingLogic
+from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.study import Series, read_instance
+
+OPENED = ("segmentation", "structures", "report")
+
+
+class SourcesLogic:
+    """Brings objects and the images that they belong to together.
+
+    Parameters
+    ----------
+    server : trame's.
+    series : what is shown; it is let show the images of the object that was asked for.
+    saving, measuring : open that object as soon as its images are here.
+    archive : tells what refers to what.
+    errands : finds and fetches what is missing.
+    notes : tells the user.
+    """
+
+    def __init__(
+        self,
+        server: Any,
+        series: SeriesLogic,
+        saving: SavingLogic,
+        measuring: MeasuringLogic,
+        archive: Archive,
+        errands: Errands,
+        notes: Notes,
+    ) -> None:
+        self.state, self.series, self.saving, self.measuring = server.state, series, saving, measuring
+        self.archive, self.errands, self.notes = archive, errands, notes
+        self._asked: Resource | None = None
+        self._wanted = ""  # Series Instance UID of the object that is to be opened on its images
+        self._waiting = ""  # the same of one whose images are not here
+        self._looking: asyncio.Task[None] | None = None
+        self._looked_at: frozenset[tuple[str, int]] = frozenset()
+        self.state.update({"missing_words": "", "missing_busy": False})
+        server.controller.fetch_missing = self.fetch
+        series.on_studied.append(self._studied)
+        series.on_complete.append(self._bring)
+
+    async def fetch(self) -> None:
+        """Ask the servers for what is missing, and download it."""
+        with self.state:
+            self.state.missing_busy = True
+        try:
+            said = await self.errands.ask("fetch")
+        except ErrandError as error:
+            self.notes.bad(str(error))
+        else:
+            self._wanted = self._wanted or self._waiting
+            self.notes.say(f"The images come from {' and '.join(said['servers'])}.")
+        finally:
+            with self.state:
+                self.state.missing_busy = False
+
+    # Inner
+
+    def _studied(self) -> None:
+        study = self.series.study
+        assert study is not None
+        if self.series.asked is not self._asked:
+            self._asked = self.series.asked
+            self._wanted = self._asked.series or ""
+        self._bring()
+        here = frozenset((one.uid, one.count) for one in study.series)
+        if not self.series.pulling and here != self._looked_at:
+            self._looked_at = here
+            self._looking = asyncio.get_running_loop().create_task(self._look(study.uid))
+
+    def _bring(self) -> None:
+        """Show the images that the wanted object belongs to, and open it when all of them are here."""
+        study, shown = self.series.study, self.series.series
+        wanted = study.find(self._wanted) if self._wanted and study is not None else None
+        if wanted is None:
+            return  # or it is still on its way
+        if wanted.kind not in OPENED:
+            self._wanted = ""
+            return
+        source = self._source(wanted.uid)
+        if source is None:
+            return
+        if shown is None or shown.uid != source.uid:
+            self.series.open_series(source.uid)
+        elif self.series.complete:
+            self._wanted = ""
+            self._open(wanted)
+
+    def _open(self, wanted: Series) -> None:
+        if wanted.kind == "report":
+            self.state.tool = "measure"
+            self.measuring.open(wanted.uid)
+        else:
+            self.state.tool = "segment"
+            self.saving.before(lambda: self.saving.segments.open(wanted.uid))
+
+    def _source(self, uid: str) -> Series | None:
+        study = self.series.study
+        assert study is not None
+        for one in self.archive.instances(Resource(study.uid, uid))[:1]:
+            try:
+                named = references_of(read_instance(one.path, pixels=False))
+            except (DicomdockError, *READ_ERRORS):
+                return None
+            found = (study.find(series) for series in named)
+            return next((one for one in found if one is not None and one.kind == "image"), None)
+        return None
+
+    async def _look(self, study: str) -> None:
+        missing = await asyncio.to_thread(missing_sources, self.archive, Resource(study))
+        if self.series.study is not None and self.series.study.uid == study:
+            self._waiting = next((one.referred_by.series or "" for one in missing), "")
+            with self.state:
+                self.state.missing_words = self._words(missing)
+
+    def _words(self, missing: tuple[MissingSource, ...]) -> str:
+        if not missing:
+            return ""
+        assert self.series.study is not None
+        names = dict.fromkeys(
+            one.name if (one := self.series.study.find(each.referred_by.series or "")) else "An object"
+            for each in missing
+        )
+        if len(names) > 1:
+            return f"{len(names)} objects of this study belong to images that are not here."
+        return f"{next(iter(names))} belongs to images that are not here."

@@ -1,0 +1,1 @@
+"""The views feature of the viewer."""

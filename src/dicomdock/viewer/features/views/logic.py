@@ -1,0 +1,405 @@
+"""The views: how slices lie in the patient, and the words around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode
+from trame_slicer.core import LayoutManager
+from trame_slicer.rca_view import register_rca_factories
+
+from dicomdock.viewer.features.layout.layouts import (
+    AXIAL,
+    BACKGROUND,
+    COMPARE,
+    CORONAL,
+    NAMES,
+    OTHER,
+    PLANES,
+    SAGITTAL,
+    definitions,
+)
+from dicomdock.viewer.features.views.ui import slice_overlay, threed_overlay
+from dicomdock.viewer.scene import ShownVolume, array_of
+from dicomdock.viewer.study import Study
+
+FRAMES_A_SECOND = 30.0
+FRAMES_ELSEWHERE = 6.0  # in views that the mouse is not in; they share the processor with the one it is in
+QUALITY = 90  # of JPEG; interactive and still alike, so that no frame is drawn twice
+
+TOWARDS, AWAY = "RAS", "LPI"  # letters of the axes of RAS, and of their other ends
+LPS = np.array((-1.0, -1.0, 1.0))  # between RAS and LPS
+PARALLEL = 0.999  # cosine from which on a view scrolls along an axis of the volume
+WARM_SIZE = (600, 400)  # pixels, about what a view will have
+SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
+OBLIQUE = 0.25
+"""Share of the main direction that a second one must have to be named beside it (14 degrees)."""
+
+
+class Views:
+    """The views of the one scene.
+
+    Parameters
+    ----------
+    server : trame's.
+    app : Slicer's application.
+    """
+
+    def __init__(self, server: Any, app: Any) -> None:
+        self.server, self.app, self.state = server, app, server.state
+        self._series_words: dict[str, str] = {}
+        self._study_words = ""
+        self._fitted: dict[str, float] = {}
+        self.on_slice: Callable[[str], None] | None = None
+        self._shown: dict[str, ShownVolume] = {}
+        self.state.update(
+            {
+                "layout": "Four views",
+                "layouts": list(definitions()),
+                "words_shown": True,
+                "crosshair": False,
+                "slab": 0,
+                "slab_kind": "max",
+                "aligned": True,
+                "threed_note": "",
+            }
+        )
+        server.controller.fit_view = self.fit
+        register_rca_factories(
+            app.view_manager,
+            server,
+            slice_view_ui_f=self._slice_ui,
+            three_d_view_ui_f=self._threed_ui,
+            rca_encoder="jpeg",
+            target_fps=FRAMES_A_SECOND,
+            blur_fps=FRAMES_ELSEWHERE,
+            interactive_quality=QUALITY,
+        )
+        self.layouts = LayoutManager(app.scene, app.view_manager, server)
+        # All views are there before the segment editor's effects, which look for them when they are made.
+        self.layouts.register_layout_dict(definitions())
+        self.state.change("layout")(self._layout_chosen)
+        self.state.change("crosshair")(self._crosshair_chosen)
+        self.state.change("slab", "slab_kind")(self._slab_chosen)
+        self.state.change("aligned")(lambda **_: self.align())
+
+    def build(self, layout: Any) -> None:
+        """Put the views into the page."""
+        self.layouts.initialize_layout_grid(layout)
+        self.layouts.set_layout(self.state.layout)
+
+    def warm(self) -> None:
+        """Draw every view once: making its GL context takes long, and need not wait for a study."""
+        for view in self.app.view_manager.get_views():
+            view.render_window().SetSize(*WARM_SIZE)
+            view.render_window().Render()
+
+    # What is shown
+
+    def show(self, shown: ShownVolume, views: Iterable[str] | None = None, *, refit: bool = True) -> None:
+        """Show a volume in slice views; None for all but the second one of a comparison."""
+        wanted = set(views or (AXIAL, SAGITTAL, CORONAL))
+        for view in self.slices():
+            tag = view.get_singleton_tag()
+            if tag not in wanted:
+                continue
+            self._shown[tag] = shown
+            view.set_background_volume_id(shown.node.GetID())
+            if refit:
+                self._orient(view)
+                view.fit_view_to_content()
+                self._fitted[tag] = self._scale(view)
+            self._words(view)
+        for tag in wanted:
+            self._shown[tag] = shown
+
+    def shown(self, tag: str = AXIAL) -> ShownVolume | None:
+        """Give the volume that a view shows."""
+        return self._shown.get(tag)
+
+    def slices(self) -> list[Any]:
+        """Give the slice views that exist."""
+        return list(self.app.view_manager.get_slice_views())
+
+    def visible(self) -> list[Any]:
+        """Give the views that the layout shows."""
+        manager = self.app.view_manager
+        return list(manager.filter_visible_views(manager.get_views()))
+
+    def view(self, tag: str) -> Any:
+        """Give a view by its tag."""
+        return self.app.view_manager.get_view(tag)
+
+    def describe(self, study: Study, series: str, tags: Iterable[str]) -> None:
+        """Say in the corners what is shown."""
+        self._study_words = "\n".join(study.patient_words)
+        for tag in tags:
+            self._series_words[tag] = series
+        self.refresh_words()
+
+    def refresh_words(self) -> None:
+        """Write the words around all views anew."""
+        for view in self.slices():
+            self._words(view)
+
+    def redraw(self) -> None:
+        """Draw all visible views."""
+        for view in self.visible():
+            view.schedule_render()
+
+    # What the user does with them
+
+    def fit(self, tag: str = "") -> None:
+        """Fit the picture into a view, or into all; the slice stays."""
+        for view in self.app.view_manager.get_views():
+            if tag not in ("", view.get_singleton_tag()):
+                continue
+            slices = view in self.slices()
+            at = self._centre(view) if slices else None
+            if slices:
+                self._orient(view)
+            view.fit_view_to_content()
+            if at is not None and view.get_singleton_tag() in self._shown:
+                view.get_view_node().JumpSliceByOffsetting(*at)
+                self._fitted[view.get_singleton_tag()] = self._scale(view)
+            view.schedule_render()
+
+    def align(self) -> None:
+        """Turn slice views onto the images' own planes, or onto the patient's axes."""
+        for view in self.slices():
+            at = self._centre(view)
+            self._orient(view)
+            if at is not None:
+                view.get_view_node().JumpSliceByOffsetting(*at)
+            self._words(view)
+            view.schedule_render()
+
+    def go_to(self, point: Any) -> None:
+        """Show the slices through a point in RAS, in all views."""
+        for view in self.slices():
+            view.get_view_node().JumpSliceByOffsetting(*point)
+
+    def step(self, tag: str, steps: int) -> None:
+        """Go some slices on."""
+        view = self.app.view_manager.get_view(tag)
+        if view is not None:
+            at, count = self._place(view)
+            self._go(view, min(max(at + steps, 0), count - 1))
+
+    def play_on(self, tag: str) -> None:
+        """Go one slice on, and from the last one to the first."""
+        view = self.app.view_manager.get_view(tag)
+        if view is not None:
+            at, count = self._place(view)
+            self._go(view, (at + 1) % count)
+
+    def slice_at(self, tag: str = AXIAL) -> int | None:
+        """Give the slice k of the volume that a view shows; None where it cuts across slices."""
+        view = self.app.view_manager.get_view(tag)
+        if view is None or self._axis(view) != 0:
+            return None
+        at, count = self._place(view)
+        return at if self._forward(view, 0) else count - 1 - at
+
+    def look_at(self, place: Sequence[float]) -> None:
+        """Go to the slices through a place in LPS, in mm."""
+        for view in self.slices():
+            view.get_view_node().JumpSliceByOffsetting(*(np.asarray(place) * LPS))
+
+    def interaction(self, mode: str) -> None:
+        """Say what dragging with the left button does: ``window``, ``place`` a measurement, ``none``."""
+        node = self.app.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+        modes = {
+            "window": vtkMRMLInteractionNode.AdjustWindowLevel,
+            "place": vtkMRMLInteractionNode.Place,
+            "none": vtkMRMLInteractionNode.ViewTransform,
+        }
+        node.SetCurrentInteractionMode(modes[mode])
+
+    # Inner
+
+    def _slice_ui(self, server: Any, view_id: str, view: Any) -> None:
+        view.render_window().SetMultiSamples(0)
+        view.set_background_color_from_string(BACKGROUND)
+        slice_overlay(server, view_id, view)
+        view.modified.connect(self._moved)
+        self.state.change(f"{view_id}_at")(lambda **_: self._slider_moved(view_id))
+        view.interactor().AddObserver("WindowResizeEvent", lambda *_: self._resized(view_id))
+        if (shown := self._shown.get(view_id) or self._shown.get(AXIAL)) is not None and view_id != OTHER:
+            self._shown[view_id] = shown
+            view.set_background_volume_id(shown.node.GetID())
+
+    def _threed_ui(self, server: Any, view_id: str, view: Any) -> None:
+        view.render_window().SetMultiSamples(0)
+        # With CPU ray casting, peeling volumes together with translucent surfaces draws garbage.
+        view.renderer().SetUseDepthPeelingForVolumes(False)
+        threed_overlay(server, view_id, view)
+
+    def _resized(self, tag: str) -> None:
+        """Fit the picture to the view's new size, unless the user chose how large it is."""
+        view = self.app.view_manager.get_view(tag)
+        if view is not None and tag in self._shown:
+            fitted = self._fitted.get(tag)
+            if fitted is None or abs(self._scale(view) / fitted - 1) < SAME_SCALE:
+                self.fit(tag)
+
+    def _scale(self, view: Any) -> float:
+        node = view.get_view_node()
+        return (node.GetFieldOfView()[0] or 1.0) / max(1, node.GetDimensions()[0])  # mm a pixel
+
+    def _plane(self, tag: str) -> str:
+        """Name the plane of a view: its own, or that of the images where two series are compared."""
+        lead = self._shown.get(AXIAL)
+        compared = self.state.layout == COMPARE and tag in (AXIAL, OTHER)
+        if compared and lead is not None and lead.volume.spatial:
+            return PLANES[int(np.argmax(np.abs(lead.volume.geometry.directions[:, 0])))]
+        return NAMES.get(tag, "Axial")
+
+    def _orient(self, view: Any) -> None:
+        tag = view.get_singleton_tag()
+        node, shown = view.get_view_node(), self._shown.get(tag)
+        node.SetOrientation(self._plane(tag))
+        if shown is not None and self.state.aligned and shown.volume.spatial:
+            node.RotateToVolumePlane(shown.node)
+
+    def _centre(self, view: Any) -> tuple[float, float, float] | None:
+        node = view.get_view_node()
+        if node is None:
+            return None
+        matrix = array_of(node.GetSliceToRAS())
+        return tuple(matrix[:3, 3])
+
+    def _moved(self, view: Any) -> None:
+        self._words(view)
+        if self.on_slice is not None:
+            self.on_slice(view.get_singleton_tag())
+
+    def _slider_moved(self, tag: str) -> None:
+        view = self.app.view_manager.get_view(tag)
+        if view is None:
+            return
+        wanted = int(self.state[f"{tag}_at"])
+        if wanted != self._place(view)[0]:
+            self._go(view, wanted)
+
+    def _axis(self, view: Any) -> int | None:
+        """Give the axis (k, j, i) of the volume that a view scrolls along; None where it cuts askew."""
+        shown = self._shown.get(view.get_singleton_tag())
+        if shown is None:
+            return None
+        normal = array_of(view.get_view_node().GetSliceToRAS())[:3, 2] * LPS
+        along = np.abs(normal @ shown.volume.geometry.directions)
+        axis = int(np.argmax(along))
+        return axis if along[axis] > PARALLEL else None
+
+    def _place(self, view: Any) -> tuple[int, int]:
+        """Give which slice a view shows, from 0 in the sense that it scrolls, and how many there are."""
+        axis = self._axis(view)
+        if axis is None:
+            low, high = view.get_slice_range()
+            step = view.get_slice_step() or 1.0
+            count = max(1, round((high - low) / step) + 1)
+            return int(np.clip(round((view.get_slice_value() - low) / step), 0, count - 1)), count
+        geometry = self._shown[view.get_singleton_tag()].volume.geometry
+        count = geometry.shape[axis]
+        at = round(float(geometry.to_index(np.array(self._centre(view)) * LPS)[axis]))
+        if not self._forward(view, axis):
+            at = count - 1 - at
+        return int(np.clip(at, 0, count - 1)), count
+
+    def _go(self, view: Any, at: int) -> None:
+        axis = self._axis(view)
+        if axis is None:
+            low, _ = view.get_slice_range()
+            view.set_slice_value(low + at * view.get_slice_step())
+            return
+        geometry = self._shown[view.get_singleton_tag()].volume.geometry
+        index = geometry.to_index(np.array(self._centre(view)) * LPS)
+        index[axis] = at if self._forward(view, axis) else geometry.shape[axis] - 1 - at
+        view.get_view_node().JumpSliceByOffsetting(*(geometry.to_lps(index) * LPS))
+
+    def _forward(self, view: Any, axis: int) -> bool:
+        """Tell whether scrolling on goes along an axis of the volume, or against it."""
+        normal = array_of(view.get_view_node().GetSliceToRAS())[:3, 2] * LPS
+        geometry = self._shown[view.get_singleton_tag()].volume.geometry
+        return float(normal @ geometry.directions[:, axis]) > 0
+
+    def _words(self, view: Any) -> None:
+        tag = view.get_singleton_tag()
+        shown = self._shown.get(tag)
+        at, count = self._place(view)
+        words: dict[str, Any] = {"count": count, "at": at}
+        if shown is None:
+            words.update(dict.fromkeys(("tl", "tr", "bl", "br", "left", "right", "top", "bottom"), ""))
+        else:
+            spatial = shown.volume.spatial
+            words["tr"] = self._study_words
+            words["tl"] = f"{self._plane(tag) if spatial else ''}\n{self._series_words.get(tag, '')}".strip()
+            place = f"{at + 1} / {count}"
+            words["bl"] = f"{place}\n{view.get_slice_value():.1f} mm" if spatial else place
+            width, centre = shown.window
+            words["br"] = f"W {width:.5g}  C {centre:.5g}" if shown.grey else ""
+            words.update(
+                self._edges(view) if spatial else dict.fromkeys(("left", "right", "top", "bottom"), "")
+            )
+        with self.state:
+            for name, said in words.items():
+                if self.state[f"{tag}_{name}"] != said:
+                    self.state[f"{tag}_{name}"] = said
+
+    def _edges(self, view: Any) -> dict[str, str]:
+        matrix = array_of(view.get_view_node().GetSliceToRAS())
+        across, up = matrix[:3, 0], matrix[:3, 1]
+        return {
+            "right": letters(across),
+            "left": letters(-across),
+            "top": letters(up),
+            "bottom": letters(-up),
+        }
+
+    def _layout_chosen(self, **_: Any) -> None:
+        before = self.layouts.layout_id
+        self.layouts.set_layout(self.state.layout)
+        if COMPARE in (before, self.state.layout):
+            self.fit(AXIAL)
+            self.fit(OTHER)
+        for view in self.slices():
+            self._words(view)
+
+    def _crosshair_chosen(self, **_: Any) -> None:
+        node = self.app.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+        on = self.state.crosshair
+        node.SetCrosshairMode(vtkMRMLCrosshairNode.ShowBasic if on else vtkMRMLCrosshairNode.NoCrosshair)
+        node.SetCrosshairBehavior(vtkMRMLCrosshairNode.OffsetJumpSlice)
+        self.redraw()
+
+    def _slab_chosen(self, **_: Any) -> None:
+        from trame_slicer.app.ui import SlabType
+
+        kinds = {"max": SlabType.MAX, "min": SlabType.MIN, "mean": SlabType.AVERAGE}
+        thickness = float(self.state.slab or 0)
+        for view in self.slices():
+            view.set_slab_type(kinds[self.state.slab_kind].value)
+            view.set_slab_thickness(thickness)
+            view.set_slab_enabled(thickness > 0)
+            view.schedule_render()
+
+    def show_arrival(self, tag: str, css: str) -> None:
+        """Draw on a slice slider where slices are here; empty when all are."""
+        key = f"{tag}_arrival"
+        if self.state[key] != css:
+            self.state[key] = css
+
+
+def letters(direction: Any) -> str:
+    """Name where a direction in RAS leads: ``A``, or ``AL`` where it leans."""
+    order = np.argsort(-np.abs(direction))
+    main = abs(float(direction[order[0]]))
+    named = ""
+    for axis in order:
+        share = float(direction[axis])
+        if abs(share) >= OBLIQUE * main:
+            named += (TOWARDS if share > 0 else AWAY)[axis]
+    return named

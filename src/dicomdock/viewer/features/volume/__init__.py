@@ -1,0 +1,1 @@
+"""The volume feature of the viewer."""

@@ -1,0 +1,76 @@
+"""How bright values are shown: windows from the header, usual ones, and by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dicomdock.imaging.geometry import Window
+from dicomdock.viewer.features.series.logic import SeriesLogic
+
+# Usual windows of CT in HU, as radiology workstations offer them.
+CT_WINDOWS = (
+    Window(40, 80, "Brain"),
+    Window(-600, 1500, "Lung"),
+    Window(40, 400, "Abdomen"),
+    Window(50, 350, "Mediastinum"),
+    Window(400, 1800, "Bone"),
+)
+MOST = 9  # presets have the keys 1 to 9
+
+
+class WindowLogic:
+    """Windows of the volume that is shown."""
+
+    def __init__(self, server: Any, series: SeriesLogic) -> None:
+        self.state, self.series = server.state, series
+        self._presets: list[Window] = []
+        self._observed: tuple[Any, int] | None = None
+        self.state.update({"presets": [], "window_width": 1.0, "window_centre": 0.0})
+        server.controller.use_preset = self.use
+        server.controller.auto_window = self.auto
+        server.controller.set_window = self.set
+        series.on_shown.append(self._shown)
+        series.on_complete.append(self._shown)
+
+    def use(self, number: int) -> None:
+        """Take a preset, counted from 0."""
+        if number < len(self._presets):
+            self._take(self._presets[number])
+
+    def auto(self) -> None:
+        """Take the window that nearly all values lie in."""
+        loaded, shown = self.series.loaded, self.series.shown
+        if loaded is not None and shown is not None and shown.grey:
+            self._take(self.series._guess(loaded))
+
+    def set(self, width: float, centre: float) -> None:
+        """Take a window by its numbers."""
+        self._take(Window(float(centre), max(float(width), 1e-6)))
+
+    def _take(self, window: Window) -> None:
+        if self.series.shown is not None:
+            self.series.window_touched()
+            self.series.shown.set_window(window)
+
+    def _shown(self) -> None:
+        shown = self.series.shown
+        assert shown is not None
+        volume = shown.volume
+        usual = CT_WINDOWS if volume.units == "HU" else ()
+        self._presets = [*volume.windows, *usual][:MOST] if shown.grey else []
+        display = shown.node.GetDisplayNode()
+        if self._observed is not None:
+            self._observed[0].RemoveObserver(self._observed[1])
+        self._observed = (display, display.AddObserver("ModifiedEvent", self._changed))
+        with self.state:
+            self.state.presets = [one.name or f"Header {at + 1}" for at, one in enumerate(self._presets)]
+        self._changed()
+
+    def _changed(self, *_: Any) -> None:
+        shown = self.series.shown
+        if shown is None:
+            return
+        width, centre = shown.window
+        with self.state:
+            self.state.window_width, self.state.window_centre = round(width, 3), round(centre, 3)
+        self.series.views.refresh_words()

@@ -1,0 +1,1 @@
+"""What runs beside the viewer, in processes of its own."""

@@ -1,0 +1,1 @@
+"""HTTP: requests, answers and addresses; knows nothing of DICOM."""

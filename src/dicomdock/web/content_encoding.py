@@ -1,0 +1,74 @@
+"""Content codings of answers: gzip and deflate, also where nobody asked for them.
+
+References
+----------
+RFC 9110 §8.4 (Content-Encoding).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+from dicomdock.config.settings import MIB
+from dicomdock.errors import WireError
+from dicomdock.sources import CHUNK
+
+FREE_SIZE = 64 * MIB  # bytes that an answer may unpack to whatever its ratio
+MAX_RATIO = 200  # beyond that; real JSON reaches 30, images 10, an attack 1,000
+_EITHER_HEADER = zlib.MAX_WBITS | 32  # gzip or zlib, told by the first bytes
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def decoded(chunks: Iterator[bytes], content_encoding: str) -> Iterator[bytes]:
+    """Undo a content coding, in constant memory.
+
+    Raises
+    ------
+    WireError
+        The coding is unknown; the coded data are broken, end too early or unpack to far too much.
+    """
+    names = [
+        name for part in content_encoding.split(",") if (name := part.strip().lower()) not in ("", "identity")
+    ]
+    if not names:
+        return chunks
+    if names[0] not in ("gzip", "x-gzip", "deflate") or len(names) > 1:
+        raise WireError(f"The server coded its answer as {content_encoding[:40]!r}, which nobody asked for.")
+    return _inflated(chunks)
+
+
+def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    inflater = zlib.decompressobj(_EITHER_HEADER)
+    received = given = 0
+    try:
+        for chunk in chunks:
+            if not received and not _has_header(chunk):
+                inflater = zlib.decompressobj(
+                    -zlib.MAX_WBITS
+                )  # "deflate" without its zlib header, as some write it
+            received += len(chunk)
+            while chunk:
+                piece = inflater.decompress(chunk, CHUNK)
+                given += len(piece)
+                if given > FREE_SIZE and given > MAX_RATIO * received:
+                    raise WireError("The server's answer unpacks to far more than it should and was refused.")
+                if piece:
+                    yield piece
+                chunk = inflater.unconsumed_tail
+                if inflater.eof and inflater.unused_data.startswith(_GZIP_MAGIC):
+                    chunk, inflater = inflater.unused_data, zlib.decompressobj(_EITHER_HEADER)
+        if rest := inflater.flush():
+            yield rest
+    except zlib.error as error:
+        raise WireError(f"The server's answer is coded wrongly: {error}.") from error
+    if received and not inflater.eof:
+        raise WireError("The server's coded answer ended before it was complete; ask again.")
+
+
+def _has_header(start: bytes) -> bool:
+    if start.startswith(_GZIP_MAGIC[: len(start)]):
+        return True
+    return start[0] & 0x0F == zlib.DEFLATED and (
+        len(start) < 2 or (start[0] << 8 | start[1]) % 31 == 0
+    )  # RFC 1950

@@ -1,0 +1,153 @@
+"""Response: an answer on its way, read chunk by chunk or whole."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from dicomdock.config.settings import MIB
+from dicomdock.errors import Cancelled, DicomdockError, WireError
+from dicomdock.sources import CHUNK
+from dicomdock.web import content_encoding, pool
+
+MAX_READ = 256 * MIB  # bytes of an answer that is read as a whole (JSON, rendered images)
+MAX_DISCARDED = 1 << 16  # bytes read of an answer that is only looked at
+EXCERPT = 300  # characters of an answer that go into an error
+_SECRET_NAME = re.compile(r"token|secret|password|signature|code|key", re.IGNORECASE)
+
+
+def redacted(url: str) -> str:
+    """Give an address without login and without the values of parameters that may be secret."""
+    address, mark, query = url.partition("?")
+    address = re.sub(r"^([a-z]+://)[^/@]*@", r"\1", address)
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return (
+        address
+        + mark
+        + "&".join(
+            name + equals + ("***" if value and _SECRET_NAME.search(name) else value)
+            for name, equals, value in pairs
+        )
+    )
+
+
+class Response:
+    """An answer whose body is still on the wire; closing it early drops the connection.
+
+    Parameters
+    ----------
+    raw : urllib3's answer, unread.
+    url : the address asked, redacted.
+    stopped : set when whoever asked has closed the connections.
+    """
+
+    def __init__(self, raw: urllib3.BaseHTTPResponse, url: str, stopped: threading.Event) -> None:
+        self._raw = raw
+        self.url = url
+        self._stopped = stopped
+        self._closed = False
+
+    @property
+    def status(self) -> int:
+        """The HTTP status code."""
+        return self._raw.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields; names are found in any case."""
+        return self._raw.headers
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type as received; empty where there is none."""
+        return self._raw.headers.get("Content-Type", "")
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the body as it arrives, decoded from gzip or deflate where the server coded it.
+
+        Raises
+        ------
+        WireError
+            The answer ended before its length, or its coding is broken, unknown or a bomb.
+        Unreachable
+            Nothing came for the read time-out.
+        """
+        return content_encoding.decoded(self._received(), self._raw.headers.get("Content-Encoding", ""))
+
+    def _received(self) -> Iterator[bytes]:
+        try:
+            while True:
+                if self._closed:
+                    raise WireError(f"The answer of {self.url} was closed before its end.")
+                chunk = self._raw.read1(CHUNK, decode_content=False)
+                if not chunk:
+                    break
+                yield chunk
+        except HTTPError as error:
+            if not self._stopped.is_set():
+                raise pool.broken(error, self.url) from error
+        finally:
+            self.close()
+        if self._stopped.is_set():  # an interrupted connection looks like an answer that has ended
+            raise Cancelled("The connection was closed.")
+
+    def read(self, limit: int = MAX_READ) -> bytes:
+        """Give the whole body.
+
+        Raises
+        ------
+        WireError, Unreachable
+            As ``chunks``; or the body is longer than ``limit`` bytes.
+        """
+        pieces, count = [], 0
+        for chunk in self.chunks():
+            count += len(chunk)
+            if count > limit:
+                self.close()
+                raise WireError(f"The answer of {self.url} is longer than {limit} bytes and was refused.")
+            pieces.append(chunk)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Give the connection back where the body was read to its end, else drop it; nothing is drained."""
+        self._closed = True
+        self._raw.close()
+        self._raw.release_conn()
+
+    def discard(self) -> None:
+        """Be done with an answer; a short one is read, so that its connection can be used again."""
+        self._beginning(MAX_DISCARDED)
+        self.close()
+
+    def excerpt(self, hide: Iterable[str] = ()) -> str:
+        """Give the answer's beginning as a line of text for an error, without these secrets, and close it."""
+        text = self._beginning(MAX_DISCARDED).decode("utf-8", "replace")
+        self.close()
+        for secret in hide:
+            for word in secret.split():
+                text = text.replace(word, "***")
+        text = re.sub(
+            r"<(style|script)\b.*?</\1>|<[^>]*>|[\x00-\x1f\x7f]", " ", text, flags=re.DOTALL | re.IGNORECASE
+        )
+        return " ".join(text.split())[:EXCERPT]
+
+    def _beginning(self, limit: int) -> bytes:
+        pieces, count = [], 0
+        with suppress(DicomdockError):
+            for chunk in self.chunks():
+                pieces.append(chunk)
+                count += len(chunk)
+                if count > limit:
+                    break
+        return b"".join(pieces)[:limit]
+
+    def __enter__(self) -> Response:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

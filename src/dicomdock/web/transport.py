@@ -1,0 +1,334 @@
+"""Http: requests to one server over pooled connections; retries, redirects, login and errors in one place.
+
+References
+----------
+RFC 9110 (HTTP semantics); RFC 3986 §3.4 (query); PS3.18 §8 (common aspects of the transactions).
+"""
+
+from __future__ import annotations
+
+import http
+import logging
+import threading
+import time
+from collections.abc import Container, Mapping, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from dicomdock.config.servers import ServerProfile
+from dicomdock.config.settings import Settings
+from dicomdock.dicomweb.auth import Auth
+from dicomdock.errors import (
+    AuthenticationError,
+    Cancelled,
+    InvalidInput,
+    NotAcceptable,
+    NotFound,
+    ServerFault,
+    TransactionError,
+)
+from dicomdock.web import pool
+from dicomdock.web.call import SAFE_METHODS, Call
+from dicomdock.web.response import Response as Response
+from dicomdock.web.response import redacted
+
+if TYPE_CHECKING:
+    from dicomdock.web.multipart.writer import Body
+
+log = logging.getLogger("dicomdock.http")
+
+MAX_REDIRECTS = 5
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# RFC 3986 §3.4 without what separates pairs (& ; +) and with ^, because Orthanc does not decode query values.
+_QUERY_SAFE = "!$'()*,/:=?@^-._~"
+
+
+def encode_query(query: Sequence[tuple[str, str]]) -> str:
+    """Write query parameters, escaping as little as RFC 3986 allows; ``^`` stays as it is.
+
+    Blanks become ``%20``, never ``+``.
+    """
+    return "&".join(
+        f"{quote(name, safe=_QUERY_SAFE)}={quote(value, safe=_QUERY_SAFE)}" for name, value in query
+    )
+
+
+class Http:
+    """Requests to one server. All methods may be called from many threads at once.
+
+    Parameters
+    ----------
+    profile : the server; nothing is ever sent to another origin.
+    auth : its login.
+    settings : time-outs and the number of retries.
+    addresses : IP addresses to connect to, where the server's name was looked up and judged before; None to
+        look it up at each connection. Behind a proxy, the proxy looks it up.
+
+    Raises
+    ------
+    ProfileError
+        A certificate file or the proxy cannot be used.
+    """
+
+    def __init__(
+        self,
+        profile: ServerProfile,
+        auth: Auth,
+        settings: Settings,
+        *,
+        addresses: Sequence[str] | None = None,
+    ) -> None:
+        self._profile = profile
+        self._auth = auth
+        self._settings = settings
+        self._line = pool.Line(settings.read_timeout, addresses)
+        self._pool = pool.open_pool(profile, self._line)
+        self._timeout = urllib3.Timeout(connect=settings.connect_timeout, read=settings.read_timeout)
+        self._refreshing = threading.Lock()
+        self._stopped = threading.Event()
+        self._escape_query = False
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        accept: str = "*/*",
+        body: Body | None = None,
+        gzip: bool = False,
+        allow: Container[int] = (),
+        what: str = "",
+    ) -> Response:
+        """Send a request and give the answer, its body unread.
+
+        A GET is repeated after 408, 429, 500 (once), 502-504 and a lost connection, with back-off and as
+        Retry-After says. A request with a body is repeated only when none of it can have been processed:
+        after a connection that could not be made, 429 and 503. Redirects within the origin are followed.
+
+        Parameters
+        ----------
+        path : percent-encoded path below the profile's address; or a whole address of the same origin.
+        query : parameters, unescaped.
+        accept : the Accept header.
+        gzip : let the server compress; for text, not for pixels.
+        allow : statuses that are returned instead of raised.
+        what : what is being done, in words for the error: ``the search for studies``.
+
+        Raises
+        ------
+        AuthenticationError
+            401 or 403, after the login was renewed where it can be.
+        NotFound, NotAcceptable, ServerFault, TransactionError
+            The server answered otherwise than with success.
+        Unreachable
+            No answer came.
+        Cancelled
+            ``close`` was called meanwhile.
+        InvalidInput
+            The address belongs to another origin.
+        """
+        fields = {
+            "Accept": accept,
+            "Accept-Encoding": "gzip" if gzip else "identity",
+            "User-Agent": "dicomdock",
+        }
+        fields.update(headers or {})
+        if body is not None:
+            fields["Content-Type"] = body.content_type
+            if body.length is not None:
+                fields["Content-Length"] = str(body.length)
+        query = (*query, *self._auth.parameters(method, path))
+        call = Call(
+            method, self._address(path, query), fields, body, what or f"{method} {path}", self._escape_query
+        )
+        while True:
+            login = dict(self._auth.signed(call.method, call.url, call.body))
+            try:
+                response = self._send(call, login)
+            except pool.NoAnswer as failure:
+                wait = call.wait_after_failure(failure.again, self._settings.retries)
+                if wait is None:
+                    raise failure.error from failure.__cause__
+                self._pause(wait)
+                continue
+            try:
+                if self._final(call, response, login, allow):
+                    return response
+            except BaseException:
+                response.close()
+                raise
+
+    def close(self) -> None:
+        """End all connections; requests and answers on their way in other threads raise Cancelled."""
+        self._stopped.set()
+        self._line.interrupt()
+        self._pool.clear()
+
+    def __enter__(self) -> Http:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _address(self, path: str, query: Sequence[tuple[str, str]]) -> str:
+        if path.startswith(("http://", "https://")):
+            if _origin(path) != _origin(self._profile.url):
+                raise InvalidInput(
+                    f"{redacted(path)} is not at {self._profile.origin}; nothing was sent there."
+                )
+            url = path
+        else:
+            url = self._profile.url.rstrip("/") + path
+        if not query:
+            return url
+        return url + ("&" if "?" in url else "?") + encode_query(query)
+
+    def _send(self, call: Call, login: Mapping[str, str]) -> Response:
+        """Send once."""
+        if self._stopped.is_set():
+            raise Cancelled("The connection was closed.")
+        shown = redacted(call.url)
+        started = time.monotonic()
+        thread = self._line.this_thread
+        thread.escaped, thread.has_body = call.escaped, call.body is not None
+        try:
+            raw = self._pool.urlopen(
+                call.method,
+                call.url,
+                headers={**call.fields, **login},
+                body=call.sending(),
+                retries=False,
+                redirect=False,
+                timeout=self._timeout,
+                preload_content=False,
+                decode_content=False,
+            )
+        except (HTTPError, OSError) as error:
+            if self._stopped.is_set():
+                raise Cancelled("The connection was closed.") from error
+            failure = pool.no_answer(error, self._profile, self._settings, shown, half_sent=call.begun)
+            log.debug("%s %s failed after %.0f ms: %s", call.method, shown, _ms(started), failure)
+            raise failure from error
+        log.debug("%s %s -> %d in %.0f ms", call.method, shown, raw.status, _ms(started))
+        return Response(raw, shown, self._stopped)
+
+    def _final(self, call: Call, response: Response, login: Mapping[str, str], allow: Container[int]) -> bool:
+        """Tell whether this answer is the one to return; False to ask again, as prepared in ``call``."""
+        status = response.status
+        if status == 400 and call.may_escape():
+            # A server that refuses a raw ^ (RFC 3986 is on its side); if escaping helps, it is kept up.
+            response.discard()
+            call.escaped = True
+            return False
+        if 200 <= status < 300:
+            self._escape_query = self._escape_query or call.escaped
+            return True
+        if status in allow:
+            return True
+        if status in _REDIRECTS and (place := response.headers.get("Location")):
+            call.url = self._redirected(call, response, place)
+            response.discard()
+            return False
+        if status == 401 and not call.refreshed:
+            call.refreshed = True
+            if self._refresh(call.url, login):
+                response.discard()
+                return False
+        wait = call.wait_after_status(status, response.headers.get("Retry-After", ""), self._settings.retries)
+        if wait is None:
+            raise self._error(call, response, login)
+        response.discard()
+        self._pause(wait)
+        return False
+
+    def _refresh(self, url: str, used: Mapping[str, str]) -> bool:
+        """Renew the login, or find that another thread has done so meanwhile."""
+        with self._refreshing:
+            return dict(self._auth.headers(url)) != used or self._auth.refresh()
+
+    def _redirected(self, call: Call, response: Response, place: str) -> str:
+        url = urljoin(call.url, place)
+        shown = redacted(url)
+        server = self._profile.name
+        if _origin(url) != _origin(self._profile.url):
+            raise TransactionError(
+                f"{call.subject} was sent on by server {server!r} to another place, {_shown_origin(url)},"
+                " which was not followed; if it is right, make it the server's address.",
+                status=response.status,
+                url=response.url,
+            )
+        call.redirects += 1
+        if call.redirects > MAX_REDIRECTS:
+            raise TransactionError(
+                f"{call.subject} was sent around in circles by server {server!r}; check its address.",
+                status=response.status,
+                url=shown,
+            )
+        if call.method not in SAFE_METHODS and response.status not in (307, 308):
+            raise TransactionError(
+                f"{call.subject} was sent on by server {server!r} to {shown}, but not with what was sent;"
+                " make that the server's address.",
+                status=response.status,
+                url=response.url,
+            )
+        return url
+
+    def _error(
+        self, call: Call, response: Response, login: Mapping[str, str]
+    ) -> AuthenticationError | TransactionError:
+        status, server = response.status, self._profile.name
+        excerpt = response.excerpt(hide=login.values())
+        if status in (401, 403):
+            tried = self._auth.describe()
+            return AuthenticationError(
+                f"{call.subject} was refused by server {server!r} ({status}) with the login tried: {tried};"
+                " check user, password or token, and what this login may do.",
+                server=self._profile.url,
+                login=tried,
+                status=status,
+            )
+        words = f"{call.subject} failed: server {server!r} answered {status} {_reason(status)}"
+        words += f": {excerpt[:120]}" if excerpt else "."
+        kind = TransactionError
+        if status in (404, 410):
+            kind = NotFound
+        elif status in (406, 415):
+            kind = NotAcceptable
+        elif status >= 500 or status in (408, 429):
+            kind = ServerFault
+        return kind(words, status=status, url=response.url, body_excerpt=excerpt)
+
+    def _pause(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise Cancelled("The connection was closed.")
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    except ValueError:
+        return "", "", 0
+    return parts.scheme, (parts.hostname or "").lower(), port
+
+
+def _shown_origin(url: str) -> str:
+    scheme, host, port = _origin(url)
+    return f"{scheme}://{host}:{port}"
+
+
+def _reason(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "(no known status)"
+
+
+def _ms(started: float) -> float:
+    return (time.monotonic() - started) * 1000

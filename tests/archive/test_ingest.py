@@ -1,0 +1,116 @@
+"""Importing: everything on disk is stored byte by byte or named with the reason; nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pydicom.data
+import pytest
+
+from dicomdock.archive import Archive
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import InvalidInput
+from tests.builders import changed, ct_series, write
+from tests.conftest import shared_data
+
+
+def report(archive: Archive, *paths: Path):
+    *_, last = archive.import_paths(paths)
+    assert last.done
+    return last
+
+
+def test_every_file_of_pydicom_is_stored_or_named(archive: Archive) -> None:
+    folder = Path(pydicom.data.__file__).parent
+    told = report(archive, folder)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert told.files == len(files)
+    handled = (
+        told.stored + told.identical + told.conflicts + told.skipped + told.directories + len(told.failed)
+    )
+    assert handled == told.files
+    assert all("DICOM" in failure.reason for failure in told.failed)
+    kept = {one.path.read_bytes() for study in told.studies for one in archive.instances(Resource(study))}
+    unknown = {failure.path for failure in told.failed} | set(told.conflicting)
+    lost = [p for p in files if p.suffix == ".dcm" and p not in unknown and p.read_bytes() not in kept]
+    lost = [path for path in lost if not path.name.startswith("DICOMDIR")]
+    assert lost == []
+    assert {finding.status for finding in archive.verify()} == {"intact"}
+    # Once more: nothing is stored twice.
+    again = report(archive, folder)
+    assert (again.stored, again.identical) == (0, told.stored + told.identical)
+
+
+def test_real_data_come_in(archive: Archive) -> None:
+    zoo = shared_data("zoo")
+    told = report(archive, zoo)
+    assert told.stored > 20
+    assert {finding.status for finding in archive.verify()} == {"intact"}
+
+
+def test_folders_files_and_what_is_no_dicom(archive: Archive, tmp_path: Path) -> None:
+    series = ct_series(3)
+    write(tmp_path / "in" / "deep" / "er", series[:2])
+    (tmp_path / "in" / "notes.txt").write_text("not an image")
+    (tmp_path / "in" / "empty.dcm").write_bytes(b"")
+    (tmp_path / "in" / "cut.dcm").write_bytes(series[2].data[:-10])
+    other = changed(series[0], PatientName="Else")
+    (single,) = write(tmp_path / "other", [other])
+    os.symlink(tmp_path / "in", tmp_path / "in" / "loop")
+    told = report(archive, tmp_path / "in", single)
+    assert (told.stored, told.skipped, told.conflicts) == (2, 1, 1)
+    assert told.conflicting == (single,)
+    assert [failure.path.name for failure in told.failed] == ["cut.dcm", "empty.dcm"]
+    assert "cut off" in told.failed[0].reason
+
+
+def test_the_first_of_two_under_one_uid_is_kept_however_long_it_takes_to_read(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, last = ct_series(2)
+    write(tmp_path / "a", [first])
+    (second,) = write(tmp_path / "b", [changed(first, PatientName="Else")])
+    write(tmp_path / "c", [last])
+    third_begun = threading.Event()
+    opened = Path.open
+
+    def slow_at_first(path: Path, *given: object, **named: object) -> object:
+        if tmp_path / "a" in path.parents:
+            assert third_begun.wait(10), "the files are not read side by side"
+        if tmp_path / "c" in path.parents:
+            third_begun.set()  # whoever read the second is done with it
+        return opened(path, *given, **named)
+
+    monkeypatch.setattr(Path, "open", slow_at_first)
+    told = report(archive, tmp_path / "a", tmp_path / "b", tmp_path / "c")
+    assert (told.stored, told.conflicting) == (2, (second,))
+    assert [b"".join(one.chunks()) for one in archive.retrieve(first.resource)] == [first.data]
+
+
+def test_a_socket_in_a_folder_does_not_stop_it(archive: Archive, tmp_path: Path, monkeypatch) -> None:
+    folder = tmp_path / "in"
+    write(folder, ct_series(1))
+    monkeypatch.chdir(folder)  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("s")
+        os.mkfifo("pipe")
+        assert report(archive, folder).skipped == 2
+
+
+def test_a_path_that_is_not_there(archive: Archive, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no file or folder"):
+        list(archive.import_paths([tmp_path / "nowhere"]))
+
+
+def test_stopping_keeps_what_was_stored(archive: Archive, tmp_path: Path) -> None:
+    series = ct_series(80)
+    write(tmp_path / "in", series)
+    progress = archive.import_paths([tmp_path / "in"])
+    seen = [next(progress) for _ in range(10)]
+    progress.close()
+    kept = archive.present(Resource(series[0].study))
+    assert len(kept) >= seen[-1].stored == 10
+    assert {finding.status for finding in archive.verify()} == {"intact"}

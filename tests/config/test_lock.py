@@ -1,0 +1,69 @@
+"""Locks between processes."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from dicomdock.config.lock import FileLock
+
+HOLDER = """
+import sys
+from pathlib import Path
+from dicomdock.config.lock import FileLock
+lock = FileLock(Path(sys.argv[1]))
+assert lock.acquire()
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_one_at_a_time(tmp_path: Path):
+    first, second = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
+    assert first.acquire()
+    assert first.acquire()
+    assert not second.acquire()
+    first.release()
+    assert second.acquire()
+
+
+def test_the_next_one_waits(tmp_path: Path):
+    first, order = FileLock(tmp_path / "lock"), []
+
+    def follow():
+        with FileLock(tmp_path / "lock").held():
+            order.append("second")
+
+    with first.held():
+        waiting = threading.Thread(target=follow)
+        waiting.start()
+        order.append("first")
+    waiting.join(20)
+    assert order == ["first", "second"]
+
+
+def test_it_ends_with_a_killed_process(tmp_path: Path):
+    lock = FileLock(tmp_path / "lock")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(lock.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    assert not lock.acquire()
+    holder.kill()
+    holder.communicate()
+    assert lock.acquire()
+
+
+def test_its_file_is_private_and_no_link(tmp_path: Path):
+    lock = FileLock(tmp_path / "lock")
+    lock.acquire()
+    assert lock.path.stat().st_mode & 0o077 == 0
+    (tmp_path / "link").symlink_to(tmp_path / "somewhere")
+    with pytest.raises(OSError, match="link"):
+        FileLock(tmp_path / "link").acquire()
+    assert not (tmp_path / "somewhere").exists()

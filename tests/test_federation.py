@@ -1,0 +1,153 @@
+"""Federated search: nobody waits for anybody."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from dicomdock import federation
+from dicomdock.dicom.dictionary import tag_of
+from dicomdock.dicom.query import Query, text
+from dicomdock.errors import Unreachable
+from dicomdock.sources import DicomJson, Match, Page
+
+
+class Told:
+    """A source that gives pages when a test lets it."""
+
+    def __init__(self, name: str, *pages: object, gate: threading.Event | None = None) -> None:
+        self.name, self.pages, self.gate = name, pages, gate
+        self.given = 0
+
+    def search(self, query: Query) -> Iterator[Page]:
+        for page in self.pages:
+            if self.gate is not None:
+                assert self.gate.wait(30)
+            if isinstance(page, Exception):
+                raise page
+            self.given += 1
+            yield Page(tuple(Match(row) for row in page), more=None)
+
+
+def study(uid: str, **attributes: str) -> DicomJson:
+    values = {"StudyInstanceUID": uid, **attributes}
+    return {tag_of(key): {"vr": "LO", "Value": [value] if value else []} for key, value in values.items()}
+
+
+def opened(*sources: Told) -> dict[str, Callable[[], Told]]:
+    return {source.name: lambda source=source: source for source in sources}
+
+
+def test_answers_come_at_once_although_another_says_nothing():
+    gate = threading.Event()
+    slow = Told("slow", [study("1.9")], gate=gate)
+    quick = [Told(f"quick{number}", [study(f"1.{number}")]) for number in range(4)]
+    answers = federation.search(opened(slow, *quick), Query(), patience=30)
+    came: list[tuple[str, float]] = []
+    for answer in answers:
+        if answer.found:
+            came.append((answer.source, answer.seconds))
+        if len(came) == 4:
+            break
+    assert {name for name, _ in came} == {"quick0", "quick1", "quick2", "quick3"}
+    gate.set()
+    rest = [answer for answer in answers if answer.found]
+    assert [answer.source for answer in rest] == ["slow"]
+
+
+def test_an_answer_is_handed_on_within_a_tenth_of_a_second_of_its_arrival():
+    gates = {f"s{number}": threading.Event() for number in range(5)}
+    sources = [Told(name, [study(f"1.{name[1]}")], gate=gate) for name, gate in gates.items()]
+    answers = federation.search(opened(*sources), Query(), patience=30)
+    sent: dict[str, float] = {}
+    late: list[float] = []
+
+    def let(name: str) -> None:
+        sent[name] = time.monotonic()
+        gates[name].set()
+
+    names = iter(reversed(gates))
+    timer = threading.Timer(0, lambda: let(next(names)))
+    timer.start()
+    for answer in answers:
+        if answer.found:
+            late.append(time.monotonic() - sent[answer.source])
+            if (name := next(names, None)) is not None:
+                let(name)
+    assert len(late) == 5
+    assert min(late) < 0.1
+
+
+def test_the_same_study_is_one_and_says_where_it_is():
+    one = Told("one", [study("1.1", PatientName="A^B", StudyDescription="")])
+    two_gate = threading.Event()
+    two = Told("two", [study("1.1", StudyDescription="Head"), study("1.2")], gate=two_gate)
+    found: list[federation.Found] = []
+    for answer in federation.search(opened(one, two), Query()):
+        found += answer.found
+        two_gate.set()
+    first, again, other = found
+    assert first.sources == ("one",)
+    assert again.sources == ("one", "two")
+    assert text(again.attributes, "PatientName") == "A^B"
+    assert text(again.attributes, "StudyDescription") == "Head"
+    assert other.sources == ("two",)
+
+
+def test_who_fails_is_named_and_the_others_go_on():
+    broken = Told("broken", [study("1.1")], Unreachable("broken cannot be reached."))
+    fine = Told("fine", [study("1.2")])
+    answers = list(federation.search(opened(broken, fine), Query()))
+    assert {answer.source: answer.error for answer in answers if answer.last} == {
+        "broken": "broken cannot be reached.",
+        "fine": "",
+    }
+    assert {found.resource.study for answer in answers for found in answer.found} == {"1.1", "1.2"}
+
+
+def test_a_source_that_cannot_even_be_opened_is_named():
+    def opening() -> Told:
+        raise Unreachable("no such host")
+
+    (answer,) = federation.search({"gone": opening}, Query())
+    assert (answer.source, answer.error, answer.slow) == ("gone", "no such host", False)
+
+
+def test_who_is_slow_is_left_behind_and_named():
+    never = threading.Event()
+    slow = Told("slow", [study("1.1")], gate=never)
+    fine = Told("fine", [study("1.2")])
+    answers = list(federation.search(opened(slow, fine), Query(), patience=0.3))
+    assert [answer.source for answer in answers if answer.slow] == ["slow"]
+    assert "slow did not answer within 0.3 seconds" in answers[-1].error
+    never.set()
+
+
+def test_a_reader_who_takes_time_makes_no_source_slow_and_no_source_runs_ahead():
+    pages = [[study(f"1.{number}")] for number in range(50)]
+    quick = Told("quick", *pages)
+    answers = federation.search(opened(quick), Query(), patience=0.2)
+    next(answers)
+    threading.Event().wait(0.4)  # a reader thinks for longer than the patience
+    assert quick.given <= federation.PAGES_AHEAD + 2
+    assert sum(len(answer.found) for answer in answers) == 49
+
+
+def test_closing_asks_for_no_more():
+    quick = Told("quick", *[[study(f"1.{number}")] for number in range(50)])
+    answers = federation.search(opened(quick), Query())
+    next(answers)
+    answers.close()
+    assert quick.given <= federation.PAGES_AHEAD + 3
+
+
+def test_series_are_joined_below_the_study_that_was_asked_for():
+    def series(uid: str) -> DicomJson:
+        return {tag_of("SeriesInstanceUID"): {"vr": "UI", "Value": [uid]}}
+
+    sources = opened(Told("a", [series("1.2.1")]), Told("b", [series("1.2.1"), {}]))
+    query = Query("series", {"StudyInstanceUID": "1.2"})
+    found = [one for answer in federation.search(sources, query) for one in answer.found]
+    assert [str(one.resource) for one in found] == ["1.2/1.2.1", "1.2/1.2.1"]
+    assert sorted(found[-1].sources) == ["a", "b"]

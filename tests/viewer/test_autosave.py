@@ -1,0 +1,141 @@
+"""What is drawn is kept: of several series, after undo, past a full disk and a viewer that is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser
+
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.viewers import Viewers
+from tests.imaging.scans import scan
+from tests.viewer.conftest import AFFINE, Opened, Screen, folders, looked_at, made_study, phantom, store
+from tests.viewer.editing import Editor, until_coloured
+
+pytestmark = [pytest.mark.viewer, pytest.mark.slow]
+
+KEPT_MS = 10_000  # of work that may be lost
+
+
+@pytest.fixture
+def opened(viewer_installed: None, tmp_path: Path) -> Iterator[Opened]:
+    """Two series of the phantom in a viewer."""
+    settings = folders(tmp_path)
+    study, series, instances = made_study()
+    like = instances[0].dataset
+    others = scan(
+        phantom(),
+        AFFINE,
+        PatientID=like.PatientID,
+        StudyInstanceUID=study,
+        FrameOfReferenceUID=like.FrameOfReferenceUID,
+        SeriesDescription="Other",
+    )
+    store(settings, [*instances, *others])
+    viewers = Viewers(settings, spare=False)
+    try:
+        yield Opened(settings, viewers, study, series, viewers.open(Resource(study, series)))
+    finally:
+        viewers.close()
+
+
+@pytest.fixture
+def screen(opened: Opened, browser: Browser) -> Iterator[Screen]:
+    """Its page, which outlives it."""
+    yield from looked_at(browser, opened.url, falls=True)
+
+
+def until(screen: Screen, ready: Callable[[], object], words: str) -> None:
+    """Wait until something is so, as long as work may be lost."""
+    for _ in range(KEPT_MS // 100):
+        if ready():
+            return
+        screen.page.wait_for_timeout(100)
+    raise AssertionError(words)
+
+
+def show(screen: Screen, series: str) -> None:
+    """Show a series, and the tool for drawing."""
+    screen.show(series)
+    screen.tool("segment")
+
+
+def stroke(editor: Editor, j: int) -> None:
+    """Paint from left to right on a row of the slice, and put the brush away."""
+    editor.page.keyboard.press("p")
+    editor.screen.wait("s.drawing_name && s.SegmentEditorState__active_effect_name.endsWith('Paint')")
+    editor.screen.drag(editor.at(j, 20), editor.at(j, 40))
+    editor.screen.wait("s.unsaved")
+    editor.page.keyboard.press("Escape")
+
+
+def alone(screen: Screen) -> None:
+    """Show the axial view alone."""
+    screen.page.evaluate("() => window.trame.state.set('layout', 'Axial')")
+    screen.page.wait_for_function(
+        "() => document.querySelector('[data-view=Red]').getBoundingClientRect().width > 800"
+    )
+    screen.page.wait_for_timeout(500)  # until the view has its new size; trame tells no event of it
+
+
+def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Screen) -> None:
+    editor = Editor(opened, screen, {})
+    other = next(
+        one["uid"]
+        for one in screen.page.evaluate("() => window.trame.state.state.series_list")
+        if one["uid"] != opened.series
+    )
+    screen.button("tool-segment").click()
+    alone(screen)
+    shelf = opened.settings.state / "unsaved"
+    stroke(editor, 20)
+    until(screen, lambda: list(shelf.glob("*/*.seg")), "the first stroke is not kept")
+    (kept,) = shelf.glob("*/*.seg")
+
+    if Path("/dev/full").exists():
+        full = kept.with_name(f"{kept.name}.new")
+        full.symlink_to("/dev/full")
+        stroke(editor, 40)
+        screen.note("cannot be kept on disk (No space left on device)")
+        show(screen, other)
+        show(screen, opened.series)  # what the disk would not take is still here
+        screen.wait("s.unsaved")
+        until_coloured(screen, more=0.01)
+        full.unlink()
+
+    third = kept.stat().st_mtime_ns
+    stroke(editor, 60)
+    until(screen, lambda: kept.stat().st_mtime_ns > third, "further strokes are not kept")
+    taken = kept.stat().st_mtime_ns
+    screen.page.keyboard.press("Control+z")
+    until(screen, lambda: kept.stat().st_mtime_ns > taken, "what undo took back is not kept")
+
+    show(screen, other)
+    stroke(editor, 50)
+    until(screen, lambda: len(list(shelf.glob("*/*.seg"))) == 2, "the other series is not kept")
+
+    fallen = opened.pid
+    os.kill(fallen, signal.SIGKILL)
+    screen.wait_for_its_return()
+    assert opened.pid != fallen
+
+    show(screen, opened.series)
+    screen.wait("s.unsaved")
+    until_coloured(screen, more=0.005)
+    (drawn,) = editor.saved().values()
+    assert painted(drawn, 20) and not painted(drawn, 60)
+    show(screen, other)
+    screen.wait("s.unsaved")
+    (drawn,) = editor.saved().values()
+    assert painted(drawn, 50) and not painted(drawn, 20)
+    assert not list(shelf.glob("*/*.seg")), "what was saved need not be kept"
+
+
+def painted(drawn: np.ndarray, j: int) -> bool:
+    """Tell whether a row was painted on some slice."""
+    return bool(drawn[:, j, 20:41].all(axis=1).any())
