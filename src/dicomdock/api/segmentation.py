@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 
 from dicomdock.api import instances as reading
 from dicomdock.api.volume import Volume, grids, home_of
+from dicomdock.dicom.json_model import text as value_of
 from dicomdock.dicom.query import Query
-from dicomdock.dicom.query import text as value_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput, NotFound
 from dicomdock.imaging import segmentation as imaging
