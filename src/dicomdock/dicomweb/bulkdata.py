@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import urls
 from dicomdock.dicomweb.session import ABSENT, REFUSED, failure
-from dicomdock.errors import NotAcceptable, NotFound, TransactionError
+from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError
 from dicomdock.sources import Part
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -67,7 +67,7 @@ def bulk(session: Session, uri: str, within: Resource | None = None) -> Iterator
             yield from answer
             return
         error = answer
-    raise error or NotFound(f"{session.name} has no bulk data there.", status=404)
+    raise error or RemoteNotFound(f"{session.name} has no bulk data there.", status=404)
 
 
 def _data(

@@ -21,7 +21,7 @@ from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Level, Resource
 from dicomdock.dicomweb import search
 from dicomdock.dicomweb.session import ABSENT, JSON, REFUSED, failure, read_json
-from dicomdock.errors import NotAcceptable, NotFound, TransactionError, UnsupportedByServer, WireError
+from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, Part
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -88,8 +88,8 @@ def _group(session: Session, resource: Resource) -> Iterator[Part]:
     if not below:
         raise (
             refusal
-            if isinstance(refusal, NotFound)
-            else NotFound(f"{session.name} has no {resource.level} {resource}.", status=404)
+            if isinstance(refusal, RemoteNotFound)
+            else RemoteNotFound(f"{session.name} has no {resource.level} {resource}.", status=404)
         )
     for place in below:
         for part in retrieve(session, place):
@@ -146,7 +146,7 @@ def ask(session: Session, resource: Resource) -> Parts | TransactionError:
         try:
             first = next(parts)
         except StopIteration:
-            error = NotFound(
+            error = RemoteNotFound(
                 f"{session.name} answered with no instance for {resource}.",
                 status=response.status,
                 url=response.url,
@@ -310,7 +310,7 @@ def metadata(session: Session, resource: Resource) -> Iterator[DicomJson]:
 
     Raises
     ------
-    NotFound
+    RemoteNotFound
         Nothing is there.
     UnsupportedByServer
         The server has no metadata.
@@ -318,7 +318,7 @@ def metadata(session: Session, resource: Resource) -> Iterator[DicomJson]:
     if resource.level == "study":
         series = children(session, resource)
         if not series:
-            raise NotFound(f"{session.name} has no study {resource}.", status=404)
+            raise RemoteNotFound(f"{session.name} has no study {resource}.", status=404)
         for place in series:
             yield from metadata(session, place)
         return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 from dicomdock.dicom import json_model
-from dicomdock.errors import NotAcceptable, NotFound, ServerFault, TransactionError
+from dicomdock.errors import NotAcceptable, RemoteNotFound, ServerFault, TransactionError
 
 if TYPE_CHECKING:
     from dicomdock.config.servers import Dialect, ServerProfile
@@ -80,7 +80,7 @@ def failure(response: Response, sentence: str) -> TransactionError:
     """Make the error of an answer that was allowed first and turned out to be the last word; closes it."""
     excerpt = response.excerpt()
     status = response.status
-    kinds = {404: NotFound, 410: NotFound, 406: NotAcceptable, 415: NotAcceptable}
+    kinds = {404: RemoteNotFound, 410: RemoteNotFound, 406: NotAcceptable, 415: NotAcceptable}
     kind = kinds.get(status, ServerFault if status >= 500 or status == 429 else TransactionError)
     said = f": {excerpt}" if excerpt and status not in ABSENT else ""
     return kind(f"{sentence} (HTTP {status}){said}.", status=status, url=response.url, body_excerpt=excerpt)

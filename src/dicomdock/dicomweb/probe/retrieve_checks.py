@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dicomdock.dicom import identity
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import rendered, retrieve
-from dicomdock.errors import DicomdockError, NotFound, TransactionError, UnsupportedByServer
+from dicomdock.errors import DicomdockError, RemoteNotFound, TransactionError, UnsupportedByServer
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.probe.runner import Trials
@@ -77,7 +77,7 @@ def _head(trials: Trials, place: Resource) -> bytes | None:
         if isinstance(answer, TransactionError):
             if place.level != "instance" or not session.dialect.wado_uri:
                 return None
-            answer = retrieve.by_uri(session, place, NotFound("not found", status=404))
+            answer = retrieve.by_uri(session, place, RemoteNotFound("not found", status=404))
         with contextlib.closing(answer) as parts:
             return bytes(next(next(parts).chunks(), b""))
     return None
@@ -102,7 +102,7 @@ def _pictures(trials: Trials, instance: Resource) -> None:
     ):
         try:
             works: bool | None = trial() is not None
-        except (NotFound, UnsupportedByServer):
+        except (RemoteNotFound, UnsupportedByServer):
             works = False
         except DicomdockError:
             works = None  # this object may have no picture
