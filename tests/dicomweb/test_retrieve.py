@@ -412,7 +412,7 @@ def test_real_orthanc_gives_frames_bulk_data_and_wado_uri(orthanc, head, setting
         (described,) = client.metadata(head[0].resource)
         uri = described["7FE00010"]["BulkDataURI"]
         assert received(client.bulk(uri, head[0].resource)) == [pixels]
-        by_uri = retrieve.by_uri(client.session, head[0].resource, RemoteNotFound("no"))
+        by_uri = retrieve.retrieve_by_uri(client.session, head[0].resource, RemoteNotFound("no"))
         assert received(by_uri) == [head[0].data]
 
 
