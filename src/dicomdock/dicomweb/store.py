@@ -29,7 +29,7 @@ from dicomdock.dicomweb.store_response import Outcome
 from dicomdock.errors import (
     AuthenticationError,
     DicomdockError,
-    NotFound,
+    RemoteNotFound,
     ServerFault,
     TransactionError,
     Unreachable,
@@ -239,7 +239,7 @@ class _Sender:
                     f"{self.session.name} does not take uploads (HTTP {response.status}).", feature="Store"
                 )
             if response.status == 404:
-                raise NotFound(
+                raise RemoteNotFound(
                     f"{self.session.name} has no place to store at {self.path} (HTTP 404): "
                     "check its address and the login's rights.",
                     status=404,
