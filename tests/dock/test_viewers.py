@@ -20,6 +20,7 @@ from dicomdock.errors import MissingDependency
 from tests.conftest import unavailable
 from tests.machines import without_gl
 from tests.viewer.conftest import folders, made_study, store
+from tests.waiting import until
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
@@ -168,9 +169,8 @@ def test_a_viewer_that_falls_is_started_again_under_its_address(running: tuple[V
     assert viewer is not None
     before = viewer.pid
     os.kill(before, signal.SIGKILL)
-    os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
+    until(lambda: viewer.pid != before, "the restart")
     assert viewers.open(Resource(study)) == url
-    assert viewer.pid != before
     assert ask(url, "/?" + urlsplit(url).query)[0] in (200, 302)
 
 

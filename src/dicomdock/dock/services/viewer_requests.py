@@ -218,7 +218,7 @@ class StandaloneNetwork:
             send(rpc.PullChanged(running=False))
         if not report.complete:
             why = next(iter((*report.failures, *report.missing)))
-            raise NotFound(f"{server} did not return all of it: {why.reason}", status=404)
+            raise NotFound(f"{server} did not return all of it: {why.reason}")
 
     def study_changed(self, study: str) -> None:
         """Do nothing: no page is open that shows it."""
@@ -263,7 +263,7 @@ def holders(
             found.setdefault(server, []).append(one.series)
     if not found:
         asked = f"None of {', '.join(names)} has" if names else "There is no server yet that could have"
-        raise NotFound(f"{asked} the images that this belongs to.", status=404)
+        raise NotFound(f"{asked} the images that this belongs to.")
     return found
 
 
