@@ -29,7 +29,9 @@ def test_every_part_has_its_layer():
         "contracts"
     ]
     layered = {
-        part.strip().removeprefix("dicomdock.").split(".")[0] for row in contracts[0]["layers"] for part in row.split("|")
+        part.strip().removeprefix("dicomdock.").split(".")[0]
+        for row in contracts[0]["layers"]
+        for part in row.split("|")
     }
     package = Path(dicomdock.__file__).parent
     parts = {

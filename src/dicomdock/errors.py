@@ -20,6 +20,7 @@
     │   ├── NoSpace                           disk full or below the free-space floor
     │   └── Conflict(resource)                same UID, other bytes
     ├── GeometryError(reason, instances)      instances that do not form the volume that was asked for
+    │   └── EmptyResult                       a segmentation of which no voxel is left
     ├── LaunchError(reason)                   a link that cannot or may not be followed
     ├── Cancelled                             the user stopped it
     └── MissingDependency(package, remedy)    an optional part that is not installed
@@ -155,6 +156,10 @@ class GeometryError(DicomdockError):
         super().__init__(reason)
         self.reason = reason
         self.instances = tuple(instances)
+
+
+class EmptyResult(GeometryError):
+    """A segmentation of which no voxel is left on the grid of its images."""
 
 
 class LaunchError(DicomdockError):

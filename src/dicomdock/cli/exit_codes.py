@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dicomdock.errors import AuthenticationError, Cancelled, DicomdockError, InvalidInput
+from dicomdock.errors import AuthenticationError, Cancelled, DicomdockError, EmptyResult, InvalidInput
 
 DONE = 0
 FAILED = 1
@@ -18,4 +18,6 @@ def exit_code(error: DicomdockError) -> int:
         return NOT_AUTHORISED
     if isinstance(error, InvalidInput):
         return USAGE
+    if isinstance(error, EmptyResult):
+        return PARTLY
     return CANCELLED if isinstance(error, Cancelled) else FAILED
