@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 import dicomdock
@@ -22,6 +25,27 @@ HEAVY = {"pydicom", "numpy", "sqlalchemy", "highdicom", "nicegui", "starlette", 
 def test_the_arrows_hold():
     run = subprocess.run([LINT, "--no-cache"], cwd=PROJECT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout
+
+
+def test_no_module_imports_its_importer():
+    """Imports inside functions and for types alone count: a circle is one whenever it closes."""
+    graph = grimp.build_graph("dicomdock", cache_dir=None)
+    order = TopologicalSorter({name: graph.find_modules_directly_imported_by(name) for name in graph.modules})
+    order.prepare()  # raises CycleError, which names the circle
+
+
+def test_every_row_of_the_map_exists():
+    """Every module and folder that the map names is there, and every package has its line."""
+    text = (PROJECT / "docs" / "map.md").read_text("utf-8")
+    package = Path(dicomdock.__file__).parent
+    for name in re.findall(r"`dicomdock\.([a-z_.]+)`", text):
+        path = package.joinpath(*name.split("."))
+        assert path.is_dir() or path.with_suffix(".py").is_file(), name
+    (tree,) = re.findall(r"^    src/dicomdock/\n((?:      .*\n)+)", text, flags=re.MULTILINE)
+    entries = [line.split()[0] for line in tree.splitlines() if line[6:7].strip()]
+    assert [entry for entry in entries if not (package / entry).exists()] == []
+    parts = {path.name + "/" for path in package.iterdir() if (path / "__init__.py").exists()}
+    assert parts <= set(entries)
 
 
 def test_every_part_has_its_layer():

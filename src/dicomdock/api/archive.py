@@ -90,7 +90,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             The series is not in the archive.
         GeometryError
             It holds no image, or several volumes and none was named.
@@ -104,7 +104,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             The series is not in the archive.
         GeometryError
             It holds no image.
@@ -125,7 +125,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             It is not in the archive.
         GeometryError
             It is neither, or cannot be read.
@@ -159,7 +159,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             The images are not in the archive.
         GeometryError
             It is no label map, its grid is not that of the images, or no voxel of it lies in them.
@@ -181,7 +181,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             The images are not in the archive.
         GeometryError
             The file holds no single grey volume with a position in the patient.
@@ -211,7 +211,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             A resource is not in the archive.
         InvalidInput
             The folder holds a file of that name.

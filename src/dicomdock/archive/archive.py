@@ -35,7 +35,7 @@ from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import DicomJson, Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import ArchiveError, InvalidInput, NotFound
+from dicomdock.errors import ArchiveError, InvalidInput, NotInArchive
 from dicomdock.sources import Match, Page, Part, StoreResult
 
 USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
@@ -158,7 +158,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             Nothing is there.
         InvalidInput
             Frames cannot be removed.
@@ -203,7 +203,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             A resource is not here.
         InvalidInput
             A file of that name is there.
@@ -240,7 +240,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             Nothing is there.
         """
         self._pin(resource, True)
@@ -250,7 +250,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             Nothing is there.
         """
         self._pin(resource, False)
@@ -324,5 +324,5 @@ class Archive:
                 raise _not_here(resource)
 
 
-def _not_here(resource: Resource) -> NotFound:
-    return NotFound(f"{resource} is not in the local archive.", status=404, url=resource.path)
+def _not_here(resource: Resource) -> NotInArchive:
+    return NotInArchive(f"{resource} is not in the local archive.")

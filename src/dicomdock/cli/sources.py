@@ -144,5 +144,5 @@ def _matching(match: dict[str, str], source: DicomSource) -> list[Resource]:
             found.append(Resource(study or "", series, instance))
     if not found:
         shown = " ".join(f"{key}={value}" for key, value in match.items())
-        raise NotFound(f"{source.name} has nothing that matches {shown}.", status=404)
+        raise NotFound(f"{source.name} has nothing that matches {shown}.")
     return found

@@ -28,7 +28,7 @@ from dicomdock.dicomweb.store_response import Outcome
 from dicomdock.errors import (
     AuthenticationError,
     DicomdockError,
-    NotFound,
+    RemoteNotFound,
     ServerFault,
     TransactionError,
     Unreachable,
@@ -238,7 +238,7 @@ class _Sender:
                     f"{self.session.name} does not take uploads (HTTP {response.status}).", feature="Store"
                 )
             if response.status == 404:
-                raise NotFound(
+                raise RemoteNotFound(
                     f"{self.session.name} has no place to store at {self.path} (HTTP 404): "
                     "check its address and the login's rights.",
                     status=404,

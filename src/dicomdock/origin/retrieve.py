@@ -175,7 +175,7 @@ def _described(origin: Origin, resource: Resource, base: str) -> Iterator[DicomJ
         yield with_bulk_addresses(attributes, f"{base}{where.path}/bulk/")
         nothing = False
     if nothing:
-        raise NotFound(f"There is nothing at {resource}.", status=404)
+        raise NotFound(f"There is nothing at {resource}.")
 
 
 def with_bulk_addresses(attributes: DicomJson, base: str) -> DicomJson:

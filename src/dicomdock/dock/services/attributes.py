@@ -74,7 +74,7 @@ def read(dock: Dock, source: str, instance: Resource) -> list[Line]:
     """
     for attributes in dock.source(source).metadata(instance):
         return list(lines(attributes))
-    raise NotFound(f"{source} has no instance {instance.instance}.", status=404, url=instance.path)
+    raise NotFound(f"{source} has no instance {instance.instance}.")
 
 
 def lines(attributes: DicomJson, path: str = "", depth: int = 0) -> Iterator[Line]:

@@ -254,7 +254,7 @@ class Viewers:
         with self._lock:
             if self._gl is None:
                 tried = subprocess.run(
-                    [sys.executable, "-m", f"{MODULE}.gl", "choose"],
+                    [sys.executable, "-m", f"{MODULE}.process.gl", "choose"],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
