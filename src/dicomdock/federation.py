@@ -17,8 +17,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from dicomdock.dicom.query import DicomJson, Query, text
+from dicomdock.dicom.json_model import DicomJson, text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.uid import UID_KEYWORDS
 from dicomdock.errors import DicomdockError, InvalidInput
 from dicomdock.sources import DicomSource, Page
 
@@ -27,12 +29,6 @@ Open = Callable[[], DicomSource]
 
 PATIENCE: Final = 10.0  # seconds for each page of a source; people look elsewhere long before
 PAGES_AHEAD: Final = 4  # pages that a source may be ahead of who reads them
-
-_UIDS: Final = {
-    "studies": ("StudyInstanceUID",),
-    "series": ("StudyInstanceUID", "SeriesInstanceUID"),
-    "instances": ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
-}
 
 
 @dataclass(frozen=True)
@@ -200,7 +196,8 @@ class _Join:
 
 def _place(attributes: DicomJson, query: Query) -> Resource | None:
     """Give what a match is; UIDs that the answer leaves out are those that were asked for."""
-    uids = [text(attributes, keyword) or query.match.get(keyword, "") for keyword in _UIDS[query.level]]
+    keywords = UID_KEYWORDS[query.level]
+    uids = [text(attributes, keyword) or query.match.get(keyword, "") for keyword in keywords]
     study, series, instance = [*uids, None, None][:3]
     try:
         return Resource(study or "", series, instance)

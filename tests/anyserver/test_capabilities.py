@@ -10,7 +10,8 @@ import pytest
 
 from dicomdock.config.servers import ServerProfile
 from dicomdock.config.settings import Settings
-from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth, BearerAuth, NoAuth

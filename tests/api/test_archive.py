@@ -14,7 +14,7 @@ import pytest
 
 import dicomdock
 from dicomdock import Archive, Query, Resource, Segmentation, Settings, Volume
-from dicomdock.dicom.query import text
+from dicomdock.dicom.json_model import text
 from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.geometry import split_series

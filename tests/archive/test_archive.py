@@ -12,7 +12,8 @@ from pydicom.uid import generate_uid
 
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
-from dicomdock.dicom.query import Query, text, texts, value
+from dicomdock.dicom.json_model import text, texts, value
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveLocked, ArchiveTooNew, InvalidInput, NoSpace, NotInArchive, WireError
 from dicomdock.sources import Match, Part

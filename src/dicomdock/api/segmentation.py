@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 from dicomdock.api import instances as reading
 from dicomdock.api.home import Home
 from dicomdock.api.volume import Volume, grids, home_of, images_of
+from dicomdock.dicom.json_model import text as value_of
 from dicomdock.dicom.query import Query
-from dicomdock.dicom.query import text as value_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
 from dicomdock.imaging import segmentation as imaging

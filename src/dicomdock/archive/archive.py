@@ -33,7 +33,8 @@ from dicomdock.archive.storage.local import Files, disk_errors
 from dicomdock.archive.store import store
 from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.config.settings import Settings
-from dicomdock.dicom.query import DicomJson, Query
+from dicomdock.dicom.json_model import DicomJson
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, InvalidInput, NotInArchive
 from dicomdock.sources import Match, Page, Part, StoreResult

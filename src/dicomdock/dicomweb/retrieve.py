@@ -16,9 +16,9 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from dicomdock.dicom import identity, json_model
+from dicomdock.dicom import identity
 from dicomdock.dicom.query import Query, SearchLevel
-from dicomdock.dicom.resource import Level, Resource
+from dicomdock.dicom.resource import Level, Resource, resource_in
 from dicomdock.dicomweb import search
 from dicomdock.dicomweb.session import ABSENT, JSON, REFUSED, failure, is_refusal, read_json
 from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError, UnsupportedByServer, WireError
@@ -112,7 +112,7 @@ def children(session: Session, resource: Resource) -> list[Resource]:
     if resource.series is not None:
         match["SeriesInstanceUID"] = resource.series
     found = (
-        json_model.place(match.attributes, within=resource)
+        resource_in(match.attributes, within=resource)
         for page in search.search(session, Query(level, match))
         for match in page.matches
     )

@@ -18,7 +18,8 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dicomdock.dicom.query import Query, text, value
+from dicomdock.dicom.json_model import text, value
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotAcceptable, NotFound
 from dicomdock.origin.accept import NATIVE, PictureType, picture_type

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dicomdock.dicom.query import DicomJson, Query, text
+from dicomdock.dicom.json_model import DicomJson, text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import formatting
 from dicomdock.dock.service import LOCAL
