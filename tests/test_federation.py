@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 from dicomdock import federation
 from dicomdock.dicom.dictionary import tag_of
-from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Unreachable
 from dicomdock.sources import DicomJson, Match, Page

@@ -18,8 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
-from dicomdock.dicom.query import DicomJson, Query, SearchLevel, text, value
+from dicomdock.dicom.json_model import DicomJson, text, value
+from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.uid import UID_KEYWORDS
 from dicomdock.errors import DicomdockError, InvalidInput
 from dicomdock.sources import DicomSource, Match, Page
 
@@ -28,12 +30,6 @@ Open = Callable[[], DicomSource]
 
 PATIENCE: Final = 10.0  # seconds for each page of a source
 PAGES_AHEAD: Final = 4  # pages that a source may be ahead of who reads them
-
-_UIDS: Final = {
-    "studies": ("StudyInstanceUID",),
-    "series": ("StudyInstanceUID", "SeriesInstanceUID"),
-    "instances": ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
-}
 
 
 _COUNTS: Final[Mapping[SearchLevel, str]] = {
@@ -319,7 +315,9 @@ def _joined(
 
 def _resource(attributes: DicomJson, query: Query) -> Resource | None:
     """Return the resource of a match; UIDs that the answer leaves out are those of the query."""
-    uids = [text(attributes, keyword) or query.match.get(keyword, "") for keyword in _UIDS[query.level]]
+    uids = [
+        text(attributes, keyword) or query.match.get(keyword, "") for keyword in UID_KEYWORDS[query.level]
+    ]
     study, series, instance = [*uids, None, None][:3]
     try:
         return Resource(study or "", series, instance)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dicomdock import Archive, Resource, Segmentation, Volume
-from dicomdock.errors import GeometryError, InvalidInput, NotFound
+from dicomdock.errors import GeometryError, InvalidInput, NotInArchive, UnreadableFile
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.volume import Volume as PlainVolume
 from tests.api.conftest import AFFINE, SHAPE, labels, values
@@ -101,7 +101,7 @@ def test_what_is_asked_for_must_be_there(archive, series, tmp_path):
     path = nifti(tmp_path / "labels.nii.gz", labels())
     with pytest.raises(InvalidInput, match="which series it was drawn on"):
         archive.import_segmentation(path)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotInArchive):
         archive.import_segmentation(path, "1.2.3/4.5.6")
     with pytest.raises(InvalidInput, match="no voxels of value 3"):
         archive.import_segmentation(path, series, names={3: "spleen"})
@@ -110,7 +110,7 @@ def test_what_is_asked_for_must_be_there(archive, series, tmp_path):
     with pytest.raises(GeometryError, match="whole numbers"):
         archive.import_segmentation(nifti(path, values().astype(np.float32) / 3), series)
     (tmp_path / "damaged.nii.gz").write_bytes(b"\x1f\x8bnothing")
-    with pytest.raises(GeometryError, match="cannot be"):
+    with pytest.raises(UnreadableFile, match="cannot be"):
         archive.import_segmentation(tmp_path / "damaged.nii.gz", series)
     assert archive.summary().instances == len(values())  # nothing of all this was stored
 
@@ -156,7 +156,7 @@ def test_what_has_no_voxels_is_passed_over_and_what_cannot_be_written_is_named(a
     assert "overlap" in outcomes["failed"].reason
     assert "has no voxels" in outcomes["passed over"].reason
     assert len([*(tmp_path / "out").rglob("*.nii.gz")]) == 1
-    with pytest.raises(NotFound):
+    with pytest.raises(NotInArchive):
         list(archive.export_as(["1.2.3"], tmp_path / "out", "nifti"))
 
 

@@ -60,7 +60,7 @@ class Archive(archive.Archive):
 
         Raises
         ------
-        NotFound
+        NotInArchive
             The series is not in the archive.
         GeometryError
             It holds no image, or several volumes and none was named.
@@ -74,7 +74,7 @@ class Archive(archive.Archive):
 
         Raises
         ------
-        NotFound
+        NotInArchive
             The series is not in the archive.
         GeometryError
             It holds no image.
@@ -95,7 +95,7 @@ class Archive(archive.Archive):
 
         Raises
         ------
-        NotFound
+        NotInArchive
             It is not in the archive.
         GeometryError
             It is neither, or cannot be read.
@@ -128,7 +128,7 @@ class Archive(archive.Archive):
 
         Raises
         ------
-        NotFound
+        NotInArchive
             The images are not in the archive.
         GeometryError
             It is no label map, or its grid is not that of the images.
@@ -150,7 +150,7 @@ class Archive(archive.Archive):
 
         Raises
         ------
-        NotFound
+        NotInArchive
             The images are not in the archive.
         GeometryError
             The file holds no single grey volume with a place in the patient.
@@ -177,7 +177,7 @@ class Archive(archive.Archive):
 
         Raises
         ------
-        NotFound
+        NotInArchive
             A resource is not in the archive.
         InvalidInput
             A file of that name is there.

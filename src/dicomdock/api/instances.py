@@ -21,7 +21,7 @@ def paths_of(archive: Archive, resource: Resource) -> list[Path]:
 
     Raises
     ------
-    NotFound
+    NotInArchive
         Nothing of it is in the archive.
     """
     return [part.path for part in archive.retrieve(resource) if part.path is not None]

@@ -12,10 +12,10 @@ from pydicom.dataset import Dataset
 
 from dicomdock.api import instances as reading
 from dicomdock.api.volume import Volume, grids, home_of
+from dicomdock.dicom.json_model import text as value_of
 from dicomdock.dicom.query import Query
-from dicomdock.dicom.query import text as value_of
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import GeometryError, InvalidInput, NotFound
+from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
 from dicomdock.imaging import segmentation as imaging
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.geometry import VolumeGeometry
@@ -163,7 +163,7 @@ class Segmentation(imaging.Segmentation):
         ------
         InvalidInput
             It knows no archive or images, and none were given.
-        NotFound
+        NotInArchive
             Its images are not in the archive.
         GeometryError
             It has no segments, or they overlap in a label map.
@@ -271,4 +271,4 @@ def _images_of(archive: Archive, segmentation: Segmentation) -> Resource:
                     value_of(match.attributes, f"{one}InstanceUID") for one in ("Study", "Series")
                 )
                 return Resource(study, series)
-    raise NotFound("The images that it was drawn on are not in the archive.", status=404)
+    raise NotInArchive("The images that it was drawn on are not in the archive.")

@@ -33,9 +33,10 @@ from dicomdock.archive.storage.local import Files, disk_errors
 from dicomdock.archive.store import store
 from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.config.settings import Settings
-from dicomdock.dicom.query import DicomJson, Query
+from dicomdock.dicom.json_model import DicomJson
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import ArchiveError, InvalidInput, NotFound
+from dicomdock.errors import ArchiveError, InvalidInput, NotInArchive
 from dicomdock.sources import Match, Page, Part, StoreResult
 
 USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
@@ -158,7 +159,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             Nothing is there.
         InvalidInput
             Frames cannot be removed.
@@ -203,7 +204,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             A resource is not here.
         InvalidInput
             A file of that name is there.
@@ -230,7 +231,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             Nothing is there.
         """
         self._pin(resource, True)
@@ -240,7 +241,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             Nothing is there.
         """
         self._pin(resource, False)
@@ -314,5 +315,5 @@ class Archive:
                 raise _not_here(resource)
 
 
-def _not_here(resource: Resource) -> NotFound:
-    return NotFound(f"{resource} is not in the local archive.", status=404, url=resource.path)
+def _not_here(resource: Resource) -> NotInArchive:
+    return NotInArchive(f"{resource} is not in the local archive.")

@@ -24,7 +24,7 @@ from dicomdock.cli import (
     trust,
     view,
 )
-from dicomdock.cli.exit_codes import CANCELLED, DONE, FAILED, exit_code
+from dicomdock.cli.exit_codes import CANCELLED, DONE, FAILED
 from dicomdock.cli.global_options import everywhere
 from dicomdock.cli.output import Terminal
 from dicomdock.errors import DicomdockError, InvalidInput
@@ -48,7 +48,7 @@ def run(arguments: list[str]) -> int:
     except DicomdockError as error:
         terminal.fail(error)
         _trace(terminal)
-        return exit_code(error)
+        return error.exit_code
     except OSError as error:
         terminal.fail(error)
         _trace(terminal)

@@ -9,7 +9,7 @@ import typer
 from dicomdock.cli import sources
 from dicomdock.cli.output import Terminal, examples
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput, NotFound
+from dicomdock.errors import InvalidInput, NotInArchive
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
@@ -80,7 +80,7 @@ def _wanted(words: list[str], archive: Archive) -> Resource:
     ------
     InvalidInput
         Several are.
-    NotFound
+    NotInArchive
         It is not in the archive.
     """
     found = sources.resources(words, archive)
@@ -88,5 +88,5 @@ def _wanted(words: list[str], archive: Archive) -> Resource:
         raise InvalidInput(f"{len(found)} studies are meant; name one of them.")
     wanted = Resource(found[0].study, found[0].series if len(found) == 1 else None)
     if not archive.present(wanted):
-        raise NotFound(f"{wanted} is not in the archive; 'dicomdock pull' brings it.", status=404)
+        raise NotInArchive(f"{wanted} is not in the archive.", remedy="'dicomdock pull' retrieves it.")
     return wanted

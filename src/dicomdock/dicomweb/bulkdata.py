@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import urls
 from dicomdock.dicomweb.session import ABSENT, REFUSED, failure, is_refusal
-from dicomdock.errors import NotAcceptable, NotFound, TransactionError
+from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError
 from dicomdock.sources import Part
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -72,7 +72,7 @@ def bulk(session: Session, uri: str, within: Resource | None = None) -> Iterator
         else:
             yield from parts
             return
-    raise refusal or NotFound(f"{session.name} has no bulk data there.", status=404)
+    raise refusal or RemoteNotFound(f"{session.name} has no bulk data there.", status=404)
 
 
 def _open(session: Session, path: str, accepts: Sequence[str], what: str) -> Iterator[Part]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom import json_model
 from dicomdock.dicom.dictionary import tag_of
-from dicomdock.dicom.query import UID_KEYWORD, Query, SearchLevel
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.uid import UID_KEYWORDS
 from dicomdock.dicomweb.session import JSON, failure, read_json
 from dicomdock.errors import TransactionError
 from dicomdock.sources import DicomJson, Match, Page
@@ -22,11 +23,6 @@ from dicomdock.sources import DicomJson, Match, Page
 if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
 
-UIDS: Final[Mapping[SearchLevel, tuple[str, ...]]] = {
-    "studies": ("0020000D",),
-    "series": ("0020000D", "0020000E"),
-    "instances": ("0020000D", "0020000E", "00080018"),
-}
 _NO_SUCH_LIST: Final = frozenset({404, 405, 501})
 _WARNING = re.compile(r'299\s+\S+\s+"?(?:Warning:\s*299\s+\S+:?\s*)?([^"]*)')
 _SAFE_LIMIT: Final = 100  # matches; the smallest page that every known server allows
@@ -137,7 +133,7 @@ class Listing:
     @property
     def is_unique(self) -> bool:
         """No second match can exist: a study, or something below a named study, is asked for by its UID."""
-        uid = self.query.match.get(UID_KEYWORD[self.query.level], "")
+        uid = self.query.match.get(UID_KEYWORDS[self.query.level][-1], "")
         named = self.query.level == "studies" or "StudyInstanceUID" in self.in_path
         return named and bool(uid) and not set(uid) & set("*?,\\")
 
@@ -162,7 +158,7 @@ class Listing:
         """Give the rows that name a UID of this level not seen before."""
         found = []
         for row in rows:
-            uids = [json_model.first_text(row, tag) for tag in UIDS[self.query.level]]
+            uids = [json_model.text(row, tag) for tag in UID_KEYWORDS[self.query.level]]
             key = "/".join(uids)
             if uids[-1] and key not in self.seen:
                 self.seen.add(key)

@@ -16,12 +16,12 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from dicomdock.dicom import identity, json_model
+from dicomdock.dicom import identity
 from dicomdock.dicom.query import Query, SearchLevel
-from dicomdock.dicom.resource import Level, Resource
+from dicomdock.dicom.resource import Level, Resource, resource_in
 from dicomdock.dicomweb import search
 from dicomdock.dicomweb.session import ABSENT, JSON, REFUSED, failure, is_refusal, read_json
-from dicomdock.errors import NotAcceptable, NotFound, TransactionError, UnsupportedByServer, WireError
+from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, Part
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -92,8 +92,8 @@ def _group(session: Session, resource: Resource) -> Iterator[Part]:
     if not below:
         raise (
             refusal
-            if isinstance(refusal, NotFound)
-            else NotFound(f"{session.name} has no {resource.level} {resource}.", status=404)
+            if isinstance(refusal, RemoteNotFound)
+            else RemoteNotFound(f"{session.name} has no {resource.level} {resource}.", status=404)
         )
     for child in below:
         for part in retrieve(session, child):
@@ -112,7 +112,7 @@ def children(session: Session, resource: Resource) -> list[Resource]:
     if resource.series is not None:
         match["SeriesInstanceUID"] = resource.series
     found = (
-        json_model.place(match.attributes, within=resource)
+        resource_in(match.attributes, within=resource)
         for page in search.search(session, Query(level, match))
         for match in page.matches
     )
@@ -135,7 +135,7 @@ def open_parts(session: Session, resource: Resource) -> Parts:
 
     Raises
     ------
-    NotFound, NotAcceptable, TransactionError
+    RemoteNotFound, NotAcceptable, TransactionError
         The server refused every form; the first part was not received.
     """
     error: TransactionError | None = None
@@ -157,7 +157,7 @@ def open_parts(session: Session, resource: Resource) -> Parts:
         try:
             first = next(parts)
         except StopIteration:
-            error = NotFound(
+            error = RemoteNotFound(
                 f"{session.name} answered with no instance for {resource}.",
                 status=response.status,
                 url=response.url,
@@ -321,7 +321,7 @@ def metadata(session: Session, resource: Resource) -> Iterator[DicomJson]:
 
     Raises
     ------
-    NotFound
+    RemoteNotFound
         Nothing is there.
     UnsupportedByServer
         The server has no metadata.
@@ -329,7 +329,7 @@ def metadata(session: Session, resource: Resource) -> Iterator[DicomJson]:
     if resource.level == "study":
         series = children(session, resource)
         if not series:
-            raise NotFound(f"{session.name} has no study {resource}.", status=404)
+            raise RemoteNotFound(f"{session.name} has no study {resource}.", status=404)
         for one in series:
             yield from metadata(session, one)
         return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 from dicomdock.dicom import json_model
-from dicomdock.errors import NotAcceptable, NotFound, ServerFault, TransactionError
+from dicomdock.errors import NotAcceptable, RemoteNotFound, ServerFault, TransactionError
 
 if TYPE_CHECKING:
     from dicomdock.config.servers import Dialect, ServerProfile
@@ -28,7 +28,7 @@ ABSENT: Final = frozenset({404, 405, 410, 501})  # no such object, or no such ro
 
 def is_refusal(error: TransactionError) -> bool:
     """Return whether an error means that the server has no such form, route or object; it did not fail."""
-    return error.status in REFUSED | ABSENT or isinstance(error, NotFound | NotAcceptable)
+    return error.status in REFUSED | ABSENT or isinstance(error, RemoteNotFound | NotAcceptable)
 
 
 @dataclass
@@ -85,7 +85,7 @@ def failure(response: Response, sentence: str) -> TransactionError:
     """Return the error of an answer that was allowed at first; closes it."""
     excerpt = response.excerpt()
     status = response.status
-    kinds = {404: NotFound, 410: NotFound, 406: NotAcceptable, 415: NotAcceptable}
+    kinds = {404: RemoteNotFound, 410: RemoteNotFound, 406: NotAcceptable, 415: NotAcceptable}
     kind = kinds.get(status, ServerFault if status >= 500 or status == 429 else TransactionError)
     detail = f": {excerpt}" if excerpt and status not in ABSENT else ""
     return kind(f"{sentence} (HTTP {status}){detail}.", status=status, url=response.url, body_excerpt=excerpt)

@@ -18,10 +18,11 @@ from pydicom import dcmwrite
 from pydicom.config import RAISE
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import PersonName, validate_value
 
 import dicomdock
+from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import integer, text
 
@@ -112,11 +113,6 @@ class Authorship:
     label: str = "SEGMENTATION"
     description: str = ""
     creator: str = ""
-
-
-def new_uid() -> str:
-    """Make a UID that nobody else has (from a random UUID, PS3.5 §B.2)."""
-    return str(generate_uid(prefix=None))
 
 
 def inherit(dataset: Dataset, source: Dataset) -> None:

@@ -169,9 +169,7 @@ class TransferQueue:
                 yield connection
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
-                raise ArchiveLocked(
-                    f"Another process holds {self._file}; try again when it has ended."
-                ) from error
+                raise ArchiveLocked(f"Another process holds {self._file}.") from error
             raise ArchiveError(f"The list of transfers {self._file} cannot be used: {error}.") from error
         except sqlite3.DatabaseError as error:
             raise ArchiveError(

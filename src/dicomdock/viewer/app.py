@@ -15,7 +15,7 @@ from trame_vuetify.ui.vuetify3 import VAppLayout
 
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
-from dicomdock.dicom.query import DicomJson
+from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.viewer.dock_client import Errands
 from dicomdock.viewer.features.compare.logic import CompareLogic

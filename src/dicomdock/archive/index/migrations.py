@@ -39,7 +39,7 @@ def migrate(index: Index, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     if version > len(migrations):
         raise ArchiveTooNew(
             f"The archive was written by a later version of dicomdock (its index is of version {version}, "
-            f"this program knows {len(migrations)}); install that version to open it."
+            f"this program knows {len(migrations)})."
         )
     while version < len(migrations):
         with index.writing() as connection:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dicomdock.dicom import identity
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import rendered, retrieve
-from dicomdock.errors import DicomdockError, NotFound, TransactionError, UnsupportedByServer
+from dicomdock.errors import DicomdockError, RemoteNotFound, TransactionError, UnsupportedByServer
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.probe.report import Findings
@@ -101,7 +101,7 @@ def _check_images(session: Session, findings: Findings, instance: Resource) -> N
     ):
         try:
             works: bool | None = trial() is not None
-        except (NotFound, UnsupportedByServer):
+        except (RemoteNotFound, UnsupportedByServer):
             works = False
         except DicomdockError:
             works = None  # this object may have no picture

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from dicomdock.config import dialects
 from dicomdock.config.servers import Dialect
-from dicomdock.dicom import json_model
+from dicomdock.dicom.resource import resource_in
 from dicomdock.dicomweb import urls
 from dicomdock.dicomweb.probe import retrieve_checks, store_checks, tls
 from dicomdock.dicomweb.probe.report import Findings, Report
@@ -135,7 +135,7 @@ def _speaks_dicomweb(http: Http) -> bool | None:
         rows = read_json(response, "the search")
     except WireError:
         return False
-    if response.status == 204 or label == JSON or any(json_model.place(row) for row in rows):
+    if response.status == 204 or label == JSON or any(resource_in(row) for row in rows):
         return True
     return None if label.endswith("json") else False
 

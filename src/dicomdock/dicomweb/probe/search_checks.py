@@ -17,7 +17,7 @@ from dicomdock.config import dialects
 from dicomdock.config.servers import Dialect
 from dicomdock.dicom import json_model
 from dicomdock.dicom.dictionary import tag_of
-from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.dicomweb.listing import warnings_of
 from dicomdock.dicomweb.probe.report import Findings
 from dicomdock.dicomweb.session import JSON, REFUSED, read_json
@@ -75,7 +75,7 @@ class SearchChecks:
         """
         first = self.first_search()
         self.recognise()
-        study = next((place for row in first.rows if (place := json_model.place(row))), None)
+        study = next((place for row in first.rows if (place := resource_in(row))), None)
         if study is None:
             self.findings.add(
                 "data", None, "The server shows no study to this login, so most could not be tried."
@@ -165,7 +165,7 @@ class SearchChecks:
 
     def letters(self, row: DicomJson) -> None:
         """Look how the answer declares its letters; DICOM JSON is UTF-8 whatever it says."""
-        declared = json_model.first_text(row, "00080005")
+        declared = json_model.text(row, "00080005")
         if declared in ("", "ISO_IR 192", "ISO_IR 6"):
             self.findings.add("character-set", True, "Answers are in Unicode.")
         else:
@@ -257,7 +257,7 @@ class SearchChecks:
 
     def wildcards(self, row: DicomJson) -> None:
         """Ask for the known patient by the start of the ID, and by name in a fuzzy way."""
-        patient = json_model.first_text(row, "00100020")
+        patient = json_model.text(row, "00100020")
         if len(patient) < 2 or not patient.isascii() or set(patient) & set("*?\\,&#%"):
             return
         answer = self.ask("/studies", [(self.key("PatientID"), f"{patient[:-1]}*"), ("limit", "1")])
@@ -274,7 +274,7 @@ class SearchChecks:
             works,
             "Wildcards work." if works else "Wildcards do not work; dicomdock filters the answers itself.",
         )
-        name = json_model.first_text(row, "00100010")
+        name = json_model.text(row, "00100010")
         if name and self.session.dialect.fuzzy:
             query = [(self.key("PatientName"), name), ("fuzzymatching", "true"), ("limit", "1")]
             answer = self.ask("/studies", query)
@@ -320,7 +320,7 @@ class SearchChecks:
             works = (
                 answer is not None
                 and answer.status < 300
-                and (study is None or any(json_model.first_text(row, tag) for row in answer.rows))
+                and (study is None or any(json_model.text(row, tag) for row in answer.rows))
             )
             if works:
                 roots.append(level)
@@ -340,7 +340,7 @@ class SearchChecks:
             answer = self.ask(f"{place.path}/{level}", [("limit", "1")])
             rows = answer.rows if answer is not None else []
             found = next(
-                (spot for row in rows if (spot := json_model.place(row, within=place)) and spot != place),
+                (spot for row in rows if (spot := resource_in(row, within=place)) and spot != place),
                 None,
             )
             if found is None:
@@ -357,4 +357,4 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def _uid(row: DicomJson) -> str:
-    return json_model.first_text(row, "0020000D")
+    return json_model.text(row, "0020000D")

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import uuid
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.uid import new_uid
 from dicomdock.dicomweb import delete, retrieve, store
 from dicomdock.errors import DicomdockError, NotFound, TransactionError, UnsupportedByServer
 from dicomdock.sources import Part
@@ -78,9 +78,7 @@ def _made() -> Dataset:
 
     made = Dataset()
     made.SOPClassUID = SecondaryCaptureImageStorage
-    made.StudyInstanceUID, made.SeriesInstanceUID, made.SOPInstanceUID = (
-        f"2.25.{uuid.uuid4().int}" for _ in range(3)
-    )
+    made.StudyInstanceUID, made.SeriesInstanceUID, made.SOPInstanceUID = (new_uid() for _ in range(3))
     made.PatientID, made.PatientName = PATIENT, "Dicomdock^Test"
     made.PatientBirthDate, made.PatientSex = "19000101", "O"
     made.StudyDate, made.StudyTime, made.StudyID = "19000101", "000000", "1"

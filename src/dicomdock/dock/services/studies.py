@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from dicomdock import federation
-from dicomdock.dicom.query import DicomJson, Query, text, texts, value
+from dicomdock.dicom.json_model import DicomJson, text, texts, value
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import formatting
 from dicomdock.dock.service import LOCAL
@@ -307,6 +308,6 @@ def modalities(study: Found) -> str:
     return " ".join(texts(study.attributes, "ModalitiesInStudy") or texts(study.attributes, "Modality"))
 
 
-def resource_of(study: Found, series: Found | None = None) -> Resource:
+def resource_in(study: Found, series: Found | None = None) -> Resource:
     """Give the resource of a study or of a series of it."""
     return Resource(study.uid, series.uid if series is not None else None)

@@ -101,7 +101,7 @@ class Errands:
             say({"do": "pulling", "running": False})
         if not report.complete:
             why = next(iter((*report.failures, *report.missing)))
-            raise NotFound(f"{server} did not give all of it: {why.reason}", status=404)
+            raise NotFound(f"{server} did not give all of it: {why.reason}")
 
     def changed(self, study: str) -> None:
         """Take notice that the study has changed in the archive."""
@@ -242,7 +242,7 @@ def holders(
             found.setdefault(server, []).append(one.series)
     if not found:
         asked = f"None of {', '.join(names)} has" if names else "There is no server yet that could have"
-        raise NotFound(f"{asked} the images that this belongs to.", status=404)
+        raise NotFound(f"{asked} the images that this belongs to.")
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dicomdock.archive import Archive
-from dicomdock.dicom.query import DicomJson
+from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.geometry import VolumePlan, Window
 from dicomdock.imaging.volume import window_over
