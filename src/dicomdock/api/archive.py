@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 from dicomdock import archive
 from dicomdock.api.home import resource_of
 from dicomdock.config.settings import Settings
-from dicomdock.dicom.query import DicomJson, Query
+from dicomdock.dicom.json_model import DicomJson
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.sources import Page, Part, StoreResult
 
