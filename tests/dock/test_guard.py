@@ -13,7 +13,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.security.guard import GRANT_SECONDS, ONE_TIME_SECONDS, Guard, Keys
+from dicomdock.dock.security.requests import Guard
+from dicomdock.dock.security.sessions import GRANT_SECONDS, ONE_TIME_SECONDS, Keys
 from tests.conftest import CHROMIUM
 from tests.dock.running import RunningDock
 

@@ -32,7 +32,7 @@ def run(
     background: Annotated[bool, typer.Option("--background", hidden=True)] = False,  # started by a link
 ) -> None:
     """Start the dock: pages, transfers and a DICOMweb server for this user, on this machine only."""
-    from dicomdock.dock.app import run as run_dock
+    from dicomdock.dock.run import run as run_dock
 
     terminal: Terminal = context.obj
     code = run_dock(terminal.settings, demo=demo, port=port, browser=browser, background=background)

@@ -51,10 +51,10 @@ def show(terminal: Terminal, wanted: Resource, *, browser: bool = True) -> None:
     import contextlib
     import webbrowser
 
-    from dicomdock.dock.services import open_study
+    from dicomdock.dock.addresses import in_running_dock
     from dicomdock.dock.services.viewers import Viewers
 
-    if browser and (place := open_study.in_running_dock(terminal.settings, wanted)):
+    if browser and (place := in_running_dock(terminal.settings, wanted)):
         opened = webbrowser.open(place)
         terminal.result({"study": wanted.study, "series": wanted.series, "url": place})
         terminal.say("The study opens in the browser." if opened else f"The study is here, once: {place}")
