@@ -13,9 +13,9 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query, text
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
-from dicomdock.dicomweb.auth import BasicAuth, BearerAuth, NoAuth
 from dicomdock.errors import AuthenticationError, NotFound, TransactionError, WireError
 from dicomdock.sources import Part, StoreResult
+from dicomdock.web.auth import BasicAuth, BearerAuth, NoAuth
 from tests.anyserver.conftest import head, news
 from tests.builders import Made, changed, document
 from tests.servers.canned import Answer, answering

@@ -96,6 +96,6 @@ def _data(
 def _any_parts(response: Response) -> Iterator[Part]:
     with response:
         if MediaType.parse(response.content_type).essence.startswith("multipart/"):
-            yield from read_parts(response.chunks(), response.content_type)
+            yield from map(Part.received, read_parts(response.chunks(), response.content_type))
         elif response.status != 204:
             yield Part(response.content_type or "application/octet-stream", response.chunks)
