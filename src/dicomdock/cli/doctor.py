@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dicomdock import __version__
 from dicomdock.cli import register, sources
 from dicomdock.cli.exit_codes import FAILED
 from dicomdock.cli.extras import INSTALL_DOCK, has_dock
 from dicomdock.cli.output import Terminal, counted, examples, size
 from dicomdock.errors import DicomdockError
+from dicomdock.version import __version__
 
 if TYPE_CHECKING:
     from dicomdock.sources import JsonValue

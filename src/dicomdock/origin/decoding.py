@@ -210,9 +210,9 @@ def read_value(stored: Path, place: Sequence[str]) -> bytes:
                 dataset = dataset[int(tag, 16)].value[int(item)]
             element = dataset[int(place[-1], 16)]
         except (KeyError, IndexError, TypeError, AttributeError):
-            raise NotFound(f"The instance has no value at {'/'.join(place)}.", status=404) from None
+            raise NotFound(f"The instance has no value at {'/'.join(place)}.") from None
         if element.VR == "SQ":
-            raise NotFound(f"{'/'.join(place)} is a sequence, not a value.", status=404)
+            raise NotFound(f"{'/'.join(place)} is a sequence, not a value.")
         if not dataset.original_encoding[1]:
             _swap(dataset, element)
         buffer = DicomBytesIO()

@@ -26,7 +26,7 @@ from dicomdock.errors import (
     Cancelled,
     InvalidInput,
     NotAcceptable,
-    NotFound,
+    RemoteNotFound,
     ServerFault,
     TransactionError,
 )
@@ -124,7 +124,7 @@ class Http:
         ------
         AuthenticationError
             401 or 403, after the login was renewed where it can be.
-        NotFound, NotAcceptable, ServerFault, TransactionError
+        RemoteNotFound, NotAcceptable, ServerFault, TransactionError
             The server answered otherwise than with success.
         Unreachable
             No answer came.
@@ -297,7 +297,7 @@ class Http:
         words += f": {excerpt[:120]}" if excerpt else "."
         kind = TransactionError
         if status in (404, 410):
-            kind = NotFound
+            kind = RemoteNotFound
         elif status in (406, 415):
             kind = NotAcceptable
         elif status >= 500 or status in (408, 429):

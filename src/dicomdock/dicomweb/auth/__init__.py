@@ -1,7 +1,7 @@
 """Logins: what a request carries so that the server knows who asks.
 
 A login is a value with a few methods; one whose tokens expire (OpenID Connect, say) keeps its state inside
-and renews it, so that no caller changes. Those that ask others for tokens are in ``dicomweb.logins``.
+and renews it, so that no credentials changes. Those that ask others for tokens are in ``dicomweb.logins``.
 
 References
 ----------
@@ -49,7 +49,7 @@ class Auth(Protocol):
 
 
 class SecretStore(Protocol):
-    """Where secrets are found: ``Secrets``, or what a caller holds in memory only."""
+    """Where secrets are found: ``Secrets``, or what a credentials holds in memory only."""
 
     def get(self, server_name: str, origin: str) -> str | None:
         """Give the secret kept for this server at this origin."""
