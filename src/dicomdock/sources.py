@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from dicomdock.dicom.query import DicomJson as DicomJson
-from dicomdock.dicom.query import JsonValue as JsonValue
+from dicomdock.dicom.json_model import DicomJson as DicomJson
+from dicomdock.dicom.json_model import JsonValue as JsonValue
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.web.multipart.part import BodyPart

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomdock.dicom.resource import MAX_UID_LENGTH, Resource, check_uid
+from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.uid import MAX_UID_LENGTH, check_uid
 from dicomdock.errors import InvalidInput
 
 uids = st.from_regex(r"[0-2](\.(0|[1-9][0-9]{0,8})){1,5}", fullmatch=True)

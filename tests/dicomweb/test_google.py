@@ -22,7 +22,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import connect
 from dicomdock.dicomweb.auth import auth_for
 from dicomdock.dicomweb.auth.google import GoogleAuth
-from dicomdock.dicomweb.auth.oidc import Application
+from dicomdock.dicomweb.auth.oidc import OidcConfig
 from dicomdock.dicomweb.google_stores import Entry, Stores, store_url
 from dicomdock.errors import AuthenticationError, InvalidInput, MissingDependency, ProfileError, Unreachable
 from tests.builders import ct_series
@@ -227,8 +227,8 @@ def test_what_is_no_path_of_a_store(given):
 
 def test_a_persons_own_google_login_is_an_openid_connect_one():
     options = {"credentials": "user", "client_id": "1.apps.googleusercontent.com"}
-    application = Application.of(ServerProfile("cloud", store_url(PATH), Login("google", options=options)))
-    assert application.issuer == "https://accounts.google.com"
-    assert "cloud-platform" in application.scope
-    assert application.extra == {"access_type": "offline"}
-    assert replace(application, issuer="x").prompt == "consent"
+    config = OidcConfig.of(ServerProfile("cloud", store_url(PATH), Login("google", options=options)))
+    assert config.issuer == "https://accounts.google.com"
+    assert "cloud-platform" in config.scope
+    assert config.extra == {"access_type": "offline"}
+    assert replace(config, issuer="x").prompt == "consent"

@@ -19,7 +19,7 @@ from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client, connect
 from dicomdock.dicomweb.auth import auth_for, signing
-from dicomdock.dicomweb.auth.oidc import Kept
+from dicomdock.dicomweb.auth.oidc import StoredLogin
 from dicomdock.errors import AuthenticationError, Cancelled, InvalidInput
 from dicomdock.transfer import pull
 from dicomdock.web.auth import BasicAuth
@@ -56,7 +56,7 @@ def token_of(auth) -> str:
 
 
 def kept_by(settings, profile):
-    return Kept.parse(Secrets(settings).get("pacs", profile.origin), profile.login.options["issuer"])
+    return StoredLogin.parse(Secrets(settings).get("pacs", profile.origin), profile.login.options["issuer"])
 
 
 pytestmark = pytest.mark.servers
@@ -241,7 +241,7 @@ def test_another_make_of_issuer(orthanc, settings, tmp_path):
                 list(client.search(Query()))
         signing.sign_out(profile, Secrets(settings), settings)
         kept = kept_by(settings, profile)
-        assert kept == Kept(client_secret="its client secret")
+        assert kept == StoredLogin(client_secret="its client secret")
 
 
 def test_a_real_browser_signs_in(provider, gate, settings, chromium):

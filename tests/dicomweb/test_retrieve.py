@@ -14,7 +14,7 @@ from dicomdock.dicomweb import Client, retrieve
 from dicomdock.errors import (
     InvalidInput,
     NotAcceptable,
-    NotFound,
+    RemoteNotFound,
     ServerFault,
     TransactionError,
     UnsupportedByServer,
@@ -111,7 +111,7 @@ def test_a_dialect_without_series_retrieval_never_asks_for_one(head, series, set
 
 @pytest.mark.parametrize("place", [Resource("1.2"), Resource("1.2", "1.3"), Resource("1.2", "1.3", "1.4")])
 def test_what_is_not_there_is_not_found(place, head, settings):
-    with client_of(Awkward(head), settings) as client, pytest.raises(NotFound):
+    with client_of(Awkward(head), settings) as client, pytest.raises(RemoteNotFound):
         list(client.retrieve(place))
 
 
@@ -209,7 +209,7 @@ def test_what_is_no_dicom_is_never_given(answer, head, settings):
 
 
 def test_an_empty_answer_is_nothing_found(head, settings):
-    with client_of(lambda _: refused(204), settings) as client, pytest.raises(NotFound):
+    with client_of(lambda _: refused(204), settings) as client, pytest.raises(RemoteNotFound):
         received(client.retrieve(head[0].resource))
 
 
@@ -304,7 +304,7 @@ def test_metadata_of_a_study_is_read_series_by_series(settings):
 
 def test_no_metadata_is_told_apart_from_no_object(head, series, settings):
     with client_of(Awkward(head), settings) as client:
-        with pytest.raises(NotFound):
+        with pytest.raises(RemoteNotFound):
             list(client.metadata(Resource("1.2", "1.3")))
         with pytest.raises(UnsupportedByServer):
             list(client.metadata(series))
@@ -400,7 +400,7 @@ def test_real_orthanc_gives_series_study_and_instance_byte_identical(orthanc, he
             assert received(client.retrieve(one.resource)) == [one.data]
             assert [part.resource for part in client.retrieve(one.resource)] == [one.resource]
         assert len(list(client.metadata(Resource(head[0].study)))) == 5
-        with pytest.raises(NotFound):
+        with pytest.raises(RemoteNotFound):
             list(client.retrieve(Resource("1.2.3")))
 
 
@@ -412,7 +412,7 @@ def test_real_orthanc_gives_frames_bulk_data_and_wado_uri(orthanc, head, setting
         (described,) = client.metadata(head[0].resource)
         uri = described["7FE00010"]["BulkDataURI"]
         assert received(client.bulk(uri, head[0].resource)) == [pixels]
-        by_uri = retrieve.by_uri(client.session, head[0].resource, NotFound("no"))
+        by_uri = retrieve.retrieve_by_uri(client.session, head[0].resource, RemoteNotFound("no"))
         assert received(by_uri) == [head[0].data]
 
 
@@ -446,5 +446,5 @@ def test_real_tiny_pacs_is_understood_without_a_dialect(tiny_pacs, head, setting
         assert data_set(back) == data_set(head[2].data)
         with pytest.raises(UnsupportedByServer):
             list(client.metadata(head[0].resource))
-        with pytest.raises(NotFound):
+        with pytest.raises(RemoteNotFound):
             list(client.retrieve(Resource("1.2.3")))

@@ -5,7 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from dicomdock.dicom import json_model
-from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
 from dicomdock.dicomweb.listing import warnings_of
 from dicomdock.errors import InvalidInput, TransactionError, WireError
 from tests import builders

@@ -15,7 +15,7 @@ from dicomdock.config.servers import Dialect, ServerProfile
 from dicomdock.dicom import status as reasons
 from dicomdock.dicomweb import store_response
 from dicomdock.dicomweb.client import Client
-from dicomdock.errors import AuthenticationError, NotFound, UnsupportedByServer
+from dicomdock.errors import AuthenticationError, RemoteNotFound, UnsupportedByServer
 from dicomdock.sources import Part
 from tests import builders
 from tests.dicomweb.awkward import JSON, Answer, Awkward, refused
@@ -333,7 +333,7 @@ def test_what_was_stored_before_the_login_ran_out_is_told(head, settings):
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(405, UnsupportedByServer), (501, UnsupportedByServer), (404, NotFound)]
+    ("status", "error"), [(405, UnsupportedByServer), (501, UnsupportedByServer), (404, RemoteNotFound)]
 )
 def test_a_server_without_uploads_is_told(status, error, head, settings):
     with client_of(lambda _: refused(status), settings) as client, pytest.raises(error):

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dicomdock.dicom.json_model import DicomJson, JsonValue
 from dicomdock.dicom.part10_pydicom import BROKEN, quiet
-from dicomdock.dicom.query import DicomJson, JsonValue
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import WireError
 

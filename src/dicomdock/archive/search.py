@@ -14,7 +14,8 @@ from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import json_writer
 from dicomdock.archive.index.queries import ALL_LEVELS, instances_of
 from dicomdock.archive.index.schema import instance, series, study
-from dicomdock.dicom.query import Query, SearchLevel, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import WireError
 from dicomdock.sources import Match, Page

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from dicomdock.errors import InvalidInput
-from dicomdock.web.endpoint import ConnectionOptions
+from dicomdock.web.options import ConnectionOptions
 
 MIB = 1 << 20
 MOST_WORKERS = 64  # threads of one kind; more only wait for each other, and no server likes them

@@ -13,20 +13,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
 from xml.etree import ElementTree as ET
 
-from dicomdock.dicom.dictionary import keyword_of
-from dicomdock.errors import InvalidInput, WireError
-from dicomdock.sources import DicomJson, JsonValue
+from dicomdock.dicom.dictionary import keyword_of, tag_of
+from dicomdock.errors import WireError
 
-if TYPE_CHECKING:
-    from dicomdock.dicom.resource import Resource
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+DicomJson: TypeAlias = "Mapping[str, JsonValue]"
+"""One data set in the DICOM JSON model: ``{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}`` (PS3.18 §F.2)."""
 
+NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 MAX_DEPTH: Final = 32  # sequences inside sequences; real objects stay below 10
 _TAG = re.compile(r"[0-9A-Fa-f]{8}\Z")
-_UIDS: Final = ("0020000D", "0020000E", "00080018")  # study, series, SOP instance
 
 
 def parse(body: bytes, content_type: str = "", *, what: str = "the answer") -> list[DicomJson]:
@@ -142,41 +142,59 @@ def is_xml(body: bytes, content_type: str) -> bool:
     return "xml" in content_type.lower() or body.lstrip(b" \t\r\n\xef\xbb\xbf").startswith(b"<?xml")
 
 
-def values(attributes: DicomJson, tag: str) -> list[JsonValue]:
-    """Give the values of an attribute; an empty list where it is absent or empty."""
-    attribute = attributes.get(tag)
+def values(attributes: DicomJson, name: str) -> list[JsonValue]:
+    """Return all values of an attribute; an empty list where it is absent or empty.
+
+    Parameters
+    ----------
+    name : its keyword, or its tag as eight upper-case hexadecimal digits.
+    """
+    attribute = attributes.get(name if name[:1].isdigit() else tag_of(name))
     found = attribute.get("Value") if isinstance(attribute, Mapping) else None
-    return found if isinstance(found, list) else []
+    if found is None:
+        return []
+    return list(found) if isinstance(found, Sequence) and not isinstance(found, str) else [found]
 
 
-def first_text(attributes: DicomJson, tag: str) -> str:
-    """Give the first value as text without padding; empty where there is none."""
-    for value in values(attributes, tag):
-        if isinstance(value, Mapping):
-            value = next((text for text in value.values() if isinstance(text, str)), None)
-        if value is not None:
-            return str(value).strip(" \0")
+def value(attributes: DicomJson, name: str) -> JsonValue:
+    """Return the first value of an attribute; None where it is absent or empty."""
+    found = values(attributes, name)
+    return found[0] if found else None
+
+
+def texts(attributes: DicomJson, name: str) -> list[str]:
+    """Return all values of an attribute as text; person names as ``Alphabetic=Ideographic=Phonetic``."""
+    return [
+        _as_text(item)
+        for item in values(attributes, name)
+        if not isinstance(item, Mapping) or any(group in item for group in NAME_GROUPS)
+    ]
+
+
+def text(attributes: DicomJson, name: str) -> str:
+    """Return the first value of an attribute as text without padding; empty where there is none.
+
+    Of a person name it is the alphabetic group, or the first that is not empty.
+    """
+    for item in values(attributes, name):
+        if isinstance(item, Mapping):
+            return next((str(item[group]).strip(" \0") for group in NAME_GROUPS if item.get(group)), "")
+        if item is not None:
+            return str(item).strip(" \0")
     return ""
 
 
-def items(attributes: DicomJson, tag: str) -> list[DicomJson]:
-    """Give the items of a sequence."""
-    return [item for item in values(attributes, tag) if isinstance(item, dict)]
+def _as_text(item: JsonValue) -> str:
+    if item is None:
+        return ""
+    if isinstance(item, Mapping):
+        return "=".join(str(item.get(group) or "") for group in NAME_GROUPS).rstrip("=")
+    return str(item)
 
 
-def place(attributes: DicomJson, within: Resource | None = None) -> Resource | None:
-    """Give the resource that an answer names, or None; what it leaves out is taken from ``within``."""
-    from dicomdock.dicom.resource import Resource
-
-    study, series, instance = (first_text(attributes, tag) or None for tag in _UIDS)
-    if within is not None:
-        study, series, instance = within.study or study, within.series or series, within.instance or instance
-    if study is None:
-        return None
-    try:
-        return Resource(study, series, instance if series is not None else None)
-    except InvalidInput:
-        return None
+def items(attributes: DicomJson, name: str) -> list[DicomJson]:
+    """Return the items of a sequence."""
+    return [item for item in values(attributes, name) if isinstance(item, dict)]
 
 
 def flatten(attributes: DicomJson) -> dict[str, JsonValue]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom import json_model
 from dicomdock.dicom.dictionary import tag_of
-from dicomdock.dicom.query import UID_KEYWORD, Query, SearchLevel
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.uid import UID_KEYWORDS
 from dicomdock.dicomweb.session import JSON, failure, read_json
 from dicomdock.errors import TransactionError
 from dicomdock.sources import DicomJson, Match, Page
@@ -22,11 +23,6 @@ from dicomdock.sources import DicomJson, Match, Page
 if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
 
-UIDS: Final[Mapping[SearchLevel, tuple[str, ...]]] = {
-    "studies": ("0020000D",),
-    "series": ("0020000D", "0020000E"),
-    "instances": ("0020000D", "0020000E", "00080018"),
-}
 _NO_SUCH_LIST: Final = frozenset({404, 405, 501})
 _WARNING = re.compile(r'299\s+\S+\s+"?(?:Warning:\s*299\s+\S+:?\s*)?([^"]*)')
 _SAFE_LIMIT: Final = 100  # matches; the smallest page that every known server allows
@@ -34,6 +30,14 @@ _SAFE_LIMIT: Final = 100  # matches; the smallest page that every known server a
 
 class NoSuchList(Exception):
     """The server has no such list (or nothing in it)."""
+
+    def __init__(self, error: TransactionError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class BadRequest(Exception):
+    """The server refused a query as a bad one (400)."""
 
     def __init__(self, error: TransactionError) -> None:
         super().__init__(str(error))
@@ -129,7 +133,7 @@ class Listing:
     @property
     def is_unique(self) -> bool:
         """No second match can exist: a study, or something below a named study, is asked for by its UID."""
-        uid = self.query.match.get(UID_KEYWORD[self.query.level], "")
+        uid = self.query.match.get(UID_KEYWORDS[self.query.level][-1], "")
         named = self.query.level == "studies" or "StudyInstanceUID" in self.in_path
         return named and bool(uid) and not set(uid) & set("*?,\\")
 
@@ -154,7 +158,7 @@ class Listing:
         """Give the rows that name a UID of this level not seen before."""
         found = []
         for row in rows:
-            uids = [json_model.first_text(row, tag) for tag in UIDS[self.query.level]]
+            uids = [json_model.text(row, tag) for tag in UID_KEYWORDS[self.query.level]]
             key = "/".join(uids)
             if uids[-1] and key not in self.seen:
                 self.seen.add(key)
@@ -228,38 +232,38 @@ class Listing:
         return fresh
 
     def ask(self, position: int, count: int | None) -> _Answer:
-        """Ask for one page; on 400 leave out what the server may not know, most harmless first."""
-        answer = self.request(position, count, self.wanted())
-        if not isinstance(answer, TransactionError):
+        """Request one page; on 400 leave out what the server may not know, most harmless first."""
+        try:
+            return self.request(position, count, self.wanted())
+        except BadRequest as refusal:
+            error = refusal.error
+        if self.wanted() and (answer := self.tried(position, count, ())):
+            self.session.refuse_fields(frozenset(self.refused(self.wanted())))
+            return (self.wanted() and self.tried(position, count, self.wanted())) or answer
+        if count is not None and count > _SAFE_LIMIT and (answer := self.tried(position, _SAFE_LIMIT, ())):
+            self.most = _SAFE_LIMIT
+            limits = {**self.session.dialect.page_limit, self.query.level: _SAFE_LIMIT}
+            self.session.learn(page_limit=limits, short_page_ends=False)
             return answer
-        error = answer
-        if self.wanted():
-            answer = self.request(position, count, ())
-            if not isinstance(answer, TransactionError):
-                refused = frozenset(self.refused(self.wanted()))
-                self.session.refuse_fields(refused)
-                again = self.request(position, count, self.wanted()) if self.wanted() else answer
-                return answer if isinstance(again, TransactionError) else again
-        if count is not None and count > _SAFE_LIMIT:
-            answer = self.request(position, _SAFE_LIMIT, ())
-            if not isinstance(answer, TransactionError):
-                self.most = _SAFE_LIMIT
-                limits = {**self.session.dialect.page_limit, self.query.level: _SAFE_LIMIT}
-                self.session.learn(page_limit=limits, short_page_ends=False)
-                return answer
         droppable = {
             key for key, value in self.query.match.items() if value and not key.endswith("UID")
         } - self.here
         if droppable and not position:
             self.here |= droppable
-            answer = self.request(0, min(self.most, _SAFE_LIMIT), ())
-            if not isinstance(answer, TransactionError):
+            if answer := self.tried(0, min(self.most, _SAFE_LIMIT), ()):
                 self.told.add(
                     f"{self.session.name} refused the filter on {', '.join(sorted(droppable))}; "
                     "its answers were filtered here."
                 )
                 return answer
         raise error
+
+    def tried(self, position: int, count: int | None, names: Sequence[str]) -> _Answer | None:
+        """Send one request; None where it is refused as a bad one."""
+        try:
+            return self.request(position, count, names)
+        except BadRequest:
+            return None
 
     def wanted(self) -> tuple[str, ...]:
         """The fields to ask for, without those that the server has refused."""
@@ -269,7 +273,7 @@ class Listing:
 
     def refused(self, names: tuple[str, ...]) -> Iterator[str]:
         """Find by halves which fields the server answers with 400; asked for one match, once a session."""
-        if not isinstance(self.request(0, 1, names), TransactionError):
+        if self.tried(0, 1, names):
             return
         if len(names) == 1:
             yield names[0]
@@ -278,8 +282,16 @@ class Listing:
         yield from self.refused(names[:half])
         yield from self.refused(names[half:])
 
-    def request(self, position: int, count: int | None, names: Sequence[str]) -> _Answer | TransactionError:
-        """Send one request; a 400 is given back as the error that it is."""
+    def request(self, position: int, count: int | None, names: Sequence[str]) -> _Answer:
+        """Send one request.
+
+        Raises
+        ------
+        BadRequest
+            The server answered 400: something in the query is not known to it.
+        NoSuchList
+            The server has no such list.
+        """
         what = f"the search for {self.query.level}"
         response = self.session.http.request(
             "GET",
@@ -291,7 +303,7 @@ class Listing:
             what=what,
         )
         if response.status == 400:
-            return failure(response, f"{self.session.name} refused {what}")
+            raise BadRequest(failure(response, f"{self.session.name} refused {what}"))
         if response.status in _NO_SUCH_LIST:
             raise NoSuchList(
                 failure(response, f"{self.session.name} has no list of {self.query.level} at {self.path}")

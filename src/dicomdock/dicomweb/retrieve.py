@@ -16,12 +16,12 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from dicomdock.dicom import identity, json_model
+from dicomdock.dicom import identity
 from dicomdock.dicom.query import Query, SearchLevel
-from dicomdock.dicom.resource import Level, Resource
+from dicomdock.dicom.resource import Level, Resource, resource_in
 from dicomdock.dicomweb import search
-from dicomdock.dicomweb.session import ABSENT, JSON, REFUSED, failure, read_json
-from dicomdock.errors import NotAcceptable, NotFound, TransactionError, UnsupportedByServer, WireError
+from dicomdock.dicomweb.session import ABSENT, JSON, REFUSED, failure, is_refusal, read_json
+from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, Part
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -79,20 +79,24 @@ def retrieve(session: Session, resource: Resource) -> Iterator[Part]:
 def _group(session: Session, resource: Resource) -> Iterator[Part]:
     refusal: TransactionError | None = None
     if _RANK[session.dialect.retrieve_level] <= _RANK[resource.level]:
-        answer = ask(session, resource)
-        if not isinstance(answer, TransactionError):
-            yield from answer
+        try:
+            parts = open_parts(session, resource)
+        except TransactionError as error:
+            if not is_refusal(error):
+                raise
+            refusal = error
+        else:
+            yield from parts
             return
-        refusal = answer
     below = children(session, resource)
     if not below:
         raise (
             refusal
-            if isinstance(refusal, NotFound)
-            else NotFound(f"{session.name} has no {resource.level} {resource}.", status=404)
+            if isinstance(refusal, RemoteNotFound)
+            else RemoteNotFound(f"{session.name} has no {resource.level} {resource}.", status=404)
         )
-    for place in below:
-        for part in retrieve(session, place):
+    for child in below:
+        for part in retrieve(session, child):
             if refusal is not None:
                 level: Level = "series" if resource.level == "study" else "instance"
                 if _RANK[session.dialect.retrieve_level] < _RANK[level]:
@@ -102,31 +106,38 @@ def _group(session: Session, resource: Resource) -> Iterator[Part]:
 
 
 def children(session: Session, resource: Resource) -> list[Resource]:
-    """Give the series of a study or the instances of a series, in the server's order."""
+    """Return the series of a study or the instances of a series, in the server's order."""
     level = BELOW[resource.level]
     match = {"StudyInstanceUID": resource.study}
     if resource.series is not None:
         match["SeriesInstanceUID"] = resource.series
     found = (
-        json_model.place(match.attributes, within=resource)
+        resource_in(match.attributes, within=resource)
         for page in search.search(session, Query(level, match))
         for match in page.matches
     )
-    return [place for place in found if place is not None and place.level != resource.level]
+    return [child for child in found if child is not None and child.level != resource.level]
 
 
 def _instance(session: Session, resource: Resource) -> Iterator[Part]:
-    answer = ask(session, resource)
-    if isinstance(answer, TransactionError):
-        if not session.dialect.wado_uri:
-            raise answer
-        answer = by_uri(session, resource, answer)
-    for part in answer:
+    try:
+        parts = open_parts(session, resource)
+    except TransactionError as error:
+        if not session.dialect.wado_uri or not is_refusal(error):
+            raise
+        parts = retrieve_by_uri(session, resource, error)
+    for part in parts:
         yield replace(part, resource=resource, opener=identity.checked(part.opener, resource))
 
 
-def ask(session: Session, resource: Resource) -> Parts | TransactionError:
-    """Ask in one form after the other; give the parts, of which the first is known, or the last refusal."""
+def open_parts(session: Session, resource: Resource) -> Parts:
+    """Request one form after the other; return the parts of the first that the server has.
+
+    Raises
+    ------
+    RemoteNotFound, NotAcceptable, TransactionError
+        The server refused every form; the first part was not received.
+    """
     error: TransactionError | None = None
     for index in _order(session, resource.level):
         response = session.http.request(
@@ -140,13 +151,13 @@ def ask(session: Session, resource: Resource) -> Parts | TransactionError:
             has = "has no" if response.status in ABSENT else "did not give"
             error = failure(response, f"{session.name} {has} {resource.level} {resource}")
             if response.status in ABSENT:
-                return error
+                raise error
             continue
         parts = _parts(session, response, resource)
         try:
             first = next(parts)
         except StopIteration:
-            error = NotFound(
+            error = RemoteNotFound(
                 f"{session.name} answered with no instance for {resource}.",
                 status=response.status,
                 url=response.url,
@@ -157,7 +168,7 @@ def ask(session: Session, resource: Resource) -> Parts | TransactionError:
             continue
         session.forms[resource.level] = index
         return _chain(first, parts)
-    return error or NotAcceptable(f"{session.name} has no form of {resource} that dicomdock can read.")
+    raise error or NotAcceptable(f"{session.name} has no form of {resource} that dicomdock can read.")
 
 
 def _chain(first: Part, rest: Parts) -> Parts:
@@ -169,7 +180,7 @@ def _chain(first: Part, rest: Parts) -> Parts:
 
 
 def _order(session: Session, level: Level) -> list[int]:
-    """Give the forms worth trying, what worked before first."""
+    """Return the forms to try, the one that worked before first."""
     dialect = session.dialect
     usable = [
         index
@@ -184,7 +195,7 @@ def _order(session: Session, level: Level) -> list[int]:
 
 
 def _parts(session: Session, response: Response, resource: Resource) -> Parts:
-    """Take the parts of an answer, whatever its label says, and say at the end when it was only partial."""
+    """Yield the parts of an answer, whatever its label is; raise at the end where it was only partial."""
     with response:
         if response.status == 204:
             return
@@ -239,7 +250,7 @@ def _read(response: Response) -> Iterator[Part]:
 
 
 def _dicom_only(part: Part, response: Response) -> Part:
-    """Refuse bulk data that some servers give for ``*/*``; DICOM under a wrong label passes."""
+    """Refuse bulk data that some servers send for ``*/*``; DICOM under a wrong label passes."""
     chunks = part.chunks()
     head = next(chunks, b"")
     if not identity.is_dicom(head):
@@ -255,7 +266,7 @@ def _again(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-def by_uri(session: Session, resource: Resource, refusal: TransactionError) -> Parts:
+def retrieve_by_uri(session: Session, resource: Resource, refusal: TransactionError) -> Parts:
     """Fetch one instance by WADO-URI, the older service, where the server has it.
 
     References
@@ -278,7 +289,7 @@ def by_uri(session: Session, resource: Resource, refusal: TransactionError) -> P
 def uri_request(
     session: Session, resource: Resource, kind: str, further: Sequence[tuple[str, str]]
 ) -> Response:
-    """Ask WADO-URI for one instance in one media type.
+    """Request one instance in one media type by WADO-URI.
 
     References
     ----------
@@ -303,14 +314,14 @@ def uri_request(
 
 
 def metadata(session: Session, resource: Resource) -> Iterator[DicomJson]:
-    """Give the attributes of every instance of a resource, without its bulk data.
+    """Yield the attributes of every instance of a resource, without its bulk data.
 
-    A study is asked for series by series, so that memory stays bounded. Bulk data URIs are kept as the server
+    A study is requested series by series, so that memory stays bounded. Bulk data URIs are kept as the server
     wrote them; ``bulk`` knows how to follow them.
 
     Raises
     ------
-    NotFound
+    RemoteNotFound
         Nothing is there.
     UnsupportedByServer
         The server has no metadata.
@@ -318,9 +329,9 @@ def metadata(session: Session, resource: Resource) -> Iterator[DicomJson]:
     if resource.level == "study":
         series = children(session, resource)
         if not series:
-            raise NotFound(f"{session.name} has no study {resource}.", status=404)
-        for place in series:
-            yield from metadata(session, place)
+            raise RemoteNotFound(f"{session.name} has no study {resource}.", status=404)
+        for one in series:
+            yield from metadata(session, one)
         return
     if not session.dialect.metadata:
         raise UnsupportedByServer(f"{session.name} gives no metadata.", feature="Retrieve metadata")
@@ -340,8 +351,8 @@ def metadata(session: Session, resource: Resource) -> Iterator[DicomJson]:
 
 
 def exists(session: Session, resource: Resource) -> bool:
-    """Tell by a search whether the server lists a resource."""
+    """Return whether a search lists a resource."""
     parent = resource.parent
     if parent is None:
         return bool(children(session, resource))
-    return any(place == resource for place in children(session, parent))
+    return any(child == resource for child in children(session, parent))

@@ -15,7 +15,8 @@ from dicomdock.dicom import json_model
 from dicomdock.dicom.dictionary import tag_of
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource
-from dicomdock.dicomweb.listing import UIDS, Listing, NoSuchList
+from dicomdock.dicom.uid import UID_KEYWORDS
+from dicomdock.dicomweb.listing import Listing, NoSuchList
 from dicomdock.errors import InvalidInput, UnsupportedByServer
 from dicomdock.sources import Match, Page
 
@@ -136,7 +137,7 @@ def _try_pattern(session: Session, letter: str) -> None:
     sample = next(Listing(session, Query(limit=1), "/studies", frozenset()).pages())
     for keyword in ("PatientID", "PatientName"):
         for match in sample.matches:
-            value = json_model.first_text(match.attributes, tag_of(keyword))
+            value = json_model.text(match.attributes, tag_of(keyword))
             if len(value) > 1 and value.isascii() and not set(value) & _SPECIAL:
                 query = Query(match={keyword: f"{value[:-1]}{letter}"}, limit=1)
                 found = next(Listing(session, query, "/studies", frozenset()).pages())
@@ -161,7 +162,7 @@ def _walk(session: Session, query: Query) -> Iterator[Page]:
         if page.warnings:
             yield Page((), warnings=page.warnings)
         for match in page.matches:
-            uids = (json_model.first_text(match.attributes, tag) for tag in UIDS[upper])
+            uids = (json_model.text(match.attributes, tag) for tag in UID_KEYWORDS[upper])
             places = dict(zip(("StudyInstanceUID", "SeriesInstanceUID"), uids, strict=False))
             lower = replace(query, match={**below, **places}, limit=None, offset=0)
             for found in search(session, lower):

@@ -1,7 +1,7 @@
-"""Session: one server while a client talks to it, and what was learned of its habits on the way.
+"""Session: one server while a client uses it, and what was learned of its dialect on the way.
 
 What is learned is a changed ``Dialect`` (frozen) and the retrieval form that worked; both last as long as the
-client. ``probe`` reads them to say what follows for the profile.
+client. ``probe`` reads them to change the profile.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 from dicomdock.dicom import json_model
-from dicomdock.errors import NotAcceptable, NotFound, ServerFault, TransactionError
+from dicomdock.errors import NotAcceptable, RemoteNotFound, ServerFault, TransactionError
 
 if TYPE_CHECKING:
     from dicomdock.config.servers import Dialect, ServerProfile
@@ -24,6 +24,11 @@ JSON: Final = "application/dicom+json"
 MAX_JSON: Final = 256 << 20  # bytes of one JSON answer; a page or a series' metadata stays far below
 REFUSED: Final = frozenset({400, 406, 415})  # not in this form
 ABSENT: Final = frozenset({404, 405, 410, 501})  # no such object, or no such route
+
+
+def is_refusal(error: TransactionError) -> bool:
+    """Return whether an error means that the server has no such form, route or object; it did not fail."""
+    return error.status in REFUSED | ABSENT or isinstance(error, RemoteNotFound | NotAcceptable)
 
 
 @dataclass
@@ -57,19 +62,19 @@ class Session:
         """The address of WADO-URI, which often lies beside the base URL."""
         return urljoin(f"{self.profile.url}/", self.dialect.wado_uri).rstrip("/")
 
-    def learn(self, **habits: object) -> None:
-        """Change the dialect by what the server has just shown."""
+    def learn(self, **capabilities: object) -> None:
+        """Change the dialect by what the server has shown."""
         with self._lock:
-            self.dialect = replace(self.dialect, **habits)  # type: ignore[arg-type]
+            self.dialect = replace(self.dialect, **capabilities)  # type: ignore[arg-type]
 
     def refuse_fields(self, keywords: frozenset[str]) -> None:
-        """Remember fields that the server does not let itself be asked for."""
+        """Remember fields that the server refuses in includefield."""
         with self._lock:
             self.refused_fields |= keywords
 
 
 def read_json(response: Response, what: str) -> list[DicomJson]:
-    """Read a JSON answer to its end; 204 and an empty body are an empty list."""
+    """Return the data sets of a JSON answer; 204 and an empty body are an empty list."""
     with response:
         if response.status == 204:
             return []
@@ -77,10 +82,10 @@ def read_json(response: Response, what: str) -> list[DicomJson]:
 
 
 def failure(response: Response, sentence: str) -> TransactionError:
-    """Make the error of an answer that was allowed first and turned out to be the last word; closes it."""
+    """Return the error of an answer that was allowed at first; closes it."""
     excerpt = response.excerpt()
     status = response.status
-    kinds = {404: NotFound, 410: NotFound, 406: NotAcceptable, 415: NotAcceptable}
+    kinds = {404: RemoteNotFound, 410: RemoteNotFound, 406: NotAcceptable, 415: NotAcceptable}
     kind = kinds.get(status, ServerFault if status >= 500 or status == 429 else TransactionError)
-    said = f": {excerpt}" if excerpt and status not in ABSENT else ""
-    return kind(f"{sentence} (HTTP {status}){said}.", status=status, url=response.url, body_excerpt=excerpt)
+    detail = f": {excerpt}" if excerpt and status not in ABSENT else ""
+    return kind(f"{sentence} (HTTP {status}){detail}.", status=status, url=response.url, body_excerpt=excerpt)

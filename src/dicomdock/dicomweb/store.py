@@ -19,16 +19,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dicomdock.dicom import identity, json_model
+from dicomdock.dicom import identity
 from dicomdock.dicom.query import Query
-from dicomdock.dicom.resource import Resource, check_uid
+from dicomdock.dicom.resource import Resource, resource_in
+from dicomdock.dicom.uid import check_uid
 from dicomdock.dicomweb import search, store_response
 from dicomdock.dicomweb.session import JSON
 from dicomdock.dicomweb.store_response import Outcome
 from dicomdock.errors import (
     AuthenticationError,
     DicomdockError,
-    NotFound,
+    RemoteNotFound,
     ServerFault,
     TransactionError,
     Unreachable,
@@ -238,7 +239,7 @@ class _Sender:
                     f"{self.session.name} does not take uploads (HTTP {response.status}).", feature="Store"
                 )
             if response.status == 404:
-                raise NotFound(
+                raise RemoteNotFound(
                     f"{self.session.name} has no place to store at {self.path} (HTTP 404): "
                     "check its address and the login's rights.",
                     status=404,
@@ -323,7 +324,7 @@ class _Sender:
                 place.instance
                 for page in search.search(self.session, Query("instances", match))
                 for one in page.matches
-                if (place := json_model.place(one.attributes, series))
+                if (place := resource_in(one.attributes, series))
             }
         except (AuthenticationError, TransactionError, Unreachable, WireError, UnsupportedByServer):
             return None  # also a login that may write but not read

@@ -75,10 +75,10 @@ def read(status: int, content_type: str, body: bytes, server: str) -> Outcome:
 def _results(attributes: DicomJson) -> dict[str, StoreResult]:
     found: dict[str, StoreResult] = {}
     for item in json_model.items(attributes, _REFERENCED):
-        uid = json_model.first_text(item, _INSTANCE)
+        uid = json_model.text(item, _INSTANCE)
         found[uid] = _result(uid, item, _WARNING_REASON, "stored")
     for item in json_model.items(attributes, _FAILED):  # what is named as both did not make it
-        uid = json_model.first_text(item, _INSTANCE)
+        uid = json_model.text(item, _INSTANCE)
         found[uid] = _result(uid, item, _FAILURE_REASON, "failed")
     found.pop("", None)
     return found

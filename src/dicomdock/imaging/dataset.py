@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import SEEK_CUR, BytesIO
 from typing import BinaryIO, TypeAlias
@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomdock.errors import GeometryError
+from dicomdock.errors import DicomdockError, GeometryError
 
 Instance: TypeAlias = Dataset | bytes | BinaryIO
 """A Dataset, a DICOM file's bytes, or an open binary file with one."""
@@ -44,18 +44,18 @@ _BARE_STARTS = (b"\x02\0", b"\x08\0", b"\0\x08")
 
 
 @contextmanager
-def reading(what: str) -> Iterator[None]:
-    """Turn what libraries raise over damaged bytes into a GeometryError; a decorator of everything that
-    reads.
+def reading(what: str, raised: Callable[[str], DicomdockError] = GeometryError) -> Iterator[None]:
+    """Turn what libraries raise over damaged bytes into one error; a decorator of everything that reads.
 
     Parameters
     ----------
     what : what is read, in words with an article.
+    raised : the error to raise; UnreadableFile for formats other than DICOM.
     """
     try:
         yield
     except READ_ERRORS as error:
-        raise GeometryError(f"{what} cannot be read: {error}") from error
+        raise raised(f"{what} cannot be read: {error}") from error
 
 
 def as_dataset(instance: Instance, *, pixels: bool = True) -> Dataset:

@@ -96,7 +96,7 @@ def known_parts(source: DicomSource, resource: Resource) -> Sequence[Part] | Ite
     parts = source.retrieve(resource)
     first = next(parts, None)
     if first is None:
-        raise NotFound(f"There is nothing at {resource}.", status=404)
+        raise NotFound(f"There is nothing at {resource}.")
     if first.path is not None:
         return [first, *parts]
     return _after(first, parts)
@@ -134,7 +134,7 @@ def instance_on_disk(source: DicomSource, resource: Resource) -> Iterator[tuple[
         with on_disk(part) as path:
             yield path, transfer_syntax(part, path)
         return
-    raise NotFound(f"There is no instance {whole}.", status=404)
+    raise NotFound(f"There is no instance {whole}.")
 
 
 def transfer_syntax(part: Part, path: Path | None = None) -> str:

@@ -21,10 +21,11 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import dcmwrite, write_data_element
-from pydicom.pixels.utils import get_expected_length, pack_bits, pixel_array
+from pydicom.pixels.utils import get_expected_length, pack_bits
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from dicomdock.errors import NotAcceptable, NotFound
+from dicomdock.imaging.codecs import decompress, pixel_array
 from dicomdock.origin.reading import (
     check_frame,
     decodable_syntax,
@@ -56,7 +57,7 @@ def write_explicit(stored: Path, decoded: Path) -> None:
             dataset.walk(_swap)
         elif syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian and "PixelData" in dataset:
             dataset.file_meta.TransferSyntaxUID = syntax
-            dataset.decompress(as_rgb=True, generate_instance_uid=False)
+            decompress(dataset)
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         with decoded.open("wb") as file:
             dcmwrite(file, dataset, implicit_vr=False, little_endian=True, force_encoding=True)
@@ -209,9 +210,9 @@ def read_value(stored: Path, place: Sequence[str]) -> bytes:
                 dataset = dataset[int(tag, 16)].value[int(item)]
             element = dataset[int(place[-1], 16)]
         except (KeyError, IndexError, TypeError, AttributeError):
-            raise NotFound(f"The instance has no value at {'/'.join(place)}.", status=404) from None
+            raise NotFound(f"The instance has no value at {'/'.join(place)}.") from None
         if element.VR == "SQ":
-            raise NotFound(f"{'/'.join(place)} is a sequence, not a value.", status=404)
+            raise NotFound(f"{'/'.join(place)} is a sequence, not a value.")
         if not dataset.original_encoding[1]:
             _swap(dataset, element)
         buffer = DicomBytesIO()

@@ -16,54 +16,19 @@ import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from dicomdock.errors import (
-    ArchiveLocked,
-    AuthenticationError,
-    Conflict,
-    DicomdockError,
-    InvalidInput,
-    NoSpace,
-    NotAcceptable,
-    NotFound,
-    TransactionError,
-    Unreachable,
-    UnsupportedByServer,
-    WireError,
-)
+from dicomdock.errors import DicomdockError, WireError
 from dicomdock.sources import Part
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 GATHERED = 1 << 20  # bytes sent at once; smaller pieces cost more in thread changes than they save in memory
-# The most telling class comes first; 502 says that the source behind this server is the one that failed.
-_STATUS: Sequence[tuple[type[DicomdockError], int]] = (
-    (InvalidInput, 400),
-    (NotFound, 404),
-    (NotAcceptable, 406),
-    (UnsupportedByServer, 501),
-    (Conflict, 409),
-    (NoSpace, 507),
-    (ArchiveLocked, 503),
-    (AuthenticationError, 502),
-    (Unreachable, 502),
-    (TransactionError, 502),
-    (WireError, 502),
-)
-
-
-def status_of(error: DicomdockError) -> int:
-    """Give the HTTP status that stands for an error."""
-    if isinstance(error, NotAcceptable) and error.status == 415:
-        return 415
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 def problem(error: DicomdockError) -> Response:
     """Answer with an error's sentence."""
-    status = status_of(error)
-    headers = {"Retry-After": "2"} if status == 503 else None
-    return sentence(str(error), status, headers)
+    headers = {"Retry-After": "2"} if error.http_status == 503 else None
+    return sentence(str(error), error.http_status, headers)
 
 
 def sentence(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:

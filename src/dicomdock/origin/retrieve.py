@@ -18,8 +18,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dicomdock.dicom.json_model import place
-from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.errors import NotAcceptable, NotFound
 from dicomdock.origin.accept import (
     DICOM,
@@ -171,11 +170,11 @@ async def metadata(origin: Origin, request: Request) -> Response:
 def _described(origin: Origin, resource: Resource, base: str) -> Iterator[DicomJson]:
     nothing = True
     for attributes in origin.source().metadata(resource):
-        where = place(attributes, resource) or resource
+        where = resource_in(attributes, resource) or resource
         yield with_bulk_addresses(attributes, f"{base}{where.path}/bulk/")
         nothing = False
     if nothing:
-        raise NotFound(f"There is nothing at {resource}.", status=404)
+        raise NotFound(f"There is nothing at {resource}.")
 
 
 def with_bulk_addresses(attributes: DicomJson, base: str) -> DicomJson:

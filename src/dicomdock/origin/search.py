@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dicomdock.dicom.json_model import place
 from dicomdock.dicom.query import Query, SearchLevel
-from dicomdock.dicom.resource import check_uid
+from dicomdock.dicom.resource import resource_in
+from dicomdock.dicom.uid import check_uid
 from dicomdock.errors import NotAcceptable
 from dicomdock.origin.accept import json_type
 from dicomdock.origin.context import Origin, accept_of
@@ -67,7 +67,7 @@ def _answers(first: Page, rest: Iterator[Page], base: str) -> Iterator[DicomJson
 
 def _with_address(attributes: DicomJson, base: str) -> DicomJson:
     """Add where the match can be retrieved here (PS3.18 Table 10.6.1-5)."""
-    resource = place(attributes)
+    resource = resource_in(attributes)
     if resource is None:  # a UID so odd that nothing can be asked for by it
         return attributes
     return {**attributes, RETRIEVE_URL: {"vr": "UR", "Value": [base + resource.path]}}

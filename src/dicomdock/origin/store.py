@@ -16,9 +16,10 @@ import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from dicomdock.dicom.json_model import place
-from dicomdock.dicom.query import Query, text
-from dicomdock.dicom.resource import Resource, check_uid
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource, resource_in
+from dicomdock.dicom.uid import check_uid
 from dicomdock.errors import InvalidInput, NotAcceptable, Unreachable, WireError
 from dicomdock.origin.accept import DICOM
 from dicomdock.origin.context import Origin
@@ -138,7 +139,7 @@ def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | No
                 result.reason_code or PROCESSING_FAILURE,
             )
             continue
-        if where := place(described):
+        if where := resource_in(described):
             reference["00081190"] = {"vr": "UR", "Value": [base + where.path]}
         if result.status == "warning" and result.reason_code:
             reference["00081196"] = {"vr": "US", "Value": [result.reason_code]}

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound
 
@@ -66,7 +67,7 @@ def studies_of_link(request: LaunchRequest, source: DicomSource) -> list[DicomJs
     query = Query("studies", keys, fields=FIELDS, limit=None if keys else MOST_STUDIES)
     found = [match.attributes for page in source.search(query) for match in page.matches]
     if not found:
-        raise NotFound(f"{source.name} has no study that the link asks for.", status=404)
+        raise NotFound(f"{source.name} has no study that the link asks for.")
     found.sort(key=lambda study: text(study, "StudyDate") + text(study, "StudyTime"), reverse=True)
     return found[: request.options.most_recent or None]
 

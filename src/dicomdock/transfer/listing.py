@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, DicomSource

@@ -95,7 +95,7 @@ class _Pull:
         self.source, self.archive, self.settings = source, archive, settings
         self.replace, self.wanted = replace, wanted
         self.counts: dict[Resource, int | None] = {}
-        self.lacking: list[TransactionError] = []
+        self.lacking: list[DicomdockError] = []
         self.tally = Tally()
 
     def run(self, resources: Sequence[Resource], stop: Stop) -> None:
@@ -139,9 +139,9 @@ class _Pull:
                 yield waiting.pop(at)
 
     def _unknown(self, resource: Resource) -> NotFound:
-        return NotFound(f"{self.source.name} has no {resource.level} {resource}.", status=404)
+        return NotFound(f"{self.source.name} has no {resource.level} {resource}.")
 
-    def _without(self, resource: Resource, error: TransactionError) -> None:
+    def _without(self, resource: Resource, error: DicomdockError) -> None:
         """Note what the source does not have or fails on; it keeps nothing else from coming."""
         self.lacking.append(error)
         self.tally.missing[resource] = str(error)
@@ -166,7 +166,7 @@ class _Pull:
         if series not in self.counts:
             try:
                 self.counts.update(series_of(self.source, series.study, series.series or "")[0])
-            except (UnsupportedByServer, TransactionError, WireError):
+            except (UnsupportedByServer, TransactionError, NotFound, WireError):
                 return None
         count = self.counts.get(series)
         if count is not None:
@@ -225,7 +225,7 @@ class _Pull:
                 for part in parts:
                     self.stop.check()
                     conveyor.put(metered(part, self.tally, self.stop))
-        except (WireError, Unreachable, TransactionError) as error:
+        except (WireError, Unreachable, TransactionError, NotFound) as error:
             return error
         finally:
             close = getattr(parts, "close", None)
@@ -266,7 +266,7 @@ class _Pull:
                 self._keep(metered(part, self.tally, self.stop), resource)
         except AuthenticationError:
             raise
-        except (WireError, TransactionError, Unreachable) as error:
+        except (WireError, TransactionError, NotFound, Unreachable) as error:
             self.tally.missing[resource] = str(error)
             lost.note(error)
             return
@@ -298,9 +298,11 @@ def _streams_series(source: DicomSource) -> bool:
     return dialect is None or dialect.retrieve_level != "instance"
 
 
-def _is_local(error: DicomdockError | None) -> TypeGuard[TransactionError]:
-    """Tell whether an error is about one series: the source answered, and is not the one that is down."""
-    return isinstance(error, TransactionError) and error.status not in GATEWAY
+def _is_local(error: DicomdockError | None) -> TypeGuard[DicomdockError]:
+    """Return whether an error is about one series: the source answered, and is not the one that is down."""
+    return isinstance(error, NotFound) or (
+        isinstance(error, TransactionError) and error.status not in GATEWAY
+    )
 
 
 class _Lost:

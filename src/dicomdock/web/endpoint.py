@@ -1,4 +1,4 @@
-"""Endpoint and ConnectionOptions: where requests go, and how their connection is made."""
+"""Endpoint: where requests go, and what a connection to it needs."""
 
 from __future__ import annotations
 
@@ -74,19 +74,3 @@ class Endpoint:
     def beside(self, url: str, name: str = "") -> Endpoint:
         """Return another service that is reached the same way, without this one's client certificate."""
         return replace(self, name=name or self.name, url=url, client_certificate="", client_key="")
-
-
-@dataclass(frozen=True)
-class ConnectionOptions:
-    """How long a connection waits, and how often a request is sent again.
-
-    Parameters
-    ----------
-    connect_timeout : seconds until a host that does not answer is given up.
-    read_timeout : seconds without a byte until an answer is given up.
-    retries : further tries after 408, 429, 5xx or a dropped connection.
-    """
-
-    connect_timeout: float = 10.0
-    read_timeout: float = 120.0
-    retries: int = 4

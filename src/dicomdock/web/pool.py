@@ -35,7 +35,8 @@ from urllib3.exceptions import (
 
 from dicomdock.errors import DicomdockError, ProfileError, Unreachable, WireError
 from dicomdock.web import tls
-from dicomdock.web.endpoint import ConnectionOptions, Endpoint, Proxy
+from dicomdock.web.endpoint import Endpoint, Proxy
+from dicomdock.web.options import ConnectionOptions
 
 POOL_SIZE = 32  # idle connections kept; more may be open
 FRESH = 0.5  # seconds; a body must not go down a dying connection

@@ -23,14 +23,15 @@ from dicomdock.errors import (
     Cancelled,
     InvalidInput,
     NotAcceptable,
-    NotFound,
+    RemoteNotFound,
     ServerFault,
     TransactionError,
 )
 from dicomdock.web import pool
 from dicomdock.web.auth import Auth
 from dicomdock.web.call import Call
-from dicomdock.web.endpoint import ConnectionOptions, Endpoint
+from dicomdock.web.endpoint import Endpoint
+from dicomdock.web.options import ConnectionOptions
 from dicomdock.web.redaction import Redactor
 from dicomdock.web.request import Body, Request
 from dicomdock.web.response import Response as Response
@@ -127,7 +128,7 @@ class Http:
         ------
         AuthenticationError
             401 or 403, after the login was renewed where it can be.
-        NotFound, NotAcceptable, ServerFault, TransactionError
+        RemoteNotFound, NotAcceptable, ServerFault, TransactionError
             The server answered otherwise than with success.
         Unreachable
             No answer came.
@@ -311,7 +312,7 @@ class Http:
         words += f": {excerpt[:120]}" if excerpt else "."
         kind = TransactionError
         if status in (404, 410):
-            kind = NotFound
+            kind = RemoteNotFound
         elif status in (406, 415):
             kind = NotAcceptable
         elif status >= 500 or status in (408, 429):

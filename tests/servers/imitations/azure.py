@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dicomdock.dicom.dictionary import tag_of
-from dicomdock.dicom.query import text
+from dicomdock.dicom.json_model import text
 from dicomdock.dicom.resource import Resource
 from tests.dicomweb.awkward import refused
 from tests.servers.canned import Answer, Request

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dicomdock.dicom.dictionary import keyword_of, tag_of
-from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.web.multipart.reader import read_parts
 from tests.builders import Made, composite, encode

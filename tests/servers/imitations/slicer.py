@@ -8,7 +8,7 @@ from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from dicomdock.dicom.dictionary import tag_of
-from dicomdock.dicom.query import text
+from dicomdock.dicom.json_model import text
 from dicomdock.dicom.resource import Resource
 from tests.dicomweb.awkward import refused
 from tests.servers.canned import Answer, Request

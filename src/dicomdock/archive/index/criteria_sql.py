@@ -32,7 +32,8 @@ from dicomdock.dicom.criteria import (
     Wildcard,
     combined,
 )
-from dicomdock.dicom.query import COMBINED, UID_KEYWORD, Query, SearchLevel
+from dicomdock.dicom.query import COMBINED, Query, SearchLevel
+from dicomdock.dicom.uid import UID_KEYWORDS
 
 Clause: TypeAlias = "ColumnElement[bool]"
 
@@ -226,7 +227,7 @@ def standard_like(column: Column[str], pattern: str) -> Clause:
 
 
 def _names_uids(column: Column[str], criterion: Criterion) -> bool:
-    return isinstance(criterion, OneOf) and column.name in UID_KEYWORD.values()
+    return isinstance(criterion, OneOf) and column.name in UID_KEYWORDS["instances"]
 
 
 def _is_number(column: Column[str]) -> bool:

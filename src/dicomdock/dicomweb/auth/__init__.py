@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SecretStore(Protocol):
-    """Where secrets are found: ``Secrets``, or what a caller holds in memory only."""
+    """Where secrets are found: ``Secrets``, or what a credentials holds in memory only."""
 
     def get(self, server_name: str, origin: str) -> str | None:
         """Give the secret kept for this server at this origin."""

@@ -31,7 +31,7 @@ _HOST = re.compile(r"dicom-medical-imaging\.(?P<region>[a-z0-9-]+)\.(amazonaws\.
 
 @dataclass(frozen=True)
 class Keys:
-    """Keys of the user's own, as they lie with the other secrets.
+    """Keys of the user, as stored in the keyring.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Keys:
 
     @classmethod
     def parse(cls, secret: str) -> Self:
-        """Read kept keys: ``ACCESS_KEY:SECRET_KEY`` or ``ACCESS_KEY:SECRET_KEY:SESSION_TOKEN``.
+        """Parse stored keys: ``ACCESS_KEY:SECRET_KEY`` or ``ACCESS_KEY:SECRET_KEY:SESSION_TOKEN``.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class AwsAuth(NoAuth):
         self._region = options.get("region", "") or (found["region"] if found else "")
         self._aws_profile = options.get("profile", "")
         if not self._region:
-            raise ProfileError(f"{host} does not tell its AWS region; add the server with --region.")
+            raise ProfileError(f"{host} does not name its AWS region; add the server with --region.")
         self._credentials = _credentials(profile, self._aws_profile, secret)
 
     def authorize(self, request: Request) -> Request:
@@ -118,7 +118,7 @@ class AwsAuth(NoAuth):
 
     def _refused(self, why: str) -> AuthenticationError:
         return AuthenticationError(
-            f"The AWS credentials for server {self._profile.name!r} were not accepted here; {why}.",
+            f"The AWS credentials for server {self._profile.name!r} were not accepted; {why}.",
             server=self._profile.url,
             login=self.describe(),
         )

@@ -1,4 +1,4 @@
-"""Google: tokens of the machine's or user's own credentials, by google-auth over our connections.
+"""Google: tokens of the machine's or user's credentials, by google-auth over our own transport.
 
 References
 ----------

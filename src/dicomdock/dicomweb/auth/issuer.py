@@ -1,4 +1,4 @@
-"""Issuer: what an OpenID Connect provider says of itself, and requests to its endpoints.
+"""OpenID Connect provider: its discovery document, and requests to its endpoints.
 
 References
 ----------
@@ -42,7 +42,7 @@ _SECRET_FIELDS: Final = (
 
 @dataclass(frozen=True)
 class Tokens:
-    """What an issuer gave.
+    """A token response.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ class Refused(AuthenticationError):
 
 
 @dataclass(frozen=True)
-class Caller:
-    """The program as an issuer knows it; one without a secret only says its name.
+class ClientCredentials:
+    """The client registered at an issuer; a public client has no secret.
 
     Parameters
     ----------
-    client_id : its name there.
+    client_id : its identifier there.
     client_secret : empty for none.
     """
 
@@ -87,11 +87,11 @@ class Caller:
 
 @dataclass(frozen=True)
 class Issuer:
-    """An issuer's endpoints, as it describes them. Those that are empty it does not have.
+    """An issuer's endpoints, from its discovery document; empty where it has none.
 
     Parameters
     ----------
-    basic : a program's secret goes in a Basic header, which every issuer must know, or else in the form.
+    basic : the client secret is sent in a Basic header, which every issuer must accept, else in the form.
     """
 
     issuer: str
@@ -103,8 +103,8 @@ class Issuer:
     basic: bool = True
 
 
-class Counter:
-    """Requests to an issuer on behalf of one server, by that server's proxy and certificate authorities.
+class TokenClient:
+    """Requests to an issuer for one server, through that server's proxy and certificate authorities.
 
     Parameters
     ----------
@@ -116,12 +116,12 @@ class Counter:
         self._settings = settings
 
     def discover(self, issuer: str) -> Issuer:
-        """Read an issuer's description.
+        """Read an issuer's discovery document.
 
         Raises
         ------
         ProfileError
-            It is not there, speaks for another issuer, or names an endpoint that is not safe.
+            It is missing, describes another issuer, or names an endpoint that is not safe.
         """
         base = issuer.rstrip("/")
         _check_safe(base, "The issuer")
@@ -145,30 +145,32 @@ class Counter:
         return described
 
     def keys(self, issuer: Issuer) -> Mapping[str, JsonValue]:
-        """Give the issuer's public keys."""
+        """Return the issuer's public keys."""
         return self._get(issuer.jwks_uri, f"the keys of {issuer.issuer}")
 
-    def token(self, issuer: Issuer, caller: Caller, form: Mapping[str, str], what: str) -> Tokens:
-        """Ask the token endpoint.
+    def token(
+        self, issuer: Issuer, credentials: ClientCredentials, form: Mapping[str, str], what: str
+    ) -> Tokens:
+        """Request a token.
 
         Raises
         ------
         Refused
-            The issuer said no, and why.
+            The issuer refused; ``code`` holds the error code.
         """
-        return _tokens(self.ask(issuer, issuer.token_endpoint, caller, form, what), issuer)
+        return _tokens(self.ask(issuer, issuer.token_endpoint, credentials, form, what), issuer)
 
     def ask(
-        self, issuer: Issuer, url: str, caller: Caller, form: Mapping[str, str], what: str
+        self, issuer: Issuer, url: str, credentials: ClientCredentials, form: Mapping[str, str], what: str
     ) -> dict[str, JsonValue]:
         """Post a form to one of the issuer's endpoints and read the JSON answer.
 
         Raises
         ------
         Refused
-            The issuer said no, and why.
+            The issuer refused; ``code`` holds the error code.
         """
-        auth, form = _as_caller(issuer, caller, form)
+        auth, form = _authenticated(issuer, credentials, form)
         with (
             Http(self._at(url), auth, self._settings.connection) as http,
             http.request(
@@ -186,12 +188,12 @@ class Counter:
                 return json_object(content, what, url) if content else {}
             raise self._refused(json_object(content, what, url), url, what)
 
-    def revoke(self, issuer: Issuer, caller: Caller, token: str) -> None:
-        """Make a refresh token worthless, where the issuer can and answers; else it ends by itself."""
+    def revoke(self, issuer: Issuer, credentials: ClientCredentials, token: str) -> None:
+        """Revoke a refresh token where the issuer supports it; otherwise it expires by itself."""
         if issuer.revocation_endpoint:
             with suppress(DicomdockError):
                 form = {"token": token, "token_type_hint": "refresh_token"}
-                self.ask(issuer, issuer.revocation_endpoint, caller, form, "the sign-out")
+                self.ask(issuer, issuer.revocation_endpoint, credentials, form, "the sign-out")
 
     def _get(self, url: str, what: str) -> dict[str, JsonValue]:
         with (
@@ -207,22 +209,26 @@ class Counter:
 
     def _refused(self, table: Mapping[str, JsonValue], url: str, what: str) -> Refused:
         code = str(table.get("error", "refused"))[:60]
-        words = str(table.get("error_description", ""))[:200].strip().rstrip(".")
-        said = f"{code}, {words}" if words else code
+        description = str(table.get("error_description", ""))[:200].strip().rstrip(".")
+        reason = f"{code}, {description}" if description else code
         host = Origin.parse(url).netloc
         return Refused(
-            f"{what[:1].upper()}{what[1:]} was refused by {host} ({said}).",
+            f"{what[:1].upper()}{what[1:]} was refused by {host} ({reason}).",
             code=code,
             server=self._profile.url,
         )
 
 
-def _as_caller(issuer: Issuer, caller: Caller, form: Mapping[str, str]) -> tuple[Auth, Mapping[str, str]]:
-    """Say who asks: in the header or in the form (RFC 6749 §2.3.1)."""
-    if caller.client_secret and issuer.basic:
-        return BasicAuth(quote_plus(caller.client_id), quote_plus(caller.client_secret)), form
-    named = {**form, "client_id": caller.client_id}
-    return NoAuth(), named | ({"client_secret": caller.client_secret} if caller.client_secret else {})
+def _authenticated(
+    issuer: Issuer, credentials: ClientCredentials, form: Mapping[str, str]
+) -> tuple[Auth, Mapping[str, str]]:
+    """Return login and form that identify the client (RFC 6749 §2.3.1)."""
+    if credentials.client_secret and issuer.basic:
+        return BasicAuth(quote_plus(credentials.client_id), quote_plus(credentials.client_secret)), form
+    named = {**form, "client_id": credentials.client_id}
+    return NoAuth(), named | (
+        {"client_secret": credentials.client_secret} if credentials.client_secret else {}
+    )
 
 
 @dataclass(frozen=True)
@@ -244,7 +250,7 @@ class _Form:
 def _tokens(table: Mapping[str, JsonValue], issuer: Issuer) -> Tokens:
     access, kind = table.get("access_token"), str(table.get("token_type", "Bearer"))
     if not isinstance(access, str) or kind.lower() != "bearer":
-        raise WireError(f"{issuer.issuer} gave no Bearer token, although it let the sign-in pass.")
+        raise WireError(f"{issuer.issuer} gave no Bearer token, although it accepted the sign-in.")
     lifetime = table.get("expires_in")
     try:
         seconds = float(lifetime) if isinstance(lifetime, int | float | str) else USUAL_LIFETIME
@@ -260,7 +266,7 @@ def _tokens(table: Mapping[str, JsonValue], issuer: Issuer) -> Tokens:
 
 
 def json_object(content: bytes, what: str, url: str) -> dict[str, JsonValue]:
-    """Read an answer that must be a JSON object.
+    """Parse an answer that must be a JSON object.
 
     Raises
     ------

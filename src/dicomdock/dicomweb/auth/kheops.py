@@ -1,4 +1,4 @@
-"""Kheops: a token that goes as Bearer or as the password of Basic, and the album that it is about.
+"""Kheops: a token sent as Bearer or as the password of Basic, and the album that it applies to.
 
 References
 ----------
@@ -28,8 +28,8 @@ class KheopsAuth(NoAuth):
     ----------
     token : of a user, an album or a share link.
     user : sent with Basic, where the token goes as its password; empty for Bearer. Kheops takes any name.
-    album : searches and uploads are about this album.
-    inbox : searches and uploads are about the inbox; never together with an album, which Kheops refuses.
+    album : searches and uploads apply to this album.
+    inbox : searches and uploads apply to the inbox; never together with an album, which Kheops refuses.
     """
 
     token: str = field(repr=False)
@@ -83,5 +83,5 @@ class KheopsAuth(NoAuth):
 
     def describe(self) -> str:
         """See ``Auth``."""
-        place = f" for album {self.album}" if self.album else " for the inbox" if self.inbox else ""
-        return f"Kheops token{place}"
+        scope = f" for album {self.album}" if self.album else " for the inbox" if self.inbox else ""
+        return f"Kheops token{scope}"

@@ -1,4 +1,4 @@
-"""How a server's connection is protected: which TLS, and how long its certificate is good for.
+"""The check of a probe for TLS: the version, and how long the certificate is valid.
 
 References
 ----------
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from dicomdock.config.servers import ServerProfile
     from dicomdock.config.settings import Settings
 
-SOON: Final = 30  # days before the end of a certificate that are worth a word
+SOON: Final = 30  # days before the end of a certificate that are worth a warning
 _OLD: Final = ("SSLv3", "TLSv1", "TLSv1.1")
 
 
-def look(profile: ServerProfile, settings: Settings) -> Finding:
-    """Say how the connection is protected, by one handshake; it has been seen to work by then."""
+def check(profile: ServerProfile, settings: Settings) -> Finding:
+    """Report how the connection is protected, by one handshake."""
     endpoint = profile.endpoint
     origin = endpoint.origin
     if not origin.is_encrypted:
@@ -43,7 +43,7 @@ def look(profile: ServerProfile, settings: Settings) -> Finding:
         ):
             return _finding(secure.version() or "TLS", secure.getpeercert() or {}, profile)
     except (OSError, ssl.SSLError) as error:
-        return Finding("tls", None, f"The connection is encrypted, but could not be looked at ({error}).")
+        return Finding("tls", None, f"The connection is encrypted, but could not be examined ({error}).")
 
 
 def _finding(version: str, certificate: object, profile: ServerProfile) -> Finding:
