@@ -210,7 +210,7 @@ def test_a_runner_outlives_a_list_of_transfers_that_cannot_be_used_for_a_while(
             finished.set()
 
     with connecting(Awkward(made), settings) as connect:
-        runner = Runner(queue, archive, connect, settings, changed=changed, side_by_side=1)
+        runner = Runner(queue, archive, connect, settings, changed=changed, concurrency=1)
         queue.add("pull", "x", [study_of(made)])
         runner.start()
         assert failed.wait(30)
@@ -302,7 +302,7 @@ def test_an_unexpected_error_is_written_down_and_the_runner_lives_on(
                 raise RuntimeError("a fault of ours")
             return connect(name)  # type: ignore[return-value]
 
-        runner = Runner(queue, archive, connect_once, replace(settings), changed=changed, side_by_side=1)
+        runner = Runner(queue, archive, connect_once, replace(settings), changed=changed, concurrency=1)
         broken = queue.add("pull", "broken", [study_of(made)])
         good = queue.add("pull", "x", [study_of(made)])
         runner.start()
