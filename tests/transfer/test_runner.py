@@ -146,7 +146,7 @@ def test_pushing_a_file_says_nothing_of_the_archives_instance_of_its_uid(
 
 
 @pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled")])
-def test_a_wish_from_elsewhere_ends_a_running_transfer(
+def test_a_request_from_elsewhere_ends_a_running_transfer(
     queue: TransferQueue, archive: Archive, settings: Settings, wish: str, state: str
 ):
     made = ct_series(20)
@@ -157,7 +157,7 @@ def test_a_wish_from_elsewhere_ends_a_running_transfer(
         while not gate.full.is_set():
             next(work)
         TransferQueue(settings).request(transfer.id, wish)  # type: ignore[arg-type]
-        with pytest.raises(Cancelled, match="kept"):
+        with pytest.raises(Cancelled, match="stays in the archive"):
             ended(work)
         assert queue.get(transfer.id).state == state
         gate.opened.set()
