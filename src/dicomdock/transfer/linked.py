@@ -56,7 +56,7 @@ def connect_link(request: LaunchRequest, allowed: Allowed, settings: Settings) -
 
 
 def studies_of_link(request: LaunchRequest, source: DicomSource) -> list[DicomJson]:
-    """Ask for the studies that the link's keys name, or that its token opens, newest first.
+    """Search for the studies that the link's keys name, or that its token opens, newest first.
 
     Raises
     ------
@@ -73,12 +73,12 @@ def studies_of_link(request: LaunchRequest, source: DicomSource) -> list[DicomJs
 
 
 def wants_a_choice(request: LaunchRequest, found: Sequence[DicomJson]) -> bool:
-    """Tell whether the user should choose: the link names no study, and its token opens several."""
+    """Return whether the user should choose: the link names no study, and its token opens several."""
     return not (request.resources or request.options.find) and len(found) > 1
 
 
 def resources_of(found: Iterable[DicomJson]) -> list[Resource]:
-    """Give the studies that were found as resources; UIDs that cannot be right are passed over."""
+    """Return the studies that were found as resources; UIDs that cannot be right are passed over."""
     resources = []
     for study in found:
         with suppress(InvalidInput):
