@@ -1,4 +1,4 @@
-"""ConnectionOptions; apart from ``endpoint``, because settings are read by commands that must start at once."""
+"""ConnectionOptions; apart from ``endpoint``, because the settings of quick commands name them."""
 
 from __future__ import annotations
 
