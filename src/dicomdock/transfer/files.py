@@ -11,7 +11,7 @@ from dicomdock.sources import Part
 
 
 def parts_of_files(paths: Sequence[Path]) -> list[Part]:
-    """Give the DICOM instances in files and, recursively, folders.
+    """Return the DICOM instances in files and, recursively, folders.
 
     Inside a folder what is not DICOM is passed over, as is a DICOMDIR; a file named by itself must be DICOM.
 
