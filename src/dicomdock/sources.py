@@ -15,6 +15,7 @@ from dicomdock.dicom.json_model import DicomJson as DicomJson
 from dicomdock.dicom.json_model import JsonValue as JsonValue
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
+from dicomdock.web.multipart.part import BodyPart
 
 CHUNK = 1 << 18  # bytes; large enough that per-chunk work vanishes, small enough for constant memory
 
@@ -77,6 +78,11 @@ class Part:
     def replayable(self) -> bool:
         """True when ``chunks`` can be called more than once."""
         return self.path is not None
+
+    @classmethod
+    def received(cls, part: BodyPart) -> Part:
+        """Return a part of a multipart body as a part of a source."""
+        return cls(part.content_type, part.opener, part.length, part.headers)
 
     @classmethod
     def from_file(

@@ -96,7 +96,7 @@ class _Incoming:
 def _store(
     source: DicomSource, chunks: Iterator[bytes], content_type: str, study: str | None, base: str
 ) -> Response:
-    incoming = _Incoming(read_parts(chunks, content_type))
+    incoming = _Incoming(map(Part.received, read_parts(chunks, content_type)))
     results = list(source.store(incoming, study=study))
     if not incoming.count:
         raise InvalidInput(f"There was no instance in the request. {incoming.broken}".strip())

@@ -14,10 +14,10 @@ from dicomdock.errors import InvalidInput, NotFound
 if TYPE_CHECKING:
     from dicomdock.config.settings import Settings
     from dicomdock.dicomweb import Client
-    from dicomdock.dicomweb.auth import Auth
     from dicomdock.launch.link import LaunchRequest
     from dicomdock.launch.trust import Allowed
     from dicomdock.sources import DicomJson, DicomSource
+    from dicomdock.web.auth import Auth
 
 # What a token alone opens should be few; a whole archive is a mistake.
 MOST_STUDIES = 100
@@ -42,7 +42,7 @@ def connect_link(request: LaunchRequest, allowed: Allowed, settings: Settings) -
         The stored login has no secret.
     """
     from dicomdock.dicomweb import Client, connect
-    from dicomdock.dicomweb.auth import BearerAuth, HeaderAuth, NoAuth
+    from dicomdock.web.auth import BearerAuth, HeaderAuth, NoAuth
     from dicomdock.web.transport import Http
 
     if allowed.stored_login:
@@ -51,7 +51,7 @@ def connect_link(request: LaunchRequest, allowed: Allowed, settings: Settings) -
     if request.token is not None:
         header, token = request.options.token_header, request.token.reveal()
         auth = BearerAuth(token) if header.lower() == "authorization" else HeaderAuth({header: token})
-    http = Http(allowed.profile, auth, settings, addresses=allowed.addresses)
+    http = Http(allowed.profile.endpoint, auth, settings.connection, addresses=allowed.addresses)
     return Client(allowed.profile, settings=settings, http=http)
 
 
