@@ -173,7 +173,7 @@ class ServerSetup:
         if form.secret:
             if secret is None and form.secret_needed:
                 raise AuthenticationError(
-                    f"Type the password or token for {profile.origin}; a stored one goes to no other address.",
+                    f"Type the password or token for {profile.origin}; a stored one goes nowhere else.",
                     server=profile.url,
                     login=str(profile.login),
                 )

@@ -180,8 +180,7 @@ class Listing:
         self.query = Query("studies", dict(match), STUDY_FIELDS)
         self._join = federation.Join(self.query)
         self.streams = [
-            Stream(name, federation.pages_of(partial(finder.source, name), self.query))
-            for name in sources
+            Stream(name, federation.pages_of(partial(finder.source, name), self.query)) for name in sources
         ]
 
     @property
