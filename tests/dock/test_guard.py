@@ -140,6 +140,8 @@ def status(keys: Keys, method: str, path: str, headers: Mapping[str, str]) -> in
         (f"/dicom-web/studies?StudyInstanceUID={STUDY},{OTHER}", 403),
         (f"/dicom-web/studies?StudyInstanceUID={STUDY}&StudyInstanceUID={OTHER}", 403),
         (f"/dicom-web/studies?StudyInstanceUID={STUDY}&0020000D={OTHER}", 403),
+        (f"/dicom-web/studies?StudyInstanceUID={STUDY}&0020000d={OTHER}", 403),
+        (f"/dicom-web/studies?StudyInstanceUID={STUDY}&studyInstanceUID={OTHER}", 403),
         (f"/dicom-web/studies?studyinstanceuid={STUDY}", 403),
         (f"/wado?studyUID={OTHER}", 403),
         (f"/wado?studyUID={STUDY}&studyUID={OTHER}", 403),

@@ -7,13 +7,14 @@ import os
 import signal
 import socket
 import sys
-import webbrowser
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from dicomdock.config.settings import Settings
 from dicomdock.dock.app import Dock, build, create_app
 from dicomdock.errors import DicomdockError
+from dicomdock.launch.browser import open_link
 from dicomdock.launch.handoff import AlreadyRunning, HandoffServer, show
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def run(
         dock = build(
             settings,
             port=listener.getsockname()[1],
-            open_browser=webbrowser.open if browser else None,
+            open_browser=partial(open_link, settings) if browser else None,
         )
         try:
             with signals.held():
@@ -79,8 +80,11 @@ def run(
 def _serve(app: AsgiApp, listener: socket.socket) -> None:
     import uvicorn
 
+    from dicomdock.origin.connections import OwnConnections
+
     config = uvicorn.Config(
         app,
+        http=OwnConnections,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -94,7 +98,7 @@ def _serve(app: AsgiApp, listener: socket.socket) -> None:
 def _show_running(settings: Settings, *, browser: bool) -> int:
     """Open a page of the dock that runs already."""
     link = show(settings).text
-    opened = browser and webbrowser.open(link)
+    opened = browser and open_link(settings, link)
     said = "dicomdock runs already; its page opens." if opened else f"dicomdock runs already. Open: {link}"
     sys.stdout.write(said + "\n")
     return 0
@@ -124,7 +128,7 @@ def _greet(dock: Dock, page: str, *, demo: bool, browser: bool) -> None:
     ]
     if demo:
         lines.append("Try: choose the demonstration study, press d to download it, Enter to open it.")
-    opened = browser and webbrowser.open(dock.one_time_link(page))
+    opened = browser and open_link(dock.services.local.settings, dock.one_time_link(page))
     lines.append("Nothing opened? This link works once:" if opened else "Open this link, it works once:")
     lines.append(f"  {dock.one_time_link(page)}")
     sys.stdout.write("\n".join(lines) + "\n")

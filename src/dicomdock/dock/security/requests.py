@@ -135,6 +135,10 @@ class _Request:
         if host not in self.guard.hosts or "host" in self.repeated:
             return 421, "This is not an address of the dock."
         if not self._is_ours(host):
+            if self.is_visit and "origin" not in self.headers:
+                # Such as from the file that a browser is started with. The visit gets the entry page,
+                # whatever session comes along: what that page does then is the dock's own.
+                return 401, "This page needs a session."
             return 403, "Pages of other sites may not talk to the dock."
         if self.path == "/session" or (self.path in _STATIC and self.method in READING and not self.socket):
             return 0, ""
@@ -187,8 +191,11 @@ class _Request:
             return self._contains(granted, path if len(named[0]) == 1 else "")
         below = self.path[len(self.service) :].strip("/")
         if below in ("studies", "series", "instances"):
-            asked = query.get("StudyInstanceUID", []) + query.get("0020000D", [])
-            return asked == [granted.study] and granted.series is None
+            # The key in another case is none for one reader and the same key for another.
+            names = {name for name in query if name.lower() in ("studyinstanceuid", "0020000d")}
+            asked = [uid for name in names for uid in query[name]]
+            exact = names <= {"StudyInstanceUID", "0020000D"}
+            return exact and asked == [granted.study] and granted.series is None
         # A resource may be followed by what is wanted of it: /metadata, /series, /rendered, /bulkdata/...
         parts = below.split("/")
         if {"", ".", ".."} & set(parts):
