@@ -256,6 +256,20 @@ def test_nothing_without_a_session(guarded: RunningDock):
     assert ask(guarded, "GET", "/session")[0] == 405
 
 
+@pytest.mark.parametrize(
+    "body", [b"[" * 1000, b'{"token": 1}', b'"token"', b"[]", b"null", b"\xff", b"x" * 2000]
+)
+def test_a_session_begins_with_a_token_and_with_nothing_else(guarded: RunningDock, body: bytes):
+    assert ask(guarded, "POST", "/session", {}, body)[0] == 403
+
+
+def test_a_cookie_of_a_neighbour_port_does_not_hide_the_session(guarded: RunningDock):
+    """A page of another port of this host can set a cookie of our name, and browsers may send it first."""
+    name = f"dicomdock-{guarded.port}"
+    cookie = f"{name}=planted; other=1; {session(guarded)}; {name}=planted"
+    assert ask(guarded, "GET", "/dicom-web/studies", {"Cookie": cookie})[0] == 200
+
+
 def test_the_cookie_is_for_this_dock_alone(guarded: RunningDock):
     token = guarded.link().partition("#")[2]
     body = json.dumps({"token": token}).encode()
