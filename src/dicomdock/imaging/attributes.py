@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from dicomdock.imaging.dataset import READ_ERRORS
+from dicomdock.dicom.dataset import READ_ERRORS
 
 
 def numbers(dataset: Dataset | None, keyword: str, count: int | None = None) -> tuple[float, ...] | None:

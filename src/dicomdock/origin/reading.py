@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     UID,
@@ -22,7 +21,7 @@ from pydicom.uid import (
     JPEGExtended12Bit,
 )
 
-from dicomdock.dicom.deflate_guard import guarded
+from dicomdock.dicom.dataset import read_dataset
 from dicomdock.errors import DicomdockError, InvalidInput, NotAcceptable
 
 MAX_FRAME = 1 << 27  # samples of one frame that we decode: 8192 x 8192 in grey and twice that
@@ -55,13 +54,13 @@ def read_header(stored: Path | BinaryIO) -> Dataset:
     if isinstance(stored, Path):
         with stored.open("rb") as file:
             return read_header(file)
-    return dcmread(guarded(stored), force=True, stop_before_pixels=True)
+    return read_dataset(stored, pixels=False)
 
 
 def read_whole(stored: Path) -> Dataset:
     """Read an instance with its pixel data."""
     with stored.open("rb") as file:
-        return dcmread(guarded(file), force=True)
+        return read_dataset(file)
 
 
 def transfer_syntax_of(dataset: Dataset) -> UID:

@@ -64,15 +64,12 @@ def same_data_set(first: IO[bytes], second: IO[bytes]) -> bool:
 
     Pixel data in another transfer syntax are compared as decoded pixels.
     """
-    from pydicom import dcmread
-
-    from dicomdock.dicom.deflate_guard import guarded
-    from dicomdock.dicom.part10_pydicom import BROKEN
+    from dicomdock.dicom.dataset import READ_ERRORS, read_dataset
 
     first.seek(0)
     second.seek(0)
     try:
-        one, two = (dcmread(guarded(cast(BinaryIO, file)), force=True) for file in (first, second))
+        one, two = (read_dataset(cast(BinaryIO, file)) for file in (first, second))
         pixels = [data_set.pop("PixelData", None) for data_set in (one, two)]
         if one != two:
             return False
@@ -82,5 +79,5 @@ def same_data_set(first: IO[bytes], second: IO[bytes]) -> bool:
             return False
         one["PixelData"], two["PixelData"] = pixels
         return bool((one.pixel_array == two.pixel_array).all())
-    except (WireError, *BROKEN, RuntimeError, MemoryError):
+    except (WireError, *READ_ERRORS):
         return False  # what cannot be read cannot be called the same

@@ -42,9 +42,10 @@ def _parts(path: Path) -> Iterator[Part]:
 
 
 def _identify(file: Path) -> Resource | None:
-    from dicomdock.dicom import identity
+    from dicomdock.dicom.part10 import identify_file
 
     try:
-        return identity.of_file(file)
+        with file.open("rb") as opened:
+            return identify_file(opened)
     except OSError as error:  # what may be an instance must not be left out in silence
         raise InvalidInput(f"{file} cannot be read: {error.strerror or error}.") from error

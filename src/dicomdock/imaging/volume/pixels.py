@@ -18,9 +18,9 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import iter_pixels, pixel_array
 from pydicom.uid import JPEGExtended12Bit
 
+from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import integer, text
-from dicomdock.imaging.dataset import READ_ERRORS
 from dicomdock.imaging.geometry import PixelFormat, Plane
 
 Array: TypeAlias = npt.NDArray[Any]
