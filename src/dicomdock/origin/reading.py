@@ -7,7 +7,7 @@ PS3.3 §C.7.6.3 (image pixel module); PS3.5 §A.4 (transfer syntaxes of encapsul
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -18,18 +18,13 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEGExtended12Bit,
 )
 
 from dicomdock.dicom.dataset import read_dataset
 from dicomdock.errors import DicomdockError, InvalidInput, NotAcceptable
+from dicomdock.imaging.codecs import RETIRED_JPEG
 
 MAX_FRAME = 1 << 27  # samples of one frame that we decode: 8192 x 8192 in grey and twice that
-# The decoder follows what the JPEG stream says of itself; pydicom only has to be told a name that it knows.
-RETIRED_JPEG: Mapping[UID, UID] = {
-    UID("1.2.840.10008.1.2.4.53"): JPEGExtended12Bit,
-    UID("1.2.840.10008.1.2.4.55"): JPEGExtended12Bit,
-}
 
 
 @contextmanager
@@ -64,7 +59,7 @@ def read_whole(stored: Path) -> Dataset:
 
 
 def transfer_syntax_of(dataset: Dataset) -> UID:
-    """Give the transfer syntax that the file meta information names, or that it was read with."""
+    """Return the transfer syntax that the file meta information names, or that it was read with."""
     if named := dataset.file_meta.get("TransferSyntaxUID"):
         return UID(str(named))
     implicit, little = dataset.original_encoding
@@ -74,7 +69,7 @@ def transfer_syntax_of(dataset: Dataset) -> UID:
 
 
 def decodable_syntax(dataset: Dataset) -> UID:
-    """Give the transfer syntax by a name that pydicom has a decoder for."""
+    """Return the transfer syntax by a name that pydicom has a decoder for."""
     syntax = transfer_syntax_of(dataset)
     return RETIRED_JPEG.get(syntax, syntax)
 
