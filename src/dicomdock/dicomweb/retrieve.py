@@ -200,7 +200,7 @@ def _parts(session: Session, response: Response, resource: Resource) -> Parts:
         if response.status == 204:
             return
         yield from _read(response)
-        if warning := response.headers.get("Warning", ""):
+        if warning := response.warning:
             log.info("%s: %s", session.name, warning[:300])
         if response.status == 206:
             raise WireError(
