@@ -22,6 +22,7 @@
     │   └── NoSpace                           disk full or below the free-space floor
     ├── UnreadableFile(reason)                a NIfTI, NRRD or other file that is not DICOM and cannot be read
     ├── GeometryError(reason, instances)      instances that do not form the volume that was asked for
+    │   └── EmptyResult                       a segmentation of which no voxel is left
     ├── LaunchError(reason)                   a link that cannot or may not be followed
     ├── Cancelled                             the user stopped it
     └── MissingDependency(package, remedy)    an optional part that is not installed
@@ -234,6 +235,12 @@ class GeometryError(DicomdockError):
         super().__init__(reason)
         self.reason = reason
         self.instances = tuple(instances)
+
+
+class EmptyResult(GeometryError):
+    """A segmentation of which no voxel is left on the grid of its images."""
+
+    exit_code = 3
 
 
 class LaunchError(DicomdockError):

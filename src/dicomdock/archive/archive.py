@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
@@ -211,12 +211,22 @@ class Archive:
         NoSpace, ArchiveError
             It cannot be written.
         """
+        plan = self.plan_export(resources)
+        yield from (export_zip if zip else export_folder)(plan, folder)
+
+    def plan_export(self, resources: Sequence[Resource]) -> list[tuple[Resource, Path, PurePosixPath, int]]:
+        """Return each instance with its file, the readable name it is exported under, and its size.
+
+        Raises
+        ------
+        NotFound
+            A resource is not in the archive.
+        """
         for resource in resources:
             if not self.present(resource):
                 raise _not_here(resource)
         with self._index.reading() as connection:
-            plan = planned(connection, self._files.folder, resources)
-        yield from (export_zip if zip else export_folder)(plan, folder)
+            return planned(connection, self._files.folder, resources)
 
     def verify(self, resource: Resource | None = None) -> Iterator[Finding]:
         """Compare files with what was kept; without a resource all, and unknown files too."""

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from dicomdock import __version__
 from dicomdock.cli import (
     archive,
     doctor,
@@ -28,6 +27,7 @@ from dicomdock.cli.exit_codes import CANCELLED, DONE, FAILED
 from dicomdock.cli.global_options import everywhere
 from dicomdock.cli.output import Terminal
 from dicomdock.errors import DicomdockError, InvalidInput
+from dicomdock.version import __version__
 
 # A new group of commands is one more module here; its ``commands`` are a group of their own where they have a
 # name, else commands of the program itself.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicomdock.cli import sources
+from dicomdock.cli.extras import require_dock
 from dicomdock.cli.output import Terminal, examples
 from dicomdock.errors import InvalidInput
 
@@ -32,6 +33,7 @@ def run(
     background: Annotated[bool, typer.Option("--background", hidden=True)] = False,  # started by a link
 ) -> None:
     """Start the dock: pages, transfers and a DICOMweb server for this user, on this machine only."""
+    require_dock("The dock")
     from dicomdock.dock.app import run as run_dock
 
     terminal: Terminal = context.obj
@@ -68,6 +70,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the archive (or pass on a server) over DICOMweb to other programs, without pages."""
+    require_dock("The DICOMweb server")
     from dicomdock.origin.app import create_app
 
     terminal: Terminal = context.obj

@@ -62,13 +62,15 @@ def show(terminal: Terminal, wanted: Resource, *, browser: bool = True) -> None:
     viewers = Viewers(terminal.settings, spare=False)
     try:
         url = viewers.open(wanted)
-        opened = browser and webbrowser.open(viewers.door(wanted.study))
+        viewer = viewers.get(wanted.study)
+        opened = browser and viewer is not None and webbrowser.open(viewer.one_time_url)
         terminal.result({"study": wanted.study, "series": wanted.series, "url": url})
         where = "opens in the browser" if opened else f"is here: {url} "
         terminal.say(f"The viewer {where}; Ctrl-C ends it.")
         terminal.flush()
         with contextlib.suppress(KeyboardInterrupt):
-            viewers.wait(wanted.study)
+            if viewer is not None:
+                viewer.wait()
     finally:
         viewers.close()
 

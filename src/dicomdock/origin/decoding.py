@@ -21,10 +21,11 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import dcmwrite, write_data_element
-from pydicom.pixels.utils import get_expected_length, pack_bits, pixel_array
+from pydicom.pixels.utils import get_expected_length, pack_bits
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from dicomdock.errors import NotAcceptable, NotFound
+from dicomdock.imaging.codecs import decompress, pixel_array
 from dicomdock.origin.reading import (
     check_frame,
     decodable_syntax,
@@ -56,7 +57,7 @@ def write_explicit(stored: Path, decoded: Path) -> None:
             dataset.walk(_swap)
         elif syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian and "PixelData" in dataset:
             dataset.file_meta.TransferSyntaxUID = syntax
-            dataset.decompress(as_rgb=True, generate_instance_uid=False)
+            decompress(dataset)
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         with decoded.open("wb") as file:
             dcmwrite(file, dataset, implicit_vr=False, little_endian=True, force_encoding=True)

@@ -7,7 +7,7 @@ PS3.3 §C.7.6.3 (image pixel module); PS3.5 §A.4 (transfer syntaxes of encapsul
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -19,18 +19,13 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEGExtended12Bit,
 )
 
 from dicomdock.dicom.deflate_guard import guarded
 from dicomdock.errors import DicomdockError, InvalidInput, NotAcceptable
+from dicomdock.imaging.codecs import RETIRED_JPEG
 
 MAX_FRAME = 1 << 27  # samples of one frame that we decode: 8192 x 8192 in grey and twice that
-# The decoder follows what the JPEG stream says of itself; pydicom only has to be told a name that it knows.
-RETIRED_JPEG: Mapping[UID, UID] = {
-    UID("1.2.840.10008.1.2.4.53"): JPEGExtended12Bit,
-    UID("1.2.840.10008.1.2.4.55"): JPEGExtended12Bit,
-}
 
 
 @contextmanager

@@ -68,6 +68,7 @@ def same_data_set(first: IO[bytes], second: IO[bytes]) -> bool:
 
     from dicomdock.dicom.deflate_guard import guarded
     from dicomdock.dicom.part10_pydicom import BROKEN
+    from dicomdock.imaging.codecs import pixel_array
 
     first.seek(0)
     second.seek(0)
@@ -81,6 +82,6 @@ def same_data_set(first: IO[bytes], second: IO[bytes]) -> bool:
         if None in pixels:
             return False
         one["PixelData"], two["PixelData"] = pixels
-        return bool((one.pixel_array == two.pixel_array).all())
+        return bool((pixel_array(one) == pixel_array(two)).all())
     except (WireError, *BROKEN, RuntimeError, MemoryError):
         return False  # what cannot be read cannot be called the same

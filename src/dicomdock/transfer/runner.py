@@ -18,7 +18,7 @@ from dicomdock.transfer.files import parts_of_files
 from dicomdock.transfer.progress import Progress, PullReport, PushReport
 from dicomdock.transfer.pull import Wanted, pull
 from dicomdock.transfer.push import ON_THE_SERVER, push
-from dicomdock.transfer.queue import Item, State, Transfer, TransferQueue, Wish
+from dicomdock.transfer.queue import Item, Request, State, Transfer, TransferQueue
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive  # its database library is slow to import
@@ -53,7 +53,7 @@ def run(
 ) -> Generator[Progress, None, Report]:
     """Do a claimed transfer and keep the queue informed.
 
-    Closing the generator leaves the transfer cancelled; a wish from another process pauses or cancels it.
+    Closing the generator leaves the transfer cancelled; a request of another process pauses or cancels it.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ def run(
                     progress = next(work)
                     if time.monotonic() - written >= WRITE_DOWN:
                         written = time.monotonic()
-                        wish: Wish = queue.update(transfer.id, progress)
-                        if wish:
-                            state = "paused" if wish == "pause" else "cancelled"
+                        request: Request = queue.update(transfer.id, progress)
+                        if request:
+                            state = "paused" if request == "pause" else "cancelled"
                             raise Cancelled(f"Transfer {transfer.id} was {state}; what had arrived is kept.")
                     yield progress
             except StopIteration as ended:
@@ -186,17 +186,17 @@ class _Ledger:
     def _write(self) -> None:
         self._written = time.monotonic()
         done, self._waiting = self._waiting, []
-        self._queue.record(
-            self._transfer.id, [Item(str(place), result.status, result.reason) for place, result in done]
-        )
         # A pushed file may hold other bytes than the archive's instance of its UID, which was not sent then.
         sent = [
             place
             for place, result in done
             if result.status in ON_THE_SERVER and any(one.contains(place) for one in self._ours)
         ]
-        if sent:
+        if sent:  # before the outcomes are saved: what has one is not sent again, nor marked
             self._archive.record_sent(sent, self._transfer.server)
+        self._queue.record(
+            self._transfer.id, [Item(str(place), result.status, result.reason) for place, result in done]
+        )
 
 
 def selected(archive: Archive, transfer: Transfer) -> Sequence[Part]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +77,7 @@ class Volume:
             return self.windows[0]
         return window_over(self.array, self.units)
 
-    def straightened(self) -> Volume:
+    def straightened(self) -> Self:
         """Give the volume on a grid with perpendicular axes, as programs need it that know no tilted gantry.
 
         Slices keep their normal position and are shifted in their plane, with linear interpolation; the grid
@@ -90,7 +90,7 @@ class Volume:
         array = resample(self.array, self.geometry, grid, linear=True, fill=fill)
         return replace(self, array=array, geometry=grid, sources=(), plan=None)
 
-    def turned(self, geometry: VolumeGeometry) -> Volume:
+    def turned(self, geometry: VolumeGeometry) -> Self:
         """Give the volume with axes that run as those of another grid; every voxel stays where it is."""
         order, flips, grid = self.geometry.turned(geometry)
         if grid is self.geometry:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dicomdock import rpc
 from dicomdock.archive import Archive
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
@@ -30,14 +31,20 @@ class SeriesLogic:
     views : where they are shown.
     archive : where they come from.
     notes : tells the user what happened.
-    tell : tells the dock.
+    send : writes an event to the dock.
     """
 
     def __init__(
-        self, server: Any, app: Any, views: Views, archive: Archive, notes: Any, tell: Callable[..., None]
+        self,
+        server: Any,
+        app: Any,
+        views: Views,
+        archive: Archive,
+        notes: Any,
+        send: Callable[[rpc.Event], None],
     ) -> None:
         self.server, self.app, self.state = server, app, server.state
-        self.views, self.archive, self.notes, self._tell = views, archive, notes, tell
+        self.views, self.archive, self.notes, self._send = views, archive, notes, send
         self.study: Study | None = None
         self.series: Series | None = None
         self.loaded: Loaded | None = None
@@ -233,7 +240,7 @@ class SeriesLogic:
             self.state.volume_at = choice
             if self.state.empty_title:
                 self.state.empty_title, self.state.empty_words = "Opening the series", ""
-        self._tell("series", series=series.uid)
+        self._send(rpc.SeriesShown(series.uid))
         loop = asyncio.get_running_loop()
 
         def later(work: Callable[..., None]) -> Callable[..., None]:
@@ -334,10 +341,10 @@ class SeriesLogic:
             self._say_empty("This series cannot be shown", next(iter(loaded.failed.values())))
         for tell in self.on_complete:
             tell()
-        self._tell("settled")
+        self._send(rpc.Settled())
 
     def _failed(self, why: str) -> None:
-        self._tell("settled")
+        self._send(rpc.Settled())
         if self.shown is None or self.loaded is None:
             self._failed_early = self.pulling
             self._say_empty("This series cannot be shown", why)
