@@ -80,6 +80,7 @@ class Awkward:
     refusal : the status for the others.
     single : an instance is the whole body.
     leaves_out : instances that a series or study answer does not hold.
+    shows : further attributes that every list shows.
     status : of a retrieval.
     stores : gives the answer to what was sent; the instances sent are noted whatever it says.
     """
@@ -102,6 +103,7 @@ class Awkward:
     refusal: int = 406
     single: bool = False
     leaves_out: frozenset[str] = frozenset()
+    shows: frozenset[str] = frozenset()
     status: int = 200
     stores: Callable[[list[Made]], Answer] | None = None
     asked: list[Request] = field(default_factory=list)
@@ -138,7 +140,7 @@ class Awkward:
             attributes = attributes_of(one)
             if all(self.satisfies(attributes, name, values) for name, values in keys.items()):
                 uids = (one.study, one.series, one.instance)[: _UIDS[level]]
-                wanted = {*_KEYWORDS[level], *fields, *names}
+                wanted = {*_KEYWORDS[level], *fields, *names, *self.shows}
                 row = {tag: value for tag, value in attributes.items() if keyword_of(tag) in wanted}
                 found.setdefault(uids, row)
         everything = list(found.values())
