@@ -14,9 +14,9 @@ from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
-from dicomdock.dicomweb.auth import BasicAuth, BearerAuth, NoAuth
 from dicomdock.errors import AuthenticationError, RemoteNotFound, TransactionError, WireError
 from dicomdock.sources import Part, StoreResult
+from dicomdock.web.auth import BasicAuth, BearerAuth, NoAuth
 from tests.anyserver.conftest import head, news
 from tests.builders import Made, changed, document
 from tests.servers.canned import Answer, answering

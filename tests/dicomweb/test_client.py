@@ -43,7 +43,7 @@ def test_the_whole_way_with_real_orthanc(orthanc, head, settings):
 
 
 def test_a_wrong_password_is_told_with_the_login_that_was_tried(orthanc, settings):
-    from dicomdock.dicomweb.auth import BasicAuth
+    from dicomdock.web.auth import BasicAuth
 
     profile = ServerProfile("orthanc", orthanc.url, Login("basic", "alice"))
     client = Client(profile, settings=settings, auth=BasicAuth("alice", "wrong-secret"))

@@ -26,7 +26,7 @@ from dicomdock.dicomweb.auth.oidc import OidcConfig
 from dicomdock.dicomweb.google_stores import Entry, Stores, store_url
 from dicomdock.errors import AuthenticationError, InvalidInput, MissingDependency, ProfileError, Unreachable
 from tests.builders import ct_series
-from tests.dicomweb.clients import parts_of
+from tests.dicomweb.clients import login_fields, parts_of
 from tests.servers.canned import Answer, answering
 from tests.servers.imitations import Google
 
@@ -153,7 +153,7 @@ def test_nothing_secret_is_shown(cloud, account, settings, caplog):
     _, url = cloud
     caplog.set_level("DEBUG")
     auth = auth_for(profile_at(url, account), Secrets(settings), settings)
-    token = auth.headers("")["Authorization"].removeprefix("Bearer ")
+    token = login_fields(auth)["Authorization"].removeprefix("Bearer ")
     assert auth.describe() == f"Google with a service account's file as {ACCOUNT}"
     shown = repr(auth) + auth.describe() + caplog.text
     assert token not in shown
@@ -171,11 +171,11 @@ def test_what_goes_wrong_is_said(cloud, account, settings, tmp_path, monkeypatch
         GoogleAuth(profile_at(url, "default"), settings)
     server.key = RSAKey.generate_key(2048)
     with pytest.raises(AuthenticationError, match="Invalid JWT Signature"):
-        GoogleAuth(profile_at(url, ""), settings, str(account)).headers("")
+        login_fields(GoogleAuth(profile_at(url, ""), settings, str(account)))
     table = json.loads(account.read_text()) | {"token_uri": "http://127.0.0.1:9/token"}
     account.write_text(json.dumps(table))
     with pytest.raises(Unreachable, match="check the network"):
-        GoogleAuth(profile_at(url, ""), settings, str(account)).headers("")
+        login_fields(GoogleAuth(profile_at(url, ""), settings, str(account)))
     monkeypatch.setitem(sys.modules, "google.auth.transport.urllib3", None)
     with pytest.raises(MissingDependency, match=r"pip install 'dicomdock\[google\]'"):
         GoogleAuth(profile_at(url, ""), settings, str(account))

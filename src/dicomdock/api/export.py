@@ -218,7 +218,8 @@ def _objects(home: Home, items: Sequence[Item], target: _Target) -> Iterator[Exp
                 if grid is not found.geometry:
                     found = found.onto(grid)
                     remarks = ()  # the segmentation says itself that it was resampled
-                remarks = (*found.remarks, *_without_voxels(found.segments), *remarks)
+                without = _without_voxels(found.segments) if item.kind == "segmentation" else ()
+                remarks = (*found.remarks, *without, *remarks)
                 sidecar = replace(Sidecar.of(found, item.resource, found.images), remarks=remarks)
                 return write_segmentation(found, path, sidecar), remarks
 

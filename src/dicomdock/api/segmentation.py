@@ -222,10 +222,10 @@ def read(archive: Home, resource: Resource) -> Segmentation:
     if len(paths) > 1:
         raise InvalidInput(f"{resource} holds {len(paths)} instances; name one: STUDY/SERIES/INSTANCE.")
     dataset = reading.read(paths[0])
-    named = next(iter(references_of(dataset)), "")
-    series = Resource(resource.study, named) if named else None
+    named = [Resource(resource.study, uid) for uid in references_of(dataset)]
+    series = next((one for one in named if archive.present(one)), None)
     volumes: list[Volume] = []
-    if series is not None and archive.present(series):
+    if series is not None:
         volumes = [volume for volume, plan in grids(archive, series) if plan.problem is None and plan.spatial]
     found = _structures(dataset, volumes) if is_structure_set(dataset) else _segments(dataset, volumes)
     return Segmentation.of(found, series if volumes else None, archive)

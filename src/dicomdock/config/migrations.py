@@ -2,7 +2,7 @@
 
 The archive's index goes through SQLAlchemy, the list of transfers through sqlite3 alone, because a command
 that only lists transfers starts in half the time without SQLAlchemy
-(``docs/decisions/011-transfers-database.md``). The rules are the same for both and stated here.
+(``docs/decisions/012-transfers-database.md``). The rules are the same for both and stated here.
 """
 
 from __future__ import annotations

@@ -11,12 +11,14 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
 
-from dicomdock.errors import ProfileError
+from dicomdock.errors import InvalidInput, ProfileError
+from dicomdock.web.endpoint import Endpoint, Proxy
+from dicomdock.web.url import Url
 
 FILE = "servers.toml"
 MAX_NAME = 64  # characters of a server's name
@@ -138,9 +140,19 @@ class ServerProfile:
     @property
     def origin(self) -> str:
         """Scheme, host and port: what a stored login is bound to."""
-        parts = urlsplit(self.url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-        return f"{parts.scheme}://{parts.hostname}:{port}"
+        return str(self.endpoint.origin)
+
+    @cached_property
+    def endpoint(self) -> Endpoint:
+        """What a connection to the server needs."""
+        return Endpoint(
+            self.name,
+            self.url,
+            ca_file=self.ca_file,
+            client_certificate=self.client_certificate,
+            client_key=self.client_key,
+            proxy=Proxy.parse(self.proxy) if self.proxy else None,
+        )
 
 
 class HasConfig(Protocol):
@@ -299,19 +311,15 @@ def check_profile(profile: ServerProfile) -> None:
         raise ProfileError(
             f"{name[:MAX_NAME]!r} cannot name a server; use a short word, for example 'hospital'."
         )
+    subject = f"The address of server {name!r}"
     try:
-        parts = urlsplit(profile.url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not profile.url.isprintable() or " " in profile.url:
-        raise ProfileError(f"The address of server {name!r} must begin with http:// or https:// and a host.")
-    if "@" in parts.netloc:
-        raise ProfileError(
-            f"The address of server {name!r} holds a login; give user and password apart from it."
-        )
-    if parts.query or parts.fragment:
-        raise ProfileError(f"The address of server {name!r} must end before its '?' or '#'.")
+        Url.parse(profile.url, subject)
+    except InvalidInput as error:
+        raise ProfileError(str(error)) from None
+    if not profile.url.isprintable() or " " in profile.url:
+        raise ProfileError(f"{subject} holds blanks or letters that cannot be seen.")
+    if "?" in profile.url or "#" in profile.url:
+        raise ProfileError(f"{subject} must end before its '?' or '#'.")
 
 
 @dataclass(frozen=True)

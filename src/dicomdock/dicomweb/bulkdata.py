@@ -99,6 +99,6 @@ def _open(session: Session, path: str, accepts: Sequence[str], what: str) -> Ite
 def _any_parts(response: Response) -> Iterator[Part]:
     with response:
         if MediaType.parse(response.content_type).essence.startswith("multipart/"):
-            yield from read_parts(response.chunks(), response.content_type)
+            yield from map(Part.received, read_parts(response.chunks(), response.content_type))
         elif response.status != 204:
             yield Part(response.content_type or "application/octet-stream", response.chunks)

@@ -8,7 +8,7 @@ PS3.18 §10.6 (Search), §8.3.4 (query parameters).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -342,7 +342,7 @@ class Listing:
             response.discard()
             return _Answer([], None, ())
         total = response.headers.get("X-Total-Count", "")
-        warnings = warnings_of(response.headers, self.session.name)
+        warnings = warnings_of(response.warning, self.session.name)
         rows, foreign = read_rows(response, what)
         if foreign:
             warnings += (f"{self.session.name} sent characters that are not UTF-8; they were replaced.",)
@@ -405,13 +405,12 @@ def _tags(key: str) -> str:
     return key if key == "all" else ".".join(map(tag_of, key.split(".")))
 
 
-def warnings_of(headers: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Give the texts of ``Warning: 299`` headers; read leniently, because servers write them in many ways.
+def warnings_of(header: str, name: str) -> tuple[str, ...]:
+    """Return the texts of a ``Warning: 299`` header; read leniently, as servers write them in many ways.
 
     References
     ----------
     PS3.18 §8.3.4.2, §8.3.4.4; RFC 7234 §5.5.
     """
-    header = headers.get("Warning", "")
     texts = [text.strip()[:300] for text in _WARNING.findall(header)]
     return tuple(f"{name} says: {text}" for text in dict.fromkeys(texts) if text)

@@ -201,7 +201,7 @@ def _parts(session: Session, response: Response, resource: Resource) -> Parts:
         if response.status == 204:
             return
         yield from _read(response)
-        if warning := response.headers.get("Warning", ""):
+        if warning := response.warning:
             log.info("%s: %s", session.name, warning[:300])
         if response.status == 206:
             raise WireError(
@@ -229,7 +229,7 @@ def _read(response: Response) -> Iterator[Part]:
         content_type = (
             response.content_type if label.essence.startswith("multipart/") else "multipart/related"
         )
-        for index, part in enumerate(read_parts(_again(head, chunks), content_type)):
+        for index, part in enumerate(map(Part.received, read_parts(_again(head, chunks), content_type))):
             if not index and kind == "application/octet-stream":
                 part = _dicom_only(part, response)
             yield part

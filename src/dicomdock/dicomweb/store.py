@@ -249,7 +249,13 @@ class _Sender:
                 content = response.read(MAX_ANSWER)
             except (Unreachable, WireError) as error:
                 return Outcome(0, {}, str(error), cause=error)
-            return store_response.read(response.status, response.content_type, content, self.session.name)
+            return store_response.read(
+                response.status,
+                response.content_type,
+                content,
+                self.session.name,
+                redact=response.redact,
+            )
 
     def looked_up(self, items: Sequence[_Item], outcome: Outcome) -> list[StoreResult]:
         """Search for what a successful answer does not mention."""

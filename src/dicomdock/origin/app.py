@@ -89,7 +89,7 @@ TRANSACTIONS: Sequence[Transaction] = (
     Transaction(
         "Retrieve (WADO-RS)",
         "GET",
-        _INSTANCE + "/bulk/{place:path}",
+        _INSTANCE + "/bulk/{value:path}",
         bulkdata.retrieve,
         "one bulk data value",
     ),
@@ -119,11 +119,11 @@ TRANSACTIONS: Sequence[Transaction] = (
 def routes(
     source: Callable[[], DicomSource] | DicomSource, *, workers: Workers | None = None
 ) -> list[BaseRoute]:
-    """Give the routes of an origin server: everything below ``/dicom-web``, and ``/wado``.
+    """Return the routes of an origin server: everything below ``/dicom-web``, and ``/wado``.
 
     Parameters
     ----------
-    source : what is published, or what gives it for each request.
+    source : what is published, or what returns it for each request.
     workers : the processes that decode; own ones by default, which end with the program.
     """
     origin = Origin(source if callable(source) else lambda: source, PREFIX, workers or Workers())
@@ -161,7 +161,7 @@ def create_app(
 
     Parameters
     ----------
-    source : what is published, or what gives it for each request.
+    source : what is published, or what returns it for each request.
     token : ask every client for this Bearer token.
     cors : origins whose web pages may use the server (``https://viewer.example``); ``*`` for all.
     hosts : names in the Host header that are answered; all where none are given. Guards a server on the
@@ -219,6 +219,6 @@ class BearerToken:
         await self._app(scope, receive, send)
 
     def _allowed(self, scope: Scope) -> bool:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        sent = [value for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, token = sent[0].partition(b" ") if len(sent) == 1 else (b"", b"", b"")
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)

@@ -60,7 +60,7 @@ def read_whole(stored: Path) -> Dataset:
 
 
 def transfer_syntax_of(dataset: Dataset) -> UID:
-    """Give the transfer syntax that the file meta information names, or that it was read with."""
+    """Return the transfer syntax that the file meta information names, or that it was read with."""
     if named := dataset.file_meta.get("TransferSyntaxUID"):
         return UID(str(named))
     implicit, little = dataset.original_encoding
@@ -70,7 +70,7 @@ def transfer_syntax_of(dataset: Dataset) -> UID:
 
 
 def decodable_syntax(dataset: Dataset) -> UID:
-    """Give the transfer syntax by a name that pydicom has a decoder for."""
+    """Return the transfer syntax by a name that pydicom has a decoder for."""
     syntax = transfer_syntax_of(dataset)
     return RETIRED_JPEG.get(syntax, syntax)
 

@@ -46,12 +46,12 @@ _MADE = frozenset({"SEG", "RTDOSE", "OT"})
 
 
 async def rendered(origin: Origin, request: Request) -> Response:
-    """Give the picture of a resource."""
+    """Return the picture of a resource."""
     return await _picture(origin, request, None)
 
 
 async def thumbnail(origin: Origin, request: Request) -> Response:
-    """Give a small picture of a resource."""
+    """Return a small picture of a resource."""
     return await _picture(origin, request, THUMBNAIL)
 
 
@@ -59,7 +59,7 @@ async def _picture(origin: Origin, request: Request, viewport: Viewport | None) 
     resource = resource_of(request)
     chosen = picture_type(accept_of(request))
     if chosen is None:
-        raise NotAcceptable("Pictures are given as image/jpeg or image/png.", status=406)
+        raise NotAcceptable("Pictures are available as image/jpeg or image/png.", status=406)
     media_type, multipart = chosen
     view = view_of(request.query_params, media_type, viewport)
     if multipart:
@@ -85,7 +85,7 @@ def view_of(parameters: QueryParams, media_type: PictureType, viewport: Viewport
 
 
 def one_picture(origin: Origin, resource: Resource, view: View) -> Response:
-    """Give one picture, of the first frame asked for or one that stands for the resource."""
+    """Return one picture, of the first frame asked for or one that stands for the resource."""
     source = origin.source()
     instance = resource if resource.instance is not None else representative(source, resource)
     with instance_on_disk(source, instance) as (path, syntax):

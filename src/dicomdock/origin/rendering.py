@@ -68,7 +68,7 @@ def _decode(file: Path, header: Dataset, frame: int) -> Array:
 
 
 def _frame_attributes(header: Dataset, frame: int) -> Dataset:
-    """Give the header with what the functional groups say of one frame laid over it."""
+    """Return the header with what the functional groups say of one frame laid over it."""
     attributes = Dataset()
     attributes.update(header)
     attributes.file_meta = header.file_meta

@@ -44,7 +44,7 @@ async def in_thread(function: Callable[[], T]) -> T:
 
 
 def warning_header(warnings: Iterable[str]) -> dict[str, str]:
-    """Give what the user must know about an answer as a Warning header (PS3.18 §8.3.4.2); empty for none."""
+    """Return warnings about an answer as a Warning header (PS3.18 §8.3.4.2); empty for none."""
     values = [f'299 dicomdock "{_quotable(text)}"' for text in warnings]
     return {"Warning": ", ".join(values)} if values else {}
 
@@ -78,7 +78,7 @@ class Multipart:
 
     Parameters
     ----------
-    parts : a list where all are known beforehand, so that the length can be told; any iterator otherwise.
+    parts : a list where all are known beforehand, so that the length can be stated; any iterator otherwise.
     media_type : what the parts are.
     """
 
@@ -113,12 +113,12 @@ class Multipart:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the body.
+        """Return the body.
 
         Raises
         ------
         WireError
-            A part is not as long as was said.
+            A part is not as long as it was stated to be.
         """
         for part in self._parts:
             yield self._head(part)
@@ -128,7 +128,7 @@ class Multipart:
 
 
 def whole(part: Part) -> Iterator[bytes]:
-    """Give a part's body, and see that it is as long as was said."""
+    """Return a part's body, and check that it is as long as it was stated to be."""
     count = 0
     small = part.path is not None and (part.length or 0) <= GATHERED
     for chunk in (part.path.read_bytes(),) if small and part.path else part.chunks():
@@ -141,8 +141,8 @@ def whole(part: Part) -> Iterator[bytes]:
 class Streamed(Response):
     """A body that is made while it is sent.
 
-    A failure in the middle ends the connection without a regular end, so that the client sees it; it cannot
-    be told otherwise any more.
+    A failure in the middle ends the connection without a regular end, so that the client sees it; no
+    status can say so any more.
 
     Parameters
     ----------

@@ -46,12 +46,12 @@ from dicomdock.sources import DicomJson, JsonValue, Part
 
 
 async def retrieve(origin: Origin, request: Request) -> Response:
-    """Give the instances of a study or series, or one instance."""
+    """Return the instances of a study or series, or one instance."""
     resource = resource_of(request)
     form = instance_form(accept_of(request), single=resource.instance is not None)
     if form is None:
         raise NotAcceptable(
-            'Instances are given as multipart/related; type="application/dicom", '
+            'Instances are available as multipart/related; type="application/dicom", '
             "and a single one also as application/dicom.",
             status=406,
         )
@@ -91,7 +91,7 @@ def _labelled(part: Part, syntax: str) -> Part:
 def _converted(
     parts: Iterable[Part], form: InstanceForm, workers: Workers, *, strict: bool
 ) -> Generator[Part]:
-    """Give each instance as the client wants it.
+    """Return each instance as the client wants it.
 
     One that cannot be decoded goes out as stored, labelled so, when it is one of many: leaving it out, or the
     rest of the series, would be worse.
@@ -122,7 +122,7 @@ def _decoded(path: Path, syntax: str, form: InstanceForm, workers: Workers) -> P
 
 
 def _alone(parts: Generator[Part]) -> Part:
-    """Give the first part, whose file stays until it was read."""
+    """Return the first part, whose file stays until it was read."""
     first = next(parts)
 
     def opener() -> Iterator[bytes]:
@@ -133,7 +133,7 @@ def _alone(parts: Generator[Part]) -> Part:
 
 
 def decoded_part(path: Path, syntax: str, workers: Workers) -> Part:
-    """Give an instance in Explicit VR Little Endian; its file goes when the part has been read.
+    """Return an instance in Explicit VR Little Endian; its file goes when the part has been read.
 
     Raises
     ------
@@ -159,11 +159,11 @@ def decoded_part(path: Path, syntax: str, workers: Workers) -> Part:
 
 
 async def metadata(origin: Origin, request: Request) -> Response:
-    """Give the attributes of every instance of a resource."""
+    """Return the attributes of every instance of a resource."""
     resource = resource_of(request)
     media_type = json_type(accept_of(request))
     if media_type is None:
-        raise NotAcceptable("Metadata are given as application/dicom+json.", status=406)
+        raise NotAcceptable("Metadata are available as application/dicom+json.", status=406)
     return await Streamed.started(json_array(_described(origin, resource, origin.base(request))), media_type)
 
 
@@ -178,7 +178,7 @@ def _described(origin: Origin, resource: Resource, base: str) -> Iterator[DicomJ
 
 
 def with_bulk_addresses(attributes: DicomJson, base: str) -> DicomJson:
-    """Let every BulkDataURI point to the value's place on this server, wherever it pointed before.
+    """Point every BulkDataURI to the value on this server, wherever it pointed before.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def json_array(items: Iterable[DicomJson]) -> Iterator[bytes]:
 
 
 async def frames(origin: Origin, request: Request) -> Response:
-    """Give frames of an instance, decoded or as stored."""
+    """Return frames of an instance, decoded or as stored."""
     resource = resource_of(request)
     accept = accept_of(request)
 
@@ -233,8 +233,8 @@ async def frames(origin: Origin, request: Request) -> Response:
             first = next(
                 parts
             )  # a frame that is not there, or cannot be decoded, is told before anything is sent
-            kept = stack.pop_all()
-        return _frames_response(first, parts, form, kept)
+            resources = stack.pop_all()
+        return _frames_response(first, parts, form, resources)
 
     return await in_thread(answer)
 
@@ -249,13 +249,13 @@ def _once(data: bytes) -> Iterator[bytes]:
     yield data
 
 
-def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, kept: ExitStack) -> Response:
+def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resources: ExitStack) -> Response:
     if not form.multipart:
-        kept.close()
+        resources.close()
         return Streamed(first.chunks(), form.media_type, length=first.length)
 
     def parts() -> Iterator[Part]:
-        with kept:
+        with resources:
             yield first
             yield from rest
 

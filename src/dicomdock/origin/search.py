@@ -26,17 +26,17 @@ RETRIEVE_URL = "00081190"
 
 
 async def search_studies(origin: Origin, request: Request) -> Response:
-    """Find studies."""
+    """Search for studies."""
     return await _search(origin, request, "studies")
 
 
 async def search_series(origin: Origin, request: Request) -> Response:
-    """Find series, of one study where the path names it."""
+    """Search for series, of one study where the path names it."""
     return await _search(origin, request, "series")
 
 
 async def search_instances(origin: Origin, request: Request) -> Response:
-    """Find instances, of one study or series where the path names it."""
+    """Search for instances, of one study or series where the path names it."""
     return await _search(origin, request, "instances")
 
 

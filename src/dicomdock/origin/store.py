@@ -1,6 +1,6 @@
 """STOW-RS: storing what a client sends, with an answer for each instance.
 
-The request body is read while it arrives: its parts go from the wire into the source, which keeps them.
+The request body is read while it arrives: its parts go from the wire into the source, which stores them.
 
 References
 ----------
@@ -74,7 +74,7 @@ async def _blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 class _Incoming:
-    """The parts of a request. Where the body breaks off they end: what came whole is stored and told."""
+    """The parts of a request. Where the body breaks off they end: what came whole is stored and reported."""
 
     def __init__(self, parts: Iterator[Part]) -> None:
         self._parts = parts
@@ -96,7 +96,7 @@ class _Incoming:
 def _store(
     source: DicomSource, chunks: Iterator[bytes], content_type: str, study: str | None, base: str
 ) -> Response:
-    incoming = _Incoming(read_parts(chunks, content_type))
+    incoming = _Incoming(map(Part.received, read_parts(chunks, content_type)))
     results = list(source.store(incoming, study=study))
     if not incoming.count:
         raise InvalidInput(f"There was no instance in the request. {incoming.broken}".strip())
@@ -117,13 +117,13 @@ def _status(results: Sequence[StoreResult]) -> int:
 
 
 def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | None, base: str) -> Json:
-    """Make the data set that tells what became of each instance."""
+    """Return the data set that states the outcome of each instance."""
     answer: Json = {}
     if study is not None:
         answer["00081190"] = {"vr": "UR", "Value": [base + Resource(study).path]}
-    places = _places(source, results, study)
+    found = _found_now(source, results, study)
     for result in results:
-        described = places.get(result.sop_instance_uid, {})
+        described = found.get(result.sop_instance_uid, {})
         reference: Json = {
             "00081150": {"vr": "UI", "Value": [text(described, "SOPClassUID")]}
             if described
@@ -159,8 +159,10 @@ def _append(answer: Json, tag: str, item: Json) -> None:
     items.append(item)
 
 
-def _places(source: DicomSource, results: Sequence[StoreResult], study: str | None) -> dict[str, DicomJson]:
-    """Look up what is there now under the UIDs: the answer names class and place of each instance."""
+def _found_now(
+    source: DicomSource, results: Sequence[StoreResult], study: str | None
+) -> dict[str, DicomJson]:
+    """Search for what is stored now under the UIDs: the answer names class and address of each instance."""
     uids = [result.sop_instance_uid for result in results if result.sop_instance_uid]
     found: dict[str, DicomJson] = {}
     for start in range(0, len(uids), LOOKED_UP):

@@ -22,7 +22,7 @@ from dicomdock.origin.view import DEFAULT_QUALITY, MAX_VIEWPORT, View, Viewport,
 
 
 async def retrieve_by_uri(origin: Origin, request: Request) -> Response:
-    """Give the instance that the parameters name."""
+    """Return the instance that the parameters name."""
     asked = request.query_params
     if asked.get("requestType", "").upper() != "WADO":
         raise InvalidInput("requestType=WADO is missing.")

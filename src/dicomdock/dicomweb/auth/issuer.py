@@ -12,11 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode
 
 from dicomdock.config.servers import ServerProfile
-from dicomdock.dicomweb.auth import Auth, BasicAuth, NoAuth
-from dicomdock.errors import AuthenticationError, DicomdockError, ProfileError, WireError
+from dicomdock.errors import AuthenticationError, DicomdockError, InvalidInput, ProfileError, WireError
+from dicomdock.web.auth import Auth, BasicAuth, NoAuth
+from dicomdock.web.endpoint import Endpoint
+from dicomdock.web.transport import Http
+from dicomdock.web.url import Origin, redact
 
 if TYPE_CHECKING:
     from dicomdock.config.settings import Settings
@@ -25,6 +28,16 @@ if TYPE_CHECKING:
 MAX_ANSWER: Final = 1 << 20  # bytes; keys, tokens and descriptions stay far below
 USUAL_LIFETIME: Final = 300.0  # seconds; where an issuer does not say how long a token lives
 _REFUSALS: Final = (400, 401, 403)
+# Fields of a form that no error may repeat (RFC 6749, RFC 7009, RFC 7636, RFC 8628).
+_SECRET_FIELDS: Final = (
+    "client_secret",
+    "code",
+    "code_verifier",
+    "device_code",
+    "password",
+    "refresh_token",
+    "token",
+)
 
 
 @dataclass(frozen=True)
@@ -157,19 +170,23 @@ class TokenClient:
         Refused
             The issuer refused; ``code`` holds the error code.
         """
-        from dicomdock.web.transport import Http
-
         auth, form = _authenticated(issuer, credentials, form)
         with (
-            Http(self._at(url), auth, self._settings) as http,
+            Http(self._at(url), auth, self._settings.connection) as http,
             http.request(
-                "POST", url, body=_Form(form), accept="application/json", allow=_REFUSALS, what=what
+                "POST",
+                url,
+                body=_Form(form),
+                accept="application/json",
+                allow=_REFUSALS,
+                what=what,
+                secrets=tuple(form.get(name, "") for name in _SECRET_FIELDS),
             ) as answer,
         ):
             content = answer.read(MAX_ANSWER)
             if answer.status == 200:
                 return json_object(content, what, url) if content else {}
-        raise self._refused(json_object(content, what, url), url, what)
+            raise self._refused(json_object(content, what, url), url, what)
 
     def revoke(self, issuer: Issuer, credentials: ClientCredentials, token: str) -> None:
         """Revoke a refresh token where the issuer supports it; otherwise it expires by itself."""
@@ -179,29 +196,22 @@ class TokenClient:
                 self.ask(issuer, issuer.revocation_endpoint, credentials, form, "the sign-out")
 
     def _get(self, url: str, what: str) -> dict[str, JsonValue]:
-        from dicomdock.web.transport import Http
-
         with (
-            Http(self._at(url), NoAuth(), self._settings) as http,
+            Http(self._at(url), NoAuth(), self._settings.connection) as http,
             http.request("GET", url, accept="application/json", what=what) as answer,
         ):
             return json_object(answer.read(MAX_ANSWER), what, url)
 
-    def _at(self, url: str) -> ServerProfile:
-        """Return the profile of an endpoint, without the server's login and client certificate."""
-        parts = urlsplit(url)
-        return ServerProfile(
-            parts.netloc,
-            f"{parts.scheme}://{parts.netloc}",
-            ca_file=self._profile.ca_file,
-            proxy=self._profile.proxy,
-        )
+    def _at(self, url: str) -> Endpoint:
+        """Return the endpoint of an address; no login and no certificate of the user goes there."""
+        origin = Origin.parse(url)
+        return self._profile.endpoint.beside(origin.short, origin.netloc)
 
     def _refused(self, table: Mapping[str, JsonValue], url: str, what: str) -> Refused:
         code = str(table.get("error", "refused"))[:60]
         description = str(table.get("error_description", ""))[:200].strip().rstrip(".")
         reason = f"{code}, {description}" if description else code
-        host = urlsplit(url).netloc
+        host = Origin.parse(url).netloc
         return Refused(
             f"{what[:1].upper()}{what[1:]} was refused by {host} ({reason}).",
             code=code,
@@ -269,7 +279,7 @@ def json_object(content: bytes, what: str, url: str) -> dict[str, JsonValue]:
         table = None
     if not isinstance(table, dict):
         raise WireError(
-            f"{urlsplit(url).netloc} answered {what} with something that is not a JSON object;"
+            f"{Origin.parse(url).netloc} answered {what} with something that is not a JSON object;"
             " check the address."
         )
     return table
@@ -278,12 +288,8 @@ def json_object(content: bytes, what: str, url: str) -> dict[str, JsonValue]:
 def _check_safe(url: str, subject: str) -> None:
     """Refuse an address over which a token would travel unprotected."""
     try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        host = ""
-    if not host:
-        raise ProfileError(f"{subject} is not a web address: {url[:80]!r}.")
-    loopback = host in ("localhost", "::1") or host.startswith("127.")
-    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        origin = Origin.parse(url, subject)
+    except InvalidInput as error:
+        raise ProfileError(f"{error} It is {redact(url)[:80]!r}.") from None
+    if not (origin.is_encrypted or origin.is_loopback):
         raise ProfileError(f"{subject}, {url[:80]}, is not https, so tokens would travel unprotected.")

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from dicomdock.config.servers import Login, ServerProfile
-from dicomdock.dicomweb.auth import NoAuth
 from dicomdock.dicomweb.auth.issuer import ClientCredentials, Issuer, Refused, TokenClient
 from dicomdock.errors import AuthenticationError, ProfileError, ServerFault, Unreachable
+from dicomdock.web.auth import NoAuth
+from dicomdock.web.request import Request
 
 if TYPE_CHECKING:
     from dicomdock.config.settings import Settings
@@ -187,7 +188,7 @@ class OidcAuth(NoAuth):
         self._renew_at = self._ends_at = 0.0
         self._stored_login()  # fails now, not in the middle of a transfer
 
-    def headers(self, url: str) -> Mapping[str, str]:  # noqa: ARG002
+    def authorize(self, request: Request) -> Request:
         """See ``Auth``; waits while the token is renewed."""
         with self._lock:
             now = self._clock()
@@ -197,7 +198,8 @@ class OidcAuth(NoAuth):
                 except (Unreachable, ServerFault):
                     if self._clock() >= self._ends_at:  # else there is time for the next request to try
                         raise
-            return {"Authorization": f"Bearer {self._access}"}
+            fields = {"Authorization": f"Bearer {self._access}"}
+            return request.with_headers(fields, secrets=(self._access,))
 
     def refresh(self) -> bool:
         """See ``Auth``."""

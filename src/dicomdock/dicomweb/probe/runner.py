@@ -31,7 +31,7 @@ from dicomdock.web.media_type import MediaType
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.client import Client
-    from dicomdock.web.multipart.writer import Body
+    from dicomdock.web.request import Body
     from dicomdock.web.transport import Http, Response
 
 MOST_REQUESTS: Final = 25

@@ -11,10 +11,10 @@ import datetime
 import socket
 import ssl
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from dicomdock.dicomweb.probe.report import Finding
 from dicomdock.web import pool
+from dicomdock.web import tls as web_tls
 
 if TYPE_CHECKING:
     from dicomdock.config.servers import ServerProfile
@@ -26,20 +26,20 @@ _OLD: Final = ("SSLv3", "TLSv1", "TLSv1.1")
 
 def check(profile: ServerProfile, settings: Settings) -> Finding:
     """Report how the connection is protected, by one handshake."""
-    parts = urlsplit(profile.url)
-    host = parts.hostname or ""
-    if parts.scheme != "https":
-        if host in ("localhost", "::1") or host.startswith("127."):
+    endpoint = profile.endpoint
+    origin = endpoint.origin
+    if not origin.is_encrypted:
+        if origin.is_loopback:
             return Finding("tls", None, "The connection is not encrypted, but stays on this machine.")
         return Finding(
             "tls", False, "The connection is not encrypted: login and images can be read on the way."
         )
-    if pool.proxy_for(profile):
+    if pool.proxy_for(endpoint) is not None:
         return Finding("tls", True, "The connection is encrypted; it goes through a proxy.")
     try:
         with (
-            socket.create_connection((host, parts.port or 443), settings.connect_timeout) as plain,
-            pool.tls_context(profile).wrap_socket(plain, server_hostname=host) as secure,
+            socket.create_connection((origin.host, origin.port), settings.connect_timeout) as plain,
+            web_tls.context(endpoint).wrap_socket(plain, server_hostname=origin.host) as secure,
         ):
             return _finding(secure.version() or "TLS", secure.getpeercert() or {}, profile)
     except (OSError, ssl.SSLError) as error:
