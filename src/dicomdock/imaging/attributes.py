@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import DSdecimal, DSfloat
 
-from dicomdock.imaging.dataset import READ_ERRORS
+from dicomdock.dicom.dataset import READ_ERRORS
 
 
 def numbers(dataset: Dataset | None, keyword: str, count: int | None = None) -> tuple[float, ...] | None:
