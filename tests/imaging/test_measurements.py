@@ -85,7 +85,7 @@ def test_regions_on_reformatted_planes_and_refusals(volume: Volume) -> None:
         ({"Modality": "CT", "RescaleSlope": "1", "RescaleIntercept": "0"}, "112031", "[hnsf'U]"),
         ({"Modality": "MR"}, "110852", "1"),
         ({"Modality": "PT", "Units": "BQML"}, "110821", "Bq/ml"),
-        ({"Modality": "PT", "Units": "CNTS", "RescaleSlope": "1", "RescaleType": "SUV"}, "110821", "{counts}"),
+        ({"Modality": "PT", "Units": "CNTS", "RescaleType": "SUV"}, "110821", "{counts}"),
         ({"Modality": "PT", "Units": "GML", "SUVType": "LBM"}, "126400", "g/ml{SUVlbm}"),
         ({"Modality": "OT"}, "PIXEL_VALUE", "1"),
     ],

@@ -17,6 +17,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
+    MRImageStorage,
     PositronEmissionTomographyImageStorage,
     RLELossless,
     SecondaryCaptureImageStorage,

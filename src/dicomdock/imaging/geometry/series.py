@@ -168,8 +168,7 @@ def value_type(formats: Sequence[PixelFormat]) -> np.dtype[Any]:
         return np.dtype(np.uint16)
     low, high = min(one.bounds[0] for one in formats), max(one.bounds[1] for one in formats)
     if all(one.units == "HU" for one in formats):
-        limits = np.iinfo(np.int16)
-        if high <= limits.max and low >= limits.min - PADDING_BELOW:
+        if high <= np.iinfo(np.int16).max and low >= np.iinfo(np.int16).min - PADDING_BELOW:
             return np.dtype(np.int16)
         low = min(low, -1.0)
     for candidate in (np.uint8, np.int16, np.uint16, np.int32, np.uint32):
