@@ -59,7 +59,7 @@ def parse(body: bytes, content_type: str = "", *, what: str = "the answer") -> l
             f"{_advice(text)}"
         )
     try:
-        loaded = json.loads(text)
+        loaded = json.loads(text if is_unicode(text) else text.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise WireError(f"The server's DICOM JSON for {what} is broken ({_shortly(error)}).") from error
     found = loaded if isinstance(loaded, list) else [loaded]
@@ -70,6 +70,15 @@ def parse(body: bytes, content_type: str = "", *, what: str = "the answer") -> l
             "is the address the DICOMweb base URL?"
         )
     return data_sets
+
+
+def is_unicode(body: bytes) -> bool:
+    """Return whether a body is UTF-8, as DICOM JSON must be; other bytes are replaced when it is read."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def clean(item: Mapping[str, JsonValue], *, depth: int = 0) -> DicomJson:

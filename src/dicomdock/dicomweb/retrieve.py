@@ -20,7 +20,8 @@ from dicomdock.dicom import part10
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Level, Resource, resource_in
 from dicomdock.dicomweb import search
-from dicomdock.dicomweb.session import ABSENT, JSON, REFUSED, failure, is_refusal, read_json
+from dicomdock.dicomweb.metadata import request_metadata
+from dicomdock.dicomweb.session import ABSENT, REFUSED, failure, is_refusal
 from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, Part
 from dicomdock.web.media_type import MediaType
@@ -359,19 +360,18 @@ def metadata(session: Session, resource: Resource) -> Iterator[DicomJson]:
         return
     if not session.dialect.metadata:
         raise UnsupportedByServer(f"{session.name} gives no metadata.", feature="Retrieve metadata")
-    what = f"the metadata of {resource.level} {resource}"
-    response = session.http.request(
-        "GET", f"{resource.path}/metadata", accept=JSON, gzip=True, allow=ABSENT, what=what
-    )
-    if response.status in ABSENT:
-        error = failure(response, f"{session.name} has no metadata of {resource.level} {resource}")
-        if response.status != 410 and exists(session, resource):
+    try:
+        found = request_metadata(session, resource)
+    except TransactionError as error:
+        if error.status not in ABSENT:
+            raise
+        if error.status != 410 and exists(session, resource):
             session.learn(metadata=False)
             raise UnsupportedByServer(
                 f"{session.name} gives no metadata.", feature="Retrieve metadata"
             ) from error
-        raise error
-    yield from read_json(response, what)
+        raise
+    yield from found
 
 
 def exists(session: Session, resource: Resource) -> bool:
