@@ -7,6 +7,7 @@ import stat
 import sys
 from pathlib import Path
 
+from dicomdock.config.home import private_folder
 from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 
@@ -52,7 +53,7 @@ def digest(settings: Settings) -> str:
 
 def _private(folder: Path) -> Path:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(folder)
         status = folder.lstat()
     except OSError as error:
         raise LaunchError(f"The folder {folder} cannot be made: {error.strerror}.") from error
