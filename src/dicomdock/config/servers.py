@@ -23,7 +23,7 @@ from dicomdock.web.url import Url
 FILE = "servers.toml"
 MAX_NAME = 64  # characters of a server's name
 
-LoginKind = Literal["none", "basic", "bearer", "headers", "oidc", "google", "aws", "kheops"]
+LoginKind = Literal["none", "basic", "digest", "bearer", "headers", "oidc", "google", "aws", "kheops"]
 
 
 @dataclass(frozen=True)
