@@ -128,6 +128,7 @@ def _import_dicom(terminal: Terminal, paths: Sequence[Path], origin: str, *, rep
             "studies": [*sorted(report.studies)],
             "failures": [{"path": str(item.path), "reason": item.reason} for item in report.failed],
             "conflicting": [str(path) for path in report.conflicting],
+            "remarks": [{"path": str(item.path), "remark": item.reason} for item in report.remarks],
         }
     )
     terminal.say(
@@ -137,6 +138,8 @@ def _import_dicom(terminal: Terminal, paths: Sequence[Path], origin: str, *, rep
     )
     for failure in report.failed:
         terminal.note(f"{failure.path}: {failure.reason}")
+    for remark in report.remarks:
+        terminal.note(f"{remark.path}: {remark.reason}")
     for path in report.conflicting:
         terminal.note(f"{path}: the archive has this UID with other bytes; --replace takes these.")
     if report.failed or report.conflicts:
