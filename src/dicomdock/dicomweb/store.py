@@ -19,11 +19,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dicomdock.dicom import identity
+from dicomdock.dicom.part10 import identify_file
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.dicom.uid import check_uid
 from dicomdock.dicomweb import search, store_response
+from dicomdock.dicomweb.listing import warnings_of
 from dicomdock.dicomweb.session import JSON
 from dicomdock.dicomweb.store_response import Outcome
 from dicomdock.errors import (
@@ -169,7 +170,8 @@ def _item(part: Part, spool: Path) -> _Item | StoreResult:
         part = Part.from_file(spool, resource=resource, content_type=part.content_type)
     if resource is None or resource.instance is None:
         assert part.path is not None  # replayable means that there is a file
-        resource = identity.of_file(part.path)
+        with part.path.open("rb") as file:
+            resource = identify_file(file)
     if resource is None or resource.instance is None:
         if spooled is not None:
             spooled.unlink(missing_ok=True)
@@ -255,6 +257,7 @@ class _Sender:
                 content,
                 self.session.name,
                 redact=response.redact,
+                remarks=warnings_of(response.warning, self.session.name),
             )
 
     def looked_up(self, items: Sequence[_Item], outcome: Outcome) -> list[StoreResult]:

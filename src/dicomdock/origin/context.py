@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound
 from dicomdock.origin.accept import IMPLICIT_LITTLE
+from dicomdock.origin.granted import Granted
 from dicomdock.origin.workers import Workers
 from dicomdock.sources import DicomSource, Part
 from dicomdock.web.media_type import MediaType
@@ -34,6 +35,12 @@ class Origin:
     source: Callable[[], DicomSource]
     prefix: str = "/dicom-web"
     workers: Workers = field(default_factory=Workers)
+
+    def within(self, granted: Resource | None) -> Origin:
+        """Return the server as a request sees it whose token opens one resource; None opens all."""
+        if granted is None:
+            return self
+        return replace(self, source=lambda: Granted(self.source(), granted))
 
     def base(self, request: Request) -> str:
         """Return the absolute address of the service, as this client wrote it.

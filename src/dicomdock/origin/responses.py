@@ -17,11 +17,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dicomdock.errors import DicomdockError, WireError
-from dicomdock.sources import Part
+from dicomdock.sources import DicomJson, Part
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+UTF_8: DicomJson = {"vr": "CS", "Value": ["ISO_IR 192"]}
+"""Specific Character Set of every answer: the DICOM JSON model is UTF-8 (PS3.18 §F.2.1)."""
 GATHERED = 1 << 20  # bytes sent at once; smaller pieces cost more in thread changes than they save in memory
 
 

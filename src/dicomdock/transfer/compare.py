@@ -88,17 +88,14 @@ def same_data_set(first: IO[bytes], second: IO[bytes]) -> bool:
     ----------
     PS3.5 §6.2 (padding), §7.2 (group length), §7.3 (byte order); PS3.10 §7.1, §7.2 (trailing padding).
     """
-    from pydicom import dcmread
-
-    from dicomdock.dicom.deflate_guard import guarded
-    from dicomdock.dicom.part10_pydicom import BROKEN, quiet
+    from dicomdock.dicom.dataset import READ_ERRORS, quiet, read_dataset
     from dicomdock.imaging.codecs import pixel_array
 
     first.seek(0)
     second.seek(0)
     try:
         with quiet():
-            one, two = (dcmread(guarded(cast(BinaryIO, file)), force=True) for file in (first, second))
+            one, two = (read_dataset(cast(BinaryIO, file)) for file in (first, second))
             elements = [_elements(data_set) for data_set in (one, two)]
             pixels = [element.pop(PIXEL_DATA, None) for element in elements]
             if not _same_elements(one, two, *elements) or (pixels[0] is None) != (pixels[1] is None):
@@ -106,7 +103,7 @@ def same_data_set(first: IO[bytes], second: IO[bytes]) -> bool:
             if pixels[0] is None or _plain(pixels[0], "OB") == _plain(pixels[1], "OB"):
                 return True
             return bool((pixel_array(one) == pixel_array(two)).all())
-    except (WireError, *BROKEN, RuntimeError, MemoryError):
+    except (WireError, *READ_ERRORS):
         return False  # what cannot be read cannot be called the same
 
 

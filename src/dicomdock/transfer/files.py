@@ -121,9 +121,10 @@ def _inspected(file: Path) -> Part | Unsent | None:
 
 
 def _identified(file: Path) -> Part | None:
-    from dicomdock.dicom import identity
+    from dicomdock.dicom.part10 import identify_file
 
-    resource = identity.of_file(file)
+    with file.open("rb") as opened:
+        resource = identify_file(opened)
     return None if resource is None else Part.from_file(file, resource=resource)
 
 

@@ -43,10 +43,8 @@ class LocalArchive:
 
     def change_settings(self, **values: str | int | float | Path) -> None:
         """Write settings to their file, and apply them now where that is possible while running."""
-        from dicomdock.config.settings_file import change
-
         with self._lock:
-            changed = change(self._settings, **values)
+            changed = self._settings.change(**values)
             # The folder stays the same until the next start: transfers write to it.
             self._settings = replace(changed, archive=self._settings.archive)
         self.archive.allow(limit=changed.archive_limit, free_space_floor=changed.free_space_floor)

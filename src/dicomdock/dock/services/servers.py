@@ -44,11 +44,10 @@ class Servers:
 
     def save(self, profile: ServerProfile, *, replaces: str = "") -> None:
         """Save a server, in place of the one that it was edited from."""
+        from dicomdock.config.servers import change_profiles
+
         with self._lock:
-            profiles = self.profiles()
-            if replaces and replaces != profile.name:
-                profiles = profiles.without(replaces)
-            profiles.with_profile(profile).save(self._settings)
+            change_profiles(self._settings, lambda known: known.replaced(replaces, profile))
             self._disconnect(replaces or profile.name)
             self._disconnect(profile.name)
         self._events.publish(ServersChanged())
@@ -56,11 +55,11 @@ class Servers:
     def remove(self, name: str) -> None:
         """Remove a server from the list, and its secret from the keyring."""
         from dicomdock.config.secrets import Secrets
+        from dicomdock.config.servers import change_profiles
 
         with self._lock:
-            profiles = self.profiles()
-            Secrets(self._settings).delete(name, profiles.get(name).origin)
-            profiles.without(name).save(self._settings)
+            Secrets(self._settings).delete(name, self.profiles().get(name).origin)
+            change_profiles(self._settings, lambda known: known.without(name))
             self._disconnect(name)
         self._events.publish(ServersChanged())
 
