@@ -161,10 +161,8 @@ class Dock:
 
     def change_settings(self, **values: str | int | float | Path) -> None:
         """Write settings down, and go by them from now on where that is possible while running."""
-        from dicomdock.config.settings_file import change
-
         with self._lock:
-            changed = change(self.settings, **values)
+            changed = self.settings.change(**values)
             # The archive stays where it is until the next start: transfers write to it.
             self.settings = replace(changed, archive=self.settings.archive)
             self.archive.allow(limit=changed.archive_limit, free_space_floor=changed.free_space_floor)
@@ -183,12 +181,11 @@ class Dock:
         return load_profiles(self.settings)
 
     def save_profile(self, profile: ServerProfile, *, instead_of: str = "") -> None:
-        """Keep a server, in place of the one it was edited from."""
+        """Save a server, in place of the one it was edited from."""
+        from dicomdock.config.servers import change_profiles
+
         with self._lock:
-            profiles = self.profiles()
-            if instead_of and instead_of != profile.name:
-                profiles = profiles.without(instead_of)
-            profiles.with_profile(profile).save(self.settings)
+            change_profiles(self.settings, lambda known: known.replaced(instead_of, profile))
             self._forget_client(instead_of or profile.name)
             self._forget_client(profile.name)
         self.events.publish(ServersChanged())
@@ -196,11 +193,11 @@ class Dock:
     def remove_profile(self, name: str) -> None:
         """Take a server off the list, and its secret out of the keyring."""
         from dicomdock.config.secrets import Secrets
+        from dicomdock.config.servers import change_profiles
 
         with self._lock:
-            profiles = self.profiles()
-            Secrets(self.settings).delete(name, profiles.get(name).origin)
-            profiles.without(name).save(self.settings)
+            Secrets(self.settings).delete(name, self.profiles().get(name).origin)
+            change_profiles(self.settings, lambda known: known.without(name))
             self._forget_client(name)
         self.events.publish(ServersChanged())
 
