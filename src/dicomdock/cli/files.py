@@ -86,6 +86,8 @@ def import_files(
 ) -> None:
     """Take DICOM files into the archive; what is no DICOM is passed over, what is broken is named.
 
+    Zip and gzip files are unpacked, and a DICOMDIR stands for the files that it names.
+
     A label map that 'export --format' wrote knows its series, and is taken as it comes.
     """
     terminal: Terminal = context.obj
