@@ -11,7 +11,7 @@ import pytest
 from tests.builders import ct_series
 
 from dicomdock.cli.app import program
-from dicomdock.cli.output import plain, size
+from dicomdock.cli.formatting import plain, size
 
 PROGRAM = Path(sys.executable).with_name("dicomdock")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from dicomdock.cli.output import Terminal, examples
-from dicomdock.config.servers import Login, LoginKind, ServerProfile, load_profiles
+from dicomdock.config.servers import Login, LoginKind, ServerProfile, change_profiles, load_profiles
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def login(
     secrets = Secrets(terminal.settings)
     if signing.signs_in(profile.login):
         profile = sign_in(terminal, profile, secrets, device=device, browser=not no_browser)
-        load_profiles(terminal.settings).with_profile(profile).save(terminal.settings)
+        change_profiles(terminal.settings, lambda known: known.with_profile(profile))
     elif word := secret_word(profile.login):
         secrets.set(name, profile.origin, terminal.secret(word, from_stdin=secret_stdin))
     else:
@@ -224,7 +224,7 @@ def logout(
     signing.sign_out(profile, Secrets(terminal.settings), terminal.settings)
     if signing.signs_in(profile.login) and profile.login.user:
         profile = replace(profile, login=replace(profile.login, user=""))
-        profiles.with_profile(profile).save(terminal.settings)
+        change_profiles(terminal.settings, lambda known: known.with_profile(profile))
     terminal.result({"server": name, "login": str(profile.login)})
     terminal.say(f"{name}: signed out.")
 

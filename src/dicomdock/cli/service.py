@@ -39,7 +39,7 @@ def run(
 ) -> None:
     """Start the dock: pages, transfers and a DICOMweb server for this user, on this machine only."""
     require_dock("The dock")
-    from dicomdock.dock.app import run as run_dock
+    from dicomdock.dock.run import run as run_dock
 
     terminal: Terminal = context.obj
     code = run_dock(terminal.settings, demo=demo, port=port, browser=browser, background=background)

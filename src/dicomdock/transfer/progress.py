@@ -149,6 +149,8 @@ class PushReport:
                     "status": result.status,
                     "reason_code": result.reason_code,
                     "reason": result.reason,
+                    "comments": list(result.comments),
+                    "attributes": list(result.attributes),
                 }
                 for result in self.results
             ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from dicomdock.config.servers import Dialect
@@ -103,6 +104,7 @@ class _Pull:
         self.counts: dict[Resource, int | None] = {}
         self.lacking: list[DicomdockError] = []
         self.tracker = ProgressTracker()
+        self.naming = Lock()
 
     def run(self, resources: Sequence[Resource], stop: Stop) -> None:
         self.stop = stop
@@ -133,8 +135,8 @@ class _Pull:
                 given.add(resource)
                 yield resource
                 continue
-            found, all_of_them = series_of(self.source, resource.study)
-            if not found:
+            found, all_of_them = series_of(self.source, resource.study, unusable=self._unusable)
+            if not found and resource not in self.tracker.missing:
                 self._without(resource, self._unknown(resource))
             if not all_of_them:
                 self.tracker.proven = False
@@ -154,6 +156,12 @@ class _Pull:
         """Record what the source does not have or fails on; everything else is still retrieved."""
         self.lacking.append(error)
         self.tracker.missing[resource] = str(error)
+
+    def _unusable(self, parent: Resource, reason: str) -> None:
+        """Record what the source lists by a UID that cannot be used; everything else is still retrieved."""
+        with self.naming:
+            known = self.tracker.missing.get(parent)
+            self.tracker.missing[parent] = reason if known is None else f"{known} {reason}"
 
     def _job(self, resource: Resource) -> None:
         present = set() if self.replace else self.archive.present(resource)
@@ -187,7 +195,7 @@ class _Pull:
     ) -> None:
         """Request the list of instances and retrieve one by one what is not in the archive."""
         try:
-            listed = instances_of(self.source, series)
+            listed = instances_of(self.source, series, unusable=self._unusable)
         except Unlisted as reason:
             if not streamed:
                 broken = self._stream(series, present)
