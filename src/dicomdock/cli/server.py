@@ -133,7 +133,7 @@ def add(
     profiles = load_profiles(terminal.settings)
     if name in profiles and not same_secret(profiles.get(name).login, profile.login):
         secrets.delete(name, profile.origin)  # what one login kept is nothing for another
-    if secret := asked.secret(terminal, profile.login, repaired.token):
+    if (secret := asked.secret(terminal, profile.login, repaired.token)) is not None:
         secrets.set(name, profile.origin, secret)
         terminal.say(f"The secret is kept in {secrets.where}.")
     if signs_in(profile.login) and terminal.attended:
