@@ -238,7 +238,7 @@ def test_a_signal_while_the_dock_starts_leaves_no_socket(settings: Settings):
 
 SIGNALLED_AMID_OPENING = """
 import os, signal, sys
-from dicomdock.dock.app import run
+from dicomdock.dock.run import run
 from dicomdock.launch.handoff import unix
 from dicomdock.config.settings import Settings
 
