@@ -11,7 +11,7 @@ import typer
 from dicomdock.cli import google
 from dicomdock.cli import login as logins
 from dicomdock.cli.output import Terminal, examples
-from dicomdock.config.servers import ServerProfile, check_profile, load_profiles
+from dicomdock.config.servers import Profiles, ServerProfile, change_profiles, check_profile, load_profiles
 from dicomdock.dicom.query import Query
 from dicomdock.errors import DicomdockError, Unreachable
 
@@ -80,6 +80,15 @@ def add(
     client_certificate: Annotated[str, typer.Option(metavar="PEM", help="Show this certificate.")] = "",
     client_key: Annotated[str, typer.Option(metavar="PEM", help="The key of the certificate.")] = "",
     proxy: Annotated[str, typer.Option(metavar="URL", help="Go through this HTTP proxy.")] = "",
+    search_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where it is searched, if not at its address.")
+    ] = "",
+    retrieve_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where it is retrieved from, if not at its address.")
+    ] = "",
+    store_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where it is stored to, if not at its address.")
+    ] = "",
 ) -> None:
     """Add a server: find its base address, store the login safely, and try it."""
     from dicomdock.config.secrets import Secrets
@@ -115,27 +124,30 @@ def add(
         client_certificate=client_certificate,
         client_key=client_key,
         proxy=proxy,
+        search_url=search_url.rstrip("/"),
+        retrieve_url=retrieve_url.rstrip("/"),
+        store_url=store_url.rstrip("/"),
     )
     check_profile(profile)
     secrets = Secrets(terminal.settings)
     profiles = load_profiles(terminal.settings)
     if name in profiles and not same_secret(profiles.get(name).login, profile.login):
         secrets.delete(name, profile.origin)  # what one login kept is nothing for another
-    if secret := asked.secret(terminal, profile.login, repaired.token):
+    if (secret := asked.secret(terminal, profile.login, repaired.token)) is not None:
         secrets.set(name, profile.origin, secret)
         terminal.say(f"The secret is kept in {secrets.where}.")
     if signs_in(profile.login) and terminal.attended:
-        profiles.with_profile(profile).save(terminal.settings)  # kept also where the sign-in fails
+        _save(terminal, profile)  # also where the sign-in fails
         profile = logins.sign_in(terminal, profile, secrets)
     if at_google:
         repaired = urls.repair(google.address(terminal, url, profile))
         profile = replace(profile, url=repaired.url)
     profile, repaired, report, problem = _try_out(profile, repaired, terminal.settings)
-    load_profiles(terminal.settings).with_profile(profile).save(terminal.settings)
+    profiles = _save(terminal, profile)
     terminal.say(*repaired.changes, f"{name} is {profile.url}.")
     terminal.result(
         {
-            "server": _shown(profile, default=load_profiles(terminal.settings).default),
+            "server": _shown(profile, default=profiles.default),
             "changes": [*repaired.changes],
             "test": report.to_json() if report else None,
             "warnings": [str(problem)] if problem else [],
@@ -147,6 +159,10 @@ def add(
             raise typer.Exit(problem.exit_code)
     elif report is not None:
         terminal.say("It answers; 'dicomdock server test " + name + "' tells what works.")
+
+
+def _save(terminal: Terminal, profile: ServerProfile) -> Profiles:
+    return change_profiles(terminal.settings, lambda known: known.with_profile(profile))
 
 
 def _try_out(
@@ -162,7 +178,7 @@ def _try_out(
             report = probe.test(client)
     except DicomdockError as error:
         return profile, repaired, None, error
-    return replace(profile, dialect=report.dialect), repaired, report, None
+    return report.apply(profile), repaired, report, None
 
 
 @commands.command("list")
@@ -210,10 +226,13 @@ def test(
             iter(client.search(Query(limit=1)))
         )  # raises what the exit code needs; the report has words only
         report = probe.test(client, write=write)
-    changed = save and report.reachable and report.dialect != profile.dialect
+    found = bool(report.addresses) or report.dialect != profile.dialect
+    changed = save and report.reachable and found
     if changed:
-        known = load_profiles(terminal.settings)  # anew, because others may have changed it meanwhile
-        known.with_profile(replace(known.get(name), dialect=report.dialect)).save(terminal.settings)
+        change_profiles(
+            terminal.settings,
+            lambda known: known.with_profile(report.apply(known.get(name))),
+        )
     terminal.result({**report.to_json(), "saved": changed})
     terminal.say(*report.sentences)
     if report.consequences:
@@ -228,7 +247,7 @@ def test(
 def use(context: typer.Context, name: Name) -> None:
     """Make a server the default, for commands that name none."""
     terminal: Terminal = context.obj
-    load_profiles(terminal.settings).with_default(name).save(terminal.settings)
+    change_profiles(terminal.settings, lambda known: known.with_default(name))
     terminal.result({"default": name})
     terminal.say(f"{name} is the default server now.")
 
@@ -243,7 +262,7 @@ def remove(context: typer.Context, name: Name) -> None:
     profile = profiles.get(name)
     secrets: Secrets = Secrets(terminal.settings)
     secrets.delete(name, profile.origin)
-    profiles.without(name).save(terminal.settings)
+    change_profiles(terminal.settings, lambda known: known.without(name))
     terminal.result({"removed": name})
     terminal.say(f"{name} and its login are forgotten.")
 
@@ -259,6 +278,9 @@ def _shown(profile: ServerProfile, *, default: str) -> dict[str, JsonValue]:
         "client_certificate": profile.client_certificate,
         "client_key": profile.client_key,
         "proxy": profile.proxy,
+        "search_url": profile.search_url,
+        "retrieve_url": profile.retrieve_url,
+        "store_url": profile.store_url,
         "habits": _habits(profile),
     }
 
