@@ -120,15 +120,15 @@ class Asked:
         kept: LoginKind = kind.value  # type: ignore[assignment]  # azure is gone by now
         return Login(kept, self.user, {name.replace("-", "_"): value for name, value in given.items()})
 
-    def secret(self, terminal: Terminal, login: Login, token: str) -> str:
-        """Give the secret of the login: from the address, from standard input, or typed; "" for none."""
+    def secret(self, terminal: Terminal, login: Login, token: str) -> str | None:
+        """Return the secret of the login: from the address, from standard input, or typed; None for none."""
         from dicomdock.dicomweb.auth import secret_word
 
         word = secret_word(login)
         if login.kind in ("oidc", "google", "aws") and not word:  # one may be given, and need not be
-            return terminal.secret("Token", from_stdin=True) if self.token_stdin else ""
+            return terminal.secret("Token", from_stdin=True) if self.token_stdin else None
         if not word:
-            return ""
+            return None
         return token or terminal.secret(word, from_stdin=self.password_stdin or self.token_stdin)
 
     def _guessed(self, given: Mapping[str, str], *, has_token: bool) -> Kind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from collections.abc import Generator, Iterable
@@ -76,14 +77,18 @@ class Terminal:
     def secret(self, what: str, *, from_stdin: bool) -> str:
         """Read a password or token: the first line of standard input, or typed unseen.
 
+        A password may be empty where it is given as an empty line.
+
         Raises
         ------
         InvalidInput
             There is nobody to ask, or nothing was given.
         """
+        empty = False
         if from_stdin:
-            # Windows' editors begin a file with a byte order mark, which no password begins with.
-            text = sys.stdin.readline(MAX_SECRET).rstrip("\r\n").removeprefix("\ufeff")
+            line = sys.stdin.readline(MAX_SECRET)
+            text = _without_mark(line).rstrip("\r\n")
+            empty = what == "Password" and bool(line)
         elif sys.stdin.isatty():
             import getpass
 
@@ -91,7 +96,7 @@ class Terminal:
         else:
             option = "--token-stdin" if what == "Token" else "--password-stdin"
             raise InvalidInput(f"Nobody is here to type the {what.lower()}; give it with {option}.")
-        if not text:
+        if not text and not empty:
             raise InvalidInput(f"The {what.lower()} is empty.")
         return text
 
@@ -125,6 +130,13 @@ class Terminal:
                 return _last(work)
         except KeyboardInterrupt:
             raise Cancelled(f"The {what} was cancelled; what was done until then is kept.") from None
+
+
+def _without_mark(line: str) -> str:
+    """Return a line without the byte order mark of Windows' editors, in whatever encoding it was read."""
+    encoding = sys.stdin.encoding or "utf-8"
+    mark = codecs.BOM_UTF8.decode(encoding, "replace")
+    return line.removeprefix("\ufeff").removeprefix(mark)
 
 
 def _last(work: Generator[Progress, None, Report]) -> Report:

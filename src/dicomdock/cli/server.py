@@ -80,6 +80,15 @@ def add(
     client_certificate: Annotated[str, typer.Option(metavar="PEM", help="Show this certificate.")] = "",
     client_key: Annotated[str, typer.Option(metavar="PEM", help="The key of the certificate.")] = "",
     proxy: Annotated[str, typer.Option(metavar="URL", help="Go through this HTTP proxy.")] = "",
+    search_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where it is searched, if not at its address.")
+    ] = "",
+    retrieve_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where it is retrieved from, if not at its address.")
+    ] = "",
+    store_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where it is stored to, if not at its address.")
+    ] = "",
 ) -> None:
     """Add a server: find its base address, store the login safely, and try it."""
     from dicomdock.config.secrets import Secrets
@@ -115,13 +124,16 @@ def add(
         client_certificate=client_certificate,
         client_key=client_key,
         proxy=proxy,
+        search_url=search_url.rstrip("/"),
+        retrieve_url=retrieve_url.rstrip("/"),
+        store_url=store_url.rstrip("/"),
     )
     check_profile(profile)
     secrets = Secrets(terminal.settings)
     profiles = load_profiles(terminal.settings)
     if name in profiles and not same_secret(profiles.get(name).login, profile.login):
         secrets.delete(name, profile.origin)  # what one login kept is nothing for another
-    if secret := asked.secret(terminal, profile.login, repaired.token):
+    if (secret := asked.secret(terminal, profile.login, repaired.token)) is not None:
         secrets.set(name, profile.origin, secret)
         terminal.say(f"The secret is kept in {secrets.where}.")
     if signs_in(profile.login) and terminal.attended:
@@ -166,7 +178,7 @@ def _try_out(
             report = probe.test(client)
     except DicomdockError as error:
         return profile, repaired, None, error
-    return replace(profile, dialect=report.dialect), repaired, report, None
+    return report.apply(profile), repaired, report, None
 
 
 @commands.command("list")
@@ -214,11 +226,12 @@ def test(
             iter(client.search(Query(limit=1)))
         )  # raises what the exit code needs; the report has words only
         report = probe.test(client, write=write)
-    changed = save and report.reachable and report.dialect != profile.dialect
+    found = bool(report.addresses) or report.dialect != profile.dialect
+    changed = save and report.reachable and found
     if changed:
         change_profiles(
             terminal.settings,
-            lambda known: known.with_profile(replace(known.get(name), dialect=report.dialect)),
+            lambda known: known.with_profile(report.apply(known.get(name))),
         )
     terminal.result({**report.to_json(), "saved": changed})
     terminal.say(*report.sentences)
@@ -265,6 +278,9 @@ def _shown(profile: ServerProfile, *, default: str) -> dict[str, JsonValue]:
         "client_certificate": profile.client_certificate,
         "client_key": profile.client_key,
         "proxy": profile.proxy,
+        "search_url": profile.search_url,
+        "retrieve_url": profile.retrieve_url,
+        "store_url": profile.store_url,
         "habits": _habits(profile),
     }
 
