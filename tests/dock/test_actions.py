@@ -90,7 +90,7 @@ def test_pinning_a_series(demo_dock: RunningDock, page: Page, tmp_path: Path):
     rows(page, "series").first.locator(".tick").click()
     expect(page.get_by_test_id("status")).to_have_text("1 series, 2 images selected")
     act(page, "pin")
-    expect(page.get_by_text("stay here when")).to_be_visible()
+    expect(page.get_by_text("stay on this computer when")).to_be_visible()
     with Archive.open(demo_dock.settings) as archive:
         assert all(one.pinned for one in archive.instances(Resource(instances[0].study)))
         page.get_by_role("button", name="Undo").click()

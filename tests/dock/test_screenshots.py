@@ -143,7 +143,9 @@ SHOTS = (
     Shot("server-form", "/servers", _server_form),
     Shot("settings", "/settings", _settings),
     Shot("missing", "/nowhere", _visible("missing")),
-    Shot("link-gone", "/link/1", lambda page: expect(page.get_by_text("This link is gone")).to_be_visible()),
+    Shot(
+        "link-gone", "/link/1", lambda page: expect(page.get_by_text("This link has expired")).to_be_visible()
+    ),
 )
 
 
@@ -206,12 +208,12 @@ def test_the_upload_pages(full_dock: RunningDock, themed: Page, tmp_path: Path):
     )
     themed.goto(f"{full_dock.url}/upload")
     themed.get_by_test_id(FILES).set_input_files(tmp_path / "disk")
-    expect(rows(themed, "lots")).to_have_count(3)
+    expect(rows(themed, "groups")).to_have_count(3)
     expect(themed.get_by_test_id("keep-batch")).to_be_enabled()
     check(themed)
     picture(themed, "upload-preview", tmp_path)
     themed.get_by_test_id("target").click()
-    themed.get_by_role("option", name="Keep here, and send to demo").click()
+    themed.get_by_role("option", name="Store, and send to demo").click()
     themed.get_by_test_id("keep-batch").click()
     expect(themed.get_by_test_id("batch-words")).to_contain_text("done", timeout=30_000)
     refused = rows(themed, "results").filter(has_text="with other content")

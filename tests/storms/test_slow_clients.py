@@ -25,6 +25,8 @@ from tests.builders import ct_series, write
 
 CLIENTS = 40  # as many as took every thread of the pool
 
+CLI = (sys.executable, "-m", "dicomdock.cli")
+
 
 @dataclass(frozen=True)
 class Served:
@@ -48,7 +50,7 @@ class Served:
 @contextmanager
 def served(home: Path) -> Iterator[Served]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "dicomdock.cli", "--home", str(home), "serve", "--port", "0"],
+        [*CLI, "--home", str(home), "serve", "--without-token", "--port", "0"],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -40,7 +40,7 @@ def shell(
     ui.on_exception(_report)
     widgets.listen_for_undo()
     with ui.element("a").classes("skip").props('href="#main"'):
-        ui.label("Skip to the page")
+        ui.label("Skip to content")
     with ui.element("header").classes("top"):
         with ui.element("a").classes("brand").props('href="/" aria-label="dicomdock, all studies"'):
             ui.label("dicomdock")

@@ -217,8 +217,8 @@ class StudiesPage:
                 widgets.button("Clear the filter", self._bar.clear)
         elif self._source == LOCAL:
             with widgets.empty(
-                "No studies here yet",
-                "Studies that you download or import are kept on this computer.",
+                "No studies on this computer yet",
+                "Studies that you download or import are stored on this computer.",
                 testid="first-visit",
             ):
                 for name in self._names[1:4]:

@@ -106,7 +106,9 @@ class StudyPage:
             with (
                 self._empty,
                 widgets.empty(
-                    "This study is not here", "Find it on a server and download it.", testid="not-here"
+                    "This study is not on this computer",
+                    "Find it on a server and download it.",
+                    testid="not-here",
                 ),
             ):
                 widgets.button("Find studies", lambda: ui.navigate.to("/"), kind="main")

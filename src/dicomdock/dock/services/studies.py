@@ -323,7 +323,7 @@ class Listing:
 def _words(stream: Stream) -> str:
     if stream.age is None:
         return stream.error
-    return f"{stream.error} Shown is what it said {formatting.ago(stream.age)}."
+    return f"{stream.error} Shown is its answer of {formatting.ago(stream.age)}."
 
 
 def _series_order(series: Found) -> tuple[float, str]:

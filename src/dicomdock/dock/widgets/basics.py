@@ -15,10 +15,10 @@ State = Literal["remote", "here", "both", "partly", "coming"]
 
 STATE_WORDS: Mapping[State, str] = {
     "remote": "on the server",
-    "here": "here only",
-    "both": "here and on the server",
-    "partly": "partly here",
-    "coming": "is coming",
+    "here": "on this computer only",
+    "both": "on this computer and on the server",
+    "partly": "partly on this computer",
+    "coming": "being downloaded",
 }
 _UNDO = "undo"
 E = TypeVar("E", bound=ui.element)

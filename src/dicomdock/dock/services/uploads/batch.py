@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.services.uploads.inspect import Looked, Lot
+from dicomdock.dock.services.uploads.inspect import InspectedFile, SeriesGroup
 from dicomdock.errors import WireError
 from dicomdock.sources import Part
 
@@ -57,7 +57,7 @@ class Batch:
 
     key: str
     folder: Path
-    files: list[Looked] = field(default_factory=list)
+    files: list[InspectedFile] = field(default_factory=list)
     stage: Stage = "arrived"
     done: int = 0
     outcomes: list[Outcome] = field(default_factory=list)
@@ -76,7 +76,11 @@ class Batch:
 
 
 def keep(
-    batch: Batch, lots: Sequence[Lot], rest: Sequence[Looked], archive: Archive, told: Callable[[], None]
+    batch: Batch,
+    groups: Sequence[SeriesGroup],
+    rest: Sequence[InspectedFile],
+    archive: Archive,
+    told: Callable[[], None],
 ) -> list[Resource]:
     """Put the files of these series into the archive, byte for byte, and say what became of each.
 
@@ -88,7 +92,7 @@ def keep(
     others: list[Outcome] = [Outcome(file.name, None, False, _refused(file)) for file in rest]
     try:
         with archive.writer() as writer:
-            for file in (file for lot in lots for file in lot.files):
+            for file in (file for group in groups for file in group.files):
                 outcome = _add(file, lambda part, place: writer.add(part, place).status)
                 if outcome.kept and outcome.resource is not None:
                     kept[outcome.resource] = outcome
@@ -106,26 +110,26 @@ def keep(
     return list(kept)
 
 
-def _add(file: Looked, add: Callable[[Part, Resource], str]) -> Outcome:
+def _add(file: InspectedFile, add: Callable[[Part, Resource], str]) -> Outcome:
     assert file.resource is not None
-    if file.trouble in ("twice", "clash"):
+    if file.issue in ("twice", "clash"):
         return Outcome(file.name, file.resource, False, _refused(file))
     try:
         status = add(Part.from_file(file.path), file.resource)
     except WireError as error:
-        return Outcome(file.name, file.resource, False, f"not kept: {error}")
+        return Outcome(file.name, file.resource, False, f"not stored: {error}")
     return Outcome(file.name, file.resource, status in ("stored", "identical"), _WORDS[status])
 
 
 _WORDS = {
-    "stored": "kept here",
-    "identical": "was here already",
-    "conflict": "not kept: the archive has this instance with other content",
+    "stored": "stored",
+    "identical": "was stored already",
+    "conflict": "not stored: the archive has this instance with other content",
 }
 
 
-def _refused(file: Looked) -> str:
-    return f"not kept: {file.reason}"
+def _refused(file: InspectedFile) -> str:
+    return f"not stored: {file.reason}"
 
 
 def compact(archive: Archive, instances: Collection[Resource]) -> list[Resource]:

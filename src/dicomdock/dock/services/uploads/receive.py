@@ -17,7 +17,7 @@ from dicomdock.dock.services.archive import LocalArchive
 from dicomdock.dock.services.events import ArchiveChanged, Events, UploadChanged
 from dicomdock.dock.services.threads import Run
 from dicomdock.dock.services.uploads.batch import Batch, compact, keep
-from dicomdock.dock.services.uploads.inspect import Looked, Lot, look
+from dicomdock.dock.services.uploads.inspect import InspectedFile, SeriesGroup, inspect_file
 from dicomdock.errors import DicomdockError, NoSpace
 
 if TYPE_CHECKING:
@@ -64,17 +64,17 @@ class Uploads:
         """Answer ``POST /uploads/BATCH?name=NAME``: one file, its bytes as the body."""
         batch = self.get(request.path_params["batch"])
         if batch is None or batch.stage != "arrived":
-            return _refused(404, "These files came too late; drop them again.")
+            return _refused(404, "This upload has ended; drop the files again.")
         if len(batch.files) >= MAX_FILES:
             return _refused(413, f"More than {MAX_FILES:,} files at once are too many; drop fewer folders.")
         path = batch.folder / f"{next(self._numbers):08}"
         name = request.query_params.get("name", "")[:MAX_NAME]
         try:
             await self._write(request, path)
-            batch.files.append(await self._run(look, name, path))
+            batch.files.append(await self._run(inspect_file, name, path))
         except ClientDisconnect:
             path.unlink(missing_ok=True)
-            return _refused(400, "The file did not come whole.")
+            return _refused(400, "The file arrived incomplete.")
         except DicomdockError as error:
             path.unlink(missing_ok=True)
             return _refused(507 if isinstance(error, NoSpace) else 500, str(error))
@@ -128,15 +128,15 @@ class Uploads:
             self._batches.pop(batch.key, None)
         shutil.rmtree(batch.folder, ignore_errors=True)
 
-    def keep(self, batch: Batch, lots: list[Lot], rest: list[Looked], server: str) -> None:
-        """Keep these series in the archive and send them on; blocks until they are kept.
+    def keep(self, batch: Batch, groups: list[SeriesGroup], rest: list[InspectedFile], server: str) -> None:
+        """Store these series in the archive and send them on; blocks until they are stored.
 
         What goes wrong is told by the batch's own page.
 
         Parameters
         ----------
         batch : whose files they are; it has begun.
-        lots, rest : what is kept, and what cannot be.
+        groups, rest : what is kept, and what cannot be.
         server : where it goes then; empty for nowhere.
         """
         batch.server = server
@@ -145,7 +145,7 @@ class Uploads:
             self._events.publish(UploadChanged(batch.key))
 
         try:
-            kept = keep(batch, lots, rest, self._local.archive, told)
+            kept = keep(batch, groups, rest, self._local.archive, told)
             if server and kept:
                 batch.transfer = self._transfers.push(server, compact(self._local.archive, kept)).id
         except DicomdockError as error:
@@ -154,7 +154,7 @@ class Uploads:
             batch.stage = "kept"
             shutil.rmtree(batch.folder, ignore_errors=True)
             told()
-            for study in {lot.resource.study for lot in lots}:
+            for study in {group.resource.study for group in groups}:
                 self._events.publish(ArchiveChanged(study))
 
 
