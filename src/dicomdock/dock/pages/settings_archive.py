@@ -62,7 +62,7 @@ def section(services: Services) -> None:
         gone = await run(local.evict)
         if gone.removed:
             series = formatting.counted(len(gone.removed), "series", "series")
-            widgets.say(f"{series}, {formatting.size(gone.freed)}, removed; their servers still have them.")
+            widgets.say(f"Removed {series}, {formatting.size(gone.freed)}; their servers still have them.")
         elif gone.left > local.settings.archive_limit:
             widgets.say(
                 f"{formatting.size(gone.left)} are stored, and none of it may be removed: it is pinned, was "

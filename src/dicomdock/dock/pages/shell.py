@@ -85,6 +85,7 @@ def _theme_switch(preferences: Preferences, run: Run, theme: str) -> None:
         ui.run_javascript(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
         show()
         await run(preferences.set, "theme", theme)
+        widgets.mark_saved("theme")
 
     def show() -> None:
         button.props["icon"] = icons[theme]

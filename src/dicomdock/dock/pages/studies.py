@@ -356,6 +356,8 @@ class StudiesPage:
 
     async def _keep(self, name: str, value: Any) -> None:
         await self._run(self._preferences.set, name, value)
+        with self._grid:  # the element that was clicked may be gone by now
+            widgets.mark_saved(name)
 
     async def _save(self, name: str, target: str | None) -> None:
         kept: Any = self._preferences.get("studies.saved")

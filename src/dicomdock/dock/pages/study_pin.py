@@ -16,6 +16,7 @@ async def pin(services: ActionServices, selection: Selection) -> None:
 
     async def undo() -> None:
         await _set(services, selection, pinned=False)
+        widgets.say(f"{selection.words} are no longer pinned.")
 
     widgets.say(f"{selection.words} stay on this computer when the archive makes room.", undo=undo)
 

@@ -144,6 +144,11 @@ def say(
         ui.run_javascript(f"Quasar.Notify.create({shown})")
 
 
+def mark_saved(name: str) -> None:
+    """Write into the page which preference was saved last; tests and assistive scripts can wait for it."""
+    ui.run_javascript(f"document.documentElement.dataset.saved = {json.dumps(name)}")
+
+
 def listen_for_undo() -> None:
     """Let the messages of the page that is being built have an Undo button; the shell does so for all."""
 
