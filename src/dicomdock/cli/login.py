@@ -105,6 +105,15 @@ class LoginOptions:
     client_certificate: Annotated[str, _pem("Show this certificate.")] = ""
     client_key: Annotated[str, _pem("The key of the certificate.")] = ""
     proxy: Annotated[str, typer.Option(metavar="URL", help="Go through this HTTP proxy.")] = ""
+    search_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where it is searched, if not at its address.")
+    ] = ""
+    retrieve_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where it is retrieved from, if not at its address.")
+    ] = ""
+    store_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where it is stored to, if not at its address.")
+    ] = ""
 
     @property
     def given(self) -> dict[str, str]:
@@ -128,6 +137,9 @@ class LoginOptions:
             client_certificate=self.client_certificate,
             client_key=self.client_key,
             proxy=self.proxy,
+            search_url=self.search_url.rstrip("/"),
+            retrieve_url=self.retrieve_url.rstrip("/"),
+            store_url=self.store_url.rstrip("/"),
         )
 
     def profile_login(self, *, has_token: bool) -> Login:

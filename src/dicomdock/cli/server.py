@@ -118,7 +118,7 @@ def _try_out(
             report = probe.test(client)
     except DicomdockError as error:
         return profile, repaired, None, error
-    return replace(profile, dialect=report.dialect), repaired, report, None
+    return report.apply(profile), repaired, report, None
 
 
 @commands.command("list")
@@ -166,11 +166,12 @@ def test(
             iter(client.search(Query(limit=1)))
         )  # raises what the exit code needs; the report has words only
         report = probe.test(client, write=write)
-    changed = save and report.reachable and report.dialect != profile.dialect
+    found = bool(report.addresses) or report.dialect != profile.dialect
+    changed = save and report.reachable and found
     if changed:
         change_profiles(
             terminal.settings,
-            lambda known: known.with_profile(replace(known.get(name), dialect=report.dialect)),
+            lambda known: known.with_profile(report.apply(known.get(name))),
         )
     terminal.result({**report.to_json(), "saved": changed})
     terminal.say(*report.sentences)
@@ -217,6 +218,9 @@ def _shown(profile: ServerProfile, *, default: str) -> dict[str, JsonValue]:
         "client_certificate": profile.client_certificate,
         "client_key": profile.client_key,
         "proxy": profile.proxy,
+        "search_url": profile.search_url,
+        "retrieve_url": profile.retrieve_url,
+        "store_url": profile.store_url,
         "habits": _habits(profile),
     }
 

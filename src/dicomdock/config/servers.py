@@ -54,6 +54,8 @@ class ServerProfile:
     ----------
     name : what the user calls it.
     url : the DICOMweb base URL, without a trailing slash.
+    search_url, retrieve_url, store_url : base URLs of single services, where a server has them at addresses
+        of their own (``/qidors``, ``/wadors``, ``/stowrs``); of the same origin. Empty for ``url``.
     login : how to log in.
     dialect : the server's habits, by name, with what the user or the probe set otherwise.
     ca_file : PEM file of further certificate authorities.
@@ -67,6 +69,9 @@ class ServerProfile:
     url: str
     login: Login = field(default_factory=Login)
     dialect: Dialect = field(default_factory=Dialect)
+    search_url: str = ""
+    retrieve_url: str = ""
+    store_url: str = ""
     ca_file: str = ""
     client_certificate: str = ""
     client_key: str = ""
@@ -339,14 +344,25 @@ def check_profile(profile: ServerProfile) -> None:
             f"{name[:MAX_NAME]!r} cannot name a server; use a short word, for example 'hospital'."
         )
     subject = f"The address of server {name!r}"
+    origin = _check_address(profile.url, subject)
+    for service in ("search_url", "retrieve_url", "store_url"):
+        address = getattr(profile, service)
+        if address and _check_address(address, f"The {service} of server {name!r}") != origin:
+            raise ProfileError(
+                f"The {service} of server {name!r} is not at {origin}; a login is sent to one origin alone."
+            )
+
+
+def _check_address(address: str, subject: str) -> Origin:
     try:
-        Url.parse(profile.url, subject)
+        url = Url.parse(address, subject)
     except InvalidInput as error:
         raise ProfileError(str(error)) from None
-    if not profile.url.isprintable() or " " in profile.url:
+    if not address.isprintable() or " " in address:
         raise ProfileError(f"{subject} holds blanks or letters that cannot be seen.")
-    if "?" in profile.url or "#" in profile.url:
+    if "?" in address or "#" in address:
         raise ProfileError(f"{subject} must end before its '?' or '#'.")
+    return url.origin
 
 
 @dataclass(frozen=True)

@@ -237,7 +237,7 @@ class _Sender:
                 refusable = {406} if accept == JSON else set()
                 response = self.session.http.request(
                     "POST",
-                    self.path,
+                    self.session.address("store", self.path),
                     accept=accept,
                     body=body,
                     allow=_ANSWERED | {404, 405, 501} | refusable,

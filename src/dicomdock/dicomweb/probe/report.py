@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import ServerProfile
 from dicomdock.sources import JsonValue
 
+SERVICES: Final = ("search_url", "retrieve_url", "store_url")
 _MARKS: Final = {True: "yes", False: "no", None: "unknown"}
 
 
@@ -52,6 +54,7 @@ class Report:
     requests : how many were sent.
     seconds : how long it took.
     error : why the server could not be tried at all; empty where it could.
+    addresses : base URLs of single services that were found, by their name in the profile.
     """
 
     server: str
@@ -62,6 +65,18 @@ class Report:
     requests: int = 0
     seconds: float = 0.0
     error: str = ""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+    def apply(self, profile: ServerProfile) -> ServerProfile:
+        """Return a profile with what was found."""
+        known = {name: self.addresses.get(name, getattr(profile, name)) for name in SERVICES}
+        return replace(
+            profile,
+            dialect=self.dialect,
+            search_url=known["search_url"],
+            retrieve_url=known["retrieve_url"],
+            store_url=known["store_url"],
+        )
 
     @property
     def reachable(self) -> bool:
@@ -90,6 +105,7 @@ class Report:
             "reachable": self.reachable,
             "error": self.error,
             "dialect": self.dialect.name,
+            "addresses": dict(self.addresses),
             "overrides": {name: _plain(value) for name, value in self.overrides.items()},
             "findings": [
                 {"topic": one.topic, "works": _MARKS[one.works], "sentence": one.sentence}

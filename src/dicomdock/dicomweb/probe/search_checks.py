@@ -111,7 +111,7 @@ class SearchChecks:
         """Ask for one study; what goes wrong here ends the probe."""
         response = self.session.http.request(
             "GET",
-            "/studies",
+            self.session.address("search", "/studies"),
             query=[("limit", "1")],
             accept=JSON,
             gzip=True,
@@ -170,7 +170,13 @@ class SearchChecks:
         """Search; None where the server refuses or answers with something else."""
         try:
             response = self.session.http.request(
-                "GET", path, query=query, accept=JSON, gzip=True, allow=TELLING, what="a test search"
+                "GET",
+                self.session.address("search", path),
+                query=query,
+                accept=JSON,
+                gzip=True,
+                allow=TELLING,
+                what="a test search",
             )
             if not 200 <= response.status < 300:
                 response.discard()
