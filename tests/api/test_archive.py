@@ -15,7 +15,7 @@ import pytest
 import dicomdock
 from dicomdock import Archive, Query, Resource, Segmentation, Settings, Volume
 from dicomdock.dicom.json_model import text
-from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
+from dicomdock.errors import ArchiveError, GeometryError, InvalidInput, NotInArchive
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.rtstruct import structures_to_dicom
@@ -64,9 +64,9 @@ def test_what_is_no_volume_is_refused_in_words(archive, series):
 
 
 def test_a_damaged_file_is_named(archive, series):
-    path = archive.instances(Resource.parse(series))[2].path
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(GeometryError, match=path.name):
+    damaged = archive.instances(Resource.parse(series))[2]
+    damaged.path.write_bytes(damaged.path.read_bytes()[:100])
+    with pytest.raises(ArchiveError, match=damaged.resource.instance):
         archive.volume(series)
 
 
