@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from dicomdock.config.servers import Dialect, ServerProfile, load_profiles
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import ServerProfile, load_profiles
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query
 from dicomdock.dicomweb import Client, connect, probe

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from dicomdock.archive import Archive
-from dicomdock.config.servers import Dialect, ServerProfile
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Level, Resource
 from dicomdock.dicomweb import Client
