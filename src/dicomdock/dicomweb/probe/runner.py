@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final, cast
 
 from dicomdock.config import dialects
-from dicomdock.config.servers import Dialect
+from dicomdock.config.dialects import Dialect
 from dicomdock.dicom.resource import resource_in
 from dicomdock.dicomweb import urls
 from dicomdock.dicomweb.probe import addresses, retrieve_checks, store_checks, tls

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.config import dialects
-from dicomdock.config.servers import Dialect
+from dicomdock.config.dialects import Dialect
 from dicomdock.dicom import json_model
 from dicomdock.dicom.dictionary import tag_of
 from dicomdock.dicom.query import Query
