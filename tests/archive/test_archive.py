@@ -157,6 +157,7 @@ def test_levels_carry_what_was_asked_for(archive: Archive) -> None:
     assert value(page.matches[1].attributes, "SliceThickness") == 2.0
 
 
+@pytest.mark.slow
 def test_paging_gives_each_match_once(archive: Archive) -> None:
     for number in range(25):
         add(archive, made(composite("1.2.840.10008.5.1.4.1.1.7", StudyDate=f"202001{number + 1:02}")))
@@ -396,6 +397,7 @@ def test_a_part_that_breaks_off_leaves_no_trace(archive: Archive) -> None:
     assert list(archive._files.incoming.rglob("*")) == []
 
 
+@pytest.mark.slow
 def test_a_small_file_that_inflates_to_gigabytes_is_refused(archive: Archive, tmp_path: Path) -> None:
     (one,) = ct_series(1)
     bomb = deflated_bomb(one, 600 << 20)

@@ -169,6 +169,7 @@ def test_a_request_from_elsewhere_ends_a_running_transfer(
     assert len(archive.instances(Resource(study_of(made)))) == 20
 
 
+@pytest.mark.slow
 def test_an_interrupt_does_not_wait_for_a_silent_server(
     queue: TransferQueue, archive: Archive, settings: Settings
 ):
@@ -237,6 +238,7 @@ def test_a_failed_transfer_says_why_and_can_be_tried_again(
         assert ended(run(queue, again, archive, connect, settings)).complete
 
 
+@pytest.mark.slow
 def test_the_runner_works_off_the_queue_and_tells_of_changes(
     queue: TransferQueue, archive: Archive, settings: Settings
 ):
@@ -258,6 +260,7 @@ def test_the_runner_works_off_the_queue_and_tells_of_changes(
     assert {queue.get(number).state for number in numbers} == {"done"}
 
 
+@pytest.mark.slow
 def test_a_stopped_runner_leaves_its_work_for_the_next(
     queue: TransferQueue, archive: Archive, settings: Settings
 ):

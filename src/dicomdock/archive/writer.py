@@ -19,7 +19,7 @@ from typing import Self
 from dicomdock.archive.commit import keep
 from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.mapping import patient_id_of
+from dicomdock.archive.index.mapping import PATIENT_ID, patient_id_of
 from dicomdock.archive.index.queries import digests, patient_of
 from dicomdock.archive.pending import AddStatus, Arrival
 from dicomdock.archive.storage.local import Files, Session, begin_sync, digest_or_none, disk_errors, mapped
@@ -85,7 +85,7 @@ class ArchiveWriter:
             self._session = Session(files.incoming)
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], dict[str, str]] = {}
-        self._patients: dict[str, str] = {}
+        self._patients: dict[str, tuple[str | None, bytes | None]] = {}
         self._registered_here: set[Resource] = set()
         self._group: list[Arrival] = []
         self._group_bytes = 0
@@ -245,12 +245,19 @@ class ArchiveWriter:
         found = []
         if trailing := arrival.header.trailing:
             found.append(f"{trailing} {'byte follows' if trailing == 1 else 'bytes follow'} its data set.")
-        study, patient = arrival.resource.study, patient_id_of(arrival.header)
-        known = self._patients.get(study)
+        study, raw = arrival.resource.study, arrival.header.raw.get(PATIENT_ID)
+        known, last = self._patients.get(study, (None, None))
+        if known is not None and raw == last:
+            return tuple(found)
+        patient = patient_id_of(arrival.header)
         if known is None:
             with self._index.reading() as connection:
-                known = self._patients[study] = patient_of(connection, study) or patient
-        if patient and known and patient != known:
+                known = patient_of(connection, study)
+        known = known or patient
+        if patient in ("", known):
+            self._patients[study] = (known, raw)
+        else:
+            self._patients[study] = (known, last)
             found.append(f"It is of patient ID {patient!r}, other instances of its study are of {known!r}.")
         return tuple(found)
 
