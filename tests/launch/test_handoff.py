@@ -252,7 +252,7 @@ def test_a_user_without_a_terminal_is_told_in_our_words(settings: Settings, tmp_
 
 @pytest.mark.slow
 def test_the_opener_is_quick(settings: Settings) -> None:
-    """Python itself is subtracted; the limit is 0.12 s of processor time, which other programs do not change."""
+    """Python itself is subtracted; the limit is 0.12 s of processor time."""
 
     def best(*command: str) -> float:
         times = []
