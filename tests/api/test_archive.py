@@ -181,6 +181,7 @@ def test_structure_sets_are_segmentations_too(archive, made, series, tmp_path):
         archive.segmentation(f"{study}/{structures.SeriesInstanceUID}")
 
 
+@pytest.mark.slow
 def test_a_derived_volume_is_a_series_of_the_study(archive, series, tmp_path):
     volume = archive.volume(series)
     derived = replace(volume, array=volume.array // 2)
@@ -208,6 +209,7 @@ def test_volumes_without_a_place_go_to_no_file(archive, tmp_path):
         Volume.of(grid).to_file(tmp_path / "no.png")
 
 
+@pytest.mark.slow
 def test_an_oblique_series_survives_nifti_voxel_by_voxel(settings, tmp_path):
     folder = shared_data("mr-head")
     with Archive.open(settings) as archive:

@@ -57,6 +57,7 @@ def get(url: str, **headers: str) -> tuple[int, bytes]:
             return error.code, error.read()
 
 
+@pytest.mark.slow
 def test_other_programs_find_the_archive(run, tmp_path):
     made = ct_series(2)
     run("import", *write(tmp_path / "in", made))
@@ -75,6 +76,7 @@ def test_other_programs_find_the_archive(run, tmp_path):
         assert process.stderr.read() == ""
 
 
+@pytest.mark.slow
 def test_a_token_keeps_others_out():
     with started("serve", "--port", "0", "--token-stdin", "--json", stdin="t0ken\n") as process:
         url = document(process)["url"]

@@ -46,6 +46,7 @@ spacings = st.tuples(*[st.floats(0.2, 9)] * 3)
 origins = st.tuples(*[st.floats(-500, 500)] * 3)
 
 
+@pytest.mark.slow
 @given(angles, spacings, origins, st.integers(2, 9), st.randoms(use_true_random=False))
 def test_any_oblique_stack_is_found_whatever_the_order(
     turned: tuple[float, ...],

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from dicomdock.archive import Archive
-from dicomdock.config.servers import Dialect, ServerProfile
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Level, Resource
 from dicomdock.dicomweb import Client
@@ -142,7 +143,7 @@ def test_pushing_a_file_says_nothing_of_the_archives_instance_of_its_uid(
         transfer = claimed(queue, "push", "x", files=[str(file) for file in files])
         assert ended(run(queue, transfer, archive, connect, settings)).complete
     assert archive.instances(mine.resource)[0].sent == ()
-    assert archive.evict(0).removed == ()
+    assert archive.retention.evict(0).removed == ()
 
 
 @pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled")])
@@ -168,6 +169,7 @@ def test_a_request_from_elsewhere_ends_a_running_transfer(
     assert len(archive.instances(Resource(study_of(made)))) == 20
 
 
+@pytest.mark.slow
 def test_an_interrupt_does_not_wait_for_a_silent_server(
     queue: TransferQueue, archive: Archive, settings: Settings
 ):
@@ -236,6 +238,7 @@ def test_a_failed_transfer_says_why_and_can_be_tried_again(
         assert ended(run(queue, again, archive, connect, settings)).complete
 
 
+@pytest.mark.slow
 def test_the_runner_works_off_the_queue_and_tells_of_changes(
     queue: TransferQueue, archive: Archive, settings: Settings
 ):
@@ -257,6 +260,7 @@ def test_the_runner_works_off_the_queue_and_tells_of_changes(
     assert {queue.get(number).state for number in numbers} == {"done"}
 
 
+@pytest.mark.slow
 def test_a_stopped_runner_leaves_its_work_for_the_next(
     queue: TransferQueue, archive: Archive, settings: Settings
 ):

@@ -1,6 +1,6 @@
-"""ServerProfile and Dialect: what is known of a server, as frozen data, kept in ``servers.toml``.
+"""ServerProfile: what the user says of a server, as frozen data, stored in ``servers.toml``.
 
-Secrets are never here: a profile names its login, the secret lies in the system keyring (``dicomweb.auth``).
+Secrets are never here: a profile names its login, the secret is in the system keyring (``config.secrets``).
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
+from dicomdock.config.dialects import Dialect
 from dicomdock.config.secrets import Secrets
 from dicomdock.config.settings import Settings
 from dicomdock.config.toml_file import Table, TomlFile
+from dicomdock.config.validation import read_table
 from dicomdock.errors import InvalidInput, ProfileError
 from dicomdock.web.endpoint import Endpoint, Proxy
 from dicomdock.web.url import Origin, Url
@@ -43,74 +45,6 @@ class Login:
 
     def __str__(self) -> str:
         return self.kind if not self.user else f"{self.kind} as {self.user}"
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """A server's habits where servers differ; the defaults are those of PS3.18.
-
-    Parameters
-    ----------
-    name : which built-in dialect this is, or ``standard``.
-    key_style : how matching keys and fields are written in a query.
-    wildcard : ``*`` and ``?`` are understood; else they are filtered locally.
-    question_mark : ``?`` is understood where ``*`` is; else it is filtered locally.
-    fuzzy : fuzzymatching is understood.
-    offset : offset is honoured; else one page is all there is.
-    page_limit : the most matches to ask for at once, by level (studies, series, instances).
-    short_page_ends : a page shorter than asked for, without a warning, is known to be the last.
-    match_keys : the matching keys that are honoured; others are filtered locally. Empty for all of PS3.18.
-    value_lists : how several values of one key are written; ``none`` where each must be asked for alone.
-    uid_lists : several UIDs may be asked for at once; else each alone.
-    encoded_comma : a comma that is percent-encoded belongs to the value; else every comma divides values.
-    study_instances : the instances of a whole study can be listed at once; else series by series.
-    nothing_found : HTTP statuses, besides 204 and 404, by which a search answers that nothing matches.
-    fields : how includefield is written: repeated, comma list, or never sent.
-    root_levels : levels that can be searched without naming the study.
-    retrieve_level : the highest level that one request can retrieve; ``instance`` is ``bulk_retrieve=0``.
-    any_transfer_syntax : ``transfer-syntax=*`` may be asked for.
-    single_part : instances come only as a single ``application/dicom`` body.
-    wado_uri : path or address of WADO-URI relative to the base URL; empty where there is none.
-    metadata, rendered, thumbnail : the transaction exists.
-    store : the store transaction exists.
-    store_batch : bytes of an upload request at most; 0 for the setting's.
-    delete_levels : what can be deleted.
-    rejection : the code by which the server rejects what it does not delete; empty where it does not.
-    parallel : requests side by side at most; 0 for the setting's.
-    pinned : names of the habits that the user has set; testing the server leaves them alone.
-    """
-
-    name: str = "standard"
-    key_style: Literal["keyword", "tag"] = "keyword"
-    wildcard: bool = True
-    question_mark: bool = True
-    fuzzy: bool = True
-    offset: bool = True
-    page_limit: Mapping[str, int] = field(
-        default_factory=lambda: {"studies": 200, "series": 1000, "instances": 1000}
-    )
-    short_page_ends: bool = False
-    match_keys: tuple[str, ...] = ()
-    value_lists: Literal["backslash", "comma", "none"] = "backslash"
-    uid_lists: bool = True
-    encoded_comma: bool = True
-    study_instances: bool = True
-    nothing_found: tuple[int, ...] = ()
-    fields: Literal["repeat", "comma", "never"] = "repeat"
-    root_levels: tuple[str, ...] = ("studies", "series", "instances")
-    retrieve_level: Literal["study", "series", "instance"] = "study"
-    any_transfer_syntax: bool = True
-    single_part: bool = False
-    wado_uri: str = ""
-    metadata: bool = True
-    rendered: bool = True
-    thumbnail: bool = True
-    store: bool = True
-    store_batch: int = 0
-    delete_levels: tuple[str, ...] = ("study", "series", "instance")
-    rejection: str = ""
-    parallel: int = 0
-    pinned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -380,7 +314,7 @@ def _proxy_account(profile: ServerProfile) -> tuple[str, str]:
 
 
 def _profiles(document: Table, file: Path) -> Profiles:
-    top = _read(_Document, document, f"{file}: ")
+    top = read_table(_Document, document, f"{file}: ", error=ProfileError)
     profiles = Profiles()
     for name, table in top.servers.items():
         where = f"{file}: servers.{name}."
@@ -389,7 +323,9 @@ def _profiles(document: Table, file: Path) -> Profiles:
         if "url" not in table:
             raise ProfileError(f"{where}url is missing.")
         try:
-            profiles = profiles.with_profile(_read(ServerProfile, {**table, "name": name}, where))
+            profiles = profiles.with_profile(
+                read_table(ServerProfile, {**table, "name": name}, where, error=ProfileError)
+            )
         except ProfileError as error:
             raise error if str(file) in str(error) else ProfileError(f"{where[:-1]}: {error}") from error
     if top.default and top.default not in profiles:
@@ -438,45 +374,6 @@ class _Document:
 
     default: str = ""
     servers: Mapping[str, Any] = field(default_factory=dict)
-
-
-_Value = TypeVar("_Value")
-
-
-def _read(kind: type[_Value], table: Mapping[str, object], where: str) -> _Value:
-    """Make a dataclass of a TOML table; ``where`` is the file and the path to the table, for errors."""
-    hints = get_type_hints(kind)
-    values: dict[str, object] = {}
-    for key, value in table.items():
-        if key not in hints:
-            raise ProfileError(f"{where}{key} is not known; known are {', '.join(hints)}.")
-        if is_dataclass(hints[key]) and isinstance(value, dict):
-            values[key] = _read(hints[key], value, f"{where}{key}.")
-        else:
-            values[key] = _checked(hints[key], value, f"{where}{key}")
-    return kind(**values)
-
-
-def _checked(hint: Any, value: object, where: str) -> object:
-    kind, arguments = get_origin(hint) or hint, get_args(hint)
-    if kind is Literal:
-        if value not in arguments:
-            raise ProfileError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {value!r}.")
-        return value
-    if kind is tuple and isinstance(value, list):
-        return tuple(_checked(arguments[0], item, where) for item in value)
-    if isinstance(kind, type) and issubclass(kind, Mapping) and isinstance(value, dict):
-        if arguments[1] is Any:
-            return value
-        return {key: _checked(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if kind not in (bool, int, str) or type(value) is not kind or (kind is int and value < 0):  # type: ignore[operator]
-        raise ProfileError(f"{where} must be {_WORDS.get(kind, 'a table')}, not {value!r}.")
-    return value
-
-
-_WORDS: Mapping[object, str] = MappingProxyType(
-    {bool: "true or false", int: "a number from 0", str: "text in quotes", tuple: "a list of texts"}
-)
 
 
 def _table(value: Any, skip: Sequence[str] = ()) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from dicomdock.dicomweb.key_checks import KeyChecks
 from dicomdock.errors import NotAcceptable, RemoteNotFound, ServerFault, TransactionError
 
 if TYPE_CHECKING:
-    from dicomdock.config.servers import Dialect, ServerProfile
+    from dicomdock.config.dialects import Dialect
+    from dicomdock.config.servers import ServerProfile
     from dicomdock.config.settings import Settings
     from dicomdock.sources import DicomJson
     from dicomdock.web.transport import Http, Response
