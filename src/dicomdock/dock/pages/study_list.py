@@ -31,7 +31,7 @@ USUAL = ("state", "patient", "id", "date", "modality", "description", "images")
 
 
 def chosen(names: object) -> list[widgets.Column]:
-    """Give the columns of a remembered choice, in our order; the usual ones where there is none."""
+    """Return the columns of a remembered choice, in our order; the usual ones where there is none."""
     wanted = set(names) if isinstance(names, list) else set(USUAL)
     return [column for name, column in COLUMNS.items() if name in wanted or name in ALWAYS]
 

@@ -22,7 +22,7 @@ async def pin(services: ActionServices, selection: Selection) -> None:
 
 
 async def unpin(services: ActionServices, selection: Selection) -> None:
-    """Let go of what is selected."""
+    """Unpin what is selected."""
     await _set(services, selection, pinned=False)
     widgets.say(f"{selection.words} may be removed when the archive makes room.")
 

@@ -148,7 +148,7 @@ class _Row:
             self._cancel = widgets.icon_button("close", "Cancel", request(transfer.id, "cancel"))
 
     def await_end(self) -> None:
-        """Show that it was told to stop, which may take it a moment."""
+        """Show that it was asked to stop, which may take it a moment."""
         self._words.set_text("stopping …")
         self._pause.set_enabled(False)
         self._cancel.set_enabled(False)

@@ -197,7 +197,7 @@ class Preview:
         chosen = [group for key, group in self._groups.items() if key in self._chosen]
         server = self._target.value or HERE_ONLY
         ui.navigate.to(f"/upload/{self._batch.key}")
-        await self._run(self._uploads.keep, self._batch, chosen, list(self._rest), server)
+        await self._run(self._uploads.store, self._batch, chosen, list(self._rest), server)
 
 
 class Results:
@@ -237,7 +237,7 @@ class Results:
     async def load(self) -> None:
         """Show how far it is, and the results when they are known."""
         batch = self._batch
-        if batch.stage == "keeping":
+        if batch.stage == "storing":
             self._line.set_text(
                 f"{formatting.number(batch.done)} of {formatting.counted(len(batch.files), 'file')} kept"
             )
@@ -248,7 +248,7 @@ class Results:
         if batch.transfer is not None:
             transfer = await self._run(self._transfers.queue.get, batch.transfer)
             items = await self._run(self._transfers.queue.items, batch.transfer)
-        kept = sum(outcome.kept for outcome in batch.outcomes)
+        kept = sum(outcome.stored for outcome in batch.outcomes)
         said = f"{formatting.counted(kept, 'file')} stored"
         if lost := len(batch.outcomes) - kept:
             said += f", {formatting.number(lost)} not"
@@ -277,14 +277,18 @@ class Results:
 
 def _result(at: int, outcome: Outcome, there: Mapping[str, Item], *, sending: bool) -> widgets.Row:
     # Of two files with one UID, only the one that was kept was sent.
-    item = there.get(str(outcome.resource)) if outcome.kept else None
+    item = there.get(str(outcome.resource)) if outcome.stored else None
     if item is not None:
-        told = _SERVER_WORDS.get(item.status, item.status) + (f": {item.reason}" if item.reason else "")
+        there_words = _SERVER_WORDS.get(item.status, item.status) + (
+            f": {item.reason}" if item.reason else ""
+        )
     else:
-        told = "waits" if sending and outcome.kept else ""
-    bad = not outcome.kept or (item is not None and item.status in ("failed", "unconfirmed"))
-    cells = {"name": outcome.name, "here": outcome.words, "there": told}
-    return widgets.Row(str(at), cells, {"there": f"0{told}" if bad else told}, tone="bad" if bad else "")
+        there_words = "waits" if sending and outcome.stored else ""
+    bad = not outcome.stored or (item is not None and item.status in ("failed", "unconfirmed"))
+    cells = {"name": outcome.name, "here": outcome.words, "there": there_words}
+    return widgets.Row(
+        str(at), cells, {"there": f"0{there_words}" if bad else there_words}, tone="bad" if bad else ""
+    )
 
 
 def _rows(
@@ -327,7 +331,9 @@ def _rows(
 
 
 def _remarks(group: SeriesGroup, there: int, server: str) -> list[str]:
-    told = [text.format(formatting.number(count)) for issue, text in _ISSUES if (count := group.count(issue))]
+    remarks = [
+        text.format(formatting.number(count)) for issue, text in _ISSUES if (count := group.count(issue))
+    ]
     if there:
-        told.append(f"{formatting.number(there)} on {server} already")
-    return [*group.warnings, ", ".join(told)]
+        remarks.append(f"{formatting.number(there)} on {server} already")
+    return [*group.warnings, ", ".join(remarks)]

@@ -150,7 +150,7 @@ def mark_saved(name: str) -> None:
 
 
 def listen_for_undo() -> None:
-    """Let the messages of the page that is being built have an Undo button; the shell does so for all."""
+    """Enable Undo buttons in the messages of the page that is being built; the shell does so for all."""
 
     async def undo(event: GenericEventArguments) -> None:
         waiting = ui.context.client.storage.get(_UNDO, {})

@@ -16,8 +16,8 @@ from dicomdock.sources import Part
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
 
-Stage = Literal["arrived", "keeping", "kept"]
-TELL_EVERY = 32  # files between two words about the progress
+Stage = Literal["arrived", "storing", "stored"]
+PUBLISH_EVERY = 32  # files between two events about the progress
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Outcome:
     ----------
     name : of the file, as the user knows it.
     resource : its place; None where it has none.
-    kept : it is in the archive, as it came.
+    stored : it is in the archive, as it came.
     words : what became of it.
     """
 
     name: str
     resource: Resource | None
-    kept: bool
+    stored: bool
     words: str
 
 
@@ -45,10 +45,10 @@ class Batch:
     Parameters
     ----------
     key : stands in the address of its page.
-    folder : where the files lie until they are kept.
+    folder : where the files lie until they are stored.
     files : what came so far.
     stage : how far it is.
-    done : files kept so far.
+    done : files stored so far.
     outcomes : what became of each file, once it was tried.
     transfer : the number of the upload to a server, where there is one.
     server : its name.
@@ -71,16 +71,16 @@ class Batch:
         with self.lock:
             if self.stage != "arrived":
                 return False
-            self.stage = "keeping"
+            self.stage = "storing"
             return True
 
 
-def keep(
+def store(
     batch: Batch,
     groups: Sequence[SeriesGroup],
     rest: Sequence[InspectedFile],
     archive: Archive,
-    told: Callable[[], None],
+    publish: Callable[[], None],
 ) -> list[Resource]:
     """Put the files of these series into the archive, byte for byte, and say what became of each.
 
@@ -94,13 +94,13 @@ def keep(
         with archive.writer() as writer:
             for file in (file for group in groups for file in group.files):
                 outcome = _add(file, lambda part, place: writer.add(part, place).status)
-                if outcome.kept and outcome.resource is not None:
+                if outcome.stored and outcome.resource is not None:
                     kept[outcome.resource] = outcome
                 else:
                     others.append(outcome)
                 batch.done += 1
-                if batch.done % TELL_EVERY == 0:
-                    told()
+                if batch.done % PUBLISH_EVERY == 0:
+                    publish()
             for late in writer.flush():
                 if late.status == "conflict":
                     lost = kept.pop(late.resource)

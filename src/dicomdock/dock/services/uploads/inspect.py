@@ -196,7 +196,7 @@ def _oddities(groups: Mapping[Resource, Sequence[InspectedFile]]) -> dict[Resour
 
 
 def digest(path: Path) -> str:
-    """Give the SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file, hexadecimal."""
     made = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(CHUNK):

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from dicomdock.dock.services.archive import LocalArchive
 from dicomdock.dock.services.events import ArchiveChanged, Events, UploadChanged
 from dicomdock.dock.services.threads import Run
-from dicomdock.dock.services.uploads.batch import Batch, compact, keep
+from dicomdock.dock.services.uploads.batch import Batch, compact, store
 from dicomdock.dock.services.uploads.inspect import InspectedFile, SeriesGroup, inspect_file
 from dicomdock.errors import DicomdockError, NoSpace
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dicomdock.dock.services.transfers import Transfers
 
 BLOCK = 1 << 20  # bytes gathered before they are written
-MOST_KEPT = 8  # batches whose page can still be looked at
+MAX_BATCHES = 8  # batches whose page can still be looked at
 MAX_NAME = 1024
 MAX_FILES = 200_000
 
@@ -52,7 +52,7 @@ class Uploads:
         shutil.rmtree(self._folder, ignore_errors=True)  # an earlier dock's, that it could not remove
 
     def get(self, key: str) -> Batch | None:
-        """Give a batch by its key."""
+        """Return a batch by its key."""
         with self._lock:
             return self._batches.get(key)
 
@@ -116,8 +116,8 @@ class Uploads:
         folder.mkdir(parents=True, mode=0o700)
         with self._lock:
             self._batches[key] = Batch(key, folder)
-            old = [batch for batch in self._batches.values() if batch.stage != "keeping"]
-            for batch in old[: max(0, len(self._batches) - MOST_KEPT)]:
+            old = [batch for batch in self._batches.values() if batch.stage != "storing"]
+            for batch in old[: max(0, len(self._batches) - MAX_BATCHES)]:
                 del self._batches[batch.key]
                 shutil.rmtree(batch.folder, ignore_errors=True)
         return key
@@ -128,10 +128,10 @@ class Uploads:
             self._batches.pop(batch.key, None)
         shutil.rmtree(batch.folder, ignore_errors=True)
 
-    def keep(self, batch: Batch, groups: list[SeriesGroup], rest: list[InspectedFile], server: str) -> None:
+    def store(self, batch: Batch, groups: list[SeriesGroup], rest: list[InspectedFile], server: str) -> None:
         """Store these series in the archive and send them on; blocks until they are stored.
 
-        What goes wrong is told by the batch's own page.
+        The batch's own page shows what goes wrong.
 
         Parameters
         ----------
@@ -141,19 +141,19 @@ class Uploads:
         """
         batch.server = server
 
-        def told() -> None:
+        def publish() -> None:
             self._events.publish(UploadChanged(batch.key))
 
         try:
-            kept = keep(batch, groups, rest, self._local.archive, told)
-            if server and kept:
-                batch.transfer = self._transfers.push(server, compact(self._local.archive, kept)).id
+            stored = store(batch, groups, rest, self._local.archive, publish)
+            if server and stored:
+                batch.transfer = self._transfers.push(server, compact(self._local.archive, stored)).id
         except DicomdockError as error:
             batch.message = str(error)
         finally:
-            batch.stage = "kept"
+            batch.stage = "stored"
             shutil.rmtree(batch.folder, ignore_errors=True)
-            told()
+            publish()
             for study in {group.resource.study for group in groups}:
                 self._events.publish(ArchiveChanged(study))
 
