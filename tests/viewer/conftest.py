@@ -35,33 +35,7 @@ AFFINE = np.array([[0, 0, 1.0, -32], [0, 1.0, 0, -40], [2, 0, 0, 10], [0, 0, 0, 
 
 WINDOW = (400.0, 100.0)  # width, centre of the study's header
 
-DRAWN = """async ([views, seconds]) => {
-    const end = performance.now() + 1000 * seconds;
-    const state = window.trame.state;
-    let due;
-    await window.dicomdock.settled();
-    do {  // what the page has set is with the viewer before the viewer says what it has
-        await state.flush();
-        due = await window.trame.trigger("scene_states");
-    } while (state.dirtyKeys.size && performance.now() < end);
-    for (;;) {
-        const there = Object.fromEntries(
-            [...document.querySelectorAll("[data-view]")].map((one) => [one.dataset.view, one]));
-        const missing = [];
-        for (const name of views.length ? views : Object.keys(there)) {
-            const view = there[name], canvas = view?.querySelector("canvas"), box = view?.getBoundingClientRect();
-            const drawn = Number(view?.dataset.drawn ?? -1);
-            const fits = canvas && Math.abs(canvas.width - box.width) < 1 && Math.abs(canvas.height - box.height) < 1;
-            if (!fits || drawn < due[name]) {
-                const size = canvas ? `${canvas.width} x ${canvas.height} in ${box.width} x ${box.height}` : "absent";
-                missing.push(`${name} shows state ${drawn} of ${due[name]}, ${size}`);
-            }
-        }
-        if (Object.keys(there).length && !missing.length) return [];
-        if (performance.now() > end) return missing.length ? missing : ["no view is there"];
-        await new Promise(requestAnimationFrame);
-    }
-}"""
+DRAWN = Path(__file__).with_name("drawn.js").read_text("utf-8")
 """Waits until views are drawn; gives what is wrong with those that are not."""
 
 USUAL = {
@@ -131,6 +105,7 @@ class Screen:
         if not self.page.evaluate("() => !!window.dicomdock && !!document.querySelector('[data-view]')"):
             self.page.goto(opened.url)
             self.wait("s.complete", 60)
+        self.page.keyboard.up("Shift")  # where a test ended before it did so
         self.page.evaluate("() => document.activeElement?.blur()")
         for name, value in USUAL.items():
             self.put(name, value)
@@ -219,14 +194,14 @@ class Screen:
         )
 
     def until(self, holds: Callable[[], object], seconds: float = 10, words: str = "") -> None:
-        """Wait until something holds: of the pictures, of files, of whatever the page's state does not say."""
+        """Wait until something holds that the page's state does not say: of pictures, of files."""
         end = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < end, words or f"it did not come in {seconds} s"
             self.page.evaluate("() => new Promise(requestAnimationFrame)")
 
     def drawn(self, *views: str, seconds: float = 20) -> None:
-        """Wait until these views, or all that are there, show what the viewer has now, in their present sizes."""
+        """Wait until these views, or all, show what the viewer has now, in their present sizes."""
         missing = self.page.evaluate(DRAWN, [list(views), seconds])
         assert not missing, f"not drawn in {seconds} s: {'; '.join(missing)}"
 
@@ -247,13 +222,12 @@ class Screen:
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
     def pixels(self, view: str = "Red") -> np.ndarray:
-        """Give the pixels of a view as the browser shows them, (row, column, 3), of what the viewer has now."""
+        """Give a view of what the viewer has now, as the browser shows it: (row, column, 3)."""
         self.drawn(view)
         found = self.page.evaluate(
-            "view => document.querySelector(`[data-view=${view}] canvas`).toDataURL('image/png').split(',')[1]",
-            view,
+            "view => document.querySelector(`[data-view=${view}] canvas`).toDataURL('image/png')", view
         )
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(found))).convert("RGB"))
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(found.split(",")[1]))).convert("RGB"))
 
     def changed(self, before: np.ndarray, view: str = "Red") -> float:
         """Give the part of a view's pixels that differ clearly from how they were."""
@@ -264,7 +238,16 @@ class Screen:
 
     def until_changed(self, before: np.ndarray, *, more: float = -1.0, less: float = 1.0) -> None:
         """Wait until more, or less, than this part of the axial view differs from how it was."""
-        self.until(lambda: more < self.changed(before) < less, words="the view did not change as it should")
+        seen = []
+
+        def holds() -> bool:
+            seen.append(self.changed(before))
+            return more < seen[-1] < less
+
+        try:
+            self.until(holds)
+        except AssertionError as error:
+            raise AssertionError(f"{seen[-1]:.4f} of the view changed") from error
 
     def drag(self, *points: tuple[float, float]) -> None:
         """Drag with the left button from point to point of the page."""

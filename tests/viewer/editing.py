@@ -46,7 +46,7 @@ def coloured(screen: Screen) -> float:
 
 def until_coloured(screen: Screen, *, more: float = -1.0, less: float = 1.0) -> None:
     """Wait until more, or less, than this part of the axial view is drawn on."""
-    screen.until(lambda: more < coloured(screen) < less, 15, "what is drawn on the view is not as it should be")
+    screen.until(lambda: more < coloured(screen) < less, 15, "the view is not drawn on as it should be")
 
 
 class Editor:

@@ -82,11 +82,7 @@ def alone(screen: Screen) -> None:
 
 def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Screen) -> None:
     editor = Editor(opened, screen, {})
-    other = next(
-        one["uid"]
-        for one in screen.state("series_list")
-        if one["uid"] != opened.series
-    )
+    other = next(one["uid"] for one in screen.state("series_list") if one["uid"] != opened.series)
     screen.button("tool-segment").click()
     alone(screen)
     shelf = opened.settings.state / "unsaved"

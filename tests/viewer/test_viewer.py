@@ -113,7 +113,7 @@ def test_what_is_painted_is_undone_redone_saved_listed_and_opened_again(
 ) -> None:
     screen.page.keyboard.press("p")
     screen.wait("s.drawing_name && s.tool === 'segment'")
-
+    screen.page.mouse.move(*screen.middle("ThreeD"))  # the brush is drawn where the mouse is
     bare = screen.pixels()
     x, y = screen.middle()
     screen.drag((x - 30, y), (x + 30, y), (x + 30, y + 20))
@@ -200,8 +200,9 @@ def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browse
         screen.drag((x - 30, y), (x + 30, y))
         screen.wait("s.unsaved")
         until_coloured(screen, more=0.004)
-        kept = opened.settings.state / "unsaved"
-        screen.until(lambda: list(kept.glob("*/*.seg")), 10, "unsaved work is not kept within ten seconds")
+        screen.until(
+            lambda: list(opened.settings.state.glob("unsaved/*/*.seg")), 10, "unsaved work is not kept"
+        )
         screen.page.mouse.down()
         before = opened.pid
         os.kill(before, signal.SIGKILL)

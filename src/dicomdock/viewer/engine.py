@@ -45,6 +45,8 @@ class _RemoteView:
 
 class _Area(RcaViewAdapter):  # type: ignore[misc]
     def on_interaction(self, origin: str, event: dict[str, Any]) -> None:
+        if str(event.get("type")).startswith("Key"):
+            return  # keys are the page's (``shell.keys``); Slicer has meanings of its own for some of them
         try:
             super().on_interaction(origin, event)
         finally:
