@@ -2,15 +2,19 @@
 # make test    everything, with real servers and a real browser; installs what it needs
 # make check   ruff, mypy, the import contracts and the fast tests
 # make bench   the side-by-side measurements of docs/benchmarks.md
+# make dist    the wheel, the source archive and the bill of materials, in dist
+# make lock    choose the newest versions of all dependencies anew, in constraints.txt
+# make test-lowest   the fast tests with the lowest versions that pyproject.toml allows
 # make setup   the environment for work on dicomdock, in .venv
 # make clean   remove what the above made
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+PIP := scripts/pip-install.sh
 RUN_ARGS ?=
 TEST_ARGS ?= -n 2 --dist loadfile
 
-.PHONY: run test check lint bench setup clean system-packages
+.PHONY: run test check lint bench dist lock test-lowest setup clean system-packages
 
 run: .venv/.installed
 	$(BIN)/dicomdock run --demo $(RUN_ARGS)
@@ -32,6 +36,20 @@ lint: .venv/.developed
 bench: .venv/.developed
 	$(BIN)/python -m benchmarks
 
+dist: .venv/.developed
+	rm -rf dist
+	$(BIN)/uv build -q --no-config --out-dir dist
+	$(BIN)/python scripts/sbom.py viewer >dist/dicomdock-$$($(BIN)/dicomdock --version | cut -d' ' -f2).cdx.json
+	ls -l dist
+
+# A release elsewhere must not break a fresh clone: every environment here is made with these versions.
+lock: .venv/.developed
+	$(BIN)/uv pip compile -q --no-config --upgrade --universal --python-version 3.11 --all-extras --group dev \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header -o constraints.txt pyproject.toml
+
+test-lowest: .venv/.developed
+	scripts/test-lowest.sh
+
 setup: .venv/.developed
 
 clean:
@@ -47,12 +65,14 @@ system-packages:
 	scripts/make-venv.sh
 
 # The viewer's libraries (1 GB) exist as wheels for x86_64 and arm64; everything else works without them.
-.venv/.installed: .venv/.made pyproject.toml
-	$(BIN)/pip install -q -e '.[viewer]' || { \
+.venv/.installed: .venv/.made pyproject.toml constraints.txt
+	@echo 'Installing dicomdock with its viewer into .venv: about 1 GB the first time, a few minutes.'
+	$(PIP) -c constraints.txt -e '.[viewer]' || { \
 	  echo 'The viewer cannot be installed here; going on without it.' >&2; \
-	  $(BIN)/pip install -q -e .; }
+	  $(PIP) -c constraints.txt -e '.[dock]'; }
 	touch $@
 
-.venv/.developed: .venv/.installed pyproject.toml
-	$(BIN)/pip install -q --group dev
+.venv/.developed: .venv/.installed pyproject.toml constraints.txt
+	@echo 'Installing what the tests need into .venv.'
+	$(PIP) -c constraints.txt --group dev
 	touch $@

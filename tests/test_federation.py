@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 
 from dicomdock import federation
 from dicomdock.dicom.dictionary import tag_of
-from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Unreachable
 from dicomdock.sources import DicomJson, Match, Page
 
@@ -151,3 +153,51 @@ def test_series_are_joined_below_the_study_that_was_asked_for():
     found = [one for answer in federation.search(sources, query) for one in answer.found]
     assert [str(one.resource) for one in found] == ["1.2/1.2.1", "1.2/1.2.1"]
     assert sorted(found[-1].sources) == ["a", "b"]
+
+
+def test_joining_keeps_the_first_answer_and_fills_its_gaps():
+    name, other = (
+        {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane"}]},
+        {"vr": "PN", "Value": [{"Alphabetic": "D^J"}]},
+    )
+    count = {"00201208": {"vr": "IS", "Value": [2]}}
+    join = federation.Join(Query())
+    join.add("local", [Match({**study("1.2"), "00100010": name, "00080050": {"vr": "SH"}})])
+    (joined,) = join.add(
+        "hospital",
+        [Match({**study("1.2"), "00100010": other, "00080050": {"vr": "SH", "Value": ["A1"]}, **count})],
+    )
+    assert joined.attributes["00100010"] == name
+    assert joined.attributes["00080050"] == {"vr": "SH", "Value": ["A1"]}
+    assert joined.counts == {"local": None, "hospital": 2}
+
+
+def test_what_a_source_no_longer_lists_is_removed_from_it_alone():
+    join = federation.Join(Query())
+    join.add("a", [Match(study("1.1")), Match(study("1.2"))])
+    join.add("b", [Match(study("1.1"))])
+    left = join.remove("a", [Resource("1.1"), Resource("1.2"), Resource("1.3")])
+    assert [(str(one.resource), one.sources) for one in left] == [("1.1", ("b",)), ("1.2", ())]
+    assert [str(one.resource) for one in join] == ["1.1"]
+
+
+def test_a_stream_ends_with_its_source():
+    stream = federation.Stream("hospital", iter([Page((), more=None, total=5), Page((), more=None)]))
+    stream.take()
+    assert (stream.ended, stream.total) == (False, 5)
+    stream.take()
+    assert not stream.ended
+    assert stream.take().matches == ()
+    assert stream.ended
+
+
+def test_a_stream_tells_why_its_source_failed():
+    def pages() -> Iterator[Page]:
+        yield Page((), warnings=("cut",))
+        raise Unreachable("The server does not answer.")
+
+    stream = federation.Stream("hospital", pages())
+    stream.take()
+    stream.take()
+    assert (stream.ended, stream.error, stream.warnings) == (True, "The server does not answer.", ("cut",))
+    assert stream.take().matches == ()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 
+from dicomdock.version import __version__ as __version__
+
 TYPE_CHECKING = False  # as type checkers know it; importing typing would take half of what --version takes
 if TYPE_CHECKING:
     from dicomdock.api.archive import Archive as Archive
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from dicomdock.sources import DicomSource as DicomSource
     from dicomdock.sources import Part as Part
     from dicomdock.sources import StoreResult as StoreResult
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Archive": "dicomdock.api.archive",

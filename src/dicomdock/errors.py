@@ -3,12 +3,15 @@
 ::
 
     DicomdockError
-    ├── InvalidInput(what)                    a UID, query, path or option that cannot be right
+    ├── InvalidInput                          a UID, query, path or option that cannot be right
     ├── ProfileError                          a server profile that is missing, unreadable or contradictory
+    ├── NotFound                              what was asked for does not exist
+    │   ├── NotInArchive                      not in the local archive (an ArchiveError too)
+    │   └── RemoteNotFound                    the server answered 404 or 410 (a TransactionError too)
+    ├── Forbidden                             the token of a request to us does not open what it asks for
     ├── AuthenticationError(server, login)    the server refused the login (401, 403)
-    ├── Unreachable(url, cause)               no connection: host, port, name, TLS, time-out
+    ├── Unreachable(url)                      no connection: host, port, name, TLS, time-out
     ├── TransactionError(status, url, body_excerpt)   the server answered, but not with what was asked
-    │   ├── NotFound                          404, 410
     │   ├── NotAcceptable                     406, 415: none of the forms we can read
     │   └── ServerFault                       5xx, 429 after all retries
     ├── WireError                             an answer that is not the multipart, JSON, DICOM it claims to be
@@ -17,14 +20,17 @@
     ├── ArchiveError                          the local archive
     │   ├── ArchiveLocked                     another process holds it for too long
     │   ├── ArchiveTooNew                     written by a later version of dicomdock
-    │   ├── NoSpace                           disk full or below the free-space floor
-    │   └── Conflict(resource)                same UID, other bytes
+    │   └── NoSpace                           disk full or below the free-space floor
+    ├── UnreadableFile(reason)                a NIfTI, NRRD or other file that is not DICOM and cannot be read
     ├── GeometryError(reason, instances)      instances that do not form the volume that was asked for
+    │   └── EmptyResult                       a segmentation of which no voxel is left
     ├── LaunchError(reason)                   a link that cannot or may not be followed
     ├── Cancelled                             the user stopped it
     └── MissingDependency(package, remedy)    an optional part that is not installed
 
-Messages are one plain sentence each: what was tried, what came back, what to do. Facts are attributes.
+Each class states the HTTP status by which an origin server answers it, the exit code by which a command ends
+with it, and, where it is always the same, what the user can do. Messages are plain sentences: what was tried,
+what came back. Facts are attributes.
 """
 
 from __future__ import annotations
@@ -33,15 +39,55 @@ from collections.abc import Sequence
 
 
 class DicomdockError(Exception):
-    """Base of all errors that dicomdock raises on purpose."""
+    """Base of all errors that dicomdock raises on purpose.
+
+    Parameters
+    ----------
+    message : what was tried and what came back, for the user.
+    remedy : what the user can do, as a sentence; by default that of the class.
+
+    Attributes
+    ----------
+    http_status : the status by which an origin server answers a request that ends so.
+    exit_code : the code by which a command ends so; the contract is in ``cli/exit_codes.py``.
+    remedy : what the user can do; empty where the message says it or nobody can say.
+    """
+
+    http_status: int = 500
+    exit_code: int = 1
+    remedy: str = ""
+
+    def __init__(self, message: str = "", *, remedy: str | None = None) -> None:
+        super().__init__(message)
+        if remedy is not None:
+            self.remedy = remedy
+
+    def __str__(self) -> str:
+        """Return the message and the remedy."""
+        return f"{super().__str__()} {self.remedy}".strip()
 
 
 class InvalidInput(DicomdockError):
     """A UID, query, path or option that cannot be right."""
 
+    http_status = 400
+    exit_code = 2
+
 
 class ProfileError(DicomdockError):
     """A server profile that is missing, unreadable or contradictory."""
+
+
+class NotFound(DicomdockError):
+    """What was asked for does not exist in the source, whichever it is."""
+
+    http_status = 404
+
+
+class Forbidden(DicomdockError):
+    """The token of a request to our origin server does not open what the request asks for."""
+
+    http_status = 403
 
 
 class AuthenticationError(DicomdockError):
@@ -51,9 +97,12 @@ class AuthenticationError(DicomdockError):
     ----------
     message : the sentence for the user.
     server : base URL of the server.
-    login : the login that was tried, in words and without its secret ("Basic as alice").
+    login : the login that was tried, described without its secret ("Basic as alice").
     status : the HTTP status, 401 or 403.
     """
+
+    http_status = 502  # the client of our origin server cannot repair the login that we use
+    exit_code = 4
 
     def __init__(self, message: str, *, server: str = "", login: str = "", status: int = 401) -> None:
         super().__init__(message)
@@ -64,6 +113,8 @@ class AuthenticationError(DicomdockError):
 
 class Unreachable(DicomdockError):
     """No connection to the server: wrong host or port, name, TLS or time-out."""
+
+    http_status = 502
 
     def __init__(self, message: str, *, url: str = "") -> None:
         super().__init__(message)
@@ -81,6 +132,8 @@ class TransactionError(DicomdockError):
     body_excerpt : at most the first 300 characters of the answer, as text.
     """
 
+    http_status = 502
+
     def __init__(self, message: str, *, status: int = 0, url: str = "", body_excerpt: str = "") -> None:
         super().__init__(message)
         self.status = status
@@ -88,12 +141,19 @@ class TransactionError(DicomdockError):
         self.body_excerpt = body_excerpt
 
 
-class NotFound(TransactionError):
-    """The object or page is not there (404, 410)."""
+class RemoteNotFound(NotFound, TransactionError):
+    """The server does not have the object or page (404, 410), or answered with nothing."""
+
+    def __init__(self, message: str, *, status: int = 404, url: str = "", body_excerpt: str = "") -> None:
+        TransactionError.__init__(self, message, status=status, url=url, body_excerpt=body_excerpt)
 
 
 class NotAcceptable(TransactionError):
-    """The server offers none of the forms that we can read, or takes none that we can send (406, 415)."""
+    """None of the offered forms can be read, or none of those that can be sent is taken (406, 415)."""
+
+    def __init__(self, message: str, *, status: int = 406, url: str = "", body_excerpt: str = "") -> None:
+        super().__init__(message, status=status, url=url, body_excerpt=body_excerpt)
+        self.http_status = 415 if status == 415 else 406
 
 
 class ServerFault(TransactionError):
@@ -103,6 +163,8 @@ class ServerFault(TransactionError):
 class WireError(DicomdockError):
     """An answer that is not the multipart, JSON or DICOM that it claims to be, or that ended too early."""
 
+    http_status = 502
+
 
 class UnsupportedByServer(DicomdockError):
     """The server cannot do what was asked, by its dialect or by its answer.
@@ -110,8 +172,10 @@ class UnsupportedByServer(DicomdockError):
     Parameters
     ----------
     message : the sentence for the user.
-    feature : the transaction or option that is missing, in the standard's words.
+    feature : the transaction or option that is missing, in the standard's terms.
     """
+
+    http_status = 501
 
     def __init__(self, message: str, *, feature: str = "") -> None:
         super().__init__(message)
@@ -119,27 +183,50 @@ class UnsupportedByServer(DicomdockError):
 
 
 class StoreError(DicomdockError):
-    """An upload that cannot go on. What happened to single instances is told by StoreResults."""
+    """An upload that cannot go on. The outcome of single instances is a StoreResult each."""
 
 
 class ArchiveError(DicomdockError):
     """The local archive cannot do what was asked."""
 
 
+class NotInArchive(NotFound, ArchiveError):
+    """The local archive does not have what was asked for."""
+
+
 class ArchiveLocked(ArchiveError):
     """Another process holds the archive's index for too long."""
+
+    http_status = 503
+    remedy = "Try again when that has ended."
 
 
 class ArchiveTooNew(ArchiveError):
     """The archive was written by a later version of dicomdock."""
 
+    remedy = "Install that version to open it."
+
 
 class NoSpace(ArchiveError):
     """The disk is full, or free space is below the floor that the settings name."""
 
+    http_status = 507
+    remedy = "Free some space and try again."
 
-class Conflict(ArchiveError):
-    """The archive holds this UID with other bytes; the first copy was kept."""
+
+class UnreadableFile(DicomdockError):
+    """A file of another format than DICOM (NIfTI, NRRD) that cannot be read.
+
+    Parameters
+    ----------
+    reason : why.
+    """
+
+    http_status = 400
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class GeometryError(DicomdockError):
@@ -147,7 +234,7 @@ class GeometryError(DicomdockError):
 
     Parameters
     ----------
-    reason : why, in words.
+    reason : why.
     instances : SOP Instance UIDs of the instances that stand in the way.
     """
 
@@ -157,12 +244,18 @@ class GeometryError(DicomdockError):
         self.instances = tuple(instances)
 
 
+class EmptyResult(GeometryError):
+    """A segmentation of which no voxel is left on the grid of its images."""
+
+    exit_code = 3
+
+
 class LaunchError(DicomdockError):
     """A link that cannot or may not be followed.
 
     Parameters
     ----------
-    reason : why, in words that never contain the link's token.
+    reason : why; it never contains the link's token.
     """
 
     def __init__(self, reason: str) -> None:
@@ -171,7 +264,9 @@ class LaunchError(DicomdockError):
 
 
 class Cancelled(DicomdockError):
-    """The user stopped it; what arrived until then was kept."""
+    """The user stopped it; what arrived until then is in the archive."""
+
+    exit_code = 130
 
 
 class MissingDependency(DicomdockError):
@@ -184,9 +279,11 @@ class MissingDependency(DicomdockError):
     """
 
     def __init__(self, package: str, remedy: str) -> None:
-        super().__init__(package, remedy)
+        super().__init__(package)
+        self.args = (package, remedy)
         self.package = package
         self.remedy = remedy
 
     def __str__(self) -> str:
+        """Return what is missing and how to install it."""
         return f"{self.package} is not installed; {self.remedy}"

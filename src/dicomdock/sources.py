@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from dicomdock.dicom.query import DicomJson as DicomJson
-from dicomdock.dicom.query import JsonValue as JsonValue
+from dicomdock.dicom.json_model import DicomJson as DicomJson
+from dicomdock.dicom.json_model import JsonValue as JsonValue
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
+from dicomdock.web.multipart.part import BodyPart
 
 CHUNK = 1 << 18  # bytes; large enough that per-chunk work vanishes, small enough for constant memory
 
@@ -36,8 +37,8 @@ class Page:
     ----------
     matches : in the order of the source.
     more : True or False where the source knows whether further pages follow, else None.
-    total : the number of all matches, where the source tells.
-    warnings : what the user must know about the answer (truncated, filter ignored), in words.
+    total : the number of all matches, where the source states it.
+    warnings : what the user must know about the answer (truncated, filter ignored), a sentence each.
     """
 
     matches: tuple[Match, ...]
@@ -57,7 +58,7 @@ class Part:
         (or closed) before the next part is taken; a part from a file can be opened again and again.
     length : bytes of the body where known beforehand.
     headers : the part's header fields, names in lower case.
-    resource : the instance's place, where known beforehand; a part from the wire usually tells only in its
+    resource : the instance, where known beforehand; a part from the wire usually names it only in its
         bytes.
     path : the file that holds exactly these bytes, where there is one.
     """
@@ -70,13 +71,18 @@ class Part:
     path: Path | None = None
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the body, chunk by chunk."""
+        """Return the body, chunk by chunk."""
         return self.opener()
 
     @property
     def replayable(self) -> bool:
         """True when ``chunks`` can be called more than once."""
         return self.path is not None
+
+    @classmethod
+    def received(cls, part: BodyPart) -> Part:
+        """Return a part of a multipart body as a part of a source."""
+        return cls(part.content_type, part.opener, part.length, part.headers)
 
     @classmethod
     def from_file(
@@ -110,27 +116,31 @@ class StoreResult:
     Parameters
     ----------
     sop_instance_uid : the instance; empty when it could not even be read.
-    status : ``stored``; ``duplicate`` (it was there already, the first copy is kept); ``warning`` (stored,
+    status : ``stored``; ``duplicate`` (it was there already, the first copy stays); ``warning`` (stored,
         with a remark); ``failed``; ``unconfirmed`` (the source's answer does not mention it).
     reason_code : Failure Reason (0008,1197) or Warning Reason (0008,1196), where given.
-    reason : the same in words.
+    reason : the same as a sentence, with what the source remarked.
+    comments : the source's own remarks (Error Comment, Warning header), as it wrote them.
+    attributes : keywords of the attributes that it found fault with.
     """
 
     sop_instance_uid: str
     status: StoreStatus
     reason_code: int | None = None
     reason: str = ""
+    comments: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
 
 
 class DicomSource(Protocol):
-    """A place that instances can be found in, fetched from and sent to."""
+    """What instances can be searched for in, retrieved from and stored to."""
 
     @property
     def name(self) -> str:
         """The source's name, as shown to the user."""
 
     def search(self, query: Query) -> Iterator[Page]:
-        """Find studies, series or instances, a page at a time, as fast as the source gives them.
+        """Search for studies, series or instances, a page at a time, as fast as the source sends them.
 
         At least one page is yielded, even when nothing matches. No match appears twice.
 
@@ -139,7 +149,7 @@ class DicomSource(Protocol):
         AuthenticationError, Unreachable, TransactionError, WireError
             The source did not answer.
         UnsupportedByServer
-            The source cannot search so, and the same cannot be had by filtering here.
+            The source cannot search so, and filtering its answer cannot replace it.
 
         References
         ----------
@@ -162,7 +172,7 @@ class DicomSource(Protocol):
         """
 
     def metadata(self, resource: Resource) -> Iterator[DicomJson]:
-        """Give the attributes of every instance of a resource, without its bulk data.
+        """Return the attributes of every instance of a resource, without its bulk data.
 
         References
         ----------
@@ -170,11 +180,11 @@ class DicomSource(Protocol):
         """
 
     def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
-        """Store instances and tell the outcome of each.
+        """Store instances and report the outcome of each.
 
         Parameters
         ----------
-        parts : instances; a part that cannot be opened again is kept in a temporary file until confirmed.
+        parts : instances; a part that cannot be opened again is held in a temporary file until confirmed.
         study : accept only instances of this study.
 
         References

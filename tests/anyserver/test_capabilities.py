@@ -10,12 +10,13 @@ import pytest
 
 from dicomdock.config.servers import ServerProfile
 from dicomdock.config.settings import Settings
-from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
-from dicomdock.dicomweb.auth import BasicAuth, BearerAuth, NoAuth
-from dicomdock.errors import AuthenticationError, NotFound, TransactionError, WireError
+from dicomdock.errors import AuthenticationError, RemoteNotFound, TransactionError, WireError
 from dicomdock.sources import Part, StoreResult
+from dicomdock.web.auth import BasicAuth, BearerAuth, NoAuth
 from tests.anyserver.conftest import head, news
 from tests.builders import Made, changed, document
 from tests.servers.canned import Answer, answering
@@ -78,7 +79,7 @@ class TestDcm4chee:
             with pytest.raises(WireError, match="206"):
                 came.extend(client.retrieve(head()[0].resource.parent))
             assert len(came) == 2
-            with pytest.raises(NotFound):
+            with pytest.raises(RemoteNotFound):
                 bodies(client, head()[1].resource)
 
     def test_studies_that_must_be_rejected_first_are(self, settings):
@@ -107,7 +108,10 @@ class TestGoogle:
         assert [one.status for one in different.values()] == ["duplicate"]
 
     def test_an_upload_without_a_login_says_what_to_look_at(self, settings):
-        with client_of(Google(token="right"), settings) as client, pytest.raises(NotFound, match="login"):
+        with (
+            client_of(Google(token="right"), settings) as client,
+            pytest.raises(RemoteNotFound, match="login"),
+        ):
             sent(client, news()[0])
 
     def test_too_many_requests_are_made_again(self, settings):

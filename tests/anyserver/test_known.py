@@ -6,7 +6,8 @@ import pytest
 
 from dicomdock.config import dialects
 from dicomdock.config.servers import ServerProfile
-from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
 from dicomdock.errors import UnsupportedByServer

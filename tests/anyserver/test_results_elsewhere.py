@@ -71,9 +71,9 @@ def test_a_result_without_its_images_says_who_has_them(stores, images, run):
     }
     assert f"dicomdock pull {missing['series']} --server public" in pulled.err
     listed = run("list", result.study)
-    assert "which is not here" in listed.err
+    assert "which is not in the archive" in listed.err
     assert run("pull", missing["series"], "--server", "public").code == 0
-    assert "which is not here" not in run("list", result.study).err
+    assert "which is not in the archive" not in run("list", result.study).err
 
 
 def test_what_is_named_in_another_study_is_looked_for_there(images, settings):

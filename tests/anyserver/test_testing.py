@@ -150,7 +150,7 @@ def test_encryption_is_looked_at(tmp_path, settings):
     assert "TLS 1.3" in said
     assert "more days" in said  # the test's certificate lives for two days
     far = ServerProfile("far", "http://pacs.example.org/rs")
-    assert tls.look(far, settings).works is False
+    assert tls.check(far, settings).works is False
 
 
 def test_what_is_sent_to_a_test_is_nobody(known, run):

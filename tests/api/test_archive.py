@@ -14,8 +14,8 @@ import pytest
 
 import dicomdock
 from dicomdock import Archive, Query, Resource, Segmentation, Settings, Volume
-from dicomdock.dicom.query import text
-from dicomdock.errors import GeometryError, InvalidInput, NotFound
+from dicomdock.dicom.json_model import text
+from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.rtstruct import structures_to_dicom
@@ -55,7 +55,7 @@ def test_what_is_no_volume_is_refused_in_words(archive, series):
     study = series.split("/")[0]
     with pytest.raises(InvalidInput, match="is a study; name a series"):
         archive.volume(study)
-    with pytest.raises(NotFound, match="not in the local archive"):
+    with pytest.raises(NotInArchive, match="not in the local archive"):
         archive.volume(f"{study}/1.2.3")
     with pytest.raises(GeometryError, match="not a DICOM Segmentation"):
         archive.segmentation(str(archive.instances(Resource.parse(series))[0].resource))
@@ -136,9 +136,9 @@ def test_images_are_found_where_the_volume_came_from_elsewhere(archive, made, se
     place = segmentation.save(archive)
     assert np.array_equal(archive.segmentation(place).to_array(), labels())
     with Archive.open(replace(settings, archive=settings.archive.with_name("other"))) as other:
-        with pytest.raises(NotFound, match="images"):
+        with pytest.raises(NotInArchive, match="images"):
             segmentation.save(other)
-        with pytest.raises(NotFound, match=series):
+        with pytest.raises(NotInArchive, match=series):
             segmentation.save(other, images=series)
         data = stored(archive, place)
         path = settings.archive.with_name("seg.dcm")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dicomdock import Archive, Resource, Segmentation, Volume
-from dicomdock.errors import GeometryError, InvalidInput, NotFound
+from dicomdock.errors import EmptyResult, GeometryError, InvalidInput, NotInArchive, UnreadableFile
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.volume import Volume as PlainVolume
 from tests.api.conftest import AFFINE, SHAPE, labels, values
@@ -101,7 +101,7 @@ def test_what_is_asked_for_must_be_there(archive, series, tmp_path):
     path = nifti(tmp_path / "labels.nii.gz", labels())
     with pytest.raises(InvalidInput, match="which series it was drawn on"):
         archive.import_segmentation(path)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotInArchive):
         archive.import_segmentation(path, "1.2.3/4.5.6")
     with pytest.raises(InvalidInput, match="no voxels of value 3"):
         archive.import_segmentation(path, series, names={3: "spleen"})
@@ -110,7 +110,7 @@ def test_what_is_asked_for_must_be_there(archive, series, tmp_path):
     with pytest.raises(GeometryError, match="whole numbers"):
         archive.import_segmentation(nifti(path, values().astype(np.float32) / 3), series)
     (tmp_path / "damaged.nii.gz").write_bytes(b"\x1f\x8bnothing")
-    with pytest.raises(GeometryError, match="cannot be"):
+    with pytest.raises(UnreadableFile, match="cannot be"):
         archive.import_segmentation(tmp_path / "damaged.nii.gz", series)
     assert archive.summary().instances == len(values())  # nothing of all this was stored
 
@@ -156,7 +156,7 @@ def test_what_has_no_voxels_is_passed_over_and_what_cannot_be_written_is_named(a
     assert "overlap" in outcomes["failed"].reason
     assert "has no voxels" in outcomes["passed over"].reason
     assert len([*(tmp_path / "out").rglob("*.nii.gz")]) == 1
-    with pytest.raises(NotFound):
+    with pytest.raises(NotInArchive):
         list(archive.export_as(["1.2.3"], tmp_path / "out", "nifti"))
 
 
@@ -207,3 +207,57 @@ def test_each_volume_of_a_series_has_a_file(archive, tmp_path):
     labelled = nifti(tmp_path / "labels.nii.gz", labels())
     made = archive.import_segmentation(labelled, f"{first[0].study}/{first[0].series}")
     assert np.array_equal(made.to_array(), labels())
+
+
+def test_names_never_collide_and_a_failure_loses_nothing(archive, tmp_path):
+    shared = {"SeriesNumber": 1, "SeriesDescription": "T1", "PatientID": "P1", "Modality": "MR"}
+    first = scan(values(), AFFINE, EchoTime=10, **shared)
+    study = {"StudyInstanceUID": first[0].study}
+    same = {"SeriesInstanceUID": first[0].series, "FrameOfReferenceUID": first[0].dataset.FrameOfReferenceUID}
+    second = scan(values() + 1, AFFINE, EchoTime=30, **shared, **study, **same)
+    one_more = scan(values() + 2, AFFINE, **shared, **study)
+    other = scan(values() + 3, AFFINE, **{**shared, "SeriesDescription": "T1 (2)"}, **study)
+    archive.import_paths(write(tmp_path / "made", [*first, *second, *one_more, *other]))
+    broken = archive.instances(f"{one_more[0].study}/{one_more[0].series}")[0].path
+    outcomes = archive.export_as([first[0].study], tmp_path / "out", "nifti")
+    assert [one.status for one in outcomes] == ["written"] * 4
+    assert len({one.path.casefold() for one in outcomes}) == 4
+    firsts = [int(Volume.from_file(tmp_path / "out" / one.path).array[0, 0, 0]) for one in outcomes]
+    assert sorted(firsts) == [0, 1, 2, 3]
+    broken.write_bytes(broken.read_bytes()[:-100])
+    again = archive.export_as([first[0].study], tmp_path / "again", "nrrd")
+    assert [one.status for one in again].count("failed") == 1
+    assert [one.status for one in again].count("written") == 3
+
+
+def test_a_missing_slice_is_reported_with_the_file(archive, tmp_path):
+    made = scan(values((24, 10, 12)), AFFINE)
+    del made[10]
+    archive.import_paths(write(tmp_path / "made", made))
+    (outcome,) = archive.export_as([made[0].study], tmp_path / "out", "nifti")
+    assert "1 slice is missing" in outcome.remarks[0]
+    sidecar = json.loads((tmp_path / "out" / outcome.path.replace(".nii.gz", ".json")).read_text())
+    assert sidecar["remarks"] == [*outcome.remarks]
+
+
+def test_a_tilted_volume_is_straightened_when_asked(archive, tmp_path):
+    tilted = AFFINE.copy()
+    tilted[:3, 0] += AFFINE[:3, 1]
+    made = scan(values(), tilted)
+    archive.import_paths(write(tmp_path / "made", made))
+    (sheared,) = archive.export_as([made[0].study], tmp_path / "sheared", "nrrd")
+    assert any("--straighten" in remark for remark in sheared.remarks)
+    (straight,) = archive.export_as([made[0].study], tmp_path / "straight", "nrrd", straighten=True)
+    found = Volume.from_file(tmp_path / "straight" / straight.path)
+    assert not found.geometry.sheared
+    assert found.geometry.spacing == pytest.approx((2, 0.8, 0.6), rel=1e-4)
+    assert any("perpendicular" in remark for remark in straight.remarks)
+
+
+def test_a_label_map_beside_the_images_is_an_error_and_nothing_is_stored(archive, series, tmp_path):
+    far = AFFINE.copy()
+    far[:3, 3] += 1000
+    path = nifti(tmp_path / "far.nii.gz", labels(), far)
+    with pytest.raises(EmptyResult, match="nothing was stored"):
+        archive.import_segmentation(path, series, resample=True)
+    assert archive.summary().instances == len(values())

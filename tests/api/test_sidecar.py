@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomdock.api.sidecar import MAX_BYTES, Described, Note, read_note
+from dicomdock.api.sidecar import MAX_BYTES, Described, Sidecar, read_sidecar
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 from dicomdock.imaging.terminology import Terminology
@@ -41,11 +41,11 @@ def test_any_json_is_a_note_or_none_or_refused(document):
         path = Path(folder) / "note.json"
         path.write_text(json.dumps(document), "utf-8")
         try:
-            found = read_note(path)
+            found = read_sidecar(path)
         except InvalidInput as error:
             assert "damaged" in str(error)
         else:
-            assert found is None or isinstance(found, Note)
+            assert found is None or isinstance(found, Sidecar)
 
 
 @given(
@@ -61,16 +61,16 @@ def test_what_is_written_is_read(name, segments):
         value: Described(label, Terminology.suggest(label), colour)
         for value, (label, colour) in segments.items()
     }
-    note = Note(Resource("1.2", "3.4", "5.6"), Resource("1.2", "7.8"), name, "", described)
+    note = Sidecar(Resource("1.2", "3.4", "5.6"), Resource("1.2", "7.8"), name, "", described)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "note.json"
         path.write_bytes(note.to_json().encode())
-        assert read_note(path) == note
+        assert read_sidecar(path) == note
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 100_000, b"{}", b" " * (MAX_BYTES + 1)])
 def test_other_files_are_passed_over(tmp_path, content):
     path = tmp_path / "note.json"
     path.write_bytes(content)
-    assert read_note(path) is None
-    assert read_note(tmp_path / "none.json") is None
+    assert read_sidecar(path) is None
+    assert read_sidecar(tmp_path / "none.json") is None

@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
-from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
 from dicomdock.errors import InvalidInput
 from tests.archive.conftest import DATABASES, part
 from tests.builders import composite, made

@@ -13,7 +13,7 @@ from hypothesis import given
 from dicomdock.archive import Archive
 from dicomdock.archive.export import NAME_BYTES, clean_name
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput, NotFound
+from dicomdock.errors import InvalidInput, NotInArchive
 from tests.archive.conftest import part
 from tests.builders import ct_series
 
@@ -63,7 +63,7 @@ def test_a_zip_file_holds_the_same(filled, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("*.zip*")) == ["out.zip"]
     os.utime(archive.instances(series[0].resource)[0].path, (0, 0))  # the clock was wrong when it came
     assert list(archive.export([series[0].resource], tmp_path / "early.zip", zip=True))
-    with pytest.raises(NotFound):
+    with pytest.raises(NotInArchive):
         list(archive.export([Resource("1.2.3")], tmp_path / "no.zip", zip=True))
 
 

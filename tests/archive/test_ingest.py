@@ -11,6 +11,9 @@ import pydicom.data
 import pytest
 
 from dicomdock.archive import Archive
+from dicomdock.archive.ingest import Failure
+from dicomdock.dicom.json_model import text, texts
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 from tests.builders import changed, ct_series, write
@@ -114,3 +117,75 @@ def test_stopping_keeps_what_was_stored(archive: Archive, tmp_path: Path) -> Non
     kept = archive.present(Resource(series[0].study))
     assert len(kept) >= seen[-1].stored == 10
     assert {finding.status for finding in archive.verify()} == {"intact"}
+
+
+def found(archive: Archive, level: str, **match: str) -> list[dict]:
+    return [one.attributes for page in archive.search(Query(level, match)) for one in page.matches]
+
+
+def test_a_study_is_described_by_all_its_instances(archive: Archive, tmp_path: Path) -> None:
+    first, second = ct_series(2)
+    described = {"StudyDate": "20240102", "AccessionNumber": "A1", "StudyDescription": "Thorax"}
+    bare = changed(first, SeriesInstanceUID="1.2.9", Modality="RTSTRUCT", **dict.fromkeys(described, ""))
+    write(tmp_path / "a", [bare])
+    report(archive, tmp_path / "a")
+    write(tmp_path / "b", [changed(second, **described)])
+    report(archive, tmp_path / "b")
+    (study,) = found(archive, "studies", StudyDate="20240102", AccessionNumber="A1")
+    assert text(study, "StudyDescription") == "Thorax"
+    write(tmp_path / "c", [changed(first, StudyDescription="Abdomen", StudyDate="20250101")])
+    report(archive, tmp_path / "c")
+    assert [text(one, "StudyDescription") for one in found(archive, "studies")] == ["Thorax"]
+
+
+def test_a_second_patient_of_a_study_is_reported_and_found(archive: Archive, tmp_path: Path) -> None:
+    first, second = ct_series(2)
+    own = {"PatientName": "Doe^Jane", "PatientID": "A", "PatientBirthDate": "", "PatientSex": ""}
+    other = {"PatientName": "Other^X", "PatientID": "B", "PatientBirthDate": "19500101", "PatientSex": "M"}
+    write(tmp_path / "a", [changed(first, **own)])
+    assert not report(archive, tmp_path / "a").remarks
+    write(tmp_path / "b", [changed(second, SeriesInstanceUID="1.2.9", **other)])
+    (remark,) = report(archive, tmp_path / "b").remarks
+    assert "'B'" in remark.reason
+    assert "'A'" in remark.reason
+    for match in ({"PatientID": "B"}, {"PatientName": "other*"}, {"PatientID": "B", "PatientSex": "M"}):
+        (study,) = found(archive, "studies", **match)
+        assert (text(study, "PatientID"), text(study, "PatientName")) == ("B", "Other^X")
+        (series,) = found(archive, "series", StudyInstanceUID=first.study, **match)
+        assert text(series, "SeriesInstanceUID") == "1.2.9"
+    (study,) = found(archive, "studies", PatientID="A")
+    assert text(study, "PatientName") == "Doe^Jane"
+    assert text(study, "PatientBirthDate") == ""  # the other patient's is not taken
+    assert found(archive, "studies", PatientID="A", PatientSex="M") == []
+    archive.remove(Resource(first.study, first.series))
+    (study,) = found(archive, "studies")
+    assert text(study, "PatientID") == "B"
+    assert found(archive, "studies", PatientID="A") == []
+
+
+def test_bytes_behind_the_data_set_are_stored_and_reported(archive: Archive, tmp_path: Path) -> None:
+    (one,) = ct_series(1)
+    (path,) = write(tmp_path / "in", [one])
+    path.write_bytes(one.data + b"\r\n")
+    done = report(archive, path)
+    assert done.stored == 1
+    assert done.remarks == (Failure(path, "2 bytes follow its data set."),)
+    (kept,) = archive.instances(one.resource)
+    assert kept.path.read_bytes() == one.data + b"\r\n"
+
+
+def test_counts_and_modalities_are_right_after_removals(archive: Archive, tmp_path: Path) -> None:
+    first, second, third = ct_series(3)
+    report_of = {
+        "SeriesInstanceUID": "1.2.9",
+        "Modality": "SR",
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11",
+    }
+    write(tmp_path, [first, second, changed(third, **report_of)])
+    report(archive, tmp_path)
+    archive.remove(Resource(first.study, "1.2.9"))
+    archive.remove(first.resource)
+    (study,) = found(archive, "studies")
+    assert texts(study, "ModalitiesInStudy") == ["CT"]
+    assert texts(study, "SOPClassesInStudy") == [str(first.dataset.SOPClassUID)]
+    assert text(study, "NumberOfStudyRelatedInstances") == text(study, "NumberOfStudyRelatedSeries") == "1"

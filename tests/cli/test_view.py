@@ -44,7 +44,7 @@ def test_what_is_no_resource_is_refused(run, here):
 def test_a_study_that_is_not_here_is_told_with_its_remedy(run, here):
     refused = run("view", "1.2.3")
     assert refused.code == 1
-    assert "1.2.3 is not in the archive; 'dicomdock pull' brings it." in refused.err
+    assert "1.2.3 is not in the archive. 'dicomdock pull' retrieves it." in refused.err
     assert run("view", f"{here[0].study}/1.2.3").code == 1
 
 

@@ -14,9 +14,9 @@ from dicomdock.archive import Archive
 from dicomdock.config.servers import ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicomweb import Client
-from dicomdock.dicomweb.auth import BasicAuth, NoAuth
 from dicomdock.origin.app import create_app
 from dicomdock.sources import DicomSource
+from dicomdock.web.auth import BasicAuth, NoAuth
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 from pydicom.uid import generate_uid
 
-from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import NotFound, UnsupportedByServer
 from dicomdock.sources import DicomSource, Part, StoreResult

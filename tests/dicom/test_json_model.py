@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomdock.dicom import json_model
-from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.errors import WireError
 
 STUDY = {"0020000D": {"vr": "UI", "Value": ["1.2"]}}
@@ -44,7 +44,7 @@ def test_values_inside_sequences_are_put_right_too():
     sent = {"00081199": {"vr": "SQ", "Value": {"00081155": {"vr": "UI", "Value": "1.9"}}}}
     (found,) = json_model.parse(encoded(sent))
     (item,) = json_model.items(found, "00081199")
-    assert json_model.first_text(item, "00081155") == "1.9"
+    assert json_model.text(item, "00081155") == "1.9"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_any_json_can_be_read_and_flattened(value):
         return
     for item in found:
         json.dumps(json_model.flatten(item))
-        json_model.place(item)
+        resource_in(item)
 
 
 def test_flattened_by_keyword_for_people():
@@ -133,9 +133,9 @@ def test_flattened_by_keyword_for_people():
 
 def test_the_place_takes_what_is_left_out_from_the_path():
     instance = {"00080018": {"vr": "UI", "Value": ["1.4"]}}
-    assert json_model.place(instance, within=Resource("1.2", "1.3")) == Resource("1.2", "1.3", "1.4")
-    assert json_model.place(instance) is None
-    assert json_model.place({"0020000D": {"vr": "UI", "Value": ["../../etc"]}}) is None
+    assert resource_in(instance, within=Resource("1.2", "1.3")) == Resource("1.2", "1.3", "1.4")
+    assert resource_in(instance) is None
+    assert resource_in({"0020000D": {"vr": "UI", "Value": ["../../etc"]}}) is None
 
 
 XML = b"""<?xml version="1.0" encoding="utf-8"?>
@@ -151,7 +151,7 @@ XML = b"""<?xml version="1.0" encoding="utf-8"?>
 def test_the_native_xml_model_is_read_like_json():
     found = json_model.from_xml(XML)
     (item,) = json_model.items(found, "00081199")
-    assert json_model.first_text(item, "00081155") == "1.9"
+    assert json_model.text(item, "00081155") == "1.9"
     assert json_model.flatten(found)["PatientName"] == "Doe^Jane"
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomdock.dicom.dictionary import keyword_of, tag_and_vr
-from dicomdock.dicom.query import Query, text, texts, value
+from dicomdock.dicom.json_model import text, texts, value
+from dicomdock.dicom.query import Query
 from dicomdock.errors import InvalidInput
 
 

@@ -9,16 +9,23 @@ from dataclasses import replace
 from dicomdock.config.servers import Dialect, Login, ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicomweb import Client
-from dicomdock.dicomweb.auth import BasicAuth
 from dicomdock.sources import Part
+from dicomdock.web.auth import Auth, BasicAuth
+from dicomdock.web.request import Request
+from dicomdock.web.url import Url
 from tests.builders import Made
-from tests.servers.canned import Answer, Request, answering
+from tests.servers.canned import Answer, answering
+from tests.servers.canned import Request as Received
 from tests.servers.orthanc import Orthanc
 
 
 @contextmanager
 def client_of(
-    server: Callable[[Request], Answer | None], settings: Settings, *, name: str = "awkward", **habits: object
+    server: Callable[[Received], Answer | None],
+    settings: Settings,
+    *,
+    name: str = "awkward",
+    **habits: object,
 ) -> Iterator[Client]:
     """Run a server and give a client of it.
 
@@ -37,6 +44,11 @@ def orthanc_client(server: Orthanc, settings: Settings, **habits: object) -> Cli
     login = Login("basic", server.user)
     profile = ServerProfile("orthanc", server.url, login, replace(Dialect(), **habits))
     return Client(profile, settings=settings, auth=BasicAuth(server.user, server.password))
+
+
+def login_fields(auth: Auth, url: str = "https://pacs.example/studies") -> dict[str, str]:
+    """Return the header fields that a login adds to a request."""
+    return dict(auth.authorize(Request("GET", Url.parse(url))).headers)
 
 
 def parts_of(series: Iterable[Made]) -> Iterator[Part]:

@@ -4,8 +4,10 @@ import pytest
 
 from dicomdock.config.secrets import Secrets
 from dicomdock.config.servers import Login, ServerProfile
-from dicomdock.dicomweb.auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth, auth_for
+from dicomdock.dicomweb.auth import auth_for
 from dicomdock.errors import AuthenticationError, InvalidInput, ProfileError
+from dicomdock.web.auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth
+from tests.dicomweb.clients import login_fields
 
 URL = "https://pacs.example/dicom-web"
 SECRET = "tr0ub4dor"
@@ -40,7 +42,7 @@ def made(settings):
 )
 def test_a_profile_and_its_secret_make_a_login(made, login, secret, headers, words):
     auth = made(login, secret)
-    assert auth.headers(URL) == headers
+    assert login_fields(auth, URL) == headers
     assert auth.describe() == words
     assert auth.refresh() is False
 
@@ -80,13 +82,13 @@ def test_a_secret_belongs_to_an_origin(settings):
     secrets = Secrets(settings)
     secrets.set("pacs", "https://pacs.example:443", SECRET)
     good = ServerProfile("pacs", URL, Login("bearer"))
-    assert auth_for(good, secrets, settings).headers(URL) == {"Authorization": f"Bearer {SECRET}"}
+    assert login_fields(auth_for(good, secrets, settings), URL) == {"Authorization": f"Bearer {SECRET}"}
     for url in (
         "http://pacs.example/dicom-web",
         "https://pacs.example:8443/",
         "https://evil.example/dicom-web",
     ):
-        with pytest.raises(AuthenticationError, match="No secret is kept") as caught:
+        with pytest.raises(AuthenticationError, match="No secret is stored") as caught:
             auth_for(ServerProfile("pacs", url, Login("basic", "alice")), secrets, settings)
         assert caught.value.login == "basic as alice"
     with pytest.raises(AuthenticationError):

@@ -20,7 +20,7 @@ from dicomdock.dicomweb.auth.aws import AwsAuth
 from dicomdock.errors import AuthenticationError, MissingDependency, ProfileError
 from dicomdock.web.transport import Http
 from tests.builders import ct_series
-from tests.dicomweb.clients import parts_of
+from tests.dicomweb.clients import login_fields, parts_of
 from tests.servers.canned import Answer, answering
 from tests.servers.imitations import Aws
 
@@ -124,7 +124,8 @@ def test_awkward_addresses_are_signed_as_they_are_sent(settings):
     ]
     with answering(lambda request: Answer(200 if signature_is_right(request) else 403)) as canned:
         profile = profile_at(f"{canned.url}/datastore/1")
-        with Http(profile, AwsAuth(profile, f"{KEY}:{SECRET}"), settings) as http:
+        auth = AwsAuth(profile, f"{KEY}:{SECRET}")
+        with Http(profile.endpoint, auth, settings.connection) as http:
             for query in queries:
                 http.request("GET", "/studies", query=query).close()
             for path in ("/studies/1.2/series/3/instances/4/frames/1,2", "/studies/1.2%20x"):
@@ -176,6 +177,6 @@ def test_what_is_missing_is_said(settings, monkeypatch):
 def test_the_address_tells_the_region():
     url = "https://dicom-medical-imaging.us-east-1.amazonaws.com/datastore/0123"
     auth = AwsAuth(ServerProfile("pacs", url, Login("aws")), f"{KEY}:{SECRET}:{SESSION}")
-    fields = auth.headers(f"{url}/studies")
+    fields = login_fields(auth, f"{url}/studies")
     assert "/us-east-1/medical-imaging/aws4_request" in fields["Authorization"]
     assert not any(word in repr(auth) + auth.describe() + repr(vars(auth)) for word in (SECRET, SESSION))

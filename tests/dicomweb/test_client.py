@@ -7,7 +7,13 @@ from dicomdock.config.servers import Login, Profiles, ServerProfile
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
-from dicomdock.errors import AuthenticationError, NotFound, ProfileError, Unreachable, UnsupportedByServer
+from dicomdock.errors import (
+    AuthenticationError,
+    ProfileError,
+    RemoteNotFound,
+    Unreachable,
+    UnsupportedByServer,
+)
 from dicomdock.sources import Part
 from tests import builders
 from tests.dicomweb.awkward import Answer, Awkward, refused, rows
@@ -37,7 +43,7 @@ def test_the_whole_way_with_real_orthanc(orthanc, head, settings):
 
 
 def test_a_wrong_password_is_told_with_the_login_that_was_tried(orthanc, settings):
-    from dicomdock.dicomweb.auth import BasicAuth
+    from dicomdock.web.auth import BasicAuth
 
     profile = ServerProfile("orthanc", orthanc.url, Login("basic", "alice"))
     client = Client(profile, settings=settings, auth=BasicAuth("alice", "wrong-secret"))
@@ -110,7 +116,7 @@ def test_a_server_without_deleting_is_told_and_not_asked_twice(status, head, set
 
 
 def test_deleting_what_is_not_there_is_not_found(head, settings):
-    with client_of(Awkward(head), settings) as client, pytest.raises(NotFound):
+    with client_of(Awkward(head), settings) as client, pytest.raises(RemoteNotFound):
         client.delete(Resource("1.2.3"))
 
 
@@ -191,7 +197,7 @@ def test_no_picture_at_all_is_said(head, settings):
 
 
 def test_a_picture_of_nothing_is_not_found(settings):
-    with client_of(lambda _: rows([], status=404), settings) as client, pytest.raises(NotFound):
+    with client_of(lambda _: rows([], status=404), settings) as client, pytest.raises(RemoteNotFound):
         client.rendered(Resource("1.2"))
 
 

@@ -7,9 +7,8 @@ import pytest
 from dicomdock.config import dialects
 from dicomdock.config.dialects import Facts, choose
 from dicomdock.config.servers import Dialect
-from dicomdock.dicom import json_model
 from dicomdock.dicom.query import Query
-from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.resource import Resource, resource_in
 from tests import builders
 from tests.dicomweb.awkward import Awkward, refused, rows, studies
 from tests.dicomweb.clients import client_of
@@ -143,7 +142,7 @@ def test_a_server_that_behaves_so_is_searched_and_pulled(name, known, settings):
         ]
         query = Query(match={"PatientName": "head*", "StudyDate": "20231201-20231231"})
         (found,) = [match for page in client.search(query) for match in page.matches]
-        study = json_model.place(found.attributes)
+        study = resource_in(found.attributes)
         series = list(client.search(Query("series", {"PatientID": "H1"})))
         pulled = [b"".join(part.chunks()) for part in client.retrieve(study)]
     assert len(every) == 13

@@ -22,11 +22,11 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import connect
 from dicomdock.dicomweb.auth import auth_for
 from dicomdock.dicomweb.auth.google import GoogleAuth
-from dicomdock.dicomweb.auth.oidc import Application
+from dicomdock.dicomweb.auth.oidc import OidcConfig
 from dicomdock.dicomweb.google_stores import Entry, Stores, store_url
 from dicomdock.errors import AuthenticationError, InvalidInput, MissingDependency, ProfileError, Unreachable
 from tests.builders import ct_series
-from tests.dicomweb.clients import parts_of
+from tests.dicomweb.clients import login_fields, parts_of
 from tests.servers.canned import Answer, answering
 from tests.servers.imitations import Google
 
@@ -153,7 +153,7 @@ def test_nothing_secret_is_shown(cloud, account, settings, caplog):
     _, url = cloud
     caplog.set_level("DEBUG")
     auth = auth_for(profile_at(url, account), Secrets(settings), settings)
-    token = auth.headers("")["Authorization"].removeprefix("Bearer ")
+    token = login_fields(auth)["Authorization"].removeprefix("Bearer ")
     assert auth.describe() == f"Google with a service account's file as {ACCOUNT}"
     shown = repr(auth) + auth.describe() + caplog.text
     assert token not in shown
@@ -171,11 +171,11 @@ def test_what_goes_wrong_is_said(cloud, account, settings, tmp_path, monkeypatch
         GoogleAuth(profile_at(url, "default"), settings)
     server.key = RSAKey.generate_key(2048)
     with pytest.raises(AuthenticationError, match="Invalid JWT Signature"):
-        GoogleAuth(profile_at(url, ""), settings, str(account)).headers("")
+        login_fields(GoogleAuth(profile_at(url, ""), settings, str(account)))
     table = json.loads(account.read_text()) | {"token_uri": "http://127.0.0.1:9/token"}
     account.write_text(json.dumps(table))
     with pytest.raises(Unreachable, match="check the network"):
-        GoogleAuth(profile_at(url, ""), settings, str(account)).headers("")
+        login_fields(GoogleAuth(profile_at(url, ""), settings, str(account)))
     monkeypatch.setitem(sys.modules, "google.auth.transport.urllib3", None)
     with pytest.raises(MissingDependency, match=r"pip install 'dicomdock\[google\]'"):
         GoogleAuth(profile_at(url, ""), settings, str(account))
@@ -227,8 +227,8 @@ def test_what_is_no_path_of_a_store(given):
 
 def test_a_persons_own_google_login_is_an_openid_connect_one():
     options = {"credentials": "user", "client_id": "1.apps.googleusercontent.com"}
-    application = Application.of(ServerProfile("cloud", store_url(PATH), Login("google", options=options)))
-    assert application.issuer == "https://accounts.google.com"
-    assert "cloud-platform" in application.scope
-    assert application.extra == {"access_type": "offline"}
-    assert replace(application, issuer="x").prompt == "consent"
+    config = OidcConfig.of(ServerProfile("cloud", store_url(PATH), Login("google", options=options)))
+    assert config.issuer == "https://accounts.google.com"
+    assert "cloud-platform" in config.scope
+    assert config.extra == {"access_type": "offline"}
+    assert replace(config, issuer="x").prompt == "consent"

@@ -18,13 +18,14 @@ from dicomdock.config.secrets import Secrets
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client, connect
-from dicomdock.dicomweb.auth import BasicAuth, auth_for, signing
-from dicomdock.dicomweb.auth.oidc import Kept
+from dicomdock.dicomweb.auth import auth_for, signing
+from dicomdock.dicomweb.auth.oidc import StoredLogin
 from dicomdock.errors import AuthenticationError, Cancelled, InvalidInput
 from dicomdock.transfer import pull
+from dicomdock.web.auth import BasicAuth
 from tests.builders import ct_series
 from tests.conftest import CHROMIUM, unavailable
-from tests.dicomweb.clients import parts_of
+from tests.dicomweb.clients import login_fields, parts_of
 from tests.dicomweb.signing import profile_at, signed_in
 from tests.servers import nginx, oidc
 from tests.servers.oidc import Person
@@ -51,11 +52,11 @@ def gate(provider, orthanc, tmp_path):
 
 
 def token_of(auth) -> str:
-    return auth.headers("")["Authorization"].removeprefix("Bearer ")
+    return login_fields(auth)["Authorization"].removeprefix("Bearer ")
 
 
 def kept_by(settings, profile):
-    return Kept.parse(Secrets(settings).get("pacs", profile.origin), profile.login.options["issuer"])
+    return StoredLogin.parse(Secrets(settings).get("pacs", profile.origin), profile.login.options["issuer"])
 
 
 pytestmark = pytest.mark.servers
@@ -218,7 +219,7 @@ def test_a_program_signs_in_by_its_own_secret(provider, settings):
     token = token_of(auth_for(profile, secrets, settings))
     form = urllib.parse.urlencode({"token": token}).encode()
     request = urllib.request.Request(f"{provider.url}/token/introspection", data=form)
-    request.add_header("Authorization", BasicAuth("robot", "r0b0t-secret").headers("")["Authorization"])
+    request.add_header("Authorization", login_fields(BasicAuth("robot", "r0b0t-secret"))["Authorization"])
     with urllib.request.urlopen(request) as answer:
         assert json.load(answer)["active"] is True
     with pytest.raises(InvalidInput, match="no sign-in"):
@@ -240,7 +241,7 @@ def test_another_make_of_issuer(orthanc, settings, tmp_path):
                 list(client.search(Query()))
         signing.sign_out(profile, Secrets(settings), settings)
         kept = kept_by(settings, profile)
-        assert kept == Kept(client_secret="its client secret")
+        assert kept == StoredLogin(client_secret="its client secret")
 
 
 def test_a_real_browser_signs_in(provider, gate, settings, chromium):

@@ -194,7 +194,7 @@ def connected(settings, auth=None):
     "pasted", ["{root}", "{root}/", "{root}/app/explorer.html", "{root}/dicom-web/studies", "{url}"]
 )
 def test_real_orthancs_base_is_found_from_its_root_and_pages(pasted, orthanc, settings):
-    from dicomdock.dicomweb.auth import BasicAuth
+    from dicomdock.web.auth import BasicAuth
 
     found = probe.find_base(
         pasted.format(root=orthanc.root, url=orthanc.url),

@@ -8,13 +8,13 @@ from functools import partial
 import pytest
 
 from dicomdock.config.servers import ServerProfile
-from dicomdock.dicom import identity
+from dicomdock.dicom import part10
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client, retrieve
 from dicomdock.errors import (
     InvalidInput,
     NotAcceptable,
-    NotFound,
+    RemoteNotFound,
     ServerFault,
     TransactionError,
     UnsupportedByServer,
@@ -111,7 +111,7 @@ def test_a_dialect_without_series_retrieval_never_asks_for_one(head, series, set
 
 @pytest.mark.parametrize("place", [Resource("1.2"), Resource("1.2", "1.3"), Resource("1.2", "1.3", "1.4")])
 def test_what_is_not_there_is_not_found(place, head, settings):
-    with client_of(Awkward(head), settings) as client, pytest.raises(NotFound):
+    with client_of(Awkward(head), settings) as client, pytest.raises(RemoteNotFound):
         list(client.retrieve(place))
 
 
@@ -209,7 +209,7 @@ def test_what_is_no_dicom_is_never_given(answer, head, settings):
 
 
 def test_an_empty_answer_is_nothing_found(head, settings):
-    with client_of(lambda _: refused(204), settings) as client, pytest.raises(NotFound):
+    with client_of(lambda _: refused(204), settings) as client, pytest.raises(RemoteNotFound):
         received(client.retrieve(head[0].resource))
 
 
@@ -224,7 +224,7 @@ def test_only_the_data_set_decides_which_instance_it_is(head, settings):
     odd = builders.ct_series(1)[0]
     odd.dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
     file = odd.data.replace(odd.instance.encode(), b"9" * len(odd.instance), 1)
-    assert identity.meta_instance(file) != odd.instance
+    assert part10.media_instance(file) != odd.instance
     with client_of(lambda _: multipart([file]), settings) as client:
         assert received(client.retrieve(odd.resource)) == [file]
 
@@ -304,7 +304,7 @@ def test_metadata_of_a_study_is_read_series_by_series(settings):
 
 def test_no_metadata_is_told_apart_from_no_object(head, series, settings):
     with client_of(Awkward(head), settings) as client:
-        with pytest.raises(NotFound):
+        with pytest.raises(RemoteNotFound):
             list(client.metadata(Resource("1.2", "1.3")))
         with pytest.raises(UnsupportedByServer):
             list(client.metadata(series))
@@ -400,7 +400,7 @@ def test_real_orthanc_gives_series_study_and_instance_byte_identical(orthanc, he
             assert received(client.retrieve(one.resource)) == [one.data]
             assert [part.resource for part in client.retrieve(one.resource)] == [one.resource]
         assert len(list(client.metadata(Resource(head[0].study)))) == 5
-        with pytest.raises(NotFound):
+        with pytest.raises(RemoteNotFound):
             list(client.retrieve(Resource("1.2.3")))
 
 
@@ -412,7 +412,7 @@ def test_real_orthanc_gives_frames_bulk_data_and_wado_uri(orthanc, head, setting
         (described,) = client.metadata(head[0].resource)
         uri = described["7FE00010"]["BulkDataURI"]
         assert received(client.bulk(uri, head[0].resource)) == [pixels]
-        by_uri = retrieve.by_uri(client.session, head[0].resource, NotFound("no"))
+        by_uri = retrieve.retrieve_by_uri(client.session, head[0].resource, RemoteNotFound("no"))
         assert received(by_uri) == [head[0].data]
 
 
@@ -424,7 +424,7 @@ def test_real_orthanc_gives_every_transfer_syntax_as_stored(orthanc, zoo, settin
             orthanc.add(file)
         except OSError:
             continue  # Orthanc takes no such file
-        place = identity.of_file(file)
+        place = part10.identify(file.read_bytes())
         with orthanc_client(orthanc, settings) as client:
             digests = [hashlib.sha256(back).digest() for back in received(client.retrieve(place))]
         assert digests == [hashlib.sha256(file.read_bytes()).digest()]
@@ -446,5 +446,5 @@ def test_real_tiny_pacs_is_understood_without_a_dialect(tiny_pacs, head, setting
         assert data_set(back) == data_set(head[2].data)
         with pytest.raises(UnsupportedByServer):
             list(client.metadata(head[0].resource))
-        with pytest.raises(NotFound):
+        with pytest.raises(RemoteNotFound):
             list(client.retrieve(Resource("1.2.3")))

@@ -12,7 +12,7 @@ from dicomdock.config.servers import Profiles, ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query
 from dicomdock.dock.pages.study_filter import Filter, as_key
-from dicomdock.dock.services.studies import Found, Listing, Stream
+from dicomdock.dock.services.studies import Found, Listing
 from dicomdock.errors import Unreachable
 from dicomdock.sources import Match, Page
 
@@ -34,42 +34,6 @@ def test_the_mark_of_a_study(places: dict[str, int | None], expected: str):
     study = Found("1.2", {}, places)
     assert study.state() == expected
     assert study.state({"1.2"}) == "coming"
-
-
-def test_merging_keeps_the_first_answer_and_fills_its_gaps():
-    name, other = (
-        {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane"}]},
-        {"vr": "PN", "Value": [{"Alphabetic": "D^J"}]},
-    )
-    first = Found("1.2", {"00100010": name, "00080050": {}}, {"local": 1})
-    second = Found("1.2", {"00100010": other, "00080050": {"vr": "SH", "Value": ["A1"]}}, {"hospital": 2})
-    merged = first.merged(second)
-    assert merged.attributes["00100010"] == name
-    assert merged.attributes["00080050"] == {"vr": "SH", "Value": ["A1"]}
-    assert merged.places == {"local": 1, "hospital": 2}
-    assert merged.instances == 2
-
-
-def test_a_stream_ends_with_its_source():
-    stream = Stream("hospital", iter([Page((), more=None, total=5), Page((), more=None)]))
-    stream.take()
-    assert (stream.ended, stream.total) == (False, 5)
-    stream.take()
-    assert not stream.ended
-    assert stream.take().matches == ()
-    assert stream.ended
-
-
-def test_a_stream_tells_why_its_source_failed():
-    def pages() -> Iterator[Page]:
-        yield Page((), warnings=("cut",))
-        raise Unreachable("The server does not answer.")
-
-    stream = Stream("hospital", pages())
-    stream.take()
-    stream.take()
-    assert (stream.ended, stream.error, stream.warnings) == (True, "The server does not answer.", ("cut",))
-    assert stream.take().matches == ()
 
 
 @pytest.mark.parametrize(
@@ -158,7 +122,7 @@ def test_a_kept_answer_is_shown_until_the_server_has_answered(archive: Archive):
     assert {item.uid for item in second.recall(stream)} == {"1.1", "1.2"}
     assert second.age is not None
     changed = {item.uid: dict(item.places) for item in second.take(stream)}
-    assert changed == {"1.1": {}, "1.2": {"hospital": None}, "1.4": {"hospital": None}}
+    assert changed == {"1.1": {}, "1.4": {"hospital": None}}
     assert set(second.found) == {"1.2", "1.4"}
     assert second.age is None
 

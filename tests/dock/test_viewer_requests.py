@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from dicomdock import rpc
 from dicomdock.archive import Archive
 from dicomdock.config.servers import Login, ServerProfile, load_profiles
 from dicomdock.config.settings import Settings
@@ -16,9 +15,9 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_actions import targets
-from dicomdock.dock.service import LOCAL, Dock
+from dicomdock.dock.service import LOCAL, Dock, DockNetwork
 from dicomdock.dock.services.studies import Listing
-from dicomdock.dock.services.viewer_requests import DockErrands, Errands
+from dicomdock.dock.services.viewer_requests import StandaloneNetwork, ViewerRequests
 from dicomdock.launch.trust import TrustStore
 from dicomdock.sources import Part
 from tests.builders import Made, ct_series
@@ -39,12 +38,35 @@ def know(settings: Settings, name: str, url: str) -> None:
     load_profiles(settings).with_profile(ServerProfile(name, url)).save(settings)
 
 
-def ask(errands: Errands, study: str, what: str, **facts: Any) -> Mapping[str, Any]:
-    return errands.run(study, {"what": what, **facts}, lambda _: None)
+def standalone(settings: Settings) -> ViewerRequests:
+    return ViewerRequests(settings, StandaloneNetwork(settings))
 
 
-def send(settings: Settings, made: list[Made], server: str) -> Mapping[str, Any]:
-    return ask(Errands(settings), made[0].study, "send", server=server, series=[made[0].series])
+def send(
+    requests: ViewerRequests, made: list[Made], server: str, *others: str
+) -> rpc.SendReply | rpc.ErrorReply:
+    request = rpc.SendSeries(7, server, (made[0].series, *others))
+    reply = requests.answer(made[0].study, request, lambda _: None)
+    assert isinstance(reply, rpc.SendReply | rpc.ErrorReply)
+    assert reply.request == 7
+    return reply
+
+
+def results(reply: rpc.SendReply | rpc.ErrorReply) -> dict[str, rpc.InstanceResult]:
+    assert isinstance(reply, rpc.SendReply), reply
+    return {one.instance: one for one in reply.results}
+
+
+def sentence(reply: rpc.SendReply | rpc.ErrorReply) -> str:
+    if isinstance(reply, rpc.ErrorReply):
+        return reply.message
+    return reply.problem + " ".join(one.reason for one in reply.results)
+
+
+def servers(requests: ViewerRequests, origin: str) -> rpc.ServersReply:
+    reply = requests.answer("1.2", rpc.ListServers(1, origin), lambda _: None)
+    assert isinstance(reply, rpc.ServersReply)
+    return reply
 
 
 @pytest.fixture
@@ -66,14 +88,15 @@ def test_only_what_was_made_here_is_sent_and_each_instance_is_answered(
     Secrets(settings).set("orthanc", load_profiles(settings).get("orthanc").origin, orthanc.password)
     others = ct_series(2)
     keep(settings, others)
-    said = ask(
-        Errands(settings), made[0].study, "send", server="orthanc", series=[made[0].series, others[0].series]
-    )
-    assert {one["uid"]: one["status"] for one in said["results"]} == {one.instance: "stored" for one in made}
+    reply = send(standalone(settings), made, "orthanc", others[0].series)
+    assert {uid: one.status for uid, one in results(reply).items()} == {
+        one.instance: "stored" for one in made
+    }
     assert orthanc.instance_count() == 3
     with Archive.open(settings) as archive:
         assert all(one.sent == ("orthanc",) for one in archive.instances(Resource(made[0].study)))
-    assert {one["status"] for one in send(settings, made, "orthanc")["results"]} == {"duplicate"}
+    again = send(standalone(settings), made, "orthanc")
+    assert {one.status for one in results(again).values()} == {"duplicate"}
 
 
 def failing(made: list[Made], status: int, code: int) -> Answer:
@@ -96,12 +119,12 @@ def test_a_full_server_is_told_in_words_and_what_it_took_is_not_sent_again(
 
     with answering(reply) as server:
         know(settings, "small", server.url)
-        results = {one["uid"]: one for one in send(settings, made, "small")["results"]}
-    assert results[made[0].instance]["status"] == "stored"
+        found = results(send(standalone(settings), made, "small"))
+    assert found[made[0].instance].status == "stored"
     for one in made[1:]:
-        answer = results[one.instance]
-        assert (answer["status"], answer["code"]) == ("failed", 0xA700)
-        assert "no room left" in answer["reason"]
+        answer = found[one.instance]
+        assert (answer.status, answer.code) == ("failed", 0xA700)
+        assert "no room left" in answer.reason
     with Archive.open(settings) as archive:
         sent = {one.resource.instance for one in archive.instances(Resource(made[0].study)) if one.sent}
     assert sent == {made[0].instance}
@@ -114,34 +137,34 @@ def test_a_refusal_is_told_in_words(settings: Settings, made: list[Made], status
 
     with answering(reply) as server:
         know(settings, "strict", server.url)
-        said = send(settings, made, "strict")
-    told = said.get("error") or said["problem"] + " ".join(one["reason"] for one in said["results"])
-    assert words in told
-    assert "results" not in said or {one["status"] for one in said["results"]} <= {"failed", "unsent"}
+        reply = send(standalone(settings), made, "strict")
+    assert words in sentence(reply)
+    if isinstance(reply, rpc.SendReply):
+        assert {one.status for one in reply.results} <= {"failed", "unsent"}
 
 
 def test_a_server_that_is_away_is_told_in_words(settings: Settings, made: list[Made]) -> None:
     with answering(lambda _: Answer()) as server:
         know(settings, "away", server.url)
-    said = send(settings, made, "away")
-    told = said.get("error") or said["problem"] + " ".join(one["reason"] for one in said["results"])
-    assert "refused the connection" in told
+    assert "refused the connection" in sentence(send(standalone(settings), made, "away"))
 
 
 def test_no_server_of_that_name(settings: Settings, made: list[Made]) -> None:
-    assert "nowhere" in send(settings, made, "nowhere")["error"]
+    reply = send(standalone(settings), made, "nowhere")
+    assert isinstance(reply, rpc.ErrorReply)
+    assert "nowhere" in reply.message
 
 
 def test_the_usual_place_is_where_the_images_came_from(settings: Settings) -> None:
     for name in ("first", "second"):
         know(settings, name, f"https://{name}.test/dicom-web")
-    errands = Errands(settings)
-    assert ask(errands, "1.2", "servers", origin="second")["usual"] == "second"
-    assert ask(errands, "1.2", "servers", origin="second (link 1)")["usual"] == "second"
-    unknown = ask(errands, "1.2", "servers", origin="pacs.test")
-    assert unknown["usual"] == "first"
-    assert "no login now" in unknown["remark"]
-    assert ask(errands, "1.2", "servers", origin="")["remark"] == ""
+    requests = standalone(settings)
+    assert servers(requests, "second").default == "second"
+    assert servers(requests, "second (link 1)").default == "second"
+    unknown = servers(requests, "pacs.test")
+    assert unknown.default == "first"
+    assert "no login now" in unknown.remark
+    assert servers(requests, "").remark == ""
 
 
 def test_a_links_connection_can_be_sent_to_and_its_token_goes_nowhere_else(
@@ -167,20 +190,20 @@ def test_a_links_connection_can_be_sent_to_and_its_token_goes_nowhere_else(
                 f"slicer://viewer/?studyUID={study}&access_token={TOKEN}&dicomweb_endpoint={endpoint}"
             )
             name = server.url.removeprefix("http://")
-            errands = DockErrands(dock)
-            choice = ask(errands, study, "servers", origin=name)
-            assert choice == {"servers": [name, "mine"], "usual": name, "remark": ""}
-            said = ask(errands, study, "send", server=name, series=[made[0].series])
+            requests = ViewerRequests(settings, DockNetwork(dock))
+            choice = servers(requests, name)
+            assert (choice.servers, choice.default, choice.remark) == ((name, "mine"), name, "")
+            reply = send(requests, made, name)
             keep(settings, ct_series(1, StudyInstanceUID=study), origin=name)
             listing = Listing(dock, {"StudyInstanceUID": study}, [LOCAL])
             listing.take(listing.streams[0])
             assert targets(dock, Selection(listing.found)) == (name, "mine")
         finally:
             dock.close()
-    assert {one["status"] for one in said["results"]} == {"stored"}
+    assert {one.status for one in results(reply).values()} == {"stored"}
     posts = [one for one in server.asked if one.method == "POST"]
     assert {one.headers["Authorization"] for one in posts} == {f"Bearer {TOKEN}"}
-    assert TOKEN not in json.dumps([choice, said])
+    assert TOKEN.encode() not in rpc.encode(choice) + rpc.encode(reply)
     kept = [file for file in settings.state.parent.rglob("*") if file.is_file()]
     assert not [file for file in kept if TOKEN.encode() in file.read_bytes()]
 
@@ -188,11 +211,13 @@ def test_a_links_connection_can_be_sent_to_and_its_token_goes_nowhere_else(
 def test_what_goes_wrong_unexpectedly_is_answered_without_a_word_of_its_text(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Broken(Errands):
+    class Broken(StandaloneNetwork):
         def connect(self, name: str) -> Client:
             raise ValueError(f"Invalid header value b'Bearer {TOKEN}'")
 
-    said = ask(Broken(settings), "1.2", "send", server="any", series=["1.2.3"])
-    assert "unexpected" in said["error"]
+    request = rpc.SendSeries(1, "any", ("1.2.3",))
+    reply = ViewerRequests(settings, Broken(settings)).answer("1.2", request, lambda _: None)
+    assert isinstance(reply, rpc.ErrorReply)
+    assert "unexpected" in reply.message
     assert "ValueError" in caplog.text
-    assert TOKEN not in caplog.text + said["error"]
+    assert TOKEN not in caplog.text + reply.message

@@ -6,7 +6,6 @@ import http.client
 import importlib.util
 import os
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from dicomdock.errors import MissingDependency
 from tests.conftest import unavailable
 from tests.machines import without_gl
 from tests.viewer.conftest import folders, made_study, store
+from tests.waiting import until
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
@@ -78,7 +78,9 @@ def test_the_secret_opens_the_page_and_becomes_a_cookie(running: tuple[Viewers, 
 
 def test_the_address_that_a_browser_is_started_with_works_once(running: tuple[Viewers, str, str]) -> None:
     viewers, url, study = running
-    door = viewers.door(study)
+    viewer = viewers.get(study)
+    assert viewer is not None
+    door = viewer.one_time_url
     assert urlsplit(url).query.removeprefix("secret=") not in door
     path = "/?" + urlsplit(door).query
     assert ask(door, path, Sec_Fetch_Site="cross-site")[0] == 403
@@ -133,16 +135,19 @@ def test_a_socket_needs_the_cookie_and_the_viewers_own_origin(running: tuple[Vie
     assert upgrade(url, Cookie=cookie, Origin=f"http://{host}") == 101
 
 
-def test_no_process_list_and_no_log_shows_the_secret(running: tuple[Viewers, str, str]) -> None:
+def test_no_process_list_and_no_log_shows_the_secret(
+    running: tuple[Viewers, str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     viewers, url, study = running
     secret = urlsplit(url).query.removeprefix("secret=")
-    process = viewers._open[study].process
-    assert process is not None
-    proc = Path(f"/proc/{process.pid}")
+    viewer = viewers.get(study)
+    assert viewer is not None
+    proc = Path(f"/proc/{viewer.pid}")
     assert secret.encode() not in (proc / "cmdline").read_bytes()
     assert secret.encode() not in (proc / "environ").read_bytes()
-    assert secret not in (viewers.settings.state / "viewer.log").read_text(errors="replace")
-    assert secret not in repr(viewers._open[study])
+    log = next(tmp_path_factory.getbasetemp().glob("viewers*/**/viewer.log"))
+    assert secret not in log.read_text(errors="replace")
+    assert secret not in repr(viewer)
 
 
 def test_it_listens_on_loopback_alone(running: tuple[Viewers, str, str]) -> None:
@@ -160,20 +165,13 @@ def test_the_same_study_is_opened_in_the_same_viewer(running: tuple[Viewers, str
 
 def test_a_viewer_that_falls_is_started_again_under_its_address(running: tuple[Viewers, str, str]) -> None:
     viewers, url, study = running
-    process = viewers._open[study].process
-    assert process is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            if ask(url, "/?" + urlsplit(url).query)[0] in (200, 302):
-                break
-        except OSError:
-            time.sleep(0.1)
-    else:
-        pytest.fail("the viewer did not come back")
+    viewer = viewers.get(study)
+    assert viewer is not None
+    before = viewer.pid
+    os.kill(before, signal.SIGKILL)
+    until(lambda: viewer.pid != before, "the restart")
     assert viewers.open(Resource(study)) == url
+    assert ask(url, "/?" + urlsplit(url).query)[0] in (200, 302)
 
 
 def test_a_viewer_that_nobody_looks_at_ends_and_its_study_opens_again(
@@ -185,8 +183,10 @@ def test_a_viewer_that_nobody_looks_at_ends_and_its_study_opens_again(
     viewers = Viewers(settings, spare=False)
     try:
         viewers.open(Resource(study))
-        viewers.wait(study)
-        assert viewers.studies() == ()
+        viewer = viewers.get(study)
+        assert viewer is not None
+        viewer.wait()
+        assert viewers.get(study) is None
         url = viewers.open(Resource(study))
         assert ask(url, "/?" + urlsplit(url).query)[0] in (200, 302)
     finally:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dicomdock.errors import GeometryError
+from dicomdock.errors import GeometryError, UnreadableFile
 from dicomdock.imaging.formats.nifti import (
     segmentation_from_nifti,
     segmentation_to_nifti,
@@ -162,10 +162,10 @@ def test_a_plain_nrrd_label_map_in_ras() -> None:
 def test_what_cannot_be_read_or_written_is_said_in_words() -> None:
     for read in (volumes_from_nifti, volume_from_nrrd, segmentation_from_nifti, segmentation_from_nrrd):
         for data in (b"", b"nonsense" * 100, b"\x1f\x8b nonsense"):
-            with pytest.raises(GeometryError):
+            with pytest.raises(UnreadableFile):
                 read(data)
     detached = b"NRRD0004\ntype: short\ndimension: 3\nsizes: 2 2 2\nencoding: raw\ndata file: /etc/passwd\n\n"
-    with pytest.raises(GeometryError, match="another file"):
+    with pytest.raises(UnreadableFile, match="another file"):
         volume_from_nrrd(detached)
     masks = np.ones((2, *SHAPE), bool)
     with pytest.raises(GeometryError, match="overlap"):

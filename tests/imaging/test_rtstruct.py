@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.geometry import VolumeGeometry, split_series
 from dicomdock.imaging.rtstruct import fill, read_structures, structures_to_dicom, trace
+from dicomdock.imaging.rtstruct.polygons import keyholes, signed_area
 from dicomdock.imaging.segmentation import Segmentation
 from tests.builders import composite
 from tests.conftest import shared_data
@@ -33,6 +35,27 @@ def test_filling_a_traced_outline_gives_the_same_pixels(seed: int, share: float)
     random = np.random.default_rng(seed)
     pixels = random.random((random.integers(1, 15), random.integers(1, 15))) < share
     assert np.array_equal(fill(trace(pixels), pixels.shape), pixels)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
+def test_each_keyhole_polygon_stands_for_itself(seed: int, share: float) -> None:
+    random = np.random.default_rng(seed)
+    pixels = random.random((random.integers(1, 15), random.integers(1, 15))) < share
+    found = keyholes(trace(pixels))
+    assert len(found) == sum(signed_area(loop) > 0 for loop in trace(pixels))
+    union = np.zeros_like(pixels)
+    for polygon in found:
+        filled = fill([polygon], pixels.shape)
+        assert not (union & filled).any()
+        union |= filled
+    assert np.array_equal(union, pixels)
+
+
+def test_many_holes_take_little_time() -> None:
+    pixels = np.random.default_rng(1).random((256, 256)) < 0.7
+    begin = time.process_time()
+    keyholes(trace(pixels))
+    assert time.process_time() - begin < 5
 
 
 def test_a_polygon_holds_the_pixels_whose_centre_it_holds() -> None:
@@ -84,7 +107,7 @@ def test_the_object_is_valid_and_belongs_to_the_study(tmp_path: Path) -> None:
     data = to_bytes(written)
     check_with_dciodvfy(data, tmp_path)
     kinds = {item.ContourGeometricType for item in written.ROIContourSequence[0].ContourSequence}
-    assert kinds == {"CLOSEDPLANAR_XOR"}
+    assert kinds == {"CLOSED_PLANAR"}
     assert {c.ContourGeometricType for c in written.ROIContourSequence[1].ContourSequence} == {
         "CLOSED_PLANAR"
     }

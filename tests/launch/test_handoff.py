@@ -224,7 +224,8 @@ def test_the_opener_ends_at_once_and_a_carrier_starts_the_dock(
 ) -> None:
     """The little dock stands for the real one: here only counts that the carrier starts it."""
     carry = (
-        "import sys; from dicomdock.launch import carrier; from dicomdock.launch.handoff import client; "
+        "import sys; from dicomdock.launch import deferred_open as carrier; "
+        "from dicomdock.launch.handoff import client; "
         f"client.default_command = lambda: {dock_command!r}; sys.exit(carrier.main())"
     )
     environment = {**os.environ, "DICOMDOCK_HOME": os.fspath(settings.config.parent)}

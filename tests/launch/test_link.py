@@ -28,7 +28,7 @@ def studies(request: LaunchRequest) -> list[str]:
 def test_a_kheops_button() -> None:
     request = parse(KHEOPS)
     assert request.endpoint == "https://a.test/api"
-    assert request.origin == "https://a.test:443"
+    assert str(request.origin) == "https://a.test:443"
     assert request.resources == (Resource("1.2.3"),)
     assert request.token == Secret("k0z.R-_~")
     assert request.options.format == "slicer"

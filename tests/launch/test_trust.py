@@ -27,7 +27,7 @@ from dicomdock.launch.trust import (
     use_server,
 )
 from dicomdock.transfer.linked import connect_link
-from dicomdock.web.addresses import literal, reach
+from dicomdock.web.url import literal, reach
 from tests.servers.canned import Answer, answering
 
 HOSPITAL = ServerProfile("hospital", "https://pacs.test/dicom-web/", Login("basic", "al"), ca_file="/ca.pem")

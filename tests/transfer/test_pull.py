@@ -24,10 +24,10 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
-from dicomdock.dicomweb.auth import BasicAuth
 from dicomdock.errors import AuthenticationError, NoSpace, NotFound, Unreachable, WireError
 from dicomdock.sources import Part
 from dicomdock.transfer import PullReport, pull
+from dicomdock.web.auth import BasicAuth
 from tests.builders import Made, changed, ct_series, mr_series
 from tests.conftest import shared_data
 from tests.dicomweb.awkward import Awkward, encoded, multipart, refused, rows
@@ -419,7 +419,7 @@ import sys
 from pathlib import Path
 from dicomdock.archive import Archive
 from dicomdock.dicomweb import Client
-from dicomdock.dicomweb.auth import BasicAuth
+from dicomdock.web.auth import BasicAuth
 from dicomdock.config.servers import ServerProfile
 from dicomdock.dicom.resource import Resource
 from dicomdock.config.settings import Settings

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import tarfile
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from dicomdock.config.settings import Settings
-from dicomdock.errors import ArchiveError, InvalidInput
+from dicomdock.errors import ArchiveTooNew, InvalidInput
 from dicomdock.transfer import Item, Progress, Transfer, TransferQueue
+from dicomdock.transfer.database import MIGRATIONS
+from dicomdock.transfer.queue import HISTORY
+from tests.conftest import PROJECT
 
 
 @pytest.fixture
@@ -21,14 +30,17 @@ def queue(settings: Settings) -> TransferQueue:
     return TransferQueue(settings)
 
 
-def claim_elsewhere(settings: Settings, number: int) -> None:
-    """Claim a transfer in a process that ends at once, as a killed one does."""
+def claim_elsewhere(settings: Settings, number: int, *, kill: bool = False) -> None:
+    """Claim a transfer in a process that ends at once; killed, it leaves its lock file behind."""
     program = (
         "import sys; from pathlib import Path; from dicomdock.config.settings import Settings;"
         "from dicomdock.transfer.queue import TransferQueue;"
-        "assert TransferQueue(Settings.load(Path(sys.argv[1]))).claim(int(sys.argv[2]))"
+        "queue = TransferQueue(Settings.load(Path(sys.argv[1])));"
+        "assert queue.claim(int(sys.argv[2]));"
     )
-    subprocess.run([sys.executable, "-c", program, str(settings.state.parent), str(number)], check=True)
+    program += "import os, signal; os.kill(os.getpid(), signal.SIGKILL)" if kill else ""
+    ran = subprocess.run([sys.executable, "-c", program, str(settings.state.parent), str(number)])
+    assert ran.returncode == (-signal.SIGKILL if kill else 0)
 
 
 def test_a_transfer_is_remembered_as_it_was_given(settings: Settings, queue: TransferQueue):
@@ -62,7 +74,7 @@ def test_only_one_of_many_claims_succeeds(queue: TransferQueue):
     assert queue.next_queued() is None
 
 
-def test_progress_is_seen_from_outside_and_a_wish_from_outside_is_seen(
+def test_progress_is_seen_from_outside_and_a_request_from_outside_is_seen(
     settings: Settings, queue: TransferQueue
 ):
     number = queue.add("pull", "a", ["1.2"]).id
@@ -104,13 +116,52 @@ def test_a_transfer_whose_process_died_is_found(
     assert "interrupted" in queue.get(number).message
 
 
-def test_an_earlier_process_of_our_own_number_is_not_taken_for_us(settings: Settings, queue: TransferQueue):
+def test_a_clock_that_is_ahead_ends_no_transfer(settings: Settings, queue: TransferQueue):
     number = queue.add("pull", "a", ["1.2"], claimed=True).id
     database = sqlite3.connect(settings.state / "transfers.db")
     with database:
         database.execute("update transfer set updated = updated - 86400")
     database.close()
+    assert TransferQueue(settings).recover() == []
+    assert queue.get(number).state == "running"
+
+
+def test_a_transfer_that_only_a_process_number_claims_was_interrupted(
+    settings: Settings, queue: TransferQueue
+):
+    """A container's processes often have the number of the one before; 0.1 wrote no lock."""
+    number = queue.add("pull", "a", ["1.2"]).id
+    database = sqlite3.connect(settings.state / "transfers.db")
+    with database:
+        database.execute(f"update transfer set state = 'running', owner = {os.getpid()}")
+    database.close()
     assert [found.id for found in queue.recover()] == [number]
+
+
+def test_the_locks_of_dead_processes_are_swept(settings: Settings, queue: TransferQueue):
+    for _ in range(3):
+        claim_elsewhere(settings, queue.add("pull", "a", ["1.2"]).id, kill=True)
+    assert len(list((settings.state / "owners").iterdir())) == 3
+    assert len(queue.recover()) == 3
+    assert list((settings.state / "owners").iterdir()) == []
+
+
+def test_who_recovers_late_leaves_a_transfer_alone_that_runs_again(settings: Settings, queue: TransferQueue):
+    number = queue.add("pull", "a", ["1.2"]).id
+    claim_elsewhere(settings, number)
+    late = TransferQueue(settings)
+    get = late.get
+
+    def resumed_meanwhile(number: int) -> Transfer:
+        if queue.get(number).state == "running":
+            queue.recover()
+            queue.resume(number)
+            assert queue.claim(number)
+        return get(number)
+
+    late.get = resumed_meanwhile  # type: ignore[method-assign]
+    assert late.recover() == []
+    assert queue.get(number).state == "running"
 
 
 def test_a_living_transfer_is_left_alone(queue: TransferQueue):
@@ -150,11 +201,130 @@ def test_words_that_are_no_text_are_kept_as_well_as_they_can_be(queue: TransferQ
     assert queue.items(number)[0].reason == "half a letter ?"
 
 
-def test_a_damaged_list_says_what_to_do(settings: Settings, queue: TransferQueue):
-    for file in settings.state.glob("transfers.db*"):
-        file.write_bytes(b"this is not a database" * 500)
-    with pytest.raises(ArchiveError, match="move it away"):
+def overwrite(settings: Settings, *, keep: int = 0) -> None:
+    """Damage the database, as a bad disk does; its first bytes may stay."""
+    file = settings.state / "transfers.db"
+    connection = sqlite3.connect(file)
+    connection.execute("pragma wal_checkpoint(truncate)")
+    connection.close()
+    size = file.stat().st_size
+    with file.open("r+b") as opened:
+        opened.seek(keep)
+        opened.write(b"this is not a database" * (size // 22 + 1))
+    for log in settings.state.glob("transfers.db-*"):
+        log.unlink()
+
+
+@pytest.mark.parametrize("keep", [0, 100])
+def test_a_damaged_list_is_moved_aside_at_the_start(
+    settings: Settings, queue: TransferQueue, keep: int, caplog: pytest.LogCaptureFixture
+):
+    queue.add("pull", "a", ["1.2"])
+    overwrite(settings, keep=keep)
+    anew = TransferQueue(settings)
+    assert anew.latest() == []
+    assert anew.add("pull", "a", ["1.2"], claimed=True).state == "running"
+    (aside,) = settings.state.glob("transfers-damaged-*.db")
+    assert b"this is not a database" in aside.read_bytes()
+    assert str(aside) in caplog.text
+
+
+def test_a_list_that_is_damaged_meanwhile_is_moved_aside_and_work_goes_on(
+    settings: Settings, queue: TransferQueue
+):
+    running = queue.add("pull", "a", ["1.2"], claimed=True).id
+    overwrite(settings)
+    assert queue.update(running, Progress(1, 2)) == ""
+    queue.record(running, [Item("1.2/3/4", "failed", "no")])
+    queue.finish(running, "done")
+    assert queue.add("pull", "a", ["1.3"]).state == "queued"
+    assert len(list(settings.state.glob("transfers-damaged-*.db"))) == 1
+
+
+def test_of_two_who_find_the_damage_one_moves_it(settings: Settings, queue: TransferQueue):
+    queue.add("pull", "a", ["1.2"])
+    queues = [TransferQueue(settings) for _ in range(6)]
+    overwrite(settings)
+    with ThreadPoolExecutor(6) as pool:
+        added = list(pool.map(lambda one: one.add("pull", "a", ["1.2"]).id, queues))
+    assert sorted(item.id for item in queue.latest()) == sorted(added)
+    assert len(list(settings.state.glob("transfers-damaged-*.db"))) == 1
+
+
+def test_the_list_of_a_later_version_is_left_alone(settings: Settings, queue: TransferQueue):
+    queue.add("pull", "a", ["1.2"])
+    connection = sqlite3.connect(settings.state / "transfers.db")
+    connection.execute(f"pragma user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(ArchiveTooNew, match="list of transfers"):
         TransferQueue(settings)
+
+
+def test_the_list_of_0_1_opens_with_all_that_it_holds(tmp_path: Path):
+    """Made by commit 7ca367b, before there was a schema version."""
+    with tarfile.open(PROJECT / "tests/data/home-0.1/home.tar.gz") as packed:
+        packed.extractall(tmp_path, filter="data")
+    settings = Settings.load(tmp_path / "home")
+    connection = sqlite3.connect(settings.state / "transfers.db")
+    rows = connection.execute("select id, state, report from transfer order by id desc").fetchall()
+    outcomes = connection.execute("select * from item order by transfer, resource").fetchall()
+    assert connection.execute("pragma user_version").fetchone() == (0,)
+    connection.close()
+    queue = TransferQueue(settings)
+    assert [(one.id, one.state) for one in queue.latest()] == [row[:2] for row in rows]
+    assert [queue.get(row[0]).report for row in rows] == [json.loads(row[2]) for row in rows]
+    assert [
+        (row[0], item.resource, item.status, item.reason)
+        for row in rows[::-1]
+        for item in queue.items(row[0])
+    ] == outcomes
+
+
+def push_of(queue: TransferQueue, count: int) -> int:
+    """Add a done push of so many instances."""
+    number = queue.add("push", "a", ["1.2"], claimed=True).id
+    results = [
+        {"sop_instance_uid": f"1.2.{at}", "status": "stored", "reason_code": None, "reason": ""}
+        for at in range(count)
+    ]
+    queue.record(number, [Item(f"1.2/3/1.2.{at}", "stored", "") for at in range(count)])
+    queue.finish(number, "done", report={"server": "a", "complete": True, "results": results})  # type: ignore[dict-item]
+    return number
+
+
+def test_a_long_history_is_listed_in_little_memory_and_kept_small(settings: Settings, queue: TransferQueue):
+    """200 pushes of 5,000 instances took 711 MB to list, and 208 MB on the disk."""
+    for _ in range(HISTORY + 5):
+        last = push_of(queue, 500)
+    tracemalloc.start()
+    listed = queue.latest()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(listed) == HISTORY
+    assert peak < 2_000_000
+    assert len(queue.get(last).report["results"]) == 500  # type: ignore[arg-type]
+    assert len(queue.items(last)) == 500
+    oldest = listed[-1].id
+    assert queue.items(oldest) == []
+    assert queue.get(oldest).report == {"server": "a", "complete": True}
+    assert (settings.state / "transfers.db").stat().st_size < 10_000_000
+
+
+def test_what_waits_or_can_be_resumed_outlives_the_history(queue: TransferQueue):
+    paused = queue.add("pull", "a", ["1.2"]).id
+    queue.request(paused, "pause")
+    failed = queue.add("push", "a", ["1.2"], claimed=True).id
+    queue.record(failed, [Item("1.2/3/4", "stored", ""), Item("1.2/3/5", "failed", "no")])
+    queue.finish(failed, "partly", report={"results": [1]})
+    for _ in range(HISTORY - 1):
+        queue.finish(queue.add("pull", "a", ["1.2"], claimed=True).id, "done")
+    assert queue.get(paused).state == "paused"
+    assert len(queue.items(failed)) == 2
+    assert queue.get(failed).report == {"results": [1]}
+    for _ in range(2):
+        queue.finish(queue.add("pull", "a", ["1.2"], claimed=True).id, "done")
+    assert failed not in [item.id for item in queue.latest(1000)]
+    assert paused in [item.id for item in queue.latest(1000)]
 
 
 def state_after(act: Callable[[TransferQueue, int], object], queue: TransferQueue) -> Transfer:

@@ -146,7 +146,7 @@ def test_pushing_a_file_says_nothing_of_the_archives_instance_of_its_uid(
 
 
 @pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled")])
-def test_a_wish_from_elsewhere_ends_a_running_transfer(
+def test_a_request_from_elsewhere_ends_a_running_transfer(
     queue: TransferQueue, archive: Archive, settings: Settings, wish: str, state: str
 ):
     made = ct_series(20)
@@ -157,7 +157,7 @@ def test_a_wish_from_elsewhere_ends_a_running_transfer(
         while not gate.full.is_set():
             next(work)
         TransferQueue(settings).request(transfer.id, wish)  # type: ignore[arg-type]
-        with pytest.raises(Cancelled, match="kept"):
+        with pytest.raises(Cancelled, match="stays in the archive"):
             ended(work)
         assert queue.get(transfer.id).state == state
         gate.opened.set()
@@ -210,7 +210,7 @@ def test_a_runner_outlives_a_list_of_transfers_that_cannot_be_used_for_a_while(
             finished.set()
 
     with connecting(Awkward(made), settings) as connect:
-        runner = Runner(queue, archive, connect, settings, changed=changed, side_by_side=1)
+        runner = Runner(queue, archive, connect, settings, changed=changed, concurrency=1)
         queue.add("pull", "x", [study_of(made)])
         runner.start()
         assert failed.wait(30)
@@ -302,7 +302,7 @@ def test_an_unexpected_error_is_written_down_and_the_runner_lives_on(
                 raise RuntimeError("a fault of ours")
             return connect(name)  # type: ignore[return-value]
 
-        runner = Runner(queue, archive, connect_once, replace(settings), changed=changed, side_by_side=1)
+        runner = Runner(queue, archive, connect_once, replace(settings), changed=changed, concurrency=1)
         broken = queue.add("pull", "broken", [study_of(made)])
         good = queue.add("pull", "x", [study_of(made)])
         runner.start()

@@ -80,9 +80,9 @@ class Opened:
     @property
     def pid(self) -> int:
         """The viewer's process."""
-        process = self.viewers._open[self.study].process
-        assert process is not None
-        return process.pid
+        viewer = self.viewers.get(self.study)
+        assert viewer is not None
+        return viewer.pid
 
     @property
     def log(self) -> str:

@@ -171,5 +171,5 @@ def test_a_segmentation_that_is_asked_for_while_its_study_comes_is_opened_when_a
         store(scene.settings, instances)
         screen.wait(f"s.series_uid === '{series}'")
         store(scene.settings, [drawn])
-        scene.viewers.pull_ended(study)
+        scene.viewers.pull_changed(study, False)
         screen.wait(f"s.complete && s.drawing_uid === '{drawn.series}' && !s.missing_words", 40)

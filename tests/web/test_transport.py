@@ -16,14 +16,13 @@ from email.utils import formatdate
 import pytest
 
 from dicomdock.config.servers import ServerProfile
-from dicomdock.dicomweb.auth import BasicAuth, BearerAuth, NoAuth
 from dicomdock.errors import (
     AuthenticationError,
     Cancelled,
     InvalidInput,
     NotAcceptable,
-    NotFound,
     ProfileError,
+    RemoteNotFound,
     ServerFault,
     TransactionError,
     Unreachable,
@@ -31,6 +30,7 @@ from dicomdock.errors import (
 )
 from dicomdock.sources import Part
 from dicomdock.web import call as call_module
+from dicomdock.web.auth import BasicAuth, BearerAuth, NoAuth
 from dicomdock.web.multipart.reader import read_parts
 from dicomdock.web.multipart.writer import MultipartBody
 from dicomdock.web.transport import Http
@@ -48,7 +48,7 @@ def quick(settings, monkeypatch):
 
 
 def line(url, settings, auth=None, **profile):
-    return Http(ServerProfile("pacs", url, **profile), auth or NoAuth(), settings)
+    return Http(ServerProfile("pacs", url, **profile).endpoint, auth or NoAuth(), settings.connection)
 
 
 def instance(payload: bytes = b"x" * 100, opened: list[int] | None = None) -> MultipartBody:
@@ -365,8 +365,8 @@ def test_close_ends_what_other_threads_wait_for(quick):
     ("status", "error"),
     [
         (400, TransactionError),
-        (404, NotFound),
-        (410, NotFound),
+        (404, RemoteNotFound),
+        (410, RemoteNotFound),
         (406, NotAcceptable),
         (415, NotAcceptable),
         (409, TransactionError),
@@ -421,8 +421,8 @@ class Renewing(NoAuth):
         self.renewable = renewable
         self.renewed = 0
 
-    def headers(self, url):
-        return {"Authorization": f"Bearer {self.token}"}
+    def authorize(self, request):
+        return request.with_headers({"Authorization": f"Bearer {self.token}"}, secrets=(self.token,))
 
     def refresh(self):
         self.renewed += 1
@@ -752,9 +752,9 @@ def test_a_certificate_that_nobody_knows_is_refused(quick, certificate):
 def pinned(server, settings, name="pacs.test", addresses=("127.0.0.1",), **more):
     """Give a connection by a name that only ``addresses`` lead to."""
     return Http(
-        ServerProfile("pacs", server.url.replace("127.0.0.1", name), **more),
+        ServerProfile("pacs", server.url.replace("127.0.0.1", name), **more).endpoint,
         BearerAuth(SECRET),
-        settings,
+        settings.connection,
         addresses=addresses,
     )
 

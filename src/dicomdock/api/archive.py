@@ -2,65 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 from weakref import WeakKeyDictionary
 
 from dicomdock import archive
+from dicomdock.api.home import resource_of
 from dicomdock.config.settings import Settings
+from dicomdock.dicom.json_model import DicomJson
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput
-from dicomdock.sources import Part
+from dicomdock.sources import Page, Part, StoreResult
 
 if TYPE_CHECKING:  # libraries of images are slow to import
     from pydicom.dataset import Dataset
 
-    from dicomdock.api.export import Exported, Format
+    from dicomdock.api.export import Exported as ExportedImage
+    from dicomdock.api.export import Format
+    from dicomdock.api.ingest import ImportReport
     from dicomdock.api.segmentation import Kind, Segmentation
     from dicomdock.api.volume import Volume
+    from dicomdock.archive.eviction import Eviction
+    from dicomdock.archive.export import Exported
+    from dicomdock.archive.index.queries import ArchivedInstance, Summary
+    from dicomdock.archive.recovery import Finding
+    from dicomdock.archive.writer import ArchiveWriter
     from dicomdock.transfer import PullReport, PushReport
 
 
-class Archive(archive.Archive):
-    """Instances kept on this machine, as volumes and segmentations too.
+class Archive:
+    """The instances on this machine, as volumes and segmentations too.
 
-    Resources are given as ``Resource`` or as text, ``STUDY/SERIES/INSTANCE``. A dock that runs on the same
-    archive sees what is done here.
+    Every method takes a resource as a ``Resource`` or as text, ``STUDY/SERIES/INSTANCE``. A dock that runs
+    on the same archive shows what is changed by it.
+
+    Parameters
+    ----------
+    local : the archive itself, as the command line and the dock use it.
+    settings : of the archive and of the servers.
     """
 
-    _settings: Settings
-    _kept: WeakKeyDictionary[object, Resource]
+    def __init__(self, local: archive.Archive, settings: Settings) -> None:
+        self.local = local
+        self._settings = settings
+        self._saved: WeakKeyDictionary[object, Resource] = WeakKeyDictionary()
 
     @classmethod
     def open(cls, settings: Settings | None = None) -> Self:
-        """Open the archive, and make it where there is none; use it in a ``with`` block, or ``close`` it.
+        """Open the archive, or create it where there is none; use it in a ``with`` block, or ``close`` it.
 
         Parameters
         ----------
-        settings : where it is; else what ``Settings.load()`` gives, as on the command line.
+        settings : where it is; by default what ``Settings.load()`` returns, as on the command line.
 
         Raises
         ------
         ArchiveTooNew, ArchiveLocked, NoSpace, ArchiveError
         """
         settings = settings or Settings.load()
-        opened = super().open(settings)
-        assert isinstance(opened, cls), "the class that is asked is the class that is made"
-        opened._settings, opened._kept = settings, WeakKeyDictionary()
-        return opened
+        return cls(archive.Archive.open(settings), settings)
+
+    def close(self) -> None:
+        """Close the archive."""
+        self.local.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The name of this source beside those of servers."""
+        return self.local.name
 
     def volume(self, series: Resource | str, *, name: str | None = None) -> Volume:
-        """Read a series as a numpy array with its place in the patient.
+        """Read a series as a numpy array with its position in the patient.
 
         Parameters
         ----------
-        name : which volume, where the series holds several (``volumes`` gives them all).
+        name : which volume, where the series holds several (``volumes`` yields them all).
 
         Raises
         ------
-        NotFound
+        NotInArchive
             The series is not in the archive.
         GeometryError
             It holds no image, or several volumes and none was named.
@@ -74,7 +105,7 @@ class Archive(archive.Archive):
 
         Raises
         ------
-        NotFound
+        NotInArchive
             The series is not in the archive.
         GeometryError
             It holds no image.
@@ -86,8 +117,8 @@ class Archive(archive.Archive):
     def segmentation(self, resource: Resource | str) -> Segmentation:
         """Read a DICOM Segmentation or an RT Structure Set.
 
-        It is given on the grid of its images where they are in the archive and its voxels are voxels of that
-        grid; ``remarks`` says where they are not.
+        It is returned on the grid of its images where they are in the archive and its voxels are voxels of
+        that grid; ``remarks`` says where they are not.
 
         Parameters
         ----------
@@ -95,7 +126,7 @@ class Archive(archive.Archive):
 
         Raises
         ------
-        NotFound
+        NotInArchive
             It is not in the archive.
         GeometryError
             It is neither, or cannot be read.
@@ -114,24 +145,25 @@ class Archive(archive.Archive):
         resample: bool = False,
         kind: Kind = "BINARY",
     ) -> Segmentation:
-        """Take a NIfTI or NRRD label map into the study of its images, as a DICOM Segmentation.
+        """Store a NIfTI or NRRD label map in the study of its images, as a DICOM Segmentation.
 
-        Only the headers of its images are read. The result's ``save`` tells where it was stored.
+        Only the headers of its images are read. The result's ``save`` returns where it was stored.
 
         Parameters
         ----------
-        images : the series it was drawn on; else what the file beside it says, which ``export_as`` wrote.
+        images : the series it was drawn on; by default what the file beside it says, which ``export_as``
+            wrote.
         names : of the segments, by value.
-        name : of the whole, the description of its series; else the file's.
+        name : of the whole, the description of its series; by default the file's.
         resample : take the nearest voxels where the grids differ.
-        kind : ``BINARY``, which every program reads, or ``LABELMAP``.
+        kind : ``BINARY``, which every program reads; ``LABELMAP``; or ``STRUCTURES``, an RT Structure Set.
 
         Raises
         ------
-        NotFound
+        NotInArchive
             The images are not in the archive.
         GeometryError
-            It is no label map, or its grid is not that of the images.
+            It is no label map, its grid is not that of the images, or no voxel of it lies in them.
         """
         from dicomdock.api.ingest import import_segmentation
 
@@ -141,19 +173,19 @@ class Archive(archive.Archive):
         )
 
     def import_derived(self, path: Path | str, images: Resource | str, *, description: str = "") -> Volume:
-        """Take a NIfTI or NRRD volume into the study of the images it was made of, as a new series.
+        """Store a NIfTI or NRRD volume in the study of the images it was computed from, as a new series.
 
         Parameters
         ----------
-        images : the series it was made of, of CT, MR or PET.
-        description : what was done, in words.
+        images : the series it was computed from, of CT, MR or PET.
+        description : what was done.
 
         Raises
         ------
-        NotFound
+        NotInArchive
             The images are not in the archive.
         GeometryError
-            The file holds no single grey volume with a place in the patient.
+            The file holds no single grey volume with a position in the patient.
         """
         from dicomdock.api.ingest import import_derived
 
@@ -164,39 +196,33 @@ class Archive(archive.Archive):
         resources: Sequence[Resource | str],
         folder: Path | str,
         format: Format,  # noqa: A002 - what it is called everywhere
-    ) -> Iterator[Exported]:
+        *,
+        straighten: bool = False,
+    ) -> list[ExportedImage]:
         """Write volumes and segmentations as NIfTI or NRRD, in folders with readable names.
 
         Beside each a JSON file says which study it belongs to and what its segments are called. What cannot
-        be written so (reports, pictures without a place in the patient) is given with the reason.
+        be written (reports, pictures without a position in the patient) is returned with the reason.
 
         Parameters
         ----------
-        folder : made where it is missing; nothing in it is overwritten.
+        folder : created where it is missing; nothing in it is overwritten.
         format : ``nifti`` or ``nrrd``.
+        straighten : resample volumes of a tilted gantry onto a grid with perpendicular axes, which ITK needs.
 
         Raises
         ------
-        NotFound
+        NotInArchive
             A resource is not in the archive.
         InvalidInput
-            A file of that name is there.
+            The folder holds a file of that name.
         """
-        from dicomdock.api.export import Item, export_as
-        from dicomdock.archive.export import planned
-        from dicomdock.dicom.sop_classes import kind_of
+        from dicomdock.api.export import export_as
 
-        wanted = [resource_of(one) for one in resources]
-        kinds = {
-            one.resource: kind_of(one.sop_class_uid) for resource in wanted for one in self._found(resource)
-        }
-        with self._index.reading() as connection:
-            plan = planned(connection, self._files.folder, wanted)
-        items = [Item(place, file, name, kinds[place]) for place, file, name, _ in plan]
-        yield from export_as(self, items, Path(folder), format)
+        return list(export_as(self.local, self, _list(resources), Path(folder), format, straighten))
 
     def pull(self, server: str, *resources: Resource | str) -> PullReport:
-        """Bring studies, series or instances from a server here; what is here already is not fetched again.
+        """Retrieve studies, series or instances from a server; what the archive holds is not fetched again.
 
         Parameters
         ----------
@@ -229,27 +255,178 @@ class Archive(archive.Archive):
         assert isinstance(report, PushReport)
         return report
 
-    def keep(self, value: object, make: Callable[[], Sequence[Dataset]]) -> Resource:
-        """Store what a value is in DICOM, once: a value never changes, so keeping it again changes nothing.
+    def search(self, query: Query) -> Iterator[Page]:
+        """Yield pages of the studies, series or instances that match, the latest studies first."""
+        return self.local.search(query)
+
+    def instances(self, resource: Resource | str) -> list[ArchivedInstance]:
+        """List the instances of a resource by series and instance number; none is no error."""
+        return self.local.instances(resource_of(resource))
+
+    def present(self, resource: Resource | str) -> set[str]:
+        """Return the SOP Instance UIDs of a resource that are in the archive."""
+        return self.local.present(resource_of(resource))
+
+    def summary(self) -> Summary:
+        """Count what is in the archive."""
+        return self.local.summary()
+
+    def retrieve(self, resource: Resource | str) -> Iterator[Part]:
+        """Yield the instances of a resource as their files.
+
+        Raises
+        ------
+        NotFound
+            Nothing of it is in the archive.
+        """
+        return self.local.retrieve(resource_of(resource))
+
+    def metadata(self, resource: Resource | str) -> Iterator[DicomJson]:
+        """Yield the attributes of every instance of a resource.
+
+        Raises
+        ------
+        NotFound
+            Nothing of it is in the archive.
+        """
+        return self.local.metadata(resource_of(resource))
+
+    def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
+        """Store instances, and yield the outcome of each when it is committed.
 
         Parameters
         ----------
-        make : gives its instances, of one series.
+        study : the Study Instance UID that all of them must have.
+        """
+        return self.local.store(parts, study=study)
+
+    def writer(self, *, origin: str = "", made_here: bool = False, replace: bool = False) -> ArchiveWriter:
+        """Return a writer of instances; use it in a ``with`` block.
+
+        Parameters
+        ----------
+        origin : name of the server that the instances come from.
+        made_here : this program made them, so they exist nowhere else.
+        replace : let other bytes under a known UID replace the first ones.
+        """
+        return self.local.writer(origin=origin, made_here=made_here, replace=replace)
+
+    def import_paths(
+        self, paths: Path | str | Iterable[Path | str], *, origin: str = "", replace: bool = False
+    ) -> ImportReport:
+        """Import DICOM files and folders, and return the report when all is stored.
+
+        Parameters
+        ----------
+        paths : files, and folders, which are searched through.
+        origin : name of the server that they come from, where that is known.
+        replace : let other bytes under a known UID replace the first ones.
+
+        Raises
+        ------
+        InvalidInput
+            A path does not exist.
+        NoSpace, ArchiveLocked, ArchiveError
+            The archive cannot go on.
+        """
+        from dicomdock.api.ingest import import_paths
+
+        given = [paths] if isinstance(paths, (str, Path)) else paths
+        return import_paths(self.local, [Path(one) for one in given], origin=origin, replace=replace)
+
+    def export(
+        self,
+        resources: Resource | str | Sequence[Resource | str],
+        folder: Path | str,
+        *,
+        zip: bool = False,  # noqa: A002 - the name of the option
+    ) -> list[Exported]:
+        """Copy instances to DICOM files with readable names, byte for byte.
+
+        Parameters
+        ----------
+        folder : created where it is missing; with ``zip`` the name of the zip file.
+        zip : write one zip file.
+
+        Raises
+        ------
+        NotFound
+            A resource is not in the archive.
+        InvalidInput
+            The folder holds a file of that name.
+        NoSpace, ArchiveError
+            A file cannot be written.
+        """
+        return list(self.local.export(_list(resources), Path(folder), zip=zip))
+
+    def verify(self, resource: Resource | str | None = None) -> Iterator[Finding]:
+        """Compare the files of a resource with their recorded digests; without a resource all files."""
+        return self.local.verify(None if resource is None else resource_of(resource))
+
+    def remove(self, resource: Resource | str) -> int:
+        """Remove a study, series or instance, and return how many instances they were.
+
+        Raises
+        ------
+        NotFound
+            Nothing of it is in the archive.
+        """
+        return self.local.remove(resource_of(resource))
+
+    def delete(self, resource: Resource | str) -> None:
+        """Remove a study, series or instance, as every ``DicomSource`` does."""
+        self.remove(resource)
+
+    def pin(self, resource: Resource | str) -> None:
+        """Exempt a study, series or instance from eviction, and what is added to it.
+
+        Raises
+        ------
+        NotFound
+            Nothing of it is in the archive.
+        """
+        self.local.pin(resource_of(resource))
+
+    def unpin(self, resource: Resource | str) -> None:
+        """Allow eviction again, of everything below too.
+
+        Raises
+        ------
+        NotFound
+            Nothing of it is in the archive.
+        """
+        self.local.unpin(resource_of(resource))
+
+    def evict(self, limit: int | None = None) -> Eviction:
+        """Remove the least recently used series until the archive holds no more than ``limit`` bytes.
+
+        Parameters
+        ----------
+        limit : bytes; None for the setting ``archive_limit``.
+        """
+        return self.local.evict(limit)
+
+    def save_once(self, value: object, make: Callable[[], Sequence[Dataset]]) -> Resource:
+        """Store what a value is in DICOM, once: a value never changes, so saving it again changes nothing.
+
+        Parameters
+        ----------
+        make : returns its instances, of one series.
 
         Returns
         -------
         The instance, or the series where there are several.
         """
-        known = self._kept.get(value)
+        known = self._saved.get(value)
         if known is not None and self.present(known):
             return known
         from dicomdock.imaging.authoring import to_bytes
 
         with self.writer(made_here=True) as writer:
-            places = [writer.add(_part(to_bytes(dataset))).resource for dataset in make()]
-        kept = places[0] if len(places) == 1 else Resource(places[0].study, places[0].series)
-        self._kept[value] = kept
-        return kept
+            stored = [writer.add(_part(to_bytes(dataset))).resource for dataset in make()]
+        saved = stored[0] if len(stored) == 1 else Resource(stored[0].study, stored[0].series)
+        self._saved[value] = saved
+        return saved
 
     def _transfer(
         self, kind: Literal["pull", "push"], server: str, resources: Sequence[Resource | str]
@@ -262,7 +439,9 @@ class Archive(archive.Archive):
         name = load_profiles(settings).get(server).name
         queue = transfer.TransferQueue(settings)
         claimed = queue.add(kind, name, wanted, claimed=True)
-        work = transfer.run(queue, claimed, self, lambda name: dicomweb.connect(name, settings), settings)
+        work = transfer.run(
+            queue, claimed, self.local, lambda name: dicomweb.connect(name, settings), settings
+        )
         with closing(work):
             while True:
                 try:
@@ -272,18 +451,9 @@ class Archive(archive.Archive):
                     return report
 
 
-def resource_of(given: Resource | str, *levels: str) -> Resource:
-    """Read a resource, and refuse one of another level.
-
-    Raises
-    ------
-    InvalidInput
-        It is none, or of another level.
-    """
-    resource = Resource.parse(given) if isinstance(given, str) else given
-    if levels and resource.level not in levels:
-        raise InvalidInput(f"{resource} is a {resource.level}; name a {' or '.join(levels)}: STUDY/SERIES.")
-    return resource
+def _list(resources: Resource | str | Sequence[Resource | str]) -> list[Resource]:
+    given = [resources] if isinstance(resources, (Resource, str)) else resources
+    return [resource_of(one) for one in given]
 
 
 def _part(data: bytes) -> Part:

@@ -1,56 +1,70 @@
-"""Exporting to NIfTI and NRRD: a file for each volume and segmentation, under names that people read."""
+"""Export to NIfTI and NRRD: a file for each volume and segmentation, under readable names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, TypeAlias
 
+from dicomdock import archive
 from dicomdock.api.files import Format as Format
-from dicomdock.api.files import note_of, write_segmentation, write_volume
+from dicomdock.api.files import stem_of, write_segmentation, write_volume
+from dicomdock.api.home import Home
 from dicomdock.api.instances import headers_of, read
 from dicomdock.api.segmentation import read as read_segmentation
-from dicomdock.api.sidecar import Note
+from dicomdock.api.sidecar import Sidecar
 from dicomdock.api.volume import fill
 from dicomdock.archive.export import clean_name
 from dicomdock.archive.storage.local import disk_errors
 from dicomdock.dicom.resource import Resource
-from dicomdock.dicom.sop_classes import Kind
-from dicomdock.errors import GeometryError, InvalidInput
-from dicomdock.imaging.geometry import VolumePlan, split_series
+from dicomdock.dicom.sop_classes import Kind, kind_of
+from dicomdock.errors import ArchiveError, EmptyResult, GeometryError, InvalidInput, NoSpace, NotFound
+from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan, split_series
 from dicomdock.imaging.parametric import read_parametric_map
-
-if TYPE_CHECKING:
-    from dicomdock.api.archive import Archive
+from dicomdock.imaging.segmentation import Segment
+from dicomdock.imaging.volume import Volume, straight_grid
 
 _VOLUME = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
-_NOTHING = "It has no voxels: a report, a document, or settings for showing images."
 _SEGMENTATION = {"nifti": ".nii.gz", "nrrd": ".seg.nrrd"}
+
+_ENDINGS = (".nii.gz", ".nii", ".nrrd")
+
+_NOTHING = "It has no voxels: a report, a document, or settings for showing images."
+_EMPTY = "None of its segments has a voxel."
+_SHEARED = "The grid is sheared, which ITK and 3D Slicer cannot read; --straighten resamples it."
+_STRAIGHTENED = "The volume was resampled onto a grid with perpendicular axes."
+
+_Written: TypeAlias = tuple[int, tuple[str, ...]]
+"""The bytes of a file, and what the user should know of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What became of one volume or segmentation.
+    """The outcome for one volume or segmentation.
 
     Parameters
     ----------
     resource : its series, or the instance of a segmentation.
-    status : ``written``; ``passed over`` (it has no voxels: a report, a document); ``failed``.
+    status : ``written``; ``passed over`` (it has no voxels: a report, a document); ``empty`` (a segmentation
+        of which no voxel could be read); ``failed``.
     path : its name below the folder; empty where it was not written.
     size : bytes.
     reason : why it was not written.
     done, total : series that are done, and how many there are.
+    remarks : what the user should know of the file: missing slices, regions without voxels. One sentence
+        each.
     """
 
     resource: Resource
-    status: Literal["written", "passed over", "failed"]
+    status: Literal["written", "passed over", "empty", "failed"]
     path: str = ""
     size: int = 0
     reason: str = ""
     done: int = 0
     total: int = 0
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +82,100 @@ class Item:
         return Resource(self.resource.study, self.resource.series)
 
 
-def export_as(archive: Archive, items: Sequence[Item], folder: Path, form: Format) -> Iterator[Exported]:
-    """Write what instances hold, series by series; see ``Archive.export_as``."""
+def export_as(
+    local: archive.Archive,
+    home: Home,
+    resources: Sequence[Resource],
+    folder: Path,
+    form: Format,
+    straighten: bool = False,
+) -> Iterator[Exported]:
+    """Write what resources hold, series by series; see ``Archive.export_as``.
+
+    A volume that cannot be written never ends the export: its outcome has the reason.
+
+    Parameters
+    ----------
+    local : has the files.
+    home : reads the images that a segmentation was drawn on.
+
+    Raises
+    ------
+    NotFound
+        A resource is not in the archive.
+    InvalidInput
+        The folder holds a file of one of the series already; nothing was written.
+    NoSpace
+        The disk is full.
+    """
+    plan = local.plan_export(resources)
+    kinds = {
+        one.resource: kind_of(one.sop_class_uid)
+        for resource in resources
+        for one in local.instances(resource)
+    }
+    items = [Item(resource, file, name, kinds[resource]) for resource, file, name, _ in plan]
     groups = [list(group) for _, group in groupby(items, key=lambda one: one.series)]
+    target = _Target(folder, form, straighten)
+    target.refuse_existing(dict.fromkeys(item.name.parent for item in items))
     for done, group in enumerate(groups, 1):
-        target = _Target(folder, form)
         images = group[0].kind == "image"
-        for outcome in _images(group, target) if images else _objects(archive, group, target):
+        for outcome in _images(group, target) if images else _objects(home, group, target):
             yield replace(outcome, done=done, total=len(groups))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class _Target:
+    """The folder that is exported to, and the names that are used up in it."""
+
     folder: Path
     form: Format
+    straighten: bool
+    _used: set[str] = field(default_factory=set)
 
-    def write(self, resource: Resource, name: str, make: Callable[[Path], int]) -> Exported:
-        """Write one file below the folder; what it cannot hold becomes a reason."""
+    def refuse_existing(self, series: Iterable[PurePosixPath]) -> None:
+        """Refuse a folder that has a file of one of these series, whatever format it is of.
+
+        Raises
+        ------
+        InvalidInput
+            Names the file.
+        """
+        for base in series:
+            for there in _entries(self.folder / base.parent):
+                stem = stem_of(there) if there.suffix != ".json" else there.stem
+                if stem == base.name or stem.startswith(f"{base.name} ("):
+                    raise InvalidInput(f"{there} is there already; export to another folder, or remove it.")
+
+    def name(self, base: str, ending: str) -> str:
+        """Return a name that this export has not used yet, also for systems that do not tell A from a."""
+        stem, count = base, 1
+        while self._used & (names := {f"{stem}{ending}".casefold(), f"{stem}.json".casefold()}):
+            count += 1
+            stem = f"{base} ({count})"
+        self._used |= names
+        return f"{stem}{ending}"
+
+    def write(self, resource: Resource, name: str, make: Callable[[Path], _Written]) -> Exported:
+        """Write one file below the folder; what prevents it becomes the reason of the outcome."""
         path = self.folder / name
-        for there in (path, note_of(path)):
-            if there.exists():
-                raise InvalidInput(f"{there} is there already; export to another folder, or remove it.")
-        with disk_errors(f"Exporting to {self.folder}"):
-            path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return Exported(resource, "written", name, make(path))
-        except GeometryError as error:
+            with disk_errors(f"Exporting to {self.folder}"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            size, remarks = make(path)
+        except NoSpace:
+            raise
+        except EmptyResult as error:
+            return Exported(resource, "empty", reason=str(error))
+        except (GeometryError, InvalidInput, NotFound, ArchiveError) as error:
             return Exported(resource, "failed", reason=str(error))
+        return Exported(resource, "written", name, size, remarks=remarks)
+
+    def grid_of(self, geometry: VolumeGeometry) -> tuple[VolumeGeometry, tuple[str, ...]]:
+        """Return the grid that is written, and what to say of it."""
+        if not geometry.sheared:
+            return geometry, ()
+        return (straight_grid(geometry), (_STRAIGHTENED,)) if self.straighten else (geometry, (_SHEARED,))
 
 
 def _images(items: Sequence[Item], target: _Target) -> Iterator[Exported]:
@@ -109,30 +190,62 @@ def _images(items: Sequence[Item], target: _Target) -> Iterator[Exported]:
     for number, plan in enumerate(plans, 1):
         several = f" {clean_name(f'({number}) {plan.label}')}" if len(plans) > 1 else ""
 
-        def make(path: Path, plan: VolumePlan = plan) -> int:
+        def make(path: Path, plan: VolumePlan = plan) -> _Written:
             volume = fill(plan.require_spatial(), paths, headers)
-            return write_volume(volume, path, Note(series, name=volume.name, units=volume.units))
+            return _write_volume(volume, path, Sidecar(series, name=volume.name, units=volume.units), target)
 
-        yield target.write(series, f"{base}{several}{_VOLUME[target.form]}", make)
+        yield target.write(series, target.name(f"{base}{several}", _VOLUME[target.form]), make)
 
 
-def _objects(archive: Archive, items: Sequence[Item], target: _Target) -> Iterator[Exported]:
+def _write_volume(volume: Volume, path: Path, sidecar: Sidecar, target: _Target) -> _Written:
+    grid, remarks = target.grid_of(volume.geometry)
+    if grid is not volume.geometry:
+        volume = volume.straightened()
+    remarks = (*volume.remarks, *remarks)
+    return write_volume(volume, path, replace(sidecar, remarks=remarks)), remarks
+
+
+def _objects(home: Home, items: Sequence[Item], target: _Target) -> Iterator[Exported]:
     for number, item in enumerate(items, 1):
         base = f"{item.name.parent}{f' ({number})' if len(items) > 1 else ''}"
         if item.kind in ("segmentation", "structures"):
 
-            def make_labels(path: Path, item: Item = item) -> int:
-                found = read_segmentation(archive, item.resource)
-                return write_segmentation(found, path, Note.of(found, item.resource, found.images))
+            def make_labels(path: Path, item: Item = item) -> _Written:
+                found = read_segmentation(home, item.resource)
+                if not any(one.mask.array.size for one in found.segments):
+                    raise EmptyResult(" ".join((_EMPTY, *found.remarks)))
+                grid, remarks = target.grid_of(found.geometry)
+                if grid is not found.geometry:
+                    found = found.onto(grid)
+                    remarks = ()  # the segmentation says itself that it was resampled
+                without = _without_voxels(found.segments) if item.kind == "segmentation" else ()
+                remarks = (*found.remarks, *without, *remarks)
+                sidecar = replace(Sidecar.of(found, item.resource, found.images), remarks=remarks)
+                return write_segmentation(found, path, sidecar), remarks
 
-            yield target.write(item.resource, f"{base}{_SEGMENTATION[target.form]}", make_labels)
+            yield target.write(item.resource, target.name(base, _SEGMENTATION[target.form]), make_labels)
         elif item.kind == "parametric map":
 
-            def make_map(path: Path, item: Item = item) -> int:
+            def make_map(path: Path, item: Item = item) -> _Written:
                 found = read_parametric_map(read(item.file))
-                note = Note(item.resource, name=found.name, units=found.unit.meaning)
-                return write_volume(found.volume, path, note)
+                sidecar = Sidecar(item.resource, name=found.name, units=found.unit.meaning)
+                return _write_volume(found.volume, path, sidecar, target)
 
-            yield target.write(item.resource, f"{base}{_VOLUME[target.form]}", make_map)
+            yield target.write(item.resource, target.name(base, _VOLUME[target.form]), make_map)
         else:
             yield Exported(item.resource, "passed over", reason=_NOTHING)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return [one for one in sorted(folder.iterdir()) if one.name.endswith((".json", *_ENDINGS))]
+    except OSError:
+        return []
+
+
+def _without_voxels(segments: Sequence[Segment]) -> tuple[str, ...]:
+    names = [one.label for one in segments if not one.mask.array.size]
+    if not names:
+        return ()
+    verb = "has" if len(names) == 1 else "have"
+    return (f"{', '.join(names)} {verb} no voxels.",)

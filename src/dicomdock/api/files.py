@@ -1,4 +1,4 @@
-"""NIfTI and NRRD files: what their names tell, volumes and label maps in them, and the note beside each."""
+"""NIfTI and NRRD files: their names, the volumes and label maps in them, and the sidecar beside each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from dicomdock.api.sidecar import Note, read_note
+from dicomdock.api.sidecar import Sidecar, read_sidecar
 from dicomdock.archive.storage.local import disk_errors
 from dicomdock.errors import GeometryError, InvalidInput
 from dicomdock.imaging.formats.nifti import (
@@ -72,7 +72,7 @@ def read_labels(path: Path, names: Mapping[int, str]) -> Segmentation:
 
     Parameters
     ----------
-    names : of the segments by value; where one is missing, what the note beside the file says.
+    names : of the segments by value; where one is missing, what the sidecar beside the file says.
 
     Raises
     ------
@@ -81,17 +81,17 @@ def read_labels(path: Path, names: Mapping[int, str]) -> Segmentation:
     GeometryError
         It is no label map.
     """
-    note = read_note(note_of(path)) or Note()
-    known = {value: segment.label for value, segment in note.segments.items()}
+    sidecar = read_sidecar(sidecar_of(path)) or Sidecar()
+    known = {value: segment.label for value, segment in sidecar.segments.items()}
     from_file = segmentation_from_nifti if format_of(path) == "nifti" else segmentation_from_nrrd
-    found = from_file(_bytes_of(path), names={**known, **names}, name=note.name)
+    found = from_file(_bytes_of(path), names={**known, **names}, name=sidecar.name)
     labels = {segment.label for segment in found.segments}
     for value, name in names.items():
         if name not in labels:
             raise InvalidInput(
                 f"{path} has no voxels of value {value} to call {name!r}, or names its segments itself."
             )
-    described = {segment.label: segment for segment in note.segments.values()}
+    described = {segment.label: segment for segment in sidecar.segments.values()}
     segments = tuple(
         replace(one, terminology=said.terminology, colour=said.colour)
         if (said := described.get(one.label)) is not None
@@ -128,8 +128,8 @@ def on_grid(found: Segmentation, volumes: Sequence[Volume], path: Path, *, resam
     return attached(found, (fitting or volumes)[0])
 
 
-def write_volume(volume: Volume, path: Path, note: Note | None = None) -> int:
-    """Write a volume, and a note beside it where one is given; give the bytes of the file.
+def write_volume(volume: Volume, path: Path, sidecar: Sidecar | None = None) -> int:
+    """Write a volume, and a sidecar beside it where one is given; give the bytes of the file.
 
     Raises
     ------
@@ -141,12 +141,12 @@ def write_volume(volume: Volume, path: Path, note: Note | None = None) -> int:
         problem = volume.plan.problem if volume.plan else None
         raise problem or GeometryError("The images state no position in the patient, so they form no volume.")
     if form == "nifti":
-        return _write(path, volume_to_nifti(volume, compress=_packed(path)), note)
-    return _write(path, volume_to_nrrd(volume), note)
+        return _write(path, volume_to_nifti(volume, compress=_packed(path)), sidecar)
+    return _write(path, volume_to_nrrd(volume), sidecar)
 
 
-def write_segmentation(segmentation: Segmentation, path: Path, note: Note | None = None) -> int:
-    """Write a segmentation, and a note beside it where one is given; give the bytes of the file.
+def write_segmentation(segmentation: Segmentation, path: Path, sidecar: Sidecar | None = None) -> int:
+    """Write a segmentation, and a sidecar beside it where one is given; give the bytes of the file.
 
     Raises
     ------
@@ -154,12 +154,12 @@ def write_segmentation(segmentation: Segmentation, path: Path, note: Note | None
         Segments overlap, which NIfTI cannot hold.
     """
     if format_of(path) == "nifti":
-        return _write(path, segmentation_to_nifti(segmentation, compress=_packed(path)), note)
-    return _write(path, segmentation_to_nrrd(segmentation), note)
+        return _write(path, segmentation_to_nifti(segmentation, compress=_packed(path)), sidecar)
+    return _write(path, segmentation_to_nrrd(segmentation), sidecar)
 
 
-def note_of(path: Path) -> Path:
-    """Give the name of the note beside a file: ``liver.json`` beside ``liver.nii.gz``."""
+def sidecar_of(path: Path) -> Path:
+    """Give the name of the sidecar beside a file: ``liver.json`` beside ``liver.nii.gz``."""
     return path.with_name(f"{stem_of(path)}.json")
 
 
@@ -167,11 +167,11 @@ def _packed(path: Path) -> bool:
     return path.name.lower().endswith(".gz")
 
 
-def _write(path: Path, data: bytes, note: Note | None) -> int:
+def _write(path: Path, data: bytes, sidecar: Sidecar | None) -> int:
     """Write files so that they are whole or not there."""
     contents = {path: data}
-    if note is not None:
-        contents[note_of(path)] = note.to_json().encode("utf-8", "replace")
+    if sidecar is not None:
+        contents[sidecar_of(path)] = sidecar.to_json().encode("utf-8", "replace")
     for target, content in contents.items():
         partial = target.with_name(f"{target.name}.part")
         with disk_errors(f"Writing {target}"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from dicomdock.archive import Archive
+from dicomdock.api.home import Home
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.dataset import as_dataset
@@ -16,12 +16,12 @@ from dicomdock.imaging.dataset import as_dataset
 READERS = 2  # files read side by side; more wait for each other, since parsing holds the interpreter
 
 
-def paths_of(archive: Archive, resource: Resource) -> list[Path]:
+def paths_of(archive: Home, resource: Resource) -> list[Path]:
     """Give the files of a resource, and note that it was used.
 
     Raises
     ------
-    NotFound
+    NotInArchive
         Nothing of it is in the archive.
     """
     return [part.path for part in archive.retrieve(resource) if part.path is not None]
@@ -40,6 +40,8 @@ def read(path: Path, *, pixels: bool = True) -> Dataset:
             return as_dataset(file, pixels=pixels)
     except GeometryError as error:
         raise GeometryError(f"{path}: {error.reason}", error.instances) from error
+    except OSError as error:
+        raise GeometryError(f"{path}: {error.strerror or error}") from error
 
 
 def headers_of(paths: Sequence[Path]) -> list[Dataset]:

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from dicomdock.api import instances as reading
-from dicomdock.api.volume import Volume, grids, home_of
+from dicomdock.api.home import Home
+from dicomdock.api.volume import Volume, grids, home_of, images_of
+from dicomdock.dicom.json_model import text as value_of
 from dicomdock.dicom.query import Query
-from dicomdock.dicom.query import text as value_of
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import GeometryError, InvalidInput, NotFound
+from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
 from dicomdock.imaging import segmentation as imaging
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.geometry import VolumeGeometry
@@ -26,7 +27,6 @@ from dicomdock.imaging.terminology import RGB, Terminology
 from dicomdock.imaging.volume import Volume as AnyVolume
 
 if TYPE_CHECKING:
-    from dicomdock.api.archive import Archive
     from dicomdock.transfer import PushReport
 
 Kind = Literal["BINARY", "LABELMAP"]
@@ -43,7 +43,7 @@ class Segmentation(imaging.Segmentation):
     """
 
     images: Resource | None = None
-    archive: Archive | None = None
+    archive: Home | None = None
 
     @classmethod
     def from_array(
@@ -139,8 +139,7 @@ class Segmentation(imaging.Segmentation):
 
     def save(
         self,
-        archive: Archive | None = None,
-        *,
+        archive: Home | None = None,
         images: Resource | str | None = None,
         kind: Kind = "BINARY",
     ) -> Resource:
@@ -163,22 +162,21 @@ class Segmentation(imaging.Segmentation):
         ------
         InvalidInput
             It knows no archive or images, and none were given.
-        NotFound
+        NotInArchive
             Its images are not in the archive.
         GeometryError
             It has no segments, or they overlap in a label map.
         """
-        archive = archive or self.archive
-        found = images or self.images or (_images_of(archive, self) if archive else None)
-        home, source = home_of(archive, found)
+        home = home_of(archive or self.archive)
+        source = images_of(images or self.images or _images_of(home, self))
 
         def make() -> list[Dataset]:
             headers = reading.headers_of(reading.paths_of(home, source))
             return [segmentation_to_dicom(self, headers, kind=kind)]
 
-        return home.keep(self, make)
+        return home.save_once(self, make)
 
-    def push(self, server: str, archive: Archive | None = None) -> PushReport:
+    def push(self, server: str, archive: Home | None = None) -> PushReport:
         """Send the segmentation to a server, after ``save``.
 
         Parameters
@@ -204,7 +202,7 @@ class Segmentation(imaging.Segmentation):
 
     @classmethod
     def of(
-        cls, found: imaging.Segmentation, images: Resource | None = None, archive: Archive | None = None
+        cls, found: imaging.Segmentation, images: Resource | None = None, archive: Home | None = None
     ) -> Self:
         """Make one of what imaging reads.
 
@@ -218,16 +216,16 @@ class Segmentation(imaging.Segmentation):
         return cls(**values, images=images, archive=archive)
 
 
-def read(archive: Archive, resource: Resource) -> Segmentation:
+def read(archive: Home, resource: Resource) -> Segmentation:
     """Read a segmentation or structure set of the archive, onto the grid of its images."""
     paths = reading.paths_of(archive, resource)
     if len(paths) > 1:
         raise InvalidInput(f"{resource} holds {len(paths)} instances; name one: STUDY/SERIES/INSTANCE.")
     dataset = reading.read(paths[0])
-    named = next(iter(references_of(dataset)), "")
-    series = Resource(resource.study, named) if named else None
+    named = [Resource(resource.study, uid) for uid in references_of(dataset)]
+    series = next((one for one in named if archive.present(one)), None)
     volumes: list[Volume] = []
-    if series is not None and archive.present(series):
+    if series is not None:
         volumes = [volume for volume, plan in grids(archive, series) if plan.problem is None and plan.spatial]
     found = _structures(dataset, volumes) if is_structure_set(dataset) else _segments(dataset, volumes)
     return Segmentation.of(found, series if volumes else None, archive)
@@ -258,7 +256,7 @@ def _segments(dataset: Dataset, volumes: Sequence[Volume]) -> imaging.Segmentati
     return replace(found, remarks=(*found.remarks, remark))
 
 
-def _images_of(archive: Archive, segmentation: Segmentation) -> Resource:
+def _images_of(archive: Home, segmentation: Segmentation) -> Resource:
     """Find the series that a segmentation was drawn on."""
     queries = []
     if segmentation.source_series:
@@ -271,4 +269,4 @@ def _images_of(archive: Archive, segmentation: Segmentation) -> Resource:
                     value_of(match.attributes, f"{one}InstanceUID") for one in ("Study", "Series")
                 )
                 return Resource(study, series)
-    raise NotFound("The images that it was drawn on are not in the archive.", status=404)
+    raise NotInArchive("The images that it was drawn on are not in the archive.")

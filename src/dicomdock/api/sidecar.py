@@ -1,4 +1,4 @@
-"""The note beside an exported file: what NIfTI and NRRD cannot say of study, series and segments, as JSON."""
+"""The sidecar of an exported file: what NIfTI and NRRD cannot say of study, series and segments, as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dicomdock.errors import InvalidInput
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.terminology import RGB, Terminology, colour_for
 
-MAX_BYTES = 4 << 20  # of a note; a label map of thousands of segments stays far below
+MAX_BYTES = 4 << 20  # of a sidecar; a label map of thousands of segments stays far below
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Described:
 
 
 @dataclass(frozen=True)
-class Note:
+class Sidecar:
     """What a file was exported from.
 
     Parameters
@@ -35,6 +35,7 @@ class Note:
     name : in words; may be empty.
     units : of a volume's values; may be empty.
     segments : of a label map, by value.
+    remarks : what the user should know of the file.
     """
 
     resource: Resource | None = None
@@ -42,9 +43,10 @@ class Note:
     name: str = ""
     units: str = ""
     segments: Mapping[int, Described] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, segmentation: Segmentation, resource: Resource, images: Resource | None) -> Note:
+    def of(cls, segmentation: Segmentation, resource: Resource, images: Resource | None) -> Sidecar:
         """Describe a segmentation."""
         segments = {
             value: Described(one.label, one.terminology, one.colour)
@@ -53,7 +55,7 @@ class Note:
         return cls(resource, images, segmentation.name, segments=segments)
 
     def to_json(self) -> str:
-        """Write the note."""
+        """Return the sidecar as JSON."""
         document: dict[str, object] = {"resource": str(self.resource or "")}
         if self.name:
             document["name"] = self.name
@@ -70,11 +72,13 @@ class Note:
                 }
                 for value, one in self.segments.items()
             }
+        if self.remarks:
+            document["remarks"] = [*self.remarks]
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def read_note(path: Path) -> Note | None:
-    """Read the note beside a file; None where there is none, or a JSON file of another program.
+def read_sidecar(path: Path) -> Sidecar | None:
+    """Read the sidecar of a file; None where there is none, or a JSON file of another program.
 
     Raises
     ------
@@ -90,15 +94,20 @@ def read_note(path: Path) -> Note | None:
     if not isinstance(document, dict) or "resource" not in document:
         return None
     try:
-        return Note(
+        return Sidecar(
             Resource.parse(document["resource"]),
             Resource.parse(document["images"]) if document.get("images") else None,
             str(document.get("name", "")),
             str(document.get("units", "")),
             {int(value): _described(int(value), one) for value, one in document.get("segments", {}).items()},
+            _sentences(document.get("remarks")),
         )
     except (InvalidInput, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InvalidInput(f"The note {path} is damaged ({error}); remove it, or export again.") from error
+        raise InvalidInput(f"The sidecar {path} is damaged ({error}); remove it, or export again.") from error
+
+
+def _sentences(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _described(value: int, one: Mapping[str, object]) -> Described:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydicom.dataset import Dataset
 
+from dicomdock.api.home import Home, resource_of
 from dicomdock.api.instances import READERS, headers_of, paths_of, read
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput
@@ -20,7 +21,6 @@ from dicomdock.imaging.geometry import VolumePlan, split_series
 from dicomdock.imaging.terminology import Code
 
 if TYPE_CHECKING:
-    from dicomdock.api.archive import Archive
     from dicomdock.transfer import PushReport
 
 MADE_ELSEWHERE = Code("IMAGE_PROCESSING", "99DICOMDOCK", "Image processing described in words")
@@ -37,7 +37,7 @@ class Volume(imaging.Volume):
     """
 
     series: Resource | None = None
-    archive: Archive | None = None
+    archive: Home | None = None
 
     @classmethod
     def from_file(cls, path: Path | str) -> Self:
@@ -74,8 +74,7 @@ class Volume(imaging.Volume):
     def save(
         self,
         description: str = "Derived",
-        archive: Archive | None = None,
-        *,
+        archive: Home | None = None,
         images: Resource | str | None = None,
     ) -> Resource:
         """Store the volume in the archive as a derived series of CT, MR or PET images.
@@ -100,11 +99,11 @@ class Volume(imaging.Volume):
         GeometryError
             It is in colour or has no place in the patient, or its images are neither CT, MR nor PET.
         """
-        home, source = home_of(archive or self.archive, images or self.series)
+        home, source = home_of(archive or self.archive), images_of(images or self.series)
         derivation = Derivation(self, MADE_ELSEWHERE, description)
-        return home.keep(self, lambda: derived_to_dicom(derivation, headers_of(paths_of(home, source))))
+        return home.save_once(self, lambda: derived_to_dicom(derivation, headers_of(paths_of(home, source))))
 
-    def push(self, server: str, description: str = "Derived", archive: Archive | None = None) -> PushReport:
+    def push(self, server: str, description: str = "Derived", archive: Home | None = None) -> PushReport:
         """Send the volume as a derived series to a server, after ``save``.
 
         Parameters
@@ -131,9 +130,7 @@ class Volume(imaging.Volume):
         return f"<Volume {size} {self.array.dtype}, {spacing} mm{units}{where}>"
 
     @classmethod
-    def of(
-        cls, found: imaging.Volume, series: Resource | None = None, archive: Archive | None = None
-    ) -> Self:
+    def of(cls, found: imaging.Volume, series: Resource | None = None, archive: Home | None = None) -> Self:
         """Make one of what imaging reads.
 
         Parameters
@@ -144,30 +141,41 @@ class Volume(imaging.Volume):
         return cls(**values, series=series, archive=archive)
 
 
-def home_of(archive: Archive | None, images: Resource | str | None) -> tuple[Archive, Resource]:
-    """Give the archive and the images that a value belongs to.
+def home_of(archive: Home | None) -> Home:
+    """Return the archive that a value is saved to.
 
     Raises
     ------
     InvalidInput
-        One of them is not known.
+        It is not known.
     """
-    from dicomdock.api.archive import resource_of
-
+    if isinstance(archive, (str, Resource)):
+        raise InvalidInput(f"{archive} is no archive; name the series: save(images='STUDY/SERIES').")
     if archive is None:
         raise InvalidInput("It comes from no archive; name one: archive=...")
+    return archive
+
+
+def images_of(images: Resource | str | None) -> Resource:
+    """Return the series that a value belongs to.
+
+    Raises
+    ------
+    InvalidInput
+        It is not known, or is no series.
+    """
     if images is None:
         raise InvalidInput("It comes from no series of the archive; name one: save(images='STUDY/SERIES').")
-    return archive, resource_of(images, "series")
+    return resource_of(images, "series")
 
 
-def grids(archive: Archive, series: Resource) -> list[tuple[Volume, VolumePlan]]:
+def grids(archive: Home, series: Resource) -> list[tuple[Volume, VolumePlan]]:
     """Give the volumes of a series with nothing in them yet: their headers are read, not their pixels."""
     plans = split_series(headers_of(paths_of(archive, series)))
     return [(Volume.of(imaging.allocate(plan), series, archive), plan) for plan in plans]
 
 
-def read_volumes(archive: Archive, series: Resource) -> Iterator[Volume]:
+def read_volumes(archive: Home, series: Resource) -> Iterator[Volume]:
     """Read the volumes of a series, one after the other."""
     paths = paths_of(archive, series)
     headers = headers_of(paths)
@@ -175,7 +183,7 @@ def read_volumes(archive: Archive, series: Resource) -> Iterator[Volume]:
         yield Volume.of(fill(plan, paths, headers), series, archive)
 
 
-def find_volume(archive: Archive, series: Resource, name: str | None) -> Volume:
+def find_volume(archive: Home, series: Resource, name: str | None) -> Volume:
     """Read one volume of a series: the only one, or the one of a name."""
     paths = paths_of(archive, series)
     headers = headers_of(paths)

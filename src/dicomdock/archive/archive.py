@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
@@ -33,9 +33,10 @@ from dicomdock.archive.storage.local import Files, disk_errors
 from dicomdock.archive.store import store
 from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.config.settings import Settings
-from dicomdock.dicom.query import DicomJson, Query
+from dicomdock.dicom.json_model import DicomJson
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import ArchiveError, InvalidInput, NotFound
+from dicomdock.errors import ArchiveError, InvalidInput, NotInArchive
 from dicomdock.sources import Match, Page, Part, StoreResult
 
 USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
@@ -158,7 +159,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             Nothing is there.
         InvalidInput
             Frames cannot be removed.
@@ -203,19 +204,29 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             A resource is not here.
         InvalidInput
             A file of that name is there.
         NoSpace, ArchiveError
             It cannot be written.
         """
+        plan = self.plan_export(resources)
+        yield from (export_zip if zip else export_folder)(plan, folder)
+
+    def plan_export(self, resources: Sequence[Resource]) -> list[tuple[Resource, Path, PurePosixPath, int]]:
+        """Return each instance with its file, the readable name it is exported under, and its size.
+
+        Raises
+        ------
+        NotFound
+            A resource is not in the archive.
+        """
         for resource in resources:
             if not self.present(resource):
                 raise _not_here(resource)
         with self._index.reading() as connection:
-            plan = planned(connection, self._files.folder, resources)
-        yield from (export_zip if zip else export_folder)(plan, folder)
+            return planned(connection, self._files.folder, resources)
 
     def verify(self, resource: Resource | None = None) -> Iterator[Finding]:
         """Compare files with what was kept; without a resource all, and unknown files too."""
@@ -230,7 +241,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             Nothing is there.
         """
         self._pin(resource, True)
@@ -240,7 +251,7 @@ class Archive:
 
         Raises
         ------
-        NotFound
+        NotInArchive
             Nothing is there.
         """
         self._pin(resource, False)
@@ -314,5 +325,5 @@ class Archive:
                 raise _not_here(resource)
 
 
-def _not_here(resource: Resource) -> NotFound:
-    return NotFound(f"{resource} is not in the local archive.", status=404, url=resource.path)
+def _not_here(resource: Resource) -> NotInArchive:
+    return NotInArchive(f"{resource} is not in the local archive.")

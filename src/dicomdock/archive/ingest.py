@@ -23,12 +23,12 @@ AHEAD = 32  # files in work at once at most
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that could not be imported.
+    """A file that could not be imported, or that something is odd about.
 
     Parameters
     ----------
     path : the file or folder.
-    reason : why, in words.
+    reason : why, or what, in a sentence.
     """
 
     path: Path
@@ -51,6 +51,7 @@ class ImportProgress:
     directories : DICOMDIR files, which are not stored.
     failed : files that look like DICOM, or are named so, and could not be kept, with the reason.
     conflicting : files whose UID the archive has with other bytes.
+    remarks : files that are stored although something about them is odd, with what it is.
     studies : UIDs of the studies that the instances belong to.
     done : this is the report, and everything stored is kept for good.
     """
@@ -64,6 +65,7 @@ class ImportProgress:
     directories: int = 0
     failed: tuple[Failure, ...] = ()
     conflicting: tuple[Path, ...] = ()
+    remarks: tuple[Failure, ...] = ()
     studies: frozenset[str] = field(default_factory=frozenset)
     done: bool = False
 
@@ -80,6 +82,9 @@ class ImportProgress:
         study = outcome.resource.study
         if study not in self.studies:
             progress = replace(progress, studies=self.studies | {study})
+        if outcome.remarks and outcome.status != "conflict":
+            remarks = (Failure(path, remark) for remark in outcome.remarks)
+            progress = replace(progress, remarks=(*progress.remarks, *remarks))
         if outcome.status == "identical":
             return replace(progress, identical=self.identical + 1)
         if outcome.status == "conflict":

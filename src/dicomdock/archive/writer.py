@@ -11,19 +11,21 @@ import hashlib
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from dicomdock.archive.commit import keep
+from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.mapping import uid
-from dicomdock.archive.index.queries import digests
+from dicomdock.archive.index.mapping import patient_id_of
+from dicomdock.archive.index.queries import digests, patient_of
 from dicomdock.archive.pending import AddStatus, Arrival
-from dicomdock.archive.storage.local import Files, Session, begin_sync, digest_or_none, disk_errors
-from dicomdock.dicom.part10 import HEAD, SERIES, SOP_INSTANCE, STUDY, Header, read_header
+from dicomdock.archive.storage.local import Files, Session, begin_sync, digest_or_none, disk_errors, mapped
+from dicomdock.dicom.part10 import HEAD, read_header
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput, WireError
+from dicomdock.errors import WireError
 from dicomdock.sources import Part
 
 GROUP_FILES = 128
@@ -43,11 +45,13 @@ class AddResult:
     status : ``stored``; ``identical`` (it was there already); ``conflict`` (its UID was there with other
         bytes, which were kept); ``replaced`` (so, but the new ones were wanted, or the file was damaged).
     size : bytes.
+    remarks : what is odd about it although it is stored, a sentence each.
     """
 
     resource: Resource
     status: AddStatus
     size: int
+    remarks: tuple[str, ...] = ()
 
 
 class UnexpectedInstance(WireError):
@@ -81,6 +85,7 @@ class ArchiveWriter:
             self._session = Session(files.incoming)
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], dict[str, str]] = {}
+        self._patients: dict[str, str] = {}
         self._group: list[Arrival] = []
         self._group_bytes = 0
         self._clock: threading.Timer | None = None
@@ -120,8 +125,8 @@ class ArchiveWriter:
         path = self._session.new_path()
         try:
             size, digest, head = self._write(part, path)
-            header = read_header(head, size, path)
-            resource = resource_of(header)
+            header = read_header(head, size, partial(mapped, path), WANTED)
+            resource = header.resource()
             _see_expected(expected, resource)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -137,7 +142,7 @@ class ArchiveWriter:
             raise
         if status in ("identical", "conflict"):
             arrival.written.unlink(missing_ok=True)
-        return AddResult(arrival.resource, status, arrival.size)
+        return AddResult(arrival.resource, status, arrival.size, self._remarks(arrival))
 
     def flush(self) -> tuple[AddResult, ...]:
         """Keep for good all that was added so far.
@@ -230,6 +235,19 @@ class ArchiveWriter:
                 self._close_group()
         return "stored" if there is None else "replaced"
 
+    def _remarks(self, arrival: Arrival) -> tuple[str, ...]:
+        found = []
+        if trailing := arrival.header.trailing:
+            found.append(f"{trailing} {'byte' if trailing == 1 else 'bytes'} follow its data set.")
+        study, patient = arrival.resource.study, patient_id_of(arrival.header)
+        known = self._patients.get(study)
+        if known is None:
+            with self._index.reading() as connection:
+                known = self._patients[study] = patient_of(connection, study) or patient
+        if patient and known and patient != known:
+            found.append(f"It is of patient ID {patient!r}, other instances of its study are of {known!r}.")
+        return tuple(found)
+
     def _digests(self, study: str, series: str) -> dict[str, str]:
         known = self._known.get((study, series))
         if known is None:
@@ -276,21 +294,3 @@ class ArchiveWriter:
 def _see_expected(expected: Resource | None, resource: Resource) -> None:
     if expected is not None and not expected.contains(resource):
         raise UnexpectedInstance(expected, resource)
-
-
-def resource_of(header: Header) -> Resource:
-    """Give the place of an instance by its own UIDs.
-
-    Raises
-    ------
-    WireError
-        One is missing, or cannot be a UID.
-    """
-    study, series, instance = (uid(header, tag) for tag in (STUDY, SERIES, SOP_INSTANCE))
-    named = {"Study Instance UID": study, "Series Instance UID": series, "SOP Instance UID": instance}
-    if missing := [name for name, text in named.items() if not text]:
-        raise WireError(f"The DICOM file has no {' and no '.join(missing)}.")
-    try:
-        return Resource(study, series, instance)
-    except InvalidInput as error:
-        raise WireError(f"The DICOM file names itself by an unusable UID: {error}") from error

@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     if words == ["--version"]:  # answered before anything is loaded
-        from dicomdock import __version__
+        from dicomdock.version import __version__
 
         sys.stdout.write(f"dicomdock {__version__}\n")
         return 0

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from dicomdock import __version__
 from dicomdock.cli import (
     archive,
     doctor,
@@ -24,10 +23,11 @@ from dicomdock.cli import (
     trust,
     view,
 )
-from dicomdock.cli.exit_codes import CANCELLED, DONE, FAILED, exit_code
+from dicomdock.cli.exit_codes import CANCELLED, DONE, FAILED
 from dicomdock.cli.global_options import everywhere
 from dicomdock.cli.output import Terminal
 from dicomdock.errors import DicomdockError, InvalidInput
+from dicomdock.version import __version__
 
 # A new group of commands is one more module here; its ``commands`` are a group of their own where they have a
 # name, else commands of the program itself.
@@ -48,7 +48,7 @@ def run(arguments: list[str]) -> int:
     except DicomdockError as error:
         terminal.fail(error)
         _trace(terminal)
-        return exit_code(error)
+        return error.exit_code
     except OSError as error:
         terminal.fail(error)
         _trace(terminal)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicomdock.cli import sources
-from dicomdock.cli.describe import UIDS
 from dicomdock.cli.exit_codes import FAILED
 from dicomdock.cli.matches import show
 from dicomdock.cli.output import Terminal, bytes_of, counted, examples, size
-from dicomdock.dicom.query import Query, SearchLevel, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.uid import UID_KEYWORDS
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -72,12 +73,10 @@ def _below(
 ) -> dict[str, JsonValue]:
     """List what is below a study or series, with where it came from and has been sent."""
     level: SearchLevel = "series" if resource.level == "study" else "instances"
-    uids = zip(
-        ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"), str(resource).split("/"), strict=False
-    )
+    uids = zip(UID_KEYWORDS["instances"], str(resource).split("/"), strict=False)
 
     def facts(attributes: DicomJson) -> dict[str, JsonValue]:
-        place = "/".join(text(attributes, uid) for uid in UIDS[level])
+        place = "/".join(text(attributes, uid) for uid in UID_KEYWORDS[level])
         return _facts(archive.instances(Resource.parse(place)))
 
     return show(terminal, archive, Query(level, {**match, **dict(uids)}), facts)

@@ -6,16 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dicomdock.cli.output import size
+from dicomdock.dicom.uid import UID_KEYWORDS
 
 if TYPE_CHECKING:
     from dicomdock.dicom.query import SearchLevel
     from dicomdock.sources import JsonValue
 
-UIDS: Mapping[SearchLevel, tuple[str, ...]] = {
-    "studies": ("StudyInstanceUID",),
-    "series": ("StudyInstanceUID", "SeriesInstanceUID"),
-    "instances": ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
-}
 SHOWN: Mapping[SearchLevel, tuple[str, ...]] = {
     "studies": (
         "PatientName",
@@ -48,10 +44,9 @@ def describe(match: Mapping[str, JsonValue], level: SearchLevel, fields: Sequenc
     shown = SHOWN[level]
     first = "  ".join(_shown(key, match.get(key)) for key in shown if match.get(key) is not None)
     names = match if "all" in fields else fields
-    further = [
-        f"  {key}: {_shown(key, match.get(key))}" for key in names if key not in (*shown, *UIDS[level])
-    ]
-    place = "/".join(_text(match.get(uid)) for uid in UIDS[level])
+    left_out = (*shown, *UID_KEYWORDS[level])
+    further = [f"  {key}: {_shown(key, match.get(key))}" for key in names if key not in left_out]
+    place = "/".join(_text(match.get(uid)) for uid in UID_KEYWORDS[level])
     return [first or "(no description)", *further, f"  {place}"]
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dicomdock import __version__
 from dicomdock.cli import register, sources
 from dicomdock.cli.exit_codes import FAILED
+from dicomdock.cli.extras import INSTALL_DOCK, has_dock
 from dicomdock.cli.output import Terminal, counted, examples, size
 from dicomdock.errors import DicomdockError
+from dicomdock.version import __version__
 
 if TYPE_CHECKING:
     from dicomdock.sources import JsonValue
@@ -127,13 +128,23 @@ def _servers(terminal: Terminal) -> Iterator[Finding]:
 
 
 def _codecs(_: Terminal) -> Iterator[Finding]:
-    codecs = {"JPEG": "libjpeg", "JPEG 2000": "openjpeg", "JPEG-LS": "jpeg_ls"}
+    codecs = {"JPEG": "PIL", "JPEG 2000": "openjpeg", "JPEG-LS": "jpeg_ls"}
     missing = [name for name, module in codecs.items() if importlib.util.find_spec(module) is None]
     if missing:
         remedy = "pip install --force-reinstall dicomdock"
         yield Finding("codecs", "failed", f"{', '.join(missing)} cannot be decoded", remedy)
+    elif importlib.util.find_spec("imagecodecs") is None and importlib.util.find_spec("libjpeg") is None:
+        detail = f"{', '.join(codecs)}, RLE; lossless and 12-bit JPEG cannot be decoded"
+        yield Finding("codecs", "missing", detail, "pip install 'dicomdock[codecs]'")
     else:
-        yield Finding("codecs", "ok", f"{', '.join(codecs)}, RLE")
+        yield Finding("codecs", "ok", f"{', '.join(codecs)}, RLE, lossless and 12-bit JPEG")
+
+
+def _dock(_: Terminal) -> Iterator[Finding]:
+    if has_dock():
+        yield Finding("dock", "ok", "installed")
+    else:
+        yield Finding("dock", "missing", "pages and DICOMweb server are not installed", INSTALL_DOCK)
 
 
 def _viewer(_: Terminal) -> Iterator[Finding]:
@@ -206,6 +217,7 @@ CHECKS: tuple[Check, ...] = (
     _secrets,
     _servers,
     _codecs,
+    _dock,
     _viewer,
     _browser,
     register.links,

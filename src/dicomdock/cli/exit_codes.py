@@ -1,8 +1,6 @@
-"""The exit codes of every command: a contract with scripts."""
+"""The exit codes of every command: a contract with scripts. Error classes state their own (``errors.py``)."""
 
 from __future__ import annotations
-
-from dicomdock.errors import AuthenticationError, Cancelled, DicomdockError, InvalidInput
 
 DONE = 0
 FAILED = 1
@@ -10,12 +8,3 @@ USAGE = 2
 PARTLY = 3
 NOT_AUTHORISED = 4
 CANCELLED = 130
-
-
-def exit_code(error: DicomdockError) -> int:
-    """Give the exit code of an error that ends a command."""
-    if isinstance(error, AuthenticationError):
-        return NOT_AUTHORISED
-    if isinstance(error, InvalidInput):
-        return USAGE
-    return CANCELLED if isinstance(error, Cancelled) else FAILED

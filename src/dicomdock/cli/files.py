@@ -127,6 +127,7 @@ def _import_dicom(terminal: Terminal, paths: Sequence[Path], origin: str, *, rep
             "studies": [*sorted(report.studies)],
             "failures": [{"path": str(item.path), "reason": item.reason} for item in report.failed],
             "conflicting": [str(path) for path in report.conflicting],
+            "remarks": [{"path": str(item.path), "remark": item.reason} for item in report.remarks],
         }
     )
     terminal.say(
@@ -136,6 +137,8 @@ def _import_dicom(terminal: Terminal, paths: Sequence[Path], origin: str, *, rep
     )
     for failure in report.failed:
         terminal.note(f"{failure.path}: {failure.reason}")
+    for remark in report.remarks:
+        terminal.note(f"{remark.path}: {remark.reason}")
     for path in report.conflicting:
         terminal.note(f"{path}: the archive has this UID with other bytes; --replace takes these.")
     if report.failed or report.conflicts:
@@ -180,14 +183,24 @@ def export(
         images.Format,
         typer.Option("--format", help="DICOM byte for byte, or volumes and segmentations as NIfTI or NRRD."),
     ] = images.Format.dicom,
+    straighten: Annotated[
+        bool,
+        typer.Option(
+            "--straighten",
+            help="Resample volumes of a tilted gantry onto perpendicular axes, which ITK needs.",
+            rich_help_panel=IMAGES,
+        ),
+    ] = False,
 ) -> None:
     """Copy instances out of the archive, in folders with readable names, byte for byte."""
     terminal: Terminal = context.obj
     if form is not images.Format.dicom:
         if zip_file:
             raise InvalidInput("One zip file is written of DICOM only.")
-        images.export(terminal, resources, folder, form)
+        images.export(terminal, resources, folder, form, straighten=straighten)
         return
+    if straighten:
+        raise InvalidInput("DICOM is exported byte for byte; --straighten is for NIfTI and NRRD.")
     with sources.archive(terminal) as archive:
         wanted = sources.resources(resources, archive)
         report = terminal.follow(_export(archive.export(wanted, folder, zip=zip_file)), "export")

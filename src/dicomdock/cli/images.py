@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -40,19 +40,27 @@ class Kind(StrEnum):
     labelmap = "labelmap"
 
 
-def export(terminal: Terminal, words: Sequence[str], folder: Path, form: Format) -> None:
+def export(
+    terminal: Terminal, words: Sequence[str], folder: Path, form: Format, *, straighten: bool = False
+) -> None:
     """Write volumes and segmentations of the archive as files of another format."""
     with _open(terminal) as archive:
         wanted = sources.resources(words, archive)
-        outcomes = terminal.follow(_export(archive, wanted, folder, form), "export")
+        outcomes = terminal.follow(_export(archive, wanted, folder, form, straighten=straighten), "export")
     written = [one for one in outcomes if one.status == "written"]
-    failed = [one for one in outcomes if one.status == "failed"]
+    failed = [one for one in outcomes if one.status in ("failed", "empty")]
     passed = [one for one in outcomes if one.status == "passed over"]
     terminal.result(
         {
             "folder": str(folder),
             "files": [
-                {"resource": str(one.resource), "path": one.path, "bytes": one.size} for one in written
+                {
+                    "resource": str(one.resource),
+                    "path": one.path,
+                    "bytes": one.size,
+                    "remarks": [*one.remarks],
+                }
+                for one in written
             ],
             "failures": [{"resource": str(one.resource), "reason": one.reason} for one in failed],
             "passed_over": [{"resource": str(one.resource), "reason": one.reason} for one in passed],
@@ -60,26 +68,28 @@ def export(terminal: Terminal, words: Sequence[str], folder: Path, form: Format)
     )
     terminal.say(*(one.path for one in written))
     terminal.say(f"{counted(len(written), 'file')} ({size(sum(one.size for one in written))}) in {folder}")
+    for one in written:
+        terminal.note(*(f"{one.path}: {remark}" for remark in one.remarks))
     for one in (*failed, *passed):
         terminal.note(f"{one.resource} {one.status}: {one.reason}")
     if failed or not written:
-        raise typer.Exit(PARTLY if written else FAILED)
+        partly = written or any(one.status == "empty" for one in failed)
+        raise typer.Exit(PARTLY if partly else FAILED)
 
 
 def _export(
-    archive: Archive, resources: Sequence[Resource], folder: Path, form: Format
+    archive: Archive, resources: Sequence[Resource], folder: Path, form: Format, *, straighten: bool
 ) -> Generator[Progress, None, list[Exported]]:
+    from dicomdock.api.export import export_as
     from dicomdock.transfer import Progress
 
     start = time.perf_counter()
     outcomes: list[Exported] = []
     moved = failed = 0
-    steps: Iterator[Exported] = archive.export_as(
-        resources, folder, "nifti" if form is Format.nifti else "nrrd"
-    )
-    for one in steps:
+    written_as: Literal["nifti", "nrrd"] = "nifti" if form is Format.nifti else "nrrd"
+    for one in export_as(archive.local, archive, resources, folder, written_as, straighten):
         outcomes.append(one)
-        moved, failed = moved + one.size, failed + (one.status == "failed")
+        moved, failed = moved + one.size, failed + (one.status in ("failed", "empty"))
         yield Progress(one.done, one.total, failed, moved, time.perf_counter() - start, "writing")
     return outcomes
 

@@ -80,7 +80,8 @@ class Terminal:
             There is nobody to ask, or nothing was given.
         """
         if from_stdin:
-            text = sys.stdin.readline(MAX_SECRET).rstrip("\r\n")
+            # Windows' editors begin a file with a byte order mark, which no password begins with.
+            text = sys.stdin.readline(MAX_SECRET).rstrip("\r\n").removeprefix("\ufeff")
         elif sys.stdin.isatty():
             import getpass
 

@@ -10,7 +10,6 @@ import typer
 
 from dicomdock.cli import google
 from dicomdock.cli import login as logins
-from dicomdock.cli.exit_codes import exit_code
 from dicomdock.cli.output import Terminal, examples
 from dicomdock.config.servers import ServerProfile, check_profile, load_profiles
 from dicomdock.dicom.query import Query
@@ -145,7 +144,7 @@ def add(
     if problem is not None:
         terminal.note(f"{name} is kept, but it could not be tried: {problem}")
         if not isinstance(problem, Unreachable):
-            raise typer.Exit(exit_code(problem))
+            raise typer.Exit(problem.exit_code)
     elif report is not None:
         terminal.say("It answers; 'dicomdock server test " + name + "' tells what works.")
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dicomdock.cli import sources
+from dicomdock.cli.extras import require_dock
 from dicomdock.cli.output import Terminal, examples
 from dicomdock.errors import InvalidInput
+from dicomdock.web.url import is_loopback
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -32,6 +33,7 @@ def run(
     background: Annotated[bool, typer.Option("--background", hidden=True)] = False,  # started by a link
 ) -> None:
     """Start the dock: pages, transfers and a DICOMweb server for this user, on this machine only."""
+    require_dock("The dock")
     from dicomdock.dock.app import run as run_dock
 
     terminal: Terminal = context.obj
@@ -68,11 +70,12 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the archive (or pass on a server) over DICOMweb to other programs, without pages."""
+    require_dock("The DICOMweb server")
     from dicomdock.origin.app import create_app
 
     terminal: Terminal = context.obj
     token = terminal.secret("Token", from_stdin=True) if token_stdin else None
-    if token is None and not without_token and not _is_loopback(host):
+    if token is None and not without_token and not is_loopback(host):
         raise InvalidInput(
             f"Whoever reaches {host} could read and change the archive; ask for a token with --token-stdin,"
             " or let everyone in with --without-token."
@@ -80,15 +83,8 @@ def serve(
     published = sources.connect(source, terminal.settings) if source else sources.archive(terminal)
     with published:
         # On loopback, a page whose own name was made to point here must not be answered.
-        hosts = (host, "localhost") if _is_loopback(host) else ()
+        hosts = (host, "localhost") if is_loopback(host) else ()
         _serve(terminal, create_app(published, token=token, cors=tuple(cors or ()), hosts=hosts), host, port)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _serve(terminal: Terminal, app: Starlette, host: str, port: int) -> None:

@@ -128,15 +128,15 @@ def resources(words: Sequence[str], source: DicomSource) -> list[Resource]:
 
 
 def _matching(match: dict[str, str], source: DicomSource) -> list[Resource]:
-    from dicomdock.dicom.query import text
+    from dicomdock.dicom.json_model import text
+    from dicomdock.dicom.uid import UID_KEYWORDS
 
     level: SearchLevel = "studies"
     if INSTANCE_KEYS.intersection(match):
         level = "instances"
     elif SERIES_KEYS.intersection(match):
         level = "series"
-    uids = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-    wanted = uids[: ("studies", "series", "instances").index(level) + 1]
+    wanted = UID_KEYWORDS[level]
     found = []
     for page in source.search(Query(level, match, fields=wanted)):
         for item in page.matches:
@@ -144,5 +144,5 @@ def _matching(match: dict[str, str], source: DicomSource) -> list[Resource]:
             found.append(Resource(study or "", series, instance))
     if not found:
         shown = " ".join(f"{key}={value}" for key, value in match.items())
-        raise NotFound(f"{source.name} has nothing that matches {shown}.", status=404)
+        raise NotFound(f"{source.name} has nothing that matches {shown}.")
     return found

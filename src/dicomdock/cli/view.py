@@ -9,7 +9,7 @@ import typer
 from dicomdock.cli import sources
 from dicomdock.cli.output import Terminal, examples
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput, NotFound
+from dicomdock.errors import InvalidInput, NotInArchive
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
@@ -62,13 +62,15 @@ def show(terminal: Terminal, wanted: Resource, *, browser: bool = True) -> None:
     viewers = Viewers(terminal.settings, spare=False)
     try:
         url = viewers.open(wanted)
-        opened = browser and webbrowser.open(viewers.door(wanted.study))
+        viewer = viewers.get(wanted.study)
+        opened = browser and viewer is not None and webbrowser.open(viewer.one_time_url)
         terminal.result({"study": wanted.study, "series": wanted.series, "url": url})
         where = "opens in the browser" if opened else f"is here: {url} "
         terminal.say(f"The viewer {where}; Ctrl-C ends it.")
         terminal.flush()
         with contextlib.suppress(KeyboardInterrupt):
-            viewers.wait(wanted.study)
+            if viewer is not None:
+                viewer.wait()
     finally:
         viewers.close()
 
@@ -80,7 +82,7 @@ def _wanted(words: list[str], archive: Archive) -> Resource:
     ------
     InvalidInput
         Several are.
-    NotFound
+    NotInArchive
         It is not in the archive.
     """
     found = sources.resources(words, archive)
@@ -88,5 +90,5 @@ def _wanted(words: list[str], archive: Archive) -> Resource:
         raise InvalidInput(f"{len(found)} studies are meant; name one of them.")
     wanted = Resource(found[0].study, found[0].series if len(found) == 1 else None)
     if not archive.present(wanted):
-        raise NotFound(f"{wanted} is not in the archive; 'dicomdock pull' brings it.", status=404)
+        raise NotInArchive(f"{wanted} is not in the archive.", remedy="'dicomdock pull' retrieves it.")
     return wanted

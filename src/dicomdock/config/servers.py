@@ -11,17 +11,19 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
 
-from dicomdock.errors import ProfileError
+from dicomdock.errors import InvalidInput, ProfileError
+from dicomdock.web.endpoint import Endpoint, Proxy
+from dicomdock.web.url import Url
 
 FILE = "servers.toml"
 MAX_NAME = 64  # characters of a server's name
 
-LoginKind = Literal["none", "basic", "bearer", "headers", "oidc", "google", "aws", "kheops"]
+LoginKind = Literal["none", "basic", "digest", "bearer", "headers", "oidc", "google", "aws", "kheops"]
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,18 @@ class Dialect:
     ----------
     name : which built-in dialect this is, or ``standard``.
     key_style : how matching keys and fields are written in a query.
-    wildcard : ``*`` and ``?`` are understood; else they are filtered here.
-    question_mark : ``?`` is understood where ``*`` is; else it is filtered here.
+    wildcard : ``*`` and ``?`` are understood; else they are filtered locally.
+    question_mark : ``?`` is understood where ``*`` is; else it is filtered locally.
     fuzzy : fuzzymatching is understood.
     offset : offset is honoured; else one page is all there is.
     page_limit : the most matches to ask for at once, by level (studies, series, instances).
     short_page_ends : a page shorter than asked for, without a warning, is known to be the last.
-    match_keys : the matching keys that are honoured; others are filtered here. Empty for all of PS3.18.
+    match_keys : the matching keys that are honoured; others are filtered locally. Empty for all of PS3.18.
+    value_lists : how several values of one key are written; ``none`` where each must be asked for alone.
+    uid_lists : several UIDs may be asked for at once; else each alone.
+    encoded_comma : a comma that is percent-encoded belongs to the value; else every comma divides values.
+    study_instances : the instances of a whole study can be listed at once; else series by series.
+    nothing_found : HTTP statuses, besides 204 and 404, by which a search answers that nothing matches.
     fields : how includefield is written: repeated, comma list, or never sent.
     root_levels : levels that can be searched without naming the study.
     retrieve_level : the highest level that one request can retrieve; ``instance`` is ``bulk_retrieve=0``.
@@ -84,6 +91,11 @@ class Dialect:
     )
     short_page_ends: bool = False
     match_keys: tuple[str, ...] = ()
+    value_lists: Literal["backslash", "comma", "none"] = "backslash"
+    uid_lists: bool = True
+    encoded_comma: bool = True
+    study_instances: bool = True
+    nothing_found: tuple[int, ...] = ()
     fields: Literal["repeat", "comma", "never"] = "repeat"
     root_levels: tuple[str, ...] = ("studies", "series", "instances")
     retrieve_level: Literal["study", "series", "instance"] = "study"
@@ -128,9 +140,19 @@ class ServerProfile:
     @property
     def origin(self) -> str:
         """Scheme, host and port: what a stored login is bound to."""
-        parts = urlsplit(self.url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-        return f"{parts.scheme}://{parts.hostname}:{port}"
+        return str(self.endpoint.origin)
+
+    @cached_property
+    def endpoint(self) -> Endpoint:
+        """What a connection to the server needs."""
+        return Endpoint(
+            self.name,
+            self.url,
+            ca_file=self.ca_file,
+            client_certificate=self.client_certificate,
+            client_key=self.client_key,
+            proxy=Proxy.parse(self.proxy) if self.proxy else None,
+        )
 
 
 class HasConfig(Protocol):
@@ -289,19 +311,15 @@ def check_profile(profile: ServerProfile) -> None:
         raise ProfileError(
             f"{name[:MAX_NAME]!r} cannot name a server; use a short word, for example 'hospital'."
         )
+    subject = f"The address of server {name!r}"
     try:
-        parts = urlsplit(profile.url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not profile.url.isprintable() or " " in profile.url:
-        raise ProfileError(f"The address of server {name!r} must begin with http:// or https:// and a host.")
-    if "@" in parts.netloc:
-        raise ProfileError(
-            f"The address of server {name!r} holds a login; give user and password apart from it."
-        )
-    if parts.query or parts.fragment:
-        raise ProfileError(f"The address of server {name!r} must end before its '?' or '#'.")
+        Url.parse(profile.url, subject)
+    except InvalidInput as error:
+        raise ProfileError(str(error)) from None
+    if not profile.url.isprintable() or " " in profile.url:
+        raise ProfileError(f"{subject} holds blanks or letters that cannot be seen.")
+    if "?" in profile.url or "#" in profile.url:
+        raise ProfileError(f"{subject} must end before its '?' or '#'.")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from dicomdock.errors import InvalidInput
+from dicomdock.web.options import ConnectionOptions
 
 MIB = 1 << 20
 MOST_WORKERS = 64  # threads of one kind; more only wait for each other, and no server likes them
@@ -64,6 +65,11 @@ class Settings:
     free_space_floor: int = 256 * MIB
     query_cache_age: float = 300.0
     viewer_patience: float = 1800.0
+
+    @property
+    def connection(self) -> ConnectionOptions:
+        """How long connections wait, and how often a request is sent again."""
+        return ConnectionOptions(self.connect_timeout, self.read_timeout, self.retries)
 
     @classmethod
     def load(cls, home: Path | None = None) -> Settings:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from dicomdock.config.settings import Settings
 from dicomdock.errors import InvalidInput, LaunchError
-from dicomdock.web.url import origin_of
+from dicomdock.web.url import Origin
 
 SYSTEM_FILE = (
     Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "dicomdock" / "trust.toml"
@@ -128,8 +128,8 @@ class TrustStore:
 def _origin(text: str) -> str:
     text = text.strip()
     try:
-        return origin_of(text if "://" in text else f"https://{text}")
-    except LaunchError:
+        return str(Origin.parse(text if "://" in text else f"https://{text}"))
+    except InvalidInput:
         raise InvalidInput(
             f"{text[:80]!r} is not the origin of a server; write it as https://HOST or https://HOST:PORT."
         ) from None

@@ -8,25 +8,18 @@ PS3.18 §8.3.4, §10.6 (Search transaction), §F.2 (DICOM JSON model); PS3.4 §C
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from dicomdock.dicom.criteria import Criterion, Universal, accepts, combined, normal, parse, within
-from dicomdock.dicom.dictionary import keyword_of, tag_and_vr, tag_of, vr_of
+from dicomdock.dicom.dictionary import keyword_of, tag_and_vr, vr_of
+from dicomdock.dicom.json_model import DicomJson, text, texts, values
+from dicomdock.dicom.uid import UID_KEYWORDS
 from dicomdock.errors import InvalidInput
 
 SearchLevel = Literal["studies", "series", "instances"]
-JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
-DicomJson: TypeAlias = "Mapping[str, JsonValue]"
-"""One data set in the DICOM JSON model: ``{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}`` (PS3.18 §F.2)."""
-
-UID_KEYWORD: Mapping[SearchLevel, str] = {
-    "studies": "StudyInstanceUID",
-    "series": "SeriesInstanceUID",
-    "instances": "SOPInstanceUID",
-}
 SERIES_OVERVIEW = (
     "PatientName",
     "PatientID",
@@ -75,7 +68,7 @@ class Query:
     fuzzy: bool = False
 
     def __post_init__(self) -> None:
-        if self.level not in UID_KEYWORD:
+        if self.level not in UID_KEYWORDS:
             raise InvalidInput(f"A search is for studies, series or instances, not {self.level!r}.")
         if self.limit is not None and self.limit < 0:
             raise InvalidInput("A limit cannot be negative.")
@@ -220,54 +213,3 @@ def _count(name: str, value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= 18):
         raise InvalidInput(f"{name} is a whole number from 0, not {value[:80]!r}.")
     return int(value)
-
-
-def values(attributes: DicomJson, keyword: str) -> list[JsonValue]:
-    """Give all values of an attribute; none where it is absent or empty."""
-    element = attributes.get(tag_of(keyword))
-    found = element.get("Value") if isinstance(element, Mapping) else None
-    if found is None:
-        return []
-    return list(found) if isinstance(found, Sequence) and not isinstance(found, str) else [found]
-
-
-def value(attributes: DicomJson, keyword: str) -> JsonValue:
-    """Give the first value of an attribute; None where it is absent or empty."""
-    found = values(attributes, keyword)
-    return found[0] if found else None
-
-
-def texts(attributes: DicomJson, keyword: str) -> list[str]:
-    """Give all values of an attribute as text; person names as ``Alphabetic=Ideographic=Phonetic``."""
-    return [
-        _as_text(item)
-        for item in values(attributes, keyword)
-        if not isinstance(item, Mapping) or _is_name(item)
-    ]
-
-
-def text(attributes: DicomJson, keyword: str) -> str:
-    """Give the first value of an attribute as text to show, empty where there is none.
-
-    Of a person name it is the alphabetic group, or the first that there is.
-    """
-    for item in values(attributes, keyword):
-        if isinstance(item, Mapping):
-            return next((str(item[group]) for group in _NAME_GROUPS if item.get(group)), "")
-        return _as_text(item)
-    return ""
-
-
-_NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
-
-
-def _is_name(item: Mapping[str, JsonValue]) -> bool:
-    return any(group in item for group in _NAME_GROUPS)
-
-
-def _as_text(item: JsonValue) -> str:
-    if item is None:
-        return ""
-    if isinstance(item, Mapping):
-        return "=".join(str(item.get(group) or "") for group in _NAME_GROUPS).rstrip("=")
-    return str(item)

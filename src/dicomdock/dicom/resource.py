@@ -7,48 +7,15 @@ PS3.18 §10.1.1 (DICOM web service resources); PS3.5 §9.1 (UID encoding rules).
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, unquote
 
+from dicomdock.dicom.json_model import DicomJson, text
+from dicomdock.dicom.uid import UID_KEYWORDS, check_uid, shown
 from dicomdock.errors import InvalidInput
 
 Level = Literal["study", "series", "instance", "frames"]
-
-MAX_UID_LENGTH = 64  # characters, PS3.5 §9.1
-_STRICT_UID = re.compile(r"[0-9]+(\.[0-9]+)*\Z")
-# Real archives hold UIDs such as "REM SAMPLES 1"; a server's own odd UID is passed on percent-encoded,
-# but nothing that could be read as a path, a list or a control character.
-_TOLERATED_UID = re.compile(r"[A-Za-z0-9._ -]+\Z")
-
-
-def check_uid(text: str, *, tolerant: bool = False) -> str:
-    """Give the UID without surrounding blanks and NULs, or refuse it.
-
-    Parameters
-    ----------
-    text : the UID as it came.
-    tolerant : also accept a server's own odd UID (letters, blanks); never path separators or dots alone.
-
-    Raises
-    ------
-    InvalidInput
-        The text is not a UID.
-
-    References
-    ----------
-    PS3.5 §9.1.
-    """
-    uid = text.strip(" \0")
-    pattern = _TOLERATED_UID if tolerant else _STRICT_UID
-    if not uid or len(uid) > MAX_UID_LENGTH or not pattern.match(uid) or not uid.strip(". "):
-        raise InvalidInput(f"{_shown(text)} is not a DICOM UID: digits and dots, at most 64 characters.")
-    return uid
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +103,32 @@ class Resource:
             names, values = parts[0::2], parts[1::2]
             wanted = ["studies", "series", "instances", "frames"][: len(names)]
             if names != wanted or len(names) != len(values):
-                raise InvalidInput(f"{_shown(text)} is not the path of a study, series, instance or frames.")
+                raise InvalidInput(f"{shown(text)} is not the path of a study, series, instance or frames.")
             frames: tuple[int, ...] = ()
             if len(values) == 4:
                 try:
                     frames = tuple(int(number) for number in values[3].split(","))
                 except ValueError:
-                    raise InvalidInput(f"{_shown(values[3])} is not a list of frame numbers.") from None
+                    raise InvalidInput(f"{shown(values[3])} is not a list of frame numbers.") from None
             return cls._of(values[:3], frames)
         if not 1 <= len(parts) <= 3:
-            raise InvalidInput(f"{_shown(text)} is not STUDY[/SERIES[/INSTANCE]].")
+            raise InvalidInput(f"{shown(text)} is not STUDY[/SERIES[/INSTANCE]].")
         return cls._of(parts)
 
     @classmethod
     def _of(cls, uids: list[str], frames: tuple[int, ...] = ()) -> Resource:
         study, series, instance = [*uids, None, None][:3]
         return cls(study or "", series, instance, frames)
+
+
+def resource_in(attributes: DicomJson, within: Resource | None = None) -> Resource | None:
+    """Return the resource that a data set identifies, or None; ``within`` fills in what it leaves out."""
+    study, series, instance = (text(attributes, keyword) or None for keyword in UID_KEYWORDS["instances"])
+    if within is not None:
+        study, series, instance = within.study or study, within.series or series, within.instance or instance
+    if study is None:
+        return None
+    try:
+        return Resource(study, series, instance if series is not None else None)
+    except InvalidInput:
+        return None

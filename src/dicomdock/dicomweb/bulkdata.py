@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import urls
-from dicomdock.dicomweb.session import ABSENT, REFUSED, failure
-from dicomdock.errors import NotAcceptable, NotFound, TransactionError
+from dicomdock.dicomweb.session import ABSENT, REFUSED, failure, is_refusal
+from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError
 from dicomdock.sources import Part
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def frames(session: Session, resource: Resource, accept: str = "") -> Iterator[Part]:
-    """Give frames in the order asked for, each a part with its own media type.
+    """Yield frames in the order requested, each a part with its own media type.
 
     Servers that take one frame number at a time are asked so.
 
@@ -36,18 +36,19 @@ def frames(session: Session, resource: Resource, accept: str = "") -> Iterator[P
     """
     wanted = accept or 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
     others = () if accept else ('multipart/related; type="application/octet-stream"', "*/*")
-    answer = _data(session, resource.path, (wanted, *others), f"frames of {resource}")
-    if isinstance(answer, TransactionError):
-        if len(resource.frames) < 2 or answer.status not in REFUSED:
-            raise answer
+    try:
+        parts = _open(session, resource.path, (wanted, *others), f"frames of {resource}")
+    except TransactionError as error:
+        if len(resource.frames) < 2 or not is_refusal(error):
+            raise
         for number in resource.frames:
             yield from frames(session, replace(resource, frames=(number,)), accept)
         return
-    yield from answer
+    yield from parts
 
 
 def bulk(session: Session, uri: str, within: Resource | None = None) -> Iterator[Part]:
-    """Give the bulk data that a BulkDataURI points to; asked for below the profile's own address only.
+    """Yield the bulk data of a BulkDataURI; requested below the profile's own address only.
 
     Parameters
     ----------
@@ -60,20 +61,22 @@ def bulk(session: Session, uri: str, within: Resource | None = None) -> Iterator
         The address leads elsewhere.
     """
     accepts = ('multipart/related; type="application/octet-stream"', "application/octet-stream", "*/*")
-    error: TransactionError | None = None
+    refusal: TransactionError | None = None
     for path in urls.rebuild(uri, session.profile.url, within):
-        answer = _data(session, path, accepts, "bulk data")
-        if not isinstance(answer, TransactionError):
-            yield from answer
+        try:
+            parts = _open(session, path, accepts, "bulk data")
+        except TransactionError as error:
+            if not is_refusal(error):
+                raise
+            refusal = error
+        else:
+            yield from parts
             return
-        error = answer
-    raise error or NotFound(f"{session.name} has no bulk data there.", status=404)
+    raise refusal or RemoteNotFound(f"{session.name} has no bulk data there.", status=404)
 
 
-def _data(
-    session: Session, path: str, accepts: Sequence[str], what: str
-) -> Iterator[Part] | TransactionError:
-    """Ask for frames or bulk data, multipart or single."""
+def _open(session: Session, path: str, accepts: Sequence[str], what: str) -> Iterator[Part]:
+    """Request frames or bulk data, multipart or single; raise where the server has no form of them."""
     error: TransactionError | None = None
     plain, _, query = path.partition("?")
     for accept in accepts:
@@ -86,16 +89,16 @@ def _data(
             what=what,
         )
         if response.status in ABSENT:
-            return failure(response, f"{session.name} has no such {what}")
+            raise failure(response, f"{session.name} has no such {what}")
         if response.status not in REFUSED:
             return _any_parts(response)
         error = failure(response, f"{session.name} did not give the {what}")
-    return error or NotAcceptable(f"{session.name} has no form of {what} that dicomdock can read.")
+    raise error or NotAcceptable(f"{session.name} has no form of {what} that dicomdock can read.")
 
 
 def _any_parts(response: Response) -> Iterator[Part]:
     with response:
         if MediaType.parse(response.content_type).essence.startswith("multipart/"):
-            yield from read_parts(response.chunks(), response.content_type)
+            yield from map(Part.received, read_parts(response.chunks(), response.content_type))
         elif response.status != 204:
             yield Part(response.content_type or "application/octet-stream", response.chunks)

@@ -15,7 +15,7 @@ from dicomdock.dicomweb.session import Session
 from dicomdock.sources import DicomJson, DicomSource, Page, Part, StoreResult
 
 if TYPE_CHECKING:
-    from dicomdock.dicomweb.auth import Auth
+    from dicomdock.web.auth import Auth
     from dicomdock.web.transport import Http
 
 
@@ -41,10 +41,10 @@ class Client(DicomSource):
         http: Http | None = None,
     ) -> None:
         if http is None:
-            from dicomdock.dicomweb.auth import NoAuth
+            from dicomdock.web.auth import NoAuth
             from dicomdock.web.transport import Http as RealHttp
 
-            http = RealHttp(profile, auth or NoAuth(), settings)
+            http = RealHttp(profile.endpoint, auth or NoAuth(), settings.connection)
         self.session = Session(http, profile, settings, profile.dialect)
 
     @property

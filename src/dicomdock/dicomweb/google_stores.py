@@ -13,17 +13,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from dicomdock.config.servers import ServerProfile
 from dicomdock.dicomweb.auth.issuer import json_object
 from dicomdock.errors import InvalidInput
 from dicomdock.web.transport import Http
+from dicomdock.web.url import Origin
 
 if TYPE_CHECKING:
     from dicomdock.config.settings import Settings
-    from dicomdock.dicomweb.auth import Auth
     from dicomdock.sources import JsonValue
+    from dicomdock.web.auth import Auth
 
 HEALTHCARE: Final = "https://healthcare.googleapis.com"
 PROJECTS: Final = "https://cloudresourcemanager.googleapis.com"
@@ -92,11 +93,7 @@ class Stores:
         projects: str = PROJECTS,
     ) -> None:
         self._healthcare, self._projects = (
-            Http(
-                ServerProfile(urlsplit(url).netloc, url, ca_file=profile.ca_file, proxy=profile.proxy),
-                auth,
-                settings,
-            )
+            Http(profile.endpoint.beside(url, Origin.parse(url).netloc), auth, settings.connection)
             for url in (healthcare, projects)
         )
 

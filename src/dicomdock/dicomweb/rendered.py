@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb.retrieve import BELOW, children, uri_request
 from dicomdock.dicomweb.session import ABSENT, REFUSED, failure
-from dicomdock.errors import NotFound, UnsupportedByServer, WireError
+from dicomdock.errors import RemoteNotFound, UnsupportedByServer, WireError
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
 
@@ -53,7 +53,7 @@ def rendered(
     if session.dialect.rendered:
         try:
             return picture(session, resource, "rendered", query, accept)
-        except (NotFound, UnsupportedByServer) as error:
+        except (RemoteNotFound, UnsupportedByServer) as error:
             if resource.level in BELOW:
                 return rendered(
                     session, middle(session, resource), viewport=viewport, window=window, accept=accept
@@ -82,7 +82,7 @@ def thumbnail(
             return picture(
                 session, resource, "thumbnail", [("viewport", f"{viewport[0]},{viewport[1]}")], "image/jpeg"
             )
-        except (NotFound, UnsupportedByServer):
+        except (RemoteNotFound, UnsupportedByServer):
             found = rendered(session, resource, viewport=viewport)
             session.learn(thumbnail=False)  # the object is there, so the route is not
             return found
@@ -94,13 +94,13 @@ def middle(session: Session, resource: Resource) -> Resource:
 
     Raises
     ------
-    NotFound
+    RemoteNotFound
         There is none.
     """
     for place in [resource] if resource.level == "series" else children(session, resource):
         if instances := children(session, place):
             return instances[len(instances) // 2]
-    raise NotFound(f"{session.name} has no instances of {resource}.", status=404)
+    raise RemoteNotFound(f"{session.name} has no instances of {resource}.", status=404)
 
 
 def picture(
@@ -110,7 +110,7 @@ def picture(
 
     Raises
     ------
-    NotFound
+    RemoteNotFound
         The object or the route is not there.
     UnsupportedByServer
         The server says that it has no such transaction.

@@ -12,16 +12,17 @@ PS3.18 §10.4 (Retrieve), §8.7.3 (media types), §9 (URI service).
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from dicomdock.dicom import identity, json_model
+from dicomdock.dicom import part10
 from dicomdock.dicom.query import Query, SearchLevel
-from dicomdock.dicom.resource import Level, Resource
+from dicomdock.dicom.resource import Level, Resource, resource_in
 from dicomdock.dicomweb import search
-from dicomdock.dicomweb.session import ABSENT, JSON, REFUSED, failure, read_json
-from dicomdock.errors import NotAcceptable, NotFound, TransactionError, UnsupportedByServer, WireError
+from dicomdock.dicomweb.metadata import request_metadata
+from dicomdock.dicomweb.session import ABSENT, REFUSED, failure, is_refusal
+from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, Part
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -79,20 +80,24 @@ def retrieve(session: Session, resource: Resource) -> Iterator[Part]:
 def _group(session: Session, resource: Resource) -> Iterator[Part]:
     refusal: TransactionError | None = None
     if _RANK[session.dialect.retrieve_level] <= _RANK[resource.level]:
-        answer = ask(session, resource)
-        if not isinstance(answer, TransactionError):
-            yield from answer
+        try:
+            parts = open_parts(session, resource)
+        except TransactionError as error:
+            if not is_refusal(error):
+                raise
+            refusal = error
+        else:
+            yield from parts
             return
-        refusal = answer
     below = children(session, resource)
     if not below:
         raise (
             refusal
-            if isinstance(refusal, NotFound)
-            else NotFound(f"{session.name} has no {resource.level} {resource}.", status=404)
+            if isinstance(refusal, RemoteNotFound)
+            else RemoteNotFound(f"{session.name} has no {resource.level} {resource}.", status=404)
         )
-    for place in below:
-        for part in retrieve(session, place):
+    for child in below:
+        for part in retrieve(session, child):
             if refusal is not None:
                 level: Level = "series" if resource.level == "study" else "instance"
                 if _RANK[session.dialect.retrieve_level] < _RANK[level]:
@@ -102,31 +107,62 @@ def _group(session: Session, resource: Resource) -> Iterator[Part]:
 
 
 def children(session: Session, resource: Resource) -> list[Resource]:
-    """Give the series of a study or the instances of a series, in the server's order."""
+    """Return the series of a study or the instances of a series, in the server's order."""
     level = BELOW[resource.level]
     match = {"StudyInstanceUID": resource.study}
     if resource.series is not None:
         match["SeriesInstanceUID"] = resource.series
     found = (
-        json_model.place(match.attributes, within=resource)
+        resource_in(match.attributes, within=resource)
         for page in search.search(session, Query(level, match))
         for match in page.matches
     )
-    return [place for place in found if place is not None and place.level != resource.level]
+    return [child for child in found if child is not None and child.level != resource.level]
 
 
 def _instance(session: Session, resource: Resource) -> Iterator[Part]:
-    answer = ask(session, resource)
-    if isinstance(answer, TransactionError):
-        if not session.dialect.wado_uri:
-            raise answer
-        answer = by_uri(session, resource, answer)
-    for part in answer:
-        yield replace(part, resource=resource, opener=identity.checked(part.opener, resource))
+    try:
+        parts = open_parts(session, resource)
+    except TransactionError as error:
+        if not session.dialect.wado_uri or not is_refusal(error):
+            raise
+        parts = retrieve_by_uri(session, resource, error)
+    for part in parts:
+        yield replace(part, resource=resource, opener=_checked(part.opener, resource))
 
 
-def ask(session: Session, resource: Resource) -> Parts | TransactionError:
-    """Ask in one form after the other; give the parts, of which the first is known, or the last refusal."""
+def _checked(opener: Callable[[], Iterator[bytes]], expected: Resource) -> Callable[[], Iterator[bytes]]:
+    """Refuse a body that begins as another instance than the one requested."""
+
+    def open_checked() -> Iterator[bytes]:
+        head = b""
+        rest = opener()
+        for chunk in rest:
+            head += chunk
+            if len(head) >= part10.META:
+                break
+        if part10.media_instance(head) not in ("", expected.instance):
+            # Some files carry another UID in their meta information; only the data set decides.
+            found = part10.identify(head)
+            if found is not None and found.instance != expected.instance:
+                raise WireError(
+                    f"The server sent instance {found.instance} where {expected.instance} was requested."
+                )
+        if head:
+            yield head
+        yield from rest
+
+    return open_checked
+
+
+def open_parts(session: Session, resource: Resource) -> Parts:
+    """Request one form after the other; return the parts of the first that the server has.
+
+    Raises
+    ------
+    RemoteNotFound, NotAcceptable, TransactionError
+        The server refused every form; the first part was not received.
+    """
     error: TransactionError | None = None
     for index in _order(session, resource.level):
         response = session.http.request(
@@ -140,13 +176,13 @@ def ask(session: Session, resource: Resource) -> Parts | TransactionError:
             has = "has no" if response.status in ABSENT else "did not give"
             error = failure(response, f"{session.name} {has} {resource.level} {resource}")
             if response.status in ABSENT:
-                return error
+                raise error
             continue
         parts = _parts(session, response, resource)
         try:
             first = next(parts)
         except StopIteration:
-            error = NotFound(
+            error = RemoteNotFound(
                 f"{session.name} answered with no instance for {resource}.",
                 status=response.status,
                 url=response.url,
@@ -157,7 +193,7 @@ def ask(session: Session, resource: Resource) -> Parts | TransactionError:
             continue
         session.forms[resource.level] = index
         return _chain(first, parts)
-    return error or NotAcceptable(f"{session.name} has no form of {resource} that dicomdock can read.")
+    raise error or NotAcceptable(f"{session.name} has no form of {resource} that dicomdock can read.")
 
 
 def _chain(first: Part, rest: Parts) -> Parts:
@@ -169,7 +205,7 @@ def _chain(first: Part, rest: Parts) -> Parts:
 
 
 def _order(session: Session, level: Level) -> list[int]:
-    """Give the forms worth trying, what worked before first."""
+    """Return the forms to try, the one that worked before first."""
     dialect = session.dialect
     usable = [
         index
@@ -184,12 +220,12 @@ def _order(session: Session, level: Level) -> list[int]:
 
 
 def _parts(session: Session, response: Response, resource: Resource) -> Parts:
-    """Take the parts of an answer, whatever its label says, and say at the end when it was only partial."""
+    """Yield the parts of an answer, whatever its label is; raise at the end where it was only partial."""
     with response:
         if response.status == 204:
             return
         yield from _read(response)
-        if warning := response.headers.get("Warning", ""):
+        if warning := response.warning:
             log.info("%s: %s", session.name, warning[:300])
         if response.status == 206:
             raise WireError(
@@ -203,7 +239,7 @@ def _read(response: Response) -> Iterator[Part]:
     head = b""
     for chunk in chunks:
         head += chunk
-        if len(head) >= identity.PREAMBLE:
+        if len(head) >= part10.PREAMBLE:
             break
     label = MediaType.parse(response.content_type)
     kind = label.parameters.get("type", "").lower()
@@ -217,11 +253,11 @@ def _read(response: Response) -> Iterator[Part]:
         content_type = (
             response.content_type if label.essence.startswith("multipart/") else "multipart/related"
         )
-        for index, part in enumerate(read_parts(_again(head, chunks), content_type)):
+        for index, part in enumerate(map(Part.received, read_parts(_again(head, chunks), content_type))):
             if not index and kind == "application/octet-stream":
                 part = _dicom_only(part, response)
             yield part
-    elif label.essence == "application/dicom" or identity.is_dicom(head):
+    elif label.essence == "application/dicom" or part10.has_prefix(head):
         length = response.headers.get("Content-Length", "")
         coded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
         yield Part(
@@ -239,10 +275,10 @@ def _read(response: Response) -> Iterator[Part]:
 
 
 def _dicom_only(part: Part, response: Response) -> Part:
-    """Refuse bulk data that some servers give for ``*/*``; DICOM under a wrong label passes."""
+    """Refuse bulk data that some servers send for ``*/*``; DICOM under a wrong label passes."""
     chunks = part.chunks()
     head = next(chunks, b"")
-    if not identity.is_dicom(head):
+    if not part10.has_prefix(head):
         raise NotAcceptable(
             "The server answered with bulk data instead of DICOM.", status=response.status, url=response.url
         )
@@ -255,7 +291,7 @@ def _again(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-def by_uri(session: Session, resource: Resource, refusal: TransactionError) -> Parts:
+def retrieve_by_uri(session: Session, resource: Resource, refusal: TransactionError) -> Parts:
     """Fetch one instance by WADO-URI, the older service, where the server has it.
 
     References
@@ -278,7 +314,7 @@ def by_uri(session: Session, resource: Resource, refusal: TransactionError) -> P
 def uri_request(
     session: Session, resource: Resource, kind: str, further: Sequence[tuple[str, str]]
 ) -> Response:
-    """Ask WADO-URI for one instance in one media type.
+    """Request one instance in one media type by WADO-URI.
 
     References
     ----------
@@ -303,14 +339,14 @@ def uri_request(
 
 
 def metadata(session: Session, resource: Resource) -> Iterator[DicomJson]:
-    """Give the attributes of every instance of a resource, without its bulk data.
+    """Yield the attributes of every instance of a resource, without its bulk data.
 
-    A study is asked for series by series, so that memory stays bounded. Bulk data URIs are kept as the server
+    A study is requested series by series, so that memory stays bounded. Bulk data URIs are kept as the server
     wrote them; ``bulk`` knows how to follow them.
 
     Raises
     ------
-    NotFound
+    RemoteNotFound
         Nothing is there.
     UnsupportedByServer
         The server has no metadata.
@@ -318,30 +354,29 @@ def metadata(session: Session, resource: Resource) -> Iterator[DicomJson]:
     if resource.level == "study":
         series = children(session, resource)
         if not series:
-            raise NotFound(f"{session.name} has no study {resource}.", status=404)
-        for place in series:
-            yield from metadata(session, place)
+            raise RemoteNotFound(f"{session.name} has no study {resource}.", status=404)
+        for one in series:
+            yield from metadata(session, one)
         return
     if not session.dialect.metadata:
         raise UnsupportedByServer(f"{session.name} gives no metadata.", feature="Retrieve metadata")
-    what = f"the metadata of {resource.level} {resource}"
-    response = session.http.request(
-        "GET", f"{resource.path}/metadata", accept=JSON, gzip=True, allow=ABSENT, what=what
-    )
-    if response.status in ABSENT:
-        error = failure(response, f"{session.name} has no metadata of {resource.level} {resource}")
-        if response.status != 410 and exists(session, resource):
+    try:
+        found = request_metadata(session, resource)
+    except TransactionError as error:
+        if error.status not in ABSENT:
+            raise
+        if error.status != 410 and exists(session, resource):
             session.learn(metadata=False)
             raise UnsupportedByServer(
                 f"{session.name} gives no metadata.", feature="Retrieve metadata"
             ) from error
-        raise error
-    yield from read_json(response, what)
+        raise
+    yield from found
 
 
 def exists(session: Session, resource: Resource) -> bool:
-    """Tell by a search whether the server lists a resource."""
+    """Return whether a search lists a resource."""
     parent = resource.parent
     if parent is None:
         return bool(children(session, resource))
-    return any(place == resource for place in children(session, parent))
+    return any(child == resource for child in children(session, parent))

@@ -1,18 +1,20 @@
-"""Session: one server while a client talks to it, and what was learned of its habits on the way.
+"""Session: one server while a client uses it, and what was learned of its dialect on the way.
 
 What is learned is a changed ``Dialect`` (frozen) and the retrieval form that worked; both last as long as the
-client. ``probe`` reads them to say what follows for the profile.
+client. ``probe`` reads them to change the profile.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 from dicomdock.dicom import json_model
-from dicomdock.errors import NotAcceptable, NotFound, ServerFault, TransactionError
+from dicomdock.dicomweb.key_checks import KeyChecks
+from dicomdock.errors import NotAcceptable, RemoteNotFound, ServerFault, TransactionError
 
 if TYPE_CHECKING:
     from dicomdock.config.servers import Dialect, ServerProfile
@@ -20,10 +22,17 @@ if TYPE_CHECKING:
     from dicomdock.sources import DicomJson
     from dicomdock.web.transport import Http, Response
 
+log = logging.getLogger(__name__)
+
 JSON: Final = "application/dicom+json"
 MAX_JSON: Final = 256 << 20  # bytes of one JSON answer; a page or a series' metadata stays far below
 REFUSED: Final = frozenset({400, 406, 415})  # not in this form
 ABSENT: Final = frozenset({404, 405, 410, 501})  # no such object, or no such route
+
+
+def is_refusal(error: TransactionError) -> bool:
+    """Return whether an error means that the server has no such form, route or object; it did not fail."""
+    return error.status in REFUSED | ABSENT or isinstance(error, RemoteNotFound | NotAcceptable)
 
 
 @dataclass
@@ -34,7 +43,8 @@ class Session:
     ----------
     dialect : the profile's, changed by what the server showed.
     refused_fields : keywords that the server answered with 400 when asked to include them.
-    patterns : ``*`` and ``?`` as far as tried: True where seen to match, False where taken literally.
+    key_checks : which kinds of matching keys were seen to work.
+    lists : keyword -> whether a list of several values was seen to find more than one of them.
     forms : level -> index of the retrieval form that worked (``wado.FORMS``).
     """
 
@@ -43,7 +53,8 @@ class Session:
     settings: Settings
     dialect: Dialect
     refused_fields: frozenset[str] = frozenset()
-    patterns: dict[str, bool] = field(default_factory=dict)
+    key_checks: KeyChecks = field(default_factory=KeyChecks)
+    lists: dict[str, bool] = field(default_factory=dict)
     forms: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -57,30 +68,39 @@ class Session:
         """The address of WADO-URI, which often lies beside the base URL."""
         return urljoin(f"{self.profile.url}/", self.dialect.wado_uri).rstrip("/")
 
-    def learn(self, **habits: object) -> None:
-        """Change the dialect by what the server has just shown."""
+    def learn(self, **capabilities: object) -> None:
+        """Change the dialect by what the server has shown."""
         with self._lock:
-            self.dialect = replace(self.dialect, **habits)  # type: ignore[arg-type]
+            self.dialect = replace(self.dialect, **capabilities)  # type: ignore[arg-type]
 
     def refuse_fields(self, keywords: frozenset[str]) -> None:
-        """Remember fields that the server does not let itself be asked for."""
+        """Remember fields that the server refuses in includefield."""
         with self._lock:
             self.refused_fields |= keywords
 
 
 def read_json(response: Response, what: str) -> list[DicomJson]:
-    """Read a JSON answer to its end; 204 and an empty body are an empty list."""
+    """Return the data sets of a JSON answer; 204 and an empty body are an empty list."""
+    rows, foreign = read_rows(response, what)
+    if foreign:
+        log.warning("%s: characters that are not UTF-8 were replaced", what)
+    return rows
+
+
+def read_rows(response: Response, what: str) -> tuple[list[DicomJson], bool]:
+    """Return the data sets of a JSON answer, and whether characters that are not UTF-8 were replaced."""
     with response:
         if response.status == 204:
-            return []
-        return json_model.parse(response.read(MAX_JSON), response.content_type, what=what)
+            return [], False
+        body = response.read(MAX_JSON)
+        return json_model.parse(body, response.content_type, what=what), not json_model.is_unicode(body)
 
 
 def failure(response: Response, sentence: str) -> TransactionError:
-    """Make the error of an answer that was allowed first and turned out to be the last word; closes it."""
+    """Return the error of an answer that was allowed at first; closes it."""
     excerpt = response.excerpt()
     status = response.status
-    kinds = {404: NotFound, 410: NotFound, 406: NotAcceptable, 415: NotAcceptable}
+    kinds = {404: RemoteNotFound, 410: RemoteNotFound, 406: NotAcceptable, 415: NotAcceptable}
     kind = kinds.get(status, ServerFault if status >= 500 or status == 429 else TransactionError)
-    said = f": {excerpt}" if excerpt and status not in ABSENT else ""
-    return kind(f"{sentence} (HTTP {status}){said}.", status=status, url=response.url, body_excerpt=excerpt)
+    detail = f": {excerpt}" if excerpt and status not in ABSENT else ""
+    return kind(f"{sentence} (HTTP {status}){detail}.", status=status, url=response.url, body_excerpt=excerpt)

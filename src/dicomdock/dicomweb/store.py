@@ -19,16 +19,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dicomdock.dicom import identity, json_model
+from dicomdock.dicom.part10 import identify_file
 from dicomdock.dicom.query import Query
-from dicomdock.dicom.resource import Resource, check_uid
+from dicomdock.dicom.resource import Resource, resource_in
+from dicomdock.dicom.uid import check_uid
 from dicomdock.dicomweb import search, store_response
+from dicomdock.dicomweb.listing import warnings_of
 from dicomdock.dicomweb.session import JSON
 from dicomdock.dicomweb.store_response import Outcome
 from dicomdock.errors import (
     AuthenticationError,
     DicomdockError,
-    NotFound,
+    RemoteNotFound,
     ServerFault,
     TransactionError,
     Unreachable,
@@ -168,7 +170,8 @@ def _item(part: Part, spool: Path) -> _Item | StoreResult:
         part = Part.from_file(spool, resource=resource, content_type=part.content_type)
     if resource is None or resource.instance is None:
         assert part.path is not None  # replayable means that there is a file
-        resource = identity.of_file(part.path)
+        with part.path.open("rb") as file:
+            resource = identify_file(file)
     if resource is None or resource.instance is None:
         if spooled is not None:
             spooled.unlink(missing_ok=True)
@@ -238,7 +241,7 @@ class _Sender:
                     f"{self.session.name} does not take uploads (HTTP {response.status}).", feature="Store"
                 )
             if response.status == 404:
-                raise NotFound(
+                raise RemoteNotFound(
                     f"{self.session.name} has no place to store at {self.path} (HTTP 404): "
                     "check its address and the login's rights.",
                     status=404,
@@ -248,7 +251,14 @@ class _Sender:
                 content = response.read(MAX_ANSWER)
             except (Unreachable, WireError) as error:
                 return Outcome(0, {}, str(error), cause=error)
-            return store_response.read(response.status, response.content_type, content, self.session.name)
+            return store_response.read(
+                response.status,
+                response.content_type,
+                content,
+                self.session.name,
+                redact=response.redact,
+                remarks=warnings_of(response.warning, self.session.name),
+            )
 
     def looked_up(self, items: Sequence[_Item], outcome: Outcome) -> list[StoreResult]:
         """Search for what a successful answer does not mention."""
@@ -323,7 +333,7 @@ class _Sender:
                 place.instance
                 for page in search.search(self.session, Query("instances", match))
                 for one in page.matches
-                if (place := json_model.place(one.attributes, series))
+                if (place := resource_in(one.attributes, series))
             }
         except (AuthenticationError, TransactionError, Unreachable, WireError, UnsupportedByServer):
             return None  # also a login that may write but not read

@@ -9,10 +9,11 @@ import posixpath
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, WireError
+from dicomdock.web.url import Url, literal, reach
 
 MAX_URL: Final = 4096  # characters
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -65,14 +66,18 @@ def repair(pasted: str) -> Repaired:
     if not _SCHEME.match(text):
         text = f"{_likely_scheme(text)}://{text}"
         changes.append(f"Added {text.partition(':')[0]}:// in front.")
-    parts = _split(text)
-    path = posixpath.normpath(parts.path) if parts.path not in ("", "/") else ""
+    url = Url.parse(text)
+    path = posixpath.normpath(url.path) if url.path not in ("", "/") else ""
     path = "/" + path.strip("/") if path.strip("/") else ""
-    path, token, named = _base_path(path, parts, changes)
-    return Repaired(f"{parts.scheme.lower()}://{_host(parts)}{path}", tuple(changes), token, named)
+    path, token, named = _base_path(path, changes)
+    if url.query:
+        changes.append("Removed the query behind the question mark.")
+    if "#" in text:
+        changes.append("Removed the part behind the #.")
+    return Repaired(f"{url.origin.short}{path}", tuple(changes), token, named)
 
 
-def _base_path(path: str, parts: SplitResult, changes: list[str]) -> tuple[str, str, Resource | None]:
+def _base_path(path: str, changes: list[str]) -> tuple[str, str, Resource | None]:
     token = ""
     named: Resource | None = None
     if match := _KHEOPS_VIEW.match(path):
@@ -93,10 +98,6 @@ def _base_path(path: str, parts: SplitResult, changes: list[str]) -> tuple[str, 
     if match := _KHEOPS_LINK.match(path):
         path, token = match["root"], _checked_token(match["token"])
         changes.append("Took the token out of the address: it becomes the login.")
-    if parts.query:
-        changes.append("Removed the query behind the question mark.")
-    if parts.fragment:
-        changes.append("Removed the part behind the #.")
     return path, token, named
 
 
@@ -105,9 +106,9 @@ def candidates(url: str) -> tuple[str, ...]:
 
     A bare host or Orthanc's root is not a DICOMweb base; the usual places below it are.
     """
-    parts = _split(url)
-    if parts.path.strip("/"):
-        root = f"{parts.scheme}://{_host(parts)}"
+    base = Url.parse(url)
+    if base.path.strip("/"):
+        root = base.origin.short
         return tuple(dict.fromkeys((url, f"{url}/dicom-web", f"{url}/rs", f"{root}/dicom-web")))
     places = ("", "/dicom-web", "/dicomweb", "/dicom", "/api", "/dcm4chee-arc/aets/DCM4CHEE/rs", "/v2")
     return tuple(url.rstrip("/") + place for place in places)
@@ -137,17 +138,20 @@ def rebuild(uri: str, base: str, within: Resource | None = None) -> tuple[str, .
     text = uri.strip()
     if not text or len(text) > MAX_URL or any(ord(letter) < 32 for letter in text):
         raise WireError("The server gave an address that is not one.")
-    root = urlsplit(base)
     if not _SCHEME.match(text) and not text.startswith("/"):
         return _resolve_relative(text, within)
-    target = urlsplit(text)
+    try:
+        root = Url.parse(base)
+        target = root.join(text)
+    except InvalidInput as error:
+        raise WireError(f"The server points to data at something that is not an address. {error}") from None
     path = posixpath.normpath(target.path or "/")
     prefix = root.path.rstrip("/")
-    if path.startswith(prefix + "/") and (not target.netloc or _origin(target) == _origin(root)):
+    if path.startswith(prefix + "/") and target.origin == root.origin:
         return (_with_query(path[len(prefix) :], target),)
     if (start := path.find("/studies/")) >= 0:
         return (_with_query(path[start:], target),)
-    where = f"{target.scheme}://{target.hostname}" if target.netloc else path[:80]
+    where = target.origin.short if target.origin != root.origin else path[:80]
     raise WireError(
         f"The server points to data at {where}, outside its own base address; dicomdock does not follow that."
     )
@@ -174,42 +178,17 @@ def _resolve_relative(text: str, within: Resource | None) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _with_query(path: str, target: SplitResult) -> str:
+def _with_query(path: str, target: Url) -> str:
     return f"{path}?{target.query}" if target.query else path
 
 
 def _likely_scheme(text: str) -> str:
-    host = re.split(r"[/:?#]", text, maxsplit=1)[0].lower()
-    local = host in ("localhost", "") or host.startswith(("127.", "192.168.", "10.")) or "." not in host
+    authority = re.split(r"[/?#]", text, maxsplit=1)[0]
+    end = authority.find("]") if authority.startswith("[") else authority.find(":")
+    host = authority[: end if end >= 0 else None].removeprefix("[")
+    address = literal(host)
+    local = "." not in host if address is None else reach(address) != "public"
     return "http" if local else "https"
-
-
-def _split(text: str) -> SplitResult:
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:
-        raise InvalidInput(f"This is not a web address: {error}.") from None
-    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-        raise InvalidInput("A DICOMweb address starts with http:// or https:// and names a host.")
-    if parts.username is not None or parts.password is not None:
-        raise InvalidInput(
-            "An address with a user name or password in it is not kept; give the login separately."
-        )
-    if port == 0:
-        raise InvalidInput("Port 0 cannot be asked.")
-    return parts
-
-
-def _host(parts: SplitResult) -> str:
-    host = (parts.hostname or "").lower()
-    host = f"[{host}]" if ":" in host else host
-    usual = {"http": 80, "https": 443}[parts.scheme.lower()]
-    return host if parts.port in (None, usual) else f"{host}:{parts.port}"
-
-
-def _origin(parts: SplitResult) -> tuple[str, str]:
-    return parts.scheme.lower(), _host(parts)
 
 
 def _checked_token(text: str) -> str:

@@ -260,12 +260,11 @@ class Dock:
         """The viewers of the studies that are open."""
         with self._lock:
             if self._viewers is None:
-                from dicomdock.dock.services.viewer_requests import DockErrands
+                from dicomdock.dock.services.viewer_requests import ViewerRequests
                 from dicomdock.dock.services.viewers import Viewers
 
-                self._viewers = Viewers(
-                    self.settings, on_series=self.ahead.looked_at, errands=DockErrands(self)
-                )
+                self._viewers = Viewers(self.settings, ViewerRequests(self.settings, DockNetwork(self)))
+                self._viewers.observe(self.ahead.looked_at)
             return self._viewers
 
     @property
@@ -345,7 +344,7 @@ class Dock:
     def _enqueue(self, transfer: Transfer) -> Transfer:
         if self._viewers is not None and transfer.kind == "pull":
             for study in transfer.studies:
-                self._viewers.pull_started(study)  # before it can end
+                self._viewers.pull_changed(study, True)  # before it can end
         self.start_transfers()
         if self._runner is not None:
             self._runner.wake()
@@ -378,7 +377,7 @@ class Dock:
         if self._viewers is not None:
             failed = "some of its images could not be fetched; its page in dicomdock says why."
             why = "" if transfer.state == "done" else transfer.message or failed
-            self._viewers.pull_ended(study, why)
+            self._viewers.pull_changed(study, False, why)
 
     def close(self) -> None:
         """Pause the transfers, close the connections and the archive."""
@@ -404,3 +403,34 @@ class Dock:
         for archive in archives:
             if archive is not None:
                 archive.close()
+
+
+class DockNetwork:
+    """The dock's connections, links' too, for the requests of its viewers; its pages see what was done."""
+
+    def __init__(self, dock: Dock) -> None:
+        self._dock = dock
+
+    def server_names(self) -> tuple[str, ...]:
+        """Return the names of the user's servers."""
+        return self._dock.profiles().names
+
+    def link_names(self) -> frozenset[str]:
+        """Return the names of the connections of links."""
+        return self._dock.links.connections
+
+    def connect(self, name: str) -> Client:
+        """Connect to a server, or by the connection of a link."""
+        return self._dock.connect(name)
+
+    def pull(self, server: str, series: Iterable[Resource], send: object) -> None:  # noqa: ARG002
+        """Queue the download; the viewer is informed when it begins and ends."""
+        self._dock.pull(server, series)
+
+    def study_changed(self, study: str) -> None:
+        """Let the pages look the study up."""
+        self._dock.events.publish(ArchiveChanged(study))
+
+    def sent(self, server: str, study: str) -> None:
+        """Let the pages ask the server again."""
+        self._dock.events.publish(ServerChanged(server, study))

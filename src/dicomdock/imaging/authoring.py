@@ -18,15 +18,16 @@ from pydicom import dcmwrite
 from pydicom.config import RAISE
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import PersonName, validate_value
 
-import dicomdock
+from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import integer, text
+from dicomdock.version import __version__
 
 MANUFACTURER = "dicomdock"
-SOFTWARE = f"dicomdock {dicomdock.__version__}"
+SOFTWARE = f"dicomdock {__version__}"
 MOST_LETTERS = 64  # of a Series Description (LO, PS3.5 §6.2)
 UTF_8 = "ISO_IR 192"
 IMPLEMENTATION = UID("2.25.111764919252647062018578409403664832698")
@@ -114,11 +115,6 @@ class Authorship:
     creator: str = ""
 
 
-def new_uid() -> str:
-    """Make a UID that nobody else has (from a random UUID, PS3.5 §B.2)."""
-    return str(generate_uid(prefix=None))
-
-
 def inherit(dataset: Dataset, source: Dataset) -> None:
     """Give a new object the patient and study of its source.
 
@@ -189,7 +185,7 @@ def equip(dataset: Dataset) -> None:
     """Name dicomdock as the maker."""
     dataset.Manufacturer = MANUFACTURER
     dataset.ManufacturerModelName = MANUFACTURER
-    dataset.DeviceSerialNumber = dicomdock.__version__
+    dataset.DeviceSerialNumber = __version__
     dataset.SoftwareVersions = SOFTWARE
 
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydicom.dataset import Dataset
 
+from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, text
-from dicomdock.imaging.authoring import Authorship, begin, finish, new_uid, next_series_number
+from dicomdock.imaging.authoring import Authorship, begin, finish, next_series_number
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.segmentation import Origin, content_label

@@ -68,14 +68,14 @@ class Choice:
         return self.essence == "*/*"
 
     def covers(self, media_type: str) -> bool:
-        """Tell whether a media type is what this choice names."""
+        """Return whether a media type is what this choice names."""
         if self.anything or self.essence == media_type.lower():
             return True
         wide = self.essence.endswith("/*") and media_type.lower().startswith(self.essence[:-1])
         return wide or self.essence.replace("/x-", "/") == media_type.lower()
 
     def takes(self, transfer_syntax: str) -> bool:
-        """Tell whether the transfer syntax is named, or any is."""
+        """Return whether the transfer syntax is named, or any is."""
         return self.transfer_syntax in ("*", transfer_syntax)
 
 
@@ -138,7 +138,7 @@ class InstanceForm:
     decode: bool
 
     def as_stored(self, transfer_syntax: str) -> bool:
-        """Tell whether an instance of this transfer syntax goes out as it is."""
+        """Return whether an instance of this transfer syntax goes out as it is."""
         return "*" in self.transfer_syntaxes or transfer_syntax in self.transfer_syntaxes
 
 

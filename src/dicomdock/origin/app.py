@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,12 +15,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dicomdock.errors import DicomdockError
 from dicomdock.origin import bulkdata, delete, rendered, retrieve, search, store, uri
 from dicomdock.origin.context import Origin
+from dicomdock.origin.granted import GRANT
 from dicomdock.origin.responses import problem, sentence
 from dicomdock.origin.workers import Workers
 from dicomdock.sources import DicomSource
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = "/dicom-web"
 WADO_URI = "/wado"
+_SLASHES = re.compile("/{2,}")
 Endpoint = Callable[[Origin, Request], Awaitable[Response]]
 
 
@@ -89,7 +92,7 @@ TRANSACTIONS: Sequence[Transaction] = (
     Transaction(
         "Retrieve (WADO-RS)",
         "GET",
-        _INSTANCE + "/bulk/{place:path}",
+        _INSTANCE + "/bulk/{value:path}",
         bulkdata.retrieve,
         "one bulk data value",
     ),
@@ -119,28 +122,40 @@ TRANSACTIONS: Sequence[Transaction] = (
 def routes(
     source: Callable[[], DicomSource] | DicomSource, *, workers: Workers | None = None
 ) -> list[BaseRoute]:
-    """Give the routes of an origin server: everything below ``/dicom-web``, and ``/wado``.
+    """Return the routes of an origin server: everything below ``/dicom-web``, and ``/wado``.
 
     Parameters
     ----------
-    source : what is published, or what gives it for each request.
+    source : what is published, or what returns it for each request.
     workers : the processes that decode; own ones by default, which end with the program.
     """
     origin = Origin(source if callable(source) else lambda: source, PREFIX, workers or Workers())
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for transaction in TRANSACTIONS:
+        by_path.setdefault(transaction.path, {})[transaction.method] = transaction.endpoint
     return [
-        Route(
-            (PREFIX if transaction.path != WADO_URI else "") + transaction.path,
-            _answering(transaction.endpoint, origin),
-            methods=[transaction.method],
+        _Route(
+            (PREFIX if path != WADO_URI else "") + path, _answering(endpoints, origin), methods=[*endpoints]
         )
-        for transaction in TRANSACTIONS
+        for path, endpoints in by_path.items()
     ]
 
 
-def _answering(endpoint: Endpoint, origin: Origin) -> Callable[[Request], Awaitable[Response]]:
+class _Route(Route):
+    """All transactions of one path, so that a refusal names every method (RFC 9110 §10.2.1)."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match a path in which slashes are doubled too, as clients put addresses together."""
+        if scope["type"] == "http" and "//" in scope["path"]:
+            scope = {**scope, "path": _SLASHES.sub("/", scope["path"])}
+        return super().matches(scope)
+
+
+def _answering(endpoints: Mapping[str, Endpoint], origin: Origin) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
+        endpoint = endpoints["GET" if request.method == "HEAD" else request.method]
         try:
-            return await endpoint(origin, request)
+            return await endpoint(origin.within(request.scope.get(GRANT)), request)
         except DicomdockError as error:
             return problem(error)
         except Exception:  # the server's error handler: the client gets a sentence, the log the rest
@@ -161,7 +176,7 @@ def create_app(
 
     Parameters
     ----------
-    source : what is published, or what gives it for each request.
+    source : what is published, or what returns it for each request.
     token : ask every client for this Bearer token.
     cors : origins whose web pages may use the server (``https://viewer.example``); ``*`` for all.
     hosts : names in the Host header that are answered; all where none are given. Guards a server on the
@@ -219,6 +234,6 @@ class BearerToken:
         await self._app(scope, receive, send)
 
     def _allowed(self, scope: Scope) -> bool:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        sent = [value for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, token = sent[0].partition(b" ") if len(sent) == 1 else (b"", b"", b"")
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)

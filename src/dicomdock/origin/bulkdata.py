@@ -23,24 +23,24 @@ from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread
 from dicomdock.origin.workers import Workers
 from dicomdock.sources import Part
 
-_PLACE = re.compile(r"[0-9A-Fa-f]{8}(?:[./][0-9]{1,6}[./][0-9A-Fa-f]{8}){0,16}\Z")
+_VALUE_PATH = re.compile(r"[0-9A-Fa-f]{8}(?:[./][0-9]{1,6}[./][0-9A-Fa-f]{8}){0,16}\Z")
 _PIXEL_DATA = "7FE00010"
 
 
 async def retrieve(origin: Origin, request: Request) -> Response:
-    """Give the value as it is, or its frames one by one where it is compressed pixel data."""
+    """Return the value as it is, or its frames one by one where it is compressed pixel data."""
     resource = resource_of(request)
-    place = request.path_params["place"]
-    if not _PLACE.match(place):
-        raise InvalidInput(f"{place[:80]!r} is not the place of an attribute: TAG[/ITEM/TAG ...].")
+    path = request.path_params["value"]
+    if not _VALUE_PATH.match(path):
+        raise InvalidInput(f"{path[:80]!r} is not the path of an attribute: TAG[/ITEM/TAG ...].")
     accept = accept_of(request)
 
     def answer() -> Response:
         with instance_on_disk(origin.source(), resource) as (file, syntax):
-            if place.upper() == _PIXEL_DATA and syntax not in NATIVE:
+            if path.upper() == _PIXEL_DATA and syntax not in NATIVE:
                 return _frames(file, syntax, accept, origin.workers)
             multipart = _multipart(accept)
-            value = read_value(file, re.split(r"[./]", place))
+            value = read_value(file, re.split(r"[./]", path))
         part = Part(f"{OCTETS}; transfer-syntax={EXPLICIT_LITTLE}", partial(_once, value), length=len(value))
         return _response([part], OCTETS, multipart=multipart)
 
@@ -51,7 +51,7 @@ def _multipart(accept: str) -> bool:
     for choice in choices(accept):
         if choice.covers(OCTETS):
             return choice.multipart or choice.anything
-    raise NotAcceptable("This value is given as application/octet-stream.", status=406)
+    raise NotAcceptable("This value is available as application/octet-stream.", status=406)
 
 
 def _frames(file: Path, syntax: str, accept: str, workers: Workers) -> Response:

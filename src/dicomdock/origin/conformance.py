@@ -19,7 +19,7 @@ BEGIN, END = "<!-- transactions -->\n", "<!-- end of transactions -->\n"
 
 
 def table() -> str:
-    """Give the table, in Markdown."""
+    """Return the table, in Markdown."""
     lines = ["| service | method | path | what |", "|---|---|---|---|"]
     for transaction in TRANSACTIONS:
         path = transaction.path.replace(":path", "")
@@ -28,7 +28,7 @@ def table() -> str:
 
 
 def updated(page: str) -> str:
-    """Give the page with its table of transactions as it is now."""
+    """Return the page with its table of transactions as it is now."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{table()}{END}{after}"

@@ -1,11 +1,11 @@
-"""What every transaction of the origin server is given, and how a request names things."""
+"""What every transaction of the origin server needs, and how a request names resources."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound
 from dicomdock.origin.accept import IMPLICIT_LITTLE
+from dicomdock.origin.granted import Granted
 from dicomdock.origin.workers import Workers
 from dicomdock.sources import DicomSource, Part
 from dicomdock.web.media_type import MediaType
@@ -26,7 +27,7 @@ class Origin:
 
     Parameters
     ----------
-    source : gives the source that is published; asked anew for each request.
+    source : returns the source that is published; called anew for each request.
     prefix : path of the service below the application's root.
     workers : the processes that decode.
     """
@@ -35,8 +36,14 @@ class Origin:
     prefix: str = "/dicom-web"
     workers: Workers = field(default_factory=Workers)
 
+    def within(self, granted: Resource | None) -> Origin:
+        """Return the server as a request sees it whose token opens one resource; None opens all."""
+        if granted is None:
+            return self
+        return replace(self, source=lambda: Granted(self.source(), granted))
+
     def base(self, request: Request) -> str:
-        """Give the absolute address of the service, as this client wrote it.
+        """Return the absolute address of the service, as this client wrote it.
 
         Some clients leave the port out of the Host header (dicomweb-client for all but streams). Where
         the name is the very address that they reached, it is put back; behind a proxy the names differ.
@@ -51,14 +58,14 @@ class Origin:
 
 
 def accept_of(request: Request) -> str:
-    """Give what the client accepts: the ``accept`` parameter comes before the header (PS3.18 §8.3.3.1)."""
+    """Return what the client accepts: the ``accept`` parameter comes before the header (PS3.18 §8.3.3.1)."""
     # "+" stands for itself in a media type, but reads as a blank in a query.
     asked = request.query_params.get("accept", "").replace("dicom json", "dicom+json")
     return asked or ",".join(request.headers.getlist("accept"))
 
 
 def resource_of(request: Request) -> Resource:
-    """Give the resource that the request's path names.
+    """Return the resource that the request's path names.
 
     Raises
     ------
@@ -77,16 +84,16 @@ def resource_of(request: Request) -> Resource:
 def _frame_numbers(text: str) -> tuple[int, ...]:
     if not text:
         return ()
-    words = text.split(",")
-    if len(words) > MAX_FRAMES or not all(
-        word.isascii() and word.isdigit() and len(word) < 10 for word in words
+    numbers = text.split(",")
+    if len(numbers) > MAX_FRAMES or not all(
+        number.isascii() and number.isdigit() and len(number) < 10 for number in numbers
     ):
         raise InvalidInput(f"{text[:60]!r} is not a list of frame numbers.")
-    return tuple(map(int, words))
+    return tuple(map(int, numbers))
 
 
 def known_parts(source: DicomSource, resource: Resource) -> Sequence[Part] | Iterator[Part]:
-    """Give the parts of a resource: as a list where all lie in files, else as they come.
+    """Return the parts of a resource: as a list where all lie in files, else as they come.
 
     Raises
     ------
@@ -96,7 +103,7 @@ def known_parts(source: DicomSource, resource: Resource) -> Sequence[Part] | Ite
     parts = source.retrieve(resource)
     first = next(parts, None)
     if first is None:
-        raise NotFound(f"There is nothing at {resource}.", status=404)
+        raise NotFound(f"There is nothing at {resource}.")
     if first.path is not None:
         return [first, *parts]
     return _after(first, parts)
@@ -109,7 +116,7 @@ def _after(first: Part, rest: Iterator[Part]) -> Iterator[Part]:
 
 @contextmanager
 def on_disk(part: Part) -> Iterator[Path]:
-    """Give the file that holds a part's bytes, a temporary one where there is none."""
+    """Return the file that holds a part's bytes, a temporary one where there is none."""
     if part.path is not None:
         yield part.path
         return
@@ -122,7 +129,7 @@ def on_disk(part: Part) -> Iterator[Path]:
 
 @contextmanager
 def instance_on_disk(source: DicomSource, resource: Resource) -> Iterator[tuple[Path, str]]:
-    """Give the file of one instance, and the transfer syntax it is stored in.
+    """Return the file of one instance, and the transfer syntax it is stored in.
 
     Raises
     ------
@@ -134,11 +141,11 @@ def instance_on_disk(source: DicomSource, resource: Resource) -> Iterator[tuple[
         with on_disk(part) as path:
             yield path, transfer_syntax(part, path)
         return
-    raise NotFound(f"There is no instance {whole}.", status=404)
+    raise NotFound(f"There is no instance {whole}.")
 
 
 def transfer_syntax(part: Part, path: Path | None = None) -> str:
-    """Tell the transfer syntax of a part by its label, else by its file; implicit where neither tells."""
+    """Return the transfer syntax of a part by its label, else by its file; implicit where neither has it."""
     if named := MediaType.parse(part.content_type).parameters.get("transfer-syntax"):
         return named
     path = path or part.path

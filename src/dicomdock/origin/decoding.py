@@ -21,10 +21,11 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import dcmwrite, write_data_element
-from pydicom.pixels.utils import get_expected_length, pack_bits, pixel_array
+from pydicom.pixels.utils import get_expected_length, pack_bits
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from dicomdock.errors import NotAcceptable, NotFound
+from dicomdock.imaging.codecs import decompress, pixel_array
 from dicomdock.origin.reading import (
     check_frame,
     decodable_syntax,
@@ -56,7 +57,7 @@ def write_explicit(stored: Path, decoded: Path) -> None:
             dataset.walk(_swap)
         elif syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian and "PixelData" in dataset:
             dataset.file_meta.TransferSyntaxUID = syntax
-            dataset.decompress(as_rgb=True, generate_instance_uid=False)
+            decompress(dataset)
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         with decoded.open("wb") as file:
             dcmwrite(file, dataset, implicit_vr=False, little_endian=True, force_encoding=True)
@@ -75,7 +76,7 @@ def _refuse_too_large(dataset: Dataset) -> None:
 
 
 def _swap(dataset: Dataset, element: DataElement) -> None:
-    """Turn the words of binary values round; pydicom does so for numbers but leaves these as they are."""
+    """Swap the bytes of binary values; pydicom does so for numbers but leaves these as they are."""
     size = _SWAPPED.get(element.VR)
     if size is None or not isinstance(element.value, bytes):
         return
@@ -129,7 +130,7 @@ def _inflated(stored: Path) -> BinaryIO:
 
 
 def _enter_pixel_data(file: BinaryIO, header: Dataset) -> int:
-    """Stand at the first byte of the pixel data's value and give its length, as the element says it."""
+    """Seek the first byte of the pixel data's value and return its length, as the element states it."""
     implicit, little = header.original_encoding
     order = "<" if little else ">"
     start = file.read(8)
@@ -190,12 +191,12 @@ def frame_count(stored: Path) -> int:
         return number_of_frames(header)
 
 
-def read_value(stored: Path, place: Sequence[str]) -> bytes:
+def read_value(stored: Path, path: Sequence[str]) -> bytes:
     """Read one value as Explicit VR Little Endian would write it.
 
     Parameters
     ----------
-    place : tag, and for a value inside sequences item number (from 0), tag and so on.
+    path : tag, and for a value inside sequences item number (from 0), tag and so on.
 
     Raises
     ------
@@ -205,13 +206,13 @@ def read_value(stored: Path, place: Sequence[str]) -> bytes:
     with mapped("The value"):
         dataset: Dataset = read_whole(stored)
         try:
-            for tag, item in zip(place[:-1:2], place[1::2], strict=True):
+            for tag, item in zip(path[:-1:2], path[1::2], strict=True):
                 dataset = dataset[int(tag, 16)].value[int(item)]
-            element = dataset[int(place[-1], 16)]
+            element = dataset[int(path[-1], 16)]
         except (KeyError, IndexError, TypeError, AttributeError):
-            raise NotFound(f"The instance has no value at {'/'.join(place)}.", status=404) from None
+            raise NotFound(f"The instance has no value at {'/'.join(path)}.") from None
         if element.VR == "SQ":
-            raise NotFound(f"{'/'.join(place)} is a sequence, not a value.", status=404)
+            raise NotFound(f"{'/'.join(path)} is a sequence, not a value.")
         if not dataset.original_encoding[1]:
             _swap(dataset, element)
         buffer = DicomBytesIO()

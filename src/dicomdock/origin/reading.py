@@ -7,30 +7,24 @@ PS3.3 §C.7.6.3 (image pixel module); PS3.5 §A.4 (transfer syntaxes of encapsul
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEGExtended12Bit,
 )
 
-from dicomdock.dicom.deflate_guard import guarded
+from dicomdock.dicom.dataset import read_dataset
 from dicomdock.errors import DicomdockError, InvalidInput, NotAcceptable
+from dicomdock.imaging.codecs import RETIRED_JPEG
 
 MAX_FRAME = 1 << 27  # samples of one frame that we decode: 8192 x 8192 in grey and twice that
-# The decoder follows what the JPEG stream says of itself; pydicom only has to be told a name that it knows.
-RETIRED_JPEG: Mapping[UID, UID] = {
-    UID("1.2.840.10008.1.2.4.53"): JPEGExtended12Bit,
-    UID("1.2.840.10008.1.2.4.55"): JPEGExtended12Bit,
-}
 
 
 @contextmanager
@@ -55,17 +49,17 @@ def read_header(stored: Path | BinaryIO) -> Dataset:
     if isinstance(stored, Path):
         with stored.open("rb") as file:
             return read_header(file)
-    return dcmread(guarded(stored), force=True, stop_before_pixels=True)
+    return read_dataset(stored, pixels=False)
 
 
 def read_whole(stored: Path) -> Dataset:
     """Read an instance with its pixel data."""
     with stored.open("rb") as file:
-        return dcmread(guarded(file), force=True)
+        return read_dataset(file)
 
 
 def transfer_syntax_of(dataset: Dataset) -> UID:
-    """Give the transfer syntax that the file meta information names, or that it was read with."""
+    """Return the transfer syntax that the file meta information names, or that it was read with."""
     if named := dataset.file_meta.get("TransferSyntaxUID"):
         return UID(str(named))
     implicit, little = dataset.original_encoding
@@ -75,7 +69,7 @@ def transfer_syntax_of(dataset: Dataset) -> UID:
 
 
 def decodable_syntax(dataset: Dataset) -> UID:
-    """Give the transfer syntax by a name that pydicom has a decoder for."""
+    """Return the transfer syntax by a name that pydicom has a decoder for."""
     syntax = transfer_syntax_of(dataset)
     return RETIRED_JPEG.get(syntax, syntax)
 

@@ -18,7 +18,8 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dicomdock.dicom.query import Query, text, value
+from dicomdock.dicom.json_model import text, value
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotAcceptable, NotFound
 from dicomdock.origin.accept import NATIVE, PictureType, picture_type
@@ -45,12 +46,12 @@ _MADE = frozenset({"SEG", "RTDOSE", "OT"})
 
 
 async def rendered(origin: Origin, request: Request) -> Response:
-    """Give the picture of a resource."""
+    """Return the picture of a resource."""
     return await _picture(origin, request, None)
 
 
 async def thumbnail(origin: Origin, request: Request) -> Response:
-    """Give a small picture of a resource."""
+    """Return a small picture of a resource."""
     return await _picture(origin, request, THUMBNAIL)
 
 
@@ -58,7 +59,7 @@ async def _picture(origin: Origin, request: Request, viewport: Viewport | None) 
     resource = resource_of(request)
     chosen = picture_type(accept_of(request))
     if chosen is None:
-        raise NotAcceptable("Pictures are given as image/jpeg or image/png.", status=406)
+        raise NotAcceptable("Pictures are available as image/jpeg or image/png.", status=406)
     media_type, multipart = chosen
     view = view_of(request.query_params, media_type, viewport)
     if multipart:
@@ -84,7 +85,7 @@ def view_of(parameters: QueryParams, media_type: PictureType, viewport: Viewport
 
 
 def one_picture(origin: Origin, resource: Resource, view: View) -> Response:
-    """Give one picture, of the first frame asked for or one that stands for the resource."""
+    """Return one picture, of the first frame asked for or one that stands for the resource."""
     source = origin.source()
     instance = resource if resource.instance is not None else representative(source, resource)
     with instance_on_disk(source, instance) as (path, syntax):
@@ -116,7 +117,7 @@ def _all_pictures(origin: Origin, resource: Resource, view: View) -> Response:
                     yield Part(view.media_type, partial(_once, picture), length=len(picture))
                     shown += 1
         if not shown:
-            raise NotFound(f"There is nothing to see at {resource}.", status=404)
+            raise NotFound(f"There is nothing to see at {resource}.")
 
     pictures = parts()
     first = next(pictures)
@@ -148,7 +149,7 @@ def representative(source: DicomSource, resource: Resource) -> Resource:
         source, Query("instances", {"StudyInstanceUID": resource.study, "SeriesInstanceUID": series})
     )
     if not instances:
-        raise NotFound(f"There is nothing at {resource}.", status=404)
+        raise NotFound(f"There is nothing at {resource}.")
     instances.sort(
         key=lambda attributes: (_number(attributes, "InstanceNumber"), text(attributes, "SOPInstanceUID"))
     )
@@ -159,7 +160,7 @@ def representative(source: DicomSource, resource: Resource) -> Resource:
 def _shown_series(source: DicomSource, study: str) -> str:
     found = _found(source, Query("series", {"StudyInstanceUID": study}))
     if not found:
-        raise NotFound(f"There is no study {study}.", status=404)
+        raise NotFound(f"There is no study {study}.")
     found.sort(key=lambda attributes: (_rank(attributes), _number(attributes, "SeriesNumber")))
     if _rank(found[0]) == 2:
         raise NotAcceptable("There is no image in this study.", status=406)

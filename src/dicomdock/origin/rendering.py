@@ -19,10 +19,10 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
-from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dicomdock.errors import InvalidInput
+from dicomdock.imaging.codecs import pixel_array
 from dicomdock.origin.reading import check_frame, decodable_syntax, mapped, read_header, read_whole
 from dicomdock.origin.view import FUNCTIONS, MAX_VIEWPORT, View, Viewport, Window
 
@@ -68,7 +68,7 @@ def _decode(file: Path, header: Dataset, frame: int) -> Array:
 
 
 def _frame_attributes(header: Dataset, frame: int) -> Dataset:
-    """Give the header with what the functional groups say of one frame laid over it."""
+    """Return the header with what the functional groups say of one frame laid over it."""
     attributes = Dataset()
     attributes.update(header)
     attributes.file_meta = header.file_meta

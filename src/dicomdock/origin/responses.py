@@ -16,54 +16,21 @@ import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from dicomdock.errors import (
-    ArchiveLocked,
-    AuthenticationError,
-    Conflict,
-    DicomdockError,
-    InvalidInput,
-    NoSpace,
-    NotAcceptable,
-    NotFound,
-    TransactionError,
-    Unreachable,
-    UnsupportedByServer,
-    WireError,
-)
-from dicomdock.sources import Part
+from dicomdock.errors import DicomdockError, WireError
+from dicomdock.sources import DicomJson, Part
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+UTF_8: DicomJson = {"vr": "CS", "Value": ["ISO_IR 192"]}
+"""Specific Character Set of every answer: the DICOM JSON model is UTF-8 (PS3.18 §F.2.1)."""
 GATHERED = 1 << 20  # bytes sent at once; smaller pieces cost more in thread changes than they save in memory
-# The most telling class comes first; 502 says that the source behind this server is the one that failed.
-_STATUS: Sequence[tuple[type[DicomdockError], int]] = (
-    (InvalidInput, 400),
-    (NotFound, 404),
-    (NotAcceptable, 406),
-    (UnsupportedByServer, 501),
-    (Conflict, 409),
-    (NoSpace, 507),
-    (ArchiveLocked, 503),
-    (AuthenticationError, 502),
-    (Unreachable, 502),
-    (TransactionError, 502),
-    (WireError, 502),
-)
-
-
-def status_of(error: DicomdockError) -> int:
-    """Give the HTTP status that stands for an error."""
-    if isinstance(error, NotAcceptable) and error.status == 415:
-        return 415
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 def problem(error: DicomdockError) -> Response:
     """Answer with an error's sentence."""
-    status = status_of(error)
-    headers = {"Retry-After": "2"} if status == 503 else None
-    return sentence(str(error), status, headers)
+    headers = {"Retry-After": "2"} if error.http_status == 503 else None
+    return sentence(str(error), error.http_status, headers)
 
 
 def sentence(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
@@ -79,7 +46,7 @@ async def in_thread(function: Callable[[], T]) -> T:
 
 
 def warning_header(warnings: Iterable[str]) -> dict[str, str]:
-    """Give what the user must know about an answer as a Warning header (PS3.18 §8.3.4.2); empty for none."""
+    """Return warnings about an answer as a Warning header (PS3.18 §8.3.4.2); empty for none."""
     values = [f'299 dicomdock "{_quotable(text)}"' for text in warnings]
     return {"Warning": ", ".join(values)} if values else {}
 
@@ -113,7 +80,7 @@ class Multipart:
 
     Parameters
     ----------
-    parts : a list where all are known beforehand, so that the length can be told; any iterator otherwise.
+    parts : a list where all are known beforehand, so that the length can be stated; any iterator otherwise.
     media_type : what the parts are.
     """
 
@@ -148,12 +115,12 @@ class Multipart:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the body.
+        """Return the body.
 
         Raises
         ------
         WireError
-            A part is not as long as was said.
+            A part is not as long as it was stated to be.
         """
         for part in self._parts:
             yield self._head(part)
@@ -163,7 +130,7 @@ class Multipart:
 
 
 def whole(part: Part) -> Iterator[bytes]:
-    """Give a part's body, and see that it is as long as was said."""
+    """Return a part's body, and check that it is as long as it was stated to be."""
     count = 0
     small = part.path is not None and (part.length or 0) <= GATHERED
     for chunk in (part.path.read_bytes(),) if small and part.path else part.chunks():
@@ -176,8 +143,8 @@ def whole(part: Part) -> Iterator[bytes]:
 class Streamed(Response):
     """A body that is made while it is sent.
 
-    A failure in the middle ends the connection without a regular end, so that the client sees it; it cannot
-    be told otherwise any more.
+    A failure in the middle ends the connection without a regular end, so that the client sees it; no
+    status can say so any more.
 
     Parameters
     ----------

@@ -18,8 +18,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dicomdock.dicom.json_model import place
-from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.errors import NotAcceptable, NotFound
 from dicomdock.origin.accept import (
     DICOM,
@@ -47,12 +46,12 @@ from dicomdock.sources import DicomJson, JsonValue, Part
 
 
 async def retrieve(origin: Origin, request: Request) -> Response:
-    """Give the instances of a study or series, or one instance."""
+    """Return the instances of a study or series, or one instance."""
     resource = resource_of(request)
     form = instance_form(accept_of(request), single=resource.instance is not None)
     if form is None:
         raise NotAcceptable(
-            'Instances are given as multipart/related; type="application/dicom", '
+            'Instances are available as multipart/related; type="application/dicom", '
             "and a single one also as application/dicom.",
             status=406,
         )
@@ -92,7 +91,7 @@ def _labelled(part: Part, syntax: str) -> Part:
 def _converted(
     parts: Iterable[Part], form: InstanceForm, workers: Workers, *, strict: bool
 ) -> Generator[Part]:
-    """Give each instance as the client wants it.
+    """Return each instance as the client wants it.
 
     One that cannot be decoded goes out as stored, labelled so, when it is one of many: leaving it out, or the
     rest of the series, would be worse.
@@ -123,7 +122,7 @@ def _decoded(path: Path, syntax: str, form: InstanceForm, workers: Workers) -> P
 
 
 def _alone(parts: Generator[Part]) -> Part:
-    """Give the first part, whose file stays until it was read."""
+    """Return the first part, whose file stays until it was read."""
     first = next(parts)
 
     def opener() -> Iterator[bytes]:
@@ -134,7 +133,7 @@ def _alone(parts: Generator[Part]) -> Part:
 
 
 def decoded_part(path: Path, syntax: str, workers: Workers) -> Part:
-    """Give an instance in Explicit VR Little Endian; its file goes when the part has been read.
+    """Return an instance in Explicit VR Little Endian; its file goes when the part has been read.
 
     Raises
     ------
@@ -160,26 +159,26 @@ def decoded_part(path: Path, syntax: str, workers: Workers) -> Part:
 
 
 async def metadata(origin: Origin, request: Request) -> Response:
-    """Give the attributes of every instance of a resource."""
+    """Return the attributes of every instance of a resource."""
     resource = resource_of(request)
     media_type = json_type(accept_of(request))
     if media_type is None:
-        raise NotAcceptable("Metadata are given as application/dicom+json.", status=406)
+        raise NotAcceptable("Metadata are available as application/dicom+json.", status=406)
     return await Streamed.started(json_array(_described(origin, resource, origin.base(request))), media_type)
 
 
 def _described(origin: Origin, resource: Resource, base: str) -> Iterator[DicomJson]:
     nothing = True
     for attributes in origin.source().metadata(resource):
-        where = place(attributes, resource) or resource
+        where = resource_in(attributes, resource) or resource
         yield with_bulk_addresses(attributes, f"{base}{where.path}/bulk/")
         nothing = False
     if nothing:
-        raise NotFound(f"There is nothing at {resource}.", status=404)
+        raise NotFound(f"There is nothing at {resource}.")
 
 
 def with_bulk_addresses(attributes: DicomJson, base: str) -> DicomJson:
-    """Let every BulkDataURI point to the value's place on this server, wherever it pointed before.
+    """Point every BulkDataURI to the value on this server, wherever it pointed before.
 
     Parameters
     ----------
@@ -218,9 +217,10 @@ def json_array(items: Iterable[DicomJson]) -> Iterator[bytes]:
 
 
 async def frames(origin: Origin, request: Request) -> Response:
-    """Give frames of an instance, decoded or as stored."""
+    """Return frames of an instance, decoded or as stored."""
     resource = resource_of(request)
     accept = accept_of(request)
+    base = origin.base(request)
 
     def answer() -> Response:
         with ExitStack() as stack:
@@ -230,33 +230,38 @@ async def frames(origin: Origin, request: Request) -> Response:
                 raise NotAcceptable(
                     f"The frames are stored in transfer syntax {syntax}, and decoded on request.", status=406
                 )
-            parts = _frame_parts(path, resource, form, origin.workers)
+            address = base + Resource(resource.study, resource.series, resource.instance).path
+            parts = _frame_parts(path, resource.frames, form, origin.workers, address)
             first = next(
                 parts
             )  # a frame that is not there, or cannot be decoded, is told before anything is sent
-            kept = stack.pop_all()
-        return _frames_response(first, parts, form, kept)
+            resources = stack.pop_all()
+        return _frames_response(first, parts, form, resources)
 
     return await in_thread(answer)
 
 
-def _frame_parts(path: Path, resource: Resource, form: FrameForm, workers: Workers) -> Iterator[Part]:
-    for number in resource.frames:
+def _frame_parts(
+    path: Path, numbers: Sequence[int], form: FrameForm, workers: Workers, instance: str
+) -> Iterator[Part]:
+    for number in numbers:
         data = workers.call(decode_frame, path, number) if form.decode else read_frame(path, number)
-        yield Part(form.media_type, partial(_once, data), length=len(data))
+        location = {"content-location": f"{instance}/frames/{number}"}  # PS3.18 §8.6.1.2
+        yield Part(form.media_type, partial(_once, data), length=len(data), headers=location)
 
 
 def _once(data: bytes) -> Iterator[bytes]:
     yield data
 
 
-def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, kept: ExitStack) -> Response:
+def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resources: ExitStack) -> Response:
     if not form.multipart:
-        kept.close()
-        return Streamed(first.chunks(), form.media_type, length=first.length)
+        resources.close()
+        location = {"Content-Location": first.headers["content-location"]}
+        return Streamed(first.chunks(), form.media_type, length=first.length, headers=location)
 
     def parts() -> Iterator[Part]:
-        with kept:
+        with resources:
             yield first
             yield from rest
 

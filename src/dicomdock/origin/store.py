@@ -1,6 +1,6 @@
 """STOW-RS: storing what a client sends, with an answer for each instance.
 
-The request body is read while it arrives: its parts go from the wire into the source, which keeps them.
+The request body is read while it arrives: its parts go from the wire into the source, which stores them.
 
 References
 ----------
@@ -16,13 +16,14 @@ import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from dicomdock.dicom.json_model import place
-from dicomdock.dicom.query import Query, text
-from dicomdock.dicom.resource import Resource, check_uid
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource, resource_in
+from dicomdock.dicom.uid import check_uid
 from dicomdock.errors import InvalidInput, NotAcceptable, Unreachable, WireError
 from dicomdock.origin.accept import DICOM
 from dicomdock.origin.context import Origin
-from dicomdock.origin.responses import GATHERED, in_thread
+from dicomdock.origin.responses import GATHERED, UTF_8, in_thread
 from dicomdock.sources import DicomJson, DicomSource, JsonValue, Part, StoreResult
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -38,6 +39,11 @@ async def store(origin: Origin, request: Request) -> Response:
     """Store instances, of one study only where the path names it."""
     content_type = request.headers.get("content-type", "")
     media = MediaType.parse(content_type)
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.strip().lower() not in ("", "identity"):  # RFC 9110 §15.5.16
+        raise NotAcceptable(
+            f"The request's body is encoded as {coding[:40]}; send it without a Content-Encoding.", status=415
+        )
     if media.essence not in ("multipart/related", DICOM) or media.root_type not in (DICOM, ""):
         raise NotAcceptable(
             'Instances are taken as multipart/related; type="application/dicom", one as application/dicom.',
@@ -73,7 +79,7 @@ async def _blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 class _Incoming:
-    """The parts of a request. Where the body breaks off they end: what came whole is stored and told."""
+    """The parts of a request. Where the body breaks off they end: what came whole is stored and reported."""
 
     def __init__(self, parts: Iterator[Part]) -> None:
         self._parts = parts
@@ -88,14 +94,28 @@ class _Incoming:
                     return
                 self.count += 1
                 yield part
-        except (WireError, Unreachable) as error:
+        except Unreachable as error:
             self.broken = str(error)
+        except WireError as error:  # the reader's sentences are about the answers of servers
+            self.broken = _about_the_request(str(error))
+
+
+def _about_the_request(sentence: str) -> str:
+    for answer, request in (
+        ("The server's multipart answer", "The request's multipart body"),
+        ("The server's answer", "The request's body"),
+        ("multipart answer", "multipart request"),
+        ("; what came whole was kept, ask for the rest", "; what came whole was stored"),
+        ("; ask again, or ask for single instances", ""),
+    ):
+        sentence = sentence.replace(answer, request)
+    return sentence
 
 
 def _store(
     source: DicomSource, chunks: Iterator[bytes], content_type: str, study: str | None, base: str
 ) -> Response:
-    incoming = _Incoming(read_parts(chunks, content_type))
+    incoming = _Incoming(map(Part.received, read_parts(chunks, content_type)))
     results = list(source.store(incoming, study=study))
     if not incoming.count:
         raise InvalidInput(f"There was no instance in the request. {incoming.broken}".strip())
@@ -116,13 +136,22 @@ def _status(results: Sequence[StoreResult]) -> int:
 
 
 def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | None, base: str) -> Json:
-    """Make the data set that tells what became of each instance."""
-    answer: Json = {}
-    if study is not None:
-        answer["00081190"] = {"vr": "UR", "Value": [base + Resource(study).path]}
-    places = _places(source, results, study)
+    """Return the data set that states the outcome of each instance."""
+    found = _found_now(source, results, study)
+    stored = {
+        resource.study
+        for result in results
+        if result.status not in ("failed", "unconfirmed")
+        and (resource := resource_in(found.get(result.sop_instance_uid, {}))) is not None
+    }
+    # Type 2: empty where the answer is about several studies, or none.
+    one = study or (stored.pop() if len(stored) == 1 else None)
+    answer: Json = {
+        "00080005": {**UTF_8},
+        "00081190": {"vr": "UR", "Value": [base + Resource(one).path]} if one else {"vr": "UR"},
+    }
     for result in results:
-        described = places.get(result.sop_instance_uid, {})
+        described = found.get(result.sop_instance_uid, {})
         reference: Json = {
             "00081150": {"vr": "UI", "Value": [text(described, "SOPClassUID")]}
             if described
@@ -138,7 +167,7 @@ def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | No
                 result.reason_code or PROCESSING_FAILURE,
             )
             continue
-        if where := place(described):
+        if where := resource_in(described):
             reference["00081190"] = {"vr": "UR", "Value": [base + where.path]}
         if result.status == "warning" and result.reason_code:
             reference["00081196"] = {"vr": "US", "Value": [result.reason_code]}
@@ -158,8 +187,10 @@ def _append(answer: Json, tag: str, item: Json) -> None:
     items.append(item)
 
 
-def _places(source: DicomSource, results: Sequence[StoreResult], study: str | None) -> dict[str, DicomJson]:
-    """Look up what is there now under the UIDs: the answer names class and place of each instance."""
+def _found_now(
+    source: DicomSource, results: Sequence[StoreResult], study: str | None
+) -> dict[str, DicomJson]:
+    """Search for what is stored now under the UIDs: the answer names class and address of each instance."""
     uids = [result.sop_instance_uid for result in results if result.sop_instance_uid]
     found: dict[str, DicomJson] = {}
     for start in range(0, len(uids), LOOKED_UP):

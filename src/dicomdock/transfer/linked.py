@@ -6,17 +6,18 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from dicomdock.config.settings import Settings
     from dicomdock.dicomweb import Client
-    from dicomdock.dicomweb.auth import Auth
     from dicomdock.launch.link import LaunchRequest
     from dicomdock.launch.trust import Allowed
     from dicomdock.sources import DicomJson, DicomSource
+    from dicomdock.web.auth import Auth
 
 # What a token alone opens should be few; a whole archive is a mistake.
 MOST_STUDIES = 100
@@ -41,7 +42,7 @@ def connect_link(request: LaunchRequest, allowed: Allowed, settings: Settings) -
         The stored login has no secret.
     """
     from dicomdock.dicomweb import Client, connect
-    from dicomdock.dicomweb.auth import BearerAuth, HeaderAuth, NoAuth
+    from dicomdock.web.auth import BearerAuth, HeaderAuth, NoAuth
     from dicomdock.web.transport import Http
 
     if allowed.stored_login:
@@ -50,12 +51,12 @@ def connect_link(request: LaunchRequest, allowed: Allowed, settings: Settings) -
     if request.token is not None:
         header, token = request.options.token_header, request.token.reveal()
         auth = BearerAuth(token) if header.lower() == "authorization" else HeaderAuth({header: token})
-    http = Http(allowed.profile, auth, settings, addresses=allowed.addresses)
+    http = Http(allowed.profile.endpoint, auth, settings.connection, addresses=allowed.addresses)
     return Client(allowed.profile, settings=settings, http=http)
 
 
 def studies_of_link(request: LaunchRequest, source: DicomSource) -> list[DicomJson]:
-    """Ask for the studies that the link's keys name, or that its token opens, newest first.
+    """Search for the studies that the link's keys name, or that its token opens, newest first.
 
     Raises
     ------
@@ -66,18 +67,18 @@ def studies_of_link(request: LaunchRequest, source: DicomSource) -> list[DicomJs
     query = Query("studies", keys, fields=FIELDS, limit=None if keys else MOST_STUDIES)
     found = [match.attributes for page in source.search(query) for match in page.matches]
     if not found:
-        raise NotFound(f"{source.name} has no study that the link asks for.", status=404)
+        raise NotFound(f"{source.name} has no study that the link asks for.")
     found.sort(key=lambda study: text(study, "StudyDate") + text(study, "StudyTime"), reverse=True)
     return found[: request.options.most_recent or None]
 
 
 def wants_a_choice(request: LaunchRequest, found: Sequence[DicomJson]) -> bool:
-    """Tell whether the user should choose: the link names no study, and its token opens several."""
+    """Return whether the user should choose: the link names no study, and its token opens several."""
     return not (request.resources or request.options.find) and len(found) > 1
 
 
 def resources_of(found: Iterable[DicomJson]) -> list[Resource]:
-    """Give the studies that were found as resources; UIDs that cannot be right are passed over."""
+    """Return the studies that were found as resources; UIDs that cannot be right are passed over."""
     resources = []
     for study in found:
         with suppress(InvalidInput):

@@ -1,21 +1,22 @@
-"""Ask a source which instances it holds: the list that a transfer is proved against."""
+"""List the instances that a source holds: what a transfer is checked against."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dicomdock.dicom.query import Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, DicomSource
 
 
 class Unlisted(Exception):
-    """The source does not tell what it holds, or not all of it."""
+    """The source does not list what it holds, or not all of it."""
 
 
 def series_of(source: DicomSource, study: str, series: str = "") -> tuple[dict[Resource, int | None], bool]:
-    """Give the series of a study, or the one named, each with its number of instances where the source tells.
+    """Return the series of a study, or the one named, each with its number of instances where stated.
 
     None when the source knows none.
 
@@ -35,21 +36,21 @@ def series_of(source: DicomSource, study: str, series: str = "") -> tuple[dict[R
         for attributes in _matches(source, query):
             if uid := text(attributes, "SeriesInstanceUID"):
                 count = text(attributes, "NumberOfSeriesRelatedInstances")
-                found[_place(source, study, uid)] = int(count) if count.isdecimal() else None
+                found[_resource(source, study, uid)] = int(count) if count.isdecimal() else None
     except Unlisted:
         return found, False
     return found, True
 
 
 def instances_of(source: DicomSource, series: Resource) -> list[Resource]:
-    """Give the instances of a series, as the source lists them.
+    """Return the instances of a series, as the source lists them.
 
-    Search is asked first; where a source cannot search instances its metadata tells the same.
+    Search is asked first; where a source cannot search instances its metadata names them.
 
     Raises
     ------
     Unlisted
-        Neither tells what can be understood, or the list was cut short.
+        Neither can be understood, or the list was cut short.
     """
     assert series.series is not None
     query = Query("instances", {"StudyInstanceUID": series.study, "SeriesInstanceUID": series.series})
@@ -57,14 +58,14 @@ def instances_of(source: DicomSource, series: Resource) -> list[Resource]:
         found = [text(item, "SOPInstanceUID") for item in _matches(source, query)]
         if not found:  # some servers fail to search what they can describe
             found = [text(item, "SOPInstanceUID") for item in source.metadata(series)]
-        return [_place(source, series.study, series.series, uid) for uid in dict.fromkeys(found) if uid]
+        return [_resource(source, series.study, series.series, uid) for uid in dict.fromkeys(found) if uid]
     except NotFound:
         return []
     except (UnsupportedByServer, TransactionError, WireError) as error:
         raise Unlisted(str(error)) from error
 
 
-def _place(source: DicomSource, study: str, series: str | None, instance: str | None = None) -> Resource:
+def _resource(source: DicomSource, study: str, series: str | None, instance: str | None = None) -> Resource:
     try:
         return Resource(study, series, instance)
     except InvalidInput as error:  # the source's mistake, not the user's

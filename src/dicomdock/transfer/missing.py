@@ -28,13 +28,14 @@ REFERRING: Final = frozenset({"segmentation", "structures", "report", "parametri
 
 @dataclass(frozen=True)
 class MissingSource:
-    """A series that is referred to and is not here, wholly or in part.
+    """A series that is referred to and is not in the archive, wholly or in part.
 
     Parameters
     ----------
     series : what is missing.
-    referred_by : an instance here that refers to it.
-    instances : SOP Instance UIDs that it names and that are not here; empty where it names the series alone.
+    referred_by : an instance of the archive that refers to it.
+    instances : SOP Instance UIDs that it names and the archive does not have; empty where it names the
+        series alone.
     servers : who has it, as far as asked.
     """
 
@@ -44,7 +45,7 @@ class MissingSource:
     servers: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Give it as the command line shows it."""
+        """Return it as the command line shows it."""
         return {
             "series": str(self.series),
             "referred_by": str(self.referred_by),
@@ -55,16 +56,16 @@ class MissingSource:
     @property
     def sentence(self) -> str:
         """What the user should know, and what to do."""
-        what = f"{self.referred_by} refers to series {self.series}, which is not here"
+        what = f"{self.referred_by} refers to series {self.series}, which is not in the archive"
         if self.servers:
-            place = f"it can be pulled from {' or '.join(self.servers)}"
-            return f"{what}; {place}: dicomdock pull {self.series} --server {self.servers[0]}"
-        words = f"StudyInstanceUID={self.series.study} SeriesInstanceUID={self.series.series}"
-        return f"{what}; 'dicomdock search series {words} --all' tells who has it."
+            offer = f"it can be pulled from {' or '.join(self.servers)}"
+            return f"{what}; {offer}: dicomdock pull {self.series} --server {self.servers[0]}"
+        keys = f"StudyInstanceUID={self.series.study} SeriesInstanceUID={self.series.series}"
+        return f"{what}; 'dicomdock search series {keys} --all' shows who has it."
 
 
 def missing_sources(archive: Archive, resource: Resource) -> tuple[MissingSource, ...]:
-    """Give the series that objects of a resource refer to and that are not wholly here; asks no server.
+    """Return the series that objects of a resource refer to and that the archive lacks; asks no server.
 
     Each series is named once. Images count as referring to nothing, and a broken file too.
     """
@@ -86,7 +87,7 @@ def locate(
     *,
     patience: float = federation.PATIENCE,
 ) -> tuple[MissingSource, ...]:
-    """Ask servers side by side who has what is missing; who fails or is slow counts as not having it."""
+    """Search servers side by side for what is missing; one that fails or is slow counts as not having it."""
     return tuple(replace(one, servers=_holders(one.series, sources, patience)) for one in missing)
 
 
@@ -112,7 +113,7 @@ def _missing(archive: Archive, instance: ArchivedInstance) -> Iterator[MissingSo
             series = Resource(elsewhere.get(uid, instance.resource.study), uid)
         except InvalidInput:
             continue
-        here = archive.present(series)
-        lacking = tuple(one for one in named if one not in here)
-        if lacking or not here:
+        present = archive.present(series)
+        lacking = tuple(one for one in named if one not in present)
+        if lacking or not present:
             yield MissingSource(series, instance.resource, lacking)

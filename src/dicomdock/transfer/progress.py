@@ -1,4 +1,4 @@
-"""What a transfer tells while it runs, and what it reports when it ends."""
+"""Progress of a transfer while it runs, and its report at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Progress:
     failed : instances given up so far.
     bytes : bytes moved.
     seconds : time since the start.
-    doing : what happens now, in a few words.
+    doing : what happens now, as a short phrase.
     """
 
     done: int = 0
@@ -39,7 +39,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An instance that could not be transferred, and why, in words."""
+    """An instance that could not be transferred, and why."""
 
     resource: Resource
     reason: str
@@ -54,14 +54,14 @@ class PullReport:
     server : the source's name.
     expected : instances that the server lists.
     received : instances that arrived now.
-    skipped : instances that were here already.
+    skipped : instances that were in the archive already.
     failures : instances that arrived broken or in conflict with the archive.
     missing : instances that the server lists but did not give, and what it does not know of several things
         asked for.
     bytes : bytes received.
     seconds : duration.
-    complete : every instance that the server lists is here; False also where it would not list them.
-    warnings : what else the user must know, in words.
+    complete : every instance that the server lists is in the archive; False also where it does not list them.
+    warnings : what else the user must know, a sentence each.
     """
 
     server: str
@@ -76,7 +76,7 @@ class PullReport:
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Give the report as the command line's contract has it."""
+        """Return the report as the command line's contract has it."""
         return {
             "server": self.server,
             "instances": {
@@ -105,10 +105,11 @@ class PushReport:
     ----------
     server : the target's name.
     sent : instances that went over the wire.
-    results : the outcome of every instance, those included that were not sent because they were there.
+    results : the outcome of every instance and file, those included that were not sent.
     bytes : bytes sent.
     seconds : duration.
-    warnings : what else the user must know, in words.
+    warnings : what else the user must know, a sentence each.
+    instances : distinct instances among the results; several files can hold one, or none.
     """
 
     server: str
@@ -117,6 +118,7 @@ class PushReport:
     bytes: int
     seconds: float
     warnings: tuple[str, ...] = ()
+    instances: int = 0
 
     def count(self, *statuses: str) -> int:
         """Count the instances with one of these outcomes."""
@@ -128,7 +130,7 @@ class PushReport:
         return self.count("failed", "unconfirmed") == 0
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Give the report as the command line's contract has it."""
+        """Return the report as the command line's contract has it."""
         return {
             "server": self.server,
             "instances": {
@@ -147,6 +149,8 @@ class PushReport:
                     "status": result.status,
                     "reason_code": result.reason_code,
                     "reason": result.reason,
+                    "comments": list(result.comments),
+                    "attributes": list(result.attributes),
                 }
                 for result in self.results
             ],
@@ -155,7 +159,7 @@ class PushReport:
 
 
 @dataclass
-class Tally:
+class ProgressTracker:
     """The running count of a transfer, written by its worker threads."""
 
     expected: dict[Resource, int] = field(default_factory=dict)
@@ -177,12 +181,12 @@ class Tally:
             self.bytes += count
 
     def expect(self, resource: Resource, count: int) -> None:
-        """Say how many instances a resource has; a later count replaces an earlier one."""
+        """Record how many instances a resource has; a later count replaces an earlier one."""
         with self.lock:
             self.expected[resource] = count
 
     def arrived(self, resource: Resource) -> None:
-        """Note that an instance is safe; forget what went wrong with it before."""
+        """Record that an instance is stored; clear what went wrong with it before."""
         series, uid = _divided(resource)
         with self.lock:
             self.received.setdefault(series, set()).add(uid)
@@ -190,14 +194,14 @@ class Tally:
             self.missing.pop(resource, None)
 
     def fail(self, resource: Resource, reason: str) -> None:
-        """Note that an instance came and could not be kept, or was refused."""
+        """Record that an instance came and could not be stored, or was refused."""
         series, uid = _divided(resource)
         with self.lock:
             self.received.get(series, set()).discard(uid)
             self.failed[resource] = reason
 
     def came(self, series: Resource) -> set[str]:
-        """Give the UIDs of the instances that came of a series, failures included."""
+        """Return the UIDs of the instances that came of a series, failures included."""
         with self.lock:
             failed = {one.instance or "" for one in self.failed if one.parent == series}
             return self.received.get(series, set()) | failed
@@ -219,7 +223,7 @@ class Tally:
         return time.perf_counter() - self.started
 
     def progress(self) -> Progress:
-        """Give the present state as a value."""
+        """Return the present state as a value."""
         with self.lock:
             return Progress(
                 done=self.arrivals + len(self.skipped),

@@ -1,4 +1,4 @@
-"""Pull: bring studies, series and instances from a source into the archive, and prove that all of it came.
+"""Pull: retrieve studies, series and instances into the archive, and prove that all of it arrived.
 
 One stream a series, several series side by side. The source's own count of a series' instances is the proof;
 where it gives none, or another, its list is asked for, and what the stream did not bring is fetched singly.
@@ -25,9 +25,9 @@ from dicomdock.errors import (
 )
 from dicomdock.sources import DicomSource, Part
 from dicomdock.transfer.listing import Unlisted, instances_of, series_of
-from dicomdock.transfer.progress import Failure, Progress, PullReport, Tally
-from dicomdock.transfer.watch import Stop, in_turns, metered, watch
-from dicomdock.transfer.write_behind import Conveyor
+from dicomdock.transfer.progress import Failure, Progress, ProgressTracker, PullReport
+from dicomdock.transfer.watch import Stop, bounded_map, metered, watch
+from dicomdock.transfer.write_behind import WriteBehind
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive  # its database library is slow to import
@@ -51,9 +51,10 @@ def pull(
     on_cancel: Callable[[], None] | None = None,
     wanted: Wanted = lambda _study: None,
 ) -> Generator[Progress, None, PullReport]:
-    """Bring resources into the archive; what is here already is not fetched again.
+    """Retrieve resources into the archive; what is in it already is not retrieved again.
 
-    Closing the generator cancels; whatever arrived whole is kept, and the same pull goes on from there.
+    Closing the generator cancels; whatever arrived whole stays in the archive, and the same pull continues
+    from there.
 
     Parameters
     ----------
@@ -61,9 +62,9 @@ def pull(
     archive : where to.
     resources : studies, series or instances.
     settings : how many requests side by side.
-    replace : fetch everything, and let other bytes under the same UID replace what is here.
+    replace : fetch everything, and let other bytes under the same UID replace what is in the archive.
     on_cancel : called when the pull is cancelled, before it waits for its workers; closing the source there
-        cuts what is under way, so that a silent server keeps nobody waiting.
+        cuts what is under way, so that nobody waits for a silent server.
     wanted : asked before each series of a study; the one that it names comes next, if it has not begun yet.
 
     Yields
@@ -74,17 +75,17 @@ def pull(
     Returns
     -------
     PullReport
-        What came, what was here, what failed and what never arrived.
+        What came, what was present, what failed and what never arrived.
 
     Raises
     ------
     NotFound
         The source knows nothing of what was asked for. Where it knows some, the report names the rest.
     AuthenticationError, Unreachable, NoSpace
-        Nothing more can come; what arrived is kept.
+        Nothing more can come; what arrived stays in the archive.
     """
     job = _Pull(source, archive, settings, replace=replace, wanted=wanted)
-    yield from watch(lambda stop: job.run(resources, stop), job.tally, on_cancel)
+    yield from watch(lambda stop: job.run(resources, stop), job.tracker, on_cancel)
     return job.report()
 
 
@@ -95,8 +96,8 @@ class _Pull:
         self.source, self.archive, self.settings = source, archive, settings
         self.replace, self.wanted = replace, wanted
         self.counts: dict[Resource, int | None] = {}
-        self.lacking: list[TransactionError] = []
-        self.tally = Tally()
+        self.lacking: list[DicomdockError] = []
+        self.tracker = ProgressTracker()
 
     def run(self, resources: Sequence[Resource], stop: Stop) -> None:
         self.stop = stop
@@ -107,15 +108,15 @@ class _Pull:
             ThreadPoolExecutor(workers, "listing") as self.listing,
             ThreadPoolExecutor(workers, "series") as many,
         ):
-            in_turns(many, workers, self._job, self._divided(resources), stop)
+            bounded_map(many, workers, self._job, self._divided(resources), stop)
             for late in self.writer.flush():
                 if late.status == "conflict":  # another process was faster
-                    self.tally.fail(late.resource, CONFLICT)
-        if self.lacking and not (self.tally.arrivals or self.tally.skipped or self.tally.failed):
+                    self.tracker.fail(late.resource, CONFLICT)
+        if self.lacking and not (self.tracker.arrivals or self.tracker.skipped or self.tracker.failed):
             raise self.lacking[0]
 
     def _divided(self, resources: Sequence[Resource]) -> Iterator[Resource]:
-        """Give series and instances, each once; a study is divided into what the source lists in it."""
+        """Return series and instances, each once; a study is divided into what the source lists in it."""
         given: set[Resource | None] = set()
         for resource in sorted(resources, key=lambda one: (one.series is not None, one.instance is not None)):
             if resource in given or (resource.instance is not None and resource.parent in given):
@@ -128,8 +129,8 @@ class _Pull:
             if not found:
                 self._without(resource, self._unknown(resource))
             if not all_of_them:
-                self.tally.proven = False
-                self.tally.warn(f"{self.source.name} cut its list of series of {resource.study} short.")
+                self.tracker.proven = False
+                self.tracker.warn(f"{self.source.name} cut its list of series of {resource.study} short.")
             self.counts.update(found)
             given.update(found)
             waiting = list(found)
@@ -139,93 +140,93 @@ class _Pull:
                 yield waiting.pop(at)
 
     def _unknown(self, resource: Resource) -> NotFound:
-        return NotFound(f"{self.source.name} has no {resource.level} {resource}.", status=404)
+        return NotFound(f"{self.source.name} has no {resource.level} {resource}.")
 
-    def _without(self, resource: Resource, error: TransactionError) -> None:
-        """Note what the source does not have or fails on; it keeps nothing else from coming."""
+    def _without(self, resource: Resource, error: DicomdockError) -> None:
+        """Record what the source does not have or fails on; everything else is still retrieved."""
         self.lacking.append(error)
-        self.tally.missing[resource] = str(error)
+        self.tracker.missing[resource] = str(error)
 
     def _job(self, resource: Resource) -> None:
-        here = set() if self.replace else self.archive.present(resource)
+        present = set() if self.replace else self.archive.present(resource)
         if resource.instance is not None:
-            self.tally.expect(resource, 1)
-            self._fetch_missing([resource], here)
-        elif here or not _streams_series(self.source):
-            self._complete(resource, here, None)
+            self.tracker.expect(resource, 1)
+            self._fetch_missing([resource], present)
+        elif present or not _streams_series(self.source):
+            self._complete(resource, present, None)
         else:
             counting = self.listing.submit(self._count, resource)
             broken = self._stream(resource)
             count = counting.result()
             # Distinct instances of this series, as many as the source counts: there can be no other.
-            if broken is not None or len(self.tally.came(resource)) != count:
-                self._complete(resource, here, broken, streamed=True)
+            if broken is not None or len(self.tracker.came(resource)) != count:
+                self._complete(resource, present, broken, streamed=True)
 
     def _count(self, series: Resource) -> int | None:
-        """Give the number of instances that the source states for a series; None where it does not."""
+        """Return the number of instances that the source states for a series; None where it does not."""
         if series not in self.counts:
             try:
                 self.counts.update(series_of(self.source, series.study, series.series or "")[0])
-            except (UnsupportedByServer, TransactionError, WireError):
+            except (UnsupportedByServer, TransactionError, NotFound, WireError):
                 return None
         count = self.counts.get(series)
         if count is not None:
-            self.tally.expect(series, count)
+            self.tracker.expect(series, count)
         return count
 
     def _complete(
-        self, series: Resource, here: set[str], broken: DicomdockError | None, *, streamed: bool = False
+        self, series: Resource, present: set[str], broken: DicomdockError | None, *, streamed: bool = False
     ) -> None:
-        """Ask for the list of instances and fetch one by one what is not here."""
+        """Request the list of instances and retrieve one by one what is not in the archive."""
         try:
             listed = instances_of(self.source, series)
         except Unlisted as reason:
             if not streamed:
-                broken = self._stream(series, here)
+                broken = self._stream(series, present)
             if _is_local(broken):
                 self._without(series, broken)
                 return
             if broken is not None:
                 raise broken from None
-            self.tally.expect(series, len(self.tally.came(series) | here))
-            self.tally.proven = False
-            self.tally.warn(f"Series {series.series} cannot be proved complete: {reason}")
+            self.tracker.expect(series, len(self.tracker.came(series) | present))
+            self.tracker.proven = False
+            self.tracker.warn(f"Series {series.series} cannot be proved complete: {reason}")
             return
-        came = self.tally.came(series)
+        came = self.tracker.came(series)
         if not listed and not came:
             if broken is not None and not _is_local(broken):
                 raise broken
             self._without(series, self._unknown(series) if broken is None else broken)
             return
-        self.tally.expect(series, len(came.union(one.instance or "" for one in listed)))
-        self._fetch_missing(listed, here)
+        self.tracker.expect(series, len(came.union(one.instance or "" for one in listed)))
+        self._fetch_missing(listed, present)
 
-    def _stream(self, series: Resource, here: Container[str] = ()) -> DicomdockError | None:
-        """Take a series in one answer; give back what ended it too early.
+    def _stream(self, series: Resource, present: Container[str] = ()) -> DicomdockError | None:
+        """Retrieve a series in one answer; return what ended it too early.
 
         Parameters
         ----------
-        here : instances that were in the archive before, and are not counted as received.
+        present : instances that were in the archive before, and are not counted as received.
         """
         from dicomdock.archive.writer import UnexpectedInstance
 
-        def keep(part: Part) -> None:
+        def store(part: Part) -> None:
             try:
-                self._keep(part, series, here)
+                self._store(part, series, present)
             except UnexpectedInstance:
-                self.tally.warn(
+                self.tracker.warn(
                     f"{self.source.name} sent instances of another series than {series.series}; "
                     "they were not kept."
                 )
 
-        self.tally.doing = "receiving"
+        self.tracker.doing = "receiving"
         parts = self.source.retrieve(series)
         try:
-            with Conveyor(keep) as conveyor:
+            with WriteBehind(store) as behind:
                 for part in parts:
                     self.stop.check()
-                    conveyor.put(metered(part, self.tally, self.stop))
-        except (WireError, Unreachable, TransactionError) as error:
+                    behind.put(metered(part, self.tracker, self.stop))
+        except (WireError, Unreachable, TransactionError, NotFound) as error:
             return error
         finally:
             close = getattr(parts, "close", None)
@@ -233,74 +234,76 @@ class _Pull:
                 close()
         return None
 
-    def _keep(self, part: Part, expected: Resource, here: Container[str] = ()) -> None:
+    def _store(self, part: Part, expected: Resource, present: Container[str] = ()) -> None:
         """Write one part; the archive discards it without trace when its bytes end too early."""
         result = self.writer.add(part, expected)
         if result.status == "conflict":
-            self.tally.fail(result.resource, CONFLICT)
-        elif result.status == "identical" and result.resource.instance in here:
-            self.tally.skipped.add(result.resource)
+            self.tracker.fail(result.resource, CONFLICT)
+        elif result.status == "identical" and result.resource.instance in present:
+            self.tracker.skipped.add(result.resource)
         else:
-            self.tally.arrived(result.resource)
+            self.tracker.arrived(result.resource)
 
-    def _fetch_missing(self, listed: Sequence[Resource], here: set[str]) -> None:
+    def _fetch_missing(self, listed: Sequence[Resource], present: set[str]) -> None:
         wanted = []
-        came = self.tally.came(Resource(listed[0].study, listed[0].series)) if listed else ()
+        came = self.tracker.came(Resource(listed[0].study, listed[0].series)) if listed else ()
         for resource in listed:
-            if resource.instance in here:
-                self.tally.skipped.add(resource)
+            if resource.instance in present:
+                self.tracker.skipped.add(resource)
             elif resource.instance not in came:
                 wanted.append(resource)
         if wanted:
-            self.tally.doing = "fetching single instances"
+            self.tracker.doing = "fetching single instances"
             lost = _Lost()
             workers = min(len(wanted), self.settings.instance_workers)
-            in_turns(self.single, workers, lambda one: self._single(one, lost), wanted, self.stop)
+            bounded_map(self.single, workers, lambda one: self._single(one, lost), wanted, self.stop)
 
     def _single(self, resource: Resource, lost: _Lost) -> None:
         if lost.cause is not None:
-            self.tally.missing[resource] = str(lost.cause)
+            self.tracker.missing[resource] = str(lost.cause)
             return
         try:
             for part in self.source.retrieve(resource):
-                self._keep(metered(part, self.tally, self.stop), resource)
+                self._store(metered(part, self.tracker, self.stop), resource)
         except AuthenticationError:
             raise
-        except (WireError, TransactionError, Unreachable) as error:
-            self.tally.missing[resource] = str(error)
+        except (WireError, TransactionError, NotFound, Unreachable) as error:
+            self.tracker.missing[resource] = str(error)
             lost.note(error)
             return
         lost.note(None)
-        if resource.instance not in self.tally.came(Resource(resource.study, resource.series)):
-            self.tally.missing[resource] = "the server lists it but sent something else"
+        if resource.instance not in self.tracker.came(Resource(resource.study, resource.series)):
+            self.tracker.missing[resource] = "the server lists it but sent something else"
 
     def report(self) -> PullReport:
-        tally = self.tally
-        failures = tuple(Failure(resource, reason) for resource, reason in tally.failed.items())
-        missing = tuple(Failure(resource, reason) for resource, reason in tally.missing.items())
+        tracker = self.tracker
+        failures = tuple(Failure(resource, reason) for resource, reason in tracker.failed.items())
+        missing = tuple(Failure(resource, reason) for resource, reason in tracker.missing.items())
         return PullReport(
             server=self.source.name,
-            expected=sum(tally.expected.values()),
-            received=tally.arrivals,
-            skipped=len(tally.skipped),
+            expected=sum(tracker.expected.values()),
+            received=tracker.arrivals,
+            skipped=len(tracker.skipped),
             failures=failures,
             missing=missing,
-            bytes=tally.bytes,
-            seconds=tally.seconds,
-            complete=tally.proven and not failures and not missing,
-            warnings=tuple(tally.warnings),
+            bytes=tracker.bytes,
+            seconds=tracker.seconds,
+            complete=tracker.proven and not failures and not missing,
+            warnings=tuple(tracker.warnings),
         )
 
 
 def _streams_series(source: DicomSource) -> bool:
-    """Tell whether a series comes in one answer; a client learns from its server, and its dialect says so."""
+    """Return whether a series comes in one answer; a client learns it from its server, as a dialect."""
     dialect: Dialect | None = getattr(source, "dialect", None)
     return dialect is None or dialect.retrieve_level != "instance"
 
 
-def _is_local(error: DicomdockError | None) -> TypeGuard[TransactionError]:
-    """Tell whether an error is about one series: the source answered, and is not the one that is down."""
-    return isinstance(error, TransactionError) and error.status not in GATEWAY
+def _is_local(error: DicomdockError | None) -> TypeGuard[DicomdockError]:
+    """Return whether an error is about one series: the source answered, and is not the one that is down."""
+    return isinstance(error, NotFound) or (
+        isinstance(error, TransactionError) and error.status not in GATEWAY
+    )
 
 
 class _Lost:

@@ -1,4 +1,4 @@
-"""The transfers of this user, kept in a small database, so that they survive a restart or a kill.
+"""The transfers of this user, in a small database, so that they survive a restart or a kill.
 
 Every process of the user sees the same transfers: one that runs here can be paused or cancelled from there.
 """
@@ -10,55 +10,27 @@ import os
 import sqlite3
 import sys
 import time
-import weakref
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, TypeAlias, cast
 
 from dicomdock.config.settings import Settings
-from dicomdock.errors import ArchiveError, ArchiveLocked, InvalidInput
+from dicomdock.errors import InvalidInput
 from dicomdock.sources import JsonValue
+from dicomdock.transfer.database import Database
+from dicomdock.transfer.owner import Owner
 from dicomdock.transfer.progress import Progress
 
-Kind = Literal["pull", "push"]
-State = Literal["queued", "running", "paused", "done", "partly", "failed", "cancelled"]
-Wish = Literal["", "pause", "cancel"]
+Kind: TypeAlias = Literal["pull", "push"]
+State: TypeAlias = Literal["queued", "running", "paused", "done", "partly", "failed", "cancelled"]
+Request: TypeAlias = Literal["", "pause", "cancel"]
 ENDED: tuple[State, ...] = ("done", "partly", "failed", "cancelled")
 
-# A running transfer writes its progress at least once a second; silent for this many seconds it is dead.
-SILENT_AFTER = 30.0
-_BEGUN = time.time()  # this process had claimed nothing before
-
-_SCHEMA = """
-create table if not exists transfer (
-    id integer primary key,
-    kind text not null,
-    server text not null,
-    resources text not null,
-    files text not null,
-    options text not null,
-    state text not null,
-    wish text not null default '',
-    message text not null default '',
-    progress text not null default '{}',
-    report text not null default '{}',
-    owner integer not null default 0,
-    created real not null,
-    updated real not null
-);
-create table if not exists item (
-    transfer integer not null references transfer (id) on delete cascade,
-    resource text not null,
-    status text not null,
-    reason text not null,
-    primary key (transfer, resource)
-) without rowid;
-"""
-_COLUMNS = (
-    "id, kind, server, resources, files, options, state, message, progress, report, owner, created, updated"
-)
+HISTORY = 200  # ended transfers that stay on the list
+DETAILED = 20  # of the done ones, the latest that keep the outcome of each instance
+_DONE_ITEMS = "('stored', 'duplicate')"  # outcomes that nobody asks for once all is done
+# A list of transfers never reads the reports: that of a push has a row for each instance.
+_COLUMNS = "id, kind, server, resources, files, options, state, message, progress, created, updated"
 
 
 @dataclass(frozen=True)
@@ -76,7 +48,7 @@ class Transfer:
     state : where it stands; ``running`` only while a living process works on it.
     message : what happened last, in words.
     progress : how far it is.
-    report : the final report, as the command line gives it; empty before the end.
+    report : the final report, as the command line gives it; empty before the end, and in lists.
     created, updated : seconds since the epoch.
     """
 
@@ -90,7 +62,6 @@ class Transfer:
     message: str = ""
     progress: Progress = field(default_factory=Progress)
     report: Mapping[str, JsonValue] = field(default_factory=dict)
-    owner: int = 0
     created: float = 0.0
     updated: float = 0.0
 
@@ -105,7 +76,7 @@ class Transfer:
         return tuple(dict.fromkeys(resource.split("/")[0] for resource in self.resources))
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Give the transfer as the command line shows it."""
+        """Return the transfer as the command line shows it."""
         return {
             "id": self.id,
             "kind": self.kind,
@@ -144,39 +115,15 @@ class TransferQueue:
     ------
     ArchiveLocked
         Another process holds the database for too long.
+    ArchiveTooNew
+        A later version of dicomdock wrote it.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._file: Path = settings.state / "transfers.db"
         settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._connection() as connection:
-            connection.executescript(_SCHEMA)
-            # The last connection to close empties the log and waits for the disk: one stays open, unused.
-            weakref.finalize(self, self._open().close)
-
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._file, timeout=10.0, isolation_level=None, check_same_thread=False)
-        connection.execute("pragma journal_mode = wal")
-        connection.execute("pragma synchronous = normal")
-        connection.execute("pragma foreign_keys = on")
-        return connection
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        # A connection per use: cheap for SQLite, and safe in every thread.
-        try:
-            with closing(self._open()) as connection:
-                yield connection
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise ArchiveLocked(
-                    f"Another process holds {self._file}; try again when it has ended."
-                ) from error
-            raise ArchiveError(f"The list of transfers {self._file} cannot be used: {error}.") from error
-        except sqlite3.DatabaseError as error:
-            raise ArchiveError(
-                f"The list of transfers {self._file} is damaged ({error}); move it away to begin a new one."
-            ) from error
+        self._database = Database(settings.state / "transfers.db")
+        self._owner = Owner(settings.state / "owners")
+        self._claimed: set[int] = set()  # by this process, where the file system has no locks
 
     def add(
         self,
@@ -188,11 +135,11 @@ class TransferQueue:
         options: Mapping[str, JsonValue] | None = None,
         claimed: bool = False,
     ) -> Transfer:
-        """Put a transfer at the end of the queue.
+        """Put a transfer at the end of the queue, and prune the history.
 
         Parameters
         ----------
-        claimed : this process works on it itself; without, a running dock may take it up at any moment.
+        claimed : this process works on it itself; without, a running dock may start it at any moment.
         """
         now = time.time()
         values = (
@@ -203,165 +150,236 @@ class TransferQueue:
             json.dumps({**(options or {})}),
             "running" if claimed else "queued",
             os.getpid() if claimed else 0,
+            self._owner.name if claimed else "",
+            now,
+            now,
         )
-        with self._connection() as connection:
-            number = connection.execute(
+
+        def insert(connection: sqlite3.Connection) -> int:
+            _prune(connection)
+            added = connection.execute(
                 "insert into transfer"
-                " (kind, server, resources, files, options, state, owner, created, updated)"
-                " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*values, now, now),
-            ).lastrowid
-        return self.get(cast(int, number))
+                " (kind, server, resources, files, options, state, owner, owner_lock, created, updated)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                values,
+            )
+            return cast(int, added.lastrowid)
+
+        number = self._database.write(insert)
+        if claimed:
+            self._claimed.add(number)
+        return self.get(number)
 
     def get(self, number: int) -> Transfer:
-        """Give one transfer.
+        """Return one transfer with its report.
 
         Raises
         ------
         InvalidInput
             There is none of this number.
         """
-        with self._connection() as connection:
-            row = connection.execute(f"select {_COLUMNS} from transfer where id = ?", (number,)).fetchone()  # noqa: S608
+        row = self._database.read(
+            lambda connection: connection.execute(
+                f"select {_COLUMNS}, report from transfer where id = ?",  # noqa: S608
+                (number,),
+            ).fetchone()
+        )
         if row is None:
             raise InvalidInput(
                 f"There is no transfer {number}; 'dicomdock transfers list' shows those there are."
             )
         return _transfer(row)
 
-    def latest(self, limit: int = 200) -> list[Transfer]:
-        """Give the latest transfers, newest first."""
-        with self._connection() as connection:
-            rows = connection.execute(
-                f"select {_COLUMNS} from transfer order by id desc limit ?",  # noqa: S608
-                (limit,),
-            ).fetchall()
-        return [_transfer(row) for row in rows]
+    def latest(self, limit: int = HISTORY) -> list[Transfer]:
+        """Return the latest transfers, newest first, without their reports."""
+        return self._select("order by id desc limit ?", limit)
 
     def claim(self, number: int) -> bool:
         """Take a queued transfer for this process; False when another was faster."""
-        with self._connection() as connection:
-            taken = connection.execute(
-                "update transfer set state = 'running', wish = '', message = '', owner = ?, updated = ?"
-                " where id = ? and state = 'queued'",
-                (os.getpid(), time.time(), number),
+        owner = self._owner.name
+        taken = self._database.write(
+            lambda connection: (
+                connection.execute(
+                    "update transfer set state = 'running', wish = '', message = '', owner = ?,"
+                    " owner_lock = ?, updated = ? where id = ? and state = 'queued'",
+                    (os.getpid(), owner, time.time(), number),
+                ).rowcount
             )
-            return taken.rowcount == 1
+        )
+        if taken:
+            self._claimed.add(number)
+        return taken == 1
 
     def next_queued(self) -> Transfer | None:
-        """Give the oldest transfer that waits."""
-        with self._connection() as connection:
-            row = connection.execute(
-                f"select {_COLUMNS} from transfer where state = 'queued' order by id limit 1"  # noqa: S608
-            ).fetchone()
-        return None if row is None else _transfer(row)
+        """Return the oldest transfer that waits."""
+        return next(iter(self._select("where state = 'queued' order by id limit 1")), None)
 
-    def update(self, number: int, progress: Progress) -> Wish:
-        """Write the progress down and learn whether somebody wants the transfer to pause or end."""
-        with self._connection() as connection:
-            row = connection.execute(
+    def update(self, number: int, progress: Progress) -> Request:
+        """Save the progress and return whether somebody wants the transfer to pause or end."""
+        row = self._database.write(
+            lambda connection: connection.execute(
                 "update transfer set progress = ?, updated = ? where id = ? returning wish",
                 (_dump(progress), time.time(), number),
             ).fetchone()
-        return cast(Wish, row[0]) if row else "cancel"
+        )
+        return cast(Request, row[0]) if row else ""  # the list was begun anew: the transfer goes on
 
     def finish(
         self, number: int, state: State, message: str = "", report: Mapping[str, JsonValue] | None = None
     ) -> None:
-        """Write down how a transfer ended or why it waits."""
-        with self._connection() as connection:
-            connection.execute(
-                "update transfer set state = ?, wish = '', message = ?, report = ?, owner = 0, updated = ?"
-                " where id = ?",
-                (state, _text(message), json.dumps({**(report or {})}), time.time(), number),
+        """Save how a transfer ended or why it waits."""
+        values = (state, _text(message), json.dumps({**(report or {})}), time.time(), number)
+        self._database.write(
+            lambda connection: connection.execute(
+                "update transfer set state = ?, wish = '', message = ?, report = ?, owner = 0,"
+                " owner_lock = '', updated = ? where id = ?",
+                values,
             )
+        )
+        self._claimed.discard(number)
 
-    def request(self, number: int, wish: Literal["pause", "cancel"]) -> Transfer:
+    def request(self, number: int, request: Literal["pause", "cancel"]) -> Transfer:
         """Ask a transfer to pause or end; a waiting one does so at once, a running one within a second."""
-        state: State = "paused" if wish == "pause" else "cancelled"
-        with self._connection() as connection:
+        state: State = "paused" if request == "pause" else "cancelled"
+
+        def ask(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "update transfer set wish = ? where id = ? and state = 'running'", (wish, number)
+                "update transfer set wish = ? where id = ? and state = 'running'", (request, number)
             )
             connection.execute(
                 "update transfer set state = ?, message = '', updated = ?"
                 " where id = ? and state in ('queued', 'paused')",
                 (state, time.time(), number),
             )
+
+        self._database.write(ask)
         return self.get(number)
 
     def resume(self, number: int) -> Transfer:
         """Queue a paused, failed, cancelled or partly done transfer again; what is done is not done twice."""
         self.recover()
-        with self._connection() as connection:
-            connection.execute(
+        self._database.write(
+            lambda connection: connection.execute(
                 "update transfer set state = 'queued', wish = '', message = '', updated = ?"
                 " where id = ? and state in ('paused', 'partly', 'failed', 'cancelled')",
                 (time.time(), number),
             )
+        )
         return self.get(number)
 
     def forget(self, number: int) -> None:
-        """Take an ended transfer off the list."""
-        with self._connection() as connection:
-            connection.execute(
+        """Delete an ended or paused transfer from the list."""
+        self._database.write(
+            lambda connection: connection.execute(
                 "delete from transfer where id = ? and state not in ('queued', 'running')", (number,)
             )
+        )
 
     def record(self, number: int, items: Iterable[Item], *, anew: bool = False) -> None:
-        """Write down the outcome of instances; a later outcome replaces an earlier one.
+        """Save the outcome of instances; a later outcome replaces an earlier one.
 
         Parameters
         ----------
-        anew : these are all there are: what an earlier run wrote down is forgotten.
+        anew : these are all there are: what an earlier run saved is deleted.
         """
         rows = [(number, item.resource, item.status, _text(item.reason)) for item in items]
-        with self._connection() as connection:
-            connection.execute("begin immediate")
+
+        def insert(connection: sqlite3.Connection) -> None:
             if anew:
                 connection.execute("delete from item where transfer = ?", (number,))
-            connection.executemany("insert or replace into item values (?, ?, ?, ?)", rows)
-            connection.execute("commit")
+            # Not for a transfer that is gone from the list, which a damaged database takes with it.
+            if connection.execute("select 1 from transfer where id = ?", (number,)).fetchone():
+                connection.executemany("insert or replace into item values (?, ?, ?, ?)", rows)
+
+        self._database.write(insert)
 
     def items(self, number: int, *statuses: str) -> list[Item]:
-        """Give the recorded outcomes of a transfer; all, or those with one of these statuses."""
+        """Return the saved outcomes of a transfer; all, or those with one of these statuses.
+
+        Of done transfers that are not among the latest, what was stored is not listed any more.
+        """
         marks = ",".join("?" * len(statuses))
         chosen = f" and status in ({marks})" if statuses else ""
-        with self._connection() as connection:
-            rows = connection.execute(
+        rows = self._database.read(
+            lambda connection: connection.execute(
                 f"select resource, status, reason from item where transfer = ?{chosen} order by resource",  # noqa: S608
                 (number, *statuses),
             ).fetchall()
+        )
         return [Item(*row) for row in rows]
 
     def recover(self) -> list[Transfer]:
         """Find transfers whose process has died; they wait as paused, or as queued where a dock ran them."""
-        with self._connection() as connection:
-            rows = connection.execute(f"select {_COLUMNS} from transfer where state = 'running'").fetchall()  # noqa: S608
-        dead = [item for item in map(_transfer, rows) if not _alive(item)]
-        for transfer in dead:
+        owners = self._database.read(
+            lambda connection: connection.execute(
+                "select id, owner, owner_lock from transfer where state = 'running'"
+            ).fetchall()
+        )
+        dead = {number: lock for number, owner, lock in owners if not self._is_alive(number, owner, lock)}
+        recovered = []
+        for number, lock in dead.items():
+            transfer = self.get(number)
             state: State = "queued" if transfer.options.get("background") else "paused"
-            self.finish(transfer.id, state, "interrupted: the program that ran it has ended")
-        return dead
+            values = (state, "interrupted: the program that ran it has ended", time.time(), number, lock)
+            changed = self._database.write(
+                lambda connection, values=values: (
+                    connection.execute(  # type: ignore[misc]
+                        "update transfer set state = ?, wish = '', message = ?, owner = 0, owner_lock = '',"
+                        " updated = ? where id = ? and state = 'running' and owner_lock = ?",
+                        values,
+                    ).rowcount
+                )
+            )
+            if changed:  # else another process was faster, and may be at work on it
+                recovered.append(transfer)
+        return recovered
+
+    def _is_alive(self, number: int, process: int, lock: str) -> bool:
+        if lock:
+            return self._owner.is_alive(lock)
+        if process == os.getpid() or sys.platform == "win32":  # os.kill would end the other process there
+            return number in self._claimed
+        try:
+            os.kill(process, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            pass  # it lives, as another user
+        return process > 0
+
+    def _select(self, clause: str, *values: object) -> list[Transfer]:
+        rows = self._database.read(
+            lambda connection: connection.execute(
+                f"select {_COLUMNS} from transfer {clause}",  # noqa: S608
+                values,
+            ).fetchall()
+        )
+        return [_transfer(row) for row in rows]
 
 
-def _text(words: str) -> str:
-    """Give words that a database takes: a server's JSON can hold half of a letter."""
-    return words.encode("utf-8", "replace").decode("utf-8")
+def _prune(connection: sqlite3.Connection) -> None:
+    """Delete the oldest ended transfers, and what only the latest of the done ones need to know."""
+    ended = "('done', 'partly', 'failed', 'cancelled')"
+    connection.execute(
+        f"delete from transfer where id in (select id from transfer where state in {ended}"  # noqa: S608
+        " order by id desc limit -1 offset ?)",
+        (HISTORY,),
+    )
+    older = "(select id from transfer where state = 'done' order by id desc limit -1 offset ?)"
+    connection.execute(
+        f"delete from item where transfer in {older} and status in {_DONE_ITEMS}",  # noqa: S608
+        (DETAILED,),
+    )
+    connection.execute(
+        f"update transfer set report = json_remove(report, '$.results') where id in {older}"  # noqa: S608
+        " and json_type(report, '$.results') is not null",
+        (DETAILED,),
+    )
 
 
-def _alive(transfer: Transfer) -> bool:
-    if transfer.owner == os.getpid():
-        return transfer.updated >= _BEGUN  # in a container an earlier process often had our number
-    if sys.platform == "win32":  # os.kill would end the other process, or the whole console
-        return time.time() - transfer.updated < SILENT_AFTER
-    try:
-        os.kill(transfer.owner, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it lives, as somebody else
-    return time.time() - transfer.updated < SILENT_AFTER
+def _text(message: str) -> str:
+    """Return text that a database takes: a server's JSON can hold half of a letter."""
+    return message.encode("utf-8", "replace").decode("utf-8")
 
 
 def _dump(progress: Progress) -> str:
@@ -378,21 +396,7 @@ def _dump(progress: Progress) -> str:
 
 
 def _transfer(row: tuple[object, ...]) -> Transfer:
-    (
-        number,
-        kind,
-        server,
-        resources,
-        files,
-        options,
-        state,
-        message,
-        progress,
-        report,
-        owner,
-        created,
-        updated,
-    ) = row
+    number, kind, server, resources, files, options, state, message, progress, created, updated = row[:11]
     return Transfer(
         id=cast(int, number),
         kind=cast(Kind, kind),
@@ -403,8 +407,7 @@ def _transfer(row: tuple[object, ...]) -> Transfer:
         state=cast(State, state),
         message=cast(str, message),
         progress=Progress(**json.loads(cast(str, progress))),
-        report=json.loads(cast(str, report)),
-        owner=cast(int, owner),
+        report=json.loads(cast(str, row[11])) if len(row) > 11 else {},
         created=cast(float, created),
         updated=cast(float, updated),
     )

@@ -1,12 +1,13 @@
-"""Run a queued transfer, here and now or in the background of a dock."""
+"""Run a queued transfer, in the foreground or in the background of a dock."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -14,11 +15,11 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Cancelled, DicomdockError
 from dicomdock.sources import DicomSource, Part, StoreResult
-from dicomdock.transfer.files import parts_of_files
+from dicomdock.transfer.files import Selection, select_files
 from dicomdock.transfer.progress import Progress, PullReport, PushReport
 from dicomdock.transfer.pull import Wanted, pull
 from dicomdock.transfer.push import ON_THE_SERVER, push
-from dicomdock.transfer.queue import Item, State, Transfer, TransferQueue, Wish
+from dicomdock.transfer.queue import Item, Request, State, Transfer, TransferQueue
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive  # its database library is slow to import
@@ -27,19 +28,19 @@ Report: TypeAlias = PullReport | PushReport
 
 log = logging.getLogger(__name__)
 
-WRITE_DOWN = 0.5  # seconds between two notes of the progress in the queue
-LOOK_AGAIN = 1.0  # seconds until an idle runner looks at the queue, unless it is woken
+SAVE_EVERY = 0.5  # seconds between two updates of the progress in the queue
+POLL_EVERY = 1.0  # seconds until an idle runner looks at the queue, unless it is woken
 
 
 class Connection(DicomSource, Protocol):
     """A source that can be closed."""
 
     def close(self) -> None:
-        """Let go of its connections."""
+        """Close its connections."""
 
 
 Connect: TypeAlias = Callable[[str], Connection]
-"""Give the source of a server's name; it is closed after the transfer."""
+"""Return the source of a server's name; it is closed after the transfer."""
 
 
 def run(
@@ -51,9 +52,9 @@ def run(
     *,
     wanted: Wanted = lambda _study: None,
 ) -> Generator[Progress, None, Report]:
-    """Do a claimed transfer and keep the queue informed.
+    """Run a claimed transfer and save its progress in the queue.
 
-    Closing the generator leaves the transfer cancelled; a wish from another process pauses or cancels it.
+    Closing the generator leaves the transfer cancelled; a request of another process pauses or cancels it.
 
     Parameters
     ----------
@@ -81,19 +82,21 @@ def run(
     message = ""
     report: Report | None = None
     progress: Progress | None = None
-    written = 0.0
+    saved = 0.0
     try:
         with closing(connect(transfer.server)) as source:
             work = _work(queue, transfer, archive, source, settings, wanted)
             try:
                 while True:
                     progress = next(work)
-                    if time.monotonic() - written >= WRITE_DOWN:
-                        written = time.monotonic()
-                        wish: Wish = queue.update(transfer.id, progress)
-                        if wish:
-                            state = "paused" if wish == "pause" else "cancelled"
-                            raise Cancelled(f"Transfer {transfer.id} was {state}; what had arrived is kept.")
+                    if time.monotonic() - saved >= SAVE_EVERY:
+                        saved = time.monotonic()
+                        request: Request = queue.update(transfer.id, progress)
+                        if request:
+                            state = "paused" if request == "pause" else "cancelled"
+                            raise Cancelled(
+                                f"Transfer {transfer.id} was {state}; what had arrived stays in the archive."
+                            )
                     yield progress
             except StopIteration as ended:
                 report = ended.value
@@ -145,12 +148,17 @@ def _push(
 ) -> Generator[Progress, None, PushReport]:
     options = transfer.options
     confirmed = {item.resource for item in queue.items(transfer.id, *ON_THE_SERVER)}
-    parts = [part for part in selected(archive, transfer) if str(part.resource) not in confirmed]
+    selection = selected(archive, transfer)
+    rest = tuple(part for part in selection.parts if str(part.resource) not in confirmed)
+    queue.record(
+        transfer.id,
+        [Item(one.path, one.result.status, one.result.reason) for one in selection.unsent],
+    )
     chosen = options.get("on_duplicate", "skip")
     with _Ledger(queue, transfer, archive) as ledger:
         return (
             yield from push(
-                parts,
+                replace(selection, parts=rest),
                 source,
                 settings,
                 on_duplicate="send" if chosen == "send" else "fail" if chosen == "fail" else "skip",
@@ -162,52 +170,53 @@ def _push(
 
 
 class _Ledger:
-    """Writes results down in groups; what a kill loses is found again by asking the server."""
+    """Saves results in groups; what a kill loses is found again by asking the server."""
 
     def __init__(self, queue: TransferQueue, transfer: Transfer, archive: Archive) -> None:
         self._queue, self._transfer, self._archive = queue, transfer, archive
         self._ours = [Resource.parse(resource) for resource in transfer.resources]
         self._waiting: list[tuple[Resource, StoreResult]] = []
-        self._written = time.monotonic()
+        self._saved = time.monotonic()
         self._lock = threading.Lock()
 
     def __enter__(self) -> _Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._write()
+        self._save()
 
-    def note(self, place: Resource, result: StoreResult) -> None:
+    def note(self, resource: Resource, result: StoreResult) -> None:
         with self._lock:
-            self._waiting.append((place, result))
-            if time.monotonic() - self._written >= WRITE_DOWN:
-                self._write()
+            self._waiting.append((resource, result))
+            if time.monotonic() - self._saved >= SAVE_EVERY:
+                self._save()
 
-    def _write(self) -> None:
-        self._written = time.monotonic()
+    def _save(self) -> None:
+        self._saved = time.monotonic()
         done, self._waiting = self._waiting, []
-        self._queue.record(
-            self._transfer.id, [Item(str(place), result.status, result.reason) for place, result in done]
-        )
         # A pushed file may hold other bytes than the archive's instance of its UID, which was not sent then.
         sent = [
-            place
-            for place, result in done
-            if result.status in ON_THE_SERVER and any(one.contains(place) for one in self._ours)
+            resource
+            for resource, result in done
+            if result.status in ON_THE_SERVER and any(one.contains(resource) for one in self._ours)
         ]
-        if sent:
+        if sent:  # before the outcomes are saved: what has one is not sent again, nor marked
             self._archive.record_sent(sent, self._transfer.server)
+        self._queue.record(
+            self._transfer.id,
+            [Item(str(resource), result.status, result.reason) for resource, result in done],
+        )
 
 
-def selected(archive: Archive, transfer: Transfer) -> Sequence[Part]:
-    """Give what a push sends: the archive's instances of its resources, then its files."""
+def selected(archive: Archive, transfer: Transfer) -> Selection:
+    """Return what a push sends: the archive's instances of its resources, then its files."""
+    files = select_files([Path(file) for file in transfer.files])
     parts = [
         Part.from_file(instance.path, resource=instance.resource, length=instance.size)
         for resource in transfer.resources
         for instance in archive.instances(Resource.parse(resource))
     ]
-    parts.extend(parts_of_files([Path(file) for file in transfer.files]))
-    return parts
+    return Selection.of((*parts, *files.parts), files.unsent)
 
 
 def _state(report: Report) -> State:
@@ -230,7 +239,7 @@ def _final(report: Report) -> Progress:
 
 def _items(report: Report) -> list[Item]:
     if isinstance(report, PushReport):
-        return []  # written down one by one, as they came
+        return []  # saved one by one, as they came
     return [
         Item(str(failure.resource), status, failure.reason)
         for status, failures in (("failed", report.failures), ("missing", report.missing))
@@ -244,8 +253,8 @@ class Runner:
     Parameters
     ----------
     queue, archive, connect, settings : what ``run`` needs.
-    changed : told the number of a transfer whenever something about it changed; called from worker threads.
-    side_by_side : transfers at once; each of them uses several connections itself.
+    changed : called from worker threads with the number of a transfer whenever something about it changed.
+    concurrency : transfers at once; each of them uses several connections itself.
     wanted : names the series of a study that its pull takes next.
     """
 
@@ -257,7 +266,7 @@ class Runner:
         settings: Settings,
         *,
         changed: Callable[[int], None] | None = None,
-        side_by_side: int = 2,
+        concurrency: int = 2,
         wanted: Wanted = lambda _study: None,
     ) -> None:
         self._wanted = wanted
@@ -267,17 +276,17 @@ class Runner:
         self._woken = threading.Condition()
         self._threads = [
             threading.Thread(target=self._serve, name=f"runner-{number}", daemon=True)
-            for number in range(side_by_side)
+            for number in range(concurrency)
         ]
 
     def start(self) -> None:
-        """Take up what an earlier dock left unfinished, and wait for more."""
+        """Continue what an earlier dock left unfinished, and wait for more."""
         self._queue.recover()
         for thread in self._threads:
             thread.start()
 
     def wake(self) -> None:
-        """Say that something was queued."""
+        """Notice that something was queued."""
         with self._woken:
             self._woken.notify_all()
 
@@ -299,7 +308,7 @@ class Runner:
             except DicomdockError as error:  # the list is locked or its disk full: it may not be for ever
                 log.warning("The list of transfers cannot be used now: %s", error)
             with self._woken:
-                self._woken.wait(LOOK_AGAIN)  # another process may queue something too
+                self._woken.wait(POLL_EVERY)  # another process may queue something too
 
     def _do(self, transfer: Transfer) -> None:
         work = run(self._queue, transfer, self._archive, self._connect, self._settings, wanted=self._wanted)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from dicomdock.errors import Cancelled, StoreError
 from dicomdock.sources import Part
-from dicomdock.transfer.progress import Progress, Tally
+from dicomdock.transfer.progress import Progress, ProgressTracker
 
 T = TypeVar("T")
 
@@ -30,24 +30,24 @@ class Stop:
         self._event = threading.Event()
 
     def request(self) -> None:
-        """Ask every worker to end."""
+        """Request every worker to end."""
         self._event.set()
 
     @property
     def requested(self) -> bool:
-        """Tell whether the workers should end."""
+        """Return whether the workers should end."""
         return self._event.is_set()
 
     def check(self) -> None:
         """Raise Cancelled when the workers should end."""
         if self._event.is_set():
-            raise Cancelled("The transfer was cancelled; what had arrived is kept.")
+            raise Cancelled("The transfer was cancelled; what had arrived stays in the archive.")
 
 
 def watch(
-    work: Callable[[Stop], None], tally: Tally, on_cancel: Callable[[], None] | None = None
+    work: Callable[[Stop], None], tracker: ProgressTracker, on_cancel: Callable[[], None] | None = None
 ) -> Generator[Progress]:
-    """Run ``work`` in a thread and yield the tally's progress until it ends.
+    """Run ``work`` in a thread and yield the tracker's progress until it ends.
 
     Closing the generator asks the work to stop and waits for it, so that nothing writes after the close; an
     interrupt (Ctrl-C) does the same.
@@ -76,7 +76,7 @@ def watch(
     thread.start()
     try:
         while not ended.wait(INTERVAL):
-            yield tally.progress()
+            yield tracker.progress()
     finally:
         stop.request()
         if on_cancel is not None and not ended.is_set():
@@ -84,22 +84,22 @@ def watch(
         thread.join()
     if raised:
         raise raised[0]
-    yield tally.progress()
+    yield tracker.progress()
 
 
-def in_turns(
+def bounded_map(
     pool: ThreadPoolExecutor, workers: int, job: Callable[[T], None], items: Iterable[T], stop: Stop
 ) -> None:
-    """Do the job for every item, so many side by side; the first error stops the rest and is raised.
+    """Run the job for every item, so many side by side; the first error stops the rest and is raised.
 
-    A few workers take turns, because a future for each of 100,000 instances would fill the memory.
+    A few workers share the iterator, because a future for each of 100,000 instances would fill the memory.
     """
-    turn, taking = iter(items), threading.Lock()
+    iterator, lock = iter(items), threading.Lock()
 
     def work() -> None:
         while True:
-            with taking:
-                item = next(turn, END)
+            with lock:
+                item = next(iterator, END)
             if isinstance(item, _End):
                 return
             stop.check()
@@ -115,8 +115,8 @@ def in_turns(
         raise next((error for error in errors if not isinstance(error, Cancelled)), errors[0])
 
 
-def metered(part: Part, tally: Tally, stop: Stop) -> Part:
-    """Give the part with its bytes counted as they pass, and cut short when the transfer is cancelled.
+def metered(part: Part, tracker: ProgressTracker, stop: Stop) -> Part:
+    """Return the part with its bytes counted as they pass, and cut short when the transfer is cancelled.
 
     A file that cannot be read ends the transfer with StoreError: half of it may be on the wire already.
     """
@@ -125,7 +125,7 @@ def metered(part: Part, tally: Tally, stop: Stop) -> Part:
         try:
             for chunk in part.chunks():
                 stop.check()
-                tally.moved(len(chunk))
+                tracker.moved(len(chunk))
                 yield chunk
         except OSError as error:
             raise StoreError(f"{part.path} cannot be read: {error.strerror or error}.") from error
@@ -134,6 +134,6 @@ def metered(part: Part, tally: Tally, stop: Stop) -> Part:
 
 
 def consume(progress: Iterable[Progress]) -> None:
-    """Use up a transfer whose progress nobody looks at."""
+    """Run a transfer whose progress nobody looks at."""
     for _ in progress:
         pass

@@ -1,4 +1,4 @@
-"""Keep one instance while the next is received: hashing and writing run beside the network."""
+"""Store one instance while the next is received: hashing and writing run beside the network."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Self
 
 from dicomdock.sources import Part
 
-LIGHT = 1 << 20  # bytes; a larger instance is kept as it comes, so that memory stays bounded
-WAITING = 4  # light instances that may wait to be kept
+LIGHT = 1 << 20  # bytes; a larger instance is stored as it comes, so that memory stays bounded
+WAITING = 4  # light instances that may wait to be stored
 
 
-class Conveyor:
+class WriteBehind:
     """Hands parts to a thread of its own, in their order.
 
     Parameters
     ----------
-    keep : uses up one part; what it raises is raised by a later ``put`` or at the end of the ``with``.
+    store : uses up one part; what it raises is raised by a later ``put`` or at the end of the ``with``.
     """
 
-    def __init__(self, keep: Callable[[Part], None]) -> None:
-        self._keep = keep
-        self._pool = ThreadPoolExecutor(1, "keeper")
+    def __init__(self, store: Callable[[Part], None]) -> None:
+        self._store = store
+        self._pool = ThreadPoolExecutor(1, "write-behind")
         self._waiting: deque[Future[None]] = deque()
 
     def put(self, part: Part) -> None:
-        """Receive a part whole and have it kept; a heavy one is kept before this returns."""
+        """Receive a part whole and have it stored; a heavy one is stored before this returns."""
         held: list[bytes] = []
         size, chunks = 0, part.chunks()
         for chunk in chunks:
@@ -38,9 +38,9 @@ class Conveyor:
             size += len(chunk)
             if size > LIGHT:
                 self._drain()
-                self._keep(_given(part, chain(held, chunks)))
+                self._store(_given(part, chain(held, chunks)))
                 return
-        self._waiting.append(self._pool.submit(self._keep, _given(part, iter(held))))
+        self._waiting.append(self._pool.submit(self._store, _given(part, iter(held))))
         if len(self._waiting) > WAITING:
             self._waiting.popleft().result()
 
@@ -55,7 +55,7 @@ class Conveyor:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            self._drain()  # what came whole is kept, also when the stream broke behind it
+            self._drain()  # what came whole is stored, also when the stream broke behind it
         finally:
             self._pool.shutdown(wait=True)
 

@@ -1,4 +1,4 @@
-"""Start a viewer: the first line on standard input brings secret and settings, the next ones orders."""
+"""Run a viewer: the first line on standard input is ``rpc.Start``, the next ones are further orders."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import logging
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
-from dicomdock.viewer.channel import Channel, Message
+from dicomdock import rpc
+from dicomdock.viewer.channel import Channel
 
 LOOPBACK = "127.0.0.1"
 # Reading headers keeps Python's lock busy; the loop, which answers the page, must get it back at once.
@@ -19,10 +19,10 @@ SWITCH_SECONDS = 0.0005
 
 
 def main() -> None:
-    """Run until the dock is gone or says so."""
+    """Run until the dock closes the viewer or is gone."""
     channel = Channel()
     start = channel.read()
-    if start is None:
+    if not isinstance(start, rpc.Start):
         return
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     logging.getLogger("trame_rca").setLevel(logging.ERROR)
@@ -30,7 +30,7 @@ def main() -> None:
     os.environ.update({"WSLINK_READY_MSG": "", "WSLINK_WS_COMPRESS": "0"})
     # trame reads the arguments of whatever program it is in; ours never reach a command line.
     sys.setswitchinterval(SWITCH_SECONDS)
-    sys.argv = ["dicomdock-viewer", f"--authKey={start['secret']}"]  # in one: a secret may begin with a dash
+    sys.argv = ["dicomdock-viewer", f"--authKey={start.secret}"]  # in one: a secret may begin with a dash
 
     from trame.app import get_server
 
@@ -38,9 +38,8 @@ def main() -> None:
     from dicomdock.viewer.guard import Guard
 
     server = get_server("dicomdock", client_type="vue3")
-    guard = Guard(start["secret"], start["once"])
-    settings = settings_of(start["settings"])
-    station = Workstation(server, settings, guard, channel.tell, lambda: leave(station))
+    guard = Guard(start.secret, start.one_time_token)
+    station = Workstation(server, start.settings, guard, channel.send, lambda: leave(station))
 
     @server.controller.add_task("on_server_ready")
     async def ready(**_: Any) -> None:
@@ -53,11 +52,11 @@ def main() -> None:
         # What is there now stays; the collector need not walk through it while a series is read.
         gc.collect()
         gc.freeze()
-        channel.tell("ready", port=server.port)
+        channel.send(rpc.Ready(server.port))
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the dock's to answer
     server.start(
-        port=start.get("port", 0),
+        port=start.port,
         host=LOOPBACK,
         open_browser=False,
         show_connection_info=False,
@@ -66,30 +65,21 @@ def main() -> None:
     )
 
 
-def settings_of(given: dict[str, Any]) -> Any:
-    """Read the settings that the dock hands on."""
-    from dicomdock.config.settings import Settings
-
-    folders = {name: Path(given[name]) for name in ("config", "archive", "state")}
-    return Settings(**{**given, **folders})
-
-
-def obey(station: Any, order: Message) -> None:
-    """Do what the dock says."""
-    from dicomdock.dicom.resource import Resource
-
-    match order.get("do"):
-        case "open":
-            resource = Resource.parse(order["resource"])
-            station.open(resource, pulling=bool(order.get("pulling")), coming=order.get("coming", ()))
-        case "pulling":
-            station.series.pull_changed(bool(order["running"]), order.get("why", ""))
-        case "expect":
-            station.series.expect(order["series"], order["metadata"])
-        case "answer" | "progress":
-            station.errands.hear(order)
-        case "close":
+def obey(station: Any, order: rpc.Order) -> None:
+    """Carry out an order of the dock."""
+    match order:
+        case rpc.OpenStudy(resource, pulling, coming):
+            station.open(resource, pulling=pulling, coming=coming)
+        case rpc.PullChanged(running, reason):
+            station.series.pull_changed(running, reason)
+        case rpc.ExpectSeries(series, metadata):
+            station.series.expect(series, metadata)
+        case rpc.Close():
             leave(station)
+        case rpc.Start():
+            pass  # it runs already
+        case reply:
+            station.dock.receive(reply)
 
 
 def leave(station: Any) -> None:

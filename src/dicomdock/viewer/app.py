@@ -13,11 +13,12 @@ from trame.app import TrameApp
 from trame_slicer.core import SlicerApp
 from trame_vuetify.ui.vuetify3 import VAppLayout
 
+from dicomdock import rpc
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
-from dicomdock.dicom.query import DicomJson
+from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
-from dicomdock.viewer.dock_client import Errands
+from dicomdock.viewer.dock_client import DockClient
 from dicomdock.viewer.features.compare.logic import CompareLogic
 from dicomdock.viewer.features.derive.logic import DerivingLogic
 from dicomdock.viewer.features.layout.layouts import AXIAL, NAMES
@@ -64,7 +65,7 @@ class Workstation(TrameApp):
     server : trame's.
     settings : where the archive is.
     guard : says who may talk to it.
-    tell : writes an event to the dock.
+    send : writes an event to the dock.
     leave : ends the process.
     """
 
@@ -73,7 +74,7 @@ class Workstation(TrameApp):
         server: Any,
         settings: Settings,
         guard: Guard,
-        tell: Callable[..., None],
+        send: Callable[[rpc.Event], None],
         leave: Callable[[], None],
     ) -> None:
         super().__init__(server)
@@ -91,20 +92,20 @@ class Workstation(TrameApp):
         self.notes = Notes(self.server)
         self.tabs = Tabs(self.server)
         self.solitude = Solitude(self.server, settings.viewer_patience, self.is_busy, leave)
-        self.errands = Errands(tell)
+        self.dock = DockClient(send)
         self.views = Views(self.server, app)
-        self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notes, tell)
+        self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notes, send)
         self.layout = LayoutLogic(self.server, self.series)
         self.window = WindowLogic(self.server, self.series)
         self.volume = VolumeLogic(self.server, app, self.series, self.views)
         self.segments = SegmentsLogic(self.server, app, self.series, self.archive, settings, self.notes)
         self.saving = SavingLogic(
-            self.server, self.series, self.segments, self.archive, self.errands, self.notes
+            self.server, self.series, self.segments, self.archive, self.dock, self.notes
         )
-        self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.errands)
+        self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.dock)
         self.measuring = MeasuringLogic(self.server, app, self.series, self.saving, settings, self.notes)
         self.sources = SourcesLogic(
-            self.server, self.series, self.saving, self.measuring, self.archive, self.errands, self.notes
+            self.server, self.series, self.saving, self.measuring, self.archive, self.dock, self.notes
         )
         self.others = OthersLogic(
             self.server, app, self.series, self.segments, self.measuring, self.archive, self.notes

@@ -1,19 +1,21 @@
-"""The line between the dock and its viewer: one JSON document a line, on the viewer's standard streams.
+"""The viewer's end of the connection to its dock (``rpc``): orders come in on standard input, events go out
+on standard output.
 
-The secret, the settings and every order come in on standard input, which no process list shows. Standard
-output belongs to the answers alone: what libraries print there goes to standard error.
+The secret, the settings and every order travel on standard input, which no process list shows. Standard
+output is for events alone: what libraries print there goes to standard error.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
-Message = dict[str, Any]
+from dicomdock import rpc
+
+log = logging.getLogger(__name__)
 
 
 class Channel:
@@ -25,30 +27,32 @@ class Channel:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         self._lock = threading.Lock()
 
-    def read(self) -> Message | None:
+    def read(self) -> rpc.Order | None:
         """Wait for the next order; None when the dock is gone."""
-        return next(self._lines(), None)
+        return next(self._read_all(), None)
 
-    def listen(self, receive: Callable[[Message], None], ended: Callable[[], None]) -> None:
-        """Hand every further order to ``receive``, in a thread, and call ``ended`` behind the last."""
+    def listen(self, receive: Callable[[rpc.Order], None], ended: Callable[[], None]) -> None:
+        """Pass every further order to ``receive``, in a thread, and call ``ended`` after the last."""
 
         def run() -> None:
-            for order in self._lines():
+            for order in self._read_all():
                 receive(order)
             ended()
 
         threading.Thread(target=run, name="orders", daemon=True).start()
 
-    def tell(self, event: str, **facts: Any) -> None:
-        """Write an event; a dock that is gone is none of our business here."""
+    def send(self, event: rpc.Event) -> None:
+        """Write an event; a dock that is gone is noticed by the reading side."""
         with self._lock:
             try:
-                self._events.write(json.dumps({"event": event, **facts}).encode() + b"\n")
+                self._events.write(rpc.encode(event))
                 self._events.flush()
             except OSError:
                 pass
 
-    def _lines(self) -> Iterator[Message]:
+    def _read_all(self) -> Iterator[rpc.Order]:
         for line in self._orders:
-            if line.strip():
-                yield json.loads(line)
+            try:
+                yield rpc.decode_order(line)
+            except rpc.MessageError as error:
+                log.warning("The dock sent an unknown order: %s", error)

@@ -1,64 +1,97 @@
-"""Errands: what a viewer asks of the process that started it, for want of a server (``dock.errands``)."""
+"""Requests of the viewer to the process that started it, which holds the logins."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+from dicomdock import rpc
 from dicomdock.errors import DicomdockError
-from dicomdock.viewer.channel import Message
 
 Progress = Callable[[int, int], None]
-"""Told how many instances are done, and of how many."""
+"""Called with the number of instances that are done, and of all."""
+R = TypeVar("R", bound=rpc.Reply)
 
 
-class ErrandError(DicomdockError):
-    """An errand failed; the words are the dock's."""
+class RequestFailed(DicomdockError):
+    """The dock could not do what was asked; the message is the dock's."""
 
 
-class Errands:
-    """Asks, and hands the answers to who waits for them; on the event loop.
+class DockClient:
+    """Sends requests and awaits their replies; on the event loop.
 
     Parameters
     ----------
-    tell : writes an event to the dock.
+    send : writes an event to the dock.
     """
 
-    def __init__(self, tell: Callable[..., None]) -> None:
-        self._tell = tell
+    def __init__(self, send: Callable[[rpc.Event], None]) -> None:
+        self._send = send
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, tuple[asyncio.Future[Message], Progress | None]] = {}
+        self._waiting: dict[int, tuple[asyncio.Future[rpc.Reply], Progress | None]] = {}
 
-    async def ask(self, what: str, *, progress: Progress | None = None, **facts: Any) -> Message:
-        """Ask for something and wait for its answer.
+    async def list_servers(self, origin: str) -> rpc.ServersReply:
+        """Ask where the study can be sent.
+
+        Parameters
+        ----------
+        origin : the connection that it came by; empty where it is unknown.
 
         Raises
         ------
-        ErrandError
-            It could not be done.
+        RequestFailed
+            The dock cannot say.
         """
-        number = next(self._numbers)
-        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = (answer, progress)
-        self._tell("errand", number=number, what=what, **facts)
+        return await self._ask(rpc.ListServers(next(self._numbers), origin), rpc.ServersReply)
+
+    async def send_series(
+        self, server: str, series: Sequence[str], progress: Progress | None = None
+    ) -> rpc.SendReply:
+        """Ask to send series that were made on this computer.
+
+        Raises
+        ------
+        RequestFailed
+            Nothing was sent.
+        """
+        request = rpc.SendSeries(next(self._numbers), server, tuple(series))
+        return await self._ask(request, rpc.SendReply, progress)
+
+    async def fetch_sources(self) -> rpc.FetchReply:
+        """Ask to download the images that objects of the study refer to.
+
+        Raises
+        ------
+        RequestFailed
+            No server has them.
+        """
+        return await self._ask(rpc.FetchSources(next(self._numbers)), rpc.FetchReply)
+
+    def study_changed(self) -> None:
+        """Report that something was written to the study in the archive."""
+        self._send(rpc.StudyChanged())
+
+    def receive(self, message: rpc.Progress | rpc.Reply) -> None:
+        """Take a reply, or the progress of a request; one that nobody waits for is dropped."""
+        reply, progress = self._waiting.get(message.request, (None, None))
+        if isinstance(message, rpc.Progress):
+            if progress is not None:
+                progress(message.done, message.total)
+        elif reply is not None and not reply.done():
+            reply.set_result(message)
+
+    async def _ask(self, request: rpc.Request, kind: type[R], progress: Progress | None = None) -> R:
+        waiting: asyncio.Future[rpc.Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[request.request] = (waiting, progress)
+        self._send(request)
         try:
-            said = await answer
+            reply = await waiting
         finally:
-            del self._waiting[number]
-        if "error" in said:
-            raise ErrandError(said["error"])
-        return said
-
-    def hear(self, order: Message) -> None:
-        """Take an answer, or how far an errand is."""
-        answer, progress = self._waiting.get(order["number"], (None, None))
-        if order["do"] == "progress" and progress is not None:
-            progress(order["done"], order["of"])
-        elif order["do"] == "answer" and answer is not None and not answer.done():
-            answer.set_result(order)
-
-    def tell(self, what: str, **facts: Any) -> None:
-        """Let the dock know something, without waiting for an answer."""
-        self._tell("errand", number=next(self._numbers), what=what, **facts)
+            del self._waiting[request.request]
+        if isinstance(reply, rpc.ErrorReply):
+            raise RequestFailed(reply.message)
+        if not isinstance(reply, kind):
+            raise RequestFailed(f"The dock answered with {type(reply).__name__}.")
+        return reply

@@ -9,7 +9,8 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
-from dicomdock.dicom.query import SERIES_OVERVIEW, DicomJson, Query, text
+from dicomdock.dicom.json_model import DicomJson, text
+from dicomdock.dicom.query import SERIES_OVERVIEW, Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import Kind, kind_of
 from dicomdock.imaging.dataset import as_dataset

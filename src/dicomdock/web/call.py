@@ -10,12 +10,10 @@ from __future__ import annotations
 import email.utils
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from dicomdock.web.multipart.writer import Body
+from dicomdock.web.request import Body, Request
 
 MAX_WAIT = 60.0  # seconds; a longer Retry-After is cut to this
 FIRST_WAIT = 0.4  # seconds before the first retry; doubled each time
@@ -28,12 +26,16 @@ _RETRIED_AFTER_SENDING = frozenset({429, 503})  # the server says that it has no
 
 @dataclass
 class Call:
-    """One request on its way, with what was tried already."""
+    """One request on its way, with what was tried already.
 
-    method: str
-    url: str
-    fields: Mapping[str, str]
-    body: Body | None
+    Parameters
+    ----------
+    request : what is asked, without what the login adds.
+    what : what is being done, in words.
+    escaped : every reserved character of the query is escaped.
+    """
+
+    request: Request
     what: str
     escaped: bool
     tries: int = 0
@@ -46,24 +48,30 @@ class Call:
         """What is being done, to begin a sentence with."""
         return self.what[:1].upper() + self.what[1:]
 
+    @property
+    def safe(self) -> bool:
+        """True where asking twice does what asking once does."""
+        return self.request.method in SAFE_METHODS
+
     def sending(self) -> Iterator[bytes] | None:
-        """Make the body anew."""
+        """Return the body from its beginning."""
         self.begun = False
-        return None if self.body is None else self._chunks(self.body)
+        body = self.request.body
+        return None if body is None else self._chunks(body)
 
     def _chunks(self, body: Body) -> Iterator[bytes]:
         self.begun = True
         yield from body.chunks()
 
     def may_escape(self) -> bool:
-        """Tell whether the query has a raw ``^`` that the server may have refused."""
-        return not self.escaped and self.method in SAFE_METHODS and "^" in self.url
+        """Return whether the query has a raw ``^`` that the server may have refused."""
+        return not self.escaped and self.safe and "^" in (self.request.url.query or "")
 
     def wait_after_failure(self, again: str, retries: int) -> float | None:
-        """Give the seconds to wait before the next try after no answer; None to give up."""
+        """Return the seconds to wait before the next try after no answer; None to give up."""
         limit = min(retries, CONNECT_RETRIES) if again == "connect" else retries
-        repeatable = self.method in SAFE_METHODS or not self.begun
-        if again == "dropped" and (not repeatable or (self.method not in SAFE_METHODS and self.body is None)):
+        repeatable = self.safe or not self.begun
+        if again == "dropped" and (not repeatable or (not self.safe and self.request.body is None)):
             return None
         if again == "never" or self.tries >= limit:
             return None
@@ -72,8 +80,8 @@ class Call:
         return 0.0 if again == "dropped" and self.tries == 1 else _back_off(self.tries)
 
     def wait_after_status(self, status: int, retry_after: str, retries: int) -> float | None:
-        """Give the seconds to wait before the next try after this status; None to give up."""
-        if self.method in SAFE_METHODS:
+        """Return the seconds to wait before the next try after this status; None to give up."""
+        if self.safe:
             limit = min(retries, 1) if status == 500 else retries
             again = status in _RETRIED
         else:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-from dicomdock.config.settings import MIB
 from dicomdock.errors import WireError
-from dicomdock.sources import CHUNK
 
-FREE_SIZE = 64 * MIB  # bytes that an answer may unpack to whatever its ratio
+CHUNK = (
+    1 << 18
+)  # bytes at a time; large enough that per-chunk work vanishes, small enough for constant memory
+FREE_SIZE = 64 << 20  # bytes that an answer may unpack to whatever its ratio
 MAX_RATIO = 200  # beyond that; real JSON reaches 30, images 10, an attack 1,000
 _EITHER_HEADER = zlib.MAX_WBITS | 32  # gzip or zlib, told by the first bytes
 _GZIP_MAGIC = b"\x1f\x8b"

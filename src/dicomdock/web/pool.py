@@ -1,4 +1,4 @@
-"""Connections to one server: pool, proxy, TLS, and what it means when no answer comes.
+"""Connections to one server: pool, proxy, and what it means when no answer comes.
 
 This is the one place that maps urllib3's errors to ours.
 """
@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import re
 import socket
 import ssl
 import threading
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
-from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
 import urllib3
@@ -35,9 +33,10 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from dicomdock.config.servers import ServerProfile
-from dicomdock.config.settings import Settings
 from dicomdock.errors import DicomdockError, ProfileError, Unreachable, WireError
+from dicomdock.web import tls
+from dicomdock.web.endpoint import Endpoint, Proxy
+from dicomdock.web.options import ConnectionOptions
 
 POOL_SIZE = 32  # idle connections kept; more may be open
 FRESH = 0.5  # seconds; a body must not go down a dying connection
@@ -83,7 +82,7 @@ class _ThisThread(threading.local):
     has_body = False
 
 
-class _Habits:
+class _Behavior:
     """What our connections do differently from urllib3's."""
 
     line: ClassVar[Line]
@@ -139,8 +138,60 @@ class _Habits:
         return bool(super().is_connected)  # type: ignore[misc]
 
 
-def open_pool(profile: ServerProfile, line: Line) -> urllib3.PoolManager:
-    """Make the pool of connections to a server, by its proxy and certificates.
+class Connections:
+    """The connections to one endpoint. They lead to its origin, or to its proxy, whatever is asked on them.
+
+    Parameters
+    ----------
+    endpoint : where to.
+    line : what the connections share.
+
+    Raises
+    ------
+    ProfileError
+        A certificate file or the proxy's address cannot be used.
+    InvalidInput
+        The endpoint's address is not one.
+    """
+
+    def __init__(self, endpoint: Endpoint, line: Line) -> None:
+        origin = endpoint.origin
+        self._manager = open_manager(endpoint, line)
+        self._pool = self._manager.connection_from_host(origin.bracketed_host, origin.port, origin.scheme)
+        self._prefix, self._fields = "", {}
+        if isinstance(self._manager, urllib3.ProxyManager) and not origin.is_encrypted:
+            self._prefix, self._fields = origin.short, {"Host": origin.netloc}
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str],
+        body: Iterator[bytes] | None,
+        timeout: urllib3.Timeout,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request and return the answer, its body unread; nothing is repeated or followed."""
+        return self._pool.urlopen(
+            method,
+            self._prefix + target,
+            headers={**self._fields, **headers},
+            body=body,
+            retries=False,
+            redirect=False,
+            assert_same_host=False,  # the pool's host is the only one that there is
+            timeout=timeout,
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def close(self) -> None:
+        """Close what is idle."""
+        self._manager.clear()
+
+
+def open_manager(endpoint: Endpoint, line: Line) -> urllib3.PoolManager:
+    """Return connections to any host by an endpoint's proxy and certificates, for libraries that want that.
 
     Raises
     ------
@@ -150,26 +201,23 @@ def open_pool(profile: ServerProfile, line: Line) -> urllib3.PoolManager:
     # urllib3 logs whole addresses at this level, with tokens in their queries; we log our own, redacted.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
     options: dict[str, Any] = {"num_pools": 4, "maxsize": POOL_SIZE, "block": False}
-    if profile.url.startswith("https:"):
-        options["ssl_context"] = tls_context(profile)
-    proxy = proxy_for(profile)
+    if endpoint.origin.is_encrypted:
+        options["ssl_context"] = tls.context(endpoint)
     manager: urllib3.PoolManager
-    if proxy:
+    if (proxy := proxy_for(endpoint)) is not None:
         line.addresses = None  # the proxy looks the name up; ours is the proxy's own
-        parts = urlsplit(proxy)
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
-        address = proxy.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1)
+        login = f"{proxy.user}:{proxy.password}" if proxy.user or proxy.password else None
         fields = urllib3.make_headers(proxy_basic_auth=login) if login else None
         try:
-            manager = urllib3.ProxyManager(address, proxy_headers=fields, **options)
+            manager = urllib3.ProxyManager(proxy.url, proxy_headers=fields, **options)
         except (HTTPError, ValueError) as error:
             raise ProfileError(
-                f"The proxy {address!r} of server {profile.name!r} is not an http:// address."
+                f"The proxy {proxy.url!r} of server {endpoint.name!r} is not an http:// address."
             ) from error
     else:
         manager = urllib3.PoolManager(**options)
-    plain = type("HTTPConnection", (_Habits, HTTPConnection), {"line": line})
-    secure = type("HTTPSConnection", (_Habits, HTTPSConnection), {"line": line})
+    plain = type("HTTPConnection", (_Behavior, HTTPConnection), {"line": line})
+    secure = type("HTTPSConnection", (_Behavior, HTTPSConnection), {"line": line})
     manager.pool_classes_by_scheme = {
         "http": type("HTTPConnectionPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
         "https": type("HTTPSConnectionPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
@@ -177,44 +225,16 @@ def open_pool(profile: ServerProfile, line: Line) -> urllib3.PoolManager:
     return manager
 
 
-def proxy_for(profile: ServerProfile) -> str:
-    """Give the profile's proxy, else the environment's; none for this machine itself."""
-    if profile.proxy:
-        return profile.proxy
-    parts = urlsplit(profile.url)
-    host = parts.hostname or ""
-    if host in ("localhost", "::1") or host.startswith("127.") or urllib.request.proxy_bypass(host):
-        return ""
+def proxy_for(endpoint: Endpoint) -> Proxy | None:
+    """Return the endpoint's proxy, else the environment's; none for this machine itself."""
+    if endpoint.proxy is not None:
+        return endpoint.proxy
+    origin = endpoint.origin
+    if origin.is_loopback or urllib.request.proxy_bypass(origin.host):
+        return None
     proxies = urllib.request.getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all") or ""
-
-
-def tls_context(profile: ServerProfile) -> ssl.SSLContext:
-    """Make what a connection to the server is encrypted by: whom to trust, and whom to show ourselves as.
-
-    Raises
-    ------
-    ProfileError
-        A certificate file cannot be used.
-    """
-    context = ssl.create_default_context()
-    file = profile.ca_file
-    try:
-        if file:
-            context.load_verify_locations(cafile=os.path.expanduser(file))  # noqa: PTH111
-        if file := profile.client_certificate:
-            key = os.path.expanduser(profile.client_key) if profile.client_key else None  # noqa: PTH111
-            context.load_cert_chain(os.path.expanduser(file), key, password=_no_password)  # noqa: PTH111
-    except (OSError, ssl.SSLError, ValueError) as error:
-        raise ProfileError(
-            f"The certificate file {file} of server {profile.name!r} cannot be used: {error}."
-        ) from error
-    return context
-
-
-def _no_password() -> str:
-    """Stand in for OpenSSL's prompt on the terminal."""
-    raise ValueError("its key is protected by a password")
+    found = proxies.get(origin.scheme) or proxies.get("all") or ""
+    return Proxy.parse(found) if found else None
 
 
 class NoAnswer(Exception):
@@ -233,10 +253,10 @@ class NoAnswer(Exception):
 
 
 def no_answer(
-    error: HTTPError | OSError, profile: ServerProfile, settings: Settings, url: str, *, half_sent: bool
+    error: HTTPError | OSError, endpoint: Endpoint, options: ConnectionOptions, url: str, *, half_sent: bool
 ) -> NoAnswer:
-    """Say in words why no answer came."""
-    host = urlsplit(profile.url).netloc.rpartition("@")[2]
+    """Return in words why no answer came."""
+    host = endpoint.origin.netloc
     again = "never"
     if isinstance(error, ProxyError):
         words = f"The proxy on the way to {host} did not let us through ({_cause(error)}); check its address."
@@ -247,11 +267,11 @@ def no_answer(
         words = f"{host} refused the connection ({_cause(error)}); check that it runs and the port is right."
     elif isinstance(error, ConnectTimeoutError):
         again = "connect"
-        words = f"{host} did not answer within {settings.connect_timeout:g} s; check host, port and firewall."
+        words = f"{host} did not answer within {options.connect_timeout:g} s; check host, port and firewall."
     elif isinstance(error, (SSLError, ssl.SSLError)):
         words = _tls_words(host, error)
     elif isinstance(error, (ReadTimeoutError, TimeoutError)):
-        words = f"{host} took the request but sent nothing for {settings.read_timeout:g} s; try again later."
+        words = f"{host} took the request but sent nothing for {options.read_timeout:g} s; try again later."
     else:
         again = "dropped"
         advice = (
@@ -262,7 +282,7 @@ def no_answer(
 
 
 def broken(error: HTTPError, url: str) -> DicomdockError:
-    """Say in words why an answer broke off in its middle."""
+    """Return in words why an answer broke off in its middle."""
     if isinstance(error, ReadTimeoutError):
         return Unreachable(f"{url} stopped sending in the middle of its answer; try again.", url=url)
     if isinstance(error, (ProtocolError, IncompleteRead)):
@@ -286,7 +306,7 @@ def _tls_words(host: str, error: Exception) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """Give the innermost reason, short."""
+    """Return the innermost reason, short."""
     inner: BaseException = error
     while (deeper := inner.__cause__ or _first_exception(inner)) is not None:
         inner = deeper

@@ -4,52 +4,49 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from types import TracebackType
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from dicomdock.config.settings import MIB
 from dicomdock.errors import Cancelled, DicomdockError, WireError
-from dicomdock.sources import CHUNK
 from dicomdock.web import content_encoding, pool
+from dicomdock.web.content_encoding import CHUNK
+from dicomdock.web.redaction import Redactor
 
-MAX_READ = 256 * MIB  # bytes of an answer that is read as a whole (JSON, rendered images)
+MAX_READ = 256 << 20  # bytes of an answer that is read as a whole (JSON, rendered images)
 MAX_DISCARDED = 1 << 16  # bytes read of an answer that is only looked at
+MARGIN = 1 << 15  # bytes read beyond that, so that a secret at the edge is seen whole and masked
 EXCERPT = 300  # characters of an answer that go into an error
-_SECRET_NAME = re.compile(r"token|secret|password|signature|code|key", re.IGNORECASE)
-
-
-def redacted(url: str) -> str:
-    """Give an address without login and without the values of parameters that may be secret."""
-    address, mark, query = url.partition("?")
-    address = re.sub(r"^([a-z]+://)[^/@]*@", r"\1", address)
-    pairs = (pair.partition("=") for pair in query.split("&"))
-    return (
-        address
-        + mark
-        + "&".join(
-            name + equals + ("***" if value and _SECRET_NAME.search(name) else value)
-            for name, equals, value in pairs
-        )
-    )
 
 
 class Response:
     """An answer whose body is still on the wire; closing it early drops the connection.
+
+    A context manager. An error of ours that leaves its block loses the secrets of the request on the way,
+    because a server may repeat them anywhere in its answer.
 
     Parameters
     ----------
     raw : urllib3's answer, unread.
     url : the address asked, redacted.
     stopped : set when whoever asked has closed the connections.
+    redactor : knows the secrets of the request.
     """
 
-    def __init__(self, raw: urllib3.BaseHTTPResponse, url: str, stopped: threading.Event) -> None:
+    def __init__(
+        self,
+        raw: urllib3.BaseHTTPResponse,
+        url: str,
+        stopped: threading.Event,
+        redactor: Redactor,
+    ) -> None:
         self._raw = raw
         self.url = url
         self._stopped = stopped
+        self._redactor = redactor
         self._closed = False
 
     @property
@@ -67,8 +64,17 @@ class Response:
         """The Content-Type as received; empty where there is none."""
         return self._raw.headers.get("Content-Type", "")
 
+    @property
+    def warning(self) -> str:
+        """The Warning header, redacted: what servers write there is shown."""
+        return self.redact(self._raw.headers.get("Warning", ""))
+
+    def redact(self, text: str) -> str:
+        """Return words of the answer without the secrets of its request, to be shown or stored."""
+        return self._redactor.redact(text)
+
     def chunks(self) -> Iterator[bytes]:
-        """Give the body as it arrives, decoded from gzip or deflate where the server coded it.
+        """Return the body as it arrives, decoded from gzip or deflate where the server coded it.
 
         Raises
         ------
@@ -97,7 +103,7 @@ class Response:
             raise Cancelled("The connection was closed.")
 
     def read(self, limit: int = MAX_READ) -> bytes:
-        """Give the whole body.
+        """Return the whole body.
 
         Raises
         ------
@@ -114,27 +120,25 @@ class Response:
         return b"".join(pieces)
 
     def close(self) -> None:
-        """Give the connection back where the body was read to its end, else drop it; nothing is drained."""
+        """Return the connection to its pool where the body was read to its end, else drop it."""
         self._closed = True
         self._raw.close()
         self._raw.release_conn()
 
     def discard(self) -> None:
-        """Be done with an answer; a short one is read, so that its connection can be used again."""
+        """Close an answer; a short one is read first, so that its connection can be used again."""
         self._beginning(MAX_DISCARDED)
         self.close()
 
-    def excerpt(self, hide: Iterable[str] = ()) -> str:
-        """Give the answer's beginning as a line of text for an error, without these secrets, and close it."""
-        text = self._beginning(MAX_DISCARDED).decode("utf-8", "replace")
+    def excerpt(self) -> str:
+        """Return the answer's beginning as a line of text for an error, redacted, and close it."""
+        beginning = self._beginning(MAX_DISCARDED + MARGIN)
         self.close()
-        for secret in hide:
-            for word in secret.split():
-                text = text.replace(word, "***")
+        text = self.redact(beginning.decode("utf-8", "replace"))[:MAX_DISCARDED]
         text = re.sub(
             r"<(style|script)\b.*?</\1>|<[^>]*>|[\x00-\x1f\x7f]", " ", text, flags=re.DOTALL | re.IGNORECASE
         )
-        return " ".join(text.split())[:EXCERPT]
+        return self.redact(" ".join(text.split()))[:EXCERPT]  # blanks may have hidden one
 
     def _beginning(self, limit: int) -> bytes:
         pieces, count = [], 0
@@ -149,5 +153,9 @@ class Response:
     def __enter__(self) -> Response:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
+        if isinstance(error, DicomdockError):
+            self._redactor.redact_error(error)

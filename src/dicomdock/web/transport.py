@@ -12,39 +12,53 @@ import logging
 import threading
 import time
 from collections.abc import Container, Mapping, Sequence
-from typing import TYPE_CHECKING
-from urllib.parse import quote, urljoin, urlsplit
+from dataclasses import replace
+from urllib.parse import quote
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from dicomdock.config.servers import ServerProfile
-from dicomdock.config.settings import Settings
-from dicomdock.dicomweb.auth import Auth
 from dicomdock.errors import (
     AuthenticationError,
     Cancelled,
     InvalidInput,
     NotAcceptable,
-    NotFound,
+    RemoteNotFound,
     ServerFault,
     TransactionError,
 )
 from dicomdock.web import pool
-from dicomdock.web.call import SAFE_METHODS, Call
+from dicomdock.web.auth import Auth
+from dicomdock.web.call import Call
+from dicomdock.web.cookies import Cookies
+from dicomdock.web.digest import schemes
+from dicomdock.web.endpoint import Endpoint
+from dicomdock.web.options import ConnectionOptions
+from dicomdock.web.redaction import Redactor
+from dicomdock.web.request import Body, Request
 from dicomdock.web.response import Response as Response
-from dicomdock.web.response import redacted
-
-if TYPE_CHECKING:
-    from dicomdock.web.multipart.writer import Body
+from dicomdock.web.url import Url, redact
 
 log = logging.getLogger("dicomdock.http")
 
 MAX_REDIRECTS = 5
+MIN_SECRET = 6  # characters of a cookie that is hidden in errors; shorter ones are counters and flags
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # RFC 3986 §3.4 without what separates pairs (& ; +) and with ^, because Orthanc does not decode query values.
 _QUERY_SAFE = "!$'()*,/:=?@^-._~"
+_PRINTABLE = "".join(map(chr, range(128)))  # everything but what is no ASCII
+
+
+class Encoded(str):
+    """The value of a query parameter that is percent-encoded already, and sent as it is."""
+
+    __slots__ = ()
+
+
+def encode_query_value(value: str) -> str:
+    """Return a value, escaped as little as RFC 3986 allows."""
+    return value if isinstance(value, Encoded) else quote(value, safe=_QUERY_SAFE)
 
 
 def encode_query(query: Sequence[tuple[str, str]]) -> str:
@@ -52,9 +66,7 @@ def encode_query(query: Sequence[tuple[str, str]]) -> str:
 
     Blanks become ``%20``, never ``+``.
     """
-    return "&".join(
-        f"{quote(name, safe=_QUERY_SAFE)}={quote(value, safe=_QUERY_SAFE)}" for name, value in query
-    )
+    return "&".join(f"{quote(name, safe=_QUERY_SAFE)}={encode_query_value(value)}" for name, value in query)
 
 
 class Http:
@@ -62,35 +74,38 @@ class Http:
 
     Parameters
     ----------
-    profile : the server; nothing is ever sent to another origin.
+    endpoint : the server; nothing is ever sent to another origin.
     auth : its login.
-    settings : time-outs and the number of retries.
+    options : time-outs and the number of retries.
     addresses : IP addresses to connect to, where the server's name was looked up and judged before; None to
         look it up at each connection. Behind a proxy, the proxy looks it up.
 
     Raises
     ------
+    InvalidInput
+        The endpoint's address is not one.
     ProfileError
-        A certificate file or the proxy cannot be used.
+        A certificate file or the proxy's address cannot be used.
     """
 
     def __init__(
         self,
-        profile: ServerProfile,
+        endpoint: Endpoint,
         auth: Auth,
-        settings: Settings,
+        options: ConnectionOptions,
         *,
         addresses: Sequence[str] | None = None,
     ) -> None:
-        self._profile = profile
+        self._endpoint = endpoint
         self._auth = auth
-        self._settings = settings
-        self._line = pool.Line(settings.read_timeout, addresses)
-        self._pool = pool.open_pool(profile, self._line)
-        self._timeout = urllib3.Timeout(connect=settings.connect_timeout, read=settings.read_timeout)
+        self._options = options
+        self._line = pool.Line(options.read_timeout, addresses)
+        self._connections = pool.Connections(endpoint, self._line)
+        self._timeout = urllib3.Timeout(connect=options.connect_timeout, read=options.read_timeout)
         self._refreshing = threading.Lock()
         self._stopped = threading.Event()
         self._escape_query = False
+        self._cookies = Cookies()
 
     def request(
         self,
@@ -104,8 +119,9 @@ class Http:
         gzip: bool = False,
         allow: Container[int] = (),
         what: str = "",
+        secrets: Sequence[str] = (),
     ) -> Response:
-        """Send a request and give the answer, its body unread.
+        """Send a request and return the answer, its body unread.
 
         A GET is repeated after 408, 429, 500 (once), 502-504 and a lost connection, with back-off and as
         Retry-After says. A request with a body is repeated only when none of it can have been processed:
@@ -113,18 +129,19 @@ class Http:
 
         Parameters
         ----------
-        path : percent-encoded path below the profile's address; or a whole address of the same origin.
+        path : percent-encoded path below the endpoint's address; or a whole address of the same origin.
         query : parameters, unescaped.
         accept : the Accept header.
         gzip : let the server compress; for text, not for pixels.
         allow : statuses that are returned instead of raised.
         what : what is being done, in words for the error: ``the search for studies``.
+        secrets : what of the request, beside its login, no error may repeat.
 
         Raises
         ------
         AuthenticationError
             401 or 403, after the login was renewed where it can be.
-        NotFound, NotAcceptable, ServerFault, TransactionError
+        RemoteNotFound, NotAcceptable, ServerFault, TransactionError
             The server answered otherwise than with success.
         Unreachable
             No answer came.
@@ -143,32 +160,30 @@ class Http:
             fields["Content-Type"] = body.content_type
             if body.length is not None:
                 fields["Content-Length"] = str(body.length)
-        query = (*query, *self._auth.parameters(method, path))
-        call = Call(
-            method, self._address(path, query), fields, body, what or f"{method} {path}", self._escape_query
-        )
+        request = Request(method, self._address(path, query), fields, body, tuple(secrets))
+        call = Call(request, what or f"{method} {path}", self._escape_query)
         while True:
-            login = dict(self._auth.signed(call.method, call.url, call.body))
+            sent = self._auth.authorize(self._with_cookies(call.request))
             try:
-                response = self._send(call, login)
+                response = self._send(call, sent)
             except pool.NoAnswer as failure:
-                wait = call.wait_after_failure(failure.again, self._settings.retries)
+                wait = call.wait_after_failure(failure.again, self._options.retries)
                 if wait is None:
                     raise failure.error from failure.__cause__
                 self._pause(wait)
                 continue
             try:
-                if self._final(call, response, login, allow):
+                if self._final(call, response, sent, allow):
                     return response
-            except BaseException:
-                response.close()
+            except BaseException as error:
+                response.__exit__(type(error), error, None)
                 raise
 
     def close(self) -> None:
         """End all connections; requests and answers on their way in other threads raise Cancelled."""
         self._stopped.set()
         self._line.interrupt()
-        self._pool.clear()
+        self._connections.close()
 
     def __enter__(self) -> Http:
         return self
@@ -176,50 +191,51 @@ class Http:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _address(self, path: str, query: Sequence[tuple[str, str]]) -> str:
-        if path.startswith(("http://", "https://")):
-            if _origin(path) != _origin(self._profile.url):
-                raise InvalidInput(
-                    f"{redacted(path)} is not at {self._profile.origin}; nothing was sent there."
-                )
-            url = path
+    def _address(self, path: str, query: Sequence[tuple[str, str]]) -> Url:
+        base = self._endpoint.base
+        if "://" in path[:10]:
+            refused = f"{redact(path)} is not at {base.origin}; nothing was sent there."
+            try:
+                url = Url.parse(path)
+            except InvalidInput as error:
+                raise InvalidInput(f"{refused} {error}") from None
+            if url.origin != base.origin:
+                raise InvalidInput(refused)
         else:
-            url = self._profile.url.rstrip("/") + path
+            below, mark, rest = path.partition("?")
+            url = Url(base.origin, base.path.rstrip("/") + below, rest if mark else None)
         if not query:
             return url
-        return url + ("&" if "?" in url else "?") + encode_query(query)
+        return replace(url, query="&".join(filter(None, (url.query, encode_query(query)))))
 
-    def _send(self, call: Call, login: Mapping[str, str]) -> Response:
+    def _send(self, call: Call, request: Request) -> Response:
         """Send once."""
         if self._stopped.is_set():
             raise Cancelled("The connection was closed.")
-        shown = redacted(call.url)
+        shown = request.url.redacted
         started = time.monotonic()
         thread = self._line.this_thread
-        thread.escaped, thread.has_body = call.escaped, call.body is not None
+        thread.escaped, thread.has_body = call.escaped, request.body is not None
         try:
-            raw = self._pool.urlopen(
-                call.method,
-                call.url,
-                headers={**call.fields, **login},
+            raw = self._connections.send(
+                request.method,
+                request.url.target,
+                headers=request.headers,
                 body=call.sending(),
-                retries=False,
-                redirect=False,
                 timeout=self._timeout,
-                preload_content=False,
-                decode_content=False,
             )
         except (HTTPError, OSError) as error:
             if self._stopped.is_set():
                 raise Cancelled("The connection was closed.") from error
-            failure = pool.no_answer(error, self._profile, self._settings, shown, half_sent=call.begun)
-            log.debug("%s %s failed after %.0f ms: %s", call.method, shown, _ms(started), failure)
+            failure = pool.no_answer(error, self._endpoint, self._options, shown, half_sent=call.begun)
+            log.debug("%s %s failed after %.0f ms: %s", request.method, shown, _ms(started), failure)
             raise failure from error
-        log.debug("%s %s -> %d in %.0f ms", call.method, shown, raw.status, _ms(started))
-        return Response(raw, shown, self._stopped)
+        log.debug("%s %s -> %d in %.0f ms", request.method, shown, raw.status, _ms(started))
+        self._cookies.store(request.url, raw.headers.getlist("Set-Cookie"))
+        return Response(raw, shown, self._stopped, Redactor(request.secrets))
 
-    def _final(self, call: Call, response: Response, login: Mapping[str, str], allow: Container[int]) -> bool:
-        """Tell whether this answer is the one to return; False to ask again, as prepared in ``call``."""
+    def _final(self, call: Call, response: Response, sent: Request, allow: Container[int]) -> bool:
+        """Return whether this answer is the one to return; False to ask again, as prepared in ``call``."""
         status = response.status
         if status == 400 and call.may_escape():
             # A server that refuses a raw ^ (RFC 3986 is on its side); if escaping helps, it is kept up.
@@ -231,38 +247,66 @@ class Http:
             return True
         if status in allow:
             return True
-        if status in _REDIRECTS and (place := response.headers.get("Location")):
-            call.url = self._redirected(call, response, place)
+        if status in _REDIRECTS and (location := response.headers.get("Location")):
+            call.request = replace(call.request, url=self._redirected(call, response, location))
             response.discard()
             return False
         if status == 401 and not call.refreshed:
             call.refreshed = True
-            if self._refresh(call.url, login):
+            if self._refresh(call, sent, response.headers.get("WWW-Authenticate", "")):
                 response.discard()
                 return False
-        wait = call.wait_after_status(status, response.headers.get("Retry-After", ""), self._settings.retries)
+        wait = call.wait_after_status(status, response.headers.get("Retry-After", ""), self._options.retries)
         if wait is None:
-            raise self._error(call, response, login)
+            raise self._error(call, response)
         response.discard()
         self._pause(wait)
         return False
 
-    def _refresh(self, url: str, used: Mapping[str, str]) -> bool:
-        """Renew the login, or find that another thread has done so meanwhile."""
+    def _refresh(self, call: Call, used: Request, challenge: str) -> bool:
+        """Answer a challenge, renew the login, or find that another thread has done so meanwhile."""
         with self._refreshing:
-            return dict(self._auth.headers(url)) != used or self._auth.refresh()
-
-    def _redirected(self, call: Call, response: Response, place: str) -> str:
-        url = urljoin(call.url, place)
-        shown = redacted(url)
-        server = self._profile.name
-        if _origin(url) != _origin(self._profile.url):
-            raise TransactionError(
-                f"{call.subject} was sent on by server {server!r} to another place, {_shown_origin(url)},"
-                " which was not followed; if it is right, make it the server's address.",
-                status=response.status,
-                url=response.url,
+            if self._auth.challenged(challenge):
+                return True
+            again = self._auth.authorize(self._with_cookies(call.request))
+            return again.headers.get("Authorization") != used.headers.get("Authorization") or (
+                self._auth.refresh()
             )
+
+    def _with_cookies(self, request: Request) -> Request:
+        """Return the request with the cookies that the server has set; values of the user's own stay."""
+        header, values = self._cookies.header(request.url)
+        if not header or "Cookie" in request.headers:
+            return request
+        secret = tuple(value for value in values if len(value) >= MIN_SECRET)
+        return request.with_headers({"Cookie": header}, secrets=secret)
+
+    def _redirected(self, call: Call, response: Response, location: str) -> Url:
+        """Return where a redirect leads to, judged by the parser that the connection goes by.
+
+        Raises
+        ------
+        TransactionError
+            To another origin, in circles, to nothing that is an address, or without what was sent.
+        """
+        server = self._endpoint.name
+        facts = {"status": response.status, "url": response.url}
+        try:
+            # Header fields arrive as Latin-1; letters beyond ASCII stand for the bytes that they were.
+            reference = quote(location.encode("latin-1", "replace"), safe=_PRINTABLE)
+            url = call.request.url.join(reference, "The address")
+        except InvalidInput as error:
+            raise TransactionError(
+                f"{call.subject} was sent on by server {server!r} to something that is not followed. {error}",
+                **facts,  # type: ignore[arg-type]
+            ) from None
+        if url.origin != self._endpoint.origin:
+            raise TransactionError(
+                f"{call.subject} was sent on by server {server!r} to another place, {url.origin},"
+                " which was not followed; if it is right, make it the server's address.",
+                **facts,  # type: ignore[arg-type]
+            )
+        shown = url.redacted
         call.redirects += 1
         if call.redirects > MAX_REDIRECTS:
             raise TransactionError(
@@ -270,7 +314,7 @@ class Http:
                 status=response.status,
                 url=shown,
             )
-        if call.method not in SAFE_METHODS and response.status not in (307, 308):
+        if not call.safe and response.status not in (307, 308):
             raise TransactionError(
                 f"{call.subject} was sent on by server {server!r} to {shown}, but not with what was sent;"
                 " make that the server's address.",
@@ -279,17 +323,17 @@ class Http:
             )
         return url
 
-    def _error(
-        self, call: Call, response: Response, login: Mapping[str, str]
-    ) -> AuthenticationError | TransactionError:
-        status, server = response.status, self._profile.name
-        excerpt = response.excerpt(hide=login.values())
+    def _error(self, call: Call, response: Response) -> AuthenticationError | TransactionError:
+        status, server = response.status, self._endpoint.name
+        excerpt = response.excerpt()
         if status in (401, 403):
             tried = self._auth.describe()
+            offered = schemes(response.headers.get("WWW-Authenticate", "")) if status == 401 else ()
+            asks = f" (it asks for {' or '.join(offered[:5])})" if offered else ""
             return AuthenticationError(
-                f"{call.subject} was refused by server {server!r} ({status}) with the login tried: {tried};"
-                " check user, password or token, and what this login may do.",
-                server=self._profile.url,
+                f"{call.subject} was refused by server {server!r} ({status}) with the login tried: {tried}"
+                f"{asks}; check user, password or token, and what this login may do.",
+                server=self._endpoint.url,
                 login=tried,
                 status=status,
             )
@@ -297,7 +341,7 @@ class Http:
         words += f": {excerpt[:120]}" if excerpt else "."
         kind = TransactionError
         if status in (404, 410):
-            kind = NotFound
+            kind = RemoteNotFound
         elif status in (406, 415):
             kind = NotAcceptable
         elif status >= 500 or status in (408, 429):
@@ -307,20 +351,6 @@ class Http:
     def _pause(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
             raise Cancelled("The connection was closed.")
-
-
-def _origin(url: str) -> tuple[str, str, int]:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-    except ValueError:
-        return "", "", 0
-    return parts.scheme, (parts.hostname or "").lower(), port
-
-
-def _shown_origin(url: str) -> str:
-    scheme, host, port = _origin(url)
-    return f"{scheme}://{host}:{port}"
 
 
 def _reason(status: int) -> str:

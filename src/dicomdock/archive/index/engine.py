@@ -86,7 +86,7 @@ class Index:
         try:
             yield
         except PoolTimeout as error:
-            raise ArchiveLocked("The archive's index is busy; try again in a moment.") from error
+            raise ArchiveLocked("The archive's index is busy.") from error
         except DBAPIError as error:
             raise _our_error(error, self._lock_timeout) from error
         except SQLAlchemyError as error:
@@ -99,11 +99,9 @@ def _our_error(error: DBAPIError, waited: float) -> ArchiveError:
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     state = getattr(cause, "sqlstate", "") or ""
     if code in (5, 6) or state in _LOCKED_STATES:
-        return ArchiveLocked(
-            f"Another program has held the archive's index for {waited:g} seconds; try again when it is done."
-        )
+        return ArchiveLocked(f"Another program has held the archive's index for {waited:g} seconds.")
     if code == _SQLITE_FULL or state in _FULL_STATES:
-        return NoSpace("The disk of the archive's index is full. Free some space and try again.")
+        return NoSpace("The disk of the archive's index is full.")
     return ArchiveError(f"The archive's index failed: {words}.")
 
 

@@ -18,18 +18,20 @@ from dicomdock.archive.index.attributes import (
     ITEM_KEYWORDS,
     MULTIVALUED,
     NUMBERS,
+    PATIENT_KEYWORDS,
     SEQUENCE,
     SERIES_KEYWORDS,
     STUDY_KEYWORDS,
 )
 from dicomdock.dicom.criteria import fold_name, normal
 from dicomdock.dicom.dictionary import tag_and_vr
+from dicomdock.dicom.json_model import JsonValue
 from dicomdock.dicom.part10 import CHARSET, Header, Raw
-from dicomdock.dicom.query import JsonValue
 
 Row: TypeAlias = "dict[str, str | int | float | bool | None]"
 
 TEXT_LIMIT = 1024  # characters kept of one attribute; the longest that the standard allows here is far below
+PATIENT_ID = 0x00100020
 MAX_NUMBER = 1 << 62  # what any database holds
 _SLASH = "\\"
 
@@ -57,18 +59,25 @@ def instance_row(header: Header) -> Row:
     return _row(header, _INSTANCE)
 
 
-def uid(header: Header, tag: int) -> str:
-    """Give a UID of the header, empty where it has none."""
-    return header.raw.get(tag, b"").strip(b" \0").decode("ascii", "replace")
+def patient_row(header: Header) -> Row:
+    """Return the columns of the patient."""
+    return _row(header, _PATIENT)
+
+
+def patient_id_of(header: Header) -> str:
+    """Return the Patient ID, empty where there is none."""
+    return _text(header.raw.get(PATIENT_ID), "LO", header.raw)
 
 
 def _plan(keywords: Iterable[str]) -> tuple[tuple[str, int, str], ...]:
     return tuple((name, int(tag, 16), vr) for name in keywords for tag, vr in [tag_and_vr(name)])
 
 
-_STUDY, _SERIES, _INSTANCE, _ITEM = map(
-    _plan, (STUDY_KEYWORDS, SERIES_KEYWORDS, INSTANCE_KEYWORDS, ITEM_KEYWORDS)
+_STUDY, _SERIES, _INSTANCE, _ITEM, _PATIENT = map(
+    _plan, (STUDY_KEYWORDS, SERIES_KEYWORDS, INSTANCE_KEYWORDS, ITEM_KEYWORDS, PATIENT_KEYWORDS)
 )
+STUDY_TAGS = {keyword: tag for keyword, tag, _ in _STUDY}
+SERIES_TAGS = {keyword: tag for keyword, tag, _ in _SERIES}
 
 
 def _row(header: Header, plan: Iterable[tuple[str, int, str]]) -> Row:
@@ -111,7 +120,7 @@ def _text(value: bytes | None, vr: str, raw: Raw) -> str:
     if value.isascii() and b"\x1b" not in value:
         text = value.decode("ascii")
     else:
-        from dicomdock.dicom.part10_pydicom import decode_text
+        from dicomdock.dicom.charset import decode_text
 
         text = decode_text(value, vr, raw.get(CHARSET, b""))
     return normal(vr, text.strip("\0 ").replace("\0", ""))[:TEXT_LIMIT]

@@ -6,14 +6,15 @@ there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 
 from sqlalchemy import Connection, delete, insert, inspect, select
 
 from dicomdock.archive.index import schema
 from dicomdock.archive.index.engine import Index
-from dicomdock.errors import ArchiveTooNew
+from dicomdock.config import migrations
 
 Migration: TypeAlias = Callable[[Connection], None]
 
@@ -23,37 +24,47 @@ def first_tables(connection: Connection) -> None:
     schema.metadata.create_all(connection)
 
 
-MIGRATIONS: Sequence[Migration] = (first_tables,)
+def add_patients(connection: Connection) -> None:
+    """Version 2: the patients of series that are not their study's."""
+    schema.patient.create(connection)
 
 
-def migrate(index: Index, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Bring the index to this version, each step in a transaction of its own.
+MIGRATIONS: Sequence[Migration] = (first_tables, add_patients)
+
+
+class _VersionedIndex:
+    """An index whose version is the only row of a table of its own."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self._index.reading() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        with self._index.writing() as connection:
+            yield connection
+
+    def version(self, connection: Connection) -> int:
+        if not inspect(connection).has_table(schema.archive.name):
+            return 0
+        return int(connection.execute(select(schema.archive.c.version)).scalar() or 0)
+
+    def set_version(self, connection: Connection, version: int) -> None:
+        connection.execute(delete(schema.archive))
+        connection.execute(insert(schema.archive).values(version=version))
+
+
+def migrate(index: Index, steps: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring the index to this version.
 
     Raises
     ------
     ArchiveTooNew
         A later version of dicomdock wrote it.
     """
-    with index.reading() as connection:
-        version = _version(connection)
-    if version > len(migrations):
-        raise ArchiveTooNew(
-            f"The archive was written by a later version of dicomdock (its index is of version {version}, "
-            f"this program knows {len(migrations)}); install that version to open it."
-        )
-    while version < len(migrations):
-        with index.writing() as connection:
-            version = _version(connection)  # another process may have been faster
-            if version < len(migrations):
-                # A new archive gets today's tables at once.
-                step = first_tables if version == 0 else migrations[version]
-                step(connection)
-                version = len(migrations) if version == 0 else version + 1
-                connection.execute(delete(schema.archive))
-                connection.execute(insert(schema.archive).values(version=version))
-
-
-def _version(connection: Connection) -> int:
-    if not inspect(connection).has_table(schema.archive.name):
-        return 0
-    return int(connection.execute(select(schema.archive.c.version)).scalar() or 0)
+    # A new archive gets today's tables at once.
+    migrations.migrate(_VersionedIndex(index), steps, name="The archive", create=first_tables)

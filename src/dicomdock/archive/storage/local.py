@@ -12,6 +12,7 @@ import errno
 import hashlib
 import itertools
 import json
+import mmap
 import os
 import shutil
 import sys
@@ -61,7 +62,7 @@ def disk_errors(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise NoSpace(f"The disk is full: {what} stopped. Free some space and try again.") from error
+            raise NoSpace(f"The disk is full: {what} stopped.") from error
         raise ArchiveError(
             f"{what} failed: {error.strerror or error} ({error.filename or 'no file named'})."
         ) from error
@@ -105,7 +106,8 @@ class Files:
             free_mb, floor_mb = free >> 20, self.floor >> 20
             raise NoSpace(
                 f"Only {free_mb} MB are free on the disk of {self.root}, and {floor_mb} MB must stay free "
-                "(free_space_floor). Free some space, or evict what is on a server too."
+                "(free_space_floor).",
+                remedy="Free some space, or evict what is on a server too.",
             )
 
     def place(self, moves: Iterable[tuple[Path, Path]]) -> None:
@@ -152,6 +154,13 @@ def digest_or_none(path: Path) -> str | None:
         return digest_of(path)
     except OSError:
         return None
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[mmap.mmap]:
+    """Map a file that is not empty into memory, for reading."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+        yield whole
 
 
 def begin_sync(descriptor: int, size: int) -> None:

@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
-from dicomdock.dicomweb.auth import NoAuth
 from dicomdock.errors import AuthenticationError, MissingDependency, ProfileError
+from dicomdock.web.auth import NoAuth
 
 if TYPE_CHECKING:
     from dicomdock.config.servers import ServerProfile
-    from dicomdock.web.multipart.writer import Body
+    from dicomdock.web.request import Body, Request
 
 SERVICE: Final = "medical-imaging"
 EMPTY: Final = hashlib.sha256(b"").hexdigest()
@@ -32,7 +31,7 @@ _HOST = re.compile(r"dicom-medical-imaging\.(?P<region>[a-z0-9-]+)\.(amazonaws\.
 
 @dataclass(frozen=True)
 class Keys:
-    """Keys of the user's own, as they lie with the other secrets.
+    """Keys of the user, as stored in the keyring.
 
     Parameters
     ----------
@@ -45,7 +44,7 @@ class Keys:
 
     @classmethod
     def parse(cls, secret: str) -> Self:
-        """Read kept keys: ``ACCESS_KEY:SECRET_KEY`` or ``ACCESS_KEY:SECRET_KEY:SESSION_TOKEN``.
+        """Parse stored keys: ``ACCESS_KEY:SECRET_KEY`` or ``ACCESS_KEY:SECRET_KEY:SESSION_TOKEN``.
 
         Raises
         ------
@@ -79,42 +78,38 @@ class AwsAuth(NoAuth):
     def __init__(self, profile: ServerProfile, secret: str | None) -> None:
         self._profile = profile
         options = profile.login.options
-        host = urlsplit(profile.url).hostname or ""
+        host = profile.endpoint.origin.host
         found = _HOST.match(host)
         self._service = options.get("service", "") or SERVICE
         self._region = options.get("region", "") or (found["region"] if found else "")
         self._aws_profile = options.get("profile", "")
         if not self._region:
-            raise ProfileError(f"{host} does not tell its AWS region; add the server with --region.")
+            raise ProfileError(f"{host} does not name its AWS region; add the server with --region.")
         self._credentials = _credentials(profile, self._aws_profile, secret)
 
-    def headers(self, url: str) -> Mapping[str, str]:
-        """See ``Auth``."""
-        return self.signed("GET", url, None)
-
-    def signed(self, method: str, url: str, body: Body | None) -> Mapping[str, str]:
+    def authorize(self, request: Request) -> Request:
         """See ``Auth``."""
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.exceptions import BotoCoreError
 
-        parts = urlsplit(url)
-        digest = _digest(body)
-        request = AWSRequest(
-            method,
-            parts._replace(query="", fragment="").geturl(),
+        digest = _digest(request.body)
+        signed = AWSRequest(
+            request.method,
+            str(replace(request.url, query=None)),
             headers={"x-amz-content-sha256": digest},
             # As pairs, so that botocore writes the canonical form whatever we leave unescaped on the wire.
-            params=parse_qsl(parts.query, keep_blank_values=True),
+            params=parse_qsl(request.url.query or "", keep_blank_values=True),
         )
         try:
-            SigV4Auth(self._credentials.get_frozen_credentials(), self._service, self._region).add_auth(
-                request
-            )
+            keys = self._credentials.get_frozen_credentials()
+            SigV4Auth(keys, self._service, self._region).add_auth(signed)
         except BotoCoreError as error:
             raise self._refused(f"they could not be used: {error}") from error
         wanted = ("authorization", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token")
-        return {name: value for name, value in request.headers.items() if name.lower() in wanted}
+        fields = {name: value for name, value in signed.headers.items() if name.lower() in wanted}
+        secrets = (keys.secret_key, keys.token or "", str(fields.get("Authorization", "")).partition(" ")[2])
+        return request.with_headers(fields, secrets=secrets)
 
     def describe(self) -> str:
         """See ``Auth``."""
@@ -123,7 +118,7 @@ class AwsAuth(NoAuth):
 
     def _refused(self, why: str) -> AuthenticationError:
         return AuthenticationError(
-            f"The AWS credentials for server {self._profile.name!r} were not accepted here; {why}.",
+            f"The AWS credentials for server {self._profile.name!r} were not accepted; {why}.",
             server=self._profile.url,
             login=self.describe(),
         )

@@ -12,17 +12,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from dicomdock.dicomweb.auth.issuer import Refused
-from dicomdock.errors import AuthenticationError, Cancelled, ProfileError, WireError
+from dicomdock.dicomweb.auth.oidc import identity
+from dicomdock.errors import AuthenticationError, Cancelled, InvalidInput, ProfileError, WireError
+from dicomdock.web.url import Url
 
 if TYPE_CHECKING:
-    from dicomdock.dicomweb.auth.issuer import Caller, Counter, Issuer, Tokens
-    from dicomdock.dicomweb.auth.oidc import Application
+    from dicomdock.dicomweb.auth.issuer import ClientCredentials, Issuer, TokenClient, Tokens
+    from dicomdock.dicomweb.auth.oidc import OidcConfig
 
 GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
-INTERVAL: Final = 5.0  # seconds between questions where the issuer does not say (RFC 8628 §3.2)
+INTERVAL: Final = 5.0  # seconds between polls where the issuer does not say (RFC 8628 §3.2)
 SLOWER: Final = 5.0  # seconds more after slow_down (§3.5)
 
 
@@ -43,15 +44,15 @@ class Code:
 
 
 def sign_in(
-    counter: Counter,
+    token_client: TokenClient,
     issuer: Issuer,
-    application: Application,
+    config: OidcConfig,
     *,
-    caller: Caller,
+    credentials: ClientCredentials,
     show: Callable[[Code], None],
     cancelled: threading.Event,
 ) -> tuple[Tokens, str]:
-    """Let a person sign in elsewhere; give the tokens and who it was.
+    """Run the sign-in on another device; return the tokens and the account.
 
     Raises
     ------
@@ -62,12 +63,10 @@ def sign_in(
     Cancelled
         ``cancelled`` was set.
     """
-    from dicomdock.dicomweb.auth.oidc import identity
-
     if not issuer.device_authorization_endpoint:
         raise ProfileError(f"{issuer.issuer} has no sign-in by a code; sign in with the browser instead.")
-    place = issuer.device_authorization_endpoint
-    table = counter.ask(issuer, place, caller, application.wanted, "the request for a code")
+    endpoint = issuer.device_authorization_endpoint
+    table = token_client.ask(issuer, endpoint, credentials, config.wanted, "the request for a code")
     device, code = table.get("device_code"), table.get("user_code")
     page = table.get("verification_uri") or table.get("verification_url")  # Google's older name
     whole = table.get("verification_uri_complete", "")
@@ -78,10 +77,10 @@ def sign_in(
     end = time.monotonic() + lifetime
     while time.monotonic() < end:
         if cancelled.wait(interval):
-            raise Cancelled("The sign-in was given up.")
+            raise Cancelled("The sign-in was cancelled.")
         try:
             form = {"grant_type": GRANT, "device_code": device}
-            tokens = counter.token(issuer, caller, form, "the sign-in")
+            tokens = token_client.token(issuer, credentials, form, "the sign-in")
         except Refused as refusal:
             if refusal.code == "expired_token":
                 break
@@ -89,12 +88,15 @@ def sign_in(
                 raise
             interval += SLOWER if refusal.code == "slow_down" else 0.0
         else:
-            return tokens, identity(tokens, issuer, application, counter)
+            return tokens, identity(tokens, issuer, config, token_client)
     raise AuthenticationError(f"Nobody typed the code at {page} in time; try again.", login="OpenID Connect")
 
 
 def _is_page(url: object) -> bool:
-    return isinstance(url, str) and url.isprintable() and urlsplit(url).scheme in ("http", "https")
+    try:
+        return isinstance(url, str) and url.isprintable() and bool(Url.parse(url))
+    except InvalidInput:
+        return False
 
 
 def _seconds(value: object, usual: float) -> float:

@@ -1,4 +1,4 @@
-"""Google: tokens of the machine's or user's own credentials, by google-auth over our connections.
+"""Google: tokens of the machine's or user's credentials, by google-auth over our own transport.
 
 References
 ----------
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dicomdock.config.servers import ServerProfile
-from dicomdock.dicomweb.auth import Auth, NoAuth
 from dicomdock.errors import AuthenticationError, MissingDependency, ProfileError, Unreachable
 from dicomdock.web import pool as connections
+from dicomdock.web.auth import Auth, NoAuth
+from dicomdock.web.request import Request
 
 if TYPE_CHECKING:
     from dicomdock.config.settings import Settings
@@ -60,26 +60,27 @@ class GoogleAuth(NoAuth):
         self._which = which
         self._lock = threading.Lock()
         try:
-            from google.auth.transport.urllib3 import Request
+            from google.auth.transport.urllib3 import Request as GoogleRequest
         except ImportError as error:
             raise MissingDependency(
                 "google-auth", "pip install 'dicomdock[google]' for Google logins."
             ) from error
-        way = ServerProfile(
-            profile.name, "https://oauth2.googleapis.com", ca_file=profile.ca_file, proxy=profile.proxy
-        )
-        pool = connections.open_pool(way, connections.Line(settings.read_timeout))
-        self._request = Request(pool)  # type: ignore[no-untyped-call]
+        endpoint = profile.endpoint.beside("https://oauth2.googleapis.com")
+        pool = connections.open_manager(endpoint, connections.Line(settings.read_timeout))
+        self._request = GoogleRequest(pool)  # type: ignore[no-untyped-call]
         self._credentials = self._found()
 
-    def headers(self, url: str) -> Mapping[str, str]:  # noqa: ARG002
+    def authorize(self, request: Request) -> Request:
         """See ``Auth``; waits while the token is renewed."""
         with self._lock:
             if not self._credentials.valid:  # false already some minutes before its end
                 self._renew()
             fields: dict[str, str] = {}
             self._credentials.apply(fields)
-            return {name.title(): value for name, value in fields.items()}
+            secrets = (str(self._credentials.token or ""),)
+            return request.with_headers(
+                {name.title(): value for name, value in fields.items()}, secrets=secrets
+            )
 
     def refresh(self) -> bool:
         """See ``Auth``."""

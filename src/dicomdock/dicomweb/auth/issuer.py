@@ -1,4 +1,4 @@
-"""Issuer: what an OpenID Connect provider says of itself, and requests to its endpoints.
+"""OpenID Connect provider: its discovery document, and requests to its endpoints.
 
 References
 ----------
@@ -12,11 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode
 
 from dicomdock.config.servers import ServerProfile
-from dicomdock.dicomweb.auth import Auth, BasicAuth, NoAuth
-from dicomdock.errors import AuthenticationError, DicomdockError, ProfileError, WireError
+from dicomdock.errors import AuthenticationError, DicomdockError, InvalidInput, ProfileError, WireError
+from dicomdock.web.auth import Auth, BasicAuth, NoAuth
+from dicomdock.web.endpoint import Endpoint
+from dicomdock.web.transport import Http
+from dicomdock.web.url import Origin, redact
 
 if TYPE_CHECKING:
     from dicomdock.config.settings import Settings
@@ -25,11 +28,21 @@ if TYPE_CHECKING:
 MAX_ANSWER: Final = 1 << 20  # bytes; keys, tokens and descriptions stay far below
 USUAL_LIFETIME: Final = 300.0  # seconds; where an issuer does not say how long a token lives
 _REFUSALS: Final = (400, 401, 403)
+# Fields of a form that no error may repeat (RFC 6749, RFC 7009, RFC 7636, RFC 8628).
+_SECRET_FIELDS: Final = (
+    "client_secret",
+    "code",
+    "code_verifier",
+    "device_code",
+    "password",
+    "refresh_token",
+    "token",
+)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What an issuer gave.
+    """A token response.
 
     Parameters
     ----------
@@ -59,12 +72,12 @@ class Refused(AuthenticationError):
 
 
 @dataclass(frozen=True)
-class Caller:
-    """The program as an issuer knows it; one without a secret only says its name.
+class ClientCredentials:
+    """The client registered at an issuer; a public client has no secret.
 
     Parameters
     ----------
-    client_id : its name there.
+    client_id : its identifier there.
     client_secret : empty for none.
     """
 
@@ -74,11 +87,11 @@ class Caller:
 
 @dataclass(frozen=True)
 class Issuer:
-    """An issuer's endpoints, as it describes them. Those that are empty it does not have.
+    """An issuer's endpoints, from its discovery document; empty where it has none.
 
     Parameters
     ----------
-    basic : a program's secret goes in a Basic header, which every issuer must know, or else in the form.
+    basic : the client secret is sent in a Basic header, which every issuer must accept, else in the form.
     """
 
     issuer: str
@@ -90,8 +103,8 @@ class Issuer:
     basic: bool = True
 
 
-class Counter:
-    """Requests to an issuer on behalf of one server, by that server's proxy and certificate authorities.
+class TokenClient:
+    """Requests to an issuer for one server, through that server's proxy and certificate authorities.
 
     Parameters
     ----------
@@ -103,12 +116,12 @@ class Counter:
         self._settings = settings
 
     def discover(self, issuer: str) -> Issuer:
-        """Read an issuer's description.
+        """Read an issuer's discovery document.
 
         Raises
         ------
         ProfileError
-            It is not there, speaks for another issuer, or names an endpoint that is not safe.
+            It is missing, describes another issuer, or names an endpoint that is not safe.
         """
         base = issuer.rstrip("/")
         _check_safe(base, "The issuer")
@@ -132,87 +145,90 @@ class Counter:
         return described
 
     def keys(self, issuer: Issuer) -> Mapping[str, JsonValue]:
-        """Give the issuer's public keys."""
+        """Return the issuer's public keys."""
         return self._get(issuer.jwks_uri, f"the keys of {issuer.issuer}")
 
-    def token(self, issuer: Issuer, caller: Caller, form: Mapping[str, str], what: str) -> Tokens:
-        """Ask the token endpoint.
+    def token(
+        self, issuer: Issuer, credentials: ClientCredentials, form: Mapping[str, str], what: str
+    ) -> Tokens:
+        """Request a token.
 
         Raises
         ------
         Refused
-            The issuer said no, and why.
+            The issuer refused; ``code`` holds the error code.
         """
-        return _tokens(self.ask(issuer, issuer.token_endpoint, caller, form, what), issuer)
+        return _tokens(self.ask(issuer, issuer.token_endpoint, credentials, form, what), issuer)
 
     def ask(
-        self, issuer: Issuer, url: str, caller: Caller, form: Mapping[str, str], what: str
+        self, issuer: Issuer, url: str, credentials: ClientCredentials, form: Mapping[str, str], what: str
     ) -> dict[str, JsonValue]:
         """Post a form to one of the issuer's endpoints and read the JSON answer.
 
         Raises
         ------
         Refused
-            The issuer said no, and why.
+            The issuer refused; ``code`` holds the error code.
         """
-        from dicomdock.web.transport import Http
-
-        auth, form = _as_caller(issuer, caller, form)
+        auth, form = _authenticated(issuer, credentials, form)
         with (
-            Http(self._at(url), auth, self._settings) as http,
+            Http(self._at(url), auth, self._settings.connection) as http,
             http.request(
-                "POST", url, body=_Form(form), accept="application/json", allow=_REFUSALS, what=what
+                "POST",
+                url,
+                body=_Form(form),
+                accept="application/json",
+                allow=_REFUSALS,
+                what=what,
+                secrets=tuple(form.get(name, "") for name in _SECRET_FIELDS),
             ) as answer,
         ):
             content = answer.read(MAX_ANSWER)
             if answer.status == 200:
                 return json_object(content, what, url) if content else {}
-        raise self._refused(json_object(content, what, url), url, what)
+            raise self._refused(json_object(content, what, url), url, what)
 
-    def revoke(self, issuer: Issuer, caller: Caller, token: str) -> None:
-        """Make a refresh token worthless, where the issuer can and answers; else it ends by itself."""
+    def revoke(self, issuer: Issuer, credentials: ClientCredentials, token: str) -> None:
+        """Revoke a refresh token where the issuer supports it; otherwise it expires by itself."""
         if issuer.revocation_endpoint:
             with suppress(DicomdockError):
                 form = {"token": token, "token_type_hint": "refresh_token"}
-                self.ask(issuer, issuer.revocation_endpoint, caller, form, "the sign-out")
+                self.ask(issuer, issuer.revocation_endpoint, credentials, form, "the sign-out")
 
     def _get(self, url: str, what: str) -> dict[str, JsonValue]:
-        from dicomdock.web.transport import Http
-
         with (
-            Http(self._at(url), NoAuth(), self._settings) as http,
+            Http(self._at(url), NoAuth(), self._settings.connection) as http,
             http.request("GET", url, accept="application/json", what=what) as answer,
         ):
             return json_object(answer.read(MAX_ANSWER), what, url)
 
-    def _at(self, url: str) -> ServerProfile:
-        """Give the profile of an endpoint: no login of the server, no certificate of the user goes there."""
-        parts = urlsplit(url)
-        return ServerProfile(
-            parts.netloc,
-            f"{parts.scheme}://{parts.netloc}",
-            ca_file=self._profile.ca_file,
-            proxy=self._profile.proxy,
-        )
+    def _at(self, url: str) -> Endpoint:
+        """Return the endpoint of an address; no login and no certificate of the user goes there."""
+        origin = Origin.parse(url)
+        return self._profile.endpoint.beside(origin.short, origin.netloc)
 
     def _refused(self, table: Mapping[str, JsonValue], url: str, what: str) -> Refused:
         code = str(table.get("error", "refused"))[:60]
-        words = str(table.get("error_description", ""))[:200].strip().rstrip(".")
-        said = f"{code}, {words}" if words else code
-        host = urlsplit(url).netloc
+        description = str(table.get("error_description", ""))[:200].strip().rstrip(".")
+        reason = f"{code}, {description}" if description else code
+        host = Origin.parse(url).netloc
         return Refused(
-            f"{what[:1].upper()}{what[1:]} was refused by {host} ({said}).",
+            f"{what[:1].upper()}{what[1:]} was refused by {host} ({reason}).",
             code=code,
             server=self._profile.url,
         )
 
 
-def _as_caller(issuer: Issuer, caller: Caller, form: Mapping[str, str]) -> tuple[Auth, Mapping[str, str]]:
-    """Say who asks: in the header or in the form (RFC 6749 §2.3.1)."""
-    if caller.client_secret and issuer.basic:
-        return BasicAuth(quote_plus(caller.client_id), quote_plus(caller.client_secret)), form
-    named = {**form, "client_id": caller.client_id}
-    return NoAuth(), named | ({"client_secret": caller.client_secret} if caller.client_secret else {})
+def _authenticated(
+    issuer: Issuer, credentials: ClientCredentials, form: Mapping[str, str]
+) -> tuple[Auth, Mapping[str, str]]:
+    """Return login and form that identify the client (RFC 6749 §2.3.1)."""
+    if credentials.client_secret and issuer.basic:
+        return BasicAuth(quote_plus(credentials.client_id), quote_plus(credentials.client_secret)), form
+    named = {**form, "client_id": credentials.client_id}
+    return NoAuth(), named | (
+        {"client_secret": credentials.client_secret} if credentials.client_secret else {}
+    )
 
 
 @dataclass(frozen=True)
@@ -234,7 +250,7 @@ class _Form:
 def _tokens(table: Mapping[str, JsonValue], issuer: Issuer) -> Tokens:
     access, kind = table.get("access_token"), str(table.get("token_type", "Bearer"))
     if not isinstance(access, str) or kind.lower() != "bearer":
-        raise WireError(f"{issuer.issuer} gave no Bearer token, although it let the sign-in pass.")
+        raise WireError(f"{issuer.issuer} gave no Bearer token, although it accepted the sign-in.")
     lifetime = table.get("expires_in")
     try:
         seconds = float(lifetime) if isinstance(lifetime, int | float | str) else USUAL_LIFETIME
@@ -250,7 +266,7 @@ def _tokens(table: Mapping[str, JsonValue], issuer: Issuer) -> Tokens:
 
 
 def json_object(content: bytes, what: str, url: str) -> dict[str, JsonValue]:
-    """Read an answer that must be a JSON object.
+    """Parse an answer that must be a JSON object.
 
     Raises
     ------
@@ -263,7 +279,7 @@ def json_object(content: bytes, what: str, url: str) -> dict[str, JsonValue]:
         table = None
     if not isinstance(table, dict):
         raise WireError(
-            f"{urlsplit(url).netloc} answered {what} with something that is not a JSON object;"
+            f"{Origin.parse(url).netloc} answered {what} with something that is not a JSON object;"
             " check the address."
         )
     return table
@@ -272,12 +288,8 @@ def json_object(content: bytes, what: str, url: str) -> dict[str, JsonValue]:
 def _check_safe(url: str, subject: str) -> None:
     """Refuse an address over which a token would travel unprotected."""
     try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        host = ""
-    if not host:
-        raise ProfileError(f"{subject} is not a web address: {url[:80]!r}.")
-    loopback = host in ("localhost", "::1") or host.startswith("127.")
-    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        origin = Origin.parse(url, subject)
+    except InvalidInput as error:
+        raise ProfileError(f"{error} It is {redact(url)[:80]!r}.") from None
+    if not (origin.is_encrypted or origin.is_loopback):
         raise ProfileError(f"{subject}, {url[:80]}, is not https, so tokens would travel unprotected.")

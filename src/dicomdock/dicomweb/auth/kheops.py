@@ -1,4 +1,4 @@
-"""Kheops: a token that goes as Bearer or as the password of Basic, and the album that it is about.
+"""Kheops: a token sent as Bearer or as the password of Basic, and the album that it applies to.
 
 References
 ----------
@@ -8,12 +8,12 @@ Kheops documentation, tokens; its authorization server's QIDO and STOW resources
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dicomdock.config.servers import ServerProfile
-from dicomdock.dicomweb.auth import BasicAuth, BearerAuth, NoAuth
 from dicomdock.errors import ProfileError
+from dicomdock.web.auth import BasicAuth, BearerAuth, NoAuth
+from dicomdock.web.request import Request
 
 _SEARCH = re.compile(r"/studies(/[^/]+/series)?\Z")
 _STORE = re.compile(r"/studies(/[^/]+)?\Z")
@@ -28,8 +28,8 @@ class KheopsAuth(NoAuth):
     ----------
     token : of a user, an album or a share link.
     user : sent with Basic, where the token goes as its password; empty for Bearer. Kheops takes any name.
-    album : searches and uploads are about this album.
-    inbox : searches and uploads are about the inbox; never together with an album, which Kheops refuses.
+    album : searches and uploads apply to this album.
+    inbox : searches and uploads apply to the inbox; never together with an album, which Kheops refuses.
     """
 
     token: str = field(repr=False)
@@ -38,7 +38,7 @@ class KheopsAuth(NoAuth):
     inbox: bool = False
 
     def __post_init__(self) -> None:
-        self.headers("")  # refuses what cannot be a token
+        self._login()  # refuses what cannot be a token
 
     @classmethod
     def of(cls, profile: ServerProfile, token: str) -> KheopsAuth:
@@ -59,20 +59,29 @@ class KheopsAuth(NoAuth):
             raise ProfileError(f"{album[:64]!r} is not the ID of a Kheops album.")
         return cls(token, profile.login.user, album, inbox)
 
-    def headers(self, url: str) -> Mapping[str, str]:
-        """See ``Auth``."""
-        auth = BasicAuth(self.user, self.token) if self.user else BearerAuth(self.token)
-        return auth.headers(url)
-
-    def parameters(self, method: str, path: str) -> Sequence[tuple[str, str]]:
+    def authorize(self, request: Request) -> Request:
         """See ``Auth``; the album belongs to searches for studies and series, and to uploads."""
-        if not (_SEARCH.search(path) if method == "GET" else method == "POST" and _STORE.search(path)):
-            return ()
-        if self.album:
-            return (("album", self.album),)
-        return (("inbox", "true"),) if self.inbox else ()
+        request = self._login().authorize(request)
+        name, value = ("album", self.album) if self.album else ("inbox", "true" if self.inbox else "")
+        if not value or not self._about_album(request):
+            return request
+        query = request.url.query or ""
+        if any(pair.partition("=")[0] == name for pair in query.split("&")):  # a next page names it already
+            return request
+        pairs = "&".join(filter(None, (query, f"{name}={value}")))
+        return replace(request, url=replace(request.url, query=pairs))
+
+    def _login(self) -> BasicAuth | BearerAuth:
+        return BasicAuth(self.user, self.token) if self.user else BearerAuth(self.token)
+
+    @staticmethod
+    def _about_album(request: Request) -> bool:
+        path = request.url.path
+        if request.method == "GET":
+            return _SEARCH.search(path) is not None
+        return request.method == "POST" and _STORE.search(path) is not None
 
     def describe(self) -> str:
         """See ``Auth``."""
-        place = f" for album {self.album}" if self.album else " for the inbox" if self.inbox else ""
-        return f"Kheops token{place}"
+        scope = f" for album {self.album}" if self.album else " for the inbox" if self.inbox else ""
+        return f"Kheops token{scope}"

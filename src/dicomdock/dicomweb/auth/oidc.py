@@ -1,6 +1,6 @@
-"""OpenID Connect: access tokens that renew themselves while a transfer runs.
+"""OpenID Connect: access tokens, renewed while a transfer runs.
 
-The refresh token lies with the other secrets; the access token lives in memory only.
+The refresh token is stored in the keyring; the access token lives in memory only.
 
 References
 ----------
@@ -18,9 +18,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from dicomdock.config.servers import Login, ServerProfile
-from dicomdock.dicomweb.auth import NoAuth
-from dicomdock.dicomweb.auth.issuer import Caller, Counter, Issuer, Refused
+from dicomdock.dicomweb.auth.issuer import ClientCredentials, Issuer, Refused, TokenClient
 from dicomdock.errors import AuthenticationError, ProfileError, ServerFault, Unreachable
+from dicomdock.web.auth import NoAuth
+from dicomdock.web.request import Request
 
 if TYPE_CHECKING:
     from dicomdock.config.settings import Settings
@@ -37,14 +38,14 @@ GOOGLE_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 
 
 @dataclass(frozen=True)
-class Application:
-    """Who asks an issuer, for what.
+class OidcConfig:
+    """The options of an OpenID Connect login.
 
     Parameters
     ----------
     issuer : address of the issuer.
-    client_id : the name under which the issuer knows dicomdock.
-    scope : what is asked for, separated by blanks.
+    client_id : the identifier under which dicomdock is registered there.
+    scope : requested scopes, separated by spaces.
     audience, resource : sent along where an issuer wants them (Auth0; RFC 8707).
     redirect : where the browser comes back to: loopback; without a port, a free one is taken.
     prompt : what the issuer shall ask; without ``consent`` it may give no refresh token (Core §11).
@@ -96,13 +97,13 @@ class Application:
 
     @property
     def wanted(self) -> dict[str, str]:
-        """The parameters that say what is asked for."""
+        """The parameters of the request: scope, audience, resource."""
         named = {"scope": self.scope, "audience": self.audience, "resource": self.resource}
         return {name: value for name, value in named.items() if value}
 
 
 def azure_login(tenant: str, client_id: str) -> Login:
-    """Give the login of Azure's DICOM service: OpenID Connect with the tenant as issuer, and its scope.
+    """Return the login of Azure's DICOM service: OpenID Connect with the tenant as issuer, and its scope.
 
     The application must be registered as a public client with the redirect ``http://localhost``.
     """
@@ -119,15 +120,15 @@ def azure_login(tenant: str, client_id: str) -> Login:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The secret of an OpenID Connect login, as it lies with the other secrets.
+class StoredLogin:
+    """The secret of an OpenID Connect login, as stored in the keyring.
 
     Parameters
     ----------
     refresh_token : empty until somebody has signed in.
-    client_secret : where the issuer wants one, also of programs that cannot keep it.
-    account : who signed in, for people to read.
-    issuer : who gave the tokens; they go to nobody else.
+    client_secret : where the issuer requires one.
+    account : who signed in, for display.
+    issuer : who issued the tokens; they are sent to nobody else.
     """
 
     refresh_token: str = field(default="", repr=False)
@@ -137,7 +138,7 @@ class Kept:
 
     @classmethod
     def parse(cls, secret: str | None, issuer: str) -> Self:
-        """Read the secret kept for this issuer; one that is not JSON is a client secret as it was typed."""
+        """Read the stored secret of this issuer; one that is not JSON is a client secret as typed."""
         if not secret:
             return cls()
         try:
@@ -146,26 +147,26 @@ class Kept:
             table = None
         if not isinstance(table, dict):
             return cls(client_secret=secret)
-        kept = cls(**{name: str(table.get(name, "")) for name in cls.__dataclass_fields__})
-        return kept if kept.issuer == issuer else cls()
+        stored = cls(**{name: str(table.get(name, "")) for name in cls.__dataclass_fields__})
+        return stored if stored.issuer == issuer else cls()
 
     def __str__(self) -> str:
-        return "kept login" + (f" of {self.account}" if self.account else "")
+        return "stored login" + (f" of {self.account}" if self.account else "")
 
-    def dumped(self) -> str:
-        """Write it as it is kept."""
+    def to_json(self) -> str:
+        """Return the form in which it is stored."""
         table = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return json.dumps({name: value for name, value in table.items() if value})
 
 
 class OidcAuth(NoAuth):
-    """A login whose access token is fetched and renewed by itself.
+    """A login whose access token is fetched and renewed automatically.
 
     Parameters
     ----------
     profile : the server; its login names the issuer.
-    secrets : where the refresh token lies, and comes back to when the issuer changes it.
-    clock : gives seconds that never run backwards.
+    secrets : where the refresh token is stored, also after the issuer has rotated it.
+    clock : monotonic seconds.
     """
 
     def __init__(
@@ -179,15 +180,15 @@ class OidcAuth(NoAuth):
         self._profile = profile
         self._clock = clock
         self._secrets = secrets
-        self._application = Application.of(profile)
-        self._counter = Counter(profile, settings)
+        self._config = OidcConfig.of(profile)
+        self._token_client = TokenClient(profile, settings)
         self._issuer: Issuer | None = None
         self._lock = threading.Lock()
         self._access = ""
         self._renew_at = self._ends_at = 0.0
-        self._kept()  # fails now, not in the middle of a transfer
+        self._stored_login()  # fails now, not in the middle of a transfer
 
-    def headers(self, url: str) -> Mapping[str, str]:  # noqa: ARG002
+    def authorize(self, request: Request) -> Request:
         """See ``Auth``; waits while the token is renewed."""
         with self._lock:
             now = self._clock()
@@ -197,7 +198,8 @@ class OidcAuth(NoAuth):
                 except (Unreachable, ServerFault):
                     if self._clock() >= self._ends_at:  # else there is time for the next request to try
                         raise
-            return {"Authorization": f"Bearer {self._access}"}
+            fields = {"Authorization": f"Bearer {self._access}"}
+            return request.with_headers(fields, secrets=(self._access,))
 
     def refresh(self) -> bool:
         """See ``Auth``."""
@@ -208,48 +210,50 @@ class OidcAuth(NoAuth):
     def describe(self) -> str:
         """See ``Auth``."""
         account = self._profile.login.user
-        return f"OpenID Connect at {self._application.issuer}" + (f" as {account}" if account else "")
+        return f"OpenID Connect at {self._config.issuer}" + (f" as {account}" if account else "")
 
     def _renew(self) -> None:
         started = self._clock()
         if self._issuer is None:
-            self._issuer = self._counter.discover(self._application.issuer)
-        if self._application.grant == "client_credentials":
-            tokens = self._ask({"grant_type": "client_credentials", **self._application.wanted}, self._kept())
+            self._issuer = self._token_client.discover(self._config.issuer)
+        if self._config.grant == "client_credentials":
+            tokens = self._ask(
+                {"grant_type": "client_credentials", **self._config.wanted}, self._stored_login()
+            )
         else:
             # Two processes with one refresh token would look like a thief to an issuer that rotates them.
             with self._secrets.alone(self._profile.name, self._profile.origin):
-                kept = self._kept()
-                form = {"grant_type": "refresh_token", "refresh_token": kept.refresh_token}
-                tokens = self._ask(form, kept)
-                if tokens.refresh not in ("", kept.refresh_token):
-                    changed = replace(kept, refresh_token=tokens.refresh)
-                    self._secrets.set(self._profile.name, self._profile.origin, changed.dumped())
+                stored = self._stored_login()
+                form = {"grant_type": "refresh_token", "refresh_token": stored.refresh_token}
+                tokens = self._ask(form, stored)
+                if tokens.refresh not in ("", stored.refresh_token):
+                    changed = replace(stored, refresh_token=tokens.refresh)
+                    self._secrets.set(self._profile.name, self._profile.origin, changed.to_json())
         self._access = tokens.access
         self._ends_at = started + tokens.lifetime
         self._renew_at = self._ends_at - min(EARLY, EARLY_SHARE * tokens.lifetime)
 
-    def _ask(self, form: Mapping[str, str], kept: Kept) -> Tokens:
+    def _ask(self, form: Mapping[str, str], stored: StoredLogin) -> Tokens:
         assert self._issuer is not None
-        caller = Caller(self._application.client_id, kept.client_secret)
+        credentials = ClientCredentials(self._config.client_id, stored.client_secret)
         try:
-            return self._counter.token(self._issuer, caller, form, "the renewal of the login")
+            return self._token_client.token(self._issuer, credentials, form, "the renewal of the login")
         except Refused as refusal:
             if refusal.code not in _ENDED:
                 raise
             self._renew_at = self._ends_at = 0.0
             raise AuthenticationError(
-                f"The sign-in for server {self._profile.name!r} at {self._application.issuer} has ended;"
+                f"The sign-in for server {self._profile.name!r} at {self._config.issuer} has ended;"
                 f" sign in again with 'dicomdock server login {self._profile.name}'.",
                 server=self._profile.url,
                 login=self.describe(),
             ) from refusal
 
-    def _kept(self) -> Kept:
+    def _stored_login(self) -> StoredLogin:
         secret = self._secrets.get(self._profile.name, self._profile.origin)
-        kept = Kept.parse(secret, self._application.issuer)
-        machine = self._application.grant == "client_credentials"
-        if not (kept.client_secret if machine else kept.refresh_token):
+        stored = StoredLogin.parse(secret, self._config.issuer)
+        machine = self._config.grant == "client_credentials"
+        if not (stored.client_secret if machine else stored.refresh_token):
             remedy = (
                 "add the server again with its client secret"
                 if machine
@@ -260,13 +264,13 @@ class OidcAuth(NoAuth):
                 server=self._profile.url,
                 login=self.describe(),
             )
-        return kept
+        return stored
 
 
 def identity(
-    tokens: Tokens, issuer: Issuer, application: Application, counter: Counter, *, nonce: str = ""
+    tokens: Tokens, issuer: Issuer, config: OidcConfig, token_client: TokenClient, *, nonce: str = ""
 ) -> str:
-    """Check the ID token and give who signed in; "" where the issuer gave none that was not asked for.
+    """Check the ID token and return the account; "" where none was requested and none was issued.
 
     Raises
     ------
@@ -274,29 +278,26 @@ def identity(
         It is missing, of another issuer, for another program, expired, or answers another sign-in.
     """
     if not tokens.identity:
-        if nonce and "openid" in application.scope.split():
-            raise _not_identity(application, "is missing")
+        if nonce and "openid" in config.scope.split():
+            raise _not_identity(config, "is missing")
         return ""
-    claims = _claims(tokens.identity, counter.keys(issuer), application)
+    claims = _claims(tokens.identity, token_client.keys(issuer), config)
     audience = claims.get("aud")
     audience = audience if isinstance(audience, list) else [audience]
     expires = claims.get("exp")
     if str(claims.get("iss", "")).rstrip("/") != issuer.issuer.rstrip("/"):
-        raise _not_identity(application, "is of another issuer")
-    if (
-        application.client_id not in audience
-        or claims.get("azp", application.client_id) != application.client_id
-    ):
-        raise _not_identity(application, "is for another program")
+        raise _not_identity(config, "is of another issuer")
+    if config.client_id not in audience or claims.get("azp", config.client_id) != config.client_id:
+        raise _not_identity(config, "is for another program")
     if not isinstance(expires, int | float) or expires < time.time() - CLOCK_SKEW:
-        raise _not_identity(application, "has expired; check this computer's clock")
+        raise _not_identity(config, "has expired; check this computer's clock")
     if nonce and claims.get("nonce") != nonce:
-        raise _not_identity(application, "answers another sign-in")
+        raise _not_identity(config, "answers another sign-in")
     names = (claims.get(name) for name in ("preferred_username", "email", "name", "sub"))
     return next((name[:80] for name in names if isinstance(name, str) and name.isprintable()), "")
 
 
-def _claims(token: str, keys: Mapping[str, Any], application: Application) -> Mapping[str, Any]:
+def _claims(token: str, keys: Mapping[str, Any], config: OidcConfig) -> Mapping[str, Any]:
     from joserfc import jwt
     from joserfc.errors import JoseError
     from joserfc.jwk import KeySet
@@ -304,11 +305,11 @@ def _claims(token: str, keys: Mapping[str, Any], application: Application) -> Ma
     try:
         found = jwt.decode(token, KeySet.import_key_set(keys), algorithms=list(ALGORITHMS))  # type: ignore[arg-type]
     except (JoseError, ValueError, KeyError, TypeError) as error:
-        raise _not_identity(application, "has a signature that does not fit its keys") from error
+        raise _not_identity(config, "has a signature that does not fit its keys") from error
     return found.claims
 
 
-def _not_identity(application: Application, why: str) -> AuthenticationError:
+def _not_identity(config: OidcConfig, why: str) -> AuthenticationError:
     return AuthenticationError(
-        f"The sign-in at {application.issuer} was not accepted: its ID token {why}.", login="OpenID Connect"
+        f"The sign-in at {config.issuer} was not accepted: its ID token {why}.", login="OpenID Connect"
     )

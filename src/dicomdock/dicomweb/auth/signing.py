@@ -1,4 +1,4 @@
-"""Signing in and out: what a person does once, so that ``auth_for`` finds a login afterwards."""
+"""Sign-in and sign-out of a user, whose login ``auth_for`` finds afterwards."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from dicomdock.config.servers import Login, ServerProfile
 from dicomdock.dicomweb.auth import browser, device
-from dicomdock.dicomweb.auth.issuer import Caller, Counter
-from dicomdock.dicomweb.auth.oidc import Application, Kept
+from dicomdock.dicomweb.auth.issuer import ClientCredentials, TokenClient
+from dicomdock.dicomweb.auth.oidc import OidcConfig, StoredLogin
 from dicomdock.errors import AuthenticationError, DicomdockError, InvalidInput
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ Way = Literal["browser", "device"]
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a person is asked to do.
+    """What the user is asked to do.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Prompt:
 
 
 def signs_in(login: Login) -> bool:
-    """Tell whether a person has to sign in for this login, as against a secret that is typed or found."""
+    """Return whether a user has to sign in for this login, instead of a secret that is typed or found."""
     if login.kind == "google":
         return login.options.get("credentials") == "user"
     return login.kind == "oidc" and login.options.get("grant", "code") == "code"
@@ -54,12 +54,12 @@ def sign_in(
     cancelled: threading.Event | None = None,
     seconds: float = browser.SECONDS,
 ) -> ServerProfile:
-    """Let a person sign in and keep what came of it; give the profile with the account's name.
+    """Run a sign-in, store its refresh token and return the profile with the account's name.
 
     Parameters
     ----------
-    show : takes what the person has to open, and type.
-    cancelled : set from another thread to give up.
+    show : receives what the user has to open, and type.
+    cancelled : set from another thread to cancel.
     seconds : how long to wait for the browser; a code says itself how long it is good.
 
     Raises
@@ -67,7 +67,7 @@ def sign_in(
     InvalidInput
         This login has no sign-in.
     AuthenticationError
-        It was refused, nobody came in time, or the issuer keeps nobody signed in.
+        It was refused, nobody signed in in time, or the issuer issues no refresh token.
     Cancelled
         ``cancelled`` was set.
     """
@@ -75,54 +75,54 @@ def sign_in(
         raise InvalidInput(
             f"Server {profile.name!r} has no sign-in ({profile.login}); add it again to change its secret."
         )
-    application, counter = Application.of(profile), Counter(profile, settings)
-    kept = Kept.parse(secrets.get(profile.name, profile.origin), application.issuer)
-    issuer = counter.discover(application.issuer)
-    caller = Caller(application.client_id, kept.client_secret)
+    config, token_client = OidcConfig.of(profile), TokenClient(profile, settings)
+    stored = StoredLogin.parse(secrets.get(profile.name, profile.origin), config.issuer)
+    issuer = token_client.discover(config.issuer)
+    credentials = ClientCredentials(config.client_id, stored.client_secret)
     cancelled = cancelled or threading.Event()
     if way == "device":
         tokens, account = device.sign_in(
-            counter,
+            token_client,
             issuer,
-            application,
-            caller=caller,
+            config,
+            credentials=credentials,
             show=lambda code: show(Prompt(code.url, code.code, code.whole_url)),
             cancelled=cancelled,
         )
     else:
         tokens, account = browser.sign_in(
-            counter,
+            token_client,
             issuer,
-            application,
-            caller=caller,
+            config,
+            credentials=credentials,
             show=lambda url: show(Prompt(url)),
             cancelled=cancelled,
             seconds=seconds,
         )
     if not tokens.refresh:
         raise AuthenticationError(
-            f"{application.issuer} gave no refresh token, so the sign-in would end in the middle of a"
+            f"{config.issuer} gave no refresh token, so the sign-in would end in the middle of a"
             " transfer; its client must be allowed the scope offline_access.",
             server=profile.url,
             login="OpenID Connect",
         )
-    kept = Kept(tokens.refresh, kept.client_secret, account, application.issuer)
-    secrets.set(profile.name, profile.origin, kept.dumped())
+    stored = StoredLogin(tokens.refresh, stored.client_secret, account, config.issuer)
+    secrets.set(profile.name, profile.origin, stored.to_json())
     return replace(profile, login=replace(profile.login, user=account))
 
 
 def sign_out(profile: ServerProfile, secrets: Secrets, settings: Settings) -> None:
-    """Forget a server's login: at its issuer where that can be told, and here in any case."""
+    """Delete a server's login: locally, and at its issuer where that supports revocation."""
     if not signs_in(profile.login):
         secrets.delete(profile.name, profile.origin)
         return
-    application, counter = Application.of(profile), Counter(profile, settings)
-    kept = Kept.parse(secrets.get(profile.name, profile.origin), application.issuer)
-    if kept.client_secret:  # belongs to the program; it lets nobody in
-        secrets.set(profile.name, profile.origin, kept.client_secret)
+    config, token_client = OidcConfig.of(profile), TokenClient(profile, settings)
+    stored = StoredLogin.parse(secrets.get(profile.name, profile.origin), config.issuer)
+    if stored.client_secret:  # identifies the program; it logs nobody in
+        secrets.set(profile.name, profile.origin, stored.client_secret)
     else:
         secrets.delete(profile.name, profile.origin)
-    if kept.refresh_token:
-        caller = Caller(application.client_id, kept.client_secret)
-        with suppress(DicomdockError):  # the issuer is away; what it gave is forgotten here all the same
-            counter.revoke(counter.discover(application.issuer), caller, kept.refresh_token)
+    if stored.refresh_token:
+        credentials = ClientCredentials(config.client_id, stored.client_secret)
+        with suppress(DicomdockError):  # the issuer does not answer; the local copy is deleted all the same
+            token_client.revoke(token_client.discover(config.issuer), credentials, stored.refresh_token)

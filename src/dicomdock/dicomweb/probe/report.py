@@ -28,6 +28,17 @@ class Finding:
     sentence: str
 
 
+@dataclass
+class Findings:
+    """The findings of a probe so far, in the order of its checks."""
+
+    found: list[Finding] = field(default_factory=list)
+
+    def add(self, topic: str, works: bool | None, sentence: str) -> None:
+        """Add a finding."""
+        self.found.append(Finding(topic, works, sentence))
+
+
 @dataclass(frozen=True)
 class Report:
     """What a server does, what follows for dicomdock, and what it cost to find out.

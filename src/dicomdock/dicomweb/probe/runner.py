@@ -1,357 +1,210 @@
-"""The single trials of a probe: what each asks, what its answer means, and the sentence for people.
+"""Run a probe: find the base URL of a server, run the checks and report what they found.
 
 References
 ----------
-PS3.18 §8.3.4 (query parameters), §10.4 (Retrieve), §10.6 (Search).
+PS3.18 §10.6 (Search), §10.4 (Retrieve); §8.3.4 for the query parameters tried.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+import time
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Final, cast
 
 from dicomdock.config import dialects
 from dicomdock.config.servers import Dialect
-from dicomdock.dicom import json_model
-from dicomdock.dicom.dictionary import tag_of
-from dicomdock.dicom.resource import Resource
-from dicomdock.dicomweb.listing import warnings_of
-from dicomdock.dicomweb.probe import retrieve_checks
-from dicomdock.dicomweb.probe.report import Finding
-from dicomdock.dicomweb.session import JSON, REFUSED, read_json
-from dicomdock.errors import DicomdockError, TransactionError, WireError
-from dicomdock.sources import DicomJson
+from dicomdock.dicom.resource import resource_in
+from dicomdock.dicomweb import urls
+from dicomdock.dicomweb.probe import retrieve_checks, store_checks, tls
+from dicomdock.dicomweb.probe.report import Findings, Report
+from dicomdock.dicomweb.probe.search_checks import TELLING, SearchChecks
+from dicomdock.dicomweb.session import JSON, Session, read_json
+from dicomdock.errors import (
+    AuthenticationError,
+    TransactionError,
+    Unreachable,
+    WireError,
+)
 from dicomdock.web.media_type import MediaType
 
 if TYPE_CHECKING:
-    from dicomdock.config.servers import ServerProfile
-    from dicomdock.dicomweb.session import Session
+    from dicomdock.dicomweb.client import Client
+    from dicomdock.web.request import Body
+    from dicomdock.web.transport import Http, Response
 
-# What no study has: a Patient ID and name of nobody, days before any image, a modality that does not exist.
-NOTHING: Final = {
-    "PatientID": "dicomdocknobody",
-    "StudyDate": "17000101-17000102",
-    "PatientName": "dicomdocknobody",
-    "ModalitiesInStudy": "ZZ",
-}
-SAFE_LIMIT: Final = 100  # studies; what every known server gives at once
-ROUND: Final = 50  # a page of so many, or of a multiple, looks like a cap
-SHOWN: Final = ("StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedInstances")
-# Answers that tell something; a refused login and a server that fails or is busy end the probe.
-TELLING: Final = frozenset(range(400, 600)) - {401, 403, 429, 500, 502, 503, 504}
+MOST_REQUESTS: Final = 25
+MOST_WRITING: Final = 30  # eight of them at a server by the standard; the rest are for other forms and looks
+
+
+class _Spent(Exception):  # ends the probe, never leaves this module
+    """All requests are used up."""
 
 
 @dataclass
-class _Answer:
-    status: int
-    rows: list[DicomJson]
-    total: str = ""
-    warnings: tuple[str, ...] = ()
+class _Counted:
+    """The connection, with the requests counted and bounded."""
+
+    http: Http
+    most: int
+    used: int = 0
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        accept: str = "*/*",
+        body: Body | None = None,
+        gzip: bool = False,
+        allow: Container[int] = (),
+        what: str = "",
+    ) -> Response:
+        if self.used >= self.most:
+            raise _Spent
+        self.used += 1
+        return self.http.request(
+            method,
+            path,
+            query=query,
+            headers=headers,
+            accept=accept,
+            body=body,
+            gzip=gzip,
+            allow=allow,
+            what=what,
+        )
 
 
-@dataclass
-class Trials:
-    """The tries, in an order in which each can use what was found before."""
+def find_base(
+    pasted: str | urls.Repaired, connected: Callable[[str], contextlib.AbstractContextManager[Client]]
+) -> urls.Repaired:
+    """Find the DICOMweb base URL behind a pasted address, by asking the likely places for one study each.
 
-    profile: ServerProfile
-    session: Session
-    findings: list[Finding] = field(default_factory=list)
+    Parameters
+    ----------
+    pasted : the address as pasted, or already repaired.
+    connected : makes the client of a base URL (with the login that is to be tried).
 
-    def say(self, topic: str, works: bool | None, sentence: str) -> None:
-        """Note a finding."""
-        self.findings.append(Finding(topic, works, sentence))
+    Raises
+    ------
+    AuthenticationError
+        The server wants a login before it tells; no other place is tried then.
+    Unreachable
+        There is no server.
+    WireError
+        A server is there, but nothing that speaks DICOMweb at any of the usual places.
+    """
+    repaired = urls.repair(pasted) if isinstance(pasted, str) else pasted
+    tried: list[str] = []
+    weak: str | None = None
+    for url in urls.candidates(repaired.url):
+        with connected(url) as client:
+            certain = _speaks_dicomweb(client.session.http)
+        tried.append(url)
+        if certain:
+            return _moved(repaired, url)
+        if certain is None and weak is None:
+            weak = url
+    if weak is not None:
+        return _moved(repaired, weak)
+    raise WireError(
+        f"There is a server, but no DICOMweb at {', '.join(tried)}; ask its administrator for the base URL."
+    )
 
-    def run(self) -> None:
-        """Try everything; errors of the first search end the probe, later ones are findings."""
-        first = self.first_search()
-        self.recognise()
-        study = next((place for row in first.rows if (place := json_model.place(row))), None)
-        if study is None:
-            self.say("data", None, "The server shows no study to this login, so most could not be tried.")
-            self.levels(None)
-            return
-        self.say("data", True, "The server shows studies to this login.")
-        self.letters(first.rows[0])
-        self.paging(first)
-        self.filters(first.rows[0])
-        self.included()
-        self.levels(study)
-        instance = self.below(study)
+
+def _moved(repaired: urls.Repaired, url: str) -> urls.Repaired:
+    if url == repaired.url:
+        return repaired
+    return replace(repaired, url=url, changes=(*repaired.changes, f"Found the DICOMweb base at {url}."))
+
+
+def _speaks_dicomweb(http: Http) -> bool | None:
+    """Tell whether a base answers a search; None where an empty answer could come from something else."""
+    response = http.request(
+        "GET", "/studies", query=[("limit", "1")], accept=JSON, gzip=True, allow=TELLING, what="the search"
+    )
+    if not 200 <= response.status < 300:
+        response.discard()
+        return False
+    label = MediaType.parse(response.content_type).essence
+    try:
+        rows = read_json(response, "the search")
+    except WireError:
+        return False
+    if response.status == 204 or label == JSON or any(resource_in(row) for row in rows):
+        return True
+    return None if label.endswith("json") else False
+
+
+def test(client: Client, *, write: bool = False) -> Report:
+    """Try what a server does, by reading only, with at most ``MOST_REQUESTS`` requests.
+
+    Nothing is raised for what a server does wrong: the report says it, also when there is no server at all.
+    Habits that the profile pins stay as they are.
+
+    Parameters
+    ----------
+    write : send one small made object too, and delete it again where the server does that; this takes up to
+        ``MOST_WRITING`` further requests.
+    """
+    started = time.perf_counter()
+    counted = _Counted(client.session.http, MOST_REQUESTS)
+    session = Session(cast("Http", counted), client.profile, client.session.settings, dialects.STANDARD)
+    findings = Findings()
+    error = ""
+    try:
+        instance = SearchChecks(client.profile, session, findings).run()
         if instance is not None:
-            retrieve_checks.try_out(self, instance)
-
-    def unwritten(self) -> None:
-        """Say that nothing was sent or deleted."""
-        self.say("store", None, "Uploading was not tried, because a test only reads.")
-        levels = self.session.dialect.delete_levels
-        self.say(
-            "delete",
-            None if levels else False,
-            "Deleting was not tried." if levels else "This kind of server does not delete by DICOMweb.",
-        )
-
-    def first_search(self) -> _Answer:
-        """Ask for one study; what goes wrong here ends the probe."""
-        response = self.session.http.request(
-            "GET",
-            "/studies",
-            query=[("limit", "1")],
-            accept=JSON,
-            gzip=True,
-            allow=TELLING - {404},
-            what="the search for studies",
-        )
-        status, label = response.status, MediaType.parse(response.content_type).essence
-        if status >= 300:
-            response.discard()
-            raise TransactionError(
-                f"{self.profile.name} answered {status} to a search for studies; "
-                f"is {self.profile.url} its base URL?",
-                status=status,
-                url=response.url,
-            )
-        answer = _Answer(
-            status, read_json(response, "the search for studies"), response.headers.get("X-Total-Count", "")
-        )
-        self.say("reachable", True, f"{self.profile.url} answers.")
-        self.say("login", True, f"The login is accepted ({self.profile.login}).")
-        self.say("search", True, "Studies can be searched.")
-        if answer.rows and label != JSON:
-            self.say(
-                "label",
-                False,
-                f"Answers are labelled {label or 'not at all'} instead of {JSON}; that does not matter.",
-            )
-        if answer.total:
-            self.say("total", True, "The number of all matches is told.")
-        return answer
-
-    def recognise(self) -> None:
-        """Choose the built-in dialect to start from."""
-        found = False
-        with (
-            contextlib.suppress(DicomdockError, ValueError),
-            self.session.http.request(
-                "GET", "/info", accept="application/json", allow=TELLING, what="its description"
-            ) as answer,
-        ):
-            found = answer.status == 200 and "DicomWebRoot" in json.loads(answer.read(1 << 20))
-        chosen = dialects.choose(
-            self.profile.url, dialects.Facts(orthanc=found, kheops=self.profile.login.kind == "kheops")
-        )
-        if chosen is dialects.STANDARD and self.profile.dialect.name != "standard":
-            chosen = dialects.BUILT_IN.get(self.profile.dialect.name, self.profile.dialect)
-        self.session.dialect = chosen
-        known = (
-            "PS3.18, with what was found here"
-            if chosen is dialects.STANDARD
-            else f"the built-in dialect {chosen.name!r}"
-        )
-        self.say("dialect", None, f"dicomdock will follow {known}.")
-
-    def ask(self, path: str, query: Sequence[tuple[str, str]]) -> _Answer | None:
-        """Search; None where the server refuses or answers with something else."""
-        try:
-            response = self.session.http.request(
-                "GET", path, query=query, accept=JSON, gzip=True, allow=TELLING, what="a test search"
-            )
-            if not 200 <= response.status < 300:
-                response.discard()
-                return _Answer(response.status, [])
-            warnings = warnings_of(response.headers, self.profile.name)
-            return _Answer(response.status, read_json(response, "a test search"), warnings=warnings)
-        except (TransactionError, WireError):
-            return None
-
-    def letters(self, row: DicomJson) -> None:
-        """Look how the answer declares its letters; DICOM JSON is UTF-8 whatever it says."""
-        declared = json_model.first_text(row, "00080005")
-        if declared in ("", "ISO_IR 192", "ISO_IR 6"):
-            self.say("character-set", True, "Answers are in Unicode.")
+            retrieve_checks.run(session, findings, instance)
+    except _Spent:
+        findings.add("complete", None, f"Stopped after {MOST_REQUESTS} requests; the rest was not tried.")
+    except (Unreachable, AuthenticationError, TransactionError, WireError) as problem:
+        error = str(problem)
+    if not error:
+        findings.found.insert(1, tls.check(client.profile, client.session.settings))
+        if write:
+            _check_store(session, findings, counted)
         else:
-            words = (
-                f"Answers declare the character set {declared}, although JSON is Unicode; they are read so."
-            )
-            self.say("character-set", False, words)
+            store_checks.skip(session, findings)
+    dialect = _pinned(session.dialect, client.profile.dialect)
+    return Report(
+        client.name,
+        client.profile.url,
+        tuple(findings.found),
+        dialect,
+        _differences(dialect),
+        counted.used,
+        time.perf_counter() - started,
+        error,
+    )
 
-    def cap(self) -> None:
-        """Ask for a page as dicomdock does, and see whether it comes so long."""
-        asked = Dialect().page_limit["studies"]
-        answer = self.ask("/studies", [("limit", str(asked))])
-        if answer is None or answer.status >= 400:
-            self.session.learn(page_limit={**self.session.dialect.page_limit, "studies": SAFE_LIMIT})
-            self.say("cap", False, f"{asked} studies at once are refused; {SAFE_LIMIT} are asked for.")
-            return
-        count = len(answer.rows)
-        if count >= asked or count % ROUND or not count:
-            self.say("cap", True, f"{asked} studies can be asked for at once.")
-            return
-        further = self.ask("/studies", [("limit", "1"), ("offset", str(count))])
-        if further is not None and further.rows and self.session.dialect.offset:
-            self.session.learn(page_limit={**self.session.dialect.page_limit, "studies": count})
-            self.say("cap", False, f"Only {count} studies come at once, however many are asked for.")
-        else:
-            self.say("cap", True, f"{asked} studies can be asked for at once.")
 
-    def paging(self, first: _Answer) -> None:
-        """Ask for the second study alone."""
-        more = self.ask("/studies", [("limit", "1"), ("offset", "1")])
-        if len(first.rows) > 1:
-            self.say("limit", False, "limit is ignored: pages come as long as the server likes.")
-        else:
-            self.say("limit", True, "limit is honoured.")
-        same = more is not None and bool(more.rows) and _uid(more.rows[0]) == _uid(first.rows[0])
-        if same:
-            self.session.learn(offset=False)
-            self.say("offset", False, "offset is ignored; dicomdock asks for everything at once.")
-        else:
-            self.say("offset", None if more is None or not more.rows else True, "offset is honoured.")
-        self.cap()
-
-    def filters(self, row: DicomJson) -> None:
-        """Try keys that must find nothing, and keys that must find the known study."""
-        uid = _uid(row)
-        outcomes = {keyword: self.outcome(keyword, value) for keyword, value in NOTHING.items()}
-        by_tag = outcomes["PatientID"] == "ignored" and (
-            self.outcome(tag_of("PatientID"), NOTHING["PatientID"]) == "honoured"
-        )
-        if by_tag:
-            self.session.learn(key_style="tag")
-            self.say("keys", False, "Attributes are understood by tag only.")
-            outcomes = {keyword: self.outcome(tag_of(keyword), value) for keyword, value in NOTHING.items()}
-        ignored = [keyword for keyword, outcome in outcomes.items() if outcome == "ignored"]
-        refused = [keyword for keyword, outcome in outcomes.items() if outcome == "refused"]
-        for names, words in ((ignored, "ignored"), (refused, "refused")):
-            if names:
-                sentence = f"Filters on {_listed(names)} are {words}; dicomdock filters the answers itself."
-                self.say("filters", False, sentence)
-        if not ignored and not refused:
-            self.say("filters", True, f"Filters on {_listed(NOTHING)} are honoured.")
-        if len(ignored) == len(NOTHING):
-            self.session.learn(match_keys=("StudyInstanceUID",), wildcard=False)
-            return
-        if not ignored and not self.finds("StudyInstanceUID", uid) and self.finds("0020000D", uid):
-            self.session.learn(key_style="tag")
-            self.say("keys", False, "Attributes are understood by tag only.")
-        self.wildcards(row)
-
-    def outcome(self, key: str, value: str) -> str:
-        """Tell what comes of a key that nothing matches: ``honoured``, ``ignored`` or ``refused``."""
-        answer = self.ask("/studies", [(key, value), ("limit", "2")])
-        if answer is None or answer.status in REFUSED:
-            return "refused"
-        return "ignored" if answer.rows else "honoured"
-
-    def key(self, keyword: str) -> str:
-        """Write a matching key as the server understands it."""
-        return tag_of(keyword) if self.session.dialect.key_style == "tag" else keyword
-
-    def finds(self, key: str, value: str) -> bool:
-        """Tell whether a search finds anything."""
-        answer = self.ask("/studies", [(key, value), ("limit", "2")])
-        return answer is not None and bool(answer.rows)
-
-    def wildcards(self, row: DicomJson) -> None:
-        """Ask for the known patient by the start of the ID, and by name in a fuzzy way."""
-        patient = json_model.first_text(row, "00100020")
-        if len(patient) < 2 or not patient.isascii() or set(patient) & set("*?\\,&#%"):
-            return
-        answer = self.ask("/studies", [(self.key("PatientID"), f"{patient[:-1]}*"), ("limit", "1")])
-        works = answer is not None and bool(answer.rows)
-        if not works:
-            self.session.learn(wildcard=False)
-        elif not self.finds(self.key("PatientID"), f"{patient[:-1]}?"):
-            self.session.learn(question_mark=False)
-            self.say("question-mark", False, "The wildcard ? is taken literally; dicomdock filters itself.")
-        self.say(
-            "wildcard",
-            works,
-            "Wildcards work." if works else "Wildcards do not work; dicomdock filters the answers itself.",
-        )
-        name = json_model.first_text(row, "00100010")
-        if name and self.session.dialect.fuzzy:
-            query = [(self.key("PatientName"), name), ("fuzzymatching", "true"), ("limit", "1")]
-            answer = self.ask("/studies", query)
-            fuzzy = answer is not None and answer.status < 300 and not answer.warnings
-            if not fuzzy:
-                self.session.learn(fuzzy=False)
-            self.say(
-                "fuzzy",
-                None if fuzzy else False,
-                "Fuzzy matching is accepted." if fuzzy else "There is no fuzzy matching.",
-            )
-
-    def included(self) -> None:
-        """Ask for the columns that lists show."""
-        answer = self.ask("/studies", [*(("includefield", name) for name in SHOWN), ("limit", "1")])
-        if answer is None or answer.status >= 400:
-            self.say(
-                "includefield",
-                False,
-                "Asking for further columns is refused; dicomdock finds out which and leaves them out.",
-            )
-            return
-        row = answer.rows[0] if answer.rows else {}
-        missing = [
-            name
-            for name, tag in zip(SHOWN, ("00081030", "00080061", "00201208"), strict=True)
-            if tag not in row
-        ]
-        works = len(missing) < len(SHOWN)
-        self.say(
-            "includefield",
-            works,
-            "Further columns can be asked for."
-            if not missing
-            else f"Not given when asked for: {', '.join(missing)}.",
+def _check_store(session: Session, findings: Findings, counted: _Counted) -> None:
+    counted.most += MOST_WRITING
+    try:
+        store_checks.run(session, findings)
+    except _Spent:
+        findings.add(
+            "complete",
+            None,
+            f"Stopped after {MOST_WRITING} requests; look for patient {store_checks.PATIENT}.",
         )
 
-    def levels(self, study: Resource | None) -> None:
-        """Try the lists of all series and all instances."""
-        roots = ["studies"]
-        for level, tag in (("series", "0020000E"), ("instances", "00080018")):
-            answer = self.ask(f"/{level}", [("limit", "1")])
-            works = (
-                answer is not None
-                and answer.status < 300
-                and (study is None or any(json_model.first_text(row, tag) for row in answer.rows))
-            )
-            if works:
-                roots.append(level)
-            self.say(
-                f"all-{level}",
-                works,
-                f"All {level} can be searched at once."
-                if works
-                else f"{level.capitalize()} can be searched below a study only; dicomdock walks the studies.",
-            )
-        self.session.learn(root_levels=tuple(roots))
 
-    def below(self, study: Resource) -> Resource | None:
-        """Find one instance of the study."""
-        place = study
-        for level in ("series", "instances"):
-            answer = self.ask(f"{place.path}/{level}", [("limit", "1")])
-            rows = answer.rows if answer is not None else []
-            found = next(
-                (spot for row in rows if (spot := json_model.place(row, within=place)) and spot != place),
-                None,
-            )
-            if found is None:
-                self.say(level, False, f"No {level} are listed below {place.level} {place}.")
-                return None
-            place = found
-        self.say("series", True, "Series and instances can be searched below a study.")
-        return place
+def _pinned(found: Dialect, own: Dialect) -> Dialect:
+    """Let the habits stay that the user set."""
+    names = [item.name for item in fields(own) if item.name in own.pinned]
+    return replace(found, pinned=own.pinned, **{name: getattr(own, name) for name in names})
 
 
-def _listed(words: Iterable[str]) -> str:
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _uid(row: DicomJson) -> str:
-    return json_model.first_text(row, "0020000D")
+def _differences(dialect: Dialect) -> dict[str, object]:
+    known = dialects.BUILT_IN.get(dialect.name, dialects.STANDARD)
+    return {
+        item.name: getattr(dialect, item.name)
+        for item in fields(dialect)
+        if getattr(dialect, item.name) != getattr(known, item.name)
+    }

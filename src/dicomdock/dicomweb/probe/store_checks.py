@@ -1,6 +1,6 @@
-"""The trials of a probe that write: one small made object goes there, comes back, and is deleted again.
+"""The checks of a probe that store: a small synthetic object is stored, retrieved and deleted again.
 
-Done only when the user allows it, because not every server can be made to forget.
+Run only when the user allows it, because not every server deletes.
 
 References
 ----------
@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import uuid
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.uid import new_uid
 from dicomdock.dicomweb import delete, retrieve, store
 from dicomdock.errors import DicomdockError, NotFound, TransactionError, UnsupportedByServer
 from dicomdock.sources import Part
@@ -22,53 +22,63 @@ from dicomdock.sources import Part
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from dicomdock.dicomweb.probe.runner import Trials
+    from dicomdock.dicomweb.probe.report import Findings
+    from dicomdock.dicomweb.session import Session
     from dicomdock.sources import StoreResult
 
 PATIENT: Final = "DICOMDOCK-TEST"
 
 
-def try_out(trials: Trials) -> None:
-    """Send a made object, look at it, send it again and changed, and delete it."""
+def run(session: Session, findings: Findings) -> None:
+    """Store a synthetic object, retrieve it, store it again and changed, and delete it."""
     made = _made()
     place = Resource(str(made.StudyInstanceUID), str(made.SeriesInstanceUID), str(made.SOPInstanceUID))
     data = _encoded(made)
     try:
-        result = _store(trials, data, place)
+        result = _store(session, data, place)
     except (UnsupportedByServer, NotFound) as error:
-        trials.session.learn(store=False)
-        trials.say("store", False, f"Uploads are not taken: {error}")
+        session.learn(store=False)
+        findings.add("store", False, f"Uploads are not taken: {error}")
         return
     except DicomdockError as error:
-        trials.say("store", False, f"The upload of a test object failed: {error}")
+        findings.add("store", False, f"The upload of a test object failed: {error}")
         return
     stored = result.status in ("stored", "warning")
     try:
         if stored:
-            trials.session.learn(store=True)
-            trials.say("store", True, "Uploads are taken.")
-            _there(trials, place)
-            _back(trials, data, place)
-            _again(trials, data, place)
+            session.learn(store=True)
+            findings.add("store", True, "Uploads are taken.")
+            _check_listed(session, findings, place)
+            _check_round_trip(session, findings, data, place)
+            _check_duplicate(session, findings, data, place)
             made.SeriesDescription = "Changed"
-            _overwritten(trials, _encoded(made), place)
+            _check_overwrite(session, findings, _encoded(made), place)
         else:
-            trials.say("store", False, f"The test object was not taken: {result.status}, {result.reason}.")
+            findings.add("store", False, f"The test object was not taken: {result.status}, {result.reason}.")
     finally:
         if stored or result.status == "unconfirmed":
-            _gone(trials, place)
+            _delete(session, findings, place)
+
+
+def skip(session: Session, findings: Findings) -> None:
+    """Report that nothing was stored or deleted."""
+    findings.add("store", None, "Uploading was not tried, because a test only reads.")
+    levels = session.dialect.delete_levels
+    findings.add(
+        "delete",
+        None if levels else False,
+        "Deleting was not tried." if levels else "This kind of server does not delete by DICOMweb.",
+    )
 
 
 def _made() -> Dataset:
-    """Make a small image of nobody, with new UIDs."""
+    """Return a small synthetic image with new UIDs."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
     made = Dataset()
     made.SOPClassUID = SecondaryCaptureImageStorage
-    made.StudyInstanceUID, made.SeriesInstanceUID, made.SOPInstanceUID = (
-        f"2.25.{uuid.uuid4().int}" for _ in range(3)
-    )
+    made.StudyInstanceUID, made.SeriesInstanceUID, made.SOPInstanceUID = (new_uid() for _ in range(3))
     made.PatientID, made.PatientName = PATIENT, "Dicomdock^Test"
     made.PatientBirthDate, made.PatientSex = "19000101", "O"
     made.StudyDate, made.StudyTime, made.StudyID = "19000101", "000000", "1"
@@ -93,86 +103,86 @@ def _encoded(made: Dataset) -> bytes:
     return file.getvalue()
 
 
-def _store(trials: Trials, data: bytes, place: Resource) -> StoreResult:
+def _store(session: Session, data: bytes, place: Resource) -> StoreResult:
     part = Part("application/dicom", lambda: iter([data]), length=len(data), resource=place)
-    (result,) = store.store(trials.session, [part])
+    (result,) = store.store(session, [part])
     return result
 
 
-def _there(trials: Trials, place: Resource) -> None:
+def _check_listed(session: Session, findings: Findings, place: Resource) -> None:
     try:
-        found = retrieve.exists(trials.session, place)
+        found = retrieve.exists(session, place)
     except DicomdockError:
         found = False
     words = "found at once" if found else "not found at once; it may take a moment to be listed"
-    trials.say("indexed", found, f"What was uploaded is {words}.")
+    findings.add("indexed", found, f"What was uploaded is {words}.")
 
 
-def _back(trials: Trials, data: bytes, place: Resource) -> None:
-    back = _retrieved(trials, place)
+def _check_round_trip(session: Session, findings: Findings, data: bytes, place: Resource) -> None:
+    back = _retrieved(session, place)
     if back is None:
-        trials.say("round-trip", False, "What was uploaded could not be retrieved.")
+        findings.add("round-trip", False, "What was uploaded could not be retrieved.")
     elif back == data:
-        trials.say("round-trip", True, "What was uploaded comes back byte for byte.")
+        findings.add("round-trip", True, "What was uploaded comes back byte for byte.")
     elif _data_set(back) == _data_set(data):
-        trials.say(
+        findings.add(
             "round-trip", True, "What was uploaded comes back with its data set, in a file of its own."
         )
     else:
-        trials.say("round-trip", False, "What was uploaded comes back changed.")
+        findings.add("round-trip", False, "What was uploaded comes back changed.")
 
 
-def _retrieved(trials: Trials, place: Resource) -> bytes | None:
+def _retrieved(session: Session, place: Resource) -> bytes | None:
     try:
-        return b"".join(chunk for part in retrieve.retrieve(trials.session, place) for chunk in part.chunks())
+        return b"".join(chunk for part in retrieve.retrieve(session, place) for chunk in part.chunks())
     except DicomdockError:
         return None
 
 
 def _data_set(data: bytes) -> bytes:
-    """Give what follows the file meta information (PS3.10 §7.1), whose length is its first element."""
+    """Return what follows the file meta information (PS3.10 §7.1), whose length is its first element."""
     return data[144 + int.from_bytes(data[140:144], "little") :]
 
 
-def _again(trials: Trials, data: bytes, place: Resource) -> None:
+def _check_duplicate(session: Session, findings: Findings, data: bytes, place: Resource) -> None:
     try:
-        result = _store(trials, data, place)
+        result = _store(session, data, place)
     except DicomdockError as error:
-        trials.say("duplicates", False, f"The same object a second time made the upload fail: {error}")
+        findings.add("duplicates", False, f"The same object a second time made the upload fail: {error}")
         return
-    told = result.status == "duplicate"
+    reported = result.status == "duplicate"
     words = {
-        "duplicate": "is told to be there already",
-        "failed": "is refused without saying that it is there already",
+        "duplicate": "is reported to be stored already",
+        "failed": "is refused without the reason that it is stored already",
     }.get(result.status, "is answered like a new one")
-    trials.say("duplicates", told, f"The same object a second time {words}.")
+    findings.add("duplicates", reported, f"The same object a second time {words}.")
 
 
-def _overwritten(trials: Trials, changed: bytes, place: Resource) -> None:
+def _check_overwrite(session: Session, findings: Findings, changed: bytes, place: Resource) -> None:
     with contextlib.suppress(DicomdockError):  # what counts is what is there now
-        _store(trials, changed, place)
-    back = _retrieved(trials, place)
+        _store(session, changed, place)
+    back = _retrieved(session, place)
     if back is None:
         return
     replaced = _data_set(back) == _data_set(changed)
     words = "replaces the first copy" if replaced else "is passed over: the first copy stays"
-    trials.say("overwrites", replaced, f"Another object under the same UID {words}.")
+    findings.add("overwrites", replaced, f"Another object under the same UID {words}.")
 
 
-def _gone(trials: Trials, place: Resource) -> None:
-    """Delete the study, and make sure; tell its UID where it stays."""
+def _delete(session: Session, findings: Findings, place: Resource) -> None:
+    """Delete the study and verify that; report its UID where it remains."""
     study = Resource(place.study)
     stays = f"the test study of patient {PATIENT} stays there: {place.study}"
     try:
-        delete.delete(trials.session, study)
+        delete.delete(session, study)
     except UnsupportedByServer:
-        trials.say("delete", False, f"Studies cannot be deleted; {stays}.")
+        findings.add("delete", False, f"Studies cannot be deleted; {stays}.")
         return
     except DicomdockError as error:
-        trials.say("delete", False, f"Deleting failed ({error}); {stays}.")
+        findings.add("delete", False, f"Deleting failed ({error}); {stays}.")
         return
     try:
-        gone = not retrieve.exists(trials.session, study)
+        gone = not retrieve.exists(session, study)
     except TransactionError:
         gone = True
     words = (
@@ -180,4 +190,4 @@ def _gone(trials: Trials, place: Resource) -> None:
         if gone
         else f"Deleting takes a while; {stays} until then."
     )
-    trials.say("delete", gone or None, words)
+    findings.add("delete", gone or None, words)

@@ -1,4 +1,4 @@
-"""How a server's connection is protected: which TLS, and how long its certificate is good for.
+"""The check of a probe for TLS: the version, and how long the certificate is valid.
 
 References
 ----------
@@ -11,39 +11,39 @@ import datetime
 import socket
 import ssl
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from dicomdock.dicomweb.probe.report import Finding
 from dicomdock.web import pool
+from dicomdock.web import tls as web_tls
 
 if TYPE_CHECKING:
     from dicomdock.config.servers import ServerProfile
     from dicomdock.config.settings import Settings
 
-SOON: Final = 30  # days before the end of a certificate that are worth a word
+SOON: Final = 30  # days before the end of a certificate that are worth a warning
 _OLD: Final = ("SSLv3", "TLSv1", "TLSv1.1")
 
 
-def look(profile: ServerProfile, settings: Settings) -> Finding:
-    """Say how the connection is protected, by one handshake; it has been seen to work by then."""
-    parts = urlsplit(profile.url)
-    host = parts.hostname or ""
-    if parts.scheme != "https":
-        if host in ("localhost", "::1") or host.startswith("127."):
+def check(profile: ServerProfile, settings: Settings) -> Finding:
+    """Report how the connection is protected, by one handshake."""
+    endpoint = profile.endpoint
+    origin = endpoint.origin
+    if not origin.is_encrypted:
+        if origin.is_loopback:
             return Finding("tls", None, "The connection is not encrypted, but stays on this machine.")
         return Finding(
             "tls", False, "The connection is not encrypted: login and images can be read on the way."
         )
-    if pool.proxy_for(profile):
+    if pool.proxy_for(endpoint) is not None:
         return Finding("tls", True, "The connection is encrypted; it goes through a proxy.")
     try:
         with (
-            socket.create_connection((host, parts.port or 443), settings.connect_timeout) as plain,
-            pool.tls_context(profile).wrap_socket(plain, server_hostname=host) as secure,
+            socket.create_connection((origin.host, origin.port), settings.connect_timeout) as plain,
+            web_tls.context(endpoint).wrap_socket(plain, server_hostname=origin.host) as secure,
         ):
             return _finding(secure.version() or "TLS", secure.getpeercert() or {}, profile)
     except (OSError, ssl.SSLError) as error:
-        return Finding("tls", None, f"The connection is encrypted, but could not be looked at ({error}).")
+        return Finding("tls", None, f"The connection is encrypted, but could not be examined ({error}).")
 
 
 def _finding(version: str, certificate: object, profile: ServerProfile) -> Finding:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 
-from dicomdock.dicom.query import text
+from dicomdock.dicom.json_model import text
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import widgets
 from dicomdock.dock.pages.shell import Visit

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
-from dicomdock.dicom.query import text, texts
+from dicomdock.dicom.json_model import text, texts
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.shell import Visit

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from nicegui import ui
 
-from dicomdock import __version__
 from dicomdock.dock import widgets
 from dicomdock.dock.service import Dock
 from dicomdock.dock.services.diagnostics import STATUS_WORDS, Finding, examine
+from dicomdock.version import __version__
 
 ICONS = {"ok": "check", "missing": "remove", "failed": "error_outline", "unknown": "help_outline"}
 

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from dicomdock.dicom.resource import Resource, check_uid
+from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.uid import check_uid
 from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.shell import Visit

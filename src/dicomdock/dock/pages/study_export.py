@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nicegui import ui
 
-from dicomdock.dicom.query import text
+from dicomdock.dicom.json_model import text
 from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_list import patient

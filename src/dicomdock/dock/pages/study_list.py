@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dicomdock.dicom.query import text, texts
+from dicomdock.dicom.json_model import text, texts
 from dicomdock.dock import formatting, widgets
 from dicomdock.dock.services.studies import Found, modalities
 

@@ -6,8 +6,9 @@ from nicegui import ui
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import formatting, widgets
-from dicomdock.dock.service import Dock
-from dicomdock.dock.services.viewer_requests import DockErrands
+from dicomdock.dock.service import Dock, DockNetwork
+from dicomdock.dock.services.viewer_requests import ViewerRequests
+from dicomdock.errors import DicomdockError
 from dicomdock.transfer import MissingSource, missing_sources
 
 
@@ -47,13 +48,13 @@ class MissingLine:
 
     async def _fetch(self) -> None:
         self._button.disable()
+        requests = ViewerRequests(self._dock.settings, DockNetwork(self._dock))
         try:
-            errands = DockErrands(self._dock)
-            said = await self._dock.run(errands.run, self._study, {"what": "fetch"}, lambda _: None)
-        finally:
-            self._button.enable()
-        if "error" in said:
-            widgets.say(said["error"], kind="failure")
+            servers = await self._dock.run(requests.fetch_sources, self._study)
+        except DicomdockError as error:
+            widgets.say(str(error), kind="failure")
         else:
             self._line.set_visibility(False)
-            widgets.say(f"Downloading the images from {formatting.listed(said['servers'])}.")
+            widgets.say(f"Downloading the images from {formatting.listed(servers)}.")
+        finally:
+            self._button.enable()

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from dicomdock.dicom.query import text
+from dicomdock.dicom.json_model import text
 from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.study_list import patient
 from dicomdock.dock.service import LOCAL, Dock

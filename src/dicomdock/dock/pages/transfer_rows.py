@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dicomdock.dicom.query import Query, text, texts
+from dicomdock.dicom.json_model import text, texts
+from dicomdock.dicom.query import Query
 from dicomdock.dock import formatting
 from dicomdock.dock.service import Dock
 from dicomdock.errors import DicomdockError

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dicomdock.dicom.query import DicomJson, Query, text
+from dicomdock.dicom.json_model import DicomJson, text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import formatting
 from dicomdock.dock.service import LOCAL
@@ -74,7 +75,7 @@ def read(dock: Dock, source: str, instance: Resource) -> list[Line]:
     """
     for attributes in dock.source(source).metadata(instance):
         return list(lines(attributes))
-    raise NotFound(f"{source} has no instance {instance.instance}.", status=404, url=instance.path)
+    raise NotFound(f"{source} has no instance {instance.instance}.")
 
 
 def lines(attributes: DicomJson, path: str = "", depth: int = 0) -> Iterator[Line]:

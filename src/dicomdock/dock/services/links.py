@@ -30,7 +30,7 @@ from dicomdock.launch.trust import (
 )
 from dicomdock.sources import DicomJson
 from dicomdock.transfer.linked import connect_link, resources_of, studies_of_link, wants_a_choice
-from dicomdock.web.addresses import Resolve, system_resolve
+from dicomdock.web.resolve import Resolve, system_resolve
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb import Client

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from dicomdock.dicom.query import SERIES_OVERVIEW, Query, text
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import SERIES_OVERVIEW, Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
 from dicomdock.sources import DicomJson

@@ -1,19 +1,21 @@
-"""Studies as the pages list them: found in several places, merged by UID, a page at a time."""
+"""Studies as the pages list them: a federated search, with what the archive has and what it remembers."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from dicomdock.dicom.query import DicomJson, Query, text, texts, value
+from dicomdock import federation
+from dicomdock.dicom.json_model import DicomJson, text, texts, value
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import formatting
 from dicomdock.dock.service import LOCAL
-from dicomdock.errors import ArchiveError, DicomdockError, ProfileError
-from dicomdock.sources import Match, Page
+from dicomdock.errors import ArchiveError, InvalidInput, ProfileError
+from dicomdock.sources import Match
 
 if TYPE_CHECKING:
     from dicomdock.dock.service import Dock
@@ -47,10 +49,11 @@ class Found:
     attributes: DicomJson
     places: Mapping[str, int | None] = field(default_factory=dict)
 
-    def merged(self, other: Found) -> Found:
-        """Join what two sources told; the earlier attributes win, gaps are filled."""
-        attributes = {**other.attributes, **{tag: item for tag, item in self.attributes.items() if item}}
-        return replace(self, attributes=attributes, places={**self.places, **other.places})
+    @classmethod
+    def of(cls, found: federation.Found) -> Found:
+        """Return what a federated search found, for the pages."""
+        resource = found.resource
+        return cls(resource.series or resource.study, found.attributes, found.counts)
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -80,53 +83,19 @@ class Found:
 
 
 @dataclass
-class Stream:
-    """One source's answer to one search, taken a page at a time.
+class Stream(federation.Stream):
+    """One source's answer to one search, preceded by what it answered the last time.
 
     Parameters
     ----------
-    source : its name.
-    pages : what is still to come.
-    more : whether there is more, as far as known.
-    total : all matches, where the source tells.
-    warnings : what the user must know about the answer.
-    error : why it ended early, in words.
-    kept : UIDs of the studies of an earlier answer that the source has not told again yet.
-    age : seconds since that answer; None when what is shown was told just now.
+    kept : the studies of an earlier answer that the source has not listed again yet.
+    age : seconds since that answer; None when what is shown comes from this search.
+    begun : the first page of this search has arrived.
     """
 
-    source: str
-    pages: Iterator[Page]
-    more: bool | None = None
-    total: int | None = None
-    warnings: tuple[str, ...] = ()
-    error: str = ""
-    ended: bool = False
-    kept: frozenset[str] = frozenset()
+    kept: frozenset[Resource] = frozenset()
     age: float | None = None
     begun: bool = False
-
-    def take(self) -> Page:
-        """Take the next page; an empty one when the answer has ended or the source has failed."""
-        if self.ended:
-            return Page(())
-        try:
-            page = next(self.pages)
-        except StopIteration:
-            page = Page((), more=False, total=self.total)
-        except DicomdockError as error:
-            self.error = str(error)
-            page = Page((), more=False)
-        self.more, self.total = page.more, page.total if page.total is not None else self.total
-        self.warnings = tuple(dict.fromkeys((*self.warnings, *page.warnings)))
-        self.ended = page.more is False
-        return page
-
-    def close(self) -> None:
-        """Ask for no more."""
-        self.ended = True
-        if close := getattr(self.pages, "close", None):
-            close()
 
 
 class Listing:
@@ -143,125 +112,116 @@ class Listing:
 
     def __init__(self, dock: Dock, match: Mapping[str, str], sources: Sequence[str]) -> None:
         self._dock = dock
-        self._lock = threading.Lock()
         self.sources = tuple(sources)
-        self.found: dict[str, Found] = {}
         self.query = Query("studies", dict(match), STUDY_FIELDS)
-        self.streams = [Stream(name, self._search(name)) for name in sources]
+        self._join = federation.Join(self.query)
+        self.streams = [
+            Stream(name, federation.pages_of(partial(dock.source, name), self.query)) for name in sources
+        ]
 
-    def _search(self, name: str) -> Iterator[Page]:
-        # A generator of its own: even finding the source may fail or block, and must do so in the worker.
-        yield from self._dock.source(name).search(self.query)
+    @property
+    def found(self) -> Mapping[str, Found]:
+        """Study Instance UID -> what was found."""
+        return {one.resource.study: Found.of(one) for one in self._join}
 
     def take(self, stream: Stream) -> list[Found]:
-        """Take one page of one place and give what is new or changed by it."""
+        """Take one page of one source and return what is new or changed by it."""
         page = stream.take()
-        changed = self._add(stream, page.matches)
+        changed = self._add(stream.source, page.matches)
         if stream.error or stream.begun:
             return changed
         stream.begun, stream.age = True, None
-        told = {item.uid for item in changed}
-        stale, stream.kept = stream.kept - told, frozenset()
+        listed = {resource for match in page.matches if (resource := _study(match.attributes))}
+        stale, stream.kept = stream.kept - listed, frozenset()
         if stream.source != LOCAL:
-            with contextlib.suppress(ArchiveError, ProfileError):  # it is there to be shown all the same
+            with contextlib.suppress(ArchiveError, ProfileError):  # it can be shown all the same
                 login = self._login(stream)
                 self._dock.archive.remember(stream.source, login, self.query, page.matches, page.more)
-        return [*changed, *self._without(stream, stale)]
+        return [*changed, *self._without(stream.source, stale)]
 
     def recall(self, stream: Stream) -> list[Found]:
-        """Give what a server said to the same search before, to be shown while it is asked again."""
+        """Return what a server answered to the same search before, to be shown while it is asked again."""
         if stream.source == LOCAL:
             return []
         try:
             answer = self._dock.archive.recall(stream.source, self._login(stream), self.query)
         except ProfileError:
-            return []  # asking it will say why
+            return []  # searching it will report why
         if answer is None:
             return []
-        found = self._add(stream, answer.matches)
-        stream.kept, stream.age = frozenset(item.uid for item in found), answer.age
+        found = self._add(stream.source, answer.matches)
+        stream.kept = frozenset(Resource(item.uid) for item in found)
+        stream.age = answer.age
         return found
 
     def _login(self, stream: Stream) -> str:
         return str(self._dock.profiles().get(stream.source).login)
 
-    def _add(self, stream: Stream, matches: Sequence[Match]) -> list[Found]:
-        fresh = [_found(match.attributes, "StudyInstanceUID", stream.source) for match in matches]
-        fresh = [item for item in fresh if item.uid]
-        if stream.source != LOCAL and LOCAL not in self.sources:
-            fresh = self._with_local(fresh)
-        changed = []
-        with self._lock:
-            for item in fresh:
-                known = self.found.get(item.uid)
-                self.found[item.uid] = merged = item if known is None else known.merged(item)
-                changed.append(merged)
-        return changed
+    def _add(self, source: str, matches: Sequence[Match]) -> list[Found]:
+        changed = self._join.add(source, matches)
+        if source != LOCAL and LOCAL not in self.sources:
+            changed = self._with_local(changed)
+        return [Found.of(item) for item in changed]
 
-    def _without(self, stream: Stream, uids: Iterable[str]) -> list[Found]:
-        """Take a place away from studies that are there no more; one without any place is gone."""
+    def _without(self, source: str, resources: Iterable[Resource]) -> list[Found]:
+        """Remove a source from studies that it has no longer; one without any source is gone."""
         changed = []
-        with self._lock:
-            for item in [self.found[uid] for uid in uids if uid in self.found]:
-                places = {name: count for name, count in item.places.items() if name != stream.source}
-                left = replace(item, places=places)
-                if not places.keys() - {LOCAL} and LOCAL not in self.sources:
-                    left = replace(item, places={})  # here, but here is not where was looked
-                changed.append(left)
-                if left.places:
-                    self.found[item.uid] = left
-                else:
-                    del self.found[item.uid]
+        for left in self._join.remove(source, resources):
+            if not left.counts.keys() - {LOCAL} and LOCAL not in self.sources:
+                left = replace(left, counts={})  # in the archive, which was not searched
+                self._join.put(left)
+            changed.append(Found.of(left))
         return changed
 
     def refresh(self, uids: Iterable[str]) -> list[Found]:
-        """Look up again how much of these studies is here; give those that changed.
+        """Look up again how much of these studies the archive has; return those that changed.
 
-        One that came to the archive meanwhile is found, one that is nowhere any more has no places.
+        One that came to the archive meanwhile is found, one that no source has any more has no places.
         """
         uids = list(uids)
-        wanted = [self.found[uid] for uid in uids if uid in self.found]
+        wanted = [found for uid in uids if (found := self._join.get(Resource(uid)))]
+        before = {one.resource: one for one in wanted}
         stripped = [
-            replace(item, places={name: count for name, count in item.places.items() if name != LOCAL})
-            for item in wanted
+            replace(one, counts={name: count for name, count in one.counts.items() if name != LOCAL})
+            for one in wanted
         ]
         changed = []
-        for before, after in zip(wanted, self._with_local(stripped), strict=True):
-            if before.places != after.places:
-                self.found[after.uid] = after
-                changed.append(after)
-            if not after.places:
-                del self.found[after.uid]
-        known = {item.uid for item in wanted}
+        for after in self._with_local(stripped):
+            self._join.put(after)
+            if before[after.resource].counts != after.counts:
+                changed.append(Found.of(after))
+        known = {one.study for one in before}
         return [*changed, *self._arrived([uid for uid in uids if uid not in known])]
 
     def _arrived(self, uids: Sequence[str]) -> list[Found]:
-        """Find studies that came to the archive after it was asked."""
+        """Find studies that came to the archive after it was searched."""
         if LOCAL not in self.sources or "StudyInstanceUID" in self.query.match:
             return []
-        arrived = []
+        arrived: list[Found] = []
         for uid in uids:
             query = replace(self.query, match={**self.query.match, "StudyInstanceUID": uid})
             for page in self._dock.archive.search(query):
-                for match in page.matches:
-                    self.found[uid] = _found(match.attributes, "StudyInstanceUID", LOCAL)
-                    arrived.append(self.found[uid])
+                arrived += [Found.of(one) for one in self._join.add(LOCAL, page.matches)]
         return arrived
 
-    def _with_local(self, items: list[Found]) -> list[Found]:
+    def _with_local(self, items: Sequence[federation.Found]) -> tuple[federation.Found, ...]:
         """Add what the archive has of these studies."""
         if not items:
-            return items
-        match = {"StudyInstanceUID": ",".join(item.uid for item in items)}
+            return ()
+        match = {"StudyInstanceUID": ",".join(item.resource.study for item in items)}
         counts: dict[str, int | None] = {}
         for page in self._dock.archive.search(Query("studies", match, STUDY_FIELDS)):
             for answer in page.matches:
                 uid = text(answer.attributes, "StudyInstanceUID")
                 counts[uid] = _count(answer.attributes, "NumberOfStudyRelatedInstances")
-        return [
-            replace(item, places={**item.places, LOCAL: counts[item.uid]}) if item.uid in counts else item
-            for item in items
-        ]
+        known = []
+        for item in items:
+            uid = item.resource.study
+            if uid in counts:
+                item = replace(item, counts={**item.counts, LOCAL: counts[uid]})
+                self._join.put(item)
+            known.append(item)
+        return tuple(known)
 
     @property
     def more(self) -> bool:
@@ -272,7 +232,7 @@ class Listing:
     def total(self) -> int | None:
         """All matches, where it is known: of one place that tells, or when everything is here."""
         if not self.more:
-            return len(self.found)
+            return len(self._join)
         return self.streams[0].total if len(self.streams) == 1 else None
 
     @property
@@ -303,24 +263,20 @@ def _words(stream: Stream) -> str:
 
 
 def series_of(dock: Dock, study: Found) -> tuple[list[Found], dict[str, str]]:
-    """Look up the series of a study in every place that has it, merged, in the order of their numbers.
+    """Look up the series of a study in every source that has it, joined, in the order of their numbers.
 
     Returns
     -------
     The series, and source name -> why it did not answer.
     """
-    found: dict[str, Found] = {}
+    query = Query("series", {"StudyInstanceUID": study.uid}, SERIES_FIELDS)
+    sources = {name: partial(dock.source, name) for name in study.places}
+    found: dict[Resource, Found] = {}
     errors: dict[str, str] = {}
-    for name in study.places:
-        query = Query("series", {"StudyInstanceUID": study.uid}, SERIES_FIELDS)
-        try:
-            for page in dock.source(name).search(query):
-                for match in page.matches:
-                    item = _found(match.attributes, "SeriesInstanceUID", name)
-                    known = found.get(item.uid)
-                    found[item.uid] = item if known is None else known.merged(item)
-        except DicomdockError as error:
-            errors[name] = str(error)
+    for answer in federation.search(sources, query):
+        found.update({one.resource: Found.of(one) for one in answer.found})
+        if answer.error:
+            errors[answer.source] = answer.error
     return sorted(found.values(), key=_series_order), errors
 
 
@@ -332,12 +288,11 @@ def _series_order(series: Found) -> tuple[float, str]:
         return float("inf"), series.uid
 
 
-def _found(attributes: DicomJson, uid_keyword: str, source: str) -> Found:
-    counter = {
-        "StudyInstanceUID": "NumberOfStudyRelatedInstances",
-        "SeriesInstanceUID": "NumberOfSeriesRelatedInstances",
-    }[uid_keyword]
-    return Found(text(attributes, uid_keyword), attributes, {source: _count(attributes, counter)})
+def _study(attributes: DicomJson) -> Resource | None:
+    try:
+        return Resource(text(attributes, "StudyInstanceUID"))
+    except InvalidInput:
+        return None
 
 
 def _count(attributes: DicomJson, keyword: str) -> int | None:
@@ -353,6 +308,6 @@ def modalities(study: Found) -> str:
     return " ".join(texts(study.attributes, "ModalitiesInStudy") or texts(study.attributes, "Modality"))
 
 
-def resource_of(study: Found, series: Found | None = None) -> Resource:
+def resource_in(study: Found, series: Found | None = None) -> Resource:
     """Give the resource of a study or of a series of it."""
     return Resource(study.uid, series.uid if series is not None else None)

@@ -1,7 +1,7 @@
-"""Errands: what a viewer asks of the process that started it, because it needs a server.
+"""Answers to what viewers ask of the process that started them, because it needs a server.
 
-A viewer holds no login. It says what it wants sent or fetched; the connections, with the tokens of links
-among them, stay here.
+A viewer holds no login. It names what to send or fetch; the connections, with the tokens of links among them,
+stay in this process.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from dicomdock import rpc
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.viewer_process import Send
 from dicomdock.errors import DicomdockError, NotFound
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb import Client
-    from dicomdock.dock.service import Dock
     from dicomdock.sources import StoreResult
     from dicomdock.transfer import MissingSource
 
@@ -27,117 +28,130 @@ PATIENCE = 15.0  # seconds for a server to say whether it has a series
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Message = Mapping[str, Any]
-Say = Callable[[Message], None]
-"""Sends an order to the viewer that asked, while its errand runs."""
 
 
-class Errands:
-    """Runs the errands of viewers that were started without a dock, with the servers of the user's list.
+class Network(Protocol):
+    """What answering needs of the process around: its connections, its downloads, and who else must know."""
 
-    Thread-safe; each errand runs in a thread of its own.
+    def server_names(self) -> tuple[str, ...]:
+        """Return the names of the user's servers."""
+
+    def link_names(self) -> frozenset[str]:
+        """Return the names of the connections that links brought, and that can still be used."""
+
+    def connect(self, name: str) -> Client:
+        """Connect to a server, or by the connection of a link; the caller closes it."""
+
+    def pull(self, server: str, series: Sequence[Resource], send: Send) -> None:
+        """Download series, or queue the download."""
+
+    def study_changed(self, study: str) -> None:
+        """Report that the study changed in the archive."""
+
+    def sent(self, server: str, study: str) -> None:
+        """Report that something of the study was sent."""
+
+
+class ViewerRequests:
+    """Answers the requests of viewers. Thread-safe; each request runs in a thread of its own.
+
+    Parameters
+    ----------
+    settings : where the archive is.
+    network : the process around.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, network: Network) -> None:
+        self._settings = settings
+        self._network = network
 
-    def run(self, study: str, errand: Message, say: Say) -> Message:
-        """Do what a viewer asks for, and give the answer; what fails is said in its ``error``.
+    def answer(self, study: str, request: rpc.Request, send: Send) -> rpc.Reply:
+        """Do what a viewer asks for, and return the reply; a failure becomes an ``ErrorReply``.
 
         Parameters
         ----------
-        study : that the viewer shows; it is given nothing of another one.
-        errand : ``what`` is wanted, and its facts.
-        say : tells the viewer how far it is.
+        study : the one that the viewer shows; nothing of another one is used.
+        request : what is wanted.
+        send : sends the viewer its progress.
         """
+        number = request.request
+
+        def progress(done: int, total: int) -> None:
+            send(rpc.Progress(number, done, total))
+
         try:
-            match errand.get("what"):
-                case "servers":
-                    return self._servers(str(errand.get("origin", "")))
-                case "send":
-                    return self._send(study, str(errand["server"]), set(errand["series"]), say)
-                case "fetch":
-                    return self._fetch(study, say)
-                case "changed":
-                    self.changed(study)
-                    return {}
-                case what:
-                    return {"error": f"{what} is nothing that can be done."}
+            match request:
+                case rpc.ListServers(_, origin):
+                    return self._list_servers(number, origin)
+                case rpc.SendSeries(_, server, series):
+                    return self._send(number, study, server, set(series), progress)
+                case rpc.FetchSources():
+                    return rpc.FetchReply(number, self.fetch_sources(study, send))
         except DicomdockError as error:
-            return {"error": str(error)}
+            return rpc.ErrorReply(number, str(error))
         except Exception as error:  # noqa: BLE001 - a job boundary: the viewer must not wait for ever
             # No traceback: its text may quote a token that a library took for malformed.
-            log.error("An errand of a viewer failed: %s.", type(error).__name__)  # noqa: TRY400
-            return {"error": "Something unexpected went wrong in dicomdock; its log has the details."}
+            log.error("A request of a viewer failed: %s.", type(error).__name__)  # noqa: TRY400
+            return rpc.ErrorReply(
+                number, "Something unexpected went wrong in dicomdock; its log has the details."
+            )
 
-    # What a dock does otherwise
+    def study_changed(self, study: str) -> None:
+        """Report that a viewer wrote to the study in the archive."""
+        self._network.study_changed(study)
 
-    def names(self) -> tuple[str, ...]:
-        """Give the names of the user's servers."""
-        from dicomdock.config.servers import load_profiles
+    def fetch_sources(self, study: str, send: Send = lambda _: None) -> tuple[str, ...]:
+        """Begin to download the images that objects of the study refer to; return the servers.
 
-        return load_profiles(self.settings).names
-
-    def links(self) -> frozenset[str]:
-        """Name the connections that links brought, and that can still be used."""
-        return frozenset()
-
-    def connect(self, name: str) -> Client:
-        """Connect to a server, or by the connection of a link."""
-        from dicomdock.dicomweb import connect
-
-        return connect(name, self.settings)
-
-    def pull(self, server: str, series: Sequence[Resource], say: Say) -> None:
-        """Download series; the viewer is told when that begins and when it has ended."""
+        Raises
+        ------
+        NotFound
+            No server has them.
+        """
         from dicomdock.archive import Archive
-        from dicomdock.transfer import pull
+        from dicomdock.transfer import missing_sources
 
-        say({"do": "pulling", "running": True})
-        try:
-            with Archive.open(self.settings) as archive, self.connect(server) as client:
-                report = _through(pull(client, archive, series, self.settings), say)
-        finally:
-            say({"do": "pulling", "running": False})
-        if not report.complete:
-            why = next(iter((*report.failures, *report.missing)))
-            raise NotFound(f"{server} did not give all of it: {why.reason}", status=404)
+        with Archive.open(self._settings) as archive:
+            missing = missing_sources(archive, Resource(study))
+            origins = [one.origin for one in archive.instances(Resource(study))]
+        network = self._network
+        names = [*dict.fromkeys((*network.link_names().intersection(origins), *network.server_names()))]
+        found = holders(missing, names, network.connect, first=origins)
+        for server, series in found.items():
+            network.pull(server, series, send)
+        return tuple(found)
 
-    def changed(self, study: str) -> None:
-        """Take notice that the study has changed in the archive."""
-
-    def sent(self, server: str, study: str) -> None:
-        """Take notice that something of the study was sent."""
-
-    # The errands
-
-    def _servers(self, origin: str) -> Message:
-        """Name where something can be sent, and where its images came from: the usual place for it."""
-        names = [*self.names()]
-        if origin in self.links():
+    def _list_servers(self, number: int, origin: str) -> rpc.ServersReply:
+        """Name where something can be sent; by default to where its images came from."""
+        names = [*self._network.server_names()]
+        if origin in self._network.link_names():
             names.insert(0, origin)
         came_from = origin.partition(" (link")[0]  # a link's connection is named after its server
-        usual = next((name for name in (origin, came_from) if name in names), "")
+        default = next((name for name in (origin, came_from) if name in names), "")
         remark = ""
-        if origin and not usual:
+        if origin and not default:
             remark = (
                 f"The images came from {origin}, for which dicomdock has no login now:"
                 " add that server, or open its link again."
             )
-        return {"servers": names, "usual": usual or next(iter(names), ""), "remark": remark}
+        return rpc.ServersReply(number, tuple(names), default or next(iter(names), ""), remark)
 
-    def _send(self, study: str, server: str, series: set[str], say: Say) -> Message:
-        """Send what was made here of some series, and give the server's answer for each instance.
-
-        What was answered before everything failed still counts.
-        """
+    def _send(
+        self,
+        number: int,
+        study: str,
+        server: str,
+        series: set[str],
+        progress: Callable[[int, int], None],
+    ) -> rpc.SendReply:
+        """Send what was made on this computer of some series; what was answered before a failure counts."""
         from dicomdock.archive import Archive
         from dicomdock.sources import Part
         from dicomdock.transfer import push
 
         answers: dict[Resource, StoreResult] = {}
         problem = ""
-        with Archive.open(self.settings) as archive, self.connect(server) as client:
+        with Archive.open(self._settings) as archive, self._network.connect(server) as client:
             made = [
                 one
                 for one in archive.instances(Resource(study))
@@ -145,65 +159,72 @@ class Errands:
             ]
             parts = [Part.from_file(one.path, resource=one.resource) for one in made]
             try:
-                _through(push(parts, client, self.settings, ledger=answers.__setitem__), say)
+                run_steps(push(parts, client, self._settings, ledger=answers.__setitem__), progress)
             except DicomdockError as error:
                 if not answers:
                     raise
                 problem = str(error)
-            there = [place for place, answer in answers.items() if answer.status in ON_THE_SERVER]
-            archive.record_sent(there, server)
+            stored = [one for one, answer in answers.items() if answer.status in ON_THE_SERVER]
+            archive.record_sent(stored, server)
             archive.forget(server)
-        self.sent(server, study)
-        return {
-            "results": [_told(one.resource, answers.get(one.resource)) for one in made],
-            "problem": problem,
-        }
-
-    def _fetch(self, study: str, say: Say) -> Message:
-        """Find who has the images that objects of the study refer to, and begin to download them."""
-        from dicomdock.archive import Archive
-        from dicomdock.transfer import missing_sources
-
-        with Archive.open(self.settings) as archive:
-            missing = missing_sources(archive, Resource(study))
-            origins = [one.origin for one in archive.instances(Resource(study))]
-        names = [*dict.fromkeys((*self.links().intersection(origins), *self.names()))]
-        found = holders(missing, names, self.connect, first=origins)
-        for server, series in found.items():
-            self.pull(server, series, say)
-        return {"servers": list(found)}
+        self._network.sent(server, study)
+        results = tuple(_result(one.resource, answers.get(one.resource)) for one in made)
+        return rpc.SendReply(number, results, problem)
 
 
-class DockErrands(Errands):
-    """Runs the errands of a dock's viewers: links' connections too, and its pages see what was done."""
+class StandaloneNetwork:
+    """The servers of the user's list, for viewers that were started without a dock.
 
-    def __init__(self, dock: Dock) -> None:
-        super().__init__(dock.settings)
-        self._dock = dock
+    Parameters
+    ----------
+    settings : where the archive and the list of servers are.
+    """
 
-    def links(self) -> frozenset[str]:
-        """Name the connections of the dock's links."""
-        return self._dock.links.connections
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def server_names(self) -> tuple[str, ...]:
+        """Return the names of the user's servers."""
+        from dicomdock.config.servers import load_profiles
+
+        return load_profiles(self._settings).names
+
+    def link_names(self) -> frozenset[str]:
+        """Return no name: links are opened by docks alone."""
+        return frozenset()
 
     def connect(self, name: str) -> Client:
-        """Connect with what the dock knows."""
-        return self._dock.connect(name)
+        """Connect to a server of the list."""
+        from dicomdock.dicomweb import connect
 
-    def pull(self, server: str, series: Sequence[Resource], say: Say) -> None:  # noqa: ARG002
-        """Queue the download; the dock tells the viewer when it begins and when it has ended."""
-        self._dock.pull(server, series)
+        return connect(name, self._settings)
 
-    def changed(self, study: str) -> None:
-        """Let the pages look the study up."""
-        from dicomdock.dock.services.events import ArchiveChanged
+    def pull(self, server: str, series: Sequence[Resource], send: Send) -> None:
+        """Download series; the viewer is informed when that begins and when it has ended.
 
-        self._dock.events.publish(ArchiveChanged(study))
+        Raises
+        ------
+        NotFound
+            The server did not return all of it.
+        """
+        from dicomdock.archive import Archive
+        from dicomdock.transfer import pull
+
+        send(rpc.PullChanged(running=True))
+        try:
+            with Archive.open(self._settings) as archive, self.connect(server) as client:
+                report = run_steps(pull(client, archive, series, self._settings), lambda *_: None)
+        finally:
+            send(rpc.PullChanged(running=False))
+        if not report.complete:
+            why = next(iter((*report.failures, *report.missing)))
+            raise NotFound(f"{server} did not return all of it: {why.reason}")
+
+    def study_changed(self, study: str) -> None:
+        """Do nothing: no page is open that shows it."""
 
     def sent(self, server: str, study: str) -> None:
-        """Let the pages ask the server again."""
-        from dicomdock.dock.services.events import ServerChanged
-
-        self._dock.events.publish(ServerChanged(server, study))
+        """Do nothing: no page is open that shows it."""
 
 
 def holders(
@@ -212,14 +233,14 @@ def holders(
     connect: Callable[[str], Client],
     *,
     first: Sequence[str] = (),
-) -> dict[str, list[Resource]]:
-    """Ask servers for series that are missing, and give from where each can be fetched.
+) -> Mapping[str, list[Resource]]:
+    """Ask servers for series that are missing, and return from where each can be fetched.
 
     Parameters
     ----------
     missing : what is wanted.
     names : the servers to ask, in the user's order.
-    connect : gives the connection to one; closed here.
+    connect : opens the connection to one; closed here.
     first : servers that are taken before the others that have a series.
 
     Raises
@@ -242,24 +263,23 @@ def holders(
             found.setdefault(server, []).append(one.series)
     if not found:
         asked = f"None of {', '.join(names)} has" if names else "There is no server yet that could have"
-        raise NotFound(f"{asked} the images that this belongs to.", status=404)
+        raise NotFound(f"{asked} the images that this belongs to.")
     return found
 
 
-def _told(place: Resource, answer: StoreResult | None) -> Message:
-    """Write what became of an instance; None where it was not sent at all."""
-    said = {"uid": place.instance, "series": place.series}
+def _result(resource: Resource, answer: StoreResult | None) -> rpc.InstanceResult:
+    uids = (resource.instance or "", resource.series or "")
     if answer is None:
-        return {**said, "status": "unsent", "code": None, "reason": ""}
-    return {**said, "status": answer.status, "code": answer.reason_code, "reason": answer.reason}
+        return rpc.InstanceResult(*uids, "unsent")
+    return rpc.InstanceResult(*uids, answer.status, answer.reason_code, answer.reason)
 
 
-def _through(steps: Generator[Any, None, T], say: Say) -> T:
-    """Run a transfer to its end, and tell the viewer how far it is."""
+def run_steps(steps: Generator[Any, None, T], progress: Callable[[int, int], None]) -> T:
+    """Run a transfer to its end, and report how far it is."""
     while True:
         try:
             step = next(steps)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         if step.expected:
-            say({"do": "progress", "done": step.done + step.failed, "of": step.expected})
+            progress(step.done + step.failed, step.expected)

@@ -17,13 +17,13 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pydicom.valuerep import format_number_as_ds
 
+from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text, texts
 from dicomdock.imaging.authoring import (
     Authorship,
     begin,
     finish,
-    new_uid,
     next_series_number,
     reference,
     say_laterality,

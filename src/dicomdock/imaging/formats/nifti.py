@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dicomdock.errors import GeometryError
+from dicomdock.errors import GeometryError, UnreadableFile
 from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation import Segmentation
@@ -37,13 +37,13 @@ _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
 
-@reading("The NIfTI file")
+@reading("The NIfTI file", UnreadableFile)
 def volumes_from_nifti(data: bytes) -> list[Volume]:
     """Read the volumes of a NIfTI file: one, or one for each time point.
 
     Raises
     ------
-    GeometryError
+    UnreadableFile
         It is no NIfTI-1 or -2 file, or not of three or four dimensions.
     """
     array, affine, remarks = _read(data)
@@ -56,7 +56,7 @@ def volumes_from_nifti(data: bytes) -> list[Volume]:
     if spatial == 2:
         array, spatial = array[:, :, None], 3
     if spatial not in (3, 4):
-        raise GeometryError(f"A NIfTI file of {spatial} dimensions holds no volumes.")
+        raise UnreadableFile(f"A NIfTI file of {spatial} dimensions holds no volumes.")
     parts = [array] if spatial == 3 else [array[:, :, :, at] for at in range(array.shape[3])]
     volumes = []
     for at, part in enumerate(parts):
@@ -80,7 +80,7 @@ def volume_to_nifti(volume: Volume, *, compress: bool = True) -> bytes:
     return _write(array, volume.geometry, compress=compress)
 
 
-@reading("The NIfTI file")
+@reading("The NIfTI file", UnreadableFile)
 def segmentation_from_nifti(
     data: bytes,
     source: Volume | VolumeGeometry | None = None,
@@ -99,12 +99,12 @@ def segmentation_from_nifti(
 
     Raises
     ------
-    GeometryError
+    UnreadableFile
         It is no label map.
     """
     volumes = volumes_from_nifti(data)
     if len(volumes) > 1 or volumes[0].colour:
-        raise GeometryError("A label map has three dimensions and no colours.")
+        raise UnreadableFile("A label map has three dimensions and no colours.")
     made = Segmentation.from_array(volumes[0].array, volumes[0].geometry, names=names, name=name)
     return attached(replace(made, remarks=volumes[0].remarks), source)
 
@@ -140,10 +140,10 @@ def _read(data: bytes) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64], tuple
         try:
             data = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, MAX_BYTES)
         except zlib.error as error:
-            raise GeometryError(f"The NIfTI file cannot be unpacked: {error}") from error
+            raise UnreadableFile(f"The NIfTI file cannot be unpacked: {error}") from error
     kind = next((_SIZES[size] for order in "<>" if (size := _integer(data, order)) in _SIZES), None)
     if kind is None:
-        raise GeometryError("The bytes are not a NIfTI-1 or NIfTI-2 file.")
+        raise UnreadableFile("The bytes are not a NIfTI-1 or NIfTI-2 file.")
     try:
         image = getattr(nib, kind).from_bytes(data)
         array = np.asanyarray(image.dataobj)
@@ -154,7 +154,7 @@ def _read(data: bytes) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64], tuple
         nib.spatialimages.HeaderDataError,
         nib.wrapstruct.WrapStructError,
     ) as error:
-        raise GeometryError(f"The NIfTI file cannot be read: {error}") from error
+        raise UnreadableFile(f"The NIfTI file cannot be read: {error}") from error
     scale = np.diag([*[_MILLIMETRES.get(unit, 1.0)] * 3, 1.0])
     remarks = () if placed else (UNPLACED,)
     return array, scale @ np.asarray(image.affine, dtype=np.float64), remarks

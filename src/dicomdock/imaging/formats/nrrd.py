@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dicomdock.errors import GeometryError
+from dicomdock.errors import UnreadableFile
 from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.formats.nifti import UNPLACED, attached
 from dicomdock.imaging.geometry import VolumeGeometry
@@ -36,19 +36,19 @@ _TO_LPS = {
 _MAX_SEGMENTS = 65535
 
 
-@reading("The NRRD file")
+@reading("The NRRD file", UnreadableFile)
 def volume_from_nrrd(data: bytes) -> Volume:
     """Read a volume, grey or red, green, blue.
 
     Raises
     ------
-    GeometryError
+    UnreadableFile
         It is no NRRD file, keeps its data elsewhere, or has not three dimensions.
     """
     array, header = _read(data)
     array, geometry, remarks = _placed(array, header)
     if array.ndim == 4 and (array.shape[0] != 3 or array.dtype != np.uint8):
-        raise GeometryError("The NRRD file holds several values for each voxel, which are not shown.")
+        raise UnreadableFile("The NRRD file holds several values for each voxel, which are not shown.")
     values = array if array.ndim == 3 else np.ascontiguousarray(np.moveaxis(array, 0, -1))
     return Volume(values, geometry, remarks=remarks)
 
@@ -59,7 +59,7 @@ def volume_to_nrrd(volume: Volume) -> bytes:
     return _write(array, volume.geometry, {}, "vector" if volume.colour else "")
 
 
-@reading("The NRRD file")
+@reading("The NRRD file", UnreadableFile)
 def segmentation_from_nrrd(
     data: bytes,
     source: Volume | VolumeGeometry | None = None,
@@ -78,7 +78,7 @@ def segmentation_from_nrrd(
 
     Raises
     ------
-    GeometryError
+    UnreadableFile
         It is no NRRD file, or no label map.
     """
     array, header = _read(data)
@@ -129,7 +129,7 @@ def segmentation_to_nrrd(segmentation: Segmentation) -> bytes:
 def _segment(header: Mapping[str, Any], key: str, layers: npt.NDArray[Any], number: int) -> Segment:
     layer, value = _whole(header.get(f"{key}Layer", 0)), _whole(header[f"{key}LabelValue"])
     if not 0 <= layer < len(layers):
-        raise GeometryError("The NRRD file names a layer that it does not hold.")
+        raise UnreadableFile("The NRRD file names a layer that it does not hold.")
     tags = dict(part.split(":", 1) for part in str(header.get(f"{key}Tags", "")).split("|") if ":" in part)
     label = str(header.get(f"{key}Name", f"Segment {number}"))
     entry = tags.get("TerminologyEntry", "")
@@ -151,7 +151,7 @@ def _whole(value: object) -> int:
     try:
         return int(str(value))
     except ValueError:
-        raise GeometryError("The NRRD file's segments are not numbered.") from None
+        raise UnreadableFile("The NRRD file's segments are not numbered.") from None
 
 
 def _described(segment: Segment, key: str, at: int, layer: int, value: int) -> dict[str, object]:
@@ -177,7 +177,7 @@ def _read(data: bytes) -> tuple[npt.NDArray[Any], dict[str, Any]]:
     try:
         header = dict(nrrd.read_header(file))
         if "data file" in header or "datafile" in header:
-            raise GeometryError(
+            raise UnreadableFile(
                 "The NRRD header keeps its data in another file; hand in one that holds them."
             )
         array = nrrd.read_data(header, file, None, index_order="C")
@@ -191,7 +191,7 @@ def _read(data: bytes) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         StopIteration,
         UnicodeDecodeError,
     ) as error:
-        raise GeometryError(f"The bytes cannot be read as NRRD: {error}") from error
+        raise UnreadableFile(f"The bytes cannot be read as NRRD: {error}") from error
     return array, header
 
 
@@ -200,7 +200,7 @@ def _placed(
 ) -> tuple[npt.NDArray[Any], VolumeGeometry, tuple[str, ...]]:
     """Bring the values first, (n, k, j, i), and find the grid."""
     if array.ndim not in (3, 4):
-        raise GeometryError(f"A NRRD file of {array.ndim} dimensions holds no volume.")
+        raise UnreadableFile(f"A NRRD file of {array.ndim} dimensions holds no volume.")
     stated = header.get("space directions")
     directions = np.full((array.ndim, 3), np.nan) if stated is None else np.array(
         [[np.nan] * 3 if row is None else row for row in stated], dtype=np.float64

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
+from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.authoring import (
@@ -21,7 +22,6 @@ from dicomdock.imaging.authoring import (
     begin,
     finish,
     named_version,
-    new_uid,
     next_series_number,
 )
 from dicomdock.imaging.measurements.measurement import Measurement, Value

@@ -5,8 +5,9 @@ Coordinates are pixel indices (row, column); the centre of a pixel has whole num
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -72,6 +73,77 @@ def trace(pixels: npt.NDArray[np.bool_]) -> list[Points]:
     while nexts:
         loops.append(_loop(nexts))
     return loops
+
+
+def keyholes(loops: Sequence[Points]) -> list[Points]:
+    """Join each hole to the outline around it by a keyhole, so that every polygon stands for itself.
+
+    The bridge leads along the edges of pixels, to the hole and back on the same line.
+
+    Parameters
+    ----------
+    loops : of ``trace``.
+    """
+    corners: list[tuple[float, float]] = []
+    nexts: list[int] = []
+    outlines: list[int] = []  # a node of each
+    holes: list[int] = []  # the topmost node of the leftmost edge of each
+    edges: dict[float, list[tuple[float, int]]] = defaultdict(list)
+    for loop in loops:
+        first = len(corners)
+        corners += _unit_steps(loop)
+        nodes = range(first, len(corners))
+        nexts += [*nodes[1:], first]
+        if signed_area(loop) > 0:
+            outlines.append(first)
+        else:
+            holes.append(min(nodes, key=lambda node: (corners[node][1], corners[node][0])))
+        for node in nodes:
+            (row, column), (to_row, to_column) = corners[node], corners[nexts[node]]
+            if column == to_column:
+                edges[min(row, to_row)].append((column, node if row < to_row else nexts[node]))
+    for row_edges in edges.values():
+        row_edges.sort()
+    for hole in holes:
+        row, column = corners[hole]
+        at = bisect_left(edges[row], (column, -1)) - 1
+        outline = edges[row][at][1]
+        # outline -> hole -> round the hole -> hole -> outline, with a second node at either end of the bridge
+        inner, outer = len(corners), len(corners) + 1
+        corners += [corners[hole], corners[outline]]
+        nexts += [nexts[hole], nexts[outline]]
+        nexts[hole], nexts[outline] = outer, inner
+    return [_cycle(first, corners, nexts) for first in outlines]
+
+
+def _unit_steps(loop: Points) -> list[tuple[float, float]]:
+    """Return the points of a loop along pixel edges at every corner of a pixel."""
+    points: list[tuple[float, float]] = []
+    for (row, column), (to_row, to_column) in zip(
+        loop.tolist(), np.roll(loop, -1, axis=0).tolist(), strict=True
+    ):
+        count = int(abs(to_row - row) + abs(to_column - column))
+        down, across = (to_row - row) / count, (to_column - column) / count
+        points += [(row + down * step, column + across * step) for step in range(count)]
+    return points
+
+
+def _cycle(first: int, corners: Sequence[tuple[float, float]], nexts: Sequence[int]) -> Points:
+    """Return the points from a node round to it again, without those on a straight line."""
+    nodes = [first]
+    while (node := nexts[nodes[-1]]) != first:
+        nodes.append(node)
+    points = np.array([corners[node] for node in nodes], dtype=np.float64)
+    coming = np.sign(points - np.roll(points, 1, axis=0))
+    going = np.sign(np.roll(points, -1, axis=0) - points)
+    turning: Points = points[(coming != going).any(axis=1)]
+    return turning
+
+
+def signed_area(loop: Points) -> float:
+    """Return the area of a loop of ``trace``: positive for outlines, negative for holes."""
+    rows, columns = loop[:, 0], loop[:, 1]
+    return float(columns @ np.roll(rows, -1) - rows @ np.roll(columns, -1)) / 2
 
 
 def _loop(nexts: dict[tuple[int, int], list[tuple[int, int]]]) -> Points:

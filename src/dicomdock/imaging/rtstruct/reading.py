@@ -1,4 +1,10 @@
-"""Read RT Structure Sets as segmentations: contours become voxels at the slices they lie on.
+"""Read RT Structure Sets as segmentations: contours become voxels of the slices they lie on.
+
+What the contours of one region in one plane mean together is stated by their Contour Geometric Type:
+``CLOSED_PLANAR`` contours are united, so that an inner one is no hole (a hole is drawn as a keyhole, which
+leads the outline in and out again), ``CLOSEDPLANAR_XOR`` contours are combined by exclusive or. plastimatch
+reads both kinds the same way. A remark names regions with contours inside others, since some programs mean
+holes by them.
 
 References
 ----------
@@ -8,9 +14,12 @@ PS3.3 §A.19 (RT Structure Set IOD), §C.8.8.5, §C.8.8.6 (Structure Set, ROI Co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
@@ -20,6 +29,7 @@ from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct.polygons import Points, fill
 from dicomdock.imaging.segmentation import Mask, Segment, Segmentation
+from dicomdock.imaging.segmentation.mask import EMPTY
 from dicomdock.imaging.segmentation.reading import origin_of
 from dicomdock.imaging.terminology import TISSUE, Terminology, code_of, colour_for
 
@@ -31,7 +41,12 @@ PLANAR_TOLERANCE = 0.2
 SLICE_TOLERANCE = 0.5
 """Slices: a contour belongs to the nearest slice when it is no farther away, so to any slice it lies in."""
 
-_CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+PLANE_TOLERANCE = 0.02
+"""Slices: contours closer to each other than this lie in one plane; what rounding in DS values makes."""
+
+NAMED = 5  # regions that one remark names
+
+_UNITED, _XOR = "CLOSED_PLANAR", "CLOSEDPLANAR_XOR"
 
 
 def is_structure_set(header: Dataset) -> bool:
@@ -49,18 +64,17 @@ def read_structures(
 ) -> Segmentation:
     """Read a structure set onto the grid of its images.
 
-    Contours on one slice are filled together by the even-odd rule, so that a contour inside another is a
-    hole.
-    Contours that cannot be shown on the grid are left out, and ``remarks`` says how many and why; so are
-    points and
-    open lines, which enclose nothing.
+    Where contours lie denser than the slices, each slice takes those in the plane nearest to its centre.
+    A region of another frame of reference than the images is left without voxels, unless the structure set
+    names these images for it. Contours that cannot be shown on the grid are left out; so are points and open
+    lines, which enclose nothing. ``remarks`` has all of it.
 
     Parameters
     ----------
     instance : an RT Structure Set Storage instance.
     geometry : the grid of the images.
-    frame_of_reference : of the images; a structure set of another one is read with a remark.
-    instances : SOP Instance UIDs of the images, to tell which of the references do not exist.
+    frame_of_reference : of the images; empty where it is not known.
+    instances : SOP Instance UIDs of the images.
 
     Raises
     ------
@@ -71,28 +85,29 @@ def read_structures(
     uid = text(dataset, "SOPInstanceUID")
     if not is_structure_set(dataset):
         raise GeometryError("The instance is not an RT Structure Set.", [uid])
-    names = {integer(item, "ROINumber"): item for item in items(dataset, "StructureSetROISequence")}
-    contours = {integer(item, "ReferencedROINumber"): item for item in items(dataset, "ROIContourSequence")}
+    regions = items(dataset, "StructureSetROISequence")
+    if not regions:
+        raise GeometryError("The structure set has no regions.", [uid])
+    contours: dict[int | None, list[Dataset]] = defaultdict(list)
+    for item in items(dataset, "ROIContourSequence"):
+        contours[integer(item, "ReferencedROINumber")].append(item)
     observed = {
         integer(item, "ReferencedROINumber"): item for item in items(dataset, "RTROIObservationsSequence")
     }
-    if not names:
-        raise GeometryError("The structure set has no regions.", [uid])
-    reader = _Reader(geometry)
+    images = _Images(frame_of_reference, instances, _frames_of(dataset, instances))
+    reader = _Reader(geometry, images)
     segments = []
-    for at, (number, roi) in enumerate(names.items(), 1):
-        drawn = contours.get(number)
-        mask = reader.mask(drawn)
-        segments.append(_segment(roi, drawn, observed.get(number), mask, at))
+    for at, roi in enumerate(regions, 1):
+        number = integer(roi, "ROINumber")
+        drawn = contours.get(number, [])
+        label = text(roi, "ROIName") or text(observed.get(number), "ROIObservationLabel") or f"Region {at}"
+        mask = reader.mask(label, text(roi, "ReferencedFrameOfReferenceUID"), drawn)
+        segments.append(_segment(roi, drawn[0] if drawn else None, observed.get(number), label, mask, at))
     series, named = _drawn_on(dataset)
     remarks = reader.remarks()
-    frames = {text(roi, "ReferencedFrameOfReferenceUID") for roi in names.values()} - {""}
-    if frame_of_reference and frames and frame_of_reference not in frames:
-        remarks.append(
-            "The structure set names another frame of reference than the images; check that they fit."
-        )
     if instances and (lost := [one for one in named if one not in instances]):
         remarks.append(f"The structure set refers to {len(lost)} images that are not in the series.")
+    frames = {text(roi, "ReferencedFrameOfReferenceUID") for roi in regions} - {""}
     return Segmentation(
         geometry,
         tuple(segments),
@@ -106,7 +121,7 @@ def read_structures(
 
 
 def _drawn_on(dataset: Dataset) -> tuple[str, tuple[str, ...]]:
-    """Give the series and instances that it was drawn on; by its contours where it names no series."""
+    """Return the series and instances that it was drawn on; by its contours where it names no series."""
     for series, instances in references_of(dataset).items():
         return series, instances
     named: dict[str, None] = {}
@@ -118,22 +133,114 @@ def _drawn_on(dataset: Dataset) -> tuple[str, tuple[str, ...]]:
     return "", tuple(named)
 
 
+def _frames_of(dataset: Dataset, instances: Collection[str]) -> frozenset[str]:
+    """Return the frames of reference that the structure set states for some of the images."""
+    return frozenset(
+        text(frame, "FrameOfReferenceUID")
+        for frame in items(dataset, "ReferencedFrameOfReferenceSequence")
+        for study in items(frame, "RTReferencedStudySequence")
+        for series in items(study, "RTReferencedSeriesSequence")
+        if any(
+            text(image, "ReferencedSOPInstanceUID") in instances
+            for image in items(series, "ContourImageSequence")
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """The images that a structure set is read onto.
+
+    Parameters
+    ----------
+    frame_of_reference, instances : their UIDs.
+    stated : the frames of reference that the structure set states for them.
+    """
+
+    frame_of_reference: str
+    instances: Collection[str]
+    stated: frozenset[str]
+
+    def holds(self, frame: str, drawn: Sequence[Dataset]) -> bool:
+        """Tell whether a region of this frame of reference was drawn on the images."""
+        if not frame or not self.frame_of_reference or frame == self.frame_of_reference:
+            return True
+        return frame in self.stated or any(
+            text(image, "ReferencedSOPInstanceUID") in self.instances
+            for item in drawn
+            for contour in items(item, "ContourSequence")
+            for image in items(contour, "ContourImageSequence")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Contour:
+    """A closed contour: its place along the slices, not rounded, and its points as (row, column)."""
+
+    level: float
+    points: Points
+    xor: bool
+
+
 class _Reader:
     """Turns contours into masks and counts what it has to leave out."""
 
-    def __init__(self, geometry: VolumeGeometry) -> None:
+    def __init__(self, geometry: VolumeGeometry, images: _Images) -> None:
         self.geometry = geometry
-        self.open = self.across = self.beyond = self.broken = 0
+        self.images = images
+        self.open = self.across = self.beyond = self.broken = self.between = 0
+        self.foreign: list[str] = []
+        self.relabelled: list[str] = []
+        self.nested: list[str] = []
+        self.mixed: list[str] = []
+        self.sparse: list[str] = []
+        self.empty: list[str] = []
 
-    def mask(self, drawn: Dataset | None) -> Mask:
-        slices: dict[int, list[Points]] = defaultdict(list)
-        for k, points in self._placed(drawn):
-            slices[k].append(points)
-        return Mask.of_slices({k: fill(contours, self.geometry.shape[1:]) for k, contours in slices.items()})
+    def mask(self, label: str, frame: str, drawn: Sequence[Dataset]) -> Mask:
+        if not self.images.holds(frame, drawn):
+            self.foreign.append(label)
+            return EMPTY
+        if frame and self.images.frame_of_reference not in ("", frame):
+            self.relabelled.append(label)
+        contours = sorted(self._placed(drawn), key=lambda contour: contour.level)
+        planes: list[list[_Contour]] = []
+        for contour in contours:
+            if planes and contour.level - planes[-1][0].level <= PLANE_TOLERANCE:
+                planes[-1].append(contour)
+            else:
+                planes.append([contour])
+        if len({contour.xor for contour in contours}) > 1:
+            self.mixed.append(label)
+        chosen = self._nearest(planes)
+        used = sorted(chosen)
+        if len(planes) > 2 and used and len(used) < used[-1] - used[0] + 1 and _regular(planes):
+            self.sparse.append(label)
+        mask = Mask.of_slices({k: self._filled(plane, label) for k, plane in chosen.items()})
+        if contours and not mask.array.size:
+            self.empty.append(label)
+        return mask
 
-    def _placed(self, drawn: Dataset | None) -> Iterator[tuple[int, Points]]:
-        for contour in items(drawn, "ContourSequence"):
-            if text(contour, "ContourGeometricType").upper() not in _CLOSED:
+    def _nearest(self, planes: Sequence[list[_Contour]]) -> dict[int, list[_Contour]]:
+        """Return the plane that each slice takes: of those that lie in it, the nearest to its centre."""
+        chosen: dict[int, list[_Contour]] = {}
+        for plane in planes:
+            level = plane[0].level
+            k = int(np.round(level))
+            if not 0 <= k < self.geometry.shape[0]:
+                self.beyond += len(plane)
+                continue
+            known = chosen.get(k)
+            if known is not None and abs(level - k) >= abs(known[0].level - k):
+                self.between += len(plane)
+                continue
+            self.between += len(known or ())
+            chosen[k] = plane
+        return chosen
+
+    def _placed(self, drawn: Sequence[Dataset]) -> Iterator[_Contour]:
+        for contour in (one for item in drawn for one in items(item, "ContourSequence")):
+            kind = text(contour, "ContourGeometricType").upper()
+            if kind not in (_UNITED, _XOR):
                 self.open += 1
                 continue
             data = numbers(contour, "ContourData")
@@ -144,27 +251,70 @@ class _Reader:
             if np.ptp(at[:, 0]) > 2 * PLANAR_TOLERANCE:
                 self.across += 1
                 continue
-            place = float(at[:, 0].mean())
-            k = int(np.round(place))
-            if abs(place - k) > SLICE_TOLERANCE or not 0 <= k < self.geometry.shape[0]:
-                self.beyond += 1
+            yield _Contour(float(at[:, 0].mean()), at[:, 1:], kind == _XOR)
+
+    def _filled(self, plane: Sequence[_Contour], label: str) -> npt.NDArray[np.bool_]:
+        """Fill the contours of one plane by what their geometric type says."""
+        _, rows, columns = self.geometry.shape
+        inside = fill([one.points for one in plane if one.xor], (rows, columns))
+        united = [one.points for one in plane if not one.xor]
+        # The larger first, so that what lies inside another one is found.
+        for points in sorted(united, key=_extent, reverse=True):
+            low = np.clip(np.floor(points.min(axis=0)), 0, (rows, columns)).astype(int)
+            high = np.clip(np.ceil(points.max(axis=0)) + 1, 0, (rows, columns)).astype(int)
+            if (high <= low).any():
                 continue
-            yield k, at[:, 1:]
+            filled = fill([points - low], (int(high[0] - low[0]), int(high[1] - low[1])))
+            part = inside[low[0] : high[0], low[1] : high[1]]
+            if filled.any() and part[filled].all() and label not in self.nested:
+                self.nested.append(label)
+            part |= filled
+        return inside
 
     def remarks(self) -> list[str]:
-        told = (
+        counted = (
             (self.open, "are points or open lines, which enclose nothing"),
             (self.across, "do not lie in the plane of the slices"),
             (self.beyond, "lie beyond the images"),
             (self.broken, "have no usable points"),
+            (self.between, "lie between slices, of which each takes the nearest"),
         )
-        return [f"{count} contours {why}; they are left out." for count, why in told if count]
+        named = (
+            (self.foreign, "drawn in another frame of reference than the images; left out"),
+            (
+                self.relabelled,
+                "in another frame of reference than the images they refer to; check that they fit",
+            ),
+            (
+                self.nested,
+                "with contours inside others, which are united: a hole is a keyhole or CLOSEDPLANAR_XOR",
+            ),
+            (self.mixed, "with both CLOSED_PLANAR and CLOSEDPLANAR_XOR contours, which are united"),
+            (self.sparse, "with contours farther apart than the slices; those between are empty"),
+            (self.empty, "without voxels on the images"),
+        )
+        found = [f"{count} contours {why}; they are left out." for count, why in counted if count]
+        return [*found, *(f"Regions {why}: {_listed(labels)}." for labels, why in named if labels)]
+
+
+def _extent(points: npt.NDArray[Any]) -> float:
+    return float(np.prod(np.ptp(points, axis=0)))
+
+
+def _regular(planes: Sequence[Sequence[_Contour]]) -> bool:
+    """Tell whether planes lie at one distance, so that slices between them are gaps of the drawing."""
+    gaps = np.diff([plane[0].level for plane in planes])
+    return bool(np.ptp(gaps) <= 2 * PLANE_TOLERANCE)
+
+
+def _listed(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return f"{', '.join(labels[:NAMED])}{more}"
 
 
 def _segment(
-    roi: Dataset, drawn: Dataset | None, observed: Dataset | None, mask: Mask, number: int
+    roi: Dataset, drawn: Dataset | None, observed: Dataset | None, label: str, mask: Mask, number: int
 ) -> Segment:
-    label = text(roi, "ROIName") or text(observed, "ROIObservationLabel") or f"Region {number}"
     kind = code_of(observed, "RTROIIdentificationCodeSequence")
     category = code_of(observed, "SegmentedPropertyCategoryCodeSequence")
     terminology = Terminology(category or TISSUE, kind) if kind else Terminology.suggest(label)

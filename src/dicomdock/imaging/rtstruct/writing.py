@@ -25,7 +25,7 @@ from dicomdock.imaging.authoring import (
     next_series_number,
     reference,
 )
-from dicomdock.imaging.rtstruct.polygons import trace
+from dicomdock.imaging.rtstruct.polygons import keyholes, trace
 from dicomdock.imaging.rtstruct.reading import RT_STRUCTURE_SET
 from dicomdock.imaging.segmentation import Segment, Segmentation
 from dicomdock.imaging.source_images import Placed, place_sources
@@ -39,9 +39,9 @@ def structures_to_dicom(
 ) -> Dataset:
     """Write a segmentation as an RT Structure Set that refers to its images.
 
-    Outlines follow the edges of the pixels, so that whoever fills them gets the same voxels. A segment with
-    holes
-    is written as contours that are combined by exclusive or, as the standard has it.
+    Outlines follow the edges of the pixels, so that whoever fills them gets the same voxels. Holes are
+    joined to the outline around them by keyholes: readers that know ``CLOSED_PLANAR`` alone, as many do, see
+    them too.
 
     Parameters
     ----------
@@ -134,8 +134,9 @@ def _contours(
     item.ReferencedROINumber = number
     item.ROIDisplayColor = list(segment.colour)
     mask = segment.mask
-    traced = [(mask.start[0] + at, trace(plane)) for at, plane in enumerate(mask.array) if plane.any()]
-    holes = any(_area(loop) < 0 for _, loops in traced for loop in loops)
+    traced = [
+        (mask.start[0] + at, keyholes(trace(plane))) for at, plane in enumerate(mask.array) if plane.any()
+    ]
     contours: list[Dataset] = []
     for k, loops in traced:
         for loop in loops:
@@ -146,7 +147,7 @@ def _contours(
                 if "NumberOfFrames" in images[instance]:
                     image.ReferencedFrameNumber = frame
                 contour.ContourImageSequence = [image]
-            contour.ContourGeometricType = "CLOSEDPLANAR_XOR" if holes else "CLOSED_PLANAR"
+            contour.ContourGeometricType = "CLOSED_PLANAR"
             contour.NumberOfContourPoints = len(loop)
             indices = np.column_stack([np.full(len(loop), k), loop + np.array(mask.start[1:])])
             points = segmentation.geometry.to_lps(indices)
@@ -156,12 +157,6 @@ def _contours(
     if contours:
         item.ContourSequence = contours
     return item
-
-
-def _area(loop: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
-    """Give the signed area: outer outlines run clockwise on the screen and count positive, holes negative."""
-    rows, columns = loop[:, 0], loop[:, 1]
-    return float(columns @ np.roll(rows, -1) - rows @ np.roll(columns, -1)) / 2
 
 
 def _observation(segment: Segment, number: int) -> Dataset:

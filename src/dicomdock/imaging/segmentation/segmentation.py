@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -178,7 +178,7 @@ class Segmentation:
         except GeometryError:
             return False
 
-    def onto(self, geometry: VolumeGeometry) -> Segmentation:
+    def onto(self, geometry: VolumeGeometry) -> Self:
         """Give the segmentation on another grid.
 
         Where its voxels are voxels of that grid nothing is resampled: boxes are only moved. Else each voxel
@@ -199,7 +199,7 @@ class Segmentation:
         note = "The segmentation was resampled to the grid of the images."
         return replace(self, geometry=geometry, segments=segments, remarks=(*self.remarks, note))
 
-    def _turned(self, geometry: VolumeGeometry) -> Segmentation:
+    def _turned(self, geometry: VolumeGeometry) -> Self:
         """Give the same voxels with axes in the order and sense of another grid's."""
         order, flips, grid = self.geometry.turned(geometry)
         if grid is self.geometry:
@@ -209,7 +209,7 @@ class Segmentation:
         )
         return replace(self, geometry=grid, segments=segments)
 
-    def _shifted(self, geometry: VolumeGeometry) -> Segmentation | None:
+    def _shifted(self, geometry: VolumeGeometry) -> Self | None:
         offset = geometry.offset_of(self.geometry)
         if offset is None:
             return None

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.authoring import (
@@ -23,7 +24,6 @@ from dicomdock.imaging.authoring import (
     begin,
     finish,
     named_version,
-    new_uid,
     next_series_number,
 )
 from dicomdock.imaging.segmentation.segmentation import Segment, Segmentation

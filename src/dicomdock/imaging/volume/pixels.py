@@ -15,18 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
-from pydicom.pixels.utils import iter_pixels, pixel_array
-from pydicom.uid import JPEGExtended12Bit
+from pydicom.uid import UID
 
+from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import integer, text
-from dicomdock.imaging.dataset import READ_ERRORS
+from dicomdock.imaging.codecs import RETIRED_JPEG, iter_pixels, pixel_array
 from dicomdock.imaging.geometry import PixelFormat, Plane
 
 Array: TypeAlias = npt.NDArray[Any]
-
-_RETIRED_JPEG = ("1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55")
-"""Retired kinds of lossy JPEG: pydicom does not know the UIDs, its codec reads the streams."""
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
@@ -63,10 +60,10 @@ def decode(dataset: Dataset, planes: Mapping[int, Plane]) -> Iterator[tuple[int,
     syntax = str(getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", ""))
     if syntax.startswith(_VIDEO):
         raise GeometryError("The instance is a video, which is not shown as slices.", [uid])
-    if syntax in _RETIRED_JPEG:
+    if syntax in RETIRED_JPEG:
         dataset = copy(dataset)
         dataset.file_meta = copy(dataset.file_meta)
-        dataset.file_meta.TransferSyntaxUID = JPEGExtended12Bit
+        dataset.file_meta.TransferSyntaxUID = RETIRED_JPEG[UID(syntax)]
     try:
         for frame, raw in _raw(dataset, sorted(planes)):
             yield frame, _values(raw, dataset, planes[frame].pixels)

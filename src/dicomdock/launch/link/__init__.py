@@ -16,9 +16,8 @@ from dicomdock.launch.link.request import LaunchOptions, LaunchRequest, Secret
 from dicomdock.launch.link.slicer import parse_slicer
 from dicomdock.launch.link.text import clean_link
 from dicomdock.launch.link.weasis import parse_weasis
-from dicomdock.web.url import origin_of
 
-__all__ = ["LaunchOptions", "LaunchRequest", "Secret", "origin_of", "parse"]
+__all__ = ["LaunchOptions", "LaunchRequest", "Secret", "parse"]
 
 _READERS: Mapping[str, Callable[[str], LaunchRequest]] = MappingProxyType(
     {

@@ -8,17 +8,16 @@ IHE Radiology Technical Framework, Invoke Image Display [RAD-106].
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult
 
 from dicomdock.errors import LaunchError
 from dicomdock.launch.link.request import LaunchOptions, LaunchRequest
 from dicomdock.launch.link.text import exact_value, read_query, read_uids, resources_of
-from dicomdock.web.url import origin_of
+from dicomdock.web.url import Url
 
 _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 
 
-def parse_iid(parts: SplitResult) -> LaunchRequest:
+def parse_iid(url: Url) -> LaunchRequest:
     """Read an Invoke Image Display request: studies by UID, by accession number, or all of a patient.
 
     It names no DICOMweb server and brings no token; ``options.site`` tells where it pointed.
@@ -28,8 +27,8 @@ def parse_iid(parts: SplitResult) -> LaunchRequest:
     LaunchError
         The request's type is unknown, or what it needs is missing.
     """
-    values = {key.lower(): value for key, value in read_query(parts.query, plus_is_blank=True).items()}
-    site = origin_of(f"{parts.scheme}://{parts.netloc}")
+    values = {key.lower(): value for key, value in read_query(url.query or "", plus_is_blank=True).items()}
+    site = str(url.origin)
     kind = values.get("requesttype", "").upper()
     if kind == "STUDY":
         studies = read_uids(values.get("studyuid", ""), "studyUID")

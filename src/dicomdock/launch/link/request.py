@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NoReturn, Self
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.web.url import origin_of
+from dicomdock.web.url import Origin
 
 Format = Literal["slicer", "dicomdock", "weasis", "ohif", "kheops", "iid", "dicomweb"]
 
@@ -94,6 +94,6 @@ class LaunchRequest:
     options: LaunchOptions
 
     @property
-    def origin(self) -> str | None:
+    def origin(self) -> Origin | None:
         """Scheme, host and port of the endpoint; None without one."""
-        return None if self.endpoint is None else origin_of(self.endpoint)
+        return None if self.endpoint is None else Origin.parse(self.endpoint)

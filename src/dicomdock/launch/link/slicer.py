@@ -10,9 +10,9 @@ References
 from __future__ import annotations
 
 from dicomdock.errors import LaunchError
+from dicomdock.launch.link.address import check_address
 from dicomdock.launch.link.request import LaunchOptions, LaunchRequest
 from dicomdock.launch.link.text import read_query, read_token, read_uids, resources_of
-from dicomdock.web.url import check_address
 
 _AUTHORITIES = ("viewer", "open")
 _LISTS = ("studyUID", "seriesUID")

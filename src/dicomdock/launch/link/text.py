@@ -6,7 +6,8 @@ import re
 from collections.abc import Container, Iterable
 from urllib.parse import unquote_to_bytes
 
-from dicomdock.dicom.resource import Resource, check_uid
+from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.uid import check_uid
 from dicomdock.errors import InvalidInput, LaunchError
 from dicomdock.launch import MAX_LINK
 from dicomdock.launch.link.request import Secret

@@ -13,9 +13,9 @@ import re
 import shlex
 
 from dicomdock.errors import LaunchError
+from dicomdock.launch.link.address import check_address
 from dicomdock.launch.link.request import LaunchOptions, LaunchRequest, Secret
 from dicomdock.launch.link.text import decode, exact_value, read_query, read_token, read_uids, resources_of
-from dicomdock.web.url import check_address
 
 _SHORT = {"-u": "--url", "-r": "--request", "-H": "--header"}
 _HEADERS = ("--header", "--query-header", "--retrieve-header")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import LaunchError
+from dicomdock.launch.link.address import check_address, read_address
 from dicomdock.launch.link.iid import parse_iid
 from dicomdock.launch.link.request import LaunchOptions, LaunchRequest
 from dicomdock.launch.link.text import decode, read_query, read_token, read_uids, resources_of
-from dicomdock.web.url import check_address, origin_of, split_address
+from dicomdock.web.url import Url
 
 _KHEOPS_VIEW = re.compile(r"(?P<base>.*)/view/(?P<token>[^/]+)/?\Z")
 _KHEOPS_LINK = re.compile(r"(?P<base>.*)/link/(?P<token>[^/]+)\Z")
@@ -31,16 +31,16 @@ def parse_web(link: str) -> LaunchRequest:
     LaunchError
         It is none of the kinds we know, or malformed.
     """
-    parts = split_address(link.replace("^", "%5E").replace("|", "%7C"), "address")
-    keys = {pair.partition("=")[0].lower() for pair in parts.query.split("&")}
+    url = read_address(link.replace("^", "%5E").replace("|", "%7C"), "address")
+    keys = {pair.partition("=")[0].lower() for pair in (url.query or "").split("&")}
     if "requesttype" in keys:
-        return parse_iid(parts)
+        return parse_iid(url)
     if keys & {*_OHIF_STUDIES}:
-        return _parse_ohif(parts)
-    base = f"{parts.scheme}://{parts.netloc}"
-    if match := _DICOMWEB.match(parts.path):
-        return _parse_dicomweb(parts, base, match)
-    if match := _KHEOPS_VIEW.match(parts.path):
+        return _parse_ohif(url)
+    base = url.origin.short
+    if match := _DICOMWEB.match(url.path):
+        return _parse_dicomweb(url, match)
+    if match := _KHEOPS_VIEW.match(url.path):
         token = read_token(decode(match["token"]))
         if token is None:
             raise LaunchError(
@@ -53,16 +53,16 @@ def parse_web(link: str) -> LaunchRequest:
     )
 
 
-def _parse_ohif(parts: SplitResult) -> LaunchRequest:
+def _parse_ohif(url: Url) -> LaunchRequest:
     """Read ``https://host/viewer?StudyInstanceUIDs=A``: it names a page, not a DICOMweb server."""
-    segments = [segment.lower() for segment in parts.path.split("/")]
+    segments = [segment.lower() for segment in url.path.split("/")]
     if any(manifest in segments for manifest in _OHIF_MANIFESTS):
         raise LaunchError(
             "This OHIF link reads a manifest of its own; open the study by its DICOMweb address instead."
         )
     query = "&".join(
         key.lower() + equals + value
-        for key, equals, value in (pair.partition("=") for pair in parts.query.split("&"))
+        for key, equals, value in (pair.partition("=") for pair in (url.query or "").split("&"))
     )
     values = read_query(query, lists=(*_OHIF_STUDIES, *_OHIF_SERIES), plus_is_blank=True)
 
@@ -73,13 +73,13 @@ def _parse_ohif(parts: SplitResult) -> LaunchRequest:
     if not studies:
         raise LaunchError("This OHIF link names no study.")
     # A token in such an address is not taken: it belongs to a server that the address does not name.
-    options = LaunchOptions("ohif", site=origin_of(f"{parts.scheme}://{parts.netloc}"))
+    options = LaunchOptions("ohif", site=str(url.origin))
     return LaunchRequest(None, resources_of(studies, uids(_OHIF_SERIES)), None, options)
 
 
-def _parse_dicomweb(parts: SplitResult, base: str, match: re.Match[str]) -> LaunchRequest:
+def _parse_dicomweb(url: Url, match: re.Match[str]) -> LaunchRequest:
     """Read ``.../studies/UID[/series/UID[/instances/UID]]``, also below Kheops's ``/link/TOKEN``."""
-    token = read_token(read_query(parts.query).get("access_token", ""))
+    token = read_token(read_query(url.query or "").get("access_token", ""))
     root, options = match["base"], LaunchOptions("dicomweb")
     if kheops := _KHEOPS_LINK.match(root):
         root, options = kheops["base"], LaunchOptions("kheops")
@@ -91,4 +91,4 @@ def _parse_dicomweb(parts: SplitResult, base: str, match: re.Match[str]) -> Laun
     if study is None:
         raise LaunchError("This DICOMweb address names no study.")
     resource = Resource(study, series, instance)
-    return LaunchRequest(check_address(base + root), (resource,), token, options)
+    return LaunchRequest(check_address(url.origin.short + root), (resource,), token, options)

@@ -6,14 +6,14 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 from dicomdock.config.servers import Login, ServerProfile
 from dicomdock.config.trust import TrustStore
 from dicomdock.errors import LaunchError
+from dicomdock.launch.link.address import check_address, origin_of
 from dicomdock.launch.link.request import LaunchRequest
-from dicomdock.web.addresses import LOOPBACK, Resolve, literal, reach, system_resolve
-from dicomdock.web.url import check_address, origin_of
+from dicomdock.web.resolve import Resolve, system_resolve
+from dicomdock.web.url import LOOPBACK, Origin, reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,25 +121,24 @@ def decide(
     own = next((profile for profile in profiles if _base(profile) == request.endpoint), None)
     if own is not None:
         return use_server(request, own)
-    question = _question(request)
+    origin = origin_of(request.endpoint)
+    question = _question(request, origin)
     listed = store.trusts(question.origin)
     ours = any(_origin(profile) == question.origin for profile in profiles)
-    address = literal(question.host)
-    if address is not None and reach(address) == "forbidden":
+    if origin.reach == "forbidden":
         return Refused(
             f"The link leads to {question.host}, an address that is no server of studies; it is not opened."
         )
-    local = address is not None and reach(address) == "loopback"
-    if question.scheme == "http" and not (local or listed or ours):
+    if not (origin.is_encrypted or origin.is_loopback or listed or ours):
         return Refused(
             f"The link leads to http://{question.host}:{question.port}, which is not encrypted; "
             f"it is not opened. If you must use it, run `dicomdock trust add {question.origin}`."
         )
     if not (listed or (agreed is not None and agreed.origin == question.origin)):
         return Ask(question)
-    if address is not None:
+    if origin.address is not None:
         # Not every resolver knows that a name below .localhost is this machine.
-        named = LOOPBACK if question.host.endswith("localhost") else None
+        named = LOOPBACK if origin.host.endswith("localhost") else None
         return Allowed(request_profile(request), stored_login=False, addresses=named)
     return _looked_up(
         request, question, () if agreed is None else agreed.private, listed=listed, resolve=resolve
@@ -166,7 +165,7 @@ def request_profile(request: LaunchRequest) -> ServerProfile:
     """
     if request.endpoint is None:
         raise LaunchError("This link names no server; choose one of yours.")
-    profile = ServerProfile(urlsplit(request.endpoint).netloc, request.endpoint)
+    profile = ServerProfile(origin_of(request.endpoint).netloc, request.endpoint)
     return use_server(replace(request, token=None), profile).profile
 
 
@@ -181,25 +180,23 @@ def _choose(request: LaunchRequest, profiles: Sequence[ServerProfile]) -> Decisi
     return ChooseServer((*likely, *others), request.options.site, tuple(likely))
 
 
-def _question(request: LaunchRequest) -> Question:
-    origin = str(request.origin)
-    parts = urlsplit(origin)
-    host, port = origin.partition("://")[2].rpartition(":")[0], int(parts.port or 0)
-    address = literal(host)
-    kind = "public" if address is None else reach(address)
+def _question(request: LaunchRequest, origin: Origin) -> Question:
+    host, address = origin.bracketed_host, origin.address
     warnings = []
-    if parts.scheme == "http" and kind != "loopback":
+    if not (origin.is_encrypted or origin.is_loopback):
         what = "the study and the link's token" if request.token else "the study"
         warnings.append(f"The connection is not encrypted: others on the way can read {what}.")
     if "xn--" in host:
         warnings.append("The host's name holds letters beyond a to z, which can imitate another name.")
     private: tuple[str, ...] = ()
-    if kind in ("private", "loopback"):
+    if origin.reach in ("private", "loopback"):
         private = (str(address),)
         warnings.append(_about_private(host, str(address)))
     if request.token is None:
         warnings.append("The link brings no token: the server is asked without a login.")
-    return Question(origin, parts.scheme, host, port, len(request.resources), tuple(warnings), private)
+    return Question(
+        str(origin), origin.scheme, host, origin.port, len(request.resources), tuple(warnings), private
+    )
 
 
 def _about_private(host: str, address: str) -> str:
@@ -242,7 +239,4 @@ def _base(profile: ServerProfile) -> str:
 
 
 def _origin(profile: ServerProfile) -> str:
-    try:
-        return origin_of(profile.url)
-    except LaunchError:
-        return ""
+    return profile.origin

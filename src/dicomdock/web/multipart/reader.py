@@ -15,8 +15,8 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 from dicomdock.errors import Unreachable, WireError
-from dicomdock.sources import Part
 from dicomdock.web.media_type import MediaType
+from dicomdock.web.multipart.part import BodyPart
 
 MAX_PREAMBLE = 1 << 16  # bytes before the first boundary; RFC 2046 has a sentence there at most
 MAX_HEADERS = 1 << 16  # bytes of one part's header block
@@ -29,7 +29,7 @@ _NAME = 64  # characters of a header field's name
 _BLANK_LINE = re.compile(rb"\r?\n[ \t]*\r?\n")
 
 
-def read_parts(chunks: Iterable[bytes], content_type: str) -> Iterator[Part]:
+def read_parts(chunks: Iterable[bytes], content_type: str) -> Iterator[BodyPart]:
     """Read a multipart body part by part; any other body is one part.
 
     A part is used up before the next one is taken; what the caller leaves unread is skipped. Its chunks are
@@ -53,7 +53,7 @@ def read_parts(chunks: Iterable[bytes], content_type: str) -> Iterator[Part]:
         if media.is_multipart or (not media.essence and stream.starts_with(b"--")):
             yield from _Reader(stream, media.parameters.get("boundary", "")).parts()
         else:
-            yield Part(content_type, stream.rest)
+            yield BodyPart(content_type, stream.rest)
     finally:
         if isinstance(chunks, Generator):
             chunks.close()
@@ -166,13 +166,13 @@ class _Reader:
         self._cut_delimiter = re.compile(rb"\r?\n--%b(?:-|[ \t]*\r?)\Z" % re.escape(boundary))
         self._sight = len(self._needle) + _PADDING + _NAME + 8  # bytes in which a delimiter can be told
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[BodyPart]:
         self._open()
         while not self._closed:
             headers = self._headers()
             length = _declared_length(headers)
             body = self._body(length)
-            yield Part(headers.get("content-type", ""), _Once(body), length=length, headers=headers)
+            yield BodyPart(headers.get("content-type", ""), _Once(body), length=length, headers=headers)
             for _ in body:  # what the caller left unread
                 pass
             if not self._closed and not self._step_over_delimiter():

@@ -9,27 +9,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 from dicomdock.errors import StoreError
-from dicomdock.sources import Part
+from dicomdock.web.multipart.part import Sendable
 
 _KEPT_HEADERS = ("content-location", "content-id", "content-description")
-
-
-class Body(Protocol):
-    """A request body that can be made again for a retry."""
-
-    @property
-    def content_type(self) -> str:
-        """The Content-Type of the body."""
-
-    @property
-    def length(self) -> int | None:
-        """Its bytes; None where they are not known beforehand."""
-
-    def chunks(self) -> Iterator[bytes]:
-        """Give the body from its beginning."""
 
 
 class MultipartBody:
@@ -45,7 +29,7 @@ class MultipartBody:
     PS3.18 §10.5.1 (store transaction request).
     """
 
-    def __init__(self, parts: Sequence[Part], *, media_type: str = "application/dicom") -> None:
+    def __init__(self, parts: Sequence[Sendable], *, media_type: str = "application/dicom") -> None:
         self._parts = tuple(parts)
         self._media_type = media_type
         # Unquoted and simple, because some servers read nothing else; random, so that no payload holds it.
@@ -89,7 +73,7 @@ class MultipartBody:
             yield b"\r\n"
         yield self._end
 
-    def _head(self, part: Part) -> bytes:
+    def _head(self, part: Sendable) -> bytes:
         lines = [f"--{self._boundary}", f"Content-Type: {_one_line(part.content_type or self._media_type)}"]
         if part.length is not None:
             lines.append(f"Content-Length: {part.length}")

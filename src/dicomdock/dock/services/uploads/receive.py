@@ -96,8 +96,8 @@ class Uploads:
 
         if shutil.disk_usage(self._folder).free - len(block) < self._dock.settings.free_space_floor:
             raise NoSpace(
-                "The disk is nearly full; these files were not received. Free some space, or lower the space "
-                "that must stay free in the settings."
+                "The disk is nearly full; these files were not received.",
+                remedy="Free some space, or lower the space that must stay free in the settings.",
             )
         with disk_errors("Receiving files"):
             file.write(block)

@@ -16,7 +16,7 @@ from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.segmentation import segmentation_to_dicom
 from dicomdock.imaging.segmentation.reading import origin_of
 from dicomdock.sources import Part
-from dicomdock.viewer.dock_client import Errands
+from dicomdock.viewer.dock_client import DockClient
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notes
@@ -33,7 +33,7 @@ class SavingLogic:
     server : trame's.
     series, segments : what is shown, and drawn on it.
     archive : where it goes.
-    errands : lets the dock know that the study has changed.
+    dock : is informed when the study has changed.
     notes : tells the user.
     """
 
@@ -43,11 +43,11 @@ class SavingLogic:
         series: SeriesLogic,
         segments: SegmentsLogic,
         archive: Archive,
-        errands: Errands,
+        dock: DockClient,
         notes: Notes,
     ) -> None:
         self.state, self.series, self.segments = server.state, series, segments
-        self.archive, self.errands, self.notes = archive, errands, notes
+        self.archive, self.dock, self.notes = archive, dock, notes
         self._then: Callable[[], Any] | None = None
         self.state.update({"saving": False, "leaving_open": False})
         control = server.controller
@@ -119,7 +119,7 @@ class SavingLogic:
                     dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID
                 )
                 writer.add(_part(to_bytes(dataset), resource), resource)
-        self.errands.tell("changed")
+        self.dock.study_changed()
 
     def headers(self, series: str) -> list[Dataset]:
         """Read the headers of a series of the archive."""

@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from dicomdock import rpc
 from dicomdock.archive import Archive
 from dicomdock.archive.index.queries import ArchivedInstance
 from dicomdock.dicom.resource import Resource
-from dicomdock.viewer.channel import Message
-from dicomdock.viewer.dock_client import ErrandError, Errands
+from dicomdock.viewer.dock_client import DockClient, RequestFailed
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 
+Item = dict[str, Any]  # a row of a list, as the page reads it
 THERE = ("stored", "warning", "duplicate")
 WORDS = {
     "stored": "stored",
@@ -34,14 +35,14 @@ class SendingLogic:
     server : trame's.
     series, saving : what is shown; saves what is to be sent.
     archive : tells what was made here, and what of it was sent.
-    errands : sends.
+    dock : sends.
     """
 
     def __init__(
-        self, server: Any, series: SeriesLogic, saving: SavingLogic, archive: Archive, errands: Errands
+        self, server: Any, series: SeriesLogic, saving: SavingLogic, archive: Archive, dock: DockClient
     ) -> None:
         self.state, self.series, self.saving = server.state, series, saving
-        self.archive, self.errands = archive, errands
+        self.archive, self.dock = archive, dock
         self.state.update(
             {
                 "sending": False,
@@ -70,15 +71,15 @@ class SendingLogic:
             return
         items = await asyncio.to_thread(self._items)
         try:
-            choice = await self.errands.ask("servers", origin=await asyncio.to_thread(self._origin))
-        except ErrandError as error:
-            choice = {"servers": [], "usual": "", "remark": str(error)}
+            choice = await self.dock.list_servers(await asyncio.to_thread(self._origin))
+        except RequestFailed as error:
+            choice = rpc.ServersReply(0, (), "", str(error))
         with self.state:
-            self.state.send_servers = choice["servers"]
-            self.state.send_server = choice["usual"]
-            self.state.send_items = _chosen(items, choice["usual"])
+            self.state.send_servers = list(choice.servers)
+            self.state.send_server = choice.default
+            self.state.send_items = _chosen(items, choice.default)
             self.state.send_answers = []
-            self.state.send_words = choice["remark"] if items else NOTHING
+            self.state.send_words = choice.remark if items else NOTHING
             self.state.send_bad = False
             self.state.send_open = True
 
@@ -92,17 +93,17 @@ class SendingLogic:
             self.state.sending, self.state.send_bad = True, False
             self.state.send_answers = []
             self.state.send_words = f"Sending to {name}..."
-        answers: list[Message] = []
+        answers: list[Item] = []
         try:
-            said = await self.errands.ask("send", progress=self._progress, server=name, series=chosen)
-        except ErrandError as error:
+            reply = await self.dock.send_series(name, chosen, self._progress)
+        except RequestFailed as error:
             bad, words = True, f"Nothing was sent: {error}"
         else:
-            results = said["results"]
-            good = sum(one["status"] in THERE for one in results)
+            results = reply.results
+            good = sum(one.status in THERE for one in results)
             bad = good < len(results)
             verb = "is" if len(results) == 1 else "are"
-            words = f"{good} of {len(results)} {verb} on {name}. {said['problem']}".strip()
+            words = f"{good} of {len(results)} {verb} on {name}. {reply.problem}".strip()
             answers = self._answers(results)
         items = await asyncio.to_thread(self._items)
         with self.state:
@@ -128,7 +129,7 @@ class SendingLogic:
         others = self.archive.instances(Resource(study.uid))
         return next((one.origin for one in (*found[:1], *others) if one.origin), "")
 
-    def _items(self) -> list[Message]:
+    def _items(self) -> list[Item]:
         """List the series that were made here, and the servers that each is wholly on."""
         assert self.series.study is not None
         groups: dict[str, list[ArchivedInstance]] = {}
@@ -150,24 +151,24 @@ class SendingLogic:
         series = self.series.study.find(uid) if self.series.study is not None else None
         return series.name if series is not None else uid
 
-    def _answers(self, results: Sequence[Message]) -> list[Message]:
+    def _answers(self, results: Sequence[rpc.InstanceResult]) -> list[Item]:
         """Put instances of one series with the same answer into one line; what went wrong comes first."""
         groups: dict[tuple[bool, str, str], list[str]] = {}
         for one in results:
-            key = (one["status"] in THERE, self._name(one["series"]), _words(one))
-            groups.setdefault(key, []).append(one["uid"])
+            key = (one.status in THERE, self._name(one.series), _words(one))
+            groups.setdefault(key, []).append(one.instance)
         return [
             {"name": name, "words": words, "uids": uids, "bad": not good}
             for (good, name, words), uids in sorted(groups.items())
         ]
 
 
-def _chosen(items: Sequence[Message], server: str) -> list[Message]:
+def _chosen(items: Sequence[Item], server: str) -> list[Item]:
     """Choose what the server has not confirmed yet."""
     return [{**one, "chosen": server not in one["sent"]} for one in items]
 
 
-def _words(result: Message) -> str:
-    said = WORDS[result["status"]]
-    code = f" (code {result['code']:04X})" if result["code"] is not None else ""
-    return f"{said}{code}: {result['reason']}" if result["reason"] else f"{said}{code}"
+def _words(result: rpc.InstanceResult) -> str:
+    outcome = WORDS[result.status]
+    code = f" (code {result.code:04X})" if result.code is not None else ""
+    return f"{outcome}{code}: {result.reason}" if result.reason else f"{outcome}{code}"

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dicomdock import rpc
 from dicomdock.archive import Archive
-from dicomdock.dicom.query import DicomJson
+from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.geometry import VolumePlan, Window
-from dicomdock.imaging.volume import window_over
 from dicomdock.viewer.features.layout.layouts import AXIAL, CORONAL, OTHER, SAGITTAL
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.loading import Events, Loaded, Loader
@@ -30,14 +30,20 @@ class SeriesLogic:
     views : where they are shown.
     archive : where they come from.
     notes : tells the user what happened.
-    tell : tells the dock.
+    send : writes an event to the dock.
     """
 
     def __init__(
-        self, server: Any, app: Any, views: Views, archive: Archive, notes: Any, tell: Callable[..., None]
+        self,
+        server: Any,
+        app: Any,
+        views: Views,
+        archive: Archive,
+        notes: Any,
+        send: Callable[[rpc.Event], None],
     ) -> None:
         self.server, self.app, self.state = server, app, server.state
-        self.views, self.archive, self.notes, self._tell = views, archive, notes, tell
+        self.views, self.archive, self.notes, self._send = views, archive, notes, send
         self.study: Study | None = None
         self.series: Series | None = None
         self.loaded: Loaded | None = None
@@ -233,7 +239,7 @@ class SeriesLogic:
             self.state.volume_at = choice
             if self.state.empty_title:
                 self.state.empty_title, self.state.empty_words = "Opening the series", ""
-        self._tell("series", series=series.uid)
+        self._send(rpc.SeriesShown(series.uid))
         loop = asyncio.get_running_loop()
 
         def later(work: Callable[..., None]) -> Callable[..., None]:
@@ -334,10 +340,10 @@ class SeriesLogic:
             self._say_empty("This series cannot be shown", next(iter(loaded.failed.values())))
         for tell in self.on_complete:
             tell()
-        self._tell("settled")
+        self._send(rpc.Settled())
 
     def _failed(self, why: str) -> None:
-        self._tell("settled")
+        self._send(rpc.Settled())
         if self.shown is None or self.loaded is None:
             self._failed_early = self.pulling
             self._say_empty("This series cannot be shown", why)
@@ -361,7 +367,7 @@ class SeriesLogic:
         if not there:
             return loaded.volume.window()
         some = loaded.volume.array[there[:: max(1, len(there) // 12)]]
-        return window_over(some, loaded.volume.units)
+        return loaded.volume.window_over(some)
 
     def _tell_arrival(self) -> None:
         loaded = self.loaded

@@ -8,12 +8,12 @@ import asyncio
 from typing import Any
 
 from dicomdock.archive import Archive
+from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
-from dicomdock.imaging.dataset import READ_ERRORS
 from dicomdock.imaging.references import references_of
 from dicomdock.transfer import MissingSource, missing_sources
-from dicomdock.viewer.dock_client import ErrandError, Errands
+from dicomdock.viewer.dock_client import DockClient, RequestFailed
 from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
@@ -32,7 +32,7 @@ class SourcesLogic:
     series : what is shown; it is let show the images of the object that was asked for.
     saving, measuring : open that object as soon as its images are here.
     archive : tells what refers to what.
-    errands : finds and fetches what is missing.
+    dock : finds and fetches what is missing.
     notes : tells the user.
     """
 
@@ -43,11 +43,11 @@ class SourcesLogic:
         saving: SavingLogic,
         measuring: MeasuringLogic,
         archive: Archive,
-        errands: Errands,
+        dock: DockClient,
         notes: Notes,
     ) -> None:
         self.state, self.series, self.saving, self.measuring = server.state, series, saving, measuring
-        self.archive, self.errands, self.notes = archive, errands, notes
+        self.archive, self.dock, self.notes = archive, dock, notes
         self._asked: Resource | None = None
         self._wanted = ""  # Series Instance UID of the object that is to be opened on its images
         self._waiting = ""  # the same of one whose images are not here
@@ -63,12 +63,12 @@ class SourcesLogic:
         with self.state:
             self.state.missing_busy = True
         try:
-            said = await self.errands.ask("fetch")
-        except ErrandError as error:
+            reply = await self.dock.fetch_sources()
+        except RequestFailed as error:
             self.notes.bad(str(error))
         else:
             self._wanted = self._wanted or self._waiting
-            self.notes.say(f"The images come from {' and '.join(said['servers'])}.")
+            self.notes.say(f"The images come from {' and '.join(reply.servers)}.")
         finally:
             with self.state:
                 self.state.missing_busy = False

@@ -1,0 +1,360 @@
+"""The checks of a probe that search: what each asks, what its answer means, and its finding.
+
+References
+----------
+PS3.18 §8.3.4 (query parameters), §10.6 (Search).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dicomdock.config import dialects
+from dicomdock.config.servers import Dialect
+from dicomdock.dicom import json_model
+from dicomdock.dicom.dictionary import tag_of
+from dicomdock.dicom.resource import Resource, resource_in
+from dicomdock.dicomweb.listing import warnings_of
+from dicomdock.dicomweb.probe.report import Findings
+from dicomdock.dicomweb.session import JSON, REFUSED, read_json
+from dicomdock.errors import DicomdockError, TransactionError, WireError
+from dicomdock.sources import DicomJson
+from dicomdock.web.media_type import MediaType
+
+if TYPE_CHECKING:
+    from dicomdock.config.servers import ServerProfile
+    from dicomdock.dicomweb.session import Session
+
+# What no study has: a Patient ID and name of nobody, days before any image, a modality that does not exist.
+NOTHING: Final = {
+    "PatientID": "dicomdocknobody",
+    "StudyDate": "17000101-17000102",
+    "PatientName": "dicomdocknobody",
+    "ModalitiesInStudy": "ZZ",
+}
+SAFE_LIMIT: Final = 100  # studies; what every known server gives at once
+ROUND: Final = 50  # a page of so many, or of a multiple, looks like a cap
+SHOWN: Final = ("StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedInstances")
+# Answers that tell something; a refused login and a server that fails or is busy end the probe.
+TELLING: Final = frozenset(range(400, 600)) - {401, 403, 429, 500, 502, 503, 504}
+
+
+@dataclass
+class _Answer:
+    status: int
+    rows: list[DicomJson]
+    total: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class SearchChecks:
+    """The checks of searches, each using what was found before.
+
+    Parameters
+    ----------
+    profile : the server.
+    session : its connection; what is found is learned there.
+    findings : receives what was found.
+    """
+
+    profile: ServerProfile
+    session: Session
+    findings: Findings
+
+    def run(self) -> Resource | None:
+        """Run every check; errors of the first search end the probe, later ones are findings.
+
+        Returns
+        -------
+        An instance to be retrieved; None where the server shows none.
+        """
+        first = self.first_search()
+        self.recognise()
+        study = next((place for row in first.rows if (place := resource_in(row))), None)
+        if study is None:
+            self.findings.add(
+                "data", None, "The server shows no study to this login, so most could not be tried."
+            )
+            self.levels(None)
+            return None
+        self.findings.add("data", True, "The server shows studies to this login.")
+        self.letters(first.rows[0])
+        self.paging(first)
+        self.filters(first.rows[0])
+        self.included()
+        self.levels(study)
+        return self.below(study)
+
+    def first_search(self) -> _Answer:
+        """Ask for one study; what goes wrong here ends the probe."""
+        response = self.session.http.request(
+            "GET",
+            "/studies",
+            query=[("limit", "1")],
+            accept=JSON,
+            gzip=True,
+            allow=TELLING - {404},
+            what="the search for studies",
+        )
+        status, label = response.status, MediaType.parse(response.content_type).essence
+        if status >= 300:
+            response.discard()
+            raise TransactionError(
+                f"{self.profile.name} answered {status} to a search for studies; "
+                f"is {self.profile.url} its base URL?",
+                status=status,
+                url=response.url,
+            )
+        answer = _Answer(
+            status, read_json(response, "the search for studies"), response.headers.get("X-Total-Count", "")
+        )
+        self.findings.add("reachable", True, f"{self.profile.url} answers.")
+        self.findings.add("login", True, f"The login is accepted ({self.profile.login}).")
+        self.findings.add("search", True, "Studies can be searched.")
+        if answer.rows and label != JSON:
+            self.findings.add(
+                "label",
+                False,
+                f"Answers are labelled {label or 'not at all'} instead of {JSON}; that does not matter.",
+            )
+        if answer.total:
+            self.findings.add("total", True, "The number of all matches is told.")
+        return answer
+
+    def recognise(self) -> None:
+        """Choose the built-in dialect to start from."""
+        found = False
+        with (
+            contextlib.suppress(DicomdockError, ValueError),
+            self.session.http.request(
+                "GET", "/info", accept="application/json", allow=TELLING, what="its description"
+            ) as answer,
+        ):
+            found = answer.status == 200 and "DicomWebRoot" in json.loads(answer.read(1 << 20))
+        chosen = dialects.choose(
+            self.profile.url, dialects.Facts(orthanc=found, kheops=self.profile.login.kind == "kheops")
+        )
+        if chosen is dialects.STANDARD and self.profile.dialect.name != "standard":
+            chosen = dialects.BUILT_IN.get(self.profile.dialect.name, self.profile.dialect)
+        self.session.dialect = chosen
+        known = (
+            "PS3.18, with what was found here"
+            if chosen is dialects.STANDARD
+            else f"the built-in dialect {chosen.name!r}"
+        )
+        self.findings.add("dialect", None, f"dicomdock will follow {known}.")
+
+    def ask(self, path: str, query: Sequence[tuple[str, str]]) -> _Answer | None:
+        """Search; None where the server refuses or answers with something else."""
+        try:
+            response = self.session.http.request(
+                "GET", path, query=query, accept=JSON, gzip=True, allow=TELLING, what="a test search"
+            )
+            if not 200 <= response.status < 300:
+                response.discard()
+                return _Answer(response.status, [])
+            warnings = warnings_of(response.warning, self.profile.name)
+            return _Answer(response.status, read_json(response, "a test search"), warnings=warnings)
+        except (TransactionError, WireError):
+            return None
+
+    def letters(self, row: DicomJson) -> None:
+        """Look how the answer declares its letters; DICOM JSON is UTF-8 whatever it says."""
+        declared = json_model.text(row, "00080005")
+        if declared in ("", "ISO_IR 192", "ISO_IR 6"):
+            self.findings.add("character-set", True, "Answers are in Unicode.")
+        else:
+            words = (
+                f"Answers declare the character set {declared}, although JSON is Unicode; they are read so."
+            )
+            self.findings.add("character-set", False, words)
+
+    def cap(self) -> None:
+        """Ask for a page as dicomdock does, and see whether it comes so long."""
+        asked = Dialect().page_limit["studies"]
+        answer = self.ask("/studies", [("limit", str(asked))])
+        if answer is None or answer.status >= 400:
+            self.session.learn(page_limit={**self.session.dialect.page_limit, "studies": SAFE_LIMIT})
+            self.findings.add(
+                "cap", False, f"{asked} studies at once are refused; {SAFE_LIMIT} are asked for."
+            )
+            return
+        count = len(answer.rows)
+        if count >= asked or count % ROUND or not count:
+            self.findings.add("cap", True, f"{asked} studies can be asked for at once.")
+            return
+        further = self.ask("/studies", [("limit", "1"), ("offset", str(count))])
+        if further is not None and further.rows and self.session.dialect.offset:
+            self.session.learn(page_limit={**self.session.dialect.page_limit, "studies": count})
+            self.findings.add("cap", False, f"Only {count} studies come at once, however many are asked for.")
+        else:
+            self.findings.add("cap", True, f"{asked} studies can be asked for at once.")
+
+    def paging(self, first: _Answer) -> None:
+        """Ask for the second study alone."""
+        more = self.ask("/studies", [("limit", "1"), ("offset", "1")])
+        if len(first.rows) > 1:
+            self.findings.add("limit", False, "limit is ignored: pages come as long as the server likes.")
+        else:
+            self.findings.add("limit", True, "limit is honoured.")
+        same = more is not None and bool(more.rows) and _uid(more.rows[0]) == _uid(first.rows[0])
+        if same:
+            self.session.learn(offset=False)
+            self.findings.add("offset", False, "offset is ignored; dicomdock asks for everything at once.")
+        else:
+            self.findings.add(
+                "offset", None if more is None or not more.rows else True, "offset is honoured."
+            )
+        self.cap()
+
+    def filters(self, row: DicomJson) -> None:
+        """Try keys that must find nothing, and keys that must find the known study."""
+        uid = _uid(row)
+        outcomes = {keyword: self.outcome(keyword, value) for keyword, value in NOTHING.items()}
+        by_tag = outcomes["PatientID"] == "ignored" and (
+            self.outcome(tag_of("PatientID"), NOTHING["PatientID"]) == "honoured"
+        )
+        if by_tag:
+            self.session.learn(key_style="tag")
+            self.findings.add("keys", False, "Attributes are understood by tag only.")
+            outcomes = {keyword: self.outcome(tag_of(keyword), value) for keyword, value in NOTHING.items()}
+        ignored = [keyword for keyword, outcome in outcomes.items() if outcome == "ignored"]
+        refused = [keyword for keyword, outcome in outcomes.items() if outcome == "refused"]
+        for names, words in ((ignored, "ignored"), (refused, "refused")):
+            if names:
+                sentence = f"Filters on {_listed(names)} are {words}; dicomdock filters the answers itself."
+                self.findings.add("filters", False, sentence)
+        if not ignored and not refused:
+            self.findings.add("filters", True, f"Filters on {_listed(NOTHING)} are honoured.")
+        if len(ignored) == len(NOTHING):
+            self.session.learn(match_keys=("StudyInstanceUID",), wildcard=False)
+            return
+        if not ignored and not self.finds("StudyInstanceUID", uid) and self.finds("0020000D", uid):
+            self.session.learn(key_style="tag")
+            self.findings.add("keys", False, "Attributes are understood by tag only.")
+        self.wildcards(row)
+
+    def outcome(self, key: str, value: str) -> str:
+        """Tell what comes of a key that nothing matches: ``honoured``, ``ignored`` or ``refused``."""
+        answer = self.ask("/studies", [(key, value), ("limit", "2")])
+        if answer is None or answer.status in REFUSED:
+            return "refused"
+        return "ignored" if answer.rows else "honoured"
+
+    def key(self, keyword: str) -> str:
+        """Write a matching key as the server understands it."""
+        return tag_of(keyword) if self.session.dialect.key_style == "tag" else keyword
+
+    def finds(self, key: str, value: str) -> bool:
+        """Tell whether a search finds anything."""
+        answer = self.ask("/studies", [(key, value), ("limit", "2")])
+        return answer is not None and bool(answer.rows)
+
+    def wildcards(self, row: DicomJson) -> None:
+        """Ask for the known patient by the start of the ID, and by name in a fuzzy way."""
+        patient = json_model.text(row, "00100020")
+        if len(patient) < 2 or not patient.isascii() or set(patient) & set("*?\\,&#%"):
+            return
+        answer = self.ask("/studies", [(self.key("PatientID"), f"{patient[:-1]}*"), ("limit", "1")])
+        works = answer is not None and bool(answer.rows)
+        if not works:
+            self.session.learn(wildcard=False)
+        elif not self.finds(self.key("PatientID"), f"{patient[:-1]}?"):
+            self.session.learn(question_mark=False)
+            self.findings.add(
+                "question-mark", False, "The wildcard ? is taken literally; dicomdock filters itself."
+            )
+        self.findings.add(
+            "wildcard",
+            works,
+            "Wildcards work." if works else "Wildcards do not work; dicomdock filters the answers itself.",
+        )
+        name = json_model.text(row, "00100010")
+        if name and self.session.dialect.fuzzy:
+            query = [(self.key("PatientName"), name), ("fuzzymatching", "true"), ("limit", "1")]
+            answer = self.ask("/studies", query)
+            fuzzy = answer is not None and answer.status < 300 and not answer.warnings
+            if not fuzzy:
+                self.session.learn(fuzzy=False)
+            self.findings.add(
+                "fuzzy",
+                None if fuzzy else False,
+                "Fuzzy matching is accepted." if fuzzy else "There is no fuzzy matching.",
+            )
+
+    def included(self) -> None:
+        """Ask for the columns that lists show."""
+        answer = self.ask("/studies", [*(("includefield", name) for name in SHOWN), ("limit", "1")])
+        if answer is None or answer.status >= 400:
+            self.findings.add(
+                "includefield",
+                False,
+                "Asking for further columns is refused; dicomdock finds out which and leaves them out.",
+            )
+            return
+        row = answer.rows[0] if answer.rows else {}
+        missing = [
+            name
+            for name, tag in zip(SHOWN, ("00081030", "00080061", "00201208"), strict=True)
+            if tag not in row
+        ]
+        works = len(missing) < len(SHOWN)
+        self.findings.add(
+            "includefield",
+            works,
+            "Further columns can be asked for."
+            if not missing
+            else f"Not given when asked for: {', '.join(missing)}.",
+        )
+
+    def levels(self, study: Resource | None) -> None:
+        """Try the lists of all series and all instances."""
+        roots = ["studies"]
+        for level, tag in (("series", "0020000E"), ("instances", "00080018")):
+            answer = self.ask(f"/{level}", [("limit", "1")])
+            works = (
+                answer is not None
+                and answer.status < 300
+                and (study is None or any(json_model.text(row, tag) for row in answer.rows))
+            )
+            if works:
+                roots.append(level)
+            self.findings.add(
+                f"all-{level}",
+                works,
+                f"All {level} can be searched at once."
+                if works
+                else f"{level.capitalize()} can be searched below a study only; dicomdock walks the studies.",
+            )
+        self.session.learn(root_levels=tuple(roots))
+
+    def below(self, study: Resource) -> Resource | None:
+        """Find one instance of the study."""
+        place = study
+        for level in ("series", "instances"):
+            answer = self.ask(f"{place.path}/{level}", [("limit", "1")])
+            rows = answer.rows if answer is not None else []
+            found = next(
+                (spot for row in rows if (spot := resource_in(row, within=place)) and spot != place),
+                None,
+            )
+            if found is None:
+                self.findings.add(level, False, f"No {level} are listed below {place.level} {place}.")
+                return None
+            place = found
+        self.findings.add("series", True, "Series and instances can be searched below a study.")
+        return place
+
+
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _uid(row: DicomJson) -> str:
+    return json_model.text(row, "0020000D")

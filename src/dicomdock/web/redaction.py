@@ -1,0 +1,154 @@
+"""Redactor: takes the secrets of a request out of whatever its answer repeats.
+
+A server may send a secret back as it was, percent-encoded, escaped for HTML or JSON, or in base64, also in
+several of these at once. The text is unescaped level by level with a map back to where each byte came from,
+so that it is found in any mixture of them.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+
+MASK = "***"
+MIN_PLAIN = 6  # characters; shorter secrets are hidden only where they stand as a word of their own
+MIN_BASE64 = 6  # characters of base64 that prove the secret
+LEVELS = 4  # escapes inside escapes
+_ESCAPE = re.compile(
+    r"%(?P<percent>[0-9A-Fa-f]{2})|\\u(?P<unicode>[0-9A-Fa-f]{4})|\\x(?P<hex>[0-9A-Fa-f]{2})"
+    r"|\\(?P<plain>[/\"'\\])|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos|sol|equals);)"
+)
+_WORD = b"[0-9A-Za-z_]"
+_SAME = {ord("+"): b"[+-]", ord("/"): b"[/_]"}  # the two alphabets of base64 (RFC 4648 §4, §5)
+
+
+class Redactor:
+    """Secrets, and what they look like in text.
+
+    Parameters
+    ----------
+    secrets : what must not be shown; empty ones are passed over.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets = tuple(dict.fromkeys(secret for secret in secrets if secret))
+        self._pattern: re.Pattern[bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(self._secrets)} secrets)"
+
+    def redact(self, text: str) -> str:
+        """Return the text with every secret masked."""
+        if not self._secrets or not text:
+            return text
+        if self._pattern is None:
+            self._pattern = re.compile(b"|".join(_forms(self._secrets)))
+        hidden: list[tuple[int, int]] = []
+        level = _Level.of(text)
+        for _ in range(LEVELS):
+            hidden += (
+                level.origin(found.start(), found.end()) for found in self._pattern.finditer(level.data)
+            )
+            unescaped = level.unescaped()
+            if unescaped is None:
+                break
+            level = unescaped
+        return _masked(text, hidden)
+
+    def redact_error(self, error: BaseException) -> None:
+        """Mask the secrets in an error's words and facts, in place."""
+        if not self._secrets:
+            return
+        error.args = tuple(self.redact(item) if isinstance(item, str) else item for item in error.args)
+        for name, value in list(vars(error).items()):
+            if isinstance(value, str):
+                setattr(error, name, self.redact(value))
+
+
+class _Level:
+    """A text at one depth of escaping, as bytes that know which characters of the original they came from."""
+
+    def __init__(self, data: bytes, starts: list[int], ends: list[int]) -> None:
+        self.data = data
+        self._starts = starts
+        self._ends = ends
+
+    @classmethod
+    def of(cls, text: str) -> _Level:
+        data, starts, ends = bytearray(), [], []
+        for index, letter in enumerate(text):
+            encoded = letter.encode("utf-8", "surrogatepass")
+            data += encoded
+            starts += [index] * len(encoded)
+            ends += [index + 1] * len(encoded)
+        return cls(bytes(data), starts, ends)
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """Return the characters of the original that these bytes came from."""
+        return self._starts[start], self._ends[end - 1]
+
+    def unescaped(self) -> _Level | None:
+        """Return the next level; None where nothing is escaped."""
+        text = self.data.decode("latin-1")  # a letter a byte: the positions are the same
+        data, starts, ends = bytearray(), list[int](), list[int]()
+        done = 0
+        for found in _ESCAPE.finditer(text):
+            data += self.data[done : found.start()]
+            starts += self._starts[done : found.start()]
+            ends += self._ends[done : found.start()]
+            meant = _meant(found)
+            data += meant
+            starts += [self._starts[found.start()]] * len(meant)
+            ends += [self._ends[found.end() - 1]] * len(meant)
+            done = found.end()
+        if not done:
+            return None
+        data += self.data[done:]
+        starts += self._starts[done:]
+        ends += self._ends[done:]
+        return _Level(bytes(data), starts, ends)
+
+
+def _meant(escape: re.Match[str]) -> bytes:
+    if digits := escape["percent"] or escape["hex"]:
+        return bytes((int(digits, 16),))
+    if escape["unicode"]:
+        return chr(int(escape["unicode"], 16)).encode("utf-8", "surrogatepass")
+    if escape["plain"]:
+        return escape["plain"].encode()
+    return html.unescape(escape["entity"]).encode("utf-8", "surrogatepass")
+
+
+def _forms(secrets: Iterable[str]) -> Iterator[bytes]:
+    """Yield patterns of what secrets look like once nothing is escaped any more; the longest first."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        content = secret.encode("utf-8", "surrogatepass")
+        plain = re.escape(content).replace(rb"\ ", rb"[ +]")  # a form writes a blank as a plus
+        yield plain if len(secret) >= MIN_PLAIN else b"(?<!%b)%b(?!%b)" % (_WORD, plain, _WORD)
+        for ahead in range(3):
+            core = _base64_core(content, ahead)
+            if len(core) >= MIN_BASE64:
+                letters = (_SAME.get(letter, b"%c" % letter) for letter in core)
+                yield b"[0-9A-Za-z+/_-]?" + b"".join(letters) + b"[0-9A-Za-z+/_-]{0,2}={0,2}"
+        if len(content) * 8 // 6 < MIN_BASE64:
+            yield rb"(?<![0-9A-Za-z+/_-])" + re.escape(b64encode(content))
+
+
+def _base64_core(content: bytes, ahead: int) -> bytes:
+    """Return the letters that base64 has for these bytes, ``ahead`` bytes in, whatever is around them."""
+    encoded = b64encode(bytes(ahead) + content)
+    return encoded[(ahead * 8 + 5) // 6 : (ahead + len(content)) * 8 // 6]
+
+
+def _masked(text: str, hidden: list[tuple[int, int]]) -> str:
+    pieces: list[str] = []
+    done = 0
+    for start, end in sorted(hidden):
+        if end <= done:
+            continue
+        if start >= done:
+            pieces += (text[done:start], MASK)
+        done = end
+    return "".join((*pieces, text[done:]))

@@ -1,0 +1,150 @@
+"""Pixel data are decoded as other decoders decode them, by libraries whose licences allow it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import dcmread, examples
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGExtended12Bit, JPEGLosslessSV1
+
+from dicomdock.errors import MissingDependency
+from dicomdock.imaging import codecs
+from tests.builders import ct_series
+from tests.conftest import shared_data, unavailable
+
+imagecodecs = pytest.importorskip("imagecodecs")
+
+KINDS = ("50", "51", "53", "55", "57", "70")
+ZOO = "zoo/transfer-syntaxes"
+
+
+def jpeg_files() -> list[Path]:
+    """List the JPEG files of pydicom's own test data."""
+    names = ("JPEG-lossy.dcm", "SC_rgb_jpeg_gdcm.dcm", "SC_rgb_jpeg_dcmtk.dcm", "SC_rgb_dcmtk_+eb+cy+n2.dcm")
+    return [Path(str(get_testdata_file(name))) for name in names]
+
+
+def by_dcmtk(file: Path, folder: Path) -> np.ndarray:
+    """Decode a JPEG file with dcmtk, colours as they are coded."""
+    if shutil.which("dcmdjpeg") is None:
+        unavailable("dcmdjpeg", "apt-get install dcmtk")
+    decoded = folder / "decoded.dcm"
+    subprocess.run(["dcmdjpeg", "+cn", file, decoded], check=True, capture_output=True)
+    return codecs.pixel_array(decoded, raw=True)
+
+
+@pytest.mark.parametrize("file", jpeg_files(), ids=lambda file: file.stem)
+def test_jpeg_of_pydicoms_data_decodes_as_dcmtk_decodes_it(file, tmp_path):
+    dataset = dcmread(file)
+    ours = codecs.pixel_array(dataset, raw=True).astype(int)
+    assert np.abs(ours - by_dcmtk(file, tmp_path)).max() <= 1  # inverse DCTs differ in the last bit
+
+
+def test_jpeg_of_every_kind_decodes_as_dcmtk_decodes_it(tmp_path):
+    files = [
+        file for file in shared_data(*ZOO.split("/")).iterdir() if "CTImage.dcm_JPEGProcess" in file.name
+    ]
+    kinds = set()
+    for file in files:
+        dataset = dcmread(file)
+        syntax = dataset.file_meta.TransferSyntaxUID
+        dataset.file_meta.TransferSyntaxUID = codecs.RETIRED_JPEG.get(syntax, syntax)
+        ours = codecs.pixel_array(dataset).astype(int)
+        difference = np.abs(ours - by_dcmtk(file, tmp_path)).max()
+        assert difference <= (0 if syntax[-2:] in ("57", "70") else 1), file.name
+        kinds.add(syntax[-2:])
+    assert kinds == set(KINDS)
+
+
+def lossless(pixels: np.ndarray, **attributes: object) -> Dataset:
+    """Make an instance whose one frame libjpeg-turbo codes without loss."""
+    dataset = ct_series(1)[0].dataset
+    dataset.Rows, dataset.Columns = pixels.shape[:2]
+    dataset.SamplesPerPixel = pixels.shape[2] if pixels.ndim == 3 else 1
+    dataset.PixelRepresentation = 0
+    dataset.BitsAllocated = dataset.BitsStored = pixels.dtype.itemsize * 8
+    dataset.HighBit = dataset.BitsStored - 1
+    if pixels.ndim == 3:
+        dataset.PhotometricInterpretation, dataset.PlanarConfiguration = "RGB", 0
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    space = "RGB" if pixels.ndim == 3 else None
+    frame = imagecodecs.jpeg8_encode(pixels, lossless=True, colorspace=space, outcolorspace=space)
+    dataset.PixelData = encapsulate([frame])
+    dataset["PixelData"].VR = "OB"
+    meta = FileMetaDataset(dataset.file_meta)
+    meta.TransferSyntaxUID = JPEGLosslessSV1
+    dataset.file_meta = meta
+    return dataset
+
+
+@given(
+    rows=st.integers(1, 20),
+    columns=st.integers(1, 20),
+    kind=st.sampled_from(["u1", "u2", "colour"]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_lossless_jpeg_gives_back_every_value(rows, columns, kind, seed):
+    random = np.random.default_rng(seed)
+    shape = (rows, columns, 3) if kind == "colour" else (rows, columns)
+    dtype = "u2" if kind == "u2" else "u1"
+    pixels = random.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+    assert (codecs.pixel_array(lossless(pixels)) == pixels).all()
+
+
+def test_signed_values_stay_signed():
+    pixels = np.array([[-1024, -1], [0, 3071]], "i2")
+    decoded = codecs.pixel_array(lossless(pixels.view("u2"), PixelRepresentation=1))
+    assert decoded.dtype == np.dtype("i2")
+    assert (decoded == pixels).all()
+
+
+def test_a_frame_of_another_size_than_stated_is_refused_before_it_is_decoded(monkeypatch):
+    dataset = lossless(np.zeros((8, 8), "u2"))
+    dataset.Rows = 9
+    monkeypatch.setattr(imagecodecs, "jpeg8_decode", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(RuntimeError, match=r"has \(8, 8, 1\) rows, columns and samples, not \(9, 8, 1\)"):
+        codecs.pixel_array(dataset)
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_jpeg_are_an_error(data):
+    dataset = lossless(np.zeros((8, 8), "u1"))
+    dataset.PixelData = encapsulate([b"\xff\xd8" + data + b"\0"])
+    with pytest.raises((RuntimeError, ValueError)):
+        codecs.pixel_array(dataset)
+
+
+def test_without_the_decoder_the_error_names_the_command(monkeypatch):
+    dataset = lossless(np.zeros((8, 8), "u1"))
+    monkeypatch.setattr(codecs, "is_available", lambda _: False)
+    monkeypatch.setattr(imagecodecs, "jpeg8_decode", lambda *_, **__: (_ for _ in ()).throw(ImportError()))
+    with pytest.raises(MissingDependency, match=r"pip install 'dicomdock\[codecs\]'"):
+        codecs.pixel_array(dataset)
+    with pytest.raises(MissingDependency):
+        list(codecs.iter_pixels(dataset))
+    with pytest.raises(MissingDependency):
+        codecs.decompress(dataset)
+
+
+def test_other_failures_stay_what_they_are():
+    dataset = examples.jpeg2k
+    dataset.PixelData = encapsulate([b"no JPEG 2000"])
+    with pytest.raises(RuntimeError):
+        codecs.pixel_array(dataset)
+
+
+def test_twelve_bits_are_kept():
+    file = get_testdata_file("JPGExtended.dcm")
+    dataset = dcmread(str(file))
+    assert dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit
+    assert codecs.pixel_array(dataset).max() > 255
