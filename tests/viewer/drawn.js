@@ -1,9 +1,13 @@
 // Waits until views show the scene's current state in their present sizes; gives what is wrong with the others.
 async ([views, seconds]) => {
     const end = performance.now() + 1000 * seconds;
-    const state = window.trame.state;
     let due;
+    while (!window.dicomdock || !document.querySelector("[data-view]")) {  // a page that is just coming
+        if (performance.now() > end) return ["no view is there"];
+        await new Promise(requestAnimationFrame);
+    }
     await window.dicomdock.settled();
+    const state = window.trame.state;
     do {  // what the page has set is with the viewer before the viewer says what it has
         await state.flush();
         due = await window.trame.trigger("scene_states");

@@ -110,9 +110,11 @@ def test_what_is_painted_is_undone_redone_saved_listed_and_opened_again(
 ) -> None:
     screen.page.keyboard.press("p")
     screen.wait("s.drawing_name && s.tool === 'segment'")
-    screen.page.mouse.move(*screen.middle("ThreeD"))  # the brush is drawn where the mouse is
-    bare = screen.pixels()
     x, y = screen.middle()
+    # The brush stays drawn where the mouse left the view.
+    screen.page.mouse.move(x + 30, y + 20, steps=3)
+    screen.page.mouse.move(*screen.middle("ThreeD"))
+    bare = screen.pixels()
     screen.drag((x - 30, y), (x + 30, y), (x + 30, y + 20))
     screen.page.mouse.move(*screen.middle("ThreeD"))
     screen.wait("s.unsaved")

@@ -22,6 +22,7 @@ from trame_slicer.views import (
     ViewLayoutDefinition,
     ViewType,
 )
+from vtkmodules.vtkCommonCore import vtkCommand
 
 from dicomdock.viewer.frames import FrameScheduler
 
@@ -44,6 +45,12 @@ class _RemoteView:
 
 
 class _Area(RcaViewAdapter):  # type: ignore[misc]
+    """Takes what the mouse does in a view."""
+
+    def __init__(self, view: Any, window: RcaWindow, tag: str, scheduler: FrameScheduler) -> None:
+        super().__init__(window, tag, scheduler=scheduler, do_schedule_render_on_interaction=False)
+        self.interactor = view.interactor()
+
     def on_interaction(self, origin: str, event: dict[str, Any]) -> None:
         if str(event.get("type")).startswith("Key"):
             return  # keys are the page's (``shell.keys``); Slicer has meanings of its own for some of them
@@ -51,7 +58,14 @@ class _Area(RcaViewAdapter):  # type: ignore[misc]
             super().on_interaction(origin, event)
         finally:
             if str(event.get("type")).endswith("Release"):
+                self._let_go(event["type"])
                 self.streamer.publish(RELEASED_TOPIC, self.area_name)
+
+    def _let_go(self, released: str) -> None:
+        """Free what zoomed or moved the picture: else it keeps all further moves of the mouse to itself."""
+        if not released.startswith("Left"):
+            for event in (vtkCommand.LeaveEvent, vtkCommand.EnterEvent):
+                self.interactor.InvokeEvent(event)
 
 
 class _Strategy(ScheduledRenderStrategy):  # type: ignore[misc]
@@ -102,7 +116,7 @@ class RemoteViewFactory(IViewFactory):  # type: ignore[misc]
                 adapter.streamer.publish(STATE_TOPIC, {"name": tag, "state": state})
 
         scheduler = FrameScheduler(window, FRAMES_ELSEWHERE, announce)
-        adapter = _Area(window, tag, scheduler=scheduler, do_schedule_render_on_interaction=False)
+        adapter = _Area(made, window, tag, scheduler)
         with ViewLayout(self._server, template_name=tag) as layout:
             self._build(tag, made, scheduler, cursor)
         made.set_scheduled_render(_Strategy(scheduler))

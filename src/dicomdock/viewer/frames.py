@@ -1,8 +1,8 @@
 """The pictures that the page shows, numbered: which state of the scene each of them was drawn from.
 
 A view's scene has a number, which rises with the first change after a picture was drawn of it. Each picture
-carries the number of the state that it shows, and the page is sent each new number at once, so that anybody
-who looks at the page can tell whether it shows the current state. Pictures are sent in the order in which they
+carries the number of the state that it shows, and the page is sent each new number at once, so that who
+looks at the page can tell whether it is current. Pictures are sent in the order in which they
 were drawn, and the newest one is never left out.
 """
 
