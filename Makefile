@@ -25,7 +25,8 @@ test: system-packages .venv/.developed lint
 	$(PYTEST) $(TEST_ARGS)
 
 check: .venv/.developed lint
-	$(PYTEST) -q -m "not servers and not browser and not viewer and not slow"
+	$(PYTEST) -q -n 2 --dist worksteal --hypothesis-profile check \
+	  -m "not servers and not browser and not viewer and not slow"
 
 lint: .venv/.developed
 	$(BIN)/ruff check
@@ -62,17 +63,17 @@ system-packages:
 	command -v npm >/dev/null || scripts/system-packages.sh npm || [ "$$CI" != true ]
 
 .venv/.made:
-	scripts/make-venv.sh
+	@scripts/make-venv.sh
 
 # The viewer's libraries (1 GB) exist as wheels for x86_64 and arm64; everything else works without them.
 .venv/.installed: .venv/.made pyproject.toml constraints.txt
 	@echo 'Installing dicomdock with its viewer into .venv: about 1 GB the first time, a few minutes.'
-	$(PIP) -c constraints.txt -e '.[viewer]' || { \
+	@$(PIP) -c constraints.txt -e '.[viewer]' || { \
 	  echo 'The viewer cannot be installed here; going on without it.' >&2; \
 	  $(PIP) -c constraints.txt -e '.[dock]'; }
 	touch $@
 
 .venv/.developed: .venv/.installed pyproject.toml constraints.txt
 	@echo 'Installing what the tests need into .venv.'
-	$(PIP) -c constraints.txt --group dev
+	@$(PIP) -c constraints.txt --group dev
 	touch $@

@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.security.guard import Guard, Keys
+from dicomdock.dock.security.requests import Guard
+from dicomdock.dock.security.sessions import Keys
 from dicomdock.origin.app import routes
 from dicomdock.sources import Part
 from tests.builders import Made, changed, ct_series

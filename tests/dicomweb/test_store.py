@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomdock.config.servers import Dialect, ServerProfile
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import ServerProfile
 from dicomdock.dicom import status as reasons
 from dicomdock.dicomweb import store_response
 from dicomdock.dicomweb.client import Client

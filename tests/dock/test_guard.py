@@ -13,7 +13,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.security.guard import GRANT_SECONDS, ONE_TIME_SECONDS, Guard, Keys
+from dicomdock.dock.security.requests import Guard
+from dicomdock.dock.security.sessions import GRANT_SECONDS, ONE_TIME_SECONDS, Keys
 from tests.conftest import CHROMIUM
 from tests.dock.running import RunningDock
 
@@ -219,6 +220,20 @@ def test_nothing_without_a_session(guarded: RunningDock):
     assert ask(guarded, "POST", "/session", {"Origin": guarded.url}, b'{"token": "guess"}')[0] == 403
     assert ask(guarded, "POST", "/session", {"Origin": guarded.url}, b"x" * 5000)[0] == 403
     assert ask(guarded, "GET", "/session")[0] == 405
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 1000, b'{"token": 1}', b'"token"', b"[]", b"null", b"\xff", b"x" * 2000]
+)
+def test_a_session_begins_with_a_token_and_with_nothing_else(guarded: RunningDock, body: bytes):
+    assert ask(guarded, "POST", "/session", {}, body)[0] == 403
+
+
+def test_a_cookie_of_a_neighbour_port_does_not_hide_the_session(guarded: RunningDock):
+    """A page of another port of this host can set a cookie of our name, and browsers may send it first."""
+    name = f"dicomdock-{guarded.port}"
+    cookie = f"{name}=planted; other=1; {session(guarded)}; {name}=planted"
+    assert ask(guarded, "GET", "/dicom-web/studies", {"Cookie": cookie})[0] == 200
 
 
 def test_the_cookie_is_for_this_dock_alone(guarded: RunningDock):

@@ -11,7 +11,8 @@ import typer
 
 from dicomdock.cli import images, sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
-from dicomdock.cli.output import Terminal, counted, examples, size
+from dicomdock.cli.formatting import counted, size
+from dicomdock.cli.output import Terminal, examples
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def import_files(
     ] = "",
 ) -> None:
     """Take DICOM files into the archive; what is no DICOM is passed over, what is broken is named.
+
+    Zip and gzip files are unpacked, and a DICOMDIR stands for the files that it names.
 
     A label map that 'export --format' wrote knows its series, and is taken as it comes.
     """

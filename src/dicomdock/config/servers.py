@@ -1,24 +1,25 @@
-"""ServerProfile and Dialect: what is known of a server, as frozen data, kept in ``servers.toml``.
+"""ServerProfile: what the user says of a server, as frozen data, stored in ``servers.toml``.
 
-Secrets are never here: a profile names its login, the secret lies in the system keyring (``dicomweb.auth``).
+Secrets are never here: a profile names its login, the secret is in the system keyring (``config.secrets``).
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.settings import Settings
+from dicomdock.config.toml_file import Table, TomlFile
 from dicomdock.errors import InvalidInput, ProfileError
 from dicomdock.web.endpoint import Endpoint, Proxy
-from dicomdock.web.url import Url
+from dicomdock.web.url import Origin, Url
 
 FILE = "servers.toml"
 MAX_NAME = 64  # characters of a server's name
@@ -46,74 +47,6 @@ class Login:
 
 
 @dataclass(frozen=True)
-class Dialect:
-    """A server's habits where servers differ; the defaults are those of PS3.18.
-
-    Parameters
-    ----------
-    name : which built-in dialect this is, or ``standard``.
-    key_style : how matching keys and fields are written in a query.
-    wildcard : ``*`` and ``?`` are understood; else they are filtered locally.
-    question_mark : ``?`` is understood where ``*`` is; else it is filtered locally.
-    fuzzy : fuzzymatching is understood.
-    offset : offset is honoured; else one page is all there is.
-    page_limit : the most matches to ask for at once, by level (studies, series, instances).
-    short_page_ends : a page shorter than asked for, without a warning, is known to be the last.
-    match_keys : the matching keys that are honoured; others are filtered locally. Empty for all of PS3.18.
-    value_lists : how several values of one key are written; ``none`` where each must be asked for alone.
-    uid_lists : several UIDs may be asked for at once; else each alone.
-    encoded_comma : a comma that is percent-encoded belongs to the value; else every comma divides values.
-    study_instances : the instances of a whole study can be listed at once; else series by series.
-    nothing_found : HTTP statuses, besides 204 and 404, by which a search answers that nothing matches.
-    fields : how includefield is written: repeated, comma list, or never sent.
-    root_levels : levels that can be searched without naming the study.
-    retrieve_level : the highest level that one request can retrieve; ``instance`` is ``bulk_retrieve=0``.
-    any_transfer_syntax : ``transfer-syntax=*`` may be asked for.
-    single_part : instances come only as a single ``application/dicom`` body.
-    wado_uri : path or address of WADO-URI relative to the base URL; empty where there is none.
-    metadata, rendered, thumbnail : the transaction exists.
-    store : the store transaction exists.
-    store_batch : bytes of an upload request at most; 0 for the setting's.
-    delete_levels : what can be deleted.
-    rejection : the code by which the server rejects what it does not delete; empty where it does not.
-    parallel : requests side by side at most; 0 for the setting's.
-    pinned : names of the habits that the user has set; testing the server leaves them alone.
-    """
-
-    name: str = "standard"
-    key_style: Literal["keyword", "tag"] = "keyword"
-    wildcard: bool = True
-    question_mark: bool = True
-    fuzzy: bool = True
-    offset: bool = True
-    page_limit: Mapping[str, int] = field(
-        default_factory=lambda: {"studies": 200, "series": 1000, "instances": 1000}
-    )
-    short_page_ends: bool = False
-    match_keys: tuple[str, ...] = ()
-    value_lists: Literal["backslash", "comma", "none"] = "backslash"
-    uid_lists: bool = True
-    encoded_comma: bool = True
-    study_instances: bool = True
-    nothing_found: tuple[int, ...] = ()
-    fields: Literal["repeat", "comma", "never"] = "repeat"
-    root_levels: tuple[str, ...] = ("studies", "series", "instances")
-    retrieve_level: Literal["study", "series", "instance"] = "study"
-    any_transfer_syntax: bool = True
-    single_part: bool = False
-    wado_uri: str = ""
-    metadata: bool = True
-    rendered: bool = True
-    thumbnail: bool = True
-    store: bool = True
-    store_batch: int = 0
-    delete_levels: tuple[str, ...] = ("study", "series", "instance")
-    rejection: str = ""
-    parallel: int = 0
-    pinned: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class ServerProfile:
     """A DICOMweb server as the user named it.
 
@@ -121,21 +54,35 @@ class ServerProfile:
     ----------
     name : what the user calls it.
     url : the DICOMweb base URL, without a trailing slash.
+    search_url, retrieve_url, store_url : base URLs of single services, where a server has them at addresses
+        of their own (``/qidors``, ``/wadors``, ``/stowrs``); of the same origin. Empty for ``url``.
     login : how to log in.
     dialect : the server's habits, by name, with what the user or the probe set otherwise.
     ca_file : PEM file of further certificate authorities.
     client_certificate, client_key : PEM files, where the server asks for a certificate.
-    proxy : address of an HTTP proxy; empty for the environment's.
+    proxy : address of an HTTP proxy, with the user name of its login; empty for the environment's.
+    proxy_password : the password of that login; stored with the other secrets, never in ``servers.toml``. One
+        that stands in ``proxy`` is taken out of it.
     """
 
     name: str
     url: str
     login: Login = field(default_factory=Login)
     dialect: Dialect = field(default_factory=Dialect)
+    search_url: str = ""
+    retrieve_url: str = ""
+    store_url: str = ""
     ca_file: str = ""
     client_certificate: str = ""
     client_key: str = ""
     proxy: str = ""
+    proxy_password: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        proxy = Proxy.parse(self.proxy)
+        if proxy.password:
+            object.__setattr__(self, "proxy", replace(proxy, password="").address)
+            object.__setattr__(self, "proxy_password", self.proxy_password or proxy.password)
 
     @property
     def origin(self) -> str:
@@ -151,16 +98,8 @@ class ServerProfile:
             ca_file=self.ca_file,
             client_certificate=self.client_certificate,
             client_key=self.client_key,
-            proxy=Proxy.parse(self.proxy) if self.proxy else None,
+            proxy=replace(Proxy.parse(self.proxy), password=self.proxy_password) if self.proxy else None,
         )
-
-
-class HasConfig(Protocol):
-    """What is needed of the settings here."""
-
-    @property
-    def config(self) -> Path:
-        """The folder of ``servers.toml``."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +160,17 @@ class Profiles:
         check_profile(profile)
         return Profiles({**self.servers, profile.name: profile}, self.default or profile.name)
 
+    def replaced(self, name: str, profile: ServerProfile) -> Profiles:
+        """Put a server in the place of the one of this name, which need not be there any more.
+
+        Raises
+        ------
+        ProfileError
+            Its name or address cannot be used.
+        """
+        rest = self.without(name) if name in self and name != profile.name else self
+        return rest.with_profile(profile)
+
     def with_default(self, name: str) -> Profiles:
         """Make a server the default one.
 
@@ -243,30 +193,28 @@ class Profiles:
         rest = {key: profile for key, profile in self.servers.items() if key != gone}
         return Profiles(rest, next(iter(rest), "") if self.default == gone else self.default)
 
-    def save(self, settings: HasConfig) -> None:
-        """Write ``servers.toml``: whole or not at all, readable by the user alone.
+    def save(self, settings: Settings) -> None:
+        """Write ``servers.toml`` as it is here, whatever others wrote meanwhile; see ``change_profiles``.
 
         Raises
         ------
         ProfileError
             The file cannot be written.
         """
-        import tomli_w
+        _change(settings, lambda _: self)
 
-        file = settings.config / FILE
-        servers = {name: _table(profile, skip=("name",)) for name, profile in self.servers.items()}
-        text = tomli_w.dumps({"default": self.default, "servers": servers})
-        try:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _replace(file, text.encode())
-        except OSError as error:
-            raise ProfileError(f"The servers cannot be saved in {file}: {error.strerror}.") from error
+    def to_table(self) -> dict[str, Any]:
+        """Return what ``servers.toml`` says of these servers."""
+        servers = {
+            name: _table(profile, skip=("name", "proxy_password")) for name, profile in self.servers.items()
+        }
+        return {"default": self.default, "servers": servers}
 
     def _listed(self) -> str:
         return ", ".join(self.servers)
 
 
-def load_profiles(settings: HasConfig) -> Profiles:
+def load_profiles(settings: Settings) -> Profiles:
     """Read ``servers.toml`` from the configuration folder; no file is no server.
 
     Raises
@@ -276,11 +224,95 @@ def load_profiles(settings: HasConfig) -> Profiles:
     """
     file = settings.config / FILE
     try:
-        document = tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return Profiles()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        document = TomlFile(file).read()
+    except (OSError, ValueError) as error:
         raise ProfileError(f"The servers in {file} cannot be read: {error}.") from error
+    profiles = _profiles(document, file)
+    if any(profile.proxy_password for profile in profiles):  # versions to 0.1 left them in the file
+        with suppress(ProfileError):  # it cannot be written: it is used as it is
+            profiles = change_profiles(settings, lambda known: known)
+    return _with_proxy_passwords(profiles, Secrets(settings))
+
+
+def change_profiles(settings: Settings, edit: Callable[[Profiles], Profiles]) -> Profiles:
+    """Change ``servers.toml`` with no other process changing it in between.
+
+    Parameters
+    ----------
+    edit : takes the servers as they are now and returns them as they shall be.
+
+    Returns
+    -------
+    Profiles
+        The servers as they are then.
+
+    Raises
+    ------
+    ProfileError
+        The file cannot be read or written, or what ``edit`` raises; it then stays as it was.
+    """
+
+    def both(document: Table) -> Profiles:
+        before = _profiles(document, settings.config / FILE)
+        after = edit(before)
+        secrets = Secrets(settings)
+        still = {_proxy_account(profile) for profile in after}
+        for profile in before:
+            if Proxy.parse(profile.proxy).user and _proxy_account(profile) not in still:
+                secrets.delete(*_proxy_account(profile))
+        return after
+
+    return _change(settings, both)
+
+
+def _change(settings: Settings, edit: Callable[[Table], Profiles]) -> Profiles:
+    file = TomlFile(settings.config / FILE)
+    made: list[Profiles] = []
+
+    def edited(document: Table) -> Table:
+        changed = edit(document)
+        _store_proxy_passwords(changed, Secrets(settings))
+        made.append(changed)
+        return changed.to_table()
+
+    try:
+        file.change(edited)
+    except OSError as error:
+        raise ProfileError(f"The servers cannot be saved in {file.path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise ProfileError(f"The servers in {file.path} cannot be read: {error}.") from error
+    return made[0]
+
+
+def _store_proxy_passwords(profiles: Profiles, secrets: Secrets) -> None:
+    for profile in profiles:
+        if profile.proxy_password:
+            account = _proxy_account(profile)
+            if secrets.get(*account) != profile.proxy_password:
+                secrets.set(*account, profile.proxy_password)
+
+
+def _with_proxy_passwords(profiles: Profiles, secrets: Secrets) -> Profiles:
+    servers = dict(profiles.servers)
+    for name, profile in profiles.servers.items():
+        if not profile.proxy_password and Proxy.parse(profile.proxy).user:
+            with suppress(ProfileError):  # a keyring that is locked: the proxy will ask
+                password = secrets.get(*_proxy_account(profile)) or ""
+                servers[name] = replace(profile, proxy_password=password)
+    return replace(profiles, servers=servers)
+
+
+def _proxy_account(profile: ServerProfile) -> tuple[str, str]:
+    """Return the name and origin that the password of a server's proxy is stored under."""
+    url = Proxy.parse(profile.proxy).url
+    try:
+        origin = str(Origin.parse(url))
+    except InvalidInput:
+        origin = url
+    return f"{profile.name} (proxy)", origin
+
+
+def _profiles(document: Table, file: Path) -> Profiles:
     top = _read(_Document, document, f"{file}: ")
     profiles = Profiles()
     for name, table in top.servers.items():
@@ -312,14 +344,25 @@ def check_profile(profile: ServerProfile) -> None:
             f"{name[:MAX_NAME]!r} cannot name a server; use a short word, for example 'hospital'."
         )
     subject = f"The address of server {name!r}"
+    origin = _check_address(profile.url, subject)
+    for service in ("search_url", "retrieve_url", "store_url"):
+        address = getattr(profile, service)
+        if address and _check_address(address, f"The {service} of server {name!r}") != origin:
+            raise ProfileError(
+                f"The {service} of server {name!r} is not at {origin}; a login is sent to one origin alone."
+            )
+
+
+def _check_address(address: str, subject: str) -> Origin:
     try:
-        Url.parse(profile.url, subject)
+        url = Url.parse(address, subject)
     except InvalidInput as error:
         raise ProfileError(str(error)) from None
-    if not profile.url.isprintable() or " " in profile.url:
+    if not address.isprintable() or " " in address:
         raise ProfileError(f"{subject} holds blanks or letters that cannot be seen.")
-    if "?" in profile.url or "#" in profile.url:
+    if "?" in address or "#" in address:
         raise ProfileError(f"{subject} must end before its '?' or '#'.")
+    return url.origin
 
 
 @dataclass(frozen=True)
@@ -384,19 +427,3 @@ def _table(value: Any, skip: Sequence[str] = ()) -> dict[str, Any]:
         else:
             table[item.name] = list(current) if isinstance(current, tuple) else current
     return table
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Put a file in place atomically; a symbolic link is followed, so that linked settings stay linked."""
-    target = Path(os.path.realpath(file))
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}-", dir=target.parent)  # 0600
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(target)
-    except BaseException:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from dicomdock.config.servers import Dialect, ServerProfile
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource

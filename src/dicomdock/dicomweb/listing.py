@@ -323,7 +323,7 @@ class Listing:
         what = f"the search for {self.query.level}"
         response = self.session.http.request(
             "GET",
-            self.path,
+            self.session.address("search", self.path),
             query=self.parameters(position, count, names),
             accept=JSON,
             gzip=True,

@@ -119,7 +119,7 @@ def picture(
     for form in dict.fromkeys((accept, "*/*")):
         response = session.http.request(
             "GET",
-            f"{resource.path}/{kind}",
+            session.address("retrieve", f"{resource.path}/{kind}"),
             query=query,
             accept=form,
             allow=REFUSED | ABSENT,

@@ -40,6 +40,7 @@ SERIES_KEYS: Final = frozenset(
         *("PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime", "RequestAttributesSequence"),
     }
 )
+INSTANCE_KEYS: Final = frozenset({"SOPInstanceUID", "SOPClassUID", "InstanceNumber", "Rows", "Columns"})
 _MOST_ASKED: Final = 50  # rows of a key check; among them one that matches must be
 
 
@@ -159,10 +160,22 @@ def _list(session: Session, query: Query, path: str, in_path: Sequence[str] = ()
     elif key:
         yield from _window(query, _one_by_one(session, query, key))
     elif misread := _misread(session, listing):
-        yield from Listing(session, query, path, frozenset(in_path), local=misread).pages()
+        local = Listing(session, query, path, frozenset(in_path), local=misread)
+        yield from _reported(session, local.pages(), misread)
     else:
         yield first
         yield from pages
+
+
+def _reported(session: Session, pages: Iterator[Page], misread: set[str]) -> Iterator[Page]:
+    """Yield pages that were filtered locally, and report it with the first match that the server hid."""
+    warning = (
+        f"{session.name} did not apply the filter on {', '.join(sorted(misread))} as asked; "
+        "its answers were filtered locally."
+    )
+    for page in pages:
+        yield replace(page, warnings=(*page.warnings, warning)) if page.matches and warning else page
+        warning = "" if page.matches else warning
 
 
 def _takes_lists(session: Session, key: str) -> bool:

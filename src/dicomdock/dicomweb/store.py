@@ -197,7 +197,14 @@ class _Sender:
             for item in items:
                 item.drop()
 
-    def sent(self, items: Sequence[_Item]) -> list[StoreResult]:
+    def sent(self, items: Sequence[_Item], *, again: bool = True) -> list[StoreResult]:
+        """Send a batch and return the outcome of each instance.
+
+        Parameters
+        ----------
+        again : a single instance whose upload or answer was cut is sent once more, where the server was asked
+            and does not list it.
+        """
         if self.gone or self.stopped.is_set():
             return [StoreResult(item.uid, "failed", None, self.gone or "stopped") for item in items]
         outcome = self.post(items)
@@ -212,7 +219,13 @@ class _Sender:
             for item in open_items:
                 results += self.sent([item])
         else:
-            results += [self.single_failure(item, outcome) for item in open_items]
+            for item in open_items:
+                failure = self.single_failure(item, outcome)
+                cut = failure.status == "failed" and isinstance(outcome.cause, Unreachable | WireError)
+                if cut and again and not self.gone and not self.stopped.is_set():
+                    results += self.sent([item], again=False)
+                else:
+                    results.append(failure)
         return self.with_duplicates(items, results)
 
     def post(self, items: Sequence[_Item]) -> Outcome:
@@ -224,7 +237,7 @@ class _Sender:
                 refusable = {406} if accept == JSON else set()
                 response = self.session.http.request(
                     "POST",
-                    self.path,
+                    self.session.address("store", self.path),
                     accept=accept,
                     body=body,
                     allow=_ANSWERED | {404, 405, 501} | refusable,

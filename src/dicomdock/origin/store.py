@@ -10,10 +10,9 @@ PS3.18 §10.5 (store transaction); Table 10.5.3-1 (status codes), Annex I (store
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-import anyio
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from dicomdock.dicom.json_model import text
@@ -23,7 +22,7 @@ from dicomdock.dicom.uid import check_uid
 from dicomdock.errors import InvalidInput, NotAcceptable, Unreachable, WireError
 from dicomdock.origin.accept import DICOM
 from dicomdock.origin.context import Origin
-from dicomdock.origin.responses import GATHERED, UTF_8, in_thread
+from dicomdock.origin.responses import UTF_8, sentence
 from dicomdock.sources import DicomJson, DicomSource, JsonValue, Part, StoreResult
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -51,31 +50,12 @@ async def store(origin: Origin, request: Request) -> Response:
         )
     study = request.path_params.get("study")
     study = check_uid(study, tolerant=True) if study else None
-    blocks = _blocks(request.stream())
-
-    def chunks() -> Iterator[bytes]:
-        while block := anyio.from_thread.run(anext, blocks, b""):
-            yield block
-
+    if origin.uploads.full:
+        return sentence("Too many clients are storing; try again.", 503, {"Retry-After": "10"})
     base = origin.base(request)
-    return await in_thread(lambda: _store(origin.source(), chunks(), content_type, study, base))
-
-
-async def _blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Gather the body to blocks that are worth a change of threads."""
-    held: list[bytes] = []
-    length = 0
-    try:
-        async for chunk in stream:
-            held.append(chunk)
-            length += len(chunk)
-            if length >= GATHERED:
-                yield b"".join(held)
-                held, length = [], 0
-    except ClientDisconnect as error:
-        raise Unreachable("The client went away before its request was complete.") from error
-    if held:
-        yield b"".join(held)
+    return await origin.uploads.store(
+        request.stream(), lambda blocks: _store(origin.source(), blocks, content_type, study, base)
+    )
 
 
 class _Incoming:
@@ -122,9 +102,10 @@ def _store(
     if incoming.broken and not any(result.sop_instance_uid == "" for result in results):
         results.append(StoreResult("", "failed", CANNOT_UNDERSTAND, incoming.broken))
     answer = _answer(source, results, study, base)
-    return Response(
-        json.dumps(answer, ensure_ascii=False), _status(results), media_type="application/dicom+json"
-    )
+    # What of the body may still come is of no use.
+    headers = {"Connection": "close"} if incoming.broken else None
+    document = json.dumps(answer, ensure_ascii=False)
+    return Response(document, _status(results), headers, media_type="application/dicom+json")
 
 
 def _status(results: Sequence[StoreResult]) -> int:

@@ -5,8 +5,7 @@ Those that only carry what the user gave (Basic, Bearer, header fields) are in `
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dicomdock.config.servers import Login, ServerProfile
 from dicomdock.errors import AuthenticationError
@@ -14,19 +13,7 @@ from dicomdock.web.auth import Auth, BasicAuth, BearerAuth, HeaderAuth, NoAuth
 
 if TYPE_CHECKING:
     from dicomdock.config.settings import Settings
-
-
-class SecretStore(Protocol):
-    """Where secrets are stored: ``Secrets``, or what a caller holds in memory only."""
-
-    def get(self, server_name: str, origin: str) -> str | None:
-        """Return the secret stored for this server at this origin."""
-
-    def set(self, server_name: str, origin: str, secret: str) -> None:
-        """Store a secret that the server's issuer has changed."""
-
-    def alone(self, server_name: str, origin: str) -> AbstractContextManager[None]:
-        """Keep other processes from renewing this login meanwhile."""
+    from dicomdock.dicomweb.auth.secret_store import SecretStore
 
 
 def secret_word(login: Login) -> str:

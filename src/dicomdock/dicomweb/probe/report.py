@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from dicomdock.config.servers import Dialect
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import ServerProfile
 from dicomdock.sources import JsonValue
 
+SERVICES: Final = ("search_url", "retrieve_url", "store_url")
 _MARKS: Final = {True: "yes", False: "no", None: "unknown"}
 
 
@@ -52,6 +54,7 @@ class Report:
     requests : how many were sent.
     seconds : how long it took.
     error : why the server could not be tried at all; empty where it could.
+    addresses : base URLs of single services that were found, by their name in the profile.
     """
 
     server: str
@@ -62,6 +65,18 @@ class Report:
     requests: int = 0
     seconds: float = 0.0
     error: str = ""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+    def apply(self, profile: ServerProfile) -> ServerProfile:
+        """Return a profile with what was found."""
+        known = {name: self.addresses.get(name, getattr(profile, name)) for name in SERVICES}
+        return replace(
+            profile,
+            dialect=self.dialect,
+            search_url=known["search_url"],
+            retrieve_url=known["retrieve_url"],
+            store_url=known["store_url"],
+        )
 
     @property
     def reachable(self) -> bool:
@@ -90,6 +105,7 @@ class Report:
             "reachable": self.reachable,
             "error": self.error,
             "dialect": self.dialect.name,
+            "addresses": dict(self.addresses),
             "overrides": {name: _plain(value) for name, value in self.overrides.items()},
             "findings": [
                 {"topic": one.topic, "works": _MARKS[one.works], "sentence": one.sentence}
@@ -106,10 +122,12 @@ def consequences(dialect: Dialect) -> tuple[str, ...]:
     usual = Dialect()
     below = tuple(level for level in usual.root_levels if level not in dialect.root_levels)
     said = {
-        "Dates, names and other keys are compared here, because the server applies only "
+        "Dates, names and other keys are compared by dicomdock, because the server applies only "
         f"{', '.join(dialect.match_keys)}.": bool(dialect.match_keys),
-        "Wildcards are applied here.": not dialect.wildcard,
-        "The wildcard ? is applied here.": dialect.wildcard and not dialect.question_mark,
+        "Wildcards are applied by dicomdock.": not dialect.wildcard,
+        "The wildcard ? is applied by dicomdock.": dialect.wildcard and not dialect.question_mark,
+        "Several values of a key are asked for one by one.": dialect.value_lists == "none",
+        "Several UIDs are asked for one by one.": not dialect.uid_lists,
         "Names are never asked for by sound.": not dialect.fuzzy,
         "Lists are asked for as a whole, because pages cannot be turned.": not dialect.offset,
         f"Lists come in pages of at most {dialect.page_limit.get('studies')} studies.": dialect.page_limit
@@ -117,6 +135,7 @@ def consequences(dialect: Dialect) -> tuple[str, ...]:
         "Attributes are named by tag.": dialect.key_style == "tag",
         "No further columns are asked for.": dialect.fields == "never",
         f"A search for {' or '.join(below)} walks over the studies.": bool(below),
+        "The instances of a study are listed series by series.": not dialect.study_instances,
         "Studies are fetched series by series.": dialect.retrieve_level == "series",
         "Studies and series are fetched one instance after the other, several side by side.": (
             dialect.retrieve_level == "instance"

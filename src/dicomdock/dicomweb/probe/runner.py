@@ -14,10 +14,10 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final, cast
 
 from dicomdock.config import dialects
-from dicomdock.config.servers import Dialect
+from dicomdock.config.dialects import Dialect
 from dicomdock.dicom.resource import resource_in
 from dicomdock.dicomweb import urls
-from dicomdock.dicomweb.probe import retrieve_checks, store_checks, tls
+from dicomdock.dicomweb.probe import addresses, retrieve_checks, store_checks, tls
 from dicomdock.dicomweb.probe.report import Findings, Report
 from dicomdock.dicomweb.probe.search_checks import TELLING, SearchChecks
 from dicomdock.dicomweb.session import JSON, Session, read_json
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from dicomdock.web.request import Body
     from dicomdock.web.transport import Http, Response
 
-MOST_REQUESTS: Final = 25
+MOST_REQUESTS: Final = 40
 MOST_WRITING: Final = 30  # eight of them at a server by the standard; the rest are for other forms and looks
 
 
@@ -103,7 +103,7 @@ def find_base(
     weak: str | None = None
     for url in urls.candidates(repaired.url):
         with connected(url) as client:
-            certain = _speaks_dicomweb(client.session.http)
+            certain = _speaks_dicomweb(client.session)
         tried.append(url)
         if certain:
             return _moved(repaired, url)
@@ -122,10 +122,16 @@ def _moved(repaired: urls.Repaired, url: str) -> urls.Repaired:
     return replace(repaired, url=url, changes=(*repaired.changes, f"Found the DICOMweb base at {url}."))
 
 
-def _speaks_dicomweb(http: Http) -> bool | None:
+def _speaks_dicomweb(session: Session) -> bool | None:
     """Tell whether a base answers a search; None where an empty answer could come from something else."""
-    response = http.request(
-        "GET", "/studies", query=[("limit", "1")], accept=JSON, gzip=True, allow=TELLING, what="the search"
+    response = session.http.request(
+        "GET",
+        session.address("search", "/studies"),
+        query=[("limit", "1")],
+        accept=JSON,
+        gzip=True,
+        allow=TELLING,
+        what="the search",
     )
     if not 200 <= response.status < 300:
         response.discard()
@@ -159,6 +165,7 @@ def test(client: Client, *, write: bool = False) -> Report:
     try:
         instance = SearchChecks(client.profile, session, findings).run()
         if instance is not None:
+            addresses.find(session, findings, instance)
             retrieve_checks.run(session, findings, instance)
     except _Spent:
         findings.add("complete", None, f"Stopped after {MOST_REQUESTS} requests; the rest was not tried.")
@@ -180,6 +187,7 @@ def test(client: Client, *, write: bool = False) -> Report:
         counted.used,
         time.perf_counter() - started,
         error,
+        addresses.changed(client.profile, session.profile),
     )
 
 

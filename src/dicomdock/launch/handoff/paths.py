@@ -1,4 +1,4 @@
-"""Where the running dock is met: a folder of the user's own, a socket or pipe in it, and the locks beside."""
+"""Where the running dock listens: a folder of the user's own, a socket or pipe in it, and its locks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import stat
 import sys
 from pathlib import Path
 
+from dicomdock.config.home import private_folder
 from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 
@@ -14,7 +15,7 @@ MAX_SOCKET_PATH = 103  # bytes; sockaddr_un holds 108 on Linux and 104 on macOS,
 
 
 def run_folder(settings: Settings) -> Path:
-    """Give the folder of sockets and locks, made if need be, with access for its owner only.
+    """Return the folder of sockets and locks, made if need be, with access for its owner only.
 
     Raises
     ------
@@ -25,7 +26,7 @@ def run_folder(settings: Settings) -> Path:
 
 
 def socket_path(settings: Settings) -> Path:
-    """Give the path of the dock's socket, at most 103 bytes long.
+    """Return the path of the dock's socket, at most 103 bytes long.
 
     It depends on the settings alone, not on the environment: a browser and a terminal must come to the same
     place.
@@ -44,7 +45,7 @@ def socket_path(settings: Settings) -> Path:
 
 
 def digest(settings: Settings) -> str:
-    """Give a short name for the state folder: one dock for each."""
+    """Return a short name for the state folder: one dock for each."""
     import hashlib
 
     return hashlib.sha256(os.fsencode(settings.state.absolute())).hexdigest()[:16]
@@ -52,14 +53,14 @@ def digest(settings: Settings) -> str:
 
 def _private(folder: Path) -> Path:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(folder)
         status = folder.lstat()
     except OSError as error:
         raise LaunchError(f"The folder {folder} cannot be made: {error.strerror}.") from error
     if sys.platform != "win32":
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
             raise LaunchError(
-                f"{folder} is not a folder of yours; remove it, or choose another place with --home."
+                f"{folder} is not a folder of yours; remove it, or choose another folder with --home."
             )
         if status.st_mode & 0o077:
             folder.chmod(0o700)

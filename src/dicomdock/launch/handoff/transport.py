@@ -1,8 +1,7 @@
-"""What socket and pipe have in common: a door that lets channels in, and whole messages through each."""
+"""What socket and pipe have in common: a listener that accepts channels, and whole messages on each."""
 
 from __future__ import annotations
 
-import sys
 from typing import Protocol
 
 from dicomdock.config.settings import Settings
@@ -24,32 +23,21 @@ class Channel(Protocol):
         """End the connection."""
 
 
-class Door(Protocol):
+class Listener(Protocol):
     """Where the dock waits for connections."""
 
     def accept(self) -> Channel:
         """Wait for the next connection of the same user; OSError when it came to nothing."""
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Accept no more connections."""
 
 
-class Meeting(Protocol):
-    """A way for two processes of one user to meet."""
+class Transport(Protocol):
+    """A way for two processes of one user to connect."""
 
-    def listen(self, settings: Settings) -> Door:
-        """Open the door; only the holder of the dock's lock may."""
+    def listen(self, settings: Settings) -> Listener:
+        """Begin to accept connections; only the holder of the dock's lock may."""
 
     def connect(self, settings: Settings) -> Channel:
-        """Knock: OSError when nobody is there, LaunchError when it is somebody else."""
-
-
-def this_system() -> Meeting:
-    """Give the way to meet on this system."""
-    if sys.platform == "win32":
-        from dicomdock.launch.handoff.pipe import NamedPipe
-
-        return NamedPipe()
-    from dicomdock.launch.handoff.unix import UnixSocket
-
-    return UnixSocket()
+        """Connect to the dock; OSError where none listens, LaunchError where another user's program does."""

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from nicegui import ui
 
 from dicomdock.dock import formatting, widgets
+from dicomdock.dock.pages.action_services import ActionServices
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_list import patient
-from dicomdock.dock.service import LOCAL, Dock
-from dicomdock.dock.services import delete
 from dicomdock.dock.services.delete import Loss
+from dicomdock.dock.services.sources import LOCAL
 
 MOST_NAMED = 6
 
 
-async def remove_local(dock: Dock, selection: Selection) -> None:
+async def remove_local(services: ActionServices, selection: Selection) -> None:
     """Remove from the archive, after saying what would be lost."""
     resources = selection.on(LOCAL)
-    loss = await dock.run(delete.weigh, dock, resources)
+    loss = await services.run(services.deletions.weigh, resources)
     with widgets.question(f"Remove {selection.words} from this computer?", testid="ask-remove") as asked:
         ui.label(
             f"{formatting.counted(loss.instances, 'image')}, {formatting.size(loss.bytes)}, "
@@ -33,7 +33,7 @@ async def remove_local(dock: Dock, selection: Selection) -> None:
             )
             widgets.button(label, lambda: asked.answer(True), kind="danger", testid="remove-now")
     if await asked.ask():
-        await dock.run(delete.remove, dock, resources)
+        await services.run(services.deletions.remove, resources)
         widgets.say(f"Removed {formatting.counted(loss.instances, 'image')} from this computer.")
 
 
@@ -57,13 +57,13 @@ def _more(named: Sequence[str]) -> list[str]:
     return [f"and {len(named) - MOST_NAMED} more series"] if len(named) > MOST_NAMED else []
 
 
-async def delete_on_server(dock: Dock, selection: Selection) -> None:
+async def delete_on_server(services: ActionServices, selection: Selection) -> None:
     """Delete on a server, asked twice: nobody could get it back."""
     server = await _which(selection)
     if not server:
         return
     resources = selection.on(server)
-    if not await dock.run(delete.may_delete, dock, server, resources):
+    if not await services.run(services.deletions.may_delete, server, resources):
         widgets.say(
             f"{server} does not let other programs delete such things by DICOMweb; use its own pages.",
             kind="failure",
@@ -88,7 +88,7 @@ async def delete_on_server(dock: Dock, selection: Selection) -> None:
             widgets.button("Yes, delete", lambda: again.answer(True), kind="danger", testid="delete-now")
     if not await again.ask():
         return
-    failed = await dock.run(delete.delete, dock, server, resources)
+    failed = await services.run(services.deletions.delete, server, resources)
     if failed:
         widgets.say(f"{len(failed)} of {len(resources)} could not be deleted. {failed[0]}", kind="failure")
     else:
