@@ -65,6 +65,17 @@ def test_out_and_in_again(run, settings, series, tmp_path, form, ending):
     assert run("export", study, tmp_path / "out", "--format", form).code == 2
 
 
+def test_structures_from_the_command_line(run, settings, series, tmp_path):
+    path = label_map(tmp_path / "labels.nii.gz", labels())
+    made = run("import", path, "--structures-of", series, "--label", "1=liver", "--json")
+    assert made.code == 0, made.err
+    exported = run("export", made.json["resource"], tmp_path / "out", "--format", "nrrd", "--json")
+    assert exported.code == 0, exported.err
+    (one,) = exported.json["files"]
+    assert "RTSTRUCT" in one["path"]
+    assert one["remarks"] == []
+
+
 @pytest.mark.slow
 def test_a_derived_volume(run, series, tmp_path):
     path = label_map(tmp_path / "smoothed.nii", np.ones(SHAPE, np.int16))

@@ -481,7 +481,8 @@ def test_a_reason_that_stands_in_the_warning_header_alone_is_told():
     )
     assert outcome.results["1.2.3"].reason == "the server gives no reason; pacs says: Missing Patient ID"
     assert (
-        store_response.read(409, "", b"", "pacs", remarks=remarks).words == "pacs answered 409; " + remarks[0]
+        store_response.read(409, "", b"", "pacs", remarks=remarks).reason
+        == "pacs answered 409; " + remarks[0]
     )
 
 

@@ -93,8 +93,8 @@ def _nothing(session: Session, query: Query, error: TransactionError, *, hint: b
         raise UnsupportedByServer(
             f"{session.name} does not search {query.level}: {error}", feature="Search"
         ) from None
-    words = f"{session.name} answered 404 to the search; if data are expected, check its address."
-    return Page((), more=False, warnings=(words,) if hint else ())
+    warning = f"{session.name} answered 404 to the search; if data are expected, check its address."
+    return Page((), more=False, warnings=(warning,) if hint else ())
 
 
 def _instances(session: Session, query: Query, series: Resource) -> Iterator[Page]:

@@ -82,7 +82,7 @@ class _Counted:
 def find_base(
     pasted: str | urls.Repaired, connected: Callable[[str], contextlib.AbstractContextManager[Client]]
 ) -> urls.Repaired:
-    """Find the DICOMweb base URL behind a pasted address, by asking the likely places for one study each.
+    """Find the DICOMweb base URL behind a pasted address, by searching one study at each likely address.
 
     Parameters
     ----------
@@ -92,11 +92,11 @@ def find_base(
     Raises
     ------
     AuthenticationError
-        The server wants a login before it tells; no other place is tried then.
+        The server requires a login; no other address is tried then.
     Unreachable
         There is no server.
     WireError
-        A server is there, but nothing that speaks DICOMweb at any of the usual places.
+        A server answers, but not by DICOMweb at any of the usual addresses.
     """
     repaired = urls.repair(pasted) if isinstance(pasted, str) else pasted
     tried: list[str] = []
@@ -123,7 +123,7 @@ def _moved(repaired: urls.Repaired, url: str) -> urls.Repaired:
 
 
 def _speaks_dicomweb(session: Session) -> bool | None:
-    """Tell whether a base answers a search; None where an empty answer could come from something else."""
+    """Return whether a base answers a search; None where an empty answer could come from something else."""
     response = session.http.request(
         "GET",
         session.address("search", "/studies"),
@@ -147,14 +147,14 @@ def _speaks_dicomweb(session: Session) -> bool | None:
 
 
 def test(client: Client, *, write: bool = False) -> Report:
-    """Try what a server does, by reading only, with at most ``MOST_REQUESTS`` requests.
+    """Probe what a server supports, by reading only, with at most ``MOST_REQUESTS`` requests.
 
-    Nothing is raised for what a server does wrong: the report says it, also when there is no server at all.
-    Habits that the profile pins stay as they are.
+    Nothing is raised for what a server does wrong: the report holds it, also when there is no server at all.
+    Capabilities that the profile pins stay as they are.
 
     Parameters
     ----------
-    write : send one small made object too, and delete it again where the server does that; this takes up to
+    write : store one small synthetic object too, and delete it where the server deletes; this takes up to
         ``MOST_WRITING`` further requests.
     """
     started = time.perf_counter()
@@ -204,7 +204,7 @@ def _check_store(session: Session, findings: Findings, counted: _Counted) -> Non
 
 
 def _pinned(found: Dialect, own: Dialect) -> Dialect:
-    """Let the habits stay that the user set."""
+    """Return the dialect with the capabilities that the user has pinned."""
     names = [item.name for item in fields(own) if item.name in own.pinned]
     return replace(found, pinned=own.pinned, **{name: getattr(own, name) for name in names})
 
