@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import struct
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import MRImageStorage
 
+from dicomdock import Archive, Settings
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry, split_series
 from dicomdock.imaging.geometry.siemens import read_csa
@@ -29,8 +31,8 @@ def csa(**values: list[str]) -> bytes:
     """Write a CSA header of version 2."""
     parts = [b"SV10\x04\x03\x02\x01", struct.pack("<2I", len(values), 77)]
     for name, texts in values.items():
-        parts.append(struct.pack("<64si4s3i", name.encode(), len(texts), b"FD", 3, 6, 77))
-        for at in range(6):
+        parts.append(struct.pack("<64si4s3i", name.encode(), len(texts), b"FD", 3, max(6, len(texts)), 77))
+        for at in range(max(6, len(texts))):
             data = texts[at].encode() + b"\0" if at < len(texts) else b""
             parts.append(struct.pack("<4i", len(data), len(data), 77, len(data)))
             parts.append(data + bytes(-len(data) % 4))
@@ -42,7 +44,7 @@ def slices(seed: int = 0) -> np.ndarray:
     return (k * 1000 + j * 20 + i + seed).astype(np.uint16)
 
 
-def mosaic(affine: np.ndarray, number: int = 1, **shared: object) -> Made:
+def mosaic(affine: np.ndarray, number: int = 1, diffusion: tuple[float, ...] = (), **shared: object) -> Made:
     """Make one volume as a mosaic; its slices lie on the grid of ``affine``."""
     side = math.ceil(math.sqrt(COUNT))
     rows, columns = TILE
@@ -75,8 +77,15 @@ def mosaic(affine: np.ndarray, number: int = 1, **shared: object) -> Made:
     )
     put_pixels(dataset, image)
     block = dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
+    stated = {}
+    if diffusion:
+        stated["B_value"] = [f"{diffusion[0]:g}"]
+        if diffusion[0]:
+            stated["DiffusionGradientDirection"] = [f"{value:.8f}" for value in diffusion[1:]]
     header = csa(
         NumberOfImagesInMosaic=[str(COUNT)],
+        MosaicRefAcqTimes=[f"{float(k * 150 % 2000)}" for k in range(COUNT)],
+        **stated,
         SliceNormalVector=[f"{value:.8f}" for value in directions[:, 0]],
     )
     block.add_new(0x08, "CS", "IMAGE NUM 4")
@@ -121,6 +130,44 @@ def test_a_mosaic_is_the_volume_that_dcm2niix_makes(tmp_path: Path, flipped: boo
         assert np.abs(theirs - np.round(theirs)).max() < 0.02
         k, j, i = np.round(theirs).astype(int).T
         assert np.array_equal(values[i, j, k, number], volume.array.reshape(-1))
+
+
+def test_diffusion_is_exported_as_dcm2niix_does(settings: Settings, tmp_path: Path) -> None:
+    program = shutil.which("dcm2niix")
+    if program is None:
+        pytest.skip("dcm2niix is not installed; to run this test: apt install dcm2niix")
+    affine = oblique((0.3, -0.2, 0.1), (4.0, 3.0, 3.0), (-20, -30, 10))
+    shared = {"SeriesInstanceUID": "1.2.3.4", "StudyInstanceUID": "1.2.3", "FrameOfReferenceUID": "1.2.9"}
+    weights = [(0.0,), (1000.0, 0.6, 0.8, 0.0), (1000.0, 0.0, -0.6, 0.8), (700.0, 0.0, 0.0, 1.0)]
+    made = [mosaic(affine, at, weight, **shared) for at, weight in enumerate(weights, 1)]
+    write(tmp_path / "in", made)
+    with Archive.open(settings) as archive:
+        archive.import_paths(tmp_path / "in")
+        (outcome,) = archive.export_as(["1.2.3"], tmp_path / "out", "nifti")
+    (tmp_path / "judge").mkdir()
+    subprocess.run([program, "-o", tmp_path / "judge", tmp_path / "in"], check=True, capture_output=True)
+    mine = tmp_path / "out" / outcome.path
+    (theirs,) = (tmp_path / "judge").glob("*.nii")
+    image, judge = nib.load(mine), nib.load(theirs)
+    assert image.shape == judge.shape == (TILE[1], TILE[0], COUNT, 4)
+    assert image.header.get_zooms()[3] == pytest.approx(judge.header.get_zooms()[3])
+    stem = mine.with_name(mine.name.removesuffix(".nii.gz"))
+    assert np.loadtxt(f"{stem}.bval").tolist() == np.loadtxt(theirs.with_suffix(".bval")).tolist()
+
+    def in_patient(affine: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+        sign = -1 if np.linalg.det(axes) > 0 else 1
+        return axes @ (vectors * np.array([[sign], [1], [1]]))
+
+    assert np.allclose(
+        in_patient(image.affine, np.loadtxt(f"{stem}.bvec")),
+        in_patient(judge.affine, np.loadtxt(theirs.with_suffix(".bvec"))),
+        atol=1e-3,
+    )
+    sidecar = json.loads(stem.with_suffix(".json").read_text())
+    due = json.loads(theirs.with_suffix(".json").read_text())
+    for name in ("RepetitionTime", "EchoTime", "SliceTiming"):
+        assert sidecar[name] == pytest.approx(due[name]), name
 
 
 def test_a_mosaic_of_unknown_count_is_refused_as_one() -> None:

@@ -95,6 +95,9 @@ class PullReport:
                 {"sop_instance_uid": _uid(failure.resource), "reason": failure.reason}
                 for failure in self.failures
             ],
+            "missing": [
+                {"resource": str(failure.resource), "reason": failure.reason} for failure in self.missing
+            ],
             "warnings": list(self.warnings),
         }
 
