@@ -75,7 +75,7 @@ def add(
         secrets.delete(name, profile.origin)  # what one login kept is nothing for another
     if (secret := options.secret(terminal, profile.login, repaired.token)) is not None:
         secrets.set(name, profile.origin, secret)
-        terminal.say(f"The secret is kept in {secrets.where}.")
+        terminal.say(f"The secret is stored in {secrets.where}.")
     if signs_in(profile.login) and terminal.attended:
         _save(terminal, profile)  # also where the sign-in fails
         profile = logins.sign_in(terminal, profile, secrets)
@@ -94,7 +94,7 @@ def add(
         }
     )
     if problem is not None:
-        terminal.note(f"{name} is kept, but it could not be tried: {problem}")
+        terminal.note(f"{name} is saved, but it could not be tried: {problem}")
         if not isinstance(problem, Unreachable):
             raise typer.Exit(problem.exit_code)
     elif report is not None:
@@ -180,7 +180,7 @@ def test(
             "", "dicomdock will therefore do this:", *(f"  {words}" for words in report.consequences)
         )
     if changed:
-        terminal.say("", f"These habits are kept with {name}.")
+        terminal.say("", f"These habits are saved with {name}.")
 
 
 @commands.command()
@@ -194,7 +194,7 @@ def use(context: typer.Context, name: Name) -> None:
 
 @commands.command()
 def remove(context: typer.Context, name: Name) -> None:
-    """Forget a server and its secret; what came from it stays in the archive."""
+    """Remove a server and its secret; what came from it stays in the archive."""
     from dicomdock.config.secrets import Secrets
 
     terminal: Terminal = context.obj
@@ -204,7 +204,7 @@ def remove(context: typer.Context, name: Name) -> None:
     secrets.delete(name, profile.origin)
     change_profiles(terminal.settings, lambda known: known.without(name))
     terminal.result({"removed": name})
-    terminal.say(f"{name} and its login are forgotten.")
+    terminal.say(f"{name} and its login are removed.")
 
 
 def _shown(profile: ServerProfile, *, default: str) -> dict[str, JsonValue]:
@@ -226,7 +226,7 @@ def _shown(profile: ServerProfile, *, default: str) -> dict[str, JsonValue]:
 
 
 def _habits(profile: ServerProfile) -> dict[str, JsonValue]:
-    """Give where the server differs from the standard."""
+    """Return where the server differs from the standard."""
     usual = type(profile.dialect)()
     return {
         item.name: _plain(getattr(profile.dialect, item.name))
