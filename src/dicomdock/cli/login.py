@@ -104,7 +104,9 @@ class LoginOptions:
     ca_file: Annotated[str, _pem("Trust the authorities in this file too.")] = ""
     client_certificate: Annotated[str, _pem("Show this certificate.")] = ""
     client_key: Annotated[str, _pem("The key of the certificate.")] = ""
-    proxy: Annotated[str, typer.Option(metavar="URL", help="Go through this HTTP proxy.")] = ""
+    proxy: Annotated[
+        str, typer.Option(metavar="URL", help="Go through this HTTP proxy; a password is asked for.")
+    ] = ""
     search_url: Annotated[
         str, typer.Option(metavar="URL", help="Where it is searched, if not at its address.")
     ] = ""

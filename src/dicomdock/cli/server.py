@@ -15,6 +15,7 @@ from dicomdock.cli.output import Terminal, examples
 from dicomdock.config.servers import Profiles, ServerProfile, change_profiles, check_profile, load_profiles
 from dicomdock.dicom.query import Query
 from dicomdock.errors import DicomdockError, Unreachable
+from dicomdock.web.endpoint import Proxy
 
 if TYPE_CHECKING:
     from dicomdock.config.secrets import Secrets
@@ -69,6 +70,9 @@ def add(
     repaired = urls.repair(HEALTHCARE if at_google else url)
     profile = options.profile(name, repaired.url, has_token=bool(repaired.token))
     check_profile(profile)
+    if Proxy.parse(profile.proxy).user and not profile.proxy_password and terminal.attended:
+        password = terminal.secret("Password of the proxy", from_stdin=False)
+        profile = replace(profile, proxy_password=password)
     secrets = Secrets(terminal.settings)
     profiles = load_profiles(terminal.settings)
     if name in profiles and not same_secret(profiles.get(name).login, profile.login):
