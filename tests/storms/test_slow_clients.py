@@ -25,8 +25,6 @@ from tests.builders import ct_series, write
 
 CLIENTS = 40  # as many as took every thread of the pool
 
-CLI = (sys.executable, "-m", "dicomdock.cli")
-
 
 @dataclass(frozen=True)
 class Served:
@@ -50,7 +48,17 @@ class Served:
 @contextmanager
 def served(home: Path) -> Iterator[Served]:
     process = subprocess.Popen(
-        [*CLI, "--home", str(home), "serve", "--without-token", "--port", "0"],
+        [
+            sys.executable,
+            "-m",
+            "dicomdock.cli",
+            "--home",
+            str(home),
+            "serve",
+            "--port",
+            "0",
+            "--without-token",
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )
