@@ -126,6 +126,22 @@ def test_every_pushed_instance_gets_an_answer(run, hospital, tmp_path):
     assert refused.json["complete"] is False
 
 
+def test_a_folder_of_which_not_every_file_could_be_sent_ends_with_3(run, hospital, tmp_path):
+    """Of files under one UID one was sent, and those without UIDs vanished: 'Complete', exit code 0."""
+    one = ct_series(1)[0]
+    folder = tmp_path / "folder"
+    write(folder / "a", [one])
+    write(folder / "b", [changed(one, PatientComments="other bytes")])
+    (folder / "nameless.dcm").write_bytes(changed(one, StudyInstanceUID="").data)
+    for command in (["push", folder], ["transfers", "resume", "1"]):  # a second look finds the same
+        pushed = run(*command)
+        assert pushed.code == 3 if command[0] == "push" else pushed.code != 0
+        assert "Complete" not in pushed.out
+        assert "nameless.dcm was not sent: It has no usable" in pushed.err
+        assert "has the same UIDs and other bytes" in pushed.err
+    assert run("--json", "push", folder).json["instances"]["failed"] == 2
+
+
 def test_a_transfer_that_is_not_there(run):
     assert "There are no transfers" in run("transfers").out
     assert run("transfers", "resume", "7").code == 2

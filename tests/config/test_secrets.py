@@ -11,7 +11,10 @@ import textwrap
 import pytest
 
 from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import ServerProfile
+from dicomdock.config.trust import TrustStore
 from dicomdock.errors import ProfileError
+from dicomdock.web.pool import proxy_for
 from tests.conftest import unavailable
 
 ORIGIN = "https://pacs.example:443"
@@ -265,3 +268,36 @@ def test_a_real_keyring(tmp_path):
     assert not any(b"tr0ub4dor" in file.read_bytes() for file in stored), (
         "the secret lies in the keyring alone"
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "former"),
+    [
+        ("http://[::1]:8042/dicom-web", "http://::1:8042"),
+        ("https://b\u00fccher.example/dicom-web", "https://b\u00fccher.example:443"),
+        ("https://pacs.example./dicom-web", "https://pacs.example.:443"),
+    ],
+)
+def test_a_secret_under_the_origin_that_0_1_wrote_is_found_and_moved(settings, url, former):
+    """The first version left the brackets out of IPv6 origins, and took host names as they were typed."""
+    secrets = Secrets(settings)
+    secrets.set("pacs", former, "old")
+    profile = ServerProfile("pacs", url)
+    assert secrets.get("pacs", profile.origin) == "old"
+    secrets.set("pacs", profile.origin, "new")
+    assert secrets.get("pacs", former) is None
+    assert secrets.get("pacs", profile.origin) == "new"
+    secrets.set("pacs", former, "old")
+    secrets.delete("pacs", profile.origin)
+    assert secrets.get("pacs", profile.origin) is None
+
+
+def test_trust_login_and_proxy_agree_on_an_ipv6_origin(settings, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    profile = ServerProfile("lab", "http://[::1]:8042/dicom-web")
+    assert profile.origin == "http://[::1]:8042"
+    assert proxy_for(profile.endpoint) is None
+    assert TrustStore(settings).add("http://[0::1]:8042/") == profile.origin
+    assert TrustStore(settings).trusts(profile.origin)
+    assert proxy_for(ServerProfile("x", "http://127.evil.example/").endpoint) is not None
+    assert proxy_for(ServerProfile("x", "http://127.0.0.1.nip.io/").endpoint) is not None

@@ -7,11 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.dicom.uid import MAX_UID_LENGTH, check_uid
+from dicomdock.dicom.uid import MAX_TOLERATED, MAX_UID_LENGTH, check_uid, new_uid
 from dicomdock.errors import InvalidInput
 
 uids = st.from_regex(r"[0-2](\.(0|[1-9][0-9]{0,8})){1,5}", fullmatch=True)
-odd_uids = st.text("ABCabc019._- ", min_size=1, max_size=MAX_UID_LENGTH).filter(lambda text: text.strip(". "))
+odd_uids = st.text(
+    st.characters(exclude_categories=("C", "Z"), exclude_characters="/\\,%")
+    | st.sampled_from("ABCabc019._- "),
+    min_size=1,
+    max_size=MAX_TOLERATED,
+).filter(lambda text: text.strip(". "))
 
 
 @given(st.lists(odd_uids.map(str.strip), min_size=1, max_size=3))
@@ -58,7 +63,7 @@ def test_any_text_is_a_resource_or_refused_in_a_sentence(text):
         "1.2\n3",
         "1.2\\3",
         "1,2",
-        "1" * 65,
+        "1" * 257,
         "\0",
     ],
 )
@@ -106,3 +111,30 @@ def test_a_uid_is_checked_strictly_unless_told_otherwise():
     assert check_uid(" REM SAMPLES 1 ", tolerant=True) == "REM SAMPLES 1"
     with pytest.raises(InvalidInput):
         check_uid("...", tolerant=True)
+
+
+@pytest.mark.parametrize("text", ["1.2.3\r\n", "\n    1.2.3", "\t1.2.3 \0", "1.2.3\0\0"])
+def test_padding_of_any_kind_is_no_part_of_a_uid(text):
+    assert check_uid(text) == check_uid(text, tolerant=True) == "1.2.3"
+
+
+@pytest.mark.parametrize("uid", ["1.2.3:4", "{1A2B-3C}", "1.2.3*", "1+2", "1.2#3", "1.2.\xfc", "1" * 256])
+def test_a_uid_that_somebody_else_assigned_is_read_but_not_written(uid):
+    assert check_uid(uid, tolerant=True) == uid
+    with pytest.raises(InvalidInput, match="at most 64"):
+        check_uid(uid)
+
+
+@pytest.mark.parametrize(
+    "uid", ["", " ", ".", "..", "1/2", "1\\2", "1,2", "1%2F2", "1\n2", "1\x7f", "1" * 257]
+)
+def test_what_could_be_a_path_or_a_list_is_never_a_uid(uid):
+    for tolerant in (False, True):
+        with pytest.raises(InvalidInput):
+            check_uid(uid, tolerant=tolerant)
+
+
+def test_a_new_uid_is_one_that_may_be_written():
+    made = {new_uid() for _ in range(100)}
+    assert len(made) == 100
+    assert all(check_uid(uid) == uid and len(uid) <= MAX_UID_LENGTH for uid in made)

@@ -14,11 +14,11 @@ import pydicom
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicomdock.dicom.dictionary import keyword_of
-from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.web.multipart.reader import read_parts
 from tests.builders import Made, composite, made
 from tests.servers.canned import Answer, Request
+from tests.servers.matching import by_standard, grouped
 
 JSON = "application/dicom+json"
 EVERY_LIST = (
@@ -34,6 +34,7 @@ _KEYWORDS = {
     "series": ("StudyInstanceUID", "SeriesInstanceUID", "Modality", "SeriesNumber"),
     "instances": ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "InstanceNumber"),
 }
+UIDS = frozenset({"StudyInstanceUID", "SeriesInstanceUID"})
 _UIDS = {"studies": 1, "series": 2, "instances": 3}
 
 
@@ -79,6 +80,7 @@ class Awkward:
     refusal : the status for the others.
     single : an instance is the whole body.
     leaves_out : instances that a series or study answer does not hold.
+    shows : further attributes that every list shows.
     status : of a retrieval.
     stores : gives the answer to what was sent; the instances sent are noted whatever it says.
     """
@@ -101,6 +103,7 @@ class Awkward:
     refusal: int = 406
     single: bool = False
     leaves_out: frozenset[str] = frozenset()
+    shows: frozenset[str] = frozenset()
     status: int = 200
     stores: Callable[[list[Made]], Answer] | None = None
     asked: list[Request] = field(default_factory=list)
@@ -125,29 +128,34 @@ class Awkward:
         fields = {value for name, value in query if name == "includefield"}
         if self.refuses & (fields | set(names)) or (not self.wildcard and "*" in "".join(names.values())):
             return refused(400)
-        places = dict(zip(("study", "series"), path[1::2], strict=False))
-        asked = Query.from_params(path[-1], query, **places)
-        keys = (
-            self.honours if self.honours is None else self.honours | {"StudyInstanceUID", "SeriesInstanceUID"}
-        )
+        level = path[-1]
+        held = [one for one in self.instances if [one.study, one.series][: len(path) // 2] == path[1::2]]
+        keys = {
+            name: values
+            for name, values in grouped(query).items()
+            if any(values) and (self.honours is None or name in self.honours | UIDS)
+        }
         found: dict[tuple, dict] = {}
-        for one in self.instances:
+        for one in held:
             attributes = attributes_of(one)
-            if asked.matches(attributes, keys=keys):
-                uids = (one.study, one.series, one.instance)[: _UIDS[asked.level]]
-                wanted = {*_KEYWORDS[asked.level], *fields, *asked.match}
+            if all(self.satisfies(attributes, name, values) for name, values in keys.items()):
+                uids = (one.study, one.series, one.instance)[: _UIDS[level]]
+                wanted = {*_KEYWORDS[level], *fields, *names, *self.shows}
                 row = {tag: value for tag, value in attributes.items() if keyword_of(tag) in wanted}
                 found.setdefault(uids, row)
         everything = list(found.values())
-        start = asked.offset if self.offset else 0
-        count = min(
-            self.cap, len(everything) if asked.limit is None or not self.limit else asked.limit + self.longer
-        )
-        page = everything[start : start + count]
+        limit = int(names["limit"]) if "limit" in names and self.limit else len(everything)
+        start = int(names.get("offset", 0)) if self.offset else 0
+        longer = self.longer if "limit" in names and self.limit else 0
+        page = everything[start : start + min(self.cap, limit + longer)]
         headers = {"X-Total-Count": str(len(everything))} if self.total else {}
         if self.warning and len(page) < len(everything) - start:
             headers["Warning"] = self.warning
         return rows(page, label=self.label, **headers) if page else self.nothing
+
+    def satisfies(self, attributes: dict, name: str, values: Sequence[str]) -> bool:
+        """Return whether an instance satisfies a key."""
+        return by_standard(attributes, name, values)
 
     def retrieve(self, place: Resource, accept: str) -> Answer:
         if place.level not in self.levels:

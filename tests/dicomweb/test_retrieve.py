@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from dicomdock.config.servers import ServerProfile
-from dicomdock.dicom import identity
+from dicomdock.dicom import part10
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client, retrieve
 from dicomdock.errors import (
@@ -224,7 +224,7 @@ def test_only_the_data_set_decides_which_instance_it_is(head, settings):
     odd = builders.ct_series(1)[0]
     odd.dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
     file = odd.data.replace(odd.instance.encode(), b"9" * len(odd.instance), 1)
-    assert identity.meta_instance(file) != odd.instance
+    assert part10.media_instance(file) != odd.instance
     with client_of(lambda _: multipart([file]), settings) as client:
         assert received(client.retrieve(odd.resource)) == [file]
 
@@ -424,7 +424,7 @@ def test_real_orthanc_gives_every_transfer_syntax_as_stored(orthanc, zoo, settin
             orthanc.add(file)
         except OSError:
             continue  # Orthanc takes no such file
-        place = identity.of_file(file)
+        place = part10.identify(file.read_bytes())
         with orthanc_client(orthanc, settings) as client:
             digests = [hashlib.sha256(back).digest() for back in received(client.retrieve(place))]
         assert digests == [hashlib.sha256(file.read_bytes()).digest()]

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -15,6 +15,7 @@ from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, MRImageStorage, 
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry, plane_positions, planes_of, split_series
+from dicomdock.imaging.source_images import place_sources
 from tests.builders import composite
 from tests.conftest import shared_data
 from tests.imaging.scans import AXIAL, ds, grid, headers, oblique, place, scan
@@ -127,6 +128,44 @@ def test_slices_that_wander_sideways_are_no_volume() -> None:
     (plan,) = split_series(instances)
     assert plan.problem is not None
     assert plan.problem.instances == (str(instances[3].SOPInstanceUID),)
+
+
+@settings(max_examples=60)
+@given(
+    st.tuples(*[st.floats(-1.5, 1.5)] * 3),
+    st.sampled_from([(1, 7.0), (1, 3.3), (1, 1.0), (2, 0.6), (2, 0.3), (3, 0.05)]),
+    st.integers(5, 60),
+    st.tuples(*[st.floats(-200, 200)] * 3),
+)
+def test_positions_that_are_rounded_still_form_a_volume(
+    angles: tuple[float, ...], given_in: tuple[int, float], count: int, origin: tuple[float, ...]
+) -> None:
+    decimals, gap = given_in
+    geometry = grid((count, 5, 7), oblique(angles, (gap, 0.9, 0.9), origin))
+    instances = stack(geometry)
+    for k, instance in enumerate(instances):
+        position = geometry.to_lps([k, 0, 0])
+        instance.ImagePositionPatient = [f"{value:.{decimals}f}" for value in position]
+    (plan,) = split_series(instances)
+    assert plan.problem is None
+    assert list(plan.instances) == [str(one.SOPInstanceUID) for one in instances]
+    assert plan.remarks == ()
+    assert not plan.geometry.sheared
+    ends = [[0, 0, 0], [count - 1, 0, 0]]
+    assert np.abs(plan.geometry.to_lps(ends) - geometry.to_lps(ends)).max() < 10**-decimals
+    placed = place_sources(plan.geometry, instances)
+    assert len(placed.slices) == count
+
+
+def test_whole_millimetres_hide_no_change_of_spacing() -> None:
+    instances = stack(grid((9, 4, 4)))
+    for k, z in enumerate([0, 1, 2, 3, 4, 6, 8, 10, 12]):
+        instances[k].ImagePositionPatient = ["0", "0", str(z)]
+    assert [plan.shape[0] for plan in split_series(instances)] == [5, 4]
+    for k, z in enumerate([0, 3, 4, 7, 8, 11, 12, 15, 16]):
+        instances[k].ImagePositionPatient = ["0", "0", str(z)]
+    (plan,) = split_series(instances)
+    assert plan.problem is not None
 
 
 @pytest.mark.parametrize(

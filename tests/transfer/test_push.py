@@ -18,7 +18,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
 from dicomdock.errors import AuthenticationError, InvalidInput, StoreError, UnsupportedByServer
 from dicomdock.sources import Part, StoreResult
-from dicomdock.transfer import parts_of_files, push
+from dicomdock.transfer import parts_of_files, push, select_files
 from tests.builders import Made, changed, ct_series, write
 from tests.dicomweb.awkward import Awkward, refused, rows
 from tests.dicomweb.clients import client_of, orthanc_client
@@ -218,8 +218,57 @@ def test_a_file_that_cannot_be_read_is_not_left_out_in_silence(
         return opened(path, *args, **options)
 
     monkeypatch.setattr(Path, "open", refuses)
+    selection = select_files([tmp_path / "folder"])
+    assert len(selection.parts) == 1
+    (unsent,) = selection.unsent
+    assert unsent.result.status == "failed"
+    assert unsent.path == str(locked)
+    assert "Permission denied" in unsent.result.reason
     with pytest.raises(InvalidInput, match="Permission denied"):
-        parts_of_files([tmp_path / "folder"])
+        select_files([locked])
+
+
+def test_every_file_of_a_folder_gets_an_answer(orthanc: Orthanc, settings: Settings, tmp_path: Path):
+    """Of several files under one UID one is sent, and whoever looks for the others learns why."""
+    one, next_to_it = ct_series(2)
+    folder = tmp_path / "folder"
+    write(folder / "a", [one, next_to_it])
+    write(folder / "b", [one])  # the same bytes
+    write(folder / "c", [changed(one, PatientComments="other bytes")])
+    (folder / "nameless.dcm").write_bytes(changed(one, StudyInstanceUID="").data)
+    uid = one.instance.encode()
+    (folder / "unusable").write_bytes(one.data.replace(uid, b"/" * len(uid)))
+    (folder / "text.dcm").write_text("not an image")
+    (folder / "notes.txt").write_text("not an image")
+    selection = select_files([folder])
+    with orthanc_client(orthanc, settings) as client:
+        report = ended(push(selection, client, settings))
+    assert orthanc.instance_count() == 2
+    assert [result.status for result in report.results].count("stored") == 2
+    assert not report.complete
+    assert report.instances == 2
+    reasons = {one.path.removeprefix(f"{folder}/"): one.result for one in selection.unsent}
+    assert {name.split("/")[0]: result.status for name, result in reasons.items()} == {
+        "b": "duplicate",
+        "c": "failed",
+        "nameless.dcm": "failed",
+        "unusable": "failed",
+        "text.dcm": "failed",
+    }
+    assert [one.result for one in selection.unsent] == list(report.results[2:])
+    assert all(one.path in one.result.reason for one in selection.unsent)
+
+
+def test_the_same_file_in_the_archive_and_in_a_folder_is_one_instance(
+    orthanc: Orthanc, settings: Settings, tmp_path: Path
+):
+    one = ct_series(1)[0]
+    twice = parts_of_files(write(tmp_path / "one", [one])) + parts_of_files(write(tmp_path / "two", [one]))
+    with orthanc_client(orthanc, settings) as client:
+        report = ended(push(twice, client, settings))
+    assert report.complete
+    assert (report.instances, report.sent) == (1, 1)
+    assert [result.status for result in report.results] == ["stored", "duplicate"]
 
 
 def test_one_uid_in_two_series_is_sent_as_two_instances(orthanc: Orthanc, settings: Settings, tmp_path: Path):

@@ -7,11 +7,13 @@ import os
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import delete, select
 
+from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import instances_of, known_rows
 from dicomdock.archive.index.schema import doomed, replacing, study
@@ -23,9 +25,9 @@ from dicomdock.archive.storage.local import (
     digest_of,
     digest_or_none,
     disk_errors,
+    mapped,
     name_of,
 )
-from dicomdock.archive.writer import resource_of
 from dicomdock.dicom.part10 import HEAD, read_header
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import WireError
@@ -193,5 +195,5 @@ def _arrival(path: Path) -> Arrival:
     with path.open("rb") as file:
         head = file.read(HEAD)
         size = os.fstat(file.fileno()).st_size
-    header = read_header(head, size, path)
-    return Arrival(resource_of(header), header, path, size, digest_of(path))
+    header = read_header(head, size, partial(mapped, path), WANTED)
+    return Arrival(header.resource(), header, path, size, digest_of(path))

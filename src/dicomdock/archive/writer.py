@@ -11,19 +11,20 @@ import hashlib
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from dicomdock.archive.commit import keep
+from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.mapping import uid
 from dicomdock.archive.index.queries import digests
 from dicomdock.archive.pending import AddStatus, Arrival
-from dicomdock.archive.storage.local import Files, Session, begin_sync, digest_or_none, disk_errors
-from dicomdock.dicom.part10 import HEAD, SERIES, SOP_INSTANCE, STUDY, Header, read_header
+from dicomdock.archive.storage.local import Files, Session, begin_sync, digest_or_none, disk_errors, mapped
+from dicomdock.dicom.part10 import HEAD, read_header
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput, WireError
+from dicomdock.errors import WireError
 from dicomdock.sources import Part
 
 GROUP_FILES = 128
@@ -120,8 +121,8 @@ class ArchiveWriter:
         path = self._session.new_path()
         try:
             size, digest, head = self._write(part, path)
-            header = read_header(head, size, path)
-            resource = resource_of(header)
+            header = read_header(head, size, partial(mapped, path), WANTED)
+            resource = header.resource()
             _see_expected(expected, resource)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -276,21 +277,3 @@ class ArchiveWriter:
 def _see_expected(expected: Resource | None, resource: Resource) -> None:
     if expected is not None and not expected.contains(resource):
         raise UnexpectedInstance(expected, resource)
-
-
-def resource_of(header: Header) -> Resource:
-    """Give the place of an instance by its own UIDs.
-
-    Raises
-    ------
-    WireError
-        One is missing, or cannot be a UID.
-    """
-    study, series, instance = (uid(header, tag) for tag in (STUDY, SERIES, SOP_INSTANCE))
-    named = {"Study Instance UID": study, "Series Instance UID": series, "SOP Instance UID": instance}
-    if missing := [name for name, text in named.items() if not text]:
-        raise WireError(f"The DICOM file has no {' and no '.join(missing)}.")
-    try:
-        return Resource(study, series, instance)
-    except InvalidInput as error:
-        raise WireError(f"The DICOM file names itself by an unusable UID: {error}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ from dicomdock.cli import sources
 from dicomdock.cli.extras import require_dock
 from dicomdock.cli.output import Terminal, examples
 from dicomdock.errors import InvalidInput
+from dicomdock.web.url import is_loopback
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -75,7 +75,7 @@ def serve(
 
     terminal: Terminal = context.obj
     token = terminal.secret("Token", from_stdin=True) if token_stdin else None
-    if token is None and not without_token and not _is_loopback(host):
+    if token is None and not without_token and not is_loopback(host):
         raise InvalidInput(
             f"Whoever reaches {host} could read and change the archive; ask for a token with --token-stdin,"
             " or let everyone in with --without-token."
@@ -83,15 +83,8 @@ def serve(
     published = sources.connect(source, terminal.settings) if source else sources.archive(terminal)
     with published:
         # On loopback, a page whose own name was made to point here must not be answered.
-        hosts = (host, "localhost") if _is_loopback(host) else ()
+        hosts = (host, "localhost") if is_loopback(host) else ()
         _serve(terminal, create_app(published, token=token, cors=tuple(cors or ()), hosts=hosts), host, port)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _serve(terminal: Terminal, app: Starlette, host: str, port: int) -> None:

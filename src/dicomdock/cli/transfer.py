@@ -196,9 +196,10 @@ def _tell_push(terminal: Terminal, report: PushReport) -> None:
         terminal.say(f"{counted(there, 'instance')} there already.")
     for result in report.results:
         if result.status in ("failed", "unconfirmed", "warning"):
-            terminal.note(f"{result.sop_instance_uid}: {result.status}; {result.reason}")
+            instance = f"{result.sop_instance_uid}: " if result.sop_instance_uid else ""
+            terminal.note(f"{instance}{result.status}; {result.reason}")
     if report.complete:
-        terminal.say(f"Complete: {report.server} has all {counted(len(report.results), 'instance')}.")
+        terminal.say(f"Complete: {report.server} has all {counted(report.instances, 'instance')}.")
 
 
 def queue_of(terminal: Terminal) -> TransferQueue:

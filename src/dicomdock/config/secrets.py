@@ -6,6 +6,7 @@ A secret belongs to a server's name and origin together: a profile that is point
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import os
 import stat
@@ -64,11 +65,15 @@ class Secrets:
         ProfileError
             The keyring is locked, or the file can be read by others or not at all.
         """
-        account = _account(server_name, origin)
-        found = self._file.read().get(account)
+        accounts = (_account(server_name, origin), *_former_accounts(server_name, origin))
+        in_file = self._file.read()
+        found = next((in_file[account] for account in accounts if account in in_file), None)
         if found is None and (keyring := self._keyring) is not None:
             with _keyring_errors("read"):
-                found = keyring.get_password(self._service, account)
+                for account in accounts:
+                    found = keyring.get_password(self._service, account)
+                    if found is not None:
+                        break
         return found
 
     def set(self, server_name: str, origin: str, secret: str) -> None:
@@ -82,10 +87,14 @@ class Secrets:
         account = _account(server_name, origin)
         if (keyring := self._keyring) is None:
             self._file.change(account, secret)
+            for former in _former_accounts(server_name, origin):
+                self._file.change(former, None)
             return
         with _keyring_errors("kept"):
             keyring.set_password(self._service, account, secret)
         self._file.change(account, None)  # it may lie there from a time without a keyring
+        for former in _former_accounts(server_name, origin):
+            self._delete(former)
 
     def delete(self, server_name: str, origin: str) -> None:
         """Forget a secret; it need not be there.
@@ -95,7 +104,10 @@ class Secrets:
         ProfileError
             The keyring refused, or the file cannot be written.
         """
-        account = _account(server_name, origin)
+        for account in (_account(server_name, origin), *_former_accounts(server_name, origin)):
+            self._delete(account)
+
+    def _delete(self, account: str) -> None:
         if (keyring := self._keyring) is not None:
             from keyring.errors import PasswordDeleteError
 
@@ -156,6 +168,24 @@ class TypedSecret:
 
 def _account(server_name: str, origin: str) -> str:
     return f"{server_name} at {origin}"
+
+
+def _former_accounts(server_name: str, origin: str) -> tuple[str, ...]:
+    """Return the accounts that versions to 0.1 used for an origin whose form has changed since.
+
+    They wrote IPv6 without brackets, and a host name as the user had typed it: with the letters of its
+    language, or with a dot behind it.
+    """
+    scheme, _, rest = origin.partition("://")
+    host, _, port = rest.rpartition(":")
+    hosts = [f"{host}."]
+    if host.startswith("["):
+        address = ipaddress.IPv6Address(host[1:-1])
+        hosts = [str(address), address.exploded]
+    elif "xn--" in host:
+        with suppress(UnicodeError):
+            hosts.append(host.encode().decode("idna"))
+    return tuple(_account(server_name, f"{scheme}://{former}:{port}") for former in hosts)
 
 
 def _system_keyring() -> KeyringBackend | None:

@@ -53,13 +53,18 @@ class Dialect:
     ----------
     name : which built-in dialect this is, or ``standard``.
     key_style : how matching keys and fields are written in a query.
-    wildcard : ``*`` and ``?`` are understood; else they are filtered here.
-    question_mark : ``?`` is understood where ``*`` is; else it is filtered here.
+    wildcard : ``*`` and ``?`` are understood; else they are filtered locally.
+    question_mark : ``?`` is understood where ``*`` is; else it is filtered locally.
     fuzzy : fuzzymatching is understood.
     offset : offset is honoured; else one page is all there is.
     page_limit : the most matches to ask for at once, by level (studies, series, instances).
     short_page_ends : a page shorter than asked for, without a warning, is known to be the last.
-    match_keys : the matching keys that are honoured; others are filtered here. Empty for all of PS3.18.
+    match_keys : the matching keys that are honoured; others are filtered locally. Empty for all of PS3.18.
+    value_lists : how several values of one key are written; ``none`` where each must be asked for alone.
+    uid_lists : several UIDs may be asked for at once; else each alone.
+    encoded_comma : a comma that is percent-encoded belongs to the value; else every comma divides values.
+    study_instances : the instances of a whole study can be listed at once; else series by series.
+    nothing_found : HTTP statuses, besides 204 and 404, by which a search answers that nothing matches.
     fields : how includefield is written: repeated, comma list, or never sent.
     root_levels : levels that can be searched without naming the study.
     retrieve_level : the highest level that one request can retrieve; ``instance`` is ``bulk_retrieve=0``.
@@ -86,6 +91,11 @@ class Dialect:
     )
     short_page_ends: bool = False
     match_keys: tuple[str, ...] = ()
+    value_lists: Literal["backslash", "comma", "none"] = "backslash"
+    uid_lists: bool = True
+    encoded_comma: bool = True
+    study_instances: bool = True
+    nothing_found: tuple[int, ...] = ()
     fields: Literal["repeat", "comma", "never"] = "repeat"
     root_levels: tuple[str, ...] = ("studies", "series", "instances")
     retrieve_level: Literal["study", "series", "instance"] = "study"

@@ -20,6 +20,7 @@ from dicomdock.errors import InvalidInput
 
 WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 NUMBER_VRS = frozenset({"IS", "DS", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD"})
+COMMA_VRS = frozenset({"UI", "CS"}) | NUMBER_VRS  # whose values hold no comma (PS3.5 §6.2)
 MAX_STARS = 10  # in one pattern; more only serve to keep a database busy
 NEAR_WORD = 4  # letters from which on a fuzzy word may differ in one letter
 
@@ -116,8 +117,7 @@ def parse(keyword: str, vr: str, key: str, *, fuzzy: bool = False) -> Criterion:
         return Empty()
     if vr in ("DA", "TM", "DT"):
         return _interval(keyword, vr, key)
-    separators = r"[,\\]" if vr == "UI" else r"\\"
-    values = tuple(value for part in re.split(separators, key) if (value := part.strip(" \0")))
+    values = split_values(vr, key)
     if not values:
         raise InvalidInput(f"{keyword} is searched by a value, and {key[:80]!r} holds none.")
     if vr == "UI":
@@ -135,6 +135,12 @@ def parse(keyword: str, vr: str, key: str, *, fuzzy: bool = False) -> Criterion:
     if vr in WILDCARD_VRS and any(map(_is_pattern, values)):
         return Wildcard(values)
     return OneOf(values)
+
+
+def split_values(vr: str, key: str) -> tuple[str, ...]:
+    """Return the values of a key; a comma divides them where no value of the VR can hold one."""
+    separators = r"[,\\]" if vr in COMMA_VRS else r"\\"
+    return tuple(value for part in re.split(separators, key) if (value := part.strip(" \0")))
 
 
 def accepts(criterion: Criterion, vr: str, values: Sequence[str]) -> bool:

@@ -12,13 +12,20 @@ PS3.18 Annex F (DICOM JSON model); PS3.19 §A.1 (Native DICOM Model, the XML for
 from __future__ import annotations
 
 import json
+import math
 import re
+import struct
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeAlias
 from xml.etree import ElementTree as ET
 
 from dicomdock.dicom.dictionary import keyword_of, tag_of
 from dicomdock.errors import WireError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 DicomJson: TypeAlias = "Mapping[str, JsonValue]"
@@ -52,7 +59,7 @@ def parse(body: bytes, content_type: str = "", *, what: str = "the answer") -> l
             f"{_advice(text)}"
         )
     try:
-        loaded = json.loads(text)
+        loaded = json.loads(text if is_unicode(text) else text.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise WireError(f"The server's DICOM JSON for {what} is broken ({_shortly(error)}).") from error
     found = loaded if isinstance(loaded, list) else [loaded]
@@ -63,6 +70,15 @@ def parse(body: bytes, content_type: str = "", *, what: str = "the answer") -> l
             "is the address the DICOMweb base URL?"
         )
     return data_sets
+
+
+def is_unicode(body: bytes) -> bool:
+    """Return whether a body is UTF-8, as DICOM JSON must be; other bytes are replaced when it is read."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def clean(item: Mapping[str, JsonValue], *, depth: int = 0) -> DicomJson:
@@ -260,3 +276,148 @@ def _advice(text: bytes) -> str:
 
 def _shortly(error: BaseException) -> str:
     return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+
+
+BULK_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+_AMBIGUOUS: Final = {"OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW"}
+_BINARY: Final = {
+    "FD": "d",
+    "FL": "f",
+    "SL": "i",
+    "SS": "h",
+    "SV": "q",
+    "UL": "I",
+    "US": "H",
+    "UV": "Q",
+    "AT": "H",
+}
+_ONE_TEXT: Final = frozenset({"LT", "ST", "UR", "UT"})  # a backslash is a letter in them
+_INTEGER = re.compile(r"[+-]?[0-9]{1,15}\Z")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\Z")
+
+
+def from_dataset(dataset: Dataset, base: str = "", *, charset: bytes = b"") -> dict[str, JsonValue]:
+    """Return a pydicom data set in the DICOM JSON model, bulk data as addresses.
+
+    A value that is not what its VR requires is written as the text that it is, or left out; it never costs
+    the other values. Group lengths and the file meta information are left out.
+
+    Parameters
+    ----------
+    base : a bulk value's address is this and the path through sequences to its tag:
+        ``00880200/0/7FE00010``, items counted from 0.
+    charset : Specific Character Set of the data set that this is an item of.
+    """
+    from dicomdock.dicom.dataset import READ_ERRORS
+
+    with suppress(*READ_ERRORS):
+        charset = _raw_value(dataset, 0x00080005) or charset
+    signed = b""
+    with suppress(*READ_ERRORS):
+        signed = _raw_value(dataset, 0x00280103)
+    little = dataset.original_encoding[1] is not False
+    found: dict[str, JsonValue] = {}
+    for tag in sorted(dataset.keys()):
+        if tag.element == 0 or tag.group <= 2:
+            continue
+        name = f"{tag:08X}"
+        vr = _vr_of(dataset, tag, signed)
+        try:
+            if vr in BULK_VRS:
+                raw = dataset.get_item(tag, keep_deferred=True)
+                empty = getattr(raw, "length", None) == 0 or getattr(raw, "value", None) == b""
+                found[name] = {"vr": vr} if empty else {"vr": vr, "BulkDataURI": base + name}
+                continue
+            written: list[JsonValue]
+            if vr == "SQ":
+                written = [
+                    from_dataset(item, f"{base}{name}/{number}/", charset=charset)
+                    for number, item in enumerate(dataset[tag].value or ())
+                ]
+            else:
+                written = json_values(vr, _raw_value(dataset, tag), charset, little=little)
+        except READ_ERRORS:
+            written = []
+        found[name] = {"vr": vr, "Value": written} if written else {"vr": vr}
+    return found
+
+
+def _vr_of(dataset: Dataset, tag: BaseTag, signed: bytes) -> str:
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+    vr = str(getattr(dataset.get_item(tag, keep_deferred=True), "VR", None) or "")
+    if not vr:
+        vr = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
+    if vr == "US or SS":
+        return "SS" if signed[:2] in (b"\1\0", b"\0\1") else "US"
+    vr = _AMBIGUOUS.get(vr, vr)
+    return vr if len(vr) == 2 and vr.isalpha() and vr.isupper() else "UN"
+
+
+def _raw_value(dataset: Dataset, tag: int) -> bytes:
+    if tag not in dataset:
+        return b""
+    element = dataset.get_item(tag)
+    stored = element.value
+    if stored is None:
+        return b""
+    if isinstance(stored, bytes):
+        return stored
+    several = stored if isinstance(stored, list | tuple) or element.VM > 1 else [stored]
+    return "\\".join("" if one is None else str(one) for one in several).encode("utf-8")
+
+
+def json_values(vr: str, raw: bytes, charset: bytes = b"", *, little: bool = True) -> list[JsonValue]:
+    """Return the values of an attribute in the DICOM JSON model; an empty list for an empty one.
+
+    Parameters
+    ----------
+    vr : its VR, of text or numbers.
+    raw : the bytes of its value.
+    charset : Specific Character Set.
+    little : byte order of binary numbers.
+
+    References
+    ----------
+    PS3.18 §F.2.3 (numbers that JSON cannot write are strings).
+    """
+    if not raw:
+        return []
+    if form := _BINARY.get(vr):
+        size = struct.calcsize("=" + form)
+        numbers: list[JsonValue] = list(
+            struct.unpack(f"{'<' if little else '>'}{len(raw) // size}{form}", raw)
+        )
+        if vr == "AT":
+            pairs = zip(numbers[::2], numbers[1::2], strict=True)
+            return [f"{group:04X}{element:04X}" for group, element in pairs]
+        return [_finite(number) for number in numbers]
+    if raw.isascii() and b"\x1b" not in raw:
+        text = raw.decode("ascii")
+    else:
+        from dicomdock.dicom.charset import decode_text
+
+        text = decode_text(raw, vr, charset)
+    parts = [text] if vr in _ONE_TEXT else text.rstrip(" \0").split("\\")
+    found = [_json_text(vr, part.replace("\0", " ").rstrip(" ")) for part in parts]
+    return found if any(value is not None for value in found) else []
+
+
+def _finite(number: JsonValue) -> JsonValue:
+    if not isinstance(number, float) or math.isfinite(number):
+        return number
+    return "NaN" if math.isnan(number) else "inf" if number > 0 else "-inf"
+
+
+def _json_text(vr: str, text: str) -> JsonValue:
+    if not text:
+        return None
+    if vr == "PN":
+        groups = {name: part.strip() for name, part in zip(NAME_GROUPS, text.split("="), strict=False)}
+        return {name: part for name, part in groups.items() if part} or None
+    number = text.strip()
+    if vr == "IS" and _INTEGER.match(number):
+        return int(number)
+    if vr == "DS" and _DECIMAL.match(number) and math.isfinite(float(number)):
+        return float(number)
+    return number if vr in ("IS", "DS", "UI") else text

@@ -22,10 +22,11 @@ UID_KEYWORDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The attributes that identify a match of each search level, from the study down; the last one is its own."""
 
+MAX_TOLERATED: Final = 256  # characters of a UID that somebody else assigned; AWS HealthImaging allows these
 _STRICT_UID = re.compile(r"[0-9]+(\.[0-9]+)*\Z")
-# Real archives hold UIDs such as "REM SAMPLES 1"; a server's own odd UID is passed on percent-encoded,
-# but nothing that could be read as a path, a list or a control character.
-_TOLERATED_UID = re.compile(r"[A-Za-z0-9._ -]+\Z")
+# A server's own odd UID is passed on percent-encoded, but nothing that separates values, or that some program
+# on the way would read as a path.
+_SEPARATORS: Final = frozenset("/\\,%")
 
 
 def new_uid() -> str:
@@ -34,12 +35,13 @@ def new_uid() -> str:
 
 
 def check_uid(text: str, *, tolerant: bool = False) -> str:
-    """Return the UID without surrounding blanks and NULs, or refuse it.
+    """Return the UID without surrounding white space and NULs, or refuse it.
 
     Parameters
     ----------
     text : the UID as it came.
-    tolerant : also accept a server's own odd UID (letters, blanks); never path separators or dots alone.
+    tolerant : also accept what somebody else assigned: up to 256 printable characters that can be
+        percent-encoded; never separators, or dots alone.
 
     Raises
     ------
@@ -50,9 +52,12 @@ def check_uid(text: str, *, tolerant: bool = False) -> str:
     ----------
     PS3.5 §9.1.
     """
-    uid = text.strip(" \0")
-    pattern = _TOLERATED_UID if tolerant else _STRICT_UID
-    if not uid or len(uid) > MAX_UID_LENGTH or not pattern.match(uid) or not uid.strip(". "):
+    uid = text.strip(" \0\t\r\n")
+    if tolerant:
+        valid = len(uid) <= MAX_TOLERATED and uid.isprintable() and _SEPARATORS.isdisjoint(uid)
+        if not valid or not uid.strip(". "):
+            raise InvalidInput(f"{shown(text)} cannot be used as a DICOM UID.")
+    elif len(uid) > MAX_UID_LENGTH or not _STRICT_UID.match(uid):
         raise InvalidInput(f"{shown(text)} is not a DICOM UID: digits and dots, at most 64 characters.")
     return uid
 

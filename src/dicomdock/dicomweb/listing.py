@@ -8,17 +8,20 @@ PS3.18 §10.6 (Search), §8.3.4 (query parameters).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from dicomdock.dicom import json_model
-from dicomdock.dicom.dictionary import tag_of
+from dicomdock.dicom.criteria import WILDCARD_VRS, Criterion, Name, OneOf, Universal, Wildcard, split_values
+from dicomdock.dicom.dictionary import tag_of, vr_of
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.uid import UID_KEYWORDS
-from dicomdock.dicomweb.session import JSON, failure, read_json
+from dicomdock.dicomweb.session import JSON, failure, read_rows
 from dicomdock.errors import TransactionError
 from dicomdock.sources import DicomJson, Match, Page
+from dicomdock.web.transport import Encoded, encode_query_value
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
@@ -57,7 +60,7 @@ class _Answer:
 class Listing:
     """One search of one list, page after page.
 
-    ``here`` are the keys that the server is not asked for and that are filtered here; as soon as there are
+    ``local`` are the keys that are not sent to the server and filtered by this client; as soon as there are
     any, limit and offset are counted here too.
     """
 
@@ -65,14 +68,15 @@ class Listing:
     query: Query
     path: str
     in_path: frozenset[str]
-    here: set[str] = field(default_factory=set)
+    local: set[str] = field(default_factory=set)
     fields: tuple[str, ...] = ()
     most: int = 0
     unlimited: bool = False
     seen: set[str] = field(default_factory=set)
-    told: set[str] = field(default_factory=set)
+    remarks: set[str] = field(default_factory=set)
     empty: set[str] | None = None
-    said: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
+    missing: dict[str, Query] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         dialect = self.session.dialect
@@ -80,15 +84,35 @@ class Listing:
             wild = (not dialect.wildcard and "*" in value) or (
                 not (dialect.wildcard and dialect.question_mark) and "?" in value
             )
-            if (
-                value
-                and key not in self.in_path
-                and (wild or (dialect.match_keys and key not in dialect.match_keys))
-            ):
-                self.here.add(key)
-        empty = (key for key, value in self.query.match.items() if not value)
-        self.fields = tuple(dict.fromkeys((*empty, *self.query.fields)))
+            unknown = bool(dialect.match_keys) and key not in dialect.match_keys
+            if self.selects(key) and key not in self.in_path and (wild or unknown or not self.wire(key)):
+                self.local.add(key)
+        universal = (key for key in self.query.match if not self.selects(key))
+        self.fields = tuple(dict.fromkeys((*universal, *self.query.fields)))
         self.most = dialect.page_limit.get(self.query.level, _SAFE_LIMIT)
+        if key := self.value_list:
+            self.missing = {
+                one: Query(self.query.level, {key: one}) for one in list_values(self.query.match[key], key)
+            }
+
+    def selects(self, key: str) -> bool:
+        """Return whether a key excludes anything; a universal one only requests its attribute."""
+        return not isinstance(self.query.criteria[key], Universal)
+
+    def wire(self, key: str) -> str:
+        """Return a key's value as this server reads it; empty where it has no form for it."""
+        value, dialect = self.query.match[key], self.session.dialect
+        if is_list(self.query.criteria[key]):
+            values = list_values(value, key)
+            if vr_of(key.rpartition(".")[2]) == "UI":
+                return ",".join(values)
+            written = [_with_commas(one, dialect.encoded_comma) for one in values]
+            return Encoded(("," if dialect.value_lists == "comma" else quote("\\")).join(written))
+        if "," not in value or dialect.encoded_comma:
+            return Encoded(_with_commas(value, encoded=True)) if "," in value else value
+        if vr_of(key.rpartition(".")[2]) in WILDCARD_VRS and dialect.wildcard and dialect.question_mark:
+            return value.replace(",", "?")  # finds a little more, which is filtered again
+        return ""
 
     def pages(self) -> Iterator[Page]:
         """Give page after page until nothing new comes; what shows on the way changes the plan."""
@@ -119,16 +143,10 @@ class Listing:
                 more = True if len(matches) > left else more
                 last, matches = True, matches[:left]
             left = None if left is None else left - len(matches)
-            total = None if self.here else answer.total
+            total = None if self.local else answer.total
             yield Page(tuple(map(Match, matches)), more, total, self.words(answer, count, last=last))
             if last:
                 return
-
-    @property
-    def patterns(self) -> str:
-        """Those of ``*`` and ``?`` that are sent to the server."""
-        sent = [value for key, value in self.query.match.items() if self._is_sent(key, value)]
-        return "".join(letter for letter in "*?" if any(letter in value for value in sent))
 
     @property
     def is_unique(self) -> bool:
@@ -138,21 +156,29 @@ class Listing:
         return named and bool(uid) and not set(uid) & set("*?,\\")
 
     @property
-    def uid_list(self) -> str:
-        """The first key that asks for any of several UIDs; empty where there is none."""
-        lists = (key for key, value in self.query.match.items() if key.endswith("UID") and "," in value)
-        return next(lists, "")
+    def value_list(self) -> str:
+        """The first key that asks for any of several values and is sent; empty where there is none."""
+        return next((key for key in self.sent if is_list(self.query.criteria[key])), "")
+
+    @property
+    def sent(self) -> tuple[str, ...]:
+        """The keys that the server is asked to apply."""
+        return tuple(
+            key
+            for key in self.query.match
+            if self.selects(key) and key not in self.in_path and key not in self.local
+        )
 
     @property
     def counts_here(self) -> bool:
         """Limit and offset are counted here, because the server would count other rows."""
-        return bool(self.here) or not self.session.dialect.offset
+        return bool(self.local) or not self.session.dialect.offset
 
     def count(self, left: int | None, skip: int) -> int | None:
         """How many to ask for; one more than wanted tells whether there are more. None for all there are."""
         if not self.session.dialect.offset:
-            return None if left is None or self.here or self.unlimited else skip + left + 1
-        return self.most if left is None or self.here else min(self.most, left + 1)
+            return None if left is None or self.local or self.unlimited else skip + left + 1
+        return self.most if left is None or self.local else min(self.most, left + 1)
 
     def fresh(self, rows: list[DicomJson]) -> list[DicomJson]:
         """Give the rows that name a UID of this level not seen before."""
@@ -187,28 +213,30 @@ class Listing:
         shown: set[str] = set()
         blank = {key for key in self.query.match if _is_blank(row, key)}
         self.empty = blank if self.empty is None else self.empty & blank
-        for key, value in self.query.match.items():
+        for key in self.query.match:
             if (
-                not value
+                not self.selects(key)
                 or key in self.in_path
                 or (self.query.fuzzy and self.session.dialect.fuzzy and key.endswith("Name"))
             ):
                 continue
             if tag_of(key.split(".")[0]) in row:
                 shown.add(key)
-            elif key in self.here or self.session.dialect.match_keys:
-                self.told.add(
+            elif key in self.local or self.session.dialect.match_keys:
+                self.remarks.add(
                     f"{self.session.name} does not show {key}, "
                     "so that its filter could not be applied to every match."
                 )
         if self.query.matches(row, keys=shown):
+            for value in [one for one, single in self.missing.items() if single.matches(row)]:
+                del self.missing[value]
             return True
-        for key in shown - self.here:
+        for key in shown - self.local:
             if not self.query.matches(row, keys={key}):
-                self.here.add(key)
-                self.told.add(
+                self.local.add(key)
+                self.remarks.add(
                     f"{self.session.name} did not apply the filter on {key} as asked; "
-                    "its answers were filtered here."
+                    "its answers were filtered locally."
                 )
         return False
 
@@ -220,15 +248,17 @@ class Listing:
         said.extend(
             f"{self.session.name} leaves {key} empty in all its answers, so that nothing matches it."
             for key in sorted(self.empty or ())
-            if last and self.query.match[key] and key not in self.in_path
+            if last and self.selects(key) and key not in self.in_path
         )
         full = len(answer.rows) >= self.most
         if last and not self.session.dialect.offset and full and (count is None or self.unlimited):
             said.append(
                 f"{self.session.name} gives one page only ({len(answer.rows)} matches); there may be more."
             )
-        fresh = tuple(dict.fromkeys(words for words in (*said, *sorted(self.told)) if words not in self.said))
-        self.said.update(fresh)
+        fresh = tuple(
+            dict.fromkeys(words for words in (*said, *sorted(self.remarks)) if words not in self.reported)
+        )
+        self.reported.update(fresh)
         return fresh
 
     def ask(self, position: int, count: int | None) -> _Answer:
@@ -245,15 +275,13 @@ class Listing:
             limits = {**self.session.dialect.page_limit, self.query.level: _SAFE_LIMIT}
             self.session.learn(page_limit=limits, short_page_ends=False)
             return answer
-        droppable = {
-            key for key, value in self.query.match.items() if value and not key.endswith("UID")
-        } - self.here
+        droppable = {key for key in self.sent if not key.endswith("UID")}
         if droppable and not position:
-            self.here |= droppable
+            self.local |= droppable
             if answer := self.tried(0, min(self.most, _SAFE_LIMIT), ()):
-                self.told.add(
+                self.remarks.add(
                     f"{self.session.name} refused the filter on {', '.join(sorted(droppable))}; "
-                    "its answers were filtered here."
+                    "its answers were filtered locally."
                 )
                 return answer
         raise error
@@ -299,7 +327,7 @@ class Listing:
             query=self.parameters(position, count, names),
             accept=JSON,
             gzip=True,
-            allow=_NO_SUCH_LIST | {400},
+            allow=_NO_SUCH_LIST | {400, *self.session.dialect.nothing_found},
             what=what,
         )
         if response.status == 400:
@@ -308,16 +336,31 @@ class Listing:
             raise NoSuchList(
                 failure(response, f"{self.session.name} has no list of {self.query.level} at {self.path}")
             )
+        if response.status in self.session.dialect.nothing_found:
+            if not self.sent:
+                raise failure(response, f"{self.session.name} failed in {what}")
+            response.discard()
+            return _Answer([], None, ())
         total = response.headers.get("X-Total-Count", "")
-        warnings = warnings_of(response.headers, self.session.name)
-        rows = read_json(response, what)
-        return _Answer(rows, int(total) if total.isdecimal() else None, warnings)
+        warnings = warnings_of(response.warning, self.session.name)
+        rows, foreign = read_rows(response, what)
+        if foreign:
+            warnings += (f"{self.session.name} sent characters that are not UTF-8; they were replaced.",)
+        if rows and not any(rows) and not position and self.query.level != "studies":
+            raise NoSuchList(
+                TransactionError(
+                    f"{self.session.name} has no list of {self.query.level} at {self.path}.",
+                    status=response.status,
+                    url=response.url,
+                )
+            )
+        return _Answer(rows, int(total) if total.isdecimal() and len(total) < 10 else None, warnings)
 
     def parameters(self, position: int, count: int | None, names: Sequence[str]) -> list[tuple[str, str]]:
         """Write the query in the server's dialect."""
         dialect = self.session.dialect
         written = _tags if dialect.key_style == "tag" else str
-        sent = [(written(key), value) for key, value in self.query.match.items() if self._is_sent(key, value)]
+        sent = [(written(key), self.wire(key)) for key in self.sent]
         if names:
             each = [written(name) for name in names]
             sent += (
@@ -333,8 +376,25 @@ class Listing:
             sent.append(("offset", str(position)))
         return sent
 
-    def _is_sent(self, key: str, value: str) -> bool:
-        return bool(value) and key not in self.in_path and key not in self.here
+
+def is_list(criterion: Criterion) -> bool:
+    """Return whether a key asks for any of several values."""
+    match criterion:
+        case OneOf(values) | Name(values) | Wildcard(values):
+            return len(values) > 1
+        case _:
+            return False
+
+
+def list_values(value: str, keyword: str) -> tuple[str, ...]:
+    """Return the values of a list key, each once."""
+    vr = vr_of(keyword.rpartition(".")[2])
+    return tuple(dict.fromkeys(one for one in split_values(vr, value) if one))
+
+
+def _with_commas(value: str, encoded: bool) -> str:
+    """Return a value for the URL, its commas encoded where the server reads them so."""
+    return encode_query_value(value) if not encoded else encode_query_value(value).replace(",", "%2C")
 
 
 def _is_blank(row: DicomJson, key: str) -> bool:
@@ -345,13 +405,12 @@ def _tags(key: str) -> str:
     return key if key == "all" else ".".join(map(tag_of, key.split(".")))
 
 
-def warnings_of(headers: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Give the texts of ``Warning: 299`` headers; read leniently, because servers write them in many ways.
+def warnings_of(header: str, name: str) -> tuple[str, ...]:
+    """Return the texts of a ``Warning: 299`` header; read leniently, as servers write them in many ways.
 
     References
     ----------
     PS3.18 §8.3.4.2, §8.3.4.4; RFC 7234 §5.5.
     """
-    header = headers.get("Warning", "")
     texts = [text.strip()[:300] for text in _WARNING.findall(header)]
     return tuple(f"{name} says: {text}" for text in dict.fromkeys(texts) if text)

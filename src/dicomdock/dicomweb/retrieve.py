@@ -12,15 +12,16 @@ PS3.18 §10.4 (Retrieve), §8.7.3 (media types), §9 (URI service).
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from dicomdock.dicom import identity
+from dicomdock.dicom import part10
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Level, Resource, resource_in
 from dicomdock.dicomweb import search
-from dicomdock.dicomweb.session import ABSENT, JSON, REFUSED, failure, is_refusal, read_json
+from dicomdock.dicomweb.metadata import request_metadata
+from dicomdock.dicomweb.session import ABSENT, REFUSED, failure, is_refusal
 from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, Part
 from dicomdock.web.media_type import MediaType
@@ -127,7 +128,31 @@ def _instance(session: Session, resource: Resource) -> Iterator[Part]:
             raise
         parts = retrieve_by_uri(session, resource, error)
     for part in parts:
-        yield replace(part, resource=resource, opener=identity.checked(part.opener, resource))
+        yield replace(part, resource=resource, opener=_checked(part.opener, resource))
+
+
+def _checked(opener: Callable[[], Iterator[bytes]], expected: Resource) -> Callable[[], Iterator[bytes]]:
+    """Refuse a body that begins as another instance than the one requested."""
+
+    def open_checked() -> Iterator[bytes]:
+        head = b""
+        rest = opener()
+        for chunk in rest:
+            head += chunk
+            if len(head) >= part10.META:
+                break
+        if part10.media_instance(head) not in ("", expected.instance):
+            # Some files carry another UID in their meta information; only the data set decides.
+            found = part10.identify(head)
+            if found is not None and found.instance != expected.instance:
+                raise WireError(
+                    f"The server sent instance {found.instance} where {expected.instance} was requested."
+                )
+        if head:
+            yield head
+        yield from rest
+
+    return open_checked
 
 
 def open_parts(session: Session, resource: Resource) -> Parts:
@@ -200,7 +225,7 @@ def _parts(session: Session, response: Response, resource: Resource) -> Parts:
         if response.status == 204:
             return
         yield from _read(response)
-        if warning := response.headers.get("Warning", ""):
+        if warning := response.warning:
             log.info("%s: %s", session.name, warning[:300])
         if response.status == 206:
             raise WireError(
@@ -214,7 +239,7 @@ def _read(response: Response) -> Iterator[Part]:
     head = b""
     for chunk in chunks:
         head += chunk
-        if len(head) >= identity.PREAMBLE:
+        if len(head) >= part10.PREAMBLE:
             break
     label = MediaType.parse(response.content_type)
     kind = label.parameters.get("type", "").lower()
@@ -232,7 +257,7 @@ def _read(response: Response) -> Iterator[Part]:
             if not index and kind == "application/octet-stream":
                 part = _dicom_only(part, response)
             yield part
-    elif label.essence == "application/dicom" or identity.is_dicom(head):
+    elif label.essence == "application/dicom" or part10.has_prefix(head):
         length = response.headers.get("Content-Length", "")
         coded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
         yield Part(
@@ -253,7 +278,7 @@ def _dicom_only(part: Part, response: Response) -> Part:
     """Refuse bulk data that some servers send for ``*/*``; DICOM under a wrong label passes."""
     chunks = part.chunks()
     head = next(chunks, b"")
-    if not identity.is_dicom(head):
+    if not part10.has_prefix(head):
         raise NotAcceptable(
             "The server answered with bulk data instead of DICOM.", status=response.status, url=response.url
         )
@@ -335,19 +360,18 @@ def metadata(session: Session, resource: Resource) -> Iterator[DicomJson]:
         return
     if not session.dialect.metadata:
         raise UnsupportedByServer(f"{session.name} gives no metadata.", feature="Retrieve metadata")
-    what = f"the metadata of {resource.level} {resource}"
-    response = session.http.request(
-        "GET", f"{resource.path}/metadata", accept=JSON, gzip=True, allow=ABSENT, what=what
-    )
-    if response.status in ABSENT:
-        error = failure(response, f"{session.name} has no metadata of {resource.level} {resource}")
-        if response.status != 410 and exists(session, resource):
+    try:
+        found = request_metadata(session, resource)
+    except TransactionError as error:
+        if error.status not in ABSENT:
+            raise
+        if error.status != 410 and exists(session, resource):
             session.learn(metadata=False)
             raise UnsupportedByServer(
                 f"{session.name} gives no metadata.", feature="Retrieve metadata"
             ) from error
-        raise error
-    yield from read_json(response, what)
+        raise
+    yield from found
 
 
 def exists(session: Session, resource: Resource) -> bool:

@@ -12,13 +12,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom import json_model
-from dicomdock.dicom.dictionary import tag_of
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.uid import UID_KEYWORDS
-from dicomdock.dicomweb.listing import Listing, NoSuchList
-from dicomdock.errors import InvalidInput, UnsupportedByServer
-from dicomdock.sources import Match, Page
+from dicomdock.dicomweb.key_checks import SAMPLE, kind_of
+from dicomdock.dicomweb.listing import Listing, NoSuchList, list_values
+from dicomdock.dicomweb.metadata import request_metadata
+from dicomdock.errors import InvalidInput, ServerFault, TransactionError, UnsupportedByServer
+from dicomdock.sources import DicomJson, Match, Page
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
@@ -39,42 +40,86 @@ SERIES_KEYS: Final = frozenset(
         *("PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime", "RequestAttributesSequence"),
     }
 )
-_SPECIAL: Final = frozenset("*?,\\&#%+")  # letters that servers read in their own ways
+_MOST_ASKED: Final = 50  # rows of a key check; among them one that matches must be
 
 
 def search(session: Session, query: Query) -> Iterator[Page]:
     """Find studies, series or instances; see ``DicomSource.search``.
 
     The search goes below the study (and series) when the query names one. Where the server has no list of all
-    series or instances, its studies are walked. The last page tells by ``more`` whether matches were left
-    out.
+    series or instances, its studies are walked; where it does not list the instances of a series, they are
+    taken from the metadata. The last page reports by ``more`` whether matches were left out.
     """
-    _ = query.criteria  # a key that cannot be right is refused before anything is asked
+    _ = query.criteria  # a key that cannot be right is refused before anything is sent
     study, series = _one_uid(query, "StudyInstanceUID"), _one_uid(query, "SeriesInstanceUID")
     if query.level == "studies":
-        yield from _list(session, query, "/studies", missing_is_empty=True)
-        return
-    if study is not None and query.level == "instances" and series is not None:
-        path = f"{Resource(study, series).path}/instances"
-        yield from _list(
-            session, query, path, ("StudyInstanceUID", "SeriesInstanceUID"), missing_is_empty=True
-        )
-        return
-    if study is not None and query.level == "series":
+        yield from _list_or_nothing(session, query, "/studies")
+    elif study is not None and query.level == "instances" and series is not None:
+        yield from _instances(session, query, Resource(study, series))
+    elif study is not None and query.level == "series":
         path = f"{Resource(study).path}/series"
-        yield from _list(session, query, path, ("StudyInstanceUID",), missing_is_empty=True)
-        return
-    if study is not None or query.level in session.dialect.root_levels:
-        path = f"/{query.level}" if study is None else f"{Resource(study).path}/instances"
+        yield from _list_or_nothing(session, query, path, ("StudyInstanceUID",))
+    elif study is not None and session.dialect.study_instances:
         try:
-            yield from _list(session, query, path, () if study is None else ("StudyInstanceUID",))
-            return
+            yield from _list(session, query, f"{Resource(study).path}/instances", ("StudyInstanceUID",))
         except NoSuchList:
-            if study is None:
-                session.learn(
-                    root_levels=tuple(level for level in session.dialect.root_levels if level != query.level)
-                )
-    yield from _window(query, _walk(session, query))
+            session.learn(study_instances=False)
+            yield from _window(query, _walk(session, query))
+    elif study is None and query.level in session.dialect.root_levels:
+        try:
+            yield from _list(session, query, f"/{query.level}")
+        except NoSuchList:
+            levels = tuple(level for level in session.dialect.root_levels if level != query.level)
+            session.learn(root_levels=levels)
+            yield from _window(query, _walk(session, query))
+    else:
+        yield from _window(query, _walk(session, query))
+
+
+def _list_or_nothing(
+    session: Session, query: Query, path: str, in_path: Sequence[str] = ()
+) -> Iterator[Page]:
+    """Search one list; one that is not there is empty, since some servers answer so."""
+    try:
+        yield from _list(session, query, path, in_path)
+    except NoSuchList as missing:
+        yield _nothing(session, query, missing.error, hint=not in_path)
+
+
+def _nothing(session: Session, query: Query, error: TransactionError, *, hint: bool = False) -> Page:
+    """Return the page of a search that found no list; raise where the server does not search."""
+    if error.status not in (200, 404):
+        raise UnsupportedByServer(
+            f"{session.name} does not search {query.level}: {error}", feature="Search"
+        ) from None
+    words = f"{session.name} answered 404 to the search; if data are expected, check its address."
+    return Page((), more=False, warnings=(words,) if hint else ())
+
+
+def _instances(session: Session, query: Query, series: Resource) -> Iterator[Page]:
+    """Search the instances of a series, in its metadata where the server cannot list them."""
+    keys = ("StudyInstanceUID", "SeriesInstanceUID")
+    failed: ServerFault | None = None
+    try:
+        yield from _list(session, query, f"{series.path}/instances", keys)
+        return
+    except NoSuchList as missing:
+        error = missing.error
+    except ServerFault as fault:
+        if fault.status not in (500, 501):
+            raise
+        error = failed = fault
+    try:
+        rows = request_metadata(session, series) if session.dialect.metadata else []
+    except TransactionError:
+        rows = []
+    if not rows:
+        if failed is not None:
+            raise failed
+        yield _nothing(session, query, error)
+        return
+    found = tuple(Match(row) for row in rows if query.matches(row, keys=query.match.keys() - set(keys)))
+    yield from _window(query, iter([Page(found)]))
 
 
 def _one_uid(query: Query, keyword: str) -> str | None:
@@ -88,68 +133,143 @@ def _one_uid(query: Query, keyword: str) -> str | None:
     return value
 
 
-def _list(
-    session: Session, query: Query, path: str, in_path: Sequence[str] = (), *, missing_is_empty: bool = False
-) -> Iterator[Page]:
+def _list(session: Session, query: Query, path: str, in_path: Sequence[str] = ()) -> Iterator[Page]:
+    """Search one list: as a whole, then by whatever the server understands where it finds nothing.
+
+    Raises
+    ------
+    NoSuchList
+        The server has no such list.
+    """
     listing = Listing(session, query, path, frozenset(in_path))
+    if (key := listing.value_list) and not _takes_lists(session, key):
+        yield from _window(query, _one_by_one(session, query, key))
+        return
+    pages = listing.pages()
     try:
-        pages = listing.pages()
         first = next(pages)
-        if not listing.seen and (key := listing.uid_list):
-            yield from _window(query, _one_by_one(session, query, key))
-            return
-        if not listing.seen and _misread(session, listing.patterns):
-            yield from Listing(session, query, path, frozenset(in_path)).pages()
-            return
+    except TransactionError as error:
+        if error.status != 400 or not key:
+            raise
+        yield from _window(query, _one_by_one(session, query, key))
+        return
+    if listing.seen:
+        yield first
+        yield from _completed(session, listing, pages, first)
+    elif key:
+        yield from _window(query, _one_by_one(session, query, key))
+    elif misread := _misread(session, listing):
+        yield from Listing(session, query, path, frozenset(in_path), local=misread).pages()
+    else:
         yield first
         yield from pages
-    except NoSuchList as missing:
-        if not missing_is_empty:
-            raise
-        if missing.error.status != 404:
-            raise UnsupportedByServer(
-                f"{session.name} does not search {query.level}: {missing.error}", feature="Search"
-            ) from None
-        hint = (
-            ""
-            if in_path
-            else f"{session.name} answered 404 to the search; if data are expected, check its address."
-        )
-        yield Page((), more=False, warnings=(hint,) if hint else ())
 
 
-def _misread(session: Session, patterns: str) -> bool:
-    """Find out, once a session, whether an empty answer to a wildcard means no match or no wildcards.
-
-    Several servers compare a pattern as if it were a value, and one knows ``*`` but not ``?``. A study that
-    is there is asked for by all but the end of its Patient ID or name; built-in dialects are trusted.
-    """
-    for letter in patterns if session.dialect.name == "standard" else "":
-        if letter not in session.patterns:
-            _try_pattern(session, letter)
-        if session.patterns.get(letter) is False:
-            session.learn(**{"wildcard" if letter == "*" else "question_mark": False})
-            return True
-    return False
-
-
-def _try_pattern(session: Session, letter: str) -> None:
-    sample = next(Listing(session, Query(limit=1), "/studies", frozenset()).pages())
-    for keyword in ("PatientID", "PatientName"):
-        for match in sample.matches:
-            value = json_model.text(match.attributes, tag_of(keyword))
-            if len(value) > 1 and value.isascii() and not set(value) & _SPECIAL:
-                query = Query(match={keyword: f"{value[:-1]}{letter}"}, limit=1)
-                found = next(Listing(session, query, "/studies", frozenset()).pages())
-                session.patterns[letter] = bool(found.matches)
-                return
+def _takes_lists(session: Session, key: str) -> bool:
+    """Return whether a list of several values may be sent in one key."""
+    dialect = session.dialect
+    known = dialect.uid_lists if key.endswith("UID") else dialect.value_lists != "none"
+    return known and session.lists.get(key, True)
 
 
 def _one_by_one(session: Session, query: Query, key: str) -> Iterator[Page]:
-    """Search for each UID of a list alone, because the server takes the list for one UID."""
+    """Search for each value of a list alone, because the server takes the list for one value."""
+    values = list_values(query.match[key], key)
+    yield from _singly(session, query, key, values, set())
+
+
+def _singly(
+    session: Session, query: Query, key: str, values: Sequence[str], seen: set[tuple[str, ...]]
+) -> Iterator[Page]:
     single = replace(query, limit=None, offset=0)
-    for uid in dict.fromkeys(filter(None, query.match[key].split(","))):
-        yield from search(session, replace(single, match={**query.match, key: uid}))
+    for value in values:
+        count = 0
+        for page in search(session, replace(single, match={**query.match, key: value})):
+            fresh = tuple(match for match in page.matches if not _known(match, query.level, seen))
+            count += len(fresh)
+            yield replace(page, matches=fresh)
+        if count:
+            session.lists[key] = False
+
+
+def _known(match: Match, level: SearchLevel, seen: set[tuple[str, ...]]) -> bool:
+    """Return whether a match was found by another value already."""
+    uids = tuple(json_model.text(match.attributes, keyword) for keyword in UID_KEYWORDS[level])
+    if uids in seen:
+        return True
+    seen.add(uids)
+    return False
+
+
+def _completed(session: Session, listing: Listing, pages: Iterator[Page], first: Page) -> Iterator[Page]:
+    """Yield the further pages, and what a server left out that applied one value of a list alone."""
+    key, query = listing.value_list, listing.query
+    seen: set[tuple[str, ...]] = set()
+    last = first
+    for match in first.matches if key else ():
+        _known(match, query.level, seen)
+    for page in pages:
+        for match in page.matches if key else ():
+            _known(match, query.level, seen)
+        last = page
+        yield page
+    if not key or last.more is True or query.limit is not None or key in session.lists:
+        return
+    missing = tuple(listing.missing)
+    if not missing or len(missing) == len(list_values(query.match[key], key)):
+        session.lists[key] = session.lists.get(key, True)
+        return
+    found = [page for page in _singly(session, query, key, missing[:1], seen) if page.matches]
+    yield from found
+    session.lists[key] = not found
+    if found:
+        yield from _singly(session, query, key, missing[1:], seen)
+        session.lists[key] = False
+
+
+def _misread(session: Session, listing: Listing) -> set[str]:
+    """Return the keys for which an empty answer means that the server does not apply them as asked.
+
+    Below a study the whole list is short: every key is filtered locally then. Over all studies, each kind of
+    key is checked once a session by a study that the server has listed; built-in dialects are trusted.
+    """
+    query = listing.query
+    keys = {key for key in listing.sent if not (key.endswith("UID") and "." not in key)}
+    if not keys or listing.local:
+        return set()
+    if listing.in_path:
+        return keys
+    if session.dialect.name != "standard":
+        return set()
+    kinds = {key: kind for key in keys if "." not in key and (kind := kind_of(query.criteria[key]))}
+    unknown = [key for key, kind in kinds.items() if (query.level, key, kind) not in session.key_checks.known]
+    rows = (
+        _rows(session, Query(query.level, fields=tuple(unknown), limit=SAMPLE), listing.path)
+        if unknown
+        else []
+    )
+
+    def ask(keyword: str, value: str) -> Sequence[DicomJson]:
+        return _rows(session, Query(query.level, {keyword: value}, limit=_MOST_ASKED), listing.path)
+
+    misread = {
+        key: kind
+        for key, kind in kinds.items()
+        if session.key_checks.check(query.level, key, kind, rows, ask) is False
+    }
+    for kind in misread.values():
+        if kind in ("wildcard", "question mark"):
+            session.learn(**{"wildcard" if kind == "wildcard" else "question_mark": False})
+    return set(misread)
+
+
+def _rows(session: Session, query: Query, path: str) -> list[DicomJson]:
+    """Return the rows of the first page of a list; none where the server refuses it."""
+    try:
+        page = next(Listing(session, query, path, frozenset()).pages())
+    except (TransactionError, NoSuchList):
+        return []
+    return [match.attributes for match in page.matches]
 
 
 def _walk(session: Session, query: Query) -> Iterator[Page]:
@@ -163,22 +283,22 @@ def _walk(session: Session, query: Query) -> Iterator[Page]:
             yield Page((), warnings=page.warnings)
         for match in page.matches:
             uids = (json_model.text(match.attributes, tag) for tag in UID_KEYWORDS[upper])
-            places = dict(zip(("StudyInstanceUID", "SeriesInstanceUID"), uids, strict=False))
-            lower = replace(query, match={**below, **places}, limit=None, offset=0)
+            above_uids = dict(zip(("StudyInstanceUID", "SeriesInstanceUID"), uids, strict=False))
+            lower = replace(query, match={**below, **above_uids}, limit=None, offset=0)
             for found in search(session, lower):
                 whole = (Match({**match.attributes, **one.attributes}) for one in found.matches)
                 yield Page(tuple(whole), warnings=found.warnings)
 
 
 def _window(query: Query, pages: Iterator[Page]) -> Iterator[Page]:
-    """Count limit and offset over pages that were made without them; say nothing twice."""
+    """Apply limit and offset to pages that were made without them; report nothing twice."""
     left, skip = query.limit, query.offset
-    told: set[str] = set()
+    reported: set[str] = set()
     for page in pages:
         passed = min(skip, len(page.matches))
         skip, found = skip - passed, page.matches[passed:]
-        warnings = tuple(words for words in page.warnings if words not in told)
-        told.update(warnings)
+        warnings = tuple(warning for warning in page.warnings if warning not in reported)
+        reported.update(warnings)
         if left is not None and len(found) > left:
             yield Page(found[:left], more=True, warnings=warnings)
             return

@@ -6,12 +6,14 @@ client. ``probe`` reads them to change the profile.
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 from dicomdock.dicom import json_model
+from dicomdock.dicomweb.key_checks import KeyChecks
 from dicomdock.errors import NotAcceptable, RemoteNotFound, ServerFault, TransactionError
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from dicomdock.config.settings import Settings
     from dicomdock.sources import DicomJson
     from dicomdock.web.transport import Http, Response
+
+log = logging.getLogger(__name__)
 
 JSON: Final = "application/dicom+json"
 MAX_JSON: Final = 256 << 20  # bytes of one JSON answer; a page or a series' metadata stays far below
@@ -39,7 +43,8 @@ class Session:
     ----------
     dialect : the profile's, changed by what the server showed.
     refused_fields : keywords that the server answered with 400 when asked to include them.
-    patterns : ``*`` and ``?`` as far as tried: True where seen to match, False where taken literally.
+    key_checks : which kinds of matching keys were seen to work.
+    lists : keyword -> whether a list of several values was seen to find more than one of them.
     forms : level -> index of the retrieval form that worked (``wado.FORMS``).
     """
 
@@ -48,7 +53,8 @@ class Session:
     settings: Settings
     dialect: Dialect
     refused_fields: frozenset[str] = frozenset()
-    patterns: dict[str, bool] = field(default_factory=dict)
+    key_checks: KeyChecks = field(default_factory=KeyChecks)
+    lists: dict[str, bool] = field(default_factory=dict)
     forms: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -75,10 +81,19 @@ class Session:
 
 def read_json(response: Response, what: str) -> list[DicomJson]:
     """Return the data sets of a JSON answer; 204 and an empty body are an empty list."""
+    rows, foreign = read_rows(response, what)
+    if foreign:
+        log.warning("%s: characters that are not UTF-8 were replaced", what)
+    return rows
+
+
+def read_rows(response: Response, what: str) -> tuple[list[DicomJson], bool]:
+    """Return the data sets of a JSON answer, and whether characters that are not UTF-8 were replaced."""
     with response:
         if response.status == 204:
-            return []
-        return json_model.parse(response.read(MAX_JSON), response.content_type, what=what)
+            return [], False
+        body = response.read(MAX_JSON)
+        return json_model.parse(body, response.content_type, what=what), not json_model.is_unicode(body)
 
 
 def failure(response: Response, sentence: str) -> TransactionError:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dicomdock.dicom import identity
+from dicomdock.dicom.part10 import identify_file
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.dicom.uid import check_uid
@@ -169,7 +169,8 @@ def _item(part: Part, spool: Path) -> _Item | StoreResult:
         part = Part.from_file(spool, resource=resource, content_type=part.content_type)
     if resource is None or resource.instance is None:
         assert part.path is not None  # replayable means that there is a file
-        resource = identity.of_file(part.path)
+        with part.path.open("rb") as file:
+            resource = identify_file(file)
     if resource is None or resource.instance is None:
         if spooled is not None:
             spooled.unlink(missing_ok=True)
@@ -249,7 +250,13 @@ class _Sender:
                 content = response.read(MAX_ANSWER)
             except (Unreachable, WireError) as error:
                 return Outcome(0, {}, str(error), cause=error)
-            return store_response.read(response.status, response.content_type, content, self.session.name)
+            return store_response.read(
+                response.status,
+                response.content_type,
+                content,
+                self.session.name,
+                redact=response.redact,
+            )
 
     def looked_up(self, items: Sequence[_Item], outcome: Outcome) -> list[StoreResult]:
         """Search for what a successful answer does not mention."""

@@ -7,7 +7,7 @@ PS3.18 §10.5.3 (Store response), Annex I.2.2 (Store Instances Response Module).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +17,7 @@ from dicomdock.errors import WireError
 from dicomdock.sources import DicomJson, JsonValue, StoreResult, StoreStatus
 
 _REFERENCED: Final = "00081199"  # Referenced SOP Sequence
+MAX_EXCERPT: Final = 1 << 15  # bytes looked at for words of an answer that is no store response
 _FAILED: Final = "00081198"  # Failed SOP Sequence
 _OTHER: Final = "0008119A"  # Other Failures Sequence: failures of what could not even be named
 _INSTANCE: Final = "00081155"  # Referenced SOP Instance UID
@@ -49,8 +50,15 @@ class Outcome:
         return 200 <= self.status < 300
 
 
-def read(status: int, content_type: str, body: bytes, server: str) -> Outcome:
-    """Read an answer of any status and any form; what is no store response gives words only."""
+def read(
+    status: int, content_type: str, body: bytes, server: str, *, redact: Callable[[str], str] = str
+) -> Outcome:
+    """Read an answer of any status and any form; what is no store response gives words only.
+
+    Parameters
+    ----------
+    redact : masks the secrets of the request, which a server may repeat.
+    """
     attributes: DicomJson = {}
     excerpt = ""
     if body.strip():
@@ -62,7 +70,8 @@ def read(status: int, content_type: str, body: bytes, server: str) -> Outcome:
         except WireError:
             attributes = {}
         if not attributes:
-            excerpt = " ".join(body[:200].decode("utf-8", "replace").split())
+            beginning = redact(body[:MAX_EXCERPT].decode("utf-8", "replace"))
+            excerpt = " ".join(beginning.split())[:200]
     words = f"{server} answered {status}" + (
         f": {excerpt}" if excerpt and not excerpt.startswith("<") else ""
     )

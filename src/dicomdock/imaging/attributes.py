@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.valuerep import DSdecimal, DSfloat
 
-from dicomdock.imaging.dataset import READ_ERRORS
+from dicomdock.dicom.dataset import READ_ERRORS
 
 
 def numbers(dataset: Dataset | None, keyword: str, count: int | None = None) -> tuple[float, ...] | None:
@@ -26,6 +28,23 @@ def numbers(dataset: Dataset | None, keyword: str, count: int | None = None) -> 
     if not found or not all(map(math.isfinite, found)) or (count is not None and len(found) != count):
         return None
     return found
+
+
+def rounding(dataset: Dataset | None, keyword: str) -> float:
+    """Return the unit of the last decimal that an attribute's text gives, 0 for binary numbers.
+
+    The values 10.5 and -3.25 are given in hundredths: the last zero of the first is left out.
+    """
+    if dataset is None:
+        return 0.0
+    try:
+        value = dataset.get(keyword)
+        items = value if isinstance(value, (MultiValue, list, tuple)) else [value]
+        stated = [one.original_string for one in items if isinstance(one, (DSfloat, DSdecimal))]
+        exponents = [int(Decimal(one.strip()).as_tuple().exponent) for one in stated if one]
+    except (*READ_ERRORS, ArithmeticError):
+        return 0.0
+    return 10.0 ** min(exponents) if exponents else 0.0
 
 
 def number(dataset: Dataset | None, keyword: str) -> float | None:

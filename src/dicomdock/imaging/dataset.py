@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import SEEK_CUR, BytesIO
@@ -11,33 +9,13 @@ from typing import BinaryIO, TypeAlias
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.dicom.dataset import READ_ERRORS, guarded
+from dicomdock.errors import DicomdockError, GeometryError, WireError
 
 Instance: TypeAlias = Dataset | bytes | BinaryIO
 """A Dataset, a DICOM file's bytes, or an open binary file with one."""
-
-READ_ERRORS = (
-    InvalidDicomError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    EOFError,
-    OSError,
-    struct.error,
-    NotImplementedError,
-    RuntimeError,
-    ArithmeticError,
-    MemoryError,
-    BytesLengthException,
-    zlib.error,
-)
-"""What pydicom and its codecs raise over bytes that are not what they claim, often only when looked at."""
-
 
 _BARE_STARTS = (b"\x02\0", b"\x08\0", b"\0\x08")
 """Group 2 or 8, in either byte order: what a data set begins with where preamble and prefix are missing."""
@@ -77,8 +55,9 @@ def as_dataset(instance: Instance, *, pixels: bool = True) -> Dataset:
     try:
         start = file.read(2)
         file.seek(-len(start), SEEK_CUR)
-        return _with_syntax(dcmread(file, stop_before_pixels=not pixels, force=start in _BARE_STARTS))
-    except READ_ERRORS as error:
+        found = dcmread(guarded(file), stop_before_pixels=not pixels, force=start in _BARE_STARTS)
+        return _with_syntax(found)
+    except (WireError, *READ_ERRORS) as error:
         raise GeometryError(f"The bytes cannot be read as a DICOM instance: {error}") from error
 
 

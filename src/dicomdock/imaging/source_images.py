@@ -7,6 +7,7 @@ PS3.3 §C.7.6.16.2.6 (Derivation Image), §C.12.1.1.1 (Common Instance Reference
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from dicomdock.imaging.attributes import text
 from dicomdock.imaging.authoring import reference
 from dicomdock.imaging.geometry import Plane, VolumeGeometry, planes_of
 from dicomdock.imaging.geometry.grid import GRID_TOLERANCE
+
+MOST_ROUNDING = 0.5  # voxels: farther away than this a plane is nearer to another voxel
 
 _CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 _STAND_IN = "1.2.3."  # followed by a number; never leaves this package
@@ -179,5 +182,7 @@ def _slice_of(geometry: VolumeGeometry, plane: Plane) -> int | None:
     at = geometry.to_index(corners)
     k = int(np.round(at[0, 0]))
     due = np.array([[k, 0, 0], [k, plane.rows - 1, 0], [k, 0, plane.columns - 1]])
-    close = bool(np.abs(at - due).max() <= 10 * GRID_TOLERANCE)
+    # A plane lies off the grid by what the decimals of its position cannot state, in voxels here.
+    slack = np.minimum(math.sqrt(3) / 2 * plane.rounding / np.array(geometry.spacing), MOST_ROUNDING)
+    close = bool((np.abs(at - due) <= np.maximum(10 * GRID_TOLERANCE, slack)).all())
     return k if close and 0 <= k < geometry.shape[0] else None

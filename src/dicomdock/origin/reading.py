@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     UID,
@@ -21,7 +20,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from dicomdock.dicom.deflate_guard import guarded
+from dicomdock.dicom.dataset import read_dataset
 from dicomdock.errors import DicomdockError, InvalidInput, NotAcceptable
 from dicomdock.imaging.codecs import RETIRED_JPEG
 
@@ -50,13 +49,13 @@ def read_header(stored: Path | BinaryIO) -> Dataset:
     if isinstance(stored, Path):
         with stored.open("rb") as file:
             return read_header(file)
-    return dcmread(guarded(stored), force=True, stop_before_pixels=True)
+    return read_dataset(stored, pixels=False)
 
 
 def read_whole(stored: Path) -> Dataset:
     """Read an instance with its pixel data."""
     with stored.open("rb") as file:
-        return dcmread(guarded(file), force=True)
+        return read_dataset(file)
 
 
 def transfer_syntax_of(dataset: Dataset) -> UID:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dicomdock.transfer.files import parts_of_files
+from dicomdock.transfer.files import Selection, parts_of_files, select_files
 from dicomdock.transfer.missing import MissingSource, locate, missing_sources
 from dicomdock.transfer.progress import Failure, Progress, PullReport, PushReport
 from dicomdock.transfer.pull import pull
@@ -20,6 +20,7 @@ __all__ = [
     "PullReport",
     "PushReport",
     "Runner",
+    "Selection",
     "State",
     "Transfer",
     "TransferQueue",
@@ -29,4 +30,5 @@ __all__ = [
     "pull",
     "push",
     "run",
+    "select_files",
 ]

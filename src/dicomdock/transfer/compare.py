@@ -5,15 +5,30 @@ from __future__ import annotations
 import enum
 import hashlib
 import tempfile
-from collections.abc import Iterable
-from typing import IO, BinaryIO, cast
+from collections.abc import Iterable, Sequence
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from dicomdock.errors import WireError
 from dicomdock.sources import Part
 
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
 SPOOL = 32 << 20  # bytes held in memory before a temporary file is used
 MOST = 1 << 30  # bytes of an answer that are looked at, or ...
 GROWN = 64  # ... so many times what was sent, which a server may have decompressed
+PIXEL_DATA: Final = 0x7FE00010
+TRAILING_PADDING: Final = 0xFFFCFFFC
+_TEXT: Final = frozenset(
+    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
+)
+"""Value representations whose values are padded with a blank, UIDs with a NUL."""
+_WORDS: Final = {
+    **dict.fromkeys(("US", "SS", "OW", "AT"), 2),
+    **dict.fromkeys(("UL", "SL", "FL", "OL", "OF"), 4),
+    **dict.fromkeys(("FD", "OD", "UV", "SV", "OV"), 8),
+}
+"""Value representations whose bytes change with the byte order: bytes of a word."""
 
 
 class Comparison(enum.Enum):
@@ -60,28 +75,82 @@ def compare(sent: Part, answer: Iterable[Part]) -> Comparison:
 
 
 def same_data_set(first: IO[bytes], second: IO[bytes]) -> bool:
-    """Return whether two DICOM files hold equal data sets, file meta information and encoding aside.
+    """Return whether two DICOM files hold equal data sets.
 
-    Pixel data in another transfer syntax are compared as decoded pixels.
+    Every element is compared by the bytes of its value, item by item in sequences: nothing is decoded, so
+    that NaN equals itself and a number that no library can read is compared too. What an encoding is free to
+    choose does not count: preamble and file meta information, the VR that Implicit VR does not write, byte
+    order, lengths of sequences, padding of a value, group lengths and Data Set Trailing Padding.
+    Pixel data that differ in their bytes are compared as decoded pixels: another transfer syntax, or other
+    fragments. Text that was converted to another character set is other content.
+
+    References
+    ----------
+    PS3.5 §6.2 (padding), §7.2 (group length), §7.3 (byte order); PS3.10 §7.1, §7.2 (trailing padding).
     """
-    from pydicom import dcmread
-
-    from dicomdock.dicom.deflate_guard import guarded
-    from dicomdock.dicom.part10_pydicom import BROKEN
+    from dicomdock.dicom.dataset import READ_ERRORS, quiet, read_dataset
     from dicomdock.imaging.codecs import pixel_array
 
     first.seek(0)
     second.seek(0)
     try:
-        one, two = (dcmread(guarded(cast(BinaryIO, file)), force=True) for file in (first, second))
-        pixels = [data_set.pop("PixelData", None) for data_set in (one, two)]
-        if one != two:
-            return False
-        if pixels[0] == pixels[1]:
-            return True
-        if None in pixels:
-            return False
-        one["PixelData"], two["PixelData"] = pixels
-        return bool((pixel_array(one) == pixel_array(two)).all())
-    except (WireError, *BROKEN, RuntimeError, MemoryError):
+        with quiet():
+            one, two = (read_dataset(cast(BinaryIO, file)) for file in (first, second))
+            elements = [_elements(data_set) for data_set in (one, two)]
+            pixels = [element.pop(PIXEL_DATA, None) for element in elements]
+            if not _same_elements(one, two, *elements) or (pixels[0] is None) != (pixels[1] is None):
+                return False
+            if pixels[0] is None or _plain(pixels[0], "OB") == _plain(pixels[1], "OB"):
+                return True
+            return bool((pixel_array(one) == pixel_array(two)).all())
+    except (WireError, *READ_ERRORS):
         return False  # what cannot be read cannot be called the same
+
+
+def _elements(data_set: Dataset) -> dict[int, Any]:
+    """Return the elements that count as they were read: looking at one lets pydicom decode others."""
+    return {
+        int(tag): data_set.get_item(tag)
+        for tag in data_set.keys()  # noqa: SIM118 - the data set itself would decode all
+        if tag.element and tag != TRAILING_PADDING
+    }
+
+
+def _same_elements(one: Dataset, two: Dataset, first: dict[int, Any], second: dict[int, Any]) -> bool:
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+    if first.keys() != second.keys():
+        return False
+    for tag in first:
+        elements = (first[tag], second[tag])
+        vrs = [element.VR for element in elements if element.VR not in (None, "UN")]
+        vr = vrs[0] if vrs else dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
+        if vr == "SQ":
+            if not _same_items(one[tag].value, two[tag].value):
+                return False
+        elif _plain(elements[0], vr) != _plain(elements[1], vr):
+            return False
+    return True
+
+
+def _same_items(one: Sequence[Dataset], two: Sequence[Dataset]) -> bool:
+    return len(one) == len(two) and all(
+        _same_elements(first, second, _elements(first), _elements(second))
+        for first, second in zip(one, two, strict=True)
+    )
+
+
+def _plain(element: Any, vr: str) -> bytes:
+    """Return the bytes of a value as little endian and without padding."""
+    from pydicom.dataelem import RawDataElement
+
+    if isinstance(element.value, bytes | None):
+        value = element.value or b""
+    else:  # the character set, which pydicom decodes as it reads
+        value = "\\".join([element.value] if isinstance(element.value, str) else element.value).encode()
+    if isinstance(element, RawDataElement) and not element.is_little_endian and vr in _WORDS:
+        size = _WORDS[vr]
+        whole = len(value) // size * size
+        words = (value[at : at + size][::-1] for at in range(0, whole, size))
+        value = b"".join(words) + value[whole:]
+    return value.rstrip(b" \0") if vr in _TEXT else value

@@ -1,50 +1,169 @@
-"""Files named by the user, as parts to be pushed."""
+"""Files named by the user, as parts to be pushed; each is sent or named with the reason why not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
-from dicomdock.sources import Part
+from dicomdock.sources import Part, StoreResult
+
+NO_UIDS = "It has no usable study, series and SOP Instance UIDs."
 
 
-def parts_of_files(paths: Sequence[Path]) -> list[Part]:
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A file that is not sent.
+
+    Parameters
+    ----------
+    path : the file or folder; where there is none, the instance.
+    result : the outcome: ``failed``, or ``duplicate`` where the same bytes are sent from elsewhere.
+    """
+
+    path: str
+    result: StoreResult
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a push sends, and what of that which was named it does not send.
+
+    Parameters
+    ----------
+    parts : instances, each named by its ``resource``, no two alike.
+    unsent : the rest, each with its reason.
+    """
+
+    parts: tuple[Part, ...]
+    unsent: tuple[Unsent, ...] = ()
+
+    @classmethod
+    def of(cls, parts: Iterable[Part], unsent: Iterable[Unsent] = ()) -> Selection:
+        """Return a selection of parts; of several of one instance the first is sent, the others are named."""
+        chosen: dict[Resource, Part] = {}
+        left = [*unsent]
+        for part in parts:
+            assert part.resource is not None
+            first = chosen.setdefault(part.resource, part)
+            if first is not part:
+                left.append(_second(part, first))
+        return cls(tuple(chosen.values()), tuple(left))
+
+
+def select_files(paths: Sequence[Path]) -> Selection:
     """Return the DICOM instances in files and, recursively, folders.
 
-    Inside a folder what is not DICOM is passed over, as is a DICOMDIR; a file named by itself must be DICOM.
+    Inside a folder what is not DICOM is ignored, as is a DICOMDIR. What looks like DICOM, or is named so, and
+    cannot be sent is among the unsent.
 
     Raises
     ------
     InvalidInput
-        A path does not exist, a file cannot be read or, named by itself, is not DICOM, or nothing was found.
+        A path does not exist, a file named by itself cannot be read or is not DICOM, or nothing was found.
     """
-    parts = [part for path in paths for part in _parts(path)]
-    if paths and not parts:
+    parts: list[Part] = []
+    unsent: list[Unsent] = []
+    for path in paths:
+        for found in _found(path):
+            if isinstance(found, Part):
+                parts.append(found)
+            else:
+                unsent.append(found)
+    if paths and not (parts or unsent):
         raise InvalidInput(f"There is no DICOM file in {', '.join(map(str, paths))}.")
-    return parts
+    return Selection.of(parts, unsent)
 
 
-def _parts(path: Path) -> Iterator[Part]:
+def parts_of_files(paths: Sequence[Path]) -> list[Part]:
+    """Return the parts of ``select_files``."""
+    return [*select_files(paths).parts]
+
+
+def _found(path: Path) -> Iterator[Part | Unsent]:
     if path.is_dir():
-        for file in sorted(item for item in path.rglob("*") if item.is_file()):
-            resource = _identify(file)
-            if resource is not None:
-                yield Part.from_file(file, resource=resource)
+        for file in _files(path):
+            if isinstance(file, Unsent):
+                yield file
+            elif file.is_file() and (found := _inspected(file)) is not None:
+                yield found
     elif path.is_file():
-        resource = _identify(path)
-        if resource is None:
+        try:
+            alone = _identified(path)
+        except OSError as error:
+            raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from error
+        if alone is None:
             raise InvalidInput(f"{path} is not a DICOM file with study, series and instance UIDs.")
-        yield Part.from_file(path, resource=resource)
+        yield alone
     else:
         raise InvalidInput(f"There is no file or folder {path}.")
 
 
-def _identify(file: Path) -> Resource | None:
-    from dicomdock.dicom import identity
+def _files(folder: Path) -> Iterator[Path | Unsent]:
+    """Return every file below a folder, and the folders that cannot be read."""
+    unreadable: list[OSError] = []
+    for inner, folders, names in os.walk(folder, onerror=unreadable.append):
+        folders.sort()
+        yield from (Path(inner, name) for name in sorted(names))
+    yield from (_failed(Path(error.filename or folder), _cause(error)) for error in unreadable)
 
+
+def _inspected(file: Path) -> Part | Unsent | None:
+    """Return a file of a folder as what becomes of it; None where it is not DICOM."""
     try:
-        return identity.of_file(file)
-    except OSError as error:  # what may be an instance must not be left out in silence
-        raise InvalidInput(f"{file} cannot be read: {error.strerror or error}.") from error
+        return _identified(file) or (_failed(file, NO_UIDS) if _is_meant_as_dicom(file) else None)
+    except OSError as error:
+        return _failed(file, _cause(error))
+
+
+def _identified(file: Path) -> Part | None:
+    from dicomdock.dicom.part10 import identify_file
+
+    with file.open("rb") as opened:
+        resource = identify_file(opened)
+    return None if resource is None else Part.from_file(file, resource=resource)
+
+
+def _is_meant_as_dicom(file: Path) -> bool:
+    """Return whether a file looks like DICOM or is named so, as an import decides it."""
+    from dicomdock.archive.ingest import NAMED_LIKE_DICOM
+    from dicomdock.dicom.part10 import is_dicomdir, looks_like_dicom
+
+    with file.open("rb") as opened:
+        head = opened.read(1 << 12)
+    if is_dicomdir(head):
+        return False
+    return looks_like_dicom(head) or file.suffix.lower() in NAMED_LIKE_DICOM
+
+
+def _failed(path: Path, reason: str) -> Unsent:
+    return Unsent(str(path), StoreResult("", "failed", None, f"{path} was not sent: {reason}"))
+
+
+def _second(part: Part, first: Part) -> Unsent:
+    """Return the outcome of a part whose UIDs an earlier one has."""
+    uid = part.resource.instance or "" if part.resource else ""
+    name, other = (str(one.path or one.resource) for one in (part, first))
+    try:
+        same = part.length == first.length and _digest(part) == _digest(first)
+    except OSError as error:
+        return Unsent(name, StoreResult(uid, "failed", None, f"{name} was not sent: {_cause(error)}"))
+    if same:
+        return Unsent(name, StoreResult(uid, "duplicate", None, f"{name} has the same bytes as {other}"))
+    reason = f"{name} was not sent: {other}, which was, has the same UIDs and other bytes"
+    return Unsent(name, StoreResult(uid, "failed", None, reason))
+
+
+def _digest(part: Part) -> bytes:
+    digest = hashlib.sha256()
+    for chunk in part.chunks():
+        digest.update(chunk)
+    return digest.digest()
+
+
+def _cause(error: OSError) -> str:
+    return f"It cannot be read: {error.strerror or error}."

@@ -105,10 +105,11 @@ class PushReport:
     ----------
     server : the target's name.
     sent : instances that went over the wire.
-    results : the outcome of every instance, those included that were not sent because they were there.
+    results : the outcome of every instance and file, those included that were not sent.
     bytes : bytes sent.
     seconds : duration.
     warnings : what else the user must know, a sentence each.
+    instances : distinct instances among the results; several files can hold one, or none.
     """
 
     server: str
@@ -117,6 +118,7 @@ class PushReport:
     bytes: int
     seconds: float
     warnings: tuple[str, ...] = ()
+    instances: int = 0
 
     def count(self, *statuses: str) -> int:
         """Count the instances with one of these outcomes."""

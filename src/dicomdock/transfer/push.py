@@ -14,6 +14,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import AuthenticationError, DicomdockError
 from dicomdock.sources import DicomSource, Part, StoreResult
 from dicomdock.transfer.compare import Comparison, compare
+from dicomdock.transfer.files import Selection
 from dicomdock.transfer.listing import Unlisted, instances_of
 from dicomdock.transfer.progress import Progress, ProgressTracker, PushReport
 from dicomdock.transfer.watch import Stop, bounded_map, metered, watch
@@ -27,7 +28,7 @@ ON_THE_SERVER = ("stored", "warning", "duplicate")
 
 
 def push(
-    parts: Sequence[Part],
+    parts: Sequence[Part] | Selection,
     target: DicomSource,
     settings: Settings,
     *,
@@ -42,7 +43,8 @@ def push(
 
     Parameters
     ----------
-    parts : instances that name their ``resource`` and can be opened again and again.
+    parts : instances that name their ``resource`` and can be opened again and again. Of several of one
+        instance the first is sent; the report names the others.
     target : where to.
     settings : how many requests side by side.
     on_duplicate : what to do with an instance that the target lists already: ``skip`` it, ``send`` it all the
@@ -60,14 +62,15 @@ def push(
     Returns
     -------
     PushReport
-        One result per instance, in the order given.
+        One result per instance, in the order given, then one for each file that is not sent.
 
     Raises
     ------
     AuthenticationError, Unreachable, StoreError
         Nothing more can be sent.
     """
-    job = _Push(parts, target, settings, on_duplicate, ledger)
+    selection = parts if isinstance(parts, Selection) else Selection.of(parts)
+    job = _Push(selection, target, settings, on_duplicate, ledger)
     yield from watch(lambda stop: job.run(stop, verify=verify), job.tracker, on_cancel)
     return job.report()
 
@@ -75,13 +78,14 @@ def push(
 class _Push:
     def __init__(
         self,
-        parts: Sequence[Part],
+        selection: Selection,
         target: DicomSource,
         settings: Settings,
         on_duplicate: OnDuplicate,
         ledger: Ledger | None,
     ) -> None:
-        self.parts = {_resource_of(part): part for part in parts}
+        self.parts = {_resource_of(part): part for part in selection.parts}
+        self.unsent = selection.unsent
         self.target, self.settings = target, settings
         self.on_duplicate, self.ledger = on_duplicate, ledger
         self.results: dict[Resource, StoreResult] = {}
@@ -209,10 +213,14 @@ class _Push:
         return PushReport(
             server=self.target.name,
             sent=len(self.sent),
-            results=tuple(self.results[resource] for resource in self.parts if resource in self.results),
+            results=(
+                *(self.results[resource] for resource in self.parts if resource in self.results),
+                *(one.result for one in self.unsent),
+            ),
             bytes=self.tracker.bytes,
             seconds=self.tracker.seconds,
             warnings=tuple(self.tracker.warnings),
+            instances=len(self.parts),
         )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -14,7 +15,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Cancelled, DicomdockError
 from dicomdock.sources import DicomSource, Part, StoreResult
-from dicomdock.transfer.files import parts_of_files
+from dicomdock.transfer.files import Selection, select_files
 from dicomdock.transfer.progress import Progress, PullReport, PushReport
 from dicomdock.transfer.pull import Wanted, pull
 from dicomdock.transfer.push import ON_THE_SERVER, push
@@ -147,12 +148,17 @@ def _push(
 ) -> Generator[Progress, None, PushReport]:
     options = transfer.options
     confirmed = {item.resource for item in queue.items(transfer.id, *ON_THE_SERVER)}
-    parts = [part for part in selected(archive, transfer) if str(part.resource) not in confirmed]
+    selection = selected(archive, transfer)
+    rest = tuple(part for part in selection.parts if str(part.resource) not in confirmed)
+    queue.record(
+        transfer.id,
+        [Item(one.path, one.result.status, one.result.reason) for one in selection.unsent],
+    )
     chosen = options.get("on_duplicate", "skip")
     with _Ledger(queue, transfer, archive) as ledger:
         return (
             yield from push(
-                parts,
+                replace(selection, parts=rest),
                 source,
                 settings,
                 on_duplicate="send" if chosen == "send" else "fail" if chosen == "fail" else "skip",
@@ -202,15 +208,15 @@ class _Ledger:
         )
 
 
-def selected(archive: Archive, transfer: Transfer) -> Sequence[Part]:
+def selected(archive: Archive, transfer: Transfer) -> Selection:
     """Return what a push sends: the archive's instances of its resources, then its files."""
+    files = select_files([Path(file) for file in transfer.files])
     parts = [
         Part.from_file(instance.path, resource=instance.resource, length=instance.size)
         for resource in transfer.resources
         for instance in archive.instances(Resource.parse(resource))
     ]
-    parts.extend(parts_of_files([Path(file) for file in transfer.files]))
-    return parts
+    return Selection.of((*parts, *files.parts), files.unsent)
 
 
 def _state(report: Report) -> State:

@@ -20,10 +20,10 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
+from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, GeometryError
-from dicomdock.imaging.dataset import READ_ERRORS
 from dicomdock.imaging.geometry import VolumePlan, split_series
 from dicomdock.imaging.volume import Volume, allocate, fill_slice
 from dicomdock.viewer.study import read_instance

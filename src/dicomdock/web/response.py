@@ -64,6 +64,11 @@ class Response:
         """The Content-Type as received; empty where there is none."""
         return self._raw.headers.get("Content-Type", "")
 
+    @property
+    def warning(self) -> str:
+        """The Warning header, redacted: what servers write there is shown."""
+        return self.redact(self._raw.headers.get("Warning", ""))
+
     def redact(self, text: str) -> str:
         """Return words of the answer without the secrets of its request, to be shown or stored."""
         return self._redactor.redact(text)

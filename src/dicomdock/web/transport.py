@@ -47,14 +47,23 @@ _QUERY_SAFE = "!$'()*,/:=?@^-._~"
 _PRINTABLE = "".join(map(chr, range(128)))  # everything but what is no ASCII
 
 
+class Encoded(str):
+    """The value of a query parameter that is percent-encoded already, and sent as it is."""
+
+    __slots__ = ()
+
+
+def encode_query_value(value: str) -> str:
+    """Return a value, escaped as little as RFC 3986 allows."""
+    return value if isinstance(value, Encoded) else quote(value, safe=_QUERY_SAFE)
+
+
 def encode_query(query: Sequence[tuple[str, str]]) -> str:
     """Write query parameters, escaping as little as RFC 3986 allows; ``^`` stays as it is.
 
     Blanks become ``%20``, never ``+``.
     """
-    return "&".join(
-        f"{quote(name, safe=_QUERY_SAFE)}={quote(value, safe=_QUERY_SAFE)}" for name, value in query
-    )
+    return "&".join(f"{quote(name, safe=_QUERY_SAFE)}={encode_query_value(value)}" for name, value in query)
 
 
 class Http:

@@ -1,4 +1,10 @@
-"""AWS HealthImaging, as its developer guide describes it."""
+"""AWS HealthImaging, as its developer guide describes it.
+
+Sources
+-------
+Not open source. docs.aws.amazon.com/healthimaging/latest/devguide, the dicomweb pages: keys are compared
+whole, dates may be ranges; nothing is said of lists or wildcards, so that neither works here.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +17,7 @@ from dicomdock.dicom.resource import Resource
 from tests.dicomweb.awkward import refused
 from tests.servers.canned import Answer, Request
 from tests.servers.imitations.base import Imitation, Parameters, Row
+from tests.servers.matching import between, shown
 
 MOST = 10_000
 
@@ -42,6 +49,12 @@ class Aws(Imitation):
         known = (["studies"], ["studies", "series"], ["studies", "series", "instances"])
         lists = request.method == "GET" and len(path) % 2 and path[-1] != "metadata"
         return refused(404) if lists and list(path[0::2]) not in known else super().answer(request, path)
+
+    def satisfies(self, level: str, row: Row, name: str, wanted: Sequence[str]) -> bool:
+        """Compare the whole value; dates may be ranges."""
+        if name.endswith("Date"):
+            return any(between(wanted[0], value) for value in shown(row, name))
+        return wanted[0] in shown(row, name)
 
     def rows(self, level: str, values: Sequence[str] = ()) -> list[Row]:
         """Order studies by the last change, others by number."""

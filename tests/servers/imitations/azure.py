@@ -1,4 +1,11 @@
-"""Azure's DICOM service, as its conformance statement v2 describes it."""
+"""Azure's DICOM service, as its conformance statement v2 describes it.
+
+Sources
+-------
+MicrosoftDocs/azure-docs @ 01ff6a1, dicom-services-conformance-statement-v2.md; microsoft/dicom-server @
+0b3972cf, QueryParser.cs (one value a key, compared whole; a key twice, one that is unknown or an empty
+value is an error; ranges for dates).
+"""
 
 from __future__ import annotations
 
@@ -13,13 +20,13 @@ from tests.dicomweb.awkward import refused
 from tests.servers.canned import Answer, Request
 from tests.servers.imitations.base import (
     JSON,
-    PARAMETERS,
     Held,
     Imitation,
     Parameters,
     Row,
     store_response,
 )
+from tests.servers.matching import PARAMETERS, between, grouped, shown
 
 KEYS = {
     "studies": {
@@ -49,7 +56,6 @@ class Azure(Imitation):
     """
 
     base: ClassVar[str] = "/v2"
-    wildcards: ClassVar[bool] = False
 
     def refuses(self, level: str, query: Parameters) -> Answer | None:
         """Refuse what is not searched."""
@@ -58,7 +64,13 @@ class Azure(Imitation):
             return refused(400)
         if set(names) - PARAMETERS - KEYS[level] or not all(value for _, value in query):
             return refused(400)
-        return None
+        return refused(400) if any(len(values) > 1 for values in grouped(query).values()) else None
+
+    def satisfies(self, level: str, row: Row, name: str, wanted: Sequence[str]) -> bool:
+        """Compare the whole value, without case as its database does; dates may be ranges."""
+        if name.endswith("Date"):
+            return any(between(wanted[0], value) for value in shown(row, name))
+        return wanted[0].lower() in [value.lower() for value in shown(row, name)]
 
     def guard(self, request: Request, path: str) -> Answer | None:
         """Accept one form of JSON and no list."""

@@ -12,12 +12,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dicomdock.dicom.dictionary import keyword_of, tag_of
 from dicomdock.dicom.json_model import text
-from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.web.multipart.reader import read_parts
 from tests.builders import Made, composite, encode
 from tests.dicomweb.awkward import attributes_of, made_of, refused
 from tests.servers.canned import Answer, Request
+from tests.servers.matching import PARAMETERS, by_standard, grouped
 
 Row = dict[str, Any]
 Parameters = list[tuple[str, str]]
@@ -51,7 +51,6 @@ DEFAULTS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
 }
-PARAMETERS: Final = frozenset({"limit", "offset", "includefield", "fuzzymatching", "orderby"})
 
 
 @dataclass
@@ -106,13 +105,11 @@ class Imitation:
     held : what is in it, in the order of its lists.
     asked : every request so far.
 
-    The class variables are the path of the base address, the label of JSON, and whether ``*`` and ``?`` are
-    understood.
+    The class variables are the path of the base address and the label of JSON.
     """
 
     base: ClassVar[str] = "/dicom-web"
     label: ClassVar[str] = JSON
-    wildcards: ClassVar[bool] = True
 
     held: list[Held] = field(default_factory=list)
     asked: list[Request] = field(default_factory=list)
@@ -190,12 +187,21 @@ class Imitation:
         return None
 
     def matching(self, level: str, values: Sequence[str], query: Parameters) -> list[Row]:
-        """Give the matches of a search, in the order of the list."""
-        applied = [(name, value) for name, value in query if value and self.applies(level, name)]
-        if not self.wildcards and any(set(value) & set("*?") for _, value in applied):
-            return []  # compared as written
-        asked = Query.from_params(level, applied)
-        return [row for row in self.rows(level, values) if asked.matches(row)]
+        """Return the matches of a search, in the order of the list."""
+        keys = {
+            name: wanted
+            for name, wanted in grouped(query).items()
+            if any(wanted) and self.applies(level, name)
+        }
+        return [
+            row
+            for row in self.rows(level, values)
+            if all(self.satisfies(level, row, name, wanted) for name, wanted in keys.items())
+        ]
+
+    def satisfies(self, level: str, row: Row, name: str, wanted: Sequence[str]) -> bool:
+        """Return whether a row satisfies a key, all values of which are given."""
+        return by_standard(row, name, wanted)
 
     def applies(self, level: str, name: str) -> bool:
         """Tell whether a key of a query is applied; what is not is passed over."""

@@ -1,4 +1,10 @@
-"""The dcmjs dicomweb-server over CouchDB, as its source describes it."""
+"""The dcmjs dicomweb-server over CouchDB, as its source describes it.
+
+Sources
+-------
+dcmjs-org/dicomweb-server @ f8b33d2, plugins/CouchDB.js (``queryObj``: the first value, letter by letter;
+``getQIDOStudies``: which keys there are) and routes/qido.js.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from dicomdock.dicom.json_model import text
 from dicomdock.dicom.resource import Resource
 from tests.dicomweb.awkward import refused
 from tests.servers.canned import Answer, Request
 from tests.servers.imitations.base import BOUNDARY, Held, Imitation, Parameters, Row, readable
+from tests.servers.matching import as_written, grouped
 
 KEYS = {
     "studies": {
@@ -65,8 +71,8 @@ class Dcmjs(Imitation):
         rows = self.rows(level, values)
         self.held = now
         self.shown = list(now)
-        wanted = [(name, value) for name, value in query if name in KEYS[level]]
-        return [row for row in rows if all(text(row, name) == value for name, value in wanted)]
+        wanted = {name: values for name, values in grouped(query).items() if name in KEYS[level]}
+        return [row for row in rows if all(as_written(row, name, one) for name, one in wanted.items())]
 
     def page(self, level: str, found: list[Row], query: Parameters) -> list[Row]:
         """Start always at the beginning."""

@@ -1,4 +1,12 @@
-"""Google Cloud Healthcare, as its conformance page, quotas and its users' reports describe it."""
+"""Google Cloud Healthcare, as its conformance page, quotas and its users' reports describe it.
+
+Sources
+-------
+Not open source. docs.cloud.google.com/healthcare-api/docs/dicom (conformance statement: exact match, a
+range for StudyDate, no wildcards, no lists) and its quotas; reports named in shared reference:
+OHIF/Viewers#489, imi-bigpicture/wsidicom#141, GoogleCloudPlatform/healthcare-dicom-dicomweb-adapter @
+74c1807.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +17,8 @@ from typing import ClassVar
 from dicomdock.dicom.resource import Resource
 from tests.dicomweb.awkward import refused
 from tests.servers.canned import Answer, Request
-from tests.servers.imitations.base import JSON, PARAMETERS, Held, Imitation, Parameters, Row, store_response
+from tests.servers.imitations.base import JSON, Held, Imitation, Parameters, Row, store_response
+from tests.servers.matching import PARAMETERS, between, shown
 
 KEYS = {
     "studies": {
@@ -68,6 +77,12 @@ class Google(Imitation):
         if not 0 < int(names.get("limit", 1)) <= MOST[level]:
             return self.error("limit is out of range")
         return None
+
+    def satisfies(self, level: str, row: Row, name: str, wanted: Sequence[str]) -> bool:
+        """Compare as written; StudyDate may be a range."""
+        if name in ("StudyDate", "00080020"):
+            return any(between(wanted[0], value) for value in shown(row, name))
+        return wanted[0] in shown(row, name)
 
     def error(self, words: str, status: int = 400) -> Answer:
         """Answer as Google's APIs do."""

@@ -1,4 +1,13 @@
-"""Kheops, the sharing layer before a dcm4chee, as its source and documentation describe it."""
+"""Kheops, the sharing layer before a dcm4chee, as its source and documentation describe it.
+
+Sources
+-------
+OsiriX-Foundation/kheops @ 0f4fc7f: StudyQIDOParams.java (one value a key, by keyword or tag), Studies.java
+(``createCondition``: SQL LIKE without case, ``*`` alone as a wildcard; ``createIntervalCondition``;
+modalities compared whole), QIDOResource.java (series from the dcm4chee behind, whose 204 becomes a 502;
+X-Total-Count; the Warning), ReverseProxy/locations.conf (one frame number an address). That a search for
+the instances of a study gives no more than limit and one of each series was seen on a running Kheops.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +22,6 @@ from dicomdock.dicom.resource import Resource
 from tests.dicomweb.awkward import refused
 from tests.servers.canned import Answer, Request
 from tests.servers.imitations.base import (
-    PARAMETERS,
     Held,
     Imitation,
     Parameters,
@@ -23,6 +31,7 @@ from tests.servers.imitations.base import (
     reference,
     store_response,
 )
+from tests.servers.matching import shown, tag_of
 
 KEYS = frozenset(
     {
@@ -30,6 +39,7 @@ KEYS = frozenset(
         *("PatientName", "PatientID", "StudyInstanceUID", "StudyID", "StudyDescription"),
     }
 )
+_TAGS = frozenset(map(tag_of, KEYS))
 _TIME = re.compile(r"\d{6}\.\d{6}(-\d{6}\.\d{6})?\Z")
 _ONE_TYPE = re.compile(r'multipart/related;\s*type="?application/dicom"?(;\s*transfer-syntax=[*.\d]+)?\Z')
 
@@ -79,13 +89,40 @@ class Kheops(Imitation):
 
     def applies(self, level: str, name: str) -> bool:
         """Know the keys of its own tables at the level of studies; pass others on below."""
-        return name not in PARAMETERS and (level != "studies" or name in KEYS)
+        return level != "studies" or tag_of(name) in _TAGS
 
-    def matching(self, level: str, values: Sequence[str], query: Parameters) -> list[Row]:
-        """Take ``?`` as it is written."""
-        if any("?" in value for name, value in query if self.applies(level, name)):
-            return []
-        return super().matching(level, values, query)
+    def satisfies(self, level: str, row: Row, name: str, wanted: Sequence[str]) -> bool:
+        """Compare by SQL at the level of studies; below them the dcm4chee behind does."""
+        value, present, tag = wanted[0], shown(row, name), tag_of(name)
+        if level != "studies":
+            return super().satisfies(level, row, name, wanted)
+        if tag in ("00080020", "00080030"):
+            low, dash, high = value.partition("-")
+            return any(
+                (one >= low and (not high or one <= high)) if dash else one == value for one in present
+            )
+        if tag == "0020000D":
+            return present == [value]
+        if tag == "00080061":
+            return value.lower() in [one.lower() for one in present]
+        pattern = ".*".join(map(re.escape, value.lower().split("*")))
+        return any(re.fullmatch(pattern, one.lower()) for one in present)
+
+    def search(self, level: str, values: Sequence[str], query: Parameters) -> Answer:
+        """Fail where the dcm4chee behind finds nothing; give too little of a whole study."""
+        if level == "instances" and len(values) == 1 and (limit := dict(query).get("limit")):
+            series = {one.uids[1]: [] for one in self.held if one.place.study == values[0]}
+            for one in self.held:
+                if one.uids[1] in series and len(series[one.uids[1]]) <= int(limit):
+                    series[one.uids[1]].append(one)
+            whole, self.held = self.held, [one for some in series.values() for one in some]
+            try:
+                return super().search(level, values, query)
+            finally:
+                self.held = whole
+        if level == "series" and self.rows(level, values) and not self.matching(level, values, query):
+            return self.json({"message": "PACS error"}, 502)
+        return super().search(level, values, query)
 
     def listed(self, page: list[Row], found: list[Row], query: Parameters) -> Answer:
         """Count all matches."""

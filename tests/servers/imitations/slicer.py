@@ -1,4 +1,12 @@
-"""3D Slicer's own WebServer module over its DICOM database, as its source describes it."""
+"""3D Slicer's own WebServer module over its DICOM database, as its source describes it.
+
+Sources
+-------
+Slicer/Slicer @ 583e9b3, Modules/Scripted/WebServer/WebServerLib/DICOMRequestHandler.py: ``handleStudies``
+(a list, or the study's metadata), ``handleSeries`` (a list, a list of instances, or the series' metadata,
+which is read from the files and so there for every object), ``handleWADOURI``; what is none of these is
+``[{}]``.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +61,8 @@ class Slicer(Imitation):
                 return refused(500)
             keywords = ("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns")
             return self.json([_only(row, keywords) for row in rows])
+        if names[-1:] == ["metadata"] and len(values) in (1, 2):
+            return self.json([self.described(one) for one in self.below(Resource(*values))])
         if names == ["studies", "series", "instances"] and len(values) == 3:
             found_ones = self.below(Resource(*values))
             return self.single(found_ones[0].data) if found_ones else refused(404)

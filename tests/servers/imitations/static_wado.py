@@ -1,4 +1,12 @@
-"""Static-DICOMWeb on plain hosting: files that were written beforehand, as its source describes them."""
+"""Static-DICOMWeb: files that were written beforehand, on plain hosting or behind its own server.
+
+Sources
+-------
+RadicalImaging/Static-DICOMWeb @ b8bbbd9: static-wado-webserver/lib/routes/server/studies.mjs and
+adapters/requestAdapters.mjs (``getDicomKey``: one Study or Series Instance UID, by keyword or tag, names a
+file; every other parameter is ignored), notFoundControllers.mjs, part10Controller.mjs (instances are put
+together anew from metadata and frames).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +18,8 @@ from typing import ClassVar
 from dicomdock.dicom.resource import Resource
 from tests.dicomweb.awkward import refused
 from tests.servers.canned import Answer, Request
-from tests.servers.imitations.base import BOUNDARY, Held, Imitation, Parameters, Row
+from tests.servers.imitations.base import BOUNDARY, UIDS, Held, Imitation, Parameters, Row
+from tests.servers.matching import shown, tag_of
 
 
 @dataclass
@@ -23,12 +32,14 @@ class StaticWado(Imitation):
     Parameters
     ----------
     names_boundary : the label of parts says where they divide.
+    node : its own server, which looks at one UID; else plain hosting, which looks at nothing.
     """
 
     base: ClassVar[str] = "/dicomweb"
     label: ClassVar[str] = "application/json; charset=utf-8"
 
     names_boundary: bool = False
+    node: bool = False
 
     def answer(self, request: Request, path: Sequence[str]) -> Answer:
         """Give a file, packed."""
@@ -44,8 +55,15 @@ class StaticWado(Imitation):
         return replace(found, body=packed, headers={**found.headers, "Content-Encoding": "gzip"})
 
     def search(self, level: str, values: Sequence[str], query: Parameters) -> Answer:
-        """Give the whole list always."""
-        found = [self.row(level, row, []) for row in self.rows(level, values)]
+        """Give the whole list, or the file of one UID."""
+        if level == "instances":
+            return refused(404)  # no file was written for it
+        rows = self.rows(level, values)
+        names = {tag_of(name): value for name, value in query if tag_of(name)}
+        wanted = names.get("0020000D" if level == "studies" else "0020000E", "") if self.node else ""
+        if wanted:
+            rows = [row for row in rows if shown(row, UIDS[0 if level == "studies" else 1]) == [wanted]]
+        found = [self.row(level, row, []) for row in rows]
         return self.json(found) if found else refused(404)
 
     def retrieve(self, place: Resource, accept: str) -> Answer:

@@ -1,4 +1,4 @@
-"""Attributes: what the index keeps of each level.
+"""The attributes that the index holds, by level.
 
 References
 ----------
@@ -6,6 +6,8 @@ PS3.18 §10.6.1.2.3, §10.6.3.3 (Tables 10.6.1-5 and 10.6.3-3 to -5), and what t
 """
 
 from __future__ import annotations
+
+from dicomdock.dicom.part10 import Wanted
 
 SEQUENCE = "RequestAttributesSequence"
 ITEM_KEYWORDS = ("ScheduledProcedureStepID", "RequestedProcedureID")
@@ -62,7 +64,7 @@ INSTANCE_KEYWORDS = (
     "Columns",
     "BitsAllocated",
 )
-INDEXED = (*STUDY_KEYWORDS, *SERIES_KEYWORDS, *INSTANCE_KEYWORDS)
+WANTED = Wanted.of((*STUDY_KEYWORDS, *SERIES_KEYWORDS, *INSTANCE_KEYWORDS), SEQUENCE, ITEM_KEYWORDS)
 # Kept as ``\\A\\B\\``; the first two are gathered from the lower levels.
 MULTIVALUED = frozenset(
     {

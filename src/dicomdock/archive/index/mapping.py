@@ -57,11 +57,6 @@ def instance_row(header: Header) -> Row:
     return _row(header, _INSTANCE)
 
 
-def uid(header: Header, tag: int) -> str:
-    """Give a UID of the header, empty where it has none."""
-    return header.raw.get(tag, b"").strip(b" \0").decode("ascii", "replace")
-
-
 def _plan(keywords: Iterable[str]) -> tuple[tuple[str, int, str], ...]:
     return tuple((name, int(tag, 16), vr) for name in keywords for tag, vr in [tag_and_vr(name)])
 
@@ -111,7 +106,7 @@ def _text(value: bytes | None, vr: str, raw: Raw) -> str:
     if value.isascii() and b"\x1b" not in value:
         text = value.decode("ascii")
     else:
-        from dicomdock.dicom.part10_pydicom import decode_text
+        from dicomdock.dicom.charset import decode_text
 
         text = decode_text(value, vr, raw.get(CHARSET, b""))
     return normal(vr, text.strip("\0 ").replace("\0", ""))[:TEXT_LIMIT]

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import itertools
 import json
+import mmap
 import os
 import shutil
 import sys
@@ -153,6 +154,13 @@ def digest_or_none(path: Path) -> str | None:
         return digest_of(path)
     except OSError:
         return None
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[mmap.mmap]:
+    """Map a file that is not empty into memory, for reading."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+        yield whole
 
 
 def begin_sync(descriptor: int, size: int) -> None:

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from dicomdock.dicomweb.auth.oidc import identity
-from dicomdock.errors import AuthenticationError, Cancelled, DicomdockError, ProfileError
+from dicomdock.errors import AuthenticationError, Cancelled, DicomdockError, InvalidInput, ProfileError
+from dicomdock.web.url import Url
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.auth.issuer import ClientCredentials, Issuer, TokenClient, Tokens
@@ -126,26 +127,32 @@ class Listener:
     """
 
     def __init__(self, redirect: str) -> None:
-        parts = urlsplit(redirect)
-        if parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "localhost") or parts.query:
+        try:
+            url = Url.parse(redirect, "The redirect")
+        except InvalidInput as error:
+            raise ProfileError(
+                f"The redirect {redirect!r} does not lead to this computer: use http://127.0.0.1/. {error}"
+            ) from None
+        if url.origin.is_encrypted or url.origin.host not in ("127.0.0.1", "localhost") or url.query:
             raise ProfileError(
                 f"The redirect {redirect!r} does not lead to this computer: use http://127.0.0.1/."
             )
+        port = url.origin.port if ":" in redirect[len("http://") :].partition("/")[0] else 0
         self.state = secrets.token_urlsafe(24)
-        self._path = parts.path
+        self._path = url.path
         self._received, self._decided, self._sent = threading.Event(), threading.Event(), threading.Event()
         self._taking = threading.Lock()
         self._answer: dict[str, str] | None = None
         self._page = ("", "")
         try:
-            self._server = http.server.ThreadingHTTPServer(("127.0.0.1", parts.port or 0), self._handler())
+            self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         except OSError as error:
             raise ProfileError(
-                f"Port {parts.port} of the redirect {redirect!r} is taken by another program."
+                f"Port {port} of the redirect {redirect!r} is taken by another program."
             ) from error
         self._server.daemon_threads = True
         self._server.block_on_close = False
-        self._host = f"{parts.hostname}:{self._server.server_address[1]}"
+        self._host = f"{url.origin.host}:{self._server.server_address[1]}"
         self.url = f"http://{self._host}{self._path}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="sign-in", daemon=True

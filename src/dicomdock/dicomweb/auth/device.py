@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from dicomdock.dicomweb.auth.issuer import Refused
 from dicomdock.dicomweb.auth.oidc import identity
-from dicomdock.errors import AuthenticationError, Cancelled, ProfileError, WireError
+from dicomdock.errors import AuthenticationError, Cancelled, InvalidInput, ProfileError, WireError
+from dicomdock.web.url import Url
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.auth.issuer import ClientCredentials, Issuer, TokenClient, Tokens
@@ -93,7 +93,10 @@ def sign_in(
 
 
 def _is_page(url: object) -> bool:
-    return isinstance(url, str) and url.isprintable() and urlsplit(url).scheme in ("http", "https")
+    try:
+        return isinstance(url, str) and url.isprintable() and bool(Url.parse(url))
+    except InvalidInput:
+        return False
 
 
 def _seconds(value: object, usual: float) -> float:

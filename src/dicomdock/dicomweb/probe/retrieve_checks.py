@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from dicomdock.dicom import identity
+from dicomdock.dicom import part10
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import rendered, retrieve
 from dicomdock.errors import DicomdockError, RemoteNotFound, TransactionError, UnsupportedByServer
@@ -39,7 +39,7 @@ def run(session: Session, findings: Findings, instance: Resource) -> None:
             if form.any_transfer_syntax
             else "The server does not promise to send instances as stored; it may rewrite them.",
         )
-    if syntax := identity.transfer_syntax(head or b""):
+    if syntax := part10.transfer_syntax(head or b""):
         findings.add("transfer-syntax", True, f"The instance tried came as {_name(syntax)}.")
     if works:
         _check_groups(session, findings, instance)

@@ -158,7 +158,7 @@ class SearchChecks:
             if not 200 <= response.status < 300:
                 response.discard()
                 return _Answer(response.status, [])
-            warnings = warnings_of(response.headers, self.profile.name)
+            warnings = warnings_of(response.warning, self.profile.name)
             return _Answer(response.status, read_json(response, "a test search"), warnings=warnings)
         except (TransactionError, WireError):
             return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from dicomdock.config.servers import Login, ServerProfile
 
@@ -73,5 +72,5 @@ def _own_name(dock: Dock) -> str:
 
 
 def _is_ours(profile: ServerProfile) -> bool:
-    parts = urlsplit(profile.url)
-    return parts.hostname == "127.0.0.1" and parts.path == PATH and parts.scheme == "http"
+    url = profile.endpoint.base
+    return url.origin.host == "127.0.0.1" and url.path == PATH and not url.origin.is_encrypted

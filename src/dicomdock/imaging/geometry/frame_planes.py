@@ -15,7 +15,7 @@ from dataclasses import replace
 from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.attributes import first, integer, items, number, numbers, text, texts
+from dicomdock.imaging.attributes import first, integer, items, number, numbers, rounding, text, texts
 from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Vector, Window
 from dicomdock.imaging.geometry.split_keys import facets_of
@@ -182,7 +182,11 @@ def _placed(
     if along_row is None or along_column is None or abs(_dot(along_row, along_column)) > UNIT_TOLERANCE:
         return replace(plane, remark="Image Orientation (Patient) is not two perpendicular unit vectors.")
     return replace(
-        plane, origin=(origin[0], origin[1], origin[2]), along_row=along_row, along_column=along_column
+        plane,
+        origin=(origin[0], origin[1], origin[2]),
+        along_row=along_row,
+        along_column=along_column,
+        rounding=rounding(position, "ImagePositionPatient"),
     )
 
 

@@ -93,6 +93,7 @@ class Plane:
     facets : what else tells this frame from others at its position (echo, time, b-value ...), by keyword.
     localizer : a localizer or scout view.
     frame_time : ms from one frame of a cine loop to the next; None where the header states none.
+    rounding : mm, the unit of the last decimal in which the header states ``origin``; 0 where it is exact.
     remark : why the frame cannot be placed although the header has positions; empty else.
     """
 
@@ -112,6 +113,7 @@ class Plane:
     facets: Mapping[str, object] = field(default_factory=dict)
     localizer: bool = False
     frame_time: float | None = None
+    rounding: float = 0.0
     remark: str = ""
 
     @property

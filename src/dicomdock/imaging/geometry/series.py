@@ -17,9 +17,11 @@ from dicomdock.imaging.geometry.grid import VolumeGeometry
 from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Window
 from dicomdock.imaging.geometry.split_keys import NAMES, words
 from dicomdock.imaging.geometry.stack import (
+    ROUNDING_LIMIT,
     coincidence,
     gap_tolerance,
     plane_positions,
+    rounded,
     same_orientation,
     stack_geometry,
 )
@@ -299,11 +301,14 @@ def _runs(planes: Sequence[Plane]) -> list[list[Plane]] | None:
     depths = np.array([plane.origin for plane in planes]) @ normal
     order = [int(at) for at in np.argsort(depths, kind="stable")]
     runs: list[list[int]] = [[order[0]]]
+    slack = 4 * rounded(planes)  # either end of either gap
     for at in order[1:]:
         run = runs[-1]
         gap = depths[at] - depths[run[-1]]
         before = depths[run[-1]] - depths[run[-2]] if len(run) > 1 else None
-        if before is not None and abs(gap - before) > gap_tolerance(before):
+        if before is not None and abs(gap - before) > gap_tolerance(before) + min(
+            slack, 2 * ROUNDING_LIMIT * before
+        ):
             runs.append([at])
         else:
             run.append(at)

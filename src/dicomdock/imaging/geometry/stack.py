@@ -27,6 +27,12 @@ GAP_FLOOR = 0.01
 """mm by which gaps may always differ, for slices so thin that the relative tolerance is below the
 rounding."""
 
+EXACT = 1e-3  # mm from a line below which positions are taken to lie on it
+
+ROUNDING_LIMIT = 0.2
+"""Slices: the most that rounded positions may explain; a header that states whole millimetres between slices
+of two says nothing of how they lie."""
+
 DRIFT_TOLERANCE = 0.1
 """Slices: how far a slice may lie from its place in the regular grid once small differences have added up."""
 
@@ -48,6 +54,7 @@ class PositionReport:
     spacing : mm between slices, along the normal.
     tilt : degrees between ``step`` and the normal: a tilted gantry.
     missing : slices k that no plane fills.
+    origin : mm, LPS, of the first pixel of slice 0, on the line that fits all planes best.
     """
 
     order: tuple[int | None, ...]
@@ -55,12 +62,14 @@ class PositionReport:
     spacing: float
     tilt: float
     missing: tuple[int, ...] = ()
+    origin: Vector | None = None
 
 
 def plane_positions(planes: Sequence[Plane]) -> PositionReport:
-    """Order planes along their common normal and measure the gaps.
+    """Order planes along their common normal and fit a line of equal steps through them.
 
-    A gap of a whole number of slices is told as missing slices, as long as few are missing.
+    Planes may lie off the line by what the decimals of their positions cannot state (``Plane.rounding``).
+    A gap of a whole number of slices is reported as missing slices, as long as few are missing.
 
     Parameters
     ----------
@@ -86,19 +95,19 @@ def plane_positions(planes: Sequence[Plane]) -> PositionReport:
     order = np.argsort(depths, kind="stable")
     if len(planes) == 1:
         spacing = planes[0].thickness or DEFAULT_THICKNESS
-        return PositionReport((0,), _vector(normal * spacing), spacing, 0.0)
+        return PositionReport((0,), _vector(normal * spacing), spacing, 0.0, (), planes[0].origin)
     gaps = np.diff(depths[order])
     _require_distinct(planes, order, gaps)
     places = _places(planes, order, gaps)
-    step = (origins[order[-1]] - origins[order[0]]) / places[-1]
-    _require_straight(planes, origins, order, places, step)
+    step, first = _line(origins[order], places, normal, min(plane.rounding for plane in planes))
+    _require_straight(planes, origins, order, places, first, step)
     filled: list[int | None] = [None] * (places[-1] + 1)
     for place, plane in zip(places, order, strict=True):
         filled[place] = int(plane)
     spacing = float(step @ normal)
     tilt = math.degrees(math.acos(min(1.0, spacing / float(np.linalg.norm(step)))))
     missing = tuple(at for at, plane in enumerate(filled) if plane is None)
-    return PositionReport(tuple(filled), _vector(step), spacing, tilt, missing)
+    return PositionReport(tuple(filled), _vector(step), spacing, tilt, missing, _vector(first))
 
 
 def stack_geometry(planes: Sequence[Plane], report: PositionReport) -> VolumeGeometry:
@@ -112,7 +121,7 @@ def stack_geometry(planes: Sequence[Plane], report: PositionReport) -> VolumeGeo
     affine[:3, 0] = report.step
     affine[:3, 1] = np.array(plane.along_column) * plane.spacing[0]
     affine[:3, 2] = np.array(plane.along_row) * plane.spacing[1]
-    affine[:3, 3] = np.array(plane.origin)
+    affine[:3, 3] = np.array(report.origin or plane.origin)
     return VolumeGeometry((len(report.order), plane.rows, plane.columns), affine)
 
 
@@ -132,6 +141,31 @@ def coincidence(plane: Plane) -> float:
 def gap_tolerance(gap: float) -> float:
     """Give the mm by which other gaps may differ from this one."""
     return max(GAP_FLOOR if gap > 10 * GAP_FLOOR else 0.0, GAP_TOLERANCE * gap)
+
+
+def rounded(planes: Sequence[Plane]) -> float:
+    """Return the mm by which planes may lie off their true place along the normal, for their decimals."""
+    unit = min((plane.rounding for plane in planes), default=0.0)
+    return 0.5 * unit * float(np.abs(planes[0].normal).sum()) if unit else 0.0
+
+
+def _line(origins: Matrix, places: Sequence[int], normal: Matrix, unit: float) -> tuple[Matrix, Matrix]:
+    """Fit ``first + place * step`` to positions in the order of their places.
+
+    Where all lie on the line from the first to the last, as exact positions do, it is that line. A slant that
+    the rounding to ``unit`` explains is none.
+    """
+    at = np.asarray(places, dtype=np.float64)
+    direct: Matrix = (origins[-1] - origins[0]) / at[-1]
+    if np.abs(origins - origins[0] - np.outer(at, direct)).max() <= EXACT:
+        return direct, origins[0]
+    centred = at - at.mean()
+    step: Matrix = centred @ (origins - origins.mean(axis=0)) / float(centred @ centred)
+    straight: Matrix = normal * (step @ normal)
+    if float(np.linalg.norm(step - straight)) * at[-1] <= math.sqrt(3) * unit:
+        step = straight
+    first: Matrix = origins.mean(axis=0) - step * at.mean()
+    return step, first
 
 
 def _vector(values: Matrix) -> Vector:
@@ -163,7 +197,11 @@ def _places(planes: Sequence[Plane], order: Matrix, gaps: Matrix) -> list[int]:
     """Give each plane, in order, its place in the regular grid."""
     unit = float(np.median(gaps))
     counts = np.maximum(1, np.round(gaps / unit)).astype(int)
-    wrong = np.flatnonzero(np.abs(gaps - counts * unit) > counts * gap_tolerance(unit))
+    slack = min(rounded(planes), ROUNDING_LIMIT * unit)
+    if slack:
+        # Rounding shifts either end of a gap; the mean step is known far better than any single gap.
+        unit = float(gaps.sum() / counts.sum())
+    wrong = np.flatnonzero(np.abs(gaps - counts * unit) > counts * gap_tolerance(unit) + 2 * slack)
     empty = int(counts.sum() - len(gaps))
     if not wrong.size and empty <= MISSING_LIMIT * len(planes):
         return [0, *map(int, np.cumsum(counts))]
@@ -178,17 +216,30 @@ def _places(planes: Sequence[Plane], order: Matrix, gaps: Matrix) -> list[int]:
 
 
 def _require_straight(
-    planes: Sequence[Plane], origins: Matrix, order: Matrix, places: Sequence[int], step: Matrix
+    planes: Sequence[Plane],
+    origins: Matrix,
+    order: Matrix,
+    places: Sequence[int],
+    first: Matrix,
+    step: Matrix,
 ) -> None:
-    away = origins[order] - (origins[order[0]] + np.outer(places, step))
+    away = origins[order] - (first + np.outer(places, step))
     normal = np.array(planes[0].normal)
     along = np.abs(away @ normal)
     sideways = np.linalg.norm(away - np.outer(away @ normal, normal), axis=1)
     spacing = float(step @ normal)
     pixel = min(planes[0].spacing or (1.0,))
+    # Half a unit in each of three coordinates, in whatever direction.
+    unit = min(plane.rounding for plane in planes)
+    slack = min(math.sqrt(3) / 2 * unit, ROUNDING_LIMIT * spacing)
     wrong = np.flatnonzero(
-        (along > DRIFT_TOLERANCE * spacing) | (sideways > max(DRIFT_TOLERANCE * pixel, GAP_FLOOR))
+        (along > max(DRIFT_TOLERANCE * spacing, slack))
+        | (sideways > max(DRIFT_TOLERANCE * pixel, GAP_FLOOR, slack))
     )
     if wrong.size:
+        # One slice that is off draws the line that fits best towards it; it is named by the others' median.
+        middle = np.median(origins[order] - np.outer(places, step), axis=0)
+        off = np.linalg.norm(origins[order] - middle - np.outer(places, step), axis=1)
+        wrong = np.flatnonzero(off > off.max() / 2)
         there = [planes[order[at]].instance for at in wrong]
         raise GeometryError(f"{len(there)} slices do not lie on one straight line with the others.", there)

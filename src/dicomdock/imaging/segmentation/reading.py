@@ -17,10 +17,11 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
+from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, numbers, text
 from dicomdock.imaging.codecs import iter_pixels
-from dicomdock.imaging.dataset import READ_ERRORS, Instance, as_dataset, reading
+from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation.frames import Frame, frames_of, grid_of
 from dicomdock.imaging.segmentation.mask import EMPTY, Mask

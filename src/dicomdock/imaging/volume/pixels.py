@@ -17,10 +17,10 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.uid import UID
 
+from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import integer, text
 from dicomdock.imaging.codecs import RETIRED_JPEG, iter_pixels, pixel_array
-from dicomdock.imaging.dataset import READ_ERRORS
 from dicomdock.imaging.geometry import PixelFormat, Plane
 
 Array: TypeAlias = npt.NDArray[Any]

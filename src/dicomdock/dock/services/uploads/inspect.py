@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -51,8 +52,9 @@ class Looked:
 
 def look(name: str, path: Path) -> Looked:
     """Look at one file by itself."""
+    from dicomdock.archive.index.attributes import WANTED
     from dicomdock.archive.index.mapping import instance_row, series_row, study_row
-    from dicomdock.archive.writer import resource_of
+    from dicomdock.archive.storage.local import mapped
     from dicomdock.dicom.part10 import HEAD, is_dicomdir, looks_like_dicom, read_header
 
     size = path.stat().st_size
@@ -63,8 +65,8 @@ def look(name: str, path: Path) -> Looked:
     if is_dicomdir(head):
         return Looked(name, path, size, trouble="other", reason="a DICOMDIR, which holds no images itself")
     try:
-        header = read_header(head, size, path)
-        resource = resource_of(header)
+        header = read_header(head, size, partial(mapped, path), WANTED)
+        resource = header.resource()
     except DicomdockError as error:
         return Looked(name, path, size, trouble="broken", reason=str(error))
     rows = {**study_row(header), **series_row(header), **instance_row(header)}

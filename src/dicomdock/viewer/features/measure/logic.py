@@ -11,8 +11,8 @@ import numpy as np
 import slicer
 
 from dicomdock.config.settings import Settings
+from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import DicomdockError, GeometryError
-from dicomdock.imaging.dataset import READ_ERRORS
 from dicomdock.imaging.measurements import (
     Measurement,
     Report,

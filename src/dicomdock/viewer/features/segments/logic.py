@@ -17,8 +17,8 @@ from trame_slicer.segmentation import (
 
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
+from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import DicomdockError
-from dicomdock.imaging.dataset import READ_ERRORS
 from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures
 from dicomdock.imaging.segmentation import Segmentation, read_segmentation

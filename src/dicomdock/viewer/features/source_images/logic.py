@@ -8,9 +8,9 @@ import asyncio
 from typing import Any
 
 from dicomdock.archive import Archive
+from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
-from dicomdock.imaging.dataset import READ_ERRORS
 from dicomdock.imaging.references import references_of
 from dicomdock.transfer import MissingSource, missing_sources
 from dicomdock.viewer.dock_client import DockClient, RequestFailed

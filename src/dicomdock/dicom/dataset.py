@@ -1,0 +1,116 @@
+"""Read data sets with pydicom: bounded, without its warnings, and with one list of what it may raise.
+
+References
+----------
+PS3.5 §A.5 (Deflated Explicit VR Little Endian).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Final, cast
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
+
+from dicomdock.dicom.part10 import check_inflated, max_inflated, too_large
+from dicomdock.errors import WireError
+
+READ_ERRORS: Final = (
+    InvalidDicomError,
+    BytesLengthException,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom and its decoders raise over bytes that are not what they claim, often only on use."""
+
+_QUIET = threading.RLock()  # the filter of warnings belongs to the whole process
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Suppress pydicom's warnings about what is only passed on; one thread at a time."""
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+class _Guarded:
+    """A file that is not read to its end, which pydicom does only to inflate it, where that would hurt."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size >= 0:
+            return self._file.read(size)
+        here = self._file.tell()
+        end = self._file.seek(0, io.SEEK_END)
+        self._file.seek(here)
+        if end - here > max_inflated(end - here):
+            raise too_large(end - here)
+        deflated = self._file.read()
+        check_inflated(deflated)
+        return deflated
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+
+def guarded(file: BinaryIO) -> BinaryIO:
+    """Return a file that pydicom can read without inflating more than ``max_inflated`` bytes.
+
+    Reading raises WireError where it would.
+    """
+    return cast(BinaryIO, _Guarded(file))
+
+
+def read_dataset(
+    file: BinaryIO,
+    *,
+    pixels: bool = True,
+    keywords: Iterable[str] | None = None,
+    defer: int | None = None,
+) -> Dataset:
+    """Read the data set of a DICOM file, with or without its preamble and file meta information.
+
+    Parameters
+    ----------
+    pixels : False leaves the pixel data and what is behind them unread; the file is at them then.
+    keywords : of the attributes to read; None for all.
+    defer : bytes; longer values are read only when they are used.
+
+    Raises
+    ------
+    WireError
+        It cannot be read.
+    """
+    with quiet():
+        try:
+            return dcmread(
+                guarded(file),
+                force=True,
+                stop_before_pixels=not pixels,
+                specific_tags=None if keywords is None else list(keywords),
+                defer_size=defer,
+            )
+        except READ_ERRORS as error:
+            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            raise WireError(f"The DICOM file cannot be read: {reason}.") from error

@@ -1,0 +1,122 @@
+"""Attributes as strict DICOM JSON: what JSON cannot write is a string; a broken value costs no other."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from dicomdock.dicom.charset import decode_text
+from dicomdock.dicom.dataset import read_dataset
+from dicomdock.dicom.json_model import from_dataset, json_values, text
+from tests.builders import composite, made
+
+
+def strict(value: object) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+def raw(tag: int, vr: str, value: bytes) -> RawDataElement:
+    return RawDataElement(Tag(tag), vr, len(value), value, 0, False, True)
+
+
+@pytest.mark.parametrize(
+    ("vr", "value", "expected"),
+    [
+        ("IS", b"5 ", [5]),
+        ("IS", b"1e400", ["1e400"]),
+        ("IS", b"1\\ 2\\\\+3", [1, 2, None, 3]),
+        ("IS", b"9" * 400, ["9" * 400]),
+        ("DS", b" 1.50", [1.5]),
+        ("DS", b"NaN\\1", ["NaN", 1.0]),
+        ("DS", b"1e999", ["1e999"]),
+        ("DS", b"abc ", ["abc"]),
+        ("DS", b"1,5 ", ["1,5"]),
+        ("FL", struct.pack("<4f", float("nan"), float("inf"), float("-inf"), 1), ["NaN", "inf", "-inf", 1.0]),
+        ("FD", struct.pack("<2d", float("nan"), 2), ["NaN", 2.0]),
+        ("US", b"\1\0\2\0", [1, 2]),
+        ("SS", b"\xff\xff", [-1]),
+        ("UV", b"\1" + bytes(7), [1]),
+        ("AT", b"\x28\0\x10\0", ["00280010"]),
+        (
+            "PN",
+            b"A^B=\xe5\xb1\xb1=x",
+            [{"Alphabetic": "A^B", "Ideographic": "山", "Phonetic": "x"}],
+        ),
+        ("PN", b"=\xe5\xb1\xb1", [{"Ideographic": "山"}]),
+        ("PN", b"DOE^JA\0NE", [{"Alphabetic": "DOE^JA NE"}]),
+        ("LO", b"a\\b \0", ["a", "b"]),
+        ("LT", b"a\\b ", ["a\\b"]),
+        ("UI", b"1.2\0", ["1.2"]),
+        ("LO", b"  ", []),
+        ("LO", b"", []),
+    ],
+)
+def test_values_are_strict_json(vr: str, value: bytes, expected: list[object]) -> None:
+    found = json_values(vr, value)
+    assert found == expected
+    strict(found)
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "value"),
+    [
+        (0x00280010, "US", b"\1"),
+        (0x00189004, "UL", b"\1\0"),
+        (0x00091001, "FL", b"123456"),
+        (0x00189087, "FD", b"1234"),
+        (0x00200013, "IS", b"\xff\xfe"),
+        (0x00200013, "??", b"12"),
+        (0x00081140, "SQ", b"no items"),
+        (0x00280009, "AT", b"\1\0"),
+    ],
+)
+def test_one_broken_value_costs_no_other(tag: int, vr: str, value: bytes) -> None:
+    dataset = composite("1.2.840.10008.5.1.4.1.1.7")
+    dataset[Tag(tag)] = raw(tag, vr, value)
+    found = from_dataset(dataset, "/bulk/")
+    strict(found)
+    assert text(found, "PatientName") == "Doe^Jane"
+    assert text(found, "SOPInstanceUID") == dataset.SOPInstanceUID
+    assert f"{tag:08X}" in found
+
+
+@given(
+    st.sampled_from(
+        ["IS", "DS", "FL", "FD", "US", "SS", "UL", "SL", "AT", "LO", "PN", "CS", "UT", "DA", "TM", "UI", "UC"]
+    ),
+    st.binary(max_size=40),
+)
+def test_any_bytes_of_any_vr_are_strict_json(vr: str, value: bytes) -> None:
+    dataset = Dataset()
+    dataset[Tag(0x00091001)] = raw(0x00091001, vr, value)
+    written = strict(from_dataset(dataset))
+    assert "\\u0000" not in written
+
+
+def test_items_keep_the_character_set_of_their_data_set() -> None:
+    dataset = composite("1.2.840.10008.5.1.4.1.1.7")
+    item = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    item.ScheduledProcedureStepDescription = "Schädel"
+    dataset.RequestAttributesSequence = [item]
+    back = read_dataset(io.BytesIO(made(dataset).data))
+    (found,) = from_dataset(back)["00400275"]["Value"]
+    assert text(found, "ScheduledProcedureStepDescription") == "Schädel"
+
+
+@pytest.mark.parametrize("charset", [b"", b"ISO_IR 6", b"iso_ir 192", b"ISO-IR 192", b"nonsense"])
+def test_utf8_is_read_without_a_usable_character_set(charset: bytes) -> None:
+    assert decode_text("Müller^張三".encode(), "PN", charset) == "Müller^張三"
+
+
+@pytest.mark.parametrize("charset", [b"", b"ISO_IR 100", b"iso_ir 100", b"ISO_IR 6"])
+def test_what_is_not_utf8_is_read_as_latin(charset: bytes) -> None:
+    assert decode_text("Müller".encode("latin-1"), "LO", charset) == "Müller"
