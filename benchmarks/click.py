@@ -25,7 +25,7 @@ from benchmarks.rounds import goals_table
 from dicomdock.config.lock import FileLock
 from dicomdock.config.settings import Settings
 from dicomdock.launch.handoff import HandoffServer
-from dicomdock.launch.handoff.place import run_folder, socket_path
+from dicomdock.launch.handoff.paths import run_folder, socket_path
 from dicomdock.launch.trust import TrustStore
 
 ROUNDS = 7

@@ -10,4 +10,4 @@ lowest=build/lowest
     --no-emit-index-url --no-annotate --no-header -o build/lowest.txt pyproject.toml
 "$uv" pip install -q --python "$lowest/bin/python" -r build/lowest.txt
 "$uv" pip install -q --python "$lowest/bin/python" -c build/lowest.txt -e . --group dev
-exec "$lowest/bin/python" -m pytest -q -n 2 -m 'not servers and not browser and not viewer and not slow' "$@"
+exec "$lowest/bin/python" -m pytest -q -n 2 -m "not servers and not browser and not viewer and not slow" "$@"

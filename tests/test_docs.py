@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,3 +124,49 @@ def test_the_python_of_the_readme_runs(orthanc: Orthanc, settings: Settings, fol
     with contextlib.chdir(folder):
         exec(compile(code, "README.md", "exec"), {})
     assert orthanc.instance_count() == 41
+
+
+IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)]+)\)")
+
+
+def pages() -> list[Path]:
+    return [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
+
+
+def test_every_screenshot_is_shown_and_every_shown_one_is_there():
+    shown = {Path(target).name for page in pages() for target in IMAGE.findall(page.read_text("utf-8"))}
+    assert shown == {file.name for file in (PROJECT / "docs/screenshots").glob("*.png")}
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(PROJECT)))
+def test_links_between_pages_lead_somewhere(page):
+    targets = [*LINK.findall(page.read_text("utf-8")), *IMAGE.findall(page.read_text("utf-8"))]
+    local = [target.partition("#")[0] or page.name for target in targets if "://" not in target]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_the_readme_shows_its_pictures_from_anywhere_and_links_nothing_twice():
+    readme = (PROJECT / "README.md").read_text("utf-8")
+    address = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Homepage"]
+    for target in IMAGE.findall(readme):
+        assert target.startswith(f"{address}/")
+        assert (PROJECT / target.removeprefix(f"{address}/")).is_file()
+    links = LINK.findall(readme)
+    assert sorted(links) == sorted(set(links))
+
+
+def test_every_make_target_of_a_page_is_one():
+    makefile = (PROJECT / "Makefile").read_text("utf-8")
+    for page in pages():
+        for target in re.findall(r"(?:^    |`)make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page.name}: make {target}"
+
+
+def test_the_citation_names_this_version():
+    import yaml
+
+    import dicomdock
+
+    citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == dicomdock.__version__

@@ -67,6 +67,7 @@ CONTRACT = {
     errors.NotInArchive: (404, 1),
     errors.RemoteNotFound: (404, 1),
     errors.NotAcceptable: (406, 1),
+    errors.Forbidden: (403, 1),
     errors.UnsupportedByServer: (501, 1),
     errors.NoSpace: (507, 1),
     errors.ArchiveLocked: (503, 1),
@@ -77,6 +78,7 @@ CONTRACT = {
     errors.WireError: (502, 1),
     errors.UnreadableFile: (400, 1),
     errors.Cancelled: (500, 130),
+    errors.EmptyResult: (500, 3),
 }
 
 

@@ -8,6 +8,7 @@
     ├── NotFound                              what was asked for does not exist
     │   ├── NotInArchive                      not in the local archive (an ArchiveError too)
     │   └── RemoteNotFound                    the server answered 404 or 410 (a TransactionError too)
+    ├── Forbidden                             the token of a request to us does not open what it asks for
     ├── AuthenticationError(server, login)    the server refused the login (401, 403)
     ├── Unreachable(url)                      no connection: host, port, name, TLS, time-out
     ├── TransactionError(status, url, body_excerpt)   the server answered, but not with what was asked
@@ -81,6 +82,12 @@ class NotFound(DicomdockError):
     """What was asked for does not exist in the source, whichever it is."""
 
     http_status = 404
+
+
+class Forbidden(DicomdockError):
+    """The token of a request to our origin server does not open what the request asks for."""
+
+    http_status = 403
 
 
 class AuthenticationError(DicomdockError):

@@ -119,13 +119,17 @@ class StoreResult:
     status : ``stored``; ``duplicate`` (it was there already, the first copy stays); ``warning`` (stored,
         with a remark); ``failed``; ``unconfirmed`` (the source's answer does not mention it).
     reason_code : Failure Reason (0008,1197) or Warning Reason (0008,1196), where given.
-    reason : the same as a sentence.
+    reason : the same as a sentence, with what the source remarked.
+    comments : the source's own remarks (Error Comment, Warning header), as it wrote them.
+    attributes : keywords of the attributes that it found fault with.
     """
 
     sop_instance_uid: str
     status: StoreStatus
     reason_code: int | None = None
     reason: str = ""
+    comments: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
 
 
 class DicomSource(Protocol):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import socket
 import threading
+import zipfile
 from pathlib import Path
 
 import pydicom.data
 import pytest
+from pydicom.fileset import FileSet
 
 from dicomdock.archive import Archive
+from dicomdock.archive.ingest import Failure
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.json_model import text, texts
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 from tests.builders import changed, ct_series, write
@@ -114,3 +121,153 @@ def test_stopping_keeps_what_was_stored(archive: Archive, tmp_path: Path) -> Non
     kept = archive.present(Resource(series[0].study))
     assert len(kept) >= seen[-1].stored == 10
     assert {finding.status for finding in archive.verify()} == {"intact"}
+
+
+def found(archive: Archive, level: str, **match: str) -> list[dict]:
+    return [one.attributes for page in archive.search(Query(level, match)) for one in page.matches]
+
+
+def test_a_study_is_described_by_all_its_instances(archive: Archive, tmp_path: Path) -> None:
+    first, second = ct_series(2)
+    described = {"StudyDate": "20240102", "AccessionNumber": "A1", "StudyDescription": "Thorax"}
+    bare = changed(first, SeriesInstanceUID="1.2.9", Modality="RTSTRUCT", **dict.fromkeys(described, ""))
+    write(tmp_path / "a", [bare])
+    report(archive, tmp_path / "a")
+    write(tmp_path / "b", [changed(second, **described)])
+    report(archive, tmp_path / "b")
+    (study,) = found(archive, "studies", StudyDate="20240102", AccessionNumber="A1")
+    assert text(study, "StudyDescription") == "Thorax"
+    write(tmp_path / "c", [changed(first, StudyDescription="Abdomen", StudyDate="20250101")])
+    report(archive, tmp_path / "c")
+    assert [text(one, "StudyDescription") for one in found(archive, "studies")] == ["Thorax"]
+
+
+def test_a_second_patient_of_a_study_is_reported_and_found(archive: Archive, tmp_path: Path) -> None:
+    first, second = ct_series(2)
+    own = {"PatientName": "Doe^Jane", "PatientID": "A", "PatientBirthDate": "", "PatientSex": ""}
+    other = {"PatientName": "Other^X", "PatientID": "B", "PatientBirthDate": "19500101", "PatientSex": "M"}
+    write(tmp_path / "a", [changed(first, **own)])
+    assert not report(archive, tmp_path / "a").remarks
+    write(tmp_path / "b", [changed(second, SeriesInstanceUID="1.2.9", **other)])
+    (remark,) = report(archive, tmp_path / "b").remarks
+    assert "'B'" in remark.reason
+    assert "'A'" in remark.reason
+    for match in ({"PatientID": "B"}, {"PatientName": "other*"}, {"PatientID": "B", "PatientSex": "M"}):
+        (study,) = found(archive, "studies", **match)
+        assert (text(study, "PatientID"), text(study, "PatientName")) == ("B", "Other^X")
+        (series,) = found(archive, "series", StudyInstanceUID=first.study, **match)
+        assert text(series, "SeriesInstanceUID") == "1.2.9"
+    (study,) = found(archive, "studies", PatientID="A")
+    assert text(study, "PatientName") == "Doe^Jane"
+    assert text(study, "PatientBirthDate") == ""  # the other patient's is not taken
+    assert found(archive, "studies", PatientID="A", PatientSex="M") == []
+    archive.remove(Resource(first.study, first.series))
+    (study,) = found(archive, "studies")
+    assert text(study, "PatientID") == "B"
+    assert found(archive, "studies", PatientID="A") == []
+
+
+def test_bytes_behind_the_data_set_are_stored_and_reported(archive: Archive, tmp_path: Path) -> None:
+    (one,) = ct_series(1)
+    (path,) = write(tmp_path / "in", [one])
+    path.write_bytes(one.data + b"\r\n")
+    done = report(archive, path)
+    assert done.stored == 1
+    assert done.remarks == (Failure(path, "2 bytes follow its data set."),)
+    (kept,) = archive.instances(one.resource)
+    assert kept.path.read_bytes() == one.data + b"\r\n"
+
+
+def test_counts_and_modalities_are_right_after_removals(archive: Archive, tmp_path: Path) -> None:
+    first, second, third = ct_series(3)
+    report_of = {
+        "SeriesInstanceUID": "1.2.9",
+        "Modality": "SR",
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11",
+    }
+    write(tmp_path, [first, second, changed(third, **report_of)])
+    report(archive, tmp_path)
+    archive.remove(Resource(first.study, "1.2.9"))
+    archive.remove(first.resource)
+    (study,) = found(archive, "studies")
+    assert texts(study, "ModalitiesInStudy") == ["CT"]
+    assert texts(study, "SOPClassesInStudy") == [str(first.dataset.SOPClassUID)]
+    assert text(study, "NumberOfStudyRelatedInstances") == text(study, "NumberOfStudyRelatedSeries") == "1"
+
+
+def zipped(path: Path, files: dict[str, bytes], *, method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_zip_export_comes_back(archive: Archive, tmp_path: Path, settings: Settings) -> None:
+    series = ct_series(5)
+    write(tmp_path / "in", series)
+    report(archive, tmp_path / "in")
+    list(archive.export([Resource(series[0].study)], tmp_path / "out.zip", zip=True))
+    bytes_before = {one.resource: one.digest for one in archive.instances(Resource(series[0].study))}
+    archive.remove(Resource(series[0].study))
+    done = report(archive, tmp_path / "out.zip")
+    assert (done.stored, done.skipped, done.failed) == (5, 0, ())
+    assert {one.resource: one.digest for one in archive.instances(Resource(series[0].study))} == bytes_before
+
+
+def test_packed_files_are_unpacked_wherever_they_lie(archive: Archive, tmp_path: Path) -> None:
+    first, second, third, fourth = ct_series(4)
+    folder = tmp_path / "in"
+    write(folder, [first])
+    zipped(folder / "study.zip", {"a/1.dcm": second.data, "readme.txt": b"text", "cut.dcm": third.data[:-9]})
+    (folder / "image.dcm.gz").write_bytes(gzip.compress(third.data))
+    (folder / "notes.gz").write_bytes(gzip.compress(b"just text"))
+    zipped(folder / "renamed.bin", {"x": fourth.data}, method=zipfile.ZIP_STORED)
+    done = report(archive, folder)
+    assert (done.stored, done.skipped) == (4, 2)
+    (failure,) = done.failed
+    assert failure.path == folder / "study.zip" / "cut.dcm"
+    assert "cut off" in failure.reason
+
+
+def test_hostile_zip_files_are_refused_and_the_rest_goes_on(archive: Archive, tmp_path: Path) -> None:
+    first, second = ct_series(2)
+    folder = tmp_path / "in"
+    write(folder, [first])
+    big = changed(second, SOPInstanceUID="1.2.3.4").data
+    bomb = big[: -16 * 24 * 2 - 4] + (400 << 20).to_bytes(4, "little")
+    packing = zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED)
+    with packing, packing.open("bomb.dcm", "w", force_zip64=True) as member:
+        member.write(bomb)
+        for _ in range(400):
+            member.write(bytes(1 << 20))
+    zipped(folder / "slip.zip", {"../../../../evil.dcm": second.data, "/etc/evil\x1b[2J.txt": b"x"})
+    zipped(folder / "nested.zip", {"inner.zip": (folder / "slip.zip").read_bytes()})
+    damaged = bytearray(zipped(folder / "damaged.zip", {"1.dcm": second.data}).read_bytes())
+    damaged[60:90] = bytes(30)
+    (folder / "damaged.zip").write_bytes(damaged)
+    (folder / "short.zip").write_bytes(b"PK\3\4" + bytes(40))
+    (folder / "cut.gz").write_bytes(gzip.compress(second.data)[:-30])
+    before = [*folder.rglob("*")]
+    done = report(archive, folder)
+    assert done.stored == 2
+    reasons = {one.path.name: one.reason for one in done.failed}
+    assert set(reasons) == {"bomb.dcm", "inner.zip", "1.dcm", "short.zip", "cut.gz"}
+    assert "more than" in reasons["bomb.dcm"]
+    assert [*folder.rglob("*")] == before
+    assert not [*tmp_path.parent.rglob("evil*")]
+
+
+def test_a_dicomdir_stands_for_the_files_that_it_names(archive: Archive, tmp_path: Path) -> None:
+    series = ct_series(3)
+    paths = write(tmp_path / "in", series)
+    files = FileSet()
+    for path in paths:
+        files.add(path)
+    files.write(tmp_path / "medium")
+    done = report(archive, tmp_path / "medium" / "DICOMDIR")
+    assert (done.stored, done.directories, done.failed) == (3, 1, ())
+    names = {"DICOMDIR"}
+    lost = next(one for one in (tmp_path / "medium").rglob("*") if one.is_file() and one.name not in names)
+    lost.unlink()
+    again = report(archive, tmp_path / "medium" / "DICOMDIR")
+    assert (again.identical, [one.path for one in again.failed]) == (2, [lost])

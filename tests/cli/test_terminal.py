@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import sys
@@ -11,7 +12,9 @@ import pytest
 from tests.builders import ct_series
 
 from dicomdock.cli.app import program
-from dicomdock.cli.output import plain, size
+from dicomdock.cli.formatting import plain, size
+from dicomdock.cli.output import Terminal
+from dicomdock.errors import InvalidInput
 
 PROGRAM = Path(sys.executable).with_name("dicomdock")
 
@@ -120,3 +123,19 @@ def test_words_for_people():
     ]
     assert plain("a\nb\x1b[0m\x9bc\u202e") == "a b?[0m?c?"
     assert plain("Müller^Jürgen 山田") == "Müller^Jürgen 山田"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1252"])
+@pytest.mark.parametrize(
+    ("line", "password"), [(b"pass\r\n", "pass"), (b"\n", ""), (b"  two  \n", "  two  ")]
+)
+def test_a_password_file_of_windows_and_an_empty_password(monkeypatch, encoding, line, password):
+    for mark in (b"", b"\xef\xbb\xbf"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(mark + line), encoding=encoding))
+        assert Terminal().secret("Password", from_stdin=True) == password
+
+
+def test_no_password_at_all_is_no_empty_one(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b""), encoding="utf-8"))
+    with pytest.raises(InvalidInput, match="empty"):
+        Terminal().secret("Password", from_stdin=True)

@@ -62,7 +62,9 @@ def test_the_file_is_private_and_said(secrets, settings):
     assert settings.config.stat().st_mode & 0o077 == 0
     assert str(file) in secrets.where
     assert "no keyring" in secrets.where
-    assert [item.name for item in settings.config.iterdir() if item.name.startswith(".secrets")] == []
+    assert [item.name for item in settings.config.iterdir() if item.name.startswith(".secrets")] == [
+        ".secrets.json.lock"
+    ]
 
 
 def test_nothing_is_made_by_looking(secrets, settings):

@@ -4,9 +4,12 @@ import os
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dicomdock.config.servers import Dialect, Login, Profiles, ServerProfile, load_profiles
+from dicomdock.config.servers import Dialect, Login, Profiles, ServerProfile, change_profiles, load_profiles
 from dicomdock.errors import ProfileError
+from dicomdock.web.endpoint import Proxy
 
 URL = "[servers.pacs]\nurl = 'http://h'\n"
 PACS = ServerProfile("pacs", "https://pacs.example/dicom-web")
@@ -49,7 +52,7 @@ def test_what_is_saved_is_loaded(settings):
     assert load_profiles(settings).names == ("pacs", odd.name)
     file = settings.config / "servers.toml"
     assert file.stat().st_mode & 0o777 == 0o600
-    assert [item.name for item in settings.config.iterdir()] == ["servers.toml"]
+    assert [item.name for item in settings.config.iterdir() if item.suffix != ".lock"] == ["servers.toml"]
     assert "dialect" not in file.read_text().split("[servers.pacs]")[1].split("[servers.")[0], (
         "only what differs"
     )
@@ -186,7 +189,7 @@ def test_a_save_that_fails_keeps_the_old_file(settings, monkeypatch):
     with pytest.raises(ProfileError, match="No space left"):
         Profiles().save(settings)
     assert load_profiles(settings).names == ("pacs",)
-    assert [item.name for item in settings.config.iterdir()] == ["servers.toml"]
+    assert [item.name for item in settings.config.iterdir() if item.suffix != ".lock"] == ["servers.toml"]
 
 
 def test_a_linked_file_stays_linked(settings, tmp_path):
@@ -210,3 +213,48 @@ def test_a_linked_file_stays_linked(settings, tmp_path):
 )
 def test_the_origin_of_a_server(url, origin):
     assert replace(PACS, url=url).origin == origin
+
+
+@pytest.fixture
+def no_keyring(monkeypatch):
+    import keyring
+    from keyring.backends.fail import Keyring
+
+    monkeypatch.setattr(keyring, "get_keyring", Keyring)
+
+
+PROXY = "http://carol:p%40ss-w0rd@proxy.example:3128"
+
+
+def test_a_proxy_s_password_is_a_secret(settings, no_keyring):
+    profile = ServerProfile("pacs", "https://pacs.example", proxy=PROXY)
+    assert "p%40ss" not in repr(profile) + str(profile) + profile.proxy
+    assert "p@ss" not in repr(profile)
+    change_profiles(settings, lambda known: known.with_profile(profile))
+    text = (settings.config / "servers.toml").read_text()
+    assert "carol@proxy.example:3128" in text
+    assert "ss-w0rd" not in text
+    loaded = load_profiles(settings).get("pacs")
+    assert loaded == profile
+    assert loaded.endpoint.proxy == Proxy("http://proxy.example:3128", "carol", "p@ss-w0rd")
+    change_profiles(settings, lambda known: known.without("pacs"))
+    assert "ss-w0rd" not in (settings.config / "secrets.json").read_text()
+
+
+def test_a_proxy_s_password_that_0_1_left_in_the_file_is_moved(settings, no_keyring):
+    settings.config.mkdir(parents=True, exist_ok=True)
+    file = settings.config / "servers.toml"
+    file.write_text(f'default = "pacs"\n[servers.pacs]\nurl = "https://pacs.example"\nproxy = "{PROXY}"\n')
+    for _ in range(2):
+        assert load_profiles(settings).get("pacs").endpoint.proxy.password == "p@ss-w0rd"
+        assert "ss-w0rd" not in file.read_text()
+
+
+@given(
+    st.text(min_size=1, max_size=12),
+    st.text(max_size=12),
+    st.sampled_from(["http://p:3128", "https://[::1]:8", "p"]),
+)
+def test_a_proxy_is_written_as_it_is_read(user, password, url):
+    proxy = Proxy(url, user, password)
+    assert Proxy.parse(proxy.address) == proxy

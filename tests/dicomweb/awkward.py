@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pydicom
 from pydicom.uid import SecondaryCaptureImageStorage
@@ -113,7 +113,7 @@ class Awkward:
         with self.lock:
             self.asked.append(request)
             url = urlsplit(request.path)
-            path = url.path.strip("/").split("/")
+            path = [unquote(piece) for piece in url.path.strip("/").split("/")]
             query = parse_qsl(url.query, keep_blank_values=True)
             if request.method == "POST":
                 return self.store(request)

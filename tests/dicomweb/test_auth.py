@@ -88,7 +88,7 @@ def test_a_secret_belongs_to_an_origin(settings):
         "https://pacs.example:8443/",
         "https://evil.example/dicom-web",
     ):
-        with pytest.raises(AuthenticationError, match="No secret is kept") as caught:
+        with pytest.raises(AuthenticationError, match="No secret is stored") as caught:
             auth_for(ServerProfile("pacs", url, Login("basic", "alice")), secrets, settings)
         assert caught.value.login == "basic as alice"
     with pytest.raises(AuthenticationError):

@@ -7,17 +7,19 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from dicomdock.config.dialects import KHEOPS
 from dicomdock.config.secrets import Secrets
 from dicomdock.config.servers import Dialect, Login, ServerProfile
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.dicomweb import connect, urls
+from dicomdock.dicomweb import Client, connect, urls
 from dicomdock.dicomweb.auth.kheops import KheopsAuth
 from dicomdock.errors import AuthenticationError, InvalidInput, ProfileError
-from tests.builders import ct_series
+from tests.builders import changed, ct_series, mr_series
 from tests.dicomweb.clients import parts_of
-from tests.servers.canned import answering
+from tests.servers.canned import Answer, answering
 from tests.servers.imitations import Kheops
+from tests.servers.imitations.base import small
 
 TOKEN = "abcDEF123456tok"
 
@@ -95,3 +97,50 @@ def test_what_cannot_be_a_token_is_refused():
     with pytest.raises(InvalidInput):
         KheopsAuth("two words")
     assert TOKEN not in repr(KheopsAuth(TOKEN)) + KheopsAuth(TOKEN).describe()
+
+
+# ---- what Kheops does with searches below a study, and with frames
+
+
+def test_a_filter_that_matches_nothing_is_no_failure(settings):
+    server = Kheops()
+    made = [small(PatientID="K1", Modality="CT") for _ in range(2)]
+    server.add(made)
+    with answering(server) as canned:
+        profile = ServerProfile("kheops", canned.url + server.base, dialect=KHEOPS)
+        with Client(profile, settings=settings) as client:
+            below = {"StudyInstanceUID": made[0].study}
+            nothing = list(client.search(Query("series", {**below, "Modality": "MR"})))
+            found = list(client.search(Query("series", {**below, "Modality": "CT\\MR"})))
+    assert [len(page.matches) for page in nothing if page.matches] == []
+    assert sum(len(page.matches) for page in found) == 1
+    assert len(server.asked) < 8
+
+
+def test_every_instance_of_a_study_is_listed(settings):
+    server = Kheops()
+    series = [mr_series(7) for _ in range(3)]
+    series = [[changed(one, StudyInstanceUID=series[0][0].study) for one in some] for some in series]
+    for some in series:
+        server.add(some)
+    with answering(server) as canned:
+        profile = ServerProfile("kheops", canned.url + server.base, dialect=KHEOPS)
+        with Client(profile, settings=settings) as client:
+            for limit in (None, 5, 20):
+                query = Query("instances", {"StudyInstanceUID": series[0][0].study}, limit=limit)
+                found = [one for page in client.search(query) for one in page.matches]
+                assert len(found) == min(limit or 21, 21)
+
+
+def test_frames_come_one_by_one_where_an_address_holds_one_number(settings):
+    def reply(request):
+        number = request.path.rpartition("/")[2]
+        if not number.isdecimal():
+            return Answer(404)  # no route: ReverseProxy/locations.conf wants one number
+        body = f"--xx\r\nContent-Type: application/octet-stream\r\n\r\nframe {number}\r\n--xx--\r\n"
+        label = 'multipart/related; type="application/octet-stream"; boundary=xx'
+        return Answer(200, body.encode(), {"Content-Type": label})
+
+    with answering(reply) as canned, Client(ServerProfile("kheops", canned.url), settings=settings) as client:
+        parts = client.frames(Resource("1.2", "1.2.3", "1.2.3.4", frames=(3, 1, 2)))
+        assert [b"".join(part.chunks()) for part in parts] == [b"frame 3", b"frame 1", b"frame 2"]

@@ -8,12 +8,14 @@ from dataclasses import replace
 import pytest
 
 from dicomdock.config.servers import ServerProfile
+from dicomdock.dicom.query import Query
 from dicomdock.dicomweb import Client, probe
 from dicomdock.errors import AuthenticationError, Unreachable, WireError
 from dicomdock.sources import Part
 from tests import builders
-from tests.dicomweb.awkward import Answer, Awkward, refused, rows
+from tests.dicomweb.awkward import Answer, Awkward, refused, rows, studies
 from tests.dicomweb.clients import client_of, orthanc_client
+from tests.servers.matching import as_written, by_standard
 
 LESS = ("studies", "studies/series", "studies/series/instances")
 
@@ -228,3 +230,52 @@ def test_an_empty_json_list_elsewhere_does_not_win_over_real_dicomweb(settings):
 def test_nobody_there_is_unreachable(settings):
     with pytest.raises(Unreachable):
         probe.find_base("http://127.0.0.1:9", connected(settings))
+
+
+# ---- every kind of key, by a query whose answer is known
+
+
+class Reading(Awkward):
+    """An awkward server that reads keys as a function says."""
+
+    reads = staticmethod(by_standard)
+
+    def satisfies(self, attributes, name, values):
+        return self.reads(attributes, name, values)
+
+
+def lists_by_comma(attributes, name, values):
+    """Divide at commas and take backslashes for letters."""
+    return any(as_written(attributes, name, [one]) for one in values[0].split(","))
+
+
+def no_ranges(attributes, name, values):
+    return as_written(attributes, name, values) if "-" in values[0] else by_standard(attributes, name, values)
+
+
+@pytest.mark.parametrize(
+    ("reads", "expected", "dialect"),
+    [
+        (by_standard, {"ranges": True, "times": True, "names": True, "uid-lists": True, "lists": True}, {}),
+        (
+            as_written,
+            {"ranges": False, "times": False, "names": True, "uid-lists": False, "lists": False},
+            {"value_lists": "none", "uid_lists": False, "wildcard": False},
+        ),
+        (lists_by_comma, {"uid-lists": True, "lists": True}, {"value_lists": "comma", "uid_lists": True}),
+        (no_ranges, {"ranges": False, "times": False, "names": True, "lists": True}, {}),
+    ],
+)
+def test_every_kind_of_key_is_measured(reads, expected, dialect, settings):
+    server = Reading(studies(3, StudyTime="101500", ModalitiesInStudy="CT"))
+    server.reads = reads
+    server.shows = frozenset({"StudyTime", "ModalitiesInStudy"})
+    with client_of(server, settings) as client:
+        report = probe.test(client)
+    assert {topic: report.works(topic) for topic in expected} == expected
+    assert {name: getattr(report.dialect, name) for name in dialect} == dialect
+    assert report.requests <= probe.MOST_REQUESTS
+    with client_of(server, settings, **report.overrides) as client:
+        pages = client.search(Query(match={"StudyTime": "1000-1100"}))
+        found = [one for page in pages for one in page.matches]
+    assert len(found) == 3

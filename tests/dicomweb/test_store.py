@@ -427,3 +427,66 @@ def test_real_tiny_pacs_says_duplicates(tiny_pacs, settings):
     with Client(ServerProfile("tiny", tiny_pacs.url), settings=settings) as client:
         assert statuses(client.store([part(made[0])]), made[:1]) == ["stored"]
         assert statuses(client.store(map(part, made)), made) == ["duplicate", "stored"]
+
+
+# ---- the server's own remarks
+
+
+FAILED = {
+    "00081198": {
+        "vr": "SQ",
+        "Value": [
+            {
+                "00081155": {"vr": "UI", "Value": ["1.2.3"]},
+                "00081197": {"vr": "US", "Value": [43264]},
+                "00741048": {
+                    "vr": "SQ",
+                    "Value": [
+                        {
+                            "00000902": {
+                                "vr": "LO",
+                                "Value": ["DICOM100: (0008,0020) - 'StudyDate' failed\nvalidation of s3cret"],
+                            },
+                            "00000901": {"vr": "AT", "Value": ["00080020"]},
+                        }
+                    ],
+                },
+                "00001005": {"vr": "AT", "Value": ["00100010", 1048592, "(0010,0020)", "nonsense"]},
+            }
+        ],
+    }
+}
+
+
+def test_what_the_server_remarks_of_an_instance_is_told():
+    """Azure names the element and the fault, Kheops the attributes."""
+    body = json.dumps(FAILED).encode()
+    outcome = store_response.read(
+        409, "application/dicom+json", body, "pacs", redact=lambda text: text.replace("s3cret", "***")
+    )
+    result = outcome.results["1.2.3"]
+    assert result.comments == ("DICOM100: (0008,0020) - 'StudyDate' failed validation of ***",)
+    assert set(result.attributes) == {"StudyDate", "PatientName", "PatientID"}
+    assert "the server found its data set invalid; DICOM100: (0008,0020)" in result.reason
+    assert "attributes: PatientName, PatientID, StudyDate" in result.reason
+
+
+def test_a_reason_that_stands_in_the_warning_header_alone_is_told():
+    """dcm4chee writes the first error there."""
+    failed = {"00081198": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2.3"]}}]}}
+    remarks = ("pacs says: Missing Patient ID",)
+    outcome = store_response.read(
+        409, "application/dicom+json", json.dumps(failed).encode(), "pacs", remarks=remarks
+    )
+    assert outcome.results["1.2.3"].reason == "the server gives no reason; pacs says: Missing Patient ID"
+    assert (
+        store_response.read(409, "", b"", "pacs", remarks=remarks).words == "pacs answered 409; " + remarks[0]
+    )
+
+
+@pytest.mark.parametrize("reason", ["NaN", "1e999", "-Infinity", '"' + "9" * 5000 + '"', "[]", "{}"])
+def test_no_reason_breaks_the_reading(reason):
+    body = '{"00081198": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2.3"]}, '
+    body += f'"00081197": {{"vr": "US", "Value": [{reason}]}}}}]}}}}'
+    outcome = store_response.read(409, "application/dicom+json", body.encode(), "pacs")
+    assert outcome.results["1.2.3"].status == "failed"

@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 
 from dicomdock.config.preferences import Preferences
 from dicomdock.config.settings import Settings
-from dicomdock.dock.services.open_study import PREFERENCE
+from dicomdock.dock.addresses import OPEN_PREFERENCE
 from dicomdock.launch.handoff import NotRunning, show
 from tests.servers.process import ServerProcess, answers_http
 
@@ -80,7 +80,7 @@ def running(
     """
     settings = Settings(home / "config", home / "archive", home / "state")
     if not viewer:
-        Preferences(settings).set(PREFERENCE, "list")
+        Preferences(settings).set(OPEN_PREFERENCE, "list")
 
     def ready() -> bool:
         try:

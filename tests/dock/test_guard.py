@@ -13,11 +13,12 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.security.guard import GRANT_SECONDS, ONE_TIME_SECONDS, Guard, Keys
+from dicomdock.dock.security.requests import Guard
+from dicomdock.dock.security.sessions import GRANT_SECONDS, ONE_TIME_SECONDS, Keys
 from tests.conftest import CHROMIUM
 from tests.dock.running import RunningDock
 
-STUDY, OTHER = "1.2.3", "1.2.4"
+STUDY = "1.2.3"
 
 
 class Clock:
@@ -122,34 +123,10 @@ def status(keys: Keys, method: str, path: str, headers: Mapping[str, str]) -> in
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [
-        (f"/dicom-web/studies/{STUDY}", 200),
-        (f"/dicom-web/studies/{STUDY}/series", 200),
-        (f"/dicom-web/studies/{STUDY}/metadata", 200),
-        (f"/dicom-web/studies/{STUDY}/series/1.9/instances/1.10/frames/1,2", 200),
-        (f"/dicom-web/studies/{STUDY}/series/1.9/instances/1.10/bulk/7FE00010", 200),
-        (f"/dicom-web/studies?StudyInstanceUID={STUDY}", 200),
-        (f"/dicom-web/studies?0020000D={STUDY}&limit=1", 200),
-        (f"/dicom-web/series?StudyInstanceUID={STUDY}", 200),
-        (f"/wado?requestType=WADO&studyUID={STUDY}&seriesUID=1.9&objectUID=1.10", 200),
-        ("/dicom-web/studies", 403),
-        (f"/dicom-web/studies/{OTHER}", 403),
-        (f"/dicom-web/studies/{STUDY}.1", 403),
-        (f"/dicom-web/studies/{OTHER}/series/{STUDY}", 403),
-        (f"/dicom-web/studies?StudyInstanceUID={STUDY},{OTHER}", 403),
-        (f"/dicom-web/studies?StudyInstanceUID={STUDY}&StudyInstanceUID={OTHER}", 403),
-        (f"/dicom-web/studies?StudyInstanceUID={STUDY}&0020000D={OTHER}", 403),
-        (f"/dicom-web/studies?studyinstanceuid={STUDY}", 403),
-        (f"/wado?studyUID={OTHER}", 403),
-        (f"/wado?studyUID={STUDY}&studyUID={OTHER}", 403),
-        (f"/demo/dicom-web/studies/{OTHER}", 403),
-        (f"/dicom-web/studies/{STUDY}/../{OTHER}", 403),
-        ("/", 401),
-        ("/servers", 401),
-        (f"/dicom-webstudies/{STUDY}", 401),
-    ],
+    [("/dicom-web/studies", 200), ("/", 401), ("/servers", 401), ("/dicom-webstudies", 401)],
 )
-def test_a_study_token_opens_that_study_and_nothing_else(path: str, expected: int):
+def test_a_study_token_opens_the_service_which_holds_the_rest_back(path: str, expected: int):
+    """What of the service it opens is decided by the origin server: ``tests/attacks/test_grants.py``."""
     keys = Keys()
     bearer = {"Authorization": f"Bearer {keys.grant(Resource(STUDY))}"}
     assert status(keys, "GET", path, bearer) == expected
@@ -160,14 +137,6 @@ def test_a_study_token_only_reads(method: str):
     keys = Keys()
     bearer = {"Authorization": f"Bearer {keys.grant(Resource(STUDY))}"}
     assert status(keys, method, f"/dicom-web/studies/{STUDY}", bearer) == 403
-
-
-def test_a_series_token_does_not_open_the_study():
-    keys = Keys()
-    bearer = {"Authorization": f"Bearer {keys.grant(Resource(STUDY, '1.9'))}"}
-    assert status(keys, "GET", f"/dicom-web/studies/{STUDY}/series/1.9/metadata", bearer) == 200
-    assert status(keys, "GET", f"/dicom-web/studies/{STUDY}", bearer) == 403
-    assert status(keys, "GET", f"/dicom-web/studies?StudyInstanceUID={STUDY}", bearer) == 403
 
 
 def test_a_token_for_one_service_does_not_open_another():
@@ -251,6 +220,20 @@ def test_nothing_without_a_session(guarded: RunningDock):
     assert ask(guarded, "POST", "/session", {"Origin": guarded.url}, b'{"token": "guess"}')[0] == 403
     assert ask(guarded, "POST", "/session", {"Origin": guarded.url}, b"x" * 5000)[0] == 403
     assert ask(guarded, "GET", "/session")[0] == 405
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 1000, b'{"token": 1}', b'"token"', b"[]", b"null", b"\xff", b"x" * 2000]
+)
+def test_a_session_begins_with_a_token_and_with_nothing_else(guarded: RunningDock, body: bytes):
+    assert ask(guarded, "POST", "/session", {}, body)[0] == 403
+
+
+def test_a_cookie_of_a_neighbour_port_does_not_hide_the_session(guarded: RunningDock):
+    """A page of another port of this host can set a cookie of our name, and browsers may send it first."""
+    name = f"dicomdock-{guarded.port}"
+    cookie = f"{name}=planted; other=1; {session(guarded)}; {name}=planted"
+    assert ask(guarded, "GET", "/dicom-web/studies", {"Cookie": cookie})[0] == 200
 
 
 def test_the_cookie_is_for_this_dock_alone(guarded: RunningDock):

@@ -23,7 +23,7 @@ from playwright.sync_api import Page, expect
 from dicomdock.config.lock import FileLock
 from dicomdock.config.settings import Settings
 from dicomdock.launch.handoff import send
-from dicomdock.launch.handoff.place import run_folder, socket_path
+from dicomdock.launch.handoff.paths import run_folder, socket_path
 from dicomdock.launch.trust import TrustStore
 from dicomdock.transfer import TransferQueue
 from tests.dock.running import RunningDock, connected, running
@@ -238,7 +238,7 @@ def test_a_signal_while_the_dock_starts_leaves_no_socket(settings: Settings):
 
 SIGNALLED_AMID_OPENING = """
 import os, signal, sys
-from dicomdock.dock.app import run
+from dicomdock.dock.run import run
 from dicomdock.launch.handoff import unix
 from dicomdock.config.settings import Settings
 

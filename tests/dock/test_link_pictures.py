@@ -5,7 +5,6 @@ The pictures go to ``docs/screenshots``.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +18,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from dicomdock.launch.handoff import send
 from tests.builders import ct_series
-from tests.conftest import PROJECT
 from tests.dock.running import RunningDock, connected
 from tests.dock.test_link_opening import TOKEN, only_album
+from tests.pictures import picture_file
 from tests.servers import nginx
 from tests.servers.canned import Answer, Request, answering
 from tests.servers.orthanc import Orthanc
-
-FOR_DOCS = os.environ.get("DICOMDOCK_SCREENSHOTS") == "1"
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -47,9 +44,7 @@ def picture(page: Page, name: str, folder: Path) -> None:
     serious = [item["id"] for item in found if item["impact"] in ("serious", "critical")]
     assert not serious
     scheme = "dark" if page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
-    target = PROJECT / "docs" / "screenshots" if FOR_DOCS else folder
-    target.mkdir(exist_ok=True)
-    page.screenshot(path=target / f"{name}-1280-{scheme}.png", animations="disabled")
+    page.screenshot(path=picture_file(f"{name}-1280-{scheme}.png", folder), animations="disabled")
 
 
 def album_of_jane(request: Request) -> Answer:

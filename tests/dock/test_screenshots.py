@@ -5,7 +5,6 @@ With ``DICOMDOCK_SCREENSHOTS=1`` the pictures for the documentation are written 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from dicomdock.launch.trust import TrustStore
 from tests.builders import changed, ct_series, document, mr_series, write
-from tests.conftest import PROJECT
 from tests.dock.running import RunningDock
 from tests.dock.using import keep, open_at, rows
+from tests.pictures import FOR_DOCS, picture_file
 
-FOR_DOCS = os.environ.get("DICOMDOCK_SCREENSHOTS") == "1"
 SIZES = {"1280": {"width": 1280, "height": 800}, "1920": {"width": 1920, "height": 1080}}
 NAMES = ("Doe^Jane", "Yamada^Tarou=山田^太郎=やまだ^たろう", "Buc^Jérôme", "Люкceмбypг", "Müster^Max^^Dr.")
 FILES = "input-folder"
@@ -183,11 +181,10 @@ def check(page: Page) -> None:
 def picture(page: Page, name: str, folder: Path) -> None:
     """Take the picture in both sizes."""
     scheme = "dark" if page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
-    target = PROJECT / "docs" / "screenshots" if FOR_DOCS else folder
     for size, viewport in SIZES.items():
         page.set_viewport_size(viewport)
         page.wait_for_timeout(900 if FOR_DOCS else 30)  # until the bar of the last request has gone
-        page.screenshot(path=target / f"{name}-{size}-{scheme}.png")
+        page.screenshot(path=picture_file(f"{name}-{size}-{scheme}.png", folder))
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.set_viewport_size(SIZES["1280"])
 

@@ -9,7 +9,6 @@ from playwright.sync_api import Page, expect
 
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
-from dicomdock.config.settings_file import change
 from dicomdock.dock.services.diagnostics import examine
 from dicomdock.errors import InvalidInput
 from dicomdock.launch.trust import TrustStore
@@ -22,10 +21,10 @@ def test_what_is_not_changed_stays_in_the_file(settings: Settings):
     file = settings.config / "settings.toml"
     file.parent.mkdir(parents=True)
     file.write_text('store_workers = 2\narchive = "/elsewhere"\n')
-    changed = change(settings.overlaid(), archive_limit=5, archive=settings.archive)
+    changed = settings.overlaid().change(archive_limit=5, archive=settings.archive)
     assert (changed.store_workers, changed.archive_limit, changed.archive) == (2, 5, settings.archive)
     assert changed == settings.overlaid()
-    assert [path.name for path in file.parent.iterdir()] == ["settings.toml"]
+    assert [path.name for path in file.parent.iterdir() if path.suffix != ".lock"] == ["settings.toml"]
 
 
 def test_a_broken_file_is_not_overwritten(settings: Settings):
@@ -33,7 +32,7 @@ def test_a_broken_file_is_not_overwritten(settings: Settings):
     file.parent.mkdir(parents=True)
     file.write_text("archive = [")
     with pytest.raises(InvalidInput, match="cannot be read"):
-        change(settings, archive_limit=5)
+        settings.change(archive_limit=5)
     assert file.read_text() == "archive = ["
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 
 import pytest
 
-from dicomdock.archive import Archive
 from dicomdock.config.servers import Profiles, ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query
 from dicomdock.dock.pages.study_filter import Filter, as_key
-from dicomdock.dock.services.studies import Found, Listing
+from dicomdock.dock.services.archive import LocalArchive
+from dicomdock.dock.services.events import Events
+from dicomdock.dock.services.servers import Servers
+from dicomdock.dock.services.sources import Sources
+from dicomdock.dock.services.studies import Found, Listing, StudyFinder
 from dicomdock.errors import Unreachable
 from dicomdock.sources import Match, Page
 
@@ -75,18 +79,15 @@ def test_nonsense_in_an_address_is_passed_over():
 # ---- answers that are kept
 
 
-class Dock:
-    """What a listing needs of a dock: an archive, and servers that answer as the test says."""
+class Answers(Sources):
+    """The archive, and servers that answer as given."""
 
-    def __init__(self, archive: Archive, answers: Mapping[str, object]) -> None:
-        self.archive = archive
+    def __init__(self, local: LocalArchive, servers: Servers, answers: Mapping[str, object]) -> None:
+        super().__init__(local, servers)
         self.answers = answers
 
-    def profiles(self) -> Profiles:
-        return Profiles({name: ServerProfile(name, f"http://{name}.example") for name in self.answers})
-
-    def source(self, name: str):
-        return self.archive if name == "local" else Said(self.answers[name])
+    def get(self, name: str):
+        return super().get(name) if name == "local" else Said(self.answers[name])
 
 
 class Said:
@@ -103,21 +104,34 @@ class Said:
             yield Page(tuple(matches), more=None)
 
 
-def listing(archive: Archive, sources: list[str], **answers: object) -> Listing:
-    return Listing(Dock(archive, answers), {}, sources)  # type: ignore[arg-type]
+@dataclass(frozen=True)
+class Home:
+    """A home with an archive."""
+
+    settings: Settings
+    local: LocalArchive
+
+    def listing(self, sources: list[str], **answers: object) -> Listing:
+        profiles = Profiles({name: ServerProfile(name, f"http://{name}.example") for name in answers})
+        profiles.save(self.settings)
+        servers = Servers(self.settings, Events())
+        finder = StudyFinder(self.local, servers, Answers(self.local, servers, answers))
+        return finder.studies({}, sources)
 
 
 @pytest.fixture
-def archive(settings: Settings) -> Iterator[Archive]:
-    with Archive.open(settings) as opened:
-        yield opened
+def home_with_archive(settings: Settings) -> Iterator[Home]:
+    """A home with an empty archive."""
+    local = LocalArchive(settings, Events())
+    yield Home(settings, local)
+    local.close()
 
 
-def test_a_kept_answer_is_shown_until_the_server_has_answered(archive: Archive):
-    first = listing(archive, ["hospital"], hospital=[["1.1", "1.2"], ["1.3"]])
+def test_a_kept_answer_is_shown_until_the_server_has_answered(home_with_archive: Home):
+    first = home_with_archive.listing(["hospital"], hospital=[["1.1", "1.2"], ["1.3"]])
     assert first.recall(first.streams[0]) == []
     first.take(first.streams[0])
-    second = listing(archive, ["hospital"], hospital=[["1.2", "1.4"]])
+    second = home_with_archive.listing(["hospital"], hospital=[["1.2", "1.4"]])
     (stream,) = second.streams
     assert {item.uid for item in second.recall(stream)} == {"1.1", "1.2"}
     assert second.age is not None
@@ -127,21 +141,21 @@ def test_a_kept_answer_is_shown_until_the_server_has_answered(archive: Archive):
     assert second.age is None
 
 
-def test_a_kept_answer_stays_when_the_server_is_away(archive: Archive):
-    first = listing(archive, ["hospital"], hospital=[["1.1"]])
+def test_a_kept_answer_stays_when_the_server_is_away(home_with_archive: Home):
+    first = home_with_archive.listing(["hospital"], hospital=[["1.1"]])
     first.take(first.streams[0])
-    second = listing(archive, ["hospital"], hospital=Unreachable("hospital does not answer."))
+    second = home_with_archive.listing(["hospital"], hospital=Unreachable("hospital does not answer."))
     second.recall(second.streams[0])
     second.take(second.streams[0])
     assert set(second.found) == {"1.1"}
     assert second.errors["hospital"] == "hospital does not answer. Shown is what it said just now."
 
 
-def test_what_one_of_two_servers_lost_stays_at_the_other(archive: Archive):
-    both = listing(archive, ["a", "b"], a=[["1.1"]], b=[["1.1"]])
+def test_what_one_of_two_servers_lost_stays_at_the_other(home_with_archive: Home):
+    both = home_with_archive.listing(["a", "b"], a=[["1.1"]], b=[["1.1"]])
     for stream in both.streams:
         both.take(stream)
-    again = listing(archive, ["a", "b"], a=[["1.1"]], b=[[]])
+    again = home_with_archive.listing(["a", "b"], a=[["1.1"]], b=[[]])
     for stream in again.streams:
         again.recall(stream)
     for stream in again.streams:

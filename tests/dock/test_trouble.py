@@ -18,7 +18,7 @@ from dicomdock.config.servers import ServerProfile, load_profiles
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from tests.builders import Made, ct_series
-from tests.dicomweb.awkward import Answer, Awkward, Waiting, multipart, refused
+from tests.dicomweb.awkward import Answer, Awkward, Waiting, attributes_of, multipart, refused
 from tests.dock.running import RunningDock, running
 from tests.dock.using import keep, open_at, rows
 from tests.servers.canned import answering
@@ -72,6 +72,8 @@ def small(count: int) -> list[Made]:
 
 def test_a_series_larger_than_the_server_lists_at_once(impatient: Path, page: Page):
     made = small(LARGE)
+    for one in made:
+        attributes_of(one)  # read now: the dock has no patience for a server that reads them when asked
     with answering(Awkward(made, cap=1_000)) as pacs, running(impatient) as dock:
         know(dock.settings, pacs.url)
         open_at(page, dock, "/?source=pacs")

@@ -13,10 +13,11 @@ from dicomdock.config.servers import Login, ServerProfile, load_profiles
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
+from dicomdock.dock.app import build
+from dicomdock.dock.pages.action_services import ActionServices
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_actions import targets
-from dicomdock.dock.service import LOCAL, Dock, DockNetwork
-from dicomdock.dock.services.studies import Listing
+from dicomdock.dock.services.sources import LOCAL
 from dicomdock.dock.services.viewer_requests import StandaloneNetwork, ViewerRequests
 from dicomdock.launch.trust import TrustStore
 from dicomdock.sources import Part
@@ -182,22 +183,22 @@ def test_a_links_connection_can_be_sent_to_and_its_token_goes_nowhere_else(
     with answering(reply) as server:
         TrustStore(settings).add(server.url)
         know(settings, "mine", "https://mine.test/dicom-web")
-        dock = Dock(settings, port=1)
+        dock = build(settings, port=1)
+        services = dock.services
         try:
             endpoint = quote(server.url, safe="")
             study = made[0].study
-            dock.links.receive(
+            services.links.receive(
                 f"slicer://viewer/?studyUID={study}&access_token={TOKEN}&dicomweb_endpoint={endpoint}"
             )
             name = server.url.removeprefix("http://")
-            requests = ViewerRequests(settings, DockNetwork(dock))
-            choice = servers(requests, name)
+            choice = servers(services.requests, name)
             assert (choice.servers, choice.default, choice.remark) == ((name, "mine"), name, "")
-            reply = send(requests, made, name)
+            reply = send(services.requests, made, name)
             keep(settings, ct_series(1, StudyInstanceUID=study), origin=name)
-            listing = Listing(dock, {"StudyInstanceUID": study}, [LOCAL])
-            listing.take(listing.streams[0])
-            assert targets(dock, Selection(listing.found)) == (name, "mine")
+            found = services.finder.study(study, LOCAL)
+            assert found is not None
+            assert targets(ActionServices.of(services), Selection({study: found})) == (name, "mine")
         finally:
             dock.close()
     assert {one.status for one in results(reply).values()} == {"stored"}

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import highdicom as hd
 import numpy as np
@@ -28,7 +29,7 @@ from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
 from tests.builders import Made
 from tests.conftest import shared_data
-from tests.imaging.scans import check_with_dciodvfy, headers, scan
+from tests.imaging.scans import check_with_dciodvfy, headers, oblique, scan
 
 MASS, LIVER = Code("4147007", "SCT", "Mass"), Code("10200004", "SCT", "Liver")
 
@@ -76,6 +77,33 @@ def test_regions_on_reformatted_planes_and_refusals(volume: Volume) -> None:
         region("r", [(0, 0, 10), (5, 5, 12), (9, -9, 16)], volume)
     with pytest.raises(GeometryError, match="holds no voxel"):
         region("r", [(-29.9, -19.9, 10), (-29.8, -19.9, 10), (-29.8, -19.8, 10)], volume)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "name", "unit"),
+    [
+        ({"Modality": "CT", "RescaleSlope": "1", "RescaleIntercept": "0"}, "112031", "[hnsf'U]"),
+        ({"Modality": "MR"}, "110852", "1"),
+        ({"Modality": "PT", "Units": "BQML"}, "110821", "Bq/ml"),
+        ({"Modality": "PT", "Units": "CNTS", "RescaleType": "SUV"}, "110821", "{counts}"),
+        ({"Modality": "PT", "Units": "GML", "SUVType": "LBM"}, "126400", "g/ml{SUVlbm}"),
+        ({"Modality": "OT"}, "PIXEL_VALUE", "1"),
+    ],
+)  # fmt: skip
+def test_statistics_have_the_quantity_and_unit_of_the_values(attributes: Any, name: str, unit: str) -> None:
+    volume = Volume.from_instances([one.data for one in scan(np.ones((4, 10, 12), np.int16), **attributes)])
+    found = region("r", square(volume), volume)
+    assert {(value.name.value, value.unit.value) for value in found.values[1:]} == {(name, unit)}
+
+
+def test_a_region_in_an_oblique_plane_has_numbers() -> None:
+    array = np.fromfunction(lambda k, j, i: 100 + 0 * i, (20, 40, 40)).astype(np.int16)
+    turned = oblique((0.3, 0.4, -0.2), (1.5, 0.8, 0.8), (0, 0, 0))
+    volume = Volume.from_instances([one.data for one in scan(array, turned, Modality="MR")])
+    middle = volume.geometry.to_lps([10, 20, 20])
+    corners = [middle + 5 * np.array(one) for one in ((1, 1, 0), (-1, 1, 0), (-1, -1, 0), (1, -1, 0))]
+    found = region("r", [tuple(map(float, one)) for one in corners], volume)
+    assert [value.number for value in found.values] == pytest.approx([100, 100, 0, 100, 100])
 
 
 def test_reports_survive_dicom(instances: list[Made], volume: Volume, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
     RLELossless,
     SecondaryCaptureImageStorage,
     UltrasoundMultiFrameImageStorage,
@@ -24,7 +26,7 @@ from pydicom.uid import (
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry, split_series
-from dicomdock.imaging.volume import Volume, allocate, fill_slice, resample
+from dicomdock.imaging.volume import Volume, allocate, fill_slice, resample, window_over
 from tests.builders import Made, composite, encode
 from tests.conftest import shared_data
 from tests.imaging.scans import AXIAL, grid, headers, oblique, put_pixels, scan
@@ -97,8 +99,8 @@ def test_a_missing_instance_is_named() -> None:
 @pytest.mark.parametrize(
     ("slope", "intercept", "dtype", "due"),
     [
-        ("1", "-1024", "int16", [-1024, 0, 31743]),
-        ("2", "0", "int16", [0, 2048, 32767]),
+        ("1", "-1024", "int32", [-1024, 0, 31743]),
+        ("2", "0", "int32", [0, 2048, 65534]),
         ("0.5", "-1", "float32", [-1, 511, 16383]),
     ],
 )
@@ -402,3 +404,66 @@ def test_real_ultrasound_and_enhanced_mr() -> None:
 
 def test_the_builder_makes_ct() -> None:
     assert scan(values())[0].dataset.SOPClassUID == CTImageStorage
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [("1", "0"), ("1", "-1024"), ("3", "-5"), ("-1", "0")])
+def test_no_value_of_a_ct_is_clipped(slope: str, intercept: str) -> None:
+    array = np.linspace(0, 65535, 24).astype(np.uint16).reshape(2, 3, 4)
+    volume = read(scan(array, RescaleSlope=slope, RescaleIntercept=intercept))
+    assert np.array_equal(volume.array, array.astype(np.int64) * int(slope) + int(intercept))
+
+
+def test_twelve_bits_of_a_ct_stay_small() -> None:
+    made = scan(values(), RescaleSlope="1", RescaleIntercept="-1024")
+    for one in made:
+        one.dataset.BitsStored, one.dataset.HighBit, one.dataset.PixelRepresentation = 12, 11, 0
+    (plan,) = split_series([one.dataset for one in made])
+    assert plan.dtype == np.int16
+
+
+@pytest.mark.parametrize("padding", [np.nan, np.inf, -np.inf])
+def test_windows_are_over_finite_values(padding: float) -> None:
+    array = np.linspace(0, 100, 1000).reshape(10, 10, 10)
+    array[:5] = padding
+    window = window_over(array)
+    assert (window.center, window.width) == pytest.approx((75, 50), rel=0.02)
+    assert window_over(np.full((2, 2, 2), padding)).width > 0
+
+
+@pytest.mark.parametrize(("signed", "padding"), [(True, -2000), (True, 32767), (False, 65535), (False, 0)])
+def test_padding_never_enters_a_window(signed: bool, padding: int) -> None:
+    array = np.random.default_rng(0).integers(100, 200, (8, 20, 20)).astype(np.int16 if signed else np.uint16)
+    array[:, :8] = padding
+    made = scan(array, Modality="MR", SOPClassUID=MRImageStorage)
+    for one in made:
+        one.dataset.add_new("PixelPaddingValue", "SS" if signed else "US", padding)
+    window = Volume.from_instances([one.dataset for one in made]).window()
+    assert 90 < window.center - window.width / 2 < window.center + window.width / 2 < 210
+
+
+def test_a_hot_lesion_of_pet_is_seen() -> None:
+    array = np.random.default_rng(0).integers(0, 100, (20, 64, 64)).astype(np.int16)
+    array[10, 30:33, 30:33] = 1000
+    made = scan(array, Modality="PT", Units="BQML", SOPClassUID=PositronEmissionTomographyImageStorage)
+    window = read(made).window()
+    assert (window.center, window.width) == (500, 1000)
+
+
+@pytest.mark.parametrize(
+    ("modality", "kind", "units", "due"),
+    [
+        ("PT", "SUV", "BQML", "BQML"),
+        ("PT", "SUV", "", ""),
+        ("PT", "BQML", "CNTS", "CNTS"),
+        ("MR", "SUV", "", ""),
+        ("CT", "US", "", "HU"),
+        ("CT", "HU", "", "HU"),
+    ],
+)
+def test_a_rescale_type_is_no_suv(modality: str, kind: str, units: str, due: str) -> None:
+    stated = {"Units": units} if units else {}
+    made = scan(
+        values(), Modality=modality, RescaleSlope="1", RescaleIntercept="0", RescaleType=kind, **stated
+    )
+    volume = read(made)
+    assert (volume.units, volume.suv_type) == (due, "")

@@ -16,7 +16,7 @@ from playwright.sync_api import Page
 
 from dicomdock.config.lock import FileLock
 from dicomdock.config.settings import Settings
-from dicomdock.launch.handoff.place import run_folder, socket_path
+from dicomdock.launch.handoff.paths import run_folder, socket_path
 from tests.servers import nginx
 from tests.servers.orthanc import Orthanc
 

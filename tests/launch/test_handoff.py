@@ -17,8 +17,8 @@ from dicomdock.config.lock import FileLock
 from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 from dicomdock.launch.handoff import Ack, AlreadyRunning, HandoffServer, NotRunning, send, show
+from dicomdock.launch.handoff.paths import MAX_SOCKET_PATH, run_folder, socket_path
 from dicomdock.launch.handoff.pipe import NamedPipe
-from dicomdock.launch.handoff.place import MAX_SOCKET_PATH, run_folder, socket_path
 
 LINK = "slicer://viewer/?studyUID=1.2&access_token=s3cr3t-T0ken&dicomweb_endpoint=https%3A%2F%2Fa.test"
 
@@ -201,7 +201,7 @@ def test_the_opener_hands_over_raw_bytes_and_logs_no_query(settings: Settings) -
     assert links == [LINK + "\udcff\n"]
     log = settings.state / "links.log"
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
-    assert "slicer:// link handed over" in log.read_text()
+    assert "slicer:// link sent to the dock" in log.read_text()
     assert "s3cr3t" not in log.read_text()
     assert "viewer" not in log.read_text()
 
@@ -291,11 +291,11 @@ def test_the_opener_imports_nothing_heavy() -> None:
 def test_a_pipe_with_a_key_works_alike(settings: Settings, tmp_path: Path) -> None:
     """The Windows code over another kind of connection: its key, messages and hand-off are tested."""
     pipe = NamedPipe("AF_UNIX", os.fspath(tmp_path / "p"))
-    with HandoffServer(settings, str, meeting=pipe):
-        assert send(LINK, settings, command=(), meeting=pipe).text == LINK
+    with HandoffServer(settings, str, transport=pipe):
+        assert send(LINK, settings, command=(), transport=pipe).text == LINK
         (run_folder(settings) / "dock.key").write_bytes(b"f" * 32)
         with pytest.raises(LaunchError, match="another program"):
-            send(LINK, settings, command=(), meeting=pipe)
+            send(LINK, settings, command=(), transport=pipe)
         (run_folder(settings) / "dock.key").unlink()
         with pytest.raises(NotRunning):
-            send(LINK, settings, command=(), meeting=pipe)
+            send(LINK, settings, command=(), transport=pipe)

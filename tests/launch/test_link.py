@@ -59,7 +59,10 @@ def test_what_portals_write_without_a_token_is_no_token(value: str) -> None:
     assert parse(link).token is None
 
 
-@pytest.mark.parametrize(("value", "expected"), [("0", False), ("false", False), ("1", True), ("", True)])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("0", False), ("00", False), ("False", False), ("1", True), ("10", True), ("", True)],
+)
 def test_bulk_retrieve(value: str, expected: bool) -> None:
     link = f"slicer://viewer/?studyUID=1.2&dicomweb_endpoint=https://a.test&bulk_retrieve={value}"
     assert parse(link).options.bulk_retrieve is expected
@@ -296,3 +299,57 @@ def test_anything_is_read_or_refused_and_the_reason_repeats_nothing(start: str, 
         assert "s3cr3t" not in repr(request)
         assert request.endpoint is None or request.endpoint.startswith(("https://", "http://"))
         assert request.resources or request.options.find or request.token
+
+
+SLICER = "slicer://viewer/?studyUID=1.2&access_token=s3cr3t&dicomweb_endpoint="
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        SLICER + "https%253A%252F%252Fa.test%252Fdw",  # encoded twice: 3D Slicer decodes twice
+        SLICER + "https%3A%2F%2Fa.test%2Fdw&access_token=s3cr3t&dicomweb_endpoint=https://a.test/dw",
+        SLICER + "https://a.test/dw&x=1&x=2&Orthanc=a&Orthanc=b",
+        SLICER + "https://a.test/dw#",
+        SLICER + "https://a.test/dw#top",
+        SLICER + "https://a.test/dw?",
+    ],
+)
+def test_what_slicer_opens_and_is_safe_opens_here(link: str) -> None:
+    request = parse(link)
+    assert request.endpoint == "https://a.test/dw"
+    assert request.token is not None
+    assert request.token.reveal() == "s3cr3t"
+    assert studies(request) == ["1.2"]
+
+
+@pytest.mark.parametrize(
+    ("link", "reason"),
+    [
+        (SLICER + "https://a.test&dicomweb_endpoint=https://b.test", "dicomweb_endpoint twice"),
+        (SLICER + "https://a.test&access_token=other", "access_token twice"),
+        (SLICER + "https://a.test/dw?key=1", "query or fragment"),
+        (SLICER + "https://a.test/dw#&access_token=x", "'#' before some of its values"),
+        (SLICER + "https%253A%252F%252Fuser%2540a.test", "user name or password"),
+        ("https://k.test/api/link/s3cr3t/studies/studies/1.2", "token in the middle"),
+    ],
+)
+def test_what_would_be_a_guess_is_refused_and_the_reason_named(link: str, reason: str) -> None:
+    with pytest.raises(LaunchError, match=reason) as caught:
+        parse(link)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_kheops_token_never_becomes_part_of_the_server_s_address() -> None:
+    """A repeated /studies let the token stand in the endpoint, which is shown and stored."""
+    for tail in ("/studies/1.2", "/studies/studies/1.2", "/studies" * 30 + "/1.2"):
+        try:
+            request = parse(f"https://k.test/api/link/s3cr3t{tail}")
+        except LaunchError as error:
+            assert "s3cr3t" not in str(error)
+        else:
+            assert "s3cr3t" not in repr(request)
+
+
+def test_an_at_sign_in_a_path_is_no_user_name() -> None:
+    assert parse("http://[::1]:80/dic@m-web/studies/1.2").endpoint == "http://[::1]/dic@m-web"

@@ -94,3 +94,32 @@ def test_an_answer_that_fails_in_the_middle_ends_without_its_end(caplog):
             )
         assert running.ask("/").status == 200
     assert "ended before it was complete" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/dicom-web/studies", {"GET", "HEAD", "POST"}),
+        ("/dicom-web/studies/1.2", {"GET", "HEAD", "POST", "DELETE"}),
+        ("/dicom-web/studies/1.2/series/1.3", {"GET", "HEAD", "DELETE"}),
+        ("/dicom-web/studies/1.2/metadata", {"GET", "HEAD"}),
+        ("/wado", {"GET", "HEAD"}),
+    ],
+)
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_method_that_is_not_offered_is_answered_with_those_that_are(server, method, path, allowed):
+    refused = server.ask(path, method=method)
+    assert refused.status == 405
+    assert {name.strip() for name in refused.headers["Allow"].split(",")} == allowed
+
+
+def test_doubled_slashes_are_one(server):
+    made = builders.ct_series(1)[0]
+    server.add(made.data)
+    for path in (
+        "/dicom-web//studies",
+        "/dicom-web///studies",
+        f"/dicom-web//studies//{made.study}/metadata",
+    ):
+        answer = server.ask(path, "application/dicom+json")
+        assert (answer.status, len(answer.json())) == (200, 1)

@@ -276,3 +276,27 @@ def test_every_sample_is_decoded_and_rendered(server):
                 file.name
             )
             assert server.ask(address + "/rendered?viewport=64,64").data[:2] == b"\xff\xd8", file.name
+
+
+def test_every_frame_says_where_it_is(server):
+    made = builders.multiframe(3)
+    server.add(made.data)
+    answer = server.ask(path(made) + "/frames/3,1", 'multipart/related; type="application/octet-stream"')
+    places = [line for line in answer.data.split(b"\r\n") if line.lower().startswith(b"content-location")]
+    expected = [f"Content-Location: {server.root}{path(made)}/frames/{number}".encode() for number in (3, 1)]
+    assert places == expected
+    bare = server.ask(path(made) + "/frames/2", "application/octet-stream")
+    assert bare.headers["Content-Location"] == f"{server.root}{path(made)}/frames/2"
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_native_frames_need_no_pixel_representation(server, syntax):
+    """It is type 1, and missing all the same; the bytes of a native frame do not depend on it."""
+    made = builders.ct_series(1, transfer_syntax=syntax)[0]
+    dataset = pydicom.dcmread(BytesIO(made.data))
+    del dataset.PixelRepresentation
+    file = BytesIO()
+    dataset.save_as(file)
+    server.add(file.getvalue())
+    frame = bodies(server.ask(path(made) + "/frames/1", 'multipart/related; type="application/octet-stream"'))
+    assert frame == [dataset.PixelData]

@@ -117,3 +117,14 @@ def test_xml_is_not_given(filled):
         filled.server.ask("/dicom-web/studies", 'multipart/related; type="application/dicom+xml"').status
         == 406
     )
+
+
+@pytest.mark.parametrize("level", ["studies", "series", "instances"])
+def test_every_match_names_the_character_set_of_the_answer(server, level):
+    made = builders.changed(
+        builders.ct_series(1)[0], SpecificCharacterSet="ISO_IR 100", PatientName="Buc^Jérôme"
+    )
+    server.add(made.data)
+    (match,) = server.ask(f"/dicom-web/{level}", "application/dicom+json").json()
+    assert match["00080005"] == {"vr": "CS", "Value": ["ISO_IR 192"]}
+    assert match["00100010"]["Value"] == [{"Alphabetic": "Buc^Jérôme"}]

@@ -171,3 +171,42 @@ def test_every_file_of_pydicom_comes_back_byte_for_byte(server):
             assert server.ask(address, method="DELETE").status == 204
             taken += 1
     assert taken > 60
+
+
+def test_an_answer_names_the_study_where_there_is_one_and_its_character_set(server):
+    one, other = builders.ct_series(1)[0], builders.document()
+    answer = push(server, one.data).json()
+    assert answer["00081190"] == {"vr": "UR", "Value": [f"{server.url}/studies/{one.study}"]}
+    assert answer["00080005"] == {"vr": "CS", "Value": ["ISO_IR 192"]}
+    assert FAILED not in answer  # type 1C: only where something failed (PS3.18 Table I.1-1)
+    both = push(server, one.data, other.data).json()
+    assert both["00081190"] == {"vr": "UR"}  # type 2: of which study?
+    none = push(server, b"no DICOM").json()
+    assert none["00081190"] == {"vr": "UR"}
+    assert STORED not in none
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "x"])
+def test_a_coded_body_is_refused_as_such(server, coding):
+    headers = {"Content-Type": "multipart/related; type=application/dicom; boundary=x"}
+    refused = server.ask(
+        "/dicom-web/studies",
+        JSON,
+        "POST",
+        body=b"\x1f\x8b" + bytes(100),
+        headers={**headers, "Content-Encoding": coding},
+    )
+    assert refused.status == 415
+    assert coding in refused.data.decode()
+    assert "server" not in refused.data.decode()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"nothing of multipart", b"--x", b"--x\r\n\r\nhalf", b"--y\r\n\r\n\r\n--y--"]
+)
+def test_what_is_wrong_with_a_request_is_not_said_of_a_servers_answer(server, body):
+    headers = {"Content-Type": "multipart/related; type=application/dicom; boundary=x"}
+    refused = server.ask("/dicom-web/studies", JSON, "POST", body=body, headers=headers)
+    assert refused.status in (400, 409)
+    assert "server" not in refused.data.decode()
+    assert "answer" not in refused.data.decode()

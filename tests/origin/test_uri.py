@@ -70,3 +70,16 @@ def test_frame_size_and_window_can_be_asked_for(server, made):
 )
 def test_what_cannot_be_is_refused(server, made, parameters, status):
     assert ask(server, made, **parameters).status == status
+
+
+def test_study_and_series_may_be_left_out_but_not_be_wrong(server):
+    made = builders.ct_series(1)[0]
+    server.add(made.data)
+    asked = f"/wado?requestType=WADO&contentType=application/dicom&transferSyntax=*&objectUID={made.instance}"
+    for more in ("", f"&seriesUID={made.series}", f"&studyUID={made.study}"):
+        assert server.ask(asked + more).data == made.data, more
+    for more in ("&seriesUID=1.2.3", "&studyUID=1.2.3", f"&studyUID=1.2.3&seriesUID={made.series}"):
+        assert server.ask(asked + more).status == 404
+    for wrong in ("*", "", "1.2*", f"{made.instance},1.2"):
+        refused = server.ask(asked.replace(made.instance, wrong))
+        assert refused.status in (400, 404), wrong

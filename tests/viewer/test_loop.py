@@ -5,7 +5,6 @@ With ``DICOMDOCK_SCREENSHOTS=1`` a real head goes the way, and its stations are 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +19,16 @@ from dicomdock.dicomweb import connect
 from dicomdock.imaging.segmentation import read_segmentation
 from dicomdock.launch.handoff import send
 from dicomdock.transfer import pull
-from tests.conftest import PROJECT, shared_data, unavailable
+from tests.conftest import shared_data, unavailable
 from tests.dock.running import RunningDock, connected, running
 from tests.dock.using import arrived, introduce, open_at, rows
+from tests.pictures import FOR_DOCS, picture_file
 from tests.servers import nginx
 from tests.servers.orthanc import Orthanc
 from tests.viewer.conftest import Screen, folders, made_study
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
-FOR_DOCS = os.environ.get("DICOMDOCK_SCREENSHOTS") == "1"
 TOKEN = "l1nk-t0ken"
 
 
@@ -39,13 +38,15 @@ class Walk:
     def __init__(self, page: Page, dock: RunningDock, folder: Path) -> None:
         self.page, self.dock = page, dock
         self.screen = Screen(page)
-        self._folder = PROJECT / "docs" / "screenshots" if FOR_DOCS else folder
+        self._folder = folder
         self._stations = 0
 
     def picture(self, name: str) -> None:
         """Keep what is seen."""
         self._stations += 1
-        self.page.screenshot(path=self._folder / f"loop-{self._stations}-{name}.png", animations="disabled")
+        self.page.screenshot(
+            path=picture_file(f"loop-{self._stations}-{name}.png", self._folder), animations="disabled"
+        )
 
     def in_viewer(self) -> None:
         """Wait until the viewer shows the whole series; it opens by itself."""

@@ -12,14 +12,11 @@ from playwright.sync_api import Browser, expect
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.segmentation import read_segmentation
-from tests.conftest import PROJECT
+from tests.pictures import FOR_DOCS, SCREENSHOTS
 from tests.viewer.conftest import SHAPE, WINDOW, Opened, Screen, looked_at, phantom
 from tests.viewer.editing import until_coloured
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
-
-PICTURES = PROJECT / "docs" / "screenshots"
-FOR_DOCS = os.environ.get("DICOMDOCK_SCREENSHOTS") == "1"
 
 
 def rendered(k: int, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +143,7 @@ def test_painting_undo_redo_and_save_write_a_segmentation(opened: Opened, screen
     screen.button("save").click()
     screen.note("Saved in the archive")
     if FOR_DOCS:
-        screen.page.screenshot(path=PICTURES / "segment.png")
+        screen.page.screenshot(path=SCREENSHOTS / "segment.png")
     with Archive.open(opened.settings) as archive:
         made = [one for one in archive.instances(Resource(opened.study)) if one.made_here]
         found = read_segmentation(made[-1].path.read_bytes())

@@ -7,9 +7,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
+from dicomdock.archive.packed import UNPACK_ERRORS, Member, is_packed, is_tar, members, named_by
 from dicomdock.archive.pending import Arrival
 from dicomdock.archive.writer import AddResult, ArchiveWriter
 from dicomdock.dicom.part10 import HEAD, is_dicomdir, looks_like_dicom
@@ -23,19 +26,27 @@ AHEAD = 32  # files in work at once at most
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that could not be imported.
+    """A file that could not be imported, or that something is odd about.
 
     Parameters
     ----------
     path : the file or folder.
-    reason : why, in words.
+    reason : why, or what, in a sentence.
     """
 
     path: Path
     reason: str
 
 
-_Read: TypeAlias = Arrival | Failure | str
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A file that holds others."""
+
+    path: Path
+
+
+_Read: TypeAlias = "Arrival | Failure | _Packed | str"
+_Found: TypeAlias = "Path | Member | Failure"
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,7 @@ class ImportProgress:
     directories : DICOMDIR files, which are not stored.
     failed : files that look like DICOM, or are named so, and could not be kept, with the reason.
     conflicting : files whose UID the archive has with other bytes.
+    remarks : files that are stored although something about them is odd, with what it is.
     studies : UIDs of the studies that the instances belong to.
     done : this is the report, and everything stored is kept for good.
     """
@@ -64,6 +76,7 @@ class ImportProgress:
     directories: int = 0
     failed: tuple[Failure, ...] = ()
     conflicting: tuple[Path, ...] = ()
+    remarks: tuple[Failure, ...] = ()
     studies: frozenset[str] = field(default_factory=frozenset)
     done: bool = False
 
@@ -80,6 +93,9 @@ class ImportProgress:
         study = outcome.resource.study
         if study not in self.studies:
             progress = replace(progress, studies=self.studies | {study})
+        if outcome.remarks and outcome.status != "conflict":
+            remarks = (Failure(path, remark) for remark in outcome.remarks)
+            progress = replace(progress, remarks=(*progress.remarks, *remarks))
         if outcome.status == "identical":
             return replace(progress, identical=self.identical + 1)
         if outcome.status == "conflict":
@@ -106,18 +122,28 @@ def import_paths(writer: ArchiveWriter, paths: Iterable[Path]) -> Iterator[Impor
             if not path.exists():
                 raise InvalidInput(f"There is no file or folder {path}.")
         running: deque[tuple[Path, Future[_Read]]] = deque()
+        sources: list[Iterator[_Found]] = [_files(paths)]
         try:
-            for found in _files(paths):
-                if isinstance(found, Failure):
+            while sources or running:
+                found = next(sources[-1], None) if sources else None
+                if found is None:
+                    del sources[-1:]
+                elif isinstance(found, Failure):
                     progress = progress.after(found.path, found)
-                    continue
-                running.append((found, workers.submit(_read, writer, found)))
-                if len(running) >= AHEAD:
-                    progress = _next(writer, running, progress)
+                elif isinstance(found, Path):
+                    running.append((found, workers.submit(_read, writer, found)))
+                else:
+                    running.append((found.name, workers.submit(_read_member, writer, found)))
+                while running and (not sources or len(running) >= AHEAD):
+                    path, future = running.popleft()
+                    outcome = future.result()
+                    if isinstance(outcome, _Packed):
+                        sources.append(_members(outcome.path))
+                        continue
+                    # Registered in their order: of two under one UID the first is kept.
+                    result = writer.register(outcome) if isinstance(outcome, Arrival) else outcome
+                    progress = progress.after(path, result)
                     yield progress
-            while running:
-                progress = _next(writer, running, progress)
-                yield progress
         finally:
             for _, future in running:
                 future.cancel()
@@ -130,20 +156,12 @@ def import_paths(writer: ArchiveWriter, paths: Iterable[Path]) -> Iterator[Impor
     yield replace(progress, done=True)
 
 
-def _next(
-    writer: ArchiveWriter, running: deque[tuple[Path, Future[_Read]]], progress: ImportProgress
-) -> ImportProgress:
-    """Take what was read of the next file, in their order: of two under one UID the first is kept."""
-    path, future = running.popleft()
-    found = future.result()
-    return progress.after(path, writer.register(found) if isinstance(found, Arrival) else found)
-
-
-def _files(paths: Iterable[Path]) -> Iterator[Path | Failure]:
-    """Give every file below the paths, folder by folder, and folders that cannot be read."""
+def _files(paths: Iterable[Path]) -> Iterator[_Found]:
+    """Return every file below the paths, folder by folder, and folders that cannot be read."""
     for path in paths:
         if not path.is_dir():
             yield path
+            yield from _named_by(path)
             continue
         unreadable: list[OSError] = []
         for folder, folders, names in os.walk(path, onerror=unreadable.append):
@@ -154,25 +172,65 @@ def _files(paths: Iterable[Path]) -> Iterator[Path | Failure]:
         yield from (Failure(Path(error.filename or path), _words(error)) for error in unreadable)
 
 
+def _named_by(path: Path) -> Iterator[_Found]:
+    """Return the files of a DICOMDIR that was named itself; in a folder they are found without it."""
+    try:
+        with path.open("rb") as file:
+            directory = path.is_file() and is_dicomdir(file.read(HEAD))
+        if directory:
+            for named in named_by(path):
+                missing = Failure(named, "The DICOMDIR names this file, but it is not there.")
+                yield named if named.is_file() else missing
+    except WireError as error:
+        yield Failure(path, str(error))
+    except OSError:
+        return  # said when the file itself is read
+
+
+def _members(path: Path) -> Iterator[_Found]:
+    try:
+        yield from members(path)
+    except WireError as error:
+        yield Failure(path, str(error))
+    except OSError as error:
+        yield Failure(path, _words(error))
+
+
+def _read_member(writer: ArchiveWriter, member: Member) -> _Read:
+    chunks = member.chunks()
+    try:
+        head = next(chunks, b"")
+        if is_packed(head) or is_tar(head):
+            return Failure(member.name, "It is packed inside a packed file; unpack the outer one first.")
+        return _received(writer, member.name, head, chunks)
+    except WireError as error:
+        return Failure(member.name, str(error))
+    except UNPACK_ERRORS as error:
+        return Failure(member.name, f"It cannot be unpacked: {str(error) or type(error).__name__}.")
+    except OSError as error:
+        return Failure(member.name, _words(error))
+
+
+def _received(writer: ArchiveWriter, name: Path, head: bytes, rest: Iterator[bytes]) -> _Read:
+    if not looks_like_dicom(head):
+        named = name.suffix.lower() in NAMED_LIKE_DICOM
+        return Failure(name, "It is named like a DICOM file, but is none.") if named else "skipped"
+    if is_dicomdir(head):
+        return "directory"
+    return writer.receive(Part("application/dicom", lambda: chain((head,) if head else (), rest)))
+
+
 def _read(writer: ArchiveWriter, path: Path) -> _Read:
     try:
         if not path.is_file():  # a socket or device would never end
             return "skipped"
         with path.open("rb", buffering=0) as file:
             head = file.read(max(HEAD, CHUNK))
-            if not looks_like_dicom(head):
-                named = path.suffix.lower() in NAMED_LIKE_DICOM
-                return Failure(path, "It is named like a DICOM file, but is none.") if named else "skipped"
-            if is_dicomdir(head):
-                return "directory"
-
-            def chunks() -> Iterator[bytes]:
-                if head:
-                    yield head
-                while chunk := file.read(CHUNK):
-                    yield chunk
-
-            return writer.receive(Part("application/dicom", chunks))
+            if is_packed(head):
+                return _Packed(path)
+            if is_tar(head):
+                return Failure(path, "It is a tar file; unpack it and import its folder.")
+            return _received(writer, path, head, iter(partial(file.read, CHUNK), b""))
     except WireError as error:
         return Failure(path, str(error))
     except OSError as error:

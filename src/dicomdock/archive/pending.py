@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
+from dicomdock.archive.index.attributes import COMPONENT_GROUPS, FOLDED
 from dicomdock.archive.index.counters import count_series, count_study
-from dicomdock.archive.index.mapping import Row, instance_row, series_row, study_row
-from dicomdock.archive.index.queries import mark_used
-from dicomdock.archive.index.schema import instance, sent, series, study
+from dicomdock.archive.index.mapping import (
+    PATIENT_ID,
+    SERIES_TAGS,
+    STUDY_TAGS,
+    Row,
+    instance_row,
+    patient_id_of,
+    patient_row,
+    series_row,
+    study_row,
+)
+from dicomdock.archive.index.queries import insert_or_pass, mark_used
+from dicomdock.archive.index.schema import instance, patient, sent, series, study
 from dicomdock.archive.storage.local import relative_path
 from dicomdock.dicom.part10 import Header
 from dicomdock.dicom.resource import Resource
@@ -72,6 +83,9 @@ def insert_arrivals(
         row = {**series_row(group[0].header), "SeriesInstanceUID": series_uid, "study": studies[study_uid]}
         row |= {"added": now, "used": now}
         series_id = _ensure(connection, series, row, ("study", "SeriesInstanceUID"))
+        patient_id = _fill_study(connection, studies[study_uid], group)
+        _fill(connection, series, series_id, group, series_row, SERIES_TAGS)
+        _add_patients(connection, series_id, patient_id, group)
         common = {
             "series": series_id,
             "origin": origin,
@@ -84,6 +98,54 @@ def insert_arrivals(
         mark_used(connection, [series_id])  # a long pull must not be evicted while it goes on
     for study_id in studies.values():
         count_study(connection, study_id)
+
+
+def _fill_study(connection: Connection, study_id: int, arrivals: Sequence[Arrival]) -> str:
+    """Fill empty columns of a study from its own patient's instances, and return the patient's ID."""
+    own = select(study.c.PatientID).where(study.c.id == study_id)
+    patient_id = str(connection.execute(own).scalar_one())
+    same = [one for one in arrivals if not patient_id or patient_id_of(one.header) in ("", patient_id)]
+    _fill(connection, study, study_id, same, study_row, STUDY_TAGS)
+    return patient_id or str(connection.execute(own).scalar_one())
+
+
+def _fill(
+    connection: Connection,
+    table: Table,
+    row_id: int,
+    arrivals: Sequence[Arrival],
+    row_of: Callable[[Header], Row],
+    tags: Mapping[str, int],
+) -> None:
+    """Fill the empty columns of a row from whichever instance has values for them."""
+    stored = connection.execute(select(table).where(table.c.id == row_id)).mappings().one()
+    empty = {keyword: tag for keyword, tag in tags.items() if stored[keyword] in ("", None)}
+    found: Row = {}
+    for arrival in arrivals:
+        if not any(arrival.header.raw.get(tag) for tag in empty.values()):
+            continue
+        row = row_of(arrival.header)
+        for keyword in [keyword for keyword in empty if row[keyword] not in ("", None)]:
+            names = (
+                (keyword, *(keyword + group for group in COMPONENT_GROUPS))
+                if keyword in FOLDED
+                else (keyword,)
+            )
+            found |= {name: row[name] for name in names}
+            del empty[keyword]
+    if found:
+        connection.execute(update(table).where(table.c.id == row_id).values(found))
+
+
+def _add_patients(
+    connection: Connection, series_id: int, patient_id: str, arrivals: Sequence[Arrival]
+) -> None:
+    """Add the patients of a series that are not the study's."""
+    headers = {one.header.raw.get(PATIENT_ID): one.header for one in arrivals}.values()
+    others = [header for header in headers if patient_id_of(header) not in ("", patient_id)]
+    if others and patient_id:
+        rows = [{**patient_row(header), "series": series_id} for header in others]
+        connection.execute(insert_or_pass(connection, patient), rows)
 
 
 def _instance_row(arrival: Arrival) -> Row:

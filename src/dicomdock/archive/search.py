@@ -6,17 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, literal, select
 
-from dicomdock.archive.index.attributes import INSTANCE_KEYWORDS, SEQUENCE, SERIES_KEYWORDS, STUDY_KEYWORDS
+from dicomdock.archive.index.attributes import (
+    INSTANCE_KEYWORDS,
+    PATIENT_KEYWORDS,
+    SEQUENCE,
+    SERIES_KEYWORDS,
+    STUDY_KEYWORDS,
+)
 from dicomdock.archive.index.criteria_sql import Plan, column_of, plan
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import json_writer
 from dicomdock.archive.index.queries import ALL_LEVELS, instances_of
-from dicomdock.archive.index.schema import instance, series, study
+from dicomdock.archive.index.schema import instance, patient, series, study
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query, SearchLevel
-from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.errors import WireError
 from dicomdock.sources import Match, Page
 
@@ -46,7 +52,8 @@ def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
     A match carries what the index has of its level. What it has of the levels above comes too where the query
     does not name them by UID, or asks for it.
     """
-    planned = plan(query, index.dialect)
+    mixed = _is_mixed(index, query)
+    planned = plan(query, index.dialect, mixed=mixed)
     keywords = _keywords(query)
     statement = _statement(query, planned, keywords)
     warnings = tuple(
@@ -63,8 +70,10 @@ def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
         wanted = min(size, left) if planned.exact and left is not None else size
         with index.reading() as connection:
             rows = connection.execute(statement.limit(wanted + 1).offset(start)).all()
+            matches = [Match(write(row)) for row in rows[:wanted]]
+            if mixed:
+                matches = [_of_patient(connection, match, query) for match in matches]
         start, more = start + wanted, len(rows) > wanted
-        matches = [Match(write(row)) for row in rows[:wanted]]
         if not planned.exact:
             matches = [match for match in matches if query.matches(match.attributes, keys=planned.keys)]
             skip, matches = max(0, skip - len(matches)), matches[skip:]
@@ -81,6 +90,35 @@ def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
         if done:
             return
         size = min(size * 4, LARGEST_PAGE)
+
+
+def _is_mixed(index: Index, query: Query) -> bool:
+    """Return whether a query names patients, and some series have another than their study."""
+    if not any(keyword in PATIENT_KEYWORDS for keyword in query.criteria):
+        return False
+    with index.reading() as connection:
+        return connection.execute(select(patient.c.series).limit(1)).first() is not None
+
+
+def _of_patient(connection: Connection, match: Match, query: Query) -> Match:
+    """Return a match with the patient that the query names, where that is not its study's."""
+    keys = frozenset(keyword for keyword in query.criteria if keyword in PATIENT_KEYWORDS)
+    if query.matches(match.attributes, keys=keys):
+        return match
+    resource = resource_in(match.attributes)
+    study_uid = resource.study if resource is not None else query.match.get("StudyInstanceUID", "")
+    found = select(*(patient.c[keyword] for keyword in PATIENT_KEYWORDS)).select_from(
+        patient.join(series, patient.c.series == series.c.id).join(study, series.c.study == study.c.id)
+    )
+    found = found.where(study.c.StudyInstanceUID == study_uid)
+    if resource is not None and resource.series is not None:
+        found = found.where(series.c.SeriesInstanceUID == resource.series)
+    write = json_writer(PATIENT_KEYWORDS, ())
+    for row in connection.execute(found):
+        of_patient = write(row)
+        if query.matches({**match.attributes, **of_patient}, keys=keys):
+            return Match(dict(sorted({**match.attributes, **of_patient}.items())))
+    return match
 
 
 def _keywords(query: Query) -> tuple[str, ...]:

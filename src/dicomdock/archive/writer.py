@@ -19,7 +19,8 @@ from typing import Self
 from dicomdock.archive.commit import keep
 from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.queries import digests
+from dicomdock.archive.index.mapping import patient_id_of
+from dicomdock.archive.index.queries import digests, patient_of
 from dicomdock.archive.pending import AddStatus, Arrival
 from dicomdock.archive.storage.local import Files, Session, begin_sync, digest_or_none, disk_errors, mapped
 from dicomdock.dicom.part10 import HEAD, read_header
@@ -44,11 +45,13 @@ class AddResult:
     status : ``stored``; ``identical`` (it was there already); ``conflict`` (its UID was there with other
         bytes, which were kept); ``replaced`` (so, but the new ones were wanted, or the file was damaged).
     size : bytes.
+    remarks : what is odd about it although it is stored, a sentence each.
     """
 
     resource: Resource
     status: AddStatus
     size: int
+    remarks: tuple[str, ...] = ()
 
 
 class UnexpectedInstance(WireError):
@@ -82,6 +85,7 @@ class ArchiveWriter:
             self._session = Session(files.incoming)
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], dict[str, str]] = {}
+        self._patients: dict[str, str] = {}
         self._group: list[Arrival] = []
         self._group_bytes = 0
         self._clock: threading.Timer | None = None
@@ -138,7 +142,7 @@ class ArchiveWriter:
             raise
         if status in ("identical", "conflict"):
             arrival.written.unlink(missing_ok=True)
-        return AddResult(arrival.resource, status, arrival.size)
+        return AddResult(arrival.resource, status, arrival.size, self._remarks(arrival))
 
     def flush(self) -> tuple[AddResult, ...]:
         """Keep for good all that was added so far.
@@ -230,6 +234,19 @@ class ArchiveWriter:
             if len(self._group) >= GROUP_FILES or self._group_bytes >= GROUP_BYTES:
                 self._close_group()
         return "stored" if there is None else "replaced"
+
+    def _remarks(self, arrival: Arrival) -> tuple[str, ...]:
+        found = []
+        if trailing := arrival.header.trailing:
+            found.append(f"{trailing} {'byte' if trailing == 1 else 'bytes'} follow its data set.")
+        study, patient = arrival.resource.study, patient_id_of(arrival.header)
+        known = self._patients.get(study)
+        if known is None:
+            with self._index.reading() as connection:
+                known = self._patients[study] = patient_of(connection, study) or patient
+        if patient and known and patient != known:
+            found.append(f"It is of patient ID {patient!r}, other instances of its study are of {known!r}.")
+        return tuple(found)
 
     def _digests(self, study: str, series: str) -> dict[str, str]:
         known = self._known.get((study, series))

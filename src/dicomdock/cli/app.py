@@ -24,7 +24,7 @@ from dicomdock.cli import (
     view,
 )
 from dicomdock.cli.exit_codes import CANCELLED, DONE, FAILED
-from dicomdock.cli.global_options import everywhere
+from dicomdock.cli.global_options import global_options
 from dicomdock.cli.output import Terminal
 from dicomdock.errors import DicomdockError, InvalidInput
 from dicomdock.version import __version__
@@ -97,7 +97,7 @@ def program() -> Any:  # what typer makes has no public type
         app.add_typer(group.commands)
     root = typer.main.get_command(app)
     for command in _commands(root):
-        command.params.extend(everywhere())
+        command.params.extend(global_options())
     return root
 
 

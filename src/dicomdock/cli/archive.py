@@ -11,8 +11,9 @@ import typer
 
 from dicomdock.cli import sources
 from dicomdock.cli.exit_codes import FAILED
+from dicomdock.cli.formatting import bytes_of, counted, size
 from dicomdock.cli.matches import show
-from dicomdock.cli.output import Terminal, bytes_of, counted, examples, size
+from dicomdock.cli.output import Terminal, examples
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource

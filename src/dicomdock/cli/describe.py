@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dicomdock.cli.output import size
+from dicomdock.cli.formatting import size
 from dicomdock.dicom.uid import UID_KEYWORDS
 
 if TYPE_CHECKING:

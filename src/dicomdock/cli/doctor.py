@@ -7,46 +7,20 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from dicomdock.cli import register, sources
 from dicomdock.cli.exit_codes import FAILED
 from dicomdock.cli.extras import INSTALL_DOCK, has_dock
-from dicomdock.cli.output import Terminal, counted, examples, size
+from dicomdock.cli.findings import Finding, Status
+from dicomdock.cli.formatting import counted, size
+from dicomdock.cli.output import Terminal, examples
 from dicomdock.errors import DicomdockError
 from dicomdock.version import __version__
 
-if TYPE_CHECKING:
-    from dicomdock.sources import JsonValue
-
 commands = typer.Typer()
-Status = Literal["ok", "missing", "failed", "unknown"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found.
-
-    Parameters
-    ----------
-    check : what was looked at.
-    status : ``ok``; ``missing`` for what is optional and not there; ``failed`` for what must be mended;
-        ``unknown`` for what could not be told.
-    detail : what was found, in words.
-    remedy : what to do about it; empty when nothing need be done.
-    """
-
-    check: str
-    status: Status
-    detail: str
-    remedy: str = ""
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Give the finding as the command line shows it."""
-        return {"check": self.check, "status": self.status, "detail": self.detail, "remedy": self.remedy}
 
 
 Check = Callable[[Terminal], Iterator[Finding]]
@@ -62,7 +36,7 @@ def doctor(
         ),
     ] = "",
 ) -> None:
-    """Tell what works on this machine, or with a server, and what to do about the rest."""
+    """Show what works on this machine, or with a server, and what to do about the rest."""
     terminal: Terminal = context.obj
     if url:
         findings = list(_server(terminal, url))

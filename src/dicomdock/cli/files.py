@@ -11,7 +11,8 @@ import typer
 
 from dicomdock.cli import images, sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
-from dicomdock.cli.output import Terminal, counted, examples, size
+from dicomdock.cli.formatting import counted, size
+from dicomdock.cli.output import Terminal, examples
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def import_files(
 ) -> None:
     """Take DICOM files into the archive; what is no DICOM is passed over, what is broken is named.
 
+    Zip and gzip files are unpacked, and a DICOMDIR stands for the files that it names.
+
     A label map that 'export --format' wrote knows its series, and is taken as it comes.
     """
     terminal: Terminal = context.obj
@@ -127,6 +130,7 @@ def _import_dicom(terminal: Terminal, paths: Sequence[Path], origin: str, *, rep
             "studies": [*sorted(report.studies)],
             "failures": [{"path": str(item.path), "reason": item.reason} for item in report.failed],
             "conflicting": [str(path) for path in report.conflicting],
+            "remarks": [{"path": str(item.path), "remark": item.reason} for item in report.remarks],
         }
     )
     terminal.say(
@@ -136,6 +140,8 @@ def _import_dicom(terminal: Terminal, paths: Sequence[Path], origin: str, *, rep
     )
     for failure in report.failed:
         terminal.note(f"{failure.path}: {failure.reason}")
+    for remark in report.remarks:
+        terminal.note(f"{remark.path}: {remark.reason}")
     for path in report.conflicting:
         terminal.note(f"{path}: the archive has this UID with other bytes; --replace takes these.")
     if report.failed or report.conflicts:

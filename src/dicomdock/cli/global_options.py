@@ -14,7 +14,7 @@ from dicomdock.cli.output import Terminal
 PANEL = "Everywhere"
 
 
-def everywhere() -> list[Any]:
+def global_options() -> list[Any]:
     """Make the options anew for one command, in the form that typer keeps options in."""
     holder = typer.Typer(add_completion=False)
     holder.command(add_help_option=False)(_options)

@@ -12,7 +12,8 @@ import typer
 
 from dicomdock.cli import sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
-from dicomdock.cli.output import Terminal, counted, size
+from dicomdock.cli.formatting import counted, size
+from dicomdock.cli.output import Terminal
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 

@@ -11,7 +11,8 @@ import typer
 
 from dicomdock.cli import sources, view
 from dicomdock.cli.describe import describe
-from dicomdock.cli.output import MAX_SECRET, Terminal, counted, examples
+from dicomdock.cli.formatting import counted
+from dicomdock.cli.output import MAX_SECRET, Terminal, examples
 from dicomdock.cli.transfer import queue_of, run
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import LaunchError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from dicomdock.cli.output import Terminal, examples
-from dicomdock.config.servers import Login, LoginKind, ServerProfile, load_profiles
+from dicomdock.config.servers import Login, LoginKind, ServerProfile, change_profiles, load_profiles
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -120,15 +120,15 @@ class Asked:
         kept: LoginKind = kind.value  # type: ignore[assignment]  # azure is gone by now
         return Login(kept, self.user, {name.replace("-", "_"): value for name, value in given.items()})
 
-    def secret(self, terminal: Terminal, login: Login, token: str) -> str:
-        """Give the secret of the login: from the address, from standard input, or typed; "" for none."""
+    def secret(self, terminal: Terminal, login: Login, token: str) -> str | None:
+        """Return the secret of the login: from the address, from standard input, or typed; None for none."""
         from dicomdock.dicomweb.auth import secret_word
 
         word = secret_word(login)
         if login.kind in ("oidc", "google", "aws") and not word:  # one may be given, and need not be
-            return terminal.secret("Token", from_stdin=True) if self.token_stdin else ""
+            return terminal.secret("Token", from_stdin=True) if self.token_stdin else None
         if not word:
-            return ""
+            return None
         return token or terminal.secret(word, from_stdin=self.password_stdin or self.token_stdin)
 
     def _guessed(self, given: Mapping[str, str], *, has_token: bool) -> Kind:
@@ -201,7 +201,7 @@ def login(
     secrets = Secrets(terminal.settings)
     if signing.signs_in(profile.login):
         profile = sign_in(terminal, profile, secrets, device=device, browser=not no_browser)
-        load_profiles(terminal.settings).with_profile(profile).save(terminal.settings)
+        change_profiles(terminal.settings, lambda known: known.with_profile(profile))
     elif word := secret_word(profile.login):
         secrets.set(name, profile.origin, terminal.secret(word, from_stdin=secret_stdin))
     else:
@@ -224,7 +224,7 @@ def logout(
     signing.sign_out(profile, Secrets(terminal.settings), terminal.settings)
     if signing.signs_in(profile.login) and profile.login.user:
         profile = replace(profile, login=replace(profile.login, user=""))
-        profiles.with_profile(profile).save(terminal.settings)
+        change_profiles(terminal.settings, lambda known: known.with_profile(profile))
     terminal.result({"server": name, "login": str(profile.login)})
     terminal.say(f"{name}: signed out.")
 

@@ -1,11 +1,10 @@
-"""The rim of a command: where it reads settings, asks for secrets, shows progress and gives its result."""
+"""Terminal: where a command reads settings, asks for secrets, shows progress and writes its result."""
 
 from __future__ import annotations
 
+import codecs
 import json
-import re
 import sys
-import unicodedata
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from dicomdock.cli.formatting import plain
+from dicomdock.config.home import make_home
 from dicomdock.config.settings import Settings
 from dicomdock.errors import Cancelled, InvalidInput
 
@@ -42,8 +43,10 @@ class Terminal:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of this run."""
-        return Settings.load(self.home)
+        """The settings of this run; their folders are made, and closed to other users, on the way."""
+        settings = Settings.load(self.home)
+        self.note(*make_home(settings))
+        return settings
 
     def result(self, document: JsonValue) -> None:
         """Give the JSON document, where that was asked for."""
@@ -74,13 +77,18 @@ class Terminal:
     def secret(self, what: str, *, from_stdin: bool) -> str:
         """Read a password or token: the first line of standard input, or typed unseen.
 
+        A password may be empty where it is given as an empty line.
+
         Raises
         ------
         InvalidInput
             There is nobody to ask, or nothing was given.
         """
+        empty = False
         if from_stdin:
-            text = sys.stdin.readline(MAX_SECRET).rstrip("\r\n")
+            line = sys.stdin.readline(MAX_SECRET)
+            text = _without_mark(line).rstrip("\r\n")
+            empty = what == "Password" and bool(line)
         elif sys.stdin.isatty():
             import getpass
 
@@ -88,7 +96,7 @@ class Terminal:
         else:
             option = "--token-stdin" if what == "Token" else "--password-stdin"
             raise InvalidInput(f"Nobody is here to type the {what.lower()}; give it with {option}.")
-        if not text:
+        if not text and not empty:
             raise InvalidInput(f"The {what.lower()} is empty.")
         return text
 
@@ -124,6 +132,13 @@ class Terminal:
             raise Cancelled(f"The {what} was cancelled; what was done until then is kept.") from None
 
 
+def _without_mark(line: str) -> str:
+    """Return a line without the byte order mark of Windows' editors, in whatever encoding it was read."""
+    encoding = sys.stdin.encoding or "utf-8"
+    mark = codecs.BOM_UTF8.decode(encoding, "replace")
+    return line.removeprefix("\ufeff").removeprefix(mark)
+
+
 def _last(work: Generator[Progress, None, Report]) -> Report:
     while True:
         try:
@@ -133,46 +148,10 @@ def _last(work: Generator[Progress, None, Report]) -> Report:
             return report
 
 
-def plain(text: str) -> str:
-    """Give text from anywhere without characters that could steer a terminal."""
-    return "".join(
-        letter if unicodedata.category(letter) not in ("Cc", "Cf", "Cs") else " " if letter.isspace() else "?"
-        for letter in text
-    )
-
-
 def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror or error}."
     return str(error) or type(error).__name__
-
-
-def size(count: float) -> str:
-    """Give a number of bytes for people: ``81.2 MB``."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-def bytes_of(text: str) -> int:
-    """Read a number of bytes as people write it: ``500MB``, ``1.5 TB``, ``1024``.
-
-    Raises
-    ------
-    InvalidInput
-        It is none.
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)b?\s*", text, re.IGNORECASE)
-    if found is None:
-        raise InvalidInput(f"{text!r} is not a size such as 500MB or 20GB.")
-    return int(float(found[1]) * 1000 ** " kmgt".index(found[2].lower() or " "))
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """Give a number and its noun: ``1 instance``, ``3 series``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def examples(*lines: str) -> str:

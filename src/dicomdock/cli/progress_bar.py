@@ -10,6 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from dicomdock.cli.formatting import plain, size
+
 if TYPE_CHECKING:
     from dicomdock.transfer import Progress
 
@@ -18,8 +20,6 @@ Report = TypeVar("Report")
 
 def show(work: Generator[Progress, None, Report], what: str) -> Report:
     """Run a transfer to its report and draw its progress: instances, bytes and rate."""
-    from dicomdock.cli.output import plain, size
-
     bar = Bar(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

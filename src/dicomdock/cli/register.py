@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicomdock.cli.findings import Finding
 from dicomdock.cli.output import Terminal, examples
 
 if TYPE_CHECKING:
-    from dicomdock.cli.doctor import Finding
     from dicomdock.launch.register import SchemeStatus
 
 commands = typer.Typer()
@@ -47,7 +47,6 @@ def unregister(context: typer.Context, scheme: Scheme = None) -> None:
 
 def links(terminal: Terminal) -> Iterator[Finding]:
     """Tell ``doctor`` who opens links, and what to do about what is broken."""
-    from dicomdock.cli.doctor import Finding
     from dicomdock.launch import register as registration
 
     for entry in registration.status(registration.registrar(terminal.settings)):

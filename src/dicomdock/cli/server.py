@@ -11,7 +11,7 @@ import typer
 from dicomdock.cli import google
 from dicomdock.cli import login as logins
 from dicomdock.cli.output import Terminal, examples
-from dicomdock.config.servers import ServerProfile, check_profile, load_profiles
+from dicomdock.config.servers import Profiles, ServerProfile, change_profiles, check_profile, load_profiles
 from dicomdock.dicom.query import Query
 from dicomdock.errors import DicomdockError, Unreachable
 
@@ -121,21 +121,21 @@ def add(
     profiles = load_profiles(terminal.settings)
     if name in profiles and not same_secret(profiles.get(name).login, profile.login):
         secrets.delete(name, profile.origin)  # what one login kept is nothing for another
-    if secret := asked.secret(terminal, profile.login, repaired.token):
+    if (secret := asked.secret(terminal, profile.login, repaired.token)) is not None:
         secrets.set(name, profile.origin, secret)
         terminal.say(f"The secret is kept in {secrets.where}.")
     if signs_in(profile.login) and terminal.attended:
-        profiles.with_profile(profile).save(terminal.settings)  # kept also where the sign-in fails
+        _save(terminal, profile)  # also where the sign-in fails
         profile = logins.sign_in(terminal, profile, secrets)
     if at_google:
         repaired = urls.repair(google.address(terminal, url, profile))
         profile = replace(profile, url=repaired.url)
     profile, repaired, report, problem = _try_out(profile, repaired, terminal.settings)
-    load_profiles(terminal.settings).with_profile(profile).save(terminal.settings)
+    profiles = _save(terminal, profile)
     terminal.say(*repaired.changes, f"{name} is {profile.url}.")
     terminal.result(
         {
-            "server": _shown(profile, default=load_profiles(terminal.settings).default),
+            "server": _shown(profile, default=profiles.default),
             "changes": [*repaired.changes],
             "test": report.to_json() if report else None,
             "warnings": [str(problem)] if problem else [],
@@ -147,6 +147,10 @@ def add(
             raise typer.Exit(problem.exit_code)
     elif report is not None:
         terminal.say("It answers; 'dicomdock server test " + name + "' tells what works.")
+
+
+def _save(terminal: Terminal, profile: ServerProfile) -> Profiles:
+    return change_profiles(terminal.settings, lambda known: known.with_profile(profile))
 
 
 def _try_out(
@@ -212,8 +216,10 @@ def test(
         report = probe.test(client, write=write)
     changed = save and report.reachable and report.dialect != profile.dialect
     if changed:
-        known = load_profiles(terminal.settings)  # anew, because others may have changed it meanwhile
-        known.with_profile(replace(known.get(name), dialect=report.dialect)).save(terminal.settings)
+        change_profiles(
+            terminal.settings,
+            lambda known: known.with_profile(replace(known.get(name), dialect=report.dialect)),
+        )
     terminal.result({**report.to_json(), "saved": changed})
     terminal.say(*report.sentences)
     if report.consequences:
@@ -228,7 +234,7 @@ def test(
 def use(context: typer.Context, name: Name) -> None:
     """Make a server the default, for commands that name none."""
     terminal: Terminal = context.obj
-    load_profiles(terminal.settings).with_default(name).save(terminal.settings)
+    change_profiles(terminal.settings, lambda known: known.with_default(name))
     terminal.result({"default": name})
     terminal.say(f"{name} is the default server now.")
 
@@ -243,7 +249,7 @@ def remove(context: typer.Context, name: Name) -> None:
     profile = profiles.get(name)
     secrets: Secrets = Secrets(terminal.settings)
     secrets.delete(name, profile.origin)
-    profiles.without(name).save(terminal.settings)
+    change_profiles(terminal.settings, lambda known: known.without(name))
     terminal.result({"removed": name})
     terminal.say(f"{name} and its login are forgotten.")
 

@@ -14,7 +14,12 @@ from dicomdock.errors import InvalidInput
 from dicomdock.web.url import is_loopback
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.applications import Starlette
+
+GRACE = 3  # seconds for the clients of a server that ends
+LAST = 4.5  # seconds after which it ends in any case
+TAKES_NOTHING = 60_000  # milliseconds until the system ends a connection whose client takes nothing
 
 commands = typer.Typer()
 
@@ -34,7 +39,7 @@ def run(
 ) -> None:
     """Start the dock: pages, transfers and a DICOMweb server for this user, on this machine only."""
     require_dock("The dock")
-    from dicomdock.dock.app import run as run_dock
+    from dicomdock.dock.run import run as run_dock
 
     terminal: Terminal = context.obj
     code = run_dock(terminal.settings, demo=demo, port=port, browser=browser, background=background)
@@ -99,12 +104,39 @@ def _serve(terminal: Terminal, app: Starlette, host: str, port: int) -> None:
             listener.bind((host, port))
         except OSError as error:
             raise InvalidInput(f"Nothing can listen on {host} port {port}: {error.strerror}.") from error
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TAKES_NOTHING)
         listener.listen(128)
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}/dicom-web"
         terminal.say(f"The DICOMweb address is {url} ; Ctrl-C ends it.")
         terminal.result({"url": url})
         terminal.flush()
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE,
+        )
         with contextlib.suppress(KeyboardInterrupt):  # the usual end of a server is no failure
-            uvicorn.Server(config).run(sockets=[listener])
+            _server(config).run(sockets=[listener])
+
+
+def _server(config: uvicorn.Config) -> uvicorn.Server:
+    """Return a server that ends within seconds of being asked to, whatever its clients and threads do."""
+    import os
+    import threading
+    from types import FrameType
+
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            # What was confirmed is on the disk, so that nothing is lost by an end without farewell.
+            timer = threading.Timer(LAST, lambda: os._exit(0))
+            timer.daemon = True
+            timer.start()
+            super().handle_exit(sig, frame)
+
+    return Server(config)

@@ -11,7 +11,8 @@ import typer
 
 from dicomdock.cli import sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
-from dicomdock.cli.output import Terminal, counted, examples, size
+from dicomdock.cli.formatting import counted, size
+from dicomdock.cli.output import Terminal, examples
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Cancelled, InvalidInput
 

@@ -49,13 +49,13 @@ def show(terminal: Terminal, wanted: Resource, *, browser: bool = True) -> None:
         The viewer is not installed.
     """
     import contextlib
-    import webbrowser
 
-    from dicomdock.dock.services import open_study
+    from dicomdock.dock.addresses import in_running_dock
     from dicomdock.dock.services.viewers import Viewers
+    from dicomdock.launch.browser import open_link
 
-    if browser and (place := open_study.in_running_dock(terminal.settings, wanted)):
-        opened = webbrowser.open(place)
+    if browser and (place := in_running_dock(terminal.settings, wanted)):
+        opened = open_link(terminal.settings, place)
         terminal.result({"study": wanted.study, "series": wanted.series, "url": place})
         terminal.say("The study opens in the browser." if opened else f"The study is here, once: {place}")
         return
@@ -63,7 +63,7 @@ def show(terminal: Terminal, wanted: Resource, *, browser: bool = True) -> None:
     try:
         url = viewers.open(wanted)
         viewer = viewers.get(wanted.study)
-        opened = browser and viewer is not None and webbrowser.open(viewer.one_time_url)
+        opened = browser and viewer is not None and open_link(terminal.settings, viewer.one_time_url)
         terminal.result({"study": wanted.study, "series": wanted.series, "url": url})
         where = "opens in the browser" if opened else f"is here: {url} "
         terminal.say(f"The viewer {where}; Ctrl-C ends it.")

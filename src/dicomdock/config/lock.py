@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -17,6 +18,7 @@ else:
 
 # A link in the file's place could point at another user's file; no child shall hold the lock.
 FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOLCK)
 PAUSE = 0.05  # seconds between two tries, where a system cannot wait
 
 
@@ -33,7 +35,7 @@ class FileLock:
         self._descriptor: int | None = None
 
     def acquire(self, *, wait: bool = False) -> bool:
-        """Take the lock; tell whether it is ours now.
+        """Take the lock; return whether it is ours now.
 
         Parameters
         ----------
@@ -43,6 +45,8 @@ class FileLock:
         ------
         OSError
             The file cannot be opened or locked.
+        NotImplementedError
+            The file system has no locks.
         """
         if self._descriptor is None:
             descriptor = os.open(self.path, FLAGS, 0o600)
@@ -58,7 +62,7 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -79,10 +83,33 @@ def _take(descriptor: int, *, wait: bool) -> bool:
             if sys.platform == "win32":
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
             else:
-                fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _take_posix(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):  # another holds it; Windows cannot wait for long
             if not wait:
                 return False
             time.sleep(PAUSE)
         else:
             return True
+
+
+if sys.platform != "win32":
+
+    def _take_posix(descriptor: int, how: int) -> None:
+        """Lock by ``flock``; where a file system has none (some of NFS), by a record lock.
+
+        Raises
+        ------
+        NotImplementedError
+            It has neither.
+        """
+        try:
+            fcntl.flock(descriptor, how)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            try:
+                fcntl.lockf(descriptor, how)
+            except OSError as second:
+                if second.errno not in _NO_LOCKS:
+                    raise
+                raise NotImplementedError("This file system has no locks.") from second

@@ -11,14 +11,15 @@ import json
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dicomdock.config.home import private_folder, write_private
 from dicomdock.config.lock import FileLock
 from dicomdock.config.settings import Settings
+from dicomdock.config.toml_file import locked
 from dicomdock.errors import ProfileError
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Secrets:
         mark = hashlib.sha256(_account(server_name, origin).encode()).hexdigest()[:16]
         file = self._file.path.with_name(f".renewing-{mark}.lock")
         try:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(file.parent)
             lock = FileLock(file)
             lock.acquire(wait=True)
         except OSError as error:
@@ -268,8 +269,7 @@ class _SecretFile:
         if secret is None and not self.path.exists():
             return
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with FileLock(self.path.with_suffix(".lock")).held():
+            with locked(self.path):
                 table = self.read()
                 if table.get(account) == secret:
                     return
@@ -277,19 +277,6 @@ class _SecretFile:
                     del table[account]
                 else:
                     table[account] = secret
-                self._write(table)
+                write_private(self.path, json.dumps(table).encode())
         except OSError as error:
             raise ProfileError(f"The secrets cannot be saved in {self.path}: {error.strerror}.") from error
-
-    def _write(self, table: dict[str, str]) -> None:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)  # 0600
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                json.dump(table, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).replace(self.path)
-        except BaseException:
-            with suppress(OSError):
-                Path(temporary).unlink()
-            raise

@@ -5,25 +5,25 @@ Secrets are never here: a profile names its login, the secret lies in the system
 
 from __future__ import annotations
 
-import os
-import tempfile
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.settings import Settings
+from dicomdock.config.toml_file import Table, TomlFile
 from dicomdock.errors import InvalidInput, ProfileError
 from dicomdock.web.endpoint import Endpoint, Proxy
-from dicomdock.web.url import Url
+from dicomdock.web.url import Origin, Url
 
 FILE = "servers.toml"
 MAX_NAME = 64  # characters of a server's name
 
-LoginKind = Literal["none", "basic", "bearer", "headers", "oidc", "google", "aws", "kheops"]
+LoginKind = Literal["none", "basic", "digest", "bearer", "headers", "oidc", "google", "aws", "kheops"]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,9 @@ class ServerProfile:
     dialect : the server's habits, by name, with what the user or the probe set otherwise.
     ca_file : PEM file of further certificate authorities.
     client_certificate, client_key : PEM files, where the server asks for a certificate.
-    proxy : address of an HTTP proxy; empty for the environment's.
+    proxy : address of an HTTP proxy, with the user name of its login; empty for the environment's.
+    proxy_password : the password of that login; stored with the other secrets, never in ``servers.toml``. One
+        that stands in ``proxy`` is taken out of it.
     """
 
     name: str
@@ -136,6 +138,13 @@ class ServerProfile:
     client_certificate: str = ""
     client_key: str = ""
     proxy: str = ""
+    proxy_password: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        proxy = Proxy.parse(self.proxy)
+        if proxy.password:
+            object.__setattr__(self, "proxy", replace(proxy, password="").address)
+            object.__setattr__(self, "proxy_password", self.proxy_password or proxy.password)
 
     @property
     def origin(self) -> str:
@@ -151,16 +160,8 @@ class ServerProfile:
             ca_file=self.ca_file,
             client_certificate=self.client_certificate,
             client_key=self.client_key,
-            proxy=Proxy.parse(self.proxy) if self.proxy else None,
+            proxy=replace(Proxy.parse(self.proxy), password=self.proxy_password) if self.proxy else None,
         )
-
-
-class HasConfig(Protocol):
-    """What is needed of the settings here."""
-
-    @property
-    def config(self) -> Path:
-        """The folder of ``servers.toml``."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +222,17 @@ class Profiles:
         check_profile(profile)
         return Profiles({**self.servers, profile.name: profile}, self.default or profile.name)
 
+    def replaced(self, name: str, profile: ServerProfile) -> Profiles:
+        """Put a server in the place of the one of this name, which need not be there any more.
+
+        Raises
+        ------
+        ProfileError
+            Its name or address cannot be used.
+        """
+        rest = self.without(name) if name in self and name != profile.name else self
+        return rest.with_profile(profile)
+
     def with_default(self, name: str) -> Profiles:
         """Make a server the default one.
 
@@ -243,30 +255,28 @@ class Profiles:
         rest = {key: profile for key, profile in self.servers.items() if key != gone}
         return Profiles(rest, next(iter(rest), "") if self.default == gone else self.default)
 
-    def save(self, settings: HasConfig) -> None:
-        """Write ``servers.toml``: whole or not at all, readable by the user alone.
+    def save(self, settings: Settings) -> None:
+        """Write ``servers.toml`` as it is here, whatever others wrote meanwhile; see ``change_profiles``.
 
         Raises
         ------
         ProfileError
             The file cannot be written.
         """
-        import tomli_w
+        _change(settings, lambda _: self)
 
-        file = settings.config / FILE
-        servers = {name: _table(profile, skip=("name",)) for name, profile in self.servers.items()}
-        text = tomli_w.dumps({"default": self.default, "servers": servers})
-        try:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _replace(file, text.encode())
-        except OSError as error:
-            raise ProfileError(f"The servers cannot be saved in {file}: {error.strerror}.") from error
+    def to_table(self) -> dict[str, Any]:
+        """Return what ``servers.toml`` says of these servers."""
+        servers = {
+            name: _table(profile, skip=("name", "proxy_password")) for name, profile in self.servers.items()
+        }
+        return {"default": self.default, "servers": servers}
 
     def _listed(self) -> str:
         return ", ".join(self.servers)
 
 
-def load_profiles(settings: HasConfig) -> Profiles:
+def load_profiles(settings: Settings) -> Profiles:
     """Read ``servers.toml`` from the configuration folder; no file is no server.
 
     Raises
@@ -276,11 +286,95 @@ def load_profiles(settings: HasConfig) -> Profiles:
     """
     file = settings.config / FILE
     try:
-        document = tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return Profiles()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        document = TomlFile(file).read()
+    except (OSError, ValueError) as error:
         raise ProfileError(f"The servers in {file} cannot be read: {error}.") from error
+    profiles = _profiles(document, file)
+    if any(profile.proxy_password for profile in profiles):  # versions to 0.1 left them in the file
+        with suppress(ProfileError):  # it cannot be written: it is used as it is
+            profiles = change_profiles(settings, lambda known: known)
+    return _with_proxy_passwords(profiles, Secrets(settings))
+
+
+def change_profiles(settings: Settings, edit: Callable[[Profiles], Profiles]) -> Profiles:
+    """Change ``servers.toml`` with no other process changing it in between.
+
+    Parameters
+    ----------
+    edit : takes the servers as they are now and returns them as they shall be.
+
+    Returns
+    -------
+    Profiles
+        The servers as they are then.
+
+    Raises
+    ------
+    ProfileError
+        The file cannot be read or written, or what ``edit`` raises; it then stays as it was.
+    """
+
+    def both(document: Table) -> Profiles:
+        before = _profiles(document, settings.config / FILE)
+        after = edit(before)
+        secrets = Secrets(settings)
+        still = {_proxy_account(profile) for profile in after}
+        for profile in before:
+            if Proxy.parse(profile.proxy).user and _proxy_account(profile) not in still:
+                secrets.delete(*_proxy_account(profile))
+        return after
+
+    return _change(settings, both)
+
+
+def _change(settings: Settings, edit: Callable[[Table], Profiles]) -> Profiles:
+    file = TomlFile(settings.config / FILE)
+    made: list[Profiles] = []
+
+    def edited(document: Table) -> Table:
+        changed = edit(document)
+        _store_proxy_passwords(changed, Secrets(settings))
+        made.append(changed)
+        return changed.to_table()
+
+    try:
+        file.change(edited)
+    except OSError as error:
+        raise ProfileError(f"The servers cannot be saved in {file.path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise ProfileError(f"The servers in {file.path} cannot be read: {error}.") from error
+    return made[0]
+
+
+def _store_proxy_passwords(profiles: Profiles, secrets: Secrets) -> None:
+    for profile in profiles:
+        if profile.proxy_password:
+            account = _proxy_account(profile)
+            if secrets.get(*account) != profile.proxy_password:
+                secrets.set(*account, profile.proxy_password)
+
+
+def _with_proxy_passwords(profiles: Profiles, secrets: Secrets) -> Profiles:
+    servers = dict(profiles.servers)
+    for name, profile in profiles.servers.items():
+        if not profile.proxy_password and Proxy.parse(profile.proxy).user:
+            with suppress(ProfileError):  # a keyring that is locked: the proxy will ask
+                password = secrets.get(*_proxy_account(profile)) or ""
+                servers[name] = replace(profile, proxy_password=password)
+    return replace(profiles, servers=servers)
+
+
+def _proxy_account(profile: ServerProfile) -> tuple[str, str]:
+    """Return the name and origin that the password of a server's proxy is stored under."""
+    url = Proxy.parse(profile.proxy).url
+    try:
+        origin = str(Origin.parse(url))
+    except InvalidInput:
+        origin = url
+    return f"{profile.name} (proxy)", origin
+
+
+def _profiles(document: Table, file: Path) -> Profiles:
     top = _read(_Document, document, f"{file}: ")
     profiles = Profiles()
     for name, table in top.servers.items():
@@ -384,19 +478,3 @@ def _table(value: Any, skip: Sequence[str] = ()) -> dict[str, Any]:
         else:
             table[item.name] = list(current) if isinstance(current, tuple) else current
     return table
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Put a file in place atomically; a symbolic link is followed, so that linked settings stay linked."""
-    target = Path(os.path.realpath(file))
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}-", dir=target.parent)  # 0600
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(target)
-    except BaseException:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from dicomdock.config.toml_file import Table, TomlFile
 from dicomdock.errors import InvalidInput
 from dicomdock.web.options import ConnectionOptions
 
+FILE = "settings.toml"
 MIB = 1 << 20
 MOST_WORKERS = 64  # threads of one kind; more only wait for each other, and no server likes them
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -101,15 +102,42 @@ class Settings:
             )
         return settings.overlaid()
 
-    def overlaid(self) -> Settings:
-        """Give these settings with what ``settings.toml`` in the configuration folder says instead."""
-        file = self.config / "settings.toml"
+    def change(self, **values: str | int | float | Path) -> Settings:
+        """Write settings to ``settings.toml`` and return the settings as they are then.
+
+        Raises
+        ------
+        InvalidInput
+            The file cannot be read or written, or a value is none that the setting can have; the file then
+            stays as it was.
+        """
+        plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+        def edit(table: Table) -> Table:
+            changed = {**table, **plain}
+            self._with(changed, file.path)  # refuses what cannot be
+            return changed
+
+        file = TomlFile(self.config / FILE)
         try:
-            table = tomllib.loads(file.read_text("utf-8"))
-        except FileNotFoundError:
-            return self
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InvalidInput(f"The settings file {file} cannot be read: {error}.") from error
+            file.change(edit)
+        except OSError as error:
+            raise InvalidInput(
+                f"The settings file {file.path} cannot be written: {error.strerror}."
+            ) from error
+        except ValueError as error:
+            raise InvalidInput(f"The settings file {file.path} cannot be read: {error}.") from error
+        return self.overlaid()
+
+    def overlaid(self) -> Settings:
+        """Return these settings with what ``settings.toml`` in the configuration folder says instead."""
+        file = TomlFile(self.config / FILE)
+        try:
+            return self._with(file.read(), file.path)
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"The settings file {file.path} cannot be read: {error}.") from error
+
+    def _with(self, table: Table, file: Path) -> Settings:
         known = {item.name: item for item in fields(self)}
         values: dict[str, object] = {}
         for key, value in table.items():

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from dicomdock.config.settings import Settings
+from dicomdock.config.toml_file import Table, TomlFile
 from dicomdock.errors import InvalidInput, LaunchError
 from dicomdock.web.url import Origin
 
@@ -22,6 +22,7 @@ SYSTEM_FILE = (
     if sys.platform == "win32"
     else Path("/etc/dicomdock/trust.toml")
 )
+_HEADING = "# Links to these servers open without a question. Change it with `dicomdock trust`.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class TrustStore:
 
     Parameters
     ----------
-    settings : whose; the user's file is ``trust.toml`` in the configuration folder, readable by him only.
+    settings : whose; the user's file is ``trust.toml`` in the configuration folder.
     system : the machine's preset, written by its administrator.
     """
 
@@ -52,7 +53,7 @@ class TrustStore:
         self.system = system
 
     def origins(self) -> tuple[TrustedOrigin, ...]:
-        """Give all trusted origins, the machine's first.
+        """Return all trusted origins, the machine's first.
 
         Raises
         ------
@@ -67,11 +68,11 @@ class TrustStore:
         )
 
     def trusts(self, origin: str) -> bool:
-        """Tell whether links to this origin may act without a question."""
+        """Return whether links to this origin may act without a question."""
         return any(entry.origin == origin for entry in self.origins())
 
     def add(self, origin: str) -> str:
-        """Remember an origin; give it in its one form.
+        """Add an origin; return it in its one form.
 
         Parameters
         ----------
@@ -83,11 +84,11 @@ class TrustStore:
             It is not an origin.
         """
         origin = _origin(origin)
-        self._write([*(own for own in _read(self.file) if own != origin), origin])
+        self._change(lambda origins: [*(own for own in origins if own != origin), origin])
         return origin
 
     def revoke(self, origin: str) -> bool:
-        """Forget an origin; tell whether it was remembered.
+        """Remove an origin; return whether it was there.
 
         Raises
         ------
@@ -99,7 +100,7 @@ class TrustStore:
         origin = _origin(origin)
         own = _read(self.file)
         if origin in own:
-            self._write([other for other in own if other != origin])
+            self._change(lambda origins: [other for other in origins if other != origin])
         if origin in _read(self.system):
             raise LaunchError(
                 f"{origin} is trusted for everybody on this machine; its administrator can change "
@@ -107,22 +108,13 @@ class TrustStore:
             )
         return origin in own
 
-    def _write(self, origins: list[str]) -> None:
-        import tomli_w
-
-        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        text = "# Links to these servers open without a question. Change it with `dicomdock trust`.\n"
-        text += tomli_w.dumps({"allow": origins})
-        descriptor, name = tempfile.mkstemp(dir=self.file.parent, prefix=".trust")  # mode 0600
+    def _change(self, edit: Callable[[tuple[str, ...]], list[str]]) -> None:
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(name).replace(self.file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+            TomlFile(self.file).change(
+                lambda table: {**table, "allow": edit(_origins(table, self.file))}, heading=_HEADING
+            )
+        except (OSError, ValueError) as error:
+            raise _unreadable(self.file, error) from error
 
 
 def _origin(text: str) -> str:
@@ -137,15 +129,19 @@ def _origin(text: str) -> str:
 
 def _read(file: Path) -> tuple[str, ...]:
     try:
-        table = tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return ()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise LaunchError(f"The list of trusted servers {file} cannot be read: {error}.") from error
-    origins = table.get("allow", [])
+        return _origins(TomlFile(file).read(), file)
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _origins(table: Table, file: Path) -> tuple[str, ...]:
     try:
-        return tuple(dict.fromkeys(_origin(origin) for origin in origins))
+        return tuple(dict.fromkeys(_origin(origin) for origin in table.get("allow", [])))
     except (InvalidInput, TypeError, AttributeError):
         raise LaunchError(
             f'The list of trusted servers {file} must be like: allow = ["https://pacs.example.org"].'
         ) from None
+
+
+def _unreadable(file: Path, error: Exception) -> LaunchError:
+    return LaunchError(f"The list of trusted servers {file} cannot be read or written: {error}.")

@@ -40,6 +40,7 @@ SERIES_KEYS: Final = frozenset(
         *("PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime", "RequestAttributesSequence"),
     }
 )
+INSTANCE_KEYS: Final = frozenset({"SOPInstanceUID", "SOPClassUID", "InstanceNumber", "Rows", "Columns"})
 _MOST_ASKED: Final = 50  # rows of a key check; among them one that matches must be
 
 

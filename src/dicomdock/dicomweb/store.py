@@ -24,6 +24,7 @@ from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.dicom.uid import check_uid
 from dicomdock.dicomweb import search, store_response
+from dicomdock.dicomweb.listing import warnings_of
 from dicomdock.dicomweb.session import JSON
 from dicomdock.dicomweb.store_response import Outcome
 from dicomdock.errors import (
@@ -196,7 +197,14 @@ class _Sender:
             for item in items:
                 item.drop()
 
-    def sent(self, items: Sequence[_Item]) -> list[StoreResult]:
+    def sent(self, items: Sequence[_Item], *, again: bool = True) -> list[StoreResult]:
+        """Send a batch and return the outcome of each instance.
+
+        Parameters
+        ----------
+        again : a single instance whose upload or answer was cut is sent once more, where the server was asked
+            and does not list it.
+        """
         if self.gone or self.stopped.is_set():
             return [StoreResult(item.uid, "failed", None, self.gone or "stopped") for item in items]
         outcome = self.post(items)
@@ -211,7 +219,13 @@ class _Sender:
             for item in open_items:
                 results += self.sent([item])
         else:
-            results += [self.single_failure(item, outcome) for item in open_items]
+            for item in open_items:
+                failure = self.single_failure(item, outcome)
+                cut = failure.status == "failed" and isinstance(outcome.cause, Unreachable | WireError)
+                if cut and again and not self.gone and not self.stopped.is_set():
+                    results += self.sent([item], again=False)
+                else:
+                    results.append(failure)
         return self.with_duplicates(items, results)
 
     def post(self, items: Sequence[_Item]) -> Outcome:
@@ -256,6 +270,7 @@ class _Sender:
                 content,
                 self.session.name,
                 redact=response.redact,
+                remarks=warnings_of(response.warning, self.session.name),
             )
 
     def looked_up(self, items: Sequence[_Item], outcome: Outcome) -> list[StoreResult]:

@@ -7,15 +7,19 @@ PS3.18 §10.5.3 (Store response), Annex I.2.2 (Store Instances Response Module).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from dicomdock.dicom import json_model
 from dicomdock.dicom import status as reasons
+from dicomdock.dicom.dictionary import keyword_of
 from dicomdock.errors import WireError
 from dicomdock.sources import DicomJson, JsonValue, StoreResult, StoreStatus
 
+_TAG = re.compile(r"[0-9A-Fa-f]{8}\Z")
 _REFERENCED: Final = "00081199"  # Referenced SOP Sequence
 MAX_EXCERPT: Final = 1 << 15  # bytes looked at for words of an answer that is no store response
 _FAILED: Final = "00081198"  # Failed SOP Sequence
@@ -23,6 +27,15 @@ _OTHER: Final = "0008119A"  # Other Failures Sequence: failures of what could no
 _INSTANCE: Final = "00081155"  # Referenced SOP Instance UID
 _FAILURE_REASON: Final = "00081197"
 _WARNING_REASON: Final = "00081196"
+_FAILED_ATTRIBUTES: Final = "00741048"  # Failed Attributes Sequence: an item for each remark
+_COMMENTS: Final = ("00000902", "00090097")  # Error Comment; Google's own explanation
+_ELEMENTS: Final = (
+    "00000901",
+    "00001005",
+    "00720026",
+)  # Offending Element, Attribute Identifier List, Selector
+MAX_COMMENTS: Final = 20  # of one instance
+MAX_COMMENT: Final = 300  # characters
 
 
 @dataclass(frozen=True)
@@ -51,13 +64,20 @@ class Outcome:
 
 
 def read(
-    status: int, content_type: str, body: bytes, server: str, *, redact: Callable[[str], str] = str
+    status: int,
+    content_type: str,
+    body: bytes,
+    server: str,
+    *,
+    redact: Callable[[str], str] = str,
+    remarks: Sequence[str] = (),
 ) -> Outcome:
     """Read an answer of any status and any form; what is no store response gives words only.
 
     Parameters
     ----------
     redact : masks the secrets of the request, which a server may repeat.
+    remarks : of the Warning header, where some servers write why instances failed.
     """
     attributes: DicomJson = {}
     excerpt = ""
@@ -75,33 +95,70 @@ def read(
     words = f"{server} answered {status}" + (
         f": {excerpt}" if excerpt and not excerpt.startswith("<") else ""
     )
+    words = "; ".join((words, *remarks))
+
+    def result(uid: str, item: DicomJson, tag: str, outcome: StoreStatus) -> StoreResult:
+        return _result(uid, item, tag, outcome, redact, () if outcome == "stored" else remarks)
+
     others = tuple(
-        _result("", item, _FAILURE_REASON, "failed") for item in json_model.items(attributes, _OTHER)
+        result("", item, _FAILURE_REASON, "failed") for item in json_model.items(attributes, _OTHER)
     )
-    return Outcome(status, _results(attributes), words, others)
+    return Outcome(status, _results(attributes, result), words, others)
 
 
-def _results(attributes: DicomJson) -> dict[str, StoreResult]:
+def _results(
+    attributes: DicomJson, result: Callable[[str, DicomJson, str, StoreStatus], StoreResult]
+) -> dict[str, StoreResult]:
     found: dict[str, StoreResult] = {}
     for item in json_model.items(attributes, _REFERENCED):
         uid = json_model.text(item, _INSTANCE)
-        found[uid] = _result(uid, item, _WARNING_REASON, "stored")
+        found[uid] = result(uid, item, _WARNING_REASON, "stored")
     for item in json_model.items(attributes, _FAILED):  # what is named as both did not make it
         uid = json_model.text(item, _INSTANCE)
-        found[uid] = _result(uid, item, _FAILURE_REASON, "failed")
+        found[uid] = result(uid, item, _FAILURE_REASON, "failed")
     found.pop("", None)
     return found
 
 
-def _result(uid: str, item: DicomJson, tag: str, status: StoreStatus) -> StoreResult:
+def _result(
+    uid: str,
+    item: DicomJson,
+    tag: str,
+    status: StoreStatus,
+    redact: Callable[[str], str],
+    remarks: Sequence[str],
+) -> StoreResult:
     code = _number(next(iter(json_model.values(item, tag)), None))
     if code in reasons.ALREADY_THERE:
-        return StoreResult(uid, "duplicate", code, reasons.words(code))
-    if status == "stored" and code:
+        status = "duplicate"
+    elif status == "stored" and code:
         status = "warning"
-    return StoreResult(
-        uid, status, code, reasons.words(code) or ("" if status == "stored" else "the server gives no reason")
+    items = (item, *json_model.items(item, _FAILED_ATTRIBUTES)[:MAX_COMMENTS])
+    said = [text for one in items for name in _COMMENTS for text in json_model.texts(one, name)]
+    comments = tuple(dict.fromkeys(_line(redact(text)) for text in said[:MAX_COMMENTS] if text.strip()))
+    elements = (
+        _keyword(one) for part in items for name in _ELEMENTS for one in json_model.values(part, name)
     )
+    attributes = tuple(dict.fromkeys(filter(None, elements)))[:MAX_COMMENTS]
+    usual = "" if status == "stored" else "the server gives no reason"
+    pieces = [reasons.words(code) or usual, *(comments or remarks)]
+    if attributes:
+        pieces.append(f"attributes: {', '.join(attributes)}")
+    reason = "; ".join(filter(None, pieces))
+    return StoreResult(uid, status, code, reason, (*comments, *remarks), attributes)
+
+
+def _line(text: str) -> str:
+    """Return a server's remark as one line of bounded length."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * MAX_COMMENT])
+    return " ".join(plain.split())[:MAX_COMMENT].rstrip(".")
+
+
+def _keyword(value: JsonValue) -> str:
+    """Return the keyword of an attribute tag (VR AT), which some servers write as a number."""
+    text = f"{value:08X}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    digits = "".join(letter for letter in text if letter not in "(), ")
+    return keyword_of(digits.upper()) if _TAG.match(digits) else ""
 
 
 def _number(value: JsonValue) -> int | None:
@@ -109,8 +166,8 @@ def _number(value: JsonValue) -> int | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return int(value)
-    text = str(value).strip()
+        return int(value) if math.isfinite(value) else None
+    text = str(value).strip()[:20]
     try:
         return int(text, 16) if text.lower().startswith("0x") else int(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The dock: one ASGI application per user on loopback: pages, the origin server, live events."""
+"""The composition root: builds everything that a dock is made of, once, and joins it to one application."""
 
 from __future__ import annotations
 
@@ -6,76 +6,205 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
-import socket
-import sys
-import webbrowser
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from dicomdock.config.preferences import Preferences
 from dicomdock.config.settings import Settings
-from dicomdock.dock.security.guard import Guard
-from dicomdock.dock.service import Dock
-from dicomdock.dock.services import demonstration
-from dicomdock.dock.services.browser_tabs import Screens
+from dicomdock.dock.bundle import Services
+from dicomdock.dock.security.requests import Guard
+from dicomdock.dock.security.sessions import Grant, Keys
+from dicomdock.dock.services.archive import LocalArchive
+from dicomdock.dock.services.browser_tabs import BrowserTabs
+from dicomdock.dock.services.connections import Connections
+from dicomdock.dock.services.delete import Deletions
+from dicomdock.dock.services.demonstration import Demonstration
+from dicomdock.dock.services.dock_network import DockNetwork
+from dicomdock.dock.services.events import Events
+from dicomdock.dock.services.links import Links
+from dicomdock.dock.services.logins import SignIns
+from dicomdock.dock.services.open_study import OpenStudy
+from dicomdock.dock.services.prefetch import Prefetch
+from dicomdock.dock.services.server_setup import ServerSetup
+from dicomdock.dock.services.servers import Servers
+from dicomdock.dock.services.slicer_links import SlicerLinks
+from dicomdock.dock.services.sources import Sources
+from dicomdock.dock.services.studies import StudyFinder
+from dicomdock.dock.services.threads import Lazy, Threads
+from dicomdock.dock.services.transfers import Downloads, Transfers
+from dicomdock.dock.services.uploads import Uploads
+from dicomdock.dock.services.viewer_requests import ViewerRequests
+from dicomdock.dock.services.viewers import Viewers
 from dicomdock.errors import DicomdockError
-from dicomdock.launch.handoff import AlreadyRunning, HandoffServer, show
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from dicomdock.dock.security.guard import AsgiApp
+    from dicomdock.dock.asgi import AsgiApp
+    from dicomdock.origin.workers import Workers
+    from dicomdock.transfer import TransferQueue
 
-LOOPBACK = "127.0.0.1"
-PORTS_TO_TRY = 20
-GRACE = 3  # seconds for open requests at the end
+OWN_SERVICE = "/dicom-web"  # where the dock serves its archive
+
+log = logging.getLogger("dicomdock.dock")
 
 
-def create_app(dock: Dock, *, browser: bool = True) -> AsgiApp:
-    """Make the dock's application, guarded.
-
-    NiceGUI keeps its pages in its module, so a process has one dock at a time.
+@dataclass(frozen=True)
+class Dock:
+    """What runs a dock: its services for the pages, and what only the application needs.
 
     Parameters
     ----------
-    dock : what the pages work with.
-    browser : a browser may be opened to show a page that somebody asked for.
+    services : for the pages.
+    port : the TCP port that the dock answers on.
+    keys : sessions and tokens.
+    threads : blocking work runs there.
+    tabs : shows pages to the user.
+    viewers, prefetch : serve studies that are open.
+    decoders : processes that decode images.
     """
+
+    services: Services
+    port: int
+    keys: Keys
+    threads: Threads
+    tabs: BrowserTabs
+    viewers: Viewers
+    prefetch: Prefetch
+    decoders: Lazy[Workers]
+
+    def one_time_link(self, path: str = "/") -> str:
+        """Return an address that opens a page once, with a new session."""
+        return f"{self.services.url}{path}#{self.keys.one_time_token()}"
+
+    def close(self) -> None:
+        """Pause the transfers; close viewers, connections and archives."""
+        services = self.services
+        services.links.close()
+        self.prefetch.close()
+        self.viewers.close()
+        services.transfers.close()
+        self.threads.close()
+        services.servers.close()
+        decoders = self.decoders.take()
+        if decoders is not None:
+            decoders.close()
+        services.local.close()
+        services.demonstration.close()
+
+
+def build(settings: Settings, *, port: int, open_browser: Callable[[str], object] | None = None) -> Dock:
+    """Build the services of a dock. Nothing is opened or started before it is needed.
+
+    Parameters
+    ----------
+    settings : where things are and how much is allowed.
+    port : the TCP port that the dock answers on.
+    open_browser : opens a one-time link in a browser; None where none may be opened.
+    """
+    url = f"http://127.0.0.1:{port}"
+    keys = Keys()
+    events = Events()
+    threads = Threads()
+    preferences = Preferences(settings)
+    local = LocalArchive(settings, events)
+    servers = Servers(settings, events)
+    sources = Sources(local, servers)
+    connections = Connections(settings, servers)
+    queue = Lazy(lambda: _open_queue(settings))
+    downloads = Downloads(queue)
+    transfers = Transfers(settings, queue, downloads, local, connections.connect, events)
+    requests = ViewerRequests(settings, DockNetwork(servers, connections, transfers, events))
+    viewers = Viewers(settings, requests)
+    prefetch = Prefetch(connections.connect)
+    open_study = OpenStudy(local, downloads, prefetch, viewers, preferences)
+    transfers.observe(open_study)
+    opener = (
+        None if open_browser is None else lambda path: open_browser(f"{url}{path}#{keys.one_time_token()}")
+    )
+    tabs = BrowserTabs(threads.run, opener)
+
+    def own_token(endpoint: str, token: str) -> Grant | None:
+        grant = keys.granted(token) if endpoint == url + OWN_SERVICE else None
+        return grant if grant is not None and grant.root in ("", OWN_SERVICE) else None
+
+    services = Services(
+        url=url,
+        run=threads.run,
+        events=events,
+        preferences=preferences,
+        local=local,
+        servers=servers,
+        setup=ServerSetup(settings, servers),
+        sign_ins=SignIns(settings, servers),
+        sources=sources,
+        finder=StudyFinder(local, servers, sources),
+        connections=connections,
+        downloads=downloads,
+        transfers=transfers,
+        links=Links(settings, servers, own_token, connections, transfers, open_study.warm, tabs.show, events),
+        uploads=Uploads(threads.run, local, transfers, events),
+        open_study=open_study,
+        slicer=SlicerLinks(url, keys),
+        requests=requests,
+        deletions=Deletions(local, servers, open_study, events),
+        demonstration=Demonstration(settings, servers, keys, url),
+    )
+    return Dock(services, port, keys, threads, tabs, viewers, prefetch, Lazy(_start_decoders))
+
+
+def create_app(dock: Dock) -> AsgiApp:
+    """Return the dock's application, guarded.
+
+    NiceGUI keeps its pages in its module, so a process has one dock at a time.
+    """
+    services = dock.services
     # NiceGUI would keep its own storage in a folder ".nicegui" below the working directory; we use none of
     # it.
-    os.environ.setdefault("NICEGUI_STORAGE_PATH", str(dock.settings.state / "nicegui"))
+    os.environ.setdefault("NICEGUI_STORAGE_PATH", str(services.local.settings.state / "nicegui"))
     # Before any thread does: two that import parts of it at the same time get them half made.
     import pydicom  # noqa: F401
     from nicegui import app as nicegui_app
     from nicegui import ui
     from starlette.applications import Starlette
 
-    from dicomdock.dock import pages, routes
+    from dicomdock.dock.pages.registration import register
+    from dicomdock.dock.pages.table import FAVICON
+    from dicomdock.dock.routes import Entrance, LazyOrigin, routes
+    from dicomdock.dock.services.thumbnails import Thumbnails
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
-        dock.events.attach(loop)
-        screens = Screens(dock, browser=browser)
-        dock.on_show(lambda path: _soon(screens.show(path), loop), screens.led_on)
-        going_on = loop.create_task(_go_on(dock))
+        services.events.attach(loop)
+        dock.tabs.attach(loop)
+        resuming = loop.create_task(_resume(dock))
         try:
             yield
         finally:
-            going_on.cancel()
-            dock.on_show(None)
-            dock.events.detach()
-            dock.links.close()
+            resuming.cancel()
+            dock.tabs.detach()
+            services.events.detach()
             await asyncio.to_thread(dock.close)
 
-    logging.getLogger("nicegui").addFilter(_is_no_sentence)
-    application = Starlette(routes=routes.routes(dock), lifespan=lifespan)
-    pages.register(dock)
+    logging.getLogger("nicegui").addFilter(_is_unexpected)
+    application = Starlette(
+        routes=routes(
+            LazyOrigin(lambda: services.local.archive, dock.decoders),
+            LazyOrigin(lambda: services.demonstration.archive, dock.decoders),
+            Thumbnails(services.run, services.local, services.servers, dock.decoders),
+            Entrance(services.run, services.open_study, dock.tabs.redirected),
+            services.uploads,
+        ),
+        lifespan=lifespan,
+    )
+    register(services)
     nicegui_app.config.socket_io_js_transports = ["websocket"]
     ui.run_with(
         application,  # type: ignore[arg-type]  # it needs a mount and a lifespan, no more
         title="dicomdock",
-        favicon=pages.FAVICON,
+        favicon=FAVICON,
         dark=None,
         language="en-US",
         binding_refresh_interval=None,
@@ -87,163 +216,27 @@ def create_app(dock: Dock, *, browser: bool = True) -> AsgiApp:
     return Guard(application, dock.keys, dock.port)
 
 
-async def _go_on(dock: Dock) -> None:
-    """Take up the transfers that an earlier dock left; the pages do not wait for it."""
+def _open_queue(settings: Settings) -> TransferQueue:
+    from dicomdock.transfer import TransferQueue
+
+    return TransferQueue(settings)
+
+
+def _start_decoders() -> Workers:
+    from dicomdock.origin.workers import Workers
+
+    return Workers()
+
+
+async def _resume(dock: Dock) -> None:
+    """Resume the transfers that an earlier dock left; the pages do not wait for it."""
     try:
-        await dock.run(dock.start_transfers)
+        await dock.services.run(dock.services.transfers.start)
     except DicomdockError as error:
-        logging.getLogger("dicomdock.dock").warning("Transfers cannot go on now: %s", error)
+        log.warning("Transfers cannot be resumed now: %s", error)
 
 
-def _is_no_sentence(record: logging.LogRecord) -> bool:
-    """Keep errors that the page tells in words, and addresses that lead nowhere, out of the log."""
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    """Keep errors that the page shows as a sentence, and addresses that do not exist, out of the log."""
     error = record.exc_info[1] if record.exc_info else record.msg
     return not isinstance(error, DicomdockError)
-
-
-def run(
-    settings: Settings,
-    *,
-    demo: bool = False,
-    port: int | None = None,
-    browser: bool = True,
-    background: bool = False,
-) -> int:
-    """Run the dock until it is told to end (SIGINT, SIGTERM).
-
-    Parameters
-    ----------
-    settings : where things are and how much is allowed.
-    demo : put the demonstration study on a demonstration server of the dock and open that.
-    port : answer on this port and no other; None for the settings' or the next free one.
-    browser : open the page in the browser.
-    background : started by a link; say nothing, open no page.
-
-    Raises
-    ------
-    DicomdockError
-        The port that was asked for is in use.
-    """
-    handoff = HandoffServer(settings, lambda link: dock.links.receive(link), lambda: dock.link())
-    with contextlib.ExitStack() as ending:
-        signals = ending.enter_context(_EndingBySignal())
-        listener = ending.enter_context(_listen(port, settings.port))
-        dock = Dock(settings, port=listener.getsockname()[1])
-        try:
-            with signals.held():
-                ending.enter_context(handoff)
-        except AlreadyRunning:
-            return _show_running(settings, browser=browser and not background)
-        app = create_app(dock, browser=browser)
-        start = "/"
-        if demo:
-            start = f"/?source={demonstration.prepare(dock)}"
-        else:
-            demonstration.resume(dock)
-        # The socket listens already: who follows the link now waits until the server answers.
-        if not background:
-            _greet(dock, start, demo=demo, browser=browser)
-        _serve(app, listener)
-    return 0
-
-
-def _serve(app: AsgiApp, listener: socket.socket) -> None:
-    import uvicorn
-
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        ws="websockets-sansio",
-        timeout_graceful_shutdown=GRACE,
-    )
-    uvicorn.Server(config).run(sockets=[listener])
-
-
-def _show_running(settings: Settings, *, browser: bool) -> int:
-    """Open a page of the dock that runs already."""
-    link = show(settings).text
-    opened = browser and webbrowser.open(link)
-    said = "dicomdock runs already; its page opens." if opened else f"dicomdock runs already. Open: {link}"
-    sys.stdout.write(said + "\n")
-    return 0
-
-
-def _soon(work: Coroutine[None, None, None], loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.run_coroutine_threadsafe(work, loop)
-
-
-def _listen(wanted: int | None, usual: int) -> socket.socket:
-    tries = [wanted] if wanted is not None else [*range(usual, usual + PORTS_TO_TRY), 0]
-    for port in tries:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if os.name == "posix":
-            # Elsewhere this option would let two programs share a port.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((LOOPBACK, port))
-        except OSError:
-            listener.close()
-            continue
-        listener.listen(128)
-        return listener
-    raise DicomdockError(f"Port {wanted} is in use by another program; choose another, or leave out --port.")
-
-
-def _greet(dock: Dock, page: str, *, demo: bool, browser: bool) -> None:
-    lines = [
-        f"dicomdock runs on {dock.url} for you alone. Ctrl-C ends it; transfers go on at the next start."
-    ]
-    if demo:
-        lines.append("Try: choose the demonstration study, press d to download it, Enter to open it.")
-    opened = browser and webbrowser.open(dock.link(page))
-    lines.append("Nothing opened? This link works once:" if opened else "Open this link, it works once:")
-    lines.append(f"  {dock.link(page)}")
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
-
-
-class _Ended(BaseException):
-    """A signal told the dock to end."""
-
-
-class _EndingBySignal:
-    """Leaves its ``with`` when a signal says so; what was opened inside is closed.
-
-    While the server runs, uvicorn minds the signals; after its clean end it raises the one that ended it
-    once more.
-    """
-
-    def __init__(self) -> None:
-        self._before: dict[signal.Signals, Any] = {}
-        self._held = self._asked = False
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._end)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        return kind is _Ended
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Let a signal wait until what is opened in here is whole, and so can be closed."""
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
-        if self._asked:
-            raise _Ended
-
-    def _end(self, *_: object) -> None:
-        for number in self._before:
-            signal.signal(number, signal.SIG_IGN)  # the way out is not interrupted
-        self._asked = True
-        if not self._held:
-            raise _Ended

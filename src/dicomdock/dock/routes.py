@@ -1,12 +1,10 @@
-"""Routes of the dock that are no pages: the origin servers, thumbnails, style and scripts."""
+"""Routes of the dock that are not pages: the origin servers, thumbnails, uploads, style and scripts."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from importlib import resources
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -15,101 +13,94 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.service import Dock
-from dicomdock.dock.services import open_study
+from dicomdock.dock.assets import answer_asset
+from dicomdock.dock.services.open_study import OpenStudy
+from dicomdock.dock.services.threads import Lazy, Run
 from dicomdock.dock.services.thumbnails import Thumbnails
+from dicomdock.dock.services.uploads import Uploads
 from dicomdock.errors import DicomdockError
 
 if TYPE_CHECKING:
-    from dicomdock.dock.security.guard import AsgiApp, Receive, Scope, Send
-
-_ASSETS = {"theme.css": "text/css", "dock.js": "text/javascript", "drop.js": "text/javascript"}
-FOREVER = "private, max-age=31536000, immutable"
-
-
-def asset(name: str) -> str:
-    """Give the address of a style sheet or script of ours; it changes with the content."""
-    return f"/assets/{hashlib.sha256(_asset(name)).hexdigest()[:12]}/{name}"
+    from dicomdock.archive import Archive
+    from dicomdock.dock.asgi import AsgiApp, Receive, Scope, Send
+    from dicomdock.origin.workers import Workers
 
 
-def _asset(name: str) -> bytes:
-    return (resources.files("dicomdock.dock") / "static" / name).read_bytes()
-
-
-def routes(dock: Dock) -> Sequence[BaseRoute]:
-    """Give the routes, to be matched before the pages."""
-    thumbnails = Thumbnails(dock)
+def routes(
+    origin: AsgiApp, demo_origin: AsgiApp, thumbnails: Thumbnails, entrance: Entrance, uploads: Uploads
+) -> Sequence[BaseRoute]:
+    """Return the routes, to be matched before the pages."""
     return [
-        Mount("/demo", _Later(lambda: _demo_origin(dock))),
-        Route("/dicom-web/{path:path}", _Later(lambda: _origin(dock))),
-        Route("/wado", _Later(lambda: _origin(dock))),
+        Mount("/demo", demo_origin),
+        Route("/dicom-web/{path:path}", origin),
+        Route("/wado", origin),
         Route("/thumbnails/{source}/{study}/{series}", thumbnails.answer),
-        Route("/open/{study}", _Entrance(dock).answer),
-        Route("/uploads", dock.uploads.begin, methods=["POST"]),
-        Route("/uploads/{batch}", dock.uploads.receive, methods=["POST"]),
-        Route("/favicon.ico", _no_picture),
-        Route("/assets/{version}/{name}", _answer_asset),
+        Route("/open/{study}", entrance.answer),
+        Route("/uploads", uploads.begin, methods=["POST"]),
+        Route("/uploads/{batch}", uploads.receive, methods=["POST"]),
+        Route("/favicon.ico", _no_icon),
+        Route("/assets/{version}/{name}", answer_asset),
     ]
 
 
-async def _answer_asset(request: Request) -> Response:
-    name = request.path_params["name"]
-    if name not in _ASSETS:
-        return Response("There is no such file.", status_code=404, media_type="text/plain")
-    return Response(_asset(name), media_type=_ASSETS[name], headers={"Cache-Control": FOREVER})
+class Entrance:
+    """Leads to the viewer of a study without a page in between, which would take its time.
 
+    Parameters
+    ----------
+    run : does blocking work.
+    open_study : opens it.
+    redirected : informed where a browser came, and where it was sent from there.
+    """
 
-class _Entrance:
-    """Leads to the viewer of a study without a page in between, which would take its time."""
-
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
+    def __init__(self, run: Run, open_study: OpenStudy, redirected: Callable[[str, str], None]) -> None:
+        self._run = run
+        self._open_study = open_study
+        self._redirected = redirected
 
     async def answer(self, request: Request) -> Response:
         """Open the study; the browser goes on to where it is shown."""
         try:
             resource = Resource(request.path_params["study"], request.query_params.get("series"))
-            place = await self._dock.run(open_study.entrance, self._dock, resource)
+            target = await self._run(self._open_study.entrance, resource)
         except DicomdockError:  # no UID, or nothing that can be asked now: the page of the study says so
-            place = f"/study/{quote(request.path_params['study'], safe='')}"
-        self._dock.lead_on(request.url.path, place)
-        return RedirectResponse(place, 303, headers={"Cache-Control": "no-store"})
+            target = f"/study/{quote(request.path_params['study'], safe='')}"
+        self._redirected(request.url.path, target)
+        return RedirectResponse(target, 303, headers={"Cache-Control": "no-store"})
 
 
-async def _no_picture(_: Request) -> Response:
-    # Each page brings its own picture; browsers ask for this one beside pages that are none of ours.
+async def _no_icon(_: Request) -> Response:
+    # Each page brings its own icon; browsers ask for this one beside pages of other programs.
     return Response(status_code=404)
 
 
-class _Later:
-    """An application that is made when it is first asked; an idle dock need not hold pydicom in memory."""
+class LazyOrigin:
+    """An origin server that is made when it is first asked; an idle dock need not hold pydicom in memory.
 
-    def __init__(self, make: Callable[[], AsgiApp]) -> None:
-        self._make = make
-        self._made: AsgiApp | None = None
+    Parameters
+    ----------
+    archive : returns what is published.
+    decoders : decode its images.
+    """
+
+    def __init__(self, archive: Callable[[], Archive], decoders: Lazy[Workers]) -> None:
+        self._archive = archive
+        self._decoders = decoders
+        self._app: AsgiApp | None = None
         self._lock = threading.Lock()
 
-    def _get(self) -> AsgiApp:
-        with self._lock:
-            if self._made is None:
-                self._made = self._make()
-            return self._made
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._made
+        """Answer a request."""
+        app = self._app
         if app is None:
             app = await asyncio.to_thread(self._get)
         # The application reads the path anew; what our route read of it would be added to that.
         await app({**scope, "path_params": {}}, receive, send)
 
+    def _get(self) -> AsgiApp:
+        from dicomdock.origin.app import routes as origin_routes
 
-def _origin(dock: Dock) -> AsgiApp:
-    from dicomdock.origin.app import routes as origin_routes
-
-    return Router(routes=origin_routes(lambda: dock.archive, workers=dock.decoders))
-
-
-def _demo_origin(dock: Dock) -> AsgiApp:
-    from dicomdock.origin.app import routes as origin_routes
-
-    return Router(routes=origin_routes(lambda: dock.demo_archive, workers=dock.decoders))
+        with self._lock:
+            if self._app is None:
+                self._app = Router(routes=origin_routes(self._archive, workers=self._decoders.get()))
+            return self._app

@@ -11,7 +11,7 @@ from pathlib import Path
 from dicomdock.config.settings import Settings
 
 
-def start_aside(
+def start_detached(
     command: Sequence[str],
     settings: Settings,
     *,

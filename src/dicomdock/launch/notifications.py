@@ -7,6 +7,7 @@ import os
 import sys
 import time
 
+from dicomdock.config.home import private_folder
 from dicomdock.config.settings import Settings
 
 _MAX_LOG = 256 * 1024  # bytes; then the log starts anew beside its predecessor
@@ -57,7 +58,7 @@ def record(settings: Settings, sentence: str) -> None:
     """
     file = settings.state / "links.log"
     with contextlib.suppress(OSError):  # a log that cannot be written must not stop a study from opening
-        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(settings.state)
         if file.exists() and file.stat().st_size > _MAX_LOG:
             file.replace(file.with_suffix(".log.old"))
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

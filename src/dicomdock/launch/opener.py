@@ -2,7 +2,7 @@
 
 Every user of the machine can read our arguments, and those of the program that started us, for as long as
 we run. So we end within milliseconds: a running dock gets the link through its socket; when none runs,
-``carrier`` gets it through a pipe and starts one.
+``deferred_open`` gets it through a pipe and starts one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from dicomdock.config.home import make_home
 from dicomdock.config.settings import Settings
 from dicomdock.errors import DicomdockError, LaunchError
 from dicomdock.launch import MAX_LINK, SCHEMES
@@ -19,16 +20,19 @@ from dicomdock.launch.notifications import record, tell
 
 
 def main() -> int:
-    """Hand over the link in the arguments; give the exit status."""
+    """Send the link in the arguments to the dock; return the exit status."""
     try:
-        return open_link(sys.argv[1:], Settings.load())
+        settings = Settings.load()
+        for remark in make_home(settings):
+            record(settings, remark)
+        return open_link(sys.argv[1:], settings)
     except DicomdockError as error:
         tell(str(error))
         return 1
 
 
 def open_link(arguments: Sequence[str], settings: Settings) -> int:
-    """Hand a link over, or refuse it.
+    """Send a link to the dock, or refuse it.
 
     Parameters
     ----------
@@ -38,7 +42,7 @@ def open_link(arguments: Sequence[str], settings: Settings) -> int:
     Returns
     -------
     int
-        0 when the link was handed over, 2 when the arguments are no link, 1 when it came to nothing.
+        0 when the dock has the link, 2 when the arguments are no link, 1 when it could not be opened.
     """
     scheme = scheme_of(arguments)
     if scheme is None:
@@ -50,33 +54,35 @@ def open_link(arguments: Sequence[str], settings: Settings) -> int:
     try:
         try:
             send(arguments[0], settings, command=())
-            record(settings, f"{scheme}:// link handed over")
+            record(settings, f"{scheme}:// link sent to the dock")
         except NotRunning:
-            _carry(arguments[0], settings)
-            record(settings, f"{scheme}:// link kept until the dock has started")
+            _defer(arguments[0], settings)
+            record(settings, f"{scheme}:// link waits for the dock to start")
     except LaunchError as error:
-        record(settings, f"{scheme}:// link not handed over: {error.reason}")
+        record(settings, f"{scheme}:// link not opened: {error.reason}")
         tell(error.reason)
         return 1
     return 0
 
 
 def scheme_of(arguments: Sequence[str]) -> str | None:
-    """Give the scheme when there is exactly one argument, and it is a link of ours."""
+    """Return the scheme where there is exactly one argument, and it is a link of ours."""
     if len(arguments) != 1 or len(arguments[0]) > MAX_LINK:
         return None
     scheme, separator, _ = arguments[0][:16].partition(":")
     return scheme.lower() if separator and scheme.lower() in SCHEMES else None
 
 
-def _carry(link: str, settings: Settings) -> None:
+def _defer(link: str, settings: Settings) -> None:
     """Give the link to a process that has the time to start a dock."""
-    from dicomdock.launch.detached import start_aside
+    from dicomdock.launch.detached import start_detached
     from dicomdock.launch.python_command import python
 
     read_end, write_end = os.pipe()
     try:
-        carrier = start_aside((*python(), "-m", "dicomdock.launch.deferred_open"), settings, source=read_end)
+        carrier = start_detached(
+            (*python(), "-m", "dicomdock.launch.deferred_open"), settings, source=read_end
+        )
         carrier.returncode = 0  # it lives on without us
         os.write(write_end, os.fsencode(link)[: 4 * MAX_LINK])  # at most 64 kB, which a pipe holds at once
     except OSError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,12 +15,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dicomdock.errors import DicomdockError
 from dicomdock.origin import bulkdata, delete, rendered, retrieve, search, store, uri
 from dicomdock.origin.context import Origin
+from dicomdock.origin.granted import GRANT
 from dicomdock.origin.responses import problem, sentence
 from dicomdock.origin.workers import Workers
 from dicomdock.sources import DicomSource
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = "/dicom-web"
 WADO_URI = "/wado"
+_SLASHES = re.compile("/{2,}")
 Endpoint = Callable[[Origin, Request], Awaitable[Response]]
 
 
@@ -127,20 +130,32 @@ def routes(
     workers : the processes that decode; own ones by default, which end with the program.
     """
     origin = Origin(source if callable(source) else lambda: source, PREFIX, workers or Workers())
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for transaction in TRANSACTIONS:
+        by_path.setdefault(transaction.path, {})[transaction.method] = transaction.endpoint
     return [
-        Route(
-            (PREFIX if transaction.path != WADO_URI else "") + transaction.path,
-            _answering(transaction.endpoint, origin),
-            methods=[transaction.method],
+        _Route(
+            (PREFIX if path != WADO_URI else "") + path, _answering(endpoints, origin), methods=[*endpoints]
         )
-        for transaction in TRANSACTIONS
+        for path, endpoints in by_path.items()
     ]
 
 
-def _answering(endpoint: Endpoint, origin: Origin) -> Callable[[Request], Awaitable[Response]]:
+class _Route(Route):
+    """All transactions of one path, so that a refusal names every method (RFC 9110 §10.2.1)."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match a path in which slashes are doubled too, as clients put addresses together."""
+        if scope["type"] == "http" and "//" in scope["path"]:
+            scope = {**scope, "path": _SLASHES.sub("/", scope["path"])}
+        return super().matches(scope)
+
+
+def _answering(endpoints: Mapping[str, Endpoint], origin: Origin) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
+        endpoint = endpoints["GET" if request.method == "HEAD" else request.method]
         try:
-            return await endpoint(origin, request)
+            return await endpoint(origin.within(request.scope.get(GRANT)), request)
         except DicomdockError as error:
             return problem(error)
         except Exception:  # the server's error handler: the client gets a sentence, the log the rest

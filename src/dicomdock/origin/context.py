@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from starlette.requests import Request
@@ -13,6 +13,8 @@ from starlette.requests import Request
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound
 from dicomdock.origin.accept import IMPLICIT_LITTLE
+from dicomdock.origin.granted import Granted
+from dicomdock.origin.uploads import Uploads
 from dicomdock.origin.workers import Workers
 from dicomdock.sources import DicomSource, Part
 from dicomdock.web.media_type import MediaType
@@ -29,11 +31,19 @@ class Origin:
     source : returns the source that is published; called anew for each request.
     prefix : path of the service below the application's root.
     workers : the processes that decode.
+    uploads : what clients are storing.
     """
 
     source: Callable[[], DicomSource]
     prefix: str = "/dicom-web"
     workers: Workers = field(default_factory=Workers)
+    uploads: Uploads = field(default_factory=Uploads)
+
+    def within(self, granted: Resource | None) -> Origin:
+        """Return the server as a request sees it whose token opens one resource; None opens all."""
+        if granted is None:
+            return self
+        return replace(self, source=lambda: Granted(self.source(), granted))
 
     def base(self, request: Request) -> str:
         """Return the absolute address of the service, as this client wrote it.

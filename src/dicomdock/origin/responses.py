@@ -10,6 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import anyio
@@ -17,12 +18,17 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dicomdock.errors import DicomdockError, WireError
-from dicomdock.sources import Part
+from dicomdock.sources import DicomJson, Part
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-GATHERED = 1 << 20  # bytes sent at once; smaller pieces cost more in thread changes than they save in memory
+UTF_8: DicomJson = {"vr": "CS", "Value": ["ISO_IR 192"]}
+"""Specific Character Set of every answer: the DICOM JSON model is UTF-8 (PS3.18 §F.2.1)."""
+GATHERED = (
+    1 << 17
+)  # bytes sent at once; three times as much is held for each client, also for one that stalls
+STALLED = 60.0  # seconds until a client that takes nothing is given up
 
 
 def problem(error: DicomdockError) -> Response:
@@ -130,12 +136,17 @@ class Multipart:
 def whole(part: Part) -> Iterator[bytes]:
     """Return a part's body, and check that it is as long as it was stated to be."""
     count = 0
-    small = part.path is not None and (part.length or 0) <= GATHERED
-    for chunk in (part.path.read_bytes(),) if small and part.path else part.chunks():
+    for chunk in part.chunks() if part.path is None else _pieces(part.path):
         count += len(chunk)
         yield chunk
     if part.length not in (None, count):
         raise WireError(f"{part.resource or 'A part'} has {count} bytes now, not {part.length}.")
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(GATHERED):
+            yield piece
 
 
 class Streamed(Response):
@@ -191,9 +202,12 @@ class Streamed(Response):
                 while (chunks := await ahead) and not gone.done():
                     ahead = asyncio.ensure_future(self._next())
                     for chunk in chunks:
-                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                        with anyio.fail_after(STALLED):
+                            await send({"type": "http.response.body", "body": chunk, "more_body": True})
             if not gone.done():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except TimeoutError:
+            log.warning("An answer was cut short: its client took nothing for %g s", STALLED)
         except (DicomdockError, OSError) as error:
             log.warning("An answer was cut short: %s", error)
         finally:

@@ -220,6 +220,7 @@ async def frames(origin: Origin, request: Request) -> Response:
     """Return frames of an instance, decoded or as stored."""
     resource = resource_of(request)
     accept = accept_of(request)
+    base = origin.base(request)
 
     def answer() -> Response:
         with ExitStack() as stack:
@@ -229,7 +230,8 @@ async def frames(origin: Origin, request: Request) -> Response:
                 raise NotAcceptable(
                     f"The frames are stored in transfer syntax {syntax}, and decoded on request.", status=406
                 )
-            parts = _frame_parts(path, resource, form, origin.workers)
+            address = base + Resource(resource.study, resource.series, resource.instance).path
+            parts = _frame_parts(path, resource.frames, form, origin.workers, address)
             first = next(
                 parts
             )  # a frame that is not there, or cannot be decoded, is told before anything is sent
@@ -239,10 +241,13 @@ async def frames(origin: Origin, request: Request) -> Response:
     return await in_thread(answer)
 
 
-def _frame_parts(path: Path, resource: Resource, form: FrameForm, workers: Workers) -> Iterator[Part]:
-    for number in resource.frames:
+def _frame_parts(
+    path: Path, numbers: Sequence[int], form: FrameForm, workers: Workers, instance: str
+) -> Iterator[Part]:
+    for number in numbers:
         data = workers.call(decode_frame, path, number) if form.decode else read_frame(path, number)
-        yield Part(form.media_type, partial(_once, data), length=len(data))
+        location = {"content-location": f"{instance}/frames/{number}"}  # PS3.18 §8.6.1.2
+        yield Part(form.media_type, partial(_once, data), length=len(data), headers=location)
 
 
 def _once(data: bytes) -> Iterator[bytes]:
@@ -252,7 +257,8 @@ def _once(data: bytes) -> Iterator[bytes]:
 def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resources: ExitStack) -> Response:
     if not form.multipart:
         resources.close()
-        return Streamed(first.chunks(), form.media_type, length=first.length)
+        location = {"Content-Location": first.headers["content-location"]}
+        return Streamed(first.chunks(), form.media_type, length=first.length, headers=location)
 
     def parts() -> Iterator[Part]:
         with resources:

@@ -18,11 +18,11 @@ from dicomdock.dicom.uid import check_uid
 from dicomdock.errors import NotAcceptable
 from dicomdock.origin.accept import json_type
 from dicomdock.origin.context import Origin, accept_of
-from dicomdock.origin.responses import Streamed, in_thread, warning_header
+from dicomdock.origin.responses import UTF_8, Streamed, in_thread, warning_header
 from dicomdock.origin.retrieve import json_array
 from dicomdock.sources import DicomJson, Page
 
-RETRIEVE_URL = "00081190"
+RETRIEVE_URL, CHARACTER_SET = "00081190", "00080005"
 
 
 async def search_studies(origin: Origin, request: Request) -> Response:
@@ -66,7 +66,8 @@ def _answers(first: Page, rest: Iterator[Page], base: str) -> Iterator[DicomJson
 
 
 def _with_address(attributes: DicomJson, base: str) -> DicomJson:
-    """Add where the match can be retrieved here (PS3.18 Table 10.6.1-5)."""
+    """Add the address of the match on this server and the character set of the answer (PS3.18 §10.6.3.3)."""
+    attributes = {**attributes, CHARACTER_SET: {**UTF_8}}
     resource = resource_in(attributes)
     if resource is None:  # a UID so odd that nothing can be asked for by it
         return attributes

@@ -10,10 +10,9 @@ PS3.18 §10.5 (store transaction); Table 10.5.3-1 (status codes), Annex I (store
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-import anyio
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from dicomdock.dicom.json_model import text
@@ -23,7 +22,7 @@ from dicomdock.dicom.uid import check_uid
 from dicomdock.errors import InvalidInput, NotAcceptable, Unreachable, WireError
 from dicomdock.origin.accept import DICOM
 from dicomdock.origin.context import Origin
-from dicomdock.origin.responses import GATHERED, in_thread
+from dicomdock.origin.responses import UTF_8, sentence
 from dicomdock.sources import DicomJson, DicomSource, JsonValue, Part, StoreResult
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -39,6 +38,11 @@ async def store(origin: Origin, request: Request) -> Response:
     """Store instances, of one study only where the path names it."""
     content_type = request.headers.get("content-type", "")
     media = MediaType.parse(content_type)
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.strip().lower() not in ("", "identity"):  # RFC 9110 §15.5.16
+        raise NotAcceptable(
+            f"The request's body is encoded as {coding[:40]}; send it without a Content-Encoding.", status=415
+        )
     if media.essence not in ("multipart/related", DICOM) or media.root_type not in (DICOM, ""):
         raise NotAcceptable(
             'Instances are taken as multipart/related; type="application/dicom", one as application/dicom.',
@@ -46,31 +50,12 @@ async def store(origin: Origin, request: Request) -> Response:
         )
     study = request.path_params.get("study")
     study = check_uid(study, tolerant=True) if study else None
-    blocks = _blocks(request.stream())
-
-    def chunks() -> Iterator[bytes]:
-        while block := anyio.from_thread.run(anext, blocks, b""):
-            yield block
-
+    if origin.uploads.full:
+        return sentence("Too many clients are storing; try again.", 503, {"Retry-After": "10"})
     base = origin.base(request)
-    return await in_thread(lambda: _store(origin.source(), chunks(), content_type, study, base))
-
-
-async def _blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Gather the body to blocks that are worth a change of threads."""
-    held: list[bytes] = []
-    length = 0
-    try:
-        async for chunk in stream:
-            held.append(chunk)
-            length += len(chunk)
-            if length >= GATHERED:
-                yield b"".join(held)
-                held, length = [], 0
-    except ClientDisconnect as error:
-        raise Unreachable("The client went away before its request was complete.") from error
-    if held:
-        yield b"".join(held)
+    return await origin.uploads.store(
+        request.stream(), lambda blocks: _store(origin.source(), blocks, content_type, study, base)
+    )
 
 
 class _Incoming:
@@ -89,8 +74,22 @@ class _Incoming:
                     return
                 self.count += 1
                 yield part
-        except (WireError, Unreachable) as error:
+        except Unreachable as error:
             self.broken = str(error)
+        except WireError as error:  # the reader's sentences are about the answers of servers
+            self.broken = _about_the_request(str(error))
+
+
+def _about_the_request(sentence: str) -> str:
+    for answer, request in (
+        ("The server's multipart answer", "The request's multipart body"),
+        ("The server's answer", "The request's body"),
+        ("multipart answer", "multipart request"),
+        ("; what came whole was kept, ask for the rest", "; what came whole was stored"),
+        ("; ask again, or ask for single instances", ""),
+    ):
+        sentence = sentence.replace(answer, request)
+    return sentence
 
 
 def _store(
@@ -103,9 +102,10 @@ def _store(
     if incoming.broken and not any(result.sop_instance_uid == "" for result in results):
         results.append(StoreResult("", "failed", CANNOT_UNDERSTAND, incoming.broken))
     answer = _answer(source, results, study, base)
-    return Response(
-        json.dumps(answer, ensure_ascii=False), _status(results), media_type="application/dicom+json"
-    )
+    # What of the body may still come is of no use.
+    headers = {"Connection": "close"} if incoming.broken else None
+    document = json.dumps(answer, ensure_ascii=False)
+    return Response(document, _status(results), headers, media_type="application/dicom+json")
 
 
 def _status(results: Sequence[StoreResult]) -> int:
@@ -118,10 +118,19 @@ def _status(results: Sequence[StoreResult]) -> int:
 
 def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | None, base: str) -> Json:
     """Return the data set that states the outcome of each instance."""
-    answer: Json = {}
-    if study is not None:
-        answer["00081190"] = {"vr": "UR", "Value": [base + Resource(study).path]}
     found = _found_now(source, results, study)
+    stored = {
+        resource.study
+        for result in results
+        if result.status not in ("failed", "unconfirmed")
+        and (resource := resource_in(found.get(result.sop_instance_uid, {}))) is not None
+    }
+    # Type 2: empty where the answer is about several studies, or none.
+    one = study or (stored.pop() if len(stored) == 1 else None)
+    answer: Json = {
+        "00080005": {**UTF_8},
+        "00081190": {"vr": "UR", "Value": [base + Resource(one).path]} if one else {"vr": "UR"},
+    }
     for result in results:
         described = found.get(result.sop_instance_uid, {})
         reference: Json = {

@@ -11,14 +11,17 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput, NotAcceptable
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource, resource_in
+from dicomdock.dicom.uid import check_uid
+from dicomdock.errors import InvalidInput, NotAcceptable, NotFound
 from dicomdock.origin.accept import DICOM, EXPLICIT_LITTLE, InstanceForm, choices, picture_type
 from dicomdock.origin.context import Origin
 from dicomdock.origin.rendered import one_picture
 from dicomdock.origin.responses import in_thread
 from dicomdock.origin.retrieve import instances
 from dicomdock.origin.view import DEFAULT_QUALITY, MAX_VIEWPORT, View, Viewport, Window
+from dicomdock.sources import DicomSource
 
 
 async def retrieve_by_uri(origin: Origin, request: Request) -> Response:
@@ -26,7 +29,7 @@ async def retrieve_by_uri(origin: Origin, request: Request) -> Response:
     asked = request.query_params
     if asked.get("requestType", "").upper() != "WADO":
         raise InvalidInput("requestType=WADO is missing.")
-    resource = _resource(asked)
+    resource = await in_thread(lambda: _resource(origin.source(), asked))
     content_type = asked.get("contentType", "") or "image/jpeg"
     if any(choice.essence == DICOM for choice in choices(content_type)):
         syntax = asked.get("transferSyntax") or EXPLICIT_LITTLE
@@ -44,11 +47,21 @@ async def retrieve_by_uri(origin: Origin, request: Request) -> Response:
     return await in_thread(lambda: one_picture(origin, resource, view))
 
 
-def _resource(asked: QueryParams) -> Resource:
-    missing = [name for name in ("studyUID", "seriesUID", "objectUID") if not asked.get(name)]
-    if missing:
-        raise InvalidInput(f"{', '.join(missing)} must be given.")
-    return Resource(asked["studyUID"], asked["seriesUID"], asked["objectUID"])
+def _resource(source: DicomSource, asked: QueryParams) -> Resource:
+    """Return the instance that is asked for; study and series may be left out, as many clients do."""
+    if not asked.get("objectUID"):
+        raise InvalidInput("objectUID must be given.")
+    names = {"studyUID": "StudyInstanceUID", "seriesUID": "SeriesInstanceUID", "objectUID": "SOPInstanceUID"}
+    match = {
+        keyword: check_uid(asked[name], tolerant=True) for name, keyword in names.items() if asked.get(name)
+    }
+    if len(match) == len(names):
+        return Resource(asked["studyUID"], asked["seriesUID"], asked["objectUID"])
+    for page in source.search(Query("instances", match, limit=1)):
+        for found in page.matches:
+            if (resource := resource_in(found.attributes)) is not None:
+                return resource
+    raise NotFound(f"There is no instance {asked['objectUID']}.")
 
 
 def _window(asked: QueryParams) -> Window | None:

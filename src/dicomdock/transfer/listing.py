@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query
@@ -15,19 +16,31 @@ class Unlisted(Exception):
     """The source does not list what it holds, or not all of it."""
 
 
-def series_of(source: DicomSource, study: str, series: str = "") -> tuple[dict[Resource, int | None], bool]:
-    """Return the series of a study, or the one named, each with its number of instances where stated.
-
-    None when the source knows none.
-
-    Returns
-    -------
-    The series, and whether these are all: False when the source cut its list short.
+def refuse(parent: Resource, reason: str) -> NoReturn:
+    """Refuse a list that names something by what cannot be a UID.
 
     Raises
     ------
     WireError
-        The source lists a series by what cannot be a UID.
+        Always; the source's mistake, not the user's.
+    """
+    raise WireError(f"{parent}: {reason}")
+
+
+def series_of(
+    source: DicomSource, study: str, series: str = "", *, unusable: Callable[[Resource, str], None] = refuse
+) -> tuple[dict[Resource, int | None], bool]:
+    """Return the series of a study, or the one named, each with its number of instances where stated.
+
+    None when the source knows none.
+
+    Parameters
+    ----------
+    unusable : receives the study, and why a series that the source lists cannot be requested.
+
+    Returns
+    -------
+    The series, and whether these are all: False when the source cut its list short.
     """
     match = {"StudyInstanceUID": study, **({"SeriesInstanceUID": series} if series else {})}
     query = Query("series", match, fields=("NumberOfSeriesRelatedInstances",))
@@ -36,16 +49,23 @@ def series_of(source: DicomSource, study: str, series: str = "") -> tuple[dict[R
         for attributes in _matches(source, query):
             if uid := text(attributes, "SeriesInstanceUID"):
                 count = text(attributes, "NumberOfSeriesRelatedInstances")
-                found[_resource(source, study, uid)] = int(count) if count.isdecimal() else None
+                if resource := _resource(source, Resource(study), uid, unusable):
+                    found[resource] = int(count) if count.isdecimal() else None
     except Unlisted:
         return found, False
     return found, True
 
 
-def instances_of(source: DicomSource, series: Resource) -> list[Resource]:
+def instances_of(
+    source: DicomSource, series: Resource, *, unusable: Callable[[Resource, str], None] = refuse
+) -> list[Resource]:
     """Return the instances of a series, as the source lists them.
 
     Search is asked first; where a source cannot search instances its metadata names them.
+
+    Parameters
+    ----------
+    unusable : receives the series, and why an instance that the source lists cannot be requested.
 
     Raises
     ------
@@ -58,18 +78,24 @@ def instances_of(source: DicomSource, series: Resource) -> list[Resource]:
         found = [text(item, "SOPInstanceUID") for item in _matches(source, query)]
         if not found:  # some servers fail to search what they can describe
             found = [text(item, "SOPInstanceUID") for item in source.metadata(series)]
-        return [_resource(source, series.study, series.series, uid) for uid in dict.fromkeys(found) if uid]
+        listed = (_resource(source, series, uid, unusable) for uid in dict.fromkeys(found) if uid)
+        return [one for one in listed if one is not None]
     except NotFound:
         return []
     except (UnsupportedByServer, TransactionError, WireError) as error:
         raise Unlisted(str(error)) from error
 
 
-def _resource(source: DicomSource, study: str, series: str | None, instance: str | None = None) -> Resource:
+def _resource(
+    source: DicomSource, parent: Resource, uid: str, unusable: Callable[[Resource, str], None]
+) -> Resource | None:
     try:
-        return Resource(study, series, instance)
-    except InvalidInput as error:  # the source's mistake, not the user's
-        raise WireError(f"{source.name} lists what cannot be fetched: {error}") from error
+        if parent.series is None:
+            return Resource(parent.study, uid)
+        return Resource(parent.study, parent.series, uid)
+    except InvalidInput as error:
+        unusable(parent, f"{source.name} lists what cannot be requested: {error}")
+        return None
 
 
 def _matches(source: DicomSource, query: Query) -> Iterator[DicomJson]:

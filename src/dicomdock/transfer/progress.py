@@ -149,6 +149,8 @@ class PushReport:
                     "status": result.status,
                     "reason_code": result.reason_code,
                     "reason": result.reason,
+                    "comments": list(result.comments),
+                    "attributes": list(result.attributes),
                 }
                 for result in self.results
             ],
@@ -163,7 +165,7 @@ class ProgressTracker:
     expected: dict[Resource, int] = field(default_factory=dict)
     # By series and as UIDs: a study of 100,000 instances is counted in little memory, a series at once.
     received: dict[Resource, set[str]] = field(default_factory=dict)
-    skipped: set[Resource] = field(default_factory=set)
+    skipped: dict[Resource, set[str]] = field(default_factory=dict)
     failed: dict[Resource, str] = field(default_factory=dict)
     missing: dict[Resource, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -191,6 +193,26 @@ class ProgressTracker:
             self.failed.pop(resource, None)
             self.missing.pop(resource, None)
 
+    def found(self, resource: Resource, *, counted: bool) -> None:
+        """Record that an instance was in the archive already: before, or stored by another process meanwhile.
+
+        Parameters
+        ----------
+        counted : what this transfer has recorded as arrived stays so; a source can send an instance twice.
+        """
+        series, uid = _divided(resource)
+        with self.lock:
+            received = self.received.get(series, set())
+            if counted and uid in received:
+                return
+            received.discard(uid)
+            self.skipped.setdefault(series, set()).add(uid)
+            self.missing.pop(resource, None)
+
+    def skip(self, resource: Resource) -> None:
+        """Record that an instance needs no transfer."""
+        self.found(resource, counted=False)
+
     def fail(self, resource: Resource, reason: str) -> None:
         """Record that an instance came and could not be stored, or was refused."""
         series, uid = _divided(resource)
@@ -199,10 +221,15 @@ class ProgressTracker:
             self.failed[resource] = reason
 
     def came(self, series: Resource) -> set[str]:
-        """Return the UIDs of the instances that came of a series, failures included."""
+        """Return the UIDs of the instances known of a series: arrived, failed, or in the archive already."""
         with self.lock:
             failed = {one.instance or "" for one in self.failed if one.parent == series}
-            return self.received.get(series, set()) | failed
+            return self.received.get(series, set()) | self.skipped.get(series, set()) | failed
+
+    @property
+    def skips(self) -> int:
+        """The number of instances that need no transfer."""
+        return sum(map(len, self.skipped.values()))
 
     @property
     def arrivals(self) -> int:
@@ -224,7 +251,7 @@ class ProgressTracker:
         """Return the present state as a value."""
         with self.lock:
             return Progress(
-                done=self.arrivals + len(self.skipped),
+                done=self.arrivals + self.skips,
                 expected=sum(self.expected.values()) if self.expected else None,
                 failed=len(self.failed) + len(self.missing),
                 bytes=self.bytes,

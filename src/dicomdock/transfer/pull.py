@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from dicomdock.config.servers import Dialect
@@ -38,6 +39,11 @@ Wanted: TypeAlias = Callable[[str], "str | None"]
 # A source that cannot be reached so many times in a row is gone; waiting for every instance would take hours.
 GONE_AFTER = 3
 GATEWAY = frozenset({502, 503, 504})
+ATTEMPTS = (
+    3  # at one instance whose answer is cut in its body; the connection alone repeats what has no body yet
+)
+BACK_OFF = 0.2  # seconds before the second of them, doubled for each further one
+RETRY_AFTER = 1.0  # seconds after which what is missing at the end is asked for once more
 CONFLICT = "the archive holds it with other bytes; the first copy was kept (--replace overwrites it)"
 
 
@@ -98,6 +104,7 @@ class _Pull:
         self.counts: dict[Resource, int | None] = {}
         self.lacking: list[DicomdockError] = []
         self.tracker = ProgressTracker()
+        self.naming = Lock()
 
     def run(self, resources: Sequence[Resource], stop: Stop) -> None:
         self.stop = stop
@@ -109,10 +116,13 @@ class _Pull:
             ThreadPoolExecutor(workers, "series") as many,
         ):
             bounded_map(many, workers, self._job, self._divided(resources), stop)
+            self._retry_missing(stop)
             for late in self.writer.flush():
                 if late.status == "conflict":  # another process was faster
                     self.tracker.fail(late.resource, CONFLICT)
-        if self.lacking and not (self.tracker.arrivals or self.tracker.skipped or self.tracker.failed):
+                else:
+                    self.tracker.found(late.resource, counted=False)
+        if self.lacking and not (self.tracker.arrivals or self.tracker.skips or self.tracker.failed):
             raise self.lacking[0]
 
     def _divided(self, resources: Sequence[Resource]) -> Iterator[Resource]:
@@ -125,8 +135,8 @@ class _Pull:
                 given.add(resource)
                 yield resource
                 continue
-            found, all_of_them = series_of(self.source, resource.study)
-            if not found:
+            found, all_of_them = series_of(self.source, resource.study, unusable=self._unusable)
+            if not found and resource not in self.tracker.missing:
                 self._without(resource, self._unknown(resource))
             if not all_of_them:
                 self.tracker.proven = False
@@ -146,6 +156,12 @@ class _Pull:
         """Record what the source does not have or fails on; everything else is still retrieved."""
         self.lacking.append(error)
         self.tracker.missing[resource] = str(error)
+
+    def _unusable(self, parent: Resource, reason: str) -> None:
+        """Record what the source lists by a UID that cannot be used; everything else is still retrieved."""
+        with self.naming:
+            known = self.tracker.missing.get(parent)
+            self.tracker.missing[parent] = reason if known is None else f"{known} {reason}"
 
     def _job(self, resource: Resource) -> None:
         present = set() if self.replace else self.archive.present(resource)
@@ -179,7 +195,7 @@ class _Pull:
     ) -> None:
         """Request the list of instances and retrieve one by one what is not in the archive."""
         try:
-            listed = instances_of(self.source, series)
+            listed = instances_of(self.source, series, unusable=self._unusable)
         except Unlisted as reason:
             if not streamed:
                 broken = self._stream(series, present)
@@ -239,17 +255,27 @@ class _Pull:
         result = self.writer.add(part, expected)
         if result.status == "conflict":
             self.tracker.fail(result.resource, CONFLICT)
-        elif result.status == "identical" and result.resource.instance in present:
-            self.tracker.skipped.add(result.resource)
+        elif result.status == "identical" and not self.replace:  # before the pull, or by another process
+            self.tracker.found(result.resource, counted=result.resource.instance not in present)
         else:
             self.tracker.arrived(result.resource)
+
+    def _retry_missing(self, stop: Stop) -> None:
+        """Request what is missing once more after a pause: many servers fail only while they are busy."""
+        missing = [one for one in self.tracker.missing if one.instance is not None]
+        if not missing or stop.wait(RETRY_AFTER):
+            return
+        self.tracker.doing = "retrying what is missing"
+        lost = _Lost()
+        workers = min(len(missing), self.settings.instance_workers)
+        bounded_map(self.single, workers, lambda one: self._single(one, lost), missing, stop)
 
     def _fetch_missing(self, listed: Sequence[Resource], present: set[str]) -> None:
         wanted = []
         came = self.tracker.came(Resource(listed[0].study, listed[0].series)) if listed else ()
         for resource in listed:
             if resource.instance in present:
-                self.tracker.skipped.add(resource)
+                self.tracker.skip(resource)
             elif resource.instance not in came:
                 wanted.append(resource)
         if wanted:
@@ -262,15 +288,26 @@ class _Pull:
         if lost.cause is not None:
             self.tracker.missing[resource] = str(lost.cause)
             return
-        try:
-            for part in self.source.retrieve(resource):
-                self._store(metered(part, self.tracker, self.stop), resource)
-        except AuthenticationError:
-            raise
-        except (WireError, TransactionError, NotFound, Unreachable) as error:
-            self.tracker.missing[resource] = str(error)
-            lost.note(error)
-            return
+        attempts = lost.attempts
+        for attempt in range(attempts):
+            if attempt and self.stop.wait(BACK_OFF * 2 ** (attempt - 1)):
+                self.stop.check()
+            started = self.tracker.bytes
+            try:
+                for part in self.source.retrieve(resource):
+                    self._store(metered(part, self.tracker, self.stop), resource)
+            except AuthenticationError:
+                raise
+            except (WireError, TransactionError, NotFound, Unreachable) as error:
+                self.tracker.missing[resource] = str(error)
+                cut = isinstance(error, WireError) or (
+                    isinstance(error, Unreachable) and self.tracker.bytes > started
+                )
+                if cut and attempt + 1 < attempts:
+                    continue
+                lost.note(error)
+                return
+            break
         lost.note(None)
         if resource.instance not in self.tracker.came(Resource(resource.study, resource.series)):
             self.tracker.missing[resource] = "the server lists it but sent something else"
@@ -283,7 +320,7 @@ class _Pull:
             server=self.source.name,
             expected=sum(tracker.expected.values()),
             received=tracker.arrivals,
-            skipped=len(tracker.skipped),
+            skipped=tracker.skips,
             failures=failures,
             missing=missing,
             bytes=tracker.bytes,
@@ -315,9 +352,16 @@ class _Lost:
     def __init__(self) -> None:
         self.cause: DicomdockError | None = None
         self._row = 0
+        self._failures = 0
+
+    @property
+    def attempts(self) -> int:
+        """How often an instance is tried; once where several in a row failed for good."""
+        return 1 if self._failures >= GONE_AFTER else ATTEMPTS
 
     def note(self, error: DicomdockError | None) -> None:
         gone = isinstance(error, Unreachable) or (isinstance(error, ServerFault) and error.status in GATEWAY)
         self._row = self._row + 1 if gone else 0
+        self._failures = 0 if error is None else self._failures + 1
         if self._row >= GONE_AFTER:
             self.cause = error

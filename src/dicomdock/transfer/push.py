@@ -203,7 +203,7 @@ class _Push:
         if result.status in ("failed", "unconfirmed"):
             self.tracker.fail(resource, result.reason)
         elif result.status == "duplicate":
-            self.tracker.skipped.add(resource)
+            self.tracker.skip(resource)
         else:
             self.tracker.arrived(resource)
         if self.ledger is not None:

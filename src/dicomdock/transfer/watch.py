@@ -38,6 +38,10 @@ class Stop:
         """Return whether the workers should end."""
         return self._event.is_set()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, or until the workers should end; return whether they should."""
+        return self._event.wait(seconds)
+
     def check(self) -> None:
         """Raise Cancelled when the workers should end."""
         if self._event.is_set():

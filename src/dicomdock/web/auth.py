@@ -5,7 +5,7 @@ and renews it, so that no caller changes. Those that ask others for tokens are i
 
 References
 ----------
-RFC 7617 (Basic); RFC 6750 (Bearer).
+RFC 7617 (Basic); RFC 7616 (Digest); RFC 6750 (Bearer).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from dicomdock.errors import InvalidInput
+from dicomdock.web.digest import Digest, schemes
 from dicomdock.web.request import Request
 
 _FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
@@ -33,6 +34,9 @@ class Auth(Protocol):
     def refresh(self) -> bool:
         """Renew the login after a 401; True when it is worth asking again. One thread calls it at a time."""
 
+    def challenged(self, challenge: str) -> bool:
+        """Take the WWW-Authenticate of a 401; True when the request is to be sent again, with its answer."""
+
     def describe(self) -> str:
         """Return which login this is, without its secret: ``Basic as alice``."""
 
@@ -47,6 +51,10 @@ class NoAuth:
 
     def refresh(self) -> bool:
         """See ``Auth``; there is nothing to renew."""
+        return False
+
+    def challenged(self, challenge: str) -> bool:  # noqa: ARG002
+        """See ``Auth``; there is nothing to answer."""
         return False
 
     def describe(self) -> str:
@@ -88,7 +96,11 @@ class HeaderAuth(NoAuth):
 
 @dataclass(frozen=True)
 class BasicAuth(NoAuth):
-    """User name and password.
+    """User name and password, sent as Basic until the server asks for Digest.
+
+    Parameters
+    ----------
+    digest_only : send nothing before the server has asked, and never the password itself.
 
     Raises
     ------
@@ -98,6 +110,8 @@ class BasicAuth(NoAuth):
 
     user: str
     password: str = field(repr=False)
+    digest_only: bool = False
+    _digest: Digest = field(default_factory=Digest, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if ":" in self.user:
@@ -108,12 +122,23 @@ class BasicAuth(NoAuth):
     def authorize(self, request: Request) -> Request:
         """See ``Auth``."""
         login = f"{self.user}:{self.password}"
+        if self._digest.is_asked:
+            header = self._digest.header(request, self.user, self.password)
+            return request.with_headers({"Authorization": header}, secrets=(login, self.password))
+        if self.digest_only:
+            return request
         fields = {"Authorization": "Basic " + b64encode(login.encode()).decode()}
         return request.with_headers(fields, secrets=(login, self.password))
 
+    def challenged(self, challenge: str) -> bool:
+        """See ``Auth``; a server that offers Basic, which was sent, has refused the password itself."""
+        if not self.digest_only and "basic" in map(str.lower, schemes(challenge)):
+            return False
+        return self._digest.challenged(challenge)
+
     def describe(self) -> str:
         """See ``Auth``."""
-        return f"Basic as {self.user}"
+        return f"{'Digest' if self.digest_only or self._digest.is_asked else 'Basic'} as {self.user}"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from dicomdock.web.url import Origin, Url
 
@@ -22,6 +22,14 @@ class Proxy:
     url: str
     user: str = ""
     password: str = field(default="", repr=False)
+
+    @property
+    def address(self) -> str:
+        """The address with its login."""
+        scheme, mark, rest = self.url.rpartition("://")
+        password = f":{quote(self.password, safe='')}" if self.password else ""
+        login = f"{quote(self.user, safe='')}{password}@" if self.user or password else ""
+        return f"{scheme}{mark}{login}{rest}"
 
     @classmethod
     def parse(cls, text: str) -> Proxy:

@@ -30,6 +30,8 @@ from dicomdock.errors import (
 from dicomdock.web import pool
 from dicomdock.web.auth import Auth
 from dicomdock.web.call import Call
+from dicomdock.web.cookies import Cookies
+from dicomdock.web.digest import schemes
 from dicomdock.web.endpoint import Endpoint
 from dicomdock.web.options import ConnectionOptions
 from dicomdock.web.redaction import Redactor
@@ -40,6 +42,7 @@ from dicomdock.web.url import Url, redact
 log = logging.getLogger("dicomdock.http")
 
 MAX_REDIRECTS = 5
+MIN_SECRET = 6  # characters of a cookie that is hidden in errors; shorter ones are counters and flags
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # RFC 3986 §3.4 without what separates pairs (& ; +) and with ^, because Orthanc does not decode query values.
@@ -102,6 +105,7 @@ class Http:
         self._refreshing = threading.Lock()
         self._stopped = threading.Event()
         self._escape_query = False
+        self._cookies = Cookies()
 
     def request(
         self,
@@ -159,7 +163,7 @@ class Http:
         request = Request(method, self._address(path, query), fields, body, tuple(secrets))
         call = Call(request, what or f"{method} {path}", self._escape_query)
         while True:
-            sent = self._auth.authorize(call.request)
+            sent = self._auth.authorize(self._with_cookies(call.request))
             try:
                 response = self._send(call, sent)
             except pool.NoAnswer as failure:
@@ -227,6 +231,7 @@ class Http:
             log.debug("%s %s failed after %.0f ms: %s", request.method, shown, _ms(started), failure)
             raise failure from error
         log.debug("%s %s -> %d in %.0f ms", request.method, shown, raw.status, _ms(started))
+        self._cookies.store(request.url, raw.headers.getlist("Set-Cookie"))
         return Response(raw, shown, self._stopped, Redactor(request.secrets))
 
     def _final(self, call: Call, response: Response, sent: Request, allow: Container[int]) -> bool:
@@ -248,7 +253,7 @@ class Http:
             return False
         if status == 401 and not call.refreshed:
             call.refreshed = True
-            if self._refresh(call, sent):
+            if self._refresh(call, sent, response.headers.get("WWW-Authenticate", "")):
                 response.discard()
                 return False
         wait = call.wait_after_status(status, response.headers.get("Retry-After", ""), self._options.retries)
@@ -258,10 +263,23 @@ class Http:
         self._pause(wait)
         return False
 
-    def _refresh(self, call: Call, used: Request) -> bool:
-        """Renew the login, or find that another thread has done so meanwhile."""
+    def _refresh(self, call: Call, used: Request, challenge: str) -> bool:
+        """Answer a challenge, renew the login, or find that another thread has done so meanwhile."""
         with self._refreshing:
-            return self._auth.authorize(call.request).headers != used.headers or self._auth.refresh()
+            if self._auth.challenged(challenge):
+                return True
+            again = self._auth.authorize(self._with_cookies(call.request))
+            return again.headers.get("Authorization") != used.headers.get("Authorization") or (
+                self._auth.refresh()
+            )
+
+    def _with_cookies(self, request: Request) -> Request:
+        """Return the request with the cookies that the server has set; values of the user's own stay."""
+        header, values = self._cookies.header(request.url)
+        if not header or "Cookie" in request.headers:
+            return request
+        secret = tuple(value for value in values if len(value) >= MIN_SECRET)
+        return request.with_headers({"Cookie": header}, secrets=secret)
 
     def _redirected(self, call: Call, response: Response, location: str) -> Url:
         """Return where a redirect leads to, judged by the parser that the connection goes by.
@@ -310,9 +328,11 @@ class Http:
         excerpt = response.excerpt()
         if status in (401, 403):
             tried = self._auth.describe()
+            offered = schemes(response.headers.get("WWW-Authenticate", "")) if status == 401 else ()
+            asks = f" (it asks for {' or '.join(offered[:5])})" if offered else ""
             return AuthenticationError(
-                f"{call.subject} was refused by server {server!r} ({status}) with the login tried: {tried};"
-                " check user, password or token, and what this login may do.",
+                f"{call.subject} was refused by server {server!r} ({status}) with the login tried: {tried}"
+                f"{asks}; check user, password or token, and what this login may do.",
                 server=self._endpoint.url,
                 login=tried,
                 status=status,

@@ -30,6 +30,14 @@ STUDY_KEYWORDS = (
     "PatientAge",
     "StudyID",
 )
+PATIENT_KEYWORDS = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "OtherPatientIDs",
+)
 SERIES_KEYWORDS = (
     "SeriesInstanceUID",
     "Modality",

@@ -18,8 +18,14 @@ from typing import TypeAlias
 
 from sqlalchemy import Column, ColumnElement, Table, and_, exists, or_, select
 
-from dicomdock.archive.index.attributes import COMPONENT_GROUPS, FOLDED, MULTIVALUED, SEQUENCE
-from dicomdock.archive.index.schema import instance, series, study
+from dicomdock.archive.index.attributes import (
+    COMPONENT_GROUPS,
+    FOLDED,
+    MULTIVALUED,
+    PATIENT_KEYWORDS,
+    SEQUENCE,
+)
+from dicomdock.archive.index.schema import instance, patient, series, study
 from dicomdock.dicom.criteria import (
     NEAR_WORD,
     Criterion,
@@ -60,15 +66,19 @@ class Plan:
     ignored: tuple[str, ...]
 
 
-def plan(query: Query, dialect: str) -> Plan:
+def plan(query: Query, dialect: str, *, mixed: bool = False) -> Plan:
     """Write a query's matching keys as SQL.
+
+    Parameters
+    ----------
+    mixed : some series have another patient than their study, which is searched too.
 
     Raises
     ------
     InvalidInput
         A key is unknown, or its value cannot be one of its VR.
     """
-    builder = _Builder(query, dialect)
+    builder = _Builder(query, dialect, mixed=mixed)
     for keyword, criterion in query.criteria.items():
         builder.add(keyword, criterion)
     return builder.plan()
@@ -84,7 +94,10 @@ def column_of(keyword: str) -> tuple[Table, Column[str]] | None:
 
 
 class _Builder:
-    def __init__(self, query: Query, dialect: str) -> None:
+    def __init__(self, query: Query, dialect: str, *, mixed: bool) -> None:
+        self._mixed = mixed
+        self._own_patient: list[Clause] = []
+        self._other_patient: list[Clause] = []
         self._query = query
         self._rank = _RANK.index(TABLES[query.level])
         self._glob = sqlite_glob if dialect == "sqlite" else standard_like
@@ -116,12 +129,27 @@ class _Builder:
         if not below:
             self._keys.add(path)
         self._exact &= exact
+        if self._mixed and keyword in PATIENT_KEYWORDS:
+            self._own_patient.append(clause)
+            self._other_patient.append(self._clause(keyword, patient, patient.c[keyword], criterion)[0])
+            return
         self._clauses.append(
             self._below(table, clause, few=_names_uids(column, criterion)) if below else clause
         )
 
     def plan(self) -> Plan:
+        if self._own_patient:
+            self._clauses.append(or_(and_(*self._own_patient), self._in_other_patient()))
         return Plan(tuple(self._clauses), self._exact, frozenset(self._keys), tuple(self._ignored))
+
+    def _in_other_patient(self) -> Clause:
+        """Say that the match belongs to another patient than its study's, who satisfies the criteria."""
+        if self._rank > 0:
+            found = select(patient.c.series).where(*self._other_patient)
+            return series.c.id.in_(found)
+        of_series = series.alias()
+        joined = select(of_series.c.study).join(patient, patient.c.series == of_series.c.id)
+        return study.c.id.in_(joined.where(*self._other_patient))
 
     def _in_a_span(self, keyword: str) -> bool:
         """Add the clause of a date with its time, and tell whether the keyword is one of such a pair."""

@@ -18,6 +18,7 @@ from dicomdock.archive.index.attributes import (
     ITEM_KEYWORDS,
     MULTIVALUED,
     NUMBERS,
+    PATIENT_KEYWORDS,
     SEQUENCE,
     SERIES_KEYWORDS,
     STUDY_KEYWORDS,
@@ -30,6 +31,7 @@ from dicomdock.dicom.part10 import CHARSET, Header, Raw
 Row: TypeAlias = "dict[str, str | int | float | bool | None]"
 
 TEXT_LIMIT = 1024  # characters kept of one attribute; the longest that the standard allows here is far below
+PATIENT_ID = 0x00100020
 MAX_NUMBER = 1 << 62  # what any database holds
 _SLASH = "\\"
 
@@ -57,13 +59,25 @@ def instance_row(header: Header) -> Row:
     return _row(header, _INSTANCE)
 
 
+def patient_row(header: Header) -> Row:
+    """Return the columns of the patient."""
+    return _row(header, _PATIENT)
+
+
+def patient_id_of(header: Header) -> str:
+    """Return the Patient ID, empty where there is none."""
+    return _text(header.raw.get(PATIENT_ID), "LO", header.raw)
+
+
 def _plan(keywords: Iterable[str]) -> tuple[tuple[str, int, str], ...]:
     return tuple((name, int(tag, 16), vr) for name in keywords for tag, vr in [tag_and_vr(name)])
 
 
-_STUDY, _SERIES, _INSTANCE, _ITEM = map(
-    _plan, (STUDY_KEYWORDS, SERIES_KEYWORDS, INSTANCE_KEYWORDS, ITEM_KEYWORDS)
+_STUDY, _SERIES, _INSTANCE, _ITEM, _PATIENT = map(
+    _plan, (STUDY_KEYWORDS, SERIES_KEYWORDS, INSTANCE_KEYWORDS, ITEM_KEYWORDS, PATIENT_KEYWORDS)
 )
+STUDY_TAGS = {keyword: tag for keyword, tag, _ in _STUDY}
+SERIES_TAGS = {keyword: tag for keyword, tag, _ in _SERIES}
 
 
 def _row(header: Header, plan: Iterable[tuple[str, int, str]]) -> Row:

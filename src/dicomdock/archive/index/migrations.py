@@ -24,7 +24,12 @@ def first_tables(connection: Connection) -> None:
     schema.metadata.create_all(connection)
 
 
-MIGRATIONS: Sequence[Migration] = (first_tables,)
+def add_patients(connection: Connection) -> None:
+    """Version 2: the patients of series that are not their study's."""
+    schema.patient.create(connection)
+
+
+MIGRATIONS: Sequence[Migration] = (first_tables, add_patients)
 
 
 class _VersionedIndex:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
+    exists,
     func,
     or_,
     select,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 from dicomdock.archive.index.counters import count_series, count_study
-from dicomdock.archive.index.schema import doomed, instance, sent, series, study
+from dicomdock.archive.index.schema import doomed, instance, patient, sent, series, study
 from dicomdock.archive.storage.local import relative_path
 from dicomdock.dicom.resource import Resource
 
@@ -67,6 +68,12 @@ def digests(connection: Connection, study_uid: str, series_uid: str) -> dict[str
         .where(study.c.StudyInstanceUID == study_uid, series.c.SeriesInstanceUID == series_uid)
     )
     return {uid: digest for uid, digest in rows}  # noqa: C416 - rows are not pairs to mypy
+
+
+def patient_of(connection: Connection, study_uid: str) -> str:
+    """Return the Patient ID of a study, empty where there is none."""
+    wanted = select(study.c.PatientID).where(study.c.StudyInstanceUID == study_uid)
+    return str(connection.execute(wanted).scalar() or "")
 
 
 def known_rows(connection: Connection, instances: Iterable[Resource]) -> dict[Resource, tuple[int, str]]:
@@ -184,7 +191,27 @@ def remove_rows(connection: Connection, resource: Resource) -> int:
     for study_id in of_study:
         count_study(connection, study_id)
     connection.execute(delete(study).where(study.c.id.in_(of_study), study.c.NumberOfStudyRelatedSeries == 0))
+    for study_id in of_study:
+        _let_patient_follow(connection, study_id)
     return len(found)
+
+
+def _let_patient_follow(connection: Connection, study_id: int) -> None:
+    """Give a study the patient of its series where none of them is its own patient's any more."""
+    own = select(series.c.id).where(
+        series.c.study == study_id, ~exists(select(patient.c.series).where(patient.c.series == series.c.id))
+    )
+    if connection.execute(own.limit(1)).first() is not None:
+        return
+    of_study = select(patient).join(series, patient.c.series == series.c.id).where(series.c.study == study_id)
+    row = connection.execute(of_study.limit(1)).mappings().first()
+    if row is None:
+        return
+    values = {name: value for name, value in row.items() if name != "series"}
+    connection.execute(update(study).where(study.c.id == study_id).values(values))
+    series_ids = select(series.c.id).where(series.c.study == study_id)
+    same = patient.c.series.in_(series_ids), patient.c.PatientID == row["PatientID"]
+    connection.execute(delete(patient).where(*same))
 
 
 def insert_or_pass(connection: Connection, table: Table) -> Insert:

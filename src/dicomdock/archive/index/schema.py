@@ -28,6 +28,7 @@ from dicomdock.archive.index.attributes import (
     FOLDED,
     INSTANCE_KEYWORDS,
     NUMBERS,
+    PATIENT_KEYWORDS,
     SEQUENCE,
     SERIES_KEYWORDS,
     STUDY_KEYWORDS,
@@ -101,6 +102,15 @@ series = Table(
 )
 Index("series_by_uid", series.c.SeriesInstanceUID)
 Index("series_by_use", series.c.used)
+
+# The patient of a series where it is another than its study's: a mix-up, and each of them must be found.
+patient = Table(
+    "patient",
+    metadata,
+    Column("series", NUMBER, ForeignKey("series.id", ondelete="CASCADE"), nullable=False),
+    *_attributes(PATIENT_KEYWORDS),
+    UniqueConstraint("series", "PatientID"),
+)
 
 instance = Table(
     "instance",

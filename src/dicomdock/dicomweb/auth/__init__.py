@@ -5,8 +5,7 @@ Those that only carry what the user gave (Basic, Bearer, header fields) are in `
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dicomdock.config.servers import Login, ServerProfile
 from dicomdock.errors import AuthenticationError
@@ -14,36 +13,30 @@ from dicomdock.web.auth import Auth, BasicAuth, BearerAuth, HeaderAuth, NoAuth
 
 if TYPE_CHECKING:
     from dicomdock.config.settings import Settings
-
-
-class SecretStore(Protocol):
-    """Where secrets are found: ``Secrets``, or what a credentials holds in memory only."""
-
-    def get(self, server_name: str, origin: str) -> str | None:
-        """Give the secret kept for this server at this origin."""
-
-    def set(self, server_name: str, origin: str, secret: str) -> None:
-        """Keep a secret that the server's issuer has changed."""
-
-    def alone(self, server_name: str, origin: str) -> AbstractContextManager[None]:
-        """Keep everybody else from renewing this login meanwhile."""
+    from dicomdock.dicomweb.auth.secret_store import SecretStore
 
 
 def secret_word(login: Login) -> str:
-    """Say what a person types as the secret of this login; "" where there is nothing to type."""
+    """Return what the user types as the secret of this login; "" where there is nothing to type."""
     if login.kind == "oidc" and login.options.get("grant") == "client_credentials":
         return "Client secret"
-    words = {"basic": "Password", "bearer": "Token", "headers": "Header value", "kheops": "Token"}
+    words = {
+        "basic": "Password",
+        "digest": "Password",
+        "bearer": "Token",
+        "headers": "Header value",
+        "kheops": "Token",
+    }
     return words.get(login.kind, "")
 
 
 def same_secret(old: Login, new: Login) -> bool:
-    """Tell whether what is kept for one login serves the other: a token is for its issuer alone."""
+    """Return whether the secret of one login serves the other: a token is for its issuer alone."""
     return old.kind == new.kind and old.options.get("issuer") == new.options.get("issuer")
 
 
 def auth_for(profile: ServerProfile, secrets: SecretStore, settings: Settings) -> Auth:
-    """Make the login that a profile names, with the secret kept for its origin.
+    """Return the login that a profile names, with the secret stored for its origin.
 
     Nothing is sent; tokens are fetched when the first request needs them.
 
@@ -54,7 +47,7 @@ def auth_for(profile: ServerProfile, secrets: SecretStore, settings: Settings) -
     Raises
     ------
     AuthenticationError
-        No secret is kept for this server at this address, or nobody is signed in.
+        No secret is stored for this server at this address, or nobody is signed in.
     ProfileError
         The login lacks something that its kind needs.
     MissingDependency
@@ -78,7 +71,7 @@ def auth_for(profile: ServerProfile, secrets: SecretStore, settings: Settings) -
         return AwsAuth(profile, secret)
     if secret is None:
         raise AuthenticationError(
-            f"No secret is kept for server {profile.name!r} at {profile.origin} ({login}):"
+            f"No secret is stored for server {profile.name!r} at {profile.origin} ({login}):"
             " add the server again with its password or token.",
             server=profile.url,
             login=str(login),
@@ -87,8 +80,8 @@ def auth_for(profile: ServerProfile, secrets: SecretStore, settings: Settings) -
         from dicomdock.dicomweb.auth.kheops import KheopsAuth
 
         return KheopsAuth.of(profile, secret)
-    if login.kind == "basic":
-        return BasicAuth(login.user, secret)
+    if login.kind in ("basic", "digest"):
+        return BasicAuth(login.user, secret, digest_only=login.kind == "digest")
     if login.kind == "bearer":
         return BearerAuth(secret)
     return HeaderAuth(_header_fields(login.options.get("header", ""), secret))

@@ -20,7 +20,7 @@ from dicomdock.web.request import Request
 
 if TYPE_CHECKING:
     from dicomdock.config.settings import Settings
-    from dicomdock.dicomweb.auth import SecretStore
+    from dicomdock.dicomweb.auth.secret_store import SecretStore
 
 SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 

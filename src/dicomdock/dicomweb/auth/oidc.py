@@ -25,8 +25,8 @@ from dicomdock.web.request import Request
 
 if TYPE_CHECKING:
     from dicomdock.config.settings import Settings
-    from dicomdock.dicomweb.auth import SecretStore
     from dicomdock.dicomweb.auth.issuer import Tokens
+    from dicomdock.dicomweb.auth.secret_store import SecretStore
 
 EARLY: Final = 60.0  # seconds before its end that an access token is renewed
 EARLY_SHARE: Final = 0.25  # ... but at most this share of its life, for tokens that live for seconds

@@ -106,10 +106,12 @@ def consequences(dialect: Dialect) -> tuple[str, ...]:
     usual = Dialect()
     below = tuple(level for level in usual.root_levels if level not in dialect.root_levels)
     said = {
-        "Dates, names and other keys are compared here, because the server applies only "
+        "Dates, names and other keys are compared by dicomdock, because the server applies only "
         f"{', '.join(dialect.match_keys)}.": bool(dialect.match_keys),
-        "Wildcards are applied here.": not dialect.wildcard,
-        "The wildcard ? is applied here.": dialect.wildcard and not dialect.question_mark,
+        "Wildcards are applied by dicomdock.": not dialect.wildcard,
+        "The wildcard ? is applied by dicomdock.": dialect.wildcard and not dialect.question_mark,
+        "Several values of a key are asked for one by one.": dialect.value_lists == "none",
+        "Several UIDs are asked for one by one.": not dialect.uid_lists,
         "Names are never asked for by sound.": not dialect.fuzzy,
         "Lists are asked for as a whole, because pages cannot be turned.": not dialect.offset,
         f"Lists come in pages of at most {dialect.page_limit.get('studies')} studies.": dialect.page_limit
@@ -117,6 +119,7 @@ def consequences(dialect: Dialect) -> tuple[str, ...]:
         "Attributes are named by tag.": dialect.key_style == "tag",
         "No further columns are asked for.": dialect.fields == "never",
         f"A search for {' or '.join(below)} walks over the studies.": bool(below),
+        "The instances of a study are listed series by series.": not dialect.study_instances,
         "Studies are fetched series by series.": dialect.retrieve_level == "series",
         "Studies and series are fetched one instance after the other, several side by side.": (
             dialect.retrieve_level == "instance"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from dicomdock.web.request import Body
     from dicomdock.web.transport import Http, Response
 
-MOST_REQUESTS: Final = 25
+MOST_REQUESTS: Final = 40
 MOST_WRITING: Final = 30  # eight of them at a server by the standard; the rest are for other forms and looks
 
 

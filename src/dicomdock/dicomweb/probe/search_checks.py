@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,9 +17,13 @@ from dicomdock.config import dialects
 from dicomdock.config.servers import Dialect
 from dicomdock.dicom import json_model
 from dicomdock.dicom.dictionary import tag_of
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource, resource_in
+from dicomdock.dicomweb import search
+from dicomdock.dicomweb.key_checks import SAMPLE, KeyChecks, Kind
 from dicomdock.dicomweb.listing import warnings_of
 from dicomdock.dicomweb.probe.report import Findings
+from dicomdock.dicomweb.search import INSTANCE_KEYS, SERIES_KEYS, STUDY_KEYS
 from dicomdock.dicomweb.session import JSON, REFUSED, read_json
 from dicomdock.errors import DicomdockError, TransactionError, WireError
 from dicomdock.sources import DicomJson
@@ -37,6 +41,18 @@ NOTHING: Final = {
     "ModalitiesInStudy": "ZZ",
 }
 SAFE_LIMIT: Final = 100  # studies; what every known server gives at once
+# The kinds of keys that people search by; each is tried with a value that the first page has shown.
+KINDS: Final[Mapping[str, tuple[Kind, ...]]] = {
+    "PatientID": ("single",),
+    "StudyDate": ("single", "range", "open range"),
+    "StudyTime": ("range",),
+    "PatientName": ("name",),
+}
+_APPLIED: Final = {
+    True: "are applied as asked",
+    False: "are not applied as asked; dicomdock does it itself",
+    None: "could not be tried",
+}
 ROUND: Final = 50  # a page of so many, or of a multiple, looks like a cap
 SHOWN: Final = ("StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedInstances")
 # Answers that tell something; a refused login and a server that fails or is busy end the probe.
@@ -86,6 +102,7 @@ class SearchChecks:
         self.letters(first.rows[0])
         self.paging(first)
         self.filters(first.rows[0])
+        self.kinds()
         self.included()
         self.levels(study)
         return self.below(study)
@@ -239,6 +256,57 @@ class SearchChecks:
             self.findings.add("keys", False, "Attributes are understood by tag only.")
         self.wildcards(row)
 
+    def kinds(self) -> None:
+        """Ask for what the first page showed, by a key of every kind, and see whether it is found."""
+        answer = self.ask("/studies", [("limit", str(SAMPLE))])
+        rows = answer.rows if answer is not None else []
+        works: dict[tuple[str, Kind], bool | None] = {
+            (keyword, kind): self.session.key_checks.check("studies", keyword, kind, rows, self.rows_of)
+            for keyword, kinds in KINDS.items()
+            for kind in kinds
+            if kind != "list"
+        }
+        misread = {keyword for (keyword, _), found in works.items() if found is False}
+        for topic, keyword, name in (
+            ("ranges", "StudyDate", "Ranges of dates"),
+            ("times", "StudyTime", "Ranges of times"),
+            ("names", "PatientName", "Names"),
+        ):
+            found = [works[keyword, kind] for kind in KINDS[keyword]]
+            applied = False if False in found else True if True in found else None
+            self.findings.add(topic, applied, f"{name} {_APPLIED[applied]}.")
+        if misread and self.session.dialect.name == "standard":
+            known = self.session.dialect.match_keys or sorted(STUDY_KEYS | SERIES_KEYS | INSTANCE_KEYS)
+            self.session.learn(match_keys=tuple(key for key in known if key not in misread))
+        self.lists(rows)
+
+    def lists(self, rows: Sequence[DicomJson]) -> None:
+        """Ask for a list of values, in each of the ways to write it."""
+        checks = self.session.key_checks
+        uids = checks.check("studies", "StudyInstanceUID", "list", rows, self.rows_of)
+        values = checks.check("studies", "ModalitiesInStudy", "list", rows, self.rows_of)
+        if values is False:
+            commas = KeyChecks().check(
+                "studies",
+                "ModalitiesInStudy",
+                "list",
+                rows,
+                lambda keyword, value: self.rows_of(keyword, value.replace("\\", ",")),
+            )
+            self.session.learn(value_lists="comma" if commas else "none")
+            values = bool(commas)
+        elif values is True and self.session.dialect.name == "standard":
+            self.session.learn(value_lists="backslash")
+        if uids is not None:
+            self.session.learn(uid_lists=uids)
+        self.findings.add("uid-lists", uids, f"Lists of UIDs {_APPLIED[uids]}.")
+        self.findings.add("lists", values, f"Lists of values {_APPLIED[values]}.")
+
+    def rows_of(self, keyword: str, value: str) -> list[DicomJson]:
+        """Return what a search by one key finds on its first page."""
+        answer = self.ask("/studies", [(self.key(keyword), value), ("limit", str(SAFE_LIMIT))])
+        return answer.rows if answer is not None else []
+
     def outcome(self, key: str, value: str) -> str:
         """Tell what comes of a key that nothing matches: ``honoured``, ``ignored`` or ``refused``."""
         answer = self.ask("/studies", [(key, value), ("limit", "2")])
@@ -333,22 +401,40 @@ class SearchChecks:
             )
         self.session.learn(root_levels=tuple(roots))
 
+    def study_instances(self, study: Resource) -> None:
+        """Ask for the instances of a whole study."""
+        answer = self.ask(f"{study.path}/instances", [("limit", "1")])
+        works = answer is not None and any(json_model.text(row, "SOPInstanceUID") for row in answer.rows)
+        if not works:
+            self.session.learn(study_instances=False)
+        self.findings.add(
+            "study-instances",
+            works,
+            "The instances of a study can be listed at once."
+            if works
+            else "The instances of a study are listed series by series.",
+        )
+
     def below(self, study: Resource) -> Resource | None:
         """Find one instance of the study."""
-        place = study
-        for level in ("series", "instances"):
-            answer = self.ask(f"{place.path}/{level}", [("limit", "1")])
-            rows = answer.rows if answer is not None else []
-            found = next(
-                (spot for row in rows if (spot := resource_in(row, within=place)) and spot != place),
-                None,
-            )
-            if found is None:
-                self.findings.add(level, False, f"No {level} are listed below {place.level} {place}.")
-                return None
-            place = found
+        answer = self.ask(f"{study.path}/series", [("limit", "1")])
+        rows = answer.rows if answer is not None else []
+        series = next((one for row in rows if (one := resource_in(row, within=study)) and one != study), None)
+        if series is None:
+            self.findings.add("series", False, f"No series are listed below study {study}.")
+            return None
+        match = {"StudyInstanceUID": series.study, "SeriesInstanceUID": series.series or ""}
+        found: Resource | None = None
+        with contextlib.suppress(DicomdockError):
+            pages = search.search(self.session, Query("instances", match, limit=1))
+            matches = (match.attributes for page in pages for match in page.matches)
+            found = next(filter(None, (resource_in(one, within=series) for one in matches)), None)
+        if found is None or found.instance is None:
+            self.findings.add("instances", False, f"No instances are listed below series {series}.")
+            return None
         self.findings.add("series", True, "Series and instances can be searched below a study.")
-        return place
+        self.study_instances(study)
+        return found
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
@@ -11,11 +11,14 @@ from nicegui.events import ValueChangeEventArguments
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import widgets
-from dicomdock.dock.pages.shell import Visit
+from dicomdock.dock.addresses import attributes_address
+from dicomdock.dock.bundle import Services
 from dicomdock.dock.pages.study_list import patient
-from dicomdock.dock.service import LOCAL, Dock
+from dicomdock.dock.pages.visit import Visit
 from dicomdock.dock.services import attributes
-from dicomdock.dock.services.studies import Found, Listing, series_of
+from dicomdock.dock.services.sources import LOCAL, Sources
+from dicomdock.dock.services.studies import Found, StudyFinder
+from dicomdock.dock.services.threads import Run
 from dicomdock.errors import DicomdockError, InvalidInput
 
 COLUMNS = (
@@ -28,12 +31,7 @@ COLUMNS = (
 INDENT = "\u2003"  # an em space for each sequence around an attribute
 
 
-def address(resource: Resource, source: str) -> str:
-    """Write the address of the page that shows a resource of a source."""
-    return f"/attributes?{urlencode({'of': str(resource), 'source': source})}"
-
-
-def page(dock: Dock, visit: Visit) -> None:
+def page(services: Services, visit: Visit) -> None:
     """Build the page."""
     try:
         resource = Resource.parse(visit.query.get("of", ""))
@@ -41,15 +39,21 @@ def page(dock: Dock, visit: Visit) -> None:
         with widgets.empty("There is nothing of that name", str(error), testid="missing"):
             widgets.button("All studies", lambda: ui.navigate.to("/"))
         return
-    view = AttributesPage(dock, resource, visit.query.get("source", LOCAL))
+    view = AttributesPage(
+        services.run, services.finder, services.sources, resource, visit.query.get("source", LOCAL)
+    )
     ui.timer(0, view.load, once=True)
 
 
 class AttributesPage:
     """The state of one open Attributes page."""
 
-    def __init__(self, dock: Dock, resource: Resource, source: str) -> None:
-        self._dock = dock
+    def __init__(
+        self, run: Run, finder: StudyFinder, sources: Sources, resource: Resource, source: str
+    ) -> None:
+        self._run = run
+        self._finder = finder
+        self._sources = sources
         self._resource = resource
         self._source = source
         self._instances: list[Resource] = []
@@ -82,8 +86,8 @@ class AttributesPage:
     async def load(self) -> None:
         """Find the series and the instance, and show it."""
         try:
-            study = await self._dock.run(self._study)
-            series, errors = await self._dock.run(series_of, self._dock, study)
+            study = await self._run(self._study)
+            series, errors = await self._run(self._finder.series, study)
         except DicomdockError as error:
             self._fail(str(error))
             return
@@ -101,9 +105,7 @@ class AttributesPage:
         await self._show_series(wanted, self._resource.instance or "")
 
     def _study(self) -> Found:
-        listing = Listing(self._dock, {"StudyInstanceUID": self._resource.study}, [self._source])
-        listing.take(listing.streams[0])
-        found = listing.found.get(self._resource.study)
+        found = self._finder.study(self._resource.study, self._source)
         places = {self._source: None}
         if found is None:
             return Found(self._resource.study, {}, places)
@@ -112,7 +114,7 @@ class AttributesPage:
     async def _show_series(self, uid: str, instance: str = "") -> None:
         series = Resource(self._resource.study, uid)
         try:
-            self._instances = await self._dock.run(attributes.instances, self._dock, self._source, series)
+            self._instances = await self._run(attributes.instances, self._sources, self._source, series)
         except DicomdockError as error:
             self._fail(str(error))
             return
@@ -130,11 +132,10 @@ class AttributesPage:
             return
         resource = self._instances[self._at]
         self._where.set_text(f"{self._at + 1} of {len(self._instances)}")
-        ui.run_javascript(
-            f"history.replaceState(history.state, '', {json.dumps(address(resource, self._source))})"
-        )
+        target = json.dumps(attributes_address(resource, self._source))
+        ui.run_javascript(f"history.replaceState(history.state, '', {target})")
         try:
-            lines = await self._dock.run(attributes.read, self._dock, self._source, resource)
+            lines = await self._run(attributes.read, self._sources, self._source, resource)
         except DicomdockError as error:
             self._fail(str(error))
             return

@@ -9,38 +9,40 @@ from nicegui import ui
 from dicomdock.dicom.json_model import text, texts
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import formatting, widgets
-from dicomdock.dock.pages.shell import Visit
-from dicomdock.dock.service import Dock
-from dicomdock.dock.services import open_study
+from dicomdock.dock.addresses import open_address
+from dicomdock.dock.bundle import Services
+from dicomdock.dock.pages.visit import Visit
 from dicomdock.dock.services.events import LinkArrived
-from dicomdock.dock.services.links import Answer, Arrival, Offer
+from dicomdock.dock.services.links import Answer, Arrival, Links, Offer
+from dicomdock.dock.services.threads import Run
 from dicomdock.launch.link import LaunchRequest
 from dicomdock.launch.trust import Ask, ChooseServer, Question
 from dicomdock.sources import DicomJson
 from dicomdock.transfer.linked import MOST_STUDIES
 
 
-def page(dock: Dock, visit: Visit) -> None:
+def page(services: Services, visit: Visit) -> None:
     """Build the page of one link."""
     text = visit.parts["number"]
     number = int(text) if text.isdecimal() and len(text) < 10 else 0
 
+    links, run = services.links, services.run
     shown: Arrival | None = None
     client = ui.context.client
 
     @ui.refreshable
     def show() -> None:
         nonlocal shown
-        arrival = shown = dock.links.get(number)
+        arrival = shown = links.get(number)
         if arrival is None:
             with widgets.empty("This link is gone", "The dock was restarted since. Open the link again."):
                 widgets.button("All studies", lambda: ui.navigate.to("/"))
         elif arrival.stage == "asking" and arrival.question is not None:
-            _ask(dock, arrival)
+            _ask(links, run, arrival)
         elif arrival.stage == "opening":
             _wait()
         elif arrival.stage == "choosing" and arrival.offer is not None:
-            _offer(dock, number, arrival.offer)
+            _offer(links, run, number, arrival.offer)
         elif arrival.stage == "fetching":
             _go_on(arrival)
         else:
@@ -48,7 +50,7 @@ def page(dock: Dock, visit: Visit) -> None:
 
     def look(event: LinkArrived) -> None:
         # Built anew only for a reason: the answer that the user is about to give must not be pulled away.
-        arrival = dock.links.get(number)
+        arrival = links.get(number)
         if event.link != number or arrival == shown:
             return
         if arrival is not None and arrival.stage == "fetching" and arrival.page != visit.path:
@@ -58,19 +60,19 @@ def page(dock: Dock, visit: Visit) -> None:
 
     with ui.element("div").classes("sheet question"):
         show()
-    dock.events.subscribe(LinkArrived, look)
+    services.events.subscribe(LinkArrived, look)
 
 
-def _ask(dock: Dock, arrival: Arrival) -> None:
+def _ask(links: Links, run: Run, arrival: Arrival) -> None:
     assert arrival.question is not None
     decision = arrival.question.decision
     if isinstance(decision, ChooseServer):
-        _choose(dock, arrival.number, decision)
+        _choose(links, run, arrival.number, decision)
     elif isinstance(decision, Ask):
-        _may(dock, arrival.number, decision.question, arrival.question.requests)
+        _may(links, run, arrival.number, decision.question, arrival.question.requests)
 
 
-def _may(dock: Dock, number: int, question: Question, requests: Sequence[LaunchRequest]) -> None:
+def _may(links: Links, run: Run, number: int, question: Question, requests: Sequence[LaunchRequest]) -> None:
     where = f"{question.scheme}://{question.host}:{question.port}"
     what = (
         formatting.counted(question.resources, "study", "studies")
@@ -103,10 +105,10 @@ def _may(dock: Dock, number: int, question: Question, requests: Sequence[LaunchR
                 ui.icon("warning_amber")
                 ui.label(warning)
         with ui.element("div").classes("answers"):
-            refuse = _answer_button(dock, number, "refuse", "Refuse", "r")
+            refuse = _answer_button(links, run, number, "refuse", "Refuse", "r")
             refuse.props("autofocus")
-            _answer_button(dock, number, "once", "Open once", "o")
-            _answer_button(dock, number, "always", "Always for this server", "a")
+            _answer_button(links, run, number, "once", "Open once", "o")
+            _answer_button(links, run, number, "always", "Always for this server", "a")
         with ui.element("ul").classes("consequences"):
             _line("Refuse: nothing is fetched, and this server's links are quiet for a minute.")
             _line("Open once: the study is downloaded from this server and shown; the next link asks again.")
@@ -115,29 +117,29 @@ def _may(dock: Dock, number: int, question: Question, requests: Sequence[LaunchR
     ui.run_javascript("document.querySelector('[data-testid=answer-refuse]')?.focus()")
 
 
-def _choose(dock: Dock, number: int, decision: ChooseServer) -> None:
+def _choose(links: Links, run: Run, number: int, decision: ChooseServer) -> None:
     with ui.element("section").classes("panel").props('aria-labelledby="asked" data-testid="question"'):
         with ui.element("h1").props('id="asked"'):
             ui.label("On which server is the study that the link names?")
         if decision.site:
             ui.label(f"The link is an address of {decision.site}.").classes("muted")
         with ui.element("div").classes("answers"):
-            refuse = _answer_button(dock, number, "refuse", "None of them", "r")
+            refuse = _answer_button(links, run, number, "refuse", "None of them", "r")
             refuse.props("autofocus")
             for name in decision.names:
-                _answer_button(dock, number, "once", name, "", server=name)
+                _answer_button(links, run, number, "once", name, "", server=name)
         ui.label("Nothing has been sent to any server so far.").classes("muted")
     ui.run_javascript("document.querySelector('[data-testid=answer-refuse]')?.focus()")
 
 
 def _answer_button(
-    dock: Dock, number: int, answer: Answer, label: str, key: str, *, server: str = ""
+    links: Links, run: Run, number: int, answer: Answer, label: str, key: str, *, server: str = ""
 ) -> ui.button:
     client = ui.context.client  # the button itself is gone as soon as the answer is taken
 
     async def say() -> None:
-        arrival = await dock.run(dock.links.answer, number, answer, server=server)
-        page = dock.links.next_page(arrival)
+        arrival = await run(links.answer, number, answer, server=server)
+        page = links.next_page(arrival)
         if page != f"/link/{number}":
             client.open(page)
 
@@ -150,13 +152,13 @@ def _wait() -> None:
         ui.spinner(size="28px")
 
 
-def _offer(dock: Dock, number: int, offer: Offer) -> None:
+def _offer(links: Links, run: Run, number: int, offer: Offer) -> None:
     chosen: dict[str, ui.checkbox] = {}
     client = ui.context.client
 
     async def take(uids: list[str]) -> None:
-        arrival = await dock.run(dock.links.choose, number, uids)
-        client.open(dock.links.next_page(arrival))
+        arrival = await run(links.choose, number, uids)
+        client.open(links.next_page(arrival))
 
     with ui.element("section").classes("panel").props('aria-labelledby="asked" data-testid="offer"'):
         with ui.element("h1").props('id="asked"'):
@@ -201,7 +203,7 @@ def _go_on(arrival: Arrival) -> None:
         testid="fetching",
     ):
         if len(arrival.studies) == 1:
-            study = open_study.address(Resource(arrival.studies[0]))
+            study = open_address(Resource(arrival.studies[0]))
             widgets.button("Open the study", lambda: ui.navigate.to(study), kind="main")
         else:
             widgets.button("Show my studies", lambda: ui.navigate.to("/?source=local"), kind="main")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from nicegui import ui
 
 from dicomdock.dock import widgets
-from dicomdock.dock.pages.shell import Visit
-from dicomdock.dock.service import Dock
+from dicomdock.dock.bundle import Services
+from dicomdock.dock.pages.visit import Visit
 
 
-def page(_: Dock, visit: Visit) -> None:
+def page(_: Services, visit: Visit) -> None:
     """Build the page."""
     ui.status_code(404)
-    with widgets.empty("There is no such page", f"{visit.path} leads nowhere.", testid="missing"):
+    with widgets.empty("There is no such page", f"{visit.path} does not exist.", testid="missing"):
         widgets.button("All studies", lambda: ui.navigate.to("/"), kind="main")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -10,26 +11,32 @@ from nicegui import ui
 from dicomdock.config.servers import ServerProfile
 from dicomdock.dicomweb.probe.store_checks import PATIENT
 from dicomdock.dock import widgets
+from dicomdock.dock.bundle import Services
 from dicomdock.dock.pages import sign_in
-from dicomdock.dock.pages.shell import Visit
-from dicomdock.dock.service import Dock
-from dicomdock.dock.services import logins, servers
+from dicomdock.dock.pages.visit import Visit
+from dicomdock.dock.services import logins
 from dicomdock.dock.services.events import ServersChanged
-from dicomdock.dock.services.logins import FORMS
-from dicomdock.dock.services.servers import Draft, Trial
+from dicomdock.dock.services.logins import FORMS, SignIns
+from dicomdock.dock.services.server_setup import Draft, ServerSetup, Trial
+from dicomdock.dock.services.servers import Servers
+from dicomdock.dock.services.threads import Run
 
 
-def page(dock: Dock, _: Visit) -> None:
+def page(services: Services, _: Visit) -> None:
     """Build the page."""
-    view = ServersPage(dock)
+    view = ServersPage(services.run, services.servers, services.setup, services.sign_ins)
+    services.events.subscribe(ServersChanged, view.load)
     ui.timer(0, view.load, once=True)
 
 
 class ServersPage:
     """The state of one open Servers page."""
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
+    def __init__(self, run: Run, servers: Servers, setup: ServerSetup, sign_ins: SignIns) -> None:
+        self._run = run
+        self._servers = servers
+        self._setup = setup
+        self._sign_ins = sign_ins
         self._trials: dict[str, Trial] = {}
         with ui.element("div").classes("sheet"):
             with ui.element("div").classes("row-line"):
@@ -41,11 +48,10 @@ class ServersPage:
                 )
             self._form = ui.element("div").classes("form-place")
             self._list = ui.element("div").classes("server-list").props('data-testid="servers"')
-        dock.events.subscribe(ServersChanged, self.load)
 
     async def load(self, _: ServersChanged | None = None) -> None:
         """Show the servers as they are now."""
-        profiles = await self._dock.run(lambda: list(self._dock.profiles()))
+        profiles = await self._run(lambda: list(self._servers.profiles()))
         self._list.clear()
         with self._list:
             for profile in profiles:
@@ -96,7 +102,7 @@ class ServersPage:
         if profile.login.user:
             widgets.button(
                 "Sign out",
-                lambda: self._dock.run(logins.sign_out, self._dock, profile.name),
+                lambda: self._run(self._sign_ins.sign_out, profile.name),
                 testid=f"sign-out-{profile.name}",
             )
         else:
@@ -107,7 +113,7 @@ class ServersPage:
             )
 
     async def _sign_in(self, name: str, place: ui.element) -> None:
-        account = await sign_in.sign_in(self._dock, name, place)
+        account = await sign_in.sign_in(self._sign_ins, self._run, name, place)
         if account is not None:  # the cards were made anew meanwhile
             with self._list:
                 widgets.say(f"Signed in to {name}{' as ' + account if account else ''}.", kind="success")
@@ -116,7 +122,7 @@ class ServersPage:
         place.clear()
         with place:
             ui.label("Asking the server what it can do …").classes("muted")
-        trial = await self._dock.run(partial(servers.test, self._dock, profile.name, write=write))
+        trial = await self._run(partial(self._setup.test, profile.name, write=write))
         self._trials[profile.name] = trial
         await self.load()
 
@@ -133,10 +139,10 @@ class ServersPage:
             await self._test(profile, place, write=True)
 
     async def _disconnect(self, profile: ServerProfile) -> None:
-        gone = await self._dock.run(servers.disconnect, self._dock, profile.name)
+        gone = await self._run(self._setup.disconnect, profile.name)
 
         async def undo() -> None:
-            await self._dock.run(servers.keep, self._dock, gone)
+            await self._run(self._setup.save, gone)
 
         widgets.say(
             f"{profile.name} is disconnected; studies that are here stay here.", seconds=12, undo=undo
@@ -148,10 +154,10 @@ class ServersPage:
     def _edit(self, profile: ServerProfile) -> None:
         self._open_form(profile, profile.name)
 
-    def _open_form(self, profile: ServerProfile, instead_of: str) -> None:
+    def _open_form(self, profile: ServerProfile, replaces: str) -> None:
         self._form.clear()
         with self._form:
-            ServerForm(self._dock, profile, instead_of, self._form.clear)
+            ServerForm(self._run, self._setup, profile, replaces, self._form.clear)
 
 
 class ServerForm:
@@ -159,21 +165,25 @@ class ServerForm:
 
     Parameters
     ----------
-    dock : tries and keeps it.
+    run : does blocking work.
+    setup : tests and saves it.
     profile : what the fields show at first.
-    instead_of : the name of the server that is edited; empty for a new one.
+    replaces : the name of the server that is edited; empty for a new one.
     done : closes the form.
     """
 
-    def __init__(self, dock: Dock, profile: ServerProfile, instead_of: str, done: object) -> None:
-        self._dock = dock
+    def __init__(
+        self, run: Run, setup: ServerSetup, profile: ServerProfile, replaces: str, done: Callable[[], object]
+    ) -> None:
+        self._run = run
+        self._setup = setup
         self._profile = profile
-        self._instead_of = instead_of
+        self._replaces = replaces
         self._done = done
         with ui.element("form").classes("panel server-form") as form:
             form.props["data-testid"] = "server-form"
             with ui.element("h2"):
-                ui.label(f"Edit {instead_of}" if instead_of else "Add a server")
+                ui.label(f"Edit {replaces}" if replaces else "Add a server")
             self._url = widgets.field("Address", profile.url, testid="server-url").props("autofocus")
             self._url.props["hint"] = "Any address of the server will do, also that of its web page."
             self._name = widgets.field("Name", profile.name, testid="server-name")
@@ -189,7 +199,7 @@ class ServerForm:
             self._secret = widgets.field("Password", testid="server-secret").props(
                 'type="password" autocomplete="new-password"'
             )
-            if instead_of and profile.login.kind != "none":
+            if replaces and profile.login.kind != "none":
                 self._secret.props["hint"] = "Kept already; type only to replace it."
             self._result = ui.element("div").classes("trial").props('role="status" data-testid="trial"')
             with ui.element("div").classes("row-line"):
@@ -219,17 +229,17 @@ class ServerForm:
         login = logins.edited(self._profile.login, logins.login_of(kind, typed))
         name = (self._name.value or "").strip() or _host(self._url.value or "")
         profile = replace(self._profile, name=name, url=(self._url.value or "").strip(), login=login)
-        return Draft(profile, self._secret.value or "" if FORMS[kind].secret else "", self._instead_of)
+        return Draft(profile, self._secret.value or "" if FORMS[kind].secret else "", self._replaces)
 
     async def _test_and_keep(self) -> None:
         self._show("Looking for DICOMweb there …")
         self._save.disable()
         try:
-            draft = await self._dock.run(servers.check, self._dock, self._draft())
+            draft = await self._run(self._setup.check, self._draft())
             if logins.signs_in(draft.profile):
                 await self._keep(draft)
                 return
-            trial = await self._dock.run(servers.try_out, self._dock, draft)
+            trial = await self._run(self._setup.try_out, draft)
             if trial.works:
                 await self._keep(replace(draft, profile=trial.profile))
                 return
@@ -243,10 +253,10 @@ class ServerForm:
         self._anyway.set_visibility(not trial.wants_login)
 
     async def _keep_anyway(self) -> None:
-        await self._keep(await self._dock.run(servers.check, self._dock, self._draft()))
+        await self._keep(await self._run(self._setup.check, self._draft()))
 
     async def _keep(self, draft: Draft) -> None:
-        where = await self._dock.run(servers.keep, self._dock, draft)
+        where = await self._run(self._setup.save, draft)
         self._secret.set_value("")
         kept = f" The secret is kept in {where}." if where else ""
         ready = "is kept; sign in to use it." if logins.signs_in(draft.profile) else "is ready."
@@ -259,8 +269,7 @@ class ServerForm:
             ui.label(words).classes("muted")
 
     def _close(self) -> None:
-        if callable(self._done):
-            self._done()
+        self._done()
 
 
 def _host(url: str) -> str:

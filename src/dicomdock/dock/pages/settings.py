@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from nicegui import ui
 
+from dicomdock.dock.bundle import Services
 from dicomdock.dock.pages import (
     settings_about,
     settings_archive,
@@ -13,10 +14,9 @@ from dicomdock.dock.pages import (
     settings_opening,
     settings_trust,
 )
-from dicomdock.dock.pages.shell import Visit
-from dicomdock.dock.service import Dock
+from dicomdock.dock.pages.visit import Visit
 
-SECTIONS: tuple[tuple[str, str, Callable[[Dock], None]], ...] = (
+SECTIONS: tuple[tuple[str, str, Callable[[Services], None]], ...] = (
     ("archive", "Archive", settings_archive.section),
     ("opening", "Opening studies", settings_opening.section),
     ("trust", "Trusted servers", settings_trust.section),
@@ -25,7 +25,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Dock], None]], ...] = (
 )
 
 
-def page(dock: Dock, _: Visit) -> None:
+def page(services: Services, _: Visit) -> None:
     """Build the page."""
     with ui.element("div").classes("sheet settings"):
         with ui.element("h1"):
@@ -36,4 +36,4 @@ def page(dock: Dock, _: Visit) -> None:
                 box.props["data-testid"] = f"settings-{name}"
                 with ui.element("h2").props(f'id="settings-{name}"'):
                     ui.label(title)
-                section(dock)
+                section(services)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from nicegui import ui
 
 from dicomdock.dock import widgets
-from dicomdock.dock.service import Dock
+from dicomdock.dock.bundle import Services
 from dicomdock.dock.services.diagnostics import STATUS_WORDS, Finding, examine
 from dicomdock.version import __version__
 
 ICONS = {"ok": "check", "missing": "remove", "failed": "error_outline", "unknown": "help_outline"}
 
 
-def section(dock: Dock) -> None:
+def section(services: Services) -> None:
     """Build the section."""
     with ui.element("dl").classes("facts"):
         for name, value in (
             ("Version", f"dicomdock {__version__}"),
-            ("Configuration", str(dock.settings.config)),
-            ("State", str(dock.settings.state)),
-            ("Address", f"{dock.url} on this computer only"),
+            ("Configuration", str(services.local.settings.config)),
+            ("State", str(services.local.settings.state)),
+            ("Address", f"{services.url} on this computer only"),
         ):
             with ui.element("dt"):
                 ui.label(name)
@@ -31,7 +31,7 @@ def section(dock: Dock) -> None:
         found.clear()
         with found, ui.element("li").classes("muted"):
             ui.label("Looking what works on this machine …")
-        findings = await dock.run(examine, dock.settings)
+        findings = await services.run(examine, services.local.settings)
         found.clear()
         with found:
             for finding in findings:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 
 from dicomdock.dock import formatting, widgets
-from dicomdock.dock.service import Dock
+from dicomdock.dock.bundle import Services
+from dicomdock.dock.services.archive import LocalArchive
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 GB = 1000**3  # as the pages write sizes
 
 
-def section(dock: Dock) -> None:
+def section(services: Services) -> None:
     """Build the section."""
-    settings = dock.settings
+    local, run = services.local, services.run
+    settings = local.settings
     held = ui.label("Counting …").props('role="status" data-testid="archive-holds"')
     with ui.element("form").classes("settings-form") as form:
         place = widgets.field("Folder", str(settings.archive), testid="archive-folder").classes("wide")
@@ -37,31 +39,31 @@ def section(dock: Dock) -> None:
             widgets.button("Make room now", lambda: make_room(), testid="make-room")
 
     async def count() -> None:
-        held.set_text(await dock.run(_holds, dock))
+        held.set_text(await run(_holds, local))
 
     async def save() -> None:
         folder = Path(place.value or "").expanduser()
         _see_folder(folder)
-        before = dock.settings.archive
-        await dock.run(
-            dock.change_settings,
+        before = local.settings.archive
+        await run(
+            local.change_settings,
             **({"archive": folder} if folder != before else {}),
             archive_limit=_bytes(limit.value, "The largest size"),
             free_space_floor=_bytes(floor.value, "The space that stays free"),
         )
         words = "Saved." if folder == before else f"Saved. Start dicomdock again to use {folder}."
         widgets.say(words, kind="success")
-        await make_room() if dock.settings.archive_limit else await count()
+        await make_room() if local.settings.archive_limit else await count()
 
     async def make_room() -> None:
-        if not dock.settings.archive_limit:
+        if not local.settings.archive_limit:
             widgets.say("There is no limit yet: type the largest size and save it.")
             return
-        gone = await dock.run(dock.evict)
+        gone = await run(local.evict)
         if gone.removed:
             series = formatting.counted(len(gone.removed), "series", "series")
             widgets.say(f"{series}, {formatting.size(gone.freed)}, made room; their servers still have them.")
-        elif gone.left > dock.settings.archive_limit:
+        elif gone.left > local.settings.archive_limit:
             widgets.say(
                 f"{formatting.size(gone.left)} are kept, and none of it may go: it is pinned, made here or "
                 "on no server."
@@ -74,9 +76,9 @@ def section(dock: Dock) -> None:
     ui.timer(0, count, once=True)
 
 
-def _holds(dock: Dock) -> str:
-    summary: Summary = dock.archive.summary()
-    free = shutil.disk_usage(dock.settings.archive).free
+def _holds(local: LocalArchive) -> str:
+    summary: Summary = local.archive.summary()
+    free = shutil.disk_usage(local.settings.archive).free
     kept = (
         formatting.counted(summary.studies, "study", "studies"),
         formatting.counted(summary.instances, "image"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 
 from dicomdock.dock import widgets
-from dicomdock.dock.service import Dock
+from dicomdock.dock.bundle import Services
 from dicomdock.launch import register
 
 if TYPE_CHECKING:
@@ -22,24 +22,24 @@ WORDS: Mapping[str, str] = {
 }
 
 
-def section(dock: Dock) -> None:
+def section(services: Services) -> None:
     """Build the section."""
     ui.label(
         "Portals offer studies by such links. Another program's links are taken over only when you say so, "
         "and given back when you let go."
     ).classes("muted")
     listed = ui.element("ul").classes("plain-list").props('data-testid="schemes"')
-    system = register.registrar(dock.settings)
+    system = register.registrar(services.local.settings)
 
     async def show() -> None:
-        found = await dock.run(register.status, system)
+        found = await services.run(register.status, system)
         listed.clear()
         with listed:
             for status in found:
                 _scheme(status, do)
 
     async def do(action: Callable[..., object], scheme: str) -> None:
-        await dock.run(action, system, (scheme,))
+        await services.run(action, system, (scheme,))
         await show()
 
     ui.timer(0, show, once=True)

@@ -5,24 +5,25 @@ from __future__ import annotations
 from nicegui import ui
 
 from dicomdock.dock import widgets
-from dicomdock.dock.service import Dock
-from dicomdock.dock.services import open_study
+from dicomdock.dock.bundle import Services
+from dicomdock.dock.services.open_study import WHERE, Where
 
 
-def section(dock: Dock) -> None:
+def section(services: Services) -> None:
     """Build the section."""
-    ways = {str(way): words for way, words in open_study.WAYS.items()}
+    open_study = services.open_study
+    labels = {str(where): label for where, label in WHERE.items()}
     with ui.element("div").classes("settings-form"):
         chosen = widgets.choice(
             "Studies open",
-            ways,
-            open_study.way(dock),
-            lambda event: keep(event.value),
+            labels,
+            open_study.where(),
+            lambda event: save(event.value),
             testid="open-way",
         )
-        if not dock.viewers.available():
+        if not open_study.has_viewer:
             chosen.props["hint"] = "The viewer is not installed; pip install 'dicomdock[viewer]' brings it."
 
-    async def keep(way: open_study.Way) -> None:
-        await dock.run(dock.preferences.set, open_study.PREFERENCE, way)
-        widgets.say(f"Studies open from now on: {open_study.WAYS[way].lower()}.")
+    async def save(where: Where) -> None:
+        await services.run(open_study.choose, where)
+        widgets.say(f"Studies open from now on: {WHERE[where].lower()}.")

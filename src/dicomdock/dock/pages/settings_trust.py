@@ -5,13 +5,13 @@ from __future__ import annotations
 from nicegui import ui
 
 from dicomdock.dock import widgets
-from dicomdock.dock.service import Dock
+from dicomdock.dock.bundle import Services
 from dicomdock.launch.trust import TrustStore
 
 
-def section(dock: Dock) -> None:
+def section(services: Services) -> None:
     """Build the section."""
-    store = TrustStore(dock.settings)
+    store = TrustStore(services.local.settings)
     ui.label(
         "Links from web pages to these servers open without a question. All others are asked about first."
     ).classes("muted")
@@ -23,7 +23,7 @@ def section(dock: Dock) -> None:
             widgets.button("Trust it", testid="trust-add").props('type="submit"')
 
     async def show() -> None:
-        origins = await dock.run(store.origins)
+        origins = await services.run(store.origins)
         listed.clear()
         with listed:
             for entry in origins:
@@ -42,17 +42,17 @@ def section(dock: Dock) -> None:
                     ui.label("None yet.")
 
     async def add() -> None:
-        origin = await dock.run(store.add, typed.value or "")
+        origin = await services.run(store.add, typed.value or "")
         typed.set_value("")
         await show()
         widgets.say(f"Links to {origin} open without a question from now on.")
 
     async def forget(origin: str) -> None:
-        await dock.run(store.revoke, origin)
+        await services.run(store.revoke, origin)
         await show()
 
         async def undo() -> None:
-            await dock.run(store.add, origin)
+            await services.run(store.add, origin)
             await show()
 
         with form:  # the button that was clicked is gone by now

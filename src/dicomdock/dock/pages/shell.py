@@ -1,4 +1,4 @@
-"""Shell: what is around every page (header, theme, keys, messages), and what a page is told of its visit."""
+"""Shell: what is around every page: header, theme, keys, messages."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from nicegui import ui
 from starlette.requests import Request
 
+from dicomdock.config.preferences import Preferences
 from dicomdock.dock import widgets
+from dicomdock.dock.assets import asset
+from dicomdock.dock.pages.table import PAGES, PageSpec
 from dicomdock.dock.pages.transfer_drawer import TransferDrawer
-from dicomdock.dock.routes import asset
-from dicomdock.dock.service import Dock
+from dicomdock.dock.pages.visit import Visit
+from dicomdock.dock.services.threads import Run
 from dicomdock.errors import DicomdockError
-
-if TYPE_CHECKING:
-    from dicomdock.dock.pages import PageSpec
 
 _log = logging.getLogger("dicomdock.dock")
 
@@ -27,37 +25,20 @@ THEMES = ("auto", "light", "dark")
 _DARK: Mapping[str, bool | None] = {"auto": None, "light": False, "dark": True}
 
 
-@dataclass(frozen=True)
-class Visit:
-    """One visit of a page.
-
-    Parameters
-    ----------
-    path : its address, without the query.
-    parts : the parts of the address that vary, by name.
-    query : what stands behind the question mark.
-    header : the place in the header that belongs to the page.
-    """
-
-    path: str
-    parts: Mapping[str, str]
-    query: Mapping[str, str]
-    header: ui.element
-
-
 @contextmanager
-def shell(dock: Dock, spec: PageSpec, request: Request) -> Iterator[Visit]:
+def shell(
+    spec: PageSpec, request: Request, drawer: TransferDrawer, preferences: Preferences, run: Run
+) -> Iterator[Visit]:
     """Build the surroundings of a page; the body of the ``with`` builds the page."""
-    theme = _theme(dock)
+    theme = _theme(preferences)
     ui.add_head_html(
         f'<link rel="stylesheet" href="{asset("theme.css")}">'
         f"<script>document.documentElement.dataset.theme = {json.dumps(theme)}</script>"
         f'<script src="{asset("dock.js")}" defer></script>'
         f'<script src="{asset("drop.js")}" defer></script>'
     )
-    ui.on_exception(_tell)
+    ui.on_exception(_report)
     widgets.listen_for_undo()
-    drawer = TransferDrawer(dock)
     with ui.element("a").classes("skip").props('href="#main"'):
         ui.label("Skip to the page")
     with ui.element("header").classes("top"):
@@ -66,7 +47,7 @@ def shell(dock: Dock, spec: PageSpec, request: Request) -> Iterator[Visit]:
         place = ui.element("div").classes("top-page")
         with ui.element("nav").props('aria-label="Pages"'):
             _links(spec, drawer)
-        _theme_switch(dock, theme)
+        _theme_switch(preferences, run, theme)
         widgets.icon_button("help_outline", "Keys of this page", key="?").props("data-show-keys")
     # NiceGUI's own layout is the "main" landmark around this.
     with ui.element("div").props('id="main" tabindex="-1"').classes(f"page page-{spec.module}"):
@@ -75,8 +56,6 @@ def shell(dock: Dock, spec: PageSpec, request: Request) -> Iterator[Visit]:
 
 
 def _links(spec: PageSpec, drawer: TransferDrawer) -> None:
-    from dicomdock.dock.pages import PAGES
-
     for other in PAGES:
         if not other.in_header:
             continue
@@ -89,12 +68,12 @@ def _links(spec: PageSpec, drawer: TransferDrawer) -> None:
             drawer.switch()
 
 
-def _theme(dock: Dock) -> str:
-    chosen = dock.preferences.get("theme")
+def _theme(preferences: Preferences) -> str:
+    chosen = preferences.get("theme")
     return chosen if isinstance(chosen, str) and chosen in THEMES else "auto"
 
 
-def _theme_switch(dock: Dock, theme: str) -> None:
+def _theme_switch(preferences: Preferences, run: Run, theme: str) -> None:
     dark = ui.dark_mode(_DARK[theme])
     words = {"auto": "as the system", "light": "light", "dark": "dark"}
     icons = {"auto": "contrast", "light": "light_mode", "dark": "dark_mode"}
@@ -105,7 +84,7 @@ def _theme_switch(dock: Dock, theme: str) -> None:
         dark.set_value(_DARK[theme])
         ui.run_javascript(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
         show()
-        await dock.run(dock.preferences.set, "theme", theme)
+        await run(preferences.set, "theme", theme)
 
     def show() -> None:
         button.props["icon"] = icons[theme]
@@ -116,8 +95,8 @@ def _theme_switch(dock: Dock, theme: str) -> None:
     show()
 
 
-def _tell(error: Exception) -> None:
-    """Say what went wrong in the page; what is not ours to say in words goes to the log."""
+def _report(error: Exception) -> None:
+    """Show what went wrong in the page; what is not an error of ours goes to the log."""
     if isinstance(error, DicomdockError):
         widgets.say(str(error), kind="failure")
         return

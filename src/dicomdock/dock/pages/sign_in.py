@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 
 from dicomdock.dock import widgets
-from dicomdock.dock.services import logins
+from dicomdock.dock.services.logins import SignIns
+from dicomdock.dock.services.threads import Run
 from dicomdock.errors import Cancelled, DicomdockError
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.auth.signing import Prompt
-    from dicomdock.dock.service import Dock
 
 
-async def sign_in(dock: Dock, name: str, place: ui.element) -> str | None:
-    """Show in ``place`` what the person has to do, and wait for it; give the account, None for no sign-in.
+async def sign_in(sign_ins: SignIns, run: Run, name: str, place: ui.element) -> str | None:
+    """Show in ``place`` what the person has to do, and wait for it; return the account, None for none.
 
     The page opens as a link, because browsers keep back windows that nobody clicked for.
     """
@@ -35,7 +35,7 @@ async def sign_in(dock: Dock, name: str, place: ui.element) -> str | None:
 
     _say(place, "Asking where to sign in …")
     ui.context.client.on_delete(cancelled.set)  # nobody waits for it any more
-    work = asyncio.ensure_future(dock.run(logins.sign_in, dock, name, show, cancelled))
+    work = asyncio.ensure_future(run(sign_ins.sign_in, name, show, cancelled))
     work.add_done_callback(lambda _: prompted.cancel())
     try:
         _link(place, (await prompted).url, cancelled)

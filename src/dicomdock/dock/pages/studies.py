@@ -11,15 +11,16 @@ from typing import Any
 from nicegui import ui
 
 from dicomdock.dock import formatting, widgets
+from dicomdock.dock.bundle import Services
 from dicomdock.dock.pages import study_list
+from dicomdock.dock.pages.action_services import ActionServices
 from dicomdock.dock.pages.selection import Selection
-from dicomdock.dock.pages.shell import Visit
 from dicomdock.dock.pages.study_actions import ActionBar
 from dicomdock.dock.pages.study_filter import Filter, FilterBar, address
 from dicomdock.dock.pages.study_panel import StudyPanel
-from dicomdock.dock.service import LOCAL, Dock
-from dicomdock.dock.services import demonstration, open_study
+from dicomdock.dock.pages.visit import Visit
 from dicomdock.dock.services.events import ArchiveChanged, ServerChanged, ServersChanged, TransferChanged
+from dicomdock.dock.services.sources import LOCAL
 from dicomdock.dock.services.studies import Found, Listing, Stream
 from dicomdock.errors import InvalidInput
 
@@ -27,19 +28,25 @@ ALL = "all"
 SLOW = 2.0  # seconds after which a server that has not answered is named
 
 
-async def page(dock: Dock, visit: Visit) -> None:
+async def page(services: Services, visit: Visit) -> None:
     """Build the page; the search starts at once, and its first answers come with the page where they can."""
-    names = await dock.run(dock.source_names)
+    names = await services.run(services.sources.names)
     source = visit.query.get("source", LOCAL)
-    view = StudiesPage(dock, visit, names, source if source in (*names, ALL) else LOCAL)
+    view = StudiesPage(services, visit, names, source if source in (*names, ALL) else LOCAL)
     ui.timer(0, view.search, once=True)
 
 
 class StudiesPage:
     """The state of one open Studies page."""
 
-    def __init__(self, dock: Dock, visit: Visit, names: tuple[str, ...], source: str) -> None:
-        self._dock = dock
+    def __init__(self, services: Services, visit: Visit, names: tuple[str, ...], source: str) -> None:
+        self._run = services.run
+        self._sources = services.sources
+        self._finder = services.finder
+        self._downloads = services.downloads
+        self._preferences = services.preferences
+        self._open_study = services.open_study
+        self._demonstration = services.demonstration
         self._source = source
         self._names = names
         self._listing: Listing | None = None
@@ -54,14 +61,16 @@ class StudiesPage:
                 self._notes = ui.element("div").classes("notes").props('role="status"')
                 self._grid = self._make_grid()
                 self._empty = ui.element("div").classes("studies-empty")
-            self._panel = StudyPanel(dock, self._selection_changed, self._open_series)
-        self._actions = ActionBar(dock)
+            self._panel = StudyPanel(
+                services.run, services.finder, self._selection_changed, self._open_series
+            )
+        self._actions = ActionBar(ActionServices.of(services))
         with self._actions.tools:
             self._tools()
-        dock.events.subscribe(ArchiveChanged, self._archive_changed)
-        dock.events.subscribe(TransferChanged, self._transfer_changed)
-        dock.events.subscribe(ServersChanged, self._servers_changed)
-        dock.events.subscribe(ServerChanged, self._server_changed)
+        services.events.subscribe(ArchiveChanged, self._archive_changed)
+        services.events.subscribe(TransferChanged, self._transfer_changed)
+        services.events.subscribe(ServersChanged, self._servers_changed)
+        services.events.subscribe(ServerChanged, self._server_changed)
 
     # ---- what stands on the page
 
@@ -83,10 +92,10 @@ class StudiesPage:
                 button.on("click", lambda name=name: self._go(name))
 
     def _make_grid(self) -> widgets.Grid:
-        order: Any = self._dock.preferences.get("studies.sort")
+        order: Any = self._preferences.get("studies.sort")
         sort = order if isinstance(order, dict) else {"by": "date", "descending": True}
         grid = widgets.Grid(
-            study_list.chosen(self._dock.preferences.get("studies.columns")),
+            study_list.chosen(self._preferences.get("studies.columns")),
             label="Studies",
             sort_by=str(sort.get("by", "date")),
             descending=bool(sort.get("descending", True)),
@@ -98,7 +107,7 @@ class StudiesPage:
             on_widths=lambda widths: self._keep("studies.widths", widths),
             testid="studies",
         )
-        widths: Any = self._dock.preferences.get("studies.widths")
+        widths: Any = self._preferences.get("studies.widths")
         if isinstance(widths, dict):
             grid.set_widths(widths)
         return grid
@@ -124,7 +133,7 @@ class StudiesPage:
 
     @ui.refreshable_method
     def _saved(self) -> None:
-        kept: Any = self._dock.preferences.get("studies.saved")
+        kept: Any = self._preferences.get("studies.saved")
         saved: dict[str, str] = kept if isinstance(kept, dict) else {}
         for name, target in saved.items():
             with ui.menu_item(on_click=lambda target=target: ui.navigate.to(target)).classes("saved"):
@@ -150,7 +159,7 @@ class StudiesPage:
         self._grid.client.run_javascript(f"history.replaceState(history.state, '', {target})")
         sources = self._names if self._source == ALL else (self._source,)
         try:
-            listing = self._listing = Listing(self._dock, wanted.to_match(), sources)
+            listing = self._listing = self._finder.studies(wanted.to_match(), sources)
         except InvalidInput as error:
             self._listing = None
             self._show_notes({"": str(error)})
@@ -159,7 +168,7 @@ class StudiesPage:
         self._empty.clear()
         self._show_notes({})
         self._actions.status.set_text("Searching …")
-        self._coming = await self._dock.run(self._dock.studies_coming)
+        self._coming = await self._run(self._downloads.studies)
         await asyncio.gather(*(self._recall(listing, stream) for stream in listing.streams))
         asking = {asyncio.create_task(self._take(listing, stream)): stream for stream in listing.streams}
         _, late = await asyncio.wait(asking, timeout=SLOW)
@@ -172,7 +181,7 @@ class StudiesPage:
 
     async def _recall(self, listing: Listing, stream: Stream) -> None:
         """Show what the server said before, while it is asked again."""
-        kept = await self._dock.run(listing.recall, stream)
+        kept = await self._run(listing.recall, stream)
         if kept and listing is self._listing:
             self._grid.patch_rows(study_list.row(item, self._coming) for item in kept)
             self._say_status()
@@ -186,7 +195,7 @@ class StudiesPage:
             self._settle(listing)
 
     async def _take(self, listing: Listing, stream: Stream) -> None:
-        changed = await self._dock.run(listing.take, stream)
+        changed = await self._run(listing.take, stream)
         if listing is self._listing:
             self._grid.remove_rows(item.uid for item in changed if not item.places)
             self._grid.patch_rows(study_list.row(item, self._coming) for item in changed if item.places)
@@ -255,7 +264,7 @@ class StudiesPage:
     async def _walked(self, uid: str) -> None:
         self._current = uid
         await self._show_current()
-        await self._dock.run(open_study.warm, self._dock)
+        await self._run(self._open_study.warm)
 
     async def _show_current(self) -> None:
         found = self._listing.found if self._listing is not None else {}
@@ -306,15 +315,15 @@ class StudiesPage:
 
     async def _demonstrate(self) -> None:
         self._actions.status.set_text("Making the demonstration study …")
-        name = await self._dock.run(demonstration.prepare, self._dock)
-        self._names = await self._dock.run(self._dock.source_names)
+        name = await self._run(self._demonstration.prepare)
+        self._names = await self._run(self._sources.names)
         await self._go(name)
 
     async def _archive_changed(self, event: ArchiveChanged) -> None:
         listing = self._listing
         if listing is None or not event.study:
             return
-        changed = await self._dock.run(listing.refresh, [event.study])
+        changed = await self._run(listing.refresh, [event.study])
         if not changed or listing is not self._listing:
             return
         self._grid.remove_rows(item.uid for item in changed if not item.places)
@@ -328,13 +337,13 @@ class StudiesPage:
             await self.search()
 
     async def _transfer_changed(self, _: TransferChanged) -> None:
-        coming = await self._dock.run(self._dock.studies_coming)
+        coming = await self._run(self._downloads.studies)
         turned, self._coming = coming ^ self._coming, coming
         found = self._listing.found if self._listing is not None else {}
         self._grid.patch_rows(study_list.row(found[uid], coming) for uid in turned if uid in found)
 
     async def _servers_changed(self, _: ServersChanged) -> None:
-        before, self._names = self._names, await self._dock.run(self._dock.source_names)
+        before, self._names = self._names, await self._run(self._sources.names)
         if self._source not in (*self._names, ALL):
             await self._go(LOCAL)
         elif self._names != before:
@@ -346,10 +355,10 @@ class StudiesPage:
         return self._keep("studies.columns", names)
 
     async def _keep(self, name: str, value: Any) -> None:
-        await self._dock.run(self._dock.preferences.set, name, value)
+        await self._run(self._preferences.set, name, value)
 
     async def _save(self, name: str, target: str | None) -> None:
-        kept: Any = self._dock.preferences.get("studies.saved")
+        kept: Any = self._preferences.get("studies.saved")
         saved: dict[str, str] = dict(kept) if isinstance(kept, dict) else {}
         if target is None:
             saved.pop(name, None)

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import json
 import time
-from urllib.parse import quote
 
 from nicegui import ui
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.uid import check_uid
 from dicomdock.dock import formatting, widgets
+from dicomdock.dock.addresses import WHOLE, open_address, study_address
+from dicomdock.dock.bundle import Services
+from dicomdock.dock.pages.action_services import ActionServices
 from dicomdock.dock.pages.selection import Selection
-from dicomdock.dock.pages.shell import Visit
 from dicomdock.dock.pages.study_actions import ActionBar
 from dicomdock.dock.pages.study_missing import MissingLine
 from dicomdock.dock.pages.study_panel import StudyPanel
 from dicomdock.dock.pages.transfer_rows import percent, remaining, words
-from dicomdock.dock.service import LOCAL, Dock
-from dicomdock.dock.services import open_study
+from dicomdock.dock.pages.visit import Visit
 from dicomdock.dock.services.events import ArchiveChanged, TransferChanged
-from dicomdock.dock.services.studies import Found, Listing
+from dicomdock.dock.services.sources import LOCAL
+from dicomdock.dock.services.studies import Found
 from dicomdock.errors import InvalidInput
 from dicomdock.transfer import Transfer
 
 
-def page(dock: Dock, visit: Visit) -> None:
+def page(services: Services, visit: Visit) -> None:
     """Build the page of one study."""
     try:
         uid = check_uid(visit.parts["study"], tolerant=True)
@@ -33,7 +34,7 @@ def page(dock: Dock, visit: Visit) -> None:
         with widgets.empty("There is no such study", str(error)):
             widgets.button("All studies", lambda: ui.navigate.to("/"))
         return
-    view = StudyPage(dock, uid, wanted=visit.query.get("open", ""))
+    view = StudyPage(services, uid, wanted=visit.query.get("open", ""))
     ui.timer(0, view.begin, once=True)
 
 
@@ -42,13 +43,17 @@ class StudyPage:
 
     Parameters
     ----------
-    dock : gives the study.
+    services : of the dock.
     uid : of the study.
-    wanted : what is to be opened as soon as some of it is here: a series, or ``opening.WHOLE``; else empty.
+    wanted : what is to be opened as soon as some of it is here: a series, or ``WHOLE``; else empty.
     """
 
-    def __init__(self, dock: Dock, uid: str, *, wanted: str = "") -> None:
-        self._dock = dock
+    def __init__(self, services: Services, uid: str, *, wanted: str = "") -> None:
+        self._run = services.run
+        self._finder = services.finder
+        self._transfers = services.transfers
+        self._open_study = services.open_study
+        self._slicer = services.slicer
         self._uid = uid
         self._wanted = wanted
         self._study: Found | None = None
@@ -67,34 +72,34 @@ class StudyPage:
             self._arrival.set_visibility(False)
             self._opening = ui.label("Opening the viewer …").classes("arrival").props('role="status"')
             self._opening.set_visibility(False)
-            self._missing = MissingLine(dock, uid)
-            self._panel = StudyPanel(dock, self._selection_changed, self._open_series)
+            self._missing = MissingLine(services.run, services.local, services.requests, uid)
+            self._panel = StudyPanel(
+                services.run, services.finder, self._selection_changed, self._open_series
+            )
             self._empty = ui.element("div").classes("fill")
-        self._actions = ActionBar(dock)
-        dock.events.subscribe(ArchiveChanged, self._archive_changed)
-        dock.events.subscribe(TransferChanged, self._transfer_changed)
+        self._actions = ActionBar(ActionServices.of(services))
+        services.events.subscribe(ArchiveChanged, self._archive_changed)
+        services.events.subscribe(TransferChanged, self._transfer_changed)
         self._transfer: Transfer | None = None
 
     async def begin(self) -> None:
         """Show the study, and open it where that is wanted."""
         if self._wanted:
             # Coming back to this page, or loading it again, does not open the study again.
-            plain = json.dumps(f"/study/{quote(self._uid, safe='')}")
+            plain = json.dumps(study_address(self._uid))
             ui.run_javascript(f"history.replaceState(history.state, '', {plain})")
         await self.look()
 
     async def look(self) -> None:
         """Look up the study and its transfer, and show both."""
-        listing = Listing(self._dock, {"StudyInstanceUID": self._uid}, [LOCAL])
-        await self._dock.run(listing.take, listing.streams[0])
-        self._study = listing.found.get(self._uid)
-        self._transfer = await self._dock.run(self._find_transfer)
+        self._study = await self._run(self._finder.study, self._uid, LOCAL)
+        self._transfer = await self._run(self._find_transfer)
         self._show_transfer()
         coming = {self._uid} if self._transfer is not None and not self._transfer.ended else set()
         await self._panel.show(self._study, coming)
         self._selection_changed()
         await self._missing.look(coming=bool(coming))
-        if self._wanted != "" and await self._dock.run(open_study.is_known, self._dock, self._uid):
+        if self._wanted != "" and await self._run(self._open_study.is_known, self._uid):
             await self._open()
         self._empty.clear()
         if self._study is None and self._transfer is None:
@@ -109,23 +114,23 @@ class StudyPage:
     async def _open(self) -> None:
         """Open what is wanted, in the way the user likes; without a viewer this page is what there is."""
         wanted, self._wanted = self._wanted, ""
-        way = await self._dock.run(open_study.way, self._dock)
-        if way == "slicer":
-            ui.navigate.to(open_study.slicer_link(self._dock, self._uid))
-        elif way == "viewer":
-            resource = Resource(self._uid, None if wanted == open_study.WHOLE else wanted)
+        where = await self._run(self._open_study.where)
+        if where == "slicer":
+            ui.navigate.to(self._slicer.link(self._uid))
+        elif where == "viewer":
+            resource = Resource(self._uid, None if wanted == WHOLE else wanted)
             self._opening.set_visibility(True)
             try:
-                place = await self._dock.run(open_study.start, self._dock, resource)
+                url = await self._run(self._open_study.open, resource)
             finally:
                 self._opening.set_visibility(False)
-            ui.navigate.to(place)
+            ui.navigate.to(url)
 
     def _open_series(self, uid: str) -> None:
-        ui.navigate.to(open_study.address(Resource(self._uid, uid)))
+        ui.navigate.to(open_address(Resource(self._uid, uid)))
 
     def _find_transfer(self) -> Transfer | None:
-        for transfer in self._dock.queue.latest():
+        for transfer in self._transfers.queue.latest():
             if transfer.kind == "pull" and any(one.split("/")[0] == self._uid for one in transfer.resources):
                 return transfer
         return None
@@ -151,12 +156,12 @@ class StudyPage:
 
     async def _cancel(self) -> None:
         if self._transfer is not None:
-            await self._dock.run(self._dock.queue.request, self._transfer.id, "cancel")
+            await self._run(self._transfers.request, self._transfer.id, "cancel")
             await self.look()
 
     async def _resume(self) -> None:
         if self._transfer is not None:
-            await self._dock.run(self._dock.resume, self._transfer.id)
+            await self._run(self._transfers.resume, self._transfer.id)
 
     async def _archive_changed(self, event: ArchiveChanged) -> None:
         if event.study in ("", self._uid):
@@ -164,7 +169,7 @@ class StudyPage:
 
     async def _transfer_changed(self, event: TransferChanged) -> None:
         if self._transfer is None or event.transfer == self._transfer.id:
-            self._transfer = await self._dock.run(self._find_transfer)
+            self._transfer = await self._run(self._find_transfer)
             self._show_transfer()
 
     def _selection_changed(self) -> None:

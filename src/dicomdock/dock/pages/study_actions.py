@@ -11,15 +11,15 @@ from nicegui import ui
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import widgets
-from dicomdock.dock.pages import attributes
+from dicomdock.dock.addresses import attributes_address, open_address
+from dicomdock.dock.pages.action_services import ActionServices
 from dicomdock.dock.pages.selection import Selection
+from dicomdock.dock.pages.study_delete import delete_on_server, remove_local
 from dicomdock.dock.pages.study_export import export
 from dicomdock.dock.pages.study_pin import pin, unpin
-from dicomdock.dock.pages.study_removal import delete_on_server, remove_local
-from dicomdock.dock.service import LOCAL, Dock
-from dicomdock.dock.services import open_study as opening
+from dicomdock.dock.services.sources import LOCAL
 
-Do: TypeAlias = Callable[[Dock, Selection], Awaitable[None] | None]
+Do: TypeAlias = Callable[[ActionServices, Selection], Awaitable[None] | None]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Action:
     name : for tests and the code.
     label : a verb.
     icon : name of a Material icon.
-    do : does it; runs in the page's context, and hands slow work to ``dock.run``.
+    do : does it; runs in the page's context, and hands slow work to ``services.run``.
     hindrance : why it cannot be done with this selection, in words; "" when it can.
     key : the key that starts it.
     in_bar : it has a button in the bar; else it is in the menu behind the dots.
@@ -68,20 +68,20 @@ def _not_one_thing(selection: Selection) -> str:
     return "" if len(selection.items) == 1 else "Choose a single study or series."
 
 
-async def download(dock: Dock, selection: Selection) -> None:
+async def download(services: ActionServices, selection: Selection) -> None:
     """Queue the download of what is selected, from each server what it has; each thing once."""
     asked: set[Resource] = set()
     for server in selection.servers():
         wanted = [resource for resource in selection.on(server) if resource not in asked]
         asked.update(wanted)
         if wanted:
-            await dock.run(dock.pull, server, wanted)
+            await services.run(services.transfers.pull, server, wanted)
     widgets.say(f"Downloading {selection.words}.")
 
 
-async def send(dock: Dock, selection: Selection) -> None:
+async def send(services: ActionServices, selection: Selection) -> None:
     """Ask for the server, then queue the upload."""
-    servers = await dock.run(targets, dock, selection)
+    servers = await services.run(targets, services, selection)
     if not servers:
         widgets.say("There is no server to send to yet; add one on the Servers page.", kind="failure")
         return
@@ -91,48 +91,48 @@ async def send(dock: Dock, selection: Selection) -> None:
         asked.cancel()
     chosen = await asked.ask()
     if chosen:
-        await dock.run(dock.push, chosen, selection.on(LOCAL))
+        await services.run(services.transfers.push, chosen, selection.on(LOCAL))
         widgets.say(f"Sending {selection.words} to {chosen}; what is there already is not sent again.")
 
 
-def targets(dock: Dock, selection: Selection) -> tuple[str, ...]:
+def targets(services: ActionServices, selection: Selection) -> tuple[str, ...]:
     """Name where a selection can be sent: back to what a link brought it from, and to the user's servers."""
     came_by = dict.fromkeys(
-        one.origin for resource in selection.on(LOCAL) for one in dock.archive.instances(resource)
+        one.origin for resource in selection.on(LOCAL) for one in services.local.archive.instances(resource)
     )
-    linked = [name for name in came_by if name in dock.links.connections]
-    return (*linked, *dock.source_names()[1:])
+    linked = [name for name in came_by if name in services.connections.link_names]
+    return (*linked, *services.sources.names()[1:])
 
 
-def show_attributes(_: Dock, selection: Selection) -> None:
+def show_attributes(_: ActionServices, selection: Selection) -> None:
     """Show what the first instance says of itself."""
     resource, found = selection.resources[0], selection.items[0]
-    ui.navigate.to(attributes.address(resource, LOCAL if found.is_here else next(iter(found.places))))
+    ui.navigate.to(attributes_address(resource, LOCAL if found.is_here else next(iter(found.places))))
 
 
-def open_in_slicer(dock: Dock, selection: Selection) -> None:
+def open_in_slicer(services: ActionServices, selection: Selection) -> None:
     """Hand the study to 3D Slicer by a link to the origin server of this dock."""
-    ui.navigate.to(opening.slicer_link(dock, next(iter(selection.studies))))
+    ui.navigate.to(services.slicer.link(next(iter(selection.studies))))
 
 
-def copy_link(dock: Dock, selection: Selection) -> None:
+def copy_link(services: ActionServices, selection: Selection) -> None:
     """Put the link for 3D Slicer on the clipboard."""
-    link = opening.slicer_link(dock, next(iter(selection.studies)))
+    link = services.slicer.link(next(iter(selection.studies)))
     ui.run_javascript(f"navigator.clipboard.writeText({json.dumps(link)})")
     widgets.say(
         "The link is copied; it opens this study in 3D Slicer on this computer for a quarter of an hour."
     )
 
 
-async def open_study(dock: Dock, selection: Selection) -> None:
+async def open_study(services: ActionServices, selection: Selection) -> None:
     """Open the study, or the one series that is selected; what of it is not here yet is fetched."""
     study = next(iter(selection.studies.values()))
-    coming = await dock.run(dock.studies_coming)
+    coming = await services.run(services.downloads.studies)
     if study.state(coming) in ("remote", "partly"):
         server = max(study.servers, key=lambda name: study.places[name] or 0)
-        await dock.run(dock.pull, server, [Resource(study.uid)])
+        await services.run(services.transfers.pull, server, [Resource(study.uid)])
     resources = selection.resources
-    ui.navigate.to(opening.address(resources[0] if len(resources) == 1 else Resource(study.uid)))
+    ui.navigate.to(open_address(resources[0] if len(resources) == 1 else Resource(study.uid)))
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -155,11 +155,11 @@ class ActionBar:
 
     Parameters
     ----------
-    dock : what the actions work with.
+    services : what the actions work with.
     """
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
+    def __init__(self, services: ActionServices) -> None:
+        self._services = services
         self._selection = Selection()
         self._buttons: dict[str, ui.element] = {}
         with ui.element("footer").classes("actions").props('aria-label="Actions"'):
@@ -221,7 +221,7 @@ class ActionBar:
         if hindrance := _hindrance(action, chosen):
             widgets.say(hindrance)
             return
-        done = action.do(self._dock, chosen)
+        done = action.do(self._services, chosen)
         if done is not None:
             await done
 

@@ -8,23 +8,25 @@ from nicegui import ui
 
 from dicomdock.dicom.json_model import text
 from dicomdock.dock import formatting, widgets
+from dicomdock.dock.pages.action_services import ActionServices
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_list import patient
-from dicomdock.dock.service import LOCAL, Dock
 from dicomdock.dock.services.export import Export, free_name, usual_folder
+from dicomdock.dock.services.sources import LOCAL
+from dicomdock.dock.services.threads import Run
 from dicomdock.errors import Cancelled, DicomdockError, InvalidInput
 
 FORMS = {"zip": "One zip file", "folder": "A folder"}
 LOOK = 0.2  # seconds between two looks at the progress
 
 
-async def export(dock: Dock, selection: Selection) -> None:
+async def export(services: ActionServices, selection: Selection) -> None:
     """Ask where to, write, and say where it is."""
     name = _name(selection)
     folder = usual_folder()
     proposed = {
-        "zip": str(await dock.run(free_name, folder, name, ".zip")),
-        "folder": str(await dock.run(free_name, folder, name, "")),
+        "zip": str(await services.run(free_name, folder, name, ".zip")),
+        "folder": str(await services.run(free_name, folder, name, "")),
     }
     with widgets.question(f"Export {selection.words}", testid="ask-export") as asked:
         form = widgets.choice(
@@ -46,10 +48,11 @@ async def export(dock: Dock, selection: Selection) -> None:
     zip_file = form.value == "zip"
     if zip_file and target.suffix.lower() != ".zip":
         target = target.with_name(f"{target.name}.zip")  # or no program would know what the file is
-    await _write(dock, Export(dock, selection.on(LOCAL), target, zip_file=zip_file))
+    archive = await services.run(lambda: services.local.archive)
+    await _write(services.run, Export(archive, selection.on(LOCAL), target, zip_file=zip_file))
 
 
-async def _write(dock: Dock, job: Export) -> None:
+async def _write(run: Run, job: Export) -> None:
     with widgets.question(f"Exporting to {job.target}", testid="exporting") as shown:
         bar = ui.element("progress").props('max="1" aria-label="Exported"').classes("wide-bar")
         words = ui.label("Beginning …").props('role="status"').classes("num")
@@ -69,7 +72,7 @@ async def _write(dock: Dock, job: Export) -> None:
 
     async def work() -> None:
         try:
-            await dock.run(job.run)
+            await run(job.run)
             shown.answer(f"Exported {formatting.counted(job.done, 'image')} to {job.target}.")
         except Cancelled as ended:
             shown.answer(ended)

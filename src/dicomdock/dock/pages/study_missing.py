@@ -6,7 +6,8 @@ from nicegui import ui
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import formatting, widgets
-from dicomdock.dock.service import Dock, DockNetwork
+from dicomdock.dock.services.archive import LocalArchive
+from dicomdock.dock.services.threads import Run
 from dicomdock.dock.services.viewer_requests import ViewerRequests
 from dicomdock.errors import DicomdockError
 from dicomdock.transfer import MissingSource, missing_sources
@@ -17,12 +18,14 @@ class MissingLine:
 
     Parameters
     ----------
-    dock : looks, and asks the servers.
+    run : does blocking work.
+    local : the archive.
+    requests : finds the images.
     study : Study Instance UID.
     """
 
-    def __init__(self, dock: Dock, study: str) -> None:
-        self._dock, self._study = dock, study
+    def __init__(self, run: Run, local: LocalArchive, requests: ViewerRequests, study: str) -> None:
+        self._run, self._local, self._requests, self._study = run, local, requests, study
         with (
             ui.element("div")
             .classes("arrival")
@@ -37,20 +40,19 @@ class MissingLine:
 
     async def look(self, *, coming: bool) -> None:
         """Look whether something is missing; while the study is coming nothing is said."""
-        missing = () if coming else await self._dock.run(self._missing)
+        missing = () if coming else await self._run(self._missing)
         self._line.set_visibility(bool(missing))
         one = len({each.referred_by for each in missing}) == 1
         who = "A segmentation or report of this study belongs" if one else "Objects of this study belong"
         self._words.set_text(f"{who} to images that are not here.")
 
     def _missing(self) -> tuple[MissingSource, ...]:
-        return missing_sources(self._dock.archive, Resource(self._study))
+        return missing_sources(self._local.archive, Resource(self._study))
 
     async def _fetch(self) -> None:
         self._button.disable()
-        requests = ViewerRequests(self._dock.settings, DockNetwork(self._dock))
         try:
-            servers = await self._dock.run(requests.fetch_sources, self._study)
+            servers = await self._run(self._requests.fetch_sources, self._study)
         except DicomdockError as error:
             widgets.say(str(error), kind="failure")
         else:

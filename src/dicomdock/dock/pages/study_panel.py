@@ -11,8 +11,9 @@ from nicegui import ui
 from dicomdock.dicom.json_model import text
 from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.study_list import patient
-from dicomdock.dock.service import LOCAL, Dock
-from dicomdock.dock.services.studies import Found, modalities, series_of
+from dicomdock.dock.services.sources import LOCAL
+from dicomdock.dock.services.studies import Found, StudyFinder, modalities
+from dicomdock.dock.services.threads import Run
 
 COLUMNS = (
     widgets.Column("picture", "", 72, "thumb"),
@@ -27,13 +28,17 @@ class StudyPanel:
 
     Parameters
     ----------
-    dock : gives the series.
+    run : does blocking work.
+    finder : finds the series.
     on_select : called when series are selected.
     on_open : called with the UID of a series to open.
     """
 
-    def __init__(self, dock: Dock, on_select: Callable[[], Any], on_open: Callable[[str], Any]) -> None:
-        self._dock = dock
+    def __init__(
+        self, run: Run, finder: StudyFinder, on_select: Callable[[], Any], on_open: Callable[[str], Any]
+    ) -> None:
+        self._run = run
+        self._finder = finder
         self._on_select = on_select
         self._visit = 0
         self.study: Found | None = None
@@ -73,7 +78,7 @@ class StudyPanel:
             self.selected = {}
             self._grid.set_rows([])
             self._note.set_text("")
-        series, errors = await self._dock.run(series_of, self._dock, study)
+        series, errors = await self._run(self._finder.series, study)
         if visit != self._visit:
             return  # the user has walked on meanwhile
         self._series = {item.uid: item for item in series}

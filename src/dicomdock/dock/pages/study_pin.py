@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from dicomdock.dicom.resource import Resource
 from dicomdock.dock import widgets
+from dicomdock.dock.pages.action_services import ActionServices
 from dicomdock.dock.pages.selection import Selection
-from dicomdock.dock.service import LOCAL, Dock
+from dicomdock.dock.services.archive import LocalArchive
+from dicomdock.dock.services.sources import LOCAL
 
 
-async def pin(dock: Dock, selection: Selection) -> None:
+async def pin(services: ActionServices, selection: Selection) -> None:
     """Pin what is selected."""
-    await _set(dock, selection, pinned=True)
+    await _set(services, selection, pinned=True)
 
     async def undo() -> None:
-        await _set(dock, selection, pinned=False)
+        await _set(services, selection, pinned=False)
 
     widgets.say(f"{selection.words} stay here when the archive makes room.", undo=undo)
 
 
-async def unpin(dock: Dock, selection: Selection) -> None:
+async def unpin(services: ActionServices, selection: Selection) -> None:
     """Let go of what is selected."""
-    await _set(dock, selection, pinned=False)
+    await _set(services, selection, pinned=False)
     widgets.say(f"{selection.words} may go when the archive makes room.")
 
 
-async def _set(dock: Dock, selection: Selection, *, pinned: bool) -> None:
+async def _set(services: ActionServices, selection: Selection, *, pinned: bool) -> None:
     for resource in selection.on(LOCAL):
-        await dock.run(dock.archive.pin if pinned else dock.archive.unpin, resource)
+        await services.run(_pin if pinned else _unpin, services.local, resource)
+
+
+def _pin(local: LocalArchive, resource: Resource) -> None:
+    local.archive.pin(resource)
+
+
+def _unpin(local: LocalArchive, resource: Resource) -> None:
+    local.archive.unpin(resource)

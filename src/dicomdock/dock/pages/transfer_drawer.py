@@ -9,11 +9,13 @@ from nicegui import ui
 
 from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.transfer_rows import goes, names, percent, remaining, title, words
-from dicomdock.dock.service import Dock
-from dicomdock.dock.services.events import TransferChanged
+from dicomdock.dock.services.archive import LocalArchive
+from dicomdock.dock.services.events import Events, TransferChanged
+from dicomdock.dock.services.threads import Run
+from dicomdock.dock.services.transfers import Transfers
 from dicomdock.transfer import Transfer
 
-Wish = Literal["pause", "cancel", "resume"]
+RequestKind = Literal["pause", "cancel", "resume"]
 
 
 class TransferDrawer:
@@ -24,11 +26,17 @@ class TransferDrawer:
 
     Parameters
     ----------
-    dock : whose transfers.
+    run : does blocking work.
+    events : when to look again.
+    transfers : what is shown.
+    local : names the studies.
     """
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
+    def __init__(self, run: Run, events: Events, transfers: Transfers, local: LocalArchive) -> None:
+        self._run = run
+        self._events = events
+        self._transfers = transfers
+        self._local = local
         self._open = False
         self._names: dict[str, str] = {}
         self._rows: dict[int, _Row] = {}
@@ -60,7 +68,7 @@ class TransferDrawer:
             self._nothing = ui.label("Nothing runs or waits now.").classes("muted drawer-nothing")
         self._drawer.on("keydown.escape", self._turn)
         self._drawer.set_visibility(False)
-        self._dock.events.subscribe(TransferChanged, self._changed)
+        self._events.subscribe(TransferChanged, self._changed)
         # A timer would make NiceGUI send the page before the rest of it is built.
         ui.context.client.on_connect(self._look)
 
@@ -68,7 +76,7 @@ class TransferDrawer:
         await self._look()
 
     async def _look(self) -> None:
-        transfers = await self._dock.run(self._dock.queue.latest)
+        transfers = await self._run(lambda: self._transfers.queue.latest())
         running = [transfer for transfer in transfers if goes(transfer)]
         self._count.set_text(str(len(running)))
         self._say_switch(len(running))
@@ -76,11 +84,11 @@ class TransferDrawer:
             return
         unnamed = [one for one in transfers if self._is_new(one)]  # a patient is known once images are here
         if unnamed:
-            self._names |= await self._dock.run(names, self._dock, unnamed)
+            self._names |= await self._run(names, self._local, unnamed)
         with self._list:
             for transfer in running:
                 if transfer.id not in self._rows:
-                    self._rows[transfer.id] = _Row(transfer, self._wish)
+                    self._rows[transfer.id] = _Row(transfer, self._request)
         for transfer in transfers:
             if transfer.id in self._rows:
                 self._rows[transfer.id].show(transfer, title(transfer, self._names))
@@ -107,12 +115,12 @@ class TransferDrawer:
         if self._open:
             ui.run_javascript("document.getElementById('transfer-drawer').focus()")
 
-    def _wish(self, number: int, wish: Wish) -> Callable[[], object]:
+    def _request(self, number: int, request: RequestKind) -> Callable[[], object]:
         async def ask() -> None:
-            if wish == "resume":
-                await self._dock.run(self._dock.resume, number)
+            if request == "resume":
+                await self._run(self._transfers.resume, number)
             else:
-                await self._dock.run(self._dock.wish, number, wish)
+                await self._run(self._transfers.request, number, request)
                 self._rows[number].await_end()
 
         return ask
@@ -126,7 +134,7 @@ class _Row:
     def __init__(
         self,
         transfer: Transfer,
-        wish: Callable[[int, Wish], Callable[[], object]],
+        request: Callable[[int, RequestKind], Callable[[], object]],
     ) -> None:
         with ui.element("div").classes("drawer-row").props('role="listitem"'):
             ui.label("Download" if transfer.kind == "pull" else "Upload").classes("muted")
@@ -135,9 +143,9 @@ class _Row:
             self._bar = ui.element("progress").props('max="100"').classes("wide-bar")
             self._words = ui.label().classes("num drawer-words")
             self._left = ui.label().classes("num muted")
-            self._pause = widgets.icon_button("pause", "Pause", wish(transfer.id, "pause"))
-            self._resume = widgets.icon_button("play_arrow", "Go on", wish(transfer.id, "resume"))
-            self._cancel = widgets.icon_button("close", "Cancel", wish(transfer.id, "cancel"))
+            self._pause = widgets.icon_button("pause", "Pause", request(transfer.id, "pause"))
+            self._resume = widgets.icon_button("play_arrow", "Go on", request(transfer.id, "resume"))
+            self._cancel = widgets.icon_button("close", "Cancel", request(transfer.id, "cancel"))
 
     def await_end(self) -> None:
         """Show that it was told to stop, which may take it a moment."""

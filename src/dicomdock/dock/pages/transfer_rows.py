@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dicomdock.dicom.json_model import text, texts
 from dicomdock.dicom.query import Query
 from dicomdock.dock import formatting
-from dicomdock.dock.service import Dock
+from dicomdock.dock.services.archive import LocalArchive
 from dicomdock.errors import DicomdockError
 from dicomdock.transfer import State, Transfer
 
@@ -88,14 +88,14 @@ def title(transfer: Transfer, names: Mapping[str, str]) -> str:
     return what(transfer)
 
 
-def names(dock: Dock, transfers: Sequence[Transfer]) -> dict[str, str]:
+def names(local: LocalArchive, transfers: Sequence[Transfer]) -> dict[str, str]:
     """Look up whose studies these are, as far as they are here."""
     uids = {resource.split("/")[0] for transfer in transfers for resource in transfer.resources}
     if not uids:
         return {}
     found = {}
     try:
-        for page in dock.archive.search(
+        for page in local.archive.search(
             Query("studies", {"StudyInstanceUID": ",".join(uids)}, ("StudyDescription",))
         ):
             for match in page.matches:

@@ -9,10 +9,13 @@ from typing import Literal
 from nicegui import ui
 
 from dicomdock.dock import formatting, widgets
-from dicomdock.dock.pages.shell import Visit
+from dicomdock.dock.bundle import Services
 from dicomdock.dock.pages.transfer_rows import STATES, goes, names, percent, remaining, title, words
-from dicomdock.dock.service import Dock
+from dicomdock.dock.pages.visit import Visit
+from dicomdock.dock.services.archive import LocalArchive
 from dicomdock.dock.services.events import TransferChanged
+from dicomdock.dock.services.threads import Run
+from dicomdock.dock.services.transfers import Transfers
 from dicomdock.transfer import Item, Transfer
 
 COLUMNS = (
@@ -29,17 +32,20 @@ FAILURES = (
 )
 
 
-def page(dock: Dock, visit: Visit) -> None:
+def page(services: Services, visit: Visit) -> None:
     """Build the page."""
-    view = TransfersPage(dock, visit.query.get("id", ""))
+    view = TransfersPage(services.run, services.transfers, services.local, visit.query.get("id", ""))
+    services.events.subscribe(TransferChanged, view.changed)
     ui.timer(0, view.load, once=True)
 
 
 class TransfersPage:
     """The state of one open Transfers page."""
 
-    def __init__(self, dock: Dock, current: str) -> None:
-        self._dock = dock
+    def __init__(self, run: Run, transfers: Transfers, local: LocalArchive, current: str) -> None:
+        self._run = run
+        self._service = transfers
+        self._local = local
         self._current = current
         self._transfers: dict[str, Transfer] = {}
         self._names: dict[str, str] = {}
@@ -68,11 +74,10 @@ class TransfersPage:
             self._status = ui.label().classes("status").props('role="status" data-testid="status"')
             ui.element("span").classes("spacer")
             self._buttons: dict[str, tuple[ui.button, Callable[[Transfer], bool]]] = {}
-            self._button("Pause", "pause", "p", self._wish("pause"), goes)
+            self._button("Pause", "pause", "p", self._request("pause"), goes)
             self._button("Go on", "play_arrow", "g", self._resume, _can_go_on)
-            self._button("Cancel", "close", "c", self._wish("cancel"), lambda one: not one.ended)
+            self._button("Cancel", "close", "c", self._request("cancel"), lambda one: not one.ended)
             self._button("Take off the list", "delete_sweep", "", self._forget, lambda one: one.ended)
-        dock.events.subscribe(TransferChanged, self._changed)
 
     def _button(
         self, label: str, icon: str, key: str, do: Callable[..., object], can: Callable[[Transfer], bool]
@@ -82,9 +87,9 @@ class TransfersPage:
 
     async def load(self) -> None:
         """Show all transfers."""
-        transfers = await self._dock.run(self._dock.queue.latest)
+        transfers = await self._run(lambda: self._service.queue.latest())
         self._transfers = {str(transfer.id): transfer for transfer in transfers}
-        self._names = await self._dock.run(names, self._dock, transfers)
+        self._names = await self._run(names, self._local, transfers)
         self._grid.set_rows(self._row(transfer) for transfer in transfers)
         self._empty.clear()
         if not transfers:
@@ -112,15 +117,16 @@ class TransfersPage:
         bad = transfer.state in ("failed", "partly")
         return widgets.Row(str(transfer.id), cells, {"when": -transfer.created}, tone="bad" if bad else "")
 
-    async def _changed(self, event: TransferChanged) -> None:
-        transfer = await self._dock.run(self._dock.queue.get, event.transfer)
+    async def changed(self, event: TransferChanged) -> None:
+        """Show a transfer as it is now."""
+        transfer = await self._run(lambda: self._service.queue.get(event.transfer))
         known = self._transfers.get(str(transfer.id))
         self._transfers[str(transfer.id)] = transfer
         if known is None:
             await self.load()
             return
         if transfer.ended and not known.ended:
-            self._names |= await self._dock.run(names, self._dock, [transfer])
+            self._names |= await self._run(names, self._local, [transfer])
         self._grid.patch_rows([self._row(transfer)])
         if str(transfer.id) == self._current:
             await self._show(transfer)
@@ -138,8 +144,8 @@ class TransfersPage:
         self._title.set_text(f"{verb} {transfer.server}: {title(transfer, self._names)}")
         self._line.set_text(words(transfer))
         self._message.set_text(transfer.message)
-        failed: Sequence[Item] = await self._dock.run(
-            self._dock.queue.items, transfer.id, "failed", "missing", "unconfirmed"
+        failed: Sequence[Item] = await self._run(
+            lambda: self._service.queue.items(transfer.id, "failed", "missing", "unconfirmed")
         )
         self._failures.set_rows(
             widgets.Row(
@@ -165,23 +171,23 @@ class TransfersPage:
         count = sum(STATES[one.state] in ("running", "waiting") for one in self._transfers.values())
         self._status.set_text(f"{formatting.number(count)} running or waiting")
 
-    def _wish(self, wish: Literal["pause", "cancel"]) -> Callable[[], object]:
+    def _request(self, request: Literal["pause", "cancel"]) -> Callable[[], object]:
         async def ask() -> None:
             for transfer in self._chosen():
                 if not transfer.ended:
-                    await self._dock.run(self._dock.wish, transfer.id, wish)
+                    await self._run(self._service.request, transfer.id, request)
 
         return ask
 
     async def _resume(self) -> None:
         for transfer in self._chosen():
             if _can_go_on(transfer):
-                await self._dock.run(self._dock.resume, transfer.id)
+                await self._run(self._service.resume, transfer.id)
 
     async def _forget(self) -> None:
         for transfer in self._chosen():
             if transfer.ended:
-                await self._dock.run(self._dock.queue.forget, transfer.id)
+                await self._run(self._service.queue.forget, transfer.id)
         self._panel.set_visibility(False)
         await self.load()
 

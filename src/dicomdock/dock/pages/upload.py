@@ -5,11 +5,11 @@ from __future__ import annotations
 from nicegui import ui
 
 from dicomdock.dock import widgets
-from dicomdock.dock.pages.shell import Visit
-from dicomdock.dock.service import Dock
+from dicomdock.dock.bundle import Services
+from dicomdock.dock.pages.visit import Visit
 
 
-def page(_: Dock, __: Visit) -> None:
+def page(_: Services, __: Visit) -> None:
     """Build the page."""
     with ui.element("div").classes("sheet upload"):
         with ui.element("h1"):

@@ -8,9 +8,9 @@ from types import MappingProxyType
 from nicegui import ui
 
 from dicomdock.dock import formatting, widgets
-from dicomdock.dock.pages.shell import Visit
+from dicomdock.dock.bundle import Services
 from dicomdock.dock.pages.transfer_rows import percent, words
-from dicomdock.dock.service import Dock
+from dicomdock.dock.pages.visit import Visit
 from dicomdock.dock.services.events import TransferChanged, UploadChanged
 from dicomdock.dock.services.uploads import Batch, Looked, Lot, Outcome, Trouble, lots, there
 from dicomdock.transfer import Item, Transfer
@@ -49,9 +49,9 @@ _SERVER_WORDS: Mapping[str, str] = {
 }
 
 
-def page(dock: Dock, visit: Visit) -> None:
+def page(services: Services, visit: Visit) -> None:
     """Build the page of one batch."""
-    batch = dock.uploads.get(visit.parts["batch"])
+    batch = services.uploads.get(visit.parts["batch"])
     if batch is None:
         with widgets.empty(
             "These files are gone",
@@ -60,15 +60,19 @@ def page(dock: Dock, visit: Visit) -> None:
         ):
             widgets.button("Upload", lambda: ui.navigate.to("/upload"), kind="main")
         return
-    view = Results(dock, batch) if batch.stage != "arrived" else Preview(dock, batch)
+    view = Results(services, batch) if batch.stage != "arrived" else Preview(services, batch)
     ui.timer(0, view.load, once=True)
 
 
 class Preview:
     """What the files are, before anything is kept."""
 
-    def __init__(self, dock: Dock, batch: Batch) -> None:
-        self._dock = dock
+    def __init__(self, services: Services, batch: Batch) -> None:
+        self._run = services.run
+        self._sources = services.sources
+        self._servers = services.servers
+        self._local = services.local
+        self._uploads = services.uploads
         self._batch = batch
         self._lots: dict[str, Lot] = {}
         self._rest: Sequence[Looked] = ()
@@ -101,8 +105,8 @@ class Preview:
 
     async def load(self) -> None:
         """Look at the files and show what they are."""
-        names = (await self._dock.run(self._dock.source_names))[1:]
-        found, self._rest = await self._dock.run(lots, list(self._batch.files), self._dock.archive)
+        names = (await self._run(self._sources.names))[1:]
+        found, self._rest = await self._run(lambda: lots(list(self._batch.files), self._local.archive))
         self._lots = {str(lot.resource): lot for lot in found}
         with self._place:
             options = {
@@ -151,9 +155,9 @@ class Preview:
         self._say()
         if server == HERE_ONLY:
             return
-        source = await self._dock.run(self._dock.client, server)
+        source = await self._run(self._servers.client, server)
         for key, lot in list(self._lots.items())[:MOST_ASKED]:
-            count = await self._dock.run(there, source, lot) if lot.taken else 0
+            count = await self._run(there, source, lot) if lot.taken else 0
             if self._target.value != server or self._target.is_deleted:
                 return  # another one was chosen, or the files are on their way
             if count:
@@ -174,7 +178,7 @@ class Preview:
         self._go.set_enabled(count > 0)
 
     async def _drop(self) -> None:
-        await self._dock.run(self._dock.uploads.drop, self._batch)
+        await self._run(self._uploads.drop, self._batch)
         ui.navigate.to("/upload")
 
     async def _keep(self) -> None:
@@ -183,14 +187,15 @@ class Preview:
         chosen = [lot for key, lot in self._lots.items() if key in self._chosen]
         server = self._target.value or HERE_ONLY
         ui.navigate.to(f"/upload/{self._batch.key}")
-        await self._dock.run(self._dock.uploads.keep, self._batch, chosen, list(self._rest), server)
+        await self._run(self._uploads.keep, self._batch, chosen, list(self._rest), server)
 
 
 class Results:
     """What became of the files."""
 
-    def __init__(self, dock: Dock, batch: Batch) -> None:
-        self._dock = dock
+    def __init__(self, services: Services, batch: Batch) -> None:
+        self._run = services.run
+        self._transfers = services.transfers
         self._batch = batch
         with ui.element("div").classes("batch"):
             with ui.element("div").classes("study-head"):
@@ -208,8 +213,8 @@ class Results:
             self._again.set_visibility(False)
             widgets.button("Show my studies", lambda: ui.navigate.to("/?source=local"))
             widgets.button("Upload more", lambda: ui.navigate.to("/upload"))
-        dock.events.subscribe(UploadChanged, self._changed)
-        dock.events.subscribe(TransferChanged, self._moved)
+        services.events.subscribe(UploadChanged, self._changed)
+        services.events.subscribe(TransferChanged, self._moved)
 
     async def _changed(self, event: UploadChanged) -> None:
         if event.batch == self._batch.key:
@@ -231,8 +236,8 @@ class Results:
         transfer: Transfer | None = None
         items: Sequence[Item] = ()
         if batch.transfer is not None:
-            transfer = await self._dock.run(self._dock.queue.get, batch.transfer)
-            items = await self._dock.run(self._dock.queue.items, batch.transfer)
+            transfer = await self._run(self._transfers.queue.get, batch.transfer)
+            items = await self._run(self._transfers.queue.items, batch.transfer)
         kept = sum(outcome.kept for outcome in batch.outcomes)
         said = f"{formatting.counted(kept, 'file')} kept here"
         if lost := len(batch.outcomes) - kept:
@@ -257,7 +262,7 @@ class Results:
 
     async def _resume(self) -> None:
         if self._batch.transfer is not None:
-            await self._dock.run(self._dock.resume, self._batch.transfer)
+            await self._run(self._transfers.resume, self._batch.transfer)
 
 
 def _result(at: int, outcome: Outcome, there: Mapping[str, Item], *, sending: bool) -> widgets.Row:

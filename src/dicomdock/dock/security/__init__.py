@@ -1,1 +1,1 @@
-"""Who may talk to the dock."""
+"""Who may talk to the dock, and what its pages may do."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import formatting
-from dicomdock.dock.service import LOCAL
+from dicomdock.dock.services.sources import LOCAL, Sources
 from dicomdock.errors import NotFound
 from dicomdock.sources import JsonValue
 
 if TYPE_CHECKING:
-    from dicomdock.dock.service import Dock
+    from dicomdock.archive import Archive
 
 LONGEST = 4000  # characters of a value that are shown
 MOST_DEPTH = 64  # sequences in sequences; deeper only where somebody means harm
@@ -33,7 +33,7 @@ class Line:
     keyword : of the data dictionary; empty where it is unknown.
     name : of the data dictionary; what stands for it where it is unknown.
     vr : of it.
-    value : in human form.
+    value : formatted.
     """
 
     path: str
@@ -45,7 +45,7 @@ class Line:
     value: str
 
 
-def instances(dock: Dock, source: str, series: Resource) -> list[Resource]:
+def instances(sources: Sources, source: str, series: Resource) -> list[Resource]:
     """List the instances of a series in the order of their numbers.
 
     Raises
@@ -54,18 +54,19 @@ def instances(dock: Dock, source: str, series: Resource) -> list[Resource]:
         The source does not answer.
     """
     if source == LOCAL:
-        return [one.resource for one in dock.archive.instances(series)]
+        archive = cast("Archive", sources.get(LOCAL))
+        return [one.resource for one in archive.instances(series)]
     query = Query("instances", {"StudyInstanceUID": series.study, "SeriesInstanceUID": series.series or ""})
     found = [
         (text(match.attributes, "InstanceNumber"), text(match.attributes, "SOPInstanceUID"))
-        for page in dock.source(source).search(query)
+        for page in sources.get(source).search(query)
         for match in page.matches
     ]
     found.sort(key=lambda pair: (int(pair[0]) if pair[0].isdecimal() else 1 << 62, pair[1]))
     return [Resource(series.study, series.series, uid) for _, uid in found if uid]
 
 
-def read(dock: Dock, source: str, instance: Resource) -> list[Line]:
+def read(sources: Sources, source: str, instance: Resource) -> list[Line]:
     """Read the attributes of one instance.
 
     Raises
@@ -73,7 +74,7 @@ def read(dock: Dock, source: str, instance: Resource) -> list[Line]:
     DicomdockError
         The source does not answer, or has no such instance.
     """
-    for attributes in dock.source(source).metadata(instance):
+    for attributes in sources.get(source).metadata(instance):
         return list(lines(attributes))
     raise NotFound(f"{source} has no instance {instance.instance}.")
 
@@ -121,11 +122,11 @@ def _written(element: Mapping[str, JsonValue], vr: str, values: Sequence[JsonVal
         return "bulk data, not fetched"
     if inline := element.get("InlineBinary"):
         return f"{formatting.number(len(str(inline)) * 3 // 4)} bytes"
-    written = " \\ ".join(_human(vr, value) for value in values)
+    written = " \\ ".join(_format(vr, value) for value in values)
     return written if len(written) <= LONGEST else written[:LONGEST] + " …"
 
 
-def _human(vr: str, value: JsonValue) -> str:
+def _format(vr: str, value: JsonValue) -> str:
     if value is None:
         return ""
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The demonstration: a study of nobody on a server of the dock's own, to try everything with."""
+"""The demonstration: a made study on a server of the dock's own, to try everything with."""
 
 from __future__ import annotations
 
@@ -7,68 +7,94 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dicomdock.config.servers import Login, ServerProfile
+from dicomdock.config.settings import Settings
+from dicomdock.dock.security.sessions import Keys
+from dicomdock.dock.services.servers import Servers
+from dicomdock.dock.services.threads import Lazy
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
-    from dicomdock.config.settings import Settings
-    from dicomdock.dock.service import Dock
 
 NAME = "demo"
 PATH = "/demo/dicom-web"
 ALWAYS = 10 * 365 * 86400.0  # seconds; the server is this dock's own, and holds nothing of anybody
 
 
-def open_archive(settings: Settings) -> Archive:
-    """Open the demonstration server's archive, which is not the user's."""
-    from dicomdock.archive import Archive
+class Demonstration:
+    """The demonstration server. Methods block.
 
-    return Archive.open(replace(settings, archive=settings.state / "demo", database="", archive_limit=0))
+    Parameters
+    ----------
+    settings : where its archive is.
+    servers : the list that it is added to.
+    keys : make its token.
+    url : the dock's address.
+    """
 
+    def __init__(self, settings: Settings, servers: Servers, keys: Keys, url: str) -> None:
+        self._settings = settings
+        self._servers = servers
+        self._keys = keys
+        self._url = url
+        self._archive = Lazy(self._open)
 
-def prepare(dock: Dock) -> str:
-    """Make the study where it is not made yet, and the profile of its server; give the server's name."""
-    from dicomdock.demo import demo_study
-    from dicomdock.dicom.query import Query
+    @property
+    def archive(self) -> Archive:
+        """Its archive, which is not the user's."""
+        return self._archive.get()
 
-    archive = dock.demo_archive
-    if not any(page.matches for page in archive.search(Query("studies", limit=1))):
-        with archive.writer(origin=NAME) as writer:
-            for part in demo_study():
-                writer.add(part)
-    name = _own_name(dock)
-    _introduce(dock, name)
-    return name
+    def prepare(self) -> str:
+        """Make the study and the server's profile where they do not exist yet; return the server's name."""
+        from dicomdock.demo import demo_study
+        from dicomdock.dicom.query import Query
 
+        if not any(page.matches for page in self.archive.search(Query("studies", limit=1))):
+            with self.archive.writer(origin=NAME) as writer:
+                for part in demo_study():
+                    writer.add(part)
+        name = self._name()
+        self._introduce(name)
+        return name
 
-def resume(dock: Dock) -> None:
-    """Serve the demonstration again where an earlier run prepared it; the port may be another now."""
-    for profile in dock.profiles():
-        if _is_ours(profile):
-            _introduce(dock, profile.name)
+    def resume(self) -> None:
+        """Serve the study again where an earlier run prepared it; the port may be another now."""
+        for profile in self._servers.profiles():
+            if _is_ours(profile):
+                self._introduce(profile.name)
 
+    def close(self) -> None:
+        """Close the archive, if it was opened."""
+        archive = self._archive.take()
+        if archive is not None:
+            archive.close()
 
-def _introduce(dock: Dock, name: str) -> None:
-    from dicomdock.config.secrets import Secrets
+    def _open(self) -> Archive:
+        from dicomdock.archive import Archive
 
-    profile = ServerProfile(name, dock.url + PATH, Login("bearer"))
-    store = Secrets(dock.settings)
-    token = store.get(name, profile.origin)
-    if token is None:
-        token = secrets.token_urlsafe(32)
-        store.set(name, profile.origin, token)
-    dock.keys.grant(None, root=PATH, seconds=ALWAYS, token=token)
-    known = {old.name: old for old in dock.profiles()}
-    if name not in known or known[name].url != profile.url:
-        dock.save_profile(profile)
+        folder = self._settings.state / "demo"
+        return Archive.open(replace(self._settings, archive=folder, database="", archive_limit=0))
 
+    def _introduce(self, name: str) -> None:
+        from dicomdock.config.secrets import Secrets
 
-def _own_name(dock: Dock) -> str:
-    """Give the demonstration server's name; another one where the user calls a server of his own so."""
-    taken = {profile.name: profile for profile in dock.profiles()}
-    for profile in taken.values():
-        if _is_ours(profile):
-            return profile.name
-    return NAME if NAME not in taken else "dicomdock-demo"
+        profile = ServerProfile(name, self._url + PATH, Login("bearer"))
+        store = Secrets(self._settings)
+        token = store.get(name, profile.origin)
+        if token is None:
+            token = secrets.token_urlsafe(32)
+            store.set(name, profile.origin, token)
+        self._keys.grant(None, root=PATH, seconds=ALWAYS, token=token)
+        known = {old.name: old for old in self._servers.profiles()}
+        if name not in known or known[name].url != profile.url:
+            self._servers.save(profile)
+
+    def _name(self) -> str:
+        """Return the server's name; another one where the user calls a server of his own so."""
+        taken = {profile.name: profile for profile in self._servers.profiles()}
+        for profile in taken.values():
+            if _is_ours(profile):
+                return profile.name
+        return NAME if NAME not in taken else "dicomdock-demo"
 
 
 def _is_ours(profile: ServerProfile) -> bool:

@@ -1,4 +1,4 @@
-"""Events: what changed, told to the open pages, from any thread.
+"""Events: what changed, published to the open pages from any thread.
 
 An event names only what changed; a page that cares looks it up anew. Equal events within a moment become
 one, so that a transfer of ten thousand instances does not mean ten thousand messages to each page.
@@ -51,7 +51,7 @@ class LinkArrived:
 
 @dataclass(frozen=True, slots=True)
 class UploadChanged:
-    """Files that were dropped are being kept, or have been."""
+    """Dropped files are being stored, or have been."""
 
     batch: str
 
@@ -66,7 +66,7 @@ AnyEvent: TypeAlias = (
 
 
 class Events:
-    """The dock's notice board."""
+    """The events of one dock."""
 
     def __init__(self) -> None:
         self._topics: dict[type, Any] = {}
@@ -75,27 +75,27 @@ class Events:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell the events in this loop; what was published before is told first."""
+        """Deliver the events in this loop, those published before first."""
         with self._lock:
             self._loop = loop
             waiting = bool(self._pending)
         if waiting:
-            loop.call_soon_threadsafe(self._tell)
+            loop.call_soon_threadsafe(self._deliver)
 
     def detach(self) -> None:
-        """Tell no more: the loop ends."""
+        """Deliver nothing more: the loop ends."""
         with self._lock:
             self._loop = None
             self._pending.clear()
 
     def publish(self, event: AnyEvent) -> None:
-        """Tell the pages, a moment later, in the loop; callable from any thread."""
+        """Deliver the event to the pages, a moment later, in the loop; callable from any thread."""
         with self._lock:
             first = not self._pending
             self._pending[event] = None
             loop = self._loop
         if first and loop is not None:
-            loop.call_soon_threadsafe(loop.call_later, MOMENT, self._tell)
+            loop.call_soon_threadsafe(loop.call_later, MOMENT, self._deliver)
 
     def subscribe(
         self, kind: type[Event], handler: Callable[[Event], Awaitable[None]] | Callable[[Event], None]
@@ -105,7 +105,7 @@ class Events:
 
         self._topics.setdefault(kind, Topic()).subscribe(handler, expect_args=True)
 
-    def _tell(self) -> None:
+    def _deliver(self) -> None:
         with self._lock:
             events, self._pending = list(self._pending), {}
         for event in events:

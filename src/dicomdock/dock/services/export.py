@@ -12,7 +12,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Cancelled
 
 if TYPE_CHECKING:
-    from dicomdock.dock.service import Dock
+    from dicomdock.archive import Archive
 
 
 class Export:
@@ -20,18 +20,20 @@ class Export:
 
     Parameters
     ----------
-    dock : gives the archive.
+    archive : what is exported from.
     resources : what is exported.
     target : a folder, or the zip file.
     zip_file : write one zip file.
     """
 
-    def __init__(self, dock: Dock, resources: Sequence[Resource], target: Path, *, zip_file: bool) -> None:
+    def __init__(
+        self, archive: Archive, resources: Sequence[Resource], target: Path, *, zip_file: bool
+    ) -> None:
         self.target = target
         self.done = 0
         self.total = 0
         self.bytes = 0
-        self._dock = dock
+        self._archive = archive
         self._resources = resources
         self._zip = zip_file
         self._stop = threading.Event()
@@ -50,7 +52,7 @@ class Export:
         DicomdockError
             It cannot be written.
         """
-        steps = self._dock.archive.export(self._resources, self.target, zip=self._zip)
+        steps = self._archive.export(self._resources, self.target, zip=self._zip)
         with closing(steps):  # type: ignore[type-var]  # it is a generator
             for step in steps:
                 self.done, self.total = step.done, step.total
@@ -60,13 +62,13 @@ class Export:
 
 
 def usual_folder() -> Path:
-    """Give the folder that a person looks for new files in."""
+    """Return the folder that a person looks for new files in."""
     downloads = Path.home() / "Downloads"
     return downloads if downloads.is_dir() else Path.home()
 
 
 def free_name(folder: Path, name: str, suffix: str) -> Path:
-    """Give a path in the folder that is not taken yet."""
+    """Return a path in the folder that is not taken yet."""
     from dicomdock.archive.export import clean_name
 
     clean = clean_name(name)

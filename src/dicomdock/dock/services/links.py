@@ -1,4 +1,4 @@
-"""Links that came: asked about, answered, and turned into transfers. The tokens stay in this memory."""
+"""Links from other programs: asked about, answered, and turned into transfers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NoReturn, assert_never
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.services import open_study
-from dicomdock.dock.services.events import LinkArrived
+from dicomdock.dock.addresses import open_address
+from dicomdock.dock.security.sessions import Grant
+from dicomdock.dock.services.connections import Connections
+from dicomdock.dock.services.events import Events, LinkArrived
+from dicomdock.dock.services.servers import Servers
+from dicomdock.dock.services.transfers import Transfers
 from dicomdock.errors import DicomdockError, LaunchError
 from dicomdock.launch.link import LaunchRequest, parse
 from dicomdock.launch.trust import (
@@ -33,14 +37,12 @@ from dicomdock.transfer.linked import connect_link, resources_of, studies_of_lin
 from dicomdock.web.resolve import Resolve, system_resolve
 
 if TYPE_CHECKING:
-    from dicomdock.dicomweb import Client
-    from dicomdock.dock.service import Dock
+    from dicomdock.config.settings import Settings
 
 Answer = Literal["refuse", "once", "always"]
 Stage = Literal["asking", "opening", "choosing", "fetching", "refused", "failed"]
 MOST_KEPT = 50  # links whose page can still be looked at
 SIDE_BY_SIDE = 4  # links that wait for name servers and lists at once
-OWN_SERVICE = "/dicom-web"  # where the dock serves its archive
 
 log = logging.getLogger("dicomdock.dock")
 
@@ -86,7 +88,7 @@ class Arrival:
     def page(self) -> str:
         """The address of the page that shows it."""
         if self.stage == "fetching" and len(self.studies) == 1 and not self.message:
-            return open_study.address(Resource(self.studies[0], self.series or None))
+            return open_address(Resource(self.studies[0], self.series or None))
         return f"/link/{self.number}"
 
 
@@ -99,15 +101,38 @@ class Links:
 
     Parameters
     ----------
-    dock : transfers what is allowed, and shows the pages.
+    settings : of connections and trust.
+    servers : the user's list.
+    own_token : return what a token opens in this dock's own DICOMweb service at an address, if anything.
+    connections : hold the tokens.
+    transfers : download what is allowed.
+    prepare : called when a link comes, to have a viewer ready.
+    show : shows a page to the user.
+    events : inform the pages.
     """
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
+    def __init__(
+        self,
+        settings: Settings,
+        servers: Servers,
+        own_token: Callable[[str, str], Grant | None],
+        connections: Connections,
+        transfers: Transfers,
+        prepare: Callable[[], None],
+        show: Callable[[str], None],
+        events: Events,
+    ) -> None:
+        self._settings = settings
+        self._servers = servers
+        self._own_token = own_token
+        self._connections = connections
+        self._transfers = transfers
+        self._prepare = prepare
+        self._show_page = show
+        self._events = events
         self._box = QuestionBox()
-        self._trust = TrustStore(dock.settings)
+        self._trust = TrustStore(settings)
         self._arrivals: dict[int, Arrival] = {}
-        self._connections: dict[str, tuple[LaunchRequest, Allowed]] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
         self._pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="link")
@@ -129,7 +154,7 @@ class Links:
             The link is refused.
         """
         request = parse(link)
-        open_study.warm(self._dock)
+        self._prepare()
         decision = self._own(request) or self._judge(request, None, _not_now)
         match decision:
             case Refused(reason):
@@ -149,12 +174,12 @@ class Links:
         return "dicomdock opens it."
 
     def get(self, number: int) -> Arrival | None:
-        """Give what is known of a link."""
+        """Return what is known of a link."""
         with self._lock:
             return self._arrivals.get(number)
 
     def next_page(self, arrival: Arrival) -> str:
-        """Give the page to look at now: the question that waits longest, before what needs no answer."""
+        """Return the page to look at now: the question that waits longest, before what needs no answer."""
         with self._lock:
             return next((other.page for other in self._arrivals.values() if other.question), arrival.page)
 
@@ -178,7 +203,9 @@ class Links:
         if arrival is None or arrival.question is None:
             raise LaunchError("This link was answered already.")
         decision = arrival.question.decision
-        chosen = self._dock.profiles().get(server) if isinstance(decision, ChooseServer) and server else None
+        chosen = (
+            self._servers.profiles().get(server) if isinstance(decision, ChooseServer) and server else None
+        )
         asked = self._box.take(arrival.question.key, refused=answer == "refuse")
         others = [other for other in self._asking(arrival.question.key) if other.number != number]
         if asked is None:
@@ -221,43 +248,21 @@ class Links:
                 raise LaunchError("Choose at least one study.")
             known = replace(arrival, stage="fetching", offer=None)
             arrival = self._keep(replace(known, studies=(*known.studies, *(one.study for one in chosen))))
-        self._dock.pull(offer.connection, chosen)
+        self._transfers.pull(offer.connection, chosen)
         return arrival
 
-    @property
-    def connections(self) -> frozenset[str]:
-        """The names of the connections that links brought; they end with the dock."""
-        with self._lock:
-            return frozenset(self._connections)
-
-    def connect(self, name: str) -> Client | None:
-        """Give the connection that a link brought, with its own token; None for a server of the user's.
-
-        Raises
-        ------
-        LaunchError
-            It is neither; the token of a link ends with the dock that took it.
-        """
-        with self._lock:
-            known = self._connections.get(name)
-        if known is None and name not in self._dock.profiles():
-            raise LaunchError(f"{name} came with a link, and its login is gone; open the link again.")
-        if known is None:
-            return None
-        return connect_link(*known, self._dock.settings)
-
     def _judge(self, request: LaunchRequest, agreed: Question | None, resolve: Resolve) -> Decision:
-        return decide(request, self._dock.profiles(), self._trust, agreed=agreed, resolve=resolve)
+        return decide(request, self._servers.profiles(), self._trust, agreed=agreed, resolve=resolve)
 
     def _judge_anew(self, request: LaunchRequest, resolve: Resolve) -> Decision:
         return self._judge(request, None, resolve)
 
     def _own(self, request: LaunchRequest) -> Arrival | None:
         """Take a link that this dock made for a study of its own archive; its token is the proof of that."""
-        if request.endpoint != self._dock.url + OWN_SERVICE or request.token is None:
+        if request.token is None or request.endpoint is None or not request.resources:
             return None
-        grant = self._dock.keys.granted(request.token.reveal())
-        if grant is None or grant.root not in ("", OWN_SERVICE) or not request.resources:
+        grant = self._own_token(request.endpoint, request.token.reveal())
+        if grant is None:
             return None
         if not all(grant.resource is None or grant.resource.contains(one) for one in request.resources):
             return None
@@ -306,38 +311,24 @@ class Links:
             case Ask() | ChooseServer():
                 return replace(arrival, stage="asking", question=self._box.put(decision, request))
             case Allowed():
-                name = self._name(request, decision)
+                name = self._connections.add_link(request, decision)
             case _:
                 assert_never(decision)
         resources: Sequence[Resource] = request.resources
         if not resources:
-            with connect_link(request, decision, self._dock.settings) as client:
+            with connect_link(request, decision, self._settings) as client:
                 found = studies_of_link(request, client)
             if wants_a_choice(request, found) and arrival.offer is None:
                 stage: Stage = "asking" if arrival.question else "choosing"
                 return replace(arrival, stage=stage, offer=Offer(name, tuple(found)))
             resources = resources_of(found)
-        self._dock.pull(name, resources)
+        self._transfers.pull(name, resources)
         stage = "fetching" if arrival.stage == "failed" else arrival.stage
         series = "" if arrival.studies else _one_series(resources)
         return replace(arrival, stage=stage, studies=_studies(resources, arrival.studies), series=series)
 
-    def _name(self, request: LaunchRequest, allowed: Allowed) -> str:
-        """Name the connection; a name of its own for each token, and never that of a server of the user's."""
-        plain = allowed.profile.name
-        taken = set(self._dock.source_names())
-        with self._lock:
-            if plain in taken and allowed.stored_login and request.options.bulk_retrieve:
-                return plain
-            for name in (f"{plain} (link {count})" if count else plain for count in itertools.count()):
-                known = self._connections.get(name)
-                if name not in taken and (known is None or known == (request, allowed)):
-                    self._connections[name] = (request, allowed)
-                    return name
-        raise AssertionError("unreachable: names do not run out")
-
     def _show(self, arrival: Arrival) -> None:
-        self._dock.show(self.next_page(arrival))
+        self._show_page(self.next_page(arrival))
 
     def _keep(self, arrival: Arrival) -> Arrival:
         with self._lock:
@@ -345,7 +336,7 @@ class Links:
             ended = [one.number for one in self._arrivals.values() if one.stage in _OVER]
             for number in ended[: max(0, len(self._arrivals) - MOST_KEPT)]:
                 del self._arrivals[number]
-        self._dock.events.publish(LinkArrived(arrival.number))
+        self._events.publish(LinkArrived(arrival.number))
         return arrival
 
 

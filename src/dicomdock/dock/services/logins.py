@@ -1,4 +1,4 @@
-"""Logins as the pages ask for them: which fields each kind has, and signing in and out."""
+"""Logins as forms: the fields of each kind; signing in and out."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from dicomdock.config.servers import Login, LoginKind, ServerProfile
+from dicomdock.dock.services.servers import Servers
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
     import threading
 
+    from dicomdock.config.settings import Settings
     from dicomdock.dicomweb.auth.signing import Prompt
-    from dicomdock.dock.service import Dock
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class LoginForm:
 
 _CLIENT = Field("client_id", "Client id", "How the issuer calls dicomdock: ask whoever runs the server.")
 
-# ``azure`` is made into ``oidc`` when it is kept, and shown as that afterwards.
+# ``azure`` becomes ``oidc`` when it is saved, and is shown as that afterwards.
 FORMS: Mapping[str, LoginForm] = MappingProxyType(
     {
         "none": LoginForm("No login"),
@@ -105,13 +106,13 @@ FORMS: Mapping[str, LoginForm] = MappingProxyType(
 
 
 def fields() -> tuple[Field, ...]:
-    """Give the fields of all kinds, each once."""
+    """Return the fields of all kinds, each once."""
     by_name = {item.name: item for form in FORMS.values() for item in form.fields}
     return tuple(by_name.values())
 
 
 def login_of(kind: str, values: Mapping[str, str]) -> Login:
-    """Make the login of a form.
+    """Return the login of a form.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def login_of(kind: str, values: Mapping[str, str]) -> Login:
 
 
 def edited(old: Login, new: Login) -> Login:
-    """Give the login of a form that edits another, with what the form does not show."""
+    """Return the login of a form that edits another, with what the form does not show."""
     if old.kind != new.kind or old.options.get("issuer") != new.options.get("issuer"):
         return new
     shown = {field.name for field in FORMS[old.kind].fields} | {"inbox"}
@@ -143,7 +144,7 @@ def edited(old: Login, new: Login) -> Login:
 
 
 def values_of(login: Login) -> dict[str, str]:
-    """Give what the fields of a form show for a login."""
+    """Return what the fields of a form show for a login."""
     values = {"user": login.user, **login.options}
     if login.options.get("inbox") == "true":
         values["album"] = "inbox"
@@ -151,45 +152,57 @@ def values_of(login: Login) -> dict[str, str]:
 
 
 def signs_in(profile: ServerProfile) -> bool:
-    """Tell whether a person has to sign in to this server."""
+    """Return whether a person has to sign in to this server."""
     from dicomdock.dicomweb.auth import signing
 
     return signing.signs_in(profile.login)
 
 
-def sign_in(
-    dock: Dock, name: str, show: Callable[[Prompt], None], cancelled: threading.Event
-) -> ServerProfile:
-    """Let the person at the page sign in to a server; give its profile with the account's name.
+class SignIns:
+    """Signs the user in and out at servers where a person has to. Methods block.
 
     Parameters
     ----------
-    show : takes the address to open; called in this thread.
-    cancelled : set to give up.
-
-    Raises
-    ------
-    AuthenticationError
-        It was refused, or nobody came in time.
-    Cancelled
-        ``cancelled`` was set.
+    settings : of the connections.
+    servers : the user's list.
     """
-    from dicomdock.config.secrets import Secrets
-    from dicomdock.dicomweb.auth import signing
 
-    profile = dock.profiles().get(name)
-    profile = signing.sign_in(profile, Secrets(dock.settings), dock.settings, show=show, cancelled=cancelled)
-    dock.save_profile(profile, instead_of=name)
-    return profile
+    def __init__(self, settings: Settings, servers: Servers) -> None:
+        self._settings = settings
+        self._servers = servers
 
+    def sign_in(self, name: str, show: Callable[[Prompt], None], cancelled: threading.Event) -> ServerProfile:
+        """Let the user sign in to a server; return its profile with the name of the account.
 
-def sign_out(dock: Dock, name: str) -> None:
-    """End the sign-in to a server, at its issuer and here."""
-    from dicomdock.config.secrets import Secrets
-    from dicomdock.dicomweb.auth import signing
+        Parameters
+        ----------
+        name : the server's.
+        show : called in this thread with the address to open.
+        cancelled : set to give up.
 
-    profile = dock.profiles().get(name)
-    signing.sign_out(profile, Secrets(dock.settings), dock.settings)
-    if signing.signs_in(profile.login):
-        profile = replace(profile, login=replace(profile.login, user=""))
-    dock.save_profile(profile, instead_of=name)
+        Raises
+        ------
+        AuthenticationError
+            It was refused, or nobody came in time.
+        Cancelled
+            ``cancelled`` was set.
+        """
+        from dicomdock.config.secrets import Secrets
+        from dicomdock.dicomweb.auth import signing
+
+        profile = self._servers.profiles().get(name)
+        secrets = Secrets(self._settings)
+        profile = signing.sign_in(profile, secrets, self._settings, show=show, cancelled=cancelled)
+        self._servers.save(profile, replaces=name)
+        return profile
+
+    def sign_out(self, name: str) -> None:
+        """End the session with a server, at its issuer and on this computer."""
+        from dicomdock.config.secrets import Secrets
+        from dicomdock.dicomweb.auth import signing
+
+        profile = self._servers.profiles().get(name)
+        signing.sign_out(profile, Secrets(self._settings), self._settings)
+        if signing.signs_in(profile.login):
+            profile = replace(profile, login=replace(profile.login, user=""))
+        self._servers.save(profile, replaces=name)

@@ -1,121 +1,142 @@
-"""Opening a study: in the viewer, as a list of its series, or in 3D Slicer, as the user likes it."""
+"""The one owner of a study that is being opened: where it opens, and what its viewer learns meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, cast, get_args
-from urllib.parse import quote, urlencode
 
 from dicomdock.config.preferences import Preferences
+from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.resource import Resource
+from dicomdock.dock.addresses import OPEN_PREFERENCE, opening_address
+from dicomdock.dock.services.archive import LocalArchive
+from dicomdock.dock.services.prefetch import Prefetch
+from dicomdock.dock.services.transfers import Downloads
+from dicomdock.dock.services.viewers import Viewers
 from dicomdock.errors import DicomdockError
 
 if TYPE_CHECKING:
-    from dicomdock.config.settings import Settings
-    from dicomdock.dock.service import Dock
-    from dicomdock.sources import DicomJson
+    from dicomdock.transfer import Transfer
 
-Way = Literal["viewer", "list", "slicer"]
-WAYS: Mapping[Way, str] = {
+Where = Literal["viewer", "list", "slicer"]
+WHERE: Mapping[Where, str] = {
     "viewer": "In the viewer",
     "list": "As a list of its series",
     "slicer": "In 3D Slicer",
 }
-PREFERENCE = "open"
-WHOLE = "study"  # opens the study without naming a series of it
 
 
-def way(dock: Dock) -> Way:
-    """Tell how studies are opened; without a viewer installed, as a list, unless the user chose."""
-    chosen = dock.preferences.get(PREFERENCE)
-    if chosen in get_args(Way):
-        return cast(Way, chosen)
-    return "viewer" if dock.viewers.available() else "list"
+class OpenStudy:
+    """Opens studies, also while they are being downloaded. Thread-safe; methods may block.
 
-
-def address(resource: Resource) -> str:
-    """Write the address that opens a study, or one of its series, in the way the user likes."""
-    series = f"?{urlencode({'series': resource.series})}" if resource.series else ""
-    return f"/open/{quote(resource.study, safe='')}{series}"
-
-
-def page(resource: Resource) -> str:
-    """Write the address of a study's page, which opens it as soon as some of it is here."""
-    return f"/study/{quote(resource.study, safe='')}?{urlencode({'open': resource.series or WHOLE})}"
-
-
-def in_running_dock(settings: Settings, resource: Resource) -> str:
-    """Give an address that works once and opens a study in the dock that runs; empty where none does that.
-
-    A dock that opens studies elsewhere than in the viewer is passed over.
-    """
-    from dicomdock.launch.handoff import NotRunning, show
-
-    if Preferences(settings).get(PREFERENCE, "viewer") != "viewer":
-        return ""
-    try:
-        root, _, token = show(settings).text.partition("#")
-    except NotRunning:
-        return ""
-    return f"{root.rstrip('/')}{address(resource)}#{token}"
-
-
-def entrance(dock: Dock, resource: Resource) -> str:
-    """Open a study and give where to go: its viewer, or its page where that is to be or has to wait."""
-    if (
-        way(dock) != "viewer"
-        or not dock.viewers.is_ready(resource.study)
-        or not is_known(dock, resource.study)
-    ):
-        return page(resource)
-    try:
-        return start(dock, resource)
-    except DicomdockError:
-        return page(resource)  # which tries again, and tells why
-
-
-def is_known(dock: Dock, study: str) -> bool:
-    """Tell whether there is something to show of a study: here, or on its way from a server that has it."""
-    if dock.archive.present(Resource(study)):
-        return True
-    transfer = dock.coming(study)
-    return transfer is not None and bool(dock.ahead.series(transfer, study))
-
-
-def start(dock: Dock, resource: Resource) -> str:
-    """Open a study in its viewer and give the address of that; what is still on its way is shown as it comes.
-
-    Raises
-    ------
-    MissingDependency
-        The viewer is not installed.
-    ViewerError
-        It does not start on this machine.
-    """
-    transfer = dock.coming(resource.study)
-    coming: Sequence[DicomJson] = ()
-    if transfer is not None:
-        dock.ahead.want(resource)
-        coming = dock.ahead.series(transfer, resource.study)
-    return dock.viewers.open(resource, pulling=transfer is not None, coming=coming)
-
-
-def warm(dock: Dock) -> None:
-    """Have a viewer ready, where studies are opened in it; returns at once."""
-    if way(dock) == "viewer":
-        dock.viewers.warm()
-
-
-def slicer_link(dock: Dock, study: str) -> str:
-    """Make the link that lets 3D Slicer fetch one study from this dock, within a quarter of an hour.
-
-    References
+    Parameters
     ----------
-    3D Slicer, Modules/Scripted/DICOM: ``slicer://viewer/?studyUID=...&access_token=...&dicomweb_endpoint=...``
+    local : the archive.
+    downloads : what is on its way.
+    prefetch : what servers say about that.
+    viewers : shows it.
+    preferences : where the user opens studies.
     """
-    query = {
-        "studyUID": study,
-        "access_token": dock.keys.grant(Resource(study)),
-        "dicomweb_endpoint": f"{dock.url}/dicom-web",
-    }
-    return f"slicer://viewer/?{urlencode(query, quote_via=quote, safe='')}"
+
+    def __init__(
+        self,
+        local: LocalArchive,
+        downloads: Downloads,
+        prefetch: Prefetch,
+        viewers: Viewers,
+        preferences: Preferences,
+    ) -> None:
+        self._local = local
+        self._downloads = downloads
+        self._prefetch = prefetch
+        self._viewers = viewers
+        self._preferences = preferences
+        viewers.observe(self._series_shown)
+
+    @property
+    def has_viewer(self) -> bool:
+        """The viewer is installed."""
+        return self._viewers.available()
+
+    def where(self) -> Where:
+        """Return where studies open; without a viewer installed, as a list, unless the user chose."""
+        chosen = self._preferences.get(OPEN_PREFERENCE)
+        if chosen in get_args(Where):
+            return cast(Where, chosen)
+        return "viewer" if self.has_viewer else "list"
+
+    def choose(self, where: Where) -> None:
+        """Open studies there from now on."""
+        self._preferences.set(OPEN_PREFERENCE, where)
+
+    def is_known(self, study: str) -> bool:
+        """Return whether there is something to show of a study: in the archive, or on its way."""
+        if self._local.archive.present(Resource(study)):
+            return True
+        transfer = self._downloads.of(study)
+        return transfer is not None and bool(self._prefetch.series(transfer, study))
+
+    def open(self, resource: Resource) -> str:
+        """Open a study in its viewer, which shows what comes as it comes; return the viewer's address.
+
+        Raises
+        ------
+        MissingDependency
+            The viewer is not installed.
+        ViewerError
+            It does not start on this machine.
+        """
+        transfer = self._downloads.of(resource.study)
+        coming: Sequence[DicomJson] = ()
+        if transfer is not None:
+            self._downloads.prioritise(resource)
+            coming = self._prefetch.series(transfer, resource.study)
+        return self._viewers.open(resource, pulling=transfer is not None, coming=coming)
+
+    def entrance(self, resource: Resource) -> str:
+        """Open a study and return where to go: its viewer, or its page where one prefers or has to wait."""
+        study = resource.study
+        if self.where() == "viewer" and self._viewers.is_ready(study) and self.is_known(study):
+            try:
+                return self.open(resource)
+            except DicomdockError:
+                pass  # the page tries again, and shows why
+        return opening_address(resource)
+
+    def warm(self) -> None:
+        """Have a viewer ready, where studies open in it; returns at once."""
+        if self.where() == "viewer":
+            self._viewers.warm()
+
+    def close(self, study: str) -> None:
+        """End the viewer of a study, after it saved what was drawn."""
+        self._viewers.close_study(study)
+
+    # What downloads and viewers report
+
+    def pull_started(self, study: str) -> None:
+        """Let the viewer of a study expect more of it."""
+        self._viewers.pull_changed(study, running=True)
+
+    def pull_ended(self, study: str, reason: str) -> None:
+        """Let the viewer of a study expect nothing more."""
+        self._prefetch.forget(study)
+        self._viewers.pull_changed(study, running=False, reason=reason)
+
+    def _series_shown(self, series: Resource) -> None:
+        self._downloads.prioritise(series)
+
+        def needed() -> Transfer | None:
+            transfer = self._downloads.of(series.study)
+            if transfer is None or self._downloads.first_series(series.study) != series.series:
+                return None
+            return None if self._is_complete(series, transfer) else transfer
+
+        self._prefetch.describe(series, needed, self._viewers.expect)
+
+    def _is_complete(self, series: Resource, transfer: Transfer) -> bool:
+        """Return whether all of a series has come, by the number that its server states."""
+        listed = self._prefetch.series(transfer, series.study)
+        described = next((one for one in listed if text(one, "SeriesInstanceUID") == series.series), {})
+        count = text(described, "NumberOfSeriesRelatedInstances")
+        return count.isdecimal() and 0 < int(count) <= len(self._local.archive.present(series))

@@ -13,12 +13,14 @@ from dicomdock.dicom.json_model import DicomJson, text, texts, value
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock import formatting
-from dicomdock.dock.service import LOCAL
+from dicomdock.dock.services.archive import LocalArchive
+from dicomdock.dock.services.servers import Servers
+from dicomdock.dock.services.sources import LOCAL, Sources
 from dicomdock.errors import ArchiveError, InvalidInput, ProfileError
-from dicomdock.sources import Match
+from dicomdock.sources import DicomSource, Match
 
 if TYPE_CHECKING:
-    from dicomdock.dock.service import Dock
+    from dicomdock.archive import Archive
 
 State = Literal["remote", "here", "both", "partly", "coming"]
 
@@ -98,6 +100,68 @@ class Stream(federation.Stream):
     begun: bool = False
 
 
+class StudyFinder:
+    """Searches for studies and series in the archive and on servers.
+
+    Parameters
+    ----------
+    local : has the archive, which also remembers what servers answered.
+    servers : whose logins tell such answers apart.
+    sources : both.
+    """
+
+    def __init__(self, local: LocalArchive, servers: Servers, sources: Sources) -> None:
+        self._local = local
+        self._servers = servers
+        self._sources = sources
+
+    @property
+    def archive(self) -> Archive:
+        """The archive."""
+        return self._local.archive
+
+    def source(self, name: str) -> DicomSource:
+        """Return the archive or a server."""
+        return self._sources.get(name)
+
+    def login(self, server: str) -> str:
+        """Return the login that a server is searched with, without its secret.
+
+        Raises
+        ------
+        ProfileError
+            There is no such server.
+        """
+        return str(self._servers.profiles().get(server).login)
+
+    def studies(self, match: Mapping[str, str], sources: Sequence[str]) -> Listing:
+        """Begin a search for studies in these sources."""
+        return Listing(self, match, sources)
+
+    def study(self, uid: str, source: str) -> Found | None:
+        """Look up one study of a source; None where the source has none or does not answer."""
+        listing = self.studies({"StudyInstanceUID": uid}, [source])
+        listing.take(listing.streams[0])
+        return listing.found.get(uid)
+
+    def series(self, study: Found) -> tuple[list[Found], dict[str, str]]:
+        """Look up the series of a study in every source that has it, joined, in the order of their numbers.
+
+        Returns
+        -------
+        The series, and source name -> why it did not answer.
+        """
+        query = Query("series", {"StudyInstanceUID": study.uid}, SERIES_FIELDS)
+        sources = {name: partial(self._sources.get, name) for name in study.places}
+        found: dict[Resource, Found] = {}
+        errors: dict[str, str] = {}
+        for answer in federation.search(sources, query):
+            found.update({one.resource: Found.of(one) for one in answer.found})
+            if answer.error:
+                errors[answer.source] = answer.error
+        return sorted(found.values(), key=_series_order), errors
+
+
 class Listing:
     """A search for studies in one or more places, merged.
 
@@ -105,18 +169,18 @@ class Listing:
 
     Parameters
     ----------
-    dock : gives the sources.
+    finder : of the dock.
     match : what to look for.
-    sources : names of the places.
+    sources : names of the sources.
     """
 
-    def __init__(self, dock: Dock, match: Mapping[str, str], sources: Sequence[str]) -> None:
-        self._dock = dock
+    def __init__(self, finder: StudyFinder, match: Mapping[str, str], sources: Sequence[str]) -> None:
+        self._finder = finder
         self.sources = tuple(sources)
         self.query = Query("studies", dict(match), STUDY_FIELDS)
         self._join = federation.Join(self.query)
         self.streams = [
-            Stream(name, federation.pages_of(partial(dock.source, name), self.query)) for name in sources
+            Stream(name, federation.pages_of(partial(finder.source, name), self.query)) for name in sources
         ]
 
     @property
@@ -136,7 +200,7 @@ class Listing:
         if stream.source != LOCAL:
             with contextlib.suppress(ArchiveError, ProfileError):  # it can be shown all the same
                 login = self._login(stream)
-                self._dock.archive.remember(stream.source, login, self.query, page.matches, page.more)
+                self._finder.archive.remember(stream.source, login, self.query, page.matches, page.more)
         return [*changed, *self._without(stream.source, stale)]
 
     def recall(self, stream: Stream) -> list[Found]:
@@ -144,7 +208,7 @@ class Listing:
         if stream.source == LOCAL:
             return []
         try:
-            answer = self._dock.archive.recall(stream.source, self._login(stream), self.query)
+            answer = self._finder.archive.recall(stream.source, self._login(stream), self.query)
         except ProfileError:
             return []  # searching it will report why
         if answer is None:
@@ -155,7 +219,7 @@ class Listing:
         return found
 
     def _login(self, stream: Stream) -> str:
-        return str(self._dock.profiles().get(stream.source).login)
+        return self._finder.login(stream.source)
 
     def _add(self, source: str, matches: Sequence[Match]) -> list[Found]:
         changed = self._join.add(source, matches)
@@ -200,7 +264,7 @@ class Listing:
         arrived: list[Found] = []
         for uid in uids:
             query = replace(self.query, match={**self.query.match, "StudyInstanceUID": uid})
-            for page in self._dock.archive.search(query):
+            for page in self._finder.archive.search(query):
                 arrived += [Found.of(one) for one in self._join.add(LOCAL, page.matches)]
         return arrived
 
@@ -210,7 +274,7 @@ class Listing:
             return ()
         match = {"StudyInstanceUID": ",".join(item.resource.study for item in items)}
         counts: dict[str, int | None] = {}
-        for page in self._dock.archive.search(Query("studies", match, STUDY_FIELDS)):
+        for page in self._finder.archive.search(Query("studies", match, STUDY_FIELDS)):
             for answer in page.matches:
                 uid = text(answer.attributes, "StudyInstanceUID")
                 counts[uid] = _count(answer.attributes, "NumberOfStudyRelatedInstances")
@@ -260,24 +324,6 @@ def _words(stream: Stream) -> str:
     if stream.age is None:
         return stream.error
     return f"{stream.error} Shown is what it said {formatting.ago(stream.age)}."
-
-
-def series_of(dock: Dock, study: Found) -> tuple[list[Found], dict[str, str]]:
-    """Look up the series of a study in every source that has it, joined, in the order of their numbers.
-
-    Returns
-    -------
-    The series, and source name -> why it did not answer.
-    """
-    query = Query("series", {"StudyInstanceUID": study.uid}, SERIES_FIELDS)
-    sources = {name: partial(dock.source, name) for name in study.places}
-    found: dict[Resource, Found] = {}
-    errors: dict[str, str] = {}
-    for answer in federation.search(sources, query):
-        found.update({one.resource: Found.of(one) for one in answer.found})
-        if answer.error:
-            errors[answer.source] = answer.error
-    return sorted(found.values(), key=_series_order), errors
 
 
 def _series_order(series: Found) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""Thumbnails: a small picture of a series, from the archive or a server, kept on disk."""
+"""Thumbnails: a small image of a series, from the archive or a server, cached on disk."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.service import LOCAL
+from dicomdock.dock.services.archive import LocalArchive
+from dicomdock.dock.services.servers import Servers
+from dicomdock.dock.services.sources import LOCAL
+from dicomdock.dock.services.threads import Lazy, Run
 from dicomdock.errors import DicomdockError
 
 if TYPE_CHECKING:
-    from dicomdock.dock.service import Dock
+    from dicomdock.origin.workers import Workers
 
 MAX_BYTES = 1 << 20
 NO_PICTURE = "private, max-age=300"  # a server that is away now may be back in five minutes
@@ -28,19 +31,24 @@ class Thumbnails:
 
     Parameters
     ----------
-    dock : gives the sources and the folder that pictures are kept in.
+    run : does blocking work.
+    local, servers : where series are.
+    decoders : decode the archive's images.
     """
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
-        self._folder = dock.settings.state / "thumbnails"
+    def __init__(self, run: Run, local: LocalArchive, servers: Servers, decoders: Lazy[Workers]) -> None:
+        self._run = run
+        self._local = local
+        self._servers = servers
+        self._decoders = decoders
+        self._folder = local.settings.state / "thumbnails"
 
     async def answer(self, request: Request) -> Response:
-        """Give the picture of one series."""
+        """Return the image of one series."""
         named = request.path_params
         try:
             resource = Resource(named["study"], named["series"])
-            media_type, picture = await self._dock.run(self._picture, named["source"], resource)
+            media_type, picture = await self._run(self._picture, named["source"], resource)
         except DicomdockError:
             return Response(status_code=404, headers={"Cache-Control": NO_PICTURE})
         return Response(picture, media_type=media_type, headers={"Cache-Control": KEPT})
@@ -67,10 +75,10 @@ class Thumbnails:
             from dicomdock.origin.rendered import THUMBNAIL, one_picture
             from dicomdock.origin.view import View
 
-            origin = Origin(lambda: self._dock.archive, workers=self._dock.decoders)
+            origin = Origin(lambda: self._local.archive, workers=self._decoders.get())
             answer = one_picture(origin, resource, View(viewport=THUMBNAIL, media_type="image/jpeg"))
             return "image/jpeg", bytes(answer.body)
-        return self._dock.client(source).thumbnail(resource)
+        return self._servers.client(source).thumbnail(resource)
 
 
 def _keep(file: Path, picture: bytes) -> None:

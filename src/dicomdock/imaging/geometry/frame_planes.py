@@ -30,6 +30,9 @@ _SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 _RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_NO_UNITS = ("", "US", "SUV")
+"""Rescale Types that state no unit: unspecified, and a word that says neither which SUV nor of what."""
+
 _NUCLEAR = "1.2.840.10008.5.1.4.1.1.20"
 
 
@@ -70,6 +73,7 @@ def planes_of(header: Dataset) -> list[Plane]:
         rows,
         columns,
         frame_of_reference=text(header, "FrameOfReferenceUID"),
+        modality=text(header, "Modality"),
         number=integer(header, "InstanceNumber") or 0,
         pixels=_pixels(header, sop_class),
         frame_time=_frame_time(header),
@@ -77,7 +81,7 @@ def planes_of(header: Dataset) -> list[Plane]:
     groups = items(header, "PerFrameFunctionalGroupsSequence")
     if groups:
         return _enhanced(header, base, groups[:frames])
-    base = _described(base, [header], text(header, "ImageType"))
+    base = _described(base, [header], text(header, "ImageType"), header)
     if frames == 1:
         return [_placed(base, header, header, header)]
     return _classic(header, base, frames, sop_class)
@@ -115,12 +119,13 @@ def _pixels(header: Dataset, sop_class: str) -> PixelFormat:
     )
 
 
-def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str) -> Plane:
+def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str, header: Dataset) -> Plane:
     """Add what the datasets in ``places`` (the nearest first) say about values, windows and kind."""
     pixels = plane.pixels
     rescale = next((place for place in places if number(place, "RescaleSlope") is not None), None)
     if rescale is not None:
-        units = text(rescale, "RescaleType") or pixels.units
+        stated = text(rescale, "RescaleType")
+        units = pixels.units if stated.upper() in _NO_UNITS else stated
         pixels = replace(
             pixels,
             slope=number(rescale, "RescaleSlope") or 1.0,
@@ -129,11 +134,17 @@ def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str) 
         )
     if any(first(place, "ModalityLUTSequence") is not None for place in places):
         pixels = replace(pixels, lut=True, slope=1.0, intercept=0.0)
+    # Units (0054,1001) is what the values of PET are in; a Rescale Type beside it adds nothing.
     units = next((found for place in places if (found := text(place, "Units"))), "")
     if not units and rescale is not None and any(text(place, "Modality") == "CT" for place in places):
         units = "HU"
-    if units and pixels.units in ("", "US"):
+    if units:
         pixels = replace(pixels, units=units)
+    elif plane.modality == "PT":
+        pixels = replace(pixels, units="")
+    if pixels.units == "GML":
+        pixels = replace(pixels, suv_type=text(header, "SUVType") or "BW")
+    pixels = replace(pixels, padding=_padding(header, pixels))
     windows = next((seen for place in places if (seen := _windows(place))), ())
     kinds = image_type.upper().split("\\")
     remark = (
@@ -141,6 +152,18 @@ def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str) 
     )
     localizer = any(word in ("LOCALIZER", "SCOUT") for word in kinds[2:])
     return replace(plane, pixels=pixels, windows=windows, localizer=localizer, remark=remark)
+
+
+def _padding(header: Dataset, pixels: PixelFormat) -> tuple[float, float] | None:
+    """Return the values of padding, after the rescale (PS3.3 §C.7.5.1.1.2)."""
+    value, limit = number(header, "PixelPaddingValue"), number(header, "PixelPaddingRangeLimit")
+    value = number(header, "FloatPixelPaddingValue") if value is None else value
+    if value is None or pixels.lut or pixels.colour:
+        return None
+    if not pixels.signed and value < 0:  # the bits of a signed number, by the wrong VR
+        value += 1 << pixels.bits_allocated
+    ends = [end * pixels.slope + pixels.intercept for end in (value, value if limit is None else limit)]
+    return min(ends), max(ends)
 
 
 def _windows(dataset: Dataset | None) -> tuple[Window, ...]:
@@ -227,7 +250,7 @@ def _enhanced(header: Dataset, base: Plane, groups: Sequence[Dataset]) -> list[P
         frame_types = [told for kind in kinds if (told := text(kind, "FrameType"))]
         image_type = frame_types[0] if frame_types else text(header, "ImageType")
         values = [group(item, "PixelValueTransformationSequence"), group(item, "FrameVOILUTSequence"), header]
-        plane = _described(replace(base, frame=at + 1), values, image_type)
+        plane = _described(replace(base, frame=at + 1), values, image_type, header)
         if mapped and (mapping := group(item, "RealWorldValueMappingSequence")) is not None:
             plane = replace(plane, pixels=_mapped(plane.pixels, mapping))
         tellers = [found for name in _FACET_GROUPS if (found := group(item, name)) is not None]

@@ -27,6 +27,9 @@ class PixelFormat:
     lut : a Modality LUT replaces slope and intercept.
     floating : Float or Double Float Pixel Data.
     units : of the values after the rescale, as the header names them (``HU``, ``BQML``); may be empty.
+    suv_type : which Standardized Uptake Value they are (``BW``, ``LBM``...); empty where they are none.
+    padding : least and greatest value, after the rescale, of pixels that are no part of the image; None where
+        there are none.
     """
 
     photometric: str = "MONOCHROME2"
@@ -38,6 +41,8 @@ class PixelFormat:
     lut: bool = False
     floating: bool = False
     units: str = ""
+    suv_type: str = ""
+    padding: tuple[float, float] | None = None
 
     @property
     def colour(self) -> bool:
@@ -87,6 +92,7 @@ class Plane:
     spacing : mm between rows, mm between columns; None where unknown.
     thickness : mm from this slice to the next as the header states it; None where unknown.
     frame_of_reference : UID; may be empty.
+    modality : as stored (``CT``, ``PT``); may be empty.
     number : Instance Number, to keep an order where positions give none.
     pixels : how the numbers are stored.
     windows : window presets.
@@ -107,6 +113,7 @@ class Plane:
     spacing: tuple[float, float] | None = None
     thickness: float | None = None
     frame_of_reference: str = ""
+    modality: str = ""
     number: int = 0
     pixels: PixelFormat = field(default_factory=PixelFormat)
     windows: tuple[Window, ...] = ()

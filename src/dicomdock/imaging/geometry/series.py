@@ -32,6 +32,9 @@ jumble."""
 
 MIN_RUN = 3  # slices: two always have one spacing, three that have it are a stretch
 
+PADDING_BELOW = 4096
+"""HU below what 16 bits hold that only padding takes: the lowest stored number less the usual intercept."""
+
 TILT_SHOWN = 0.1  # degrees; a smaller tilt is rounding
 
 
@@ -113,6 +116,11 @@ class VolumePlan:
         return self.lead.pixels.units
 
     @property
+    def modality(self) -> str:
+        """The modality; may be empty."""
+        return self.lead.modality
+
+    @property
     def frame_time(self) -> float | None:
         """Milliseconds between the frames of a cine loop; None where the header states none."""
         return self.lead.frame_time
@@ -146,11 +154,9 @@ class VolumePlan:
 
 
 def value_type(formats: Sequence[PixelFormat]) -> np.dtype[Any]:
-    """Give the smallest type that holds the values of all formats.
+    """Return the smallest type that holds the values of all formats.
 
-    Hounsfield units always fit 16 signed bits: a CT that allots 16 bits and subtracts 1024 would else take
-    twice the
-    memory for values that no scanner makes (they are clipped).
+    Hounsfield units are signed, for air, and what pads them below -32768 is clipped.
     """
     if any(one.colour for one in formats):
         return np.dtype(np.uint8)
@@ -160,9 +166,11 @@ def value_type(formats: Sequence[PixelFormat]) -> np.dtype[Any]:
         return np.dtype(np.float32)
     if any(one.lut for one in formats):
         return np.dtype(np.uint16)
-    if all(one.units == "HU" for one in formats):
-        return np.dtype(np.int16)
     low, high = min(one.bounds[0] for one in formats), max(one.bounds[1] for one in formats)
+    if all(one.units == "HU" for one in formats):
+        if high <= np.iinfo(np.int16).max and low >= np.iinfo(np.int16).min - PADDING_BELOW:
+            return np.dtype(np.int16)
+        low = min(low, -1.0)
     for candidate in (np.uint8, np.int16, np.uint16, np.int32, np.uint32):
         limits = np.iinfo(candidate)
         if limits.min <= low and high <= limits.max:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.rtstruct import fill
@@ -29,6 +30,11 @@ MINIMUM = Code("255605001", "SCT", "Minimum")
 MAXIMUM = Code("56851009", "SCT", "Maximum")
 ATTENUATION = Code("112031", "DCM", "Attenuation Coefficient")
 INTENSITY = Code("110852", "DCM", "MR signal intensity")
+UPTAKE = Code("126400", "DCM", "Standardized Uptake Value")
+ACTIVITY = Code("110821", "DCM", "Nuclear Medicine Tomographic Activity")
+DOSE = Code("128513", "DCM", "Absorbed Dose")
+PIXEL_VALUE = Code("PIXEL_VALUE", "99DICOMDOCK", "Pixel value")
+"""Of images whose values have no quantity in the standard: photographs, ultrasound, secondary capture."""
 
 MILLIMETRE = Code("mm", "UCUM", "millimeter")
 SQUARE_MILLIMETRE = Code("mm2", "UCUM", "square millimeter")
@@ -37,14 +43,29 @@ DEGREE = Code("deg", "UCUM", "degree")
 HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 NO_UNITS = Code("1", "UCUM", "no units")
 
+MOST_POINTS = 1 << 24  # of the grid by which a region in an oblique plane is measured
+
 FLATNESS = 0.5  # voxels that the outline of a region may leave its slice by
 
-_UNITS = {
-    "HU": HOUNSFIELD,
+_EMISSION = {
     "BQML": Code("Bq/ml", "UCUM", "Becquerels/milliliter"),
-    "GML": Code("g/ml", "UCUM", "gram per milliliter"),
-    "GY": Code("Gy", "UCUM", "Gray"),
+    "CNTS": Code("{counts}", "UCUM", "Counts"),
+    "CPS": Code("{counts}/s", "UCUM", "Counts per second"),
+    "PROPCNTS": Code("{propcounts}", "UCUM", "Proportional to counts"),
+    "PROPCPS": Code("{propcounts}/s", "UCUM", "Proportional to counts per second"),
 }
+"""Units (0054,1001) of PET and nuclear medicine, PS3.3 §C.8.9.1."""
+
+_SUV = {
+    "BW": Code("g/ml{SUVbw}", "UCUM", "Standardized Uptake Value body weight"),
+    "LBM": Code("g/ml{SUVlbm}", "UCUM", "Standardized Uptake Value lean body mass (James)"),
+    "LBMJAMES128": Code(
+        "g/ml{SUVlbm(James128)}", "UCUM", "Standardized Uptake Value lean body mass (James 128 multiplier)"
+    ),
+    "LBMJANMA": Code("g/ml{SUVlbm(Janma)}", "UCUM", "Standardized Uptake Value lean body mass (Janma)"),
+    "IBW": Code("g/ml{SUVibw}", "UCUM", "Standardized Uptake Value ideal body weight"),
+}
+"""SUV Type (0054,1006)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,29 +151,36 @@ def region(label: str, outline: Sequence[Vector], volume: Volume, **described: o
 
     Parameters
     ----------
-    outline : at least three points, mm, LPS, on an axial, sagittal or coronal slice of the volume's own
-        grid. A voxel
-        counts when its centre is inside.
+    outline : at least three points, mm, LPS, in one plane. On a slice of the volume's own grid a voxel counts
+        when its centre is inside; in any other plane the voxels nearest to points of a fine grid do.
     volume : grey values.
 
     Raises
     ------
     GeometryError
-        The outline is no region of one slice, or holds no voxel.
+        The outline lies in no plane, or holds no voxel.
     """
     if volume.colour or len(outline) < 3:
         raise GeometryError("A region needs a grey volume and at least three points.")
     at = volume.geometry.to_index(outline)
     axis = int(np.argmin(np.ptp(at, axis=0)))
     level = int(np.round(at[:, axis].mean()))
-    if float(np.abs(at[:, axis] - level).max()) > FLATNESS or not 0 <= level < volume.array.shape[axis]:
-        raise GeometryError("The outline does not lie on one slice of the volume.")
-    plane = np.take(volume.array, level, axis)
-    inside = plane[fill([np.delete(at, axis, axis=1)], (plane.shape[0], plane.shape[1]))].astype(np.float64)
+    if float(np.abs(at[:, axis] - level).max()) > FLATNESS:
+        inside = _values_in(np.asarray(outline, dtype=np.float64), volume)
+        if not inside.size:
+            raise GeometryError("The outline does not lie on one slice of the volume, and holds no voxel.")
+    elif 0 <= level < volume.array.shape[axis]:
+        plane = np.take(volume.array, level, axis)
+        inside = plane[fill([np.delete(at, axis, axis=1)], (plane.shape[0], plane.shape[1]))]
+    else:
+        raise GeometryError("The outline does not lie on the volume.")
+    inside = inside.astype(np.float64)
+    inside = inside[np.isfinite(inside)]
+    if volume.padding is not None:
+        inside = inside[(inside < volume.padding[0]) | (inside > volume.padding[1])]
     if not inside.size:
         raise GeometryError("The region holds no voxel.")
-    name = ATTENUATION if volume.units == "HU" else INTENSITY
-    unit = _UNITS.get(volume.units.upper(), NO_UNITS)
+    name, unit = quantity_of(volume)
     statistics = (
         (MEAN, inside.mean()),
         (STANDARD_DEVIATION, inside.std()),
@@ -163,6 +191,44 @@ def region(label: str, outline: Sequence[Vector], volume: Volume, **described: o
     values += [Value(name, float(number), unit, derivation) for derivation, number in statistics]
     closed = tuple(outline) if outline[0] == outline[-1] else (*outline, outline[0])
     return Measurement(label, "POLYGON", closed, tuple(values), **described)  # type: ignore[arg-type]
+
+
+def quantity_of(volume: Volume) -> tuple[Code, Code]:
+    """Return what the values of a volume measure, and their unit."""
+    if volume.units == "HU":
+        return ATTENUATION, HOUNSFIELD
+    if volume.suv_type in _SUV and volume.units == "GML":
+        return UPTAKE, _SUV[volume.suv_type]
+    if volume.units in _EMISSION:
+        return ACTIVITY, _EMISSION[volume.units]
+    if volume.units == "GY":
+        return DOSE, Code("Gy", "UCUM", "Gray")
+    return (INTENSITY if volume.modality == "MR" else PIXEL_VALUE), NO_UNITS
+
+
+def _values_in(outline: npt.NDArray[np.float64], volume: Volume) -> npt.NDArray[Any]:
+    """Return the values inside an outline in any plane, by a grid of points as fine as the voxels are.
+
+    Raises
+    ------
+    GeometryError
+        The outline lies in no plane, or is too large for the volume.
+    """
+    middle = outline.mean(axis=0)
+    _, _, axes = np.linalg.svd(outline - middle)
+    step = min(volume.geometry.spacing)
+    if float(np.abs((outline - middle) @ axes[2]).max()) > FLATNESS * step:
+        raise GeometryError("The outline does not lie in one plane.")
+    flat = (outline - middle) @ axes[:2].T / step
+    low = np.floor(flat.min(axis=0))
+    rows, columns = (np.ceil(flat.max(axis=0)) - low + 1).astype(int)
+    if int(rows) * int(columns) > MOST_POINTS:
+        raise GeometryError("The region is too large for the volume.")
+    chosen = np.argwhere(fill([flat - low], (int(rows), int(columns))))
+    at = np.round(volume.geometry.to_index(middle + (chosen + low) * step @ axes[:2])).astype(int)
+    at = at[((at >= 0) & (at < volume.geometry.shape)).all(axis=1)]
+    values: npt.NDArray[Any] = volume.array[at[:, 0], at[:, 1], at[:, 2]]
+    return values
 
 
 def _area(outline: Sequence[Vector]) -> float:

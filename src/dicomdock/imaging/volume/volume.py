@@ -22,6 +22,9 @@ AIR = -1024  # HU of what has not arrived
 
 WINDOW_SHARE = (0.5, 99.5)  # percent of the values that a computed window spans
 
+HOTTEST, HOTTEST_SHARE = 8, 50_000
+"""Voxels of PET that may be hotter than its window: so many, or one in so many."""
+
 _SAMPLES = 200_000  # values looked at to compute a window
 
 
@@ -42,6 +45,9 @@ class Volume:
     name : what tells it from the other volumes of its series; may be empty.
     remarks : what the user should know.
     plan : the plan it was allocated from; None for volumes from elsewhere.
+    modality : of the images; may be empty.
+    suv_type : which Standardized Uptake Value the values are; empty where they are none.
+    padding : least and greatest value of voxels that are no part of the image; None where there are none.
     """
 
     array: Array
@@ -55,6 +61,9 @@ class Volume:
     name: str = ""
     remarks: tuple[str, ...] = ()
     plan: VolumePlan | None = None
+    modality: str = ""
+    suv_type: str = ""
+    padding: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.array.shape[:3] != self.geometry.shape or self.array.ndim > 4:
@@ -75,7 +84,11 @@ class Volume:
         """Give the first window of the header, or one that spans nearly all values that are there."""
         if self.windows:
             return self.windows[0]
-        return window_over(self.array, self.units)
+        return self.window_over(self.array)
+
+    def window_over(self, array: Array) -> Window:
+        """Return a window for some of the values, by what the volume states of them."""
+        return window_over(array, self.units, modality=self.modality, padding=self.padding)
 
     def straightened(self) -> Self:
         """Give the volume on a grid with perpendicular axes, as programs need it that know no tilted gantry.
@@ -154,6 +167,9 @@ def allocate(plan: VolumePlan) -> Volume:
         plan.label,
         plan.remarks,
         plan,
+        plan.modality,
+        plan.lead.pixels.suv_type,
+        plan.lead.pixels.padding,
     )
 
 
@@ -196,12 +212,36 @@ def fill_slice(volume: Volume, instance: Instance) -> tuple[int, ...]:
     return tuple(filled)
 
 
-def window_over(array: Array, units: str = "") -> Window:
-    """Give a window that spans nearly all of some values; what pads images below air counts as air."""
-    values = _sample(array)
-    low, high = np.percentile(np.maximum(values, AIR) if units == "HU" else values, WINDOW_SHARE)
+def window_over(
+    array: Array, units: str = "", *, modality: str = "", padding: tuple[float, float] | None = None
+) -> Window:
+    """Return a window that spans nearly all of some values; of PET from 0 to the hottest few voxels.
+
+    Values that are not finite and padding do not count; what pads a CT below air counts as air.
+
+    Parameters
+    ----------
+    padding : least and greatest value of padding.
+    """
+    hottest = modality == "PT" and array.ndim == 3
+    values = array.reshape(-1) if hottest else _sample(array)
+    if values.dtype.kind == "f":
+        values = values[np.isfinite(values)]
+    if padding is not None:
+        inside = values[(values < padding[0]) | (values > padding[1])]
+        values = inside if inside.size else values
+    if not values.size:
+        return Window(0.5, 1.0, "auto")
+    if hottest:
+        number = min(values.size, max(HOTTEST, values.size // HOTTEST_SHARE))
+        low, high = 0.0, float(np.partition(values, -number)[-number])
+    else:
+        ends = np.percentile(np.maximum(values, AIR) if units == "HU" else values, WINDOW_SHARE)
+        low, high = float(ends[0]), float(ends[1])
+        if low == high:  # nearly all values are one: the few others are what there is to see
+            low, high = float(values.min()), float(values.max())
     least = 1.0 if array.dtype.kind in "iu" else 1e-6
-    return Window(float(low + high) / 2, max(float(high - low), least), "auto")
+    return Window((low + high) / 2, max(high - low, least), "auto")
 
 
 def straight_grid(geometry: VolumeGeometry) -> VolumeGeometry:
@@ -227,7 +267,7 @@ def _fitted(values: Array, dtype: np.dtype[Any]) -> Array:
     if values.dtype.kind in "iu" and dtype.kind in "iu" and values.dtype != dtype:
         limits = np.iinfo(dtype)
         if np.iinfo(values.dtype).min < limits.min or np.iinfo(values.dtype).max > limits.max:
-            return np.clip(values, limits.min, limits.max)
+            return np.clip(values.astype(np.int64), limits.min, limits.max)
     return values
 
 

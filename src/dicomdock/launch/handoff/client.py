@@ -15,8 +15,9 @@ from dicomdock.config.lock import FileLock
 from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
 from dicomdock.launch import MAX_LINK
-from dicomdock.launch.handoff.channel import Channel, Meeting, this_system
-from dicomdock.launch.handoff.place import run_folder
+from dicomdock.launch.handoff.paths import run_folder
+from dicomdock.launch.handoff.system import system_transport
+from dicomdock.launch.handoff.transport import Channel, Transport
 from dicomdock.launch.python_command import python
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def send(
     *,
     command: Sequence[str] | None = None,
     timeout: float = _START_TIME,
-    meeting: Meeting | None = None,
+    transport: Transport | None = None,
 ) -> Ack:
     """Hand a link to the dock; start the dock, without the link in its arguments, when none runs.
 
@@ -66,7 +67,7 @@ def send(
     settings : whose dock.
     command : what starts the dock; ``default_command`` when None, and empty to start none.
     timeout : seconds that the dock may take to start.
-    meeting : how to meet; by default this system's way.
+    transport : how to connect; by default this system's way.
 
     Raises
     ------
@@ -77,10 +78,10 @@ def send(
     """
     if len(link) > MAX_LINK:
         raise LaunchError("This link is longer than 16 kB; dicomdock does not open it.")
-    return _ask({"do": "open", "link": link}, settings, command, timeout, meeting or this_system())
+    return _ask({"do": "open", "link": link}, settings, command, timeout, transport or system_transport())
 
 
-def show(settings: Settings, *, meeting: Meeting | None = None) -> Ack:
+def show(settings: Settings, *, transport: Transport | None = None) -> Ack:
     """Ask the running dock to show its page.
 
     Raises
@@ -88,7 +89,7 @@ def show(settings: Settings, *, meeting: Meeting | None = None) -> Ack:
     NotRunning
         No dock runs.
     """
-    return _ask({"do": "show"}, settings, (), 0.0, meeting or this_system())
+    return _ask({"do": "show"}, settings, (), 0.0, transport or system_transport())
 
 
 def _ask(
@@ -96,14 +97,14 @@ def _ask(
     settings: Settings,
     command: Sequence[str] | None,
     timeout: float,
-    meeting: Meeting,
+    transport: Transport,
 ) -> Ack:
     command = default_command() if command is None else command
     try:
         try:
-            answer, started = _exchange(message, settings, command, timeout, meeting)
+            answer, started = _exchange(message, settings, command, timeout, transport)
         except ConnectionError:  # it came to a dock that was just ending
-            answer, started = _exchange(message, settings, command, timeout, meeting)
+            answer, started = _exchange(message, settings, command, timeout, transport)
     except (OSError, ValueError) as error:
         raise LaunchError("The running dock did not answer; stop it and open the link again.") from error
     if not answer.get("ok"):
@@ -112,9 +113,9 @@ def _ask(
 
 
 def _exchange(
-    message: dict[str, str], settings: Settings, command: Sequence[str], timeout: float, meeting: Meeting
+    message: dict[str, str], settings: Settings, command: Sequence[str], timeout: float, transport: Transport
 ) -> tuple[dict[str, object], bool]:
-    channel, started = _reach(settings, command, timeout, meeting)
+    channel, started = _reach(settings, command, timeout, transport)
     try:
         channel.send(json.dumps(message).encode("ascii"))
         answer: dict[str, object] = json.loads(channel.receive(_ANSWER_TIME))
@@ -124,7 +125,7 @@ def _exchange(
 
 
 def _reach(
-    settings: Settings, command: Sequence[str], timeout: float, meeting: Meeting
+    settings: Settings, command: Sequence[str], timeout: float, transport: Transport
 ) -> tuple[Channel, bool]:
     """Connect to the dock. Of many senders at once one starts it, the others wait for it."""
     end = time.monotonic() + timeout
@@ -133,12 +134,12 @@ def _reach(
     try:
         while True:
             with contextlib.suppress(OSError):
-                return meeting.connect(settings), child is not None
+                return transport.connect(settings), child is not None
             if not command:
                 raise NotRunning("dicomdock is not running; start it with `dicomdock run`.")
             if child is None and starting.acquire():
                 with contextlib.suppress(OSError):  # it may have come up just before the lock was ours
-                    return meeting.connect(settings), False
+                    return transport.connect(settings), False
                 child = _start(settings, command)
             # Status 0 of a dock that is not there means that it went to the background, or found another one.
             if (child is not None and child.poll()) or time.monotonic() > end:
@@ -151,11 +152,11 @@ def _reach(
 
 
 def _start(settings: Settings, command: Sequence[str]) -> subprocess.Popen[bytes]:
-    from dicomdock.launch.detached import start_aside
+    from dicomdock.launch.detached import start_detached
 
     descriptor = os.open(_log_file(settings), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        return start_aside(command, settings, output=descriptor)
+        return start_detached(command, settings, output=descriptor)
     except OSError as error:
         raise LaunchError(f"The dock could not be started ({command[0]}: {error.strerror}).") from error
     finally:

@@ -15,31 +15,31 @@ from typing import Any
 
 from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
-from dicomdock.launch.handoff.channel import MAX_MESSAGE, PATIENCE
-from dicomdock.launch.handoff.place import digest, run_folder
+from dicomdock.launch.handoff.paths import digest, run_folder
+from dicomdock.launch.handoff.transport import MAX_MESSAGE, PATIENCE
 
 _KEY_LENGTH = 32  # bytes
 
 
 class NamedPipe:
-    """Meet through a named pipe.
+    """Connect through a named pipe.
 
     Parameters
     ----------
     family : the kind of connection, in the words of ``multiprocessing.connection``.
-    address : where to meet; by default a pipe named after the state folder.
+    address : its name; by default one made of the state folder.
     """
 
     def __init__(self, family: str = "AF_PIPE", address: str = "") -> None:
         self._family = family
         self._address = address
 
-    def listen(self, settings: Settings) -> PipeDoor:
+    def listen(self, settings: Settings) -> PipeListener:
         """Open the pipe."""
         listener = multiprocessing.connection.Listener(
             self._place(settings), self._family, authkey=_key(run_folder(settings), make=True)
         )
-        return PipeDoor(listener)
+        return PipeListener(listener)
 
     def connect(self, settings: Settings) -> PipeChannel:
         """Connect to the running dock."""
@@ -55,7 +55,7 @@ class NamedPipe:
         return self._address or rf"\\.\pipe\dicomdock-{digest(settings)}"
 
 
-class PipeDoor:
+class PipeListener:
     """The dock's end of the pipe."""
 
     def __init__(self, listener: multiprocessing.connection.Listener) -> None:

@@ -12,8 +12,9 @@ from typing import Self
 from dicomdock.config.lock import FileLock
 from dicomdock.config.settings import Settings
 from dicomdock.errors import DicomdockError, LaunchError
-from dicomdock.launch.handoff.channel import Channel, Door, Meeting, this_system
-from dicomdock.launch.handoff.place import run_folder
+from dicomdock.launch.handoff.paths import run_folder
+from dicomdock.launch.handoff.system import system_transport
+from dicomdock.launch.handoff.transport import Channel, Listener, Transport
 
 _log = logging.getLogger(__name__)
 _READERS = 8  # connections read side by side, so that one that stalls holds up nobody
@@ -36,7 +37,7 @@ class HandoffServer:
         the words of any DicomdockError.
     on_show : called when somebody wants the dock's page; returns what to tell the sender, usually the
         address to open.
-    meeting : how to meet; by default this system's way.
+    transport : how to connect; by default this system's way.
     """
 
     def __init__(
@@ -45,15 +46,15 @@ class HandoffServer:
         on_link: Callable[[str], str],
         on_show: Callable[[], str] = str,
         *,
-        meeting: Meeting | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self._settings = settings
         self._on_link = on_link
         self._on_show = on_show
-        self._meeting = meeting or this_system()
+        self._transport = transport or system_transport()
         self._lock = FileLock(run_folder(settings) / "dock.lock")
         self._calling = threading.Lock()
-        self._door: Door | None = None
+        self._listener: Listener | None = None
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
@@ -71,31 +72,33 @@ class HandoffServer:
         if not self._lock.acquire():
             raise AlreadyRunning("dicomdock is running already; its page was asked to come to the front.")
         try:
-            self._door = self._meeting.listen(self._settings)
+            self._listener = self._transport.listen(self._settings)
         except BaseException:
             self._lock.release()
             raise
         self._closing.clear()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="handoff")
         self._thread = threading.Thread(
-            target=self._wait, args=(self._door, self._readers), name="handoff", daemon=True
+            target=self._wait, args=(self._listener, self._readers), name="handoff", daemon=True
         )
         self._thread.start()
 
     def close(self) -> None:
         """Take no more links; those that were taken are answered first."""
-        if self._thread is None or self._door is None or self._readers is None:
+        if self._thread is None or self._listener is None or self._readers is None:
             return
         self._closing.set()
         try:
-            self._meeting.connect(self._settings).close()  # accept() does not wake when its socket is closed
+            self._transport.connect(
+                self._settings
+            ).close()  # accept() does not wake when its socket is closed
         except (OSError, LaunchError):
             _log.debug("The hand-off was closed already.")
         self._thread.join(timeout=5)
         self._readers.shutdown()
-        self._door.close()
+        self._listener.close()
         self._lock.release()
-        self._thread = self._door = self._readers = None
+        self._thread = self._listener = self._readers = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -104,7 +107,7 @@ class HandoffServer:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _wait(self, door: Door, readers: ThreadPoolExecutor) -> None:
+    def _wait(self, door: Listener, readers: ThreadPoolExecutor) -> None:
         while not self._closing.is_set():
             try:
                 channel = door.accept()

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from dicomdock.config.settings import Settings
 from dicomdock.errors import LaunchError
-from dicomdock.launch.handoff.channel import MAX_MESSAGE, PATIENCE
-from dicomdock.launch.handoff.place import socket_path
+from dicomdock.launch.handoff.paths import socket_path
+from dicomdock.launch.handoff.transport import MAX_MESSAGE, PATIENCE
 
 _BACKLOG = 128
 _LOCAL_PEERCRED = 1  # macOS, sys/un.h; gives struct xucred: version, uid, ...
 
 
 class UnixSocket:
-    """Meet through a Unix socket."""
+    """Connect through a Unix socket."""
 
-    def listen(self, settings: Settings) -> SocketDoor:
+    def listen(self, settings: Settings) -> SocketListener:
         """Open the socket, in place of one that a dock left behind when it was killed."""
         path = socket_path(settings)
         path.unlink(missing_ok=True)
@@ -34,7 +34,7 @@ class UnixSocket:
         except OSError as error:
             listener.close()
             raise LaunchError(f"The socket {path} cannot be opened: {error.strerror}.") from error
-        return SocketDoor(listener, path)
+        return SocketListener(listener, path)
 
     def connect(self, settings: Settings) -> SocketChannel:
         """Connect to the running dock."""
@@ -52,7 +52,7 @@ class UnixSocket:
         return SocketChannel(connection)
 
 
-class SocketDoor:
+class SocketListener:
     """The dock's end of the socket."""
 
     def __init__(self, listener: socket.socket, path: Path) -> None:

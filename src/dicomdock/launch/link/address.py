@@ -30,7 +30,7 @@ def check_address(text: str, what: str = "address") -> str:
         It is not a plain http or https address: another scheme, user information, a query or fragment,
         blanks, backslashes, dot segments, an odd way to write an IP address.
     """
-    text = text.strip()
+    text = text.strip().removesuffix("?")
     if len(text) > MAX_ADDRESS:
         raise LaunchError(f"This link's {what} is longer than {MAX_ADDRESS} characters.")
     url = read_address(text, what)

@@ -9,14 +9,26 @@ References
 
 from __future__ import annotations
 
+import re
+
 from dicomdock.errors import LaunchError
 from dicomdock.launch.link.address import check_address
 from dicomdock.launch.link.request import LaunchOptions, LaunchRequest
-from dicomdock.launch.link.text import read_query, read_token, read_uids, resources_of
+from dicomdock.launch.link.text import decode, read_query, read_token, read_uids, resources_of
 
 _AUTHORITIES = ("viewer", "open")
 _LISTS = ("studyUID", "seriesUID")
-_NO = ("0", "false", "no", "off")
+_KEYS = frozenset({*_LISTS, "access_token", "bulk_retrieve", "dicomweb_endpoint"})
+_NO = re.compile(r"0+|false|no|off", re.IGNORECASE)
+
+
+def _values(query: str) -> dict[str, str]:
+    """Read the keys; where the page encoded its values twice, decode them twice, as 3D Slicer does always."""
+    values = read_query(query, lists=_LISTS, only=_KEYS)
+    endpoint = values.get("dicomweb_endpoint", "").lower()
+    if "://" not in endpoint and "%3a" in endpoint:
+        return {key: decode(value) for key, value in values.items()}
+    return values
 
 
 def parse_slicer(link: str) -> LaunchRequest:
@@ -34,11 +46,13 @@ def parse_slicer(link: str) -> LaunchRequest:
         raise LaunchError(
             "This link is not for the viewer; links that open studies begin with slicer://viewer/?."
         )
-    if "#" in link:
+    query, _, fragment = query.partition("#")
+    if "=" in fragment or "#" in place:  # else it says nothing, and 3D Slicer passes it over too
         raise LaunchError(
-            "This link has a '#' in it, which must be written %23; the page that made it must be corrected."
+            "This link has a '#' before some of its values; it must be written %23 there:"
+            " the page that made the link must be corrected."
         )
-    values = read_query(query, lists=_LISTS)
+    values = _values(query)
     if not values.get("dicomweb_endpoint"):
         raise LaunchError(
             "This link names no server; it needs dicomweb_endpoint=, the server's DICOMweb address."
@@ -52,6 +66,6 @@ def parse_slicer(link: str) -> LaunchRequest:
         read_token(values.get("access_token", "")),
         LaunchOptions(
             "dicomdock" if scheme.lower() == "dicomdock" else "slicer",
-            bulk_retrieve=values.get("bulk_retrieve", "1").lower() not in _NO,
+            bulk_retrieve=_NO.fullmatch(values.get("bulk_retrieve", "")) is None,
         ),
     )

@@ -24,7 +24,7 @@ _TOKEN = re.compile(r"[!-~]{1,8192}\Z")
 
 
 def clean_link(text: str) -> str:
-    """Give the link without blanks around it, or refuse it for its length or for invisible characters."""
+    """Return the link without blanks around it, or refuse it for its length or for invisible characters."""
     if len(text) > MAX_LINK or len(text.encode("utf-8", "surrogatepass")) > MAX_LINK:
         raise LaunchError("This link is longer than 16 kB; dicomdock does not open it.")
     link = text.strip(" \t\r\n")
@@ -61,19 +61,26 @@ def decode(text: str, *, plus_is_blank: bool = False) -> str:
     return value
 
 
-def read_query(query: str, *, lists: Container[str] = (), plus_is_blank: bool = False) -> dict[str, str]:
+def read_query(
+    query: str,
+    *,
+    lists: Container[str] = (),
+    only: Container[str] | None = None,
+    plus_is_blank: bool = False,
+) -> dict[str, str]:
     """Read ``key=value&key=value``.
 
     Parameters
     ----------
     query : the part behind the question mark, still encoded.
     lists : keys that may be given several times; their values are joined by commas.
+    only : the keys that are read, others being passed over; None to read all.
     plus_is_blank : see ``decode``.
 
     Raises
     ------
     LaunchError
-        A key that is not a list is given twice: which one counts would be a guess.
+        A key that is not a list is given twice with different values: which one counts would be a guess.
     """
     values: dict[str, str] = {}
     for pair in query.split("&"):
@@ -81,18 +88,24 @@ def read_query(query: str, *, lists: Container[str] = (), plus_is_blank: bool = 
             continue
         raw_key, _, raw_value = pair.partition("=")
         key = decode(raw_key, plus_is_blank=plus_is_blank)
+        if only is not None and key not in only:
+            continue
         value = decode(raw_value, plus_is_blank=plus_is_blank)
         if key not in values:
             values[key] = value
         elif key in lists:
             values[key] += "," + value
-        else:
-            raise LaunchError("This link gives the same key twice; the page that made it must be corrected.")
+        elif values[key] != value:
+            named = key if only is not None else "the same key"
+            raise LaunchError(
+                f"This link gives {named} twice with different values, and which one counts would be a guess;"
+                " the page that made it must be corrected."
+            )
     return values
 
 
 def exact_value(value: str) -> str:
-    """Give a search key as it is, or refuse wildcards: a link names one patient or order, no more."""
+    """Return a search key as it is, or refuse wildcards: a link names one patient or order, no more."""
     if len(value) > MAX_KEY or any(sign in value for sign in "*?\\"):
         raise LaunchError(
             "This link searches by a value that is too long or holds wildcards; it is not opened."
@@ -101,7 +114,7 @@ def exact_value(value: str) -> str:
 
 
 def read_token(text: str) -> Secret | None:
-    """Give the token, or None for what portals write when they have none.
+    """Return the token, or None for what portals write when they have none.
 
     Raises
     ------
@@ -119,7 +132,7 @@ def read_token(text: str) -> Secret | None:
 
 
 def read_uids(text: str, what: str) -> tuple[str, ...]:
-    """Give the UIDs of a comma-separated list, each once, in the order of the link.
+    """Return the UIDs of a comma-separated list, each once, in the order of the link.
 
     Raises
     ------

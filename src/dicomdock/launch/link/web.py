@@ -14,6 +14,7 @@ from dicomdock.web.url import Url
 
 _KHEOPS_VIEW = re.compile(r"(?P<base>.*)/view/(?P<token>[^/]+)/?\Z")
 _KHEOPS_LINK = re.compile(r"(?P<base>.*)/link/(?P<token>[^/]+)\Z")
+_TOKEN_WITHIN = re.compile(r"/(link|view)/[^/]+/studies(/|\Z)")
 _DICOMWEB = re.compile(
     r"(?P<base>.*)/studies/(?P<study>[^/]+)(?:/series/(?P<series>[^/]+)(?:/instances/(?P<instance>[^/]+)(?:/frames/.*)?)?)?"
     r"(?:/(?:series|instances|metadata|rendered|thumbnail))?/?\Z"
@@ -84,6 +85,10 @@ def _parse_dicomweb(url: Url, match: re.Match[str]) -> LaunchRequest:
     if kheops := _KHEOPS_LINK.match(root):
         root, options = kheops["base"], LaunchOptions("kheops")
         token = read_token(decode(kheops["token"]))
+    elif _TOKEN_WITHIN.search(root):
+        raise LaunchError(
+            "This address has a Kheops token in the middle of its path; copy the link anew from Kheops."
+        )
     study, series, instance = (
         next(iter(read_uids((match[level] or "").replace(",", "/"), f"{level} UID")), None)
         for level in ("study", "series", "instance")

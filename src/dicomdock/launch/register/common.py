@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -11,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
+from dicomdock.config.home import write_private
 from dicomdock.config.settings import Settings
+from dicomdock.config.toml_file import JsonFile, Table
 from dicomdock.errors import LaunchError
 from dicomdock.launch.detached import home_of
 from dicomdock.launch.python_command import python
@@ -60,43 +61,57 @@ class Record:
     """What opened links before us, by scheme, kept in ``registration.json`` of the state folder."""
 
     def __init__(self, settings: Settings) -> None:
-        self._file = settings.state / "registration.json"
+        self._file = JsonFile(settings.state / "registration.json")
 
     def get(self, scheme: str) -> Any:  # JSON, of each system's own shape
-        """Give what was remembered for a scheme; None when nothing was."""
-        return self._read().get(scheme)
+        """Return what was remembered for a scheme; None when nothing was."""
+        return self._file.read().get(scheme)
 
     def set(self, scheme: str, before: object) -> None:
-        """Remember what was there before."""
-        self._write({**self._read(), scheme: before})
+        """Remember what was there before.
+
+        Raises
+        ------
+        LaunchError
+            The file cannot be written.
+        """
+        self._change(lambda table: {**table, scheme: before})
 
     def forget(self, scheme: str) -> None:
-        """Remember nothing for a scheme any more."""
-        table = self._read()
-        if table.pop(scheme, None) is not None:
-            self._write(table)
+        """Remove what was remembered for a scheme.
 
-    def _read(self) -> dict[str, Any]:
+        Raises
+        ------
+        LaunchError
+            The file cannot be written.
+        """
+        if scheme in self._file.read():
+            self._change(lambda table: {key: value for key, value in table.items() if key != scheme})
+
+    def _change(self, edit: Callable[[Table], Table]) -> None:
         try:
-            table = json.loads(self._file.read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return table if isinstance(table, dict) else {}
-
-    def _write(self, table: dict[str, Any]) -> None:
-        write_file(self._file, json.dumps(table, indent=1) + "\n", mode=0o600)
+            self._file.change(edit)
+        except OSError as error:
+            raise _unwritable(self._file.path, error) from error
 
 
 def write_file(file: Path, text: str, *, mode: int) -> None:
-    """Write a file whole or not at all."""
+    """Write a file for other programs, whole or not at all.
+
+    Raises
+    ------
+    LaunchError
+        It cannot be written.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_name(f".{file.name}.{os.getpid()}")
-        new.write_text(text, "utf-8")
-        new.chmod(mode)
-        new.replace(file)
+        write_private(file, text.encode(), mode=mode)
     except OSError as error:
-        raise LaunchError(f"The file {file} cannot be written: {error.strerror}.") from error
+        raise _unwritable(file, error) from error
+
+
+def _unwritable(file: Path, error: OSError) -> LaunchError:
+    return LaunchError(f"The file {file} cannot be written: {error.strerror}.")
 
 
 def wrapper_text(settings: Settings) -> str:

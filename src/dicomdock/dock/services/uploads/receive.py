@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, BinaryIO
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from dicomdock.dock.services.events import ArchiveChanged, UploadChanged
+from dicomdock.dock.services.archive import LocalArchive
+from dicomdock.dock.services.events import ArchiveChanged, Events, UploadChanged
+from dicomdock.dock.services.threads import Run
 from dicomdock.dock.services.uploads.batch import Batch, compact, keep
 from dicomdock.dock.services.uploads.inspect import Looked, Lot, look
 from dicomdock.errors import DicomdockError, NoSpace
 
 if TYPE_CHECKING:
-    from dicomdock.dock.service import Dock
+    from dicomdock.dock.services.transfers import Transfers
 
 BLOCK = 1 << 20  # bytes gathered before they are written
 MOST_KEPT = 8  # batches whose page can still be looked at
@@ -32,12 +34,18 @@ class Uploads:
 
     Parameters
     ----------
-    dock : gives the archive and the transfers.
+    run : does blocking work.
+    local : where the files are stored.
+    transfers : send them on.
+    events : inform the pages.
     """
 
-    def __init__(self, dock: Dock) -> None:
-        self._dock = dock
-        self._folder = dock.settings.state / "uploads"
+    def __init__(self, run: Run, local: LocalArchive, transfers: Transfers, events: Events) -> None:
+        self._run = run
+        self._local = local
+        self._transfers = transfers
+        self._events = events
+        self._folder = local.settings.state / "uploads"
         self._batches: dict[str, Batch] = {}
         self._numbers = itertools.count()
         self._lock = threading.Lock()
@@ -50,7 +58,7 @@ class Uploads:
 
     async def begin(self, _: Request) -> Response:
         """Answer ``POST /uploads``: a new batch."""
-        return JSONResponse({"batch": await self._dock.run(self._new)}, status_code=201)
+        return JSONResponse({"batch": await self._run(self._new)}, status_code=201)
 
     async def receive(self, request: Request) -> Response:
         """Answer ``POST /uploads/BATCH?name=NAME``: one file, its bytes as the body."""
@@ -63,7 +71,7 @@ class Uploads:
         name = request.query_params.get("name", "")[:MAX_NAME]
         try:
             await self._write(request, path)
-            batch.files.append(await self._dock.run(look, name, path))
+            batch.files.append(await self._run(look, name, path))
         except ClientDisconnect:
             path.unlink(missing_ok=True)
             return _refused(400, "The file did not come whole.")
@@ -74,16 +82,16 @@ class Uploads:
 
     async def _write(self, request: Request, path: Path) -> None:
         waiting = bytearray()
-        file = await self._dock.run(self._open, path)
+        file = await self._run(self._open, path)
         try:
             async for chunk in request.stream():
                 waiting += chunk
                 if len(waiting) >= BLOCK:
-                    await self._dock.run(self._put, file, bytes(waiting))
+                    await self._run(self._put, file, bytes(waiting))
                     waiting.clear()
-            await self._dock.run(self._put, file, bytes(waiting))
+            await self._run(self._put, file, bytes(waiting))
         finally:
-            await asyncio.shield(self._dock.run(file.close))
+            await asyncio.shield(self._run(file.close))
 
     def _open(self, path: Path) -> BinaryIO:
         from dicomdock.archive.storage.local import disk_errors
@@ -94,7 +102,7 @@ class Uploads:
     def _put(self, file: BinaryIO, block: bytes) -> None:
         from dicomdock.archive.storage.local import disk_errors
 
-        if shutil.disk_usage(self._folder).free - len(block) < self._dock.settings.free_space_floor:
+        if shutil.disk_usage(self._folder).free - len(block) < self._local.settings.free_space_floor:
             raise NoSpace(
                 "The disk is nearly full; these files were not received.",
                 remedy="Free some space, or lower the space that must stay free in the settings.",
@@ -134,12 +142,12 @@ class Uploads:
         batch.server = server
 
         def told() -> None:
-            self._dock.events.publish(UploadChanged(batch.key))
+            self._events.publish(UploadChanged(batch.key))
 
         try:
-            kept = keep(batch, lots, rest, self._dock.archive, told)
+            kept = keep(batch, lots, rest, self._local.archive, told)
             if server and kept:
-                batch.transfer = self._dock.push(server, compact(self._dock.archive, kept)).id
+                batch.transfer = self._transfers.push(server, compact(self._local.archive, kept)).id
         except DicomdockError as error:
             batch.message = str(error)
         finally:
@@ -147,7 +155,7 @@ class Uploads:
             shutil.rmtree(batch.folder, ignore_errors=True)
             told()
             for study in {lot.resource.study for lot in lots}:
-                self._dock.events.publish(ArchiveChanged(study))
+                self._events.publish(ArchiveChanged(study))
 
 
 def _refused(status: int, reason: str) -> Response:

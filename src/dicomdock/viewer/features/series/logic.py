@@ -11,7 +11,6 @@ from dicomdock.archive import Archive
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.geometry import VolumePlan, Window
-from dicomdock.imaging.volume import window_over
 from dicomdock.viewer.features.layout.layouts import AXIAL, CORONAL, OTHER, SAGITTAL
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.loading import Events, Loaded, Loader
@@ -368,7 +367,7 @@ class SeriesLogic:
         if not there:
             return loaded.volume.window()
         some = loaded.volume.array[there[:: max(1, len(there) // 12)]]
-        return window_over(some, loaded.volume.units)
+        return loaded.volume.window_over(some)
 
     def _tell_arrival(self) -> None:
         loaded = self.loaded

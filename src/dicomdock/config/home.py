@@ -1,0 +1,117 @@
+"""The folders and files of a user, closed to everybody else; made by one function, whoever comes first."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dicomdock.config.settings import Settings
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+# What ``Secrets`` must see as it is: passwords that others could read should be changed.
+_LEFT_ALONE = ("secrets.json",)
+
+
+def make_home(settings: Settings) -> tuple[str, ...]:
+    """Make the folders of configuration and state, and close them and their files to other users.
+
+    A home that cannot be written is left as it is: reading from it still works.
+
+    Returns
+    -------
+    tuple of str
+        A sentence for each folder that others could read until now.
+    """
+    found = []
+    for folder in (settings.config, settings.state):
+        with contextlib.suppress(OSError):
+            if private_folder(folder):
+                found.append(f"Other users of this machine could read {folder}; they no longer can.")
+            _close_files(folder)
+    return tuple(found)
+
+
+def private_folder(folder: Path) -> bool:
+    """Make a folder, and its missing parents, with access for the user alone.
+
+    Returns
+    -------
+    bool
+        Whether it was there and open to others, and was closed.
+
+    Raises
+    ------
+    OSError
+        It cannot be made or closed, or is not a folder.
+    """
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        if folder.parent == folder:
+            break
+        folder = folder.parent
+    for path in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another process came first
+            path.mkdir(mode=0o700)
+    path = missing[0] if missing else folder
+    if sys.platform == "win32":
+        return False  # a user's own folders are closed to others there
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        return False  # where it leads to is the user's own choice, and perhaps somebody else's folder
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    if not status.st_mode & OTHERS or status.st_uid != os.geteuid():
+        return False
+    path.chmod(0o700)
+    return not missing
+
+
+def write_private(file: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Write a file whole or not at all, readable by the user alone; its folder must be there.
+
+    A symbolic link is followed, so that linked settings stay linked.
+
+    Parameters
+    ----------
+    mode : others than the user's own may be given to a file for other programs.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; what was there stays.
+    """
+    import tempfile  # which takes as long as a quick command
+
+    target = Path(os.path.realpath(file))
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}-", dir=target.parent)  # 0600
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if mode != 0o600:
+            Path(temporary).chmod(mode)
+        Path(temporary).replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def _close_files(folder: Path) -> None:
+    if sys.platform == "win32":
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name in _LEFT_ALONE or not entry.is_file(follow_symlinks=False):
+                continue
+            status = entry.stat(follow_symlinks=False)
+            if status.st_mode & OTHERS and status.st_uid == os.geteuid():
+                Path(entry.path).chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)

@@ -1,0 +1,44 @@
+"""The table of pages: addresses, titles, and the module that builds each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# An image as text: it comes with the page and needs no request of its own.
+FAVICON = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>"
+    "<rect width='32' height='32' rx='7' fill='#0f6f78'/>"
+    "<path d='M9 8h7a8 8 0 0 1 0 16H9z' fill='none' stroke='#fff' stroke-width='3'/></svg>"
+)
+
+
+@dataclass(frozen=True)
+class PageSpec:
+    """A page.
+
+    Parameters
+    ----------
+    path : its address, with ``{name}`` for the parts that vary.
+    title : in the browser's tab, and in the header where the page is named there.
+    module : the file below ``dock/pages`` that builds it; imported when it is first visited.
+    in_header : the header links to it.
+    """
+
+    path: str
+    title: str
+    module: str
+    in_header: bool = False
+
+
+PAGES = (
+    PageSpec("/", "Studies", "studies", in_header=True),
+    PageSpec("/study/{study}", "Study", "study"),
+    PageSpec("/attributes", "Attributes", "attributes"),
+    PageSpec("/link/{number}", "A link", "link"),
+    PageSpec("/upload", "Upload", "upload", in_header=True),
+    PageSpec("/upload/{batch}", "Upload", "upload_batch"),
+    PageSpec("/transfers", "Transfers", "transfers", in_header=True),
+    PageSpec("/servers", "Servers", "servers", in_header=True),
+    PageSpec("/settings", "Settings", "settings", in_header=True),
+    PageSpec("/{rest:path}", "No such page", "missing"),  # last: it takes what no other does
+)

@@ -1,0 +1,80 @@
+"""Cookies: what a server's load balancer or gateway sets for a session, sent back to the same origin alone.
+
+References
+----------
+RFC 6265 §5.2 (Set-Cookie), §5.4 (the Cookie header).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from dicomdock.web.url import Url
+
+MAX_COOKIES: Final = 50  # of one server (RFC 6265 §6.1)
+MAX_LENGTH: Final = 4096  # characters of a cookie
+
+
+@dataclass(frozen=True)
+class _Cookie:
+    value: str
+    path: str
+    secure: bool
+
+
+class Cookies:
+    """The cookies of one origin, in memory only. Safe to use from several threads at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cookies: dict[tuple[str, str], _Cookie] = {}
+
+    def store(self, url: Url, headers: Iterable[str]) -> None:
+        """Store what an answer sets; what is expired, too long or of another host is passed over."""
+        for header in headers:
+            pair, *attributes = header.split(";")
+            name, equals, value = (part.strip() for part in pair.partition("="))
+            if not name or not equals or len(pair) > MAX_LENGTH or not pair.isprintable():
+                continue
+            known = {}
+            for attribute in attributes:
+                key, _, text = attribute.partition("=")
+                known[key.strip().lower()] = text.strip()
+            domain = known.get("domain", "").lstrip(".").lower()
+            if domain and not f".{url.origin.host}".endswith(f".{domain}"):
+                continue
+            path = known.get("path", "")
+            path = path if path.startswith("/") else url.path.rpartition("/")[0] or "/"
+            with self._lock:
+                self._cookies.pop((name, path), None)
+                if not _is_expired(known) and len(self._cookies) < MAX_COOKIES:
+                    self._cookies[name, path] = _Cookie(value, path, "secure" in known)
+
+    def header(self, url: Url) -> tuple[str, tuple[str, ...]]:
+        """Return the Cookie header of a request, and its values, which are secret; both empty for none."""
+        with self._lock:
+            sent = {
+                name: cookie.value
+                for (name, _), cookie in sorted(self._cookies.items(), key=lambda item: len(item[1].path))
+                if _matches(cookie.path, url.path) and (not cookie.secure or url.origin.scheme == "https")
+            }
+        return "; ".join(f"{name}={value}" for name, value in sent.items()), tuple(sent.values())
+
+
+def _matches(cookie_path: str, path: str) -> bool:
+    return cookie_path == "/" or path == cookie_path or path.startswith(cookie_path.rstrip("/") + "/")
+
+
+def _is_expired(attributes: dict[str, str]) -> bool:
+    if "max-age" in attributes:
+        return not attributes["max-age"].isdecimal() or not int(attributes["max-age"][:9])
+    if expires := attributes.get("expires"):
+        try:
+            return parsedate_to_datetime(expires).timestamp() <= 86400  # how a server deletes one
+        except ValueError:
+            return False
+    return False

@@ -1,0 +1,7 @@
+"""Fixtures that the attacks share with the tests of the dock."""
+
+from __future__ import annotations
+
+from tests.dock.conftest import browser, context
+
+__all__ = ["browser", "context"]

@@ -1,0 +1,190 @@
+"""A link's token opens one study: whatever the request is written like, nothing of another one comes out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+
+from dicomdock.archive import Archive
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.security.requests import Guard
+from dicomdock.dock.security.sessions import Keys
+from dicomdock.origin.app import routes
+from dicomdock.sources import Part
+from tests.builders import Made, changed, ct_series
+
+HOST = "127.0.0.1:8104"
+
+
+class Attacked:
+    """A guarded service over two studies, and the token of one of them."""
+
+    def __init__(self, archive: Archive, own: Made, other: Made) -> None:
+        self.own, self.other = own, other
+        self.keys = Keys()
+        self.app = Guard(Starlette(routes=routes(archive)), self.keys, port=8104)
+        self.token = self.keys.grant(Resource(own.study))
+
+    def ask(self, path: str, query: str = "", method: str = "GET", token: str = "") -> tuple[int, bytes]:
+        """Ask as a client does that writes its own request."""
+        sent: list[dict[str, Any]] = []
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "scheme": "http",
+            "http_version": "1.1",
+            "server": ("127.0.0.1", 8104),
+            "client": ("127.0.0.1", 4),
+            "headers": [
+                (b"host", HOST.encode()),
+                (b"authorization", f"Bearer {token or self.token}".encode()),
+                (b"accept", b"*/*"),
+            ],
+        }
+
+        async def receive() -> dict[str, Any]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        asyncio.run(self.app(scope, receive, send))
+        return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    folder = tmp_path_factory.mktemp("grants")
+    own, other = ct_series(1)[0], changed(ct_series(1)[0], PatientName="Secret^Other")
+    with Archive.open(Settings(folder, folder / "archive", folder / "state", free_space_floor=0)) as archive:
+        with archive.writer() as writer:
+            for one in (own, other):
+                writer.add(Part("application/dicom", lambda one=one: iter((one.data,))))
+        yield Attacked(archive, own, other)
+
+
+def leaked(attacked: Attacked, body: bytes) -> bool:
+    other = attacked.other
+    return any(text.encode() in body for text in (other.study, other.series, other.instance, "Secret^Other"))
+
+
+def test_the_reported_request(attacked: Attacked):
+    """The guard read the key as it was written, the server by its tag: it gave the other study."""
+    query = f"StudyInstanceUID={attacked.own.study}&0020000d={attacked.other.study}"
+    for level in ("studies", "series", "instances"):
+        status, body = attacked.ask(f"/dicom-web/{level}", query)
+        assert status == 403
+        assert not leaked(attacked, body)
+
+
+def test_what_is_granted_is_answered(attacked: Attacked):
+    own = attacked.own
+    for path in (
+        f"/dicom-web/studies/{own.study}",
+        f"/dicom-web/studies/{own.study}/metadata",
+        f"/dicom-web//studies/{own.study}//series",
+        f"/dicom-web/studies/{own.study}/series/{own.series}/instances",
+        f"/dicom-web{own.resource.path}/frames/1",
+        f"/dicom-web{own.resource.path}/rendered",
+        f"/dicom-web/studies/{own.study}/thumbnail",
+    ):
+        status, body = attacked.ask(path)
+        assert (status, bool(body)) == (200, True), path
+    for query in (f"StudyInstanceUID={own.study}", f"0020000D={own.study}", f"0020000d={own.study}&limit=1"):
+        assert attacked.ask("/dicom-web/studies", query)[0] == 200
+    query = f"requestType=WADO&studyUID={own.study}&seriesUID={own.series}&objectUID={own.instance}"
+    assert attacked.ask("/wado", query)[0] == 200
+
+
+def test_a_series_token_does_not_open_the_study(attacked: Attacked):
+    own = attacked.own
+    token = attacked.keys.grant(Resource(own.study, own.series))
+    series = f"/dicom-web/studies/{own.study}/series/{own.series}"
+    assert attacked.ask(f"{series}/metadata", token=token)[0] == 200
+    assert attacked.ask(f"{series}/instances", token=token)[0] == 200
+    assert attacked.ask(f"/dicom-web/studies/{own.study}", token=token)[0] == 403
+    assert attacked.ask(f"/dicom-web/studies/{own.study}/series", token=token)[0] == 403
+    assert attacked.ask("/dicom-web/studies", f"StudyInstanceUID={own.study}", token=token)[0] == 403
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT", "PATCH"])
+def test_it_only_reads(attacked: Attacked, method: str):
+    assert attacked.ask(f"/dicom-web/studies/{attacked.own.study}", method=method)[0] == 403
+
+
+NAMES = ["StudyInstanceUID", "studyinstanceuid", "STUDYINSTANCEUID", "0020000D", "0020000d", "studyUID"]
+SERIES = ["SeriesInstanceUID", "0020000E", "0020000e", "seriesUID"]
+INSTANCES = ["SOPInstanceUID", "00080018", "objectUID"]
+OTHERS = ["includefield", "fuzzymatching", "limit", "accept", "requestType", "PatientName", "contentType"]
+VALUES = [
+    "{own}",
+    "{other}",
+    "{own},{other}",
+    "{own}\\{other}",
+    "*",
+    "",
+    "{own}*",
+    "{own}%2C{other}",
+    " {own}",
+]
+PATHS = [
+    "/dicom-web/studies",
+    "/dicom-web/series",
+    "/dicom-web/instances",
+    "/dicom-web//studies",
+    "/dicom-web/studies/",
+    "/wado",
+    "/dicom-web/studies/{other}",
+    "/dicom-web/studies/{other}/series",
+    "/dicom-web/studies/{own}/../{other}/metadata",
+    "/dicom-web/studies/{own}/series/{other_series}/instances",
+    "/dicom-web/studies/{own}/series/{other_series}/metadata",
+    "/dicom-web/studies/{own}/series/{other_series}/instances/{other_instance}",
+    "/dicom-web/studies/{own}/series/{other_series}/instances/{other_instance}/rendered",
+    "/dicom-web/studies/{other}/series/{own}/metadata",
+    "/dicom-web/studies/{own}.1",
+]
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.sampled_from(PATHS),
+    st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)),
+            st.tuples(st.sampled_from(SERIES), st.sampled_from(["{other_series}", "*", ""])),
+            st.tuples(st.sampled_from(INSTANCES), st.sampled_from(["{other_instance}", "*", ""])),
+            st.tuples(st.sampled_from(OTHERS), st.sampled_from(["all", "WADO", "*", "application/dicom"])),
+        ),
+        max_size=5,
+    ),
+    st.booleans(),
+)
+def test_nothing_of_another_study_comes_out(
+    attacked: Attacked, path: str, pairs: list[tuple[str, str]], encoded: bool
+):
+    names = {
+        "own": attacked.own.study,
+        "other": attacked.other.study,
+        "other_series": attacked.other.series,
+        "other_instance": attacked.other.instance,
+    }
+    written = [(key, value.format(**names)) for key, value in pairs]
+    query = urlencode(written, quote_via=quote) if encoded else "&".join(map("=".join, written))
+    _, body = attacked.ask(path.format(**names), query)
+    # The sentence of a refusal may quote what was asked; data may not come.
+    assert b"Secret^Other" not in body
+    assert not (body.startswith((b"[{", b"--")) and leaked(attacked, body))
