@@ -25,7 +25,8 @@ test: system-packages .venv/.developed lint
 	$(PYTEST) $(TEST_ARGS)
 
 check: .venv/.developed lint
-	$(PYTEST) -q -m "not servers and not browser and not viewer and not slow"
+	$(PYTEST) -q -n 2 --dist worksteal --hypothesis-profile check \
+	  -m "not servers and not browser and not viewer and not slow"
 
 lint: .venv/.developed
 	$(BIN)/ruff check
@@ -62,7 +63,7 @@ system-packages:
 	command -v npm >/dev/null || scripts/system-packages.sh npm || [ "$$CI" != true ]
 
 .venv/.made:
-	scripts/make-venv.sh
+	@scripts/make-venv.sh
 
 # The viewer's libraries (1 GB) exist as wheels for x86_64 and arm64; everything else works without them.
 .venv/.installed: .venv/.made pyproject.toml constraints.txt

@@ -78,7 +78,8 @@ def _serving(place: Place, series: Series) -> Iterator[int]:
         for file in series.files:
             writer.add(Part.from_file(file))
     port = free_port()
-    argv = [sys.executable, "-m", "dicomdock.cli", "--home", str(home), "serve", "--port", str(port)]
+    serve = ["serve", "--without-token", "--port", str(port)]
+    argv = [sys.executable, "-m", "dicomdock.cli", "--home", str(home), *serve]
     with ServerProcess(argv, log=place.folder / "serve.log", ready=lambda: answers_http(port)):
         yield port
 

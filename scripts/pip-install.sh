@@ -11,7 +11,9 @@ while kill -0 $pip 2>/dev/null; do
     sleep 1
     seconds=$((seconds + 1))
     if [ $((seconds % 5)) = 0 ]; then
-        printf '  %3d s: %s\n' "$seconds" "$(tail -n 1 "$log" | sed 's/^ *//' | cut -c 1-90)"
+        doing=$(grep -E '^ *(Collecting|Downloading|Processing|Building|Preparing|Installing) ' "$log" | tail -n 1)
+        size=$(du -sm .venv 2>/dev/null | cut -f 1)
+        printf '  %3d s, %4d MB: %s\n' "$seconds" "$size" "$(echo "${doing:-Starting pip}" | sed 's/^ *//; s/:.*//' | cut -c 1-80)"
     fi
 done
 if ! wait $pip; then

@@ -30,6 +30,8 @@ os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.envir
 
 # A shared machine makes single examples slow without saying anything about the code.
 hypothesis.settings.register_profile("dicomdock", deadline=None, database=None)
+# `make check` tries fewer examples; `make test` all of them.
+hypothesis.settings.register_profile("check", deadline=None, database=None, max_examples=15)
 hypothesis.settings.load_profile("dicomdock")
 
 
@@ -38,6 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     real = {"orthanc", "orthanc_next", "tiny_pacs"}
     for item in items:
         names = getattr(item, "fixturenames", ())
+        if "anyserver" in item.path.parts:  # a server for nearly every test
+            item.add_marker(pytest.mark.slow)
         if real.intersection(names):
             item.add_marker(pytest.mark.servers)
         if "chromium" in names:

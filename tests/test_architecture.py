@@ -73,8 +73,10 @@ def test_every_public_name_is_there():
 
 
 def test_the_version_is_told_once():
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert project["version"] == dicomdock.__version__
+    pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
+    assert pyproject["project"]["dynamic"] == ["version"]
+    source = PROJECT / pyproject["tool"]["hatch"]["version"]["path"]
+    assert f'__version__ = "{dicomdock.__version__}"' in source.read_text("utf-8")
 
 
 @pytest.mark.parametrize(

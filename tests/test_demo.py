@@ -32,6 +32,7 @@ def segmentation(study):
     return highdicom.seg.Segmentation.from_dataset(pydicom.dcmread(BytesIO(study[-1][1])))
 
 
+@pytest.mark.slow
 def test_the_study_is_the_same_each_time(study):
     def digests(parts):
         return [(name, hashlib.sha256(body).hexdigest()) for name, body in parts]

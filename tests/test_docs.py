@@ -79,6 +79,7 @@ def test_the_notebook(demo, folder):
     walk("docs/tutorials/notebook.md", folder)
 
 
+@pytest.mark.slow
 def test_the_python_api(folder):
     walk("docs/python.md", folder)
 
@@ -99,6 +100,7 @@ def readme() -> list[str]:
     return [textwrap.dedent(found).strip("\n") for found in INDENTED.findall(text)]
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_readme_are_commands(capsys):
     lines = [line for block in readme() for line in block.splitlines() if line.startswith("dicomdock ")]
     assert lines

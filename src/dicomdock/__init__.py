@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dicomdock.api.archive import Archive as Archive
     from dicomdock.api.segmentation import Segmentation as Segmentation
     from dicomdock.api.volume import Volume as Volume
-    from dicomdock.config.servers import Dialect as Dialect
+    from dicomdock.config.dialects import Dialect as Dialect
     from dicomdock.config.servers import ServerProfile as ServerProfile
     from dicomdock.config.settings import Settings as Settings
     from dicomdock.dicom.query import Query as Query
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Archive": "dicomdock.api.archive",
     "Client": "dicomdock.dicomweb",
-    "Dialect": "dicomdock.config.servers",
+    "Dialect": "dicomdock.config.dialects",
     "DicomSource": "dicomdock.sources",
     "DicomdockError": "dicomdock.errors",
     "Part": "dicomdock.sources",

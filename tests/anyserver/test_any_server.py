@@ -49,6 +49,7 @@ def test_a_filter_that_cannot_be_applied_is_told(case: Case, run):
         assert any("StudyDescription" in warning for warning in ran.json["warnings"])
 
 
+@pytest.mark.slow
 def test_every_study_is_listed_once(case: Case, run):
     if case.imitation is not None:
         case.imitation.hold(crowd(CROWD - FEW))
@@ -58,6 +59,7 @@ def test_every_study_is_listed_once(case: Case, run):
     assert len(uids(some)) == (0 if case.imitation is None else 3)
 
 
+@pytest.mark.slow
 def test_lists_below_a_study_and_over_all(case: Case, run):
     made = [one for one in head() if case.imitation is None or case.imitation.below(one.resource)]
     series = run("search", "series", f"StudyInstanceUID={made[0].study}", "--json").json["matches"]
@@ -92,6 +94,7 @@ def test_what_is_sent_arrives_with_an_answer_for_each(case: Case, run, tmp_path,
     assert {row["status"] for row in again.json["results"]} == {"duplicate"}
 
 
+@pytest.mark.slow
 def test_it_deletes_what_it_can_and_says_what_it_cannot(case: Case, run):
     one = head()[0].resource
     places = {"instance": one, "series": Resource(one.study, one.series), "study": Resource(one.study)}

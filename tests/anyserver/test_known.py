@@ -46,6 +46,7 @@ def found(client: Client, **match: str) -> list[str]:
     return [text(one.attributes, "StudyInstanceUID") for page in client.search(query) for one in page.matches]
 
 
+@pytest.mark.slow
 def test_it_is_searched(there):
     client, _ = there
     study = head()[0].study
@@ -68,6 +69,7 @@ def test_a_study_comes_as_stored_and_what_is_sent_is_told(there):
         assert all(server.below(one.resource) for one in news())
 
 
+@pytest.mark.slow
 def test_it_deletes_what_its_dialect_says(there):
     client, server = there
     study = Resource(head()[0].study)

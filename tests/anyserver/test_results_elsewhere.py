@@ -44,6 +44,7 @@ def stores(images, settings):
         yield public, own
 
 
+@pytest.mark.slow
 def test_results_go_to_ones_own_server_and_the_images_stay_where_they_are(stores, images, run, tmp_path):
     result = segmentation_of(images, StudyInstanceUID=images[0].study, PatientID="R1")
     assert run("pull", images[0].study, "--server", "public").code == 0
@@ -57,6 +58,7 @@ def test_results_go_to_ones_own_server_and_the_images_stay_where_they_are(stores
     assert run("list", images[0].study, "--json").json["missing_sources"] == []
 
 
+@pytest.mark.slow
 def test_a_result_without_its_images_says_who_has_them(stores, images, run):
     result = segmentation_of(images, StudyInstanceUID=images[0].study)
     stores[1].add([result])
@@ -92,6 +94,7 @@ def test_what_is_named_in_another_study_is_looked_for_there(images, settings):
     assert sorted(missing.instances) == sorted(one.instance for one in images[1:])  # one is here
 
 
+@pytest.mark.slow
 def test_images_and_broken_files_refer_to_nothing(images, settings):
     result = segmentation_of(images)
     with Archive.open(settings) as archive:

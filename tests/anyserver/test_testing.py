@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from dicomdock.config.servers import Dialect, ServerProfile, load_profiles
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import ServerProfile, load_profiles
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query
 from dicomdock.dicomweb import Client, connect, probe
@@ -38,6 +39,7 @@ HABITS = {
 }
 
 
+@pytest.mark.slow
 def test_a_test_finds_the_habits_by_few_requests_and_soon(case: Case, request, settings: Settings):
     with connect("there", settings) as client:
         began = time.perf_counter()
@@ -51,6 +53,7 @@ def test_a_test_finds_the_habits_by_few_requests_and_soon(case: Case, request, s
     assert load_profiles(settings).get("there").dialect == report.dialect  # kept by ``server add``
 
 
+@pytest.mark.slow
 def test_a_test_that_may_write_leaves_nothing_or_says_what(case: Case, run, settings: Settings):
     tested = run("server", "test", "there", "--write", "--json")
     assert tested.code == 0, tested.err
@@ -83,6 +86,7 @@ def known(settings: Settings):
     return known
 
 
+@pytest.mark.slow
 def test_what_is_found_is_kept_and_what_follows_is_said(run, known, settings):
     server = Kheops()
     server.add([small(PatientID="K1")])

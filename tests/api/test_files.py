@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 
 from dicomdock import Archive, Resource, Segmentation, Volume
@@ -261,3 +262,16 @@ def test_a_label_map_beside_the_images_is_an_error_and_nothing_is_stored(archive
     with pytest.raises(EmptyResult, match="nothing was stored"):
         archive.import_segmentation(path, series, resample=True)
     assert archive.summary().instances == len(values())
+
+
+def test_a_label_map_is_stored_as_a_structure_set_too(archive, series, tmp_path):
+    path = nifti(tmp_path / "labels.nii.gz", labels())
+    made = archive.import_segmentation(path, series, names={1: "heart", 2: "lung"}, kind="STRUCTURES")
+    (instance,) = archive.instances(made.save(kind="STRUCTURES"))
+    assert instance.sop_class_uid == "1.2.840.10008.5.1.4.1.1.481.3"
+    assert np.array_equal(archive.segmentation(instance.resource).to_array(), labels())
+    header = pydicom.dcmread(instance.path)
+    assert (header.SeriesNumber, header.SeriesDescription) == (504, "labels")
+    segmentation = Segmentation.from_array(labels(), archive.volume(series), names=["heart", "lung"])
+    header = pydicom.dcmread(archive.instances(segmentation.save())[0].path)
+    assert (header.SeriesNumber, header.SeriesDescription) == (104, "heart, lung")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +12,20 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from dicomdock.archive import Archive
+from dicomdock.archive import Archive, recovery
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import text, texts, value
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import ArchiveLocked, ArchiveTooNew, InvalidInput, NoSpace, NotInArchive, WireError
+from dicomdock.errors import (
+    ArchiveError,
+    ArchiveLocked,
+    ArchiveTooNew,
+    InvalidInput,
+    NoSpace,
+    NotInArchive,
+    WireError,
+)
 from dicomdock.sources import Match, Part
 from tests.archive.conftest import part
 from tests.builders import Made, changed, composite, ct_series, deflated_bomb, document, made, mr_series
@@ -58,8 +68,9 @@ def test_the_first_copy_is_kept_unless_another_is_wanted(archive: Archive) -> No
     assert archive.summary().bytes == len(other.data)
 
 
+@pytest.mark.parametrize("replace", [False, True])
 @pytest.mark.parametrize("gone", [False, True])
-def test_a_damaged_file_is_replaced_by_its_own_bytes(archive: Archive, gone: bool) -> None:
+def test_a_damaged_file_is_replaced_by_its_own_bytes(archive: Archive, gone: bool, replace: bool) -> None:
     one, beside = ct_series(2)
     add(archive, one, beside, origin="pacs")
     (kept,) = archive.instances(one.resource)
@@ -67,9 +78,8 @@ def test_a_damaged_file_is_replaced_by_its_own_bytes(archive: Archive, gone: boo
         kept.path.unlink()
     else:
         kept.path.write_bytes(one.data[:-1] + b"x")
-    assert add(archive, one) == ["identical"]  # only who asks for it has every file read
     archive.record_sent([one.resource], "backup")
-    assert add(archive, one, beside, origin="pacs", replace=True) == ["replaced", "identical"]
+    assert add(archive, one, beside, origin="pacs", replace=replace) == ["replaced", "identical"]
     assert archive.instances(one.resource)[0].sent == ("backup",)
     assert {finding.status for finding in archive.verify()} == {"intact"}
     assert archive.instances(one.resource)[0].path.read_bytes() == one.data
@@ -147,6 +157,7 @@ def test_levels_carry_what_was_asked_for(archive: Archive) -> None:
     assert value(page.matches[1].attributes, "SliceThickness") == 2.0
 
 
+@pytest.mark.slow
 def test_paging_gives_each_match_once(archive: Archive) -> None:
     for number in range(25):
         add(archive, made(composite("1.2.840.10008.5.1.4.1.1.7", StudyDate=f"202001{number + 1:02}")))
@@ -386,6 +397,7 @@ def test_a_part_that_breaks_off_leaves_no_trace(archive: Archive) -> None:
     assert list(archive._files.incoming.rglob("*")) == []
 
 
+@pytest.mark.slow
 def test_a_small_file_that_inflates_to_gigabytes_is_refused(archive: Archive, tmp_path: Path) -> None:
     (one,) = ct_series(1)
     bomb = deflated_bomb(one, 600 << 20)
@@ -553,3 +565,131 @@ def test_a_folder_that_cannot_be_made_is_said(settings: Settings, tmp_path: Path
     blocker.write_text("x")
     with pytest.raises(ArchiveError, match="Opening the archive"):
         Archive.open(replace(settings, archive=blocker / "archive"))
+
+
+def damaged_in(archive: Archive, *instances: Made) -> tuple[Resource, Resource, Resource]:
+    """Damage three of five instances: one is lost, one is cut, one has another byte."""
+    add(archive, *instances, origin="pacs")
+    lost, cut, changed_one = (one.resource for one in instances[1:4])
+    (kept,) = archive.instances(lost)
+    kept.path.unlink()
+    (kept,) = archive.instances(cut)
+    kept.path.write_bytes(kept.path.read_bytes()[:-20])
+    (kept,) = archive.instances(changed_one)
+    kept.path.write_bytes(kept.path.read_bytes()[:-1] + b"\xff")
+    return lost, cut, changed_one
+
+
+def test_a_row_is_no_proof_of_its_file(archive: Archive) -> None:
+    series = ct_series(5)
+    lost, cut, changed_one = damaged_in(archive, *series)
+    assert archive.present(Resource(series[0].study)) == {
+        one.instance for one in series if one.resource not in (lost, cut)
+    }
+    assert add(archive, *series) == ["identical", "replaced", "replaced", "replaced", "identical"]
+    assert archive.present(Resource(series[0].study)) == {one.instance for one in series}
+    assert {finding.status for finding in archive.verify()} == {"intact"}
+    assert b"".join(b"".join(part.chunks()) for part in archive.retrieve(changed_one)) == series[3].data
+
+
+def test_what_is_damaged_is_named_and_the_rest_goes_on(archive: Archive, tmp_path: Path) -> None:
+    series = ct_series(5)
+    bad = damaged_in(archive, *series)
+    whole = [series[0].resource, series[4].resource]
+    study = Resource(series[0].study)
+    retrieved, exported, packed = [], [], []
+    with pytest.raises(ArchiveError, match="3 instances are damaged") as error:
+        retrieved.extend(part.resource for part in archive.retrieve(study))
+    assert all(str(one) in str(error.value) for one in bad)
+    with pytest.raises(ArchiveError, match="3 instances are damaged"):
+        exported.extend(one.resource for one in archive.export([study], tmp_path / "out"))
+    with pytest.raises(ArchiveError, match="3 instances are damaged"):
+        packed.extend(one.resource for one in archive.export([study], tmp_path / "out.zip", zip=True))
+    assert retrieved == exported == packed == whole
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 2
+    assert len(zipfile.ZipFile(tmp_path / "out.zip").namelist()) == 2
+
+
+def test_other_bytes_replace_a_file_that_is_gone(archive: Archive) -> None:
+    (one,) = ct_series(1)
+    add(archive, one)
+    (kept,) = archive.instances(one.resource)
+    kept.path.unlink()
+    corrected = changed(one, PatientName="Else^Someone")
+    assert add(archive, corrected) == ["replaced"]
+    assert [b"".join(part.chunks()) for part in archive.retrieve(one.resource)] == [corrected.data]
+
+
+def test_a_file_that_cannot_be_removed_closes_nothing(
+    archive: Archive, archive_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = ct_series(3)
+    add(archive, *series)
+    stuck = archive.instances(series[0].resource)[0].path
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path == stuck:
+            raise PermissionError(13, "Permission denied", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert archive.remove(Resource(series[0].study)) == 3
+    assert [path.exists() for path in (stuck,)] == [True]
+    with Archive.open(archive_settings) as again:
+        assert again.summary().instances == 0
+        monkeypatch.undo()
+    with Archive.open(archive_settings):
+        assert not stuck.exists()
+
+
+def test_an_error_after_the_renames_leaves_what_a_crash_leaves(
+    archive: Archive, archive_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = ct_series(3)
+
+    def fail(*_given: object, **_named: object) -> None:
+        raise ArchiveError("The archive's index failed: disk I/O error.")
+
+    monkeypatch.setattr("dicomdock.archive.commit.insert_arrivals", fail)
+    with pytest.raises(ArchiveError, match="disk I/O"):
+        add(archive, *series, origin="pacs")
+    monkeypatch.undo()
+    assert archive.summary().instances == 0
+    with Archive.open(archive_settings) as again:
+        assert [one.origin for one in again.instances(Resource(series[0].study))] == ["pacs"] * 3
+        assert {finding.status for finding in again.verify()} == {"intact"}
+        assert not [*again._files.incoming.iterdir()]
+
+
+def test_a_file_that_is_removed_while_it_is_adopted_gets_no_row(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = ct_series(1)
+    add(archive, one)
+    path = archive.instances(one.resource)[0].path
+    data = path.read_bytes()
+    archive.remove(one.resource)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    known = recovery.known_rows
+
+    def remove_first(*given: object) -> object:
+        path.unlink(missing_ok=True)
+        return known(*given)
+
+    monkeypatch.setattr(recovery, "known_rows", remove_first)
+    list(archive.verify())
+    assert archive.summary().instances == 0
+
+
+def test_metadata_of_odd_files_do_not_cost_the_others(archive: Archive) -> None:
+    series = ct_series(3)
+    data = series[1].data
+    place = data.index(b"\x10\x00\x10\x00PN")
+    odd = data[:place] + b"\x10\x00\x01\x00??\x08\x0012345678" + data[place:]
+    add(archive, series[0], Made(series[1].dataset, odd), series[2])
+    found = list(archive.metadata(Resource(series[0].study)))
+    assert {text(one, "SOPInstanceUID") for one in found} == {one.instance for one in series}
+    assert {text(one, "PatientName") for one in found} == {"Doe^Jane"}
+    json.dumps(found, allow_nan=False)

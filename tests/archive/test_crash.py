@@ -172,6 +172,7 @@ def test_a_living_session_is_left_alone(crash_settings: Settings) -> None:
         assert len(archive.present(Resource(series[0].study))) == 2
 
 
+@pytest.mark.slow
 def test_two_processes_import_the_same_at_once(crash_settings: Settings, tmp_path: Path) -> None:
     series = ct_series(100)
     write(tmp_path / "in", series)

@@ -112,6 +112,7 @@ KEYS: dict[str, st.SearchStrategy[str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fuzzy", [False, True])
 def test_sql_and_the_local_filter_agree(filled: Archive, fuzzy: bool) -> None:
     everything = [match.attributes for page in filled.search(Query("instances")) for match in page.matches]

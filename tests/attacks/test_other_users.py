@@ -20,7 +20,7 @@ from dicomdock.launch.browser import open_link
 from dicomdock.web.peers import peer_of
 from tests.conftest import unavailable
 from tests.dock.running import RunningDock, running
-from tests.servers.process import ServerProcess
+from tests.servers.process import ServerProcess, answers_http, free_port
 from tests.waiting import until
 
 NOBODY = 65534
@@ -54,6 +54,23 @@ def test_a_connection_of_another_user_is_closed_before_it_is_read(dock: RunningD
     other = as_nobody(*argv)
     assert other.stdout == b"000"
     assert other.returncode in (52, 56)  # an empty answer, or a connection that was reset
+
+
+@linux
+@pytest.mark.parametrize(("options", "expected"), [((), b"000"), (("--other-users",), b"401")])
+def test_the_dicomweb_server_is_for_its_user_unless_told(
+    tmp_path: Path, options: tuple[str, ...], expected: bytes
+) -> None:
+    port = free_port()
+    argv = [sys.executable, "-m", "dicomdock.cli", "--home", str(tmp_path / "home"), "serve", *options]
+    server = ServerProcess(
+        [*argv, "--port", str(port)], log=tmp_path / "serve.log", ready=lambda: answers_http(port)
+    )
+    with server:
+        curl = [*CURL, f"http://127.0.0.1:{port}/dicom-web/studies"]
+        assert as_nobody(*curl).stdout == expected
+        own = subprocess.run(curl, capture_output=True, timeout=60, check=False)
+        assert own.stdout == b"401"
 
 
 @linux

@@ -26,6 +26,7 @@ def add(run, url: str, name: str = "box", *options: str, **stdin: str):
     return run("server", "add", name, url, *options, **stdin)
 
 
+@pytest.mark.slow
 def test_a_host_that_is_down(run):
     url = f"http://127.0.0.1:{free_port()}/dicom-web"
     added = add(run, url)
@@ -41,6 +42,7 @@ def test_a_host_that_does_not_exist(run):
     said(run("search"), 1, "no-such-host.invalid")
 
 
+@pytest.mark.slow
 def test_a_certificate_that_nobody_signed(run, tmp_path):
     with answering(lambda _: Answer(body=b"[]"), certificate=own_certificate(tmp_path)) as server:
         said(add(run, f"{server.url}/dicom-web"), 0, "certificate")
@@ -67,6 +69,7 @@ def test_a_wrong_password(run, orthanc):
     assert "wrong" not in run("search", "-v").err
 
 
+@pytest.mark.slow
 def test_a_login_that_may_not(run):
     with answering(lambda _: Answer(403, b"no")) as server:
         said(add(run, f"{server.url}/dicom-web"), 4)
@@ -78,6 +81,7 @@ def test_a_study_that_is_not_there(run, hospital):
     said(run("pull", "PatientID=nobody"), 1, "PatientID=nobody")
 
 
+@pytest.mark.slow
 def test_a_page_instead_of_json(run):
     page = Answer(body=b"<!doctype html><title>Welcome</title>", headers={"Content-Type": "text/html"})
     with answering(lambda _: page) as server:
@@ -174,12 +178,14 @@ def test_a_failure_is_a_document_too(run):
     assert "nowhere" in json.loads(ran.out)["error"]["message"]
 
 
+@pytest.mark.slow
 def test_an_unknown_command_or_option_is_a_matter_of_usage(run):
     assert run("serach").code == 2
     assert run("search", "--sever", "x").code == 2
     assert run("pull").code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -200,6 +206,7 @@ def test_wrong_usage_is_told_to_scripts_too(run, words, said):
     assert (first.code, first.json) == (2, refused.json)
 
 
+@pytest.mark.slow
 def test_the_exit_code_is_the_same_with_and_without_a_document(run):
     assert run("pull", "--help", "--json").code == 0
     assert run("--json", "--version").code == 0
@@ -215,6 +222,7 @@ def test_text_from_a_server_does_not_steer_the_terminal(run):
     assert "\x1b" not in shown.out + shown.err
 
 
+@pytest.mark.slow
 def test_a_terminal_that_cannot_show_a_name_shows_the_rest(run, process, tmp_path, monkeypatch):
     files = write(tmp_path / "in", ct_series(1, PatientName="Müller^Jürgen"))
     assert run("import", *files).code == 0

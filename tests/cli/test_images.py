@@ -44,6 +44,7 @@ def series(run, tmp_path):
     return f"{made[0].study}/{made[0].series}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "ending"), [("nifti", ".nii.gz"), ("nrrd", ".seg.nrrd")])
 def test_out_and_in_again(run, settings, series, tmp_path, form, ending):
     path = label_map(tmp_path / "labels.nii.gz", labels())
@@ -64,6 +65,18 @@ def test_out_and_in_again(run, settings, series, tmp_path, form, ending):
     assert run("export", study, tmp_path / "out", "--format", form).code == 2
 
 
+def test_structures_from_the_command_line(run, settings, series, tmp_path):
+    path = label_map(tmp_path / "labels.nii.gz", labels())
+    made = run("import", path, "--structures-of", series, "--label", "1=liver", "--json")
+    assert made.code == 0, made.err
+    exported = run("export", made.json["resource"], tmp_path / "out", "--format", "nrrd", "--json")
+    assert exported.code == 0, exported.err
+    (one,) = exported.json["files"]
+    assert "RTSTRUCT" in one["path"]
+    assert one["remarks"] == []
+
+
+@pytest.mark.slow
 def test_a_derived_volume(run, series, tmp_path):
     path = label_map(tmp_path / "smoothed.nii", np.ones(SHAPE, np.int16))
     made = run(
@@ -75,6 +88,7 @@ def test_a_derived_volume(run, series, tmp_path):
     assert "Smoothed" in listed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -102,6 +116,7 @@ def test_what_cannot_be_meant_is_said(run, series, tmp_path, monkeypatch, words,
     assert (ran.code, said in ran.err) == (code, True), ran.err
 
 
+@pytest.mark.slow
 def test_resampling_is_said(run, series, tmp_path):
     moved = AXIAL.copy()
     moved[0, 3] += 0.3
@@ -114,6 +129,7 @@ def test_resampling_is_said(run, series, tmp_path):
     assert "resampled" in ran.err
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_is_named(run, series, tmp_path):
     report = scan(np.zeros((1, 4, 4), np.int16))[0].dataset
     del report.ImagePositionPatient

@@ -46,6 +46,7 @@ def test_a_command_reports_what_the_earlier_version_reported(run, old, command):
     assert lost(EXPECTED[command], ran.json) == []
 
 
+@pytest.mark.slow
 def test_a_second_look_finds_the_same(run, old):
     for _ in range(2):
         assert run("verify", "--json", "--home", old).json == EXPECTED["verify"]

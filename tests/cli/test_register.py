@@ -14,6 +14,7 @@ from tests.cli.conftest import Run
 needs_xdg = pytest.mark.skipif(not shutil.which("xdg-mime"), reason="needs xdg-utils")
 
 
+@pytest.mark.slow
 @needs_xdg
 def test_register_says_what_opens_which_links(run: Run) -> None:
     ran = run("register", "--json")
@@ -69,6 +70,7 @@ def with_another_default(home: Path) -> None:
     subprocess.run(["xdg-mime", "default", "stratos.desktop", "x-scheme-handler/slicer"], check=True)
 
 
+@pytest.mark.slow
 @needs_xdg
 @pytest.mark.parametrize(
     ("breaking", "status", "words"),
@@ -101,6 +103,7 @@ def test_doctor_names_what_is_broken_and_its_remedy_mends_it(
     }
 
 
+@pytest.mark.slow
 @needs_xdg
 def test_doctor_tells_to_install_what_the_desktop_lacks(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -57,24 +57,26 @@ def get(url: str, **headers: str) -> tuple[int, bytes]:
             return error.code, error.read()
 
 
+@pytest.mark.slow
 def test_other_programs_find_the_archive(run, tmp_path):
     made = ct_series(2)
     run("import", *write(tmp_path / "in", made))
     with started("serve", "--port", "0", "--json") as process:
-        url = document(process)["url"]
-        status, body = get(f"{url}/studies")
+        said = document(process)
+        url, token = said["url"], {"Authorization": f"Bearer {said['token']}"}
+        status, body = get(f"{url}/studies", **token)
         assert status == 200
         assert made[0].study.encode() in body
-        status, body = get(
-            f"{url}/studies/{made[0].study}", Accept="multipart/related; type=application/dicom"
-        )
+        accept = {"Accept": "multipart/related; type=application/dicom"}
+        status, body = get(f"{url}/studies/{made[0].study}", **accept, **token)
         assert made[1].data in body
-        assert get(f"{url}/studies", Host="evil.example")[0] >= 400
+        assert get(f"{url}/studies", Host="evil.example", **token)[0] >= 400
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         assert process.stderr.read() == ""
 
 
+@pytest.mark.slow
 def test_a_token_keeps_others_out():
     with started("serve", "--port", "0", "--token-stdin", "--json", stdin="t0ken\n") as process:
         url = document(process)["url"]
@@ -82,17 +84,54 @@ def test_a_token_keeps_others_out():
         assert get(f"{url}/studies", Authorization="Bearer t0ken")[0] == 200
 
 
-def test_the_network_needs_a_token_or_a_word(run):
-    refused = run("serve", "--host", "0.0.0.0", "--port", "0")
+def test_the_token_is_shown_once_and_the_same_from_then_on():
+    with started("serve", "--port", "0", "--json") as process:
+        token = {"Authorization": f"Bearer {document(process)['token']}"}
+    with started("serve", "--port", "0", "--json") as process:
+        said = document(process)
+        assert "token" not in said
+        assert get(f"{said['url']}/studies")[0] == 401
+        assert get(f"{said['url']}/studies", **token)[0] == 200
+    with started("serve", "--port", "0", "--json", "--new-token") as process:
+        said = document(process)
+        assert get(f"{said['url']}/studies", **token)[0] == 401
+        assert get(f"{said['url']}/studies", Authorization=f"Bearer {said['token']}")[0] == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_no_address_is_served_without_a_token_unless_told(host):
+    with started("serve", "--host", host, "--port", "0", "--json") as process:
+        port = document(process)["url"].split(":")[2].split("/")[0]
+        assert get(f"http://127.0.0.1:{port}/dicom-web/studies")[0] == 401
+    with started("serve", "--host", host, "--port", "0", "--json", "--without-token") as process:
+        port = document(process)["url"].split(":")[2].split("/")[0]
+        assert get(f"http://127.0.0.1:{port}/dicom-web/studies")[0] == 200
+
+
+def test_a_login_is_never_lent_to_who_shows_no_token(run, hospital):
+    refused = run("serve", "--port", "0", "--source", "hospital", "--without-token")
     assert refused.code == 2
-    assert "--token-stdin" in refused.err
+    assert "your login at hospital" in refused.err
+
+
+def test_a_server_for_reading_only_stores_and_deletes_nothing():
+    with started("serve", "--port", "0", "--json", "--read-only", "--without-token") as process:
+        url = document(process)["url"]
+        assert get(f"{url}/studies")[0] == 200
+        for method, path in (("POST", "/studies"), ("DELETE", "/studies/1.2.3")):
+            request = urllib.request.Request(url + path, data=b"", method=method)
+            with pytest.raises(urllib.error.HTTPError) as refusal, urllib.request.urlopen(request):
+                pass
+            with refusal.value as error:
+                assert error.code == 403
 
 
 def test_a_server_is_passed_on(hospital):
     made = ct_series(1)
     hospital.add(made[0].data)
     with started("serve", "--port", "0", "--source", "hospital", "--json") as process:
-        status, body = get(f"{document(process)['url']}/studies")
+        said = document(process)
+        status, body = get(f"{said['url']}/studies", Authorization=f"Bearer {said['token']}")
         assert (status, made[0].study.encode() in body) == (200, True)
 
 

@@ -64,6 +64,7 @@ def test_a_pull_that_is_not_whole_names_what_is_missing_and_goes_on_later(run, l
     assert "done" in run("transfers").out
 
 
+@pytest.mark.slow
 def test_an_interrupt_is_told_with_the_way_to_go_on(run, leaky):
     _, made, _ = leaky
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomdock.config.servers import Dialect, Login, Profiles, ServerProfile, change_profiles, load_profiles
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import Login, Profiles, ServerProfile, change_profiles, load_profiles
 from dicomdock.errors import ProfileError
 from dicomdock.web.endpoint import Proxy
 

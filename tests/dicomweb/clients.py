@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from dicomdock.config.servers import Dialect, Login, ServerProfile
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import Login, ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicomweb import Client
 from dicomdock.sources import Part

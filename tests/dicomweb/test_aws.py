@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
+from dicomdock.config.dialects import Dialect
 from dicomdock.config.secrets import Secrets
-from dicomdock.config.servers import Dialect, Login, ServerProfile
+from dicomdock.config.servers import Login, ServerProfile
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client, connect

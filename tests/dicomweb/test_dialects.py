@@ -5,8 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from dicomdock.config import dialects
-from dicomdock.config.dialects import Facts, choose
-from dicomdock.config.servers import Dialect
+from dicomdock.config.dialects import Dialect, Facts, choose
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource, resource_in
 from tests import builders

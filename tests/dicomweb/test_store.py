@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomdock.config.servers import Dialect, ServerProfile
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import ServerProfile
 from dicomdock.dicom import status as reasons
 from dicomdock.dicomweb import store_response
 from dicomdock.dicomweb.client import Client
@@ -480,7 +481,8 @@ def test_a_reason_that_stands_in_the_warning_header_alone_is_told():
     )
     assert outcome.results["1.2.3"].reason == "the server gives no reason; pacs says: Missing Patient ID"
     assert (
-        store_response.read(409, "", b"", "pacs", remarks=remarks).words == "pacs answered 409; " + remarks[0]
+        store_response.read(409, "", b"", "pacs", remarks=remarks).reason
+        == "pacs answered 409; " + remarks[0]
     )
 
 

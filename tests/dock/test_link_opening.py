@@ -129,6 +129,7 @@ def test_a_question_is_not_pulled_away_by_other_links(dock: RunningDock, page: P
         assert not other.asked
 
 
+@pytest.mark.slow
 def test_a_download_whose_token_is_gone_says_so(settings: Settings):
     home = settings.state.parent
     with answering(lambda _: None) as silent:

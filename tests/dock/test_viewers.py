@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import importlib.util
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import Browser
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock.services import viewers as module
@@ -85,8 +87,29 @@ def test_the_address_that_a_browser_is_started_with_works_once(running: tuple[Vi
     path = "/?" + urlsplit(door).query
     assert ask(door, path, Sec_Fetch_Site="cross-site")[0] == 403
     status, headers, _ = ask(door, path)
-    assert (status, headers["location"]) == (302, "/index.html?" + urlsplit(url).query)
+    assert (status, headers["refresh"]) == (200, "0; url=/index.html?" + urlsplit(url).query)
     assert ask(door, path)[0] == 403
+
+
+def test_a_browser_gets_there_from_a_private_file(
+    running: tuple[Viewers, str, str], tmp_path: Path, browser: Browser
+) -> None:
+    viewers, _, study = running
+    viewer = viewers.get(study)
+    assert viewer is not None
+    # The token was used by the test before; a crash brings a new one.
+    before = viewer.pid
+    os.kill(before, signal.SIGKILL)
+    until(lambda: viewer.pid != before, "the restart")
+    viewers.open(Resource(study))
+    file = tmp_path / "open.html"
+    file.write_text(f"<script>location.replace({json.dumps(viewer.one_time_url)})</script>")
+    page = browser.new_page()
+    try:
+        page.goto(file.as_uri())
+        page.locator('[data-testid="tool-series"]').wait_for()
+    finally:
+        page.close()
 
 
 @pytest.mark.parametrize(

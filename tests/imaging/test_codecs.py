@@ -87,6 +87,7 @@ def lossless(pixels: np.ndarray, **attributes: object) -> Dataset:
     return dataset
 
 
+@pytest.mark.slow
 @given(
     rows=st.integers(1, 20),
     columns=st.integers(1, 20),

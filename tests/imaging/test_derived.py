@@ -46,6 +46,7 @@ def values() -> np.ndarray:
     return np.random.default_rng(3).integers(0, 900, SHAPE).astype(np.int16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [CT, MR, PET])
 def test_a_derived_series_is_read_as_it_was_made(kind: dict[str, object], tmp_path: Path) -> None:
     instances = scan(values(), TURNED, **kind)

@@ -46,6 +46,7 @@ spacings = st.tuples(*[st.floats(0.2, 9)] * 3)
 origins = st.tuples(*[st.floats(-500, 500)] * 3)
 
 
+@pytest.mark.slow
 @given(angles, spacings, origins, st.integers(2, 9), st.randoms(use_true_random=False))
 def test_any_oblique_stack_is_found_whatever_the_order(
     turned: tuple[float, ...],
@@ -271,7 +272,7 @@ def test_secondary_captures_are_a_stack_without_a_place_in_the_patient() -> None
         ({"BitsAllocated": 8, "BitsStored": 8}, "uint8"),
         ({"BitsStored": 12, "RescaleSlope": 1, "RescaleIntercept": -1024}, "int16"),
         ({"BitsStored": 16, "RescaleSlope": 1, "RescaleIntercept": -1024}, "int32"),
-        ({"BitsStored": 16, "RescaleSlope": 1, "RescaleIntercept": -1024, "Modality": "CT"}, "int16"),
+        ({"BitsStored": 16, "RescaleSlope": 1, "RescaleIntercept": -1024, "Modality": "CT"}, "int32"),
         ({"BitsStored": 12, "RescaleSlope": 0.5, "RescaleIntercept": 0}, "float32"),
         ({"BitsAllocated": 32, "BitsStored": 32}, "uint32"),
         ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "uint8"),
@@ -409,3 +410,22 @@ def test_real_enhanced_series() -> None:
 def test_a_scan_of_the_builder_is_read_from_headers_alone() -> None:
     (plan,) = split_series(headers(scan(np.zeros((3, 4, 5), np.int16), SOPClassUID=CTImageStorage)))
     assert plan.shape == (3, 4, 5)
+
+
+def test_volumes_of_diffusion_are_in_the_order_in_which_they_were_acquired() -> None:
+    gradients = [(0, 0, 0), (0.9, 0.4, 0.1), (-0.5, 0.8, 0.2), (0.1, -0.3, 0.95), (-0.9, 0.1, -0.4)]
+    instances = []
+    for at, gradient in enumerate(gradients):
+        for one in stack(DiffusionBValue=0.0 if not any(gradient) else 1000.0):
+            one.DiffusionGradientOrientation = list(gradient)
+            one.InstanceNumber = int(one.InstanceNumber) + 100 * at
+            instances.append(one)
+    random.Random(3).shuffle(instances)
+    plans = split_series(instances)
+    assert [plan.lead.number // 100 for plan in plans] == [0, 1, 2, 3, 4]
+
+
+def test_a_mosaic_is_refused_as_what_it_is() -> None:
+    (plan,) = split_series(stack(ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"]))
+    with pytest.raises(GeometryError, match="mosaic"):
+        plan.require_spatial()

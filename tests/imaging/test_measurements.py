@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,39 @@ def test_pixels_of_images_become_points_in_the_patient(instances: list[Made]) ->
     assert np.allclose(found.points, [start, [start[0] + 7, start[1], start[2]]])
     assert read_report(item).measurements[0].points == ()
     assert read_report(item).measurements[0].image == (str(source.SOPInstanceUID), 1)
+
+
+def test_measurements_on_an_image_are_drawn_in_its_pixels(
+    instances: list[Made], volume: Volume, tmp_path: Path
+) -> None:
+    sources = headers(instances)
+    image = (instances[2].instance, 1)
+    a, b, c = (tuple(map(float, one)) for one in volume.geometry.to_lps([(2, 1, 2), (2, 6, 2), (2, 6, 9)]))
+    made = Report(
+        (
+            distance("line", a, b, image=image),
+            angle("angle", a, b, c, image=image),
+            region("area", square(volume), volume, image=image),
+        )
+    )
+    written = report_to_dicom(made, sources)
+    check_with_dciodvfy(to_bytes(written), tmp_path)
+    kinds = [item.ValueType for item in _all_items(written) if "GraphicData" in item]
+    assert set(kinds) == {"SCOORD"}
+    (line, *_) = [item for item in _all_items(written) if "GraphicData" in item]
+    assert [float(value) for value in line.GraphicData] == pytest.approx([2.5, 1.5, 2.5, 6.5])
+    (reference,) = line.ContentSequence[0].ReferencedSOPSequence
+    assert reference.ReferencedSOPInstanceUID == image[0]
+    found = read_report(written, sources)
+    for was, now in zip(made.measurements, found.measurements, strict=True):
+        assert (now.form, now.image) == (was.form, image)
+        assert np.allclose(now.points, was.points, atol=1e-4)
+
+
+def _all_items(dataset: Dataset) -> Iterator[Dataset]:
+    for item in dataset.get("ContentSequence", ()):
+        yield item
+        yield from _all_items(item)
 
 
 def test_nothing_and_other_objects_are_refused(instances: list[Made]) -> None:

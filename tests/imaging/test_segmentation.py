@@ -493,6 +493,7 @@ def test_real_segmentations(name: str, images: str, counts: list[int]) -> None:
     assert found.overlapping == (name == "partial_overlaps.dcm")
 
 
+@pytest.mark.slow
 def test_a_real_head_segmented_and_read_again(tmp_path: Path) -> None:
     files = sorted(shared_data("mr-head").glob("*.dcm"))
     images = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]

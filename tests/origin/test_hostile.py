@@ -41,6 +41,7 @@ ODD = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.data(),
@@ -68,6 +69,7 @@ def test_no_reading_request_makes_the_server_fail(server, data, path, query, acc
         assert b"Traceback" not in response.data
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
@@ -92,6 +94,7 @@ def test_no_broken_instance_raises_what_is_not_foreseen(tmp_path, changes):
             work()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [

@@ -27,6 +27,7 @@ def bodies(response):
     return [b"".join(part.chunks()) for part in read_parts([response.data], response.headers["Content-Type"])]
 
 
+@pytest.mark.slow
 def test_what_lies_behind_is_found_and_retrieved_as_if_it_lay_here(server, proxy):
     stored = builders.ct_series(3)
     server.add(*(made.data for made in stored))

@@ -211,6 +211,7 @@ def test_pixels_that_end_early_are_one_sentence(tmp_path):
         picture(made, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_every_transfer_syntax_of_the_same_slice_looks_the_same():
     folder = shared_data("zoo", "transfer-syntaxes")

@@ -100,6 +100,7 @@ def test_head_tells_the_length_without_the_body(server):
     assert int(response.headers["Content-Length"]) == len(made.data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless, JPEGLSLossless, JPEG2000Lossless]
 )
@@ -260,6 +261,7 @@ def test_a_document_has_no_picture(server):
         assert "picture" in response.data.decode() or "image" in response.data.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_every_sample_is_decoded_and_rendered(server):
     for file in sorted(shared_data("zoo", "transfer-syntaxes").iterdir()):

@@ -157,6 +157,7 @@ def test_deleting_takes_what_the_path_names_and_nothing_else(server):
     assert server.ask(f"/dicom-web{second[0].resource.path}", ANY).status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_every_file_of_pydicom_comes_back_byte_for_byte(server):
     taken = 0

@@ -30,6 +30,7 @@ def made(server):
     return made
 
 
+@pytest.mark.slow
 def test_the_instance_comes_as_stored_or_decoded(server, made):
     stored = ask(server, made, contentType="application/dicom", transferSyntax=RLELossless)
     assert stored.data == made.data

@@ -283,6 +283,7 @@ def test_one_uid_in_two_series_is_sent_as_two_instances(orthanc: Orthanc, settin
     assert orthanc.instance_count() == 2
 
 
+@pytest.mark.slow
 def test_closing_the_push_cancels_it(settings: Settings, tmp_path: Path):
     parts = parts_of_files(write(tmp_path / "many", ct_series(30, rows=64, columns=64)))
     third, free = threading.Event(), threading.Event()

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from dicomdock.archive import Archive
-from dicomdock.config.servers import Dialect, ServerProfile
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Level, Resource
 from dicomdock.dicomweb import Client
@@ -168,6 +169,7 @@ def test_a_request_from_elsewhere_ends_a_running_transfer(
     assert len(archive.instances(Resource(study_of(made)))) == 20
 
 
+@pytest.mark.slow
 def test_an_interrupt_does_not_wait_for_a_silent_server(
     queue: TransferQueue, archive: Archive, settings: Settings
 ):
@@ -236,6 +238,7 @@ def test_a_failed_transfer_says_why_and_can_be_tried_again(
         assert ended(run(queue, again, archive, connect, settings)).complete
 
 
+@pytest.mark.slow
 def test_the_runner_works_off_the_queue_and_tells_of_changes(
     queue: TransferQueue, archive: Archive, settings: Settings
 ):
@@ -257,6 +260,7 @@ def test_the_runner_works_off_the_queue_and_tells_of_changes(
     assert {queue.get(number).state for number in numbers} == {"done"}
 
 
+@pytest.mark.slow
 def test_a_stopped_runner_leaves_its_work_for_the_next(
     queue: TransferQueue, archive: Archive, settings: Settings
 ):

@@ -61,6 +61,7 @@ def resource_of(instances: list[Made]):
     return Resource(instances[0].study, instances[0].series)
 
 
+@pytest.mark.slow
 def test_a_whole_series_is_read_voxel_for_voxel(settings: Settings) -> None:
     _, _, instances = made_study()
     store(settings, instances)
@@ -153,6 +154,7 @@ def test_a_series_that_is_whole_does_not_wait_for_the_rest_of_its_study(settings
     assert told.allocated[-1].complete
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", ["more images", "other sizes", "nothing usable"])
 def test_a_server_that_describes_a_series_wrongly_is_not_believed(settings: Settings, lie: str) -> None:
     _, _, instances = made_study()
@@ -175,6 +177,7 @@ def test_a_server_that_describes_a_series_wrongly_is_not_believed(settings: Sett
     assert np.array_equal(whole.volume.array, phantom()[4:20] if lie == "more images" else phantom())
 
 
+@pytest.mark.slow
 def test_a_broken_image_is_named_and_the_others_are_shown(settings: Settings) -> None:
     _, _, instances = made_study()
     broken = instances[5].data[: len(instances[5].data) - 3000]

@@ -72,6 +72,7 @@ AWKWARD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lengths", [True, False])
 def test_parts_split_at_every_offset(lengths):
     data = body(*AWKWARD, lengths=lengths, before=b"hello\r\n", after=b"\r\nbye")
@@ -343,6 +344,7 @@ def test_a_single_part_where_multipart_was_asked(content_type):
     assert part == (content_type, b"DICM")
 
 
+@pytest.mark.slow
 def test_two_gigabytes_in_constant_memory():
     chunk = os.urandom(1 << 18)
     count = (2 << 30) // len(chunk)

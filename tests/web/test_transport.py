@@ -737,6 +737,7 @@ def certificate(tmp_path_factory):
     return own_certificate(tmp_path_factory.mktemp("tls"))
 
 
+@pytest.mark.slow
 def test_a_certificate_that_nobody_knows_is_refused(quick, certificate):
     with answering(answers(Answer(200, b"ok")), certificate=certificate) as server:
         with line(server.url, quick, BearerAuth(SECRET)) as http:

@@ -48,7 +48,7 @@ class Archive:
     def __init__(self, local: archive.Archive, settings: Settings) -> None:
         self.local = local
         self._settings = settings
-        self._saved: WeakKeyDictionary[object, Resource] = WeakKeyDictionary()
+        self._saved: WeakKeyDictionary[object, dict[str, Resource]] = WeakKeyDictionary()
 
     @classmethod
     def open(cls, settings: Settings | None = None) -> Self:
@@ -406,18 +406,19 @@ class Archive:
         """
         return self.local.evict(limit)
 
-    def save_once(self, value: object, make: Callable[[], Sequence[Dataset]]) -> Resource:
+    def save_once(self, value: object, make: Callable[[], Sequence[Dataset]], form: str = "") -> Resource:
         """Store what a value is in DICOM, once: a value never changes, so saving it again changes nothing.
 
         Parameters
         ----------
         make : returns its instances, of one series.
+        form : what it is stored as, where there are several forms.
 
         Returns
         -------
         The instance, or the series where there are several.
         """
-        known = self._saved.get(value)
+        known = self._saved.setdefault(value, {}).get(form)
         if known is not None and self.present(known):
             return known
         from dicomdock.imaging.authoring import to_bytes
@@ -425,7 +426,7 @@ class Archive:
         with self.writer(made_here=True) as writer:
             stored = [writer.add(_part(to_bytes(dataset))).resource for dataset in make()]
         saved = stored[0] if len(stored) == 1 else Resource(stored[0].study, stored[0].series)
-        self._saved[value] = saved
+        self._saved[value][form] = saved
         return saved
 
     def _transfer(

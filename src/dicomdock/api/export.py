@@ -114,7 +114,7 @@ def export_as(
         for resource in resources
         for one in local.instances(resource)
     }
-    items = [Item(resource, file, name, kinds[resource]) for resource, file, name, _ in plan]
+    items = [Item(one.resource, one.source, one.name, kinds[one.resource]) for one in plan]
     groups = [list(group) for _, group in groupby(items, key=lambda one: one.series)]
     target = _Target(folder, form, straighten)
     target.refuse_existing(dict.fromkeys(item.name.parent for item in items))

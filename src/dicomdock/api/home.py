@@ -28,7 +28,7 @@ class Home(Protocol):
     def search(self, query: Query) -> Iterator[Page]:
         """Yield pages of the studies, series or instances that match."""
 
-    def save_once(self, value: object, make: Callable[[], Sequence[Dataset]]) -> Resource:
+    def save_once(self, value: object, make: Callable[[], Sequence[Dataset]], form: str = "") -> Resource:
         """Store what a value is in DICOM, unless it is stored already."""
 
     def push(self, server: str, *resources: Resource | str) -> PushReport:

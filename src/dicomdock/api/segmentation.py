@@ -21,7 +21,7 @@ from dicomdock.imaging import segmentation as imaging
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.references import references_of
-from dicomdock.imaging.rtstruct import is_structure_set, read_structures
+from dicomdock.imaging.rtstruct import is_structure_set, read_structures, structures_to_dicom
 from dicomdock.imaging.segmentation import Algorithm, read_segmentation, segmentation_to_dicom
 from dicomdock.imaging.terminology import RGB, Terminology
 from dicomdock.imaging.volume import Volume as AnyVolume
@@ -29,7 +29,8 @@ from dicomdock.imaging.volume import Volume as AnyVolume
 if TYPE_CHECKING:
     from dicomdock.transfer import PushReport
 
-Kind = Literal["BINARY", "LABELMAP"]
+Kind = Literal["BINARY", "LABELMAP", "STRUCTURES"]
+"""What a segmentation is stored as: DICOM SEG of either type, or an RT Structure Set."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -143,7 +144,7 @@ class Segmentation(imaging.Segmentation):
         images: Resource | str | None = None,
         kind: Kind = "BINARY",
     ) -> Resource:
-        """Store the segmentation in the archive as a DICOM SEG of its images' study.
+        """Store the segmentation in the archive, in the study of its images.
 
         Saving the same segmentation again changes nothing. One that was read and changed becomes a new
         version, which refers to the one before.
@@ -152,7 +153,8 @@ class Segmentation(imaging.Segmentation):
         ----------
         archive : another than its images are from.
         images : the series that it was drawn on; else the archive looks for it.
-        kind : ``BINARY``, which every program reads, or ``LABELMAP``, smaller for many segments.
+        kind : ``BINARY``, a DICOM SEG that every program reads; ``LABELMAP``, one that is smaller for many
+            segments; or ``STRUCTURES``, an RT Structure Set.
 
         Returns
         -------
@@ -172,9 +174,11 @@ class Segmentation(imaging.Segmentation):
 
         def make() -> list[Dataset]:
             headers = reading.headers_of(reading.paths_of(home, source))
+            if kind == "STRUCTURES":
+                return [structures_to_dicom(self, headers)]
             return [segmentation_to_dicom(self, headers, kind=kind)]
 
-        return home.save_once(self, make)
+        return home.save_once(self, make, "structures" if kind == "STRUCTURES" else "segmentation")
 
     def push(self, server: str, archive: Home | None = None) -> PushReport:
         """Send the segmentation to a server, after ``save``.

@@ -5,38 +5,39 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from dicomdock.archive.eviction import Eviction, evict
-from dicomdock.archive.export import Exported, export_folder, export_zip, planned
+from dicomdock.archive.export import Exported, Planned, damaged_error, export_folder, export_zip, planned
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.migrations import migrate
 from dicomdock.archive.index.queries import (
     ArchivedInstance,
     Summary,
     instances_of,
+    is_indexed,
     mark_sent,
     mark_used,
-    present_in,
     remove_rows,
     series_not_used_since,
     set_pinned,
+    sizes_of,
     summary_of,
 )
 from dicomdock.archive.ingest import ImportProgress, import_paths
 from dicomdock.archive.query_cache import Answer, forget, recall, remember
 from dicomdock.archive.recovery import Finding, recover, remove_doomed, verify
 from dicomdock.archive.search import search
-from dicomdock.archive.storage.local import Files, disk_errors
+from dicomdock.archive.storage.local import Files, IntegrityCheck, disk_errors, has_size
 from dicomdock.archive.store import store
 from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import ArchiveError, InvalidInput, NotInArchive
+from dicomdock.errors import InvalidInput, NotInArchive
 from dicomdock.sources import Match, Page, Part, StoreResult
 
 USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
@@ -54,6 +55,7 @@ class Archive:
         self._files = files
         self._index = index
         self._limit = limit
+        self._integrity = IntegrityCheck()
 
     @classmethod
     def open(cls, settings: Settings) -> Archive:
@@ -102,9 +104,10 @@ class Archive:
             return list(instances_of(connection, self._files.folder, resource))
 
     def present(self, resource: Resource) -> set[str]:
-        """Give the SOP Instance UIDs of a resource that are here."""
+        """Return the SOP Instance UIDs of a resource whose files are there with their size."""
         with self._index.reading() as connection:
-            return present_in(connection, resource)
+            rows = list(sizes_of(connection, resource))
+        return {uid for uid, path, size in rows if has_size(self._files.folder / path, size)}
 
     def search(self, query: Query) -> Iterator[Page]:
         """Find studies, series or instances, the latest studies first.
@@ -114,7 +117,15 @@ class Archive:
         return search(self._index, self._files.folder, query)
 
     def retrieve(self, resource: Resource) -> Iterator[Part]:
-        """Give the instances of a resource as their files."""
+        """Return the instances of a resource as their files, each compared with its digest before.
+
+        Raises
+        ------
+        NotInArchive
+            Nothing is there.
+        ArchiveError
+            Instances are damaged or missing; the others have been returned before.
+        """
         if resource.frames:
             raise InvalidInput("The archive gives whole instances; frames are cut out by the origin server.")
         found = self._found(resource)
@@ -123,27 +134,34 @@ class Archive:
         if stale:
             with self._index.writing() as connection:
                 mark_used(connection, stale)
+        damaged: list[Resource] = []
         for one in found:
             syntax = f"; transfer-syntax={one.transfer_syntax_uid}" if one.transfer_syntax_uid else ""
-            try:
+            if self._integrity.is_intact(one.path, one.size, one.digest):
                 yield Part.from_file(
-                    one.path, resource=one.resource, content_type=f"application/dicom{syntax}"
+                    one.path,
+                    resource=one.resource,
+                    content_type=f"application/dicom{syntax}",
+                    length=one.size,
                 )
-            except FileNotFoundError:
-                if one.resource.instance in self.present(one.resource):
-                    raise ArchiveError(
-                        f"The file of {one.resource} is gone; run 'dicomdock verify'."
-                    ) from None
+            elif self._is_indexed(one.resource):  # else it was removed meanwhile
+                damaged.append(one.resource)
+        if damaged:
+            raise damaged_error(damaged)
 
     def metadata(self, resource: Resource) -> Iterator[DicomJson]:
         """Give the attributes of every instance; bulk data stand as paths below the instance's."""
         from dicomdock.archive.metadata import read_metadata
 
+        missing: list[Resource] = []
         for one in self._found(resource):
             try:
                 yield read_metadata(one.path, one.resource)
             except FileNotFoundError:
-                raise ArchiveError(f"The file of {one.resource} is gone; run 'dicomdock verify'.") from None
+                if self._is_indexed(one.resource):
+                    missing.append(one.resource)
+        if missing:
+            raise damaged_error(missing)
 
     def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
         """Store instances; an outcome is told when it is kept for good."""
@@ -212,9 +230,9 @@ class Archive:
             It cannot be written.
         """
         plan = self.plan_export(resources)
-        yield from (export_zip if zip else export_folder)(plan, folder)
+        yield from (export_zip if zip else export_folder)(plan, folder, self._integrity)
 
-    def plan_export(self, resources: Sequence[Resource]) -> list[tuple[Resource, Path, PurePosixPath, int]]:
+    def plan_export(self, resources: Sequence[Resource]) -> list[Planned]:
         """Return each instance with its file, the readable name it is exported under, and its size.
 
         Raises
@@ -223,14 +241,14 @@ class Archive:
             A resource is not in the archive.
         """
         for resource in resources:
-            if not self.present(resource):
+            if not self._is_indexed(resource):
                 raise _not_here(resource)
         with self._index.reading() as connection:
             return planned(connection, self._files.folder, resources)
 
     def verify(self, resource: Resource | None = None) -> Iterator[Finding]:
         """Compare files with what was kept; without a resource all, and unknown files too."""
-        if resource is not None and not self.present(resource):
+        if resource is not None and not self._is_indexed(resource):
             raise _not_here(resource)
         if resource is None:
             remove_doomed(self._files, self._index)
@@ -312,6 +330,10 @@ class Archive:
         """Drop all kept answers of a server."""
         with self._index.writing() as connection:
             forget(connection, server)
+
+    def _is_indexed(self, resource: Resource) -> bool:
+        with self._index.reading() as connection:
+            return is_indexed(connection, resource)
 
     def _found(self, resource: Resource) -> list[ArchivedInstance]:
         found = self.instances(resource)

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, select
 
 from dicomdock.archive.index.queries import ALL_LEVELS, within
 from dicomdock.archive.index.schema import instance, series, study
-from dicomdock.archive.storage.local import disk_errors, relative_path
+from dicomdock.archive.storage.local import IntegrityCheck, disk_errors, relative_path
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput
+from dicomdock.errors import ArchiveError, InvalidInput
 
 NAME_BYTES = 80  # of one folder's name; four of them stay below every system's limit of a path
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
@@ -46,12 +46,40 @@ class Exported:
     total: int
 
 
-def planned(
-    connection: Connection, folder: Path, resources: Sequence[Resource]
-) -> list[tuple[Resource, Path, PurePosixPath, int]]:
-    """Choose a name for each instance: its place, its file, its name, its size."""
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One instance to export.
+
+    Parameters
+    ----------
+    resource : the instance.
+    source : its file.
+    name : its name below the export folder, or in the zip file.
+    size : bytes.
+    digest : SHA-256 of the file, hexadecimal.
+    """
+
+    resource: Resource
+    source: Path
+    name: PurePosixPath
+    size: int
+    digest: str
+
+
+def damaged_error(damaged: Sequence[Resource]) -> ArchiveError:
+    """Return the error that names instances whose files are not what was stored."""
+    names = ", ".join(map(str, damaged[:3])) + (", ..." if len(damaged) > 3 else "")
+    number = "1 instance is" if len(damaged) == 1 else f"{len(damaged)} instances are"
+    return ArchiveError(
+        f"{number} damaged or missing in the archive: {names}. "
+        "Retrieve or import the same instances again to restore them; 'dicomdock verify' lists all."
+    )
+
+
+def planned(connection: Connection, folder: Path, resources: Sequence[Resource]) -> list[Planned]:
+    """Choose a name for each instance."""
     namer = _Namer()
-    found: list[tuple[Resource, Path, PurePosixPath, int]] = []
+    found: list[Planned] = []
     seen: set[Resource] = set()
     for resource in resources:
         columns = (
@@ -66,6 +94,7 @@ def planned(
             series.c.Modality,
             series.c.SeriesDescription,
             instance.c.size,
+            instance.c.digest,
         )
         order = (
             study.c.id,
@@ -81,13 +110,11 @@ def planned(
             if place not in seen:
                 seen.add(place)
                 name = namer.name(place, *row[3:10])
-                found.append((place, folder / relative_path(*row[:3]), name, row[10]))
+                found.append(Planned(place, folder / relative_path(*row[:3]), name, row[10], row[11]))
     return found
 
 
-def export_folder(
-    plan: Sequence[tuple[Resource, Path, PurePosixPath, int]], folder: Path
-) -> Iterator[Exported]:
+def export_folder(plan: Sequence[Planned], folder: Path, integrity: IntegrityCheck) -> Iterator[Exported]:
     """Copy files under a folder; nothing that is there is overwritten.
 
     Raises
@@ -95,25 +122,31 @@ def export_folder(
     InvalidInput
         A file of that name is there.
     NoSpace, ArchiveError
-        It cannot be written.
+        It cannot be written; or instances are damaged, and the others have been exported.
     """
-    for done, (resource, source, name, size) in enumerate(plan, 1):
-        target = folder / name
+    damaged: list[Resource] = []
+    for done, one in enumerate(plan, 1):
+        if not integrity.is_intact(one.source, one.size, one.digest):
+            damaged.append(one.resource)
+            continue
+        target = folder / one.name
         with disk_errors(f"Exporting to {folder}"):
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(target.name + ".part")
             if target.exists():
                 raise InvalidInput(f"{target} is there already; export to another folder, or remove it.")
             try:
-                shutil.copyfile(source, partial)
+                shutil.copyfile(one.source, partial)
                 partial.replace(target)
             except BaseException:
                 partial.unlink(missing_ok=True)
                 raise
-        yield Exported(resource, name, size, done, len(plan))
+        yield Exported(one.resource, one.name, one.size, done, len(plan))
+    if damaged:
+        raise damaged_error(damaged)
 
 
-def export_zip(plan: Sequence[tuple[Resource, Path, PurePosixPath, int]], target: Path) -> Iterator[Exported]:
+def export_zip(plan: Sequence[Planned], target: Path, integrity: IntegrityCheck) -> Iterator[Exported]:
     """Write files into one zip file, not compressed further; it appears when it is whole.
 
     Raises
@@ -121,22 +154,28 @@ def export_zip(plan: Sequence[tuple[Resource, Path, PurePosixPath, int]], target
     InvalidInput
         The file is there.
     NoSpace, ArchiveError
-        It cannot be written.
+        It cannot be written; or instances are damaged, and the others have been exported.
     """
     if target.exists():
         raise InvalidInput(f"{target} is there already; choose another name, or remove it.")
     partial = target.with_name(target.name + ".part")
+    damaged: list[Resource] = []
     with disk_errors(f"Exporting to {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             # A clock that was wrong when a file came is no reason to refuse it: zip begins in 1980.
             with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
-                for done, (resource, source, name, size) in enumerate(plan, 1):
-                    archive.write(source, str(name))
-                    yield Exported(resource, name, size, done, len(plan))
+                for done, one in enumerate(plan, 1):
+                    if not integrity.is_intact(one.source, one.size, one.digest):
+                        damaged.append(one.resource)
+                        continue
+                    archive.write(one.source, str(one.name))
+                    yield Exported(one.resource, one.name, one.size, done, len(plan))
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
+    if damaged:
+        raise damaged_error(damaged)
 
 
 class _Namer:

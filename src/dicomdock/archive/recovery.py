@@ -6,12 +6,13 @@ import json
 import os
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 
 from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
@@ -19,6 +20,7 @@ from dicomdock.archive.index.queries import instances_of, known_rows
 from dicomdock.archive.index.schema import doomed, replacing, study
 from dicomdock.archive.pending import Arrival, exchange, insert_arrivals
 from dicomdock.archive.storage.local import (
+    NOTE,
     SUFFIX,
     Files,
     abandoned,
@@ -62,7 +64,7 @@ def recover(files: Files, index: Index) -> None:
     """Finish what crashed processes began; cheap where there is nothing to do."""
     with disk_errors("Opening the archive"), abandoned(files.incoming) as sessions:
         for session in sessions:
-            for note in session.glob("*.places"):
+            for note in session.glob(f"*{NOTE}"):
                 adopt_noted(files, index, note)
     with index.reading() as connection:
         work = (
@@ -86,11 +88,18 @@ def adopt_noted(files: Files, index: Index, note: Path) -> None:
 
 
 def remove_doomed(files: Files, index: Index) -> None:
-    """Remove the files of rows that are gone."""
+    """Remove the files of rows that are gone.
+
+    A file that the system does not let go stays listed, and is tried again when the archive is opened next.
+    """
     with index.writing() as connection:
+        removed = []
         for path in connection.execute(select(doomed.c.path)).scalars().all():
-            files.discard(files.folder / path)
-        connection.execute(delete(doomed))
+            with suppress(OSError):
+                files.discard(files.folder / path)
+                removed.append({"removed": path})
+        if removed:
+            connection.execute(delete(doomed).where(doomed.c.path == bindparam("removed")), removed)
 
 
 def _finish_exchanges(files: Files, index: Index) -> None:
@@ -179,10 +188,11 @@ def adopt(
         with index.writing() as connection:
             there = known_rows(connection, (arrival.resource for arrival in arrivals.values()))
             going = set(connection.execute(select(doomed.c.path)).scalars())
+            # Looked at once more under the lock: a file may have been removed since it was read.
             fresh = {
                 path: one
                 for path, one in arrivals.items()
-                if one.resource not in there and one.place not in going
+                if one.resource not in there and one.place not in going and path.exists()
             }
             insert_arrivals(connection, list(fresh.values()), origin=origin, made_here=made_here)
         for path, arrival in fresh.items():

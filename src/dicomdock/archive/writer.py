@@ -19,7 +19,7 @@ from typing import Self
 from dicomdock.archive.commit import keep
 from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.mapping import patient_id_of
+from dicomdock.archive.index.mapping import PATIENT_ID, patient_id_of
 from dicomdock.archive.index.queries import digests, patient_of
 from dicomdock.archive.pending import AddStatus, Arrival
 from dicomdock.archive.storage.local import Files, Session, begin_sync, digest_or_none, disk_errors, mapped
@@ -85,7 +85,8 @@ class ArchiveWriter:
             self._session = Session(files.incoming)
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], dict[str, str]] = {}
-        self._patients: dict[str, str] = {}
+        self._patients: dict[str, tuple[str | None, bytes | None]] = {}
+        self._registered_here: set[Resource] = set()
         self._group: list[Arrival] = []
         self._group_bytes = 0
         self._clock: threading.Timer | None = None
@@ -210,21 +211,26 @@ class ArchiveWriter:
         assert resource.series
         assert resource.instance
         known = self._digests(resource.study, resource.series)
-        if self._replace and known.get(resource.instance) == arrival.digest:
-            # The index knows these bytes, but the file may have been damaged since.
-            damaged = digest_or_none(self._files.path(resource)) != arrival.digest
-            arrival = replace(arrival, repair=damaged)
+        there = known.get(resource.instance)
+        if there is not None and resource not in self._registered_here:
+            # A row of the index is no proof of its file, which may have been lost or damaged since.
+            path = self._files.path(resource)
+            if there == arrival.digest:
+                arrival = replace(arrival, repair=digest_or_none(path) != arrival.digest)
+            elif not path.exists():
+                arrival = replace(arrival, replace=True)
         with self._lock:
             if self._failure is not None:
                 raise self._failure
             there = known.get(resource.instance)
             if there == arrival.digest and not arrival.repair:
                 return "identical"
-            if there is not None and not self._replace:
+            if there is not None and there != arrival.digest and not arrival.replace:
                 return "conflict"
             if there is not None and any(resource == one.resource for one in self._group):
                 self._close_group()  # the one to be replaced is put in first
             known[resource.instance] = arrival.digest
+            self._registered_here.add(resource)
             if not self._group:
                 self._clock = threading.Timer(GROUP_SECONDS, self._close_late, (self._group,))
                 self._clock.daemon = True
@@ -238,13 +244,20 @@ class ArchiveWriter:
     def _remarks(self, arrival: Arrival) -> tuple[str, ...]:
         found = []
         if trailing := arrival.header.trailing:
-            found.append(f"{trailing} {'byte' if trailing == 1 else 'bytes'} follow its data set.")
-        study, patient = arrival.resource.study, patient_id_of(arrival.header)
-        known = self._patients.get(study)
+            found.append(f"{trailing} {'byte follows' if trailing == 1 else 'bytes follow'} its data set.")
+        study, raw = arrival.resource.study, arrival.header.raw.get(PATIENT_ID)
+        known, last = self._patients.get(study, (None, None))
+        if known is not None and raw == last:
+            return tuple(found)
+        patient = patient_id_of(arrival.header)
         if known is None:
             with self._index.reading() as connection:
-                known = self._patients[study] = patient_of(connection, study) or patient
-        if patient and known and patient != known:
+                known = patient_of(connection, study)
+        known = known or patient
+        if patient in ("", known):
+            self._patients[study] = (known, raw)
+        else:
+            self._patients[study] = (known, last)
             found.append(f"It is of patient ID {patient!r}, other instances of its study are of {known!r}.")
         return tuple(found)
 

@@ -30,6 +30,7 @@ IMAGES = "NIfTI and NRRD"
         "dicomdock import /media/cdrom",
         "dicomdock import scan1.dcm scan2.dcm",
         "dicomdock import labels.nii.gz --segments-of 1.2.840.1/1.2.840.2 --label 1=liver --label 2=tumour",
+        "dicomdock import labels.nii.gz --structures-of 1.2.840.1/1.2.840.2 --label 1=heart",
         "dicomdock import smoothed.nii.gz --derived-from 1.2.840.1/1.2.840.2 --description 'Smoothed 2 mm'",
     ),
 )
@@ -53,6 +54,14 @@ def import_files(
             rich_help_panel=IMAGES,
         ),
     ] = "",
+    structures_of: Annotated[
+        str,
+        typer.Option(
+            metavar="SERIES",
+            help="The same, stored as RT Structure Set: --segments-of with --kind structures.",
+            rich_help_panel=IMAGES,
+        ),
+    ] = "",
     label: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,7 +76,10 @@ def import_files(
     ] = False,
     kind: Annotated[
         images.Kind,
-        typer.Option(help="How segments are stored; every program reads binary.", rich_help_panel=IMAGES),
+        typer.Option(
+            help="How segments are stored: DICOM SEG (every program reads binary), or an RT Structure Set.",
+            rich_help_panel=IMAGES,
+        ),
     ] = images.Kind.binary,
     derived_from: Annotated[
         str,
@@ -91,6 +103,10 @@ def import_files(
     A label map that 'export --format' wrote knows its series, and is taken as it comes.
     """
     terminal: Terminal = context.obj
+    if structures_of:
+        if segments_of:
+            raise InvalidInput("--segments-of and --structures-of name the same series; use one of them.")
+        segments_of, kind = structures_of, images.Kind.structures
     if segments_of or derived_from or any(map(images.is_image_file, paths)):
         if len(paths) != 1 or (segments_of and derived_from):
             raise InvalidInput("One NIfTI or NRRD file is imported at a time, as segments or as derived.")

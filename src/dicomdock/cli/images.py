@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -39,6 +39,14 @@ class Kind(StrEnum):
 
     binary = "binary"
     labelmap = "labelmap"
+    structures = "structures"
+
+
+_KINDS: Mapping[Kind, Literal["BINARY", "LABELMAP", "STRUCTURES"]] = {
+    Kind.binary: "BINARY",
+    Kind.labelmap: "LABELMAP",
+    Kind.structures: "STRUCTURES",
+}
 
 
 def export(
@@ -114,9 +122,9 @@ def import_segmentation(
             names=names,
             name=description,
             resample=resample,
-            kind="LABELMAP" if kind is Kind.labelmap else "BINARY",
+            kind=_KINDS[kind],
         )
-        place = made.save()
+        place = made.save(kind=_KINDS[kind])
     segments: list[JsonValue] = [{"label": one.label, "voxels": one.mask.count} for one in made.segments]
     terminal.result({"resource": str(place), "segments": segments, "remarks": [*made.remarks]})
     terminal.say(f"{counted(len(segments), 'segment')} of {made.images} stored:")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -61,47 +61,97 @@ def _option(words: str, metavar: str) -> Any:  # what typer makes has no public 
     return typer.Option(help=words, metavar=metavar, rich_help_panel=PANEL)
 
 
-Header = Annotated[str, _option("The header field of a login by header.", "NAME")]
-Album = Annotated[str, _option("The Kheops album, or 'inbox'.", "ID")]
-Issuer = Annotated[str, _option("The OpenID Connect issuer.", "URL")]
-ClientId = Annotated[str, _option("How the issuer calls dicomdock.", "ID")]
-Scope = Annotated[str, _option("What to ask the issuer for, apart by blanks.", "WORDS")]
-Audience = Annotated[str, _option("Who the tokens are for, where the issuer asks.", "WORD")]
-Redirect = Annotated[str, _option("Where the browser comes back to, if not http://127.0.0.1/.", "URL")]
-AsProgram = Annotated[
-    bool, typer.Option("--as-program", help="A client secret instead of a person.", rich_help_panel=PANEL)
-]
-Tenant = Annotated[str, _option("The Azure tenant.", "ID")]
-Credentials = Annotated[str, _option("Google's: 'default', 'user' or a service account's file.", "WHICH")]
-AwsProfile = Annotated[str, _option("The profile in ~/.aws.", "NAME")]
-Region = Annotated[str, _option("The AWS region, where the address does not tell.", "NAME")]
+def _pem(words: str) -> Any:
+    return typer.Option(help=words, metavar="PEM")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the command line says of the login.
+class LoginOptions:
+    """What the command line says of how to connect and log in; each field is an option."""
 
-    Parameters
-    ----------
-    options : the other options by name, those that were not given being empty.
-    """
+    user: Annotated[str, typer.Option(help="User name of a Basic login.")] = ""
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False
+    token_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--token-stdin", help="Read a token, header value, client secret or AWS keys from standard input."
+        ),
+    ] = False
+    login: Annotated[
+        Kind | None, typer.Option(help="How to log in; inferred from the other options if not given.")
+    ] = None
+    header: Annotated[str, _option("The header field of a login by header.", "NAME")] = ""
+    album: Annotated[str, _option("The Kheops album, or 'inbox'.", "ID")] = ""
+    issuer: Annotated[str, _option("The OpenID Connect issuer.", "URL")] = ""
+    client_id: Annotated[str, _option("The client ID of dicomdock at the issuer.", "ID")] = ""
+    scope: Annotated[str, _option("What to ask the issuer for, separated by blanks.", "WORDS")] = ""
+    audience: Annotated[str, _option("Who the tokens are for, where the issuer asks.", "WORD")] = ""
+    redirect: Annotated[str, _option("Where the browser comes back to, if not http://127.0.0.1/.", "URL")] = (
+        ""
+    )
+    as_program: Annotated[
+        bool,
+        typer.Option("--as-program", help="A client secret instead of a person.", rich_help_panel=PANEL),
+    ] = False
+    tenant: Annotated[str, _option("The Azure tenant.", "ID")] = ""
+    credentials: Annotated[
+        str, _option("Google's: 'default', 'user' or a service account's file.", "WHICH")
+    ] = ""
+    aws_profile: Annotated[str, _option("The profile in ~/.aws.", "NAME")] = ""
+    region: Annotated[str, _option("The AWS region, where the address does not tell.", "NAME")] = ""
+    ca_file: Annotated[str, _pem("Trust the authorities in this file too.")] = ""
+    client_certificate: Annotated[str, _pem("Show this certificate.")] = ""
+    client_key: Annotated[str, _pem("The key of the certificate.")] = ""
+    proxy: Annotated[str, typer.Option(metavar="URL", help="Go through this HTTP proxy.")] = ""
+    search_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where it is searched, if not at its address.")
+    ] = ""
+    retrieve_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where it is retrieved from, if not at its address.")
+    ] = ""
+    store_url: Annotated[
+        str, typer.Option(metavar="URL", help="Where it is stored to, if not at its address.")
+    ] = ""
 
-    user: str
-    kind: Kind | None
-    password_stdin: bool
-    token_stdin: bool
-    options: Mapping[str, str] = field(default_factory=dict)
+    @property
+    def given(self) -> dict[str, str]:
+        """The options of single kinds of login that were given, by the names on the command line."""
+        values = {name: getattr(self, name.replace("-", "_")) for name in _BELONGS}
+        return {name: "yes" if value is True else value for name, value in values.items() if value}
 
-    def login(self, *, has_token: bool) -> Login:
-        """Give the login that is meant.
+    def profile(self, name: str, url: str, *, has_token: bool) -> ServerProfile:
+        """Return the profile that is meant.
 
         Raises
         ------
         InvalidInput
             The options contradict one another, or something is missing.
         """
-        given = {name: value for name, value in self.options.items() if value}
-        kind = self.kind or self._guessed(given, has_token=has_token)
+        return ServerProfile(
+            name,
+            url,
+            self.profile_login(has_token=has_token),
+            ca_file=self.ca_file,
+            client_certificate=self.client_certificate,
+            client_key=self.client_key,
+            proxy=self.proxy,
+            search_url=self.search_url.rstrip("/"),
+            retrieve_url=self.retrieve_url.rstrip("/"),
+            store_url=self.store_url.rstrip("/"),
+        )
+
+    def profile_login(self, *, has_token: bool) -> Login:
+        """Return the login that is meant.
+
+        Raises
+        ------
+        InvalidInput
+            The options contradict one another, or something is missing.
+        """
+        given = self.given
+        kind = self.login or self._guessed(given, has_token=has_token)
         self._check(kind, given)
         if kind == Kind.azure:
             from dicomdock.dicomweb.auth.oidc import azure_login

@@ -10,6 +10,7 @@ import typer
 
 from dicomdock.cli import google
 from dicomdock.cli import login as logins
+from dicomdock.cli.options import with_options
 from dicomdock.cli.output import Terminal, examples
 from dicomdock.config.servers import Profiles, ServerProfile, change_profiles, check_profile, load_profiles
 from dicomdock.dicom.query import Query
@@ -41,6 +42,7 @@ def server() -> None:
         "dicomdock server add research google",
     )
 )
+@with_options
 def add(
     context: typer.Context,
     name: Name,
@@ -51,35 +53,7 @@ def add(
             show_default=False,
         ),
     ],
-    user: Annotated[str, typer.Option(help="User name of a Basic login.")] = "",
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-    ] = False,
-    token_stdin: Annotated[
-        bool,
-        typer.Option(
-            "--token-stdin", help="Read a token, header value, client secret or AWS keys from standard input."
-        ),
-    ] = False,
-    login: Annotated[
-        logins.Kind | None, typer.Option(help="How to log in; seen from the other options if not said.")
-    ] = None,
-    header: logins.Header = "",
-    album: logins.Album = "",
-    issuer: logins.Issuer = "",
-    client_id: logins.ClientId = "",
-    scope: logins.Scope = "",
-    audience: logins.Audience = "",
-    redirect: logins.Redirect = "",
-    as_program: logins.AsProgram = False,
-    tenant: logins.Tenant = "",
-    credentials: logins.Credentials = "",
-    aws_profile: logins.AwsProfile = "",
-    region: logins.Region = "",
-    ca_file: Annotated[str, typer.Option(metavar="PEM", help="Trust the authorities in this file too.")] = "",
-    client_certificate: Annotated[str, typer.Option(metavar="PEM", help="Show this certificate.")] = "",
-    client_key: Annotated[str, typer.Option(metavar="PEM", help="The key of the certificate.")] = "",
-    proxy: Annotated[str, typer.Option(metavar="URL", help="Go through this HTTP proxy.")] = "",
+    options: logins.LoginOptions,
 ) -> None:
     """Add a server: find its base address, store the login safely, and try it."""
     from dicomdock.config.secrets import Secrets
@@ -89,39 +63,17 @@ def add(
     from dicomdock.dicomweb.google_stores import HEALTHCARE
 
     terminal: Terminal = context.obj
-    options = {
-        "header": header,
-        "album": album,
-        "issuer": issuer,
-        "client-id": client_id,
-        "scope": scope,
-        "audience": audience,
-        "redirect": redirect,
-        "as-program": "yes" if as_program else "",
-        "tenant": tenant,
-        "credentials": credentials,
-        "aws-profile": aws_profile,
-        "region": region,
-    }
     at_google = google.is_google(url)
-    kind = login or (logins.Kind.google if at_google else None)
-    asked = logins.Asked(user, kind, password_stdin, token_stdin, options)
+    if at_google and options.login is None:
+        options = replace(options, login=logins.Kind.google)
     repaired = urls.repair(HEALTHCARE if at_google else url)
-    profile = ServerProfile(
-        name,
-        repaired.url,
-        asked.login(has_token=bool(repaired.token)),
-        ca_file=ca_file,
-        client_certificate=client_certificate,
-        client_key=client_key,
-        proxy=proxy,
-    )
+    profile = options.profile(name, repaired.url, has_token=bool(repaired.token))
     check_profile(profile)
     secrets = Secrets(terminal.settings)
     profiles = load_profiles(terminal.settings)
     if name in profiles and not same_secret(profiles.get(name).login, profile.login):
         secrets.delete(name, profile.origin)  # what one login kept is nothing for another
-    if (secret := asked.secret(terminal, profile.login, repaired.token)) is not None:
+    if (secret := options.secret(terminal, profile.login, repaired.token)) is not None:
         secrets.set(name, profile.origin, secret)
         terminal.say(f"The secret is kept in {secrets.where}.")
     if signs_in(profile.login) and terminal.attended:
@@ -166,7 +118,7 @@ def _try_out(
             report = probe.test(client)
     except DicomdockError as error:
         return profile, repaired, None, error
-    return replace(profile, dialect=report.dialect), repaired, report, None
+    return report.apply(profile), repaired, report, None
 
 
 @commands.command("list")
@@ -214,11 +166,12 @@ def test(
             iter(client.search(Query(limit=1)))
         )  # raises what the exit code needs; the report has words only
         report = probe.test(client, write=write)
-    changed = save and report.reachable and report.dialect != profile.dialect
+    found = bool(report.addresses) or report.dialect != profile.dialect
+    changed = save and report.reachable and found
     if changed:
         change_profiles(
             terminal.settings,
-            lambda known: known.with_profile(replace(known.get(name), dialect=report.dialect)),
+            lambda known: known.with_profile(report.apply(known.get(name))),
         )
     terminal.result({**report.to_json(), "saved": changed})
     terminal.say(*report.sentences)
@@ -265,6 +218,9 @@ def _shown(profile: ServerProfile, *, default: str) -> dict[str, JsonValue]:
         "client_certificate": profile.client_certificate,
         "client_key": profile.client_key,
         "proxy": profile.proxy,
+        "search_url": profile.search_url,
+        "retrieve_url": profile.retrieve_url,
+        "store_url": profile.store_url,
         "habits": _habits(profile),
     }
 

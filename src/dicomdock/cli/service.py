@@ -22,6 +22,8 @@ LAST = 4.5  # seconds after which it ends in any case
 TAKES_NOTHING = 60_000  # milliseconds until the system ends a connection whose client takes nothing
 
 commands = typer.Typer()
+STORED_TOKEN = ("dicomdock serve", "local")
+"""The name that the token of ``serve`` is stored under; no server's, whose origins are addresses."""
 
 
 @commands.command(epilog=examples("dicomdock run --demo", "dicomdock run --port 3000 --no-browser"))
@@ -49,6 +51,7 @@ def run(
 @commands.command(
     epilog=examples(
         "dicomdock serve --port 8080",
+        "dicomdock serve --read-only",
         "dicomdock serve --source hospital",
         "dicomdock serve --host 0.0.0.0 --token-stdin < token.txt",
     )
@@ -63,39 +66,88 @@ def serve(
         str, typer.Option(metavar="NAME", help="Publish this server instead of the archive, as a proxy.")
     ] = "",
     token_stdin: Annotated[
-        bool, typer.Option("--token-stdin", help="Ask clients for the Bearer token read from standard input.")
+        bool,
+        typer.Option(
+            "--token-stdin",
+            help="Ask clients for the Bearer token read from standard input, not for the stored one.",
+        ),
+    ] = False,
+    new_token: Annotated[
+        bool, typer.Option("--new-token", help="Make and show a new token; the one before ends.")
     ] = False,
     without_token: Annotated[
         bool,
-        typer.Option("--without-token", help="Let everyone in who reaches an address other than loopback."),
+        typer.Option(
+            "--without-token",
+            help="Ask for no token: whoever reaches the address reads, stores and deletes.",
+        ),
+    ] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Answer searches and retrievals; store and delete nothing.")
+    ] = False,
+    other_users: Annotated[
+        bool,
+        typer.Option(
+            "--other-users",
+            help="Let programs of other users of this machine connect, such as a reverse proxy.",
+        ),
     ] = False,
     cors: Annotated[
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Let pages of this site ask; can be given again."),
     ] = None,
 ) -> None:
-    """Serve the archive (or pass on a server) over DICOMweb to other programs, without pages."""
+    """Serve the archive (or pass on a server) over DICOMweb to other programs, without pages.
+
+    Clients need a Bearer token. It is made and shown at the first start, and then kept in the keyring.
+    """
     require_dock("The DICOMweb server")
     from dicomdock.origin.app import create_app
 
     terminal: Terminal = context.obj
-    token = terminal.secret("Token", from_stdin=True) if token_stdin else None
-    if token is None and not without_token and not is_loopback(host):
+    if without_token and source:
         raise InvalidInput(
-            f"Whoever reaches {host} could read and change the archive; ask for a token with --token-stdin,"
-            " or let everyone in with --without-token."
+            f"Without a token, whoever reaches the address would use your login at {source};"
+            " leave out --without-token."
         )
+    if without_token + token_stdin + new_token > 1:
+        raise InvalidInput("Choose one of --token-stdin, --new-token and --without-token.")
+    token = made = ""
+    if token_stdin:
+        token = terminal.secret("Token", from_stdin=True)
+    elif not without_token:
+        token, made = _stored_token(terminal, anew=new_token)
     published = sources.connect(source, terminal.settings) if source else sources.archive(terminal)
     with published:
         # On loopback, a page whose own name was made to point here must not be answered.
         hosts = (host, "localhost") if is_loopback(host) else ()
-        _serve(terminal, create_app(published, token=token, cors=tuple(cors or ()), hosts=hosts), host, port)
+        app = create_app(
+            published, token=token or None, cors=tuple(cors or ()), hosts=hosts, read_only=read_only
+        )
+        _serve(terminal, app, host, port, made=made, other_users=other_users)
 
 
-def _serve(terminal: Terminal, app: Starlette, host: str, port: int) -> None:
+def _stored_token(terminal: Terminal, *, anew: bool) -> tuple[str, str]:
+    """Return the token of this user's server, and the same again where it is new and has to be shown."""
+    import secrets
+
+    from dicomdock.config.secrets import Secrets
+
+    store = Secrets(terminal.settings)
+    token = None if anew else store.get(*STORED_TOKEN)
+    if token is not None:
+        return token, ""
+    token = secrets.token_urlsafe(32)
+    store.set(*STORED_TOKEN, token)
+    return token, token
+
+
+def _serve(terminal: Terminal, app: Starlette, host: str, port: int, *, made: str, other_users: bool) -> None:
     import socket
 
     import uvicorn
+
+    from dicomdock.origin.connections import OwnConnections
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
@@ -110,10 +162,13 @@ def _serve(terminal: Terminal, app: Starlette, host: str, port: int) -> None:
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}/dicom-web"
         terminal.say(f"The DICOMweb address is {url} ; Ctrl-C ends it.")
-        terminal.result({"url": url})
+        if made:
+            terminal.say(f"Clients need this token, which is shown once: {made}")
+        terminal.result({"url": url, "token": made} if made else {"url": url})
         terminal.flush()
         config = uvicorn.Config(
             app,
+            http="auto" if other_users else OwnConnections,
             log_level="warning",
             access_log=False,
             server_header=False,

@@ -1,4 +1,4 @@
-"""The habits of known servers, as data. Where nothing is said, a server is taken to follow PS3.18.
+"""Dialect: how a server differs from PS3.18; and the known servers' dialects, as data.
 
 Sources in the comments: OD orthanc-dicomweb, OB Orthanc Book, D4 dcm4chee-arc-light, GC Google's conformance
 page, GQ Google's quotas, KH kheops, KD KheopsDocumentation, DS dcmjs dicomweb-server, SW Slicer's WebServer
@@ -11,11 +11,78 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
-from dicomdock.config.servers import Dialect
+
+@dataclass(frozen=True)
+class Dialect:
+    """A server's habits where servers differ; the defaults are those of PS3.18.
+
+    Parameters
+    ----------
+    name : which built-in dialect this is, or ``standard``.
+    key_style : how matching keys and fields are written in a query.
+    wildcard : ``*`` and ``?`` are understood; else they are filtered locally.
+    question_mark : ``?`` is understood where ``*`` is; else it is filtered locally.
+    fuzzy : fuzzymatching is understood.
+    offset : offset is honoured; else one page is all there is.
+    page_limit : the most matches to ask for at once, by level (studies, series, instances).
+    short_page_ends : a page shorter than asked for, without a warning, is known to be the last.
+    match_keys : the matching keys that are honoured; others are filtered locally. Empty for all of PS3.18.
+    value_lists : how several values of one key are written; ``none`` where each must be asked for alone.
+    uid_lists : several UIDs may be asked for at once; else each alone.
+    encoded_comma : a comma that is percent-encoded belongs to the value; else every comma divides values.
+    study_instances : the instances of a whole study can be listed at once; else series by series.
+    nothing_found : HTTP statuses, besides 204 and 404, by which a search answers that nothing matches.
+    fields : how includefield is written: repeated, comma list, or never sent.
+    root_levels : levels that can be searched without naming the study.
+    retrieve_level : the highest level that one request can retrieve; ``instance`` is ``bulk_retrieve=0``.
+    any_transfer_syntax : ``transfer-syntax=*`` may be asked for.
+    single_part : instances come only as a single ``application/dicom`` body.
+    wado_uri : path or address of WADO-URI relative to the base URL; empty where there is none.
+    metadata, rendered, thumbnail : the transaction exists.
+    store : the store transaction exists.
+    store_batch : bytes of an upload request at most; 0 for the setting's.
+    delete_levels : what can be deleted.
+    rejection : the code by which the server rejects what it does not delete; empty where it does not.
+    parallel : requests side by side at most; 0 for the setting's.
+    pinned : names of the habits that the user has set; testing the server leaves them alone.
+    """
+
+    name: str = "standard"
+    key_style: Literal["keyword", "tag"] = "keyword"
+    wildcard: bool = True
+    question_mark: bool = True
+    fuzzy: bool = True
+    offset: bool = True
+    page_limit: Mapping[str, int] = field(
+        default_factory=lambda: {"studies": 200, "series": 1000, "instances": 1000}
+    )
+    short_page_ends: bool = False
+    match_keys: tuple[str, ...] = ()
+    value_lists: Literal["backslash", "comma", "none"] = "backslash"
+    uid_lists: bool = True
+    encoded_comma: bool = True
+    study_instances: bool = True
+    nothing_found: tuple[int, ...] = ()
+    fields: Literal["repeat", "comma", "never"] = "repeat"
+    root_levels: tuple[str, ...] = ("studies", "series", "instances")
+    retrieve_level: Literal["study", "series", "instance"] = "study"
+    any_transfer_syntax: bool = True
+    single_part: bool = False
+    wado_uri: str = ""
+    metadata: bool = True
+    rendered: bool = True
+    thumbnail: bool = True
+    store: bool = True
+    store_batch: int = 0
+    delete_levels: tuple[str, ...] = ("study", "series", "instance")
+    rejection: str = ""
+    parallel: int = 0
+    pinned: tuple[str, ...] = ()
+
 
 STANDARD: Final = Dialect()
 

@@ -1,6 +1,6 @@
-"""ServerProfile and Dialect: what is known of a server, as frozen data, kept in ``servers.toml``.
+"""ServerProfile: what the user says of a server, as frozen data, stored in ``servers.toml``.
 
-Secrets are never here: a profile names its login, the secret lies in the system keyring (``dicomweb.auth``).
+Secrets are never here: a profile names its login, the secret is in the system keyring (``config.secrets``).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from dicomdock.config.dialects import Dialect
 from dicomdock.config.secrets import Secrets
 from dicomdock.config.settings import Settings
 from dicomdock.config.toml_file import Table, TomlFile
@@ -46,74 +47,6 @@ class Login:
 
 
 @dataclass(frozen=True)
-class Dialect:
-    """A server's habits where servers differ; the defaults are those of PS3.18.
-
-    Parameters
-    ----------
-    name : which built-in dialect this is, or ``standard``.
-    key_style : how matching keys and fields are written in a query.
-    wildcard : ``*`` and ``?`` are understood; else they are filtered locally.
-    question_mark : ``?`` is understood where ``*`` is; else it is filtered locally.
-    fuzzy : fuzzymatching is understood.
-    offset : offset is honoured; else one page is all there is.
-    page_limit : the most matches to ask for at once, by level (studies, series, instances).
-    short_page_ends : a page shorter than asked for, without a warning, is known to be the last.
-    match_keys : the matching keys that are honoured; others are filtered locally. Empty for all of PS3.18.
-    value_lists : how several values of one key are written; ``none`` where each must be asked for alone.
-    uid_lists : several UIDs may be asked for at once; else each alone.
-    encoded_comma : a comma that is percent-encoded belongs to the value; else every comma divides values.
-    study_instances : the instances of a whole study can be listed at once; else series by series.
-    nothing_found : HTTP statuses, besides 204 and 404, by which a search answers that nothing matches.
-    fields : how includefield is written: repeated, comma list, or never sent.
-    root_levels : levels that can be searched without naming the study.
-    retrieve_level : the highest level that one request can retrieve; ``instance`` is ``bulk_retrieve=0``.
-    any_transfer_syntax : ``transfer-syntax=*`` may be asked for.
-    single_part : instances come only as a single ``application/dicom`` body.
-    wado_uri : path or address of WADO-URI relative to the base URL; empty where there is none.
-    metadata, rendered, thumbnail : the transaction exists.
-    store : the store transaction exists.
-    store_batch : bytes of an upload request at most; 0 for the setting's.
-    delete_levels : what can be deleted.
-    rejection : the code by which the server rejects what it does not delete; empty where it does not.
-    parallel : requests side by side at most; 0 for the setting's.
-    pinned : names of the habits that the user has set; testing the server leaves them alone.
-    """
-
-    name: str = "standard"
-    key_style: Literal["keyword", "tag"] = "keyword"
-    wildcard: bool = True
-    question_mark: bool = True
-    fuzzy: bool = True
-    offset: bool = True
-    page_limit: Mapping[str, int] = field(
-        default_factory=lambda: {"studies": 200, "series": 1000, "instances": 1000}
-    )
-    short_page_ends: bool = False
-    match_keys: tuple[str, ...] = ()
-    value_lists: Literal["backslash", "comma", "none"] = "backslash"
-    uid_lists: bool = True
-    encoded_comma: bool = True
-    study_instances: bool = True
-    nothing_found: tuple[int, ...] = ()
-    fields: Literal["repeat", "comma", "never"] = "repeat"
-    root_levels: tuple[str, ...] = ("studies", "series", "instances")
-    retrieve_level: Literal["study", "series", "instance"] = "study"
-    any_transfer_syntax: bool = True
-    single_part: bool = False
-    wado_uri: str = ""
-    metadata: bool = True
-    rendered: bool = True
-    thumbnail: bool = True
-    store: bool = True
-    store_batch: int = 0
-    delete_levels: tuple[str, ...] = ("study", "series", "instance")
-    rejection: str = ""
-    parallel: int = 0
-    pinned: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class ServerProfile:
     """A DICOMweb server as the user named it.
 
@@ -121,6 +54,8 @@ class ServerProfile:
     ----------
     name : what the user calls it.
     url : the DICOMweb base URL, without a trailing slash.
+    search_url, retrieve_url, store_url : base URLs of single services, where a server has them at addresses
+        of their own (``/qidors``, ``/wadors``, ``/stowrs``); of the same origin. Empty for ``url``.
     login : how to log in.
     dialect : the server's habits, by name, with what the user or the probe set otherwise.
     ca_file : PEM file of further certificate authorities.
@@ -134,6 +69,9 @@ class ServerProfile:
     url: str
     login: Login = field(default_factory=Login)
     dialect: Dialect = field(default_factory=Dialect)
+    search_url: str = ""
+    retrieve_url: str = ""
+    store_url: str = ""
     ca_file: str = ""
     client_certificate: str = ""
     client_key: str = ""
@@ -406,14 +344,25 @@ def check_profile(profile: ServerProfile) -> None:
             f"{name[:MAX_NAME]!r} cannot name a server; use a short word, for example 'hospital'."
         )
     subject = f"The address of server {name!r}"
+    origin = _check_address(profile.url, subject)
+    for service in ("search_url", "retrieve_url", "store_url"):
+        address = getattr(profile, service)
+        if address and _check_address(address, f"The {service} of server {name!r}") != origin:
+            raise ProfileError(
+                f"The {service} of server {name!r} is not at {origin}; a login is sent to one origin alone."
+            )
+
+
+def _check_address(address: str, subject: str) -> Origin:
     try:
-        Url.parse(profile.url, subject)
+        url = Url.parse(address, subject)
     except InvalidInput as error:
         raise ProfileError(str(error)) from None
-    if not profile.url.isprintable() or " " in profile.url:
+    if not address.isprintable() or " " in address:
         raise ProfileError(f"{subject} holds blanks or letters that cannot be seen.")
-    if "?" in profile.url or "#" in profile.url:
+    if "?" in address or "#" in address:
         raise ProfileError(f"{subject} must end before its '?' or '#'.")
+    return url.origin
 
 
 @dataclass(frozen=True)

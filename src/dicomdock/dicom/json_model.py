@@ -118,7 +118,7 @@ def from_xml(body: bytes, *, what: str = "the answer") -> DicomJson:
         )
     try:
         root = ET.fromstring(body)  # noqa: S314 - no document type, so no entities to expand
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError, ValueError) as error:  # also an encoding that nobody knows
         raise WireError(f"The server answered {what} with broken XML ({_shortly(error)}).") from error
     return _from_element(root, 0)
 

@@ -289,11 +289,16 @@ def _walk(
 def _meta(data: Buffer, size: int, found: dict[int, bytes]) -> int:
     """Collect the file meta information, and return where the data set begins."""
     position = PREAMBLE if data[128:PREAMBLE] == b"DICM" else 4 if data[:4] == b"DICM" else 0
-    reader = _Reader(data, size, _LITTLE_EXPLICIT, IDENTITY, {}, [])
-    while data[position : position + 2] == b"\2\0":
-        if position + 8 > len(data):
+    reader: _Reader | None = None
+    unpack, held = _LITTLE_EXPLICIT.unpack_vr, len(data)
+    while position + 8 <= held:
+        key, vr, length = unpack(data, position)
+        if key & 0xFFFF != 2:
             break
-        key, _, value, length = reader.element(position, True)
+        value = position + 8
+        if vr not in _SHORT_VRS:
+            reader = reader or _Reader(data, size, _LITTLE_EXPLICIT, IDENTITY, {}, [])
+            key, _, value, length = reader.element(position, True)
         end = value + length
         if length == _UNDEFINED or end > size:
             raise _Cut("in the file meta information")
@@ -474,47 +479,52 @@ class _Reader:
             self._sequence_key,
         )
         unpack, unpack_vr, unpack_length = form.unpack, form.unpack_vr, form.unpack_length
-        key = 0
-        while position < size:
-            self._at, self._before = position, key
-            if position + 12 > held and (held < size or position + 8 > size):
-                if held < size:
-                    raise _Beyond
-                raise _Cut("inside the tag of an element")
-            if explicit:
-                key, vr, length = unpack_vr(data, position)
-                value = position + 8
-                if vr in _LONG_VRS:
-                    if value + 4 > size:
-                        raise _Cut("inside the tag of an element")
-                    (length,) = unpack_length(data, value)
-                    value += 4
-                elif vr not in _SHORT_VRS:
-                    key, vr, value, length = self.element(position, True)
-            else:
-                key, length = unpack(data, position)
-                value, vr = position + 8, b""
-            if length == _UNDEFINED:
-                position = self._undefined(key, vr, value)
-                continue
-            end = value + length
-            if end > size:
-                tag = form.tag(key)
-                raise _Cut(f"in ({tag >> 16:04X},{tag & 0xFFFF:04X}), {end - size} bytes short")
-            if key in keys and vr != b"SQ":
-                if end > held:
-                    raise _Beyond
-                if not self._pixels or keys[key] not in raw:  # what lies behind the pixels replaces nothing
-                    raw[keys[key]] = data[value : min(end, value + MAX_VALUE)]
-            elif key == sequence_key:
-                self._wanted_items(value, end, vr)
-            else:
-                group = key >> 16 if big else key & 0xFFFF
-                if group == _PIXEL_GROUP:
-                    self._pixels = self._pixels or form.tag(key) in _PIXELS
-                elif group == 0 and raw:
-                    raise _Malformed("an element of group 0 is in the data set")
-            position = end
+        before = key = 0
+        try:
+            while position < size:
+                before = key
+                if position + 12 > held and (held < size or position + 8 > size):
+                    if held < size:
+                        raise _Beyond
+                    raise _Cut("inside the tag of an element")
+                if explicit:
+                    key, vr, length = unpack_vr(data, position)
+                    value = position + 8
+                    if vr in _LONG_VRS:
+                        if value + 4 > size:
+                            raise _Cut("inside the tag of an element")
+                        (length,) = unpack_length(data, value)
+                        value += 4
+                    elif vr not in _SHORT_VRS:
+                        key, vr, value, length = self.element(position, True)
+                else:
+                    key, length = unpack(data, position)
+                    value, vr = position + 8, b""
+                if length == _UNDEFINED:
+                    position = self._undefined(key, vr, value)
+                    continue
+                end = value + length
+                if end > size:
+                    tag = form.tag(key)
+                    raise _Cut(f"in ({tag >> 16:04X},{tag & 0xFFFF:04X}), {end - size} bytes short")
+                if key in keys and vr != b"SQ":
+                    if end > held:
+                        raise _Beyond
+                    if (
+                        not self._pixels or keys[key] not in raw
+                    ):  # what lies behind the pixels replaces nothing
+                        raw[keys[key]] = data[value : min(end, value + MAX_VALUE)]
+                elif key == sequence_key:
+                    self._wanted_items(value, end, vr)
+                else:
+                    group = key >> 16 if big else key & 0xFFFF
+                    if group == _PIXEL_GROUP:
+                        self._pixels = self._pixels or form.tag(key) in _PIXELS
+                    elif group == 0 and raw:
+                        raise _Malformed("an element of group 0 is in the data set")
+                position = end
+        finally:
+            self._at, self._before = position, before
 
     def _undefined(self, key: int, vr: bytes, position: int) -> int:
         """Pass over a value of undefined length, and return where it ends."""

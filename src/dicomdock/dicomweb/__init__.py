@@ -14,7 +14,7 @@ __all__ = ["Client", "connect"]
 
 
 def connect(server: str | ServerProfile, settings: Settings | None = None) -> Client:
-    """Make the client of a server, logged in with the secret that is kept for it.
+    """Return the client of a server, with the login stored for it.
 
     Nothing is sent before the first transaction.
 

@@ -62,7 +62,7 @@ def bulk(session: Session, uri: str, within: Resource | None = None) -> Iterator
     """
     accepts = ('multipart/related; type="application/octet-stream"', "application/octet-stream", "*/*")
     refusal: TransactionError | None = None
-    for path in urls.rebuild(uri, session.profile.url, within):
+    for path in urls.rebuild(uri, session.profile.retrieve_url or session.profile.url, within):
         try:
             parts = _open(session, path, accepts, "bulk data")
         except TransactionError as error:
@@ -82,7 +82,7 @@ def _open(session: Session, path: str, accepts: Sequence[str], what: str) -> Ite
     for accept in accepts:
         response = session.http.request(
             "GET",
-            plain,
+            session.address("retrieve", plain),
             query=parse_qsl(query, keep_blank_values=True),
             accept=accept,
             allow=REFUSED | ABSENT,

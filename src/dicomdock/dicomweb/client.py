@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from dicomdock.config.servers import Dialect, ServerProfile
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Client(DicomSource):
     """A DICOMweb server; safe to use from several threads at once.
 
-    What it learns of the server's habits (a retrieval form that works, a field that is refused) lasts as long
+    What it learns of the server (a retrieval form that works, a field that is refused) lasts as long
     as the client, so one client for many requests is better than many clients.
 
     Parameters
@@ -59,7 +60,7 @@ class Client(DicomSource):
 
     @property
     def dialect(self) -> Dialect:
-        """The server's habits as known now; ``retrieve_level`` tells what comes in one stream."""
+        """The server's dialect as known now; ``retrieve_level`` is what comes in one stream."""
         return self.session.dialect
 
     def search(self, query: Query) -> Iterator[Page]:
@@ -73,11 +74,11 @@ class Client(DicomSource):
         return retrieve.retrieve(self.session, resource)
 
     def metadata(self, resource: Resource) -> Iterator[DicomJson]:
-        """Give the attributes of every instance."""
+        """Yield the attributes of every instance."""
         return retrieve.metadata(self.session, resource)
 
     def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
-        """Store instances in batches side by side and tell the outcome of each, as batches end."""
+        """Store instances in parallel batches and yield the outcome of each, as batches end."""
         return store.store(self.session, parts, study=study)
 
     def delete(self, resource: Resource) -> None:
@@ -85,11 +86,11 @@ class Client(DicomSource):
         delete.delete(self.session, resource)
 
     def frames(self, resource: Resource, accept: str = "") -> Iterator[Part]:
-        """Give frames in the order asked for."""
+        """Yield frames in the order requested."""
         return bulkdata.frames(self.session, resource, accept)
 
     def bulk(self, uri: str, within: Resource | None = None) -> Iterator[Part]:
-        """Give the bulk data that a BulkDataURI of the metadata of ``within`` points to."""
+        """Yield the bulk data of a BulkDataURI of the metadata of ``within``."""
         return bulkdata.bulk(self.session, uri, within)
 
     def rendered(
@@ -100,11 +101,11 @@ class Client(DicomSource):
         window: tuple[float, float] | None = None,
         accept: str = "image/jpeg",
     ) -> tuple[str, bytes]:
-        """Give a picture: its media type and bytes."""
+        """Return a rendered image: its media type and bytes."""
         return rendered.rendered(self.session, resource, viewport=viewport, window=window, accept=accept)
 
     def thumbnail(self, resource: Resource, *, viewport: tuple[int, int] = (128, 128)) -> tuple[str, bytes]:
-        """Give a small picture: its media type and bytes."""
+        """Return a thumbnail: its media type and bytes."""
         return rendered.thumbnail(self.session, resource, viewport=viewport)
 
     def close(self) -> None:

@@ -55,7 +55,7 @@ class Entry:
 
 
 def store_url(path: str, healthcare: str = HEALTHCARE) -> str:
-    """Give the DICOMweb base URL of ``projects/P/locations/L/datasets/D/dicomStores/S``.
+    """Return the DICOMweb base URL of ``projects/P/locations/L/datasets/D/dicomStores/S``.
 
     Raises
     ------
@@ -69,8 +69,8 @@ def store_url(path: str, healthcare: str = HEALTHCARE) -> str:
             " projects/PROJECT/locations/LOCATION/datasets/DATASET/dicomStores/STORE."
         )
     project, location, dataset, store = found.group("project", "location", "dataset", "store")
-    place = f"{healthcare}/v1/projects/{project}/locations/{location}"
-    return f"{place}/datasets/{dataset}/dicomStores/{store}/dicomWeb"
+    location_path = f"{healthcare}/v1/projects/{project}/locations/{location}"
+    return f"{location_path}/datasets/{dataset}/dicomStores/{store}/dicomWeb"
 
 
 class Stores:
@@ -107,7 +107,7 @@ class Stores:
         self._projects.close()
 
     def projects(self) -> list[Entry]:
-        """Give the projects that are in use.
+        """Return the projects that are in use.
 
         Raises
         ------
@@ -119,28 +119,28 @@ class Stores:
         return [Entry(_text(row, "projectId"), _text(row, "name")) for row in rows]
 
     def locations(self, project: str) -> list[Entry]:
-        """Give the places where a project can have datasets."""
+        """Return the locations where a project can have datasets."""
         path = f"/v1/projects/{_piece(project)}/locations"
         rows = self._listed(self._healthcare, path, "locations", "the list of locations")
         return [Entry(_last(row), _text(row, "displayName")) for row in rows]
 
     def datasets(self, project: str, location: str) -> list[Entry]:
-        """Give the datasets of a project at a place."""
+        """Return the datasets of a project at a location."""
         path = f"/v1/projects/{_piece(project)}/locations/{_piece(location)}/datasets"
         rows = self._listed(self._healthcare, path, "datasets", "the list of datasets")
         return [Entry(_last(row)) for row in rows]
 
     def stores(self, project: str, location: str, dataset: str) -> list[Entry]:
-        """Give the DICOM stores of a dataset."""
-        place = f"/v1/projects/{_piece(project)}/locations/{_piece(location)}"
-        path = f"{place}/datasets/{_piece(dataset)}/dicomStores"
+        """Return the DICOM stores of a dataset."""
+        location_path = f"/v1/projects/{_piece(project)}/locations/{_piece(location)}"
+        path = f"{location_path}/datasets/{_piece(dataset)}/dicomStores"
         rows = self._listed(self._healthcare, path, "dicomStores", "the list of DICOM stores")
         return [Entry(_last(row)) for row in rows]
 
     def _listed(
         self, http: Http, path: str, key: str, what: str, query: tuple[tuple[str, str], ...] = ()
     ) -> Iterator[dict[str, JsonValue]]:
-        """Give the rows of a list, page by page."""
+        """Yield the rows of a list, page by page."""
         page: tuple[tuple[str, str], ...] = ()
         for _ in range(MAX_PAGES):
             asked = (*query, *page)

@@ -88,18 +88,18 @@ class KeyChecks:
     def check(
         self, level: SearchLevel, keyword: str, kind: Kind, rows: Sequence[DicomJson], ask: Ask
     ) -> bool | None:
-        """Return whether the server applies a kind of key, asked once; None where that cannot be told.
+        """Return whether the server applies a kind of key, asked once; None where that is not known.
 
         Parameters
         ----------
         rows : what the server listed without this key.
         """
-        place = (level, keyword, kind)
-        if place not in self.known:
+        key_kind = (level, keyword, kind)
+        if key_kind not in self.known:
             keys = (known_value(kind, keyword, row) for row in rows)
             key = next(filter(None, keys), "")
-            self.known[place] = _works(level, keyword, key, ask) if key else None
-        return self.known[place]
+            self.known[key_kind] = _works(level, keyword, key, ask) if key else None
+        return self.known[key_kind]
 
 
 def _works(level: SearchLevel, keyword: str, key: str, ask: Ask) -> bool:

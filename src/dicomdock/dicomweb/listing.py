@@ -61,7 +61,7 @@ class Listing:
     """One search of one list, page after page.
 
     ``local`` are the keys that are not sent to the server and filtered by this client; as soon as there are
-    any, limit and offset are counted here too.
+    any, limit and offset are counted by this client too.
     """
 
     session: Session
@@ -115,17 +115,17 @@ class Listing:
         return ""
 
     def pages(self) -> Iterator[Page]:
-        """Give page after page until nothing new comes; what shows on the way changes the plan."""
+        """Yield page after page until nothing new comes; what is learned on the way changes the requests."""
         left, rows_taken = self.query.limit, 0
-        skip = self.query.offset if self.counts_here else 0
-        position = 0 if self.counts_here else self.query.offset
+        skip = self.query.offset if self.counts_locally else 0
+        position = 0 if self.counts_locally else self.query.offset
         while True:
-            counted_here = self.counts_here
+            counted_locally = self.counts_locally
             count = self.count(left, skip)
             answer = self.ask(position, count)
             fresh = self.fresh(answer.rows)
             matches = [row for row in fresh if self.matches(row)]
-            if self.counts_here and not counted_here and not rows_taken and position:
+            if self.counts_locally and not counted_locally and not rows_taken and position:
                 # The server turned out to ignore a filter, so its offset counted other rows than ours.
                 position, skip = 0, self.query.offset
                 self.seen.clear()
@@ -144,7 +144,7 @@ class Listing:
                 last, matches = True, matches[:left]
             left = None if left is None else left - len(matches)
             total = None if self.local else answer.total
-            yield Page(tuple(map(Match, matches)), more, total, self.words(answer, count, last=last))
+            yield Page(tuple(map(Match, matches)), more, total, self.warnings(answer, count, last=last))
             if last:
                 return
 
@@ -170,18 +170,18 @@ class Listing:
         )
 
     @property
-    def counts_here(self) -> bool:
-        """Limit and offset are counted here, because the server would count other rows."""
+    def counts_locally(self) -> bool:
+        """Limit and offset are counted by this client, because the server would count other rows."""
         return bool(self.local) or not self.session.dialect.offset
 
     def count(self, left: int | None, skip: int) -> int | None:
-        """How many to ask for; one more than wanted tells whether there are more. None for all there are."""
+        """Return the limit to request: one more than wanted shows whether there are more; None for all."""
         if not self.session.dialect.offset:
             return None if left is None or self.local or self.unlimited else skip + left + 1
         return self.most if left is None or self.local else min(self.most, left + 1)
 
     def fresh(self, rows: list[DicomJson]) -> list[DicomJson]:
-        """Give the rows that name a UID of this level not seen before."""
+        """Return the rows whose UID of this level was not seen before."""
         found = []
         for row in rows:
             uids = [json_model.text(row, tag) for tag in UID_KEYWORDS[self.query.level]]
@@ -192,7 +192,7 @@ class Listing:
         return found
 
     def is_last(self, answer: _Answer, fresh: list[DicomJson], count: int | None, position: int) -> bool:
-        """Tell whether nothing can follow this page."""
+        """Return whether nothing can follow this page."""
         if not fresh or not self.session.dialect.offset or self.is_unique:
             return True
         if answer.total is not None:
@@ -201,7 +201,7 @@ class Listing:
         return short and self.session.dialect.short_page_ends and not answer.warnings
 
     def widen(self, count: int | None, rows_taken: int) -> bool:
-        """Ask once for everything on a page that only repeats (offset ignored), if the first was full."""
+        """Request everything once after a page that only repeats (offset ignored), if the first was full."""
         if not self.session.dialect.offset or self.unlimited:
             return False
         self.session.learn(offset=False)
@@ -240,23 +240,23 @@ class Listing:
                 )
         return False
 
-    def words(self, answer: _Answer, count: int | None, *, last: bool) -> tuple[str, ...]:
-        """What the user must know about this page; nothing is said twice in one search."""
-        said = [*answer.warnings]
+    def warnings(self, answer: _Answer, count: int | None, *, last: bool) -> tuple[str, ...]:
+        """Return what the user must know about this page; nothing is reported twice in one search."""
+        found = [*answer.warnings]
         if self.query.fuzzy and not self.session.dialect.fuzzy:
-            said.append(f"{self.session.name} does not match names fuzzily; they were compared as written.")
-        said.extend(
+            found.append(f"{self.session.name} does not match names fuzzily; they were compared as written.")
+        found.extend(
             f"{self.session.name} leaves {key} empty in all its answers, so that nothing matches it."
             for key in sorted(self.empty or ())
             if last and self.selects(key) and key not in self.in_path
         )
         full = len(answer.rows) >= self.most
         if last and not self.session.dialect.offset and full and (count is None or self.unlimited):
-            said.append(
+            found.append(
                 f"{self.session.name} gives one page only ({len(answer.rows)} matches); there may be more."
             )
         fresh = tuple(
-            dict.fromkeys(words for words in (*said, *sorted(self.remarks)) if words not in self.reported)
+            dict.fromkeys(one for one in (*found, *sorted(self.remarks)) if one not in self.reported)
         )
         self.reported.update(fresh)
         return fresh
@@ -323,7 +323,7 @@ class Listing:
         what = f"the search for {self.query.level}"
         response = self.session.http.request(
             "GET",
-            self.path,
+            self.session.address("search", self.path),
             query=self.parameters(position, count, names),
             accept=JSON,
             gzip=True,

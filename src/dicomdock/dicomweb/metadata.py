@@ -27,7 +27,12 @@ def request_metadata(session: Session, resource: Resource) -> list[DicomJson]:
     """
     what = f"the metadata of {resource.level} {resource}"
     response = session.http.request(
-        "GET", f"{resource.path}/metadata", accept=JSON, gzip=True, allow=ABSENT, what=what
+        "GET",
+        session.address("retrieve", f"{resource.path}/metadata"),
+        accept=JSON,
+        gzip=True,
+        allow=ABSENT,
+        what=what,
     )
     if response.status in ABSENT:
         raise failure(response, f"{session.name} has no metadata of {resource.level} {resource}")

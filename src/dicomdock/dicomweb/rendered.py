@@ -1,4 +1,4 @@
-"""Pictures that the server makes: rendered in the size and window asked for, and thumbnails.
+"""Images that the server renders, in the size and window requested, and thumbnails.
 
 References
 ----------
@@ -32,7 +32,7 @@ def rendered(
     window: tuple[float, float] | None = None,
     accept: str = "image/jpeg",
 ) -> tuple[str, bytes]:
-    """Give a picture: media type and bytes. Videos and documents come in their own type, so look at it.
+    """Return a rendered image: media type and bytes. Videos and documents come in their own type.
 
     Of a study or series that the server does not render as a whole, the middle instance is shown.
 
@@ -71,7 +71,7 @@ def rendered(
 def thumbnail(
     session: Session, resource: Resource, *, viewport: tuple[int, int] = (128, 128)
 ) -> tuple[str, bytes]:
-    """Give a small picture; where the server makes no thumbnails, a rendered one of that size.
+    """Return a thumbnail; where the server makes none, a rendered image of that size.
 
     References
     ----------
@@ -90,15 +90,15 @@ def thumbnail(
 
 
 def middle(session: Session, resource: Resource) -> Resource:
-    """Give the instance in the middle of a series, or of a study's first series that has any.
+    """Return the instance in the middle of a series, or of a study's first series that has any.
 
     Raises
     ------
     RemoteNotFound
         There is none.
     """
-    for place in [resource] if resource.level == "series" else children(session, resource):
-        if instances := children(session, place):
+    for child in [resource] if resource.level == "series" else children(session, resource):
+        if instances := children(session, child):
             return instances[len(instances) // 2]
     raise RemoteNotFound(f"{session.name} has no instances of {resource}.", status=404)
 
@@ -106,7 +106,7 @@ def middle(session: Session, resource: Resource) -> Resource:
 def picture(
     session: Session, resource: Resource, kind: str, query: Sequence[tuple[str, str]], accept: str
 ) -> tuple[str, bytes]:
-    """Ask for ``rendered`` or ``thumbnail`` of exactly this resource.
+    """Request ``rendered`` or ``thumbnail`` of exactly this resource.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def picture(
     for form in dict.fromkeys((accept, "*/*")):
         response = session.http.request(
             "GET",
-            f"{resource.path}/{kind}",
+            session.address("retrieve", f"{resource.path}/{kind}"),
             query=query,
             accept=form,
             allow=REFUSED | ABSENT,
@@ -150,7 +150,7 @@ def _take_picture(response: Response, what: str, accept: str) -> tuple[str, byte
 
 
 def _sniffed(body: bytes) -> str:
-    """Give the true type of a picture; Orthanc labels the JPEG of its WADO-URI image/png."""
+    """Return the true type of an image; Orthanc labels the JPEG of its WADO-URI image/png."""
     return (
         "image/jpeg"
         if body.startswith(b"\xff\xd8\xff")

@@ -167,7 +167,7 @@ def open_parts(session: Session, resource: Resource) -> Parts:
     for index in _order(session, resource.level):
         response = session.http.request(
             "GET",
-            resource.path,
+            session.address("retrieve", resource.path),
             accept=FORMS[index].accept,
             allow=REFUSED | ABSENT,
             what=f"the retrieval of {resource.level} {resource}",

@@ -93,8 +93,8 @@ def _nothing(session: Session, query: Query, error: TransactionError, *, hint: b
         raise UnsupportedByServer(
             f"{session.name} does not search {query.level}: {error}", feature="Search"
         ) from None
-    words = f"{session.name} answered 404 to the search; if data are expected, check its address."
-    return Page((), more=False, warnings=(words,) if hint else ())
+    warning = f"{session.name} answered 404 to the search; if data are expected, check its address."
+    return Page((), more=False, warnings=(warning,) if hint else ())
 
 
 def _instances(session: Session, query: Query, series: Resource) -> Iterator[Page]:
@@ -160,10 +160,22 @@ def _list(session: Session, query: Query, path: str, in_path: Sequence[str] = ()
     elif key:
         yield from _window(query, _one_by_one(session, query, key))
     elif misread := _misread(session, listing):
-        yield from Listing(session, query, path, frozenset(in_path), local=misread).pages()
+        local = Listing(session, query, path, frozenset(in_path), local=misread)
+        yield from _reported(session, local.pages(), misread)
     else:
         yield first
         yield from pages
+
+
+def _reported(session: Session, pages: Iterator[Page], misread: set[str]) -> Iterator[Page]:
+    """Yield pages that were filtered locally, and report it with the first match that the server hid."""
+    warning = (
+        f"{session.name} did not apply the filter on {', '.join(sorted(misread))} as asked; "
+        "its answers were filtered locally."
+    )
+    for page in pages:
+        yield replace(page, warnings=(*page.warnings, warning)) if page.matches and warning else page
+        warning = "" if page.matches else warning
 
 
 def _takes_lists(session: Session, key: str) -> bool:

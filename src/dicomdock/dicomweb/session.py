@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urljoin
 
 from dicomdock.dicom import json_model
@@ -17,7 +17,8 @@ from dicomdock.dicomweb.key_checks import KeyChecks
 from dicomdock.errors import NotAcceptable, RemoteNotFound, ServerFault, TransactionError
 
 if TYPE_CHECKING:
-    from dicomdock.config.servers import Dialect, ServerProfile
+    from dicomdock.config.dialects import Dialect
+    from dicomdock.config.servers import ServerProfile
     from dicomdock.config.settings import Settings
     from dicomdock.sources import DicomJson
     from dicomdock.web.transport import Http, Response
@@ -62,6 +63,15 @@ class Session:
     def name(self) -> str:
         """The server's name, as shown to the user."""
         return self.profile.name
+
+    def address(self, service: Literal["search", "retrieve", "store"], path: str) -> str:
+        """Return where a path below the base lies, for servers with an address of each service."""
+        base = {
+            "search": self.profile.search_url,
+            "retrieve": self.profile.retrieve_url,
+            "store": self.profile.store_url,
+        }[service]
+        return base.rstrip("/") + path if base else path
 
     @property
     def uri_service(self) -> str:

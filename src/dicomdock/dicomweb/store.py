@@ -54,16 +54,16 @@ _ANSWERED: Final = frozenset({400, 409, 413, 422, 500, 502, 504})
 
 @dataclass(frozen=True)
 class _Item:
-    """One instance to send: replayable, with a known place and size."""
+    """One instance to send: replayable, with its resource and size."""
 
     part: Part
-    place: Resource
+    resource: Resource
     size: int
     spooled: Path | None = None
 
     @property
     def uid(self) -> str:
-        return self.place.instance or ""
+        return self.resource.instance or ""
 
     def drop(self) -> None:
         if self.spooled is not None:
@@ -77,11 +77,11 @@ class _Batch:
 
 
 def store(session: Session, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
-    """Store instances and tell the outcome of each, as batches end; see ``DicomSource.store``.
+    """Store instances and yield the outcome of each, as batches end; see ``DicomSource.store``.
 
     Results come in the order in which batches end. Closing the generator lets the batches on their way end
     and sends no more. Some servers (Orthanc, dcm4chee) answer a duplicate like a success and keep their first
-    copy; that cannot be told from the answer, so who needs to know must search beforehand.
+    copy; the answer does not show that, so a caller that needs to know searches beforehand.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def store(session: Session, parts: Iterable[Part], *, study: str | None = None) 
 
 
 def _collected(running: set[Future[list[StoreResult]]], most: int) -> Iterator[StoreResult]:
-    """Give results until at most so many batches are on their way; after an error give all, then raise it."""
+    """Yield results until at most so many batches are in flight; after an error yield all, then raise it."""
     failure: DicomdockError | None = None
     while len(running) > most or (failure is not None and running):
         done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -131,7 +131,7 @@ def _collected(running: set[Future[list[StoreResult]]], most: int) -> Iterator[S
 def _batches(
     session: Session, parts: Iterable[Part], study: str | None, spool: Path
 ) -> Iterator[_Batch | StoreResult]:
-    """Group parts to batches bounded by bytes; what cannot be sent at all is told at once.
+    """Group parts to batches bounded by bytes; what cannot be sent at all is reported at once.
 
     A batch never holds a UID twice, because answers name instances by it.
     """
@@ -142,10 +142,10 @@ def _batches(
         if isinstance(item, StoreResult):
             yield item
             continue
-        if study is not None and item.place.study != study:
+        if study is not None and item.resource.study != study:
             item.drop()
             yield StoreResult(
-                item.uid, "failed", 43265, f"it belongs to study {item.place.study}, not to {study}"
+                item.uid, "failed", 43265, f"it belongs to study {item.resource.study}, not to {study}"
             )
             continue
         if batch.items and (batch.size + item.size > limit or item.uid in uids):
@@ -159,7 +159,7 @@ def _batches(
 
 
 def _item(part: Part, spool: Path) -> _Item | StoreResult:
-    """Make a part replayable and know its place."""
+    """Return a part that can be sent again, with its resource."""
     spooled = None
     resource = part.resource
     if not part.replayable:
@@ -237,7 +237,7 @@ class _Sender:
                 refusable = {406} if accept == JSON else set()
                 response = self.session.http.request(
                     "POST",
-                    self.path,
+                    self.session.address("store", self.path),
                     accept=accept,
                     body=body,
                     allow=_ANSWERED | {404, 405, 501} | refusable,
@@ -255,7 +255,7 @@ class _Sender:
                 )
             if response.status == 404:
                 raise RemoteNotFound(
-                    f"{self.session.name} has no place to store at {self.path} (HTTP 404): "
+                    f"{self.session.name} has no store service at {self.path} (HTTP 404): "
                     "check its address and the login's rights.",
                     status=404,
                     url=response.url,
@@ -295,7 +295,7 @@ class _Sender:
         ]
 
     def single_failure(self, item: _Item, outcome: Outcome) -> StoreResult:
-        """Tell what became of an instance that was sent alone and got a bare failure."""
+        """Return what became of an instance that was sent alone and failed without a reason."""
         if outcome.others:
             return replace(outcome.others[0], sop_instance_uid=item.uid)
         certain = outcome.status in (400, 413, 422)
@@ -306,12 +306,12 @@ class _Sender:
             return StoreResult(item.uid, "stored", None, "the answer was lost; the server lists it")
         if found is None and isinstance(outcome.cause, Unreachable):
             self.gone = str(outcome.cause)  # neither takes nor finds anything: the rest need not wait for it
-        return StoreResult(item.uid, "failed", None, outcome.words)
+        return StoreResult(item.uid, "failed", None, outcome.reason)
 
     def with_duplicates(self, items: Sequence[_Item], results: list[StoreResult]) -> list[StoreResult]:
-        """Tell a general failure that only means "there already" (Google answers so) from a real one."""
-        places = {item.uid: item for item in items}
-        doubtful = [places[one.sop_instance_uid] for one in results if store_response.may_be_duplicate(one)]
+        """Return the results with general failures that only mean "stored already" (Google) as duplicates."""
+        by_uid = {item.uid: item for item in items}
+        doubtful = [by_uid[one.sop_instance_uid] for one in results if store_response.may_be_duplicate(one)]
         found = (self.present(doubtful, ONCE) if doubtful else None) or frozenset()
         return [
             replace(one, status="duplicate")
@@ -322,19 +322,19 @@ class _Sender:
 
     def present(self, items: Sequence[_Item], looks: Sequence[float]) -> frozenset[str] | None:
         """Search which instances the server lists; None where it cannot be searched."""
-        missing = {item.uid: item.place for item in items}
+        missing = {item.uid: item.resource for item in items}
         found: set[str] = set()
         for pause in looks:
             if not missing or (pause and self.stopped.wait(pause)):
                 break
-            for series in {Resource(place.study, place.series) for place in missing.values()}:
+            for series in {Resource(resource.study, resource.series) for resource in missing.values()}:
                 listed = self.listed(
-                    series, {uid for uid, place in missing.items() if series.contains(place)}
+                    series, {uid for uid, resource in missing.items() if series.contains(resource)}
                 )
                 if listed is None:
                     return None
                 found |= listed
-            missing = {uid: place for uid, place in missing.items() if uid not in found}
+            missing = {uid: resource for uid, resource in missing.items() if uid not in found}
         return frozenset(found)
 
     def listed(self, series: Resource, wanted: set[str]) -> set[str] | None:
@@ -343,10 +343,10 @@ class _Sender:
             match["SOPInstanceUID"] = next(iter(wanted))
         try:
             listed = {
-                place.instance
+                resource.instance
                 for page in search.search(self.session, Query("instances", match))
                 for one in page.matches
-                if (place := resource_in(one.attributes, series))
+                if (resource := resource_in(one.attributes, series))
             }
         except (AuthenticationError, TransactionError, Unreachable, WireError, UnsupportedByServer):
             return None  # also a login that may write but not read

@@ -21,7 +21,7 @@ from dicomdock.sources import DicomJson, JsonValue, StoreResult, StoreStatus
 
 _TAG = re.compile(r"[0-9A-Fa-f]{8}\Z")
 _REFERENCED: Final = "00081199"  # Referenced SOP Sequence
-MAX_EXCERPT: Final = 1 << 15  # bytes looked at for words of an answer that is no store response
+MAX_EXCERPT: Final = 1 << 15  # bytes read of an answer that is no store response
 _FAILED: Final = "00081198"  # Failed SOP Sequence
 _OTHER: Final = "0008119A"  # Other Failures Sequence: failures of what could not even be named
 _INSTANCE: Final = "00081155"  # Referenced SOP Instance UID
@@ -46,14 +46,14 @@ class Outcome:
     ----------
     status : HTTP status; 0 when no answer came.
     results : by SOP Instance UID, of the instances that the answer names.
-    words : why the batch as a whole failed, for those that it does not name.
+    reason : why the batch as a whole failed, for those that it does not name.
     others : failures of instances that the answer does not name.
-    cause : the error that stood in place of an answer.
+    cause : the error that was raised instead of an answer.
     """
 
     status: int
     results: Mapping[str, StoreResult]
-    words: str = ""
+    reason: str = ""
     others: tuple[StoreResult, ...] = field(default=())
     cause: Exception | None = None
 
@@ -72,7 +72,7 @@ def read(
     redact: Callable[[str], str] = str,
     remarks: Sequence[str] = (),
 ) -> Outcome:
-    """Read an answer of any status and any form; what is no store response gives words only.
+    """Read an answer of any status and any form; what is no store response gives a reason only.
 
     Parameters
     ----------
@@ -92,10 +92,10 @@ def read(
         if not attributes:
             beginning = redact(body[:MAX_EXCERPT].decode("utf-8", "replace"))
             excerpt = " ".join(beginning.split())[:200]
-    words = f"{server} answered {status}" + (
+    reason = f"{server} answered {status}" + (
         f": {excerpt}" if excerpt and not excerpt.startswith("<") else ""
     )
-    words = "; ".join((words, *remarks))
+    reason = "; ".join((reason, *remarks))
 
     def result(uid: str, item: DicomJson, tag: str, outcome: StoreStatus) -> StoreResult:
         return _result(uid, item, tag, outcome, redact, () if outcome == "stored" else remarks)
@@ -103,7 +103,7 @@ def read(
     others = tuple(
         result("", item, _FAILURE_REASON, "failed") for item in json_model.items(attributes, _OTHER)
     )
-    return Outcome(status, _results(attributes, result), words, others)
+    return Outcome(status, _results(attributes, result), reason, others)
 
 
 def _results(
@@ -134,8 +134,8 @@ def _result(
     elif status == "stored" and code:
         status = "warning"
     items = (item, *json_model.items(item, _FAILED_ATTRIBUTES)[:MAX_COMMENTS])
-    said = [text for one in items for name in _COMMENTS for text in json_model.texts(one, name)]
-    comments = tuple(dict.fromkeys(_line(redact(text)) for text in said[:MAX_COMMENTS] if text.strip()))
+    texts = [text for one in items for name in _COMMENTS for text in json_model.texts(one, name)]
+    comments = tuple(dict.fromkeys(_line(redact(text)) for text in texts[:MAX_COMMENTS] if text.strip()))
     elements = (
         _keyword(one) for part in items for name in _ELEMENTS for one in json_model.values(part, name)
     )
@@ -175,7 +175,7 @@ def _number(value: JsonValue) -> int | None:
 
 
 def may_be_duplicate(result: StoreResult) -> bool:
-    """Tell whether a failure is so general that it may only mean "there already"."""
+    """Return whether a failure is so general that it may only mean "stored already"."""
     return (
         result.status == "failed"
         and result.reason_code in reasons.GENERAL_FAILURE

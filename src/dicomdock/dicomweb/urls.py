@@ -1,6 +1,6 @@
 """Addresses: what people paste becomes a DICOMweb base URL, and what servers point to is rebuilt below it.
 
-Pure: nothing here asks the network. ``probe.find_base`` tries the candidates.
+Pure: no request is sent. ``probe.find_base`` tries the candidates.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dicomdock.errors import InvalidInput, WireError
 from dicomdock.web.url import Url, literal, reach
 
 MAX_URL: Final = 4096  # characters
+_OTHER_SERVICE = re.compile(r"(?i)(?:wado|stow)(?=(?:-?rs)?\Z)")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{4,}\Z")
 # What stands behind the base in the address of a resource or search.
@@ -52,7 +53,7 @@ class Repaired:
 
 
 def repair(pasted: str) -> Repaired:
-    """Make a DICOMweb base URL of a pasted address, and say in words what was changed.
+    """Return the DICOMweb base URL of a pasted address, and what was changed.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def _base_path(path: str, changes: list[str]) -> tuple[str, str, Resource | None
     elif match := _VIEWER_PAGE.search(path):
         path = path[: match.start()]
         changes.append(
-            "This is the page of a viewer; kept the host only, where the DICOMweb server is looked for."
+            "This is the page of a viewer; only the host is used, where the DICOMweb server is looked for."
         )
     elif match := _RESOURCE_TAIL.search(path):
         named = _named(path[match.start() :])
@@ -102,20 +103,22 @@ def _base_path(path: str, changes: list[str]) -> tuple[str, str, Resource | None
 
 
 def candidates(url: str) -> tuple[str, ...]:
-    """Give the base URLs worth trying for a repaired address, the address itself first.
+    """Return the base URLs to try for a repaired address, the address itself first.
 
-    A bare host or Orthanc's root is not a DICOMweb base; the usual places below it are.
+    A bare host or Orthanc's root is not a DICOMweb base; the usual paths below it are.
     """
     base = Url.parse(url)
     if base.path.strip("/"):
         root = base.origin.short
-        return tuple(dict.fromkeys((url, f"{url}/dicom-web", f"{url}/rs", f"{root}/dicom-web")))
-    places = ("", "/dicom-web", "/dicomweb", "/dicom", "/api", "/dcm4chee-arc/aets/DCM4CHEE/rs", "/v2")
-    return tuple(url.rstrip("/") + place for place in places)
+        # A server with an address of each service is found by the one that searches.
+        named = _OTHER_SERVICE.sub(lambda name: "QIDO" if name[0].isupper() else "qido", url.rstrip("/"))
+        return tuple(dict.fromkeys((url, named, f"{url}/dicom-web", f"{url}/rs", f"{root}/dicom-web")))
+    usual = ("", "/dicom-web", "/dicomweb", "/dicom", "/api", "/dcm4chee-arc/aets/DCM4CHEE/rs", "/v2")
+    return tuple(url.rstrip("/") + path for path in (*usual, "/qidors", "/qido-rs"))
 
 
 def rebuild(uri: str, base: str, within: Resource | None = None) -> tuple[str, ...]:
-    """Give the paths below the base that a RetrieveURL or BulkDataURI can mean, the likeliest first.
+    """Return the paths below the base that a RetrieveURL or BulkDataURI can mean, the likeliest first.
 
     Servers behind a proxy name hosts and ports that are not theirs, and static ones give relative addresses
     whose base is the series or the study. Nothing but a path below ``base`` ever comes out.
@@ -129,7 +132,7 @@ def rebuild(uri: str, base: str, within: Resource | None = None) -> tuple[str, .
     Raises
     ------
     WireError
-        It points to another host and names no resource that could be asked for here.
+        It points to another host and names no resource that could be requested here.
 
     References
     ----------
@@ -169,13 +172,13 @@ def _resolve_relative(text: str, within: Resource | None) -> tuple[str, ...]:
         study = f"/studies/{quote(within.study, safe='')}"
         # Builders differ on the base: the folder of the series, of the study, or the metadata itself.
         bases = [f"{series}/", f"{study}/", f"{series}/metadata/", f"{study}/series/"]
-    found = [urljoin(f"http://x{place}", text).removeprefix("http://x") for place in bases]
-    kept = [path for path in dict.fromkeys(found) if path.startswith("/studies/") and "/../" not in path]
-    if not kept:
+    found = [urljoin(f"http://x{base}", text).removeprefix("http://x") for base in bases]
+    safe = [path for path in dict.fromkeys(found) if path.startswith("/studies/") and "/../" not in path]
+    if not safe:
         raise WireError(
             f"The server gave the relative address {text[:80]!r}, which leads outside its studies."
         )
-    return tuple(kept)
+    return tuple(safe)
 
 
 def _with_query(path: str, target: Url) -> str:

@@ -171,6 +171,7 @@ def create_app(
     token: str | None = None,
     cors: Sequence[str] = (),
     hosts: Sequence[str] = (),
+    read_only: bool = False,
 ) -> Starlette:
     """Make the application that ``dicomdock serve`` runs.
 
@@ -181,6 +182,7 @@ def create_app(
     cors : origins whose web pages may use the server (``https://viewer.example``); ``*`` for all.
     hosts : names in the Host header that are answered; all where none are given. Guards a server on the
         loopback address against pages that let their own name point to it.
+    read_only : store and delete nothing.
     """
     workers = Workers()
     middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))] if hosts else []
@@ -196,6 +198,8 @@ def create_app(
         )
     if token:
         middleware.append(Middleware(BearerToken, token=token))
+    if read_only:
+        middleware.append(Middleware(ReadOnly))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -211,6 +215,21 @@ def create_app(
 
 async def _greeting(request: Request) -> Response:
     return sentence(f"dicomdock serves DICOMweb at {str(request.base_url).rstrip('/')}{PREFIX}", 200)
+
+
+class ReadOnly:
+    """Refuses whatever would store or delete (PS3.18 §10.5, §10.8)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            refusal = sentence("This server is for reading only.", 403)
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 class BearerToken:

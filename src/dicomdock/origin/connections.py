@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import cast
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from dicomdock.web.peers import peer_of
+from dicomdock.web.peers import is_foreign
 
 
 class OwnConnections(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen at run time
@@ -23,9 +23,3 @@ class OwnConnections(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # cho
         """Read a request, unless the connection is being closed."""
         if not cast(asyncio.Transport, self.transport).is_closing():
             super().data_received(data)
-
-
-def is_foreign(transport: Any) -> bool:
-    """Return whether a connection comes from another user of this machine."""
-    peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    return bool(peer and local) and peer_of(peer[:2], local[:2]) == "other"

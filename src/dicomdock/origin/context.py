@@ -14,6 +14,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound
 from dicomdock.origin.accept import IMPLICIT_LITTLE
 from dicomdock.origin.granted import Granted
+from dicomdock.origin.responses import Flow
 from dicomdock.origin.uploads import Uploads
 from dicomdock.origin.workers import Workers
 from dicomdock.sources import DicomSource, Part
@@ -32,12 +33,14 @@ class Origin:
     prefix : path of the service below the application's root.
     workers : the processes that decode.
     uploads : what clients are storing.
+    flow : what clients are retrieving.
     """
 
     source: Callable[[], DicomSource]
     prefix: str = "/dicom-web"
     workers: Workers = field(default_factory=Workers)
     uploads: Uploads = field(default_factory=Uploads)
+    flow: Flow = field(default_factory=Flow)
 
     def within(self, granted: Resource | None) -> Origin:
         """Return the server as a request sees it whose token opens one resource; None opens all."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,9 +26,9 @@ log = logging.getLogger(__name__)
 
 UTF_8: DicomJson = {"vr": "CS", "Value": ["ISO_IR 192"]}
 """Specific Character Set of every answer: the DICOM JSON model is UTF-8 (PS3.18 §F.2.1)."""
-GATHERED = (
-    1 << 17
-)  # bytes sent at once; three times as much is held for each client, also for one that stalls
+GATHERED = 1 << 20  # bytes sent at once; smaller pieces cost more in thread changes than they save in memory
+SMALLEST = 1 << 16  # bytes sent at once where very many clients are served
+BUDGET = 1 << 25  # bytes that wait to be sent to all clients together
 STALLED = 60.0  # seconds until a client that takes nothing is given up
 
 
@@ -59,11 +60,36 @@ def _quotable(text: str) -> str:
     return " ".join(text.replace("\\", "/").replace('"', "'").encode("ascii", "replace").decode().split())
 
 
-def gathered(chunks: Iterable[bytes], size: int = GATHERED) -> Iterator[bytes]:
-    """Join small chunks to larger ones."""
+class Flow:
+    """How much is sent at once to the clients of one server: the less, the more of them there are.
+
+    A client that stalls holds what is being sent, what comes next, and what its connection buffers.
+    """
+
+    def __init__(self) -> None:
+        self._clients = 0
+
+    @property
+    def piece(self) -> int:
+        """Bytes to read and send at once."""
+        return max(SMALLEST, min(GATHERED, BUDGET // (4 * max(self._clients, 1))))
+
+    @contextmanager
+    def client(self) -> Iterator[None]:
+        """Count one more client; on the event loop only."""
+        self._clients += 1
+        try:
+            yield
+        finally:
+            self._clients -= 1
+
+
+def gathered(chunks: Iterable[bytes], flow: Flow | None = None) -> Iterator[bytes]:
+    """Join small chunks to larger ones: as large as the flow lets them be, or a few kilobytes."""
     held: list[bytes] = []
     length = 0
     for chunk in chunks:
+        size = flow.piece if flow else SMALLEST
         if len(chunk) >= size // 8:  # large enough to go as it is, without another copy
             if held:
                 yield b"".join(held)
@@ -86,10 +112,12 @@ class Multipart:
     ----------
     parts : a list where all are known beforehand, so that the length can be stated; any iterator otherwise.
     media_type : what the parts are.
+    flow : how much of a file is read at once.
     """
 
-    def __init__(self, parts: Iterable[Part], media_type: str) -> None:
+    def __init__(self, parts: Iterable[Part], media_type: str, flow: Flow | None = None) -> None:
         self._parts = parts
+        self._flow = flow or Flow()
         # Simple and unquoted: some clients take the quotes for a part of it.
         self._boundary = f"dicomdock{uuid.uuid4().hex}"
         self.content_type = f'multipart/related; type="{media_type}"; boundary={self._boundary}'
@@ -128,24 +156,24 @@ class Multipart:
         """
         for part in self._parts:
             yield self._head(part)
-            yield from whole(part)
+            yield from whole(part, self._flow)
             yield b"\r\n"
         yield self._end
 
 
-def whole(part: Part) -> Iterator[bytes]:
+def whole(part: Part, flow: Flow) -> Iterator[bytes]:
     """Return a part's body, and check that it is as long as it was stated to be."""
     count = 0
-    for chunk in part.chunks() if part.path is None else _pieces(part.path):
+    for chunk in part.chunks() if part.path is None else _pieces(part.path, flow):
         count += len(chunk)
         yield chunk
     if part.length not in (None, count):
         raise WireError(f"{part.resource or 'A part'} has {count} bytes now, not {part.length}.")
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _pieces(path: Path, flow: Flow) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as file:
-        while piece := file.read(GATHERED):
+        while piece := file.read(flow.piece):
             yield piece
 
 
@@ -160,6 +188,7 @@ class Streamed(Response):
     chunks : the body.
     media_type : of it.
     length : bytes, where known; the connection can then be used again.
+    flow : how much is sent at once.
     """
 
     def __init__(
@@ -170,8 +199,10 @@ class Streamed(Response):
         length: int | None = None,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
+        flow: Flow | None = None,
     ) -> None:
         self._chunks = iter(chunks)
+        self._flow = flow or Flow()
         self.status_code = status
         self.background = None
         self.body = b""
@@ -193,6 +224,10 @@ class Streamed(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
+        with self._flow.client():
+            await self._send(scope, receive, send)
+
+    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         gone = asyncio.ensure_future(_disconnected(receive))
         ahead: asyncio.Future[Sequence[bytes]] | None = None
@@ -225,7 +260,7 @@ class Streamed(Response):
         """Make what is sent next, in one visit to a thread; nothing at the end."""
         made: list[bytes] = []
         length = 0
-        while length < GATHERED and (chunk := next(self._chunks, None)) is not None:
+        while length < self._flow.piece and (chunk := next(self._chunks, None)) is not None:
             made.append(chunk)
             length += len(chunk)
         return made

@@ -77,10 +77,11 @@ def instances(origin: Origin, resource: Resource, form: InstanceForm) -> Respons
         converted = _converted(parts, form, origin.workers, strict=single)
         outgoing = [_alone(converted)] if single else converted
     if form.multipart:
-        body = Multipart(outgoing, DICOM)
-        return Streamed(gathered(body.chunks()), body.content_type, length=body.length)
+        body = Multipart(outgoing, DICOM, origin.flow)
+        chunks = gathered(body.chunks(), origin.flow)
+        return Streamed(chunks, body.content_type, length=body.length, flow=origin.flow)
     part = next(iter(outgoing))
-    return Streamed(whole(part), part.content_type, length=part.length)
+    return Streamed(whole(part, origin.flow), part.content_type, length=part.length, flow=origin.flow)
 
 
 def _labelled(part: Part, syntax: str) -> Part:
@@ -213,7 +214,7 @@ def json_array(items: Iterable[DicomJson]) -> Iterator[bytes]:
             before = b",\n"
         yield b"]" if before == b",\n" else b"[]"
 
-    return gathered(pieces(), 1 << 16)
+    return gathered(pieces())
 
 
 async def frames(origin: Origin, request: Request) -> Response:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
-from dicomdock.config.servers import Dialect
+from dicomdock.config.dialects import Dialect
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import (

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from dicomdock.web.peers import is_foreign
+
 TO_PAGE = ("/", "/index.html")
 
 
@@ -54,8 +56,13 @@ class Guard:
 
         @web.middleware
         async def guarded(request: web.Request, handler: Any) -> web.StreamResponse:
+            if request.transport is not None and is_foreign(request.transport):
+                request.transport.abort()  # another user of this machine
+                return web.Response(status=403)
             if self._takes_once(request):
-                return web.HTTPFound(f"/index.html?secret={self._secret}", headers=headers(request.host))
+                # Not a redirect, which would count as the visit of another site, as the first one may.
+                leading_on = {"Refresh": f"0; url=/index.html?secret={self._secret}"}
+                return web.Response(headers={**headers(request.host), **leading_on})
             refusal = self.refusal(request)
             if refusal:
                 return web.Response(status=403, text=refusal, headers=headers(request.host))
@@ -87,7 +94,9 @@ class Guard:
 
     def _takes_once(self, request: web.Request) -> bool:
         token = request.query.get("once", "")
-        if request.path not in TO_PAGE or not token or not self._once or self._foreign(request):
+        if request.path not in TO_PAGE or not token or not self._once:
+            return False
+        if self._foreign(request) and not self._is_visit(request):
             return False
         if not hmac.compare_digest(token.encode(), self._once.encode()):
             return False
@@ -95,8 +104,7 @@ class Guard:
         return True
 
     def _foreign(self, request: web.Request) -> str:
-        port = request.transport.get_extra_info("sockname")[1] if request.transport else 0
-        hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+        hosts = self._hosts(request)
         if request.host not in hosts:
             return "This viewer answers only under its own address."
         origin = request.headers.get("Origin")
@@ -106,6 +114,16 @@ class Guard:
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none", "same-site"):
             return "This viewer answers only its own page."
         return ""
+
+    def _is_visit(self, request: web.Request) -> bool:
+        """Return whether a browser goes to the page, from wherever: a private file leads to the token."""
+        sent = request.headers
+        visits = sent.get("Sec-Fetch-Mode") == "navigate" and sent.get("Sec-Fetch-Dest") == "document"
+        return visits and "Origin" not in sent and request.host in self._hosts(request)
+
+    def _hosts(self, request: web.Request) -> set[str]:
+        port = request.transport.get_extra_info("sockname")[1] if request.transport else 0
+        return {f"127.0.0.1:{port}", f"localhost:{port}"}
 
     def _cookie(self, request: web.Request) -> str:
         # Cookies ignore ports: each viewer's has a name of its own.

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 Address: TypeAlias = tuple[str, int]  # host and port
 Peer = Literal["same", "other", "unknown"]
@@ -46,6 +46,19 @@ def peer_of(peer: Address, local: Address, *, uid: int | None = None) -> Peer:
                 # A socket that its program has closed has no inode, and 0 for an owner.
                 return "same" if owner == own and inode != 0 else "other"
     return "other"
+
+
+class Transport(Protocol):
+    """A connection of asyncio's."""
+
+    def get_extra_info(self, name: str) -> Any:
+        """Return a fact about the connection."""
+
+
+def is_foreign(transport: Transport) -> bool:
+    """Return whether a connection comes from another user of this machine."""
+    peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    return bool(peer and local) and peer_of(peer[:2], local[:2]) == "other"
 
 
 def _is_loopback(host: str) -> bool:

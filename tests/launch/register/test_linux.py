@@ -51,6 +51,7 @@ def test_registering_takes_our_scheme_and_the_free_one(home: Path, system: Linux
         subprocess.run(["desktop-file-validate", system.desktop_file], check=True)
 
 
+@pytest.mark.slow
 def test_registering_twice_changes_nothing(system: LinuxRegistrar) -> None:
     register(system)
     before = system.desktop_file.read_text()
@@ -58,6 +59,7 @@ def test_registering_twice_changes_nothing(system: LinuxRegistrar) -> None:
     assert system.desktop_file.read_text() == before
 
 
+@pytest.mark.slow
 def test_another_program_keeps_slicer_until_the_user_says_so_and_gets_it_back(
     home: Path, system: LinuxRegistrar
 ) -> None:
@@ -73,6 +75,7 @@ def test_another_program_keeps_slicer_until_the_user_says_so_and_gets_it_back(
     assert default("dicomdock") == ""
 
 
+@pytest.mark.slow
 def test_unregistering_leaves_nothing_behind(home: Path, system: LinuxRegistrar) -> None:
     (home / ".config").mkdir()
     lists = home / ".config/mimeapps.list"

@@ -109,10 +109,18 @@ def within(resource: Resource) -> Sequence[ColumnElement[bool]]:
 ALL_LEVELS = instance.join(series, instance.c.series == series.c.id).join(study, series.c.study == study.c.id)
 
 
-def present_in(connection: Connection, resource: Resource) -> set[str]:
-    """Give the SOP Instance UIDs of a resource."""
-    wanted = select(instance.c.SOPInstanceUID).select_from(ALL_LEVELS).where(*within(resource))
-    return set(connection.execute(wanted).scalars())
+def is_indexed(connection: Connection, resource: Resource) -> bool:
+    """Return whether the index has an instance of a resource."""
+    wanted = select(instance.c.id).select_from(ALL_LEVELS).where(*within(resource)).limit(1)
+    return connection.execute(wanted).first() is not None
+
+
+def sizes_of(connection: Connection, resource: Resource) -> Iterator[tuple[str, str, int]]:
+    """Return SOP Instance UID, relative path and size of the instances of a resource."""
+    uids = (study.c.StudyInstanceUID, series.c.SeriesInstanceUID, instance.c.SOPInstanceUID)
+    wanted = select(*uids, instance.c.size).select_from(ALL_LEVELS).where(*within(resource))
+    for row in connection.execute(wanted):
+        yield row[2], relative_path(*row[:3]), row[3]
 
 
 def instances_of(

@@ -29,9 +29,11 @@ from dicomdock.errors import ArchiveError, NoSpace
 
 NAME_LENGTH = 32  # hexadecimal digits: 128 bits, so that two UIDs never share a name
 SUFFIX = ".dcm"
+NOTE = ".places"
 BLOCK = 1 << 20  # bytes read at once to digest a file
 MANY = 8  # files from which on one sync of the whole file system is quicker
 LARGE = 1 << 18  # bytes from which on a file is sent to the disk before its group is
+REMEMBERED = 200_000  # files that are known to be intact
 YOUNG = 60.0  # seconds in which a session has long locked its folder
 _WRITE = 2  # SYNC_FILE_RANGE_WRITE: begin to write, and do not wait
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -163,6 +165,39 @@ def mapped(path: Path) -> Iterator[mmap.mmap]:
         yield whole
 
 
+class IntegrityCheck:
+    """Compares files with the digests that they were stored with, each once until it changes."""
+
+    def __init__(self) -> None:
+        self._intact: dict[Path, tuple[int, int, int]] = {}
+
+    def is_intact(self, path: Path, size: int, digest: str) -> bool:
+        """Return whether a file is there with the bytes that it was stored with."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return False
+        if stat.st_size != size:
+            return False
+        state = (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
+        if self._intact.get(path) == state:
+            return True
+        if digest_or_none(path) != digest:
+            return False
+        if len(self._intact) >= REMEMBERED:
+            self._intact.clear()
+        self._intact[path] = state
+        return True
+
+
+def has_size(path: Path, size: int) -> bool:
+    """Return whether a file is there with this size."""
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
+
+
 def begin_sync(descriptor: int, size: int) -> None:
     """Let the system begin to write a file to the disk, so that its sync has less to wait for.
 
@@ -207,7 +242,8 @@ class Session:
     def __init__(self, incoming: Path) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="session-", dir=incoming))
         self._lock = FileLock(self.folder / "lock")
-        self._lock.acquire()
+        if not self._lock.acquire():
+            raise ArchiveError(f"{self.folder} is locked by another process.")
         self._numbers = itertools.count()
 
     def new_path(self) -> Path:
@@ -223,12 +259,21 @@ class Session:
         ----------
         facts : what the rows will say that the files do not.
         """
-        note = self.folder / f"{next(self._numbers)}.places"
+        note = self.folder / f"{next(self._numbers)}{NOTE}"
         note.write_text("\n".join((json.dumps(facts), *places)), "ascii")
         return note
 
     def close(self) -> None:
-        """Remove the folder with whatever is left in it."""
+        """Remove the folder.
+
+        A note that is left tells of files that may have been renamed without their rows, after an error as
+        after a crash: it stays, and whoever opens the archive next finishes or undoes the work.
+        """
+        if any(self.folder.glob(f"*{NOTE}")):
+            for path in self.folder.glob("*.part"):
+                path.unlink(missing_ok=True)
+            self._lock.release()
+            return
         self._lock.release()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -26,7 +26,7 @@ SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 def google_auth(profile: ServerProfile, secrets: SecretStore, settings: Settings) -> Auth:
-    """Make the Google login that a profile names.
+    """Return the Google login that a profile names.
 
     The option ``credentials`` is ``default`` (what Google's tools have set up, or the machine's account),
     ``user`` (a sign-in of dicomdock's own, with ``client_id``), or the path of a service account's file,

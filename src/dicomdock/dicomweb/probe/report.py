@@ -1,14 +1,16 @@
-"""Report: what a server was found to do, as data and in words."""
+"""The report of a probe: what a server supports, as data and as sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from dicomdock.config.servers import Dialect
+from dicomdock.config.dialects import Dialect
+from dicomdock.config.servers import ServerProfile
 from dicomdock.sources import JsonValue
 
+SERVICES: Final = ("search_url", "retrieve_url", "store_url")
 _MARKS: Final = {True: "yes", False: "no", None: "unknown"}
 
 
@@ -18,8 +20,8 @@ class Finding:
 
     Parameters
     ----------
-    topic : what, in one word that stays the same from version to version.
-    works : True, False, or None where it could not be told.
+    topic : what, as one word that stays the same from version to version.
+    works : True, False, or None where that is not known.
     sentence : the same for people.
     """
 
@@ -47,11 +49,12 @@ class Report:
     ----------
     server, url : its name and base URL.
     findings : in the order in which they were tried.
-    dialect : the habits that the profile should have.
-    overrides : those of them in which it differs from the built-in dialect of its name.
+    dialect : the dialect that the profile should have.
+    overrides : where it differs from the built-in dialect of its name.
     requests : how many were sent.
     seconds : how long it took.
     error : why the server could not be tried at all; empty where it could.
+    addresses : base URLs of single services that were found, by their name in the profile.
     """
 
     server: str
@@ -62,6 +65,18 @@ class Report:
     requests: int = 0
     seconds: float = 0.0
     error: str = ""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+    def apply(self, profile: ServerProfile) -> ServerProfile:
+        """Return a profile with what was found."""
+        known = {name: self.addresses.get(name, getattr(profile, name)) for name in SERVICES}
+        return replace(
+            profile,
+            dialect=self.dialect,
+            search_url=known["search_url"],
+            retrieve_url=known["retrieve_url"],
+            store_url=known["store_url"],
+        )
 
     @property
     def reachable(self) -> bool:
@@ -79,17 +94,18 @@ class Report:
         return () if self.error else consequences(self.dialect)
 
     def works(self, topic: str) -> bool | None:
-        """Tell whether something works; None where it was not or could not be told."""
+        """Return whether something works; None where that is not known."""
         return next((finding.works for finding in self.findings if finding.topic == topic), None)
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Give the report as a JSON document."""
+        """Return the report as a JSON document."""
         return {
             "server": self.server,
             "url": self.url,
             "reachable": self.reachable,
             "error": self.error,
             "dialect": self.dialect.name,
+            "addresses": dict(self.addresses),
             "overrides": {name: _plain(value) for name, value in self.overrides.items()},
             "findings": [
                 {"topic": one.topic, "works": _MARKS[one.works], "sentence": one.sentence}
@@ -102,10 +118,10 @@ class Report:
 
 
 def consequences(dialect: Dialect) -> tuple[str, ...]:
-    """Say what a server's habits make dicomdock do otherwise than by PS3.18."""
+    """Return what a server's dialect makes dicomdock do otherwise than by PS3.18."""
     usual = Dialect()
     below = tuple(level for level in usual.root_levels if level not in dialect.root_levels)
-    said = {
+    sentences = {
         "Dates, names and other keys are compared by dicomdock, because the server applies only "
         f"{', '.join(dialect.match_keys)}.": bool(dialect.match_keys),
         "Wildcards are applied by dicomdock.": not dialect.wildcard,
@@ -129,13 +145,13 @@ def consequences(dialect: Dialect) -> tuple[str, ...]:
             not dialect.any_transfer_syntax
         ),
         "Headers are known only after the download.": not dialect.metadata,
-        "Lists show pictures of downloaded studies only.": (not dialect.rendered and not dialect.thumbnail),
+        "Lists show images of downloaded studies only.": (not dialect.rendered and not dialect.thumbnail),
         "Nothing can be sent to it.": not dialect.store,
         "What it does not delete is rejected, and hidden by that.": bool(dialect.rejection),
         "Nothing can be deleted on it.": not dialect.delete_levels and not dialect.rejection,
         f"At most {dialect.parallel} requests are made side by side.": bool(dialect.parallel),
     }
-    return tuple(sentence for sentence, holds in said.items() if holds)
+    return tuple(sentence for sentence, holds in sentences.items() if holds)
 
 
 def _plain(value: object) -> JsonValue:

@@ -26,8 +26,8 @@ def run(session: Session, findings: Findings, instance: Resource) -> None:
     works = head is not None
     form = retrieve.FORMS[session.forms["instance"]] if works and "instance" in session.forms else None
     if form is None:
-        words = "Instances come by WADO-URI." if works else "Instances cannot be retrieved."
-        findings.add("instance", works, words)
+        sentence = "Instances come by WADO-URI." if works else "Instances cannot be retrieved."
+        findings.add("instance", works, sentence)
     else:
         kind = "as single files" if form.single else "in multipart answers"
         findings.add("instance", True, f"Instances can be retrieved, {kind}.")
@@ -54,8 +54,8 @@ def _name(syntax: str) -> str:
 
 def _check_groups(session: Session, findings: Findings, instance: Resource) -> None:
     series = Resource(instance.study, instance.series)
-    for level, place in (("series", series), ("study", Resource(instance.study))):
-        if _head(session, place) is not None:
+    for level, group in (("series", series), ("study", Resource(instance.study))):
+        if _head(session, group) is not None:
             session.learn(retrieve_level=level)
             findings.add(f"retrieve-{level}", True, f"A {level} comes in one stream.")
             continue
@@ -107,5 +107,9 @@ def _check_images(session: Session, findings: Findings, instance: Resource) -> N
             works = None  # this object may have no picture
         if works is not None:
             session.learn(**{topic: works})
-        words = {True: "can be had", False: "cannot be had", None: "could not be had of the instance tried"}
-        findings.add(topic, works, f"{name} {words[works]}.")
+        sentence = {
+            True: "are supported",
+            False: "are not supported",
+            None: "could not be requested of the instance tried",
+        }
+        findings.add(topic, works, f"{name} {sentence[works]}.")

@@ -14,10 +14,10 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final, cast
 
 from dicomdock.config import dialects
-from dicomdock.config.servers import Dialect
+from dicomdock.config.dialects import Dialect
 from dicomdock.dicom.resource import resource_in
 from dicomdock.dicomweb import urls
-from dicomdock.dicomweb.probe import retrieve_checks, store_checks, tls
+from dicomdock.dicomweb.probe import addresses, retrieve_checks, store_checks, tls
 from dicomdock.dicomweb.probe.report import Findings, Report
 from dicomdock.dicomweb.probe.search_checks import TELLING, SearchChecks
 from dicomdock.dicomweb.session import JSON, Session, read_json
@@ -82,7 +82,7 @@ class _Counted:
 def find_base(
     pasted: str | urls.Repaired, connected: Callable[[str], contextlib.AbstractContextManager[Client]]
 ) -> urls.Repaired:
-    """Find the DICOMweb base URL behind a pasted address, by asking the likely places for one study each.
+    """Find the DICOMweb base URL behind a pasted address, by searching one study at each likely address.
 
     Parameters
     ----------
@@ -92,18 +92,18 @@ def find_base(
     Raises
     ------
     AuthenticationError
-        The server wants a login before it tells; no other place is tried then.
+        The server requires a login; no other address is tried then.
     Unreachable
         There is no server.
     WireError
-        A server is there, but nothing that speaks DICOMweb at any of the usual places.
+        A server answers, but not by DICOMweb at any of the usual addresses.
     """
     repaired = urls.repair(pasted) if isinstance(pasted, str) else pasted
     tried: list[str] = []
     weak: str | None = None
     for url in urls.candidates(repaired.url):
         with connected(url) as client:
-            certain = _speaks_dicomweb(client.session.http)
+            certain = _speaks_dicomweb(client.session)
         tried.append(url)
         if certain:
             return _moved(repaired, url)
@@ -122,10 +122,16 @@ def _moved(repaired: urls.Repaired, url: str) -> urls.Repaired:
     return replace(repaired, url=url, changes=(*repaired.changes, f"Found the DICOMweb base at {url}."))
 
 
-def _speaks_dicomweb(http: Http) -> bool | None:
-    """Tell whether a base answers a search; None where an empty answer could come from something else."""
-    response = http.request(
-        "GET", "/studies", query=[("limit", "1")], accept=JSON, gzip=True, allow=TELLING, what="the search"
+def _speaks_dicomweb(session: Session) -> bool | None:
+    """Return whether a base answers a search; None where an empty answer could come from something else."""
+    response = session.http.request(
+        "GET",
+        session.address("search", "/studies"),
+        query=[("limit", "1")],
+        accept=JSON,
+        gzip=True,
+        allow=TELLING,
+        what="the search",
     )
     if not 200 <= response.status < 300:
         response.discard()
@@ -141,14 +147,14 @@ def _speaks_dicomweb(http: Http) -> bool | None:
 
 
 def test(client: Client, *, write: bool = False) -> Report:
-    """Try what a server does, by reading only, with at most ``MOST_REQUESTS`` requests.
+    """Probe what a server supports, by reading only, with at most ``MOST_REQUESTS`` requests.
 
-    Nothing is raised for what a server does wrong: the report says it, also when there is no server at all.
-    Habits that the profile pins stay as they are.
+    Nothing is raised for what a server does wrong: the report holds it, also when there is no server at all.
+    Capabilities that the profile pins stay as they are.
 
     Parameters
     ----------
-    write : send one small made object too, and delete it again where the server does that; this takes up to
+    write : store one small synthetic object too, and delete it where the server deletes; this takes up to
         ``MOST_WRITING`` further requests.
     """
     started = time.perf_counter()
@@ -159,6 +165,7 @@ def test(client: Client, *, write: bool = False) -> Report:
     try:
         instance = SearchChecks(client.profile, session, findings).run()
         if instance is not None:
+            addresses.find(session, findings, instance)
             retrieve_checks.run(session, findings, instance)
     except _Spent:
         findings.add("complete", None, f"Stopped after {MOST_REQUESTS} requests; the rest was not tried.")
@@ -180,6 +187,7 @@ def test(client: Client, *, write: bool = False) -> Report:
         counted.used,
         time.perf_counter() - started,
         error,
+        addresses.changed(client.profile, session.profile),
     )
 
 
@@ -196,7 +204,7 @@ def _check_store(session: Session, findings: Findings, counted: _Counted) -> Non
 
 
 def _pinned(found: Dialect, own: Dialect) -> Dialect:
-    """Let the habits stay that the user set."""
+    """Return the dialect with the capabilities that the user has pinned."""
     names = [item.name for item in fields(own) if item.name in own.pinned]
     return replace(found, pinned=own.pinned, **{name: getattr(own, name) for name in names})
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.config import dialects
-from dicomdock.config.servers import Dialect
+from dicomdock.config.dialects import Dialect
 from dicomdock.dicom import json_model
 from dicomdock.dicom.dictionary import tag_of
 from dicomdock.dicom.query import Query
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dicomdock.config.servers import ServerProfile
     from dicomdock.dicomweb.session import Session
 
-# What no study has: a Patient ID and name of nobody, days before any image, a modality that does not exist.
+# What no study has: Patient ID and name of nobody, days before any image, a modality that does not exist.
 NOTHING: Final = {
     "PatientID": "dicomdocknobody",
     "StudyDate": "17000101-17000102",
@@ -55,7 +55,7 @@ _APPLIED: Final = {
 }
 ROUND: Final = 50  # a page of so many, or of a multiple, looks like a cap
 SHOWN: Final = ("StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedInstances")
-# Answers that tell something; a refused login and a server that fails or is busy end the probe.
+# Answers that are findings; a refused login and a server that fails or is busy end the probe.
 TELLING: Final = frozenset(range(400, 600)) - {401, 403, 429, 500, 502, 503, 504}
 
 
@@ -91,7 +91,7 @@ class SearchChecks:
         """
         first = self.first_search()
         self.recognise()
-        study = next((place for row in first.rows if (place := resource_in(row))), None)
+        study = next((one for row in first.rows if (one := resource_in(row))), None)
         if study is None:
             self.findings.add(
                 "data", None, "The server shows no study to this login, so most could not be tried."
@@ -99,7 +99,7 @@ class SearchChecks:
             self.levels(None)
             return None
         self.findings.add("data", True, "The server shows studies to this login.")
-        self.letters(first.rows[0])
+        self.character_set(first.rows[0])
         self.paging(first)
         self.filters(first.rows[0])
         self.kinds()
@@ -108,10 +108,10 @@ class SearchChecks:
         return self.below(study)
 
     def first_search(self) -> _Answer:
-        """Ask for one study; what goes wrong here ends the probe."""
+        """Search one study; an error of this request ends the probe."""
         response = self.session.http.request(
             "GET",
-            "/studies",
+            self.session.address("search", "/studies"),
             query=[("limit", "1")],
             accept=JSON,
             gzip=True,
@@ -140,7 +140,7 @@ class SearchChecks:
                 f"Answers are labelled {label or 'not at all'} instead of {JSON}; that does not matter.",
             )
         if answer.total:
-            self.findings.add("total", True, "The number of all matches is told.")
+            self.findings.add("total", True, "The number of all matches is reported.")
         return answer
 
     def recognise(self) -> None:
@@ -160,7 +160,7 @@ class SearchChecks:
             chosen = dialects.BUILT_IN.get(self.profile.dialect.name, self.profile.dialect)
         self.session.dialect = chosen
         known = (
-            "PS3.18, with what was found here"
+            "PS3.18, with what was found"
             if chosen is dialects.STANDARD
             else f"the built-in dialect {chosen.name!r}"
         )
@@ -170,7 +170,13 @@ class SearchChecks:
         """Search; None where the server refuses or answers with something else."""
         try:
             response = self.session.http.request(
-                "GET", path, query=query, accept=JSON, gzip=True, allow=TELLING, what="a test search"
+                "GET",
+                self.session.address("search", path),
+                query=query,
+                accept=JSON,
+                gzip=True,
+                allow=TELLING,
+                what="a test search",
             )
             if not 200 <= response.status < 300:
                 response.discard()
@@ -180,19 +186,19 @@ class SearchChecks:
         except (TransactionError, WireError):
             return None
 
-    def letters(self, row: DicomJson) -> None:
-        """Look how the answer declares its letters; DICOM JSON is UTF-8 whatever it says."""
+    def character_set(self, row: DicomJson) -> None:
+        """Check the declared character set; DICOM JSON is UTF-8 whatever it is."""
         declared = json_model.text(row, "00080005")
         if declared in ("", "ISO_IR 192", "ISO_IR 6"):
             self.findings.add("character-set", True, "Answers are in Unicode.")
         else:
-            words = (
+            sentence = (
                 f"Answers declare the character set {declared}, although JSON is Unicode; they are read so."
             )
-            self.findings.add("character-set", False, words)
+            self.findings.add("character-set", False, sentence)
 
     def cap(self) -> None:
-        """Ask for a page as dicomdock does, and see whether it comes so long."""
+        """Request a page of the usual length, and check its length."""
         asked = Dialect().page_limit["studies"]
         answer = self.ask("/studies", [("limit", str(asked))])
         if answer is None or answer.status >= 400:
@@ -213,7 +219,7 @@ class SearchChecks:
             self.findings.add("cap", True, f"{asked} studies can be asked for at once.")
 
     def paging(self, first: _Answer) -> None:
-        """Ask for the second study alone."""
+        """Request the second study alone."""
         more = self.ask("/studies", [("limit", "1"), ("offset", "1")])
         if len(first.rows) > 1:
             self.findings.add("limit", False, "limit is ignored: pages come as long as the server likes.")
@@ -230,7 +236,7 @@ class SearchChecks:
         self.cap()
 
     def filters(self, row: DicomJson) -> None:
-        """Try keys that must find nothing, and keys that must find the known study."""
+        """Search by keys that must find nothing, and by keys that must find the known study."""
         uid = _uid(row)
         outcomes = {keyword: self.outcome(keyword, value) for keyword, value in NOTHING.items()}
         by_tag = outcomes["PatientID"] == "ignored" and (
@@ -242,9 +248,9 @@ class SearchChecks:
             outcomes = {keyword: self.outcome(tag_of(keyword), value) for keyword, value in NOTHING.items()}
         ignored = [keyword for keyword, outcome in outcomes.items() if outcome == "ignored"]
         refused = [keyword for keyword, outcome in outcomes.items() if outcome == "refused"]
-        for names, words in ((ignored, "ignored"), (refused, "refused")):
+        for names, outcome in ((ignored, "ignored"), (refused, "refused")):
             if names:
-                sentence = f"Filters on {_listed(names)} are {words}; dicomdock filters the answers itself."
+                sentence = f"Filters on {_listed(names)} are {outcome}; dicomdock filters the answers itself."
                 self.findings.add("filters", False, sentence)
         if not ignored and not refused:
             self.findings.add("filters", True, f"Filters on {_listed(NOTHING)} are honoured.")
@@ -257,7 +263,7 @@ class SearchChecks:
         self.wildcards(row)
 
     def kinds(self) -> None:
-        """Ask for what the first page showed, by a key of every kind, and see whether it is found."""
+        """Search for what the first page showed, by a key of every kind."""
         answer = self.ask("/studies", [("limit", str(SAMPLE))])
         rows = answer.rows if answer is not None else []
         works: dict[tuple[str, Kind], bool | None] = {
@@ -281,7 +287,7 @@ class SearchChecks:
         self.lists(rows)
 
     def lists(self, rows: Sequence[DicomJson]) -> None:
-        """Ask for a list of values, in each of the ways to write it."""
+        """Search by a list of values, in each of the ways to write it."""
         checks = self.session.key_checks
         uids = checks.check("studies", "StudyInstanceUID", "list", rows, self.rows_of)
         values = checks.check("studies", "ModalitiesInStudy", "list", rows, self.rows_of)
@@ -308,7 +314,7 @@ class SearchChecks:
         return answer.rows if answer is not None else []
 
     def outcome(self, key: str, value: str) -> str:
-        """Tell what comes of a key that nothing matches: ``honoured``, ``ignored`` or ``refused``."""
+        """Return what becomes of a key that nothing matches: ``honoured``, ``ignored`` or ``refused``."""
         answer = self.ask("/studies", [(key, value), ("limit", "2")])
         if answer is None or answer.status in REFUSED:
             return "refused"
@@ -319,12 +325,12 @@ class SearchChecks:
         return tag_of(keyword) if self.session.dialect.key_style == "tag" else keyword
 
     def finds(self, key: str, value: str) -> bool:
-        """Tell whether a search finds anything."""
+        """Return whether a search finds anything."""
         answer = self.ask("/studies", [(key, value), ("limit", "2")])
         return answer is not None and bool(answer.rows)
 
     def wildcards(self, row: DicomJson) -> None:
-        """Ask for the known patient by the start of the ID, and by name in a fuzzy way."""
+        """Search the known patient by the start of the ID, and by name with fuzzy matching."""
         patient = json_model.text(row, "00100020")
         if len(patient) < 2 or not patient.isascii() or set(patient) & set("*?\\,&#%"):
             return
@@ -356,7 +362,7 @@ class SearchChecks:
             )
 
     def included(self) -> None:
-        """Ask for the columns that lists show."""
+        """Request the columns that lists show."""
         answer = self.ask("/studies", [*(("includefield", name) for name in SHOWN), ("limit", "1")])
         if answer is None or answer.status >= 400:
             self.findings.add(
@@ -381,7 +387,7 @@ class SearchChecks:
         )
 
     def levels(self, study: Resource | None) -> None:
-        """Try the lists of all series and all instances."""
+        """Search all series and all instances."""
         roots = ["studies"]
         for level, tag in (("series", "0020000E"), ("instances", "00080018")):
             answer = self.ask(f"/{level}", [("limit", "1")])
@@ -402,7 +408,7 @@ class SearchChecks:
         self.session.learn(root_levels=tuple(roots))
 
     def study_instances(self, study: Resource) -> None:
-        """Ask for the instances of a whole study."""
+        """Search the instances of a whole study."""
         answer = self.ask(f"{study.path}/instances", [("limit", "1")])
         works = answer is not None and any(json_model.text(row, "SOPInstanceUID") for row in answer.rows)
         if not works:
@@ -437,8 +443,8 @@ class SearchChecks:
         return found
 
 
-def _listed(words: Iterable[str]) -> str:
-    *first, last = words
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
 
 

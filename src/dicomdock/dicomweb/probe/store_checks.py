@@ -32,10 +32,10 @@ PATIENT: Final = "DICOMDOCK-TEST"
 def run(session: Session, findings: Findings) -> None:
     """Store a synthetic object, retrieve it, store it again and changed, and delete it."""
     made = _made()
-    place = Resource(str(made.StudyInstanceUID), str(made.SeriesInstanceUID), str(made.SOPInstanceUID))
+    resource = Resource(str(made.StudyInstanceUID), str(made.SeriesInstanceUID), str(made.SOPInstanceUID))
     data = _encoded(made)
     try:
-        result = _store(session, data, place)
+        result = _store(session, data, resource)
     except (UnsupportedByServer, NotFound) as error:
         session.learn(store=False)
         findings.add("store", False, f"Uploads are not taken: {error}")
@@ -48,16 +48,16 @@ def run(session: Session, findings: Findings) -> None:
         if stored:
             session.learn(store=True)
             findings.add("store", True, "Uploads are taken.")
-            _check_listed(session, findings, place)
-            _check_round_trip(session, findings, data, place)
-            _check_duplicate(session, findings, data, place)
+            _check_listed(session, findings, resource)
+            _check_round_trip(session, findings, data, resource)
+            _check_duplicate(session, findings, data, resource)
             made.SeriesDescription = "Changed"
-            _check_overwrite(session, findings, _encoded(made), place)
+            _check_overwrite(session, findings, _encoded(made), resource)
         else:
             findings.add("store", False, f"The test object was not taken: {result.status}, {result.reason}.")
     finally:
         if stored or result.status == "unconfirmed":
-            _delete(session, findings, place)
+            _delete(session, findings, resource)
 
 
 def skip(session: Session, findings: Findings) -> None:
@@ -103,23 +103,23 @@ def _encoded(made: Dataset) -> bytes:
     return file.getvalue()
 
 
-def _store(session: Session, data: bytes, place: Resource) -> StoreResult:
-    part = Part("application/dicom", lambda: iter([data]), length=len(data), resource=place)
+def _store(session: Session, data: bytes, resource: Resource) -> StoreResult:
+    part = Part("application/dicom", lambda: iter([data]), length=len(data), resource=resource)
     (result,) = store.store(session, [part])
     return result
 
 
-def _check_listed(session: Session, findings: Findings, place: Resource) -> None:
+def _check_listed(session: Session, findings: Findings, resource: Resource) -> None:
     try:
-        found = retrieve.exists(session, place)
+        found = retrieve.exists(session, resource)
     except DicomdockError:
         found = False
-    words = "found at once" if found else "not found at once; it may take a moment to be listed"
-    findings.add("indexed", found, f"What was uploaded is {words}.")
+    outcome = "found at once" if found else "not found at once; it may take a moment to be listed"
+    findings.add("indexed", found, f"What was uploaded is {outcome}.")
 
 
-def _check_round_trip(session: Session, findings: Findings, data: bytes, place: Resource) -> None:
-    back = _retrieved(session, place)
+def _check_round_trip(session: Session, findings: Findings, data: bytes, resource: Resource) -> None:
+    back = _retrieved(session, resource)
     if back is None:
         findings.add("round-trip", False, "What was uploaded could not be retrieved.")
     elif back == data:
@@ -132,9 +132,9 @@ def _check_round_trip(session: Session, findings: Findings, data: bytes, place: 
         findings.add("round-trip", False, "What was uploaded comes back changed.")
 
 
-def _retrieved(session: Session, place: Resource) -> bytes | None:
+def _retrieved(session: Session, resource: Resource) -> bytes | None:
     try:
-        return b"".join(chunk for part in retrieve.retrieve(session, place) for chunk in part.chunks())
+        return b"".join(chunk for part in retrieve.retrieve(session, resource) for chunk in part.chunks())
     except DicomdockError:
         return None
 
@@ -144,35 +144,35 @@ def _data_set(data: bytes) -> bytes:
     return data[144 + int.from_bytes(data[140:144], "little") :]
 
 
-def _check_duplicate(session: Session, findings: Findings, data: bytes, place: Resource) -> None:
+def _check_duplicate(session: Session, findings: Findings, data: bytes, resource: Resource) -> None:
     try:
-        result = _store(session, data, place)
+        result = _store(session, data, resource)
     except DicomdockError as error:
         findings.add("duplicates", False, f"The same object a second time made the upload fail: {error}")
         return
     reported = result.status == "duplicate"
-    words = {
+    outcome = {
         "duplicate": "is reported to be stored already",
         "failed": "is refused without the reason that it is stored already",
     }.get(result.status, "is answered like a new one")
-    findings.add("duplicates", reported, f"The same object a second time {words}.")
+    findings.add("duplicates", reported, f"The same object a second time {outcome}.")
 
 
-def _check_overwrite(session: Session, findings: Findings, changed: bytes, place: Resource) -> None:
+def _check_overwrite(session: Session, findings: Findings, changed: bytes, resource: Resource) -> None:
     with contextlib.suppress(DicomdockError):  # what counts is what is there now
-        _store(session, changed, place)
-    back = _retrieved(session, place)
+        _store(session, changed, resource)
+    back = _retrieved(session, resource)
     if back is None:
         return
     replaced = _data_set(back) == _data_set(changed)
-    words = "replaces the first copy" if replaced else "is passed over: the first copy stays"
-    findings.add("overwrites", replaced, f"Another object under the same UID {words}.")
+    outcome = "replaces the first copy" if replaced else "is passed over: the first copy stays"
+    findings.add("overwrites", replaced, f"Another object under the same UID {outcome}.")
 
 
-def _delete(session: Session, findings: Findings, place: Resource) -> None:
+def _delete(session: Session, findings: Findings, resource: Resource) -> None:
     """Delete the study and verify that; report its UID where it remains."""
-    study = Resource(place.study)
-    stays = f"the test study of patient {PATIENT} stays there: {place.study}"
+    study = Resource(resource.study)
+    stays = f"the test study of patient {PATIENT} stays there: {resource.study}"
     try:
         delete.delete(session, study)
     except UnsupportedByServer:
@@ -185,9 +185,9 @@ def _delete(session: Session, findings: Findings, place: Resource) -> None:
         gone = not retrieve.exists(session, study)
     except TransactionError:
         gone = True
-    words = (
+    outcome = (
         "Studies can be deleted, as the test study was."
         if gone
         else f"Deleting takes a while; {stays} until then."
     )
-    findings.add("delete", gone or None, words)
+    findings.add("delete", gone or None, outcome)

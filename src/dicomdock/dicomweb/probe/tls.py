@@ -56,7 +56,9 @@ def _finding(version: str, certificate: object, profile: ServerProfile) -> Findi
     end = datetime.datetime.fromtimestamp(ssl.cert_time_to_seconds(until), datetime.UTC)
     days = (end - datetime.datetime.now(datetime.UTC)).days
     trusted = "an authority of the profile" if profile.ca_file else "this machine's authorities"
-    words = f"The connection is encrypted by {shown}; the certificate is trusted by {trusted}"
+    sentence = f"The connection is encrypted by {shown}; the certificate is trusted by {trusted}"
     if days < SOON:
-        return Finding("tls", True, f"{words}, but only for {max(days, 0)} more days, until {end:%Y-%m-%d}.")
-    return Finding("tls", True, f"{words} and good until {end:%Y-%m-%d}.")
+        return Finding(
+            "tls", True, f"{sentence}, but only for {max(days, 0)} more days, until {end:%Y-%m-%d}."
+        )
+    return Finding("tls", True, f"{sentence} and good until {end:%Y-%m-%d}.")

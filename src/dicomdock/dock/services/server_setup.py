@@ -136,7 +136,7 @@ class ServerSetup:
             return Trial(profile, repaired.changes, error=str(error), wants_login=True)
         except DicomdockError as error:
             return Trial(profile, repaired.changes, error=str(error))
-        return Trial(replace(profile, dialect=report.dialect), repaired.changes, report, report.error)
+        return Trial(report.apply(profile), repaired.changes, report, report.error)
 
     def _connected(self, draft: Draft, profile: ServerProfile) -> Client:
         from dicomdock.config.secrets import Secrets, TypedSecret

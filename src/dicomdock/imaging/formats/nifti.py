@@ -11,6 +11,7 @@ NIfTI-1.1, https://nifti.nimh.nih.gov/nifti-1
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -22,17 +23,18 @@ import numpy.typing as npt
 
 from dicomdock.errors import GeometryError, UnreadableFile
 from dicomdock.imaging.dataset import reading
+from dicomdock.imaging.formats.unpack import allowance, unpack
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.volume import Volume
-
-MAX_BYTES = 8 << 30  # of an unpacked file; more is a mistake or a trap
 
 UNPLACED = "The file does not state how the image lies in the patient."
 """The remark on volumes and segmentations of a file without a geometry."""
 
 _GZIP = b"\x1f\x8b"
 _SIZES = {348: "Nifti1Image", 540: "Nifti2Image"}
+_LENGTHS = {"Nifti1Image": 348, "Nifti2Image": 540}
+_HEADER = 540
 _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
@@ -136,31 +138,64 @@ def attached(segmentation: Segmentation, source: Volume | VolumeGeometry | None)
 def _read(data: bytes) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64], tuple[str, ...]]:
     import nibabel as nib
 
-    if data[:2] == _GZIP:
-        try:
-            data = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, MAX_BYTES)
-        except zlib.error as error:
-            raise UnreadableFile(f"The NIfTI file cannot be unpacked: {error}") from error
-    kind = next((_SIZES[size] for order in "<>" if (size := _integer(data, order)) in _SIZES), None)
+    head: bytes | bytearray = unpack(data, _HEADER) if data[:2] == _GZIP else data[:_HEADER]
+    kind = next((_SIZES[size] for order in "<>" if (size := _integer(head, order)) in _SIZES), None)
     if kind is None:
         raise UnreadableFile("The bytes are not a NIfTI-1 or NIfTI-2 file.")
     try:
-        image = getattr(nib, kind).from_bytes(data)
-        array = np.asanyarray(image.dataobj)
-        unit = image.header.get_xyzt_units()[0]
-        placed = int(image.header["sform_code"]) > 0 or int(image.header["qform_code"]) > 0
+        header = getattr(nib, kind).header_class(bytes(head[: _LENGTHS[kind]]))
+        shape = tuple(int(size) for size in header.get_data_shape())
+        dtype = header.get_data_dtype()
+        begin, scaling = int(header.get_data_offset()), header.get_slope_inter()
+        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+        unit = header.get_xyzt_units()[0]
+        placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
     except (
         nib.filebasedimages.ImageFileError,
         nib.spatialimages.HeaderDataError,
         nib.wrapstruct.WrapStructError,
     ) as error:
         raise UnreadableFile(f"The NIfTI file cannot be read: {error}") from error
+    slope = 1.0 if scaling[0] is None else float(scaling[0])
+    intercept = 0.0 if scaling[1] is None else float(scaling[1])
+    scaled = dtype.names is None and math.isfinite(slope) and math.isfinite(intercept)
+    scaled = scaled and slope != 0 and (slope, intercept) != (1.0, 0.0)
+    values = _values(data, begin, shape, dtype, width=8 if scaled else dtype.itemsize)
+    if scaled:
+        values = values * np.float64(slope) + np.float64(intercept)
     scale = np.diag([*[_MILLIMETRES.get(unit, 1.0)] * 3, 1.0])
     remarks = () if placed else (UNPLACED,)
-    return array, scale @ np.asarray(image.affine, dtype=np.float64), remarks
+    return values, scale @ affine, remarks
 
 
-def _integer(data: bytes, order: str) -> int:
+def _values(
+    data: bytes, begin: int, shape: tuple[int, ...], dtype: np.dtype[Any], *, width: int
+) -> npt.NDArray[Any]:
+    """Return the stored values, as far as the file can hold what its header claims.
+
+    Parameters
+    ----------
+    begin : bytes before the first value.
+    width : bytes that each value will take.
+    """
+    if not shape or min(shape) < 1 or begin < 0:
+        raise UnreadableFile("The NIfTI file's header claims no voxels.")
+    count = math.prod(shape)
+    size = count * dtype.itemsize
+    if data[:2] == _GZIP:
+        if begin + count * max(width, dtype.itemsize) > allowance(len(data)):
+            raise UnreadableFile(
+                f"The NIfTI file of {len(data):,} bytes claims {size:,} bytes of voxels; if that is right,"
+                " save it unpacked, as .nii."
+            )
+        data = bytes(unpack(data, begin + size))
+    if begin + size > len(data):
+        there = max(0, len(data) - begin)
+        raise UnreadableFile(f"The NIfTI file claims {size:,} bytes of voxels, and has {there:,}.")
+    return np.frombuffer(data, dtype, count, begin).reshape(shape, order="F")
+
+
+def _integer(data: bytes | bytearray, order: str) -> int:
     return int(struct.unpack_from(f"{order}i", data)[0]) if len(data) >= 4 else 0
 
 

@@ -9,6 +9,7 @@ https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.ht
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -20,8 +21,11 @@ import numpy.typing as npt
 from dicomdock.errors import UnreadableFile
 from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.formats.nifti import UNPLACED, attached
+from dicomdock.imaging.formats.unpack import allowance, unpack
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation import Mask, Segment, Segmentation
+from dicomdock.imaging.segmentation.mask import EMPTY
+from dicomdock.imaging.segmentation.segmentation import masks_of
 from dicomdock.imaging.terminology import RGB, Terminology, colour_for
 from dicomdock.imaging.volume import Volume
 
@@ -87,6 +91,7 @@ def segmentation_from_nrrd(
         made = Segmentation.from_array(array, geometry, names=names, name=name)
         return attached(replace(made, remarks=remarks), source)
     layers = array if array.ndim == 4 else array[None]
+    masks = [masks_of(layer) for layer in layers]
     # Slicer crops the array to what is drawn and notes the image's whole extent; the grid we keep is the
     # array's.
     segments = []
@@ -94,7 +99,7 @@ def segmentation_from_nrrd(
         key = f"Segment{number}_"
         if f"{key}LabelValue" not in header:
             break
-        segments.append(_segment(header, key, layers, number + 1))
+        segments.append(_segment(header, key, masks, number + 1))
     return attached(Segmentation(geometry, tuple(segments), name=name, remarks=remarks), source)
 
 
@@ -126,7 +131,9 @@ def segmentation_to_nrrd(segmentation: Segmentation) -> bytes:
     return _write(array, segmentation.geometry, header, "list")
 
 
-def _segment(header: Mapping[str, Any], key: str, layers: npt.NDArray[Any], number: int) -> Segment:
+def _segment(
+    header: Mapping[str, Any], key: str, layers: Sequence[Mapping[int, Mask]], number: int
+) -> Segment:
     layer, value = _whole(header.get(f"{key}Layer", 0)), _whole(header[f"{key}LabelValue"])
     if not 0 <= layer < len(layers):
         raise UnreadableFile("The NRRD file names a layer that it does not hold.")
@@ -134,9 +141,8 @@ def _segment(header: Mapping[str, Any], key: str, layers: npt.NDArray[Any], numb
     label = str(header.get(f"{key}Name", f"Segment {number}"))
     entry = tags.get("TerminologyEntry", "")
     terminology = Terminology.from_slicer(entry) if entry else Terminology.suggest(label)
-    return Segment(
-        label, Mask.of(layers[layer] == value), terminology, _colour(header, key, terminology, number)
-    )
+    mask = layers[layer].get(value, EMPTY)
+    return Segment(label, mask, terminology, _colour(header, key, terminology, number))
 
 
 def _colour(header: Mapping[str, Any], key: str, terminology: Terminology, number: int) -> RGB:
@@ -180,7 +186,7 @@ def _read(data: bytes) -> tuple[npt.NDArray[Any], dict[str, Any]]:
             raise UnreadableFile(
                 "The NRRD header keeps its data in another file; hand in one that holds them."
             )
-        array = nrrd.read_data(header, file, None, index_order="C")
+        array = nrrd.read_data(*_bounded(header, file, len(data)), None, index_order="C")
     except (
         nrrd.NRRDError,
         ValueError,
@@ -193,6 +199,40 @@ def _read(data: bytes) -> tuple[npt.NDArray[Any], dict[str, Any]]:
     ) as error:
         raise UnreadableFile(f"The bytes cannot be read as NRRD: {error}") from error
     return array, header
+
+
+def _bounded(header: dict[str, Any], file: BytesIO, stored: int) -> tuple[dict[str, Any], BytesIO]:
+    """Unpack the values, as far as the file can hold what its header claims."""
+    sizes = [int(size) for size in header["sizes"]]
+    encoding = str(header.get("encoding", "raw")).lower()
+    packed = encoding in ("gzip", "gz", "bzip2", "bz2")
+    size = math.prod(sizes) * _width(str(header["type"]))
+    begin = file.tell()
+    available = allowance(stored) if packed else stored - begin
+    if min(sizes, default=0) < 1 or (size if packed or encoding == "raw" else math.prod(sizes)) > available:
+        raise UnreadableFile(f"The NRRD file of {stored:,} bytes claims {size:,} bytes of voxels.")
+    if not packed:
+        return header, file
+    skipped = {"line skip", "lineskip", "byte skip", "byteskip"} & header.keys()
+    if any(header[name] for name in skipped):
+        raise UnreadableFile("The NRRD file skips parts of packed data, which is not read.")
+    values = unpack(file.getbuffer()[begin:], size)
+    if len(values) < size:
+        there = len(values)
+        raise UnreadableFile(f"The NRRD file claims {size:,} bytes of voxels, and has {there:,}.")
+    return {**header, "encoding": "raw"}, BytesIO(values)
+
+
+def _width(kind: str) -> int:
+    """Return the bytes of a value of an NRRD type, at least."""
+    words = kind.lower().replace("_t", "").split()
+    named = {"char": 1, "uchar": 1, "short": 2, "ushort": 2, "int": 4, "uint": 4, "float": 4, "double": 8}
+    if "longlong" in words or "ulonglong" in words or "long" in words:
+        return 8
+    digits = "".join(letter for letter in words[-1] if letter.isdigit()) if words else ""
+    if digits:
+        return max(1, int(digits) // 8)
+    return max((named.get(word, 1) for word in words if word not in ("signed", "unsigned")), default=1)
 
 
 def _placed(

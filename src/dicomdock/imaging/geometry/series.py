@@ -35,6 +35,9 @@ MIN_RUN = 3  # slices: two always have one spacing, three that have it are a str
 PADDING_BELOW = 4096
 """HU below what 16 bits hold that only padding takes: the lowest stored number less the usual intercept."""
 
+ACQUIRED = ("DiffusionBValue", "DiffusionGradientOrientation")
+"""Facets by which volumes are told apart and which say nothing of their order."""
+
 TILT_SHOWN = 0.1  # degrees; a smaller tilt is rounding
 
 
@@ -147,9 +150,9 @@ class VolumePlan:
         if self.problem is not None:
             raise self.problem
         if not self.spatial:
-            raise GeometryError(
-                "The images state no position in the patient, so they form no volume.", self.instances
-            )
+            stated = next((plane.remark for plane in self.planes if plane is not None and plane.remark), "")
+            reason = stated or "The images state no position in the patient, so they form no volume."
+            raise GeometryError(reason, self.instances)
         return self
 
 
@@ -346,12 +349,24 @@ def _phases(planes: list[Plane]) -> list[tuple[dict[str, object], list[Plane]]]:
         # apart that belong together; one that leaves the crowd as it is tells nothing.
         if 1 < len(groups) <= most and max(_most(group, places) for group in groups.values()) < most:
             found = []
-            for value in sorted(groups, key=lambda value: (value is None, _sortable(value))):
+            order = _acquired if name in ACQUIRED else _by_value
+            for value in sorted(groups, key=lambda value: order(value, groups[value])):
                 for phase, group in _phases(groups[value]):
                     named = {name: value, **phase} if value is not None else phase
                     found.append((named, group))
             return found
     return _by_rank(planes, places)
+
+
+def _by_value(value: object, _planes: Sequence[Plane]) -> tuple[object, ...]:
+    return value is None, _sortable(value)
+
+
+def _acquired(_value: object, planes: Sequence[Plane]) -> tuple[object, ...]:
+    """Order volumes as they were acquired: by time where all state one, then by instance and frame."""
+    first = min(planes, key=lambda plane: (plane.number, plane.instance, plane.frame))
+    times = [_sortable(first.facets.get(name, "")) for name in ("TemporalPosition", "AcquisitionTime")]
+    return (*times, first.number, first.instance, first.frame)
 
 
 def _stated(planes: Sequence[Plane]) -> list[str]:

@@ -2,7 +2,7 @@
 
 References
 ----------
-PS3.3 §A.35.13 (Comprehensive 3D SR IOD); PS3.16 TID 1500, 1501, 1410, 300.
+PS3.3 §A.35.13 (Comprehensive 3D SR IOD), §C.18.6, §C.18.9 (coordinates); PS3.16 TID 1500, 1501, 1410, 300.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from dicomdock.dicom.uid import new_uid
@@ -24,12 +25,15 @@ from dicomdock.imaging.authoring import (
     named_version,
     next_series_number,
 )
+from dicomdock.imaging.geometry import planes_of
 from dicomdock.imaging.measurements.measurement import Measurement, Value
 from dicomdock.imaging.measurements.reading import Report
 from dicomdock.imaging.source_images import slim
 from dicomdock.imaging.terminology import Code
 
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
+
+ON_IMAGE = 0.01  # mm that points may lie off an image and still be drawn on it
 
 _PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 _REGIONS = ("POLYGON", "ELLIPSE")
@@ -93,7 +97,7 @@ def report_to_dicom(
 def _presented(report: Report, sources: Sequence[Dataset]) -> Authorship:
     named = report.series_description or "Measurements"
     if not report.instance:
-        return Authorship(named, next_series_number(sources))
+        return Authorship(named, next_series_number(sources, offset=600))
     version = report.instance_number + 1
     return Authorship(named_version(named, version), report.series_number, instance_number=version)
 
@@ -115,6 +119,7 @@ def _observers(hd: Any, creator: str) -> Any:
 
 
 def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Dataset]) -> Any:
+    flat = _on_image(measurement, named)
     tracking = hd.sr.TrackingIdentifier(
         measurement.tracking_uid or new_uid(), measurement.label[:64] or "Measurement"
     )
@@ -125,14 +130,22 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
     if measurement.form in _REGIONS:
         return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
             tracking_identifier=tracking,
-            referenced_region=hd.sr.ImageRegion3D(measurement.form, points, frame),
+            referenced_region=(
+                hd.sr.ImageRegion3D(measurement.form, points, frame)
+                if flat is None
+                else hd.sr.ImageRegion(*_drawn(measurement, flat), _source(hd, measurement, named))
+            ),
             finding_type=measurement.finding,
             finding_sites=sites,
             measurements=[_measurement(hd, value) for value in measurement.values],
         )
     place = None
     if measurement.points:
-        place = [hd.sr.CoordinatesForMeasurement3D(measurement.form, points, frame)]
+        place = [
+            hd.sr.CoordinatesForMeasurement3D(measurement.form, points, frame)
+            if flat is None
+            else hd.sr.CoordinatesForMeasurement(*_drawn(measurement, flat), _source(hd, measurement, named))
+        ]
     images = None
     if measurement.image and measurement.image[0] in named:
         header = named[measurement.image[0]]
@@ -145,6 +158,49 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
         measurements=[_measurement(hd, value, place) for value in measurement.values],
         source_images=images,
     )
+
+
+def _on_image(measurement: Measurement, named: dict[str, Dataset]) -> npt.NDArray[np.float64] | None:
+    """Return the points as column and row of the image that they lie on; None where they lie on none.
+
+    Viewers (OHIF) draw coordinates of images, not those in the patient. The centre of the first pixel is
+    (0.5, 0.5), PS3.3 §C.18.6.1.2.
+    """
+    if measurement.image is None or measurement.image[0] not in named or not measurement.points:
+        return None
+    try:
+        planes = planes_of(named[measurement.image[0]])
+    except GeometryError:
+        return None
+    plane = next((one for one in planes if one.frame == measurement.image[1]), None)
+    if plane is None or not plane.placed or measurement.form == "ELLIPSOID":
+        return None
+    assert plane.along_row is not None and plane.along_column is not None and plane.spacing is not None
+    away = np.array(measurement.points) - np.array(plane.origin)
+    if np.abs(away @ np.array(plane.normal)).max() > ON_IMAGE:
+        return None
+    rows, columns = plane.spacing
+    at = np.column_stack(
+        [away @ np.array(plane.along_row) / columns, away @ np.array(plane.along_column) / rows]
+    )
+    at += 0.5
+    inside = (at >= 0).all() and (at <= [plane.columns, plane.rows]).all()
+    return at if inside else None
+
+
+def _drawn(measurement: Measurement, flat: npt.NDArray[np.float64]) -> tuple[str, npt.NDArray[np.float64]]:
+    """Return type and data of a graphic on an image, where a polygon is a closed polyline."""
+    if measurement.form != "POLYGON":
+        return measurement.form, flat
+    closed = flat if np.array_equal(flat[0], flat[-1]) else np.vstack([flat, flat[:1]])
+    return "POLYLINE", closed
+
+
+def _source(hd: Any, measurement: Measurement, named: dict[str, Dataset]) -> Any:
+    assert measurement.image is not None, "only measurements on an image are drawn on it"
+    header = named[measurement.image[0]]
+    frames = [measurement.image[1]] if "NumberOfFrames" in header else None
+    return hd.sr.SourceImageForRegion(header.SOPClassUID, header.SOPInstanceUID, frames)
 
 
 def _measurement(hd: Any, value: Value, place: list[Any] | None = None) -> Any:

@@ -27,7 +27,7 @@ from dicomdock.imaging.authoring import (
 )
 from dicomdock.imaging.rtstruct.polygons import keyholes, trace
 from dicomdock.imaging.rtstruct.reading import RT_STRUCTURE_SET
-from dicomdock.imaging.segmentation import Segment, Segmentation
+from dicomdock.imaging.segmentation import Segment, Segmentation, named_by
 from dicomdock.imaging.source_images import Placed, place_sources
 from dicomdock.imaging.terminology import TISSUE, code_item
 
@@ -91,7 +91,8 @@ def structures_to_dicom(
 def _presented(segmentation: Segmentation, sources: Sequence[Dataset]) -> Authorship:
     before = segmentation.origin
     if before is None:
-        return Authorship(segmentation.name or "Structures", next_series_number(sources), label="STRUCTURES")
+        named = segmentation.name or named_by(segmentation.segments) or "Structures"
+        return Authorship(named, next_series_number(sources, offset=500), label="STRUCTURES")
     version = before.instance_number + 1
     return Authorship(
         named_version(before.series_description or "Structures", version),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dicomdock.imaging.segmentation.mask import Mask
 from dicomdock.imaging.segmentation.reading import is_segmentation, read_segmentation
 from dicomdock.imaging.segmentation.segmentation import Algorithm, Origin, Segment, Segmentation
-from dicomdock.imaging.segmentation.writing import content_label, segmentation_to_dicom
+from dicomdock.imaging.segmentation.writing import content_label, named_by, segmentation_to_dicom
 
 __all__ = [
     "Algorithm",
@@ -15,6 +15,7 @@ __all__ = [
     "Segmentation",
     "content_label",
     "is_segmentation",
+    "named_by",
     "read_segmentation",
     "segmentation_to_dicom",
 ]

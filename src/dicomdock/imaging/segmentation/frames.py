@@ -43,8 +43,13 @@ class Frame:
     shape: tuple[int, int]
 
 
-def frames_of(dataset: Dataset) -> list[Frame]:
+def frames_of(dataset: Dataset, onto: VolumeGeometry | None = None) -> list[Frame]:
     """Read the frames of a multi-frame object with functional groups.
+
+    Parameters
+    ----------
+    onto : the grid of the images; its spacing is taken where the object states none and its frames have as
+        many rows and columns.
 
     Raises
     ------
@@ -65,6 +70,8 @@ def frames_of(dataset: Dataset) -> list[Frame]:
         measures = first(item, "PixelMeasuresSequence") or first(shared, "PixelMeasuresSequence")
         axes = numbers(orientation, "ImageOrientationPatient", 6)
         spacing = numbers(measures, "PixelSpacing", 2)
+        if spacing is None and onto is not None and shape == onto.shape[1:]:
+            spacing = onto.spacing[1:]
         if axes is None or spacing is None or min(spacing) <= 0:
             return None
         down = tuple(value * spacing[0] for value in axes[3:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,8 +45,18 @@ class Mask:
         return cls((k0, j0, i0), np.ascontiguousarray(whole[k0:k1, j0:j1, i0:i1]))
 
     @classmethod
-    def of_slices(cls, planes: Mapping[int, BoolArray]) -> Mask:
-        """Make a mask of whole slices (rows, columns), by their k; slices that are not given are empty."""
+    def of_slices(cls, planes: Mapping[int, BoolArray], *, most: float = math.inf) -> Mask:
+        """Make a mask of whole slices (rows, columns), by their k; slices that are not given are empty.
+
+        Parameters
+        ----------
+        most : voxels that its box may hold.
+
+        Raises
+        ------
+        GeometryError
+            The box would hold more: few slices that lie far apart.
+        """
         used = sorted(k for k, plane in planes.items() if plane.any())
         if not used:
             return EMPTY
@@ -53,7 +64,10 @@ class Mask:
         columns = _ends(np.logical_or.reduce([np.any(planes[k], axis=0) for k in used]))
         assert rows is not None and columns is not None, "a slice that is not empty has rows"
         (j0, j1), (i0, i1) = rows, columns
-        array = np.zeros((used[-1] + 1 - used[0], j1 - j0, i1 - i0), np.bool_)
+        shape = (used[-1] + 1 - used[0], j1 - j0, i1 - i0)
+        if math.prod(shape) > most:
+            raise GeometryError(f"The slices of a segment lie so far apart that it spans {shape} voxels.")
+        array = np.zeros(shape, np.bool_)
         for k in used:
             array[k - used[0]] = planes[k][j0:j1, i0:i1]
         return cls((used[0], j0, i0), array)

@@ -36,6 +36,9 @@ FRACTION = 0.5
 
 MAX_VOXELS = 1 << 33  # of one segmentation's grid
 
+MOST_SCATTERED, SCATTER = 256 << 20, 64
+"""Voxels of the boxes of all segments: so many, or so many times those of the frames."""
+
 _DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 _BACKGROUND = Code("125040", "DCM", "Background")
 
@@ -67,7 +70,7 @@ def read_segmentation(instance: Instance, *, onto: VolumeGeometry | None = None)
     uid = text(dataset, "SOPInstanceUID")
     if not is_segmentation(dataset):
         raise GeometryError("The instance is not a DICOM Segmentation.", [uid])
-    frames = frames_of(dataset)
+    frames = frames_of(dataset, onto)
     geometry, places = grid_of(frames, onto, uid)
     if int(np.prod(geometry.shape, dtype=np.int64)) > MAX_VOXELS:
         raise GeometryError(f"The segmentation claims a grid of {geometry.shape} voxels.", [uid])
@@ -102,6 +105,8 @@ def _masks(
     kind = text(dataset, "SegmentationType").upper()
     if kind == "LABELMAP" or text(dataset, "SOPClassUID") == LABELMAP_STORAGE:
         depth = integer(dataset, "BitsAllocated") or 8
+        if int(np.prod(geometry.shape, dtype=np.int64)) * max(1, depth // 8) > _room(frames):
+            raise GeometryError(f"The few frames of the label map span {geometry.shape} voxels.")
         labels = np.zeros(geometry.shape, np.uint8 if depth <= 8 else np.uint16)
         for k, pixels in zip(places, _pixels(dataset, frames), strict=True):
             labels[k] = pixels
@@ -118,7 +123,18 @@ def _masks(
         inside = pixels >= threshold
         planes = found[frame.segment]
         planes[k] = planes[k] | inside if k in planes else inside
-    return {segment: Mask.of_slices(planes) for segment, planes in found.items()}, remarks
+    masks = {}
+    room = _room(frames)
+    for segment, planes in found.items():
+        masks[segment] = Mask.of_slices(planes, most=room)
+        room -= masks[segment].array.size
+    return masks, remarks
+
+
+def _room(frames: Sequence[Frame]) -> int:
+    """Return how many voxels the boxes of all segments may hold together."""
+    rows, columns = frames[0].shape
+    return max(MOST_SCATTERED, SCATTER * len(frames) * rows * columns)
 
 
 def _pixels(dataset: Dataset, frames: Sequence[Frame]) -> Iterator[npt.NDArray[Any]]:

@@ -20,6 +20,7 @@ from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.authoring import (
+    MOST_LETTERS,
     Authorship,
     begin,
     finish,
@@ -41,6 +42,9 @@ COMPRESSIONS = {
     "jpegls": JPEGLSLossless,
 }
 """Transfer syntaxes of a label map, by name; ``jpegls`` is the smallest, ``rle`` is read by most programs."""
+
+NAMED = 3  # segments that the description of a series names
+_NUMBERED = re.compile(r"Segment \d+")
 
 MAX_BYTES = 8 << 30  # of the array that overlapping segments take while they are written
 
@@ -121,7 +125,7 @@ def content_label(name: str) -> str:
 def _successor(segmentation: Segmentation, sources: Sequence[Dataset]) -> Authorship:
     before = segmentation.origin
     if before is None:
-        named = segmentation.name or "Segmentation"
+        named = segmentation.name or named_by(segmentation.segments) or "Segmentation"
         return Authorship(named, next_series_number(sources), description=segmentation.name)
     version = before.instance_number + 1
     return Authorship(
@@ -131,6 +135,15 @@ def _successor(segmentation: Segmentation, sources: Sequence[Dataset]) -> Author
         label=before.label or "SEGMENTATION",
         description=segmentation.name,
     )
+
+
+def named_by(segments: Sequence[Segment]) -> str:
+    """Return a description by the names of segments; empty where they have none of their own."""
+    labels = [label for one in segments if (label := one.label.strip()) and not _NUMBERED.fullmatch(label)]
+    if not labels:
+        return ""
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return f"{', '.join(labels[:NAMED])}"[: MOST_LETTERS - len(more)] + more
 
 
 def _used_slices(segmentation: Segmentation) -> range:

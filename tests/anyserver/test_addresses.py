@@ -1,0 +1,113 @@
+"""Servers that search, retrieve and store at addresses of their own, as DICOMcloud does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from dicomdock.config.servers import Profiles, ServerProfile, load_profiles
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
+from dicomdock.dicomweb import Client, probe
+from dicomdock.errors import ProfileError
+from tests.builders import ct_series
+from tests.dicomweb.awkward import Answer, Awkward, refused
+from tests.dicomweb.clients import parts_of
+from tests.servers.canned import answering
+
+
+class Split(Awkward):
+    """Fake, because no server with three addresses can be installed here: what is at which, and no more."""
+
+    points = True
+
+    def __call__(self, request):
+        service, _, below = request.path.lstrip("/").partition("/")
+        whole = dataclasses.replace(request, path=f"/{below}")
+        last = below.partition("?")[0].rpartition("/")[2]
+        if service == "qidors" and request.method == "GET" and last in ("studies", "series", "instances"):
+            return self.pointed(super().__call__(whole), request)
+        if service == "wadors" and request.method == "GET" and last not in ("studies", "series", "instances"):
+            return self.described(whole) if last == "metadata" else super().__call__(whole)
+        if service == "stowrs":
+            return super().__call__(whole) if request.method == "POST" else refused(405)
+        return refused(404)
+
+    def described(self, request):
+        instance = request.path.split("/")[6]
+        found = [{"00080018": {"vr": "UI", "Value": [instance]}}]
+        return Answer(200, json.dumps(found).encode(), {"Content-Type": "application/dicom+json"})
+
+    def pointed(self, answer, request):
+        if not self.points or answer.status != 200:
+            return answer
+        found = json.loads(answer.body)
+        for row in found:
+            study = row["0020000D"]["Value"][0]
+            url = f"http://{request.headers['Host']}/wadors/studies/{study}"
+            row["00081190"] = {"vr": "UR", "Value": [url]}
+        return dataclasses.replace(answer, body=json.dumps(found).encode())
+
+
+def accepting(server):
+    def stored(sent):
+        server.keep(sent)
+        return Answer(200, b"{}", {"Content-Type": "application/dicom+json"})
+
+    server.stores = stored
+    return server
+
+
+@pytest.mark.parametrize("pasted", ["", "/qidors", "/wadors", "/stowrs"])
+def test_the_three_addresses_are_found_from_any_of_them(pasted, settings, run):
+    made = ct_series(2)
+    server = accepting(Split(made))
+    with answering(server) as canned:
+        added = run("server", "add", "s", canned.url + pasted)
+        assert added.code == 0, added.err
+        profile = load_profiles(settings).get("s")
+        assert (profile.url, profile.retrieve_url, profile.store_url) == (
+            f"{canned.url}/qidors",
+            f"{canned.url}/wadors",
+            f"{canned.url}/stowrs",
+        )
+        with Client(profile, settings=settings) as client:
+            parts = [b"".join(part.chunks()) for part in client.retrieve(Resource(made[0].study))]
+            assert sorted(parts) == sorted(one.data for one in made)
+            (result,) = client.store(parts_of(ct_series(1)))
+            assert result.status == "stored"
+            assert len([one for page in client.search(Query()) for one in page.matches]) == 2
+
+
+def test_an_address_that_nothing_points_to_is_not_guessed(settings):
+    server = Split(ct_series(1))
+    server.points = False
+    with answering(server) as canned:
+        profile = ServerProfile("s", f"{canned.url}/qidors")
+        with Client(profile, settings=settings) as client:
+            assert "retrieve_url" not in probe.test(client).addresses
+
+
+def test_a_login_is_sent_to_one_origin_alone(settings):
+    profile = ServerProfile("s", "https://pacs.example/qidors", retrieve_url="https://other.example/wadors")
+    with pytest.raises(ProfileError, match=r"retrieve_url of server 's' is not at https://pacs\.example"):
+        Profiles().with_profile(profile)
+
+
+def test_the_addresses_can_be_given(settings, run):
+    made = ct_series(2)
+    server = accepting(Split(made))
+    server.points = False
+    with answering(server) as canned:
+        services = {
+            name: f"{canned.url}/{path}"
+            for name, path in (("search", "qidors"), ("retrieve", "wadors"), ("store", "stowrs"))
+        }
+        options = [word for name, url in services.items() for word in (f"--{name}-url", url)]
+        assert run("server", "add", "s", canned.url, *options).code == 0
+        pulled = run("pull", made[0].study, "--server", "s", "--json")
+        assert pulled.code == 0, pulled.err
+        shown = run("server", "show", "s", "--json").json
+        assert {name: shown[f"{name}_url"] for name in services} == services

@@ -1,0 +1,143 @@
+"""Small files that claim much: a sentence, within 5 s and 500 MB; see SECURITY.md for the bounds."""
+
+from __future__ import annotations
+
+import gzip
+import resource
+import subprocess
+import sys
+import zlib
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from dicomdock.errors import GeometryError, UnreadableFile
+from dicomdock.imaging.formats.nifti import volumes_from_nifti
+from dicomdock.imaging.formats.unpack import allowance, unpack
+from dicomdock.imaging.segmentation.segmentation import masks_of
+
+NRRD = """NRRD0004
+type: {kind}
+dimension: 3
+space: left-posterior-superior
+sizes: {sizes}
+space directions: (1,0,0) (0,1,0) (0,0,1)
+kinds: domain domain domain
+endian: little
+encoding: {encoding}
+space origin: (0,0,0)
+
+"""
+
+
+def nifti(shape: tuple[int, ...], kind: type = np.uint8, **fields: float) -> bytes:
+    """Return a header that claims an array, without it."""
+    header = nib.Nifti1Header()
+    header.set_data_dtype(kind)
+    header.set_data_shape(shape)
+    header["vox_offset"] = 352
+    for name, value in fields.items():
+        header[name] = value
+    header["magic"] = b"n+1"
+    return header.binaryblock + bytes(4)
+
+
+def bomb(head: bytes, size: int) -> bytes:
+    packer = zlib.compressobj(6, wbits=zlib.MAX_WBITS | 16)
+    parts = [packer.compress(head)]
+    parts += [packer.compress(bytes(1 << 20)) for _ in range(size >> 20)]
+    return b"".join([*parts, packer.flush()])
+
+
+def claims() -> dict[str, bytes]:
+    packed = bomb(b"", 64 << 20)
+    return {
+        "nii": nifti((30000, 30000, 10)),
+        "nii scaled": nifti((500, 500, 500), scl_slope=0.5) + bytes(1000),
+        "nii.gz": gzip.compress(nifti((1000, 1000, 500))) + packed * 8,
+        "nii.gz scaled": gzip.compress(nifti((500, 500, 250), scl_slope=0.5)) + packed,
+        "nii.gz with more than it claims": gzip.compress(nifti((100, 100, 10))) + packed * 8,
+        "nrrd": NRRD.format(kind="uint8", sizes="30000 30000 10", encoding="raw").encode(),
+        "nrrd gzip": NRRD.format(kind="double", sizes="30000 30000 10", encoding="gzip").encode() + packed,
+        "nrrd bomb": NRRD.format(kind="uchar", sizes="10 10 10", encoding="gzip").encode() + packed * 8,
+        "nrrd text": NRRD.format(kind="int", sizes="3000 3000 3000", encoding="ascii").encode() + b"1 2 3",
+    }
+
+
+CHILD = """
+import resource
+from dicomdock.errors import DicomdockError
+from dicomdock.imaging.formats.nifti import segmentation_from_nifti, volumes_from_nifti
+from dicomdock.imaging.formats.nrrd import segmentation_from_nrrd, volume_from_nrrd
+from tests.imaging.test_claims import claims
+made = claims()
+assert max(map(len, made.values())) < 1 << 20
+before = resource.getrusage(resource.RUSAGE_SELF)
+for name, data in made.items():
+    for read in (volumes_from_nifti, segmentation_from_nifti, volume_from_nrrd, segmentation_from_nrrd):
+        try:
+            read(data)
+        except DicomdockError as error:
+            print(name, error)
+now = resource.getrusage(resource.RUSAGE_SELF)
+print(now.ru_maxrss - before.ru_maxrss, now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime)
+"""
+
+
+def test_what_is_claimed_is_compared_with_what_is_there():
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CHILD], capture_output=True, text=True, check=True, timeout=120
+    )
+    used, seconds = ran.stdout.split()[-2:]
+    assert int(used) < 500 << 10
+    assert float(seconds) < 20  # for all of them
+
+
+def test_honest_files_of_any_packing_are_read():
+    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    image = nib.Nifti1Image(array.transpose(2, 1, 0), np.eye(4))
+    plain = image.to_bytes()
+    halves = gzip.compress(plain[:100]) + gzip.compress(plain[100:])
+    for data in (plain, gzip.compress(plain), halves):
+        assert np.array_equal(volumes_from_nifti(data)[0].array, array)
+    with pytest.raises(UnreadableFile, match="has 47"):
+        volumes_from_nifti(plain[:-1])
+    with pytest.raises(UnreadableFile):
+        volumes_from_nifti(gzip.compress(plain)[:-20])
+    image.header.set_slope_inter(0.5, -3)
+    scaled = nib.Nifti1Image(array.transpose(2, 1, 0) * 0.5 - 3, np.eye(4), image.header)
+    scaled.set_data_dtype(np.int16)
+    assert np.allclose(volumes_from_nifti(scaled.to_bytes())[0].array, array * 0.5 - 3, atol=1e-3)
+
+
+@given(st.binary(max_size=3000), st.integers(0, 4000))
+def test_unpacking_gives_the_beginning(data, limit):
+    assert unpack(gzip.compress(data), limit) == data[:limit]
+    assert allowance(len(data)) >= len(data)
+
+
+@settings(max_examples=60)
+@given(
+    arrays(np.uint16, st.tuples(*[st.integers(1, 6)] * 3), elements=st.integers(0, 40)), st.integers(1, 30)
+)
+def test_label_maps_of_any_kind_are_taken_apart(array, times):
+    wide = np.repeat(np.repeat(array, times, axis=1), times, axis=2)
+    masks = masks_of(wide)
+    assert sorted(masks) == sorted(set(np.unique(wide).tolist()) - {0})
+    for value, mask in masks.items():
+        assert np.array_equal(mask.whole(wide.shape), wide == value)
+        assert mask.array.any(axis=(1, 2)).all() or mask.array.shape[0] > 1
+
+
+def test_many_scattered_labels_take_one_pass():
+    labels = np.random.default_rng(0).permutation(65535 * 8).reshape(8, 255, 257) % 65535
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    with pytest.raises(GeometryError, match="scattered"):
+        masks_of(labels.astype(np.uint16))
+    blocks = np.arange(65535, dtype=np.uint16).reshape(1, 255, 257).repeat(8, axis=0)
+    assert len(masks_of(blocks)) == 65534
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 5
