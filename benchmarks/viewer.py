@@ -42,10 +42,8 @@ QUIET = 1.5  # seconds in which a process does next to nothing: what it had to d
 
 # A view shows a picture with more in it than the words around it.
 _IMAGE = """() => {
-    let node = document.querySelector('[data-view="Red"]');
-    while (node && !node.querySelector("img")) node = node.parentElement;
-    const image = node && node.querySelector("img");
-    if (!image || image.naturalWidth < 20) return false;
+    const image = document.querySelector('[data-view="Red"] canvas');
+    if (!image || image.width < 20) return false;
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = 64;
     const context = canvas.getContext("2d");
@@ -58,19 +56,15 @@ _IMAGE = """() => {
 
 # Seconds from a turn of the wheel, or a move of the mouse, to the next picture of the view on the screen.
 _WATCH_FRAMES = """() => {
-    let node = document.querySelector('[data-view="Red"]');
-    while (!node.querySelector("img")) node = node.parentElement;
-    const image = node.querySelector("img");
+    const view = document.querySelector('[data-view="Red"]');
+    const image = view.querySelector("canvas");
     window.delays = []; window.frames_shown = []; window.turned = 0;
     addEventListener("wheel", () => { turned = performance.now(); }, true);
-    new MutationObserver(async () => {
-        try { await image.decode(); } catch { return; }
-        requestAnimationFrame(() => {
-            frames_shown.push(performance.now());
-            if (turned) { delays.push((performance.now() - turned) / 1000); turned = 0; }
-        });
-    }).observe(image, { attributes: true, attributeFilter: ["src"] });
-    return [image.naturalWidth, image.naturalHeight];
+    new MutationObserver(() => requestAnimationFrame(() => {
+        frames_shown.push(performance.now());
+        if (turned) { delays.push((performance.now() - turned) / 1000); turned = 0; }
+    })).observe(view, { attributes: true, attributeFilter: ["data-drawn"] });
+    return [image.width, image.height];
 }"""
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-
 import pytest
 
 from dicomdock.config.servers import Profiles, ServerProfile, load_profiles
@@ -13,57 +10,15 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client, probe
 from dicomdock.errors import ProfileError
 from tests.builders import ct_series
-from tests.dicomweb.awkward import Answer, Awkward, refused
 from tests.dicomweb.clients import parts_of
 from tests.servers.canned import answering
-
-
-class Split(Awkward):
-    """Fake, because no server with three addresses can be installed here: what is at which, and no more."""
-
-    points = True
-
-    def __call__(self, request):
-        service, _, below = request.path.lstrip("/").partition("/")
-        whole = dataclasses.replace(request, path=f"/{below}")
-        last = below.partition("?")[0].rpartition("/")[2]
-        if service == "qidors" and request.method == "GET" and last in ("studies", "series", "instances"):
-            return self.pointed(super().__call__(whole), request)
-        if service == "wadors" and request.method == "GET" and last not in ("studies", "series", "instances"):
-            return self.described(whole) if last == "metadata" else super().__call__(whole)
-        if service == "stowrs":
-            return super().__call__(whole) if request.method == "POST" else refused(405)
-        return refused(404)
-
-    def described(self, request):
-        instance = request.path.split("/")[6]
-        found = [{"00080018": {"vr": "UI", "Value": [instance]}}]
-        return Answer(200, json.dumps(found).encode(), {"Content-Type": "application/dicom+json"})
-
-    def pointed(self, answer, request):
-        if not self.points or answer.status != 200:
-            return answer
-        found = json.loads(answer.body)
-        for row in found:
-            study = row["0020000D"]["Value"][0]
-            url = f"http://{request.headers['Host']}/wadors/studies/{study}"
-            row["00081190"] = {"vr": "UR", "Value": [url]}
-        return dataclasses.replace(answer, body=json.dumps(found).encode())
-
-
-def accepting(server):
-    def stored(sent):
-        server.keep(sent)
-        return Answer(200, b"{}", {"Content-Type": "application/dicom+json"})
-
-    server.stores = stored
-    return server
+from tests.servers.forms import Split, storing
 
 
 @pytest.mark.parametrize("pasted", ["", "/qidors", "/wadors", "/stowrs"])
 def test_the_three_addresses_are_found_from_any_of_them(pasted, settings, run):
     made = ct_series(2)
-    server = accepting(Split(made))
+    server = storing(Split(made))
     with answering(server) as canned:
         added = run("server", "add", "s", canned.url + pasted)
         assert added.code == 0, added.err
@@ -98,7 +53,7 @@ def test_a_login_is_sent_to_one_origin_alone(settings):
 
 def test_the_addresses_can_be_given(settings, run):
     made = ct_series(2)
-    server = accepting(Split(made))
+    server = storing(Split(made))
     server.points = False
     with answering(server) as canned:
         services = {

@@ -84,7 +84,7 @@ def test_what_is_sent_arrives_with_an_answer_for_each(case: Case, run, tmp_path,
     pushed = run("push", tmp_path / "new", "--server", "there", "--json")
     if not case.stores:
         assert pushed.code == 1
-        assert "uploads" in pushed.err or "no place to store" in pushed.err
+        assert "uploads" in pushed.err or "no store service" in pushed.err
         return
     assert pushed.code == 0, (pushed.out, pushed.err)
     assert [row["status"] for row in pushed.json["results"]] == ["stored", "stored"]

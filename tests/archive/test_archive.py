@@ -78,7 +78,7 @@ def test_a_damaged_file_is_replaced_by_its_own_bytes(archive: Archive, gone: boo
         kept.path.unlink()
     else:
         kept.path.write_bytes(one.data[:-1] + b"x")
-    archive.record_sent([one.resource], "backup")
+    archive.retention.record_sent([one.resource], "backup")
     assert add(archive, one, beside, origin="pacs", replace=replace) == ["replaced", "identical"]
     assert archive.instances(one.resource)[0].sent == ("backup",)
     assert {finding.status for finding in archive.verify()} == {"intact"}
@@ -97,12 +97,12 @@ def test_the_last_of_several_under_one_uid_is_kept_where_that_is_wanted(archive:
 def test_what_took_the_place_of_another_is_on_no_server_and_found_by_its_own_name(archive: Archive) -> None:
     (one,) = ct_series(1)
     add(archive, one, origin="pacs")
-    archive.record_sent([one.resource], "backup")
+    archive.retention.record_sent([one.resource], "backup")
     corrected = changed(one, PatientName="Else^Someone", SeriesDescription="corrected")
     assert add(archive, corrected, replace=True) == ["replaced"]
     (kept,) = archive.instances(one.resource)
     assert (kept.origin, kept.sent) == ("", ())
-    assert archive.evict(0).removed == ()
+    assert archive.retention.evict(0).removed == ()
     assert found(archive, "studies", PatientName="Else*") == [one.study]
     assert found(archive, "studies", PatientName=str(one.dataset.PatientName)) == []
     assert found(archive, "series", SeriesDescription="corrected") == [one.series]
@@ -264,30 +264,30 @@ def test_pins_sending_and_eviction(archive: Archive) -> None:
     add(archive, *pulled, *pinned, origin="pacs")
     add(archive, *own, made_here=True)
     add(archive, *imported)
-    archive.pin(Resource(pinned[0].study))
+    archive.retention.pin(Resource(pinned[0].study))
     add(archive, *(later := ct_series(1, StudyInstanceUID=pinned[0].study)), origin="pacs")
     assert archive.instances(later[0].resource)[0].pinned  # what comes to a pinned study is pinned too
-    report = archive.evict(0)
+    report = archive.retention.evict(0)
     assert [one.study for one in report.removed] == [pulled[0].study]
     assert report.left == archive.summary().bytes > 0
-    archive.record_sent([one.resource for one in imported], "pacs")
-    archive.record_sent([one.resource for one in (*imported, *own)], "pacs")
+    archive.retention.record_sent([one.resource for one in imported], "pacs")
+    archive.retention.record_sent([one.resource for one in (*imported, *own)], "pacs")
     assert archive.instances(imported[0].resource)[0].sent == ("pacs",)
-    assert [one.study for one in archive.evict(0).removed] == [imported[0].study]
-    archive.unpin(Resource(pinned[0].study))
-    archive.evict(0)
+    assert [one.study for one in archive.retention.evict(0).removed] == [imported[0].study]
+    archive.retention.unpin(Resource(pinned[0].study))
+    archive.retention.evict(0)
     assert found(archive, "studies") == [own[0].study]
     assert {finding.status for finding in archive.verify()} == {"intact"}
-    assert archive.evict().removed == ()
+    assert archive.retention.evict().removed == ()
 
 
 def test_only_the_instance_that_was_sent_is_noted(archive: Archive) -> None:
     (one,) = ct_series(1)
     namesake = changed(one, SeriesInstanceUID=generate_uid(), SeriesDescription="filed under the same UID")
     add(archive, one, namesake)
-    archive.record_sent([one.resource], "pacs")
+    archive.retention.record_sent([one.resource], "pacs")
     assert [kept.sent for kept in archive.instances(namesake.resource)] == [()]
-    assert [gone.series for gone in archive.evict(0).removed] == [one.series]
+    assert [gone.series for gone in archive.retention.evict(0).removed] == [one.series]
 
 
 def test_nobody_else_may_read_the_archive(settings: Settings) -> None:
@@ -301,7 +301,7 @@ def test_the_least_recently_used_goes_first(archive: Archive, monkeypatch: pytes
         add(archive, *series, origin="pacs")
     monkeypatch.setattr("dicomdock.archive.archive.USE_GRAIN", -1.0)
     list(archive.retrieve(older[0].resource))
-    report = archive.evict(len(older[0].data))
+    report = archive.retention.evict(len(older[0].data))
     assert [one.study for one in report.removed] == [newer[0].study]
 
 
@@ -310,7 +310,7 @@ def test_a_series_that_is_still_arriving_is_in_use(archive: Archive, monkeypatch
     for moment, arrived in enumerate((growing[0], other[0], growing[1])):
         monkeypatch.setattr("dicomdock.archive.index.queries.time.time", lambda moment=moment: 1e9 + moment)
         add(archive, arrived, origin="pacs")
-    report = archive.evict(archive.summary().bytes - 1)
+    report = archive.retention.evict(archive.summary().bytes - 1)
     assert [one.study for one in report.removed] == [other[0].study]
 
 
@@ -319,23 +319,23 @@ def test_answers_of_servers_are_kept_apart(archive: Archive) -> None:
     add(archive, one)
     query = Query("studies", {"PatientName": "Do*"})
     (page,) = archive.search(query)
-    assert archive.recall("pacs", "alice", query) is None
-    archive.remember("pacs", "alice", query, page.matches, True)
-    answer = archive.recall("pacs", "alice", query)
+    assert archive.query_cache.get("pacs", "alice", query) is None
+    archive.query_cache.put("pacs", "alice", query, page.matches, True)
+    answer = archive.query_cache.get("pacs", "alice", query)
     assert answer is not None
     assert answer.matches == page.matches
     assert answer.more is True
     assert 0 <= answer.age < 60
-    assert archive.recall("pacs", "bob", query) is None
-    assert archive.recall("pacs", "alice", replace(query, limit=5)) is None
-    archive.forget("pacs")
-    assert archive.recall("pacs", "alice", query) is None
+    assert archive.query_cache.get("pacs", "bob", query) is None
+    assert archive.query_cache.get("pacs", "alice", replace(query, limit=5)) is None
+    archive.query_cache.drop("pacs")
+    assert archive.query_cache.get("pacs", "alice", query) is None
 
 
 def test_an_answer_with_half_a_letter_is_kept(archive: Archive) -> None:
     matches = [Match({"00100020": {"vr": "LO", "Value": ["\ud800 and \0 and ü"]}})]
-    archive.remember("pacs", "alice", Query(), matches)
-    answer = archive.recall("pacs", "alice", Query())
+    archive.query_cache.put("pacs", "alice", Query(), matches)
+    answer = archive.query_cache.get("pacs", "alice", Query())
     assert answer is not None
     assert "ü" in text(answer.matches[0].attributes, "PatientID")
 
@@ -487,11 +487,11 @@ def test_nothing_is_indexed_before_its_file_lasts(archive: Archive, monkeypatch:
 
         monkeypatch.setattr(module, name, step)
 
-    for module, name in ((commit, "sync_files"), (files, "_sync_folder"), (commit, "insert_arrivals")):
+    for module, name in ((commit, "sync_files"), (files, "_sync_folder"), (commit, "insert_instances")):
         noted(module, name)
     add(archive, *ct_series(2))
     # The series' folder, and those above it that are new.
-    assert steps == ["sync_files", "_sync_folder", "_sync_folder", "_sync_folder", "insert_arrivals"]
+    assert steps == ["sync_files", "_sync_folder", "_sync_folder", "_sync_folder", "insert_instances"]
 
 
 def test_a_later_version_is_not_touched(archive_settings: Settings) -> None:
@@ -651,7 +651,7 @@ def test_an_error_after_the_renames_leaves_what_a_crash_leaves(
     def fail(*_given: object, **_named: object) -> None:
         raise ArchiveError("The archive's index failed: disk I/O error.")
 
-    monkeypatch.setattr("dicomdock.archive.commit.insert_arrivals", fail)
+    monkeypatch.setattr("dicomdock.archive.commit.insert_instances", fail)
     with pytest.raises(ArchiveError, match="disk I/O"):
         add(archive, *series, origin="pacs")
     monkeypatch.undo()

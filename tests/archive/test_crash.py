@@ -129,7 +129,7 @@ def test_files_renamed_but_not_indexed_are_found_when_opening(
         def crash(*_: object, **__: object) -> None:
             raise RuntimeError("crash")
 
-        monkeypatch.setattr("dicomdock.archive.commit.insert_arrivals", crash)
+        monkeypatch.setattr("dicomdock.archive.commit.insert_instances", crash)
         monkeypatch.setattr(
             "dicomdock.archive.storage.local.Session.close", lambda self: self._lock.release()
         )
@@ -152,7 +152,7 @@ def test_a_removal_is_finished_when_opening(
         with archive.writer() as writer:
             for one in series:
                 writer.add(part(one.data))
-        monkeypatch.setattr("dicomdock.archive.archive.remove_doomed", lambda *_: None)
+        monkeypatch.setattr("dicomdock.archive.archive.remove_deleted_files", lambda *_: None)
         archive.remove(Resource(series[0].study))
         monkeypatch.undo()
         assert len(list(archive._files.all())) == 3

@@ -148,9 +148,9 @@ def test_a_profile_that_cannot_work_is_refused(profile):
         ),
         (
             "[servers.pacs]\nurl = 'http://h'\ndialect = {parallel = true}",
-            "dialect.parallel must be a number",
+            "dialect.parallel must be a whole number",
         ),
-        (URL + "dialect = {parallel = -1}", "dialect.parallel must be a number"),
+        (URL + "dialect = {parallel = -1}", "dialect.parallel must be a whole number"),
         (
             "[servers.pacs]\nurl = 'http://h'\ndialect = {root_levels = 'x'}",
             "dialect.root_levels must be a list",

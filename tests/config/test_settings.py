@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from dicomdock.config.settings import Settings
+from dicomdock.config.validation import meaning
 from dicomdock.errors import InvalidInput
 
 
@@ -47,17 +49,27 @@ def test_the_file_overlays_the_defaults(tmp_path):
     [
         ("port = ", "cannot be read"),
         ("prot = 1", "'prot'"),
-        ('port = "high"', "port must be like"),
-        ("retries = true", "retries must be like"),
+        ('port = "high"', "port must be a whole number from 1 to 65535, not 'high'. It is for: TCP port"),
+        ("retries = true", "retries must be a whole number"),
         ('state = "/tmp"', "'state'"),
-        ("series_workers = 0", "series_workers must be from 1"),
-        ("store_batch = -1", "store_batch must be at least 1"),
-        ("archive_limit = -1", "archive_limit must be at least 0"),
-        ("read_timeout = inf", "read_timeout must be from"),
-        ("port = 70000", "port must be from 1 to 65535"),
+        ("series_workers = 0", "series_workers must be a whole number from 1 to 64"),
+        ("store_batch = -1", "store_batch must be a whole number of at least 1"),
+        ("archive_limit = -1", "archive_limit must be a whole number of at least 0"),
+        ("read_timeout = inf", "read_timeout must be a number from"),
+        ("port = 70000", "port must be a whole number from 1 to 65535"),
     ],
 )
 def test_a_wrong_file_is_told_in_a_sentence(tmp_path, text, said):
     write(tmp_path, text)
     with pytest.raises(InvalidInput, match=said):
         Settings.load(tmp_path)
+
+
+def test_the_page_of_settings_lists_every_setting_as_it_is():
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text("utf-8")
+    rows = {cells[1].strip(" `"): cells for line in page.splitlines() if len(cells := line.split("|")) > 4}
+    listed = {item.name: item for item in fields(Settings) if meaning(item)}
+    assert rows.keys() - {"setting", "---"} == listed.keys() | {"archive"}
+    for name, item in listed.items():
+        assert rows[name][2].strip(" `") == (repr(item.default) if item.default != "" else "")
+        assert rows[name][3].strip() == meaning(item)

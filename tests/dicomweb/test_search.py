@@ -569,3 +569,21 @@ def test_a_real_orthanc_finds_every_modality_of_a_list(orthanc, modalities, dial
         pages = list(client.search(Query(match={"ModalitiesInStudy": modalities})))
         universal = list(client.search(Query(match={"StudyInstanceUID": "*", "PatientID": "*"})))
     assert len(found(pages)) == len(found(universal)) == 2
+
+
+def test_matches_that_a_server_hid_are_reported(five, settings):
+    server = Reading(five)
+    server.reads = no_ranges
+    with client_of(server, settings) as client:
+        pages = list(client.search(Query(match={"StudyDate": "20240102-20240104"})))
+        nothing = list(client.search(Query(match={"StudyDate": "19990102-19990104"})))
+    assert "did not apply the filter on StudyDate as asked" in words(pages)
+    assert words(nothing) == ""
+
+
+def test_a_key_is_checked_once_a_session(five, settings):
+    server = Awkward(five)
+    with client_of(server, settings) as client:
+        for _ in range(4):
+            assert found(client.search(Query(match={"StudyDate": "19990101-19990102"}))) == []
+    assert len(server.asked) == 6  # four searches, a sample and the check

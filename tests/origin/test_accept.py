@@ -144,3 +144,13 @@ def test_pictures_are_jpeg_or_png(accept, wanted):
 )
 def test_lists_are_json(accept, wanted):
     assert json_type(accept) == wanted
+
+
+@pytest.mark.parametrize("accept", ["nope", "toto, tata", "multipart", ";q=1"])
+def test_what_is_no_media_type_accepts_nothing(accept):
+    assert choices(accept) == ()
+    assert [choice.essence for choice in choices(f"{accept}, image/png")] == ["image/png"]
+
+
+def test_a_lone_star_accepts_anything():
+    assert [choice.anything for choice in choices("text/html; q=.5, *; q=.2")] == [False, True]

@@ -291,14 +291,26 @@ def test_every_frame_says_where_it_is(server):
     assert bare.headers["Content-Location"] == f"{server.root}{path(made)}/frames/2"
 
 
-@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-def test_native_frames_need_no_pixel_representation(server, syntax):
-    """It is type 1, and missing all the same; the bytes of a native frame do not depend on it."""
-    made = builders.ct_series(1, transfer_syntax=syntax)[0]
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("absent", ["PixelRepresentation", "SamplesPerPixel", "BitsStored"])
+def test_frames_and_pictures_need_no_attribute_that_has_one_sensible_value(server, syntax, absent):
+    """They are type 1, and real images leave them out all the same."""
+    made = builders.ct_series(1)[0]
     dataset = pydicom.dcmread(BytesIO(made.data))
-    del dataset.PixelRepresentation
+    pixels = dataset.PixelData
+    if syntax == ExplicitVRBigEndian:
+        dataset.PixelData = np.frombuffer(pixels, "<u2").astype(">u2").tobytes()
+    delattr(dataset, absent)
+    dataset.file_meta.TransferSyntaxUID = syntax
     file = BytesIO()
-    dataset.save_as(file)
+    pydicom.dcmwrite(
+        file,
+        dataset,
+        implicit_vr=syntax == ImplicitVRLittleEndian,
+        little_endian=syntax != ExplicitVRBigEndian,
+        force_encoding=True,
+    )
     server.add(file.getvalue())
     frame = bodies(server.ask(path(made) + "/frames/1", 'multipart/related; type="application/octet-stream"'))
-    assert frame == [dataset.PixelData]
+    assert frame == [pixels]
+    assert server.ask(path(made) + "/rendered", "image/png").status == 200

@@ -510,3 +510,18 @@ def test_one_odd_uid_stops_nothing(
     assert report.complete is comes
     if not comes:
         assert any("cannot be used" in failure.reason for failure in report.missing)
+
+
+@pytest.mark.parametrize("odd", [1, 30])
+def test_bytes_behind_a_data_set_are_stored_and_reported(archive: Archive, settings: Settings, odd: int):
+    """A real server sent stale memory behind its parts: nothing is lost, and nothing is hidden."""
+    made = ct_series(odd + 1)
+    sent = [replace(one, data=one.data + b"stale memory, 25 bytes...") for one in made[:odd]]
+    with client_of(Awkward([*sent, made[-1]]), settings) as client:
+        report = ended(pull(client, archive, [series_of(made)], settings))
+    assert report.complete
+    assert kept(archive, series_of(made)) == originals(sent, made[-1:])
+    told = [warning for warning in report.warnings if "25 bytes follow its data set" in warning]
+    assert len(told) == min(odd, 20)
+    assert all(any(str(one.resource) in warning for one in sent) for warning in told)
+    assert any("10 more" in warning for warning in report.warnings) == (odd == 30)

@@ -143,7 +143,7 @@ def test_pushing_a_file_says_nothing_of_the_archives_instance_of_its_uid(
         transfer = claimed(queue, "push", "x", files=[str(file) for file in files])
         assert ended(run(queue, transfer, archive, connect, settings)).complete
     assert archive.instances(mine.resource)[0].sent == ()
-    assert archive.evict(0).removed == ()
+    assert archive.retention.evict(0).removed == ()
 
 
 @pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled")])

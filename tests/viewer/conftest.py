@@ -8,6 +8,7 @@ import io
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,21 @@ AFFINE = np.array([[0, 0, 1.0, -32], [0, 1.0, 0, -40], [2, 0, 0, 10], [0, 0, 0, 
 """1 mm pixels, 2 mm axial slices; (k, j, i) -> LPS."""
 
 WINDOW = (400.0, 100.0)  # width, centre of the study's header
+
+DRAWN = Path(__file__).with_name("drawn.js").read_text("utf-8")
+"""Waits until views are drawn; gives what is wrong with those that are not."""
+
+USUAL = {
+    "layout": "Four views",
+    "slab": 0,
+    "slab_kind": "max",
+    "aligned": True,
+    "crosshair": False,
+    "words_shown": True,
+    "playing": False,
+    "rendering": False,
+}
+"""What the page's controls are set to when it is opened."""
 
 
 def phantom() -> np.ndarray:
@@ -84,6 +100,45 @@ class Screen:
         """Find a control by its test id."""
         return self.page.locator(f'[data-testid="{name}"]')
 
+    def reset(self, opened: Opened) -> None:
+        """Bring the page back to how it was opened: its series in four views, no tool, nothing unsaved."""
+        if not self.page.evaluate("() => !!window.dicomdock && !!document.querySelector('[data-view]')"):
+            self.page.goto(opened.url)
+            self.wait("s.complete", 60)
+        self.page.keyboard.up("Shift")  # where a test ended before it did so
+        self.page.evaluate("() => document.activeElement?.blur()")
+        for name, value in USUAL.items():
+            self.put(name, value)
+        while self.state("send_open || s.help_open || s.leaving_open || s.measuring"):
+            self.page.keyboard.press("Escape")
+            self.drawn()
+        while self.page.locator('[data-testid="notes"] button').count():
+            self.page.locator('[data-testid="notes"] button').first.click()
+        self.drop_measurements()
+        if self.state("unsaved"):
+            self.tool("segment")
+            self.button("new-drawing").click()
+            self.button("leave-drop").click()
+            self.wait("!s.unsaved && !s.leaving_open")
+        if self.state("series_uid") != opened.series:
+            self.show(opened.series)
+        self.put("tool", "")  # any brush is put away with it
+        self.wait("s.tool === '' && s.layout === 'Four views'")
+        self.page.wait_for_selector('[data-view="ThreeD"]')
+        self.page.keyboard.press("1")
+        self.page.keyboard.press("r")
+        self.page.mouse.move(*self.middle())
+        self.drawn()
+
+    def drop_measurements(self) -> None:
+        """Remove what is measured."""
+        if count := self.state("measurements.length"):
+            self.tool("measure")
+        while count:
+            self.button("drop-0").click()
+            count -= 1
+            self.wait(f"s.measurements.length === {count}")
+
     def tool(self, name: str) -> None:
         """Open the panel of a tool."""
         if self.state("tool") != name:
@@ -129,7 +184,7 @@ class Screen:
 
     def state(self, name: str) -> Any:
         """Read trame's state."""
-        return self.page.evaluate(f"() => window.trame.state.state.{name}")
+        return self.page.evaluate(f"() => {{ const s = window.trame.state.state; return s.{name} }}")
 
     def put(self, name: str, value: object) -> None:
         """Set trame's state, on the server too."""
@@ -138,25 +193,28 @@ class Screen:
             [name, value],
         )
 
-    def until(self, holds: Callable[[], bool], seconds: float = 10) -> None:
-        """Wait until something holds that only the pictures tell."""
+    def until(self, holds: Callable[[], object], seconds: float = 10, words: str = "") -> None:
+        """Wait until something holds that the page's state does not say: of pictures, of files."""
         end = time.monotonic() + seconds
         while not holds():
-            assert time.monotonic() < end, f"it did not come in {seconds} s"
-            self.page.wait_for_timeout(50)
+            assert time.monotonic() < end, words or f"it did not come in {seconds} s"
+            self.page.evaluate("() => new Promise(requestAnimationFrame)")
+
+    def drawn(self, *views: str, seconds: float = 20) -> None:
+        """Wait until these views, or all, show what the viewer has now, in their present sizes."""
+        missing = self.page.evaluate(DRAWN, [list(views), seconds])
+        assert not missing, f"not drawn in {seconds} s: {'; '.join(missing)}"
 
     def note(self, words: str, seconds: float = 40) -> None:
         """Wait for a note to the user."""
         self.page.wait_for_selector(f'[data-testid="notes"] >> text={words}', timeout=seconds * 1000)
 
     def box(self, view: str = "Red") -> dict[str, float]:
-        """Give where a view is on the page."""
-        for _ in range(50):
-            box = self.page.locator(f'[data-view="{view}"]').bounding_box()
-            if box is not None:  # else the layout is just being built anew
-                return box
-            self.page.wait_for_timeout(100)
-        raise AssertionError(f"{view} is not shown")
+        """Give where a view is on the page, when it has the size that it will keep."""
+        self.drawn(view)
+        box = self.page.locator(f'[data-view="{view}"]').bounding_box()
+        assert box is not None
+        return box
 
     def middle(self, view: str = "Red") -> tuple[float, float]:
         """Give the middle of a view."""
@@ -164,21 +222,12 @@ class Screen:
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
     def pixels(self, view: str = "Red") -> np.ndarray:
-        """Give the pixels of a view as the browser got them, (row, column, 3)."""
-        found = self.page.wait_for_function(
-            """(view) => {
-                let node = document.querySelector(`[data-view="${view}"]`);
-                while (node && !node.querySelector("img")) node = node.parentElement;
-                const image = node && node.querySelector("img");
-                if (!image || image.naturalWidth < 20) return null;
-                const canvas = document.createElement("canvas");
-                canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
-                canvas.getContext("2d").drawImage(image, 0, 0);
-                return canvas.toDataURL("image/png").split(",")[1];
-            }""",
-            arg=view,
-        ).json_value()
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(found))).convert("RGB"))
+        """Give a view of what the viewer has now, as the browser shows it: (row, column, 3)."""
+        self.drawn(view)
+        found = self.page.evaluate(
+            "view => document.querySelector(`[data-view=${view}] canvas`).toDataURL('image/png')", view
+        )
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(found.split(",")[1]))).convert("RGB"))
 
     def changed(self, before: np.ndarray, view: str = "Red") -> float:
         """Give the part of a view's pixels that differ clearly from how they were."""
@@ -189,11 +238,16 @@ class Screen:
 
     def until_changed(self, before: np.ndarray, *, more: float = -1.0, less: float = 1.0) -> None:
         """Wait until more, or less, than this part of the axial view differs from how it was."""
-        for _ in range(100):
-            if more < self.changed(before) < less:
-                return
-            self.page.wait_for_timeout(100)
-        raise AssertionError(f"{self.changed(before):.4f} of the view changed")
+        seen = []
+
+        def holds() -> bool:
+            seen.append(self.changed(before))
+            return more < seen[-1] < less
+
+        try:
+            self.until(holds)
+        except AssertionError as error:
+            raise AssertionError(f"{seen[-1]:.4f} of the view changed") from error
 
     def drag(self, *points: tuple[float, float]) -> None:
         """Drag with the left button from point to point of the page."""
@@ -202,6 +256,7 @@ class Screen:
         for point in points[1:]:
             self.page.mouse.move(*point, steps=6)
         self.page.mouse.up()
+        self.page.evaluate("() => window.dicomdock.settled()")
 
 
 def folders(home: Path) -> Settings:
@@ -267,23 +322,37 @@ def browser(chromium: BrowserType) -> Iterator[Browser]:
     started.close()
 
 
+@contextmanager
+def viewing(settings: Settings, asked: Resource, series: str = "") -> Iterator[Opened]:
+    """Open a study of an archive in a viewer of its own; ``series`` is the one that it comes to show."""
+    viewers = Viewers(settings, spare=False)
+    try:
+        yield Opened(settings, viewers, asked.study, series or asked.series or "", viewers.open(asked))
+    finally:
+        viewers.close()
+
+
 @pytest.fixture(scope="module")
 def opened(viewer_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
     """The phantom in a viewer; one viewer for all tests of a file."""
     settings = folders(tmp_path_factory.mktemp("viewer"))
     study, series, instances = made_study()
     store(settings, instances, origin="orthanc")
-    viewers = Viewers(settings, spare=False)
-    try:
-        yield Opened(settings, viewers, study, series, viewers.open(Resource(study)))
-    finally:
-        viewers.close()
+    with viewing(settings, Resource(study), series) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page(opened: Opened, browser: Browser) -> Iterator[Screen]:
+    """The page of the viewer, one for all tests of a file; it asks no other host, and no script fails."""
+    yield from looked_at(browser, opened.url)
 
 
 @pytest.fixture
-def screen(opened: Opened, browser: Browser) -> Iterator[Screen]:
-    """The viewer's page; it asks no other host, and none of its scripts fails."""
-    yield from looked_at(browser, opened.url)
+def screen(page: Screen, opened: Opened) -> Screen:
+    """The page as it was when it was opened, by what a user can do."""
+    page.reset(opened)
+    return page
 
 
 def looked_at(browser: Browser, url: str, *, falls: bool = False, complete: bool = True) -> Iterator[Screen]:

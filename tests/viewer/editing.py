@@ -46,11 +46,7 @@ def coloured(screen: Screen) -> float:
 
 def until_coloured(screen: Screen, *, more: float = -1.0, less: float = 1.0) -> None:
     """Wait until more, or less, than this part of the axial view is drawn on."""
-    for _ in range(150):
-        if more < coloured(screen) < less:
-            return
-        screen.page.wait_for_timeout(100)
-    raise AssertionError(f"{coloured(screen):.4f} of the view is coloured")
+    screen.until(lambda: more < coloured(screen) < less, 15, "the view is not drawn on as it should be")
 
 
 class Editor:
@@ -103,7 +99,7 @@ class Editor:
 
     def slice(self, k: int) -> None:
         """Show a slice of the axial view."""
-        self.page.evaluate(f"() => window.trame.state.set('Red_at', {k})")
+        self.screen.put("Red_at", k)
         self.page.wait_for_function(
             f"() => document.querySelector('[data-view=Red] .bl').innerText.startsWith('{k + 1} /')"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,23 @@ import pytest
 from playwright.sync_api import Browser
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.services.viewers import Viewers
 from tests.imaging.scans import scan
-from tests.viewer.conftest import AFFINE, Opened, Screen, folders, looked_at, made_study, phantom, store
+from tests.viewer.conftest import (
+    AFFINE,
+    Opened,
+    Screen,
+    folders,
+    looked_at,
+    made_study,
+    phantom,
+    store,
+    viewing,
+)
 from tests.viewer.editing import Editor, until_coloured
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
-KEPT_MS = 10_000  # of work that may be lost
+LOST = 10.0  # seconds of work that may be lost
 
 
 @pytest.fixture
@@ -37,26 +46,14 @@ def opened(viewer_installed: None, tmp_path: Path) -> Iterator[Opened]:
         SeriesDescription="Other",
     )
     store(settings, [*instances, *others])
-    viewers = Viewers(settings, spare=False)
-    try:
-        yield Opened(settings, viewers, study, series, viewers.open(Resource(study, series)))
-    finally:
-        viewers.close()
+    with viewing(settings, Resource(study, series)) as found:
+        yield found
 
 
 @pytest.fixture
 def screen(opened: Opened, browser: Browser) -> Iterator[Screen]:
     """Its page, which outlives it."""
     yield from looked_at(browser, opened.url, falls=True)
-
-
-def until(screen: Screen, ready: Callable[[], object], words: str) -> None:
-    """Wait until something is so, as long as work may be lost."""
-    for _ in range(KEPT_MS // 100):
-        if ready():
-            return
-        screen.page.wait_for_timeout(100)
-    raise AssertionError(words)
 
 
 def show(screen: Screen, series: str) -> None:
@@ -76,25 +73,21 @@ def stroke(editor: Editor, j: int) -> None:
 
 def alone(screen: Screen) -> None:
     """Show the axial view alone."""
-    screen.page.evaluate("() => window.trame.state.set('layout', 'Axial')")
+    screen.put("layout", "Axial")
     screen.page.wait_for_function(
         "() => document.querySelector('[data-view=Red]').getBoundingClientRect().width > 800"
     )
-    screen.page.wait_for_timeout(500)  # until the view has its new size; trame tells no event of it
+    screen.drawn("Red")
 
 
 def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Screen) -> None:
     editor = Editor(opened, screen, {})
-    other = next(
-        one["uid"]
-        for one in screen.page.evaluate("() => window.trame.state.state.series_list")
-        if one["uid"] != opened.series
-    )
+    other = next(one["uid"] for one in screen.state("series_list") if one["uid"] != opened.series)
     screen.button("tool-segment").click()
     alone(screen)
     shelf = opened.settings.state / "unsaved"
     stroke(editor, 20)
-    until(screen, lambda: list(shelf.glob("*/*.seg")), "the first stroke is not kept")
+    screen.until(lambda: list(shelf.glob("*/*.seg")), LOST, "the first stroke is not kept")
     (kept,) = shelf.glob("*/*.seg")
 
     if Path("/dev/full").exists():
@@ -110,14 +103,14 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
 
     third = kept.stat().st_mtime_ns
     stroke(editor, 60)
-    until(screen, lambda: kept.stat().st_mtime_ns > third, "further strokes are not kept")
+    screen.until(lambda: kept.stat().st_mtime_ns > third, LOST, "further strokes are not kept")
     taken = kept.stat().st_mtime_ns
     screen.page.keyboard.press("Control+z")
-    until(screen, lambda: kept.stat().st_mtime_ns > taken, "what undo took back is not kept")
+    screen.until(lambda: kept.stat().st_mtime_ns > taken, LOST, "what undo took back is not kept")
 
     show(screen, other)
     stroke(editor, 50)
-    until(screen, lambda: len(list(shelf.glob("*/*.seg"))) == 2, "the other series is not kept")
+    screen.until(lambda: len(list(shelf.glob("*/*.seg"))) == 2, LOST, "the other series is not kept")
 
     fallen = opened.pid
     os.kill(fallen, signal.SIGKILL)

@@ -97,8 +97,8 @@ def screen(bench: Bench, browser: Browser) -> Iterator[Screen]:
 
 def make(screen: Screen, kind: str) -> None:
     """Make new images, and wait until they are listed."""
-    count = screen.page.evaluate("() => window.trame.state.state.series_list.length")
-    screen.page.evaluate("() => window.trame.state.set('tool', 'derive')")
+    count = screen.state("series_list.length")
+    screen.tool("derive")
     screen.button(f"derive-{kind}").click()
     screen.wait(f"s.series_list.length === {count + 1} && !s.deriving", 40)
 
@@ -175,7 +175,7 @@ def test_masked_and_cropped_images_follow_the_segment(bench: Bench, screen: Scre
     assert np.array_equal(volume.array, phantom()[around])
     assert np.allclose(volume.geometry.to_lps([0, 0, 0]), (AFFINE @ [*(one.start for one in around), 1])[:3])
 
-    screen.page.evaluate("() => window.trame.state.set('tool', 'series')")
+    screen.tool("series")
     screen.button(f"series-{made[0].SeriesInstanceUID}").click()
     screen.wait(f"s.complete && s.series_uid === '{made[0].SeriesInstanceUID}'")
     screen.page.wait_for_function(

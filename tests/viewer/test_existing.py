@@ -9,18 +9,16 @@ from pathlib import Path
 import highdicom
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
 from dicomdock import Archive, Resource
-from dicomdock.dock.services.viewers import Viewers
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures
 from dicomdock.imaging.segmentation import Segmentation
 from tests.builders import Made, encode
 from tests.conftest import shared_data
 from tests.imaging.scans import check_with_dciodvfy
-from tests.viewer.conftest import Opened, Screen, folders, looked_at, store
+from tests.viewer.conftest import Opened, Screen, folders, store, viewing
 from tests.viewer.editing import until_coloured
 
 pytestmark = [
@@ -104,19 +102,8 @@ def opened(
     """The study in one viewer for all."""
     settings = folders(tmp_path_factory.mktemp("existing"))
     store(settings, existing.instances)
-    viewers = Viewers(settings, spare=False)
-    images = existing.series["ct"]
-    try:
-        url = viewers.open(Resource(existing.study, images))
-        yield Opened(settings, viewers, existing.study, images, url)
-    finally:
-        viewers.close()
-
-
-@pytest.fixture(scope="module")
-def screen(opened: Opened, browser: Browser) -> Iterator[Screen]:
-    """One page for all."""
-    yield from looked_at(browser, opened.url)
+    with viewing(settings, Resource(existing.study, existing.series["ct"])) as found:
+        yield found
 
 
 def click_on(screen: Screen, existing: Existing, images: str, name: str) -> str:

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 from pydicom.uid import UltrasoundMultiFrameImageStorage, generate_uid
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.services.viewers import Viewers
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.documents import pdf_to_dicom, stl_to_dicom
 from dicomdock.imaging.geometry import split_series
@@ -28,10 +27,10 @@ from tests.viewer.conftest import (
     Opened,
     Screen,
     folders,
-    looked_at,
     made_study,
     phantom,
     store,
+    viewing,
 )
 from tests.viewer.pictures import difference, windowed
 
@@ -100,36 +99,9 @@ def opened(
     """The study in one viewer."""
     settings = folders(tmp_path_factory.mktemp("viewer"))
     store(settings, [one for series in study.values() for one in series])
-    viewers = Viewers(settings, spare=False)
     first = study["ct"][0]
-    try:
-        url = viewers.open(Resource(first.study, first.series))
-        yield Opened(settings, viewers, first.study, first.series, url)
-    finally:
-        viewers.close()
-
-
-@pytest.fixture(scope="module")
-def page(opened: Opened, browser: Browser) -> Iterator[Screen]:
-    """One page for all."""
-    yield from looked_at(browser, opened.url)
-
-
-@pytest.fixture
-def screen(page: Screen, study: dict[str, list[Made]]) -> Screen:
-    """The page as it was opened: the CT in four views, no tool."""
-    for _ in range(3):
-        page.page.keyboard.press("Escape")
-    page.put("layout", "Four views")
-    page.wait("s.tool === '' && s.layout === 'Four views'")
-    expect(page.page.locator("[data-view]")).to_have_count(4)  # the viewer knows, not the page alone
-    if page.state("series_uid") != study["ct"][0].series:
-        page.show(study["ct"][0].series)
-        page.wait("s.complete")
-    page.page.keyboard.press("1")
-    page.page.keyboard.press("r")
-    page.page.mouse.move(*page.middle())
-    return page
+    with viewing(settings, Resource(first.study, first.series)) as found:
+        yield found
 
 
 def as_numpy_draws_it(screen: Screen) -> None:
@@ -232,10 +204,7 @@ def test_a_slab_shows_what_numpy_makes_of_its_slices(screen: Screen, kind: str) 
     slices = phantom()[6:10].astype(float)  # four slices of 2 mm
     due = {"max": slices.max(axis=0), "min": slices.min(axis=0), "mean": slices.mean(axis=0)}[kind]
     screen.page.keyboard.press("r")
-    try:
-        screen.until(lambda: difference(screen.pixels(), due, (1, 1), WINDOW) < ALIKE)
-    finally:
-        screen.put("slab", 0)
+    screen.until(lambda: difference(screen.pixels(), due, (1, 1), WINDOW) < ALIKE)
 
 
 def test_letters_say_where_the_edges_lead(screen: Screen, study: dict[str, list[Made]]) -> None:
@@ -247,7 +216,6 @@ def test_letters_say_where_the_edges_lead(screen: Screen, study: dict[str, list[
     assert edges(screen, "Red") == [named(-row), named(row), named(-column), named(column)]
     screen.put("aligned", False)
     screen.until(lambda: edges(screen, "Red") == ["R", "L", "A", "P"])
-    screen.put("aligned", True)
 
 
 def named(direction: np.ndarray) -> str:
@@ -332,13 +300,12 @@ def test_a_loop_plays_at_its_rate_and_stops(screen: Screen, study: dict[str, lis
     assert rate < 11  # the loop says 10; a loaded machine plays slower, never faster
     # Forwards, round and round; a loaded machine leaves frames out.
     assert all(0 < (b[1] - a[1]) % 20 < 10 for a, b in itertools.pairwise(seen[3:])), seen
-
-    def stands() -> bool:
-        at = screen.state("Red_at")
-        screen.page.wait_for_timeout(400)  # four frames' time
-        return bool(screen.state("Red_at") == at)
-
-    screen.until(stands)
+    screen.page.keyboard.press("Home")
+    screen.wait("s.Red_at === 0")
+    for at in range(1, 16):  # for longer than several frames of the loop take
+        screen.page.keyboard.press("ArrowUp")
+        screen.drawn("Red")
+        screen.wait(f"s.Red_at === {at}")
 
 
 def test_a_picture_is_kept_as_it_is_seen(screen: Screen) -> None:

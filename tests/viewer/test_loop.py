@@ -54,7 +54,8 @@ class Walk:
         self.page.wait_for_selector("[data-view]")  # its own document is there, no more the one before it
         if FOR_DOCS and self._stations == 1:
             self.screen.wait("s.arrival_words && s.Red_count > 1")
-            self.page.wait_for_timeout(1000)
+            self.screen.wait("!s.arrival_words.startsWith('0 ')")
+            self.screen.drawn()
             self.picture("arriving")
         self.screen.wait("s.complete", 60)
         self.page.wait_for_selector('[data-view="Red"] .bl')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,9 +11,18 @@ from playwright.sync_api import Browser, expect
 
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.services.viewers import Viewers
 from dicomdock.imaging.measurements import read_report
-from tests.viewer.conftest import SHAPE, Opened, Screen, folders, looked_at, made_study, phantom, store
+from tests.viewer.conftest import (
+    SHAPE,
+    Opened,
+    Screen,
+    folders,
+    looked_at,
+    made_study,
+    phantom,
+    store,
+    viewing,
+)
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
@@ -28,22 +36,16 @@ def opened(viewer_installed: None, tmp_path_factory: pytest.TempPathFactory) -> 
     study, series, instances = made_study(RescaleIntercept="0", RescaleSlope="1")
     _, _, others = made_study(StudyInstanceUID=study, SeriesNumber=4)
     store(settings, instances + others)
-    viewers = Viewers(settings, spare=False)
-    try:
-        yield Opened(settings, viewers, study, series, viewers.open(Resource(study, series)))
-    finally:
-        viewers.close()
+    with viewing(settings, Resource(study, series)) as found:
+        yield found
 
 
-@pytest.fixture(scope="module")
-def screen(opened: Opened, browser: Browser) -> Iterator[Screen]:
-    """One page for all, with the panel of measurements."""
-    for screen in looked_at(browser, opened.url):
-        screen.button("tool-measure").click()
-        screen.page.wait_for_selector('[data-testid="distance"]')
-        screen.page.mouse.move(*screen.middle())
-        screen.page.keyboard.press("r")
-        yield screen
+@pytest.fixture
+def panel(screen: Screen) -> Screen:
+    """The panel of measurements, with nothing measured."""
+    screen.tool("measure")
+    screen.drawn()
+    return screen
 
 
 def at(screen: Screen, j: float, i: float) -> Point:
@@ -95,13 +97,13 @@ def numbers(words: list[str]) -> dict[str, float]:
     return found
 
 
-def test_numbers_are_those_of_numpy(screen: Screen) -> None:
-    length = measure(screen, "distance", [(20, 10), (50, 50)])["Length"]
+def test_numbers_are_those_of_numpy(panel: Screen) -> None:
+    length = measure(panel, "distance", [(20, 10), (50, 50)])["Length"]
     assert length == pytest.approx(50, abs=0.6)  # a pixel of the page is 0.2 mm
-    turned = measure(screen, "angle", [(10, 10), (40, 10), (40, 40)])["Angle"]
+    turned = measure(panel, "angle", [(10, 10), (40, 10), (40, 40)])["Angle"]
     assert turned == pytest.approx(90, abs=1)
-    region = measure(screen, "region", [(44.5, 9.5), (44.5, 29.5), (69.5, 29.5), (69.5, 9.5)])
-    inside = phantom()[screen.slice()[0] - 1, 45:70, 10:30].astype(float)
+    region = measure(panel, "region", [(44.5, 9.5), (44.5, 29.5), (69.5, 29.5), (69.5, 9.5)])
+    inside = phantom()[panel.slice()[0] - 1, 45:70, 10:30].astype(float)
     assert region["Area"] == pytest.approx(inside.size, rel=0.04)
     assert region["Mean"] == pytest.approx(inside.mean(), abs=1.5)
     assert region["Standard Deviation"] == pytest.approx(inside.std(), abs=0.6)
@@ -109,75 +111,79 @@ def test_numbers_are_those_of_numpy(screen: Screen) -> None:
     assert region["Maximum"] == pytest.approx(inside.max(), abs=3)
 
 
-def test_measurements_are_named_kept_in_a_report_and_shown_again(opened: Opened, screen: Screen) -> None:
-    name = screen.button("name-0")
+def test_measurements_are_named_kept_in_a_report_and_shown_again(opened: Opened, panel: Screen) -> None:
+    measure(panel, "distance", [(20, 10), (50, 50)])
+    measure(panel, "region", [(44.5, 9.5), (44.5, 29.5), (69.5, 29.5), (69.5, 9.5)])
+    name = panel.button("name-0")
     name.fill("Largest diameter")
     name.press("Enter")
-    screen.wait("s.measurements[0].name === 'Largest diameter'")
-    kept = screen.state("measurements")
-    screen.button("save-measurements").click()
-    screen.note("measurement report")
-    screen.wait("s.reports.length === 1")
+    panel.wait("s.measurements[0].name === 'Largest diameter'")
+    kept = panel.state("measurements")
+    reports = panel.state("reports.length")
+    panel.button("save-measurements").click()
+    panel.note("measurement report")
+    panel.wait(f"s.reports.length === {reports + 1}")
     with Archive.open(opened.settings) as archive:
         made = [one for one in archive.instances(Resource(opened.study)) if one.made_here]
     report = read_report(made[-1].path.read_bytes())
     assert [one.label for one in report.measurements] == [one["name"] for one in kept]
-    while screen.state("measurements"):
-        count = len(screen.state("measurements"))
-        screen.button("drop-0").click()
-        screen.wait(f"s.measurements.length === {count - 1}")
-    bare = screen.pixels()
-    screen.page.mouse.move(*screen.middle())
-    screen.page.keyboard.press("Home")
-    screen.wait("s.Red_at === 0")
-    screen.button(f"report-{screen.state('reports')[0]['uid']}").click()
-    screen.wait(f"s.measurements.length === {len(kept)}")
-    shown = screen.state("measurements")
+    panel.drop_measurements()
+    bare = panel.pixels()
+    panel.page.mouse.move(*panel.middle())
+    panel.page.keyboard.press("Home")
+    panel.wait("s.Red_at === 0")
+    panel.button(f"report-{made[-1].resource.series}").click()
+    panel.wait(f"s.measurements.length === {len(kept)}")
+    shown = panel.state("measurements")
     assert [one["words"] for one in shown] == [one["words"] for one in kept]
-    screen.until_changed(bare, more=0.001)
-    screen.wait(f"s.Red_at === {SHAPE[0] // 2}")
-    expect(screen.button("name-0")).to_have_value("Largest diameter")
+    panel.until_changed(bare, more=0.001)
+    panel.wait(f"s.Red_at === {SHAPE[0] // 2}")
+    expect(panel.button("name-0")).to_have_value("Largest diameter")
 
 
-def test_a_region_that_escape_ends_too_early_is_none(screen: Screen) -> None:
-    count = len(screen.state("measurements"))
-    screen.page.keyboard.press("o")
-    screen.wait("s.measuring === 'region'")
-    screen.page.mouse.click(*at(screen, 30, 20))
-    screen.page.keyboard.press("Escape")
-    screen.wait(f"!s.measuring && s.measurements.length === {count}")
+def test_a_region_that_escape_ends_too_early_is_none(panel: Screen) -> None:
+    count = len(panel.state("measurements"))
+    panel.page.keyboard.press("o")
+    panel.wait("s.measuring === 'region'")
+    panel.page.mouse.click(*at(panel, 30, 20))
+    panel.page.keyboard.press("Escape")
+    panel.wait(f"!s.measuring && s.measurements.length === {count}")
 
 
-def test_they_come_back_with_their_series(opened: Opened, screen: Screen) -> None:
-    measure(screen, "distance", [(30, 10), (60, 50)])
-    shown = screen.state("measurements")
-    other = next(one["uid"] for one in screen.state("series_list") if one["uid"] != opened.series)
-    show(screen, other)
-    screen.wait("s.measurements.length === 0")
-    measure(screen, "angle", [(10, 10), (40, 10), (40, 40)])
-    show(screen, opened.series)
-    screen.wait(f"s.measurements.length === {len(shown)}")
-    assert [one["words"] for one in screen.state("measurements")] == [one["words"] for one in shown]
+def test_they_come_back_with_their_series(opened: Opened, panel: Screen) -> None:
+    measure(panel, "distance", [(30, 10), (60, 50)])
+    shown = panel.state("measurements")
+    other = next(one["uid"] for one in panel.state("series_list") if one["uid"] != opened.series)
+    show(panel, other)
+    panel.wait("s.measurements.length === 0")
+    measure(panel, "angle", [(10, 10), (40, 10), (40, 40)])
+    show(panel, opened.series)
+    panel.wait(f"s.measurements.length === {len(shown)}")
+    assert [one["words"] for one in panel.state("measurements")] == [one["words"] for one in shown]
 
 
-def test_a_report_does_not_take_the_place_of_what_is_not_saved(screen: Screen) -> None:
-    count = len(screen.state("measurements"))
-    screen.button(f"report-{screen.state('reports')[0]['uid']}").click()
-    screen.note("Save or remove what you measured first")
-    assert len(screen.state("measurements")) == count
+def test_a_report_does_not_take_the_place_of_what_is_not_saved(panel: Screen) -> None:
+    measure(panel, "distance", [(20, 10), (50, 50)])
+    panel.button("save-measurements").click()
+    panel.wait("s.reports.length > 0")
+    panel.drop_measurements()
+    measure(panel, "angle", [(10, 10), (40, 10), (40, 40)])
+    shown = panel.state("measurements")
+    panel.button(f"report-{panel.state('reports')[0]['uid']}").click()
+    panel.note("Save or remove what you measured first")
+    assert panel.state("measurements") == shown
 
 
-def test_they_come_back_after_a_fall(opened: Opened, screen: Screen, browser: Browser) -> None:
-    words = [one["words"] for one in screen.state("measurements")]
-    shelf = opened.settings.state / "unsaved"
-    screen.until(lambda: len(list(shelf.glob("*/*.measured"))) == 2)
-    screen.page.goto("about:blank")
+def test_they_come_back_after_a_fall(opened: Opened, panel: Screen, browser: Browser) -> None:
+    measure(panel, "distance", [(30, 10), (60, 50)])
+    words = [one["words"] for one in panel.state("measurements")]
+    kept = opened.settings.state / "unsaved"
+    before = len(list(kept.glob("*/*.measured")))
+    panel.until(lambda: len(list(kept.glob("*/*.measured"))) > before)
+    panel.page.goto("about:blank")
     fallen = opened.pid
     os.kill(fallen, signal.SIGKILL)
-    deadline = time.monotonic() + 60
-    while opened.pid == fallen:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    panel.until(lambda: opened.pid != fallen, 60)
     url = opened.viewers.open(Resource(opened.study, opened.series))
     for again in looked_at(browser, url):
         again.wait(f"s.measurements.length === {len(words)}")
@@ -185,7 +191,7 @@ def test_they_come_back_after_a_fall(opened: Opened, screen: Screen, browser: Br
         again.button("tool-measure").click()
         again.button("save-measurements").click()
         again.note("measurement report")
-        again.until(lambda: len(list(shelf.glob("*/*.measured"))) == 1)  # that of the other series
+        again.until(lambda: len(list(kept.glob("*/*.measured"))) == before)
 
 
 def show(screen: Screen, series: str) -> None:

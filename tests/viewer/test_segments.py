@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from dicomdock import Archive
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.services.viewers import Viewers
-from tests.viewer.conftest import SHAPE, Opened, Screen, folders, looked_at, made_study, phantom, store
+from tests.viewer.conftest import SHAPE, Opened, Screen, folders, made_study, phantom, store, viewing
 from tests.viewer.editing import Editor, Voxels, box, store_segmentation, until_coloured
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
@@ -48,40 +47,34 @@ def opened(viewer_installed: None, tmp_path_factory: pytest.TempPathFactory) -> 
     store(settings, instances, origin="orthanc")
     for name, segments in STARTS.items():
         store_segmentation(settings, Resource(study, series), name, segments)
-    viewers = Viewers(settings, spare=False)
-    try:
-        yield Opened(settings, viewers, study, series, viewers.open(Resource(study)))
-    finally:
-        viewers.close()
-
-
-@pytest.fixture(scope="module")
-def screen(opened: Opened, browser: Browser) -> Iterator[Screen]:
-    """One page for all."""
-    yield from looked_at(browser, opened.url)
+    with viewing(settings, Resource(study), series) as found:
+        yield found
 
 
 @pytest.fixture
-def axial(editor: Editor) -> Iterator[Editor]:
-    """The axial view alone, large, at slice 10."""
-    editor.page.evaluate("() => window.trame.state.set('layout', 'Axial')")
-    editor.screen.wait("s.layout === 'Axial'")
+def axial(editor: Editor) -> Editor:
+    """The axial view alone, large."""
+    editor.screen.put("layout", "Axial")
     editor.page.wait_for_function(
         "() => document.querySelector('[data-view=Red]').getBoundingClientRect().width > 800"
     )
     editor.page.keyboard.press("r")
-    editor.page.wait_for_timeout(500)  # until the view has its new size; trame tells no event of it
-    yield editor
-    editor.page.evaluate("() => window.trame.state.set('layout', 'Four views')")
+    editor.screen.drawn("Red")
+    return editor
 
 
 @pytest.fixture(scope="module")
-def editor(opened: Opened, screen: Screen) -> Editor:
+def starts(page: Screen) -> dict[str, str]:
+    """Series Instance UIDs of what was drawn before, by their names."""
+    page.wait(f"s.drawings.length === {len(STARTS)}")
+    return {one["name"].split(" ")[-1]: one["uid"] for one in page.state("drawings")}
+
+
+@pytest.fixture
+def editor(opened: Opened, screen: Screen, starts: dict[str, str]) -> Editor:
     """The panel of the segment editor, open."""
-    screen.button("tool-segment").click()
-    screen.wait(f"s.tool === 'segment' && s.drawings.length === {len(STARTS)}")
-    listed = screen.page.evaluate("() => window.trame.state.state.drawings")
-    return Editor(opened, screen, {one["name"].split(" ")[-1]: one["uid"] for one in listed})
+    screen.tool("segment")
+    return Editor(opened, screen, starts)
 
 
 def same(found: Voxels, **expected: np.ndarray) -> None:
@@ -282,7 +275,7 @@ def test_what_cannot_be_computed_is_told(editor: Editor) -> None:
     editor.page.get_by_label("Margin in millimetres").press("Enter")
     editor.screen.button("margin").click()
     editor.screen.note("thinner than that margin")
-    assert not editor.page.evaluate("() => window.trame.state.state.unsaved")
+    assert not editor.screen.state("unsaved")
 
 
 def test_painting_and_erasing(axial: Editor) -> None:
@@ -385,6 +378,7 @@ def test_segments_are_added_named_coloured_hidden_and_removed(opened: Opened, ed
     page.locator(".editor .v-list-item--active .mdi-circle").click()
     for part, value in zip("RGB", ("250", "10", "20"), strict=True):
         page.locator(".v-color-picker-edit__input", has_text=part).locator("input").fill(value)
+        editor.screen.drawn()  # the viewer has the number; trame sends none while it waits for an answer
     page.get_by_role("button", name="Apply").last.click()
     page.locator(".v-overlay--active .v-color-picker").wait_for(state="detached")
     editor.screen.wait(

@@ -50,23 +50,6 @@ def axial_alone(screen: Screen) -> None:
     screen.page.mouse.move(*screen.middle())
 
 
-@pytest.fixture(autouse=True)
-def clean(opened: Opened, request: pytest.FixtureRequest) -> None:
-    """Every test begins with the same page: four views, no tool."""
-    if "screen" not in request.fixturenames:
-        return
-    screen = request.getfixturevalue("screen")
-    screen.page.evaluate(
-        "() => { const s = window.trame.state; s.set('layout', 'Four views'); s.set('tool', ''); }"
-    )
-    screen.wait("s.layout === 'Four views' && s.tool === ''")
-    for view in ("Red", "Yellow", "Green", "ThreeD"):
-        screen.page.wait_for_selector(f'[data-view="{view}"]')
-    screen.page.wait_for_timeout(300)  # until the views have their new sizes; trame tells no event of it
-    screen.page.keyboard.press("r")
-    screen.page.keyboard.press("Escape")
-
-
 def test_the_study_is_shown_with_its_patient_and_orientation(screen: Screen) -> None:
     assert "Doe Jane" in screen.words("tr")
     assert "4711" in screen.words("tr")
@@ -91,7 +74,7 @@ def test_an_axial_slice_looks_as_numpy_draws_it(screen: Screen) -> None:
         "() => document.querySelector('[data-view=Red] .bl').innerText.startsWith('12 /')"
     )
     screen.page.keyboard.press("r")
-    screen.page.wait_for_timeout(600)  # the frame after the last step has no event of its own
+
     seen = screen.pixels().astype(float)
     grey, where = rendered(11, *seen.shape[:2])
     difference = np.abs(seen.mean(axis=2)[where] - grey)
@@ -122,12 +105,16 @@ def test_dragging_changes_the_window_and_a_preset_brings_it_back(screen: Screen)
     screen.wait("s.window_width === 400 && s.window_centre === 100")
 
 
-def test_painting_undo_redo_and_save_write_a_segmentation(opened: Opened, screen: Screen) -> None:
+def test_what_is_painted_is_undone_redone_saved_listed_and_opened_again(
+    opened: Opened, screen: Screen
+) -> None:
     screen.page.keyboard.press("p")
     screen.wait("s.drawing_name && s.tool === 'segment'")
-    screen.page.wait_for_timeout(500)  # the panel takes its room
-    bare = screen.pixels()
     x, y = screen.middle()
+    # The brush stays drawn where the mouse left the view.
+    screen.page.mouse.move(x + 30, y + 20, steps=3)
+    screen.page.mouse.move(*screen.middle("ThreeD"))
+    bare = screen.pixels()
     screen.drag((x - 30, y), (x + 30, y), (x + 30, y + 20))
     screen.page.mouse.move(*screen.middle("ThreeD"))
     screen.wait("s.unsaved")
@@ -151,15 +138,14 @@ def test_painting_undo_redo_and_save_write_a_segmentation(opened: Opened, screen
     assert found.segments[0].terminology.kind.value == "64033007"
     assert found.segments[0].mask.count > 50
     assert found.source_series == opened.series
-
-
-def test_a_saved_segmentation_is_listed_and_opened_again(opened: Opened, screen: Screen) -> None:
-    screen.button("tool-segment").click()
-    screen.wait("s.drawings.length > 0")
-    uid = screen.page.evaluate("() => window.trame.state.state.drawings[0].uid")
+    screen.wait("s.drawings.length === 1 && !s.unsaved")
+    screen.button("new-drawing").click()
+    screen.wait("!s.drawing_uid")
+    uid = screen.state("drawings[0].uid")
     screen.button(f"drawing-{uid}").click()
     screen.wait(f"s.drawing_uid === '{uid}' && !s.unsaved")
     expect(screen.page.locator(".editor input[type=text]").first).to_have_value("Kidney left")
+    screen.until_changed(bare, more=0.004)
 
 
 def test_a_distance_and_a_region_are_measured_and_saved(opened: Opened, screen: Screen) -> None:
@@ -184,7 +170,7 @@ def test_two_series_are_compared(screen: Screen) -> None:
 
 
 def test_derived_images_become_a_series_of_the_study(screen: Screen) -> None:
-    count = screen.page.evaluate("() => window.trame.state.state.series_list.length")
+    count = screen.state("series_list.length")
     screen.button("tool-derive").click()
     screen.button("derive-smooth").click()
     screen.note("images were made")
@@ -213,12 +199,9 @@ def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browse
         screen.drag((x - 30, y), (x + 30, y))
         screen.wait("s.unsaved")
         until_coloured(screen, more=0.004)
-        shelf = opened.settings.state / "unsaved"
-        for _ in range(100):
-            if list(shelf.glob("*/*.seg")):
-                break
-            screen.page.wait_for_timeout(100)
-        assert list(shelf.glob("*/*.seg")), "unsaved work is kept within ten seconds"
+        screen.until(
+            lambda: list(opened.settings.state.glob("unsaved/*/*.seg")), 10, "unsaved work is not kept"
+        )
         screen.page.mouse.down()
         before = opened.pid
         os.kill(before, signal.SIGKILL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom.data
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 from pydicom import Dataset, dcmread
 from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 from pydicom.uid import JPEGExtended12Bit, generate_uid
@@ -19,9 +18,8 @@ from pydicom.uid import JPEGExtended12Bit, generate_uid
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import kind_of
-from dicomdock.dock.services.viewers import Viewers
 from tests.conftest import PROJECT
-from tests.viewer.conftest import Opened, Screen, folders, looked_at
+from tests.viewer.conftest import Opened, Screen, folders, viewing
 from tests.viewer.oddities import oddities
 from tests.viewer.pictures import difference, oriented, view_of
 
@@ -33,8 +31,6 @@ pytestmark = [
 
 ALIKE = 8.0
 """Mean difference, of 255, below which a view shows what numpy draws: JPEG and edges make 1 to 2, noise 7."""
-
-SECONDS = 15.0  # until the picture is there; a loaded machine takes a while
 
 OF_PYDICOM = (
     "examples_jpeg2k.dcm",
@@ -139,18 +135,8 @@ def opened(viewer_installed: None, zoo: Zoo, tmp_path_factory: pytest.TempPathFa
     with Archive.open(settings) as archive:
         *_, report = archive.import_paths([zoo.folder])
     assert not report.failed, report.failed
-    viewers = Viewers(settings, spare=False)
-    first = zoo.images("made")[0].uid
-    try:
-        yield Opened(settings, viewers, zoo.study, first, viewers.open(Resource(zoo.study, first)))
-    finally:
-        viewers.close()
-
-
-@pytest.fixture(scope="module")
-def screen(opened: Opened, browser: Browser) -> Iterator[Screen]:
-    """One page for all."""
-    yield from looked_at(browser, opened.url)
+    with viewing(settings, Resource(zoo.study, zoo.images("made")[0].uid)) as found:
+        yield found
 
 
 def frames_of(dataset: Dataset) -> list[Frame]:
@@ -211,23 +197,19 @@ def unlike(screen: Screen, series: Series) -> str:
     frames = [frame for dataset in series.instances for frame in frames_of(dataset)]
     placed = bool(frames[0].origin) and bool(frames[0].directions)
     view = view_of(frames[0].directions[:3], frames[0].directions[3:]) if placed else "Red"
-    least, end = np.inf, time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        at = int(screen.state(f"{view}_at"))
-        shown = frames if placed or len(frames) <= at else [frames[at]]
-        window = (float(screen.state("window_width")), float(screen.state("window_centre")))
-        seen = screen.pixels(view)
-        for frame in shown:
-            pixels, spacing = frame.values, frame.spacing
-            if placed:
-                if not here(frame, screen.words("bl", view)):
-                    continue
-                pixels = oriented(pixels, frame.directions[:3], frame.directions[3:], view)
-            least = min(least, difference(seen, pixels, spacing, window, inverted=frame.inverted))
-        if least < ALIKE:
-            return ""
-        screen.page.wait_for_timeout(50)  # until the picture of the series that was chosen is here
-    return f"differs by {least:.1f} in {view}"
+    seen = screen.pixels(view)
+    at = int(screen.state(f"{view}_at"))
+    shown = frames if placed or len(frames) <= at else [frames[at]]
+    window = (float(screen.state("window_width")), float(screen.state("window_centre")))
+    least = np.inf
+    for frame in shown:
+        pixels, spacing = frame.values, frame.spacing
+        if placed:
+            if not here(frame, screen.words("bl", view)):
+                continue
+            pixels = oriented(pixels, frame.directions[:3], frame.directions[3:], view)
+        least = min(least, difference(seen, pixels, spacing, window, inverted=frame.inverted))
+    return "" if least < ALIKE else f"differs by {least:.1f} in {view}"
 
 
 def here(frame: Frame, words: str) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import shutil
 import subprocess
 
@@ -18,9 +16,9 @@ from dicomdock.web.auth import BasicAuth, NoAuth
 from dicomdock.web.cookies import Cookies
 from dicomdock.web.digest import Challenge, answer, schemes
 from dicomdock.web.url import Url
+from tests.dicomweb.awkward import Awkward
 from tests.servers.canned import Answer, answering
-
-JSON = {"Content-Type": "application/dicom+json"}
+from tests.servers.forms import Digest, Sticky
 
 
 @pytest.mark.parametrize(
@@ -71,42 +69,6 @@ def test_no_challenge_breaks_the_reader(header):
     Challenge.parse("Digest " + header)
 
 
-class DigestServer:
-    """A server with a Digest login, each nonce of which holds for three requests."""
-
-    def __init__(self, algorithm: str = "SHA-256", qop: str = 'qop="auth", ') -> None:
-        self.algorithm, self.qop = algorithm, qop
-        self.asked = []
-        self.used = 0
-        self.nonce = "n0"
-
-    def __call__(self, request):
-        self.asked.append(request)
-        header = request.headers.get("Authorization", "")
-        fields = {key: a or b for key, a, b in re.findall(r'(\w+)=(?:"([^"]*)"|([^,\s]+))', header)}
-        self.used += 1
-        if header.startswith("Digest") and fields["nonce"] == self.nonce and self.right(request, fields):
-            if self.used % 3 == 0:
-                self.nonce = f"n{self.used}"
-            return Answer(200, b"[]", JSON)
-        challenge = f'Digest realm="pacs", {self.qop}algorithm={self.algorithm}, nonce="{self.nonce}"'
-        return Answer(401, b"", {"WWW-Authenticate": challenge})
-
-    def right(self, request, fields):
-        name = {"MD5": "md5", "SHA-256": "sha256"}[self.algorithm]
-
-        def digest(text):
-            return hashlib.new(name, text.encode()).hexdigest()
-
-        first, second = digest("alice:pacs:se:cret"), digest(f"{request.method}:{request.path}")
-        middle = f":{fields['nc']}:{fields['cnonce']}:auth" if self.qop else ""
-        return (
-            fields["uri"] == request.path
-            and fields["username"] == "alice"
-            and fields["response"] == digest(f"{first}:{fields['nonce']}{middle}:{second}")
-        )
-
-
 def searched(url, auth, settings):
     with Client(ServerProfile("pacs", url), settings=settings, auth=auth) as client:
         for _ in range(6):
@@ -118,7 +80,7 @@ def searched(url, auth, settings):
 @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
 @pytest.mark.parametrize("qop", ['qop="auth", ', ""])
 def test_a_digest_login_works_and_takes_new_nonces(algorithm, qop, settings):
-    server = DigestServer(algorithm, qop)
+    server = Digest(Awkward(), algorithm, qop)
     with answering(server) as canned:
         assert searched(canned.url, BasicAuth("alice", "se:cret"), settings) == 200
         if curl := shutil.which("curl"):  # the judge of the server itself
@@ -130,14 +92,14 @@ def test_a_digest_login_works_and_takes_new_nonces(algorithm, qop, settings):
 
 
 def test_a_digest_login_never_sends_the_password(settings):
-    server = DigestServer()
+    server = Digest(Awkward())
     with answering(server) as canned:
         assert searched(canned.url, BasicAuth("alice", "se:cret", digest_only=True), settings) == 200
     assert not any("Basic" in request.headers.get("Authorization", "") for request in server.asked)
 
 
 def test_a_wrong_password_is_tried_once_and_named(settings):
-    server = DigestServer()
+    server = Digest(Awkward())
     with answering(server) as canned, pytest.raises(AuthenticationError, match="Digest as alice"):
         searched(canned.url, BasicAuth("alice", "wrong"), settings)
     assert len(server.asked) == 2
@@ -152,13 +114,7 @@ def test_the_scheme_that_a_server_asks_for_is_named(settings):
 
 
 def test_a_sticky_cookie_is_sent_back(settings):
-    def reply(request):
-        if "route=node-17-abc" in request.headers.get("Cookie", ""):
-            return Answer(200, b"[]", JSON)
-        headers = {"Location": request.path, "Set-Cookie": "route=node-17-abc; Path=/; HttpOnly"}
-        return Answer(302, b"", headers)
-
-    with answering(reply) as canned:
+    with answering(Sticky(Awkward())) as canned:
         assert searched(canned.url, NoAuth(), settings) == 200
 
 

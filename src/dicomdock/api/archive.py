@@ -385,7 +385,7 @@ class Archive:
         NotFound
             Nothing of it is in the archive.
         """
-        self.local.pin(resource_of(resource))
+        self.local.retention.pin(resource_of(resource))
 
     def unpin(self, resource: Resource | str) -> None:
         """Allow eviction again, of everything below too.
@@ -395,7 +395,7 @@ class Archive:
         NotFound
             Nothing of it is in the archive.
         """
-        self.local.unpin(resource_of(resource))
+        self.local.retention.unpin(resource_of(resource))
 
     def evict(self, limit: int | None = None) -> Eviction:
         """Remove the least recently used series until the archive holds no more than ``limit`` bytes.
@@ -404,7 +404,7 @@ class Archive:
         ----------
         limit : bytes; None for the setting ``archive_limit``.
         """
-        return self.local.evict(limit)
+        return self.local.retention.evict(limit)
 
     def save_once(self, value: object, make: Callable[[], Sequence[Dataset]], form: str = "") -> Resource:
         """Store what a value is in DICOM, once: a value never changes, so saving it again changes nothing.

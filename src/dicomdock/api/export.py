@@ -8,9 +8,11 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
+from pydicom.dataset import Dataset
+
 from dicomdock import archive
 from dicomdock.api.files import Format as Format
-from dicomdock.api.files import stem_of, write_segmentation, write_volume
+from dicomdock.api.files import stem_of, write_segmentation, write_series, write_volume
 from dicomdock.api.home import Home
 from dicomdock.api.instances import headers_of, read
 from dicomdock.api.segmentation import read as read_segmentation
@@ -21,6 +23,7 @@ from dicomdock.archive.storage.local import disk_errors
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import Kind, kind_of
 from dicomdock.errors import ArchiveError, EmptyResult, GeometryError, InvalidInput, NoSpace, NotFound
+from dicomdock.imaging.attributes import number, text
 from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan, split_series
 from dicomdock.imaging.parametric import read_parametric_map
 from dicomdock.imaging.segmentation import Segment
@@ -30,6 +33,19 @@ _VOLUME = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
 _SEGMENTATION = {"nifti": ".nii.gz", "nrrd": ".seg.nrrd"}
 
 _ENDINGS = (".nii.gz", ".nii", ".nrrd")
+
+_TIME_POINTS = {
+    "AcquisitionNumber",
+    "AcquisitionTime",
+    "CardiacPhase",
+    "ContentTime",
+    "DiffusionBValue",
+    "DiffusionGradientOrientation",
+    "Repetition",
+    "TemporalPosition",
+    "TriggerTime",
+}
+"""What tells the volumes of one four-dimensional file apart; each echo and kind of image has its own file."""
 
 _NOTHING = "It has no voxels: a report, a document, or settings for showing images."
 _EMPTY = "None of its segments has a voxel."
@@ -187,14 +203,58 @@ def _images(items: Sequence[Item], target: _Target) -> Iterator[Exported]:
     except GeometryError as error:
         yield Exported(series, "failed", reason=str(error))
         return
-    for number, plan in enumerate(plans, 1):
-        several = f" {clean_name(f'({number}) {plan.label}')}" if len(plans) > 1 else ""
+    runs = _runs(plans) if target.form == "nifti" and not target.straighten else [[plan] for plan in plans]
+    for at, run in enumerate(runs, 1):
+        label = run[0].label if len(run) == 1 else ""
+        several = f" {clean_name(f'({at}) {label}')}" if len(runs) > 1 else ""
 
-        def make(path: Path, plan: VolumePlan = plan) -> _Written:
-            volume = fill(plan.require_spatial(), paths, headers)
-            return _write_volume(volume, path, Sidecar(series, name=volume.name, units=volume.units), target)
+        def make(path: Path, run: Sequence[VolumePlan] = run) -> _Written:
+            sidecar = Sidecar(series, name=run[0].label, units=run[0].units, timing=_timing(run[0], headers))
+            if len(run) == 1:
+                volume = fill(run[0].require_spatial(), paths, headers)
+                return _write_volume(volume, path, sidecar, target)
+            remarks = tuple(dict.fromkeys(remark for plan in run for remark in plan.remarks))
+            remarks = (*remarks, *target.grid_of(run[0].geometry)[1])
+            volumes = (fill(plan, paths, headers) for plan in run)
+            sidecar = replace(sidecar, name="", remarks=remarks)
+            return write_series(volumes, run, path, sidecar), remarks
 
         yield target.write(series, target.name(f"{base}{several}", _VOLUME[target.form]), make)
+
+
+def _runs(plans: Sequence[VolumePlan]) -> list[list[VolumePlan]]:
+    """Group the volumes that are time points or diffusion directions of one grid."""
+    runs: list[list[VolumePlan]] = []
+    for plan in plans:
+        alike = runs[-1][0] if runs else None
+        if (
+            alike is not None
+            and plan.phase.keys() <= _TIME_POINTS
+            and alike.phase.keys() <= _TIME_POINTS
+            and plan.spatial
+            and alike.spatial
+            and not plan.colour
+            and not alike.colour
+            and plan.geometry.matches(alike.geometry)
+        ):
+            runs[-1].append(plan)
+        else:
+            runs.append([plan])
+    return runs
+
+
+def _timing(plan: VolumePlan, headers: Sequence[Dataset]) -> dict[str, float | Sequence[float]]:
+    """Return the timing of a volume in seconds, by BIDS' names."""
+    header = next((one for one in headers if text(one, "SOPInstanceUID") == plan.lead.instance), None)
+    found: dict[str, float | Sequence[float]] = {}
+    for name in ("RepetitionTime", "EchoTime", "InversionTime"):
+        value = number(header, name)
+        if value is not None:
+            found[name] = value / 1000
+    delays = [plane.delay for plane in plan.planes if plane is not None and plane.delay is not None]
+    if len(delays) == len(plan.planes):
+        found["SliceTiming"] = [delay / 1000 for delay in delays]
+    return found
 
 
 def _write_volume(volume: Volume, path: Path, sidecar: Sidecar, target: _Target) -> _Written:
@@ -206,8 +266,8 @@ def _write_volume(volume: Volume, path: Path, sidecar: Sidecar, target: _Target)
 
 
 def _objects(home: Home, items: Sequence[Item], target: _Target) -> Iterator[Exported]:
-    for number, item in enumerate(items, 1):
-        base = f"{item.name.parent}{f' ({number})' if len(items) > 1 else ''}"
+    for at, item in enumerate(items, 1):
+        base = f"{item.name.parent}{f' ({at})' if len(items) > 1 else ''}"
         if item.kind in ("segmentation", "structures"):
 
             def make_labels(path: Path, item: Item = item) -> _Written:

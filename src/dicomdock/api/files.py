@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -13,8 +13,10 @@ from dicomdock.errors import GeometryError, InvalidInput
 from dicomdock.imaging.formats.nifti import (
     UNPLACED,
     attached,
+    gradients_to_text,
     segmentation_from_nifti,
     segmentation_to_nifti,
+    series_to_nifti,
     volume_to_nifti,
     volumes_from_nifti,
 )
@@ -24,7 +26,7 @@ from dicomdock.imaging.formats.nrrd import (
     volume_from_nrrd,
     volume_to_nrrd,
 )
-from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.volume import Volume
 
@@ -143,6 +145,19 @@ def write_volume(volume: Volume, path: Path, sidecar: Sidecar | None = None) -> 
     if form == "nifti":
         return _write(path, volume_to_nifti(volume, compress=_packed(path)), sidecar)
     return _write(path, volume_to_nrrd(volume), sidecar)
+
+
+def write_series(volumes: Iterable[Volume], plans: Sequence[VolumePlan], path: Path, sidecar: Sidecar) -> int:
+    """Write the time points of a series as one NIfTI file, with ``.bval`` and ``.bvec``; return its bytes."""
+    step = sidecar.timing.get("RepetitionTime", 0.0)
+    data = series_to_nifti(
+        volumes, len(plans), step=step if isinstance(step, float) else 0.0, compress=_packed(path)
+    )
+    gradients = gradients_to_text(plans)
+    if gradients is not None:
+        for ending, content in zip((".bval", ".bvec"), gradients, strict=True):
+            _write(path.with_name(f"{stem_of(path)}{ending}"), content.encode(), None)
+    return _write(path, data, sidecar)
 
 
 def write_segmentation(segmentation: Segmentation, path: Path, sidecar: Sidecar | None = None) -> int:

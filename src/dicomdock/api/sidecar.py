@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Sidecar:
     units : of a volume's values; may be empty.
     segments : of a label map, by value.
     remarks : what the user should know of the file.
+    timing : fields of a BIDS sidecar, in seconds: RepetitionTime, EchoTime, InversionTime, SliceTiming.
     """
 
     resource: Resource | None = None
@@ -44,6 +45,7 @@ class Sidecar:
     units: str = ""
     segments: Mapping[int, Described] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    timing: Mapping[str, float | Sequence[float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, segmentation: Segmentation, resource: Resource, images: Resource | None) -> Sidecar:
@@ -74,6 +76,7 @@ class Sidecar:
             }
         if self.remarks:
             document["remarks"] = [*self.remarks]
+        document.update(self.timing)
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 

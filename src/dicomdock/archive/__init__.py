@@ -6,17 +6,17 @@ from dicomdock.archive.export import Exported as Exported
 from dicomdock.archive.index.queries import ArchivedInstance as ArchivedInstance
 from dicomdock.archive.index.queries import Summary as Summary
 from dicomdock.archive.ingest import ImportProgress as ImportProgress
-from dicomdock.archive.query_cache import Answer as Answer
+from dicomdock.archive.query_cache import CachedAnswer as CachedAnswer
 from dicomdock.archive.recovery import Finding as Finding
 from dicomdock.archive.writer import AddResult as AddResult
 from dicomdock.archive.writer import ArchiveWriter as ArchiveWriter
 
 __all__ = [
     "AddResult",
-    "Answer",
     "Archive",
     "ArchiveWriter",
     "ArchivedInstance",
+    "CachedAnswer",
     "Eviction",
     "Exported",
     "Finding",

@@ -1,16 +1,15 @@
-"""Archive: the local DICOM database."""
+"""The local DICOM database."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dicomdock.archive.eviction import Eviction, evict
-from dicomdock.archive.export import Exported, Planned, damaged_error, export_folder, export_zip, planned
+from dicomdock.archive.eviction import Retention
+from dicomdock.archive.export import Exported, Planned, export_folder, export_zip, planned
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.migrations import migrate
 from dicomdock.archive.index.queries import (
@@ -18,17 +17,16 @@ from dicomdock.archive.index.queries import (
     Summary,
     instances_of,
     is_indexed,
-    mark_sent,
     mark_used,
     remove_rows,
     series_not_used_since,
-    set_pinned,
     sizes_of,
     summary_of,
 )
 from dicomdock.archive.ingest import ImportProgress, import_paths
-from dicomdock.archive.query_cache import Answer, forget, recall, remember
-from dicomdock.archive.recovery import Finding, recover, remove_doomed, verify
+from dicomdock.archive.problems import damaged_error, not_in_archive
+from dicomdock.archive.query_cache import QueryCache
+from dicomdock.archive.recovery import Finding, recover, remove_deleted_files, verify
 from dicomdock.archive.search import search
 from dicomdock.archive.storage.local import Files, IntegrityCheck, disk_errors, has_size
 from dicomdock.archive.store import store
@@ -37,16 +35,21 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput, NotInArchive
-from dicomdock.sources import Match, Page, Part, StoreResult
+from dicomdock.errors import InvalidInput
+from dicomdock.sources import Page, Part, StoreResult
 
 USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
 
 
 class Archive:
-    """Instances kept on this machine, found again by their attributes.
+    """Instances stored on this machine, found by their attributes.
 
     Several threads and several processes may use one archive at once.
+
+    Attributes
+    ----------
+    retention : which instances stay: pins, eviction and its limits.
+    query_cache : what servers answered to searches.
     """
 
     name = "local"
@@ -54,8 +57,9 @@ class Archive:
     def __init__(self, files: Files, index: Index, *, limit: int = 0) -> None:
         self._files = files
         self._index = index
-        self._limit = limit
         self._integrity = IntegrityCheck()
+        self.retention = Retention(files, index, limit)
+        self.query_cache = QueryCache(index)
 
     @classmethod
     def open(cls, settings: Settings) -> Archive:
@@ -88,13 +92,13 @@ class Archive:
         self.close()
 
     def writer(self, *, origin: str = "", made_here: bool = False, replace: bool = False) -> ArchiveWriter:
-        """Give a writer; use it in a ``with`` block.
+        """Return a writer; use it in a ``with`` block.
 
         Parameters
         ----------
         origin : name of the server that the instances come from.
-        made_here : this program makes them, so they exist nowhere else.
-        replace : other bytes under a known UID take the place of the first ones.
+        made_here : this program creates them, so they exist nowhere else.
+        replace : other bytes under a known UID replace the first ones.
         """
         return ArchiveWriter(self._files, self._index, origin=origin, made_here=made_here, replace=replace)
 
@@ -112,7 +116,7 @@ class Archive:
     def search(self, query: Query) -> Iterator[Page]:
         """Find studies, series or instances, the latest studies first.
 
-        ``query.fields`` that the index does not keep are read from one file of each match.
+        ``query.fields`` that the index does not hold are read from one file of each match.
         """
         return search(self._index, self._files.folder, query)
 
@@ -127,7 +131,7 @@ class Archive:
             Instances are damaged or missing; the others have been returned before.
         """
         if resource.frames:
-            raise InvalidInput("The archive gives whole instances; frames are cut out by the origin server.")
+            raise InvalidInput("The archive returns whole instances; the origin server extracts frames.")
         found = self._found(resource)
         with self._index.reading() as connection:
             stale = series_not_used_since(connection, resource, time.time() - USE_GRAIN)
@@ -150,7 +154,7 @@ class Archive:
             raise damaged_error(damaged)
 
     def metadata(self, resource: Resource) -> Iterator[DicomJson]:
-        """Give the attributes of every instance; bulk data stand as paths below the instance's."""
+        """Return the attributes of every instance; bulk data are paths below the instance's."""
         from dicomdock.archive.metadata import read_metadata
 
         missing: list[Resource] = []
@@ -164,7 +168,7 @@ class Archive:
             raise damaged_error(missing)
 
     def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
-        """Store instances; an outcome is told when it is kept for good."""
+        """Store instances; an outcome is returned once it is committed."""
         with self.writer() as writer:
             yield from store(writer, parts, Resource(study) if study else None)
 
@@ -173,7 +177,7 @@ class Archive:
         self.remove(resource)
 
     def remove(self, resource: Resource) -> int:
-        """Remove a study, series or instance, and give how many instances they were.
+        """Remove a study, series or instance, and return the number of instances.
 
         Raises
         ------
@@ -187,9 +191,9 @@ class Archive:
         with self._index.writing() as connection:
             number = remove_rows(connection, resource)
         if not number:
-            raise _not_here(resource)
+            raise not_in_archive(resource)
         with disk_errors("Removing from the archive"):
-            remove_doomed(self._files, self._index)
+            remove_deleted_files(self._files, self._index)
         return number
 
     def import_paths(
@@ -223,7 +227,7 @@ class Archive:
         Raises
         ------
         NotInArchive
-            A resource is not here.
+            A resource is not in the archive.
         InvalidInput
             A file of that name is there.
         NoSpace, ArchiveError
@@ -242,94 +246,22 @@ class Archive:
         """
         for resource in resources:
             if not self._is_indexed(resource):
-                raise _not_here(resource)
+                raise not_in_archive(resource)
         with self._index.reading() as connection:
             return planned(connection, self._files.folder, resources)
 
     def verify(self, resource: Resource | None = None) -> Iterator[Finding]:
-        """Compare files with what was kept; without a resource all, and unknown files too."""
+        """Compare files with what was stored; without a resource all, and unknown files too."""
         if resource is not None and not self._is_indexed(resource):
-            raise _not_here(resource)
+            raise not_in_archive(resource)
         if resource is None:
-            remove_doomed(self._files, self._index)
+            remove_deleted_files(self._files, self._index)
         yield from verify(self._files, self._index, resource)
 
-    def pin(self, resource: Resource) -> None:
-        """Keep a study, series or instance from eviction, and what will come to it.
-
-        Raises
-        ------
-        NotInArchive
-            Nothing is there.
-        """
-        self._pin(resource, True)
-
-    def unpin(self, resource: Resource) -> None:
-        """Allow eviction again, of all below too.
-
-        Raises
-        ------
-        NotInArchive
-            Nothing is there.
-        """
-        self._pin(resource, False)
-
-    def evict(self, limit: int | None = None) -> Eviction:
-        """Remove the least recently used series until the archive holds no more than ``limit`` bytes.
-
-        Never what is pinned, made here, or not known to lie on a server.
-
-        Parameters
-        ----------
-        limit : bytes; None for the setting ``archive_limit``, where 0 means none.
-        """
-        if limit is None:
-            limit = self._limit or sys.maxsize
-        return evict(self._files, self._index, limit)
-
-    def allow(self, *, limit: int, free_space_floor: int) -> None:
-        """Change how much is allowed, from now on.
-
-        Parameters
-        ----------
-        limit : bytes that may be kept; 0 for no limit.
-        free_space_floor : bytes that must stay free on the disk.
-        """
-        self._limit = limit
-        self._files.floor = free_space_floor
-
-    def record_sent(self, instances: Iterable[Resource], server: str) -> None:
-        """Note that a server confirmed to have stored these instances; what is not here is passed over."""
-        with self._index.writing() as connection:
-            mark_sent(connection, instances, server)
-
     def summary(self) -> Summary:
-        """Count what is here."""
+        """Count what the archive holds."""
         with self._index.reading() as connection:
             return summary_of(connection)
-
-    def recall(self, server: str, login: str, query: Query) -> Answer | None:
-        """Give what a server last said to this query under this login, and how long ago; None if never."""
-        with self._index.reading() as connection:
-            return recall(connection, server, login, query)
-
-    def remember(
-        self, server: str, login: str, query: Query, matches: Sequence[Match], more: bool | None = None
-    ) -> None:
-        """Keep what a server said to a query.
-
-        Parameters
-        ----------
-        server, login : names; an answer is never shown under another login.
-        more : whether the server had further matches, where known.
-        """
-        with self._index.writing() as connection:
-            remember(connection, server, login, query, matches, more)
-
-    def forget(self, server: str) -> None:
-        """Drop all kept answers of a server."""
-        with self._index.writing() as connection:
-            forget(connection, server)
 
     def _is_indexed(self, resource: Resource) -> bool:
         with self._index.reading() as connection:
@@ -338,14 +270,5 @@ class Archive:
     def _found(self, resource: Resource) -> list[ArchivedInstance]:
         found = self.instances(resource)
         if not found:
-            raise _not_here(resource)
+            raise not_in_archive(resource)
         return found
-
-    def _pin(self, resource: Resource, pinned: bool) -> None:
-        with self._index.writing() as connection:
-            if not set_pinned(connection, resource, pinned):
-                raise _not_here(resource)
-
-
-def _not_here(resource: Resource) -> NotInArchive:
-    return NotInArchive(f"{resource} is not in the local archive.")

@@ -1,9 +1,8 @@
-"""Keeping: from a whole temporary file to a file in its place with its row, so that no crash tears them
-apart.
+"""Commit instances: move whole temporary files into the archive and insert their rows, safe against crashes.
 
-Order: the places are noted, the note and the files synced, then under the index's write lock the files are
-renamed, the folders synced, the rows put in and committed. A crash in between leaves files without rows and
-the note that tells which; ``recovery`` reads it.
+Order: the final paths are written to a note, the note and the files synced, then under the index's write lock
+the files are renamed, the folders synced, the rows inserted and committed. A crash in between leaves files
+without rows and the note that names them; ``recovery`` reads it.
 """
 
 from __future__ import annotations
@@ -14,74 +13,76 @@ from sqlalchemy import Connection, delete, insert
 
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import BATCH, known_rows
-from dicomdock.archive.index.schema import doomed, replacing
-from dicomdock.archive.pending import AddStatus, Arrival, exchange, insert_arrivals
+from dicomdock.archive.index.schema import deletions, replacements
+from dicomdock.archive.pending import AddStatus, PendingInstance, insert_instances, replace_row
 from dicomdock.archive.storage.local import Files, Session, disk_errors, sync_files
 from dicomdock.dicom.resource import Resource
 
 
-def keep(
-    files: Files, index: Index, session: Session, arrivals: Sequence[Arrival], *, origin: str, made_here: bool
-) -> list[tuple[Arrival, AddStatus]]:
-    """Put synced temporary files in their places and into the index.
+def commit(
+    files: Files,
+    index: Index,
+    session: Session,
+    pending: Sequence[PendingInstance],
+    *,
+    origin: str,
+    made_here: bool,
+) -> list[tuple[PendingInstance, AddStatus]]:
+    """Sync temporary files, move them into the archive and insert their rows.
 
     Returns
     -------
-    Those that another process had stored meanwhile, and what that makes of them.
+    Those that another process had stored meanwhile, with the status that results.
     """
     with disk_errors("Writing to the archive"):
         facts = {"origin": origin, "made_here": made_here}
-        note = session.announce(facts, (arrival.place for arrival in arrivals))
-        sync_files([note, *(arrival.written for arrival in arrivals)])
-        if any(arrival.replace for arrival in arrivals):
-            _announce_exchange(index, arrivals)
+        note = session.announce(facts, (item.relative_path for item in pending))
+        sync_files([note, *(item.temporary for item in pending)])
+        if any(item.replace for item in pending):
+            _announce_replacements(index, pending)
         with index.writing() as connection:
-            there = known_rows(connection, (arrival.resource for arrival in arrivals))
-            fresh = [arrival for arrival in arrivals if arrival.resource not in there]
-            others = [arrival for arrival in arrivals if arrival.resource in there]
-            changed = [
-                arrival
-                for arrival in others
-                if arrival.repair or (arrival.replace and _differs(arrival, there))
-            ]
-            _spare(connection, [arrival.place for arrival in arrivals])
-            files.place((arrival.written, files.folder / arrival.place) for arrival in (*fresh, *changed))
+            there = known_rows(connection, (item.resource for item in pending))
+            fresh = [item for item in pending if item.resource not in there]
+            others = [item for item in pending if item.resource in there]
+            changed = [item for item in others if item.repair or (item.replace and _differs(item, there))]
+            _cancel_deletions(connection, [item.relative_path for item in pending])
+            files.move((item.temporary, files.folder / item.relative_path) for item in (*fresh, *changed))
             if fresh:
-                insert_arrivals(connection, fresh, origin=origin, made_here=made_here)
-            for arrival in changed:
-                if not arrival.repair:
-                    number = there[arrival.resource][0]
-                    exchange(connection, number, arrival, origin=origin, made_here=made_here)
-                    connection.execute(delete(replacing).where(replacing.c.path == arrival.place))
+                insert_instances(connection, fresh, origin=origin, made_here=made_here)
+            for item in changed:
+                if not item.repair:
+                    number = there[item.resource][0]
+                    replace_row(connection, number, item, origin=origin, made_here=made_here)
+                    connection.execute(delete(replacements).where(replacements.c.path == item.relative_path))
         note.unlink()
-        late: list[tuple[Arrival, AddStatus]] = []
-        for arrival in others:
-            if arrival not in changed:
-                arrival.written.unlink()
-                late.append((arrival, "conflict" if _differs(arrival, there) else "identical"))
+        late: list[tuple[PendingInstance, AddStatus]] = []
+        for item in others:
+            if item not in changed:
+                item.temporary.unlink()
+                late.append((item, "conflict" if _differs(item, there) else "identical"))
     return late
 
 
-def _differs(arrival: Arrival, there: Mapping[Resource, tuple[int, str]]) -> bool:
-    return there[arrival.resource][1] != arrival.digest
+def _differs(item: PendingInstance, there: Mapping[Resource, tuple[int, str]]) -> bool:
+    return there[item.resource][1] != item.digest
 
 
-def _announce_exchange(index: Index, arrivals: Sequence[Arrival]) -> None:
-    """Note for each file that is to be replaced what it will be."""
+def _announce_replacements(index: Index, pending: Sequence[PendingInstance]) -> None:
+    """Record for each file that is to be replaced the digest of the new one."""
     with index.writing() as connection:
-        there = known_rows(connection, (arrival.resource for arrival in arrivals))
-        for arrival in arrivals:
-            if arrival.resource in there and _differs(arrival, there):
-                connection.execute(delete(replacing).where(replacing.c.path == arrival.place))
+        there = known_rows(connection, (item.resource for item in pending))
+        for item in pending:
+            if item.resource in there and _differs(item, there):
+                connection.execute(delete(replacements).where(replacements.c.path == item.relative_path))
                 row = {
-                    "path": arrival.place,
-                    "instance": there[arrival.resource][0],
-                    "digest": arrival.digest,
+                    "path": item.relative_path,
+                    "instance": there[item.resource][0],
+                    "digest": item.digest,
                 }
-                connection.execute(insert(replacing).values(row))
+                connection.execute(insert(replacements).values(row))
 
 
-def _spare(connection: Connection, places: Sequence[str]) -> None:
-    """Take files that are about to come back from the list of those to remove."""
-    for start in range(0, len(places), BATCH):
-        connection.execute(delete(doomed).where(doomed.c.path.in_(places[start : start + BATCH])))
+def _cancel_deletions(connection: Connection, paths: Sequence[str]) -> None:
+    """Remove files that are about to return from the list of those to delete."""
+    for start in range(0, len(paths), BATCH):
+        connection.execute(delete(deletions).where(deletions.c.path.in_(paths[start : start + BATCH])))

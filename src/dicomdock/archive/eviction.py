@@ -1,19 +1,22 @@
-"""Eviction: making room by removing what was not used for longest and lies on a server too.
+"""Make room by removing what was not used for longest and is on a server too.
 
-The unit is the series. Never touched: what is pinned, what was made here, and what no server is known to
-have.
+The unit is the series. Never removed: what is pinned, what this program created, and what no server is known
+to have.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.queries import remove_rows
+from dicomdock.archive.index.queries import mark_sent, remove_rows, set_pinned
 from dicomdock.archive.index.schema import instance, sent, series, study
-from dicomdock.archive.recovery import remove_doomed
+from dicomdock.archive.problems import not_in_archive
+from dicomdock.archive.recovery import remove_deleted_files
 from dicomdock.archive.storage.local import Files
 from dicomdock.dicom.resource import Resource
 
@@ -35,7 +38,7 @@ class Eviction:
 
 
 def evict(files: Files, index: Index, limit: int) -> Eviction:
-    """Remove the least recently used series until no more than ``limit`` bytes are kept."""
+    """Remove the least recently used series until no more than ``limit`` bytes are stored."""
     removed: list[Resource] = []
     freed = 0
     with index.writing() as connection:
@@ -43,7 +46,7 @@ def evict(files: Files, index: Index, limit: int) -> Eviction:
         candidates = (
             select(study.c.StudyInstanceUID, series.c.SeriesInstanceUID, series.c.size)
             .join(study, series.c.study == study.c.id)
-            .where(_may_go())
+            .where(_is_evictable())
             .order_by(series.c.used, series.c.id)
         )
         for study_uid, series_uid, size in connection.execute(candidates).all() if held > limit else ():
@@ -54,11 +57,11 @@ def evict(files: Files, index: Index, limit: int) -> Eviction:
             removed.append(resource)
             freed += size
     if removed:
-        remove_doomed(files, index)
+        remove_deleted_files(files, index)
     return Eviction(tuple(removed), freed, held - freed)
 
 
-def _may_go() -> ColumnElement[bool]:
+def _is_evictable() -> ColumnElement[bool]:
     on_a_server = or_(
         instance.c.origin != "", exists(select(sent.c.instance).where(sent.c.instance == instance.c.id))
     )
@@ -66,3 +69,70 @@ def _may_go() -> ColumnElement[bool]:
         instance.c.series == series.c.id, or_(instance.c.pinned, instance.c.made_here, ~on_a_server)
     )
     return and_(~series.c.pinned, ~study.c.pinned, ~exists(kept.correlate(series)))
+
+
+class Retention:
+    """Which instances stay in the archive: pins, what servers are known to have, and the limit.
+
+    Parameters
+    ----------
+    files, index : of the archive.
+    limit : bytes that the archive may hold; 0 for no limit.
+    """
+
+    def __init__(self, files: Files, index: Index, limit: int) -> None:
+        self._files, self._index, self._limit = files, index, limit
+
+    def pin(self, resource: Resource) -> None:
+        """Exempt a study, series or instance from eviction, and what is added to it.
+
+        Raises
+        ------
+        NotInArchive
+            Nothing of it is in the archive.
+        """
+        self._set(resource, pinned=True)
+
+    def unpin(self, resource: Resource) -> None:
+        """Allow eviction again, of everything below too.
+
+        Raises
+        ------
+        NotInArchive
+            Nothing of it is in the archive.
+        """
+        self._set(resource, pinned=False)
+
+    def evict(self, limit: int | None = None) -> Eviction:
+        """Remove the least recently used series until the archive holds no more than ``limit`` bytes.
+
+        Never what is pinned, was created by this program, or is not known to be on a server.
+
+        Parameters
+        ----------
+        limit : bytes; None for the setting ``archive_limit``, where 0 means none.
+        """
+        if limit is None:
+            limit = self._limit or sys.maxsize
+        return evict(self._files, self._index, limit)
+
+    def set_limits(self, *, limit: int, free_space_floor: int) -> None:
+        """Change the limits from now on.
+
+        Parameters
+        ----------
+        limit : bytes that the archive may hold; 0 for no limit.
+        free_space_floor : bytes that must stay free on the disk.
+        """
+        self._limit = limit
+        self._files.floor = free_space_floor
+
+    def record_sent(self, instances: Iterable[Resource], server: str) -> None:
+        """Record that a server confirmed to have stored instances; those not in the archive are ignored."""
+        with self._index.writing() as connection:
+            mark_sent(connection, instances, server)
+
+    def _set(self, resource: Resource, *, pinned: bool) -> None:
+        with self._index.writing() as connection:
+            if not set_pinned(connection, resource, pinned):
+                raise not_in_archive(resource)

@@ -1,4 +1,4 @@
-"""Exporting: instances as files with readable names, in folders or in one zip file.
+"""Export instances as files with readable names, in folders or in one zip file.
 
 ``Patient/Study/Series/0001.dcm``; names are made of the index's text, cleaned so that every system takes
 them.
@@ -18,9 +18,10 @@ from sqlalchemy import Connection, select
 
 from dicomdock.archive.index.queries import ALL_LEVELS, within
 from dicomdock.archive.index.schema import instance, series, study
+from dicomdock.archive.problems import damaged_error
 from dicomdock.archive.storage.local import IntegrityCheck, disk_errors, relative_path
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import ArchiveError, InvalidInput
+from dicomdock.errors import InvalidInput
 
 NAME_BYTES = 80  # of one folder's name; four of them stay below every system's limit of a path
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
@@ -64,16 +65,6 @@ class Planned:
     name: PurePosixPath
     size: int
     digest: str
-
-
-def damaged_error(damaged: Sequence[Resource]) -> ArchiveError:
-    """Return the error that names instances whose files are not what was stored."""
-    names = ", ".join(map(str, damaged[:3])) + (", ..." if len(damaged) > 3 else "")
-    number = "1 instance is" if len(damaged) == 1 else f"{len(damaged)} instances are"
-    return ArchiveError(
-        f"{number} damaged or missing in the archive: {names}. "
-        "Retrieve or import the same instances again to restore them; 'dicomdock verify' lists all."
-    )
 
 
 def planned(connection: Connection, folder: Path, resources: Sequence[Resource]) -> list[Planned]:
@@ -179,7 +170,7 @@ def export_zip(plan: Sequence[Planned], target: Path, integrity: IntegrityCheck)
 
 
 class _Namer:
-    """Gives names that differ wherever the UIDs differ, on systems too that do not tell A from a."""
+    """Chooses names that differ wherever the UIDs differ, on systems too that do not tell A from a."""
 
     def __init__(self) -> None:
         self._folders: dict[tuple[str, ...], PurePosixPath] = {}

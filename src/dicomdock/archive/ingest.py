@@ -1,4 +1,4 @@
-"""Importing: files and folders from disk, each stored or named with the reason why not."""
+"""Import files and folders from disk; each file is stored, or named with the reason why not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from dicomdock.archive.packed import UNPACK_ERRORS, Member, is_packed, is_tar, members, named_by
-from dicomdock.archive.pending import Arrival
+from dicomdock.archive.pending import PendingInstance
 from dicomdock.archive.writer import AddResult, ArchiveWriter
 from dicomdock.dicom.part10 import HEAD, is_dicomdir, looks_like_dicom
 from dicomdock.errors import InvalidInput, WireError
@@ -45,7 +45,7 @@ class _Packed:
     path: Path
 
 
-_Read: TypeAlias = "Arrival | Failure | _Packed | str"
+_Read: TypeAlias = "PendingInstance | Failure | _Packed | str"
 _Found: TypeAlias = "Path | Member | Failure"
 
 
@@ -60,11 +60,11 @@ class ImportProgress:
     stored, identical, conflicts : instances, as the archive took them (``AddResult.status``).
     skipped : files that are no DICOM.
     directories : DICOMDIR files, which are not stored.
-    failed : files that look like DICOM, or are named so, and could not be kept, with the reason.
+    failed : files that look like DICOM, or are named so, and could not be stored, with the reason.
     conflicting : files whose UID the archive has with other bytes.
     remarks : files that are stored although something about them is odd, with what it is.
     studies : UIDs of the studies that the instances belong to.
-    done : this is the report, and everything stored is kept for good.
+    done : this is the report, and everything stored is committed.
     """
 
     files: int = 0
@@ -81,7 +81,7 @@ class ImportProgress:
     done: bool = False
 
     def after(self, path: Path, outcome: AddResult | Failure | str) -> ImportProgress:
-        """Give the progress with one more file."""
+        """Return the progress with one more file."""
         progress = replace(self, files=self.files + 1)
         if isinstance(outcome, Failure):
             return replace(progress, failed=(*self.failed, outcome))
@@ -106,7 +106,7 @@ class ImportProgress:
 def import_paths(writer: ArchiveWriter, paths: Iterable[Path]) -> Iterator[ImportProgress]:
     """Import files and whole folders; memory stays bounded, whatever their number.
 
-    Closing the generator stops; what was stored until then is kept.
+    Closing the generator stops; what was stored until then stays.
 
     Raises
     ------
@@ -140,8 +140,8 @@ def import_paths(writer: ArchiveWriter, paths: Iterable[Path]) -> Iterator[Impor
                     if isinstance(outcome, _Packed):
                         sources.append(_members(outcome.path))
                         continue
-                    # Registered in their order: of two under one UID the first is kept.
-                    result = writer.register(outcome) if isinstance(outcome, Arrival) else outcome
+                    # Registered in their order: of two under one UID the first stays.
+                    result = writer.register(outcome) if isinstance(outcome, PendingInstance) else outcome
                     progress = progress.after(path, result)
                     yield progress
         finally:
@@ -167,9 +167,9 @@ def _files(paths: Iterable[Path]) -> Iterator[_Found]:
         for folder, folders, names in os.walk(path, onerror=unreadable.append):
             folders.sort()
             yield from (Path(folder, name) for name in sorted(names))
-            yield from (Failure(Path(error.filename or path), _words(error)) for error in unreadable)
+            yield from (Failure(Path(error.filename or path), _cause(error)) for error in unreadable)
             unreadable.clear()
-        yield from (Failure(Path(error.filename or path), _words(error)) for error in unreadable)
+        yield from (Failure(Path(error.filename or path), _cause(error)) for error in unreadable)
 
 
 def _named_by(path: Path) -> Iterator[_Found]:
@@ -193,7 +193,7 @@ def _members(path: Path) -> Iterator[_Found]:
     except WireError as error:
         yield Failure(path, str(error))
     except OSError as error:
-        yield Failure(path, _words(error))
+        yield Failure(path, _cause(error))
 
 
 def _read_member(writer: ArchiveWriter, member: Member) -> _Read:
@@ -208,7 +208,7 @@ def _read_member(writer: ArchiveWriter, member: Member) -> _Read:
     except UNPACK_ERRORS as error:
         return Failure(member.name, f"It cannot be unpacked: {str(error) or type(error).__name__}.")
     except OSError as error:
-        return Failure(member.name, _words(error))
+        return Failure(member.name, _cause(error))
 
 
 def _received(writer: ArchiveWriter, name: Path, head: bytes, rest: Iterator[bytes]) -> _Read:
@@ -234,8 +234,8 @@ def _read(writer: ArchiveWriter, path: Path) -> _Read:
     except WireError as error:
         return Failure(path, str(error))
     except OSError as error:
-        return Failure(path, _words(error))
+        return Failure(path, _cause(error))
 
 
-def _words(error: OSError) -> str:
+def _cause(error: OSError) -> str:
     return f"It cannot be read: {error.strerror or error}."

@@ -1,4 +1,4 @@
-"""Arrivals: whole files that wait to be kept, and how the index comes to tell of them."""
+"""Instances that wait to be committed, and the rows that they become."""
 
 from __future__ import annotations
 
@@ -33,50 +33,50 @@ AddStatus = Literal["stored", "identical", "conflict", "replaced"]
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A whole file that waits to be kept.
+class PendingInstance:
+    """A whole file that waits to be committed.
 
     Parameters
     ----------
-    resource : its place.
+    resource : its UIDs.
     header : its attributes.
-    written : the temporary file.
+    temporary : the file that it is in until then.
     size : bytes.
     digest : SHA-256, hexadecimal.
-    replace : it takes the place of another with the same UID.
-    repair : it takes the place of a damaged file, which once had the same bytes.
+    replace : it replaces another with the same UID.
+    repair : it restores a damaged or missing file of the same bytes.
     """
 
     resource: Resource
     header: Header
-    written: Path
+    temporary: Path
     size: int
     digest: str
     replace: bool = False
     repair: bool = False
 
     @property
-    def place(self) -> str:
-        """Where its file goes, below ``files/``."""
+    def relative_path(self) -> str:
+        """Path of its file below ``files/``."""
         assert self.resource.series
         assert self.resource.instance
         return relative_path(self.resource.study, self.resource.series, self.resource.instance)
 
 
-def _by_series(arrivals: Iterable[Arrival]) -> dict[tuple[str, str], list[Arrival]]:
-    groups: dict[tuple[str, str], list[Arrival]] = {}
-    for arrival in arrivals:
-        groups.setdefault((arrival.resource.study, arrival.resource.series or ""), []).append(arrival)
+def _by_series(pending: Iterable[PendingInstance]) -> dict[tuple[str, str], list[PendingInstance]]:
+    groups: dict[tuple[str, str], list[PendingInstance]] = {}
+    for item in pending:
+        groups.setdefault((item.resource.study, item.resource.series or ""), []).append(item)
     return groups
 
 
-def insert_arrivals(
-    connection: Connection, arrivals: Sequence[Arrival], *, origin: str, made_here: bool
+def insert_instances(
+    connection: Connection, pending: Sequence[PendingInstance], *, origin: str, made_here: bool
 ) -> None:
-    """Put in the rows of instances that are not there yet, and count anew what they belong to."""
+    """Insert the rows of instances that have none, and update the counts of their series and studies."""
     now = time.time()
     studies: dict[str, int] = {}
-    for (study_uid, series_uid), group in _by_series(arrivals).items():
+    for (study_uid, series_uid), group in _by_series(pending).items():
         if study_uid not in studies:
             row = {**study_row(group[0].header), "StudyInstanceUID": study_uid, "added": now}
             studies[study_uid] = _ensure(connection, study, row, ("StudyInstanceUID",))
@@ -93,18 +93,18 @@ def insert_arrivals(
             "pinned": False,
             "added": now,
         }
-        connection.execute(insert(instance), [{**_instance_row(arrival), **common} for arrival in group])
+        connection.execute(insert(instance), [{**_instance_row(item), **common} for item in group])
         count_series(connection, series_id)
         mark_used(connection, [series_id])  # a long pull must not be evicted while it goes on
     for study_id in studies.values():
         count_study(connection, study_id)
 
 
-def _fill_study(connection: Connection, study_id: int, arrivals: Sequence[Arrival]) -> str:
+def _fill_study(connection: Connection, study_id: int, pending: Sequence[PendingInstance]) -> str:
     """Fill empty columns of a study from its own patient's instances, and return the patient's ID."""
     own = select(study.c.PatientID).where(study.c.id == study_id)
     patient_id = str(connection.execute(own).scalar_one())
-    same = [one for one in arrivals if not patient_id or patient_id_of(one.header) in ("", patient_id)]
+    same = [one for one in pending if not patient_id or patient_id_of(one.header) in ("", patient_id)]
     _fill(connection, study, study_id, same, study_row, STUDY_TAGS)
     return patient_id or str(connection.execute(own).scalar_one())
 
@@ -113,7 +113,7 @@ def _fill(
     connection: Connection,
     table: Table,
     row_id: int,
-    arrivals: Sequence[Arrival],
+    pending: Sequence[PendingInstance],
     row_of: Callable[[Header], Row],
     tags: Mapping[str, int],
 ) -> None:
@@ -121,10 +121,10 @@ def _fill(
     stored = connection.execute(select(table).where(table.c.id == row_id)).mappings().one()
     empty = {keyword: tag for keyword, tag in tags.items() if stored[keyword] in ("", None)}
     found: Row = {}
-    for arrival in arrivals:
-        if not any(arrival.header.raw.get(tag) for tag in empty.values()):
+    for item in pending:
+        if not any(item.header.raw.get(tag) for tag in empty.values()):
             continue
-        row = row_of(arrival.header)
+        row = row_of(item.header)
         for keyword in [keyword for keyword in empty if row[keyword] not in ("", None)]:
             names = (
                 (keyword, *(keyword + group for group in COMPONENT_GROUPS))
@@ -138,34 +138,39 @@ def _fill(
 
 
 def _add_patients(
-    connection: Connection, series_id: int, patient_id: str, arrivals: Sequence[Arrival]
+    connection: Connection, series_id: int, patient_id: str, pending: Sequence[PendingInstance]
 ) -> None:
     """Add the patients of a series that are not the study's."""
-    headers = {one.header.raw.get(PATIENT_ID): one.header for one in arrivals}.values()
+    headers = {one.header.raw.get(PATIENT_ID): one.header for one in pending}.values()
     others = [header for header in headers if patient_id_of(header) not in ("", patient_id)]
     if others and patient_id:
         rows = [{**patient_row(header), "series": series_id} for header in others]
         connection.execute(insert_or_pass(connection, patient), rows)
 
 
-def _instance_row(arrival: Arrival) -> Row:
+def _instance_row(item: PendingInstance) -> Row:
     return {
-        **instance_row(arrival.header),
-        "SOPInstanceUID": arrival.resource.instance,
-        "TransferSyntaxUID": arrival.header.transfer_syntax[:64],
-        "size": arrival.size,
-        "digest": arrival.digest,
+        **instance_row(item.header),
+        "SOPInstanceUID": item.resource.instance,
+        "TransferSyntaxUID": item.header.transfer_syntax[:64],
+        "size": item.size,
+        "digest": item.digest,
     }
 
 
-def exchange(
-    connection: Connection, instance_id: int, arrival: Arrival, *, origin: str = "", made_here: bool = False
+def replace_row(
+    connection: Connection,
+    instance_id: int,
+    item: PendingInstance,
+    *,
+    origin: str = "",
+    made_here: bool = False,
 ) -> None:
-    """Let the rows tell of the file that took the place of another.
+    """Update the rows for a file that replaced another.
 
     No server is known to have these bytes but the one that they came from.
     """
-    own = {**_instance_row(arrival), "origin": origin, "made_here": made_here}
+    own = {**_instance_row(item), "origin": origin, "made_here": made_here}
     connection.execute(update(instance).where(instance.c.id == instance_id).values(own))
     connection.execute(delete(sent).where(sent.c.instance == instance_id))
     series_id, study_id = connection.execute(
@@ -174,8 +179,8 @@ def exchange(
         .where(instance.c.id == instance_id)
     ).one()
     # What was corrected is often the patient.
-    of_study = {**study_row(arrival.header), "StudyInstanceUID": arrival.resource.study}
-    of_series = {**series_row(arrival.header), "SeriesInstanceUID": arrival.resource.series}
+    of_study = {**study_row(item.header), "StudyInstanceUID": item.resource.study}
+    of_series = {**series_row(item.header), "SeriesInstanceUID": item.resource.series}
     connection.execute(update(study).where(study.c.id == study_id).values(of_study))
     connection.execute(update(series).where(series.c.id == series_id).values(of_series))
     count_series(connection, series_id)
@@ -183,7 +188,7 @@ def exchange(
 
 
 def _ensure(connection: Connection, table: Table, row: Mapping[str, object], unique: tuple[str, ...]) -> int:
-    """Give the row's id, and put the row in where it is missing."""
+    """Return the id of a row, which is inserted where it is missing."""
     wanted = select(table.c.id).where(*(table.c[name] == row[name] for name in unique))
     found = connection.execute(wanted).scalar()
     if found is None:

@@ -1,4 +1,4 @@
-"""Answers: what servers said to a search, kept by server, login and query, with its age."""
+"""Cache the answers of servers to searches, by server, login and query."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import delete, insert, select
 
+from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.schema import answer
 from dicomdock.dicom.query import Query
 from dicomdock.sources import Match
 
-KEPT = 30 * 86400.0  # seconds; older answers only mislead
+MAX_AGE = 30 * 86400.0  # seconds; older answers only mislead
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A kept answer.
+class CachedAnswer:
+    """An answer of a server to a search.
 
     Parameters
     ----------
-    matches : as the server gave them.
+    matches : as the server sent them.
     more : True or False where the server had further matches or not, else None.
-    age : seconds since the server gave it.
+    age : seconds since the server sent it.
     """
 
     matches: tuple[Match, ...]
@@ -33,34 +34,52 @@ class Answer:
     age: float
 
 
-def recall(connection: Connection, server: str, login: str, query: Query) -> Answer | None:
-    """Give the kept answer, None where there is none."""
-    wanted = select(answer.c.at, answer.c.pages).where(answer.c.key == _key(server, login, query))
-    row = connection.execute(wanted).first()
-    if row is None:
-        return None
-    kept = json.loads(row[1])
-    matches = tuple(Match(attributes) for attributes in kept["matches"])
-    return Answer(matches, kept["more"], max(0.0, time.time() - row[0]))
+class QueryCache:
+    """The latest answer of each server to each query, stored in the index.
 
+    Parameters
+    ----------
+    index : of the archive.
+    """
 
-def remember(
-    connection: Connection, server: str, login: str, query: Query, matches: Sequence[Match], more: bool | None
-) -> None:
-    """Keep an answer in place of an older one."""
-    now = time.time()
-    key = _key(server, login, query)
-    # As ASCII: a server's answer can hold half of a letter, which no database takes.
-    pages = json.dumps({"matches": [match.attributes for match in matches], "more": more})
-    connection.execute(delete(answer).where((answer.c.key == key) | (answer.c.at < now - KEPT)))
-    connection.execute(
-        insert(answer).values(key=key, server=server, at=now, pages=pages.replace("\\u0000", ""))
-    )
+    def __init__(self, index: Index) -> None:
+        self._index = index
 
+    def get(self, server: str, login: str, query: Query) -> CachedAnswer | None:
+        """Return the latest answer of a server to a query under a login; None where there is none."""
+        wanted = select(answer.c.at, answer.c.pages).where(answer.c.key == _key(server, login, query))
+        with self._index.reading() as connection:
+            row = connection.execute(wanted).first()
+        if row is None:
+            return None
+        stored = json.loads(row[1])
+        matches = tuple(Match(attributes) for attributes in stored["matches"])
+        return CachedAnswer(matches, stored["more"], max(0.0, time.time() - row[0]))
 
-def forget(connection: Connection, server: str) -> None:
-    """Drop all answers of a server."""
-    connection.execute(delete(answer).where(answer.c.server == server))
+    def put(
+        self, server: str, login: str, query: Query, matches: Sequence[Match], more: bool | None = None
+    ) -> None:
+        """Store an answer in place of an older one.
+
+        Parameters
+        ----------
+        server, login : names; an answer is never shown under another login.
+        more : whether the server had further matches, where known.
+        """
+        now = time.time()
+        key = _key(server, login, query)
+        # As ASCII: a server's answer can hold half of a letter, which no database takes.
+        pages = json.dumps({"matches": [match.attributes for match in matches], "more": more})
+        with self._index.writing() as connection:
+            connection.execute(delete(answer).where((answer.c.key == key) | (answer.c.at < now - MAX_AGE)))
+            connection.execute(
+                insert(answer).values(key=key, server=server, at=now, pages=pages.replace("\\u0000", ""))
+            )
+
+    def drop(self, server: str) -> None:
+        """Remove all answers of a server."""
+        with self._index.writing() as connection:
+            connection.execute(delete(answer).where(answer.c.server == server))
 
 
 def _key(server: str, login: str, query: Query) -> str:

@@ -1,4 +1,4 @@
-"""Recovery: what a crash left half done is finished, and what is on disk is compared with the index."""
+"""Finish what a crash left half done, and compare the files on disk with the index."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sqlalchemy import bindparam, delete, select
 from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import instances_of, known_rows
-from dicomdock.archive.index.schema import doomed, replacing, study
-from dicomdock.archive.pending import Arrival, exchange, insert_arrivals
+from dicomdock.archive.index.schema import deletions, replacements, study
+from dicomdock.archive.pending import PendingInstance, insert_instances, replace_row
 from dicomdock.archive.storage.local import (
     NOTE,
     SUFFIX,
@@ -37,21 +37,21 @@ from dicomdock.errors import WireError
 FindingStatus = Literal["intact", "missing", "changed", "adopted", "stray"]
 
 READERS = 2  # files digested side by side
-BATCH = 256  # orphans put in at once
+BATCH = 256  # rows inserted at once
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of one file since it was kept.
+    """The state of one file since it was stored.
 
     Parameters
     ----------
     status : ``intact``; ``missing`` (indexed, but the file is gone); ``changed`` (its bytes are others than
-        were kept); ``adopted`` (a whole instance that the index did not know, and now does); ``stray`` (a
+        were stored); ``adopted`` (a whole instance that the index did not know, and now does); ``stray`` (a
         file in the archive's folder that is no instance of it, left alone).
     path : the file.
     resource : the instance, where known.
-    reason : in words, where not intact.
+    reason : a sentence, where not intact.
     """
 
     status: FindingStatus
@@ -65,19 +65,19 @@ def recover(files: Files, index: Index) -> None:
     with disk_errors("Opening the archive"), abandoned(files.incoming) as sessions:
         for session in sessions:
             for note in session.glob(f"*{NOTE}"):
-                adopt_noted(files, index, note)
+                adopt_announced(files, index, note)
     with index.reading() as connection:
         work = (
-            connection.execute(select(doomed.c.path)).first()
-            or connection.execute(select(replacing.c.path)).first()
+            connection.execute(select(deletions.c.path)).first()
+            or connection.execute(select(replacements.c.path)).first()
         )
     if work:
-        remove_doomed(files, index)
-        _finish_exchanges(files, index)
+        remove_deleted_files(files, index)
+        _finish_replacements(files, index)
 
 
-def adopt_noted(files: Files, index: Index, note: Path) -> None:
-    """Put in the rows of files that were about to get them."""
+def adopt_announced(files: Files, index: Index, note: Path) -> None:
+    """Insert the rows of files that a note names."""
     lines = note.read_text("ascii", "replace").splitlines()
     try:
         facts = json.loads(lines[0])
@@ -87,39 +87,39 @@ def adopt_noted(files: Files, index: Index, note: Path) -> None:
     list(adopt(files, index, paths, origin=facts.get("origin", ""), made_here=bool(facts.get("made_here"))))
 
 
-def remove_doomed(files: Files, index: Index) -> None:
-    """Remove the files of rows that are gone.
+def remove_deleted_files(files: Files, index: Index) -> None:
+    """Delete the files of rows that are gone.
 
     A file that the system does not let go stays listed, and is tried again when the archive is opened next.
     """
     with index.writing() as connection:
         removed = []
-        for path in connection.execute(select(doomed.c.path)).scalars().all():
+        for path in connection.execute(select(deletions.c.path)).scalars().all():
             with suppress(OSError):
                 files.discard(files.folder / path)
                 removed.append({"removed": path})
         if removed:
-            connection.execute(delete(doomed).where(doomed.c.path == bindparam("removed")), removed)
+            connection.execute(delete(deletions).where(deletions.c.path == bindparam("removed")), removed)
 
 
-def _finish_exchanges(files: Files, index: Index) -> None:
+def _finish_replacements(files: Files, index: Index) -> None:
     """Bring the rows of exchanged files up to date where a crash came between."""
     with index.writing() as connection:
         for path, number, digest in connection.execute(
-            select(replacing.c.path, replacing.c.instance, replacing.c.digest)
+            select(replacements.c.path, replacements.c.instance, replacements.c.digest)
         ).all():
             file = files.folder / path
             try:
-                arrival = _arrival(file)
+                item = _read_instance(file)
             except (OSError, WireError):
                 continue
-            if arrival.digest == digest:  # else it was not exchanged yet, or not by this
-                exchange(connection, number, arrival)
-                connection.execute(delete(replacing).where(replacing.c.path == path))
+            if item.digest == digest:  # else it was not exchanged yet, or not by this
+                replace_row(connection, number, item)
+                connection.execute(delete(replacements).where(replacements.c.path == path))
 
 
 def verify(files: Files, index: Index, resource: Resource | None) -> Iterator[Finding]:
-    """Compare every file with what was kept; without a resource find unknown files too.
+    """Compare every file with what was stored; without a resource find unknown files too.
 
     The archive may change meanwhile. Study by study, so that memory stays bounded.
     """
@@ -138,7 +138,7 @@ def verify(files: Files, index: Index, resource: Resource | None) -> Iterator[Fi
 
 
 def _compared(files: Files, index: Index, resource: Resource) -> Generator[Finding, None, set[Path]]:
-    """Compare the files of a resource, and give their paths."""
+    """Compare the files of a resource, and return their paths."""
     with index.reading() as connection:
         known = list(instances_of(connection, files.folder, resource))
     with ThreadPoolExecutor(READERS) as readers:
@@ -154,7 +154,7 @@ def _compared(files: Files, index: Index, resource: Resource) -> Generator[Findi
 
 
 def _looked_at_again(files: Files, index: Index, resource: Resource) -> Finding | None:
-    """Tell what is wrong with an instance; None where it was removed meanwhile, which is no damage."""
+    """Return what is wrong with an instance; None where it was removed meanwhile, which is no damage."""
     with index.reading() as connection:
         one = next(instances_of(connection, files.folder, resource), None)
     if one is None:
@@ -170,40 +170,40 @@ def _looked_at_again(files: Files, index: Index, resource: Resource) -> Finding 
 def adopt(
     files: Files, index: Index, paths: Sequence[Path], *, origin: str = "", made_here: bool = False
 ) -> Iterator[Finding]:
-    """Put in the rows of files that have none."""
+    """Insert the rows of files that have none."""
     for start in range(0, len(paths), BATCH):
-        arrivals: dict[Path, Arrival] = {}
+        pending: dict[Path, PendingInstance] = {}
         for path in paths[start : start + BATCH]:
             if not path.exists():
                 continue
             try:
-                arrival = _arrival(path)
+                item = _read_instance(path)
             except (OSError, WireError) as error:
                 yield Finding("stray", path, reason=str(error))
                 continue
-            if files.folder / arrival.place != path:
-                yield Finding("stray", path, arrival.resource, "The file does not lie where its UIDs belong.")
+            if files.folder / item.relative_path != path:
+                yield Finding("stray", path, item.resource, "The file does not lie where its UIDs belong.")
             else:
-                arrivals[path] = arrival
+                pending[path] = item
         with index.writing() as connection:
-            there = known_rows(connection, (arrival.resource for arrival in arrivals.values()))
-            going = set(connection.execute(select(doomed.c.path)).scalars())
+            there = known_rows(connection, (item.resource for item in pending.values()))
+            going = set(connection.execute(select(deletions.c.path)).scalars())
             # Looked at once more under the lock: a file may have been removed since it was read.
             fresh = {
                 path: one
-                for path, one in arrivals.items()
-                if one.resource not in there and one.place not in going and path.exists()
+                for path, one in pending.items()
+                if one.resource not in there and one.relative_path not in going and path.exists()
             }
-            insert_arrivals(connection, list(fresh.values()), origin=origin, made_here=made_here)
-        for path, arrival in fresh.items():
-            yield Finding("adopted", path, arrival.resource, "The index did not know this file; now it does.")
+            insert_instances(connection, list(fresh.values()), origin=origin, made_here=made_here)
+        for path, item in fresh.items():
+            yield Finding("adopted", path, item.resource, "The index did not know this file; now it does.")
 
 
-def _arrival(path: Path) -> Arrival:
+def _read_instance(path: Path) -> PendingInstance:
     if path.suffix != SUFFIX:
         raise WireError("The file is not one that the archive wrote.")
     with path.open("rb") as file:
         head = file.read(HEAD)
         size = os.fstat(file.fileno()).st_size
     header = read_header(head, size, partial(mapped, path), WANTED)
-    return Arrival(header.resource(), header, path, size, digest_of(path))
+    return PendingInstance(header.resource(), header, path, size, digest_of(path))

@@ -1,4 +1,4 @@
-"""Searching: a query on the index, page by page."""
+"""Search the index, page by page."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
     keywords = _keywords(query)
     statement = _statement(query, planned, keywords)
     warnings = tuple(
-        f"{keyword} is not kept in the local index; the answer was not narrowed by it."
+        f"{keyword} is not in the local index; the answer was not narrowed by it."
         for keyword in planned.ignored
     )
     own = _OWN[query.level]
     write = json_writer(keywords, [keyword for keyword in keywords if keyword not in own])
-    unkept = _unkept(query)
+    not_indexed = _not_indexed(query)
     left, skip, start, size = query.limit, query.offset, 0, FIRST_PAGE
     if planned.exact:
         skip, start = 0, query.offset
@@ -82,8 +82,8 @@ def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
             matches = matches[:left]
             left -= len(matches)
         done = not more or left == 0
-        if unkept:
-            matches = [_with_fields(index, folder, match, unkept) for match in matches]
+        if not_indexed:
+            matches = [_with_fields(index, folder, match, not_indexed) for match in matches]
         if matches or done:
             yield Page(tuple(matches), more=more, warnings=warnings)
             warnings = ()
@@ -131,7 +131,7 @@ def _keywords(query: Query) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-def _unkept(query: Query) -> tuple[str, ...]:
+def _not_indexed(query: Query) -> tuple[str, ...]:
     """Name the wanted attributes that only the files have."""
     asked = {
         name.partition(".")[0]

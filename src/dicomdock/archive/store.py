@@ -1,4 +1,4 @@
-"""Storing: what a Store transaction is told of each instance.
+"""Store the instances of a Store transaction, with an outcome for each.
 
 References
 ----------
@@ -14,7 +14,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, NoSpace, WireError
 from dicomdock.sources import Part, StoreResult
 
-BATCH = 256  # instances kept for good, and told of, at once
+BATCH = 256  # instances committed, and reported, at once
 PROCESSING_FAILURE = 0x0110
 DUPLICATE_INSTANCE = 0x0111
 OUT_OF_RESOURCES = 0xA700
@@ -23,14 +23,14 @@ CANNOT_UNDERSTAND = 0xC000
 
 
 def store(writer: ArchiveWriter, parts: Iterable[Part], study: Resource | None) -> Iterator[StoreResult]:
-    """Add instances and tell the outcome of each, once it is certain."""
+    """Add instances and return the outcome of each, once it is certain."""
     pending: list[AddResult] = []
     for part in parts:
         uid = ""
         try:
-            arrival = writer.receive(part, study)
-            uid = arrival.resource.instance or ""
-            pending.append(writer.register(arrival))
+            instance_file = writer.receive(part, study)
+            uid = instance_file.resource.instance or ""
+            pending.append(writer.register(instance_file))
         except UnexpectedInstance as error:
             instance = error.resource.instance or ""
             yield StoreResult(instance, "failed", WRONG_STUDY, "It belongs to another study.")
@@ -39,12 +39,12 @@ def store(writer: ArchiveWriter, parts: Iterable[Part], study: Resource | None) 
         except ArchiveError as error:
             yield StoreResult(uid, "failed", _code(error), str(error))
         if len(pending) >= BATCH:
-            yield from _kept(writer, pending)
+            yield from _committed(writer, pending)
             pending = []
-    yield from _kept(writer, pending)
+    yield from _committed(writer, pending)
 
 
-def _kept(writer: ArchiveWriter, pending: list[AddResult]) -> Iterator[StoreResult]:
+def _committed(writer: ArchiveWriter, pending: list[AddResult]) -> Iterator[StoreResult]:
     try:
         late = {result.resource: result for result in writer.flush()}
     except ArchiveError as error:
@@ -52,20 +52,20 @@ def _kept(writer: ArchiveWriter, pending: list[AddResult]) -> Iterator[StoreResu
             yield StoreResult(result.resource.instance or "", "failed", _code(error), str(error))
         return
     for result in pending:
-        yield _told(late.get(result.resource, result))
+        yield _result(late.get(result.resource, result))
 
 
 def _code(error: ArchiveError) -> int:
     return OUT_OF_RESOURCES if isinstance(error, NoSpace) else PROCESSING_FAILURE
 
 
-def _told(result: AddResult) -> StoreResult:
+def _result(result: AddResult) -> StoreResult:
     instance = result.resource.instance or ""
     match result.status:
         case "identical":
             return StoreResult(instance, "duplicate", None, "It was there already.")
         case "conflict":
-            reason = "An instance with this UID and other content is there; the first one was kept."
+            reason = "An instance with this UID and other content is there; the first one stays."
             return StoreResult(instance, "failed", DUPLICATE_INSTANCE, reason)
         case _:
             return StoreResult(instance, "stored")

@@ -1,7 +1,7 @@
-"""ArchiveWriter: instances on their way into the archive.
+"""Write instances into the archive.
 
 Bytes go to a temporary file as they come and are digested on the way. Whole files are gathered in groups; a
-thread of the writer's own syncs a group, renames it to its place and puts its rows in, while the next one is
+thread of the writer's own syncs a group, renames its files and inserts their rows, while the next one is
 received.
 """
 
@@ -16,12 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dicomdock.archive.commit import keep
+from dicomdock.archive.commit import commit
 from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import PATIENT_ID, patient_id_of
 from dicomdock.archive.index.queries import digests, patient_of
-from dicomdock.archive.pending import AddStatus, Arrival
+from dicomdock.archive.pending import AddStatus, PendingInstance
 from dicomdock.archive.storage.local import Files, Session, begin_sync, digest_or_none, disk_errors, mapped
 from dicomdock.dicom.part10 import HEAD, read_header
 from dicomdock.dicom.resource import Resource
@@ -37,13 +37,13 @@ SPACE_CHECK = 64 << 20  # bytes written between two looks at the free space
 
 @dataclass(frozen=True, slots=True)
 class AddResult:
-    """What became of an instance given to the archive.
+    """The outcome of adding an instance.
 
     Parameters
     ----------
     resource : the instance, as its own bytes name it.
     status : ``stored``; ``identical`` (it was there already); ``conflict`` (its UID was there with other
-        bytes, which were kept); ``replaced`` (so, but the new ones were wanted, or the file was damaged).
+        bytes, which stay); ``replaced`` (so, but the new ones were wanted, or the file was damaged).
     size : bytes.
     remarks : what is odd about it although it is stored, a sentence each.
     """
@@ -71,7 +71,7 @@ class UnexpectedInstance(WireError):
 class ArchiveWriter:
     """Adds instances, from several threads at once; made by ``Archive.writer``.
 
-    Leaving the ``with`` block keeps all that was added, after an error too.
+    Leaving the ``with`` block commits all that was added, after an error too.
     """
 
     def __init__(self, files: Files, index: Index, *, origin: str, made_here: bool, replace: bool) -> None:
@@ -87,11 +87,11 @@ class ArchiveWriter:
         self._known: dict[tuple[str, str], dict[str, str]] = {}
         self._patients: dict[str, tuple[str | None, bytes | None]] = {}
         self._registered_here: set[Resource] = set()
-        self._group: list[Arrival] = []
+        self._group: list[PendingInstance] = []
         self._group_bytes = 0
         self._clock: threading.Timer | None = None
         self._since_check = 0
-        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="archive-keeper")
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="archive-commit")
         self._room = threading.BoundedSemaphore(GROUPS_WAITING)
         self._waiting: list[Future[None]] = []
         self._failure: BaseException | None = None
@@ -100,11 +100,11 @@ class ArchiveWriter:
     def add(self, part: Part, expected: Resource | None = None) -> AddResult:
         """Receive an instance and register it.
 
-        It is kept for good only by ``flush``, or when the block is left. Whatever fails leaves no trace.
+        It is committed by ``flush``, or when the block is left. Whatever fails leaves no trace.
 
         Parameters
         ----------
-        part : used up here.
+        part : its bytes are consumed.
         expected : the instance must be this, or lie in this study or series.
 
         Raises
@@ -112,12 +112,12 @@ class ArchiveWriter:
         WireError
             The part is not a whole DICOM instance, names no usable UIDs, or is not the expected one.
         NoSpace, ArchiveLocked, ArchiveError
-            This cannot be kept, or something added before could not be; ``flush`` tells that once more, and
-            is needed before more can be added.
+            This cannot be stored, or something added before could not be; ``flush`` raises that once more,
+            and is needed before more can be added.
         """
         return self.register(self.receive(part, expected))
 
-    def receive(self, part: Part, expected: Resource | None = None) -> Arrival:
+    def receive(self, part: Part, expected: Resource | None = None) -> PendingInstance:
         """Write an instance to a temporary file: the first half of ``add``, which raises the same.
 
         The archive takes no notice of it before ``register``, so that instances received side by side can
@@ -132,21 +132,21 @@ class ArchiveWriter:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        return Arrival(resource, header, path, size, digest, self._replace)
+        return PendingInstance(resource, header, path, size, digest, self._replace)
 
-    def register(self, arrival: Arrival) -> AddResult:
-        """Let a received instance be kept, unless the archive has its UID: the second half of ``add``."""
+    def register(self, item: PendingInstance) -> AddResult:
+        """Queue a received instance for the commit, unless its UID is known: the second half of ``add``."""
         try:
-            status = self._registered(arrival)
+            status = self._registered(item)
         except BaseException:
-            arrival.written.unlink(missing_ok=True)
+            item.temporary.unlink(missing_ok=True)
             raise
         if status in ("identical", "conflict"):
-            arrival.written.unlink(missing_ok=True)
-        return AddResult(arrival.resource, status, arrival.size, self._remarks(arrival))
+            item.temporary.unlink(missing_ok=True)
+        return AddResult(item.resource, status, item.size, self._remarks(item))
 
     def flush(self) -> tuple[AddResult, ...]:
-        """Keep for good all that was added so far.
+        """Commit all that was added so far.
 
         Returns
         -------
@@ -156,7 +156,7 @@ class ArchiveWriter:
         Raises
         ------
         NoSpace, ArchiveLocked, ArchiveError
-            Something could not be kept; the next call tries no more.
+            Something could not be stored; the next call does not try again.
         """
         with self._lock:
             self._close_group()
@@ -179,11 +179,11 @@ class ArchiveWriter:
         try:
             self.flush()
         finally:
-            self._keeper.shutdown()
+            self._committer.shutdown()
             self._session.close()
 
     def _write(self, part: Part, path: Path) -> tuple[int, str, bytes]:
-        """Write the bytes of a part; give their number, digest and beginning."""
+        """Write the bytes of a part; return their number, digest and beginning."""
         digest = hashlib.sha256()
         size = 0
         beginning: list[bytes] = []
@@ -192,7 +192,7 @@ class ArchiveWriter:
                 if size < HEAD:
                     beginning.append(bytes(memoryview(chunk)[: HEAD - size]))
                 size += len(chunk)
-                self._mind_space(len(chunk))
+                self._watch_space(len(chunk))
                 digest.update(chunk)
                 written = file.write(chunk)
                 while written < len(chunk):
@@ -200,14 +200,14 @@ class ArchiveWriter:
             begin_sync(file.fileno(), size)
         return size, digest.hexdigest(), b"".join(beginning)
 
-    def _mind_space(self, size: int) -> None:
+    def _watch_space(self, size: int) -> None:
         self._since_check += size  # a race between threads only moves the next look a little
         if self._since_check >= SPACE_CHECK:
             self._since_check = 0
             self._files.check_space()
 
-    def _registered(self, arrival: Arrival) -> AddStatus:
-        resource = arrival.resource
+    def _registered(self, item: PendingInstance) -> AddStatus:
+        resource = item.resource
         assert resource.series
         assert resource.instance
         known = self._digests(resource.study, resource.series)
@@ -215,41 +215,41 @@ class ArchiveWriter:
         if there is not None and resource not in self._registered_here:
             # A row of the index is no proof of its file, which may have been lost or damaged since.
             path = self._files.path(resource)
-            if there == arrival.digest:
-                arrival = replace(arrival, repair=digest_or_none(path) != arrival.digest)
+            if there == item.digest:
+                item = replace(item, repair=digest_or_none(path) != item.digest)
             elif not path.exists():
-                arrival = replace(arrival, replace=True)
+                item = replace(item, replace=True)
         with self._lock:
             if self._failure is not None:
                 raise self._failure
             there = known.get(resource.instance)
-            if there == arrival.digest and not arrival.repair:
+            if there == item.digest and not item.repair:
                 return "identical"
-            if there is not None and there != arrival.digest and not arrival.replace:
+            if there is not None and there != item.digest and not item.replace:
                 return "conflict"
             if there is not None and any(resource == one.resource for one in self._group):
-                self._close_group()  # the one to be replaced is put in first
-            known[resource.instance] = arrival.digest
+                self._close_group()  # the one to be replaced is committed first
+            known[resource.instance] = item.digest
             self._registered_here.add(resource)
             if not self._group:
                 self._clock = threading.Timer(GROUP_SECONDS, self._close_late, (self._group,))
                 self._clock.daemon = True
                 self._clock.start()
-            self._group.append(arrival)
-            self._group_bytes += arrival.size
+            self._group.append(item)
+            self._group_bytes += item.size
             if len(self._group) >= GROUP_FILES or self._group_bytes >= GROUP_BYTES:
                 self._close_group()
         return "stored" if there is None else "replaced"
 
-    def _remarks(self, arrival: Arrival) -> tuple[str, ...]:
+    def _remarks(self, item: PendingInstance) -> tuple[str, ...]:
         found = []
-        if trailing := arrival.header.trailing:
+        if trailing := item.header.trailing:
             found.append(f"{trailing} {'byte follows' if trailing == 1 else 'bytes follow'} its data set.")
-        study, raw = arrival.resource.study, arrival.header.raw.get(PATIENT_ID)
+        study, raw = item.resource.study, item.header.raw.get(PATIENT_ID)
         known, last = self._patients.get(study, (None, None))
         if known is not None and raw == last:
             return tuple(found)
-        patient = patient_id_of(arrival.header)
+        patient = patient_id_of(item.header)
         if known is None:
             with self._index.reading() as connection:
                 known = patient_of(connection, study)
@@ -270,25 +270,25 @@ class ArchiveWriter:
                 known = self._known.setdefault((study, series), found)
         return known
 
-    def _close_late(self, group: list[Arrival]) -> None:
+    def _close_late(self, group: list[PendingInstance]) -> None:
         with self._lock:
             if self._group is group:
                 self._close_group()
 
     def _close_group(self) -> None:
-        """Hand the gathered group to the keeper; the lock is held."""
+        """Hand the gathered group to the commit thread; the lock is held."""
         if self._clock is not None:
             self._clock.cancel()
         if self._group:
             group, self._group, self._group_bytes = self._group, [], 0
             self._room.acquire()
-            self._waiting.append(self._keeper.submit(self._keep, group))
+            self._waiting.append(self._committer.submit(self._commit, group))
 
-    def _keep(self, group: list[Arrival]) -> None:
-        """Sync a group, put it in its place and into the index; after a failure nothing more is tried."""
+    def _commit(self, group: list[PendingInstance]) -> None:
+        """Commit a group; after a failure nothing more is tried."""
         try:
             if self._failure is None:
-                outcomes = keep(
+                outcomes = commit(
                     self._files,
                     self._index,
                     self._session,
@@ -296,9 +296,9 @@ class ArchiveWriter:
                     origin=self._origin,
                     made_here=self._made_here,
                 )
-                # One thread keeps, and flush reads this only when it is idle.
+                # One thread commits, and flush reads this only when it is idle.
                 self._late += [AddResult(one.resource, status, one.size) for one, status in outcomes]
-        except BaseException as error:  # noqa: BLE001 - the job boundary: told by register and flush
+        except BaseException as error:  # noqa: BLE001 - the job boundary: raised by register and flush
             self._failure = error
         finally:
             self._room.release()

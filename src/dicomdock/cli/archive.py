@@ -199,7 +199,7 @@ def _pin(terminal: Terminal, words: list[str], *, pinned: bool) -> None:
     with sources.archive(terminal) as archive:
         wanted = sources.resources(words, archive)
         for resource in wanted:
-            (archive.pin if pinned else archive.unpin)(resource)
+            (archive.retention.pin if pinned else archive.retention.unpin)(resource)
     terminal.result({"pinned" if pinned else "unpinned": [*map(str, wanted)]})
     terminal.say(*(f"{resource} {'stays' if pinned else 'may go'}." for resource in wanted))
 
@@ -214,7 +214,7 @@ def evict(
     """Make room: remove what was not used for longest and lies on a server too, never what is pinned."""
     terminal: Terminal = context.obj
     with sources.archive(terminal) as archive:
-        eviction = archive.evict(bytes_of(limit) if limit else None)
+        eviction = archive.retention.evict(bytes_of(limit) if limit else None)
     terminal.result(
         {"removed": [*map(str, eviction.removed)], "freed": eviction.freed, "left": eviction.left}
     )

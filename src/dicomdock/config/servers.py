@@ -11,12 +11,13 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from dicomdock.config.dialects import Dialect
 from dicomdock.config.secrets import Secrets
 from dicomdock.config.settings import Settings
 from dicomdock.config.toml_file import Table, TomlFile
+from dicomdock.config.validation import read_table
 from dicomdock.errors import InvalidInput, ProfileError
 from dicomdock.web.endpoint import Endpoint, Proxy
 from dicomdock.web.url import Origin, Url
@@ -313,7 +314,7 @@ def _proxy_account(profile: ServerProfile) -> tuple[str, str]:
 
 
 def _profiles(document: Table, file: Path) -> Profiles:
-    top = _read(_Document, document, f"{file}: ")
+    top = read_table(_Document, document, f"{file}: ", error=ProfileError)
     profiles = Profiles()
     for name, table in top.servers.items():
         where = f"{file}: servers.{name}."
@@ -322,7 +323,9 @@ def _profiles(document: Table, file: Path) -> Profiles:
         if "url" not in table:
             raise ProfileError(f"{where}url is missing.")
         try:
-            profiles = profiles.with_profile(_read(ServerProfile, {**table, "name": name}, where))
+            profiles = profiles.with_profile(
+                read_table(ServerProfile, {**table, "name": name}, where, error=ProfileError)
+            )
         except ProfileError as error:
             raise error if str(file) in str(error) else ProfileError(f"{where[:-1]}: {error}") from error
     if top.default and top.default not in profiles:
@@ -371,45 +374,6 @@ class _Document:
 
     default: str = ""
     servers: Mapping[str, Any] = field(default_factory=dict)
-
-
-_Value = TypeVar("_Value")
-
-
-def _read(kind: type[_Value], table: Mapping[str, object], where: str) -> _Value:
-    """Make a dataclass of a TOML table; ``where`` is the file and the path to the table, for errors."""
-    hints = get_type_hints(kind)
-    values: dict[str, object] = {}
-    for key, value in table.items():
-        if key not in hints:
-            raise ProfileError(f"{where}{key} is not known; known are {', '.join(hints)}.")
-        if is_dataclass(hints[key]) and isinstance(value, dict):
-            values[key] = _read(hints[key], value, f"{where}{key}.")
-        else:
-            values[key] = _checked(hints[key], value, f"{where}{key}")
-    return kind(**values)
-
-
-def _checked(hint: Any, value: object, where: str) -> object:
-    kind, arguments = get_origin(hint) or hint, get_args(hint)
-    if kind is Literal:
-        if value not in arguments:
-            raise ProfileError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {value!r}.")
-        return value
-    if kind is tuple and isinstance(value, list):
-        return tuple(_checked(arguments[0], item, where) for item in value)
-    if isinstance(kind, type) and issubclass(kind, Mapping) and isinstance(value, dict):
-        if arguments[1] is Any:
-            return value
-        return {key: _checked(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if kind not in (bool, int, str) or type(value) is not kind or (kind is int and value < 0):  # type: ignore[operator]
-        raise ProfileError(f"{where} must be {_WORDS.get(kind, 'a table')}, not {value!r}.")
-    return value
-
-
-_WORDS: Mapping[object, str] = MappingProxyType(
-    {bool: "true or false", int: "a number from 0", str: "text in quotes", tuple: "a list of texts"}
-)
 
 
 def _table(value: Any, skip: Sequence[str] = ()) -> dict[str, Any]:

@@ -1,71 +1,77 @@
-"""Settings: where things are kept and how much is allowed, read once at the rim and handed on."""
+"""Settings: which folders are used and how much is allowed, read once at the start and passed on."""
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from dicomdock.config.toml_file import Table, TomlFile
+from dicomdock.config.validation import Wrong, read_values, setting
 from dicomdock.errors import InvalidInput
 from dicomdock.web.options import ConnectionOptions
 
 FILE = "settings.toml"
 MIB = 1 << 20
 MOST_WORKERS = 64  # threads of one kind; more only wait for each other, and no server likes them
-_RANGES: Mapping[str, tuple[float, float]] = {
-    "port": (1, 65535),
-    "series_workers": (1, MOST_WORKERS),
-    "instance_workers": (1, MOST_WORKERS),
-    "store_workers": (1, MOST_WORKERS),
-    "store_batch": (1, math.inf),
-    "connect_timeout": (0.1, 86400),
-    "read_timeout": (0.1, 86400),
-}  # of the others anything from 0
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What every part of dicomdock is told.
+    """What the user set.
+
+    Each field's meaning, and the numbers that it may hold, stand with it; ``docs/settings.md`` lists them.
 
     Parameters
     ----------
     config : folder of profiles, trusted origins and ``settings.toml``.
     archive : folder of the local archive.
     state : folder of transfers, sockets and logs.
-    database : SQLAlchemy URL of the archive's index; empty for SQLite inside the archive folder.
-    port : TCP port of the dock on 127.0.0.1; the next free one is taken when it is busy.
-    series_workers : series streams side by side in a pull.
-    instance_workers : single-instance requests side by side, to resume or where a server retrieves no series.
-    store_workers : upload batches side by side; measured best at 4 against Orthanc.
-    store_batch : bytes; an upload batch is closed when it reaches this.
-    connect_timeout : seconds until a host that does not answer is given up.
-    read_timeout : seconds without a byte until an answer is given up; servers may prepare a series for long.
-    retries : further tries after 408, 429, 5xx or a dropped connection.
-    archive_limit : bytes that the archive may hold before the least recently used go; 0 for no limit.
-    free_space_floor : bytes that must stay free on the archive's disk; transfers stop before.
-    query_cache_age : seconds that a search answer is shown without being asked anew.
-    viewer_patience : seconds that a viewer waits for its closed page to come back before it ends.
     """
 
     config: Path
     archive: Path
     state: Path
-    database: str = ""
-    port: int = 2042
-    series_workers: int = 4
-    instance_workers: int = 8
-    store_workers: int = 4
-    store_batch: int = 32 * MIB
-    connect_timeout: float = 10.0
-    read_timeout: float = 120.0
-    retries: int = 4
-    archive_limit: int = 0
-    free_space_floor: int = 256 * MIB
-    query_cache_age: float = 300.0
-    viewer_patience: float = 1800.0
+    database: str = setting(
+        "", "SQLAlchemy URL of the archive's index; empty for SQLite inside the archive folder"
+    )
+    port: int = setting(
+        2042,
+        "TCP port of the dock on 127.0.0.1; the next free one is taken when it is busy",
+        least=1,
+        most=65535,
+    )
+    series_workers: int = setting(4, "series streams side by side in a pull", least=1, most=MOST_WORKERS)
+    instance_workers: int = setting(
+        8,
+        "single-instance requests side by side, to resume or where a server retrieves no series",
+        least=1,
+        most=MOST_WORKERS,
+    )
+    store_workers: int = setting(
+        4, "upload batches side by side; measured best at 4 against Orthanc", least=1, most=MOST_WORKERS
+    )
+    store_batch: int = setting(32 * MIB, "bytes; an upload batch is closed when it reaches this", least=1)
+    connect_timeout: float = setting(
+        10.0, "seconds until a host that does not answer is given up", least=0.1, most=86400
+    )
+    read_timeout: float = setting(
+        120.0,
+        "seconds without a byte until an answer is given up; servers may prepare a series for long",
+        least=0.1,
+        most=86400,
+    )
+    retries: int = setting(4, "further tries after 408, 429, 5xx or a dropped connection")
+    archive_limit: int = setting(
+        0, "bytes that the archive may hold before the least recently used go; 0 for no limit"
+    )
+    free_space_floor: int = setting(
+        256 * MIB, "bytes that must stay free on the archive's disk; transfers stop before"
+    )
+    query_cache_age: float = setting(300.0, "seconds that a search answer is shown without being asked anew")
+    viewer_patience: float = setting(
+        1800.0, "seconds that a viewer waits for its closed page to come back before it ends"
+    )
 
     @property
     def connection(self) -> ConnectionOptions:
@@ -138,22 +144,11 @@ class Settings:
             raise InvalidInput(f"The settings file {file.path} cannot be read: {error}.") from error
 
     def _with(self, table: Table, file: Path) -> Settings:
-        known = {item.name: item for item in fields(self)}
-        values: dict[str, object] = {}
-        for key, value in table.items():
-            if key not in known or key in ("config", "state"):
+        for key in table:
+            if key in ("config", "state") or key not in {item.name for item in fields(self)}:
                 raise InvalidInput(f"{file} names {key!r}, which is not a setting of dicomdock.")
-            current = getattr(self, key)
-            if isinstance(current, Path) and isinstance(value, str):
-                value = Path(value).expanduser().absolute()
-            elif isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
-                value = float(value)
-            elif not isinstance(value, type(current)) or isinstance(value, bool):
-                raise InvalidInput(f"{file}: {key} must be like {current!r}, not {value!r}.")
-            if isinstance(value, (int, float)):
-                least, most = _RANGES.get(key, (0, math.inf))
-                if not least <= value <= most:
-                    limits = f"at least {least}" if math.isinf(most) else f"from {least} to {most}"
-                    raise InvalidInput(f"{file}: {key} must be {limits}, not {value!r}.")
-            values[key] = value
+        try:
+            values = read_values(Settings, table, f"{file}: ")
+        except Wrong as wrong:
+            raise InvalidInput(str(wrong)) from None
         return replace(self, **values)  # type: ignore[arg-type]

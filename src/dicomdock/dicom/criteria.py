@@ -144,7 +144,7 @@ def split_values(vr: str, key: str) -> tuple[str, ...]:
 
 
 def accepts(criterion: Criterion, vr: str, values: Sequence[str]) -> bool:
-    """Tell whether an attribute with these values satisfies the criterion.
+    """Return whether an attribute with these values satisfies the criterion.
 
     Parameters
     ----------
@@ -188,14 +188,14 @@ def normal(vr: str, value: str) -> str:
 
 
 def combined(date: Criterion | None, time: Criterion | None) -> tuple[Interval, Interval] | None:
-    """Give the criteria of a date and its time where both are ranges and so name one span together."""
+    """Return the criteria of a date and its time where both are ranges and so name one span together."""
     if isinstance(date, Interval) and isinstance(time, Interval) and date.ranged and time.ranged:
         return date, time
     return None
 
 
 def within(date: str, time: str, dates: Interval, times: Interval) -> bool:
-    """Tell whether a date with its time lies in the span that two ranges name together.
+    """Return whether a date with its time lies in the span that two ranges name together.
 
     References
     ----------
@@ -211,7 +211,7 @@ def within(date: str, time: str, dates: Interval, times: Interval) -> bool:
 
 
 def like(pattern: str, value: str) -> bool:
-    """Tell whether a value has the form of a pattern with ``*`` and ``?``, letter case included."""
+    """Return whether a value has the form of a pattern with ``*`` and ``?``, letter case included."""
     return _expression(pattern).match(value) is not None
 
 
@@ -292,7 +292,7 @@ def _inside(vr: str, value: str, low: str, high: str) -> bool:
 
 
 def _moment(value: str, edge: str) -> tuple[int, int, int]:
-    """Give a DT value as day, second and microsecond in UTC, at the first or last edge of what it covers."""
+    """Return a DT value as day, second and microsecond in UTC, at the first or last edge of its range."""
     from datetime import datetime, timedelta
 
     digits, offset = value, timedelta()
@@ -342,7 +342,7 @@ def _word_near(word: str, other: str) -> bool:
 
 
 def _one_letter_apart(one: str, two: str) -> bool:
-    """Tell whether one letter put in, left out or exchanged makes the words equal."""
+    """Return whether one letter inserted, left out or exchanged makes the words equal."""
     if len(one) > len(two):
         one, two = two, one
     if len(two) - len(one) > 1:

@@ -45,7 +45,7 @@ _TAG = re.compile(r"[0-9A-Fa-f]{8}\Z")
 
 
 def tag_and_vr(keyword: str) -> tuple[str, str]:
-    """Give the tag, as eight upper-case hexadecimal digits, and the VR of an attribute.
+    """Return the tag, as eight upper-case hexadecimal digits, and the VR of an attribute.
 
     Where the standard leaves the VR open (``US or SS``) the first one is given.
 
@@ -75,7 +75,7 @@ def tag_and_vr(keyword: str) -> tuple[str, str]:
 
 
 def tag_of(keyword: str) -> str:
-    """Give the tag of an attribute: ``PatientName`` -> ``00100010``.
+    """Return the tag of an attribute: ``PatientName`` -> ``00100010``.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def tag_of(keyword: str) -> str:
 
 
 def vr_of(keyword: str) -> str:
-    """Give the VR of an attribute: ``PatientName`` -> ``PN``.
+    """Return the VR of an attribute: ``PatientName`` -> ``PN``.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def vr_of(keyword: str) -> str:
 
 
 def keyword_of(tag: str) -> str:
-    """Give the keyword of a tag: ``00100010`` -> ``PatientName``; the tag itself where it has none.
+    """Return the keyword of a tag: ``00100010`` -> ``PatientName``; the tag itself where it has none.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Reading DICOM JSON answers as servers really give them, and showing them to people.
+"""Read DICOM JSON as servers really send it, write it strictly, and show it to people.
 
 Tolerant on the way in: a label with parameters or in capitals, 204, an empty body, ``[{}]``, one object
 instead of a list, values outside a list. What is not JSON at all (a login page, XML) becomes a WireError that
@@ -82,7 +82,7 @@ def is_unicode(body: bytes) -> bool:
 
 
 def clean(item: Mapping[str, JsonValue], *, depth: int = 0) -> DicomJson:
-    """Give a data set with tags in capitals and every Value a list; what is not an attribute is left out."""
+    """Return a data set with tags in capitals and every Value a list, without what is not an attribute."""
     if depth > MAX_DEPTH:
         raise WireError("The server's DICOM JSON nests sequences deeper than any real object.")
     cleaned: dict[str, JsonValue] = {}
@@ -214,7 +214,7 @@ def items(attributes: DicomJson, name: str) -> list[DicomJson]:
 
 
 def flatten(attributes: DicomJson) -> dict[str, JsonValue]:
-    """Give a data set by keyword, for people and ``--json``.
+    """Return a data set by keyword, for people and ``--json``.
 
     One value stands alone, several become a list; a person name becomes its alphabetic text where it has no
     other form, sequences become lists of flattened items, bulk data its address, short binary data is left as

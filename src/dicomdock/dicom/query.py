@@ -151,7 +151,7 @@ class Query:
         )
 
     def matches(self, attributes: DicomJson, *, keys: Container[str] | None = None) -> bool:
-        """Tell whether a data set is a match, by the rules of PS3.4.
+        """Return whether a data set is a match, by the rules of PS3.4.
 
         An attribute that is absent counts as empty: only universal matching and ``""`` accept it.
 

@@ -81,7 +81,7 @@ class Resource:
         return path
 
     def contains(self, other: Resource) -> bool:
-        """Tell whether ``other`` is this resource or lies below it."""
+        """Return whether ``other`` is this resource or lies below it."""
         mine = (self.study, self.series, self.instance)
         theirs = (other.study, other.series, other.instance)
         return all(a is None or a == b for a, b in zip(mine, theirs, strict=True))

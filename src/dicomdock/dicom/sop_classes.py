@@ -29,7 +29,7 @@ _IMAGES = ("481.1", "481.2")  # RT Image and RT Dose, which have pixels all the 
 
 
 def kind_of(sop_class: str) -> Kind:
-    """Tell what an instance is by its SOP Class UID; one that is not known counts as an image."""
+    """Return what an instance is by its SOP Class UID; one that is not known counts as an image."""
     if not sop_class.startswith(_STORAGE):
         return "other"
     number = sop_class.removeprefix(_STORAGE)

@@ -46,7 +46,7 @@ class Session:
     refused_fields : keywords that the server answered with 400 when asked to include them.
     key_checks : which kinds of matching keys were seen to work.
     lists : keyword -> whether a list of several values was seen to find more than one of them.
-    forms : level -> index of the retrieval form that worked (``wado.FORMS``).
+    forms : level -> index of the retrieval form that worked (``retrieve.FORMS``).
     """
 
     http: Http

@@ -87,6 +87,8 @@ def choices(accept: str) -> Sequence[Choice]:
     found: list[tuple[float, int, Choice]] = []
     for order, text in enumerate(_elements(accept)):
         media = MediaType.parse(text)
+        if "/" not in media.essence and media.essence != "*":
+            continue  # no media type, so that nothing is accepted by it; Java writes "*"
         quality = _quality(media.parameters.get("q", "1"))
         if quality > 0:
             found.append((-quality, order, _choice(media)))

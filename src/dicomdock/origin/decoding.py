@@ -25,10 +25,11 @@ from pydicom.pixels.utils import get_expected_length, pack_bits
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from dicomdock.errors import NotAcceptable, NotFound
-from dicomdock.imaging.codecs import decompress, pixel_array
+from dicomdock.imaging.codecs import decompress
 from dicomdock.origin.reading import (
     check_frame,
     decodable_syntax,
+    decode,
     mapped,
     number_of_frames,
     read_header,
@@ -171,7 +172,7 @@ def decode_frame(stored: Path, number: int) -> bytes:
     with mapped("The frame"):
         header = read_header(stored)
         check_frame(header, number)
-        samples = pixel_array(stored, index=number - 1, transfer_syntax_uid=decodable_syntax(header))
+        samples = decode(stored, header, number)
         if header.get("BitsAllocated") == 1:
             return pack_bits(samples, pad=False)
         return samples.astype(samples.dtype.newbyteorder("<"), copy=False).tobytes()

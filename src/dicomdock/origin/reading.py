@@ -22,7 +22,7 @@ from pydicom.uid import (
 
 from dicomdock.dicom.dataset import read_dataset
 from dicomdock.errors import DicomdockError, InvalidInput, NotAcceptable
-from dicomdock.imaging.codecs import RETIRED_JPEG
+from dicomdock.imaging.codecs import RETIRED_JPEG, Array, pixel_array
 
 MAX_FRAME = 1 << 27  # samples of one frame that we decode: 8192 x 8192 in grey and twice that
 
@@ -49,13 +49,42 @@ def read_header(stored: Path | BinaryIO) -> Dataset:
     if isinstance(stored, Path):
         with stored.open("rb") as file:
             return read_header(file)
-    return read_dataset(stored, pixels=False)
+    return _completed(read_dataset(stored, pixels=False))
 
 
 def read_whole(stored: Path) -> Dataset:
     """Read an instance with its pixel data."""
     with stored.open("rb") as file:
         return read_dataset(file)
+
+
+def decode(stored: Path, header: Dataset, frame: int) -> Array:
+    """Decode one frame; only its own bytes are read where the transfer syntax allows.
+
+    Parameters
+    ----------
+    frame : 1-based.
+    """
+    try:
+        return pixel_array(stored, index=frame - 1, transfer_syntax_uid=decodable_syntax(header))
+    except AttributeError:  # an attribute is missing that the header was completed by
+        return pixel_array(_completed(read_whole(stored)), index=frame - 1)
+
+
+def _completed(dataset: Dataset) -> Dataset:
+    """Add what decoders ask for and real images leave out, where only one value makes sense."""
+    if "Rows" in dataset and "BitsAllocated" in dataset:
+        colour = str(dataset.get("PhotometricInterpretation", "")).startswith(("RGB", "YBR"))
+        defaults = {
+            "SamplesPerPixel": 3 if colour else 1,
+            "PixelRepresentation": 0,
+            "PhotometricInterpretation": "MONOCHROME2",
+            "BitsStored": dataset.BitsAllocated,
+        }
+        for keyword, value in defaults.items():
+            if dataset.get(keyword) is None:
+                setattr(dataset, keyword, value)
+    return dataset
 
 
 def transfer_syntax_of(dataset: Dataset) -> UID:

@@ -23,7 +23,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dicomdock.errors import InvalidInput
 from dicomdock.imaging.codecs import pixel_array
-from dicomdock.origin.reading import check_frame, decodable_syntax, mapped, read_header, read_whole
+from dicomdock.origin.reading import check_frame, decodable_syntax, decode, mapped, read_header, read_whole
 from dicomdock.origin.view import FUNCTIONS, MAX_VIEWPORT, View, Viewport, Window
 
 Array: TypeAlias = NDArray[Any]
@@ -61,7 +61,7 @@ def _decode(file: Path, header: Dataset, frame: int) -> Array:
     syntax = decodable_syntax(header)
     if syntax == DeflatedExplicitVRLittleEndian:
         return pixel_array(read_whole(file), index=frame - 1)
-    return pixel_array(file, index=frame - 1, transfer_syntax_uid=syntax)
+    return decode(file, header, frame)
 
 
 # what the header says of this frame

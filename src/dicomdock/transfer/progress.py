@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from dicomdock.dicom.resource import Resource
 from dicomdock.sources import JsonValue, StoreResult
 
+MAX_REMARKS = 20  # sentences about single instances in one report
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -93,6 +95,9 @@ class PullReport:
                 {"sop_instance_uid": _uid(failure.resource), "reason": failure.reason}
                 for failure in self.failures
             ],
+            "missing": [
+                {"resource": str(failure.resource), "reason": failure.reason} for failure in self.missing
+            ],
             "warnings": list(self.warnings),
         }
 
@@ -174,6 +179,8 @@ class ProgressTracker:
     doing: str = "asking what is there"
     started: float = field(default_factory=time.perf_counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    _remarks: int = 0
+    _first_remarks: list[str] = field(default_factory=list)
 
     def moved(self, count: int) -> None:
         """Add bytes that went over the wire."""
@@ -235,6 +242,19 @@ class ProgressTracker:
     def arrivals(self) -> int:
         """The number of instances that are safe."""
         return sum(map(len, self.received.values()))
+
+    def remark(self, sentence: str) -> None:
+        """Add a sentence about one instance; of very many the first are reported, and how many there are."""
+        with self.lock:
+            self._remarks += 1
+            if self._remarks <= MAX_REMARKS:
+                self._first_remarks.append(sentence)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The remarks, as many as are shown."""
+        more = self._remarks - len(self._first_remarks)
+        return (*self._first_remarks, *((f"There are {more:,} more remarks like these.",) if more else ()))
 
     def warn(self, sentence: str) -> None:
         """Add a sentence for the report, once."""

@@ -253,6 +253,9 @@ class _Pull:
     def _store(self, part: Part, expected: Resource, present: Container[str] = ()) -> None:
         """Write one part; the archive discards it without trace when its bytes end too early."""
         result = self.writer.add(part, expected)
+        if result.status in ("stored", "replaced"):
+            for remark in result.remarks:
+                self.tracker.remark(f"{result.resource} is stored. {remark}")
         if result.status == "conflict":
             self.tracker.fail(result.resource, CONFLICT)
         elif result.status == "identical" and not self.replace:  # before the pull, or by another process
@@ -326,7 +329,7 @@ class _Pull:
             bytes=tracker.bytes,
             seconds=tracker.seconds,
             complete=tracker.proven and not failures and not missing,
-            warnings=tuple(tracker.warnings),
+            warnings=(*tracker.warnings, *tracker.remarks),
         )
 
 

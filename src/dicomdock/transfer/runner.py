@@ -201,7 +201,7 @@ class _Ledger:
             if result.status in ON_THE_SERVER and any(one.contains(resource) for one in self._ours)
         ]
         if sent:  # before the outcomes are saved: what has one is not sent again, nor marked
-            self._archive.record_sent(sent, self._transfer.server)
+            self._archive.retention.record_sent(sent, self._transfer.server)
         self._queue.record(
             self._transfer.id,
             [Item(str(resource), result.status, result.reason) for resource, result in done],

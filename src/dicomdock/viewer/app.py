@@ -52,6 +52,7 @@ MODULE = {
     "serve": {"__dicomdock": str(STATIC)},
     "scripts": ["__dicomdock/viewer.js"],
     "styles": ["__dicomdock/viewer.css"],
+    "vue_use": ["dicomdock"],
 }
 CPU_RAY_CASTING = "vtkMRMLCPURayCastVolumeRenderingDisplayNode"
 

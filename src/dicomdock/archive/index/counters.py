@@ -1,10 +1,10 @@
-"""Counting: the numbers that series and studies keep of what belongs to them."""
+"""Count the instances, sizes and modalities of series and studies."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, func, select, update
 
-from dicomdock.archive.index.mapping import joined
+from dicomdock.archive.index.mapping import join_values
 from dicomdock.archive.index.schema import instance, series, study
 
 
@@ -39,7 +39,7 @@ def count_study(connection: Connection, study_id: int) -> None:
         "NumberOfStudyRelatedSeries": number,
         "NumberOfStudyRelatedInstances": instances,
         "size": size,
-        "ModalitiesInStudy": joined(sorted(modalities)),
-        "SOPClassesInStudy": joined(sorted(classes)),
+        "ModalitiesInStudy": join_values(sorted(modalities)),
+        "SOPClassesInStudy": join_values(sorted(classes)),
     }
     connection.execute(update(study).where(study.c.id == study_id).values(values))

@@ -1,4 +1,4 @@
-"""Matching: the rules of PS3.4 as SQL.
+"""Write the matching rules of PS3.4 as SQL.
 
 Each clause lets every true match through; where SQL cannot say a rule exactly (several values, sequences,
 fuzzy names) the plan is marked and the rows are looked over once more by ``Query.matches``, which is the one
@@ -143,7 +143,7 @@ class _Builder:
         return Plan(tuple(self._clauses), self._exact, frozenset(self._keys), tuple(self._ignored))
 
     def _in_other_patient(self) -> Clause:
-        """Say that the match belongs to another patient than its study's, who satisfies the criteria."""
+        """Return the clause that a match has another patient than its study, who satisfies the criteria."""
         if self._rank > 0:
             found = select(patient.c.series).where(*self._other_patient)
             return series.c.id.in_(found)
@@ -168,7 +168,7 @@ class _Builder:
         return False
 
     def _below(self, table: Table, clause: Clause, *, few: bool) -> Clause:
-        """Say that something below the match satisfies the clause.
+        """Return the clause that something below the match satisfies the clause.
 
         Parameters
         ----------

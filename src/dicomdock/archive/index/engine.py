@@ -1,4 +1,4 @@
-"""Index: the connection to the database, its transactions and its errors.
+"""Connect to the database of the index: transactions and errors.
 
 SQLite by default, with a write-ahead log so that several processes read while one writes; PostgreSQL by URL.
 """
@@ -51,7 +51,7 @@ class Index:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Give a connection that sees one state of the index.
+        """Return a connection that sees one state of the index.
 
         Raises
         ------
@@ -62,7 +62,7 @@ class Index:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Give the one connection that writes; what it did lasts when the block is left without an error.
+        """Return the one connection that writes; committed when the block ends without an error.
 
         Raises
         ------
@@ -95,14 +95,14 @@ class Index:
 
 def _our_error(error: DBAPIError, waited: float) -> ArchiveError:
     cause = error.orig
-    words = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+    reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     state = getattr(cause, "sqlstate", "") or ""
     if code in (5, 6) or state in _LOCKED_STATES:
         return ArchiveLocked(f"Another program has held the archive's index for {waited:g} seconds.")
     if code == _SQLITE_FULL or state in _FULL_STATES:
         return NoSpace("The disk of the archive's index is full.")
-    return ArchiveError(f"The archive's index failed: {words}.")
+    return ArchiveError(f"The archive's index failed: {reason}.")
 
 
 def _engine(url: str, lock_timeout: float) -> Engine:
@@ -133,7 +133,7 @@ def _prepare_sqlite(engine: Engine, lock_timeout: float) -> None:
         for pragma in (
             f"busy_timeout = {int(lock_timeout * 1000)}",
             "journal_mode = WAL",
-            "synchronous = FULL",  # a group that was said to be kept is kept, power cut or not
+            "synchronous = FULL",  # what was said to be stored is stored, power cut or not
             "foreign_keys = ON",
             "cache_size = -16000",
             "mmap_size = 268435456",

@@ -1,4 +1,4 @@
-"""Rows: from the raw values of a header to columns of the index, and from columns to the DICOM JSON model.
+"""Map the raw values of a header to columns of the index, and columns to the DICOM JSON model.
 
 References
 ----------
@@ -30,19 +30,19 @@ from dicomdock.dicom.part10 import CHARSET, Header, Raw
 
 Row: TypeAlias = "dict[str, str | int | float | bool | None]"
 
-TEXT_LIMIT = 1024  # characters kept of one attribute; the longest that the standard allows here is far below
+TEXT_LIMIT = 1024  # characters stored of one attribute; the standard allows fewer
 PATIENT_ID = 0x00100020
 MAX_NUMBER = 1 << 62  # what any database holds
 _SLASH = "\\"
 
 
 def study_row(header: Header) -> Row:
-    """Give the study's columns, as this instance tells them."""
+    """Return the study's columns, as this instance states them."""
     return _row(header, _STUDY)
 
 
 def series_row(header: Header) -> Row:
-    """Give the series' columns, as this instance tells them."""
+    """Return the series' columns, as this instance states them."""
     row = _row(header, _SERIES)
     items = []
     for item in header.items:
@@ -55,7 +55,7 @@ def series_row(header: Header) -> Row:
 
 
 def instance_row(header: Header) -> Row:
-    """Give the instance's columns."""
+    """Return the instance's columns."""
     return _row(header, _INSTANCE)
 
 
@@ -90,7 +90,7 @@ def _row(header: Header, plan: Iterable[tuple[str, int, str]]) -> Row:
             continue
         text = _text(value, vr, raw)
         if keyword in MULTIVALUED:
-            text = joined(part.strip() for part in text.split(_SLASH))
+            text = join_values(part.strip() for part in text.split(_SLASH))
         row[keyword] = text
         if keyword in FOLDED:
             row.update(folded(keyword, text))
@@ -98,18 +98,18 @@ def _row(header: Header, plan: Iterable[tuple[str, int, str]]) -> Row:
 
 
 def folded(keyword: str, name: str) -> dict[str, str]:
-    """Give the columns that a person name is searched in."""
+    """Return the columns that a person name is searched in."""
     groups = [*fold_name(name).split("="), "", ""] if name else ["", "", ""]
     return {keyword + group: part for group, part in zip(COMPONENT_GROUPS, groups, strict=False)}
 
 
-def joined(parts: Iterable[str]) -> str:
+def join_values(parts: Iterable[str]) -> str:
     """Write several values as one text that begins and ends with the separator; nothing for none."""
     text = _SLASH.join(part for part in parts if part)
     return f"{_SLASH}{text}{_SLASH}" if text else ""
 
 
-def divided(text: str) -> list[str]:
+def split_values(text: str) -> list[str]:
     """Undo ``joined``."""
     return text.strip(_SLASH).split(_SLASH) if text else []
 
@@ -143,7 +143,7 @@ def _number(value: bytes | None, vr: str, byteorder: str) -> int | None:
 def json_writer(
     keywords: Sequence[str], optional: Container[str]
 ) -> Callable[[Sequence[object]], dict[str, JsonValue]]:
-    """Give the function that writes columns as a data set in the DICOM JSON model, in the order of the tags.
+    """Return the function that writes columns as a data set in the DICOM JSON model, sorted by tag.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def _values(vr: str, stored: str, several: bool) -> list[JsonValue]:
     if vr == "SQ":
         items: list[JsonValue] = json.loads(stored)
         return items
-    values = divided(stored) if several else [stored]
+    values = split_values(stored) if several else [stored]
     return [_person(value) for value in values] if vr == "PN" else list(values)
 
 

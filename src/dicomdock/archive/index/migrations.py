@@ -1,4 +1,4 @@
-"""Migrations: how an index of an earlier version becomes one of this.
+"""Migrate an index of an earlier version to this one.
 
 To change the schema, change ``schema.py`` for new archives and append a function here for those that are
 there.

@@ -1,4 +1,4 @@
-"""Catalogue: the rows of the index, looked up, marked and taken out within a transaction."""
+"""Look up, mark and remove rows of the index within a transaction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 from dicomdock.archive.index.counters import count_series, count_study
-from dicomdock.archive.index.schema import doomed, instance, patient, sent, series, study
+from dicomdock.archive.index.schema import deletions, instance, patient, sent, series, study
 from dicomdock.archive.storage.local import relative_path
 from dicomdock.dicom.resource import Resource
 
@@ -36,15 +36,15 @@ class ArchivedInstance:
 
     Parameters
     ----------
-    resource : its place.
+    resource : its UIDs.
     path : its file.
     size : bytes.
     digest : SHA-256 of the file, hexadecimal.
     sop_class_uid, transfer_syntax_uid : empty where the file does not say.
     origin : name of the server that it came from; empty for imported and locally made ones.
     sent : names of the servers that confirmed to have stored it.
-    pinned : it, its series or its study is kept from eviction.
-    made_here : it was made by this program.
+    pinned : it, its series or its study is exempt from eviction.
+    made_here : it was created by this program.
     """
 
     resource: Resource
@@ -60,7 +60,7 @@ class ArchivedInstance:
 
 
 def digests(connection: Connection, study_uid: str, series_uid: str) -> dict[str, str]:
-    """Give SOP Instance UID -> digest of a series."""
+    """Return SOP Instance UID -> digest of a series."""
     rows = connection.execute(
         select(instance.c.SOPInstanceUID, instance.c.digest)
         .join(series, instance.c.series == series.c.id)
@@ -77,7 +77,7 @@ def patient_of(connection: Connection, study_uid: str) -> str:
 
 
 def known_rows(connection: Connection, instances: Iterable[Resource]) -> dict[Resource, tuple[int, str]]:
-    """Give id and digest of those among the instances that have rows already."""
+    """Return id and digest of those among the instances that have rows already."""
     found: dict[Resource, tuple[int, str]] = {}
     groups: dict[tuple[str, str], list[str]] = {}
     for one in instances:
@@ -97,7 +97,7 @@ def known_rows(connection: Connection, instances: Iterable[Resource]) -> dict[Re
 
 
 def within(resource: Resource) -> Sequence[ColumnElement[bool]]:
-    """Say that a row of instance, joined with series and study, lies in a resource."""
+    """Return the clauses that a row of instance, joined with series and study, lies in a resource."""
     clauses = [study.c.StudyInstanceUID == resource.study]
     if resource.series is not None:
         clauses.append(series.c.SeriesInstanceUID == resource.series)
@@ -126,7 +126,7 @@ def sizes_of(connection: Connection, resource: Resource) -> Iterator[tuple[str, 
 def instances_of(
     connection: Connection, folder: Path, resource: Resource | None, *, limit: int | None = None
 ) -> Iterator[ArchivedInstance]:
-    """Give the instances of a resource, or all, by series and instance number."""
+    """Return the instances of a resource, or all, by series and instance number."""
     clauses = within(resource) if resource is not None else ()
     wanted = (
         select(
@@ -170,7 +170,7 @@ def instances_of(
 
 
 def remove_rows(connection: Connection, resource: Resource) -> int:
-    """Take out the rows of a resource and note its files for removal; give how many instances they were."""
+    """Remove the rows of a resource and list its files for deletion; return the number of instances."""
     found = connection.execute(
         select(
             instance.c.id,
@@ -186,7 +186,7 @@ def remove_rows(connection: Connection, resource: Resource) -> int:
     if not found:
         return 0
     connection.execute(
-        insert_or_pass(connection, doomed), [{"path": relative_path(*row[3:])} for row in found]
+        insert_or_pass(connection, deletions), [{"path": relative_path(*row[3:])} for row in found]
     )
     connection.execute(
         delete(instance).where(instance.c.id == bindparam("number")), [{"number": row[0]} for row in found]
@@ -205,7 +205,7 @@ def remove_rows(connection: Connection, resource: Resource) -> int:
 
 
 def _let_patient_follow(connection: Connection, study_id: int) -> None:
-    """Give a study the patient of its series where none of them is its own patient's any more."""
+    """Return a study the patient of its series where none of them is its own patient's any more."""
     own = select(series.c.id).where(
         series.c.study == study_id, ~exists(select(patient.c.series).where(patient.c.series == series.c.id))
     )
@@ -223,7 +223,7 @@ def _let_patient_follow(connection: Connection, study_id: int) -> None:
 
 
 def insert_or_pass(connection: Connection, table: Table) -> Insert:
-    """Give an insert that passes over rows which are there already."""
+    """Return an insert that passes over rows which are there already."""
     if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects import postgresql  # loads all its drivers, asyncio's too
 
@@ -256,7 +256,7 @@ def summary_of(connection: Connection) -> Summary:
 
 
 def series_not_used_since(connection: Connection, resource: Resource, moment: float) -> list[int]:
-    """Give the ids of a resource's series that were last used before."""
+    """Return the ids of a resource's series that were last used before."""
     wanted = select(series.c.id).join(study, series.c.study == study.c.id)
     wanted = wanted.where(study.c.StudyInstanceUID == resource.study, series.c.used < moment)
     if resource.series is not None:

@@ -1,4 +1,4 @@
-r"""Schema: the tables of the index, one for each level, with a column for each indexed attribute.
+r"""The schema: the tables of the index, one for each level, with a column for each indexed attribute.
 
 Columns of attributes are named by keyword. Text has no padding and is ``""`` where it is absent or empty;
 several values stand as ``\A\B\``, so that one of them can be found whole. Some person names have further
@@ -138,10 +138,10 @@ sent = Table(
 )
 
 # Files whose rows are gone; a crash between the two leaves the removal to whoever opens the archive next.
-doomed = Table("doomed", metadata, Column("path", PLAIN, primary_key=True))
+deletions = Table("doomed", metadata, Column("path", PLAIN, primary_key=True))
 
 # Files about to be exchanged, with what they will be: a crash between file and row is put right when opening.
-replacing = Table(
+replacements = Table(
     "replacing",
     metadata,
     Column("path", PLAIN, primary_key=True),

@@ -1,8 +1,8 @@
-"""Files: where instances lie on disk, and how they get there without ever being seen half-written.
+"""Store the files of instances on disk, so that none is ever seen half-written.
 
 ``files/<study>/<series>/<instance>.dcm``, each name a digest of the UID. A file is written in a session's own
-folder under ``incoming/``, synced, and renamed to its place. The session holds a lock while it lives, so that
-the leftovers of a killed one are known as such.
+folder under ``incoming/``, synced, and renamed to its final path. The session holds a lock while it lives,
+so that the leftovers of a killed one are known as such.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def name_of(uid: str) -> str:
-    """Give the file name that stands for a UID; nothing of the UID itself is in it."""
+    """Return the file name of a UID; nothing of the UID itself is in it."""
     return hashlib.sha256(uid.encode("utf-8")).hexdigest()[:NAME_LENGTH]
 
 
 def relative_path(study: str, series: str, instance: str) -> str:
-    """Give an instance's place below ``files/``, with slashes."""
+    """Return the path of an instance below ``files/``, with slashes."""
     return f"{name_of(study)}/{name_of(series)}/{name_of(instance)}{SUFFIX}"
 
 
@@ -90,7 +90,7 @@ class Files:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def path(self, resource: Resource) -> Path:
-        """Give the file of an instance."""
+        """Return the file of an instance."""
         assert resource.series
         assert resource.instance
         return self.folder / relative_path(resource.study, resource.series, resource.instance)
@@ -112,8 +112,8 @@ class Files:
                 remedy="Free some space, or evict what is on a server too.",
             )
 
-    def place(self, moves: Iterable[tuple[Path, Path]]) -> None:
-        """Rename files to their places, and make that last."""
+    def move(self, moves: Iterable[tuple[Path, Path]]) -> None:
+        """Rename files to their final paths, durably."""
         touched: dict[Path, None] = {}
         for written, target in moves:
             try:
@@ -127,7 +127,7 @@ class Files:
             _sync_folder(folder)
 
     def all(self, below: str = "") -> Iterator[Path]:
-        """Give every file in the places of instances, or below one folder of them."""
+        """Return every file of an instance, or those below one folder."""
         for folder, _, names in os.walk(self.folder / below):
             yield from (Path(folder, name) for name in sorted(names))
 
@@ -142,7 +142,7 @@ class Files:
 
 
 def digest_of(path: Path) -> str:
-    """Give the SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file, hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         while block := file.read(BLOCK):
@@ -151,7 +151,7 @@ def digest_of(path: Path) -> str:
 
 
 def digest_or_none(path: Path) -> str | None:
-    """Give the same; None where the file is gone or cannot be read."""
+    """Return the same; None where the file is gone or cannot be read."""
     try:
         return digest_of(path)
     except OSError:
@@ -208,7 +208,7 @@ def begin_sync(descriptor: int, size: int) -> None:
 
 
 def sync_files(paths: Sequence[Path]) -> None:
-    """Make written files, which lie on one disk, last."""
+    """Make written files, which are on one disk, durable."""
     # A disk flushes its cache for each fsync; under load 128 of them took six times as long as one of these.
     whole = _system_call("syncfs") if len(paths) >= MANY else None
     if whole is not None:
@@ -247,11 +247,11 @@ class Session:
         self._numbers = itertools.count()
 
     def new_path(self) -> Path:
-        """Give the path of a file to write."""
+        """Return the path of a file to write."""
         return self.folder / f"{next(self._numbers)}.part"
 
-    def announce(self, facts: Mapping[str, object], places: Iterable[str]) -> Path:
-        """Note which places are about to be filled, so that a crash before their rows leaves a trace.
+    def announce(self, facts: Mapping[str, object], paths: Iterable[str]) -> Path:
+        """Write a note of the paths that are about to be filled, for the case of a crash before their rows.
 
         It lasts once the caller has synced it with the files.
 
@@ -260,13 +260,13 @@ class Session:
         facts : what the rows will say that the files do not.
         """
         note = self.folder / f"{next(self._numbers)}{NOTE}"
-        note.write_text("\n".join((json.dumps(facts), *places)), "ascii")
+        note.write_text("\n".join((json.dumps(facts), *paths)), "ascii")
         return note
 
     def close(self) -> None:
         """Remove the folder.
 
-        A note that is left tells of files that may have been renamed without their rows, after an error as
+        A note that is left names files that may have been renamed without their rows, after an error as
         after a crash: it stays, and whoever opens the archive next finishes or undoes the work.
         """
         if any(self.folder.glob(f"*{NOTE}")):
@@ -280,7 +280,7 @@ class Session:
 
 @contextmanager
 def abandoned(incoming: Path) -> Iterator[list[Path]]:
-    """Give the sessions' folders whose process is gone, hold them for the block, and remove them."""
+    """Return the sessions' folders whose process is gone, hold them for the block, and remove them."""
     with ExitStack() as held:
         folders = []
         for folder in incoming.glob("session-*"):
@@ -289,7 +289,7 @@ def abandoned(incoming: Path) -> Iterator[list[Path]]:
                     continue  # just being made
                 lock = FileLock(folder / "lock")
                 if not lock.acquire():
-                    continue  # alive, or taken up by another
+                    continue  # alive, or being recovered by another
             except OSError:  # gone meanwhile
                 continue
             held.callback(lock.release)
@@ -301,7 +301,7 @@ def abandoned(incoming: Path) -> Iterator[list[Path]]:
 
 @cache
 def _system_call(name: str) -> Callable[..., int] | None:
-    """Give a call of the system that Python does not have; None where the system has it not either."""
+    """Return a system call that Python does not wrap; None where the system does not have it."""
     try:
         call: Callable[..., int] = getattr(ctypes.CDLL(None, use_errno=True), name)
     except (OSError, AttributeError, TypeError):  # not Linux

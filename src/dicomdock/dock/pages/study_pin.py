@@ -32,8 +32,8 @@ async def _set(services: ActionServices, selection: Selection, *, pinned: bool) 
 
 
 def _pin(local: LocalArchive, resource: Resource) -> None:
-    local.archive.pin(resource)
+    local.archive.retention.pin(resource)
 
 
 def _unpin(local: LocalArchive, resource: Resource) -> None:
-    local.archive.unpin(resource)
+    local.archive.retention.unpin(resource)

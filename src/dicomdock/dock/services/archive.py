@@ -47,11 +47,13 @@ class LocalArchive:
             changed = self._settings.change(**values)
             # The folder stays the same until the next start: transfers write to it.
             self._settings = replace(changed, archive=self._settings.archive)
-        self.archive.allow(limit=changed.archive_limit, free_space_floor=changed.free_space_floor)
+        self.archive.retention.set_limits(
+            limit=changed.archive_limit, free_space_floor=changed.free_space_floor
+        )
 
     def evict(self) -> Eviction:
         """Remove what was not used for longest, down to the limit of the settings."""
-        evicted = self.archive.evict()
+        evicted = self.archive.retention.evict()
         for resource in evicted.removed:
             self._events.publish(ArchiveChanged(resource.study))
         return evicted

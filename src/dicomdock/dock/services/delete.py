@@ -118,7 +118,7 @@ class Deletions:
                 client.delete(resource)
             except DicomdockError as error:
                 failed.append(str(error))
-        self._local.archive.forget(server)
+        self._local.archive.query_cache.drop(server)
         for study in {resource.study for resource in resources}:
             self._events.publish(ServerChanged(server, study))
         return failed

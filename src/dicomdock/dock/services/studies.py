@@ -200,7 +200,9 @@ class Listing:
         if stream.source != LOCAL:
             with contextlib.suppress(ArchiveError, ProfileError):  # it can be shown all the same
                 login = self._login(stream)
-                self._finder.archive.remember(stream.source, login, self.query, page.matches, page.more)
+                self._finder.archive.query_cache.put(
+                    stream.source, login, self.query, page.matches, page.more
+                )
         return [*changed, *self._without(stream.source, stale)]
 
     def recall(self, stream: Stream) -> list[Found]:
@@ -208,7 +210,7 @@ class Listing:
         if stream.source == LOCAL:
             return []
         try:
-            answer = self._finder.archive.recall(stream.source, self._login(stream), self.query)
+            answer = self._finder.archive.query_cache.get(stream.source, self._login(stream), self.query)
         except ProfileError:
             return []  # searching it will report why
         if answer is None:

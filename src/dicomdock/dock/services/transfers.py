@@ -183,7 +183,7 @@ class Transfers:
             if transfer.ended and self._local.settings.archive_limit:
                 self._local.evict()
         elif transfer.ended:
-            self._local.archive.forget(transfer.server)
+            self._local.archive.query_cache.drop(transfer.server)
             for study in transfer.studies:
                 self._events.publish(ServerChanged(transfer.server, study))
 

@@ -165,8 +165,8 @@ class ViewerRequests:
                     raise
                 problem = str(error)
             stored = [one for one, answer in answers.items() if answer.status in ON_THE_SERVER]
-            archive.record_sent(stored, server)
-            archive.forget(server)
+            archive.retention.record_sent(stored, server)
+            archive.query_cache.drop(server)
         self._network.sent(server, study)
         results = tuple(_result(one.resource, answers.get(one.resource)) for one in made)
         return rpc.SendReply(number, results, problem)

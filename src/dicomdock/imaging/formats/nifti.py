@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ import numpy.typing as npt
 from dicomdock.errors import GeometryError, UnreadableFile
 from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.formats.unpack import allowance, unpack
-from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.volume import Volume
 
@@ -80,6 +80,51 @@ def volume_to_nifti(volume: Volume, *, compress: bool = True) -> bytes:
     if volume.colour:
         array = np.ascontiguousarray(array).view(_RGB)[..., 0]
     return _write(array, volume.geometry, compress=compress)
+
+
+def series_to_nifti(
+    volumes: Iterable[Volume], count: int, *, step: float = 0.0, compress: bool = True
+) -> bytes:
+    """Write volumes of one grid as the time points of one NIfTI-1 file.
+
+    Parameters
+    ----------
+    volumes : grey; they are used up one after the other.
+    count : how many they are.
+    step : seconds from one volume to the next; 0 where that is not known.
+    """
+    array: npt.NDArray[Any] | None = None
+    geometry: VolumeGeometry | None = None
+    for at, volume in enumerate(volumes):
+        if array is None or geometry is None:
+            geometry = volume.geometry
+            array = np.zeros((count, *geometry.shape), volume.array.dtype)
+        array = array.astype(np.result_type(array, volume.array), copy=False)
+        array[at] = volume.array
+    assert array is not None and geometry is not None, "there is a volume"
+    return _write(array, geometry, compress=compress, step=step)
+
+
+def gradients_to_text(volumes: Sequence[VolumePlan]) -> tuple[str, str] | None:
+    """Return FSL's ``bval`` and ``bvec`` of diffusion volumes; None where one states no b-value.
+
+    Directions are along the axes of the voxels; FSL takes the first axis reversed where voxels are
+    right-handed.
+    """
+    values, directions = [], []
+    for plan in volumes:
+        b_value = plan.lead.facets.get("DiffusionBValue")
+        if not isinstance(b_value, float):
+            return None
+        gradient = plan.lead.facets.get("DiffusionGradientOrientation")
+        vector = np.array(gradient if isinstance(gradient, tuple) and b_value else (0.0, 0.0, 0.0))
+        along = plan.geometry.directions.T @ vector  # k, j, i
+        if np.linalg.det(plan.geometry.ijk_to_ras[:3, :3]) > 0:
+            along[2] *= -1
+        values.append(f"{b_value:g}")
+        directions.append(along[::-1] + 0.0)
+    lines = [" ".join(f"{value:.6g}" for value in row) for row in np.array(directions).T]
+    return " ".join(values) + "\n", "\n".join(lines) + "\n"
 
 
 @reading("The NIfTI file", UnreadableFile)
@@ -199,12 +244,14 @@ def _integer(data: bytes | bytearray, order: str) -> int:
     return int(struct.unpack_from(f"{order}i", data)[0]) if len(data) >= 4 else 0
 
 
-def _write(array: npt.NDArray[Any], geometry: VolumeGeometry, *, compress: bool) -> bytes:
+def _write(array: npt.NDArray[Any], geometry: VolumeGeometry, *, compress: bool, step: float = 0.0) -> bytes:
     import nibabel
 
     nib: Any = nibabel  # it is not typed
-    image = nib.Nifti1Image(array.transpose(2, 1, 0), geometry.ijk_to_ras)
-    image.header.set_xyzt_units("mm")
+    image = nib.Nifti1Image(array.transpose(), geometry.ijk_to_ras)
+    image.header.set_xyzt_units("mm", "sec" if array.ndim == 4 else "unknown")
+    if array.ndim == 4:
+        image.header.set_zooms((*image.header.get_zooms()[:3], step))
     image.set_sform(geometry.ijk_to_ras, code=1)
     image.set_qform(None if geometry.sheared else geometry.ijk_to_ras, code=0 if geometry.sheared else 1)
     data: bytes = image.to_bytes()

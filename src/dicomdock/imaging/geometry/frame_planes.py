@@ -18,6 +18,7 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, number, numbers, rounding, text, texts
 from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Vector, Window
+from dicomdock.imaging.geometry.siemens import is_mosaic, mosaic_of, tiles
 from dicomdock.imaging.geometry.split_keys import facets_of
 
 UNIT_TOLERANCE = 0.01
@@ -83,7 +84,10 @@ def planes_of(header: Dataset) -> list[Plane]:
         return _enhanced(header, base, groups[:frames])
     base = _described(base, [header], text(header, "ImageType"), header)
     if frames == 1:
-        return [_placed(base, header, header, header)]
+        whole = _placed(replace(base, remark="") if is_mosaic(header) else base, header, header, header)
+        mosaic = mosaic_of(header) if is_mosaic(header) else None
+        slices = tiles(whole, header, mosaic) if mosaic is not None else []
+        return slices or [_placed(base, header, header, header)]
     return _classic(header, base, frames, sop_class)
 
 
@@ -147,9 +151,7 @@ def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str, 
     pixels = replace(pixels, padding=_padding(header, pixels))
     windows = next((seen for place in places if (seen := _windows(place))), ())
     kinds = image_type.upper().split("\\")
-    remark = (
-        "The image is a mosaic of many slices in one, which is not taken apart." if "MOSAIC" in kinds else ""
-    )
+    remark = "The image is a mosaic of slices, and does not state of how many." if "MOSAIC" in kinds else ""
     localizer = any(word in ("LOCALIZER", "SCOUT") for word in kinds[2:])
     return replace(plane, pixels=pixels, windows=windows, localizer=localizer, remark=remark)
 

@@ -100,6 +100,8 @@ class Plane:
     localizer : a localizer or scout view.
     frame_time : ms from one frame of a cine loop to the next; None where the header states none.
     rounding : mm, the unit of the last decimal in which the header states ``origin``; 0 where it is exact.
+    tile : first row and column of this slice in the stored image, of a mosaic; None for a whole image.
+    delay : ms after the start of its volume at which the slice was acquired; None where not stated.
     remark : why the frame cannot be placed although the header has positions; empty else.
     """
 
@@ -121,6 +123,8 @@ class Plane:
     localizer: bool = False
     frame_time: float | None = None
     rounding: float = 0.0
+    tile: tuple[int, int] | None = None
+    delay: float | None = None
     remark: str = ""
 
     @property

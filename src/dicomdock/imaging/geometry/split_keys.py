@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 from pydicom.dataset import Dataset
 
+from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.imaging.attributes import number, numbers, text
+from dicomdock.imaging.geometry.siemens import diffusion_of
 
 NAMES = {
     "ImageType": "image type",
@@ -99,7 +101,7 @@ def _b_value(dataset: Dataset) -> float | None:
         except (KeyError, ValueError, TypeError, IndexError, UnicodeDecodeError):
             continue
         return value % _GE_B_VALUE_OFFSET if group == 0x0043 else value
-    return None
+    return diffusion_of(dataset)[0]
 
 
 def _gradient(place: Dataset | None) -> tuple[float, ...] | None:
@@ -107,7 +109,16 @@ def _gradient(place: Dataset | None) -> tuple[float, ...] | None:
         return None
     nested = place.get("DiffusionGradientDirectionSequence")
     holder = nested[0] if nested else place
-    return numbers(holder, "DiffusionGradientOrientation", 3)
+    return numbers(holder, "DiffusionGradientOrientation", 3) or _siemens_gradient(place)
+
+
+def _siemens_gradient(place: Dataset) -> tuple[float, ...] | None:
+    try:
+        stored = place.private_block(0x0019, "SIEMENS MR HEADER")[0x0E].value
+        found = tuple(float(value) for value in stored)
+    except READ_ERRORS:
+        found = ()
+    return found if len(found) == 3 else diffusion_of(place)[1] or None
 
 
 def words(name: str, value: object) -> str:

@@ -51,7 +51,7 @@ def decode(dataset: Dataset, planes: Mapping[int, Plane]) -> Iterator[tuple[int,
     uid = text(dataset, "SOPInstanceUID")
     lead = next(iter(planes.values()))
     size = (integer(dataset, "Rows"), integer(dataset, "Columns"))
-    if size != (lead.rows, lead.columns):
+    if size != (lead.rows, lead.columns) and lead.tile is None:
         raise GeometryError(
             f"The image has {size[0]} x {size[1]} pixels where {lead.rows} x {lead.columns} are due.", [uid]
         )
@@ -65,10 +65,22 @@ def decode(dataset: Dataset, planes: Mapping[int, Plane]) -> Iterator[tuple[int,
         dataset.file_meta = copy(dataset.file_meta)
         dataset.file_meta.TransferSyntaxUID = RETIRED_JPEG[UID(syntax)]
     try:
-        for frame, raw in _raw(dataset, sorted(planes)):
+        for frame, raw in _tiles(dataset, planes) if lead.tile is not None else _raw(dataset, sorted(planes)):
             yield frame, _values(raw, dataset, planes[frame].pixels)
     except READ_ERRORS as error:
         raise GeometryError(f"The pixels cannot be decoded: {error}", [uid]) from error
+
+
+def _tiles(dataset: Dataset, planes: Mapping[int, Plane]) -> Iterator[tuple[int, Array]]:
+    """Cut the slices out of a mosaic."""
+    whole = pixel_array(dataset, allow_excess_frames=False)
+    for frame, plane in sorted(planes.items()):
+        assert plane.tile is not None, "all planes of a mosaic are tiles"
+        row, column = plane.tile
+        part = whole[row : row + plane.rows, column : column + plane.columns]
+        if part.shape != (plane.rows, plane.columns):
+            raise ValueError(f"the mosaic has no tile {frame}")
+        yield frame, part
 
 
 def _raw(dataset: Dataset, frames: list[int]) -> Iterator[tuple[int, Array]]:

@@ -1,14 +1,81 @@
-// Keys, and what the page says when its viewer is gone. Everything else is trame's.
+// The pictures of the views, keys, and what the page says when its viewer is gone. Everything else is trame's.
 (() => {
+  // The picture of a view. The view's element says which state of the scene is drawn (data-drawn), and which one is
+  // the current one (data-state): they are the same when what is seen is what is there.
+  const picture = {
+    props: { name: { type: String, required: true } },
+    inject: ["trame"],
+    template: '<canvas class="picture" width="0" height="0"></canvas>',
+    mounted() {
+      const canvas = this.$el;
+      const shown = canvas.closest("[data-view]");
+      const session = this.trame.client.getConnection().getSession();
+      let next = null;
+      let drawing = false;
+      let gone = false;
+      // Decoding takes its time: what comes meanwhile waits, and only the newest of it is drawn next.
+      const draw = async () => {
+        drawing = true;
+        while (next && !gone) {
+          const { meta, content } = next;
+          next = null;
+          const image = await createImageBitmap(new Blob([content], { type: meta.type })).catch(() => null);
+          if (!image) continue;
+          if (canvas.width !== image.width) canvas.width = image.width;
+          if (canvas.height !== image.height) canvas.height = image.height;
+          canvas.getContext("2d").drawImage(image, 0, 0);
+          image.close();
+          shown.dataset.drawn = meta.state;
+          if (!(Number(shown.dataset.state) >= meta.state)) shown.dataset.state = meta.state;
+        }
+        drawing = false;
+      };
+      const subscriptions = [
+        session.subscribe("trame.rca.topic.stream", ([frame]) => {
+          if (frame.name !== this.name) return;
+          next = frame;
+          if (!drawing) draw();
+        }),
+        session.subscribe("dicomdock.state", ([{ name, state }]) => {
+          if (name === this.name) shown.dataset.state = state;
+        }),
+        session.subscribe("dicomdock.released", ([name]) => { if (name === this.name) released(); }),
+      ];
+      this.leave = () => {
+        gone = true;
+        subscriptions.forEach((one) => session.unsubscribe(one));
+      };
+    },
+    beforeUnmount() { this.leave(); },
+  };
+  // What the mouse does goes to the viewer in its own time; a key that is pressed behind it must not overtake it.
+  const held = new Set();
+  let outstanding = 0;
+  let waiting = [];
+  const released = () => {
+    outstanding = Math.max(0, outstanding - 1);
+    if (outstanding) return;
+    waiting.forEach((go) => go());
+    waiting = [];
+  };
+  const settled = () => new Promise((go) => {
+    if (!outstanding) return go();
+    waiting.push(go);
+    setTimeout(() => { outstanding = 0; released(); }, 3000);
+  });
+  window.addEventListener("pointerdown", (event) => {
+    if (event.target.closest?.(".remote-controlled-area")) held.add(event.pointerId);
+  }, true);
+  window.addEventListener("pointerup", (event) => { if (held.delete(event.pointerId)) outstanding += 1; }, true);
+  window.addEventListener("pointercancel", (event) => held.delete(event.pointerId), true);
+
+  window.dicomdock = { install: (app) => app.component("DicomdockPicture", picture), settled };
+
   const typing = (node) => node && (node.isContentEditable || ["INPUT", "SELECT", "TEXTAREA"].includes(node.tagName) && node.type !== "range");
   // Keys mean the view that the mouse is in.
   let view = "";
   window.addEventListener("mouseover", (event) => {
-    for (let node = event.target; node && node.querySelector; node = node.parentElement) {
-      const words = node.querySelectorAll("[data-view]");
-      if (words.length === 1) { view = words[0].dataset.view; return; }
-      if (words.length > 1) return;
-    }
+    view = event.target.closest?.("[data-view]")?.dataset.view ?? view;
   });
   window.addEventListener("keydown", (event) => {
     const name = (event.ctrlKey ? "Ctrl+" : "") + event.key;
@@ -18,7 +85,7 @@
     if (!ours.test(name) || !window.trame) return;
     if (event.target && event.target.tagName === "BUTTON" && (name === " ")) return;
     event.preventDefault();
-    window.trame.trigger("key", [name, view]);
+    settled().then(() => window.trame.trigger("key", [name, view]));
   });
 
   // A double click shows a view alone, and all again.

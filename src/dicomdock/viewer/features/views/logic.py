@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode
 from trame_slicer.core import LayoutManager
-from trame_slicer.rca_view import register_rca_factories
 
+from dicomdock.viewer.engine import remote_views
 from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
     BACKGROUND,
@@ -24,10 +24,6 @@ from dicomdock.viewer.features.layout.layouts import (
 from dicomdock.viewer.features.views.ui import slice_overlay, threed_overlay
 from dicomdock.viewer.scene import ShownVolume, array_of
 from dicomdock.viewer.study import Study
-
-FRAMES_A_SECOND = 30.0
-FRAMES_ELSEWHERE = 6.0  # in views that the mouse is not in; they share the processor with the one it is in
-QUALITY = 90  # of JPEG; interactive and still alike, so that no frame is drawn twice
 
 TOWARDS, AWAY = "RAS", "LPI"  # letters of the axes of RAS, and of their other ends
 LPS = np.array((-1.0, -1.0, 1.0))  # between RAS and LPS
@@ -67,16 +63,9 @@ class Views:
             }
         )
         server.controller.fit_view = self.fit
-        register_rca_factories(
-            app.view_manager,
-            server,
-            slice_view_ui_f=self._slice_ui,
-            three_d_view_ui_f=self._threed_ui,
-            rca_encoder="jpeg",
-            target_fps=FRAMES_A_SECOND,
-            blur_fps=FRAMES_ELSEWHERE,
-            interactive_quality=QUALITY,
-        )
+        states = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
+        # All that a page has sent before it asks is done when it has the answer.
+        server.controller.trigger("scene_states")(states)
         self.layouts = LayoutManager(app.scene, app.view_manager, server)
         # All views are there before the segment editor's effects, which look for them when they are made.
         self.layouts.register_layout_dict(definitions())

@@ -22,7 +22,7 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
         state.setdefault(f"{view_id}_{edge}", "")
     for name, value in {"at": 0, "count": 1, "arrival": ""}.items():
         state.setdefault(f"{view_id}_{name}", value)
-    with html.Div(classes="over", raw_attrs=[f'data-view="{view_id}"']):
+    with html.Div(classes="over"):
         for corner in CORNERS:
             html.Div("{{ " + f"{view_id}_{corner}" + " }}", classes=f"corner {corner}", v_show="words_shown")
         for edge in EDGES:
@@ -45,7 +45,7 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
 
 def threed_overlay(server: Any, view_id: str, _view: Any) -> None:
     """Put the words around the 3D view."""
-    with html.Div(classes="over", raw_attrs=[f'data-view="{view_id}"']):
+    with html.Div(classes="over"):
         html.Div("3D", classes="corner tl", v_show="words_shown")
         html.Div(
             "{{ threed_note }}",

@@ -1,0 +1,166 @@
+"""The seam to trame-slicer: the only file that overrides or touches what it does not promise to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from trame.widgets import html
+from trame_client.widgets.core import AbstractElement
+from trame_rca.utils import RcaViewAdapter
+from trame_rca.widgets.rca import RemoteControlledArea
+from trame_server.utils.asynchronous import create_task
+from trame_slicer.rca_view.rca_view_factory import RcaWindow
+from trame_slicer.views import (
+    CursorId,
+    IViewFactory,
+    ScheduledRenderStrategy,
+    SliceView,
+    ThreeDView,
+    ViewLayout,
+    ViewLayoutDefinition,
+    ViewType,
+)
+from vtkmodules.vtkCommonCore import vtkCommand
+
+from dicomdock.viewer.frames import FrameScheduler
+
+FRAMES_A_SECOND = 30.0
+FRAMES_ELSEWHERE = 6.0  # in views that the mouse is not in; they share the processor with the one it is in
+EVENT_MS = 10  # between two messages of the mouse
+
+# What viewer.js subscribes to: a scene's new numbers, and that a button of the mouse was let go.
+STATE_TOPIC, RELEASED_TOPIC = "dicomdock.state", "dicomdock.released"
+
+Overlay = Callable[[Any, str, Any], None]
+
+
+@dataclass(frozen=True)
+class _RemoteView:
+    layout: ViewLayout
+    view: Any
+    adapter: RcaViewAdapter
+    scheduler: FrameScheduler
+
+
+class _Area(RcaViewAdapter):  # type: ignore[misc]
+    """Takes what the mouse does in a view."""
+
+    def __init__(self, view: Any, window: RcaWindow, tag: str, scheduler: FrameScheduler) -> None:
+        super().__init__(window, tag, scheduler=scheduler, do_schedule_render_on_interaction=False)
+        self.interactor = view.interactor()
+
+    def on_interaction(self, origin: str, event: dict[str, Any]) -> None:
+        if str(event.get("type")).startswith("Key"):
+            return  # keys are the page's (``shell.keys``); Slicer has meanings of its own for some of them
+        try:
+            super().on_interaction(origin, event)
+        finally:
+            if str(event.get("type")).endswith("Release"):
+                self._let_go(event["type"])
+                self.streamer.publish(RELEASED_TOPIC, self.area_name)
+
+    def _let_go(self, released: str) -> None:
+        """Free what zoomed or moved the picture: else it keeps all further moves of the mouse to itself."""
+        if not released.startswith("Left"):
+            for event in (vtkCommand.LeaveEvent, vtkCommand.EnterEvent):
+                self.interactor.InvokeEvent(event)
+
+
+class _Strategy(ScheduledRenderStrategy):  # type: ignore[misc]
+    def __init__(self, scheduler: FrameScheduler) -> None:
+        super().__init__()
+        self._scheduler = scheduler
+
+    def schedule_render(self) -> None:
+        self._scheduler.schedule_render()
+
+
+class RemoteViewFactory(IViewFactory):  # type: ignore[misc]
+    """Makes views of one type, whose pictures are sent to the page with their numbers.
+
+    Parameters
+    ----------
+    server : trame's.
+    make : constructor of the view.
+    view_type : which views.
+    overlay : builds what lies over a view's pictures.
+    """
+
+    def __init__(self, server: Any, make: Any, view_type: ViewType, overlay: Overlay) -> None:
+        super().__init__()
+        self._server, self._make, self._type, self._overlay = server, make, view_type, overlay
+
+    def can_create_view(self, view: ViewLayoutDefinition) -> bool:
+        """Tell whether a view is of this factory's type."""
+        return bool(view.view_type == self._type)
+
+    def states(self) -> dict[str, int]:
+        """Return the number of the scene's current state in each view."""
+        return {tag: one.scheduler.state for tag, one in self._views.items()}
+
+    def _get_slicer_view(self, view: _RemoteView) -> Any:
+        return view.view
+
+    def _create_view(self, view: ViewLayoutDefinition, scene: Any, app_logic: Any) -> _RemoteView:
+        tag = view.singleton_tag
+        made = self._make(scene=scene, app_logic=app_logic, name=tag)
+        made.set_view_properties(view.properties)
+        cursor = f"{tag}_active_view_cursor"
+        self._server.state.setdefault(cursor, CursorId.DEFAULT.value)
+        window = RcaWindow(made.render_window(), state=self._server.state, active_view_cursor=cursor)
+
+        def announce(state: int) -> None:
+            if adapter.streamer is not None:
+                adapter.streamer.publish(STATE_TOPIC, {"name": tag, "state": state})
+
+        scheduler = FrameScheduler(window, FRAMES_ELSEWHERE, announce)
+        adapter = _Area(made, window, tag, scheduler)
+        with ViewLayout(self._server, template_name=tag) as layout:
+            self._build(tag, made, scheduler, cursor)
+        made.set_scheduled_render(_Strategy(scheduler))
+
+        async def register() -> None:
+            await self._server.ready
+            self._server.controller.rc_area_register(adapter)
+
+        create_task(register())
+        return _RemoteView(layout, made, adapter, scheduler)
+
+    def _build(self, tag: str, view: Any, scheduler: FrameScheduler, cursor: str) -> None:
+        def at(rate: float) -> Callable[[], None]:
+            def change() -> None:
+                scheduler.target_fps = rate
+
+            return change
+
+        with html.Div(
+            classes="view",
+            style=(f"{{ cursor: {cursor} }}",),
+            mouseenter=at(FRAMES_A_SECOND),
+            mouseleave=at(FRAMES_ELSEWHERE),
+            raw_attrs=[f'data-view="{tag}"'],
+        ):
+            with RemoteControlledArea(
+                name=tag,
+                display="none",  # the picture below shows what comes
+                style="position:relative;width:100%;height:100%",
+                send_mouse_move=True,
+                event_throttle_ms=EVENT_MS,
+            ):
+                AbstractElement("dicomdock-picture", raw_attrs=[f'name="{tag}"'])
+            self._overlay(self._server, tag, view)
+
+
+def remote_views(
+    server: Any, manager: Any, slice_overlay: Overlay, threed_overlay: Overlay
+) -> Callable[[], dict[str, int]]:
+    """Let a view manager make its views for the page; return what tells the number of each one's state."""
+    factories = (
+        RemoteViewFactory(server, SliceView, ViewType.SLICE_VIEW, slice_overlay),
+        RemoteViewFactory(server, ThreeDView, ViewType.THREE_D_VIEW, threed_overlay),
+    )
+    for factory in factories:
+        manager.register_factory(factory)
+    return lambda: {tag: state for factory in factories for tag, state in factory.states().items()}
