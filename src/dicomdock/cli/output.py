@@ -45,7 +45,7 @@ class Terminal:
     def settings(self) -> Settings:
         """The settings of this run; their folders are made, and closed to other users, on the way."""
         settings = Settings.load(self.home)
-        self.note(*make_home(settings))
+        self.note(*make_home((settings.config, settings.state)))
         return settings
 
     def result(self, document: JsonValue) -> None:
