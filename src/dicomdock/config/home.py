@@ -15,7 +15,11 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _LEFT_ALONE = ("secrets.json",)
 
 
+<<<<<<< HEAD
 def make_home(folders: Iterable[Path]) -> tuple[str, ...]:
+=======
+def make_home(*folders: Path) -> tuple[str, ...]:
+>>>>>>> main
     """Make the folders of configuration and state, and close them and their files to other users.
 
     A home that cannot be written is left as it is: reading from it still works.

@@ -96,7 +96,7 @@ class Plane:
     number : Instance Number, to keep an order where positions give none.
     pixels : how the numbers are stored.
     windows : window presets.
-    facets : what else tells this frame from others at its position (echo, time, b-value ...), by keyword.
+    split_keys : what else tells this frame from others at its position (echo, time, b-value ...), by keyword.
     localizer : a localizer or scout view.
     frame_time : ms from one frame of a cine loop to the next; None where the header states none.
     rounding : mm, the unit of the last decimal in which the header states ``origin``; 0 where it is exact.
@@ -119,7 +119,7 @@ class Plane:
     number: int = 0
     pixels: PixelFormat = field(default_factory=PixelFormat)
     windows: tuple[Window, ...] = ()
-    facets: Mapping[str, object] = field(default_factory=dict)
+    split_keys: Mapping[str, object] = field(default_factory=dict)
     localizer: bool = False
     frame_time: float | None = None
     rounding: float = 0.0
@@ -146,5 +146,5 @@ class Plane:
 
 
 def cross(a: Vector, b: Vector) -> Vector:
-    """Give the vector product."""
+    """Return the vector product."""
     return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
