@@ -45,11 +45,7 @@ class Terminal:
     def settings(self) -> Settings:
         """The settings of this run; their folders are made, and closed to other users, on the way."""
         settings = Settings.load(self.home)
-<<<<<<< HEAD
-        self.note(*make_home((settings.config, settings.state)))
-=======
         self.note(*make_home(settings.config, settings.state))
->>>>>>> main
         return settings
 
     def result(self, document: JsonValue) -> None:

@@ -7,7 +7,6 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -15,18 +14,10 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _LEFT_ALONE = ("secrets.json",)
 
 
-<<<<<<< HEAD
-def make_home(folders: Iterable[Path]) -> tuple[str, ...]:
-=======
 def make_home(*folders: Path) -> tuple[str, ...]:
->>>>>>> main
     """Make the folders of configuration and state, and close them and their files to other users.
 
     A home that cannot be written is left as it is: reading from it still works.
-
-    Parameters
-    ----------
-    folders : where configuration and state are.
 
     Returns
     -------

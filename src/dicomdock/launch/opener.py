@@ -23,11 +23,7 @@ def main() -> int:
     """Send the link in the arguments to the dock; return the exit status."""
     try:
         settings = Settings.load()
-<<<<<<< HEAD
-        for remark in make_home((settings.config, settings.state)):
-=======
         for remark in make_home(settings.config, settings.state):
->>>>>>> main
             record(settings, remark)
         return open_link(sys.argv[1:], settings)
     except DicomdockError as error:
