@@ -95,7 +95,7 @@ def test_what_is_found_is_kept_and_what_follows_is_said(run, known, settings):
         said = run("server", "test", "there")
         assert "The wildcard ? is applied by dicomdock." in said.out
         assert "A search for series or instances walks over the studies." in said.out
-        assert "These habits are kept with there." in said.out
+        assert "These habits are saved with there." in said.out
         assert run("server", "test", "there", "--json").json["saved"] is False  # nothing new
     assert load_profiles(settings).get("there").dialect.question_mark is False
 

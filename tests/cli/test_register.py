@@ -117,7 +117,7 @@ def test_doctor_tells_to_install_what_the_desktop_lacks(
     run("register")
     monkeypatch.setenv("PATH", str(tmp_path))
     found = about_slicer(run)
-    assert (found["status"], found["detail"]) == ("failed", "would come to nothing")
+    assert (found["status"], found["detail"]) == ("failed", "would open nothing")
     assert "sudo apt install xdg-utils" in found["remedy"]
     assert "xdg-utils" in run("register").err
 

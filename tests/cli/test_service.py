@@ -84,6 +84,7 @@ def test_a_token_keeps_others_out():
         assert get(f"{url}/studies", Authorization="Bearer t0ken")[0] == 200
 
 
+@pytest.mark.slow
 def test_the_token_is_shown_once_and_the_same_from_then_on():
     with started("serve", "--port", "0", "--json") as process:
         token = {"Authorization": f"Bearer {document(process)['token']}"}

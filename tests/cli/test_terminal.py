@@ -55,7 +55,7 @@ def test_a_password_is_typed_unseen_and_a_bar_shows_the_way(orthanc, run):
     )
     assert code == 0, shown
     assert "Password: " in shown
-    assert "secret" not in shown.replace("The secret is kept", "").replace("secrets.json", "")
+    assert "secret" not in shown.replace("The secret is stored", "").replace("secrets.json", "")
     code, shown = on_a_terminal("pull", "PatientID=P1")
     assert code == 0, shown
     assert "pull box" in shown

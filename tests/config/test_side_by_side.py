@@ -190,14 +190,14 @@ def test_a_home_that_others_could_read_is_closed_and_reported(settings):
         (settings.config / name).write_text("")
         (settings.config / name).chmod(0o644)
     (settings.state / "link").symlink_to("/etc/passwd")
-    remarks = make_home(settings)
+    remarks = make_home(settings.config, settings.state)
     assert [str(settings.config) in remarks[0], str(settings.state) in remarks[1]] == [True, True]
     assert [mode(settings.config), mode(settings.state)] == [0o700, 0o700]
     assert mode(settings.config / "servers.toml") == 0o600
     assert mode(settings.config / "secrets.json") == 0o644, (
         "passwords that others could read are refused later"
     )
-    assert make_home(settings) == ()
+    assert make_home(settings.config, settings.state) == ()
 
 
 @posix

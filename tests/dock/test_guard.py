@@ -311,6 +311,7 @@ def test_the_websocket_is_guarded_too(guarded: RunningDock):
     assert handshake(guarded, evil | cookie) == 403
 
 
+@pytest.mark.slow
 def test_a_second_dock_is_the_first(guarded: RunningDock):
     import subprocess
     import sys

@@ -277,6 +277,7 @@ def test_a_server_with_a_password(dock: RunningDock, page: Page, orthanc: Orthan
 # ---- ending
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_dock_ends_quietly(tmp_path: Path, number: signal.Signals):
     import os

@@ -131,6 +131,7 @@ def test_slices_that_wander_sideways_are_no_volume() -> None:
     assert plan.problem.instances == (str(instances[3].SOPInstanceUID),)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     st.tuples(*[st.floats(-1.5, 1.5)] * 3),
@@ -212,7 +213,7 @@ def test_a_clock_that_runs_from_slice_to_slice_does_not_tear_slices_apart() -> N
     ]  # fmt: skip
     plans = split_series(instances)
     assert [plan.shape[0] for plan in plans] == [6, 6, 6]
-    assert [plan.planes[0].facets["TriggerTime"] for plan in plans if plan.planes[0]] == [0, 40, 80]
+    assert [plan.planes[0].split_keys["TriggerTime"] for plan in plans if plan.planes[0]] == [0, 40, 80]
     assert [plan.label for plan in plans] == ["repetition 1", "repetition 2", "repetition 3"]
 
 

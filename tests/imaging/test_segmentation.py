@@ -515,11 +515,11 @@ def test_two_segments_on_a_large_ct_are_written_and_read_quickly() -> None:
     array = ((2 * (k - 100)) ** 2 + (j - 256) ** 2 + (i - 256) ** 2 < 150**2).astype(np.uint8)
     array[((2 * (k - 120)) ** 2 + (j - 300) ** 2 + (i - 256) ** 2) < 60**2] = 2
     made = Segmentation.from_array(array, geometry)
-    started = time.perf_counter()
+    started = time.process_time()
     data = to_bytes(segmentation_to_dicom(made, images))
-    written = time.perf_counter()
+    written = time.process_time()
     found = read_segmentation(data, onto=geometry)
-    read = time.perf_counter()
+    read = time.process_time()
     assert written - started < 4
     assert read - written < 1.5
     assert np.array_equal(found.to_array(), array)

@@ -74,7 +74,7 @@ def between(wanted: str, value: str, *, last: str = "9") -> bool:
 def by_standard(row: Row, name: str, values: Sequence[str]) -> bool:
     """Return whether a row satisfies a key by PS3.4: lists, ranges, wildcards, names without case."""
     vr = vr_of(tag_of(name))
-    present = shown(row, name)
+    present = [value.strip(" ") for value in shown(row, name)]  # PS3.5 §6.2: padding means nothing
     separators = r"[,\\]" if vr == "UI" else r"\\"
     wanted = [one for value in values for one in re.split(separators, value)]
     if all(one in ("", "*") for one in wanted):

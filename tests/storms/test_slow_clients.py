@@ -48,7 +48,17 @@ class Served:
 @contextmanager
 def served(home: Path) -> Iterator[Served]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "dicomdock.cli", "--home", str(home), "serve", "--port", "0"],
+        [
+            sys.executable,
+            "-m",
+            "dicomdock.cli",
+            "--home",
+            str(home),
+            "serve",
+            "--port",
+            "0",
+            "--without-token",
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )

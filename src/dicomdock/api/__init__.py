@@ -1,5 +1,5 @@
-"""The workbench: the archive with numpy in its hands, for notebooks, scripts and the command line.
+"""The Python API: the local archive with numpy, for notebooks, scripts and the command line.
 
-``archive`` keeps instances and ``imaging`` knows what their pixels mean; neither knows the other. Here they
-meet: a series becomes a volume, an array becomes a segmentation of the same study, and both go to a server.
+``archive`` stores instances and ``imaging`` knows what their pixels mean; neither imports the other. Here a
+series becomes a volume, an array becomes a segmentation of the same study, and both are sent to a server.
 """

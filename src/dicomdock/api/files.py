@@ -41,7 +41,7 @@ _ENDINGS: Mapping[str, Format] = {
 
 
 def format_of(path: Path) -> Format:
-    """Tell the format of a file by its name.
+    """Return the format of a file by its name.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def format_of(path: Path) -> Format:
 
 
 def stem_of(path: Path) -> str:
-    """Give a file's name without the ending of its format."""
+    """Return a file's name without the ending of its format."""
     for ending in _ENDINGS:
         if path.name.lower().endswith(ending):
             return path.name[: -len(ending)]
@@ -174,7 +174,7 @@ def write_segmentation(segmentation: Segmentation, path: Path, sidecar: Sidecar 
 
 
 def sidecar_of(path: Path) -> Path:
-    """Give the name of the sidecar beside a file: ``liver.json`` beside ``liver.nii.gz``."""
+    """Return the name of the sidecar beside a file: ``liver.json`` beside ``liver.nii.gz``."""
     return path.with_name(f"{stem_of(path)}.json")
 
 

@@ -17,7 +17,7 @@ READERS = 2  # files read side by side; more wait for each other, since parsing 
 
 
 def paths_of(archive: Home, resource: Resource) -> list[Path]:
-    """Give the files of a resource, and note that it was used.
+    """Return the files of a resource, and note that it was used.
 
     Raises
     ------

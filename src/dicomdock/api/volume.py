@@ -170,9 +170,9 @@ def images_of(images: Resource | str | None) -> Resource:
 
 
 def grids(archive: Home, series: Resource) -> list[tuple[Volume, VolumePlan]]:
-    """Give the volumes of a series with nothing in them yet: their headers are read, not their pixels."""
+    """Return the volumes of a series without their values: headers are read, not pixels."""
     plans = split_series(headers_of(paths_of(archive, series)))
-    return [(Volume.of(imaging.allocate(plan), series, archive), plan) for plan in plans]
+    return [(Volume.of(imaging.outline(plan), series, archive), plan) for plan in plans]
 
 
 def read_volumes(archive: Home, series: Resource) -> Iterator[Volume]:
@@ -202,11 +202,12 @@ def fill(plan: VolumePlan, paths: Sequence[Path], headers: Sequence[Dataset]) ->
     ----------
     paths, headers : of the instances of its series, in the same order.
     """
-    volume = imaging.allocate(plan)
     wanted = set(plan.instances)
     files = [
         path for path, header in zip(paths, headers, strict=True) if text(header, "SOPInstanceUID") in wanted
     ]
+    imaging.check_claim(plan, sum(path.stat().st_size for path in files))
+    volume = imaging.allocate(plan)
     with ThreadPoolExecutor(READERS, "pixels") as pool:
         # Used up, so that an error of a thread is raised here.
         list(pool.map(lambda path: imaging.fill_slice(volume, read(path)), files))

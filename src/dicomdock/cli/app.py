@@ -84,7 +84,7 @@ def _ended(arguments: list[str], terminal: Terminal) -> int:
 
 
 def program() -> Any:  # what typer makes has no public type
-    """Put the groups together, and give every command the options that work everywhere."""
+    """Put the groups together, and add the options that every command has."""
     app = typer.Typer(
         name="dicomdock",
         help="Find, pull, keep, view, segment and send back medical images over DICOMweb.",

@@ -84,7 +84,7 @@ def _below(
 
 
 def _facts(instances: Iterable[ArchivedInstance]) -> dict[str, JsonValue]:
-    """Say where instances are: from which servers they came, which have them all, what keeps them."""
+    """Show where instances are: from which servers they came, which have them all, what protects them."""
     instances = list(instances)
     everywhere = set.intersection(*(set(one.sent) for one in instances)) if instances else set()
     return {
@@ -185,7 +185,7 @@ def verify(
 
 @commands.command(epilog=examples("dicomdock pin 1.2.840.1"))
 def pin(context: typer.Context, resources: Resources) -> None:
-    """Keep studies, series or instances from eviction."""
+    """Protect studies, series or instances from eviction."""
     _pin(context.obj, resources, pinned=True)
 
 

@@ -1,4 +1,4 @@
-"""Say in a line or two what a study, series or instance is, from its attributes by keyword."""
+"""Describe in a line or two what a study, series or instance is, from its attributes by keyword."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NOUNS = {
 
 
 def describe(match: Mapping[str, JsonValue], level: SearchLevel, fields: Sequence[str] = ()) -> list[str]:
-    """Give the lines of one match: what it is, the attributes that were asked for, and the resource to copy.
+    """Return the lines of one match: what it is, the attributes asked for, and the resource to copy.
 
     Parameters
     ----------

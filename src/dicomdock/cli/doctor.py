@@ -87,7 +87,7 @@ def _archive(terminal: Terminal) -> Iterator[Finding]:
 def _secrets(terminal: Terminal) -> Iterator[Finding]:
     from dicomdock.config.secrets import Secrets
 
-    yield Finding("passwords", "ok", f"kept in {Secrets(terminal.settings).where}")
+    yield Finding("passwords", "ok", f"stored in {Secrets(terminal.settings).where}")
 
 
 def _servers(terminal: Terminal) -> Iterator[Finding]:

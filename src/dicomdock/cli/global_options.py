@@ -11,7 +11,7 @@ import typer
 
 from dicomdock.cli.output import Terminal
 
-PANEL = "Everywhere"
+PANEL = "Every command"
 
 
 def global_options() -> list[Any]:

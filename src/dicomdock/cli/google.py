@@ -18,12 +18,12 @@ Ask = Callable[[str], str]
 
 
 def is_google(url: str) -> bool:
-    """Tell whether the word given as the address means a store of Google's."""
+    """Return whether the word given as the address means a store of Google's."""
     return url == "google" or url.lstrip("/").startswith("projects/")
 
 
 def address(terminal: Terminal, url: str, profile: ServerProfile) -> str:
-    """Give the DICOMweb address of a store: named by its path, or chosen from lists.
+    """Return the DICOMweb address of a store: named by its path, or chosen from lists.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def address(terminal: Terminal, url: str, profile: ServerProfile) -> str:
 
 
 def chosen(terminal: Terminal, stores: Stores, ask: Ask) -> str:
-    """Let a person choose project, location, dataset and store; give the store's path.
+    """Let a person choose project, location, dataset and store; return the store's path.
 
     A list of one is no choice; the lists of locations without datasets stay in the list, as Google tells no
     sooner.

@@ -144,7 +144,7 @@ def import_derived(terminal: Terminal, path: Path, images: str, description: str
 
 
 def is_image_file(path: Path) -> bool:
-    """Tell whether a file's name says NIfTI or NRRD."""
+    """Return whether a file's name says NIfTI or NRRD."""
     return path.name.lower().endswith(ENDINGS)
 
 

@@ -83,7 +83,7 @@ def open_link(
 
 
 def _taken_by_dock(terminal: Terminal, link: str) -> bool:
-    """Give the link to the running dock, which asks and shows it in its page; False where none runs."""
+    """Send the link to the running dock, which asks and shows it in its page; False where none runs."""
     from dicomdock.launch.handoff import NotRunning, send
 
     try:
@@ -95,7 +95,7 @@ def _taken_by_dock(terminal: Terminal, link: str) -> bool:
 
 
 def _wanted(terminal: Terminal, request: LaunchRequest, client: Client, *, yes: bool) -> Sequence[Resource]:
-    """Give what the link asks for; where its token opens many studies, only after a yes.
+    """Return what the link asks for; where its token opens many studies, only after a yes.
 
     Raises
     ------

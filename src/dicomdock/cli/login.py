@@ -104,7 +104,9 @@ class LoginOptions:
     ca_file: Annotated[str, _pem("Trust the authorities in this file too.")] = ""
     client_certificate: Annotated[str, _pem("Show this certificate.")] = ""
     client_key: Annotated[str, _pem("The key of the certificate.")] = ""
-    proxy: Annotated[str, typer.Option(metavar="URL", help="Go through this HTTP proxy.")] = ""
+    proxy: Annotated[
+        str, typer.Option(metavar="URL", help="Go through this HTTP proxy; a password is asked for.")
+    ] = ""
     search_url: Annotated[
         str, typer.Option(metavar="URL", help="Where it is searched, if not at its address.")
     ] = ""
@@ -212,7 +214,7 @@ def sign_in(
     device: bool = False,
     browser: bool = True,
 ) -> ServerProfile:
-    """Let the person at the terminal sign in; give the profile with the account's name."""
+    """Let the person at the terminal sign in; return the profile with the account's name."""
     from dicomdock.dicomweb.auth import signing
 
     def show(prompt: Prompt) -> None:
@@ -257,7 +259,7 @@ def login(
     else:
         raise InvalidInput(f"Server {name!r} has nothing to sign in with: its login is {profile.login}.")
     terminal.result({"server": name, "login": str(profile.login)})
-    terminal.say(f"{name}: signed in ({profile.login}); the login is kept in {secrets.where}.")
+    terminal.say(f"{name}: signed in ({profile.login}); the login is stored in {secrets.where}.")
 
 
 def logout(

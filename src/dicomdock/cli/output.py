@@ -45,31 +45,31 @@ class Terminal:
     def settings(self) -> Settings:
         """The settings of this run; their folders are made, and closed to other users, on the way."""
         settings = Settings.load(self.home)
-        self.note(*make_home(settings))
+        self.note(*make_home(settings.config, settings.state))
         return settings
 
     def result(self, document: JsonValue) -> None:
-        """Give the JSON document, where that was asked for."""
+        """Write the JSON document, where ``--json`` asks for it."""
         if self.json:
             sys.stdout.write(json.dumps(document, indent=1) + "\n")
 
     def say(self, *lines: str) -> None:
-        """Give lines to a person, on standard output."""
+        """Write lines for a person, on standard output."""
         if not self.json:
             for line in lines:
                 sys.stdout.write(plain(line) + "\n")
 
     def note(self, *lines: str) -> None:
-        """Give remarks, on standard error."""
+        """Write remarks, on standard error."""
         for line in lines:
             sys.stderr.write(plain(line) + "\n")
 
     def flush(self) -> None:
-        """Let a reader at the other end of a pipe see what was said so far."""
+        """Let a reader at the other end of a pipe see what was written so far."""
         sys.stdout.flush()
 
     def fail(self, error: BaseException, sentence: str = "") -> None:
-        """Say what ended the command, on standard error; with ``json`` also as the document."""
+        """Report what ended the command, on standard error; with ``json`` also as the document."""
         sentence = sentence or _sentence(error)
         self.note(sentence)
         self.result({"error": {"kind": type(error).__name__, "message": sentence}})
@@ -129,7 +129,7 @@ class Terminal:
                     return show(work, what)
                 return _last(work)
         except KeyboardInterrupt:
-            raise Cancelled(f"The {what} was cancelled; what was done until then is kept.") from None
+            raise Cancelled(f"The {what} was cancelled; what was done until then stays.") from None
 
 
 def _without_mark(line: str) -> str:

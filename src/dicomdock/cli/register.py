@@ -38,7 +38,7 @@ def register(context: typer.Context, scheme: Scheme = None) -> None:
 
 @commands.command(epilog=examples("dicomdock unregister", "dicomdock unregister --scheme slicer"))
 def unregister(context: typer.Context, scheme: Scheme = None) -> None:
-    """Give links back to the programs that opened them before."""
+    """Return links to the programs that opened them before."""
     from dicomdock.launch import register as registration
 
     terminal: Terminal = context.obj
@@ -46,7 +46,7 @@ def unregister(context: typer.Context, scheme: Scheme = None) -> None:
 
 
 def links(terminal: Terminal) -> Iterator[Finding]:
-    """Tell ``doctor`` who opens links, and what to do about what is broken."""
+    """Check for ``doctor`` who opens links, and what to do about what is broken."""
     from dicomdock.launch import register as registration
 
     for entry in registration.status(registration.registrar(terminal.settings)):
@@ -54,7 +54,7 @@ def links(terminal: Terminal) -> Iterator[Finding]:
         if entry.state == "ours" and not entry.remedy:
             yield Finding(check, "ok", "open with dicomdock")
         elif entry.state == "broken":
-            yield Finding(check, "failed", "would come to nothing", entry.remedy)
+            yield Finding(check, "failed", "would open nothing", entry.remedy)
         elif entry.state == "ours":
             yield Finding(check, "ok", f"open with {entry.handler}", entry.remedy)
         elif entry.state == "other":

@@ -155,7 +155,7 @@ class Told:
         self.more, self.error, self.seconds = answer.page.more, answer.error, answer.seconds
 
     def notes(self, query: Query) -> list[str]:
-        """Give what the user must know of it."""
+        """Return what the user must know of it."""
         notes = [*self.warnings]
         if self.more and not self.error:
             count = query.offset + len(self.matches)
@@ -163,7 +163,7 @@ class Told:
         return [*notes, f"{self.source}: {self.error}"] if self.error else notes
 
     def to_json(self, query: Query) -> dict[str, JsonValue]:
-        """Give the document that a search of this source alone would give."""
+        """Return the document that a search of this source alone would give."""
         document: dict[str, JsonValue] = {
             "server": self.source,
             "level": query.level,

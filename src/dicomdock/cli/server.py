@@ -15,6 +15,7 @@ from dicomdock.cli.output import Terminal, examples
 from dicomdock.config.servers import Profiles, ServerProfile, change_profiles, check_profile, load_profiles
 from dicomdock.dicom.query import Query
 from dicomdock.errors import DicomdockError, Unreachable
+from dicomdock.web.endpoint import Proxy
 
 if TYPE_CHECKING:
     from dicomdock.config.secrets import Secrets
@@ -69,13 +70,16 @@ def add(
     repaired = urls.repair(HEALTHCARE if at_google else url)
     profile = options.profile(name, repaired.url, has_token=bool(repaired.token))
     check_profile(profile)
+    if Proxy.parse(profile.proxy).user and not profile.proxy_password and terminal.attended:
+        password = terminal.secret("Password of the proxy", from_stdin=False)
+        profile = replace(profile, proxy_password=password)
     secrets = Secrets(terminal.settings)
     profiles = load_profiles(terminal.settings)
     if name in profiles and not same_secret(profiles.get(name).login, profile.login):
         secrets.delete(name, profile.origin)  # what one login kept is nothing for another
     if (secret := options.secret(terminal, profile.login, repaired.token)) is not None:
         secrets.set(name, profile.origin, secret)
-        terminal.say(f"The secret is kept in {secrets.where}.")
+        terminal.say(f"The secret is stored in {secrets.where}.")
     if signs_in(profile.login) and terminal.attended:
         _save(terminal, profile)  # also where the sign-in fails
         profile = logins.sign_in(terminal, profile, secrets)
@@ -94,7 +98,7 @@ def add(
         }
     )
     if problem is not None:
-        terminal.note(f"{name} is kept, but it could not be tried: {problem}")
+        terminal.note(f"{name} is saved, but it could not be tried: {problem}")
         if not isinstance(problem, Unreachable):
             raise typer.Exit(problem.exit_code)
     elif report is not None:
@@ -180,7 +184,7 @@ def test(
             "", "dicomdock will therefore do this:", *(f"  {words}" for words in report.consequences)
         )
     if changed:
-        terminal.say("", f"These habits are kept with {name}.")
+        terminal.say("", f"These habits are saved with {name}.")
 
 
 @commands.command()
@@ -194,7 +198,7 @@ def use(context: typer.Context, name: Name) -> None:
 
 @commands.command()
 def remove(context: typer.Context, name: Name) -> None:
-    """Forget a server and its secret; what came from it stays in the archive."""
+    """Remove a server and its secret; what came from it stays in the archive."""
     from dicomdock.config.secrets import Secrets
 
     terminal: Terminal = context.obj
@@ -204,7 +208,7 @@ def remove(context: typer.Context, name: Name) -> None:
     secrets.delete(name, profile.origin)
     change_profiles(terminal.settings, lambda known: known.without(name))
     terminal.result({"removed": name})
-    terminal.say(f"{name} and its login are forgotten.")
+    terminal.say(f"{name} and its login are removed.")
 
 
 def _shown(profile: ServerProfile, *, default: str) -> dict[str, JsonValue]:
@@ -226,7 +230,7 @@ def _shown(profile: ServerProfile, *, default: str) -> dict[str, JsonValue]:
 
 
 def _habits(profile: ServerProfile) -> dict[str, JsonValue]:
-    """Give where the server differs from the standard."""
+    """Return where the server differs from the standard."""
     usual = type(profile.dialect)()
     return {
         item.name: _plain(getattr(profile.dialect, item.name))

@@ -50,7 +50,7 @@ class Opened:
         self._over = False
 
     def later(self, name: str) -> Callable[[], DicomSource]:
-        """Give what opens the archive (``local``) or a server."""
+        """Return what opens the archive (``local``) or a server."""
         return lambda: self._open(name)
 
     def _open(self, name: str) -> DicomSource:
@@ -79,7 +79,7 @@ def connect(name: str, settings: Settings) -> Client:
 
 
 def server_name(terminal: Terminal, name: str = "") -> str:
-    """Give the server that is meant: the named one, else the default.
+    """Return the server that is meant: the named one, else the default.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def keys(words: Iterable[str]) -> dict[str, str]:
 
 
 def resources(words: Sequence[str], source: DicomSource) -> list[Resource]:
-    """Give the resources that words name: by UIDs, or what the source finds by ``KEY=VALUE``.
+    """Return the resources that words name: by UIDs, or what the source finds by ``KEY=VALUE``.
 
     Raises
     ------

@@ -76,7 +76,7 @@ def show(terminal: Terminal, wanted: Resource, *, browser: bool = True) -> None:
 
 
 def _wanted(words: list[str], archive: Archive) -> Resource:
-    """Give the one study or series that is meant.
+    """Return the one study or series that is meant.
 
     Raises
     ------

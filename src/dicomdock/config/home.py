@@ -8,17 +8,13 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from dicomdock.config.settings import Settings
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # What ``Secrets`` must see as it is: passwords that others could read should be changed.
 _LEFT_ALONE = ("secrets.json",)
 
 
-def make_home(settings: Settings) -> tuple[str, ...]:
+def make_home(*folders: Path) -> tuple[str, ...]:
     """Make the folders of configuration and state, and close them and their files to other users.
 
     A home that cannot be written is left as it is: reading from it still works.
@@ -29,7 +25,7 @@ def make_home(settings: Settings) -> tuple[str, ...]:
         A sentence for each folder that others could read until now.
     """
     found = []
-    for folder in (settings.config, settings.state):
+    for folder in folders:
         with contextlib.suppress(OSError):
             if private_folder(folder):
                 found.append(f"Other users of this machine could read {folder}; they no longer can.")

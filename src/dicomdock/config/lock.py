@@ -22,6 +22,10 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.
 PAUSE = 0.05  # seconds between two tries, where a system cannot wait
 
 
+class NoLocks(OSError):
+    """The file system has no locks."""
+
+
 class FileLock:
     """A lock that ends with its process, however that ends.
 
@@ -45,8 +49,8 @@ class FileLock:
         ------
         OSError
             The file cannot be opened or locked.
-        NotImplementedError
-            The file system has no locks.
+        NoLocks
+            The file system has no locks; an OSError too.
         """
         if self._descriptor is None:
             descriptor = os.open(self.path, FLAGS, 0o600)
@@ -99,7 +103,7 @@ if sys.platform != "win32":
 
         Raises
         ------
-        NotImplementedError
+        NoLocks
             It has neither.
         """
         try:
@@ -112,4 +116,4 @@ if sys.platform != "win32":
             except OSError as second:
                 if second.errno not in _NO_LOCKS:
                     raise
-                raise NotImplementedError("This file system has no locks.") from second
+                raise NoLocks(second.errno, "the file system has no locks") from second

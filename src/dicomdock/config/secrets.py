@@ -56,7 +56,7 @@ class Secrets:
         return f"the file {self._file.path} (readable by you alone), because this system has no keyring"
 
     def get(self, server_name: str, origin: str) -> str | None:
-        """Give the secret of this server at this origin; None where none is kept.
+        """Return the secret of this server at this origin; None where none is stored.
 
         The file is read first: what lies there was set when there was no keyring, after whatever a keyring
         may hold; and to look for a keyring takes longer than many a command.
@@ -78,7 +78,7 @@ class Secrets:
         return found
 
     def set(self, server_name: str, origin: str, secret: str) -> None:
-        """Keep a secret, in the place of the one before.
+        """Store a secret, in the place of the one before.
 
         Raises
         ------
@@ -91,14 +91,14 @@ class Secrets:
             for former in _former_accounts(server_name, origin):
                 self._file.change(former, None)
             return
-        with _keyring_errors("kept"):
+        with _keyring_errors("stored"):
             keyring.set_password(self._service, account, secret)
         self._file.change(account, None)  # it may lie there from a time without a keyring
         for former in _former_accounts(server_name, origin):
             self._delete(former)
 
     def delete(self, server_name: str, origin: str) -> None:
-        """Forget a secret; it need not be there.
+        """Delete a secret; it need not be there.
 
         Raises
         ------
@@ -154,7 +154,7 @@ class TypedSecret:
         self._secret = secret
 
     def get(self, server_name: str, origin: str) -> str | None:  # noqa: ARG002
-        """Give the secret."""
+        """Return the secret."""
         return self._secret
 
     def set(self, server_name: str, origin: str, secret: str) -> None:  # noqa: ARG002
@@ -227,7 +227,7 @@ class _SecretFile:
         self.path = path
 
     def read(self) -> dict[str, str]:
-        """Give what the file holds; nothing where there is no file."""
+        """Return what the file holds; nothing where there is no file."""
         try:
             descriptor = os.open(self.path, READING)
         except FileNotFoundError:

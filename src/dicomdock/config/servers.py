@@ -134,7 +134,7 @@ class Profiles:
         return name in self.servers
 
     def get(self, name: str = "") -> ServerProfile:
-        """Give the server of this name; without a name the default one.
+        """Return the server of this name; without a name the default one.
 
         Raises
         ------
@@ -183,7 +183,7 @@ class Profiles:
         return Profiles(self.servers, self.get(name).name)
 
     def without(self, name: str) -> Profiles:
-        """Forget a server; where it was the default, the first of the others takes its place.
+        """Remove a server; where it was the default, the first of the others takes its place.
 
         Raises
         ------
@@ -377,7 +377,7 @@ class _Document:
 
 
 def _table(value: Any, skip: Sequence[str] = ()) -> dict[str, Any]:
-    """Give a dataclass as a TOML table of what differs from its defaults."""
+    """Return a dataclass as a TOML table of what differs from its defaults."""
     table: dict[str, Any] = {}
     for item in fields(value):
         current = getattr(value, item.name)

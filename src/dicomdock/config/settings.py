@@ -68,7 +68,9 @@ class Settings:
     free_space_floor: int = setting(
         256 * MIB, "bytes that must stay free on the archive's disk; transfers stop before"
     )
-    query_cache_age: float = setting(300.0, "seconds that a search answer is shown without being asked anew")
+    query_cache_age: float = setting(
+        300.0, "seconds for which the result of a search is shown again without a new request"
+    )
     viewer_patience: float = setting(
         1800.0, "seconds that a viewer waits for its closed page to come back before it ends"
     )

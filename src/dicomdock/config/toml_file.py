@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomdock.config.home import private_folder, write_private
-from dicomdock.config.lock import FileLock
+from dicomdock.config.lock import FileLock, NoLocks
 
 Table = dict[str, Any]
 
@@ -33,7 +33,7 @@ def locked(file: Path) -> Iterator[None]:
     private_folder(file.parent)
     with _this_process:
         lock = FileLock(file.with_name(f".{file.name}.lock"))
-        with contextlib.suppress(NotImplementedError):
+        with contextlib.suppress(NoLocks):
             lock.acquire(wait=True)
         try:
             yield

@@ -46,7 +46,7 @@ _SEGMENTS = (
 
 
 def demo_uid(name: str) -> str:
-    """Give the UID of one of the study's parts, always the same.
+    """Return the UID of one of the study's parts, always the same.
 
     References
     ----------

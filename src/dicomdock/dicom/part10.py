@@ -24,6 +24,7 @@ from typing import BinaryIO, Final, TypeAlias
 
 from dicomdock.dicom.dictionary import tag_of
 from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.sop_classes import kind_of
 from dicomdock.dicom.uid import UID_KEYWORDS, check_uid
 from dicomdock.errors import InvalidInput, WireError
 
@@ -42,7 +43,8 @@ BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 # Deflated, JPIP referenced deflated, JPIP HTJ2K referenced deflated.
 DEFLATED: Final = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"))
 _TRANSFER_SYNTAX, _MEDIA_INSTANCE = 0x00020010, 0x00020003
-_ROWS: Final = 0x00280010
+_ROWS, _SOP_CLASS = 0x00280010, 0x00080016
+_WITHOUT_PIXELS: Final = ("report", "structures", "document", "presentation", "other")
 _PIXEL_GROUP: Final = 0x7FE0
 _PIXELS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))  # float, double float, integer
 _LATE_GROUP: Final = 0x0020  # the identifying attributes are in groups up to this one
@@ -506,6 +508,9 @@ class _Reader:
                 end = value + length
                 if end > size:
                     tag = form.tag(key)
+                    if vr == b"SQ":  # a wrong length: its delimiter decides
+                        position = self._top_sequence(value, vr, tag)
+                        continue
                     raise _Cut(f"in ({tag >> 16:04X},{tag & 0xFFFF:04X}), {end - size} bytes short")
                 if key in keys and vr != b"SQ":
                     if end > held:
@@ -554,10 +559,11 @@ class _Reader:
             return isinstance(error, _Malformed) or not (valid and tag > 0x7FE00010)
         if _is_padding(data, position, size):
             return True
-        # An object without pixels, all of whose identifying attributes have been read.
+        # An object that has no pixels, and all of whose identifying attributes have been read.
+        kind = kind_of(Header(self._raw).uid(_SOP_CLASS))
+        late = kind in _WITHOUT_PIXELS and before >> 16 > _LATE_GROUP and _ROWS not in self._raw
         identified = all(uid in self._raw for uid in (STUDY, SERIES, SOP_INSTANCE))
-        late = identified and before >> 16 > _LATE_GROUP and _ROWS not in self._raw
-        return late and isinstance(error, _Malformed)
+        return late and identified and isinstance(error, _Malformed)
 
     def element(self, position: int, explicit: bool) -> tuple[int, bytes, int, int]:
         """Read the head of an element; return its key, VR, the place of its value, and its length.
@@ -612,10 +618,8 @@ class _Reader:
             return tag in (0xFFFEE00D, 0xFFFEE0DD) and length == 0
         if explicit and tag >> 16 and data[position + 4 : position + 6] in _VRS:
             return True
-        if tag <= before:
-            return False
-        if explicit and length > 0xFFFF:
-            return False  # an element without VR among others is short
+        if tag <= before or (explicit and not _is_known(tag)):
+            return False  # an element without VR among others is one that everybody knows
         return length == _UNDEFINED or position + 8 + length <= self._size
 
     def _wanted_items(self, position: int, end: int, vr: bytes) -> None:
@@ -755,6 +759,12 @@ def _wanted_keys(wanted: Wanted, big: bool) -> _Keys:
     key = _FORMS[True, big].key
     in_items = {key(tag): tag for tag in wanted.in_items}
     return {key(tag): tag for tag in wanted.tags}, in_items, key(wanted.sequence)
+
+
+def _is_known(tag: int) -> bool:
+    from pydicom.datadict import dictionary_has_tag
+
+    return dictionary_has_tag(tag)
 
 
 def _is_padding(data: Buffer, position: int, size: int) -> bool:

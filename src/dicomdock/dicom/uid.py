@@ -41,7 +41,7 @@ def check_uid(text: str, *, tolerant: bool = False) -> str:
     ----------
     text : the UID as it came.
     tolerant : also accept what somebody else assigned: up to 256 printable characters that can be
-        percent-encoded; never separators, or dots alone.
+        percent-encoded; never separators, or dots or wildcards alone.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def check_uid(text: str, *, tolerant: bool = False) -> str:
     uid = text.strip(" \0\t\r\n")
     if tolerant:
         valid = len(uid) <= MAX_TOLERATED and uid.isprintable() and _SEPARATORS.isdisjoint(uid)
-        if not valid or not uid.strip(". "):
+        if not valid or not uid.strip(". *?"):
             raise InvalidInput(f"{shown(text)} cannot be used as a DICOM UID.")
     elif len(uid) > MAX_UID_LENGTH or not _STRICT_UID.match(uid):
         raise InvalidInput(f"{shown(text)} is not a DICOM UID: digits and dots, at most 64 characters.")

@@ -12,6 +12,7 @@ PS3.4 §C.2.2.2 (attribute matching).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -20,6 +21,7 @@ from dicomdock.dicom import json_model
 from dicomdock.dicom.criteria import Criterion, Empty, FuzzyName, Interval, Name, OneOf, Universal, Wildcard
 from dicomdock.dicom.dictionary import vr_of
 from dicomdock.dicom.query import Query, SearchLevel
+from dicomdock.errors import InvalidInput
 from dicomdock.sources import DicomJson
 
 Kind: TypeAlias = Literal["single", "list", "wildcard", "question mark", "range", "open range", "name"]
@@ -27,7 +29,8 @@ Ask: TypeAlias = Callable[[str, str], "Sequence[DicomJson] | None"]
 """Searches by one key, its keyword and value; None where the server refuses it."""
 
 SAMPLE: Final = 20  # rows of the first page, among which one with a value of the key is looked for
-_SPECIAL: Final = frozenset('*?,\\&#%+"')  # characters that servers read in their own ways
+_SPECIAL: Final = frozenset('*?,\\&#%+="')  # characters that servers read in their own ways
+_PLAIN: Final = re.compile(r"\d{4,14}(\.\d+)?\Z")
 _NOBODY: Final = {
     "UI": "2.25.1",
     "CS": "ZZ",
@@ -67,6 +70,8 @@ def known_value(kind: Kind, keyword: str, row: DicomJson) -> str:
         return f"{value[:-1]}{'*' if kind == 'wildcard' else '?'}" if len(value) > 1 else ""
     if kind == "list":
         return f"{value}{',' if vr == 'UI' else chr(92)}{_NOBODY.get(vr, 'DICOMDOCKNOBODY')}"
+    if vr in ("DA", "TM", "DT") and not _PLAIN.match(value):
+        return ""  # 10:15:00, 2020.01.31: old forms, which not every server reads as what they mean
     if kind in ("range", "open range"):
         low, high = (f"{value[:2]}0000", f"{value[:2]}5959") if vr == "TM" else (value, value)
         return f"{low}-{high}" if kind == "range" else f"{low}-"
@@ -96,10 +101,19 @@ class KeyChecks:
         """
         key_kind = (level, keyword, kind)
         if key_kind not in self.known:
-            keys = (known_value(kind, keyword, row) for row in rows)
+            keys = (_known_key(level, kind, keyword, row) for row in rows)
             key = next(filter(None, keys), "")
             self.known[key_kind] = _works(level, keyword, key, ask) if key else None
         return self.known[key_kind]
+
+
+def _known_key(level: SearchLevel, kind: Kind, keyword: str, row: DicomJson) -> str:
+    """Return a key that a row matches by PS3.4; empty where its value is none that can be searched by."""
+    key = known_value(kind, keyword, row)
+    try:
+        return key if key and Query(level, {keyword: key}).matches(row) else ""
+    except InvalidInput:  # a date or time that is none
+        return ""
 
 
 def _works(level: SearchLevel, keyword: str, key: str, ask: Ask) -> bool:

@@ -14,7 +14,7 @@ from dicomdock.dicom.dataset import READ_ERRORS
 
 
 def numbers(dataset: Dataset | None, keyword: str, count: int | None = None) -> tuple[float, ...] | None:
-    """Give an attribute's finite numbers, or None where it is absent, unreadable or not ``count`` of them."""
+    """Return an attribute's finite numbers; None where it is absent, unreadable or not ``count`` of them."""
     if dataset is None:
         return None
     try:
@@ -48,24 +48,24 @@ def rounding(dataset: Dataset | None, keyword: str) -> float:
 
 
 def number(dataset: Dataset | None, keyword: str) -> float | None:
-    """Give an attribute's first number, or None."""
+    """Return an attribute's first number, or None."""
     found = numbers(dataset, keyword)
     return found[0] if found else None
 
 
 def integer(dataset: Dataset | None, keyword: str) -> int | None:
-    """Give an attribute's first number as an integer, or None."""
+    """Return an attribute's first number as an integer, or None."""
     found = number(dataset, keyword)
     return None if found is None else int(found)
 
 
 def text(dataset: Dataset | None, keyword: str) -> str:
-    """Give an attribute's text, empty where it is absent; several values are joined by a backslash."""
+    """Return an attribute's text, empty where it is absent; several values are joined by a backslash."""
     return "\\".join(texts(dataset, keyword))
 
 
 def texts(dataset: Dataset | None, keyword: str) -> tuple[str, ...]:
-    """Give an attribute's values as texts."""
+    """Return an attribute's values as texts."""
     if dataset is None:
         return ()
     try:
@@ -79,7 +79,7 @@ def texts(dataset: Dataset | None, keyword: str) -> tuple[str, ...]:
 
 
 def items(dataset: Dataset | None, keyword: str) -> Sequence[Dataset]:
-    """Give a sequence's items, none where it is absent."""
+    """Return a sequence's items, none where it is absent."""
     if dataset is None:
         return ()
     try:
@@ -90,6 +90,6 @@ def items(dataset: Dataset | None, keyword: str) -> Sequence[Dataset]:
 
 
 def first(dataset: Dataset | None, keyword: str) -> Dataset | None:
-    """Give a sequence's first item, or None."""
+    """Return a sequence's first item, or None."""
     found = items(dataset, keyword)
     return found[0] if found else None

@@ -116,7 +116,7 @@ class Authorship:
 
 
 def inherit(dataset: Dataset, source: Dataset) -> None:
-    """Give a new object the patient and study of its source.
+    """Return a new object the patient and study of its source.
 
     What identifies them is taken as it is, else the object would not be found with its images; anything
     else only
@@ -153,7 +153,7 @@ def _valid(element: DataElement) -> bool:
 
 
 def named_version(description: str, version: int) -> str:
-    """Give a Series Description that says the version, in place of one that it said before."""
+    """Return a Series Description that says the version, in place of one that it said before."""
     suffix = f" (version {version})"
     return re.sub(r" \(version \d+\)$", "", description)[: MOST_LETTERS - len(suffix)] + suffix
 
@@ -212,7 +212,7 @@ def finish(dataset: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> D
     return dataset
 
 
-def say_laterality(dataset: Dataset, source: Dataset) -> None:
+def set_laterality(dataset: Dataset, source: Dataset) -> None:
     """Copy body part and side; a side that is not known is empty (PS3.3 §C.7.3.1, type 2C)."""
     for keyword in ("BodyPartExamined", "Laterality"):
         if keyword in source and keyword not in dataset:
@@ -222,7 +222,7 @@ def say_laterality(dataset: Dataset, source: Dataset) -> None:
 
 
 def to_bytes(dataset: Dataset) -> bytes:
-    """Give a Dataset as the bytes of a DICOM file."""
+    """Return a Dataset as the bytes of a DICOM file."""
     file = BytesIO()
     dcmwrite(file, dataset, enforce_file_format=True)
     return file.getvalue()
@@ -237,7 +237,7 @@ def reference(source: Dataset) -> Dataset:
 
 
 def next_series_number(sources: Sequence[Dataset], *, offset: int = 100) -> int:
-    """Give a series number that sorts behind the source's: ``offset`` + its number."""
+    """Return a series number that sorts behind the source's: ``offset`` + its number."""
     return offset + (integer(sources[0], "SeriesNumber") or 0 if sources else 0)
 
 

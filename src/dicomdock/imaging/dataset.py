@@ -37,7 +37,7 @@ def reading(what: str, raised: Callable[[str], DicomdockError] = GeometryError) 
 
 
 def as_dataset(instance: Instance, *, pixels: bool = True) -> Dataset:
-    """Give the Dataset of an instance, also of one without preamble and file meta information.
+    """Return the Dataset of an instance, also of one without preamble and file meta information.
 
     Parameters
     ----------

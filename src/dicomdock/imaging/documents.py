@@ -55,7 +55,7 @@ class Document:
 
 
 def is_document(header: Dataset) -> bool:
-    """Tell whether an instance is an encapsulated document."""
+    """Return whether an instance is an encapsulated document."""
     return text(header, "SOPClassUID") in KINDS
 
 

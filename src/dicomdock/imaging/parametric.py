@@ -58,7 +58,7 @@ class ParametricMap:
 
 
 def is_parametric_map(header: Dataset) -> bool:
-    """Tell whether an instance is a Parametric Map."""
+    """Return whether an instance is a Parametric Map."""
     return text(header, "SOPClassUID") == PARAMETRIC_MAP
 
 
@@ -117,7 +117,7 @@ def _region(group: Dataset) -> Code | None:
 
 
 def _anatomy(parametric: ParametricMap, source: Dataset) -> Dataset:
-    """Say what part of the body is mapped; other programs take for granted that it is said."""
+    """State what part of the body is mapped; other programs take for granted that it is said."""
     known = Terminology.suggest(text(source, "BodyPartExamined"))
     guessed = known.kind if known.category == ANATOMY else _SOMEWHERE
     item = Dataset()
@@ -174,7 +174,7 @@ def parametric_map_to_dicom(
     )
     try:
         made = hd.pm.ParametricMap(
-            source_images=placed.stand_ins(),
+            source_images=placed.surrogates(),
             pixel_array=values,
             series_instance_uid=new_uid(),
             series_number=1,
@@ -206,7 +206,7 @@ def parametric_map_to_dicom(
     for element in made:
         if element.keyword not in dataset:
             dataset.add(element)
-    placed.settle(dataset)
+    placed.resolve(dataset)
     dataset.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy(parametric, placed.headers[0])]
     dataset.ContentCreatorName = described.creator
     _ascend(dataset)

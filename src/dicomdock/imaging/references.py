@@ -30,7 +30,7 @@ _LISTS = (
 
 
 def references_of(header: Dataset) -> dict[str, tuple[str, ...]]:
-    """Give the series that an object refers to as a whole, each with the SOP Instance UIDs that it names.
+    """Return the series that an object refers to as a whole, each with the SOP Instance UIDs that it names.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def references_of(header: Dataset) -> dict[str, tuple[str, ...]]:
 
 
 def studies_of_references(header: Dataset) -> dict[str, str]:
-    """Give the Study Instance UID of each series that an object refers to, where the reference names it.
+    """Return the Study Instance UID of each series that an object refers to, where the reference names it.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ from dicomdock.imaging.geometry.grid import GRID_TOLERANCE
 MOST_ROUNDING = 0.5  # voxels: farther away than this a plane is nearer to another voxel
 
 _CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-_STAND_IN = "1.2.3."  # followed by a number; never leaves this package
+_SURROGATE = "1.2.3."  # followed by a number; never leaves this package
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _IDENTITY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
 
@@ -49,11 +49,11 @@ class Placed:
             named = [text(header, "SOPInstanceUID") for header in self.headers]
             raise GeometryError("The source images state no frame of reference.", named)
 
-    def stand_ins(self) -> list[Dataset]:
-        """Give a plain single-frame image for each plane, with nothing but identity and geometry.
+    def surrogates(self) -> list[Dataset]:
+        """Return a plain single-frame image for each plane, with nothing but identity and geometry.
 
         Libraries that write objects check and copy much of their sources; real headers hold values that they
-        refuse, and frames in places where they do not look. ``settle`` puts the real references in
+        refuse, and frames in places where they do not look. ``resolve`` puts the real references in
         afterwards.
         """
         lead = self.headers[0]
@@ -61,7 +61,7 @@ class Placed:
         for number, plane in enumerate(self.planes, 1):
             assert plane.along_row is not None and plane.along_column is not None, "sources are placed"
             image = _bare(lead)
-            image.SOPClassUID, image.SOPInstanceUID = _CT_IMAGE, f"{_STAND_IN}{number}"
+            image.SOPClassUID, image.SOPInstanceUID = _CT_IMAGE, f"{_SURROGATE}{number}"
             image.FrameOfReferenceUID, image.Modality = plane.frame_of_reference, "CT"
             image.Rows, image.Columns = plane.rows, plane.columns
             image.ImagePositionPatient = list(plane.origin or ())
@@ -70,10 +70,10 @@ class Placed:
             images.append(image)
         return images
 
-    def settle(self, dataset: Dataset) -> None:
-        """Refer to the real instances and frames in an object that was made with stand-ins."""
+    def resolve(self, dataset: Dataset) -> None:
+        """Refer to the real instances and frames in an object that was made with surrogates."""
         real = {text(header, "SOPInstanceUID"): header for header in self.headers}
-        planes = {f"{_STAND_IN}{number}": plane for number, plane in enumerate(self.planes, 1)}
+        planes = {f"{_SURROGATE}{number}": plane for number, plane in enumerate(self.planes, 1)}
         for item in _items(dataset):
             plane = planes.get(text(item, "ReferencedSOPInstanceUID"))
             if plane is not None:
@@ -136,7 +136,7 @@ def place_sources(
 
 
 def slim(header: Dataset) -> Dataset:
-    """Give a copy with nothing but identity; patient and study come into a new object later."""
+    """Return a copy with nothing but identity; patient and study come into a new object later."""
     copy = _bare(header)
     for keyword in (*_IDENTITY, "FrameOfReferenceUID", "Modality", "NumberOfFrames"):
         if keyword in header:
@@ -163,7 +163,7 @@ def _bare(header: Dataset) -> Dataset:
 
 
 def _items(dataset: Dataset) -> Iterator[Dataset]:
-    """Give every item of every sequence, at any depth."""
+    """Return every item of every sequence, at any depth."""
     for element in dataset:
         if element.VR == "SQ":
             for item in element.value:
@@ -172,7 +172,7 @@ def _items(dataset: Dataset) -> Iterator[Dataset]:
 
 
 def _slice_of(geometry: VolumeGeometry, plane: Plane) -> int | None:
-    """Give the slice that a plane is; None where it is none, or another part of it."""
+    """Return the slice that a plane is; None where it is none, or another part of it."""
     if (plane.rows, plane.columns) != geometry.shape[1:] or plane.spacing is None:
         return None
     assert plane.along_row is not None and plane.along_column is not None and plane.origin is not None

@@ -51,7 +51,7 @@ def start_detached(
 
 
 def home_of(settings: Settings) -> Path | None:
-    """Give the one folder that all settings lie under, where ``--home`` or ``DICOMDOCK_HOME`` named it."""
+    """Return the one folder that all settings lie under, where ``--home`` or ``DICOMDOCK_HOME`` named it."""
     if (settings.config.name, settings.state.name) != ("config", "state"):
         return None
     return settings.config.parent if settings.config.parent == settings.state.parent else None

@@ -1,4 +1,4 @@
-"""Tell a user who has no terminal in front of him that a click came to nothing."""
+"""Notify a user without a terminal that a click opened nothing; and the log of links."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_LOG = 256 * 1024  # bytes; then the log starts anew beside its predecessor
 
 
 def tell(sentence: str) -> None:
-    """Say it on standard error; where nobody reads that, as a notice of the desktop.
+    """Write it to standard error; where nobody reads that, show it as a notification of the desktop.
 
     Parameters
     ----------

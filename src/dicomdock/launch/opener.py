@@ -23,7 +23,7 @@ def main() -> int:
     """Send the link in the arguments to the dock; return the exit status."""
     try:
         settings = Settings.load()
-        for remark in make_home(settings):
+        for remark in make_home(settings.config, settings.state):
             record(settings, remark)
         return open_link(sys.argv[1:], settings)
     except DicomdockError as error:
@@ -74,7 +74,7 @@ def scheme_of(arguments: Sequence[str]) -> str | None:
 
 
 def _defer(link: str, settings: Settings) -> None:
-    """Give the link to a process that has the time to start a dock."""
+    """Pass the link to a process that has the time to start a dock."""
     from dicomdock.launch.detached import start_detached
     from dicomdock.launch.python_command import python
 
@@ -93,7 +93,7 @@ def _defer(link: str, settings: Settings) -> None:
 
 
 def _hand_on(arguments: Sequence[str], settings: Settings) -> bool:
-    """Give what is no link to the program that had our place before: on Windows, 3D Slicer's .mrb files."""
+    """Pass what is not a link to the program that opened it before: on Windows, 3D Slicer's .mrb files."""
     from dicomdock.launch.register.windows import hand_on
 
     return hand_on(arguments, settings)

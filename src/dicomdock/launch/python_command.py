@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def python(executable: str = sys.executable) -> tuple[str, ...]:
-    """Give the command that starts this Python so that nothing from a browser's environment or folder gets
+    """Return the command that starts this Python so that nothing from a browser's environment or folder gets
     in.
 
     A ``pip install --user`` lives where ``-I`` does not look; then environment and folder are shut out one

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from dicomdock.dicom import part10
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound
 from dicomdock.origin.accept import IMPLICIT_LITTLE
@@ -157,11 +158,8 @@ def transfer_syntax(part: Part, path: Path | None = None) -> str:
     path = path or part.path
     if path is None:
         return ""
-    from pydicom.errors import InvalidDicomError
-    from pydicom.filereader import read_file_meta_info
-
     try:
-        meta = read_file_meta_info(path)
-    except (InvalidDicomError, OSError, ValueError):
+        with path.open("rb") as file:
+            return part10.transfer_syntax(file.read(part10.META)) or IMPLICIT_LITTLE
+    except OSError:
         return IMPLICIT_LITTLE
-    return str(meta.get("TransferSyntaxUID") or IMPLICIT_LITTLE)

@@ -85,7 +85,7 @@ def _about_the_request(sentence: str) -> str:
         ("The server's multipart answer", "The request's multipart body"),
         ("The server's answer", "The request's body"),
         ("multipart answer", "multipart request"),
-        ("; what came whole was kept, ask for the rest", "; what came whole was stored"),
+        ("; what arrived whole was stored, ask for the rest", "; what came whole was stored"),
         ("; ask again, or ask for single instances", ""),
     ):
         sentence = sentence.replace(answer, request)

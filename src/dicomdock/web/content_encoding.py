@@ -35,7 +35,7 @@ def decoded(chunks: Iterator[bytes], content_encoding: str) -> Iterator[bytes]:
     if not names:
         return chunks
     if names[0] not in ("gzip", "x-gzip", "deflate") or len(names) > 1:
-        raise WireError(f"The server coded its answer as {content_encoding[:40]!r}, which nobody asked for.")
+        raise WireError(f"The server coded its answer as {content_encoding[:40]!r}, which was not asked for.")
     return _inflated(chunks)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from dicomdock.errors import InvalidInput
 from dicomdock.web.url import Url
+
+_FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 class Body(Protocol):
@@ -22,6 +27,26 @@ class Body(Protocol):
 
     def chunks(self) -> Iterator[bytes]:
         """Return the body from its beginning."""
+
+
+def check_fields(headers: Mapping[str, str]) -> None:
+    """Refuse header fields that would end their line, or cannot be sent: what is in them may be foreign.
+
+    Raises
+    ------
+    InvalidInput
+        A name or value holds a line break, another control character, or a letter beyond Latin-1.
+
+    References
+    ----------
+    RFC 9110 §5.5 (field values).
+    """
+    for name, value in headers.items():
+        if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
+            raise InvalidInput(
+                f"The header field {name[:40]!r} of a request holds line breaks or foreign letters;"
+                " nothing was sent."
+            )
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from dicomdock.web.digest import schemes
 from dicomdock.web.endpoint import Endpoint
 from dicomdock.web.options import ConnectionOptions
 from dicomdock.web.redaction import Redactor
-from dicomdock.web.request import Body, Request
+from dicomdock.web.request import Body, Request, check_fields
 from dicomdock.web.response import Response as Response
 from dicomdock.web.url import Url, redact
 
@@ -212,6 +212,7 @@ class Http:
         """Send once."""
         if self._stopped.is_set():
             raise Cancelled("The connection was closed.")
+        check_fields(request.headers)
         shown = request.url.redacted
         started = time.monotonic()
         thread = self._line.this_thread

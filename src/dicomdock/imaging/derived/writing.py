@@ -26,7 +26,7 @@ from dicomdock.imaging.authoring import (
     finish,
     next_series_number,
     reference,
-    say_laterality,
+    set_laterality,
 )
 from dicomdock.imaging.derived.operations import Derivation
 from dicomdock.imaging.geometry import VolumeGeometry
@@ -206,7 +206,7 @@ def _slice(
         if keyword in lead:
             dataset.add(deepcopy(lead[keyword]))
     _described(dataset, derivation, sources, on_slice)
-    say_laterality(dataset, lead)
+    set_laterality(dataset, lead)
     if "IR" not in texts(dataset, "ScanningSequence"):
         dataset.pop("InversionTime", None)
     for keyword, value in _REQUIRED[sop_class].items():
@@ -228,7 +228,7 @@ def _slice(
 
 
 def _sources(placed: Placed, geometry: VolumeGeometry, k: int) -> list[Dataset]:
-    """Give the image that lies on a slice, else those beside it, which its values were interpolated of."""
+    """Return the image that lies on a slice, else those beside it, which its values were interpolated of."""
     named = {text(header, "SOPInstanceUID"): header for header in placed.headers}
     if k in placed.slices:
         return [named[placed.slices[k][0]]]
@@ -244,7 +244,7 @@ def _sources(placed: Placed, geometry: VolumeGeometry, k: int) -> list[Dataset]:
 def _described(
     dataset: Dataset, derivation: Derivation, sources: Sequence[Dataset], on_slice: tuple[str, int] | None
 ) -> None:
-    """Say that the image is derived, how, and from what."""
+    """State that the image is derived, how, and from what."""
     kind = texts(sources[0], "ImageType")
     if dataset.SOPClassUID == PET:  # which knows no secondary images
         dataset.ImageType = ["DERIVED", "PRIMARY"]

@@ -113,10 +113,10 @@ def gradients_to_text(volumes: Sequence[VolumePlan]) -> tuple[str, str] | None:
     """
     values, directions = [], []
     for plan in volumes:
-        b_value = plan.lead.facets.get("DiffusionBValue")
+        b_value = plan.lead.split_keys.get("DiffusionBValue")
         if not isinstance(b_value, float):
             return None
-        gradient = plan.lead.facets.get("DiffusionGradientOrientation")
+        gradient = plan.lead.split_keys.get("DiffusionGradientOrientation")
         vector = np.array(gradient if isinstance(gradient, tuple) and b_value else (0.0, 0.0, 0.0))
         along = plan.geometry.directions.T @ vector  # k, j, i
         if np.linalg.det(plan.geometry.ijk_to_ras[:3, :3]) > 0:

@@ -19,7 +19,7 @@ from dicomdock.imaging.attributes import first, integer, items, number, numbers,
 from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Vector, Window
 from dicomdock.imaging.geometry.siemens import is_mosaic, mosaic_of, tiles
-from dicomdock.imaging.geometry.split_keys import facets_of
+from dicomdock.imaging.geometry.split_keys import split_keys_of
 
 UNIT_TOLERANCE = 0.01
 """Of a direction's length from 1, and of the cosine between rows and columns: beyond it the header is not a
@@ -97,7 +97,7 @@ def _kind(header: Dataset) -> str:
 
 
 def _frame_time(header: Dataset) -> float | None:
-    """Give the time between frames, or that of the rate at which they are to be shown (PS3.3 §C.7.6.5)."""
+    """Return the time between frames, or that of the rate at which they are to be shown (PS3.3 §C.7.6.5)."""
     time = number(header, "FrameTime")
     rate = number(header, "RecommendedDisplayFrameRate") or number(header, "CineRate")
     return time if time and time > 0 else 1000 / rate if rate and rate > 0 else None
@@ -119,6 +119,7 @@ def _pixels(header: Dataset, sop_class: str) -> PixelFormat:
         signed=integer(header, "PixelRepresentation") == 1,
         slope=dose or 1.0,
         floating=floating,
+        inverse=text(header, "PresentationLUTShape") == "INVERSE",
         units=text(header, "DoseUnits") if dose else "",
     )
 
@@ -197,7 +198,7 @@ def _placed(
         plane,
         spacing=(usable[0], usable[1]) if usable else None,
         thickness=abs(thickness) if thickness else None,
-        facets=plane.facets or facets_of([measures]),
+        split_keys=plane.split_keys or split_keys_of([measures]),
     )
     origin = numbers(position, "ImagePositionPatient", 3)
     axes = numbers(orientation, "ImageOrientationPatient", 6)
@@ -227,7 +228,7 @@ def _dot(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def _ultrasound_spacing(header: Dataset | None) -> tuple[float, float] | None:
-    """Give the spacing of the only calibrated region, whose deltas are in centimetres (PS3.3 §C.8.5.5)."""
+    """Return the spacing of the only calibrated region, whose deltas are in centimetres (PS3.3 §C.8.5.5)."""
     regions = items(header, "SequenceOfUltrasoundRegions")
     if (
         len(regions) != 1
@@ -255,8 +256,8 @@ def _enhanced(header: Dataset, base: Plane, groups: Sequence[Dataset]) -> list[P
         plane = _described(replace(base, frame=at + 1), values, image_type, header)
         if mapped and (mapping := group(item, "RealWorldValueMappingSequence")) is not None:
             plane = replace(plane, pixels=_mapped(plane.pixels, mapping))
-        tellers = [found for name in _FACET_GROUPS if (found := group(item, name)) is not None]
-        plane = replace(plane, facets=facets_of([*tellers, header], image_type))
+        stating = [found for name in _SPLIT_KEY_GROUPS if (found := group(item, name)) is not None]
+        plane = replace(plane, split_keys=split_keys_of([*stating, header], image_type))
         orientation = group(item, "PlaneOrientationSequence")
         planes.append(
             _placed(
@@ -282,7 +283,7 @@ _FRAME_TYPES = (
     "XRay3DFrameTypeSequence",
     "ParametricMapFrameTypeSequence",
 )
-_FACET_GROUPS = (
+_SPLIT_KEY_GROUPS = (
     "FrameContentSequence",
     "MREchoSequence",
     "MRDiffusionSequence",

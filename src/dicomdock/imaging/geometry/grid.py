@@ -115,7 +115,7 @@ class VolumeGeometry:
         return indices
 
     def part(self, start: Shape, stop: Shape) -> VolumeGeometry:
-        """Give the grid of the voxels from ``start`` up to, without, ``stop`` (both k, j, i)."""
+        """Return the grid of the voxels from ``start`` up to, without, ``stop`` (both k, j, i)."""
         affine = self.affine.copy()
         affine[:3, 3] = self.to_lps(start)
         return VolumeGeometry((stop[0] - start[0], stop[1] - start[1], stop[2] - start[2]), affine)
@@ -145,11 +145,11 @@ class VolumeGeometry:
         return order, flips, VolumeGeometry(shape, affine)
 
     def matches(self, other: VolumeGeometry) -> bool:
-        """Tell whether two grids are the same voxels, up to ``GRID_TOLERANCE``."""
+        """Return whether two grids are the same voxels, up to ``GRID_TOLERANCE``."""
         return self.shape == other.shape and self.offset_of(other) == (0, 0, 0)
 
     def offset_of(self, other: VolumeGeometry) -> Shape | None:
-        """Give the index of the first voxel of ``other``; None unless it lies on this lattice."""
+        """Return the index of the first voxel of ``other``; None unless it lies on this lattice."""
         ends = np.array([(k, j, i) for k in (0, 1) for j in (0, 1) for i in (0, 1)]) * (
             np.array(other.shape) - 1
         )

@@ -28,6 +28,7 @@ class PixelFormat:
     floating : Float or Double Float Pixel Data.
     units : of the values after the rescale, as the header names them (``HU``, ``BQML``); may be empty.
     suv_type : which Standardized Uptake Value they are (``BW``, ``LBM``...); empty where they are none.
+    inverse : low values are shown bright, by the presentation LUT.
     padding : least and greatest value, after the rescale, of pixels that are no part of the image; None where
         there are none.
     """
@@ -42,6 +43,7 @@ class PixelFormat:
     floating: bool = False
     units: str = ""
     suv_type: str = ""
+    inverse: bool = False
     padding: tuple[float, float] | None = None
 
     @property
@@ -96,7 +98,7 @@ class Plane:
     number : Instance Number, to keep an order where positions give none.
     pixels : how the numbers are stored.
     windows : window presets.
-    facets : what else tells this frame from others at its position (echo, time, b-value ...), by keyword.
+    split_keys : what else tells this frame from others at its position (echo, time, b-value ...), by keyword.
     localizer : a localizer or scout view.
     frame_time : ms from one frame of a cine loop to the next; None where the header states none.
     rounding : mm, the unit of the last decimal in which the header states ``origin``; 0 where it is exact.
@@ -119,7 +121,7 @@ class Plane:
     number: int = 0
     pixels: PixelFormat = field(default_factory=PixelFormat)
     windows: tuple[Window, ...] = ()
-    facets: Mapping[str, object] = field(default_factory=dict)
+    split_keys: Mapping[str, object] = field(default_factory=dict)
     localizer: bool = False
     frame_time: float | None = None
     rounding: float = 0.0
@@ -146,5 +148,5 @@ class Plane:
 
 
 def cross(a: Vector, b: Vector) -> Vector:
-    """Give the vector product."""
+    """Return the vector product."""
     return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])

@@ -36,7 +36,7 @@ PADDING_BELOW = 4096
 """HU below what 16 bits hold that only padding takes: the lowest stored number less the usual intercept."""
 
 ACQUIRED = ("DiffusionBValue", "DiffusionGradientOrientation")
-"""Facets by which volumes are told apart and which say nothing of their order."""
+"""Split keys by which volumes are told apart and which say nothing of their order."""
 
 TILT_SHOWN = 0.1  # degrees; a smaller tilt is rounding
 
@@ -54,7 +54,7 @@ class VolumePlan:
         in mm
         across slices.
     label : what tells this volume from the others of its series ("echo time 30"); empty for the only one.
-    phase : the facets that ``label`` says, by keyword.
+    phase : the split_keys that ``label`` says, by keyword.
     problem : why the images form no volume in the patient although they state positions; None else.
     remarks : what the user should know: missing slices, tilt, duplicates. One sentence each.
     """
@@ -93,7 +93,7 @@ class VolumePlan:
         return {(plane.instance, plane.frame): k for k, plane in enumerate(self.planes) if plane is not None}
 
     def places(self, instance: str) -> Mapping[int, int]:
-        """Give the slice k of each 1-based frame of an instance; empty where it is not part of the volume."""
+        """Return the slice k of each 1-based frame of an instance; empty where it is not in the volume."""
         return self._places.get(instance, {})
 
     @cached_property
@@ -130,8 +130,8 @@ class VolumePlan:
 
     @property
     def inverted(self) -> bool:
-        """True when low values are shown bright (MONOCHROME1)."""
-        return self.lead.pixels.photometric == "MONOCHROME1"
+        """True when low values are shown bright: MONOCHROME1, or an inverse presentation LUT."""
+        return self.lead.pixels.photometric == "MONOCHROME1" or self.lead.pixels.inverse
 
     @property
     def windows(self) -> tuple[Window, ...]:
@@ -140,7 +140,7 @@ class VolumePlan:
         return there[len(there) // 2].windows
 
     def require_spatial(self) -> VolumePlan:
-        """Give the plan itself, or refuse it where the images have no place in the patient.
+        """Return the plan itself, or refuse it where the images have no place in the patient.
 
         Raises
         ------
@@ -335,7 +335,7 @@ def _runs(planes: Sequence[Plane]) -> list[list[Plane]] | None:
 
 
 def _phases(planes: list[Plane]) -> list[tuple[dict[str, object], list[Plane]]]:
-    """Split planes that share positions by the facets that tell them apart."""
+    """Split planes that share positions by the split_keys that tell them apart."""
     places = _positions(planes)
     most = _most(planes, places)
     if most == 1:
@@ -343,8 +343,8 @@ def _phases(planes: list[Plane]) -> list[tuple[dict[str, object], list[Plane]]]:
     for name in _stated(planes):
         groups: dict[object, list[Plane]] = defaultdict(list)
         for plane in planes:
-            groups[plane.facets.get(name)].append(plane)
-        # A facet with more values than planes at one place (a clock that runs from slice to slice) would
+            groups[plane.split_keys.get(name)].append(plane)
+        # A split key with more values than planes at one place (a clock that runs from slice to slice) would
         # tear slices
         # apart that belong together; one that leaves the crowd as it is tells nothing.
         if 1 < len(groups) <= most and max(_most(group, places) for group in groups.values()) < most:
@@ -365,13 +365,13 @@ def _by_value(value: object, _planes: Sequence[Plane]) -> tuple[object, ...]:
 def _acquired(_value: object, planes: Sequence[Plane]) -> tuple[object, ...]:
     """Order volumes as they were acquired: by time where all state one, then by instance and frame."""
     first = min(planes, key=lambda plane: (plane.number, plane.instance, plane.frame))
-    times = [_sortable(first.facets.get(name, "")) for name in ("TemporalPosition", "AcquisitionTime")]
+    times = [_sortable(first.split_keys.get(name, "")) for name in ("TemporalPosition", "AcquisitionTime")]
     return (*times, first.number, first.instance, first.frame)
 
 
 def _stated(planes: Sequence[Plane]) -> list[str]:
-    """Name the facets that any plane states, in the order in which they are tried."""
-    stated = {name for plane in planes for name in plane.facets}
+    """Name the split_keys that any plane states, in the order in which they are tried."""
+    stated = {name for plane in planes for name in plane.split_keys}
     return [name for name in NAMES if name in stated]
 
 
@@ -405,9 +405,10 @@ def _by_rank(
     """Split by who comes first at each position: by trigger time, acquisition time, then instance number."""
 
     def clock(plane: Plane) -> tuple[object, ...]:
-        facets = plane.facets
+        split_keys = plane.split_keys
         times = [
-            _sortable(facets.get(name, "")) for name in ("TemporalPosition", "TriggerTime", "AcquisitionTime")
+            _sortable(split_keys.get(name, ""))
+            for name in ("TemporalPosition", "TriggerTime", "AcquisitionTime")
         ]
         return (*times, plane.number, plane.instance, plane.frame)
 

@@ -46,7 +46,7 @@ class Mosaic:
 
 
 def is_mosaic(header: Dataset) -> bool:
-    """Tell whether an image is a mosaic."""
+    """Return whether an image is a mosaic."""
     return _MOSAIC in (kind.upper() for kind in texts(header, "ImageType"))
 
 

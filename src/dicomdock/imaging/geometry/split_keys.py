@@ -34,7 +34,7 @@ NAMES = {
     "ContentTime": "made at",
     "Repetition": "repetition",
 }
-"""Facets in the order in which they are tried, each with its name for the user."""
+"""Split keys in the order in which they are tried, each with its name for the user."""
 
 _NUMBERS = {
     "EchoTime": ("EffectiveEchoTime", "EchoTime"),
@@ -61,8 +61,8 @@ _PRIVATE_B_VALUES = (
 _GE_B_VALUE_OFFSET = 1e9  # GE adds 10^9 to the first value of (0043,1039) in multi-direction series
 
 
-def facets_of(places: Sequence[Dataset | None], image_type: str = "") -> dict[str, object]:
-    """Collect the facets that any of the datasets states, the nearest first."""
+def split_keys_of(places: Sequence[Dataset | None], image_type: str = "") -> dict[str, object]:
+    """Collect the split_keys that any of the datasets states, the nearest first."""
     found: dict[str, object] = {}
     kind = image_type or next((told for place in places if (told := text(place, "ImageType"))), "")
     if kind:
@@ -122,7 +122,7 @@ def _siemens_gradient(place: Dataset) -> tuple[float, ...] | None:
 
 
 def words(name: str, value: object) -> str:
-    """Say a facet's value to the user, for example ``echo time 30`` or ``b 1000``."""
+    """State a split key's value to the user, for example ``echo time 30`` or ``b 1000``."""
     if name == "ImageType":
         parts = str(value).split("\\")
         return " ".join(parts[2:] or parts)

@@ -126,7 +126,7 @@ def stack_geometry(planes: Sequence[Plane], report: PositionReport) -> VolumeGeo
 
 
 def same_orientation(a: Plane, b: Plane) -> bool:
-    """Tell whether rows and columns of two planes run the same way, up to ``NORMAL_TOLERANCE``."""
+    """Return whether rows and columns of two planes run the same way, up to ``NORMAL_TOLERANCE``."""
     if a.along_row is None or b.along_row is None or a.along_column is None or b.along_column is None:
         return a.along_row is b.along_row and a.along_column is b.along_column
     mine, theirs = (*a.along_row, *a.along_column), (*b.along_row, *b.along_column)
@@ -134,12 +134,12 @@ def same_orientation(a: Plane, b: Plane) -> bool:
 
 
 def coincidence(plane: Plane) -> float:
-    """Give the distance in mm below which another plane lies at the same place."""
+    """Return the distance in mm below which another plane lies at the same place."""
     return COINCIDENCE * min(plane.spacing or (1.0,))
 
 
 def gap_tolerance(gap: float) -> float:
-    """Give the mm by which other gaps may differ from this one."""
+    """Return the mm by which other gaps may differ from this one."""
     return max(GAP_FLOOR if gap > 10 * GAP_FLOOR else 0.0, GAP_TOLERANCE * gap)
 
 
@@ -194,7 +194,7 @@ def _require_distinct(planes: Sequence[Plane], order: Matrix, gaps: Matrix) -> N
 
 
 def _places(planes: Sequence[Plane], order: Matrix, gaps: Matrix) -> list[int]:
-    """Give each plane, in order, its place in the regular grid."""
+    """Return each plane, in order, its place in the regular grid."""
     unit = float(np.median(gaps))
     counts = np.maximum(1, np.round(gaps / unit)).astype(int)
     slack = min(rounded(planes), ROUNDING_LIMIT * unit)

@@ -65,7 +65,7 @@ class Report:
 
 
 def is_report(header: Dataset) -> bool:
-    """Tell whether an instance is a structured report."""
+    """Return whether an instance is a structured report."""
     return text(header, "SOPClassUID").startswith("1.2.840.10008.5.1.4.1.1.88.")
 
 

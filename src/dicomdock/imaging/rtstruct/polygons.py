@@ -48,7 +48,7 @@ def fill(contours: Iterable[Points], shape: tuple[int, int]) -> npt.NDArray[np.b
 
 
 def trace(pixels: npt.NDArray[np.bool_]) -> list[Points]:
-    """Give the outlines of pixels, along their edges, so that filling them gives the same pixels again.
+    """Return the outlines of pixels, along their edges, so that filling them gives the same pixels again.
 
     Outer outlines and holes are separate polygons. Pixels that touch only at a corner are apart.
 

@@ -50,7 +50,7 @@ _UNITED, _XOR = "CLOSED_PLANAR", "CLOSEDPLANAR_XOR"
 
 
 def is_structure_set(header: Dataset) -> bool:
-    """Tell whether an instance is an RT Structure Set."""
+    """Return whether an instance is an RT Structure Set."""
     return text(header, "SOPClassUID") == RT_STRUCTURE_SET
 
 
@@ -162,7 +162,7 @@ class _Images:
     stated: frozenset[str]
 
     def holds(self, frame: str, drawn: Sequence[Dataset]) -> bool:
-        """Tell whether a region of this frame of reference was drawn on the images."""
+        """Return whether a region of this frame of reference was drawn on the images."""
         if not frame or not self.frame_of_reference or frame == self.frame_of_reference:
             return True
         return frame in self.stated or any(
@@ -302,7 +302,7 @@ def _extent(points: npt.NDArray[Any]) -> float:
 
 
 def _regular(planes: Sequence[Sequence[_Contour]]) -> bool:
-    """Tell whether planes lie at one distance, so that slices between them are gaps of the drawing."""
+    """Return whether planes lie at one distance, so that slices between them are gaps of the drawing."""
     gaps = np.diff([plane[0].level for plane in planes])
     return bool(np.ptp(gaps) <= 2 * PLANE_TOLERANCE)
 

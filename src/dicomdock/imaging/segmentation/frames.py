@@ -135,7 +135,7 @@ def grid_of(
 def _slices_of(
     onto: VolumeGeometry, plane: Matrix, origins: Matrix, shape: tuple[int, int]
 ) -> tuple[VolumeGeometry, list[int]] | None:
-    """Give the part of a grid whose slices the frames are; None where they are not."""
+    """Return the part of a grid whose slices the frames are; None where they are not."""
     extent = np.array(shape) - 1
     drift = (plane - onto.affine[:3, 1:3]) * np.maximum(extent, 1)
     if (np.linalg.norm(drift, axis=0) > GRID_TOLERANCE * np.array(onto.spacing[1:])).any():
@@ -179,7 +179,7 @@ def _own_grid(plane: Matrix, origins: Matrix, lead: Frame, uid: str) -> tuple[Vo
 
 
 def _unit(gaps: Matrix, stated: float | None) -> float | None:
-    """Give the distance that all gaps are whole multiples of."""
+    """Return the distance that all gaps are whole multiples of."""
     if not gaps.size:
         return stated or 1.0
     for unit in (stated, float(gaps.min())):

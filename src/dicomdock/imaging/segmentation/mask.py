@@ -90,13 +90,13 @@ class Mask:
         return int(np.count_nonzero(self.array))
 
     def whole(self, shape: Shape) -> BoolArray:
-        """Give the voxels in an array of the whole grid."""
+        """Return the voxels in an array of the whole grid."""
         array = np.zeros(shape, np.bool_)
         array[self.box] = self.array
         return array
 
     def moved(self, offset: Shape, shape: Shape) -> Mask:
-        """Give the mask in a grid whose voxel ``offset`` is this one's first.
+        """Return the mask in a grid whose voxel ``offset`` is this one's first.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class Mask:
         return mask
 
     def turned(self, order: Sequence[int], flips: Sequence[bool], shape: Shape) -> Mask:
-        """Give the mask with its axes reordered, then flipped within a grid of the new shape."""
+        """Return the mask with its axes reordered, then flipped within a grid of the new shape."""
         if not self.array.size:
             return self
         array = np.flip(self.array.transpose(order), tuple(axis for axis, flip in enumerate(flips) if flip))
@@ -120,7 +120,7 @@ class Mask:
         return Mask((begin[0], begin[1], begin[2]), np.ascontiguousarray(array))
 
     def overlaps(self, other: Mask) -> bool:
-        """Tell whether two masks share a voxel."""
+        """Return whether two masks share a voxel."""
         low = tuple(max(a, b) for a, b in zip(self.start, other.start, strict=True))
         high = tuple(min(a, b) for a, b in zip(self.stop, other.stop, strict=True))
         if any(a >= b for a, b in zip(low, high, strict=True)):

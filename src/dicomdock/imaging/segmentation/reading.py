@@ -44,7 +44,7 @@ _BACKGROUND = Code("125040", "DCM", "Background")
 
 
 def is_segmentation(header: Dataset) -> bool:
-    """Tell whether an instance is a DICOM Segmentation."""
+    """Return whether an instance is a DICOM Segmentation."""
     return text(header, "SOPClassUID") in (SEGMENTATION_STORAGE, LABELMAP_STORAGE)
 
 
@@ -138,7 +138,7 @@ def _room(frames: Sequence[Frame]) -> int:
 
 
 def _pixels(dataset: Dataset, frames: Sequence[Frame]) -> Iterator[npt.NDArray[Any]]:
-    """Give the stored numbers of every frame."""
+    """Return the stored numbers of every frame."""
     rows, columns, bits = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated)
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax == _DEFLATED_FRAMES:
@@ -157,7 +157,7 @@ def _pixels(dataset: Dataset, frames: Sequence[Frame]) -> Iterator[npt.NDArray[A
 
 
 def _unpacked(data: bytes, at: int, rows: int, columns: int) -> npt.NDArray[np.uint8]:
-    """Give one frame of packed bits; frames follow each other without padding (PS3.5 §8.1.1)."""
+    """Return one frame of packed bits; frames follow each other without padding (PS3.5 §8.1.1)."""
     begin, size = at * rows * columns, rows * columns
     packed = np.frombuffer(data, np.uint8)[begin // 8 : (begin + size + 7) // 8]
     bits = np.unpackbits(packed, bitorder="little")[begin % 8 : begin % 8 + size]
@@ -195,7 +195,7 @@ def _segment(item: Dataset, mask: Mask, at: int) -> Segment:
 
 
 def _sources(dataset: Dataset) -> tuple[str, tuple[tuple[str, int], ...]]:
-    """Give the series, instances and frames that a segmentation refers to."""
+    """Return the series, instances and frames that a segmentation refers to."""
     series = first(dataset, "ReferencedSeriesSequence")
     whole = [text(item, "ReferencedSOPInstanceUID") for item in items(series, "ReferencedInstanceSequence")]
     frames = {
@@ -210,7 +210,7 @@ def _sources(dataset: Dataset) -> tuple[str, tuple[tuple[str, int], ...]]:
 
 
 def origin_of(dataset: Dataset, label: str = "ContentLabel") -> Origin:
-    """Give what names the object that a segmentation was read from.
+    """Return what names the object that a segmentation was read from.
 
     Parameters
     ----------

@@ -163,28 +163,28 @@ class Segmentation:
         return any(a.mask.overlaps(b.mask) for a, b in combinations(self.segments, 2))
 
     def to_array(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-        """Give the segments as numbers (k, j, i), from 1; where segments overlap the later one shows."""
+        """Return the segments as numbers (k, j, i), from 1; where segments overlap the later one shows."""
         labels = np.zeros(self.shape, np.uint8 if len(self.segments) < 256 else np.uint16)
         for number, segment in enumerate(self.segments, 1):
             labels[segment.mask.box][segment.mask.array] = number
         return labels
 
     def to_masks(self) -> npt.NDArray[np.bool_]:
-        """Give each segment's voxels, (n, k, j, i); overlaps are kept."""
+        """Return each segment's voxels, (n, k, j, i); overlaps are kept."""
         masks = np.zeros((len(self.segments), *self.shape), np.bool_)
         for number, segment in enumerate(self.segments):
             masks[number][segment.mask.box] = segment.mask.array
         return masks
 
     def fits(self, geometry: VolumeGeometry) -> bool:
-        """Tell whether every voxel of it is a voxel of another grid, so that ``onto`` changes nothing."""
+        """Return whether every voxel of it is a voxel of another grid, so that ``onto`` changes nothing."""
         try:
             return self._turned(geometry)._shifted(geometry) is not None
         except GeometryError:
             return False
 
     def onto(self, geometry: VolumeGeometry) -> Self:
-        """Give the segmentation on another grid.
+        """Return the segmentation on another grid.
 
         Where its voxels are voxels of that grid nothing is resampled: boxes are only moved. Else each voxel
         takes the nearest value, and a remark says so. Voxels outside the grid are left away, which a remark
@@ -205,7 +205,7 @@ class Segmentation:
         return replace(self, geometry=geometry, segments=segments, remarks=(*self.remarks, note))
 
     def _turned(self, geometry: VolumeGeometry) -> Self:
-        """Give the same voxels with axes in the order and sense of another grid's."""
+        """Return the same voxels with axes in the order and sense of another grid's."""
         order, flips, grid = self.geometry.turned(geometry)
         if grid is self.geometry:
             return self

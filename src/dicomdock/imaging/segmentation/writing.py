@@ -92,7 +92,7 @@ def segmentation_to_dicom(
     syntax = COMPRESSIONS[compression] if kind == "LABELMAP" else ExplicitVRLittleEndian
     try:
         dataset = hd.seg.Segmentation(
-            source_images=placed.stand_ins(),
+            source_images=placed.surrogates(),
             pixel_array=_pixels(segmentation, used, overlapping=overlapping),
             segmentation_type=kind,
             segment_descriptions=[
@@ -117,7 +117,7 @@ def segmentation_to_dicom(
 
 
 def content_label(name: str) -> str:
-    """Give a Content Label of what is wanted: capitals, digits, blank and underscore, 16 characters."""
+    """Return a Content Label of what is wanted: capitals, digits, blank and underscore, 16 characters."""
     label = re.sub(r"[^A-Z0-9_ ]+", "_", name.upper()).strip("_ ")[:16]
     return label or "SEGMENTATION"
 
@@ -147,7 +147,7 @@ def named_by(segments: Sequence[Segment]) -> str:
 
 
 def _used_slices(segmentation: Segmentation) -> range:
-    """Give the slices from the first to the last that holds something; the first one where none does."""
+    """Return the slices from the first to the last that holds something; the first one where none does."""
     boxes = [one.mask for one in segmentation.segments if one.mask.array.size]
     if not boxes:
         return range(1)
@@ -170,7 +170,7 @@ def _pixels(segmentation: Segmentation, used: range, *, overlapping: bool) -> np
 
 
 def _spatial(hd: Any, segmentation: Segmentation, used: range) -> dict[str, Any]:
-    """Give each slice's position: exactly where the segmentation's own grid has it."""
+    """Return each slice's position: exactly where the segmentation's own grid has it."""
     geometry = segmentation.geometry
     directions = geometry.directions
     _, rows, columns = geometry.spacing
@@ -222,7 +222,7 @@ def _completed(
     for element in made:
         if element.keyword not in dataset:
             dataset.add(element)
-    placed.settle(dataset)
+    placed.resolve(dataset)
     dataset.ContentCreatorName = authorship.creator
     for item, segment in zip(_described(dataset), segmentation.segments, strict=True):
         # The family of the algorithm is not known, and the sequence is optional; its name stays in the
@@ -247,5 +247,5 @@ def _completed(
 
 
 def _described(dataset: Dataset) -> list[Dataset]:
-    """Give the items of our segments: a label map has one more, for the background."""
+    """Return the items of our segments: a label map has one more, for the background."""
     return [item for item in dataset.SegmentSequence if int(item.SegmentNumber) > 0]

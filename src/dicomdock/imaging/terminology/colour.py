@@ -19,7 +19,7 @@ _KNEE = (6 / 29) ** 3  # below it CIELab is linear
 
 
 def to_cielab(rgb: Sequence[int]) -> tuple[int, int, int]:
-    """Give the three unsigned 16-bit numbers of Recommended Display CIELab Value.
+    """Return the three unsigned 16-bit numbers of Recommended Display CIELab Value.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def to_cielab(rgb: Sequence[int]) -> tuple[int, int, int]:
 
 
 def from_cielab(values: Sequence[float]) -> RGB:
-    """Give red, green, blue of a Recommended Display CIELab Value; colours beyond the screen are clipped."""
+    """Return red, green, blue of a Recommended Display CIELab Value, clipped to what screens show."""
     lightness, a, b = values[0] * 100 / 65535, values[1] / 257 - 128, values[2] / 257 - 128
     middle = (lightness + 16) / 116
     f = np.array([middle + a / 500, middle, middle - b / 200])

@@ -87,7 +87,7 @@ class Terminology:
         return " ".join(code.meaning for code in (self.modifier, self.kind) if code is not None)
 
     def to_slicer(self) -> str:
-        """Give the entry as Slicer serialises it in a segment's terminology tag."""
+        """Return the entry as Slicer serialises it in a segment's terminology tag."""
         parts = [_CONTEXT, *map(_caret, (self.category, self.kind, self.modifier))]
         return "~".join([*parts, _REGION_CONTEXT, _caret(self.region), _caret(self.region_modifier)])
 
@@ -118,7 +118,7 @@ class Terminology:
 
 
 def colour_for(terminology: Terminology, number: int) -> RGB:
-    """Give the display colour of a structure; one of a few different ones where it has none of its own.
+    """Return the display colour of a structure; one of a few different ones where it has none of its own.
 
     Parameters
     ----------

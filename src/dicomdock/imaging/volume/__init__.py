@@ -7,6 +7,23 @@ at once.
 from __future__ import annotations
 
 from dicomdock.imaging.volume.resample import resample
-from dicomdock.imaging.volume.volume import Volume, allocate, fill_slice, straight_grid, window_over
+from dicomdock.imaging.volume.volume import (
+    Volume,
+    allocate,
+    check_claim,
+    fill_slice,
+    outline,
+    straight_grid,
+    window_over,
+)
 
-__all__ = ["Volume", "allocate", "fill_slice", "resample", "straight_grid", "window_over"]
+__all__ = [
+    "Volume",
+    "allocate",
+    "check_claim",
+    "fill_slice",
+    "outline",
+    "resample",
+    "straight_grid",
+    "window_over",
+]

@@ -25,7 +25,7 @@ from dicomdock.imaging.geometry import PixelFormat, Plane
 
 Array: TypeAlias = npt.NDArray[Any]
 
-_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 _VIDEO = "1.2.840.10008.1.2.4.10"  # MPEG2, MPEG-4 and HEVC transfer syntaxes all begin so
 
@@ -55,7 +55,7 @@ def decode(dataset: Dataset, planes: Mapping[int, Plane]) -> Iterator[tuple[int,
         raise GeometryError(
             f"The image has {size[0]} x {size[1]} pixels where {lead.rows} x {lead.columns} are due.", [uid]
         )
-    if not any(dataset.get(name) for name in _PIXELS):
+    if not any(dataset.get(name) for name in PIXELS):
         raise GeometryError("The pixels cannot be decoded: there are none in the instance.", [uid])
     syntax = str(getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", ""))
     if syntax.startswith(_VIDEO):
@@ -126,7 +126,7 @@ def rescale(raw: Array, pixels: PixelFormat) -> Array:
 
 
 def _bytes(colours: Array, bits: int) -> Array:
-    """Give colours 8 bits each."""
+    """Return colours 8 bits each."""
     if colours.dtype == np.uint8:
         return colours
     shift = max(0, bits - 8)

@@ -16,7 +16,7 @@ _ALIGNED = 1e-9  # index steps below this are none
 def resample(
     array: Array, source: VolumeGeometry, target: VolumeGeometry, *, linear: bool, fill: float = 0
 ) -> Array:
-    """Give the values at the voxels of another grid.
+    """Return the values at the voxels of another grid.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def _aligned_slice(array: Array, matrix: Matrix, k: int, out: Array, *, linear: 
 
 
 def _inside(places: Array, size: int, *, linear: bool) -> Array:
-    """Give which places lie between the outermost voxel centres (or, for the nearest, within voxels)."""
+    """Return which places lie between the outermost voxel centres (or, for the nearest, within voxels)."""
     margin = 1e-6 if linear else 0.5
     return np.flatnonzero((places >= -margin) & (places <= size - 1 + margin))
 

@@ -8,15 +8,19 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import Plane, VolumeGeometry, VolumePlan, Window, split_series
-from dicomdock.imaging.volume.pixels import Array, decode
+from dicomdock.imaging.volume.pixels import PIXELS, Array, decode
 from dicomdock.imaging.volume.resample import resample
 
 MAX_BYTES = 16 << 30  # of one volume's array; a header that claims more would only exhaust memory
+
+SMALL, RATIO = 128 << 20, 400
+"""Voxels that any instances may claim: so many, or so many for each byte (a blank image packs well)."""
 
 AIR = -1024  # HU of what has not arrived
 
@@ -81,7 +85,7 @@ class Volume:
         return self.array.ndim == 4
 
     def window(self) -> Window:
-        """Give the first window of the header, or one that spans nearly all values that are there."""
+        """Return the first window of the header, or one that spans nearly all values that are there."""
         if self.windows:
             return self.windows[0]
         return self.window_over(self.array)
@@ -91,7 +95,7 @@ class Volume:
         return window_over(array, self.units, modality=self.modality, padding=self.padding)
 
     def straightened(self) -> Self:
-        """Give the volume on a grid with perpendicular axes, as programs need it that know no tilted gantry.
+        """Return the volume on a grid with perpendicular axes, for programs that know no tilted gantry.
 
         Slices keep their normal position and are shifted in their plane, with linear interpolation; the grid
         grows to hold all of them. A volume that is straight already is given back as it is.
@@ -104,7 +108,7 @@ class Volume:
         return replace(self, array=array, geometry=grid, sources=(), plan=None)
 
     def turned(self, geometry: VolumeGeometry) -> Self:
-        """Give the volume with axes that run as those of another grid; every voxel stays where it is."""
+        """Return the volume with axes that run as those of another grid; every voxel stays where it is."""
         order, flips, grid = self.geometry.turned(geometry)
         if grid is self.geometry:
             return self
@@ -130,8 +134,9 @@ class Volume:
         datasets = [as_dataset(instance) for instance in instances]
         if plan is None:
             plan = split_series(datasets)[0]
-        volume = allocate(plan)
         wanted = set(plan.instances)
+        check_claim(plan, sum(_stored(one) for one in datasets if text(one, "SOPInstanceUID") in wanted))
+        volume = allocate(plan)
         for dataset in datasets:
             if text(dataset, "SOPInstanceUID") in wanted:
                 fill_slice(volume, dataset)
@@ -155,6 +160,35 @@ def allocate(plan: VolumePlan) -> Volume:
     array: Array = np.zeros(plan.shape, plan.dtype)
     if plan.units == "HU":
         array[...] = AIR
+    return _described(plan, array)
+
+
+def outline(plan: VolumePlan) -> Volume:
+    """Return the volume of a plan without values: its array is read-only and takes no memory."""
+    return _described(plan, np.broadcast_to(np.zeros((), plan.dtype), plan.shape))
+
+
+def check_claim(plan: VolumePlan, stored: int) -> None:
+    """Refuse a volume that is larger than its instances can hold, before memory is taken for it.
+
+    Parameters
+    ----------
+    stored : bytes of its instances, pixels included.
+
+    Raises
+    ------
+    GeometryError
+        No compression of images reaches what the headers claim.
+    """
+    claimed = int(np.prod(plan.shape, dtype=np.int64))
+    if claimed > max(SMALL, RATIO * stored):
+        raise GeometryError(
+            f"The {stored:,} bytes of the images cannot hold the {claimed:,} voxels that they claim.",
+            plan.instances,
+        )
+
+
+def _described(plan: VolumePlan, array: Array) -> Volume:
     return Volume(
         array,
         plan.geometry,
@@ -245,7 +279,7 @@ def window_over(
 
 
 def straight_grid(geometry: VolumeGeometry) -> VolumeGeometry:
-    """Give the smallest grid with perpendicular axes, the same pixels and slices, that holds a sheared
+    """Return the smallest grid with perpendicular axes, the same pixels and slices, that holds a sheared
     one.
     """
     affine = geometry.affine
@@ -269,6 +303,11 @@ def _fitted(values: Array, dtype: np.dtype[Any]) -> Array:
         if np.iinfo(values.dtype).min < limits.min or np.iinfo(values.dtype).max > limits.max:
             return np.clip(values.astype(np.int64), limits.min, limits.max)
     return values
+
+
+def _stored(dataset: Dataset) -> int:
+    pixels = next((dataset.get(name) for name in PIXELS if name in dataset), None)
+    return len(pixels) if isinstance(pixels, (bytes, bytearray)) else SMALL
 
 
 def _sample(array: Array) -> Array:

@@ -47,7 +47,7 @@ class Ack:
 
 
 def default_command() -> tuple[str, ...]:
-    """Give the command that starts the dock without opening a page."""
+    """Return the command that starts the dock without opening a page."""
     return (*python(), "-m", "dicomdock.cli", "run", "--background")
 
 

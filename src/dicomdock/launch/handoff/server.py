@@ -107,10 +107,10 @@ class HandoffServer:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _wait(self, door: Listener, readers: ThreadPoolExecutor) -> None:
+    def _wait(self, listener: Listener, readers: ThreadPoolExecutor) -> None:
         while not self._closing.is_set():
             try:
-                channel = door.accept()
+                channel = listener.accept()
             except OSError as error:
                 _log.warning("A hand-off was not taken: %s.", error)
                 if self._closing.wait(0.05):  # a lasting fault must not spin

@@ -25,7 +25,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Give the text, to be put into a request header and nowhere else."""
+        """Return the text, to be put into a request header and nowhere else."""
         return self._text
 
     def __repr__(self) -> str:

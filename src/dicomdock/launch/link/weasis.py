@@ -72,7 +72,7 @@ def _words(text: str) -> list[str]:
 
 
 def _dicom_rs(words: list[str]) -> dict[str, list[str]]:
-    """Give the options of the one ``$dicom:rs`` command, by long name."""
+    """Return the options of the one ``$dicom:rs`` command, by long name."""
     commands: list[tuple[str, list[str]]] = []
     for word in words:
         if _COMMAND.match(word):

@@ -45,7 +45,7 @@ def parse_web(link: str) -> LaunchRequest:
         token = read_token(decode(match["token"]))
         if token is None:
             raise LaunchError(
-                "This Kheops link has no token; copy it anew from the album or study that is shared."
+                "This Kheops link has no token; copy it again from the album or study that is shared."
             )
         return LaunchRequest(check_address(f"{base}{match['base']}/api"), (), token, LaunchOptions("kheops"))
     raise LaunchError(
@@ -87,7 +87,7 @@ def _parse_dicomweb(url: Url, match: re.Match[str]) -> LaunchRequest:
         token = read_token(decode(kheops["token"]))
     elif _TOKEN_WITHIN.search(root):
         raise LaunchError(
-            "This address has a Kheops token in the middle of its path; copy the link anew from Kheops."
+            "This address has a Kheops token in the middle of its path; copy the link again from Kheops."
         )
     study, series, instance = (
         next(iter(read_uids((match[level] or "").replace(",", "/"), f"{level} UID")), None)

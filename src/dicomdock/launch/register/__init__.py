@@ -20,7 +20,7 @@ _IF_FREE = "slicer"
 
 
 def registrar(settings: Settings) -> Registrar:
-    """Give what registers on this system."""
+    """Return what registers on this system."""
     if sys.platform == "win32":
         from dicomdock.launch.register.windows import WindowsRegistrar
 
@@ -61,7 +61,7 @@ def register(system: Registrar, schemes: Sequence[str] = ()) -> tuple[SchemeStat
 
 
 def unregister(system: Registrar, schemes: Sequence[str] = ()) -> tuple[SchemeStatus, ...]:
-    """Give links back to the programs that opened them before; give what became of each scheme.
+    """Return links to the programs that opened them before; return the status of each scheme.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def unregister(system: Registrar, schemes: Sequence[str] = ()) -> tuple[SchemeSt
 
 
 def status(system: Registrar) -> tuple[SchemeStatus, ...]:
-    """Tell for each scheme who opens its links, and what to do about what is broken."""
+    """Return for each scheme who opens its links, and what to do about what is broken."""
     return tuple(system.status(scheme) for scheme in SCHEMES)
 
 

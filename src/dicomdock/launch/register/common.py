@@ -48,13 +48,13 @@ class Registrar(Protocol):
     """Registration on one system."""
 
     def status(self, scheme: str) -> SchemeStatus:
-        """Tell who opens the links of a scheme."""
+        """Return who opens the links of a scheme."""
 
     def register(self, scheme: str) -> None:
         """Make them open with us, whoever had them; LaunchError when the system does not take it."""
 
     def unregister(self, scheme: str) -> None:
-        """Give them back to who had them before; nothing happens when they are not ours."""
+        """Return them to whoever had them before; nothing happens when they are not ours."""
 
 
 class Record:
@@ -115,7 +115,7 @@ def _unwritable(file: Path, error: OSError) -> LaunchError:
 
 
 def wrapper_text(settings: Settings) -> str:
-    """Give the script that starts this installation's opener, apart from the browser's environment."""
+    """Return the script that starts this installation's opener, apart from the browser's environment."""
     home = home_of(settings)
     lines = [
         "#!/bin/sh",
@@ -128,7 +128,7 @@ def wrapper_text(settings: Settings) -> str:
 
 
 def wrapper_problem(wrapper: Path, settings: Settings) -> str:
-    """Tell what is wrong with the wrapper; empty when nothing is."""
+    """Return what is wrong with the wrapper; empty when nothing is."""
     try:
         text = wrapper.read_text("utf-8")
     except (OSError, UnicodeDecodeError):

@@ -81,16 +81,14 @@ class LinuxRegistrar:
         return SchemeStatus(scheme, "other", f"{name} ({current})", taken)
 
     def _ours(self, scheme: str, again: str) -> SchemeStatus:
-        """Tell whether a click would start us."""
+        """Return whether a click would start us."""
         problem = self._problem(scheme)
         if not problem:
             return SchemeStatus(scheme, "ours", "dicomdock")
         if problem.startswith(ANOTHER_INSTALLATION):
             remedy = f"Now {problem}; to use this one, {again}."
             return SchemeStatus(scheme, "ours", "another installation of dicomdock", remedy)
-        return SchemeStatus(
-            scheme, "broken", "dicomdock", f"A click would come to nothing: {problem}; {again}."
-        )
+        return SchemeStatus(scheme, "broken", "dicomdock", f"A click would open nothing: {problem}; {again}.")
 
     def register(self, scheme: str) -> None:
         """Write wrapper and .desktop file, make it the default, and verify that the desktop agrees."""
@@ -129,7 +127,7 @@ class LinuxRegistrar:
         self._record.forget(scheme)
 
     def _default(self, scheme: str) -> tuple[str | None, str]:
-        """Give the desktop id that opens a scheme, or None and what xdg-mime said."""
+        """Return the desktop id that opens a scheme, or None and what xdg-mime said."""
         status, output = self._run(("xdg-mime", "query", "default", _HANDLER + scheme), "")
         if status in (126, 127):
             return None, output.strip()[:200]
@@ -143,7 +141,7 @@ class LinuxRegistrar:
         return wrapper_problem(self.wrapper, self._settings)
 
     def _schemes(self) -> tuple[str, ...]:
-        """Give the schemes that our .desktop file names."""
+        """Return the schemes that our .desktop file names."""
         try:
             text = self.desktop_file.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
@@ -173,7 +171,7 @@ class LinuxRegistrar:
         self._run(("update-desktop-database", os.fspath(self.desktop_file.parent)), "")
 
     def _name(self, desktop_id: str) -> str | None:
-        """Give the name of an application; None when there is no such application."""
+        """Return the name of an application; None when there is no such application."""
         shared = self._environment.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
         for folder in (self._data, *map(Path, filter(None, shared.split(":")))):
             file = folder / "applications" / desktop_id

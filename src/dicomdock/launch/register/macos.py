@@ -73,7 +73,7 @@ class MacRegistrar:
                 remedy = f"Now {problem}; to use this one, {again}."
                 return SchemeStatus(scheme, "ours", "another installation of dicomdock", remedy)
             return SchemeStatus(
-                scheme, "broken", "dicomdock", f"A click would come to nothing: {problem}; {again}."
+                scheme, "broken", "dicomdock", f"A click would open nothing: {problem}; {again}."
             )
         if not current:
             ours = scheme in self._schemes()
@@ -147,7 +147,7 @@ class MacRegistrar:
         )
 
     def _schemes(self) -> tuple[str, ...]:
-        """Give the schemes that our applet names."""
+        """Return the schemes that our applet names."""
         plist = os.fspath(self.applet / "Contents" / "Info.plist")
         status, output = self._run(
             (_PLIST_BUDDY, "-c", "Print :CFBundleURLTypes:0:CFBundleURLSchemes", plist), ""

@@ -116,14 +116,14 @@ class WindowsRegistrar:
         return f"{_CLASSES}\\{scheme}"
 
     def _current(self, scheme: str) -> str:
-        """Give the command that opens the scheme, of the user or else of the machine."""
+        """Return the command that opens the scheme, of the user or else of the machine."""
         for root in (self._registry.HKEY_CURRENT_USER, self._registry.HKEY_LOCAL_MACHINE):
             if command := self._values(self._base(scheme) + _COMMAND, root).get("", [""])[0]:
                 return str(command)
         return ""
 
     def _snapshot(self, scheme: str) -> dict[str, Values]:
-        """Give what our values hold now, for each of our keys that exists."""
+        """Return what our values hold now, for each of our keys that exists."""
         paths = {suffix: self._base(scheme) + suffix for suffix in _KEYS}
         return {
             suffix: {name: value for name, value in self._values(path).items() if name in _VALUES}
@@ -158,7 +158,7 @@ class WindowsRegistrar:
                 self._registry.SetValueEx(key, name, 0, kind, value)
 
     def _restore(self, path: str, before: Values | None) -> None:
-        """Give one key its former values; remove it if it was not there and holds nothing else."""
+        """Restore the former values of one key; remove it if it was not there and holds nothing else."""
         registry = self._registry
         if not self._exists(path):
             return
@@ -175,7 +175,7 @@ class WindowsRegistrar:
 def hand_on(
     arguments: Sequence[str], settings: Settings, start: Callable[[list[str]], object] = subprocess.Popen
 ) -> bool:
-    """Give a file to the program that had the ``slicer`` key before us; tell whether there was one.
+    """Pass a file to the program that had the ``slicer`` key before us; return whether there was one.
 
     Parameters
     ----------

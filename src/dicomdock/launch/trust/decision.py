@@ -97,7 +97,7 @@ def decide(
     agreed: Question | None = None,
     resolve: Resolve = system_resolve,
 ) -> Decision:
-    """Tell whether a link may act.
+    """Return whether a link may act.
 
     Call it again with the question that the user agreed to: only then the host's name is resolved, and what
     shows itself there (an address of the own network) may need a further question.
@@ -156,7 +156,7 @@ def use_server(request: LaunchRequest, profile: ServerProfile) -> Allowed:
 
 
 def request_profile(request: LaunchRequest) -> ServerProfile:
-    """Give a profile for a server that only a link named: named by its host, and without any login.
+    """Return a profile for a server that only a link named: named by its host, and without any login.
 
     Raises
     ------

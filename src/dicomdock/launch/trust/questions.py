@@ -78,7 +78,7 @@ class QuestionBox:
             return self._open[key]
 
     def waiting(self) -> tuple[OpenQuestion, ...]:
-        """Give the open questions, the oldest first."""
+        """Return the open questions, the oldest first."""
         with self._lock:
             return tuple(self._open.values())
 

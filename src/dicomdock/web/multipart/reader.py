@@ -89,7 +89,7 @@ class _Stream:
         return False
 
     def want(self, count: int) -> int:
-        """Let at least ``count`` bytes stand together; give how many do, fewer only at the end."""
+        """Join chunks until ``count`` bytes stand together; return how many do, fewer only at the end."""
         while (have := len(self.data) - self.position) < count:
             tail = self.data[self.position :]
             if not self.advance():
@@ -103,19 +103,19 @@ class _Stream:
         return len(self.data) - self.position
 
     def starts_with(self, prefix: bytes) -> bool:
-        """Tell whether these bytes come next, leaving them where they are."""
+        """Return whether these bytes come next, leaving them where they are."""
         self.want(len(prefix))
         return self.data.startswith(prefix, self.position)
 
     def slice(self, end: int) -> bytes:
-        """Give the bytes up to the index ``end`` of ``data``, without copying them."""
+        """Return the bytes up to the index ``end`` of ``data``, without copying them."""
         start, self.position = self.position, end
         if start == 0 and end == len(self.data):
             return self.data
         return cast("bytes", memoryview(self.data)[start:end])
 
     def take(self, count: int) -> Iterator[bytes]:
-        """Give the next ``count`` bytes, fewer only at the end."""
+        """Return the next ``count`` bytes, fewer only at the end."""
         while count > 0:
             have = min(len(self.data) - self.position, count)
             if have:
@@ -125,7 +125,7 @@ class _Stream:
                 return
 
     def rest(self) -> Iterator[bytes]:
-        """Give everything that is left."""
+        """Return everything that is left."""
         while True:
             if self.position < len(self.data):
                 yield self.slice(len(self.data))
@@ -135,13 +135,14 @@ class _Stream:
             raise self._failure
 
     def truncated(self) -> WireError | Unreachable:
-        """Give the error for an end that came too early."""
+        """Return the error for an end that came too early."""
         return self._failure or WireError(
-            "The server's answer ended before it was complete; what came whole was kept, ask for the rest."
+            "The server's answer ended before it was complete; "
+            "what arrived whole was stored, ask for the rest."
         )
 
     def put_back(self, pieces: Sequence[bytes]) -> None:
-        """Let these bytes come next again."""
+        """Put bytes back, so that they come next again."""
         self._later.append((self.data, self.position))
         self.data, self.position = b"".join(pieces), 0
 
@@ -260,7 +261,7 @@ class _Reader:
             wanted = min(2 * have, MAX_HEADERS)
 
     def _body(self, length: int | None) -> Iterator[bytes]:
-        """Give the body up to its delimiter, and stand before that."""
+        """Return the body up to its delimiter, and stand before that."""
         if not length and self._stream.starts_with(self._needle[1:]) and self._delimiter_here():
             return  # an empty part whose blank line is the delimiter's own line end
         given = 0
@@ -316,7 +317,7 @@ class _Reader:
             stream.put_back((tail,))
 
     def _until_delimiter(self) -> Iterator[bytes]:
-        """Give everything before the next delimiter; where there is none, all but what could begin one."""
+        """Return everything before the next delimiter; where there is none, all but what could begin one."""
         stream, needle = self._stream, self._needle
         keep = len(needle)  # a needle's beginning, and the carriage return before it
         while True:

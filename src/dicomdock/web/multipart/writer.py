@@ -53,7 +53,7 @@ class MultipartBody:
         return total
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the body from its beginning.
+        """Return the body from its beginning.
 
         Raises
         ------
