@@ -416,6 +416,7 @@ def test_an_error_in_the_block_keeps_what_came_whole(archive: Archive) -> None:
     assert len(archive.present(Resource(series[0].study))) == 3
 
 
+@pytest.mark.slow
 def test_many_threads_and_two_writers_at_once(archive_settings: Settings) -> None:
     study = generate_uid()
     series = [ct_series(60, StudyInstanceUID=study) for _ in range(4)]

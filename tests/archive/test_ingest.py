@@ -229,6 +229,7 @@ def test_packed_files_are_unpacked_wherever_they_lie(archive: Archive, tmp_path:
     assert "cut off" in failure.reason
 
 
+@pytest.mark.slow
 def test_hostile_zip_files_are_refused_and_the_rest_goes_on(archive: Archive, tmp_path: Path) -> None:
     first, second = ct_series(2)
     folder = tmp_path / "in"

@@ -81,6 +81,7 @@ def files() -> list[Path]:
     return [*TEST_FILES, *zoo]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.name)
 def test_values_are_those_of_pydicom(path: Path) -> None:
     data = path.read_bytes()
@@ -115,6 +116,7 @@ def _ends(data: bytes) -> tuple[list[int], int, int | None]:
     return ends, starts[1], pixels[-1] if pixels else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.name)
 def test_a_file_is_whole_where_pydicom_reads_every_element_and_all_pixels(
     path: Path,
@@ -350,6 +352,7 @@ def deflated(body: bytes) -> bytes:
     return one[:start] + deflater.compress(body) + deflater.flush()
 
 
+@pytest.mark.slow
 def test_a_deflated_bomb_is_refused_in_little_memory() -> None:
     bomb = deflated(BEFORE + struct.pack("<HH2sHL", 0x7FE0, 0x10, b"OB", 0, 300 << 20) + bytes(300 << 20))
     tracemalloc.start()

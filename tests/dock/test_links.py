@@ -134,6 +134,7 @@ def test_the_token_is_written_nowhere(dock: RunningDock, page: Page, portal):
     assert TOKEN.encode() not in Path(f"/proc/{dock.pid}/cmdline").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "link",
     [

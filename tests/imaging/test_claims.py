@@ -88,6 +88,7 @@ print(now.ru_maxrss - before.ru_maxrss, now.ru_utime + now.ru_stime - before.ru_
 """
 
 
+@pytest.mark.slow
 def test_what_is_claimed_is_compared_with_what_is_there():
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", CHILD], capture_output=True, text=True, check=True, timeout=120

@@ -131,6 +131,7 @@ def test_slices_that_wander_sideways_are_no_volume() -> None:
     assert plan.problem.instances == (str(instances[3].SOPInstanceUID),)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     st.tuples(*[st.floats(-1.5, 1.5)] * 3),

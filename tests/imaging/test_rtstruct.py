@@ -81,6 +81,7 @@ def test_inner_contours_are_holes_and_what_lies_outside_is_cut() -> None:
     assert not found[2:5, 2:5].any()
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(st.tuples(*[st.floats(-1.5, 1.5)] * 3), st.tuples(*[st.floats(0.3, 6)] * 3), st.integers(0, 2**32 - 1))
 def test_any_voxels_on_any_oblique_grid_survive(

@@ -467,3 +467,15 @@ def test_a_rescale_type_is_no_suv(modality: str, kind: str, units: str, due: str
     )
     volume = read(made)
     assert (volume.units, volume.suv_type) == (due, "")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "due"),
+    [
+        ({}, False),
+        ({"PresentationLUTShape": "INVERSE"}, True),
+        ({"PresentationLUTShape": "IDENTITY"}, False),
+    ],
+)
+def test_an_inverse_presentation_is_shown_as_one(attributes: dict[str, str], due: bool) -> None:
+    assert read(scan(values(), **attributes)).inverted is due

@@ -292,6 +292,7 @@ def push_of(queue: TransferQueue, count: int) -> int:
     return number
 
 
+@pytest.mark.slow
 def test_a_long_history_is_listed_in_little_memory_and_kept_small(settings: Settings, queue: TransferQueue):
     """200 pushes of 5,000 instances took 711 MB to list, and 208 MB on the disk."""
     for _ in range(HISTORY + 5):

@@ -22,7 +22,9 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dicomdock.errors import InvalidInput
+from dicomdock.imaging import geometry as imaging
 from dicomdock.imaging.codecs import pixel_array
+from dicomdock.imaging.presentation import is_inverse, looked_up, to_bytes, windowed
 from dicomdock.origin.reading import check_frame, decodable_syntax, decode, mapped, read_header, read_whole
 from dicomdock.origin.view import FUNCTIONS, MAX_VIEWPORT, View, Viewport, Window
 
@@ -124,19 +126,11 @@ def _picture(samples: Array, header: Dataset, window: Window | None) -> Array:
     """Turn decoded samples into (rows, columns) or (rows, columns, 3) of uint8."""
     photometric = str(header.get("PhotometricInterpretation") or "MONOCHROME2").upper()
     if photometric == "PALETTE COLOR":
-        return _to_bytes(apply_color_lut(samples, header))
+        return to_bytes(apply_color_lut(samples, header))
     if samples.ndim == 3:
-        return _to_bytes(samples[..., :3], int(header.get("BitsStored") or 8))
+        return to_bytes(samples[..., :3], int(header.get("BitsStored") or 8))
     grey = _grey(samples, header, window)
-    inverse = photometric == "MONOCHROME1" or header.get("PresentationLUTShape") == "INVERSE"
-    return np.uint8(255) - grey if inverse else grey
-
-
-def _to_bytes(colour: Array, bits: int = 16) -> Array:
-    if colour.dtype == np.uint8:
-        return colour
-    shift = max(0, (bits if colour.dtype.itemsize > 1 else 8) - 8)
-    return (colour.astype(np.uint32) >> shift).clip(0, 255).astype(np.uint8)
+    return np.uint8(255) - grey if is_inverse(header) else grey
 
 
 def _grey(samples: Array, header: Dataset, window: Window | None) -> Array:
@@ -145,25 +139,9 @@ def _grey(samples: Array, header: Dataset, window: Window | None) -> Array:
     shown = samples != header.PixelPaddingValue if _is_padded(header) else None
     values = apply_modality_lut(samples, header)
     if window is None and header.get("VOILUTSequence"):
-        return _looked_up(values, header.VOILUTSequence[0])
+        return looked_up(values, header.VOILUTSequence[0])
     window = window or _header_window(header) or _whole_range(values, shown)
-    return _windowed(values, window)
-
-
-def _looked_up(values: Array, table: Dataset) -> Array:
-    """Apply a VOI LUT; values beyond its ends take the last entry on their side (PS3.3 §C.11.2.1.1).
-
-    Ours, because pydicom's wraps indexes round in tables of 8-bit entries.
-    """
-    count, first, bits = (int(number) for number in table.LUTDescriptor)
-    data = table.LUTData
-    if isinstance(data, bytes):
-        order = ">u2" if table.original_encoding[1] is False else "<u2"
-        entries = np.frombuffer(data, np.uint8 if len(data) == count else order)
-    else:
-        entries = np.asarray(data, np.uint16)
-    index = np.rint(values - float(first)).clip(0, min(count or 65536, len(entries)) - 1).astype(np.int64)
-    return _to_bytes(entries[index].astype(np.uint16), bits)
+    return windowed(values, imaging.Window(window.centre, window.width, function=window.function))
 
 
 def _segment(samples: Array, header: Dataset) -> Array:
@@ -190,20 +168,6 @@ def _whole_range(values: Array, shown: Array | None) -> Window:
     if high <= low:
         low, high = float(flat.min()), float(flat.max())
     return Window((low + high) / 2, max(high - low, 1e-12), "LINEAR_EXACT")
-
-
-def _windowed(values: Array, window: Window) -> Array:
-    scaled = values.astype(np.float64 if values.dtype.itemsize > 4 else np.float32)
-    scaled = np.nan_to_num(scaled, nan=-np.inf if values.dtype.kind == "f" else 0.0)
-    if window.function == "SIGMOID":
-        with np.errstate(over="ignore"):
-            scaled = 1 / (1 + np.exp(-4 * (scaled - window.centre) / window.width))
-    elif window.function == "LINEAR_EXACT":
-        scaled = (scaled - window.centre) / window.width + 0.5
-    else:
-        scaled = (scaled - (window.centre - 0.5)) / max(window.width - 1, 1e-6) + 0.5
-    shown: Array = (scaled.clip(0, 1) * 255 + 0.5).astype(np.uint8)
-    return shown
 
 
 # the picture

@@ -119,6 +119,7 @@ def _pixels(header: Dataset, sop_class: str) -> PixelFormat:
         signed=integer(header, "PixelRepresentation") == 1,
         slope=dose or 1.0,
         floating=floating,
+        inverse=text(header, "PresentationLUTShape") == "INVERSE",
         units=text(header, "DoseUnits") if dose else "",
     )
 
