@@ -41,19 +41,23 @@ def main() -> None:
     guard = Guard(start.secret, start.one_time_token)
     station = Workstation(server, start.settings, guard, channel.send, lambda: leave(station))
 
-    @server.controller.add_task("on_server_ready")
     async def ready(**_: Any) -> None:
         loop = asyncio.get_running_loop()
-        channel.listen(
-            lambda order: loop.call_soon_threadsafe(obey, station, order),
-            lambda: loop.call_soon_threadsafe(leave, station),
-        )
+
+        def receive(order: rpc.Order) -> None:
+            loop.call_soon_threadsafe(obey, station, order)
+
+        def ended() -> None:
+            loop.call_soon_threadsafe(leave, station)
+
+        channel.listen(receive, ended)
         station.views.warm()
         # What is there now stays; the collector need not walk through it while a series is read.
         gc.collect()
         gc.freeze()
         channel.send(rpc.Ready(server.port))
 
+    server.controller.on_server_ready.add_task(ready)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the dock's to answer
     server.start(
         port=start.port,

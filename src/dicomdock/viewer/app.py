@@ -19,6 +19,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.viewer.dock_client import DockClient
+from dicomdock.viewer.engine import render_volumes_on_the_processor
 from dicomdock.viewer.features.compare.logic import CompareLogic
 from dicomdock.viewer.features.derive.logic import DerivingLogic
 from dicomdock.viewer.features.layout.layouts import AXIAL, NAMES
@@ -54,7 +55,6 @@ MODULE = {
     "styles": ["__dicomdock/viewer.css"],
     "vue_use": ["dicomdock"],
 }
-CPU_RAY_CASTING = "vtkMRMLCPURayCastVolumeRenderingDisplayNode"
 
 
 class Workstation(TrameApp):
@@ -84,7 +84,7 @@ class Workstation(TrameApp):
         self.settings = settings
         self.archive = Archive.open(settings)
         self.slicer = app = SlicerApp()
-        app.volume_rendering._logic.SetDefaultRenderingMethod(CPU_RAY_CASTING)
+        render_volumes_on_the_processor(app)
         self.state.update(
             {"trame__title": "dicomdock", "trame__favicon": FAVICON, "tool": "series", "help_open": False}
         )

@@ -11,6 +11,7 @@ from trame_client.widgets.core import AbstractElement
 from trame_rca.utils import RcaViewAdapter
 from trame_rca.widgets.rca import RemoteControlledArea
 from trame_server.utils.asynchronous import create_task
+from trame_slicer.app.logic.segmentation import SegmentEditorLogic
 from trame_slicer.rca_view.rca_view_factory import RcaWindow
 from trame_slicer.views import (
     CursorId,
@@ -33,7 +34,52 @@ EVENT_MS = 10  # between two messages of the mouse
 # What viewer.js subscribes to: a scene's new numbers, and that a button of the mouse was let go.
 STATE_TOPIC, RELEASED_TOPIC = "dicomdock.state", "dicomdock.released"
 
+UNDO_STEPS = 10
+CPU_RAY_CASTING = "vtkMRMLCPURayCastVolumeRenderingDisplayNode"
+
 Overlay = Callable[[Any, str, Any], None]
+
+
+def render_volumes_on_the_processor(app: Any) -> None:
+    """Let volumes be rendered by the processor: on software GL the default takes seconds for each picture."""
+    app.volume_rendering._logic.SetDefaultRenderingMethod(CPU_RAY_CASTING)
+
+
+class SegmentEditor(SegmentEditorLogic):
+    """trame-slicer's segment editor, with what its buttons do as methods.
+
+    Parameters
+    ----------
+    server, app : trame's and Slicer's.
+    """
+
+    def __init__(self, server: Any, app: Any) -> None:
+        super().__init__(server, app)
+        self._undo_stack.set_undo_limit(UNDO_STEPS)
+
+    def undo(self) -> None:
+        """Undo the last step."""
+        self._on_undo_clicked()
+
+    def redo(self) -> None:
+        """Redo the step that was undone last."""
+        self._on_redo_clicked()
+
+    def forget_steps(self) -> None:
+        """Forget all steps: what is there now is the beginning."""
+        self._undo_stack.clear()
+
+    def show_properties(self, segment_id: str) -> None:
+        """Show the properties of a segment as they are now."""
+        self._edit_segment_logic.set_active_segment_id(segment_id)
+
+    def apply_display(self) -> None:
+        """Draw the active segmentation as the panel's display settings say."""
+        self._on_segment_display_changed(self.data.segment_display)
+
+    def effect(self, kind: type[Any]) -> Any:
+        """Return the logic of an effect."""
+        return next(one for one in self._effect_logic if isinstance(one, kind))
 
 
 @dataclass(frozen=True)
@@ -44,7 +90,7 @@ class _RemoteView:
     scheduler: FrameScheduler
 
 
-class _Area(RcaViewAdapter):  # type: ignore[misc]
+class _Area(RcaViewAdapter):
     """Takes what the mouse does in a view."""
 
     def __init__(self, view: Any, window: RcaWindow, tag: str, scheduler: FrameScheduler) -> None:
@@ -68,7 +114,7 @@ class _Area(RcaViewAdapter):  # type: ignore[misc]
                 self.interactor.InvokeEvent(event)
 
 
-class _Strategy(ScheduledRenderStrategy):  # type: ignore[misc]
+class _Strategy(ScheduledRenderStrategy):
     def __init__(self, scheduler: FrameScheduler) -> None:
         super().__init__()
         self._scheduler = scheduler
@@ -77,7 +123,7 @@ class _Strategy(ScheduledRenderStrategy):  # type: ignore[misc]
         self._scheduler.schedule_render()
 
 
-class RemoteViewFactory(IViewFactory):  # type: ignore[misc]
+class RemoteViewFactory(IViewFactory):
     """Makes views of one type, whose pictures are sent to the page with their numbers.
 
     Parameters

@@ -9,7 +9,7 @@ browser gives it a token that works once instead: others can read what programs 
 from __future__ import annotations
 
 import hmac
-from typing import Any
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -17,6 +17,8 @@ from aiohttp import web
 from dicomdock.web.peers import is_foreign
 
 TO_PAGE = ("/", "/index.html")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def headers(host: str) -> dict[str, str]:
@@ -55,7 +57,7 @@ class Guard:
         """Put the guard before all else."""
 
         @web.middleware
-        async def guarded(request: web.Request, handler: Any) -> web.StreamResponse:
+        async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.transport is not None and is_foreign(request.transport):
                 request.transport.abort()  # another user of this machine
                 return web.Response(status=403)

@@ -300,6 +300,8 @@ def headers_from_json(documents: Sequence[DicomJson]) -> list[Dataset]:
     for document in documents:
         header = Dataset()
         for tag, item in document.items():
+            if not isinstance(item, dict):
+                continue
             nested = item.get("vr") == "SQ" and tag.startswith("0008")  # references to other objects
             if nested or not tag.startswith(_GROUPS) or "BulkDataURI" in item:
                 continue

@@ -25,7 +25,7 @@ GREY, INVERTED = "vtkMRMLColorTableNodeGrey", "vtkMRMLColorTableNodeInvertedGrey
 def matrix_of(array: Any) -> vtkMatrix4x4:
     """Give a 4 x 4 array as VTK's matrix."""
     matrix = vtkMatrix4x4()
-    matrix.DeepCopy(np.asarray(array, dtype=float).ravel())
+    matrix.DeepCopy(np.asarray(array, dtype=float).ravel().tolist())
     return matrix
 
 

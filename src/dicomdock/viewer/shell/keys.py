@@ -67,6 +67,9 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
 
         return begin
 
+    def preset(at: int) -> Callable[[], None]:
+        return lambda: station.window.use(at)
+
     table: dict[str, Callable[[], Any]] = {
         "ArrowUp": step(1),
         "ArrowRight": step(1),
@@ -99,5 +102,5 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
         "Escape": station.escape,
     }
     for number in range(1, 10):
-        table[str(number)] = lambda at=number - 1: station.window.use(at)
+        table[str(number)] = preset(number - 1)
     return table

@@ -39,7 +39,10 @@ class CompareLogic:
         loop = asyncio.get_running_loop()
 
         def later(work: Callable[..., None]) -> Callable[..., None]:
-            return lambda *facts: loop.call_soon_threadsafe(work, *facts)
+            def call(*facts: Any) -> None:
+                loop.call_soon_threadsafe(work, *facts)
+
+            return call
 
         def allocated(loaded: Loaded) -> None:
             before, self._shown = self._shown, add_volume(self.app, loaded.volume, series.name)

@@ -54,7 +54,7 @@ class DerivingLogic:
         if drawing is None or not active:
             raise GeometryError("choose a segment first, which says what to keep.")
         at = self.segments.editor.get_segment_ids().index(active)
-        mask = drawing.value().segments[at].mask
+        mask: Mask = drawing.value().segments[at].mask
         if not mask.array.size:
             raise GeometryError("the chosen segment is empty.")
         return mask
@@ -73,9 +73,9 @@ class DerivingLogic:
         assert mask is not None
         if kind == "mask":
             return masked(volume, mask)
-        start = np.maximum(np.array(mask.start) - CROP_MARGIN, 0)
-        stop = np.minimum(np.array(mask.stop) + CROP_MARGIN, volume.geometry.shape)
-        return cropped(volume, tuple(map(int, start)), tuple(map(int, stop)))
+        k0, j0, i0 = (int(at) for at in np.maximum(np.array(mask.start) - CROP_MARGIN, 0))
+        k1, j1, i1 = (int(at) for at in np.minimum(np.array(mask.stop) + CROP_MARGIN, volume.geometry.shape))
+        return cropped(volume, (k0, j0, i0), (k1, j1, i1))
 
 
 def _millimetres(typed: Any) -> float:

@@ -291,7 +291,8 @@ class MeasuringLogic:
         k = int(np.round(at.mean()))
         if np.abs(at - k).max() > 0.5 or not 0 <= k < len(volume.sources):
             return None
-        return volume.sources[k]
+        found: tuple[str, int] | None = volume.sources[k]
+        return found
 
     def _placed(self, *_: Any) -> None:
         with self.state:

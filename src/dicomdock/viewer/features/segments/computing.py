@@ -82,7 +82,7 @@ class ComputingLogic:
         control.apply_margin = self._margin
         control.stop_computing = self._computer.stop
         self._smoothing, self._islands, self._operators = (
-            next(one for one in segments.logic._effect_logic if isinstance(one, kind))
+            segments.logic.effect(kind)
             for kind in (SmoothingEffectLogic, IslandsEffectLogic, LogicalOperatorsEffectLogic)
         )
         islands = self.editor.get_effect(SegmentationEffectIslands)

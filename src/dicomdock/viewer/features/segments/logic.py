@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from trame_slicer.app.logic.segmentation import SegmentEditorLogic
 from trame_slicer.segmentation import (
     SegmentationEditableAreaMode,
     SegmentationEffectNoTool,
@@ -25,6 +24,7 @@ from dicomdock.imaging.segmentation import Segmentation, read_segmentation
 from dicomdock.imaging.terminology import Terminology, colour_for
 from dicomdock.imaging.terminology.structures import STRUCTURES
 from dicomdock.viewer.autosave import Shelf
+from dicomdock.viewer.engine import SegmentEditor
 from dicomdock.viewer.features.segments.computing import ComputingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notes
@@ -32,7 +32,6 @@ from dicomdock.viewer.segmentation_nodes import Drawing, middle_of, put_in_scene
 from dicomdock.viewer.study import read_instance
 
 KEEP_SECONDS = 4.0  # between two looks whether there is work to keep; well below the ten that may be lost
-UNDO_STEPS = 10
 
 
 class SegmentsLogic:
@@ -52,8 +51,7 @@ class SegmentsLogic:
         self.app, self.state, self.series = app, server.state, series
         self.archive, self.settings, self.notes = archive, settings, notes
         self.editor = app.segmentation_editor
-        self.logic = SegmentEditorLogic(server, app)
-        self.logic._undo_stack._undo_limit = UNDO_STEPS
+        self.logic = SegmentEditor(server, app)
         self.drawing: Drawing | None = None
         self._references: dict[str, tuple[str, ...]] = {}
         self._held: dict[str, Segmentation] = {}  # what the disk would not take, by series
@@ -106,7 +104,7 @@ class SegmentsLogic:
         self.editor.add_empty_segment(segment_name="Segment 1")
         assert self.drawing is not None
         self.drawing.changes = 0  # an empty segment is no work to be kept
-        self.logic._undo_stack.clear()
+        self.logic.forget_steps()
         self._tell()
 
     def open(self, uid: str) -> None:
@@ -128,17 +126,17 @@ class SegmentsLogic:
         if terminology != Terminology():
             said.color = [part / 255 for part in colour_for(terminology, number)]
         self.editor.set_segment_properties(segment_id, said)
-        self.logic._edit_segment_logic.set_active_segment_id(segment_id)
+        self.logic.show_properties(segment_id)
         with self.state:
             self.state.structure = ""
 
     def undo(self) -> None:
         """Take back the last step."""
-        self.logic._on_undo_clicked()
+        self.logic.undo()
 
     def redo(self) -> None:
         """Do it again."""
-        self.logic._on_redo_clicked()
+        self.logic.redo()
 
     def paint(self) -> None:
         """Take the brush; begin a segmentation where there is none."""
@@ -164,7 +162,7 @@ class SegmentsLogic:
         while True:
             await asyncio.sleep(KEEP_SECONDS)
             drawing = self.drawing
-            if drawing is None or drawing.changes == drawing.kept or not drawing.unsaved:
+            if drawing is None or drawing.changes == drawing.kept or drawing.changes == drawing.saved:
                 continue
             changes, value = drawing.changes, drawing.value()
             try:
@@ -303,7 +301,7 @@ class SegmentsLogic:
         self.drawing, self._taking = None, True  # the page's answers to what follows must not begin another
         try:
             self.editor.set_active_segmentation(drawing.node, shown.node)
-            self.logic._on_segment_display_changed(self.logic.data.segment_display)
+            self.logic.apply_display()
         finally:
             self.drawing, self._taking = drawing, False
 
@@ -354,10 +352,14 @@ class SegmentsLogic:
             return
         if found.geometry.matches(volume.geometry):
             self._take(found, found.name or "Unsaved segmentation", changed=True)
-            assert self.drawing is not None
-            self.drawing.kept = self.drawing.changes
+            self._keep_no_more()
             self._bring_into_view()
             self.notes.say("What was drawn last time and not saved is here again.")
+
+    def _keep_no_more(self) -> None:
+        """Note that what is drawn now is what the disk has."""
+        if self.drawing is not None:
+            self.drawing.kept = self.drawing.changes
 
     def _list(self) -> None:
         """List what was drawn on the shown series; all of the study's where it is not said."""

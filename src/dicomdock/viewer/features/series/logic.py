@@ -138,7 +138,7 @@ class SeriesLogic:
             if self._dirty and self.loaded is not None and self.shown is not None:
                 self._dirty = False
                 if not self.loaded.volume.windows and not self._user_window:
-                    self.shown.set_window(self._guess(self.loaded))
+                    self.shown.set_window(self.guess_window(self.loaded))
                 self.shown.changed()
                 with self.state:
                     self._tell_arrival()
@@ -243,7 +243,10 @@ class SeriesLogic:
         loop = asyncio.get_running_loop()
 
         def later(work: Callable[..., None]) -> Callable[..., None]:
-            return lambda *facts: loop.call_soon_threadsafe(self._if_current, loader, work, *facts)
+            def call(*facts: Any) -> None:
+                loop.call_soon_threadsafe(self._if_current, loader, work, *facts)
+
+            return call
 
         loader = self._loader = Loader(
             self.archive,
@@ -301,7 +304,7 @@ class SeriesLogic:
         assert self.series is not None and self.study is not None
         before, self.shown = self.shown, shown
         windows = loaded.volume.windows
-        shown.set_window(windows[0] if windows else self._guess(loaded))
+        shown.set_window(windows[0] if windows else self.guess_window(loaded))
         with self.state:
             self.state.kind_3d = loaded.volume.spatial
             self.state.empty_title = self.state.empty_words = ""
@@ -329,7 +332,7 @@ class SeriesLogic:
             self._show(loaded, add_volume(self.app, straight, self.series.name))
         assert self.shown is not None
         if not loaded.volume.windows and not self._user_window:
-            self.shown.set_window(self._guess(loaded))
+            self.shown.set_window(self.guess_window(loaded))
         self.shown.changed()
         with self.state:
             self.state.complete = loaded.complete
@@ -362,7 +365,8 @@ class SeriesLogic:
         """The user chose a window himself; arrival does not change it any more."""
         self._user_window = True
 
-    def _guess(self, loaded: Loaded) -> Window:
+    def guess_window(self, loaded: Loaded) -> Window:
+        """Return the window that nearly all values of what is here lie in."""
         there = sorted(loaded.filled)
         if not there:
             return loaded.volume.window()

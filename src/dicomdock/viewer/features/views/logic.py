@@ -192,7 +192,7 @@ class Views:
         at, count = self._place(view)
         return at if self._forward(view, 0) else count - 1 - at
 
-    def look_at(self, place: Sequence[float]) -> None:
+    def look_at(self, place: Sequence[float] | np.ndarray) -> None:
         """Go to the slices through a place in LPS, in mm."""
         for view in self.slices():
             view.get_view_node().JumpSliceByOffsetting(*(np.asarray(place) * LPS))
@@ -236,7 +236,7 @@ class Views:
 
     def _scale(self, view: Any) -> float:
         node = view.get_view_node()
-        return (node.GetFieldOfView()[0] or 1.0) / max(1, node.GetDimensions()[0])  # mm a pixel
+        return float(node.GetFieldOfView()[0] or 1.0) / max(1, int(node.GetDimensions()[0]))  # mm a pixel
 
     def _plane(self, tag: str) -> str:
         """Name the plane of a view: its own, or that of the images where two series are compared."""

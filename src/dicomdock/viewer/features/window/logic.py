@@ -41,7 +41,7 @@ class WindowLogic:
         """Take the window that nearly all values lie in."""
         loaded, shown = self.series.loaded, self.series.shown
         if loaded is not None and shown is not None and shown.grey:
-            self._take(self.series._guess(loaded))
+            self._take(self.series.guess_window(loaded))
 
     def set(self, width: float, centre: float) -> None:
         """Take a window by its numbers."""
