@@ -85,6 +85,23 @@ def test_a_token_keeps_others_out():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "policy"), [((), "same-origin"), (("--cors", "https://viewer.example"), "cross-origin")]
+)
+def test_other_sites_cannot_embed_what_is_served(options: tuple[str, ...], policy: str):
+    with started("serve", "--port", "0", "--json", "--without-token", *options) as process:
+        url = document(process)["url"]
+        for path in ("/studies", "/nowhere"):
+            try:
+                headers = urllib.request.urlopen(url + path).headers
+            except urllib.error.HTTPError as error:
+                headers = error.headers
+                error.close()
+            assert headers["Cross-Origin-Resource-Policy"] == policy
+            assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.slow
 def test_the_token_is_shown_once_and_the_same_from_then_on():
     with started("serve", "--port", "0", "--json") as process:
         token = {"Authorization": f"Bearer {document(process)['token']}"}

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Error, Page, expect
 
 from tests.conftest import CHROMIUM, unavailable
-from tests.dock.running import RunningDock, running
+from tests.dock.running import RunningDock, demonstrating, running
 
 expect.set_options(timeout=20_000)  # ms; a machine that is busy shows the same things later
 
@@ -21,12 +21,10 @@ def dock(home: Path) -> Iterator[RunningDock]:
         yield started
 
 
-@pytest.fixture(scope="module")
-def demo_dock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDock]:
-    """A dock with the demonstration server, one for all tests of a file."""
-    folder = tmp_path_factory.mktemp("demo")
-    keyring = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
-    with running(folder / "home", "--demo", env=keyring) as started:
+@pytest.fixture
+def demo_dock(home: Path) -> Iterator[RunningDock]:
+    """A dock with the demonstration server."""
+    with demonstrating(home / "dicomdock") as started:
         yield started
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,6 +63,11 @@ def connected(page: Page) -> None:
 
 def _port(link: str) -> int:
     return int(link.partition("127.0.0.1:")[2].partition("/")[0])
+
+
+def demonstrating(home: Path) -> AbstractContextManager[RunningDock]:
+    """Run a dock with the demonstration server."""
+    return running(home, "--demo", env={"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"})
 
 
 @contextmanager

@@ -447,9 +447,14 @@ def test_a_link_opens_once_and_leaves_the_address(page: Page, context: BrowserCo
 
 def test_markup_in_a_page_cannot_run(victim: BrowserContext, guarded: RunningDock):
     page = victim.pages[0]
-    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.hit = 1\">')")
     page.evaluate(
-        "document.body.append(Object.assign(document.createElement('script'), {src: 'https://evil.test/x.js'}))"
+        """() => new Promise((refused) => {
+          const left = new Set(["IMG", "SCRIPT"]);
+          const failed = (event) => left.delete(event.target.tagName) && !left.size && refused();
+          document.addEventListener("error", failed, true);
+          document.body.insertAdjacentHTML("beforeend", '<img src=x onerror="window.hit = 1">');
+          const script = Object.assign(document.createElement("script"), { src: "https://evil.test/x.js" });
+          document.body.append(script);
+        })"""
     )
-    page.wait_for_timeout(300)
     assert page.evaluate("window.hit") is None

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
@@ -28,6 +27,7 @@ from dicomdock.launch.trust import TrustStore
 from dicomdock.transfer import TransferQueue
 from tests.dock.running import RunningDock, connected, running
 from tests.servers.canned import Answer, Request, answering
+from tests.waiting import until
 
 TOKEN = "sh4red-al6um"
 STUDIES = [f"1.2.826.0.1.3680043.8.498.{number}" for number in range(1, 4)]
@@ -49,13 +49,6 @@ def album(_: Request) -> Answer:
 
 def only_album(request: Request) -> Answer:
     return album(request) if re.search(r"/studies(\?|$)", request.path) else Answer(404)
-
-
-def wait_for(what: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def open_servers(page: Page, dock: RunningDock) -> None:
@@ -118,7 +111,7 @@ def test_a_question_is_not_pulled_away_by_other_links(dock: RunningDock, page: P
         for server, study in ((other, STUDIES[0]), (third, STUDIES[1]), (trusted, STUDIES[2])):
             link = f"slicer://viewer/?studyUID={study}&dicomweb_endpoint={quote(server.url, safe='')}"
             send(link, dock.settings, command=())
-        wait_for(lambda: bool(trusted.asked))
+        until(lambda: bool(trusted.asked))
         connected(page)
         expect(page.get_by_test_id("question-server")).to_have_text(other.url.replace("/dicom-web", ""))
         page.keyboard.press("r")
@@ -138,13 +131,13 @@ def test_a_download_whose_token_is_gone_says_so(settings: Settings):
         link = f"slicer://viewer/?studyUID={STUDIES[0]}&access_token={TOKEN}&dicomweb_endpoint={endpoint}"
         with running(home) as dock:
             send(link, dock.settings, command=())
-            wait_for(lambda: bool(silent.asked))
+            until(lambda: bool(silent.asked))
         (entry,) = TransferQueue(settings).latest()
         assert entry.state == "queued"
         asked = len(silent.asked)
         with running(home):
             queue = TransferQueue(settings)
-            wait_for(lambda: queue.get(entry.id).ended)
+            until(lambda: queue.get(entry.id).ended)
             assert "open the link again" in queue.get(entry.id).message
         assert len(silent.asked) == asked
 
@@ -193,8 +186,8 @@ def test_thirty_links_at_once_start_one_real_dock_and_none_is_lost(
             started = list(pool.map(click, studies))
         try:
             assert sum(started) == 1
-            wait_for(tabs.exists)
-            wait_for(lambda: {study for study in studies if asked_for(server.asked, study)} == {*studies}, 60)
+            until(tabs.exists)
+            until(lambda: {study for study in studies if asked_for(server.asked, study)} == {*studies})
             queued = [resource for entry in TransferQueue(settings).latest() for resource in entry.resources]
             assert sorted(queued) == sorted(studies)
             assert len(tabs.read_text().splitlines()) == 1
@@ -219,7 +212,7 @@ def end(settings: Settings) -> None:
         found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     os.kill(struct.unpack("=iII", found)[0], signal.SIGTERM)
     lock = FileLock(run_folder(settings) / "dock.lock")
-    wait_for(lock.acquire)
+    until(lock.acquire)
     lock.release()
 
 
@@ -230,7 +223,7 @@ def test_a_signal_while_the_dock_starts_leaves_no_socket(settings: Settings):
         stderr=subprocess.STDOUT,
     )
     path = socket_path(settings)
-    wait_for(path.exists)
+    until(path.exists)
     dock.send_signal(signal.SIGTERM)
     said, _ = dock.communicate(timeout=30)
     assert (dock.returncode, said.decode()) == (0, "")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dicomdock.archive import Archive
-from dicomdock.sources import Part
 from tests.builders import Made, changed, ct_series
-from tests.dock.running import RunningDock, connected, running
+from tests.dock.running import RunningDock, running
+from tests.dock.using import keep, open_at, rows, saved
 from tests.servers.orthanc import Orthanc
 from tests.servers.process import free_port
 
@@ -21,30 +19,10 @@ HOSTILE = "<img src=x onerror=alert(1)>^{{7*7}}"
 HOSTILE_NAME = "<script>alert(1)</script>^{{7*7}}"
 
 
-def keep(dock: RunningDock, folder: Path, instances: Sequence[Made]) -> None:
-    """Put instances into the archive of a running dock, as another process of the user does."""
-    folder.mkdir(exist_ok=True)
-    with Archive.open(dock.settings) as archive, archive.writer(origin="test") as writer:
-        for number, instance in enumerate(instances):
-            file = folder / f"{number}.dcm"
-            file.write_bytes(instance.data)
-            writer.add(Part.from_file(file))
-
-
 def ct(**attributes: str) -> Made:
     """Make a study of a single slice."""
     (made,) = ct_series(1)
     return changed(made, **attributes)
-
-
-def open_at(page: Page, dock: RunningDock, path: str = "/") -> None:
-    page.goto(dock.link(path))
-    expect(page.get_by_test_id("nav-studies")).to_be_visible()
-    connected(page)
-
-
-def rows(page: Page, grid: str = "studies") -> Locator:
-    return page.get_by_test_id(grid).locator(".row")
 
 
 def mark(row: Locator) -> Locator:
@@ -124,7 +102,7 @@ def test_names_of_all_the_world_and_markup_are_text(dock: RunningDock, page: Pag
     made = [
         ct(PatientName=name, SpecificCharacterSet="ISO_IR 192", StudyDescription=HOSTILE) for name in names
     ]
-    keep(dock, tmp_path / "made", made)
+    keep(dock.settings, tmp_path / "made", made)
     open_at(page, dock)
     expect(rows(page)).to_have_count(len(names))
     listed = page.get_by_test_id("studies")
@@ -141,23 +119,24 @@ def test_names_of_all_the_world_and_markup_are_text(dock: RunningDock, page: Pag
 
 
 def test_more_rows_come_while_scrolling(dock: RunningDock, page: Page, tmp_path: Path):
-    keep(dock, tmp_path / "made", [ct(PatientID=f"P{number:04}") for number in range(450)])
+    keep(dock.settings, tmp_path / "made", [ct(PatientID=f"P{number:04}") for number in range(450)])
     open_at(page, dock)
     status = page.get_by_test_id("status")
     expect(status).to_contain_text("studies")
-    grid = page.get_by_test_id("studies")
-    for _ in range(40):
-        if status.inner_text() == "450 studies":
-            break
-        grid.evaluate("box => box.scrollTo(0, box.scrollHeight)")
-        page.wait_for_timeout(100)
+    page.wait_for_function(
+        """() => {
+          const box = document.querySelector('[data-testid="studies"]');
+          box.scrollTo(0, box.scrollHeight);
+          return document.querySelector('[data-testid="status"]').innerText === "450 studies";
+        }"""
+    )
     expect(status).to_have_text("450 studies")
     assert rows(page).count() < 60, "only the rows in sight are in the page"
 
 
 def test_columns_order_and_colours_are_remembered(dock: RunningDock, page: Page, tmp_path: Path):
     keep(
-        dock,
+        dock.settings,
         tmp_path / "made",
         [ct(PatientID=name, PatientName=name, AccessionNumber=f"ACC-{name}") for name in "BCA"],
     )
@@ -172,7 +151,7 @@ def test_columns_order_and_colours_are_remembered(dock: RunningDock, page: Page,
     page.get_by_test_id("theme").click()
     page.get_by_test_id("theme").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-    page.wait_for_timeout(300)
+    saved(page, "theme")
     page.reload()
     expect(rows(page).first).to_contain_text("ACC-A")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
@@ -183,7 +162,7 @@ def test_a_search_is_saved(dock: RunningDock, page: Page):
     page.get_by_test_id("saved").click()
     page.get_by_test_id("save-name").fill("Muster this week")
     page.keyboard.press("Enter")
-    page.wait_for_timeout(300)
+    saved(page, "studies.saved")
     page.goto(dock.url)
     page.get_by_test_id("saved").click()
     page.get_by_text("Muster this week").click()
@@ -205,7 +184,7 @@ def test_a_study_is_downloaded_and_shown_in_two_tabs(tmp_path: Path, page: Page,
         page.keyboard.press("d")
         for tab in (page, other):
             expect(mark(rows(tab).first)).to_have_attribute(
-                "aria-label", "here and on the server", timeout=30_000
+                "aria-label", "on this computer and on the server", timeout=30_000
             )
         page.get_by_test_id("studies").focus()
         page.keyboard.press("Enter")

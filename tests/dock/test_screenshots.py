@@ -15,9 +15,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from dicomdock.launch.trust import TrustStore
 from tests.builders import changed, ct_series, document, mr_series, write
-from tests.dock.running import RunningDock
-from tests.dock.using import keep, open_at, rows
-from tests.pictures import FOR_DOCS, picture_file
+from tests.dock.running import RunningDock, demonstrating
+from tests.dock.using import keep, open_at, rows, still
+from tests.pictures import picture_file
 
 SIZES = {"1280": {"width": 1280, "height": 800}, "1920": {"width": 1920, "height": 1080}}
 NAMES = ("Doe^Jane", "Yamada^Tarou=山田^太郎=やまだ^たろう", "Buc^Jérôme", "Люкceмбypг", "Müster^Max^^Dr.")
@@ -25,8 +25,8 @@ FILES = "input-folder"
 
 
 @pytest.fixture(scope="module")
-def full_dock(demo_dock: RunningDock, tmp_path_factory: pytest.TempPathFactory) -> RunningDock:
-    """A dock with some studies, a done and a failed transfer, and a trusted server."""
+def full_dock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDock]:
+    """A dock with some studies, a done and a failed transfer, and a trusted server; no test changes it."""
     folder = tmp_path_factory.mktemp("content")
     made = []
     for number, name in enumerate(NAMES):
@@ -35,9 +35,10 @@ def full_dock(demo_dock: RunningDock, tmp_path_factory: pytest.TempPathFactory) 
         made.append(changed(one, PatientName=name, PatientID=f"P{4711 + number}", StudyDate=day))
     made += mr_series(4, PatientName="Two^Series", StudyInstanceUID="1.2.7", rows=64, columns=64)
     made += ct_series(3, PatientName="Two^Series", StudyInstanceUID="1.2.7", rows=64, columns=64)
-    keep(demo_dock.settings, folder / "made", made, origin="")
-    TrustStore(demo_dock.settings).add("https://pacs.example.org")
-    return demo_dock
+    with demonstrating(folder / "home") as dock:
+        keep(dock.settings, folder / "made", made, origin="")
+        TrustStore(dock.settings).add("https://pacs.example.org")
+        yield dock
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def _studies(page: Page) -> None:
     expect(rows(page)).to_have_count(6)
     rows(page).filter(has_text="Two, Series").click()
     expect(rows(page, "series")).to_have_count(2)
-    page.wait_for_timeout(400)
+    still(page)
 
 
 def _all(page: Page) -> None:
@@ -115,7 +116,7 @@ def _server_form(page: Page) -> None:
 
 def _transfers(page: Page) -> None:
     expect(page.get_by_test_id("nav-transfers")).to_be_visible()
-    page.wait_for_timeout(500)
+    still(page)
 
 
 def _study(page: Page) -> None:
@@ -143,7 +144,9 @@ SHOTS = (
     Shot("server-form", "/servers", _server_form),
     Shot("settings", "/settings", _settings),
     Shot("missing", "/nowhere", _visible("missing")),
-    Shot("link-gone", "/link/1", lambda page: expect(page.get_by_text("This link is gone")).to_be_visible()),
+    Shot(
+        "link-gone", "/link/1", lambda page: expect(page.get_by_text("This link has expired")).to_be_visible()
+    ),
 )
 
 
@@ -166,7 +169,7 @@ def themed(request: pytest.FixtureRequest, seen: Page) -> Page:
 
 def check(page: Page) -> None:
     """See that nobody is shut out, and that nothing lies beside the page."""
-    page.wait_for_timeout(350)  # what fades in has too little contrast until it is there
+    still(page)  # what fades in has too little contrast until it is there
     # What lies behind a dialog is dimmed on purpose, and out of reach.
     dialog = page.locator(".q-dialog").count() > 0
     found = Axe().run(page, context=".q-dialog" if dialog else None).response["violations"]
@@ -183,7 +186,7 @@ def picture(page: Page, name: str, folder: Path) -> None:
     scheme = "dark" if page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
     for size, viewport in SIZES.items():
         page.set_viewport_size(viewport)
-        page.wait_for_timeout(900 if FOR_DOCS else 30)  # until the bar of the last request has gone
+        still(page)
         page.screenshot(path=picture_file(f"{name}-{size}-{scheme}.png", folder))
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.set_viewport_size(SIZES["1280"])
@@ -206,12 +209,12 @@ def test_the_upload_pages(full_dock: RunningDock, themed: Page, tmp_path: Path):
     )
     themed.goto(f"{full_dock.url}/upload")
     themed.get_by_test_id(FILES).set_input_files(tmp_path / "disk")
-    expect(rows(themed, "lots")).to_have_count(3)
+    expect(rows(themed, "groups")).to_have_count(3)
     expect(themed.get_by_test_id("keep-batch")).to_be_enabled()
     check(themed)
     picture(themed, "upload-preview", tmp_path)
     themed.get_by_test_id("target").click()
-    themed.get_by_role("option", name="Keep here, and send to demo").click()
+    themed.get_by_role("option", name="Store, and send to demo").click()
     themed.get_by_test_id("keep-batch").click()
     expect(themed.get_by_test_id("batch-words")).to_contain_text("done", timeout=30_000)
     refused = rows(themed, "results").filter(has_text="with other content")

@@ -43,39 +43,39 @@ def test_what_works_here_is_what_the_command_line_says(settings: Settings):
     assert findings["servers"].remedy
 
 
-def test_the_archive_is_kept_below_its_limit(demo_dock: RunningDock, page: Page, tmp_path: Path):
-    keep(demo_dock.settings, tmp_path / "old", ct_series(4, rows=300, columns=300))
-    keep(demo_dock.settings, tmp_path / "mine", ct_series(1), origin="")
-    open_at(page, demo_dock, "/settings")
+def test_the_archive_is_kept_below_its_limit(dock: RunningDock, page: Page, tmp_path: Path):
+    keep(dock.settings, tmp_path / "old", ct_series(4, rows=300, columns=300))
+    keep(dock.settings, tmp_path / "mine", ct_series(1), origin="")
+    open_at(page, dock, "/settings")
     held = page.get_by_test_id("archive-holds")
     expect(held).to_contain_text("2 studies, 5 images")
     page.get_by_test_id("archive-limit").fill("0,0001")
     page.get_by_test_id("save-archive").click()
-    expect(page.get_by_text("made room")).to_be_visible()
+    expect(page.get_by_text("Removed 1 series")).to_be_visible()
     expect(held).to_contain_text("1 study, 1 image")
-    with Archive.open(demo_dock.settings) as archive:
+    with Archive.open(dock.settings) as archive:
         assert archive.summary().instances == 1
-    assert demo_dock.settings.overlaid().archive_limit == 100_000
+    assert dock.settings.overlaid().archive_limit == 100_000
     page.get_by_test_id("archive-limit").fill("much")
     page.get_by_test_id("save-archive").click()
     expect(page.get_by_text("The largest size is a number of gigabytes")).to_be_visible()
     page.get_by_test_id("archive-limit").fill("0")
     page.get_by_test_id("archive-folder").fill("somewhere")
     page.get_by_test_id("save-archive").click()
-    expect(page.get_by_text("must be a whole path")).to_be_visible()
-    assert demo_dock.settings.overlaid().archive_limit == 100_000
+    expect(page.get_by_text("must be an absolute path")).to_be_visible()
+    assert dock.settings.overlaid().archive_limit == 100_000
 
 
-def test_trust_is_given_and_taken_back(demo_dock: RunningDock, page: Page):
-    open_at(page, demo_dock, "/settings")
+def test_trust_is_given_and_taken_back(dock: RunningDock, page: Page):
+    open_at(page, dock, "/settings")
     trusted = page.get_by_test_id("trusted")
     expect(trusted).to_contain_text("None yet")
     page.get_by_test_id("trust-origin").fill("https://pacs.example.org/viewer")
     page.keyboard.press("Enter")
     expect(trusted).to_contain_text("https://pacs.example.org")
-    store = TrustStore(demo_dock.settings)
+    store = TrustStore(dock.settings)
     assert store.trusts("https://pacs.example.org:443")
-    page.get_by_role("button", name="Trust https://pacs.example.org:443 no more").click()
+    page.get_by_role("button", name="Stop trusting https://pacs.example.org:443").click()
     expect(trusted).to_contain_text("None yet")
     assert not store.trusts("https://pacs.example.org:443")
     page.get_by_role("button", name="Undo").click()
@@ -86,8 +86,8 @@ def test_trust_is_given_and_taken_back(demo_dock: RunningDock, page: Page):
     expect(page.get_by_text("is not the origin of a server")).to_be_visible()
 
 
-def test_the_machine_is_described(demo_dock: RunningDock, page: Page):
-    open_at(page, demo_dock, "/settings")
+def test_the_machine_is_described(dock: RunningDock, page: Page):
+    open_at(page, dock, "/settings")
     expect(page.get_by_test_id("doctor")).to_contain_text("python", timeout=60_000)
     expect(page.get_by_test_id("scheme-dicomdock")).to_contain_text("dicomdock://")
     expect(page.get_by_test_id("scheme-slicer")).to_contain_text("open with")

@@ -148,7 +148,7 @@ def test_a_kept_answer_stays_when_the_server_is_away(home_with_archive: Home):
     second.recall(second.streams[0])
     second.take(second.streams[0])
     assert set(second.found) == {"1.1"}
-    assert second.errors["hospital"] == "hospital does not answer. Shown is what it said just now."
+    assert second.errors["hospital"] == "hospital does not answer. Shown is its answer of just now."
 
 
 def test_what_one_of_two_servers_lost_stays_at_the_other(home_with_archive: Home):

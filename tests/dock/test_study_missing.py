@@ -22,7 +22,7 @@ def test_images_that_are_missing_are_announced_and_fetched(
     connected(page)
     line = page.get_by_test_id("missing-sources")
     expect(line).to_contain_text(
-        "A segmentation or report of this study belongs to images that are not here."
+        "A segmentation or report of this study belongs to images that are not on this computer."
     )
     page.get_by_test_id("fetch-missing").click()
     expect(page.get_by_text("None of hospital has the images that this belongs to.")).to_be_visible()

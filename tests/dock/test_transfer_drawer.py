@@ -64,5 +64,5 @@ def test_a_transfer_is_paused_taken_up_and_cancelled_in_it(home: Path, page: Pag
             if wish == "Cancel":
                 page.get_by_test_id("transfer-drawer-close").click()
         server.gate.set()
-        row.get_by_label("Go on").click()
+        row.get_by_label("Resume").click()
         expect(row).to_contain_text("done, 5 of 5 images")

@@ -105,7 +105,7 @@ def test_a_server_that_goes_away_in_the_middle(impatient: Path, page: Page):
         expect(rows(page, "transfers").first).to_contain_text("partly done")
         server.away = False
         rows(page, "transfers").first.click()
-        page.get_by_test_id("transfer-go").click()
+        page.get_by_test_id("transfer-resume").click()
         expect(rows(page, "transfers").first).to_contain_text("done, 12 of 12 images", timeout=60_000)
         expect(rows(page, "failures")).to_have_count(0)
     with Archive.open(dock.settings) as archive:

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
-from dicomdock.dock.services.uploads.inspect import look, lots
+from dicomdock.dock.services.uploads.inspect import group_series, inspect_file
 from tests.builders import Made, changed, ct_series, document, mr_series, write
 from tests.dock.running import RunningDock
 from tests.dock.using import introduce, keep, open_at, rows
@@ -18,7 +18,7 @@ from tests.servers.orthanc import Orthanc
 
 
 def looked(folder: Path, *instances: Made):
-    return [look(path.name, path) for path in write(folder, list(instances))]
+    return [inspect_file(path.name, path) for path in write(folder, list(instances))]
 
 
 # ---- what the files are
@@ -33,8 +33,9 @@ def test_files_that_are_no_dicom_are_told_apart(tmp_path: Path):
     note.write_text("Nothing of a picture, and quite a few words about it." * 9)
     empty = tmp_path / "empty"
     empty.touch()
-    assert [look("x", path).trouble for path in (whole, cut, note, empty)] == ["", "broken", "other", "other"]
-    assert look("x", whole).resource == instance.resource
+    found = [inspect_file("x", path).issue for path in (whole, cut, note, empty)]
+    assert found == ["", "broken", "other", "other"]
+    assert inspect_file("x", whole).resource == instance.resource
 
 
 def test_series_are_grouped_and_compared_with_the_archive(settings: Settings, tmp_path: Path):
@@ -42,13 +43,13 @@ def test_series_are_grouped_and_compared_with_the_archive(settings: Settings, tm
     keep(settings, tmp_path / "kept", [head[0], changed(head[1], PatientComments="other")])
     files = looked(tmp_path / "new", *head, *chest, head[2], changed(chest[0], PatientComments="other"))
     with Archive.open(settings) as archive:
-        found, rest = lots(files, archive)
+        found, rest = group_series(files, archive)
     assert rest == []
-    assert [lot.about["PatientName"] for lot in found] == ["Abe^Ann", "Doe^Jane"]
+    assert [group.about["PatientName"] for group in found] == ["Abe^Ann", "Doe^Jane"]
     mr, ct = found
-    assert [file.trouble for file in mr.files] == ["", "clash", ""]
-    assert [file.trouble for file in ct.files] == ["here", "conflict", "", "twice"]
-    assert [len(lot.taken) for lot in found] == [2, 2]
+    assert [file.issue for file in mr.files] == ["", "clash", ""]
+    assert [file.issue for file in ct.files] == ["here", "conflict", "", "twice"]
+    assert [len(group.storable) for group in found] == [2, 2]
 
 
 def test_identifiers_that_stand_for_two_things_are_told(settings: Settings, tmp_path: Path):
@@ -58,7 +59,7 @@ def test_identifiers_that_stand_for_two_things_are_told(settings: Settings, tmp_
     same_instance = changed(other_patient, SeriesInstanceUID="1.2.6")
     files = looked(tmp_path / "new", one, other_study, other_patient, same_instance)
     with Archive.open(settings) as archive:
-        told = {str(lot.resource): " ".join(lot.warnings) for lot in lots(files, archive)[0]}
+        told = {str(group.resource): " ".join(group.warnings) for group in group_series(files, archive)[0]}
     first, second = f"{one.study}/{one.series}", f"1.2.3/{one.series}"
     assert "several studies" in told[first]
     assert "several patient IDs" in told[first]
@@ -84,18 +85,18 @@ def test_a_folder_is_looked_at_and_kept_here(dock: RunningDock, page: Page, tmp_
     open_at(page, dock, "/upload")
     page.get_by_test_id("input-folder").set_input_files(folder)
     expect(page).to_have_url(re.compile("/upload/[^/]+$"))
-    expect(rows(page, "lots")).to_have_count(3)
-    expect(page.get_by_test_id("lots")).to_contain_text("Yamada, Tarou (山田 太郎)")
-    expect(page.get_by_test_id("lots")).to_contain_text("1 here already")
+    expect(rows(page, "groups")).to_have_count(3)
+    expect(page.get_by_test_id("groups")).to_contain_text("Yamada, Tarou (山田 太郎)")
+    expect(page.get_by_test_id("groups")).to_contain_text("1 in the archive already")
     expect(page.get_by_test_id("not-kept")).to_contain_text("disk/readme.txt")
     expect(page.get_by_test_id("not-kept")).to_contain_text("no DICOM file")
     expect(page.get_by_test_id("status")).to_contain_text("3 series, 6 images")
     page.reload()
-    expect(rows(page, "lots")).to_have_count(3)
+    expect(rows(page, "groups")).to_have_count(3)
     expect(page.get_by_test_id("keep-batch")).to_be_enabled()
     page.keyboard.press("u")
-    expect(page.get_by_test_id("batch-words")).to_contain_text("6 files kept here, 1 not")
-    expect(page.get_by_test_id("results")).to_contain_text("was here already")
+    expect(page.get_by_test_id("batch-words")).to_contain_text("6 files stored, 1 not")
+    expect(page.get_by_test_id("results")).to_contain_text("was stored already")
     with Archive.open(dock.settings) as archive:
         assert archive.summary().instances == 6
         kept = {
@@ -112,11 +113,11 @@ def test_only_what_is_selected_is_kept(dock: RunningDock, page: Page, tmp_path: 
     folder, _ = folder_of_files(tmp_path)
     open_at(page, dock, "/upload")
     page.get_by_test_id("input-folder").set_input_files(folder)
-    expect(rows(page, "lots")).to_have_count(3)
-    rows(page, "lots").filter(has_text="Yamada").locator(".tick").click()
+    expect(rows(page, "groups")).to_have_count(3)
+    rows(page, "groups").filter(has_text="Yamada").locator(".tick").click()
     expect(page.get_by_test_id("status")).to_contain_text("2 series, 4 images")
     page.get_by_test_id("keep-batch").click()
-    expect(page.get_by_test_id("batch-words")).to_contain_text("4 files kept here")
+    expect(page.get_by_test_id("batch-words")).to_contain_text("4 files stored")
     with Archive.open(dock.settings) as archive:
         assert archive.summary().instances == 4
 
@@ -135,7 +136,7 @@ def test_files_dropped_on_another_page(dock: RunningDock, page: Page, tmp_path: 
         [list(instance.data)],
     )
     expect(page).to_have_url(re.compile("/upload/"))
-    expect(rows(page, "lots")).to_have_count(1)
+    expect(rows(page, "groups")).to_have_count(1)
     page.get_by_test_id("drop-batch").click()
     expect(page).to_have_url(re.compile("/upload$"))
 
@@ -158,16 +159,17 @@ def test_files_are_sent_on_to_a_server(dock: RunningDock, page: Page, tmp_path: 
     orthanc.add(instances[0].data)
     open_at(page, dock, "/upload")
     page.get_by_test_id("input-folder").set_input_files(folder)
-    expect(rows(page, "lots")).to_have_count(3)
+    expect(rows(page, "groups")).to_have_count(3)
     page.get_by_test_id("target").click()
-    page.get_by_role("option", name="Keep here, and send to hospital").click()
-    expect(rows(page, "lots").filter(has_text="1 on hospital already")).to_have_count(1)
+    page.get_by_role("option", name="Store, and send to hospital").click()
+    expect(rows(page, "groups").filter(has_text="1 on hospital already")).to_have_count(1)
     expect(page.get_by_test_id("status")).to_contain_text("6 images")
     expect(page.get_by_test_id("status")).to_contain_text("1 on hospital already")
     page.get_by_test_id("keep-batch").click()
     results = page.get_by_test_id("results")
     expect(page.get_by_test_id("batch-words")).to_contain_text("done, 6 of 6 images", timeout=30_000)
-    expect(rows(page, "results").filter(has_text="stored")).to_have_count(5)
+    on_server = rows(page, "results").locator(".cell:nth-child(3)")
+    expect(on_server.filter(has_text=re.compile(r"^\s*stored\s*$"))).to_have_count(5)
     expect(results).to_contain_text("was there already")
     assert orthanc.instance_count() == 6
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page
 
 from dicomdock.archive import Archive
 from dicomdock.config.secrets import Secrets
@@ -14,7 +13,7 @@ from dicomdock.config.servers import Login, ServerProfile, load_profiles
 from dicomdock.config.settings import Settings
 from dicomdock.sources import Part
 from tests.builders import Made
-from tests.dock.running import RunningDock
+from tests.dock.running import RunningDock, connected
 from tests.servers.orthanc import Orthanc
 
 
@@ -38,15 +37,30 @@ def introduce(settings: Settings, orthanc: Orthanc, name: str = "hospital") -> N
 def open_at(page: Page, dock: RunningDock, path: str = "/") -> None:
     """Open a page with a new session, and wait until it is there."""
     page.goto(dock.link(path))
-    expect(page.get_by_test_id("nav-studies")).to_be_visible()
+    connected(page)
 
 
 def arrived(page: Page, holds: Callable[[str], bool], seconds: float = 60) -> None:
     """Wait until the page's address is such; a page that leads on before it is loaded does no harm."""
-    end = time.monotonic() + seconds
-    while not holds(page.url):
-        assert time.monotonic() < end, f"it is at {page.url} after {seconds} s"
-        page.wait_for_timeout(50)
+    page.wait_for_url(holds, wait_until="commit", timeout=1000 * seconds)
+
+
+STILL = """() => {
+  const endless = (one) => one.effect.getTiming().iterations > 1e6;
+  const inSight = (image) => image.getBoundingClientRect().top < innerHeight;
+  return document.getAnimations().every((one) => one.playState !== "running" || endless(one)) &&
+    [...document.images].every((image) => image.complete || !inSight(image));
+}"""
+
+
+def still(page: Page) -> None:
+    """Wait until nothing fades, slides or loads any more."""
+    page.wait_for_function(STILL)
+
+
+def saved(page: Page, name: str) -> None:
+    """Wait until a preference is saved, as the page says."""
+    page.locator(f'html[data-saved="{name}"]').wait_for(state="attached")
 
 
 def rows(page: Page, grid: str = "studies") -> Locator:

@@ -19,7 +19,7 @@ from dicomdock.archive import Archive
 from dicomdock.config.preferences import Preferences
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.services.open_study import PREFERENCE
+from dicomdock.dock.addresses import OPEN_PREFERENCE
 from dicomdock.launch.handoff import HandoffServer
 from dicomdock.launch.register import register
 from dicomdock.launch.register.linux import LinuxRegistrar
@@ -92,7 +92,7 @@ def test_from_the_click_to_the_study(
     orthanc.add(*(instance.data for instance in instances))
     study = instances[0].resource.study
     register(LinuxRegistrar(settings))
-    Preferences(settings).set(PREFERENCE, "list")  # the way into the viewer is another test's
+    Preferences(settings).set(OPEN_PREFERENCE, "list")  # the way into the viewer is another test's
     opener, tabs = tab_opener(tmp_path)
     with token_gate(orthanc, tmp_path / "gate") as server:
         link = f"slicer://viewer/?studyUID={study}&access_token={quote(TOKEN)}"

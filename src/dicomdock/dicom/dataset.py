@@ -20,7 +20,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
-from dicomdock.dicom.part10 import check_inflated, max_inflated, too_large
+from dicomdock.dicom.deflate_guard import check_inflated, max_inflated, too_large
 from dicomdock.errors import WireError
 
 READ_ERRORS: Final = (

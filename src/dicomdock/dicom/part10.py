@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import mmap
 import struct
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import BinaryIO, Final, TypeAlias
 
+from dicomdock.dicom.deflate_guard import inflate, inflated_head, max_inflated
 from dicomdock.dicom.dictionary import tag_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import kind_of
@@ -313,60 +313,9 @@ def _meta(data: Buffer, size: int, found: dict[int, bytes]) -> int:
     return position
 
 
-def inflated_head(deflated: bytes, most: int) -> bytes:
-    """Return the beginning of a deflated data set, at most so many bytes of it."""
-    try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, most)
-    except zlib.error:
-        return b""
-
-
-def max_inflated(deflated: int) -> int:
-    """Return how many bytes that many deflated ones may become.
-
-    A megabyte of deflated zeros becomes a gigabyte, and it comes from anywhere.
-    """
-    return min(1 << 29, max(1 << 27, 32 * deflated))
-
-
-def too_large(deflated: int) -> WireError:
-    """Return the error for a deflated data set that holds more than ``max_inflated``."""
-    limit = max_inflated(deflated) >> 20
-    return WireError(f"The deflated DICOM file holds more than {limit} MB, which is not read into memory.")
-
-
-def check_inflated(deflated: bytes) -> None:
-    """Check, in constant memory, that a deflated data set stays within its bound.
-
-    Raises
-    ------
-    WireError
-        It does not.
-    """
-    _inflate(deflated, 0)
-
-
-def _inflate(deflated: bytes, keep: int) -> tuple[bytes, int, int | None]:
-    """Inflate a data set; return its beginning, its size, and the bytes behind it (None: it has no end)."""
-    inflater, total, most = zlib.decompressobj(-zlib.MAX_WBITS), 0, max_inflated(len(deflated))
-    kept = bytearray()
-    rest = deflated
-    while rest and not inflater.eof:
-        try:
-            piece = inflater.decompress(rest, 1 << 20)
-        except zlib.error:
-            return bytes(kept), total, None
-        total += len(piece)
-        kept += piece[: keep - len(kept)]
-        rest = inflater.unconsumed_tail
-        if total > most:
-            raise too_large(len(deflated))
-    return bytes(kept), total, len(inflater.unused_data) if inflater.eof else None
-
-
 def _inflated(data: Buffer, start: int) -> tuple[bytes, int, int]:
     deflated = data[start:]
-    kept, total, behind = _inflate(deflated, max_inflated(len(deflated)))
+    kept, total, behind = inflate(deflated, max_inflated(len(deflated)))
     if behind is None:
         raise _Cut("in its deflated data set")
     # One zero byte makes the length even (PS3.5 §A.5).

@@ -136,7 +136,7 @@ def _greet(dock: Dock, page: str, *, demo: bool, browser: bool) -> None:
 
 
 class _Ended(BaseException):
-    """A signal told the dock to end."""
+    """A signal asked the dock to end."""
 
 
 class _EndingBySignal:

@@ -16,7 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dicomdock.errors import DicomdockError
 from dicomdock.origin import bulkdata, delete, rendered, retrieve, search, store, uri
@@ -185,7 +185,9 @@ def create_app(
     read_only : store and delete nothing.
     """
     workers = Workers()
-    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))] if hosts else []
+    middleware = [Middleware(ResourcePolicy, policy="cross-origin" if cors else "same-origin")]
+    if hosts:
+        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)))
     if cors:
         middleware.append(
             Middleware(
@@ -215,6 +217,32 @@ def create_app(
 
 async def _greeting(request: Request) -> Response:
     return sentence(f"dicomdock serves DICOMweb at {str(request.base_url).rstrip('/')}{PREFIX}", 200)
+
+
+class ResourcePolicy:
+    """Keeps pages of other sites from embedding what is served, unless they may use the server.
+
+    References
+    ----------
+    Fetch Standard, Cross-Origin-Resource-Policy header.
+    """
+
+    def __init__(self, app: ASGIApp, policy: str) -> None:
+        self._app = app
+        self._headers = [
+            (b"cross-origin-resource-policy", policy.encode()),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and add the headers to the answer."""
+
+        async def secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self._headers]
+            await send(message)
+
+        await self._app(scope, receive, secured if scope["type"] == "http" else send)
 
 
 class ReadOnly:

@@ -35,7 +35,7 @@ def page(services: Services, visit: Visit) -> None:
         nonlocal shown
         arrival = shown = links.get(number)
         if arrival is None:
-            with widgets.empty("This link is gone", "The dock was restarted since. Open the link again."):
+            with widgets.empty("This link has expired", "The dock was restarted since. Open the link again."):
                 widgets.button("All studies", lambda: ui.navigate.to("/"))
         elif arrival.stage == "asking" and arrival.question is not None:
             _ask(links, run, arrival)
@@ -199,7 +199,7 @@ def _title(study: DicomJson) -> str:
 def _go_on(arrival: Arrival) -> None:
     with widgets.empty(
         f"{formatting.counted(len(arrival.studies), 'study', 'studies')} on the way",
-        arrival.message or "They are kept on this computer as they arrive.",
+        arrival.message or "They are stored on this computer as they arrive.",
         testid="fetching",
     ):
         if len(arrival.studies) == 1:

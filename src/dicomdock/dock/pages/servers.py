@@ -82,7 +82,7 @@ class ServersPage:
                     _show_trial(trial)
             with ui.element("div").classes("row-line"):
                 widgets.button(
-                    "Look at its studies", lambda: ui.navigate.to(f"/?source={profile.name}"), icon="search"
+                    "Show its studies", lambda: ui.navigate.to(f"/?source={profile.name}"), icon="search"
                 )
                 widgets.button("Test", lambda: self._test(profile, result), testid=f"test-{profile.name}")
                 widgets.button(
@@ -145,7 +145,9 @@ class ServersPage:
             await self._run(self._setup.save, gone)
 
         widgets.say(
-            f"{profile.name} is disconnected; studies that are here stay here.", seconds=12, undo=undo
+            f"{profile.name} is disconnected; downloaded studies stay on this computer.",
+            seconds=12,
+            undo=undo,
         )
 
     def _add(self) -> None:
@@ -200,7 +202,7 @@ class ServerForm:
                 'type="password" autocomplete="new-password"'
             )
             if replaces and profile.login.kind != "none":
-                self._secret.props["hint"] = "Kept already; type only to replace it."
+                self._secret.props["hint"] = "Stored already; type only to replace it."
             self._result = ui.element("div").classes("trial").props('role="status" data-testid="trial"')
             with ui.element("div").classes("row-line"):
                 self._save = widgets.button("Test and save", kind="main", testid="save-server")
@@ -258,8 +260,8 @@ class ServerForm:
     async def _keep(self, draft: Draft) -> None:
         where = await self._run(self._setup.save, draft)
         self._secret.set_value("")
-        kept = f" The secret is kept in {where}." if where else ""
-        ready = "is kept; sign in to use it." if logins.signs_in(draft.profile) else "is ready."
+        kept = f" The secret is stored in {where}." if where else ""
+        ready = "is saved; sign in to use it." if logins.signs_in(draft.profile) else "is ready."
         widgets.say(f"{draft.profile.name} {ready}{kept}", kind="success")
         self._close()
 

@@ -30,7 +30,7 @@ def section(services: Services) -> None:
     async def look() -> None:
         found.clear()
         with found, ui.element("li").classes("muted"):
-            ui.label("Looking what works on this machine …")
+            ui.label("Checking this machine …")
         findings = await services.run(examine, services.local.settings)
         found.clear()
         with found:
@@ -38,7 +38,7 @@ def section(services: Services) -> None:
                 _show(finding)
 
     with ui.element("div").classes("row-line"):
-        widgets.button("Look again", look, testid="doctor-again")
+        widgets.button("Check again", look, testid="doctor-again")
     ui.timer(0, look, once=True)
 
 

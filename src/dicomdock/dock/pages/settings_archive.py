@@ -26,11 +26,11 @@ def section(services: Services) -> None:
     held = ui.label("Counting …").props('role="status" data-testid="archive-holds"')
     with ui.element("form").classes("settings-form") as form:
         place = widgets.field("Folder", str(settings.archive), testid="archive-folder").classes("wide")
-        place.props["hint"] = "Another folder counts from the next start on; move the files there yourself."
+        place.props["hint"] = "Another folder is used from the next start; move the files there yourself."
         limit = _gigabytes("Largest size in GB", settings.archive_limit, "archive-limit")
         limit.props["hint"] = (
-            "0 for no limit. What was not used for longest goes first; never what is pinned, made here "
-            "or on no server."
+            "0 for no limit. What has not been used for longest is removed first; never what is pinned, was "
+            "made on this computer or is on no server."
         )
         floor = _gigabytes("Space that stays free in GB", settings.free_space_floor, "free-space-floor")
         floor.props["hint"] = "Transfers stop before the disk has less."
@@ -62,14 +62,14 @@ def section(services: Services) -> None:
         gone = await run(local.evict)
         if gone.removed:
             series = formatting.counted(len(gone.removed), "series", "series")
-            widgets.say(f"{series}, {formatting.size(gone.freed)}, made room; their servers still have them.")
+            widgets.say(f"Removed {series}, {formatting.size(gone.freed)}; their servers still have them.")
         elif gone.left > local.settings.archive_limit:
             widgets.say(
-                f"{formatting.size(gone.left)} are kept, and none of it may go: it is pinned, made here or "
-                "on no server."
+                f"{formatting.size(gone.left)} are stored, and none of it may be removed: it is pinned, was "
+                "made on this computer or is on no server."
             )
         else:
-            widgets.say("The archive is below its limit; nothing had to go.")
+            widgets.say("The archive is below its limit; nothing was removed.")
         await count()
 
     form.on("submit.prevent", save)
@@ -104,6 +104,6 @@ def _bytes(typed: str, what: str) -> int:
 
 def _see_folder(folder: Path) -> None:
     if not folder.is_absolute():
-        raise InvalidInput("The archive's folder must be a whole path, from the root on.")
+        raise InvalidInput("The archive's folder must be an absolute path.")
     if folder.exists() and not folder.is_dir():
-        raise InvalidInput(f"{folder} is a file, and no folder.")
+        raise InvalidInput(f"{folder} is a file, not a folder.")

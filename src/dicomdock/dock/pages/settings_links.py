@@ -18,7 +18,7 @@ WORDS: Mapping[str, str] = {
     "ours": "open with dicomdock",
     "free": "open with no program yet",
     "other": "open with another program",
-    "broken": "are tied to dicomdock, but a click would come to nothing",
+    "broken": "are assigned to dicomdock, but would not open",
 }
 
 
@@ -26,7 +26,7 @@ def section(services: Services) -> None:
     """Build the section."""
     ui.label(
         "Portals offer studies by such links. Another program's links are taken over only when you say so, "
-        "and given back when you let go."
+        "and returned when you release them."
     ).classes("muted")
     listed = ui.element("ul").classes("plain-list").props('data-testid="schemes"')
     system = register.registrar(services.local.settings)
@@ -52,9 +52,9 @@ def _scheme(status: SchemeStatus, do: Callable[..., object]) -> None:
         ui.label(WORDS[status.state] + who)
         ui.element("span").classes("spacer")
         if status.state == "ours":
-            widgets.button("Let go", lambda: do(register.unregister, status.scheme))
+            widgets.button("Release", lambda: do(register.unregister, status.scheme))
         else:
-            verb = {"free": "Open with dicomdock", "other": "Take over", "broken": "Mend"}[status.state]
+            verb = {"free": "Open with dicomdock", "other": "Take over", "broken": "Repair"}[status.state]
             widgets.button(verb, lambda: do(register.register, status.scheme))
     if status.remedy and status.state == "broken":
         with ui.element("li").classes("muted"):

@@ -34,7 +34,7 @@ def section(services: Services) -> None:
                     else:
                         widgets.icon_button(
                             "close",
-                            f"Trust {entry.origin} no more",
+                            f"Stop trusting {entry.origin}",
                             lambda origin=entry.origin: forget(origin),
                         )
             if not origins:

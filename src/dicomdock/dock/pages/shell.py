@@ -40,7 +40,7 @@ def shell(
     ui.on_exception(_report)
     widgets.listen_for_undo()
     with ui.element("a").classes("skip").props('href="#main"'):
-        ui.label("Skip to the page")
+        ui.label("Skip to content")
     with ui.element("header").classes("top"):
         with ui.element("a").classes("brand").props('href="/" aria-label="dicomdock, all studies"'):
             ui.label("dicomdock")
@@ -85,6 +85,7 @@ def _theme_switch(preferences: Preferences, run: Run, theme: str) -> None:
         ui.run_javascript(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
         show()
         await run(preferences.set, "theme", theme)
+        widgets.mark_saved("theme")
 
     def show() -> None:
         button.props["icon"] = icons[theme]

@@ -217,8 +217,8 @@ class StudiesPage:
                 widgets.button("Clear the filter", self._bar.clear)
         elif self._source == LOCAL:
             with widgets.empty(
-                "No studies here yet",
-                "Studies that you download or import are kept on this computer.",
+                "No studies on this computer yet",
+                "Studies that you download or import are stored on this computer.",
                 testid="first-visit",
             ):
                 for name in self._names[1:4]:
@@ -356,6 +356,8 @@ class StudiesPage:
 
     async def _keep(self, name: str, value: Any) -> None:
         await self._run(self._preferences.set, name, value)
+        with self._grid:  # the element that was clicked may be gone by now
+            widgets.mark_saved(name)
 
     async def _save(self, name: str, target: str | None) -> None:
         kept: Any = self._preferences.get("studies.saved")

@@ -106,7 +106,9 @@ class StudyPage:
             with (
                 self._empty,
                 widgets.empty(
-                    "This study is not here", "Find it on a server and download it.", testid="not-here"
+                    "This study is not on this computer",
+                    "Find it on a server and download it.",
+                    testid="not-here",
                 ),
             ):
                 widgets.button("Find studies", lambda: ui.navigate.to("/"), kind="main")
@@ -145,12 +147,12 @@ class StudyPage:
         share = percent(transfer)
         self._done.style(f"width: {share if share is not None else 0}%")
         left = remaining(transfer)
-        told = [
+        parts = [
             words(transfer),
             f"{formatting.duration(left)} left" if left is not None else "",
             transfer.message,
         ]
-        self._words.set_text(", ".join(part for part in told if part))
+        self._words.set_text(", ".join(part for part in parts if part))
         self._stop.set_visibility(transfer.state in ("queued", "running"))
         self._again.set_visibility(needs_us)
 

@@ -53,7 +53,7 @@ def _on_no_server(selection: Selection) -> str:
 
 
 def _nothing_here(selection: Selection) -> str:
-    return "" if selection.on(LOCAL) else "Nothing of it is here yet; download it first."
+    return "" if selection.on(LOCAL) else "Nothing of it is on this computer yet; download it first."
 
 
 def _not_one_study(selection: Selection) -> str:
@@ -141,7 +141,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("send", "Send to…", "upload", send, _nothing_here, key="s", in_bar=True),
     Action("export", "Export…", "save_alt", export, _nothing_here, key="e"),
     Action("attributes", "Attributes", "list_alt", show_attributes, _not_one_thing, key="i"),
-    Action("pin", "Pin: keep it here", "push_pin", pin, _nothing_here),
+    Action("pin", "Pin: keep on this computer", "push_pin", pin, _nothing_here),
     Action("unpin", "Unpin", "push_pin", unpin, _nothing_here),
     Action("slicer", "Open in 3D Slicer", "open_in_new", open_in_slicer, _not_one_study_here),
     Action("copy-link", "Copy link for 3D Slicer", "link", copy_link, _not_one_study_here, key="l"),

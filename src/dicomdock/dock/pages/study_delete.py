@@ -22,8 +22,7 @@ async def remove_local(services: ActionServices, selection: Selection) -> None:
     loss = await services.run(services.deletions.weigh, resources)
     with widgets.question(f"Remove {selection.words} from this computer?", testid="ask-remove") as asked:
         ui.label(
-            f"{formatting.counted(loss.instances, 'image')}, {formatting.size(loss.bytes)}, "
-            "would go from here."
+            f"{formatting.counted(loss.instances, 'image')}, {formatting.size(loss.bytes)}, would be removed."
         )
         _say_loss(loss)
         asked.cancel()
@@ -72,7 +71,7 @@ async def delete_on_server(services: ActionServices, selection: Selection) -> No
     patients = (patient(study) or "No patient name" for study in selection.studies.values())
     names = formatting.listed(dict.fromkeys(patients))
     with widgets.question(f"Delete {selection.words} on {server}?", testid="ask-delete") as asked:
-        ui.label(f"Of {names}. It would go for everybody who uses {server}, at once and for good.")
+        ui.label(f"Of {names}. It would be deleted for everybody who uses {server}, at once and permanently.")
         here = selection.on(LOCAL)
         copy = "What is on this computer stays." if here else "There is no copy of it on this computer."
         ui.label(copy).classes("muted")
@@ -81,7 +80,9 @@ async def delete_on_server(services: ActionServices, selection: Selection) -> No
             widgets.button("Delete …", lambda: asked.answer(True), kind="danger", testid="delete-once")
     if not await asked.ask():
         return
-    with widgets.question(f"Once more: delete on {server}, for good?", testid="ask-delete-again") as again:
+    with widgets.question(
+        f"Confirm again: delete on {server} permanently?", testid="ask-delete-again"
+    ) as again:
         ui.label(f"{selection.words} of {names}.")
         again.cancel(f"Keep it on {server}")
         with again.foot:

@@ -44,7 +44,7 @@ async def export(services: ActionServices, selection: Selection) -> None:
         return
     target = Path(str(place.value or "")).expanduser()
     if not target.is_absolute():
-        raise InvalidInput("Say where to export to as a whole path, from the root on.")
+        raise InvalidInput("Type the absolute path to export to.")
     zip_file = form.value == "zip"
     if zip_file and target.suffix.lower() != ".zip":
         target = target.with_name(f"{target.name}.zip")  # or no program would know what the file is

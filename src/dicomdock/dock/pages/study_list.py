@@ -31,7 +31,7 @@ USUAL = ("state", "patient", "id", "date", "modality", "description", "images")
 
 
 def chosen(names: object) -> list[widgets.Column]:
-    """Give the columns of a remembered choice, in our order; the usual ones where there is none."""
+    """Return the columns of a remembered choice, in our order; the usual ones where there is none."""
     wanted = set(names) if isinstance(names, list) else set(USUAL)
     return [column for name, column in COLUMNS.items() if name in wanted or name in ALWAYS]
 
@@ -59,7 +59,7 @@ def row(study: Found, coming: Iterable[str]) -> widgets.Row:
         "referrer": formatting.person_name("".join(texts(asked, "ReferringPhysicianName")[:1])),
         "series": series,
         "images": formatting.number(study.instances) if study.instances is not None else "",
-        "places": ", ".join("here" if name == "local" else name for name in study.places),
+        "places": ", ".join("this computer" if name == "local" else name for name in study.places),
     }
     sort: dict[str, str | float] = {
         "state": cells["state"],

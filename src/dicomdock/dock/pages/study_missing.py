@@ -1,4 +1,4 @@
-"""The line on a study's page about images that objects of it belong to, and that are not here."""
+"""The line on a study's page about images that objects of it refer to and that are not in the archive."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class MissingLine:
         self._line.set_visibility(bool(missing))
         one = len({each.referred_by for each in missing}) == 1
         who = "A segmentation or report of this study belongs" if one else "Objects of this study belong"
-        self._words.set_text(f"{who} to images that are not here.")
+        self._words.set_text(f"{who} to images that are not on this computer.")
 
     def _missing(self) -> tuple[MissingSource, ...]:
         return missing_sources(self._local.archive, Resource(self._study))

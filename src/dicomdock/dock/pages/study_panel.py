@@ -90,7 +90,7 @@ class StudyPanel:
         self._note.set_text(" ".join(errors.values()))
 
     def found(self, uid: str) -> Found | None:
-        """Give a series that is shown."""
+        """Return a series that is shown."""
         return self._series.get(uid)
 
     def _selected(self, uids: list[str]) -> Any:

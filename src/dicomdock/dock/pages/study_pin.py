@@ -16,14 +16,15 @@ async def pin(services: ActionServices, selection: Selection) -> None:
 
     async def undo() -> None:
         await _set(services, selection, pinned=False)
+        widgets.say(f"{selection.words} are no longer pinned.")
 
-    widgets.say(f"{selection.words} stay here when the archive makes room.", undo=undo)
+    widgets.say(f"{selection.words} stay on this computer when the archive makes room.", undo=undo)
 
 
 async def unpin(services: ActionServices, selection: Selection) -> None:
-    """Let go of what is selected."""
+    """Unpin what is selected."""
     await _set(services, selection, pinned=False)
-    widgets.say(f"{selection.words} may go when the archive makes room.")
+    widgets.say(f"{selection.words} may be removed when the archive makes room.")
 
 
 async def _set(services: ActionServices, selection: Selection, *, pinned: bool) -> None:

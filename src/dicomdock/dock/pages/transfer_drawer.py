@@ -65,7 +65,7 @@ class TransferDrawer:
                     ui.label("All transfers")
                 widgets.icon_button("close", "Close", self._turn, testid="transfer-drawer-close")
             self._list = ui.element("div").classes("drawer-list").props('role="list"')
-            self._nothing = ui.label("Nothing runs or waits now.").classes("muted drawer-nothing")
+            self._nothing = ui.label("No transfer is running or waiting.").classes("muted drawer-nothing")
         self._drawer.on("keydown.escape", self._turn)
         self._drawer.set_visibility(False)
         self._events.subscribe(TransferChanged, self._changed)
@@ -144,11 +144,11 @@ class _Row:
             self._words = ui.label().classes("num drawer-words")
             self._left = ui.label().classes("num muted")
             self._pause = widgets.icon_button("pause", "Pause", request(transfer.id, "pause"))
-            self._resume = widgets.icon_button("play_arrow", "Go on", request(transfer.id, "resume"))
+            self._resume = widgets.icon_button("play_arrow", "Resume", request(transfer.id, "resume"))
             self._cancel = widgets.icon_button("close", "Cancel", request(transfer.id, "cancel"))
 
     def await_end(self) -> None:
-        """Show that it was told to stop, which may take it a moment."""
+        """Show that it was asked to stop, which may take it a moment."""
         self._words.set_text("stopping …")
         self._pause.set_enabled(False)
         self._cancel.set_enabled(False)

@@ -33,7 +33,7 @@ def percent(transfer: Transfer) -> int | None:
 
 
 def remaining(transfer: Transfer) -> float | None:
-    """Seconds until it ends at its present rate; None where that cannot be told."""
+    """Seconds until it ends at its present rate; None where that is unknown."""
     progress = transfer.progress
     if transfer.state != "running" or not progress.expected or not progress.done or progress.seconds < 1:
         return None
@@ -70,7 +70,7 @@ def what(transfer: Transfer) -> str:
 
 
 def goes(transfer: Transfer) -> bool:
-    """Tell whether it runs or waits for its turn."""
+    """Return whether it runs or waits for its turn."""
     return transfer.state in ("queued", "running")
 
 

@@ -75,9 +75,9 @@ class TransfersPage:
             ui.element("span").classes("spacer")
             self._buttons: dict[str, tuple[ui.button, Callable[[Transfer], bool]]] = {}
             self._button("Pause", "pause", "p", self._request("pause"), goes)
-            self._button("Go on", "play_arrow", "g", self._resume, _can_go_on)
+            self._button("Resume", "play_arrow", "g", self._resume, _can_resume)
             self._button("Cancel", "close", "c", self._request("cancel"), lambda one: not one.ended)
-            self._button("Take off the list", "delete_sweep", "", self._forget, lambda one: one.ended)
+            self._button("Remove from the list", "delete_sweep", "", self._forget, lambda one: one.ended)
 
     def _button(
         self, label: str, icon: str, key: str, do: Callable[..., object], can: Callable[[Transfer], bool]
@@ -181,7 +181,7 @@ class TransfersPage:
 
     async def _resume(self) -> None:
         for transfer in self._chosen():
-            if _can_go_on(transfer):
+            if _can_resume(transfer):
                 await self._run(self._service.resume, transfer.id)
 
     async def _forget(self) -> None:
@@ -198,5 +198,5 @@ class TransfersPage:
             ui.navigate.to(f"/study/{next(iter(studies))}")
 
 
-def _can_go_on(transfer: Transfer) -> bool:
+def _can_resume(transfer: Transfer) -> bool:
     return transfer.state in ("paused", "failed", "partly", "cancelled")

@@ -18,7 +18,7 @@ def page(_: Services, __: Visit) -> None:
             ui.icon("upload_file").classes("drop-icon")
             ui.label("Drop DICOM files or folders here").classes("empty-title")
             ui.label(
-                "You see what they are before anything is kept or sent. Any other page takes them too."
+                "You see what they are before anything is stored or sent. Any other page takes them too."
             ).classes("empty-text")
             with ui.element("div").classes("doors"):
                 _chooser("files", "Choose files", "o", "multiple")

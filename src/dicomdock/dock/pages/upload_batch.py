@@ -12,7 +12,15 @@ from dicomdock.dock.bundle import Services
 from dicomdock.dock.pages.transfer_rows import percent, words
 from dicomdock.dock.pages.visit import Visit
 from dicomdock.dock.services.events import TransferChanged, UploadChanged
-from dicomdock.dock.services.uploads import Batch, Looked, Lot, Outcome, Trouble, lots, there
+from dicomdock.dock.services.uploads import (
+    Batch,
+    InspectedFile,
+    Issue,
+    Outcome,
+    SeriesGroup,
+    count_on_server,
+    group_series,
+)
 from dicomdock.transfer import Item, Transfer
 
 HERE_ONLY = ""
@@ -23,7 +31,7 @@ SERIES = (
     widgets.Column("series", "Series", "minmax(140px, 2fr)", sortable=False),
     widgets.Column("images", "Images", 72, "num", sortable=False),
     widgets.Column("size", "Size", 80, "num", sortable=False),
-    widgets.Column("wrong", "To know", "minmax(180px, 2.4fr)", sortable=False),
+    widgets.Column("wrong", "Remarks", "minmax(180px, 2.4fr)", sortable=False),
 )
 FILES = (
     widgets.Column("name", "File", "minmax(160px, 2fr)"),
@@ -34,9 +42,9 @@ RESULTS = (
     widgets.Column("here", "Archive", "minmax(140px, 2fr)"),
     widgets.Column("there", "Server", "minmax(140px, 2fr)"),
 )
-_TROUBLES: Sequence[tuple[Trouble, str]] = (
-    ("here", "{} here already"),
-    ("conflict", "{} here with other content, which are kept"),
+_ISSUES: Sequence[tuple[Issue, str]] = (
+    ("here", "{} in the archive already"),
+    ("conflict", "{} in the archive with other content, which stays"),
     ("twice", "{} twice among these files"),
     ("clash", "{} with the UID of another file, but other content"),
 )
@@ -55,7 +63,7 @@ def page(services: Services, visit: Visit) -> None:
     if batch is None:
         with widgets.empty(
             "These files are gone",
-            "Files that were not kept last until dicomdock ends. Drop them again.",
+            "Files that were not stored are deleted when dicomdock ends. Drop them again.",
             testid="batch-gone",
         ):
             widgets.button("Upload", lambda: ui.navigate.to("/upload"), kind="main")
@@ -65,7 +73,7 @@ def page(services: Services, visit: Visit) -> None:
 
 
 class Preview:
-    """What the files are, before anything is kept."""
+    """What the files are, before anything is stored."""
 
     def __init__(self, services: Services, batch: Batch) -> None:
         self._run = services.run
@@ -74,8 +82,8 @@ class Preview:
         self._local = services.local
         self._uploads = services.uploads
         self._batch = batch
-        self._lots: dict[str, Lot] = {}
-        self._rest: Sequence[Looked] = ()
+        self._groups: dict[str, SeriesGroup] = {}
+        self._rest: Sequence[InspectedFile] = ()
         self._chosen: set[str] = set()
         self._there: dict[str, int] = {}
         with ui.element("div").classes("batch"):
@@ -84,7 +92,7 @@ class Preview:
                     self._title = ui.label(f"Looking at {formatting.counted(len(batch.files), 'file')} …")
                 self._line = ui.label().classes("muted").props('role="status" data-testid="batch-words"')
             self._grid = widgets.Grid(
-                SERIES, label="Series that were dropped", on_select=self._select, testid="lots"
+                SERIES, label="Series that were dropped", on_select=self._select, testid="groups"
             )
             with (
                 ui.element("section").classes("batch-rest").props('aria-label="Other files"') as self._others
@@ -92,32 +100,34 @@ class Preview:
                 with ui.element("h2"):
                     self._others_title = ui.label()
                 self._files = widgets.Grid(
-                    FILES, label="Files that cannot be kept", selectable=False, testid="not-kept"
+                    FILES, label="Files that cannot be stored", selectable=False, testid="not-kept"
                 )
             self._others.set_visibility(False)
         with ui.element("footer").classes("actions").props('aria-label="Actions"'):
             self._status = ui.label().classes("status").props('role="status" data-testid="status"')
             ui.element("span").classes("spacer")
             self._place = ui.element("div").classes("row-line")
-            widgets.button("Throw away", self._drop, testid="drop-batch")
-            self._go = widgets.button("Keep", self._keep, kind="main", key="u", testid="keep-batch")
+            widgets.button("Discard", self._drop, testid="drop-batch")
+            self._go = widgets.button("Store", self._store, kind="main", key="u", testid="keep-batch")
             self._go.set_enabled(False)
 
     async def load(self) -> None:
         """Look at the files and show what they are."""
         names = (await self._run(self._sources.names))[1:]
-        found, self._rest = await self._run(lambda: lots(list(self._batch.files), self._local.archive))
-        self._lots = {str(lot.resource): lot for lot in found}
+        found, self._rest = await self._run(
+            lambda: group_series(list(self._batch.files), self._local.archive)
+        )
+        self._groups = {str(group.resource): group for group in found}
         with self._place:
             options = {
-                HERE_ONLY: "Keep here only",
-                **{name: f"Keep here, and send to {name}" for name in names},
+                HERE_ONLY: "Store on this computer only",
+                **{name: f"Store, and send to {name}" for name in names},
             }
             self._target = widgets.choice("Where to", options, HERE_ONLY, self._aim, testid="target")
             self._target.classes("target")
-        studies = {lot.resource.study for lot in found}
-        patients = {(lot.about["PatientName"], lot.about["PatientID"]) for lot in found}
-        self._title.set_text("What was dropped")
+        studies = {group.resource.study for group in found}
+        patients = {(group.about["PatientName"], group.about["PatientID"]) for group in found}
+        self._title.set_text("Dropped files")
         self._line.set_text(
             ", ".join(
                 (
@@ -128,16 +138,16 @@ class Preview:
                 )
             )
             if found
-            else "None of these files is DICOM that can be kept."
+            else "None of these files is DICOM that can be stored."
         )
         self._grid.set_rows(_rows(found))
-        self._grid.select(self._lots)
+        self._grid.select(self._groups)
         wrong = [
             *self._rest,
-            *(file for lot in found for file in lot.files if file.trouble in ("clash", "conflict")),
+            *(file for group in found for file in group.files if file.issue in ("clash", "conflict")),
         ]
         self._others.set_visibility(bool(wrong))
-        self._others_title.set_text(f"{formatting.counted(len(wrong), 'file')} will not be kept")
+        self._others_title.set_text(f"{formatting.counted(len(wrong), 'file')} will not be stored")
         self._files.set_rows(
             widgets.Row(str(at), {"name": file.name, "wrong": file.reason}) for at, file in enumerate(wrong)
         )
@@ -151,43 +161,43 @@ class Preview:
         """Take the choice of the server, and ask it what it has already; nothing waits for the answers."""
         server = self._target.value
         self._there = {}
-        self._grid.patch_rows(_rows(list(self._lots.values())))
+        self._grid.patch_rows(_rows(list(self._groups.values())))
         self._say()
         if server == HERE_ONLY:
             return
         source = await self._run(self._servers.client, server)
-        for key, lot in list(self._lots.items())[:MOST_ASKED]:
-            count = await self._run(there, source, lot) if lot.taken else 0
+        for key, group in list(self._groups.items())[:MOST_ASKED]:
+            count = await self._run(count_on_server, source, group) if group.storable else 0
             if self._target.value != server or self._target.is_deleted:
                 return  # another one was chosen, or the files are on their way
             if count:
                 self._there[key] = count
-                self._grid.patch_rows(_rows(list(self._lots.values()), self._there, server))
+                self._grid.patch_rows(_rows(list(self._groups.values()), self._there, server))
                 self._say()
 
     def _say(self) -> None:
-        chosen = [lot for key, lot in self._lots.items() if key in self._chosen]
-        count = sum(len(lot.taken) for lot in chosen)
-        size = formatting.size(sum(lot.size for lot in chosen))
+        chosen = [group for key, group in self._groups.items() if key in self._chosen]
+        count = sum(len(group.storable) for group in chosen)
+        size = formatting.size(sum(group.size for group in chosen))
         series = formatting.counted(len(chosen), "series", "series")
-        known = sum(self._there.get(str(lot.resource), 0) for lot in chosen)
+        known = sum(self._there.get(str(group.resource), 0) for group in chosen)
         already = f", {formatting.number(known)} on {self._target.value} already" if known else ""
         words = f"{series}, {formatting.counted(count, 'image')}, {size} selected{already}"
         self._status.set_text(words if chosen else "")
-        self._go.set_text("Keep and send" if self._target.value else "Keep")
+        self._go.set_text("Store and send" if self._target.value else "Store")
         self._go.set_enabled(count > 0)
 
     async def _drop(self) -> None:
         await self._run(self._uploads.drop, self._batch)
         ui.navigate.to("/upload")
 
-    async def _keep(self) -> None:
+    async def _store(self) -> None:
         if not self._batch.begin():
             return  # another tab was quicker
-        chosen = [lot for key, lot in self._lots.items() if key in self._chosen]
+        chosen = [group for key, group in self._groups.items() if key in self._chosen]
         server = self._target.value or HERE_ONLY
         ui.navigate.to(f"/upload/{self._batch.key}")
-        await self._run(self._uploads.keep, self._batch, chosen, list(self._rest), server)
+        await self._run(self._uploads.store, self._batch, chosen, list(self._rest), server)
 
 
 class Results:
@@ -200,7 +210,7 @@ class Results:
         with ui.element("div").classes("batch"):
             with ui.element("div").classes("study-head"):
                 with ui.element("h1"):
-                    self._title = ui.label("Keeping files …")
+                    self._title = ui.label("Storing files …")
                 self._line = ui.label().classes("num").props('role="status" data-testid="batch-words"')
                 with ui.element("span").classes("bar wide") as self._bar:
                     self._done = ui.element("span").classes("bar-done")
@@ -227,7 +237,7 @@ class Results:
     async def load(self) -> None:
         """Show how far it is, and the results when they are known."""
         batch = self._batch
-        if batch.stage == "keeping":
+        if batch.stage == "storing":
             self._line.set_text(
                 f"{formatting.number(batch.done)} of {formatting.counted(len(batch.files), 'file')} kept"
             )
@@ -238,15 +248,15 @@ class Results:
         if batch.transfer is not None:
             transfer = await self._run(self._transfers.queue.get, batch.transfer)
             items = await self._run(self._transfers.queue.items, batch.transfer)
-        kept = sum(outcome.kept for outcome in batch.outcomes)
-        said = f"{formatting.counted(kept, 'file')} kept here"
+        kept = sum(outcome.stored for outcome in batch.outcomes)
+        said = f"{formatting.counted(kept, 'file')} stored"
         if lost := len(batch.outcomes) - kept:
             said += f", {formatting.number(lost)} not"
         if transfer is not None:
             said += f". To {batch.server}: {words(transfer)}" + (
                 f". {transfer.message}" if transfer.message else ""
             )
-        self._title.set_text("Kept" if transfer is None else f"Kept, and sent to {batch.server}")
+        self._title.set_text("Stored" if transfer is None else f"Stored, and sent to {batch.server}")
         self._line.set_text(f"{said}. {batch.message}" if batch.message else said)
         share = 100 if transfer is None else percent(transfer)
         self._bar.set_visibility(transfer is not None and not transfer.ended)
@@ -267,18 +277,22 @@ class Results:
 
 def _result(at: int, outcome: Outcome, there: Mapping[str, Item], *, sending: bool) -> widgets.Row:
     # Of two files with one UID, only the one that was kept was sent.
-    item = there.get(str(outcome.resource)) if outcome.kept else None
+    item = there.get(str(outcome.resource)) if outcome.stored else None
     if item is not None:
-        told = _SERVER_WORDS.get(item.status, item.status) + (f": {item.reason}" if item.reason else "")
+        there_words = _SERVER_WORDS.get(item.status, item.status) + (
+            f": {item.reason}" if item.reason else ""
+        )
     else:
-        told = "waits" if sending and outcome.kept else ""
-    bad = not outcome.kept or (item is not None and item.status in ("failed", "unconfirmed"))
-    cells = {"name": outcome.name, "here": outcome.words, "there": told}
-    return widgets.Row(str(at), cells, {"there": f"0{told}" if bad else told}, tone="bad" if bad else "")
+        there_words = "waits" if sending and outcome.stored else ""
+    bad = not outcome.stored or (item is not None and item.status in ("failed", "unconfirmed"))
+    cells = {"name": outcome.name, "here": outcome.words, "there": there_words}
+    return widgets.Row(
+        str(at), cells, {"there": f"0{there_words}" if bad else there_words}, tone="bad" if bad else ""
+    )
 
 
 def _rows(
-    found: Sequence[Lot], there: Mapping[str, int] = MappingProxyType({}), server: str = ""
+    found: Sequence[SeriesGroup], there: Mapping[str, int] = MappingProxyType({}), server: str = ""
 ) -> list[widgets.Row]:
     """Write the series as rows; patient and study stand only where they begin.
 
@@ -288,8 +302,8 @@ def _rows(
     """
     rows = []
     patient = study = ""
-    for lot in found:
-        about = lot.about
+    for group in found:
+        about = group.about
         name = formatting.person_name(about["PatientName"]) or "No patient name"
         whose = "  ·  ".join(part for part in (name, about["PatientID"]) if part)
         what = "  ".join(
@@ -298,26 +312,28 @@ def _rows(
         title = " ".join(
             part for part in (about["SeriesNumber"], about["Modality"], about["SeriesDescription"]) if part
         )
-        new_patient, new_study = whose != patient, lot.resource.study != study
+        new_patient, new_study = whose != patient, group.resource.study != study
         cells = {
             "patient": whose if new_patient else "",
             "study": (what or "Study without a description") if new_study or new_patient else "",
             "series": title or "Series without a description",
-            "images": formatting.number(len(lot.taken)),
-            "size": formatting.size(lot.size),
-            "wrong": " ".join(_to_know(lot, there.get(str(lot.resource), 0), server)),
+            "images": formatting.number(len(group.storable)),
+            "size": formatting.size(group.size),
+            "wrong": " ".join(_remarks(group, there.get(str(group.resource), 0), server)),
         }
         rows.append(
-            widgets.Row(str(lot.resource), cells, dim=not lot.taken, tone="bad" if lot.warnings else "")
+            widgets.Row(
+                str(group.resource), cells, dim=not group.storable, tone="bad" if group.warnings else ""
+            )
         )
-        patient, study = whose, lot.resource.study
+        patient, study = whose, group.resource.study
     return rows
 
 
-def _to_know(lot: Lot, there: int, server: str) -> list[str]:
-    told = [
-        text.format(formatting.number(count)) for trouble, text in _TROUBLES if (count := lot.count(trouble))
+def _remarks(group: SeriesGroup, there: int, server: str) -> list[str]:
+    remarks = [
+        text.format(formatting.number(count)) for issue, text in _ISSUES if (count := group.count(issue))
     ]
     if there:
-        told.append(f"{formatting.number(there)} on {server} already")
-    return [*lot.warnings, ", ".join(told)]
+        remarks.append(f"{formatting.number(there)} on {server} already")
+    return [*group.warnings, ", ".join(remarks)]

@@ -67,7 +67,7 @@ class BrowserTabs:
             asyncio.run_coroutine_threadsafe(self._show_wanted(), loop)
 
     def redirected(self, path: str, target: str) -> None:
-        """Take notice that a browser was sent on from an address: to another page, or out of the dock."""
+        """Record that a browser was sent on from an address: to another page, or out of the dock."""
         if unquote(path) != self._awaited:
             return
         if target.startswith("/"):

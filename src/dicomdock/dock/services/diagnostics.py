@@ -21,9 +21,9 @@ PATIENCE = 60.0  # seconds; a sleepy keyring may take its time
 
 STATUS_WORDS: Mapping[str, str] = {
     "ok": "works",
-    "missing": "is not there",
-    "failed": "must be mended",
-    "unknown": "could not be told",
+    "missing": "is missing",
+    "failed": "does not work",
+    "unknown": "is not known",
 }
 
 
@@ -69,6 +69,6 @@ def examine(settings: Settings) -> list[Finding]:
         )
         findings = json.loads(answer.stdout)["findings"]
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError) as error:
-        raise DicomdockError("What works here could not be found out; try 'dicomdock doctor'.") from error
+        raise DicomdockError("The check of this machine failed; try 'dicomdock doctor'.") from error
     names = ("check", "status", "detail", "remedy")
     return [Finding(*(str(finding.get(name, "")) for name in names)) for finding in findings]

@@ -293,18 +293,18 @@ class Links:
             self._show(arrival)
 
     def _open(self, number: int, requests: Sequence[LaunchRequest], agree: Agree) -> Arrival:
-        """Open links of one page, one after the other; what fails is told beside what does not."""
+        """Open links of one page, one after the other; what fails is shown beside what does not."""
         arrival = Arrival(number, "failed")
         for request in requests:
             try:
                 arrival = self._opened(arrival, request, agree(request, system_resolve))
             except DicomdockError as error:
-                told = dict.fromkeys((*filter(None, [arrival.message]), str(error)))
-                arrival = replace(arrival, message=" ".join(told))
+                messages = dict.fromkeys((*filter(None, [arrival.message]), str(error)))
+                arrival = replace(arrival, message=" ".join(messages))
         return self._keep(arrival)
 
     def _opened(self, arrival: Arrival, request: LaunchRequest, decision: Decision) -> Arrival:
-        """Give what a page shows after one more of its links."""
+        """Return what a page shows after one more of its links."""
         match decision:
             case Refused(reason):
                 raise LaunchError(reason)
@@ -352,7 +352,7 @@ def _one_series(resources: Sequence[Resource]) -> str:
 
 
 def _is_sure(decision: Decision) -> bool:
-    """Tell whether nothing need be looked up for this decision."""
+    """Return whether nothing need be looked up for this decision."""
     return isinstance(decision, Allowed) and decision.addresses != ()
 
 

@@ -43,7 +43,7 @@ class Found:
     Parameters
     ----------
     uid : its own UID.
-    attributes : as the first source told them.
+    attributes : as the first source returned them.
     places : source name -> instances there; None where that source does not count.
     """
 
@@ -73,7 +73,7 @@ class Found:
         return max((count for count in self.places.values() if count is not None), default=None)
 
     def state(self, coming: Iterable[str] = ()) -> State:
-        """Tell its mark; ``coming`` are the UIDs that are being downloaded."""
+        """Return its state; ``coming`` are the UIDs that are being downloaded."""
         if self.uid in coming:
             return "coming"
         if not self.is_here:
@@ -313,7 +313,7 @@ class Listing:
 
     @property
     def age(self) -> float | None:
-        """Seconds since the oldest answer that is shown; None when all were told just now."""
+        """Seconds since the oldest answer that is shown; None when all are from this search."""
         return max((stream.age for stream in self.streams if stream.age is not None), default=None)
 
     def close(self) -> None:
@@ -325,7 +325,7 @@ class Listing:
 def _words(stream: Stream) -> str:
     if stream.age is None:
         return stream.error
-    return f"{stream.error} Shown is what it said {formatting.ago(stream.age)}."
+    return f"{stream.error} Shown is its answer of {formatting.ago(stream.age)}."
 
 
 def _series_order(series: Found) -> tuple[float, str]:
@@ -357,5 +357,5 @@ def modalities(study: Found) -> str:
 
 
 def resource_in(study: Found, series: Found | None = None) -> Resource:
-    """Give the resource of a study or of a series of it."""
+    """Return the resource of a study or of a series of it."""
     return Resource(study.uid, series.uid if series is not None else None)

@@ -26,10 +26,10 @@ class PullObserver(Protocol):
     """Learns of downloads."""
 
     def pull_started(self, study: str) -> None:
-        """Take notice that a download of the study is queued; called before it can end."""
+        """Handle the queueing of a download of the study; called before it can end."""
 
     def pull_ended(self, study: str, reason: str) -> None:
-        """Take notice that the last download of the study ended; ``reason``: why incomplete, or empty."""
+        """Handle the end of the last download of the study; ``reason``: why incomplete, or empty."""
 
 
 class Downloads:
@@ -53,7 +53,7 @@ class Downloads:
         return {study for transfer in self._running() for study in transfer.studies}
 
     def prioritise(self, resource: Resource) -> None:
-        """Let a study's download bring this series first."""
+        """Download this series of a study first."""
         self._first[resource.study] = resource.series
 
     def first_series(self, study: str) -> str | None:

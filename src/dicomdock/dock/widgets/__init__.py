@@ -16,6 +16,7 @@ from dicomdock.dock.widgets.basics import (
     icon_button,
     listen_for_undo,
     mark,
+    mark_saved,
     say,
 )
 from dicomdock.dock.widgets.grid import Column, Grid, Row
@@ -33,6 +34,7 @@ __all__ = [
     "icon_button",
     "listen_for_undo",
     "mark",
+    "mark_saved",
     "question",
     "say",
 ]

@@ -15,10 +15,10 @@ State = Literal["remote", "here", "both", "partly", "coming"]
 
 STATE_WORDS: Mapping[State, str] = {
     "remote": "on the server",
-    "here": "here only",
-    "both": "here and on the server",
-    "partly": "partly here",
-    "coming": "is coming",
+    "here": "on this computer only",
+    "both": "on this computer and on the server",
+    "partly": "partly on this computer",
+    "coming": "being downloaded",
 }
 _UNDO = "undo"
 E = TypeVar("E", bound=ui.element)
@@ -144,8 +144,13 @@ def say(
         ui.run_javascript(f"Quasar.Notify.create({shown})")
 
 
+def mark_saved(name: str) -> None:
+    """Write into the page which preference was saved last; tests and assistive scripts can wait for it."""
+    ui.run_javascript(f"document.documentElement.dataset.saved = {json.dumps(name)}")
+
+
 def listen_for_undo() -> None:
-    """Let the messages of the page that is being built have an Undo button; the shell does so for all."""
+    """Enable Undo buttons in the messages of the page that is being built; the shell does so for all."""
 
     async def undo(event: GenericEventArguments) -> None:
         waiting = ui.context.client.storage.get(_UNDO, {})

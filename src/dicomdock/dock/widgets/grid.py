@@ -148,7 +148,7 @@ class Grid(Element, component="grid.js"):
         self.run_method("removeRows", list(keys))
 
     def set_more(self, more: bool, *, loading: bool = False) -> None:
-        """Say whether more rows can be had."""
+        """Set whether there are more rows."""
         self.run_method("setMore", more, loading)
 
     def set_current(self, key: str, *, focus: bool = False) -> None:
@@ -156,11 +156,11 @@ class Grid(Element, component="grid.js"):
         self.run_method("setCurrent", key, focus)
 
     def take_focus(self) -> None:
-        """Let the arrow keys move here."""
+        """Move the keyboard focus to the list."""
         self.run_method("takeFocus")
 
     def set_widths(self, widths: Mapping[str, int]) -> None:
-        """Give columns the widths that the user chose before."""
+        """Set the column widths that the user chose before."""
         self.run_method("setWidths", dict(widths))
 
     def narrow(self, words: str) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.services.uploads.inspect import Looked, Lot
+from dicomdock.dock.services.uploads.inspect import InspectedFile, SeriesGroup
 from dicomdock.errors import WireError
 from dicomdock.sources import Part
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
 
-Stage = Literal["arrived", "keeping", "kept"]
-TELL_EVERY = 32  # files between two words about the progress
+Stage = Literal["arrived", "storing", "stored"]
+PUBLISH_EVERY = 32  # files between two events about the progress
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Outcome:
     ----------
     name : of the file, as the user knows it.
     resource : its place; None where it has none.
-    kept : it is in the archive, as it came.
+    stored : it is in the archive, as it came.
     words : what became of it.
     """
 
     name: str
     resource: Resource | None
-    kept: bool
+    stored: bool
     words: str
 
 
@@ -45,10 +45,10 @@ class Batch:
     Parameters
     ----------
     key : stands in the address of its page.
-    folder : where the files lie until they are kept.
+    folder : where the files lie until they are stored.
     files : what came so far.
     stage : how far it is.
-    done : files kept so far.
+    done : files stored so far.
     outcomes : what became of each file, once it was tried.
     transfer : the number of the upload to a server, where there is one.
     server : its name.
@@ -57,7 +57,7 @@ class Batch:
 
     key: str
     folder: Path
-    files: list[Looked] = field(default_factory=list)
+    files: list[InspectedFile] = field(default_factory=list)
     stage: Stage = "arrived"
     done: int = 0
     outcomes: list[Outcome] = field(default_factory=list)
@@ -71,12 +71,16 @@ class Batch:
         with self.lock:
             if self.stage != "arrived":
                 return False
-            self.stage = "keeping"
+            self.stage = "storing"
             return True
 
 
-def keep(
-    batch: Batch, lots: Sequence[Lot], rest: Sequence[Looked], archive: Archive, told: Callable[[], None]
+def store(
+    batch: Batch,
+    groups: Sequence[SeriesGroup],
+    rest: Sequence[InspectedFile],
+    archive: Archive,
+    publish: Callable[[], None],
 ) -> list[Resource]:
     """Put the files of these series into the archive, byte for byte, and say what became of each.
 
@@ -88,15 +92,15 @@ def keep(
     others: list[Outcome] = [Outcome(file.name, None, False, _refused(file)) for file in rest]
     try:
         with archive.writer() as writer:
-            for file in (file for lot in lots for file in lot.files):
+            for file in (file for group in groups for file in group.files):
                 outcome = _add(file, lambda part, place: writer.add(part, place).status)
-                if outcome.kept and outcome.resource is not None:
+                if outcome.stored and outcome.resource is not None:
                     kept[outcome.resource] = outcome
                 else:
                     others.append(outcome)
                 batch.done += 1
-                if batch.done % TELL_EVERY == 0:
-                    told()
+                if batch.done % PUBLISH_EVERY == 0:
+                    publish()
             for late in writer.flush():
                 if late.status == "conflict":
                     lost = kept.pop(late.resource)
@@ -106,26 +110,26 @@ def keep(
     return list(kept)
 
 
-def _add(file: Looked, add: Callable[[Part, Resource], str]) -> Outcome:
+def _add(file: InspectedFile, add: Callable[[Part, Resource], str]) -> Outcome:
     assert file.resource is not None
-    if file.trouble in ("twice", "clash"):
+    if file.issue in ("twice", "clash"):
         return Outcome(file.name, file.resource, False, _refused(file))
     try:
         status = add(Part.from_file(file.path), file.resource)
     except WireError as error:
-        return Outcome(file.name, file.resource, False, f"not kept: {error}")
+        return Outcome(file.name, file.resource, False, f"not stored: {error}")
     return Outcome(file.name, file.resource, status in ("stored", "identical"), _WORDS[status])
 
 
 _WORDS = {
-    "stored": "kept here",
-    "identical": "was here already",
-    "conflict": "not kept: the archive has this instance with other content",
+    "stored": "stored",
+    "identical": "was stored already",
+    "conflict": "not stored: the archive has this instance with other content",
 }
 
 
-def _refused(file: Looked) -> str:
-    return f"not kept: {file.reason}"
+def _refused(file: InspectedFile) -> str:
+    return f"not stored: {file.reason}"
 
 
 def compact(archive: Archive, instances: Collection[Resource]) -> list[Resource]:

@@ -1,4 +1,4 @@
-"""Look at a file before it is kept: is it DICOM, whose is it, and what is wrong with it."""
+"""Inspect files before they are stored: is it DICOM, whose is it, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from dicomdock.sources import CHUNK
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
 
-Trouble = Literal["", "other", "broken", "twice", "clash", "here", "conflict"]
+Issue = Literal["", "other", "broken", "twice", "clash", "here", "conflict"]
 """``other``: no DICOM; ``broken``: DICOM that cannot be read; ``twice``: the same instance a second time;
-``clash``: the UID of another file of the lot, with other content; ``here``: in the archive already;
+``clash``: the UID of another file of the group, with other content; ``here``: in the archive already;
 ``conflict``: there with other content."""
 
-TAKEN: frozenset[Trouble] = frozenset({"", "here"})
-"""What is kept and sent on; of the rest, another copy is, or nothing can be."""
+STORABLE: frozenset[Issue] = frozenset({"", "here"})
+"""Issues of files that are stored and sent on nevertheless."""
 
 
 @dataclass(frozen=True)
-class Looked:
+class InspectedFile:
     """A file and what it is.
 
     Parameters
@@ -37,7 +37,7 @@ class Looked:
     size : bytes.
     resource : its place; None where it names none.
     about : attribute keyword -> text, of patient, study and series.
-    trouble : what is wrong.
+    issue : what is wrong.
     reason : the same in words.
     """
 
@@ -46,11 +46,11 @@ class Looked:
     size: int
     resource: Resource | None = None
     about: Mapping[str, str] = field(default_factory=dict)
-    trouble: Trouble = ""
+    issue: Issue = ""
     reason: str = ""
 
 
-def look(name: str, path: Path) -> Looked:
+def inspect_file(name: str, path: Path) -> InspectedFile:
     """Look at one file by itself."""
     from dicomdock.archive.index.attributes import WANTED
     from dicomdock.archive.index.mapping import instance_row, series_row, study_row
@@ -61,17 +61,19 @@ def look(name: str, path: Path) -> Looked:
     with path.open("rb", buffering=0) as file:
         head = file.read(HEAD)
     if not looks_like_dicom(head):
-        return Looked(name, path, size, trouble="other", reason="no DICOM file")
+        return InspectedFile(name, path, size, issue="other", reason="no DICOM file")
     if is_dicomdir(head):
-        return Looked(name, path, size, trouble="other", reason="a DICOMDIR, which holds no images itself")
+        return InspectedFile(
+            name, path, size, issue="other", reason="a DICOMDIR, which holds no images itself"
+        )
     try:
         header = read_header(head, size, partial(mapped, path), WANTED)
         resource = header.resource()
     except DicomdockError as error:
-        return Looked(name, path, size, trouble="broken", reason=str(error))
+        return InspectedFile(name, path, size, issue="broken", reason=str(error))
     rows = {**study_row(header), **series_row(header), **instance_row(header)}
     about = {keyword: "" if value is None else str(value) for keyword, value in rows.items()}
-    return Looked(name, path, size, resource, {keyword: about.get(keyword, "") for keyword in _ABOUT})
+    return InspectedFile(name, path, size, resource, {keyword: about.get(keyword, "") for keyword in _ABOUT})
 
 
 _ABOUT = (
@@ -87,7 +89,7 @@ _ABOUT = (
 
 
 @dataclass(frozen=True)
-class Lot:
+class SeriesGroup:
     """The files of one series.
 
     Parameters
@@ -98,7 +100,7 @@ class Lot:
     """
 
     resource: Resource
-    files: Sequence[Looked]
+    files: Sequence[InspectedFile]
     warnings: Sequence[str] = ()
 
     @property
@@ -107,29 +109,31 @@ class Lot:
         return self.files[0].about
 
     @property
-    def taken(self) -> Sequence[Looked]:
-        """The files that are kept and sent on."""
-        return [file for file in self.files if file.trouble in TAKEN]
+    def storable(self) -> Sequence[InspectedFile]:
+        """The files that are stored and sent on."""
+        return [file for file in self.files if file.issue in STORABLE]
 
     @property
     def size(self) -> int:
         """Bytes of what is taken."""
-        return sum(file.size for file in self.taken)
+        return sum(file.size for file in self.storable)
 
-    def count(self, *troubles: Trouble) -> int:
+    def count(self, *issues: Issue) -> int:
         """How many files have one of these troubles."""
-        return sum(file.trouble in troubles for file in self.files)
+        return sum(file.issue in issues for file in self.files)
 
 
-def lots(files: Iterable[Looked], archive: Archive) -> tuple[list[Lot], list[Looked]]:
+def group_series(
+    files: Iterable[InspectedFile], archive: Archive
+) -> tuple[list[SeriesGroup], list[InspectedFile]]:
     """Group files by patient, study and series, and compare them with each other and with the archive.
 
     Returns
     -------
     The series; and the files that belong to none.
     """
-    rest: list[Looked] = []
-    groups: dict[Resource, list[Looked]] = defaultdict(list)
+    rest: list[InspectedFile] = []
+    groups: dict[Resource, list[InspectedFile]] = defaultdict(list)
     for file in files:
         if file.resource is None:
             rest.append(file)
@@ -137,33 +141,35 @@ def lots(files: Iterable[Looked], archive: Archive) -> tuple[list[Lot], list[Loo
             groups[Resource(file.resource.study, file.resource.series)].append(file)
     odd = _oddities(groups)
     found = [
-        Lot(series, sorted(_compared(series, group, archive), key=_instance_order), odd[series])
+        SeriesGroup(series, sorted(_compared(series, group, archive), key=_instance_order), odd[series])
         for series, group in groups.items()
     ]
-    return sorted(found, key=_lot_order), rest
+    return sorted(found, key=_group_order), rest
 
 
-def _compared(series: Resource, group: Sequence[Looked], archive: Archive) -> list[Looked]:
+def _compared(series: Resource, group: Sequence[InspectedFile], archive: Archive) -> list[InspectedFile]:
     kept = {one.resource: one.digest for one in archive.instances(series)}
-    seen: dict[Resource, Looked] = {}
+    seen: dict[Resource, InspectedFile] = {}
     compared = []
     for file in group:
         assert file.resource is not None
         if (first := seen.get(file.resource)) is not None:
             same = first.size == file.size and digest(first.path) == digest(file.path)
             reason = f"the same instance as {first.name}" + ("" if same else ", with other content")
-            compared.append(replace(file, trouble="twice" if same else "clash", reason=reason))
+            compared.append(replace(file, issue="twice" if same else "clash", reason=reason))
             continue
         seen[file.resource] = file
         if (there := kept.get(file.resource)) is not None:
             same = there == digest(file.path)
-            reason = "here already" if same else "here already with other content, which is kept"
-            file = replace(file, trouble="here" if same else "conflict", reason=reason)
+            reason = (
+                "already in the archive" if same else "already in the archive with other content, which stays"
+            )
+            file = replace(file, issue="here" if same else "conflict", reason=reason)
         compared.append(file)
     return compared
 
 
-def _oddities(groups: Mapping[Resource, Sequence[Looked]]) -> dict[Resource, list[str]]:
+def _oddities(groups: Mapping[Resource, Sequence[InspectedFile]]) -> dict[Resource, list[str]]:
     """Find UIDs that stand for more than one thing."""
     studies: dict[str, set[str]] = defaultdict(set)
     series: dict[str, set[str]] = defaultdict(set)
@@ -190,7 +196,7 @@ def _oddities(groups: Mapping[Resource, Sequence[Looked]]) -> dict[Resource, lis
 
 
 def digest(path: Path) -> str:
-    """Give the SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file, hexadecimal."""
     made = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(CHUNK):
@@ -198,19 +204,19 @@ def digest(path: Path) -> str:
     return made.hexdigest()
 
 
-def _lot_order(lot: Lot) -> tuple[str, str, str, str, float, str]:
-    about = lot.about
+def _group_order(group: SeriesGroup) -> tuple[str, str, str, str, float, str]:
+    about = group.about
     patient = (about["PatientName"], about["PatientID"])
     return (
         *patient,
         about["StudyDate"],
-        lot.resource.study,
+        group.resource.study,
         _number(about["SeriesNumber"]),
-        str(lot.resource),
+        str(group.resource),
     )
 
 
-def _instance_order(file: Looked) -> tuple[float, str]:
+def _instance_order(file: InspectedFile) -> tuple[float, str]:
     return _number(file.about["InstanceNumber"]), file.name
 
 

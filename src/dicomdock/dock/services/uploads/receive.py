@@ -16,15 +16,15 @@ from starlette.responses import JSONResponse, Response
 from dicomdock.dock.services.archive import LocalArchive
 from dicomdock.dock.services.events import ArchiveChanged, Events, UploadChanged
 from dicomdock.dock.services.threads import Run
-from dicomdock.dock.services.uploads.batch import Batch, compact, keep
-from dicomdock.dock.services.uploads.inspect import Looked, Lot, look
+from dicomdock.dock.services.uploads.batch import Batch, compact, store
+from dicomdock.dock.services.uploads.inspect import InspectedFile, SeriesGroup, inspect_file
 from dicomdock.errors import DicomdockError, NoSpace
 
 if TYPE_CHECKING:
     from dicomdock.dock.services.transfers import Transfers
 
 BLOCK = 1 << 20  # bytes gathered before they are written
-MOST_KEPT = 8  # batches whose page can still be looked at
+MAX_BATCHES = 8  # batches whose page can still be looked at
 MAX_NAME = 1024
 MAX_FILES = 200_000
 
@@ -52,7 +52,7 @@ class Uploads:
         shutil.rmtree(self._folder, ignore_errors=True)  # an earlier dock's, that it could not remove
 
     def get(self, key: str) -> Batch | None:
-        """Give a batch by its key."""
+        """Return a batch by its key."""
         with self._lock:
             return self._batches.get(key)
 
@@ -64,17 +64,17 @@ class Uploads:
         """Answer ``POST /uploads/BATCH?name=NAME``: one file, its bytes as the body."""
         batch = self.get(request.path_params["batch"])
         if batch is None or batch.stage != "arrived":
-            return _refused(404, "These files came too late; drop them again.")
+            return _refused(404, "This upload has ended; drop the files again.")
         if len(batch.files) >= MAX_FILES:
             return _refused(413, f"More than {MAX_FILES:,} files at once are too many; drop fewer folders.")
         path = batch.folder / f"{next(self._numbers):08}"
         name = request.query_params.get("name", "")[:MAX_NAME]
         try:
             await self._write(request, path)
-            batch.files.append(await self._run(look, name, path))
+            batch.files.append(await self._run(inspect_file, name, path))
         except ClientDisconnect:
             path.unlink(missing_ok=True)
-            return _refused(400, "The file did not come whole.")
+            return _refused(400, "The file arrived incomplete.")
         except DicomdockError as error:
             path.unlink(missing_ok=True)
             return _refused(507 if isinstance(error, NoSpace) else 500, str(error))
@@ -116,8 +116,8 @@ class Uploads:
         folder.mkdir(parents=True, mode=0o700)
         with self._lock:
             self._batches[key] = Batch(key, folder)
-            old = [batch for batch in self._batches.values() if batch.stage != "keeping"]
-            for batch in old[: max(0, len(self._batches) - MOST_KEPT)]:
+            old = [batch for batch in self._batches.values() if batch.stage != "storing"]
+            for batch in old[: max(0, len(self._batches) - MAX_BATCHES)]:
                 del self._batches[batch.key]
                 shutil.rmtree(batch.folder, ignore_errors=True)
         return key
@@ -128,33 +128,33 @@ class Uploads:
             self._batches.pop(batch.key, None)
         shutil.rmtree(batch.folder, ignore_errors=True)
 
-    def keep(self, batch: Batch, lots: list[Lot], rest: list[Looked], server: str) -> None:
-        """Keep these series in the archive and send them on; blocks until they are kept.
+    def store(self, batch: Batch, groups: list[SeriesGroup], rest: list[InspectedFile], server: str) -> None:
+        """Store these series in the archive and send them on; blocks until they are stored.
 
-        What goes wrong is told by the batch's own page.
+        The batch's own page shows what goes wrong.
 
         Parameters
         ----------
         batch : whose files they are; it has begun.
-        lots, rest : what is kept, and what cannot be.
+        groups, rest : what is kept, and what cannot be.
         server : where it goes then; empty for nowhere.
         """
         batch.server = server
 
-        def told() -> None:
+        def publish() -> None:
             self._events.publish(UploadChanged(batch.key))
 
         try:
-            kept = keep(batch, lots, rest, self._local.archive, told)
-            if server and kept:
-                batch.transfer = self._transfers.push(server, compact(self._local.archive, kept)).id
+            stored = store(batch, groups, rest, self._local.archive, publish)
+            if server and stored:
+                batch.transfer = self._transfers.push(server, compact(self._local.archive, stored)).id
         except DicomdockError as error:
             batch.message = str(error)
         finally:
-            batch.stage = "kept"
+            batch.stage = "stored"
             shutil.rmtree(batch.folder, ignore_errors=True)
-            told()
-            for study in {lot.resource.study for lot in lots}:
+            publish()
+            for study in {group.resource.study for group in groups}:
                 self._events.publish(ArchiveChanged(study))
 
 
