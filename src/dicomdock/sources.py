@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -47,6 +48,13 @@ class Page:
     warnings: tuple[str, ...] = ()
 
 
+def file_chunks(path: Path) -> Iterator[bytes]:
+    """Return the bytes of a file, chunk by chunk."""
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
 @dataclass(frozen=True)
 class Part:
     """One instance (or frame, or bulk data) on its way, as the bytes it was stored with.
@@ -61,6 +69,8 @@ class Part:
     resource : the instance, where known beforehand; a part from the wire usually names it only in its
         bytes.
     path : the file that holds exactly these bytes, where there is one.
+    intact : returns whether the file still holds the bytes that were stored; None where there is no record of
+        them.
     """
 
     content_type: str
@@ -69,6 +79,7 @@ class Part:
     headers: Mapping[str, str] = field(default_factory=dict)
     resource: Resource | None = None
     path: Path | None = None
+    intact: Callable[[], bool] | None = None
 
     def chunks(self) -> Iterator[bytes]:
         """Return the body, chunk by chunk."""
@@ -99,14 +110,8 @@ class Part:
         ----------
         length : bytes of the file, where known; else the file is asked, and must be there.
         """
-
-        def opener() -> Iterator[bytes]:
-            with path.open("rb", buffering=0) as file:
-                while chunk := file.read(CHUNK):
-                    yield chunk
-
         size = path.stat().st_size if length is None else length
-        return cls(content_type, opener, length=size, resource=resource, path=path)
+        return cls(content_type, partial(file_chunks, path), length=size, resource=resource, path=path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import HealthCheck, assume, given
+from hypothesis import HealthCheck, assume, example, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
@@ -137,6 +137,9 @@ def test_an_error_raised_while_an_answer_is_read_repeats_no_login(quick):
     password=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=24),
     form=st.sampled_from(sorted(FORMS)),
 )
+@example(password="0000%00'", form="html")
+@example(password="a&amp;b%41c", form="percent")
+@example(password="a\\u0041%41&lt;", form="json")
 def test_no_password_is_repeated(password, form, quick):
     with (
         answering(lambda request: Answer(500, FORMS[form](password).encode())) as server,

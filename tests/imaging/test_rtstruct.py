@@ -169,6 +169,12 @@ def test_what_cannot_be_shown_is_left_out_in_words() -> None:
     ]
 
 
+def test_a_region_without_voxels_is_named() -> None:
+    geometry = VolumeGeometry(SHAPE, np.array([[0, 0, 1, 0], [0, 1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 1.0]]))
+    found = read_structures(drawn(("POINT", [1, 1, 1])), geometry)
+    assert found.remarks[-1] == "Regions without voxels on the images: x."
+
+
 def test_other_objects_and_empty_sets_are_refused() -> None:
     images, geometry = source()
     with pytest.raises(GeometryError, match="not an RT Structure Set"):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
+from dicomdock.archive import Archive
 from dicomdock.config.servers import ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
@@ -176,6 +177,26 @@ def test_a_file_that_is_gone_fails_alone(settings: Settings, series: tuple[list[
         report = ended(push(parts, client, settings))
     assert [result.status for result in report.results] == ["stored", "failed", *["stored"] * 3]
     assert str(parts[1].path) in report.results[1].reason
+
+
+def test_what_is_damaged_in_the_archive_is_named_and_the_rest_is_sent(
+    settings: Settings, series: tuple[list[Made], list[Part]], orthanc: Orthanc
+):
+    made, files = series
+    with Archive.open(settings) as archive, archive.writer() as writer:
+        for part in files:
+            writer.add(part)
+    with Archive.open(settings) as archive, orthanc_client(orthanc, settings) as client:
+        lost, cut, other = (archive.instances(one.resource)[0].path for one in made[1:4])
+        lost.unlink()
+        cut.write_bytes(cut.read_bytes()[:-20])
+        other.write_bytes(other.read_bytes()[:-1] + b"\xff")
+        parts = [archive.part(one) for one in archive.instances(Resource(made[0].study))]
+        report = ended(push(parts, client, settings))
+    assert [one.status for one in report.results] == ["stored", "failed", "failed", "failed", "stored"]
+    assert all("damaged" in one.reason for one in report.results[1:4])
+    assert not report.complete
+    assert report.sent == 2
 
 
 def test_a_file_that_goes_while_it_is_sent_is_named(

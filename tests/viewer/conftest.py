@@ -162,7 +162,7 @@ class Screen:
     def wait_for_its_return(self) -> None:
         """Wait until the page has seen its viewer fall, and has it back with what was drawn."""
         self.page.wait_for_selector("#gone")
-        self.page.wait_for_selector("#gone", state="detached", timeout=60_000)
+        self.page.wait_for_selector("#gone", state="detached", timeout=180_000)
         self.wait("s.complete && s.unsaved", 60)
 
     def words(self, corner: str, view: str = "Red") -> str:

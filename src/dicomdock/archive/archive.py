@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,7 +37,7 @@ from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
-from dicomdock.sources import Page, Part, StoreResult
+from dicomdock.sources import Page, Part, StoreResult, file_chunks
 
 USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
 
@@ -140,18 +141,25 @@ class Archive:
                 mark_used(connection, stale)
         damaged: list[Resource] = []
         for one in found:
-            syntax = f"; transfer-syntax={one.transfer_syntax_uid}" if one.transfer_syntax_uid else ""
-            if self._integrity.is_intact(one.path, one.size, one.digest):
-                yield Part.from_file(
-                    one.path,
-                    resource=one.resource,
-                    content_type=f"application/dicom{syntax}",
-                    length=one.size,
-                )
+            part = self.part(one)
+            if part.intact is not None and part.intact():
+                yield part
             elif self._is_indexed(one.resource):  # else it was removed meanwhile
                 damaged.append(one.resource)
         if damaged:
             raise damaged_error(damaged)
+
+    def part(self, instance: ArchivedInstance) -> Part:
+        """Return an instance as its file, which can be compared with its digest by ``Part.intact``."""
+        syntax = f"; transfer-syntax={instance.transfer_syntax_uid}" if instance.transfer_syntax_uid else ""
+        return Part(
+            f"application/dicom{syntax}",
+            partial(file_chunks, instance.path),
+            length=instance.size,
+            resource=instance.resource,
+            path=instance.path,
+            intact=partial(self._integrity.is_intact, instance.path, instance.size, instance.digest),
+        )
 
     def metadata(self, resource: Resource) -> Iterator[DicomJson]:
         """Return the attributes of every instance; bulk data are paths below the instance's."""

@@ -100,11 +100,9 @@ class _Push:
         for resource, part in self.parts.items():
             if resource in there:
                 self._settle(resource, self._duplicate(resource))
-            elif part.path is not None and not os.access(part.path, os.R_OK):
-                reason = f"{part.path} is gone or cannot be read"
-                self._settle(resource, StoreResult(resource.instance or "", "failed", None, reason))
             else:
                 wanted.append(part)
+        wanted = self._readable(wanted, stop)
         self.tracker.doing = "sending"
         for parts in _rounds(wanted):
             self._send(parts, stop, hold=verify)
@@ -132,6 +130,25 @@ class _Push:
         with ThreadPoolExecutor(workers, "listing") as pool:
             bounded_map(pool, workers, look, series, stop)
         return there
+
+    def _readable(self, parts: Sequence[Part], stop: Stop) -> list[Part]:
+        """Return the parts whose files are there as they were stored; what is damaged fails by itself."""
+        failed: dict[Resource, str] = {}
+
+        def check(part: Part) -> None:
+            if part.intact is not None and not part.intact():
+                failed[_resource_of(part)] = f"{part.path} is damaged or missing; retrieve it again"
+            elif part.path is not None and not os.access(part.path, os.R_OK):
+                failed[_resource_of(part)] = f"{part.path} is gone or cannot be read"
+
+        self.tracker.doing = "checking"
+        workers = self.settings.store_workers
+        with ThreadPoolExecutor(workers, "checking") as pool:
+            bounded_map(pool, workers, check, parts, stop)
+        for resource in self.parts:
+            if resource in failed:
+                self._settle(resource, StoreResult(resource.instance or "", "failed", None, failed[resource]))
+        return [part for part in parts if _resource_of(part) not in failed]
 
     def _duplicate(self, resource: Resource) -> StoreResult:
         uid, name = resource.instance or "", self.target.name

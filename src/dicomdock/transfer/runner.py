@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Cancelled, DicomdockError
-from dicomdock.sources import DicomSource, Part, StoreResult
+from dicomdock.sources import DicomSource, StoreResult
 from dicomdock.transfer.files import Selection, select_files
 from dicomdock.transfer.progress import Progress, PullReport, PushReport
 from dicomdock.transfer.pull import Wanted, pull
@@ -212,7 +212,7 @@ def selected(archive: Archive, transfer: Transfer) -> Selection:
     """Return what a push sends: the archive's instances of its resources, then its files."""
     files = select_files([Path(file) for file in transfer.files])
     parts = [
-        Part.from_file(instance.path, resource=instance.resource, length=instance.size)
+        archive.part(instance)
         for resource in transfer.resources
         for instance in archive.instances(Resource.parse(resource))
     ]

@@ -16,9 +16,12 @@ MASK = "***"
 MIN_PLAIN = 6  # characters; shorter secrets are hidden only where they stand as a word of their own
 MIN_BASE64 = 6  # characters of base64 that prove the secret
 LEVELS = 4  # escapes inside escapes
-_ESCAPE = re.compile(
-    r"%(?P<percent>[0-9A-Fa-f]{2})|\\u(?P<unicode>[0-9A-Fa-f]{4})|\\x(?P<hex>[0-9A-Fa-f]{2})"
-    r"|\\(?P<plain>[/\"'\\])|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos|sol|equals);)"
+MAX_READINGS = 24  # ways to unescape one text that are looked at
+# Undone one kind at a time: a secret may hold for itself what would be an escape of another kind.
+_ESCAPES = (
+    re.compile(r"%(?P<percent>[0-9A-Fa-f]{2})"),
+    re.compile(r"\\u(?P<unicode>[0-9A-Fa-f]{4})|\\x(?P<hex>[0-9A-Fa-f]{2})|\\(?P<plain>[/\"'\\])"),
+    re.compile(r"(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos|sol|equals);)"),
 )
 _WORD = b"[0-9A-Za-z_]"
 _SAME = {ord("+"): b"[+-]", ord("/"): b"[/_]"}  # the two alphabets of base64 (RFC 4648 §4, §5)
@@ -46,15 +49,8 @@ class Redactor:
         if self._pattern is None:
             self._pattern = re.compile(b"|".join(_forms(self._secrets)))
         hidden: list[tuple[int, int]] = []
-        level = _Level.of(text)
-        for _ in range(LEVELS):
-            hidden += (
-                level.origin(found.start(), found.end()) for found in self._pattern.finditer(level.data)
-            )
-            unescaped = level.unescaped()
-            if unescaped is None:
-                break
-            level = unescaped
+        for level in _readings(text):
+            hidden += (level.origin(*found.span()) for found in self._pattern.finditer(level.data))
         return _masked(text, hidden)
 
     def redact_error(self, error: BaseException) -> None:
@@ -89,12 +85,12 @@ class _Level:
         """Return the characters of the original that these bytes came from."""
         return self._starts[start], self._ends[end - 1]
 
-    def unescaped(self) -> _Level | None:
-        """Return the next level; None where nothing is escaped."""
+    def unescaped(self, escapes: re.Pattern[str]) -> _Level | None:
+        """Return the next level, with these escapes undone; None where there are none."""
         text = self.data.decode("latin-1")  # a letter a byte: the positions are the same
         data, starts, ends = bytearray(), list[int](), list[int]()
         done = 0
-        for found in _ESCAPE.finditer(text):
+        for found in escapes.finditer(text):
             data += self.data[done : found.start()]
             starts += self._starts[done : found.start()]
             ends += self._ends[done : found.start()]
@@ -111,14 +107,30 @@ class _Level:
         return _Level(bytes(data), starts, ends)
 
 
+def _readings(text: str) -> Iterator[_Level]:
+    """Yield the text, and what it is with one kind of escapes after the other undone."""
+    waiting = [(_Level.of(text), 0)]
+    seen: set[bytes] = set()
+    while waiting and len(seen) < MAX_READINGS:
+        level, depth = waiting.pop(0)
+        if level.data in seen:
+            continue
+        seen.add(level.data)
+        yield level
+        if depth < LEVELS:
+            further = (level.unescaped(escapes) for escapes in _ESCAPES)
+            waiting += ((one, depth + 1) for one in further if one is not None)
+
+
 def _meant(escape: re.Match[str]) -> bytes:
-    if digits := escape["percent"] or escape["hex"]:
+    found = escape.groupdict()
+    if digits := found.get("percent") or found.get("hex"):
         return bytes((int(digits, 16),))
-    if escape["unicode"]:
-        return chr(int(escape["unicode"], 16)).encode("utf-8", "surrogatepass")
-    if escape["plain"]:
-        return escape["plain"].encode()
-    return html.unescape(escape["entity"]).encode("utf-8", "surrogatepass")
+    if digits := found.get("unicode"):
+        return chr(int(digits, 16)).encode("utf-8", "surrogatepass")
+    if plain := found.get("plain"):
+        return str(plain).encode()
+    return html.unescape(found["entity"]).encode("utf-8", "surrogatepass")
 
 
 def _forms(secrets: Iterable[str]) -> Iterator[bytes]:

@@ -146,7 +146,6 @@ class ViewerRequests:
     ) -> rpc.SendReply:
         """Send what was made on this computer of some series; what was answered before a failure counts."""
         from dicomdock.archive import Archive
-        from dicomdock.sources import Part
         from dicomdock.transfer import push
 
         answers: dict[Resource, StoreResult] = {}
@@ -157,7 +156,7 @@ class ViewerRequests:
                 for one in archive.instances(Resource(study))
                 if one.made_here and one.resource.series in series
             ]
-            parts = [Part.from_file(one.path, resource=one.resource) for one in made]
+            parts = [archive.part(one) for one in made]
             try:
                 run_steps(push(parts, client, self._settings, ledger=answers.__setitem__), progress)
             except DicomdockError as error:

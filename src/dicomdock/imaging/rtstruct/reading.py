@@ -216,7 +216,7 @@ class _Reader:
         if len(planes) > 2 and used and len(used) < used[-1] - used[0] + 1 and _regular(planes):
             self.sparse.append(label)
         mask = Mask.of_slices({k: self._filled(plane, label) for k, plane in chosen.items()})
-        if contours and not mask.array.size:
+        if not mask.array.size and any(items(item, "ContourSequence") for item in drawn):
             self.empty.append(label)
         return mask
 
