@@ -29,7 +29,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 # Programs that come with Python packages are found also where no environment is activated.
 os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
 
-# A shell starts what runs in the background with Ctrl-C ignored; tests of interrupts need it as a user has it.
+# A shell starts what runs in the background with Ctrl-C ignored; a user at a terminal has it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared machine makes single examples slow without saying anything about the code.

@@ -2,8 +2,8 @@
 
 Pillow reads 8-bit JPEG, pyjpegls JPEG-LS, openjpeg JPEG 2000, pydicom itself RLE. Lossless and 12-bit JPEG
 are read by libjpeg-turbo through imagecodecs (``dicomdock[codecs]``). pylibjpeg-libjpeg reads them too where
-imagecodecs is not installed, but cuts 16-bit lossless values at 4095; it is GPL-3.0, so only the user installs
-it (``dicomdock[libjpeg]``).
+imagecodecs is not installed, but cuts 16-bit lossless values at 4095; it is GPL-3.0, so only the user
+installs it (``dicomdock[libjpeg]``).
 
 References
 ----------
