@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -27,6 +28,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 # Programs that come with Python packages are found also where no environment is activated.
 os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+
+# A shell starts what runs in the background with Ctrl-C ignored; a user at a terminal has it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared machine makes single examples slow without saying anything about the code.
 hypothesis.settings.register_profile("dicomdock", deadline=None, database=None)

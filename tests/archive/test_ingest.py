@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import os
 import socket
@@ -258,6 +259,7 @@ def test_hostile_zip_files_are_refused_and_the_rest_goes_on(archive: Archive, tm
     assert not [*tmp_path.parent.rglob("evil*")]
 
 
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up")  # pydicom's FileSet cannot be closed
 def test_a_dicomdir_stands_for_the_files_that_it_names(archive: Archive, tmp_path: Path) -> None:
     series = ct_series(3)
     paths = write(tmp_path / "in", series)
@@ -265,6 +267,8 @@ def test_a_dicomdir_stands_for_the_files_that_it_names(archive: Archive, tmp_pat
     for path in paths:
         files.add(path)
     files.write(tmp_path / "medium")
+    del files
+    gc.collect()
     done = report(archive, tmp_path / "medium" / "DICOMDIR")
     assert (done.stored, done.directories, done.failed) == (3, 1, ())
     names = {"DICOMDIR"}

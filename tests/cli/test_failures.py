@@ -31,7 +31,7 @@ def test_a_host_that_is_down(run):
     url = f"http://127.0.0.1:{free_port()}/dicom-web"
     added = add(run, url)
     assert added.code == 0  # the profile is kept: the server may come back
-    assert "box is kept" in added.err
+    assert "box is saved" in added.err
     said(run("search"), 1, "127.0.0.1")
     said(run("pull", "1.2.3"), 1, "127.0.0.1")
     assert run("server", "list", "--json").json["servers"][0]["url"] == url
@@ -62,7 +62,7 @@ def test_a_wrong_password(run, orthanc):
         add(run, orthanc.url, "box", "--user", "alice", "--password-stdin", stdin="wrong"),
         4,
         "alice",
-        "box is kept",
+        "box is saved",
     )
     said(run("search"), 4, "alice")
     said(run("pull", "1.2.3"), 4, "alice")
@@ -93,7 +93,7 @@ def test_a_server_that_never_answers(run, settings):
     settings.config.mkdir(parents=True)
     (settings.config / "settings.toml").write_text("read_timeout = 0.3\nretries = 0\n")
     with answering(lambda _: None) as server:
-        said(add(run, f"{server.url}/dicom-web"), 0, "box is kept")
+        said(add(run, f"{server.url}/dicom-web"), 0, "box is saved")
         said(run("search"), 1, "sent nothing")
 
 
@@ -109,12 +109,27 @@ def test_a_server_nobody_added(run):
     said(run("push", "1.2.3", "--server", "nowhere"), 1, "nowhere")
 
 
-@pytest.mark.parametrize("uid", ["../../etc/passwd", "../1", "1.2/../3", "1.2.3/4/5/6", "1;2", "1" * 65])
-def test_a_uid_that_is_none(run, hospital, uid, tmp_path):
+@pytest.mark.parametrize(
+    ("uid", "reason"),
+    [
+        ("../../etc/passwd", "is not STUDY"),
+        ("../1", "cannot be used as a DICOM UID"),
+        ("1.2/../3", "cannot be used as a DICOM UID"),
+        ("1.2.3/4/5/6", "is not STUDY"),
+    ],
+)
+def test_a_uid_that_is_none(run, hospital, uid, reason, tmp_path):
     for command in (["pull"], ["remove"], ["verify"], ["pin"]):
-        said(run(*command, uid), 2, "is not")
-    said(run("export", uid, tmp_path / "out"), 2, "is not")
+        said(run(*command, uid), 2, reason)
+    said(run("export", uid, tmp_path / "out"), 2, reason)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("uid", ["1;2", "1" * 65])
+def test_a_uid_of_an_unusual_form_is_looked_for(run, hospital, uid, tmp_path):
+    for command in (["pull"], ["remove"], ["verify"], ["pin"]):
+        said(run(*command, uid), 1, uid)
+    said(run("export", uid, tmp_path / "out"), 1, uid)
 
 
 def test_a_key_that_is_none(run, hospital):

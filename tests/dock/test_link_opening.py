@@ -236,11 +236,11 @@ from dicomdock.dock.run import run
 from dicomdock.launch.handoff import unix
 from dicomdock.config.settings import Settings
 
-def door(listener, path, make=unix.SocketDoor):
+def signalled(listener, path, make=unix.SocketListener):
     os.kill(os.getpid(), signal.SIGTERM)
     return make(listener, path)
 
-unix.SocketDoor = door
+unix.SocketListener = signalled
 sys.exit(run(Settings.load(), port=0, background=True))
 """
 

@@ -1,8 +1,9 @@
 """Decode pixel data: the one way to pydicom's decoders, with the JPEG kinds that Pillow does not read.
 
 Pillow reads 8-bit JPEG, pyjpegls JPEG-LS, openjpeg JPEG 2000, pydicom itself RLE. Lossless and 12-bit JPEG
-are read by libjpeg-turbo through imagecodecs (``dicomdock[codecs]``). pylibjpeg-libjpeg reads them too and is
-preferred where it is installed; it is GPL-3.0, so only the user installs it (``dicomdock[libjpeg]``).
+are read by libjpeg-turbo through imagecodecs (``dicomdock[codecs]``). pylibjpeg-libjpeg reads them too where
+imagecodecs is not installed, but cuts 16-bit lossless values at 4095; it is GPL-3.0, so only the user
+installs it (``dicomdock[libjpeg]``).
 
 References
 ----------
@@ -152,4 +153,8 @@ def _frame_header(frame: bytes) -> tuple[int, int, int, int]:
 
 
 for _uid in DECODER_DEPENDENCIES:
-    get_decoder(_uid).add_plugin("imagecodecs", (__name__, "decode_frame"))
+    _decoder = get_decoder(_uid)
+    _decoder.add_plugin("imagecodecs", (__name__, "decode_frame"))
+    # pydicom takes the first plugin that is available, and its own come first.
+    if is_available(_uid) and "pylibjpeg" in _decoder.available_plugins:
+        _decoder.remove_plugin("pylibjpeg")

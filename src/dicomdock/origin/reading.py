@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from dicomdock.dicom.dataset import read_dataset
-from dicomdock.errors import DicomdockError, InvalidInput, NotAcceptable
+from dicomdock.errors import DicomdockError, InvalidInput, NotAcceptable, WireError
 from dicomdock.imaging.codecs import RETIRED_JPEG, Array, pixel_array
 
 MAX_FRAME = 1 << 27  # samples of one frame that we decode: 8192 x 8192 in grey and twice that
@@ -37,9 +37,9 @@ def mapped(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except DicomdockError:
-        raise
     except Exception as error:
+        if isinstance(error, DicomdockError) and not isinstance(error, WireError):
+            raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
         raise NotAcceptable(f"{what} cannot be made of the stored instance: {reason}.", status=406) from error
 
