@@ -378,7 +378,6 @@ def test_segments_are_added_named_coloured_hidden_and_removed(opened: Opened, ed
     page.locator(".editor .v-list-item--active .mdi-circle").click()
     for part, value in zip("RGB", ("250", "10", "20"), strict=True):
         page.locator(".v-color-picker-edit__input", has_text=part).locator("input").fill(value)
-        editor.screen.drawn()  # the viewer has the number; trame sends none while it waits for an answer
     page.get_by_role("button", name="Apply").last.click()
     page.locator(".v-overlay--active .v-color-picker").wait_for(state="detached")
     editor.screen.wait(

@@ -69,6 +69,26 @@
   window.addEventListener("pointerup", (event) => { if (held.delete(event.pointerId)) outstanding += 1; }, true);
   window.addEventListener("pointercancel", (event) => held.delete(event.pointerId), true);
 
+  // trame sends changed state only when no answer is outstanding, but a trigger at once: a button would act
+  // before the value that was typed for it. So triggers wait for the state, and keep their order.
+  const MOST_TURNS = 300;
+  let turn = Promise.resolve();
+  const inOrder = () => {
+    const { trame } = window;
+    if (!trame?.state || trame.dicomdockTrigger) return;
+    trame.dicomdockTrigger = trame.trigger;
+    trame.trigger = (...call) => {
+      turn = turn.then(async () => {
+        for (let turns = 0; trame.state.dirtyKeys?.size && turns < MOST_TURNS; turns += 1) {
+          await trame.state.flush();
+          if (trame.state.dirtyKeys.size) await new Promise((go) => setTimeout(go, 10));
+        }
+      });
+      return turn.then(() => trame.dicomdockTrigger(...call));
+    };
+  };
+  for (const kind of ["pointerdown", "keydown"]) window.addEventListener(kind, inOrder, true);
+
   window.dicomdock = { install: (app) => app.component("DicomdockPicture", picture), settled };
 
   const typing = (node) => node && (node.isContentEditable || ["INPUT", "SELECT", "TEXTAREA"].includes(node.tagName) && node.type !== "range");
