@@ -38,7 +38,12 @@ def test_every_row_of_the_map_exists():
     """Every module and folder that the map names is there, and every package has its line."""
     text = (PROJECT / "docs" / "map.md").read_text("utf-8")
     package = Path(dicomdock.__file__).parent
-    for name in re.findall(r"`dicomdock\.([a-z_.]+)`", text):
+    walks = text.partition("## Two walks")[2].partition("## The house")[0]
+    steps = re.findall(
+        r"(?<=[ >])((?:launch|dock|transfer|viewer|dicomweb|web|archive|dicom|imaging)\.[a-z0-9_.]+[a-z0-9])",
+        walks,
+    )
+    for name in (*re.findall(r"`dicomdock\.([a-z0-9_.]+)`", text), *steps):
         path = package.joinpath(*name.split("."))
         assert path.is_dir() or path.with_suffix(".py").is_file(), name
     (tree,) = re.findall(r"^    src/dicomdock/\n((?:      .*\n)+)", text, flags=re.MULTILINE)
