@@ -150,9 +150,10 @@ class Database:
             try:
                 return work()
             except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
-                    raise
-                self._move_aside(error)
+                if _is_damage(error):
+                    self._move_aside(error)
+                elif _code(error) != sqlite3.SQLITE_ERROR:  # a table or column that is not there yet:
+                    raise  # another process has begun the file anew and is still making them
                 self._migrate()
                 return work()
         except sqlite3.Error as error:
@@ -181,7 +182,7 @@ class Database:
             raise
 
     def _our_error(self, error: sqlite3.Error) -> ArchiveError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = _code(error)
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return ArchiveLocked(f"Another process has held {self._file} for {LOCK_TIMEOUT:g} seconds.")
         if code == sqlite3.SQLITE_FULL:
@@ -189,6 +190,9 @@ class Database:
         return ArchiveError(f"{NAME} {self._file} cannot be used: {error}.")
 
 
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
