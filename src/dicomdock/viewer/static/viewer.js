@@ -83,7 +83,7 @@
           await trame.state.flush();
           if (trame.state.dirtyKeys.size) await new Promise((go) => setTimeout(go, 10));
         }
-      });
+      }).catch(() => {}); // one value that cannot be sent must not hold every later trigger
       return turn.then(() => trame.dicomdockTrigger(...call));
     };
   };
