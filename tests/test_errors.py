@@ -76,6 +76,7 @@ CONTRACT = {
     errors.TransactionError: (502, 1),
     errors.ServerFault: (502, 1),
     errors.WireError: (502, 1),
+    errors.InflatesTooFar: (502, 1),
     errors.UnreadableFile: (400, 1),
     errors.Cancelled: (500, 130),
     errors.EmptyResult: (500, 3),

@@ -33,6 +33,8 @@ DicomJson: TypeAlias = "Mapping[str, JsonValue]"
 
 NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 MAX_DEPTH: Final = 32  # sequences inside sequences; real objects stay below 10
+UNCHECKED: Final = 64 << 20  # bytes of objects that a document may become, whatever it holds
+MAX_DENSITY: Final = 12  # bytes of objects for each byte of a larger document; attributes have 4 to 9
 _TAG = re.compile(r"[0-9A-Fa-f]{8}\Z")
 
 
@@ -58,6 +60,7 @@ def parse(body: bytes, content_type: str = "", *, what: str = "the answer") -> l
             f"The server answered {what} with {_nature(text, content_type)} instead of DICOM JSON; "
             f"{_advice(text)}"
         )
+    _check_density(200 * text.count(b"{") + 80 * text.count(b"["), len(text), what)
     try:
         loaded = json.loads(text if is_unicode(text) else text.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
@@ -70,6 +73,12 @@ def parse(body: bytes, content_type: str = "", *, what: str = "the answer") -> l
             "is the address the DICOMweb base URL?"
         )
     return data_sets
+
+
+def _check_density(size: int, length: int, what: str) -> None:
+    """Refuse a document that is nearly nothing but brackets: its objects would take far more memory."""
+    if size > UNCHECKED and size > MAX_DENSITY * length:
+        raise WireError(f"The server answered {what} with a document of brackets, which is refused.")
 
 
 def is_unicode(body: bytes) -> bool:
@@ -116,6 +125,7 @@ def from_xml(body: bytes, *, what: str = "the answer") -> DicomJson:
         raise WireError(
             f"The server answered {what} with XML that declares a document type, which is refused."
         )
+    _check_density(80 * body.count(b"<") + 100 * body.count(b"="), len(body), what)
     try:
         root = ET.fromstring(body)  # noqa: S314 - no document type, so no entities to expand
     except (ET.ParseError, LookupError, ValueError) as error:  # also an encoding that nobody knows
