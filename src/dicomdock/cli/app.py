@@ -17,9 +17,9 @@ from dicomdock.cli.output import Terminal
 from dicomdock.errors import DicomdockError, InvalidInput
 from dicomdock.version import __version__
 
-# The modules of ``dicomdock.cli`` with the names that they add to the program, in the order of the help. Each has
-# ``commands``: a group of its own where that has a name, else commands of the program itself. Only the module of
-# the command that runs is imported.
+# The modules of ``dicomdock.cli`` with the names that they add to the program, in the order of the help. Each
+# has ``commands``: a group of its own where that has a name, else commands of the program itself. Only the
+# module of the command that runs is imported.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "server": ("server",),
     "search": ("search",),
