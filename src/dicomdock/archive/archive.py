@@ -9,8 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from dicomdock.archive.commit import commit
 from dicomdock.archive.eviction import Retention
 from dicomdock.archive.export import Exported, Planned, export_folder, export_zip, planned
+from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.migrations import migrate
 from dicomdock.archive.index.queries import (
@@ -59,6 +61,9 @@ class Archive:
         self._files = files
         self._index = index
         self._integrity = IntegrityCheck()
+        self._together = GroupCommit(
+            files.incoming, partial(commit, files, index, origin="", made_here=False)
+        )
         self.retention = Retention(files, index, limit)
         self.query_cache = QueryCache(index)
 
@@ -176,8 +181,11 @@ class Archive:
             raise damaged_error(missing)
 
     def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
-        """Store instances; an outcome is returned once it is committed."""
-        with self.writer() as writer:
+        """Store instances; an outcome is returned once it is committed.
+
+        Those who store at the same time share their commits.
+        """
+        with ArchiveWriter(self._files, self._index, together=self._together) as writer:
             yield from store(writer, parts, Resource(study) if study else None)
 
     def delete(self, resource: Resource) -> None:
