@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.waiting import until
 
 from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.pending import PendingInstance
 from dicomdock.dicom.part10 import Header
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError
+from tests.waiting import until
 
 
 class Commits:
