@@ -7,7 +7,6 @@ PS3.18 §10.4 (retrieve transaction).
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -28,7 +27,6 @@ from dicomdock.origin.accept import (
     InstanceForm,
     frame_form,
     instance_form,
-    json_type,
 )
 from dicomdock.origin.context import (
     Origin,
@@ -39,6 +37,7 @@ from dicomdock.origin.context import (
     resource_of,
     transfer_syntax,
 )
+from dicomdock.origin.data_sets import answer, wanted_form
 from dicomdock.origin.decoding import decode_frame, read_frame, write_explicit
 from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread, whole
 from dicomdock.origin.workers import Workers
@@ -162,10 +161,9 @@ def decoded_part(path: Path, syntax: str, workers: Workers) -> Part:
 async def metadata(origin: Origin, request: Request) -> Response:
     """Return the attributes of every instance of a resource."""
     resource = resource_of(request)
-    media_type = json_type(accept_of(request))
-    if media_type is None:
-        raise NotAcceptable("Metadata are available as application/dicom+json.", status=406)
-    return await Streamed.started(json_array(_described(origin, resource, origin.base(request))), media_type)
+    form = wanted_form(accept_of(request), "Metadata")
+    described = _described(origin, resource, origin.base(request))
+    return await answer(described, form, single=resource.instance is not None)
 
 
 def _described(origin: Origin, resource: Resource, base: str) -> Iterator[DicomJson]:
@@ -201,20 +199,6 @@ def _with_bulk_address(element: JsonValue, address: str) -> JsonValue:
         for number, item in enumerate(items)
     ]
     return {**element, "Value": inside}
-
-
-def json_array(items: Iterable[DicomJson]) -> Iterator[bytes]:
-    """Write a JSON array as its items come, in chunks of some size."""
-
-    def pieces() -> Iterator[bytes]:
-        before = b"["
-        for item in items:
-            yield before
-            yield json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode()
-            before = b",\n"
-        yield b"]" if before == b",\n" else b"[]"
-
-    return gathered(pieces())
 
 
 async def frames(origin: Origin, request: Request) -> Response:
