@@ -17,7 +17,7 @@ from starlette.responses import Response
 from dicomdock.dicom.xml_model import to_xml
 from dicomdock.errors import NotAcceptable
 from dicomdock.origin.accept import DICOM_JSON, DICOM_XML, DataSetForm, data_set_form
-from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread
+from dicomdock.origin.responses import Flow, Multipart, Streamed, gathered
 from dicomdock.sources import DicomJson, Part
 
 
@@ -41,29 +41,31 @@ def wanted_form(accept: str, what: str) -> DataSetForm:
     return form
 
 
-async def answer(
+def answer(
     items: Iterator[DicomJson],
     form: DataSetForm,
     *,
     single: bool = False,
     headers: Mapping[str, str] | None = None,
+    flow: Flow | None = None,
 ) -> Response:
-    """Answer with data sets as they come; an XML answer without any is 204.
+    """Answer with data sets as they come, in the thread that calls this; an XML answer without any is 204.
 
     Parameters
     ----------
     single : there is one at most, so that it can be the whole body.
     headers : of the answer.
+    flow : how much is sent at once.
     """
     if not form.xml:
-        return await Streamed.started(_json_array(items), form.media_type, headers=headers)
-    first = await in_thread(lambda: next(items, None))
+        return Streamed.started(_json_array(items), form.media_type, headers=headers, flow=flow)
+    first = next(items, None)
     if first is None:
         return Response(status_code=204, headers=dict(headers or {}))
     if single and not form.multipart:
         return Response(to_xml(first), headers=dict(headers or {}), media_type=DICOM_XML)
     body = Multipart(_xml_parts(chain((first,), items)), DICOM_XML)
-    return Streamed(gathered(body.chunks()), body.content_type, headers=headers)
+    return Streamed.started(gathered(body.chunks()), body.content_type, headers=headers, flow=flow)
 
 
 def _json_array(items: Iterable[DicomJson]) -> Iterator[bytes]:

@@ -78,9 +78,10 @@ def instances(origin: Origin, resource: Resource, form: InstanceForm) -> Respons
     if form.multipart:
         body = Multipart(outgoing, DICOM, origin.flow)
         chunks = gathered(body.chunks(), origin.flow)
-        return Streamed(chunks, body.content_type, length=body.length, flow=origin.flow)
+        return Streamed.started(chunks, body.content_type, length=body.length, flow=origin.flow)
     part = next(iter(outgoing))
-    return Streamed(whole(part, origin.flow), part.content_type, length=part.length, flow=origin.flow)
+    chunks = whole(part, origin.flow)
+    return Streamed.started(chunks, part.content_type, length=part.length, flow=origin.flow)
 
 
 def _labelled(part: Part, syntax: str) -> Part:
@@ -162,8 +163,11 @@ async def metadata(origin: Origin, request: Request) -> Response:
     """Return the attributes of every instance of a resource."""
     resource = resource_of(request)
     form = wanted_form(accept_of(request), "Metadata")
-    described = _described(origin, resource, origin.base(request))
-    return await answer(described, form, single=resource.instance is not None)
+    base = origin.base(request)
+    single = resource.instance is not None
+    return await in_thread(
+        lambda: answer(_described(origin, resource, base), form, single=single, flow=origin.flow)
+    )
 
 
 def _described(origin: Origin, resource: Resource, base: str) -> Iterator[DicomJson]:
@@ -243,7 +247,7 @@ def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resourc
     if not form.multipart:
         resources.close()
         location = {"Content-Location": first.headers["content-location"]}
-        return Streamed(first.chunks(), form.media_type, length=first.length, headers=location)
+        return Streamed.started(first.chunks(), form.media_type, length=first.length, headers=location)
 
     def parts() -> Iterator[Part]:
         with resources:
@@ -251,4 +255,4 @@ def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resourc
             yield from rest
 
     body = Multipart(parts(), form.media_type.partition(";")[0])
-    return Streamed(gathered(body.chunks()), body.content_type)
+    return Streamed.started(gathered(body.chunks()), body.content_type)

@@ -42,9 +42,14 @@ async def _search(origin: Origin, request: Request, level: SearchLevel) -> Respo
     form = wanted_form(accept_of(request), "Matches")
     named = {key: check_uid(uid, tolerant=True) for key, uid in request.path_params.items()}
     query = Query.from_params(level, request.query_params.multi_items(), **named)
-    pages, first = await in_thread(lambda: _begun(origin, query))
-    matches = _answers(first, pages, origin.base(request))
-    return await answer(matches, form, headers=warning_header(first.warnings))
+    base = origin.base(request)
+
+    def answered() -> Response:
+        pages, first = _begun(origin, query)
+        headers = warning_header(first.warnings)
+        return answer(_answers(first, pages, base), form, headers=headers, flow=origin.flow)
+
+    return await in_thread(answered)
 
 
 def _begun(origin: Origin, query: Query) -> tuple[Iterator[Page], Page]:
