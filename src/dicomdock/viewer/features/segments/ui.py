@@ -105,4 +105,14 @@ def segments_panel(server: Any) -> SegmentEditorUI:
                         title="Ctrl+S",
                         testid="save-panel",
                     )
+                    with html.Select(
+                        raw_attrs=[
+                            'v-model="save_as"',
+                            'aria-label="Save as"',
+                            'title="What Save writes"',
+                            'data-testid="save-as"',
+                        ],
+                    ):
+                        html.Option("Segmentation (SEG)", value="SEG")
+                        html.Option("Structure set (RTSTRUCT)", value="RTSTRUCT")
     return editor
