@@ -17,9 +17,11 @@ from dicomdock.imaging.segmentation import segmentation_to_dicom
 from dicomdock.imaging.segmentation.reading import origin_of
 from dicomdock.sources import Part
 from dicomdock.viewer.dock_client import DockClient
+from dicomdock.viewer.features.save.state import SaveState
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.study import read_instance
 
 Outcome = Literal["saved", "nothing", "failed"]
@@ -46,10 +48,10 @@ class SavingLogic:
         dock: DockClient,
         notes: Notes,
     ) -> None:
-        self.state, self.series, self.segments = server.state, series, segments
+        self.state, self.series, self.segments = PageState(server.state, SaveState), series, segments
         self.archive, self.dock, self.notes = archive, dock, notes
         self._then: Callable[[], Any] | None = None
-        self.state.update({"saving": False, "leaving_open": False})
+
         control = server.controller
         control.save = self.save
         control.leave_drawing = self.leave
@@ -59,7 +61,7 @@ class SavingLogic:
     async def save(self) -> Outcome:
         """Write the drawing as DICOM SEG into the archive, if there is anything new."""
         drawing = self.segments.drawing
-        if self.state.saving:
+        if self.state.data.saving:
             return "nothing"
         if drawing is None:
             self.notes.say("There is nothing to save yet; choose Segment and draw something.")
@@ -68,12 +70,12 @@ class SavingLogic:
             self.notes.say("Nothing has changed since it was saved.")
             return "nothing"
         changes, value = drawing.changes, drawing.value()
-        value = replace(value, name=value.name or self.state.drawing_name)
+        value = replace(value, name=value.name or self.segments.state.data.drawing_name)
         if not any(segment.mask.array.size for segment in value.segments):
             self.notes.say("There is nothing to save yet; the segments are empty.")
             return "nothing"
-        with self.state:
-            self.state.saving = True
+        with self.state as data:
+            data.saving = True
         try:
             made = await asyncio.to_thread(self._write, value, drawing.series)
         except DicomdockError as error:
@@ -81,13 +83,13 @@ class SavingLogic:
             return "failed"
         finally:
             with self.state:
-                self.state.saving = False
+                data.saving = False
         self.segments.saved(drawing, replace(value, origin=origin_of(made)), changes)
         self.series.refresh()
-        with self.state:
-            self.state.drawing_uid = str(made.SeriesInstanceUID)
-            self.state.drawing_name = str(made.get("SeriesDescription", "")) or self.state.drawing_name
-        self.notes.say(f"Saved in the archive as DICOM Segmentation: {self.state.drawing_name}")
+        with self.segments.state as drawn:
+            drawn.drawing_uid = str(made.SeriesInstanceUID)
+            drawn.drawing_name = str(made.get("SeriesDescription", "")) or drawn.drawing_name
+        self.notes.say(f"Saved in the archive as DICOM Segmentation: {drawn.drawing_name}")
         return "saved"
 
     def before(self, work: Callable[[], Any]) -> None:
@@ -96,14 +98,14 @@ class SavingLogic:
             work()
             return
         self._then = work
-        with self.state:
-            self.state.leaving_open = True
+        with self.state as data:
+            data.leaving_open = True
 
     async def leave(self, answer: str) -> None:
         """Take the user's answer: ``save`` the drawing first, ``drop`` it, or ``stay`` with it."""
         work, self._then = self._then, None
-        with self.state:
-            self.state.leaving_open = False
+        with self.state as data:
+            data.leaving_open = False
         if work is None or answer == "stay" or (answer == "save" and await self.save() != "saved"):
             return
         if answer == "drop":
@@ -131,7 +133,8 @@ class SavingLogic:
 
     def _is_segmentation(self) -> bool:
         """Tell whether what is open stands in the archive as a segmentation; structures do not."""
-        study, uid = self.series.study, self.state.drawing_uid
+        study, uid = self.series.study, self.segments.state.data.drawing_uid
+
         found = study.find(uid) if study is not None else None
         return found is not None and found.kind == "segmentation"
 
