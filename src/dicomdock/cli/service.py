@@ -15,7 +15,7 @@ from dicomdock.web.url import is_loopback
 
 if TYPE_CHECKING:
     import uvicorn
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
 GRACE = 3  # seconds for the clients of a server that ends
 LAST = 4.5  # seconds after which it ends in any case
@@ -142,7 +142,7 @@ def _stored_token(terminal: Terminal, *, anew: bool) -> tuple[str, str]:
     return token, token
 
 
-def _serve(terminal: Terminal, app: Starlette, host: str, port: int, *, made: str, other_users: bool) -> None:
+def _serve(terminal: Terminal, app: ASGIApp, host: str, port: int, *, made: str, other_users: bool) -> None:
     import socket
 
     import uvicorn

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -79,6 +80,7 @@ class Choice:
         return self.transfer_syntax in ("*", transfer_syntax)
 
 
+@lru_cache(64)
 def choices(accept: str) -> Sequence[Choice]:
     """Read an Accept header, or the ``accept`` parameter that stands for it, best first.
 
@@ -144,6 +146,7 @@ class InstanceForm:
         return "*" in self.transfer_syntaxes or transfer_syntax in self.transfer_syntaxes
 
 
+@lru_cache(64)
 def instance_form(accept: str, *, single: bool) -> InstanceForm | None:
     """Choose how to give instances; None where the client accepts nothing that we have.
 

@@ -79,9 +79,10 @@ def instances(origin: Origin, resource: Resource, form: InstanceForm) -> Respons
     if form.multipart:
         body = Multipart(outgoing, DICOM, origin.flow)
         chunks = gathered(body.chunks(), origin.flow)
-        return Streamed(chunks, body.content_type, length=body.length, flow=origin.flow)
+        return Streamed.started(chunks, body.content_type, length=body.length, flow=origin.flow)
     part = next(iter(outgoing))
-    return Streamed(whole(part, origin.flow), part.content_type, length=part.length, flow=origin.flow)
+    chunks = whole(part, origin.flow)
+    return Streamed.started(chunks, part.content_type, length=part.length, flow=origin.flow)
 
 
 def _labelled(part: Part, syntax: str) -> Part:
@@ -165,7 +166,10 @@ async def metadata(origin: Origin, request: Request) -> Response:
     media_type = json_type(accept_of(request))
     if media_type is None:
         raise NotAcceptable("Metadata are available as application/dicom+json.", status=406)
-    return await Streamed.started(json_array(_described(origin, resource, origin.base(request))), media_type)
+    base = origin.base(request)
+    return await in_thread(
+        lambda: Streamed.started(json_array(_described(origin, resource, base)), media_type, flow=origin.flow)
+    )
 
 
 def _described(origin: Origin, resource: Resource, base: str) -> Iterator[DicomJson]:
@@ -259,7 +263,7 @@ def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resourc
     if not form.multipart:
         resources.close()
         location = {"Content-Location": first.headers["content-location"]}
-        return Streamed(first.chunks(), form.media_type, length=first.length, headers=location)
+        return Streamed.started(first.chunks(), form.media_type, length=first.length, headers=location)
 
     def parts() -> Iterator[Part]:
         with resources:
@@ -267,4 +271,4 @@ def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resourc
             yield from rest
 
     body = Multipart(parts(), form.media_type.partition(";")[0])
-    return Streamed(gathered(body.chunks()), body.content_type)
+    return Streamed.started(gathered(body.chunks()), body.content_type)

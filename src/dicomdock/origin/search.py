@@ -46,9 +46,15 @@ async def _search(origin: Origin, request: Request, level: SearchLevel) -> Respo
         raise NotAcceptable("Searches are answered in application/dicom+json.", status=406)
     named = {key: check_uid(uid, tolerant=True) for key, uid in request.path_params.items()}
     query = Query.from_params(level, request.query_params.multi_items(), **named)
-    pages, first = await in_thread(lambda: _begun(origin, query))
-    matches = _answers(first, pages, origin.base(request))
-    return await Streamed.started(json_array(matches), media_type, headers=warning_header(first.warnings))
+    base = origin.base(request)
+
+    def answer() -> Response:
+        pages, first = _begun(origin, query)
+        matches = json_array(_answers(first, pages, base))
+        headers = warning_header(first.warnings)
+        return Streamed.started(matches, media_type, headers=headers, flow=origin.flow)
+
+    return await in_thread(answer)
 
 
 def _begun(origin: Origin, query: Query) -> tuple[Iterator[Page], Page]:

@@ -13,7 +13,9 @@ class SaveState:
     ----------
     saving : a segmentation is being written.
     leaving_open : the question is shown.
+    save_as : the kind of object that is written, ``SEG`` or ``RTSTRUCT``.
     """
 
     saving: bool = False
     leaving_open: bool = False
+    save_as: str = "SEG"

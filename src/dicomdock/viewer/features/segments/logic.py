@@ -18,6 +18,7 @@ from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import DicomdockError
+from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures
 from dicomdock.imaging.segmentation import Segmentation, read_segmentation
@@ -92,7 +93,7 @@ class SegmentsLogic:
             (),
             volume.frame_of_reference,
             series.uid,
-            tuple(one for one in volume.sources if one is not None),
+            tuple(one for one in self.series.scanned.sources if one is not None),
         )
         self._take(base, "Segmentation", changed=False)
         self.editor.add_empty_segment(segment_name="Segment 1")
@@ -233,7 +234,7 @@ class SegmentsLogic:
         with self.state as data:
             data.busy = f"Opening {series.name}"
         try:
-            found = await asyncio.to_thread(self._read, series, volume)
+            found = await asyncio.to_thread(self._read, series, self.series.scanned, volume.geometry)
         except (DicomdockError, *READ_ERRORS) as error:
             self.notes.bad(f"{series.name} cannot be opened: {error}")
             return
@@ -249,18 +250,18 @@ class SegmentsLogic:
         for remark in found.remarks[:2]:
             self.notes.say(remark)
 
-    def _read(self, series: Any, volume: Any) -> Segmentation:
-        """Read the newest object of a series, onto the grid of the images; in a thread."""
+    def _read(self, series: Any, scanned: Any, shown: VolumeGeometry) -> Segmentation:
+        """Read the newest object of a series on the scanned slices, onto the grid that is shown."""
         newest = max(self.archive.instances(series.resource), key=lambda one: one.path.stat().st_mtime)
         dataset = read_instance(newest.path)
         if not is_structure_set(dataset):
-            return read_segmentation(dataset, onto=volume.geometry).onto(volume.geometry)
+            return read_segmentation(dataset, onto=scanned.geometry).onto(shown)
         return read_structures(
             dataset,
-            volume.geometry,
-            frame_of_reference=volume.frame_of_reference,
-            instances=[one[0] for one in volume.sources if one],
-        )
+            scanned.geometry,
+            frame_of_reference=scanned.frame_of_reference,
+            instances=[one[0] for one in scanned.sources if one],
+        ).onto(shown)
 
     def _bring_into_view(self) -> None:
         """Go to what is drawn, unless the axial view shows some of it."""

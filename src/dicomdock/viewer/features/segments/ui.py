@@ -14,8 +14,8 @@ from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import button, panel, shown
 
-SEGMENTS, SERIES = names_of(SegmentsState), names_of(SeriesState)
-BUSY, SAVING = f"!!{SEGMENTS.busy}", f"{names_of(SaveState).saving}"
+SEGMENTS, SERIES, SAVE = names_of(SegmentsState), names_of(SeriesState), names_of(SaveState)
+BUSY = f"!!{SEGMENTS.busy}"
 
 # trame-slicer's sliders show no numbers; these are what they are bound to.
 THRESHOLD = "ThresholdState__threshold_slider__RangeSliderState__value"
@@ -111,8 +111,18 @@ def segments_panel(server: Any) -> SegmentEditorUI:
                         "Save",
                         control.save,
                         main=True,
-                        disabled=SAVING,
+                        disabled=f"{SAVE.saving}",
                         title="Ctrl+S",
                         testid="save-panel",
                     )
+                    with html.Select(
+                        raw_attrs=[
+                            f'v-model="{SAVE.save_as}"',
+                            'aria-label="Save as"',
+                            'title="What Save writes"',
+                            'data-testid="save-as"',
+                        ],
+                    ):
+                        html.Option("Segmentation (SEG)", value="SEG")
+                        html.Option("Structure set (RTSTRUCT)", value="RTSTRUCT")
     return editor

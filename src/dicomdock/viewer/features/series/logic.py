@@ -74,6 +74,11 @@ class SeriesLogic:
         return self.shown.volume if self.shown is not None else None
 
     @property
+    def scanned(self) -> Any:
+        """The volume on the scanner's slices, even if a straight one is shown; None before it is there."""
+        return self.loaded.volume if self.loaded is not None else None
+
+    @property
     def complete(self) -> bool:
         """All of the shown series is here, so that it can be worked on."""
         return self.loaded is not None and self.loaded.complete and not self.loaded.provisional
