@@ -19,9 +19,10 @@ from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.dicom.uid import check_uid
+from dicomdock.dicom.xml_model import to_xml
 from dicomdock.errors import InvalidInput, NotAcceptable, Unreachable, WireError
-from dicomdock.origin.accept import DICOM
-from dicomdock.origin.context import Origin
+from dicomdock.origin.accept import DICOM, DICOM_JSON, DataSetForm, data_set_form
+from dicomdock.origin.context import Origin, accept_of
 from dicomdock.origin.responses import UTF_8, sentence
 from dicomdock.sources import DicomJson, DicomSource, JsonValue, Part, StoreResult
 from dicomdock.web.media_type import MediaType
@@ -53,8 +54,10 @@ async def store(origin: Origin, request: Request) -> Response:
     if origin.uploads.full:
         return sentence("Too many clients are storing; try again.", 503, {"Retry-After": "10"})
     base = origin.base(request)
+    # What was stored is reported in JSON where the client accepts neither: refusing it would be worse.
+    form = data_set_form(accept_of(request)) or DataSetForm(DICOM_JSON)
     return await origin.uploads.store(
-        request.stream(), lambda blocks: _store(origin.source(), blocks, content_type, study, base)
+        request.stream(), lambda blocks: _store(origin.source(), blocks, content_type, study, base, form)
     )
 
 
@@ -93,7 +96,12 @@ def _about_the_request(sentence: str) -> str:
 
 
 def _store(
-    source: DicomSource, chunks: Iterator[bytes], content_type: str, study: str | None, base: str
+    source: DicomSource,
+    chunks: Iterator[bytes],
+    content_type: str,
+    study: str | None,
+    base: str,
+    form: DataSetForm,
 ) -> Response:
     incoming = _Incoming(map(Part.received, read_parts(chunks, content_type)))
     results = list(source.store(incoming, study=study))
@@ -104,8 +112,8 @@ def _store(
     answer = _answer(source, results, study, base)
     # What of the body may still come is of no use.
     headers = {"Connection": "close"} if incoming.broken else None
-    document = json.dumps(answer, ensure_ascii=False)
-    return Response(document, _status(results), headers, media_type="application/dicom+json")
+    document = to_xml(answer) if form.xml else json.dumps(answer, ensure_ascii=False)
+    return Response(document, _status(results), headers, media_type=form.media_type)
 
 
 def _status(results: Sequence[StoreResult]) -> int:
