@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,8 +23,9 @@ from dicomdock.archive.index.mapping import (
     series_row,
     study_row,
 )
-from dicomdock.archive.index.queries import insert_or_pass, mark_used
-from dicomdock.archive.index.schema import instance, patient, sent, series, study
+from dicomdock.archive.index.queries import insert_or_pass, known_rows, mark_used
+from dicomdock.archive.index.schema import instance, patient, remark, sent, series, study
+from dicomdock.archive.storage.journal import Stored, StoredInstance
 from dicomdock.archive.storage.local import relative_path
 from dicomdock.dicom.part10 import Header
 from dicomdock.dicom.resource import Resource
@@ -45,6 +46,7 @@ class PendingInstance:
     digest : SHA-256, hexadecimal.
     replace : it replaces another with the same UID.
     repair : it restores a damaged or missing file of the same bytes.
+    remarks : what is odd about it although it is stored, a sentence each.
     """
 
     resource: Resource
@@ -54,6 +56,7 @@ class PendingInstance:
     digest: str
     replace: bool = False
     repair: bool = False
+    remarks: tuple[str, ...] = ()
 
     @property
     def relative_path(self) -> str:
@@ -70,11 +73,33 @@ def _by_series(pending: Iterable[PendingInstance]) -> dict[tuple[str, str], list
     return groups
 
 
+def stored_records(
+    pending: Iterable[PendingInstance], origin: str, made_here: bool, at: float
+) -> Iterator[Stored]:
+    """Return the journal's records of instances, one for each series."""
+    for (study_uid, series_uid), group in _by_series(pending).items():
+        instances = [
+            StoredInstance(item.resource.instance or "", item.size, item.digest, item.remarks)
+            for item in group
+        ]
+        yield Stored(study_uid, series_uid, instances, origin, made_here, at)
+
+
 def insert_instances(
-    connection: Connection, pending: Sequence[PendingInstance], *, origin: str, made_here: bool
+    connection: Connection,
+    pending: Sequence[PendingInstance],
+    *,
+    origin: str,
+    made_here: bool,
+    at: float | None = None,
 ) -> None:
-    """Insert the rows of instances that have none, and update the counts of their series and studies."""
-    now = time.time()
+    """Insert the rows of instances that have none, and update the counts of their series and studies.
+
+    Parameters
+    ----------
+    at : seconds since the epoch, when they were stored; None for now.
+    """
+    now = time.time() if at is None else at
     studies: dict[str, int] = {}
     for (study_uid, series_uid), group in _by_series(pending).items():
         if study_uid not in studies:
@@ -94,10 +119,19 @@ def insert_instances(
             "added": now,
         }
         connection.execute(insert(instance), [{**_instance_row(item), **common} for item in group])
+        _add_remarks(connection, group)
         count_series(connection, series_id)
         mark_used(connection, [series_id])  # a long pull must not be evicted while it goes on
     for study_id in studies.values():
         count_study(connection, study_id)
+
+
+def _add_remarks(connection: Connection, pending: Iterable[PendingInstance]) -> None:
+    odd = {item.resource: item for item in pending if item.remarks}
+    if odd:
+        numbers = known_rows(connection, odd)
+        rows = [{"instance": numbers[one][0], "text": "\n".join(item.remarks)} for one, item in odd.items()]
+        connection.execute(insert(remark), rows)
 
 
 def _fill_study(connection: Connection, study_id: int, pending: Sequence[PendingInstance]) -> str:
@@ -173,6 +207,8 @@ def replace_row(
     own = {**_instance_row(item), "origin": origin, "made_here": made_here}
     connection.execute(update(instance).where(instance.c.id == instance_id).values(own))
     connection.execute(delete(sent).where(sent.c.instance == instance_id))
+    connection.execute(delete(remark).where(remark.c.instance == instance_id))
+    _add_remarks(connection, [item])
     series_id, study_id = connection.execute(
         select(series.c.id, series.c.study)
         .join(instance, instance.c.series == series.c.id)
@@ -183,6 +219,24 @@ def replace_row(
     of_series = {**series_row(item.header), "SeriesInstanceUID": item.resource.series}
     connection.execute(update(study).where(study.c.id == study_id).values(of_study))
     connection.execute(update(series).where(series.c.id == series_id).values(of_series))
+    count_series(connection, series_id)
+    count_study(connection, study_id)
+
+
+def refill_row(connection: Connection, instance_id: int, item: PendingInstance) -> None:
+    """Fill what the rows lack once a damaged or missing file is there again with the same bytes.
+
+    A row that was made from the journal alone has the UIDs only.
+    """
+    own = _instance_row(item)
+    connection.execute(update(instance).where(instance.c.id == instance_id).values(own))
+    series_id, study_id = connection.execute(
+        select(series.c.id, series.c.study)
+        .join(instance, instance.c.series == series.c.id)
+        .where(instance.c.id == instance_id)
+    ).one()
+    _fill_study(connection, study_id, [item])
+    _fill(connection, series, series_id, [item], series_row, SERIES_TAGS)
     count_series(connection, series_id)
     count_study(connection, study_id)
 

@@ -29,7 +29,19 @@ def add_patients(connection: Connection) -> None:
     schema.patient.create(connection)
 
 
-MIGRATIONS: Sequence[Migration] = (first_tables, add_patients)
+def add_remarks(connection: Connection) -> None:
+    """Version 3: what was odd about instances when they were stored."""
+    schema.remark.create(connection)
+
+
+MIGRATIONS: Sequence[Migration] = (first_tables, add_patients, add_remarks)
+
+
+def version_of(connection: Connection) -> int:
+    """Return the version of the index's schema; 0 where it has no tables."""
+    if not inspect(connection).has_table(schema.archive.name):
+        return 0
+    return int(connection.execute(select(schema.archive.c.version)).scalar() or 0)
 
 
 class _VersionedIndex:
@@ -49,9 +61,7 @@ class _VersionedIndex:
             yield connection
 
     def version(self, connection: Connection) -> int:
-        if not inspect(connection).has_table(schema.archive.name):
-            return 0
-        return int(connection.execute(select(schema.archive.c.version)).scalar() or 0)
+        return version_of(connection)
 
     def set_version(self, connection: Connection, version: int) -> None:
         connection.execute(delete(schema.archive))

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 from dicomdock.archive.index.counters import count_series, count_study
-from dicomdock.archive.index.schema import deletions, instance, patient, sent, series, study
+from dicomdock.archive.index.schema import deletions, instance, patient, remark, sent, series, study
 from dicomdock.archive.storage.local import relative_path
 from dicomdock.dicom.resource import Resource
 
@@ -45,6 +45,7 @@ class ArchivedInstance:
     sent : names of the servers that confirmed to have stored it.
     pinned : it, its series or its study is exempt from eviction.
     made_here : it was created by this program.
+    remarks : what was odd about it when it was stored, a sentence each.
     """
 
     resource: Resource
@@ -57,6 +58,7 @@ class ArchivedInstance:
     sent: tuple[str, ...]
     pinned: bool
     made_here: bool
+    remarks: tuple[str, ...] = ()
 
 
 def digests(connection: Connection, study_uid: str, series_uid: str) -> dict[str, str]:
@@ -140,9 +142,10 @@ def instances_of(
             instance.c.origin,
             or_(instance.c.pinned, series.c.pinned, study.c.pinned),
             instance.c.made_here,
+            remark.c.text,
             instance.c.id,
         )
-        .select_from(ALL_LEVELS)
+        .select_from(ALL_LEVELS.outerjoin(remark, remark.c.instance == instance.c.id))
         .where(*clauses)
         .order_by(
             study.c.id,
@@ -162,10 +165,21 @@ def instances_of(
     for row in connection.execute(wanted):
         place = Resource(*row[:3])
         path = folder / relative_path(*row[:3])
-        size, digest, sop_class, syntax, origin, pinned, made_here, number = row[3:]
+        size, digest, sop_class, syntax, origin, pinned, made_here, text, number = row[3:]
         sent_to = tuple(servers.get(number, ()))
+        remarks = tuple(text.split("\n")) if text else ()
         yield ArchivedInstance(
-            place, path, size, digest, sop_class, syntax, origin, sent_to, bool(pinned), bool(made_here)
+            place,
+            path,
+            size,
+            digest,
+            sop_class,
+            syntax,
+            origin,
+            sent_to,
+            bool(pinned),
+            bool(made_here),
+            remarks,
         )
 
 
@@ -272,15 +286,21 @@ def mark_used(connection: Connection, series_ids: Sequence[int]) -> None:
     )
 
 
-def mark_sent(connection: Connection, instances: Iterable[Resource], server: str) -> None:
-    """Note that a server has stored instances."""
-    now = time.time()
-    rows = [
-        {"instance": number, "server": server, "at": now}
-        for number, _ in known_rows(connection, instances).values()
-    ]
+def mark_sent(
+    connection: Connection, instances: Iterable[Resource], server: str, at: float | None = None
+) -> list[Resource]:
+    """Record that a server has stored instances, and return those that are in the archive.
+
+    Parameters
+    ----------
+    at : seconds since the epoch; None for now.
+    """
+    now = time.time() if at is None else at
+    known = known_rows(connection, instances)
+    rows = [{"instance": number, "server": server, "at": now} for number, _ in known.values()]
     if rows:
         connection.execute(insert_or_pass(connection, sent), rows)
+    return list(known)
 
 
 def set_pinned(connection: Connection, resource: Resource, pinned: bool) -> bool:

@@ -137,6 +137,14 @@ sent = Table(
     Column("at", Float, nullable=False),
 )
 
+# What was odd about an instance when it was stored: a row for each of the few that have a remark.
+remark = Table(
+    "remark",
+    metadata,
+    Column("instance", NUMBER, ForeignKey("instance.id", ondelete="CASCADE"), primary_key=True),
+    Column("text", PLAIN, nullable=False),
+)
+
 # Files whose rows are gone; a crash between the two leaves the removal to whoever opens the archive next.
 deletions = Table("doomed", metadata, Column("path", PLAIN, primary_key=True))
 
