@@ -9,7 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from dicomdock.archive.commit import commit
 from dicomdock.archive.eviction import Retention
+from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.migrations import migrate
 from dicomdock.archive.index.queries import (
@@ -61,6 +63,9 @@ class Archive:
         self._files = files
         self._index = index
         self._integrity = IntegrityCheck()
+        self._together = GroupCommit(
+            files.incoming, partial(commit, files, index, origin="", made_here=False)
+        )
         self.retention = Retention(files, index, limit)
         self.query_cache = QueryCache(index)
 
@@ -178,8 +183,11 @@ class Archive:
             raise damaged_error(missing)
 
     def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
-        """Store instances; an outcome is returned once it is committed."""
-        with self.writer() as writer:
+        """Store instances; an outcome is returned once it is committed.
+
+        Those who store at the same time share their commits.
+        """
+        with ArchiveWriter(self._files, self._index, together=self._together) as writer:
             yield from store(writer, parts, Resource(study) if study else None)
 
     def delete(self, resource: Resource) -> None:
