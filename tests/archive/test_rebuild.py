@@ -24,7 +24,7 @@ from tests.builders import Made, changed, ct_series, document, write
 def facts(archive: Archive) -> dict[str, tuple[object, ...]]:
     """Everything that the archive knows of each instance."""
     with archive._index.reading() as connection:
-        studies = {row.StudyInstanceUID for row in connection.exec_driver_sql("select * from study")}
+        studies = connection.column('SELECT "StudyInstanceUID" FROM study')
     return {
         str(one.resource): (
             one.digest,

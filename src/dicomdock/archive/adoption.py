@@ -12,12 +12,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import Connection, select
-
 from dicomdock.archive.index.attributes import WANTED
+from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import known_rows
-from dicomdock.archive.index.schema import deletions
 from dicomdock.archive.journal_state import JournalState, Recorded
 from dicomdock.archive.pending import PendingInstance, insert_instances, stored_records
 from dicomdock.archive.storage.local import SUFFIX, Files, digest_of, mapped
@@ -87,7 +85,7 @@ def _adopted(
 ) -> list[Path]:
     with index.writing() as connection:
         there = known_rows(connection, (item.resource for item, _ in pending.values()))
-        going = set(connection.execute(select(deletions.c.path)).scalars())
+        going = {*connection.column("SELECT path FROM doomed")}
         # Looked at once more under the lock: a file may have been removed since it was read.
         fresh = {
             path: (item, known)

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from dicomdock.archive.adoption import Finding
+from dicomdock.archive.commit import commit
 from dicomdock.archive.eviction import Retention
-from dicomdock.archive.export import Exported, Planned, export_folder, export_zip, planned
+from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import (
     ArchivedInstance,
@@ -24,7 +25,6 @@ from dicomdock.archive.index.queries import (
     sizes_of,
     summary_of,
 )
-from dicomdock.archive.ingest import ImportProgress, import_paths
 from dicomdock.archive.opening import open_archive
 from dicomdock.archive.problems import damaged_error, not_in_archive
 from dicomdock.archive.query_cache import QueryCache
@@ -40,6 +40,10 @@ from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 from dicomdock.sources import Page, Part, StoreResult, file_chunks
+
+if TYPE_CHECKING:
+    from dicomdock.archive.export import Exported, Planned
+    from dicomdock.archive.ingest import ImportProgress
 
 USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
 
@@ -61,6 +65,9 @@ class Archive:
         self._files = files
         self._index = index
         self._integrity = IntegrityCheck()
+        self._together = GroupCommit(
+            files.incoming, partial(commit, files, index, origin="", made_here=False)
+        )
         self.retention = Retention(files, index, limit)
         self.query_cache = QueryCache(index, read_only=files.read_only)
 
@@ -178,8 +185,11 @@ class Archive:
             raise damaged_error(missing)
 
     def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
-        """Store instances; an outcome is returned once it is committed."""
-        with self.writer() as writer:
+        """Store instances; an outcome is returned once it is committed.
+
+        Those who store at the same time share their commits.
+        """
+        with ArchiveWriter(self._files, self._index, together=self._together) as writer:
             yield from store(writer, parts, Resource(study) if study else None)
 
     def delete(self, resource: Resource) -> None:
@@ -226,6 +236,8 @@ class Archive:
         NoSpace, ArchiveLocked, ArchiveError
             The archive cannot go on.
         """
+        from dicomdock.archive.ingest import import_paths
+
         return import_paths(self.writer(origin=origin, replace=replace), paths)
 
     def export(self, resources: Sequence[Resource], folder: Path, *, zip: bool = False) -> Iterator[Exported]:  # noqa: A002
@@ -245,6 +257,8 @@ class Archive:
         NoSpace, ArchiveError
             It cannot be written.
         """
+        from dicomdock.archive.export import export_folder, export_zip
+
         plan = self.plan_export(resources)
         yield from (export_zip if zip else export_folder)(plan, folder, self._integrity)
 
@@ -256,6 +270,8 @@ class Archive:
         NotFound
             A resource is not in the archive.
         """
+        from dicomdock.archive.export import planned
+
         for resource in resources:
             if not self._is_indexed(resource):
                 raise not_in_archive(resource)

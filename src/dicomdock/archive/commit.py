@@ -10,17 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, insert, select
-
+from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.queries import BATCH, known_rows
-from dicomdock.archive.index.schema import deletions, replacements
+from dicomdock.archive.index.queries import known_rows
+from dicomdock.archive.index.schema import replacements
 from dicomdock.archive.pending import (
     AddStatus,
     PendingInstance,
     insert_instances,
     refill_row,
-    replace_row,
+    replace_rows,
     stored_records,
 )
 from dicomdock.archive.storage.journal import Removed
@@ -69,13 +68,12 @@ def commit(
             files.reached("commit: in the journal")
             if fresh:
                 insert_instances(connection, fresh, origin=origin, made_here=made_here, at=now)
-            for item in changed:
-                number = there[item.resource][0]
+            numbered = [(there[item.resource][0], item) for item in changed]
+            for number, item in numbered:
                 if item.repair:
                     refill_row(connection, number, item)
-                else:
-                    replace_row(connection, number, item, origin=origin, made_here=made_here)
-                    connection.execute(delete(replacements).where(replacements.c.path == item.relative_path))
+            replaced = [(number, item) for number, item in numbered if not item.repair]
+            replace_rows(connection, replaced, origin=origin, made_here=made_here)
             files.reached("commit: rows inserted")
         files.reached("commit: committed")
         note.unlink()
@@ -95,23 +93,18 @@ def _announce_replacements(index: Index, pending: Sequence[PendingInstance]) -> 
     """Record for each file that is to be replaced the digest of the new one."""
     with index.writing() as connection:
         there = known_rows(connection, (item.resource for item in pending))
-        for item in pending:
-            if item.resource in there and _differs(item, there):
-                connection.execute(delete(replacements).where(replacements.c.path == item.relative_path))
-                row = {
-                    "path": item.relative_path,
-                    "instance": there[item.resource][0],
-                    "digest": item.digest,
-                }
-                connection.execute(insert(replacements).values(row))
+        rows = [
+            (item.relative_path, there[item.resource][0], item.digest)
+            for item in pending
+            if item.resource in there and _differs(item, there)
+        ]
+        connection.execute_many("DELETE FROM replacing WHERE path = ?", [row[:1] for row in rows])
+        connection.insert(replacements, rows)
 
 
 def _cancel_deletions(connection: Connection, paths: Sequence[str]) -> list[str]:
     """Remove files that are about to return from the list of those to delete, and return them."""
-    found: list[str] = []
-    for start in range(0, len(paths), BATCH):
-        some = deletions.c.path.in_(paths[start : start + BATCH])
-        found += connection.execute(select(deletions.c.path).where(some)).scalars()
-        if found:
-            connection.execute(delete(deletions).where(some))
-    return found
+    going = {*connection.column("SELECT path FROM doomed")}
+    back = [path for path in paths if path in going]
+    connection.execute_many("DELETE FROM doomed WHERE path = ?", [(path,) for path in back])
+    return back

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, select
-
+from dicomdock.archive.index.connection import Connection, Row
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.queries import ALL_LEVELS
-from dicomdock.archive.index.schema import instance, remark, sent, series, study
+from dicomdock.archive.index.schema import ALL_LEVELS
 from dicomdock.archive.journal_state import (
     JournalState,
     Recorded,
@@ -22,8 +20,17 @@ from dicomdock.archive.storage.local import Files, disk_errors
 from dicomdock.dicom.resource import Resource
 
 GROWN = 4 << 20  # bytes by which a journal has more than doubled before it is compacted
-BATCH = 500
-_UIDS = (study.c.StudyInstanceUID, series.c.SeriesInstanceUID, instance.c.SOPInstanceUID)
+_UIDS = ('study."StudyInstanceUID"', 'series."SeriesInstanceUID"', 'instance."SOPInstanceUID"')
+_STORED = f"""
+SELECT {", ".join(_UIDS)}, instance.size, instance.digest, instance.origin, instance.made_here,
+    instance.added, remark.text
+FROM {ALL_LEVELS} LEFT JOIN remark ON remark.instance = instance.id
+ORDER BY series.id, instance.added, instance.id
+"""
+_SENT = f"""
+SELECT sent.server, sent.at, {", ".join(_UIDS)} FROM {ALL_LEVELS} JOIN sent ON sent.instance = instance.id
+ORDER BY sent.server, sent.at
+"""
 
 
 def see_journal(files: Files, index: Index) -> None:
@@ -39,43 +46,23 @@ def see_journal(files: Files, index: Index) -> None:
         if size:
             with JournalState(journal) as state:
                 journal.replace(records_of(state))
-        elif not journal.path.exists() and connection.execute(select(study.c.id).limit(1)).first():
+        elif not journal.path.exists() and connection.first("SELECT id FROM study LIMIT 1"):
             journal.replace(records_of_index(connection))
             files.reached("journal: from the index")
 
 
 def records_of_index(connection: Connection) -> Iterator[Record]:
     """Return the records that amount to what the index holds."""
-    wanted = (
-        select(
-            *_UIDS,
-            instance.c.size,
-            instance.c.digest,
-            instance.c.origin,
-            instance.c.made_here,
-            instance.c.added,
-            remark.c.text,
-        )
-        .select_from(ALL_LEVELS.outerjoin(remark, remark.c.instance == instance.c.id))
-        .order_by(series.c.id, instance.c.added, instance.c.id)
-    )
-    rows = connection.execution_options(yield_per=BATCH).execute(wanted)
-    yield from stored_records(
-        Recorded(
-            Resource(*row[:3]),
-            *row[3:6],
-            bool(row[6]),
-            row[7],
-            tuple((row[8] or "").split("\n")) if row[8] else (),
-        )
-        for row in rows
-    )
-    marks = select(sent.c.server, sent.c.at, *_UIDS).select_from(
-        ALL_LEVELS.join(sent, sent.c.instance == instance.c.id)
-    )
-    for server, at, *uids in connection.execute(marks.order_by(sent.c.server, sent.c.at)):
+    yield from stored_records(map(_recorded, connection.each(_STORED)))
+    for server, at, *uids in connection.each(_SENT):
         yield Sent(server, [path_of(Resource(*uids))], at)
-    for depth, level in enumerate((study, series, instance), 1):
-        pinned = select(*_UIDS[:depth]).select_from(ALL_LEVELS).where(level.c.pinned).distinct()
-        for row in connection.execute(pinned):
+    for depth, level in enumerate(("study", "series", "instance"), 1):
+        wanted = f"SELECT DISTINCT {', '.join(_UIDS[:depth])} FROM {ALL_LEVELS} WHERE {level}.pinned"
+        for row in connection.each(wanted):
             yield Pinned(uids_of(Resource(*row)), pinned=True)
+
+
+def _recorded(row: Row) -> Recorded:
+    study, series, instance, size, digest, origin, made_here, at, text = row
+    remarks = tuple(text.split("\n")) if text else ()
+    return Recorded(Resource(study, series, instance), size, digest, origin, bool(made_here), at, remarks)

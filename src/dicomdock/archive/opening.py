@@ -8,11 +8,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import select
-
 from dicomdock.archive.index.engine import FILE, Index
 from dicomdock.archive.index.migrations import MIGRATIONS, migrate, version_of
-from dicomdock.archive.index.schema import study
 from dicomdock.archive.journal_upkeep import see_journal
 from dicomdock.archive.rebuild import Fault, has_studies, is_unfinished, rebuild
 from dicomdock.archive.recovery import recover
@@ -71,7 +68,7 @@ def _fault(files: Files, index: Index, *, damaged: int | None = None) -> Fault |
     try:
         migrate(index)
         with index.reading() as connection:
-            found = connection.execute(select(study.c.id).limit(1)).first()
+            found = connection.first("SELECT id FROM study LIMIT 1")
     except IndexDamaged:
         return "damaged"
     return "missing" if found is None and has_studies(files) else None
@@ -91,7 +88,7 @@ def _see_that_none_is_lost(settings: Settings, files: Files, seen: Path) -> None
         try:
             migrate(index)
             with index.reading() as connection:
-                lost = connection.execute(select(study.c.id).limit(1)).first() is not None
+                lost = connection.first("SELECT id FROM study LIMIT 1") is not None
         except IndexDamaged:
             lost = True
         finally:

@@ -14,13 +14,10 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from sqlalchemy import select
-
 from dicomdock.archive.adoption import BATCH, adopt, insert_recorded
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.migrations import migrate
 from dicomdock.archive.index.queries import known_rows, mark_sent, set_pinned, summary_of
-from dicomdock.archive.index.schema import deletions
 from dicomdock.archive.journal_state import JournalState, Recorded
 from dicomdock.archive.pending import PendingInstance
 from dicomdock.archive.recovery import finish_announced
@@ -135,7 +132,7 @@ def _insert_missing(files: Files, index: Index, state: JournalState) -> int:
     number = 0
     with index.writing() as connection:
         state.catch_up()  # what others removed meanwhile is not missing
-        going = set(connection.execute(select(deletions.c.path)).scalars())
+        going = {*connection.column("SELECT path FROM doomed")}
         unseen = (_lost(files, one) for one in state.unseen())
         while some := list(islice(unseen, BATCH)):
             there = known_rows(connection, (item.resource for item, _ in some))

@@ -6,13 +6,10 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from sqlalchemy import bindparam, delete, select
-
 from dicomdock.archive.adoption import BATCH, read_instance
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import known_rows
-from dicomdock.archive.index.schema import deletions, replacements
-from dicomdock.archive.pending import PendingInstance, insert_instances, replace_row, stored_records
+from dicomdock.archive.pending import PendingInstance, insert_instances, replace_rows, stored_records
 from dicomdock.archive.storage.journal import Removed
 from dicomdock.archive.storage.local import COPY, Files, disk_errors
 from dicomdock.archive.storage.sessions import NOTE, Announcement, abandoned
@@ -28,9 +25,8 @@ def recover(files: Files, index: Index) -> None:
                     finish_announced(files, index, announcement)
                     files.reached("recover: adopted")
     with index.reading() as connection:
-        work = (
-            connection.execute(select(deletions.c.path)).first()
-            or connection.execute(select(replacements.c.path)).first()
+        work = connection.first("SELECT path FROM doomed LIMIT 1") or connection.first(
+            "SELECT path FROM replacing LIMIT 1"
         )
     if work:
         remove_deleted_files(files, index)
@@ -61,7 +57,7 @@ def finish_announced(files: Files, index: Index, announced: Announcement, *, ali
         some = moved[start : start + BATCH]
         with index.writing() as connection:
             there = known_rows(connection, (item.resource for item in some))
-            going = set(connection.execute(select(deletions.c.path)).scalars())
+            going = {*connection.column("SELECT path FROM doomed")}
             # A removal that came after it counts; a note of an earlier version says nothing of the bytes.
             some = [one for one in some if one.relative_path not in going]
             fresh = [
@@ -74,9 +70,8 @@ def finish_announced(files: Files, index: Index, announced: Announcement, *, ali
             now = time.time()
             files.journal.append(stored_records([*fresh, *exchanged], origin, made_here, now))
             insert_instances(connection, fresh, origin=origin, made_here=made_here, at=now)
-            for one in exchanged:
-                replace_row(connection, there[one.resource][0], one, origin=origin, made_here=made_here)
-                connection.execute(delete(replacements).where(replacements.c.path == one.relative_path))
+            replaced = [(there[one.resource][0], one) for one in exchanged]
+            replace_rows(connection, replaced, origin=origin, made_here=made_here)
 
 
 def remove_deleted_files(files: Files, index: Index) -> None:
@@ -86,7 +81,7 @@ def remove_deleted_files(files: Files, index: Index) -> None:
     """
     with index.writing() as connection:
         removed = []
-        for path in connection.execute(select(deletions.c.path)).scalars().all():
+        for path in connection.column("SELECT path FROM doomed"):
             with suppress(OSError):
                 files.discard(files.folder / path)
                 removed.append(path)
@@ -95,22 +90,20 @@ def remove_deleted_files(files: Files, index: Index) -> None:
         if removed:
             files.journal.append([Removed(removed)])
             files.reached("remove: in the journal")
-            rows = [{"removed": path} for path in removed]
-            connection.execute(delete(deletions).where(deletions.c.path == bindparam("removed")), rows)
+            connection.execute_many("DELETE FROM doomed WHERE path = ?", [(path,) for path in removed])
 
 
 def _finish_replacements(files: Files, index: Index) -> None:
     """Bring the rows of exchanged files up to date where a crash came between."""
     with index.writing() as connection:
-        for path, number, digest in connection.execute(
-            select(replacements.c.path, replacements.c.instance, replacements.c.digest)
-        ).all():
+        replaced: list[tuple[int, PendingInstance]] = []
+        for path, number, digest in connection.all("SELECT path, instance, digest FROM replacing"):
             file = files.folder / path
             try:
                 item = read_instance(file)
             except (OSError, WireError):
                 continue
             if item.digest == digest:  # else it was not exchanged yet, or not by this
-                files.journal.append(stored_records([item], "", False, time.time()))
-                replace_row(connection, number, item)
-                connection.execute(delete(replacements).where(replacements.c.path == path))
+                replaced.append((number, item))
+        files.journal.append(stored_records([item for _, item in replaced], "", False, time.time()))
+        replace_rows(connection, replaced)

@@ -8,12 +8,9 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import select
-
 from dicomdock.archive.adoption import BATCH, CHANGED, READERS, Finding, adopt
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import instances_of
-from dicomdock.archive.index.schema import study
 from dicomdock.archive.journal_state import JournalState
 from dicomdock.archive.storage.local import Files, digest_or_none, name_of
 from dicomdock.dicom.resource import Resource
@@ -28,7 +25,7 @@ def verify(files: Files, index: Index, resource: Resource | None) -> Iterator[Fi
         yield from _compared(files, index, resource)
         return
     with index.reading() as connection:
-        studies = list(connection.execute(select(study.c.StudyInstanceUID).order_by(study.c.id)).scalars())
+        studies = connection.column('SELECT "StudyInstanceUID" FROM study ORDER BY id')
     with ExitStack() as stack:
         recorded = cache(lambda: stack.enter_context(JournalState(files.journal)))  # few archives need it
         for uid in studies:
