@@ -30,8 +30,13 @@ def add_patients(connection: Connection) -> None:
     _create(connection, schema.patient)
 
 
+def add_remarks(connection: Connection) -> None:
+    """Version 3: what was odd about instances when they were stored."""
+    _create(connection, schema.remark)
+
+
 def index_what_is_searched(connection: Connection) -> None:
-    """Version 3: indexes of all attributes, and of what stands in texts."""
+    """Version 4: indexes of all attributes, and of what stands in texts."""
     for name in ("study_by_name", "study_by_patient", "study_by_accession", "series_by_use"):
         connection.execute(f"DROP INDEX IF EXISTS {name}")
     for table in (schema.study, schema.series, schema.instance):
@@ -40,7 +45,15 @@ def index_what_is_searched(connection: Connection) -> None:
     text_search.create(connection)
 
 
-MIGRATIONS: Sequence[Migration] = (first_tables, add_patients, index_what_is_searched)
+MIGRATIONS: Sequence[Migration] = (first_tables, add_patients, add_remarks, index_what_is_searched)
+
+
+def version_of(connection: Connection) -> int:
+    """Return the version of the index's schema; 0 where it has no tables."""
+    if not connection.has_table(schema.archive.name):
+        return 0
+    row = connection.first("SELECT version FROM archive")
+    return int(row[0]) if row else 0
 
 
 def _create(connection: Connection, table: schema.Table) -> None:
@@ -65,10 +78,7 @@ class _VersionedIndex:
             yield connection
 
     def version(self, connection: Connection) -> int:
-        if not connection.has_table(schema.archive.name):
-            return 0
-        row = connection.first("SELECT version FROM archive")
-        return int(row[0]) if row else 0
+        return version_of(connection)
 
     def set_version(self, connection: Connection, version: int) -> None:
         connection.execute("DELETE FROM archive")
