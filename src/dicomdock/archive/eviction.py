@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import bytes_in, mark_sent, remove_rows, set_pinned
-from dicomdock.archive.journal_state import path_of, uids_of
+from dicomdock.archive.journal_state import BATCH, uids_of
 from dicomdock.archive.problems import not_in_archive
 from dicomdock.archive.recovery import remove_deleted_files
 from dicomdock.archive.storage.journal import Pinned, Sent
@@ -148,7 +148,9 @@ class Retention:
         with self._index.writing() as connection:
             marked = mark_sent(connection, instances, server, at)
             # Kill-proof; after a power cut a mark that is lost only keeps its instance from eviction.
-            self._files.journal.append([Sent(server, [path_of(one) for one in marked], at)], sync=False)
+            uids = [uids_of(one) for one in marked]
+            records = [Sent(server, uids[start : start + BATCH], at) for start in range(0, len(uids), BATCH)]
+            self._files.journal.append(records, sync=False)
             self._files.reached("sent: in the journal")
 
     def _set(self, resource: Resource, *, pinned: bool) -> None:
