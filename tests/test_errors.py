@@ -57,6 +57,7 @@ def test_every_error_has_a_docstring(name):
 )
 def test_an_error_crosses_processes_with_its_facts(error):
     copy = pickle.loads(pickle.dumps(error))
+    errors.MultipartError: (502, 1),
     assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dicomdock.dicom.media_types import OCTETS, in_transfer_syntax
 from dicomdock.errors import InvalidInput, NotAcceptable
-from dicomdock.origin.accept import EXPLICIT_LITTLE, NATIVE, OCTETS, choices, frame_form
+from dicomdock.origin.accept import EXPLICIT_LITTLE, NATIVE, choices, frame_form
 from dicomdock.origin.context import Origin, accept_of, instance_on_disk, resource_of
 from dicomdock.origin.decoding import decode_frame, frame_count, read_frame, read_value
 from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread
@@ -41,7 +42,7 @@ async def retrieve(origin: Origin, request: Request) -> Response:
                 return _frames(file, syntax, accept, origin.workers)
             multipart = _multipart(accept)
             value = read_value(file, re.split(r"[./]", path))
-        part = Part(f"{OCTETS}; transfer-syntax={EXPLICIT_LITTLE}", partial(_once, value), length=len(value))
+        part = Part(in_transfer_syntax(OCTETS, EXPLICIT_LITTLE), partial(_once, value), length=len(value))
         return _response([part], OCTETS, multipart=multipart)
 
     return await in_thread(answer)
