@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, insert
-
+from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.queries import BATCH, known_rows
-from dicomdock.archive.index.schema import deletions, replacements
-from dicomdock.archive.pending import AddStatus, PendingInstance, insert_instances, replace_row
+from dicomdock.archive.index.queries import known_rows
+from dicomdock.archive.index.schema import replacements
+from dicomdock.archive.pending import AddStatus, PendingInstance, insert_instances, replace_rows
 from dicomdock.archive.storage.local import Files, Session, disk_errors, sync_files
 from dicomdock.dicom.resource import Resource
 
@@ -49,11 +48,8 @@ def commit(
             files.move((item.temporary, files.folder / item.relative_path) for item in (*fresh, *changed))
             if fresh:
                 insert_instances(connection, fresh, origin=origin, made_here=made_here)
-            for item in changed:
-                if not item.repair:
-                    number = there[item.resource][0]
-                    replace_row(connection, number, item, origin=origin, made_here=made_here)
-                    connection.execute(delete(replacements).where(replacements.c.path == item.relative_path))
+            replaced = [(there[item.resource][0], item) for item in changed if not item.repair]
+            replace_rows(connection, replaced, origin=origin, made_here=made_here)
         note.unlink()
         late: list[tuple[PendingInstance, AddStatus]] = []
         for item in others:
@@ -71,18 +67,16 @@ def _announce_replacements(index: Index, pending: Sequence[PendingInstance]) -> 
     """Record for each file that is to be replaced the digest of the new one."""
     with index.writing() as connection:
         there = known_rows(connection, (item.resource for item in pending))
-        for item in pending:
-            if item.resource in there and _differs(item, there):
-                connection.execute(delete(replacements).where(replacements.c.path == item.relative_path))
-                row = {
-                    "path": item.relative_path,
-                    "instance": there[item.resource][0],
-                    "digest": item.digest,
-                }
-                connection.execute(insert(replacements).values(row))
+        rows = [
+            (item.relative_path, there[item.resource][0], item.digest)
+            for item in pending
+            if item.resource in there and _differs(item, there)
+        ]
+        connection.execute_many("DELETE FROM replacing WHERE path = ?", [row[:1] for row in rows])
+        connection.insert(replacements, rows)
 
 
 def _cancel_deletions(connection: Connection, paths: Sequence[str]) -> None:
     """Remove files that are about to return from the list of those to delete."""
-    for start in range(0, len(paths), BATCH):
-        connection.execute(delete(deletions).where(deletions.c.path.in_(paths[start : start + BATCH])))
+    if connection.first("SELECT path FROM doomed LIMIT 1") is not None:
+        connection.execute_many("DELETE FROM doomed WHERE path = ?", [(path,) for path in paths])

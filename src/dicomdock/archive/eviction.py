@@ -10,15 +10,26 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
-
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.queries import mark_sent, remove_rows, set_pinned
-from dicomdock.archive.index.schema import instance, sent, series, study
+from dicomdock.archive.index.queries import mark_sent, remove_rows, set_pinned, summary_of
 from dicomdock.archive.problems import not_in_archive
 from dicomdock.archive.recovery import remove_deleted_files
 from dicomdock.archive.storage.local import Files
 from dicomdock.dicom.resource import Resource
+
+# Series, the least recently used first, of which nothing is pinned, made here, or on no server.
+_EVICTABLE = """
+SELECT study."StudyInstanceUID", series."SeriesInstanceUID", series.size
+FROM series JOIN study ON series.study = study.id
+WHERE NOT series.pinned AND NOT study.pinned AND NOT EXISTS (
+    SELECT 1 FROM instance
+    WHERE instance.series = series.id AND (
+        instance.pinned OR instance.made_here
+        OR (instance.origin = '' AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.instance = instance.id))
+    )
+)
+ORDER BY series.used, series.id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +53,8 @@ def evict(files: Files, index: Index, limit: int) -> Eviction:
     removed: list[Resource] = []
     freed = 0
     with index.writing() as connection:
-        held = int(connection.execute(select(func.coalesce(func.sum(study.c.size), 0))).scalar_one())
-        candidates = (
-            select(study.c.StudyInstanceUID, series.c.SeriesInstanceUID, series.c.size)
-            .join(study, series.c.study == study.c.id)
-            .where(_is_evictable())
-            .order_by(series.c.used, series.c.id)
-        )
-        for study_uid, series_uid, size in connection.execute(candidates).all() if held > limit else ():
+        held = summary_of(connection).bytes
+        for study_uid, series_uid, size in connection.all(_EVICTABLE) if held > limit else ():
             if held - freed <= limit:
                 break
             resource = Resource(study_uid, series_uid)
@@ -59,16 +64,6 @@ def evict(files: Files, index: Index, limit: int) -> Eviction:
     if removed:
         remove_deleted_files(files, index)
     return Eviction(tuple(removed), freed, held - freed)
-
-
-def _is_evictable() -> ColumnElement[bool]:
-    on_a_server = or_(
-        instance.c.origin != "", exists(select(sent.c.instance).where(sent.c.instance == instance.c.id))
-    )
-    kept = select(instance.c.id).where(
-        instance.c.series == series.c.id, or_(instance.c.pinned, instance.c.made_here, ~on_a_server)
-    )
-    return and_(~series.c.pinned, ~study.c.pinned, ~exists(kept.correlate(series)))
 
 
 class Retention:

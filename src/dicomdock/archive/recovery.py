@@ -12,13 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import bindparam, delete, select
-
 from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import instances_of, known_rows
-from dicomdock.archive.index.schema import deletions, replacements, study
-from dicomdock.archive.pending import PendingInstance, insert_instances, replace_row
+from dicomdock.archive.pending import PendingInstance, insert_instances, replace_rows
 from dicomdock.archive.storage.local import (
     NOTE,
     SUFFIX,
@@ -67,9 +64,8 @@ def recover(files: Files, index: Index) -> None:
             for note in session.glob(f"*{NOTE}"):
                 adopt_announced(files, index, note)
     with index.reading() as connection:
-        work = (
-            connection.execute(select(deletions.c.path)).first()
-            or connection.execute(select(replacements.c.path)).first()
+        work = connection.first("SELECT path FROM doomed LIMIT 1") or connection.first(
+            "SELECT path FROM replacing LIMIT 1"
         )
     if work:
         remove_deleted_files(files, index)
@@ -94,28 +90,26 @@ def remove_deleted_files(files: Files, index: Index) -> None:
     """
     with index.writing() as connection:
         removed = []
-        for path in connection.execute(select(deletions.c.path)).scalars().all():
+        for path in connection.column("SELECT path FROM doomed"):
             with suppress(OSError):
                 files.discard(files.folder / path)
-                removed.append({"removed": path})
-        if removed:
-            connection.execute(delete(deletions).where(deletions.c.path == bindparam("removed")), removed)
+                removed.append((path,))
+        connection.execute_many("DELETE FROM doomed WHERE path = ?", removed)
 
 
 def _finish_replacements(files: Files, index: Index) -> None:
     """Bring the rows of exchanged files up to date where a crash came between."""
     with index.writing() as connection:
-        for path, number, digest in connection.execute(
-            select(replacements.c.path, replacements.c.instance, replacements.c.digest)
-        ).all():
+        replaced: list[tuple[int, PendingInstance]] = []
+        for path, number, digest in connection.all("SELECT path, instance, digest FROM replacing"):
             file = files.folder / path
             try:
                 item = _read_instance(file)
             except (OSError, WireError):
                 continue
             if item.digest == digest:  # else it was not exchanged yet, or not by this
-                replace_row(connection, number, item)
-                connection.execute(delete(replacements).where(replacements.c.path == path))
+                replaced.append((number, item))
+        replace_rows(connection, replaced)
 
 
 def verify(files: Files, index: Index, resource: Resource | None) -> Iterator[Finding]:
@@ -127,7 +121,7 @@ def verify(files: Files, index: Index, resource: Resource | None) -> Iterator[Fi
         yield from _compared(files, index, resource)
         return
     with index.reading() as connection:
-        studies = list(connection.execute(select(study.c.StudyInstanceUID).order_by(study.c.id)).scalars())
+        studies = connection.column('SELECT "StudyInstanceUID" FROM study ORDER BY id')
     for uid in studies:
         known = yield from _compared(files, index, Resource(uid))
         yield from adopt(files, index, [path for path in files.all(name_of(uid)) if path not in known])
@@ -187,7 +181,7 @@ def adopt(
                 pending[path] = item
         with index.writing() as connection:
             there = known_rows(connection, (item.resource for item in pending.values()))
-            going = set(connection.execute(select(deletions.c.path)).scalars())
+            going = {*connection.column("SELECT path FROM doomed")}
             # Looked at once more under the lock: a file may have been removed since it was read.
             fresh = {
                 path: one

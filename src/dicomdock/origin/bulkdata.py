@@ -68,9 +68,9 @@ def _frames(file: Path, syntax: str, accept: str, workers: Workers) -> Response:
 
 def _response(parts: Sequence[Part], media_type: str, *, multipart: bool) -> Response:
     if not multipart:
-        return Streamed(parts[0].chunks(), parts[0].content_type, length=parts[0].length)
+        return Streamed.started(parts[0].chunks(), parts[0].content_type, length=parts[0].length)
     body = Multipart(parts, media_type)
-    return Streamed(gathered(body.chunks()), body.content_type, length=body.length)
+    return Streamed.started(gathered(body.chunks()), body.content_type, length=body.length)
 
 
 def _once(data: bytes) -> Iterator[bytes]:
