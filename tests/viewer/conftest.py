@@ -222,13 +222,21 @@ class Screen:
         self.wait("s.complete && s.unsaved")
 
     def words(self, corner: str, view: str = "Red") -> str:
-        """Read a corner of a view."""
+        """Read a corner of a view, of what the viewer has now."""
+        self.drawn(view)
         return self.page.locator(f'[data-view="{view}"] .{corner}').inner_text()
+
+    def edges(self, view: str = "Red") -> list[str]:
+        """Read the letters of a view, of what the viewer has now: left, right, top, bottom."""
+        self.drawn(view)
+        at = self.page.locator(f'[data-view="{view}"]')
+        return [at.locator(f".{edge}").inner_text() for edge in ("left", "right", "top", "bottom")]
 
     def slice(self, view: str = "Red") -> tuple[int, int]:
         """Read which slice is shown, from 1, of how many."""
-        found = re.match(r"(\d+) / (\d+)", self.words("bl", view))
-        assert found is not None, self.words("bl", view)
+        words = self.words("bl", view)
+        found = re.match(r"(\d+) / (\d+)", words)
+        assert found is not None, words
         return int(found[1]), int(found[2])
 
     def wait(self, condition: str, seconds: float = SECONDS) -> None:

@@ -53,11 +53,7 @@ def test_the_study_is_shown_with_its_patient_and_orientation(screen: Screen) -> 
     assert screen.slice()[1] == SHAPE[0]
     assert screen.slice("Yellow")[1] == SHAPE[2]
     assert screen.slice("Green")[1] == SHAPE[1]
-    edges = [
-        screen.page.locator(f'[data-view="Red"] .{edge}').inner_text()
-        for edge in ("left", "right", "top", "bottom")
-    ]
-    assert edges == ["R", "L", "A", "P"]
+    assert screen.edges() == ["R", "L", "A", "P"]
     assert "W 400 C 100" in screen.words("br")
 
 
