@@ -11,11 +11,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from dicomdock.errors import LaunchError
 from dicomdock.launch.handoff import send
+from dicomdock.launch.trust import TrustStore
 from tests.dock.running import RunningDock, connected, running
+from tests.waiting import until
 
 TOKEN = "tok3n-of-the-l1nk"
 STUDY = "1.2.826.0.1.3680043.8.498.1"
@@ -118,6 +120,23 @@ def test_once_asks_again_and_always_does_not(dock: RunningDock, page: Page, port
     expect(page).to_have_url(re.compile(f"/study/{STUDY}.2"))
     assert "opens it" in click(dock, link_to(endpoint, f"{STUDY}.3"))
     expect(page).to_have_url(re.compile(f"/study/{STUDY}.3"))
+
+
+def test_a_link_that_comes_while_a_page_is_loading_is_shown_when_it_is_there(
+    dock: RunningDock, page: Page, portal
+):
+    endpoint, _ = portal
+    TrustStore(dock.settings).add(endpoint)
+    open_home(page, dock)
+    held: list[Route] = []
+    page.route("**/*.js", held.append)
+    page.goto(f"{dock.url}/transfers", wait_until="commit")
+    until(lambda: page.evaluate("1") and held, "the first script of the page")
+    assert "opens it" in click(dock, link_to(endpoint))
+    page.unroute("**/*.js")
+    for route in held:
+        route.continue_()
+    expect(page).to_have_url(re.compile(f"/study/{STUDY}"))
 
 
 def test_the_token_is_written_nowhere(dock: RunningDock, page: Page, portal):
