@@ -129,11 +129,12 @@ def test_a_link_that_comes_while_a_page_is_loading_is_shown_when_it_is_there(
     TrustStore(dock.settings).add(endpoint)
     open_home(page, dock)
     held: list[Route] = []
-    page.route("**/*.js", lambda route: held.append(route))
+    let = threading.Event()
+    page.route("**/*.js", lambda route: route.continue_() if let.is_set() else held.append(route))
     page.goto(f"{dock.url}/transfers", wait_until="commit")
     until(lambda: page.evaluate("1") and held, "the first script of the page")
     assert "opens it" in click(dock, link_to(endpoint))
-    page.unroute("**/*.js")
+    let.set()
     for route in held:
         route.continue_()
     expect(page).to_have_url(re.compile(f"/study/{STUDY}"))
