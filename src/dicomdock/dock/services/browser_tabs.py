@@ -36,7 +36,7 @@ class BrowserTabs:
         self._open_browser = open_browser
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._wanted = ""
+        self._wanted = self._showing = ""
         self._busy = False
         self._awaited = ""
         self._arrived = asyncio.Event()
@@ -65,6 +65,11 @@ class BrowserTabs:
         one tab.
         """
         with self._lock:
+            if path == self._showing:
+                self._wanted = (
+                    ""  # once more, later, it might pull the user away from where he went from there
+                )
+                return
             self._wanted = path
             loop = self._loop
         if loop is not None:
@@ -87,12 +92,12 @@ class BrowserTabs:
             while path := self._take():
                 await self._show(path)
         finally:
-            self._busy = False
+            self._busy, self._showing = False, ""
 
     def _take(self) -> str:
         with self._lock:
-            path, self._wanted = self._wanted, ""
-            return path
+            self._showing, self._wanted = self._wanted, ""
+            return self._showing
 
     async def _show(self, path: str) -> None:
         wanted = unquote(path.partition("?")[0])
