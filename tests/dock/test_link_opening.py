@@ -114,9 +114,11 @@ def test_a_question_is_not_pulled_away_by_other_links(dock: RunningDock, page: P
         until(lambda: bool(trusted.asked))
         connected(page)
         expect(page.get_by_test_id("question-server")).to_have_text(other.url.replace("/dicom-web", ""))
+        expect(page.get_by_test_id("answer-refuse")).to_be_focused()
         page.keyboard.press("r")
         expect(page.get_by_test_id("question-server")).to_have_text(third.url.replace("/dicom-web", ""))
         connected(page)
+        expect(page.get_by_test_id("answer-refuse")).to_be_focused()
         page.keyboard.press("o")
         expect(page).to_have_url(re.compile(f"/study/{STUDIES[1]}"))
         assert not other.asked

@@ -99,7 +99,9 @@ def test_a_flood_of_links_makes_one_question(dock: RunningDock, page: Page, port
     for number in range(10):
         click(dock, link_to(endpoint, f"{STUDY}.{number}"))
     expect(page.get_by_test_id("question")).to_have_count(1)
+    expect(page.get_by_test_id("question")).to_contain_text("10 studies")
     connected(page)
+    expect(page.get_by_test_id("answer-refuse")).to_be_focused()
     page.keyboard.press("r")
     expect(page.get_by_test_id("refused")).to_be_visible()
     page.goto(dock.url)
