@@ -37,6 +37,7 @@ from dicomdock.archive.verification import verify
 from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
+from dicomdock.dicom.media_types import DICOM, in_transfer_syntax
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
@@ -164,9 +165,8 @@ class Archive:
 
     def part(self, instance: ArchivedInstance) -> Part:
         """Return an instance as its file, which can be compared with its digest by ``Part.intact``."""
-        syntax = f"; transfer-syntax={instance.transfer_syntax_uid}" if instance.transfer_syntax_uid else ""
         return Part(
-            f"application/dicom{syntax}",
+            in_transfer_syntax(DICOM, instance.transfer_syntax_uid or ""),
             partial(file_chunks, instance.path),
             length=instance.size,
             resource=instance.resource,
