@@ -15,12 +15,14 @@
     │   ├── NotAcceptable                     406, 415: none of the forms we can read
     │   └── ServerFault                       5xx, 429 after all retries
     ├── WireError                             an answer that is not the multipart, JSON, DICOM it claims to be
-    │   └── InflatesTooFar                    a compressed answer that unpacks to far more than was received
+    │   ├── InflatesTooFar                    a compressed answer that unpacks to far more than was received
+    │   └── MultipartError(problem)           a multipart body that cannot be divided, or that ended too early
     ├── UnsupportedByServer(feature)          the server cannot do it, by its dialect or its answer
     ├── StoreError                            an upload that cannot go on (single failures are StoreResults)
     ├── ArchiveError                          the local archive
     │   ├── ArchiveLocked                     another process holds it for too long
     │   ├── ArchiveTooNew                     written by a later version of dicomdock
+    │   ├── IndexDamaged                      the index cannot be read; the files are not affected
     │   └── NoSpace                           disk full or below the free-space floor
     ├── UnreadableFile(reason)                a NIfTI, NRRD or other file that is not DICOM and cannot be read
     ├── GeometryError(reason, instances)      instances that do not form the volume that was asked for
@@ -37,6 +39,9 @@ what came back. Facts are attributes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+MultipartProblem: TypeAlias = Literal["empty", "no boundary", "headers", "length", "truncated"]
 
 
 class DicomdockError(Exception):
@@ -171,6 +176,20 @@ class InflatesTooFar(WireError):
     """A compressed answer that unpacks to far more than was received."""
 
 
+class MultipartError(WireError):
+    """A multipart body that cannot be divided into its parts, or that ended too early.
+
+    Parameters
+    ----------
+    message : the sentence for the user, about a server's answer.
+    problem : what is wrong with it, for who received it as a request.
+    """
+
+    def __init__(self, message: str, problem: MultipartProblem = "truncated") -> None:
+        super().__init__(message)
+        self.problem = problem
+
+
 class UnsupportedByServer(DicomdockError):
     """The server cannot do what was asked, by its dialect or by its answer.
 
@@ -210,6 +229,12 @@ class ArchiveTooNew(ArchiveError):
     """The archive was written by a later version of dicomdock."""
 
     remedy = "Install that version to open it."
+
+
+class IndexDamaged(ArchiveError):
+    """The archive's index cannot be read; it is rebuilt from the files."""
+
+    http_status = 503
 
 
 class NoSpace(ArchiveError):

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from dicomdock.dicom import json_model
+from dicomdock.dicom import json_model, xml_model
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InflatesTooFar, WireError
@@ -61,7 +61,7 @@ def test_json_of_brackets_is_refused_before_it_becomes_objects(filling):
 @pytest.mark.parametrize("filling", [b"<a/>", b'<a b=""/>'])
 def test_xml_of_brackets_is_refused_before_it_becomes_objects(filling):
     with pytest.raises(WireError, match="brackets"):
-        json_model.from_xml(b"<x>" + filling * (1 << 20) + b"</x>")
+        xml_model.from_xml(b"<x>" + filling * (1 << 20) + b"</x>")
 
 
 def test_a_large_honest_document_is_read():

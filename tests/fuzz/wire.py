@@ -101,7 +101,7 @@ XML = (
 
 
 def documents(folder: Path) -> Target:
-    from dicomdock.dicom import json_model
+    from dicomdock.dicom import json_model, xml_model
     from dicomdock.dicom.resource import resource_in
     from dicomdock.dicomweb import store_response
 
@@ -127,8 +127,8 @@ def documents(folder: Path) -> Target:
     def read(data: bytes) -> None:
         store_response.read(200, "application/dicom+json", data, "server")
         store_response.read(409, "", data, "server", remarks=("299 x",))
-        if json_model.is_xml(data, ""):
-            found = [json_model.from_xml(data)]
+        if xml_model.is_xml(data, ""):
+            found = [xml_model.from_xml(data)]
         else:
             found = json_model.parse(data, "application/json")
         for one in found[:1000]:

@@ -30,6 +30,7 @@ from dicomdock.imaging.segmentation import (
 )
 from dicomdock.imaging.terminology import Code, Terminology
 from dicomdock.imaging.volume import Volume
+from dicomdock.imaging.volume.volume import straight_grid
 from tests.conftest import shared_data
 from tests.imaging.scans import AXIAL, check_with_dciodvfy, grid, headers, oblique, place, put_pixels, scan
 from tests.imaging.test_geometry import enhanced
@@ -559,3 +560,50 @@ def test_names_in_every_character_set_arrive_in_utf_8(character_set: str | list[
 
 def _file(data: bytes) -> io.BytesIO:
     return io.BytesIO(data)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from((-1.5, -1.0, -0.5, -0.25, 0.5, 1.0, 1.5)) | st.floats(-2, 2),
+    st.sampled_from((0.0, 0.5, -1.5)) | st.floats(-2, 2),
+    st.integers(0, 2**32 - 1),
+)
+def test_what_is_drawn_on_a_straightened_volume_comes_back_the_same(
+    down: float, across: float, seed: int
+) -> None:
+    """A tilt by any part of a pixel a slice: no voxel is lost, doubled or moved on the way there and back."""
+    affine = AXIAL.copy()
+    affine[:3, 0] = (0.7 * across, 0.7 * down, 2)
+    scanned = grid((5, 10, 12), affine)
+    straight = straight_grid(scanned)
+    inside = np.random.default_rng(seed).random((5, 10, 12)) < 0.3
+    drawn = Segmentation(scanned, (Segment("A", Mask.of(inside)),)).onto(straight)
+    assert drawn.segments[0].mask.count == inside.sum()
+    back = drawn.onto(scanned)
+    assert np.array_equal(back.segments[0].mask.whole(scanned.shape), inside)
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.5])
+@pytest.mark.parametrize("measures", ["absent", "empty", "without spacing"])
+def test_a_segmentation_without_pixel_measures_takes_the_spacing_of_its_images(
+    measures: str, tilt: float
+) -> None:
+    affine = AXIAL.copy()
+    affine[1, 0] = tilt
+    images, geometry = source(affine=affine)
+    made = segmentation_to_dicom(Segmentation.from_array(labels(), geometry), images)
+    for item in (*made.SharedFunctionalGroupsSequence, *made.PerFrameFunctionalGroupsSequence):
+        if "PixelMeasuresSequence" not in item:
+            continue
+        if measures == "absent":
+            del item.PixelMeasuresSequence
+        else:
+            item.PixelMeasuresSequence = [] if measures == "empty" else [Dataset()]
+    found = read_segmentation(to_bytes(made), onto=geometry)
+    assert found.geometry.matches(geometry)
+    assert np.array_equal(found.to_array(), labels())
+    with pytest.raises(GeometryError, match="pixel spacing"):
+        read_segmentation(to_bytes(made))
+    other = grid((6, 20, 24), affine)
+    with pytest.raises(GeometryError, match="pixel spacing"):
+        read_segmentation(to_bytes(made), onto=other)  # of other pixels, so it says nothing of these

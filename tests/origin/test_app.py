@@ -81,19 +81,29 @@ class Breaking:
 
     name = "breaking"
 
+    def __init__(self, size: int) -> None:
+        self.size = size
+
     def retrieve(self, resource):
-        yield Part("application/dicom", lambda: iter((b"whole",)), length=5)
+        yield Part("application/dicom", lambda: iter((bytes(self.size),)), length=self.size)
         raise WireError("The server's answer ended before it was complete.")
 
 
 def test_an_answer_that_fails_in_the_middle_ends_without_its_end(caplog):
-    with serving(Breaking()) as running:
+    with serving(Breaking(1_000_000)) as running:
         with pytest.raises(urllib3.exceptions.HTTPError):
             running.ask(
                 "/dicom-web/studies/1.2", 'multipart/related; type="application/dicom"; transfer-syntax=*'
             )
         assert running.ask("/").status == 200
     assert "ended before it was complete" in caplog.text
+
+
+def test_an_answer_that_fails_before_anything_was_sent_has_a_status():
+    with serving(Breaking(5)) as running:
+        answer = running.ask("/dicom-web/studies/1.2", "*/*")
+    assert answer.status == 502
+    assert "ended before it was complete" in answer.data.decode()
 
 
 @pytest.mark.parametrize(

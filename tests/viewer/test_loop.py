@@ -18,7 +18,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import connect
 from dicomdock.imaging.segmentation import read_segmentation
 from dicomdock.launch.handoff import send
-from dicomdock.transfer import pull
+from dicomdock.transfer.pull import pull
 from tests.conftest import shared_data, unavailable
 from tests.dock.running import RunningDock, connected, running
 from tests.dock.using import arrived, introduce, open_at, rows
@@ -57,13 +57,12 @@ class Walk:
             self.screen.wait("!s.arrival_words.startsWith('0 ')")
             self.screen.drawn()
             self.picture("arriving")
-        self.screen.wait("s.complete", 60)
+        self.screen.wait("s.complete")
         self.page.wait_for_selector('[data-view="Red"] .bl')
 
     def paint(self, *points: tuple[float, float]) -> None:
         """Paint through points, given from the middle of the axial view."""
-        self.page.keyboard.press("p")
-        self.screen.wait("s.drawing_name && s.tool === 'segment'")
+        self.screen.brush()
         self.page.wait_for_selector(".editor .mdi-brush")
         bare = self.screen.pixels()
         x, y = self.screen.middle()

@@ -7,18 +7,35 @@ to have.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
-
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.queries import mark_sent, remove_rows, set_pinned
-from dicomdock.archive.index.schema import instance, sent, series, study
+from dicomdock.archive.index.queries import bytes_in, mark_sent, remove_rows, set_pinned
+from dicomdock.archive.journal_state import BATCH, uids_of
 from dicomdock.archive.problems import not_in_archive
 from dicomdock.archive.recovery import remove_deleted_files
+from dicomdock.archive.storage.journal import Pinned, Sent
 from dicomdock.archive.storage.local import Files
 from dicomdock.dicom.resource import Resource
+
+AT_ONCE = 100  # series that are looked for, and then removed, at once
+
+# Series of which nothing is pinned, made here, or on no server.
+_EVICTABLE = """
+SELECT study."StudyInstanceUID", series."SeriesInstanceUID", series.size, series.used, series.id
+FROM series JOIN study ON series.study = study.id
+WHERE NOT series.pinned AND NOT study.pinned AND NOT EXISTS (
+    SELECT 1 FROM instance
+    WHERE instance.series = series.id AND (
+        instance.pinned OR instance.made_here
+        OR (instance.origin = '' AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.instance = instance.id))
+    )
+)
+"""
+_NEXT = f"{_EVICTABLE} AND (series.used, series.id) > (?, ?) ORDER BY series.used, series.id LIMIT ?"
+_STILL = f"{_EVICTABLE} AND series.id = ? AND series.used = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +58,29 @@ def evict(files: Files, index: Index, limit: int) -> Eviction:
     """Remove the least recently used series until no more than ``limit`` bytes are stored."""
     removed: list[Resource] = []
     freed = 0
-    with index.writing() as connection:
-        held = int(connection.execute(select(func.coalesce(func.sum(study.c.size), 0))).scalar_one())
-        candidates = (
-            select(study.c.StudyInstanceUID, series.c.SeriesInstanceUID, series.c.size)
-            .join(study, series.c.study == study.c.id)
-            .where(_is_evictable())
-            .order_by(series.c.used, series.c.id)
-        )
-        for study_uid, series_uid, size in connection.execute(candidates).all() if held > limit else ():
-            if held - freed <= limit:
-                break
-            resource = Resource(study_uid, series_uid)
-            remove_rows(connection, resource)
-            removed.append(resource)
-            freed += size
+    last: tuple[float, int] = (-1.0, 0)
+    with index.reading() as connection:
+        held = bytes_in(connection)
+    while held - freed > limit:
+        # Nobody waits while they are looked for, so that each is looked at once more before it goes.
+        with index.reading() as connection:
+            candidates = connection.all(_NEXT, *last, AT_ONCE)
+        if not candidates:
+            break
+        with index.writing() as connection:
+            for study_uid, series_uid, _, used, number in candidates:
+                last = used, number
+                row = connection.first(_STILL, number, used)
+                if held - freed <= limit or row is None:
+                    continue
+                resource = Resource(study_uid, series_uid)
+                remove_rows(connection, resource)
+                removed.append(resource)
+                freed += row[2]
     if removed:
+        files.reached("remove: rows removed")
         remove_deleted_files(files, index)
     return Eviction(tuple(removed), freed, held - freed)
-
-
-def _is_evictable() -> ColumnElement[bool]:
-    on_a_server = or_(
-        instance.c.origin != "", exists(select(sent.c.instance).where(sent.c.instance == instance.c.id))
-    )
-    kept = select(instance.c.id).where(
-        instance.c.series == series.c.id, or_(instance.c.pinned, instance.c.made_here, ~on_a_server)
-    )
-    return and_(~series.c.pinned, ~study.c.pinned, ~exists(kept.correlate(series)))
 
 
 class Retention:
@@ -112,6 +124,7 @@ class Retention:
         ----------
         limit : bytes; None for the setting ``archive_limit``, where 0 means none.
         """
+        self._files.check_writable()
         if limit is None:
             limit = self._limit or sys.maxsize
         return evict(self._files, self._index, limit)
@@ -129,10 +142,21 @@ class Retention:
 
     def record_sent(self, instances: Iterable[Resource], server: str) -> None:
         """Record that a server confirmed to have stored instances; those not in the archive are ignored."""
+        if self._files.read_only:
+            return
+        at = time.time()
         with self._index.writing() as connection:
-            mark_sent(connection, instances, server)
+            marked = mark_sent(connection, instances, server, at)
+            # Kill-proof; after a power cut a mark that is lost only keeps its instance from eviction.
+            uids = [uids_of(one) for one in marked]
+            records = [Sent(server, uids[start : start + BATCH], at) for start in range(0, len(uids), BATCH)]
+            self._files.journal.append(records, sync=False)
+            self._files.reached("sent: in the journal")
 
     def _set(self, resource: Resource, *, pinned: bool) -> None:
+        self._files.check_writable()
         with self._index.writing() as connection:
             if not set_pinned(connection, resource, pinned):
                 raise not_in_archive(resource)
+            self._files.journal.append([Pinned(uids_of(resource), pinned)])
+            self._files.reached("pin: in the journal")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, literal, select
-
+from dicomdock.archive.index.access import few_rows
 from dicomdock.archive.index.attributes import (
     INSTANCE_KEYWORDS,
     PATIENT_KEYWORDS,
@@ -15,11 +13,14 @@ from dicomdock.archive.index.attributes import (
     SERIES_KEYWORDS,
     STUDY_KEYWORDS,
 )
-from dicomdock.archive.index.criteria_sql import Plan, column_of, plan
+from dicomdock.archive.index.clauses import Clause, all_of, one_of_ids
+from dicomdock.archive.index.connection import Connection
+from dicomdock.archive.index.criteria_sql import TABLES, Plan, column_of, plan
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import json_writer
-from dicomdock.archive.index.queries import ALL_LEVELS, instances_of
-from dicomdock.archive.index.schema import instance, patient, series, study
+from dicomdock.archive.index.paging import Order, Rows
+from dicomdock.archive.index.queries import instances_of
+from dicomdock.archive.index.schema import ALL_LEVELS, patient
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource, resource_in
@@ -45,6 +46,30 @@ _ABOVE: Mapping[SearchLevel, Sequence[tuple[str, Sequence[str]]]] = {
     "instances": (("StudyInstanceUID", _STUDY), ("SeriesInstanceUID", _SERIES)),
 }
 
+# Numbers order only what belongs together; ids order a list from everywhere without sorting it first.
+_ORDERS: Mapping[SearchLevel, Order] = {
+    "studies": Order(('study."StudyDate"', 'study."StudyTime"', "study.id"), descending=True),
+    "series": Order(("series.id",)),
+    "instances": Order(("instance.id",)),
+}
+_BY_NUMBER: Mapping[SearchLevel, Order] = {
+    "series": Order(('series."SeriesNumber" NULLS LAST', "series.id"), keyed=False),
+    "instances": Order(
+        (
+            'series."SeriesNumber" NULLS LAST',
+            "series.id",
+            'instance."InstanceNumber" NULLS LAST',
+            "instance.id",
+        ),
+        keyed=False,
+    ),
+}
+_TABLES: Mapping[SearchLevel, str] = {
+    "studies": "study",
+    "series": "series JOIN study ON series.study = study.id",
+    "instances": ALL_LEVELS,
+}
+
 
 def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
     """Answer a query, the latest studies first, series and instances by their numbers.
@@ -55,7 +80,6 @@ def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
     mixed = _is_mixed(index, query)
     planned = plan(query, index.dialect, mixed=mixed)
     keywords = _keywords(query)
-    statement = _statement(query, planned, keywords)
     warnings = tuple(
         f"{keyword} is not in the local index; the answer was not narrowed by it."
         for keyword in planned.ignored
@@ -63,17 +87,20 @@ def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
     own = _OWN[query.level]
     write = json_writer(keywords, [keyword for keyword in keywords if keyword not in own])
     not_indexed = _not_indexed(query)
-    left, skip, start, size = query.limit, query.offset, 0, FIRST_PAGE
-    if planned.exact:
-        skip, start = 0, query.offset
+    left, skip, size = query.limit, query.offset, FIRST_PAGE
+    with index.reading() as connection:
+        rows_from = _rows_of(connection, query, planned, keywords, mixed=mixed)
+        if planned.exact:
+            rows_from.pass_over(connection, skip)
+            skip = 0
     while True:
         wanted = min(size, left) if planned.exact and left is not None else size
         with index.reading() as connection:
-            rows = connection.execute(statement.limit(wanted + 1).offset(start)).all()
-            matches = [Match(write(row)) for row in rows[:wanted]]
+            rows = rows_from.next(connection, wanted)
+            matches = [Match(write(row)) for row in rows]
             if mixed:
                 matches = [_of_patient(connection, match, query) for match in matches]
-        start, more = start + wanted, len(rows) > wanted
+        more = rows_from.more
         if not planned.exact:
             matches = [match for match in matches if query.matches(match.attributes, keys=planned.keys)]
             skip, matches = max(0, skip - len(matches)), matches[skip:]
@@ -97,7 +124,7 @@ def _is_mixed(index: Index, query: Query) -> bool:
     if not any(keyword in PATIENT_KEYWORDS for keyword in query.criteria):
         return False
     with index.reading() as connection:
-        return connection.execute(select(patient.c.series).limit(1)).first() is not None
+        return connection.first("SELECT series FROM patient LIMIT 1") is not None
 
 
 def _of_patient(connection: Connection, match: Match, query: Query) -> Match:
@@ -107,14 +134,17 @@ def _of_patient(connection: Connection, match: Match, query: Query) -> Match:
         return match
     resource = resource_in(match.attributes)
     study_uid = resource.study if resource is not None else query.match.get("StudyInstanceUID", "")
-    found = select(*(patient.c[keyword] for keyword in PATIENT_KEYWORDS)).select_from(
-        patient.join(series, patient.c.series == series.c.id).join(study, series.c.study == study.c.id)
-    )
-    found = found.where(study.c.StudyInstanceUID == study_uid)
-    if resource is not None and resource.series is not None:
-        found = found.where(series.c.SeriesInstanceUID == resource.series)
+    series_uid = resource.series if resource is not None else None
+    inside = [Clause('study."StudyInstanceUID" = ?', (study_uid,))]
+    inside += [Clause('series."SeriesInstanceUID" = ?', (series_uid,))] if series_uid is not None else []
+    of_match = all_of(inside)
+    columns = ", ".join(patient.qualified(patient[keyword]) for keyword in PATIENT_KEYWORDS)
+    found = f"""
+        SELECT {columns} FROM patient
+        JOIN series ON patient.series = series.id JOIN study ON series.study = study.id WHERE {of_match.sql}
+    """
     write = json_writer(PATIENT_KEYWORDS, ())
-    for row in connection.execute(found):
+    for row in connection.all(found, *of_match.values):
         of_patient = write(row)
         if query.matches({**match.attributes, **of_patient}, keys=keys):
             return Match(dict(sorted({**match.attributes, **of_patient}.items())))
@@ -157,25 +187,37 @@ def _with_fields(index: Index, folder: Path, match: Match, keywords: Sequence[st
     return Match(dict(sorted({**found, **match.attributes}.items())))
 
 
-def _column(keyword: str) -> ColumnElement[str]:
+def _column(keyword: str) -> str:
     if keyword == "InstanceAvailability":
-        return literal("ONLINE")
+        return "'ONLINE'"
     found = column_of(keyword)
     assert found is not None
-    return found[1]
+    table, column = found
+    return table.qualified(column)
 
 
-def _statement(query: Query, planned: Plan, keywords: Sequence[str]) -> Select[*tuple[Any, ...]]:
-    columns = [_column(keyword) for keyword in keywords]
-    statement = select(*columns).where(*planned.clauses)
-    if query.level == "studies":
-        newest = (study.c.StudyDate.desc(), study.c.StudyTime.desc(), study.c.id.desc())
-        return statement.select_from(study).order_by(*newest)
-    # Numbers order only what belongs together; ids order a list from everywhere without sorting it first.
-    by_number = bool(query.match.get("StudyInstanceUID") or query.match.get("SeriesInstanceUID"))
-    if query.level == "series":
-        joined = series.join(study, series.c.study == study.c.id)
-        numbers = (series.c.SeriesNumber.nulls_last(),) if by_number else ()
-        return statement.select_from(joined).order_by(*numbers, series.c.id)
-    places = (series.c.SeriesNumber.nulls_last(), series.c.id, instance.c.InstanceNumber.nulls_last())
-    return statement.select_from(ALL_LEVELS).order_by(*(places if by_number else ()), instance.c.id)
+def _rows_of(
+    connection: Connection, query: Query, planned: Plan, keywords: Sequence[str], *, mixed: bool
+) -> Rows:
+    """Return the rows that satisfy a plan, in the order of the answer."""
+    named = bool(query.match.get("StudyInstanceUID") or query.match.get("SeriesInstanceUID"))
+    table = TABLES[query.level]
+    ids: list[int] | None = None
+    visible: set[str] = set()
+    if not named and "SOPInstanceUID" not in query.match:
+        ids = few_rows(connection, table, planned.conditions, planned.other_patient)
+        if ids is None:
+            visible = {one.keyword for one in planned.conditions if one.table is table and one.gives_order}
+            visible = {*sorted(visible)[:1], "StudyDate"}
+    hidden = plan(query, connection.dialect, mixed=mixed, visible=visible)
+    clause = hidden.clause if ids is None else all_of((one_of_ids(f"{table.name}.id", ids), hidden.clause))
+    order = _ORDERS[query.level] if query.level == "studies" or not named else _BY_NUMBER[query.level]
+    tables = _TABLES[query.level]
+    return Rows(
+        [_column(keyword) for keyword in keywords],
+        tables,
+        table.name if planned.alone and not named else tables,
+        clause,
+        order,
+        any_=ids != [],
+    )

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
+import importlib
 import io
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from dicomdock.cli import (
-    archive,
-    doctor,
-    files,
-    link,
-    register,
-    search,
-    server,
-    service,
-    transfer,
-    transfers,
-    trust,
-    view,
-)
 from dicomdock.cli.exit_codes import CANCELLED, DONE, FAILED
 from dicomdock.cli.global_options import global_options
 from dicomdock.cli.output import Terminal
-from dicomdock.errors import DicomdockError, InvalidInput
+from dicomdock.errors import DicomdockError, IndexDamaged, InvalidInput
 from dicomdock.version import __version__
 
-# A new group of commands is one more module here; its ``commands`` are a group of their own where they have a
-# name, else commands of the program itself.
-GROUPS = (server, search, transfer, transfers, files, archive, link, register, trust, service, view, doctor)
+# The modules of ``dicomdock.cli`` with the names that they add to the program, in the order of the help. Each
+# has ``commands``: a group of its own where that has a name, else commands of the program itself. Only the
+# module of the command that runs is imported.
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "server": ("server",),
+    "search": ("search",),
+    "transfer": ("pull", "push"),
+    "transfers": ("transfers",),
+    "files": ("import", "export"),
+    "archive": ("list", "remove", "verify", "pin", "unpin", "evict"),
+    "link": ("open",),
+    "register": ("register", "unregister"),
+    "trust": ("trust",),
+    "service": ("run", "serve"),
+    "view": ("view",),
+    "doctor": ("doctor",),
+}
 
 USAGE_ERROR: Any = typer.BadParameter.__base__  # it has no public name of its own
 
@@ -42,7 +44,7 @@ def run(arguments: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a name that the terminal cannot show is no reason to end
     try:
-        return _ended(arguments, terminal)
+        return _mended(arguments, terminal)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else FAILED
     except DicomdockError as error:
@@ -61,6 +63,16 @@ def run(arguments: list[str]) -> int:
         return FAILED
 
 
+def _mended(arguments: list[str], terminal: Terminal) -> int:
+    """Run one command; once more where it met a damaged index, which has been rebuilt by then."""
+    try:
+        return _ended(arguments, terminal)
+    except IndexDamaged:
+        if terminal.answered:
+            raise
+    return _ended(arguments, terminal)
+
+
 def _ended(arguments: list[str], terminal: Terminal) -> int:
     """Run one command and give its exit code.
 
@@ -69,7 +81,7 @@ def _ended(arguments: list[str], terminal: Terminal) -> int:
     InvalidInput
         The words are no command, and a script is to read why; a person is shown it here.
     """
-    root = program()
+    root = program(_modules(arguments))
     if "--json" not in arguments:
         root(arguments, prog_name="dicomdock", obj=terminal)
         return DONE
@@ -83,8 +95,13 @@ def _ended(arguments: list[str], terminal: Terminal) -> int:
     return code if isinstance(code, int) else DONE
 
 
-def program() -> Any:  # what typer makes has no public type
-    """Put the groups together, and add the options that every command has."""
+def program(modules: Sequence[str] = tuple(GROUPS)) -> Any:  # what typer makes has no public type
+    """Put groups together, and add the options that every command has.
+
+    Parameters
+    ----------
+    modules : of ``dicomdock.cli``, whose commands are wanted; all of them for the help and for completion.
+    """
     app = typer.Typer(
         name="dicomdock",
         help="Find, pull, keep, view, segment and send back medical images over DICOMweb.",
@@ -93,12 +110,26 @@ def program() -> Any:  # what typer makes has no public type
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for group in GROUPS:
-        app.add_typer(group.commands)
+    for module in modules:
+        app.add_typer(importlib.import_module(f"dicomdock.cli.{module}").commands)
     root = typer.main.get_command(app)
     for command in _commands(root):
         command.params.extend(global_options())
     return root
+
+
+def _modules(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the modules that a command line needs: that of its command, all where it names none."""
+    if "_DICOMDOCK_COMPLETE" in os.environ:  # a shell asks for the names of commands
+        return tuple(GROUPS)
+    words = iter(arguments)
+    for word in words:
+        if word == "--home":
+            next(words, None)
+        elif word not in ("--json", "-v", "--verbose") and not word.startswith("--home="):
+            found = tuple(module for module, names in GROUPS.items() if word in names)
+            return found or tuple(GROUPS)
+    return tuple(GROUPS)
 
 
 def _commands(command: Any) -> Iterator[Any]:

@@ -43,7 +43,7 @@ BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 # Deflated, JPIP referenced deflated, JPIP HTJ2K referenced deflated.
 DEFLATED: Final = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"))
 _TRANSFER_SYNTAX, _MEDIA_INSTANCE = 0x00020010, 0x00020003
-_ROWS, _SOP_CLASS = 0x00280010, 0x00080016
+_ROWS, SOP_CLASS = 0x00280010, 0x00080016
 _WITHOUT_PIXELS: Final = ("report", "structures", "document", "presentation", "other")
 _PIXEL_GROUP: Final = 0x7FE0
 _PIXELS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))  # float, double float, integer
@@ -351,6 +351,7 @@ class _Form:
     tag = key  # it is its own inverse
 
 
+_LITTLE_ITEM: Final = b"\xfe\xff\x00\xe0"
 _LITTLE_EXPLICIT: Final = _Form(explicit=True, big=False)
 _FORMS: Final = {
     (explicit, big): _Form(explicit=explicit, big=big) for explicit in (True, False) for big in (True, False)
@@ -394,6 +395,7 @@ class _Reader:
         "_raw",
         "_sequence_key",
         "_size",
+        "_wanted",
     )
 
     def __init__(
@@ -407,7 +409,7 @@ class _Reader:
     ) -> None:
         self._data, self._size, self._held, self._form = data, size, len(data), form
         self._keys, self._item_keys, self._sequence_key = _wanted_keys(wanted, form.big)
-        self._raw, self._items = raw, items
+        self._raw, self._items, self._wanted = raw, items, wanted
         self._at, self._before, self._pixels = 0, 0, False
 
     def data_set(self, position: int) -> int:
@@ -509,7 +511,7 @@ class _Reader:
         if _is_padding(data, position, size):
             return True
         # An object that has no pixels, and all of whose identifying attributes have been read.
-        kind = kind_of(Header(self._raw).uid(_SOP_CLASS))
+        kind = kind_of(Header(self._raw).uid(SOP_CLASS))
         late = kind in _WITHOUT_PIXELS and before >> 16 > _LATE_GROUP and _ROWS not in self._raw
         identified = all(uid in self._raw for uid in (STUDY, SERIES, SOP_INSTANCE))
         return late and identified and isinstance(error, _Malformed)
@@ -640,6 +642,9 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise _Malformed(f"it nests sequences deeper than {MAX_DEPTH} levels")
         form = self._form
+        if form.big and vr == b"UN" and self._data[position : position + 4] == _LITTLE_ITEM:  # PS3.5 §6.2.2
+            little = _Reader(self._data, self._size, _FORMS[False, False], self._wanted, {}, [])
+            return little._sequence(position, end, vr, depth, items)
         while end is None or position < end:
             key, length = self._item_head(position, "in a sequence")
             position += 8

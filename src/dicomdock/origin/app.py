@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import hmac
 import logging
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
-from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dicomdock.errors import DicomdockError
 from dicomdock.origin import bulkdata, delete, rendered, retrieve, search, store, uri
 from dicomdock.origin.context import Origin
+from dicomdock.origin.forwarded import Forwarded, networks
 from dicomdock.origin.granted import GRANT
-from dicomdock.origin.responses import problem, sentence
-from dicomdock.origin.workers import Workers
+from dicomdock.origin.paths import Answer, Paths
+from dicomdock.origin.responses import Flow, problem, sentence
+from dicomdock.origin.uploads import Uploads
+from dicomdock.origin.workers import PROCESSES, Workers
 from dicomdock.sources import DicomSource
 
 log = logging.getLogger(__name__)
 
 PREFIX = "/dicom-web"
 WADO_URI = "/wado"
-_SLASHES = re.compile("/{2,}")
 Endpoint = Callable[[Origin, Request], Awaitable[Response]]
 
 
@@ -120,7 +121,7 @@ TRANSACTIONS: Sequence[Transaction] = (
 
 
 def routes(
-    source: Callable[[], DicomSource] | DicomSource, *, workers: Workers | None = None
+    source: Callable[[], DicomSource] | DicomSource, *, workers: Workers | None = None, processes: int = 1
 ) -> list[BaseRoute]:
     """Return the routes of an origin server: everything below ``/dicom-web``, and ``/wado``.
 
@@ -128,41 +129,36 @@ def routes(
     ----------
     source : what is published, or what returns it for each request.
     workers : the processes that decode; own ones by default, which end with the program.
+    processes : that serve side by side, and share the limits.
     """
-    origin = Origin(source if callable(source) else lambda: source, PREFIX, workers or Workers())
+    origin = Origin(
+        source if callable(source) else lambda: source,
+        PREFIX,
+        workers or Workers(),
+        Uploads.shared(processes),
+        Flow(processes),
+    )
     by_path: dict[str, dict[str, Endpoint]] = {}
     for transaction in TRANSACTIONS:
-        by_path.setdefault(transaction.path, {})[transaction.method] = transaction.endpoint
-    return [
-        _Route(
-            (PREFIX if path != WADO_URI else "") + path, _answering(endpoints, origin), methods=[*endpoints]
-        )
-        for path, endpoints in by_path.items()
-    ]
+        path = (PREFIX if transaction.path != WADO_URI else "") + transaction.path
+        by_path.setdefault(path, {})[transaction.method] = transaction.endpoint
+    return [Paths({path: _answering(endpoints, origin) for path, endpoints in by_path.items()})]
 
 
-class _Route(Route):
-    """All transactions of one path, so that a refusal names every method (RFC 9110 §10.2.1)."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match a path in which slashes are doubled too, as clients put addresses together."""
-        if scope["type"] == "http" and "//" in scope["path"]:
-            scope = {**scope, "path": _SLASHES.sub("/", scope["path"])}
-        return super().matches(scope)
+def _answering(endpoints: Mapping[str, Endpoint], origin: Origin) -> Mapping[str, Answer]:
+    """Return the answer of each method of one path."""
+    answers = {method: partial(_answer, endpoint, origin) for method, endpoint in endpoints.items()}
+    return {**answers, "HEAD": answers["GET"]} if "GET" in answers else answers
 
 
-def _answering(endpoints: Mapping[str, Endpoint], origin: Origin) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        endpoint = endpoints["GET" if request.method == "HEAD" else request.method]
-        try:
-            return await endpoint(origin.within(request.scope.get(GRANT)), request)
-        except DicomdockError as error:
-            return problem(error)
-        except Exception:  # the server's error handler: the client gets a sentence, the log the rest
-            log.exception("%s %s failed", request.method, request.url.path)
-            return sentence("The server failed on this request; its log says why.", 500)
-
-    return answer
+async def _answer(endpoint: Endpoint, origin: Origin, request: Request) -> Response:
+    try:
+        return await endpoint(origin.within(request.scope.get(GRANT)), request)
+    except DicomdockError as error:
+        return problem(error)
+    except Exception:  # the server's error handler: the client gets a sentence, the log the rest
+        log.exception("%s %s failed", request.method, request.url.path)
+        return sentence("The server failed on this request; its log says why.", 500)
 
 
 def create_app(
@@ -171,8 +167,10 @@ def create_app(
     token: str | None = None,
     cors: Sequence[str] = (),
     hosts: Sequence[str] = (),
+    proxies: Sequence[str] = (),
     read_only: bool = False,
-) -> Starlette:
+    processes: int = 1,
+) -> ASGIApp:
     """Make the application that ``dicomdock serve`` runs.
 
     Parameters
@@ -182,9 +180,11 @@ def create_app(
     cors : origins whose web pages may use the server (``https://viewer.example``); ``*`` for all.
     hosts : names in the Host header that are answered; all where none are given. Guards a server on the
         loopback address against pages that let their own name point to it.
+    proxies : IP addresses or networks of reverse proxies, which may state the address they were reached by.
     read_only : store and delete nothing.
+    processes : that serve side by side; each has its part of the limits.
     """
-    workers = Workers()
+    workers = Workers(max(1, PROCESSES // processes))
     middleware = [Middleware(ResourcePolicy, policy="cross-origin" if cors else "same-origin")]
     if hosts:
         middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)))
@@ -202,17 +202,21 @@ def create_app(
         middleware.append(Middleware(BearerToken, token=token))
     if read_only:
         middleware.append(Middleware(ReadOnly))
+    if proxies:
+        middleware.append(Middleware(Forwarded, trusted=networks(proxies)))
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: object) -> AsyncIterator[None]:
         yield
         workers.close()
 
-    return Starlette(
-        routes=[Route("/", _greeting), *routes(source, workers=workers)],
-        middleware=middleware,
-        lifespan=lifespan,
+    # Without Starlette's own layers: the answers of our routes hold every error already.
+    app: ASGIApp = Router(
+        [Route("/", _greeting), *routes(source, workers=workers, processes=processes)], lifespan=lifespan
     )
+    for layer, arguments, named in reversed(middleware):
+        app = layer(app, *arguments, **named)
+    return app
 
 
 async def _greeting(request: Request) -> Response:

@@ -122,7 +122,7 @@ def _all_pictures(origin: Origin, resource: Resource, view: View) -> Response:
     pictures = parts()
     first = next(pictures)
     body = Multipart(_chained(first, pictures), view.media_type)
-    return Streamed(gathered(body.chunks()), body.content_type)
+    return Streamed.started(gathered(body.chunks()), body.content_type)
 
 
 def _once(data: bytes) -> Iterator[bytes]:

@@ -28,6 +28,7 @@ UTF_8: DicomJson = {"vr": "CS", "Value": ["ISO_IR 192"]}
 """Specific Character Set of every answer: the DICOM JSON model is UTF-8 (PS3.18 §F.2.1)."""
 GATHERED = 1 << 20  # bytes sent at once; smaller pieces cost more in thread changes than they save in memory
 SMALLEST = 1 << 16  # bytes sent at once where very many clients are served
+SHORT = 1 << 17  # bytes that are made in one visit to a thread and sent at once
 BUDGET = 1 << 25  # bytes that wait to be sent to all clients together
 STALLED = 60.0  # seconds until a client that takes nothing is given up
 
@@ -64,15 +65,20 @@ class Flow:
     """How much is sent at once to the clients of one server: the less, the more of them there are.
 
     A client that stalls holds what is being sent, what comes next, and what its connection buffers.
+
+    Parameters
+    ----------
+    processes : that serve side by side.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, processes: int = 1) -> None:
         self._clients = 0
+        self._budget = BUDGET // processes
 
     @property
     def piece(self) -> int:
         """Bytes to read and send at once."""
-        return max(SMALLEST, min(GATHERED, BUDGET // (4 * max(self._clients, 1))))
+        return max(SMALLEST, min(GATHERED, self._budget // (4 * max(self._clients, 1))))
 
     @contextmanager
     def client(self) -> Iterator[None]:
@@ -212,15 +218,31 @@ class Streamed(Response):
             self.headers["content-length"] = str(length)
 
     @classmethod
-    async def started(
-        cls, chunks: Iterable[bytes], media_type: str, *, headers: Mapping[str, str] | None = None
+    def started(
+        cls,
+        chunks: Iterable[bytes],
+        media_type: str,
+        *,
+        length: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        flow: Flow | None = None,
     ) -> Response:
-        """Make the first piece before anything is sent, so that what fails at once gets a proper answer."""
+        """Make the beginning of a body before anything is sent, in the thread that calls this.
+
+        What fails at once gets a proper answer so, and a short body goes out without another change of
+        threads.
+        """
         pieces = iter(chunks)
-        first = await in_thread(lambda: list(_taken(pieces, 2)))
-        if len(first) < 2:  # that was all
-            return Response(b"".join(first), headers={"Content-Type": media_type, **(headers or {})})
-        return cls(_chained(first, pieces), media_type, headers=headers)
+        if length is not None and length > SHORT:
+            return cls(pieces, media_type, length=length, headers=headers, flow=flow)
+        first: list[bytes] = []
+        size = 0
+        for piece in pieces:
+            first.append(piece)
+            size += len(piece)
+            if size > SHORT:
+                return cls(_chained(first, pieces), media_type, length=length, headers=headers, flow=flow)
+        return Response(b"".join(first), headers={"Content-Type": media_type, **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
@@ -268,14 +290,6 @@ class Streamed(Response):
     def _close(self) -> None:
         if isinstance(self._chunks, Generator):
             self._chunks.close()
-
-
-def _taken(pieces: Iterator[T], count: int) -> Iterator[T]:
-    for _ in range(count):
-        try:
-            yield next(pieces)
-        except StopIteration:
-            return
 
 
 def _chained(first: Sequence[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -7,7 +7,6 @@ PS3.18 §10.4 (retrieve transaction).
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,17 +17,16 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dicomdock.dicom.media_types import DICOM, in_transfer_syntax
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.errors import NotAcceptable, NotFound
 from dicomdock.origin.accept import (
-    DICOM,
     EXPLICIT_LITTLE,
     NATIVE,
     FrameForm,
     InstanceForm,
     frame_form,
     instance_form,
-    json_type,
 )
 from dicomdock.origin.context import (
     Origin,
@@ -39,6 +37,7 @@ from dicomdock.origin.context import (
     resource_of,
     transfer_syntax,
 )
+from dicomdock.origin.data_sets import answer, wanted_form
 from dicomdock.origin.decoding import decode_frame, read_frame, write_explicit
 from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread, whole
 from dicomdock.origin.workers import Workers
@@ -79,14 +78,14 @@ def instances(origin: Origin, resource: Resource, form: InstanceForm) -> Respons
     if form.multipart:
         body = Multipart(outgoing, DICOM, origin.flow)
         chunks = gathered(body.chunks(), origin.flow)
-        return Streamed(chunks, body.content_type, length=body.length, flow=origin.flow)
+        return Streamed.started(chunks, body.content_type, length=body.length, flow=origin.flow)
     part = next(iter(outgoing))
-    return Streamed(whole(part, origin.flow), part.content_type, length=part.length, flow=origin.flow)
+    chunks = whole(part, origin.flow)
+    return Streamed.started(chunks, part.content_type, length=part.length, flow=origin.flow)
 
 
 def _labelled(part: Part, syntax: str) -> Part:
-    label = f"{DICOM}; transfer-syntax={syntax}" if syntax else DICOM
-    return replace(part, content_type=label, headers={})
+    return replace(part, content_type=in_transfer_syntax(DICOM, syntax), headers={})
 
 
 def _converted(
@@ -156,16 +155,18 @@ def decoded_part(path: Path, syntax: str, workers: Workers) -> Part:
         with folder:
             yield from Part.from_file(made).chunks()
 
-    return Part(f"{DICOM}; transfer-syntax={EXPLICIT_LITTLE}", opener, length=made.stat().st_size)
+    return Part(in_transfer_syntax(DICOM, EXPLICIT_LITTLE), opener, length=made.stat().st_size)
 
 
 async def metadata(origin: Origin, request: Request) -> Response:
     """Return the attributes of every instance of a resource."""
     resource = resource_of(request)
-    media_type = json_type(accept_of(request))
-    if media_type is None:
-        raise NotAcceptable("Metadata are available as application/dicom+json.", status=406)
-    return await Streamed.started(json_array(_described(origin, resource, origin.base(request))), media_type)
+    form = wanted_form(accept_of(request), "Metadata")
+    base = origin.base(request)
+    single = resource.instance is not None
+    return await in_thread(
+        lambda: answer(_described(origin, resource, base), form, single=single, flow=origin.flow)
+    )
 
 
 def _described(origin: Origin, resource: Resource, base: str) -> Iterator[DicomJson]:
@@ -203,20 +204,6 @@ def _with_bulk_address(element: JsonValue, address: str) -> JsonValue:
     return {**element, "Value": inside}
 
 
-def json_array(items: Iterable[DicomJson]) -> Iterator[bytes]:
-    """Write a JSON array as its items come, in chunks of some size."""
-
-    def pieces() -> Iterator[bytes]:
-        before = b"["
-        for item in items:
-            yield before
-            yield json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode()
-            before = b",\n"
-        yield b"]" if before == b",\n" else b"[]"
-
-    return gathered(pieces())
-
-
 async def frames(origin: Origin, request: Request) -> Response:
     """Return frames of an instance, decoded or as stored."""
     resource = resource_of(request)
@@ -232,19 +219,20 @@ async def frames(origin: Origin, request: Request) -> Response:
                     f"The frames are stored in transfer syntax {syntax}, and decoded on request.", status=406
                 )
             address = base + Resource(resource.study, resource.series, resource.instance).path
-            parts = _frame_parts(path, resource.frames, form, origin.workers, address)
+            parts = frame_parts(path, resource.frames, form, origin.workers, address)
             first = next(
                 parts
             )  # a frame that is not there, or cannot be decoded, is told before anything is sent
             resources = stack.pop_all()
-        return _frames_response(first, parts, form, resources)
+        return frames_response(first, parts, form, resources)
 
     return await in_thread(answer)
 
 
-def _frame_parts(
+def frame_parts(
     path: Path, numbers: Sequence[int], form: FrameForm, workers: Workers, instance: str
 ) -> Iterator[Part]:
+    """Return frames of an instance, one after the other."""
     for number in numbers:
         data = workers.call(decode_frame, path, number) if form.decode else read_frame(path, number)
         location = {"content-location": f"{instance}/frames/{number}"}  # PS3.18 §8.6.1.2
@@ -255,11 +243,12 @@ def _once(data: bytes) -> Iterator[bytes]:
     yield data
 
 
-def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resources: ExitStack) -> Response:
+def frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resources: ExitStack) -> Response:
+    """Answer with frames, the first of which is known; what they are read from lasts until the end."""
     if not form.multipart:
         resources.close()
         location = {"Content-Location": first.headers["content-location"]}
-        return Streamed(first.chunks(), form.media_type, length=first.length, headers=location)
+        return Streamed.started(first.chunks(), form.media_type, length=first.length, headers=location)
 
     def parts() -> Iterator[Part]:
         with resources:
@@ -267,4 +256,4 @@ def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resourc
             yield from rest
 
     body = Multipart(parts(), form.media_type.partition(";")[0])
-    return Streamed(gathered(body.chunks()), body.content_type)
+    return Streamed.started(gathered(body.chunks()), body.content_type)

@@ -23,6 +23,8 @@ GRID_TOLERANCE = 0.01
 """Voxels that the corners of two grids may lie apart and still be the same grid: what rounding in DS values
 makes."""
 
+SNAP = 6  # decimals of a voxel that a shift has; the rest is rounding
+
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _KJI_TO_IJK = np.eye(4)[[2, 1, 0, 3]]
 
@@ -158,3 +160,23 @@ class VolumeGeometry:
         if np.abs(found - ends - offset).max() > GRID_TOLERANCE:
             return None
         return int(offset[0]), int(offset[1]), int(offset[2])
+
+    def slides_of(self, other: VolumeGeometry) -> npt.NDArray[np.int64] | None:
+        """Return by how many voxels (k, j, i) each slice of ``other`` is shifted to lie on this grid.
+
+        Shifts within a slice are rounded to whole voxels, the same way there and back: a tilted gantry's
+        slices and their straightened volume hold the same voxels.
+
+        Returns
+        -------
+        (slices of ``other``, 3); None unless the grids have the same pixels and slices but for such shifts.
+        """
+        mixed = self.inverse @ other.affine
+        drift = np.abs(mixed[:3, :3] - np.eye(3)) * (np.array(other.shape) - 1)
+        drift[1:, 0] = 0  # the shear
+        between = mixed[0, 3] - np.round(mixed[0, 3])
+        if drift.max() > GRID_TOLERANCE or abs(between) > GRID_TOLERANCE:
+            return None
+        at = np.outer(np.arange(other.shape[0]), mixed[:3, 0] - (1, 0, 0)) + mixed[:3, 3]
+        shifts: npt.NDArray[np.int64] = np.round(np.round(at, SNAP)).astype(np.int64)
+        return shifts

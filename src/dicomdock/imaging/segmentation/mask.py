@@ -111,6 +111,23 @@ class Mask:
             raise GeometryError("The segmentation reaches beyond the images it is to be put on.")
         return mask
 
+    def slid(self, offsets: npt.NDArray[np.int64], shape: Shape) -> Mask:
+        """Return the mask with each slice k moved by ``offsets[k]`` voxels (k, j, i).
+
+        Voxels outside ``shape`` are left out.
+        """
+        planes = {}
+        for at, plane in enumerate(self.array):
+            dk, dj, di = (int(value) for value in offsets[self.start[0] + at])
+            k, j, i = self.start[0] + at + dk, self.start[1] + dj, self.start[2] + di
+            if not 0 <= k < shape[0]:
+                continue
+            top, left = max(-j, 0), max(-i, 0)
+            inside = plane[top : max(shape[1] - j, 0), left : max(shape[2] - i, 0)]
+            planes[k] = np.zeros(shape[1:], np.bool_)
+            planes[k][j + top : j + top + inside.shape[0], i + left : i + left + inside.shape[1]] = inside
+        return Mask.of_slices(planes)
+
     def turned(self, order: Sequence[int], flips: Sequence[bool], shape: Shape) -> Mask:
         """Return the mask with its axes reordered, then flipped within a grid of the new shape."""
         if not self.array.size:

@@ -186,15 +186,17 @@ class Segmentation:
     def onto(self, geometry: VolumeGeometry) -> Self:
         """Return the segmentation on another grid.
 
-        Where its voxels are voxels of that grid nothing is resampled: boxes are only moved. Else each voxel
-        takes the nearest value, and a remark says so. Voxels outside the grid are left away, which a remark
-        says too.
+        Where its voxels are voxels of that grid nothing is resampled: boxes are only moved, and the slices of
+        a tilted gantry are shifted by whole voxels, to the straightened volume and back. Else each voxel
+        takes the nearest value, and a remark says so. Voxels outside the grid are left away; of shifted
+        slices a remark says how many.
         """
         turned = self._turned(geometry)
         try:
             moved = turned._shifted(geometry)
         except GeometryError:
             moved = None
+        moved = moved or turned._slid(geometry)
         if moved is not None:
             return moved
         segments = tuple(
@@ -220,6 +222,17 @@ class Segmentation:
             return None
         segments = [replace(one, mask=one.mask.moved(offset, geometry.shape)) for one in self.segments]
         return replace(self, geometry=geometry, segments=tuple(segments))
+
+    def _slid(self, geometry: VolumeGeometry) -> Self | None:
+        offsets = geometry.slides_of(self.geometry)
+        if offsets is None:
+            return None
+        segments = [replace(one, mask=one.mask.slid(offsets, geometry.shape)) for one in self.segments]
+        lost = sum(
+            one.mask.count - kept.mask.count for one, kept in zip(self.segments, segments, strict=True)
+        )
+        remarks = (f"{lost} voxels beyond the images are left out.",) if lost else ()
+        return replace(self, geometry=geometry, segments=tuple(segments), remarks=(*self.remarks, *remarks))
 
 
 def masks_of(labels: npt.NDArray[Any]) -> dict[int, Mask]:

@@ -10,6 +10,7 @@ from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.geometry.grid import Matrix
 from dicomdock.imaging.volume.pixels import Array
 
+SNAP = 6  # decimals of a voxel that are kept: what is closer to the middle between two voxels is on it
 _ALIGNED = 1e-9  # index steps below this are none
 
 
@@ -68,7 +69,9 @@ def _inside(places: Array, size: int, *, linear: bool) -> Array:
 
 
 def _nearest(places: Array, size: int) -> Array:
-    return np.clip(np.round(places).astype(np.intp), 0, size - 1)
+    """Return the nearest voxels; halfway between two the later one, so that none is taken twice."""
+    nearest: Array = np.clip(np.floor(np.round(places, SNAP) + 0.5).astype(np.intp), 0, size - 1)
+    return nearest
 
 
 def _along(values: Array, places: Array, axis: int) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydicom.dataset import Dataset
@@ -13,16 +13,44 @@ from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.authoring import to_bytes
-from dicomdock.imaging.segmentation import segmentation_to_dicom
+from dicomdock.imaging.rtstruct import structures_to_dicom
+from dicomdock.imaging.segmentation import Segmentation, segmentation_to_dicom
 from dicomdock.imaging.segmentation.reading import origin_of
 from dicomdock.sources import Part
 from dicomdock.viewer.dock_client import DockClient
+from dicomdock.viewer.features.save.state import SaveState
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.study import read_instance
 
 Outcome = Literal["saved", "nothing", "failed"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a drawing can be saved as.
+
+    Parameters
+    ----------
+    name : of the DICOM object.
+    series : kind of its series in the study's list.
+    label : keyword of the attribute that holds its label.
+    write : makes the object of a segmentation and the headers of its images.
+    """
+
+    name: str
+    series: str
+    label: str
+    write: Callable[[Segmentation, Sequence[Dataset]], Dataset]
+
+
+KINDS = {
+    "SEG": Kind("DICOM Segmentation", "segmentation", "ContentLabel", segmentation_to_dicom),
+    "RTSTRUCT": Kind("RT Structure Set", "structures", "StructureSetLabel", structures_to_dicom),
+}
+"""By Modality, as the page names them."""
 
 
 class SavingLogic:
@@ -46,10 +74,9 @@ class SavingLogic:
         dock: DockClient,
         notes: Notes,
     ) -> None:
-        self.state, self.series, self.segments = server.state, series, segments
+        self.state, self.series, self.segments = PageState(server.state, SaveState), series, segments
         self.archive, self.dock, self.notes = archive, dock, notes
         self._then: Callable[[], Any] | None = None
-        self.state.update({"saving": False, "leaving_open": False})
         control = server.controller
         control.save = self.save
         control.leave_drawing = self.leave
@@ -57,37 +84,39 @@ class SavingLogic:
         control.ask_open_drawing = lambda uid: self.before(lambda: segments.open(uid))
 
     async def save(self) -> Outcome:
-        """Write the drawing as DICOM SEG into the archive, if there is anything new."""
-        drawing = self.segments.drawing
-        if self.state.saving:
+        """Write the drawing into the archive as the chosen kind of object, if there is anything new."""
+        drawing, kind = self.segments.drawing, KINDS.get(self.state.data.save_as, KINDS["SEG"])
+        if self.state.data.saving:
             return "nothing"
         if drawing is None:
             self.notes.say("There is nothing to save yet; choose Segment and draw something.")
             return "nothing"
-        if not drawing.unsaved and self._is_segmentation():
+        if not drawing.unsaved and self._is_open_as(kind):
             self.notes.say("Nothing has changed since it was saved.")
             return "nothing"
         changes, value = drawing.changes, drawing.value()
-        value = replace(value, name=value.name or self.state.drawing_name)
         if not any(segment.mask.array.size for segment in value.segments):
             self.notes.say("There is nothing to save yet; the segments are empty.")
             return "nothing"
-        with self.state:
-            self.state.saving = True
+        with self.state as data:
+            data.saving = True
         try:
-            made = await asyncio.to_thread(self._write, value, drawing.series)
+            on_slices = await asyncio.to_thread(value.onto, self.series.scanned.geometry)
+            made = await asyncio.to_thread(self._write, on_slices, drawing.series, kind)
         except DicomdockError as error:
             self.notes.bad(f"The segmentation was not saved: {error}")
             return "failed"
         finally:
             with self.state:
-                self.state.saving = False
-        self.segments.saved(drawing, replace(value, origin=origin_of(made)), changes)
+                data.saving = False
+        self.segments.saved(drawing, replace(value, origin=origin_of(made, kind.label)), changes)
         self.series.refresh()
-        with self.state:
-            self.state.drawing_uid = str(made.SeriesInstanceUID)
-            self.state.drawing_name = str(made.get("SeriesDescription", "")) or self.state.drawing_name
-        self.notes.say(f"Saved in the archive as DICOM Segmentation: {self.state.drawing_name}")
+        with self.segments.state as drawn:
+            drawn.drawing_uid = str(made.SeriesInstanceUID)
+            drawn.drawing_name = str(made.get("SeriesDescription", "")) or drawn.drawing_name
+        self.notes.say(f"Saved in the archive as {kind.name}: {drawn.drawing_name}")
+        for remark in on_slices.remarks:
+            self.notes.say(remark)
         return "saved"
 
     def before(self, work: Callable[[], Any]) -> None:
@@ -96,14 +125,14 @@ class SavingLogic:
             work()
             return
         self._then = work
-        with self.state:
-            self.state.leaving_open = True
+        with self.state as data:
+            data.leaving_open = True
 
     async def leave(self, answer: str) -> None:
         """Take the user's answer: ``save`` the drawing first, ``drop`` it, or ``stay`` with it."""
         work, self._then = self._then, None
-        with self.state:
-            self.state.leaving_open = False
+        with self.state as data:
+            data.leaving_open = False
         if work is None or answer == "stay" or (answer == "save" and await self.save() != "saved"):
             return
         if answer == "drop":
@@ -129,14 +158,14 @@ class SavingLogic:
             raise GeometryError("The images that this belongs to are not here any more; download them first.")
         return [read_instance(one.path, pixels=False) for one in found]
 
-    def _is_segmentation(self) -> bool:
-        """Tell whether what is open stands in the archive as a segmentation; structures do not."""
-        study, uid = self.series.study, self.state.drawing_uid
+    def _is_open_as(self, kind: Kind) -> bool:
+        """Return whether what is open is in the archive as this kind of object."""
+        study, uid = self.series.study, self.segments.state.data.drawing_uid
         found = study.find(uid) if study is not None else None
-        return found is not None and found.kind == "segmentation"
+        return found is not None and found.kind == kind.series
 
-    def _write(self, value: Any, series: str) -> Dataset:
-        made = segmentation_to_dicom(value, self.headers(series))
+    def _write(self, value: Segmentation, series: str, kind: Kind) -> Dataset:
+        made = kind.write(value, self.headers(series))
         self.store([made])
         return made
 

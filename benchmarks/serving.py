@@ -1,0 +1,266 @@
+"""The origin server under load, beside Orthanc: requests a second, latencies, processor time and memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.uid import generate_uid
+from tests.builders import Made, changed, image_series
+from tests.servers.process import ServerProcess, answers_http, free_port
+
+from benchmarks.load import Load
+from dicomdock.archive import Archive
+from dicomdock.sources import Part
+
+SECONDS = 10.0
+STUDIES, SLICES = 40, 10
+ANY = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_MADE_UID = "1.2.826.0.1.3680043.8.498.{:020}"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server under load.
+
+    Parameters
+    ----------
+    pid : of its process; children count too.
+    authorization : what a request carries to be let in.
+    """
+
+    name: str
+    port: int
+    pid: int
+    authorization: str = ""
+
+
+def get(server: Server, path: str, accept: str) -> bytes:
+    """Return a GET request."""
+    lines = [f"GET /dicom-web{path} HTTP/1.1", "Host: 127.0.0.1", f"Accept: {accept}", *_login(server)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def post(server: Server, instance: bytes) -> bytes:
+    """Return a Store request of one instance."""
+    body = b"--b\r\nContent-Type: application/dicom\r\n\r\n" + instance + b"\r\n--b--\r\n"
+    lines = [
+        "POST /dicom-web/studies HTTP/1.1", "Host: 127.0.0.1", "Accept: application/dicom+json",
+        'Content-Type: multipart/related; type="application/dicom"; boundary=b',
+        f"Content-Length: {len(body)}", *_login(server),
+    ]  # fmt: skip
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+def _login(server: Server) -> list[str]:
+    return [f"Authorization: {server.authorization}"] if server.authorization else []
+
+
+class NewInstances:
+    """Small instances, each with a UID that no server has seen."""
+
+    def __init__(self) -> None:
+        self._count = random.Random().randrange(10**17)
+        self._templates = [
+            changed(made, SOPInstanceUID=_MADE_UID.format(0))
+            for _ in range(8)
+            for made in image_series(1, rows=64, columns=64)
+        ]
+
+    def take(self, count: int) -> Iterator[bytes]:
+        """Return so many instances."""
+        old = _MADE_UID.format(0).encode()
+        for number in range(count):
+            self._count += 1
+            yield self._templates[number % 8].data.replace(old, _MADE_UID.format(self._count).encode())
+
+
+def studies() -> list[Made]:
+    """Return the instances that the servers begin with."""
+    found: list[Made] = []
+    for number in range(STUDIES):
+        found += image_series(
+            SLICES, rows=128, columns=128, StudyInstanceUID=generate_uid(),
+            PatientID=f"P{number:04}", PatientName=f"Patient^{number}", StudyDate="20240101",
+        )  # fmt: skip
+    return found
+
+
+def load(server: Server, requests: Sequence[bytes], *, clients: int, seconds: float, once: bool) -> Load:
+    """Put a load on a server, from a process of its own."""
+    plan = {
+        "port": server.port, "clients": clients, "seconds": seconds, "once": once,
+        "requests": [base64.b64encode(one).decode() for one in requests],
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load"],
+        input=json.dumps(plan),
+        text=True,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return Load(**json.loads(done.stdout))
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all below it."""
+    found = [pid]
+    for one in found:
+        for task in Path(f"/proc/{one}/task").glob("*/children"):
+            try:
+                found += map(int, task.read_text().split())
+            except OSError:
+                continue
+    return found
+
+
+def cpu_of(pid: int) -> float:
+    """Return the processor seconds of a process and its children."""
+    ticks = 0
+    for one in family(pid):
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory_of(pid: int) -> int:
+    """Return the peak resident bytes of a process and its children."""
+    total = 0
+    for one in family(pid):
+        try:
+            lines = Path(f"/proc/{one}/status").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    return total
+
+
+@contextmanager
+def ours(folder: Path, held: Sequence[Made], *arguments: str) -> Iterator[Server]:
+    """Run `dicomdock serve` over an archive that holds the instances."""
+    from dicomdock.config.settings import Settings
+
+    home = folder / "serving"
+    settings = Settings(home / "config", home / "archive", home / "state")
+    with Archive.open(settings) as archive, archive.writer() as writer:
+        for made in held:
+            writer.add(Part("application/dicom", lambda made=made: iter((made.data,)), len(made.data)))
+    port = free_port()
+    argv = [
+        sys.executable,
+        "-m",
+        "dicomdock.cli",
+        "--home",
+        str(home),
+        "serve",
+        "--without-token",
+        "--port",
+        str(port),
+    ]
+    with ServerProcess(
+        [*argv, *arguments], log=folder / "serve.log", ready=lambda: answers_http(port)
+    ) as running:
+        assert running.process is not None
+        yield Server("dicomdock " + " ".join(arguments), port, running.process.pid)
+
+
+def requests_of(
+    server: Server, kind: str, held: Sequence[Made], new: NewInstances, count: int
+) -> list[bytes]:
+    """Return the requests of one kind of load."""
+    chance = random.Random(3)
+    some = chance.choices(held, k=400)
+    if kind == "search":
+        return [
+            get(server, f"/studies?PatientID={one.dataset.PatientID}", "application/dicom+json")
+            for one in some
+        ]
+    if kind == "retrieve":
+        return [get(server, one.resource.path, ANY) for one in some]
+    if kind == "metadata":
+        return [get(server, one.resource.path + "/metadata", "application/dicom+json") for one in some]
+    if kind == "store":
+        return [post(server, one) for one in new.take(count)]
+    parts = {"search": 1, "retrieve": 4, "metadata": 2}
+    mixed = [one for part, times in parts.items() for one in requests_of(server, part, held, new, 0) * times]
+    mixed = (mixed * (1 + count // len(mixed)))[: count * 7 // 8] + requests_of(
+        server, "store", held, new, count // 8
+    )
+    chance.shuffle(mixed)
+    return mixed
+
+
+LOADS = {"search": 16, "retrieve": 16, "metadata": 16, "store": 16, "mixed": 32}
+"""Kinds of load, and how many clients put it on."""
+
+
+def measure(servers: Sequence[Server], held: Sequence[Made], kinds: Sequence[str], seconds: float) -> str:
+    """Put each kind of load on each server in turn and return a table."""
+    new = NewInstances()
+    lines = [
+        "| load | server | requests/s | median ms | p99 ms | most ms | errors | CPU ms/request | peak MB |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for kind in kinds:
+        for server in servers:
+            load(server, requests_of(server, kind, held, new, 200), clients=4, seconds=1, once=False)
+            once = kind in ("store", "mixed")
+            requests = requests_of(server, kind, held, new, int(1000 * seconds))
+            before = cpu_of(server.pid)
+            found = load(server, requests, clients=LOADS[kind], seconds=seconds, once=once)
+            cost = (cpu_of(server.pid) - before) / max(1, found.requests) * 1000
+            times = (found.median, found.quantile(0.99), found.latencies[-1])
+            shown = " | ".join(f"{seconds * 1000:.0f}" for seconds in times)
+            memory = memory_of(server.pid) / 1e6
+            what = f"| {kind} | {server.name} | {found.rate:.0f}"
+            line = f"{what} | {shown} | {found.errors} | {cost:.2f} | {memory:.0f} |"
+            sys.stderr.write(line + "\n")
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure alone: ``python -m benchmarks.serving [--workers N] [KIND ...]``."""
+    import argparse
+    import tempfile
+
+    from tests.servers import orthanc as orthanc_server
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kinds", nargs="*", default=list(LOADS))
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--serve", action="append", default=[])
+    parser.add_argument("--alone", action="store_true")
+    chosen = parser.parse_args()
+    held = studies()
+    with tempfile.TemporaryDirectory(prefix="dicomdock-bench-", dir="/var/tmp") as name:
+        folder = Path(name)
+        with ours(folder, held, *chosen.serve) as mine:
+            servers = [mine]
+            if chosen.alone:
+                print(measure(servers, held, chosen.kinds, chosen.seconds))
+                return
+            with orthanc_server.running(folder) as orthanc:
+                orthanc.add(*(made.data for made in held))
+                login = "Basic " + base64.b64encode(f"{orthanc.user}:{orthanc.password}".encode()).decode()
+                pids = subprocess.run(
+                    ["pgrep", "-f", str(folder)], stdout=subprocess.PIPE, text=True, check=False
+                ).stdout.split()
+                pid = next(int(one) for one in pids if "Orthanc" in Path(f"/proc/{one}/cmdline").read_text())
+                servers.append(Server("Orthanc", orthanc.port, pid, login))
+                print(measure(servers, held, chosen.kinds, chosen.seconds))
+
+
+if __name__ == "__main__":
+    main()
