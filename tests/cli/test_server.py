@@ -113,3 +113,18 @@ def test_doctor_looks_at_a_server_nobody_added(run, hospital):
     ) as server:
         assert run("doctor", f"{server.url}/dicom-web").code == 0
     assert run("doctor", f"{server.url}/dicom-web").code == 1
+
+
+def test_an_entry_that_cannot_be_used_is_named_and_stops_no_other(run, settings):
+    settings.config.mkdir(parents=True, exist_ok=True)
+    (settings.config / "servers.toml").write_text(
+        "[servers.old]\nurl = 'http://[fe80::1%25eth0]/rs'\n[servers.good]\nurl = 'http://pacs.test/rs'\n"
+    )
+    listed = run("server", "list")
+    assert listed.code == 0
+    assert "good" in listed.out
+    assert "servers.old: The address of server 'old'" in listed.err
+    assert [server["name"] for server in run("server", "list", "--json").json["servers"]] == ["good"]
+    assert "servers.old" in run("server", "show", "old").err
+    assert run("server", "remove", "old").code == 0
+    assert run("server", "list").err == ""

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
+import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -138,7 +140,6 @@ def test_a_profile_that_cannot_work_is_refused(profile):
         ("[servers.pacs]\nca_file = ''", "servers.pacs.url is missing"),
         (URL + "password = 'tr0ub4dor'", "servers.pacs.password is not known"),
         ("[servers.pacs]\nurl = 1", "servers.pacs.url must be text"),
-        ("[servers.pacs]\nurl = 'h'", "servers.pacs: The address"),
         (URL + "login = 'basic'", "servers.pacs.login must be a table"),
         (URL + "login = {kind = 'magic'}", "login.kind must be one of 'none'"),
         (URL + "login = {options = {a = 1}}", "login.options.a must be text"),
@@ -259,3 +260,31 @@ def test_a_proxy_s_password_that_0_1_left_in_the_file_is_moved(settings, no_keyr
 def test_a_proxy_is_written_as_it_is_read(user, password, url):
     proxy = Proxy(url, user, password)
     assert Proxy.parse(proxy.address) == proxy
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[fe80::1%25eth0]:8042/dicom-web", "http://0x7f.1/rs", "http://127.1:8042", "h"]
+)
+def test_an_entry_that_cannot_be_used_stops_no_other(settings, address):
+    file = settings.config / "servers.toml"
+    file.parent.mkdir(parents=True)
+    old = {"url": address, "login": {"kind": "basic", "user": "alice"}}
+    document = {"default": "old", "servers": {"old": old, "good": {"url": "http://pacs.test/rs"}}}
+    file.write_text(tomli_w.dumps(document))
+    profiles = load_profiles(settings)
+    assert profiles.names == ("good",)
+    assert profiles.get("good").url == "http://pacs.test/rs"
+    for name in ("old", ""):
+        with pytest.raises(ProfileError, match=r"servers\.toml: servers\.old: .*Correct or remove"):
+            profiles.get(name)
+    change_profiles(settings, lambda known: known.with_profile(ServerProfile("third", "http://c.test")))
+    kept = tomllib.loads(file.read_text())
+    assert kept["servers"]["old"] == old
+    assert kept["default"] == "old"
+    changed = change_profiles(
+        settings, lambda known: known.with_profile(ServerProfile("old", "http://d.test"))
+    )
+    assert not changed.unusable
+    file.write_text(tomli_w.dumps(document))
+    assert "old" not in change_profiles(settings, lambda known: known.without("old")).to_table()["servers"]
+    assert tomllib.loads(file.read_text())["default"] == "good"

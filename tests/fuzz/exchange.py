@@ -230,7 +230,7 @@ def stow(folder: Path) -> Target:
         ]
         failed.error = None
         method = method if method in (b"GET", b"POST", b"HEAD") else b"POST"
-        status = loop.run_until_complete(_asked(app, method.decode(), path, query, headers, body))
+        status = loop.run_until_complete(asked(app, method.decode(), path, query, headers, body))
         if failed.error is not None:
             raise failed.error
         assert status < 500 or status == 503, f"the server answered {status}"
@@ -239,7 +239,7 @@ def stow(folder: Path) -> Target:
     return Target(seeds, [read], REQUESTS, cases)
 
 
-async def _asked(
+async def asked(
     app, method: str, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> int:
     """Send one request to an ASGI application, and return the status of its whole answer."""

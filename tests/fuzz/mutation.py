@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import struct
 from collections.abc import Sequence
@@ -97,9 +98,9 @@ def mutate_json(data: bytes, random: Random) -> bytes:
             elif change == 1 and isinstance(holder, dict):
                 holder[random.choice(JSON_KEYS)] = holder.pop(key)
             elif change == 2 and isinstance(holder, list):
-                holder += [holder[key]] * random.choice((1, 30))
+                holder += [copy.deepcopy(holder[key]) for _ in range(random.choice((1, 30)))]
             else:
-                holder[key] = random.choice(JSON_VALUES)
+                holder[key] = copy.deepcopy(random.choice(JSON_VALUES))
             break
     written = json.dumps(document).encode()
     rest = data[begin:].decode("utf-8", "replace")[length:].encode()

@@ -79,12 +79,14 @@ def _child(target: str, numbers: range, folder: Path, seed: int) -> Iterator[tup
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process,
     ):
         assert process.stdout is not None
-        begin = numbers.start
+        begin: int | None = None
         for line in process.stdout:
             found = json.loads(line)
             if "begin" in found:
                 begin = found["begin"]
-            elif "end" in found:
+                continue
+            assert begin is not None, "the process says first where it begins"
+            if "end" in found:
                 ended = True
                 yield begin, found["end"], None
             else:
@@ -98,6 +100,9 @@ def _child(target: str, numbers: range, folder: Path, seed: int) -> Iterator[tup
             number, data = _current(current)
             errors.seek(0)
             trace = errors.read()[-1500:].decode("utf-8", "replace")
+            if begin is None:
+                raise RuntimeError(f"The process of {target} cannot start: {trace}")
+            trace = "\n".join(reversed(trace.splitlines()))  # what counts comes first
             where = next((line.strip() for line in trace.splitlines() if "/dicomdock/" in line), "")
             yield begin, number + 1, Fault(target, f"ended with {process.returncode}", where, trace, data)
 

@@ -134,7 +134,8 @@ def listed(context: typer.Context) -> None:
     for profile in profiles:
         star = "*" if profile.name == profiles.default else " "
         terminal.say(f"{star} {profile.name}  {profile.url}  {profile.login}")
-    if not len(profiles):
+    terminal.note(*(entry.reason for entry in profiles.unusable.values()))
+    if not len(profiles) and not profiles.unusable:
         terminal.say("No server is known yet; 'dicomdock server add NAME URL' adds one.")
 
 
@@ -203,9 +204,9 @@ def remove(context: typer.Context, name: Name) -> None:
 
     terminal: Terminal = context.obj
     profiles = load_profiles(terminal.settings)
-    profile = profiles.get(name)
-    secrets: Secrets = Secrets(terminal.settings)
-    secrets.delete(name, profile.origin)
+    if name not in profiles.unusable:  # whose address names no origin that a login was stored for
+        secrets: Secrets = Secrets(terminal.settings)
+        secrets.delete(name, profiles.get(name).origin)
     change_profiles(terminal.settings, lambda known: known.without(name))
     terminal.result({"removed": name})
     terminal.say(f"{name} and its login are removed.")

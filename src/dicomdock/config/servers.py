@@ -5,6 +5,7 @@ Secrets are never here: a profile names its login, the secret is in the system k
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
@@ -21,6 +22,8 @@ from dicomdock.config.validation import read_table
 from dicomdock.errors import InvalidInput, ProfileError
 from dicomdock.web.endpoint import Endpoint, Proxy
 from dicomdock.web.url import Origin, Url
+
+log = logging.getLogger(__name__)
 
 FILE = "servers.toml"
 MAX_NAME = 64  # characters of a server's name
@@ -104,6 +107,20 @@ class ServerProfile:
 
 
 @dataclass(frozen=True)
+class Unusable:
+    """An entry of ``servers.toml`` whose address or name cannot be used, as an earlier version accepted it.
+
+    Parameters
+    ----------
+    table : the entry as it stands in the file; it is written back unchanged.
+    reason : why it cannot be used, naming file and entry.
+    """
+
+    table: Mapping[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Profiles:
     """The known servers, in the order they were added. Changing gives new Profiles; ``save`` keeps them.
 
@@ -111,13 +128,16 @@ class Profiles:
     ----------
     servers : profiles by name.
     default : the server meant where none is named; empty for none.
+    unusable : entries that stay in the file and cannot be used, by name.
     """
 
     servers: Mapping[str, ServerProfile] = field(default_factory=dict)
     default: str = ""
+    unusable: Mapping[str, Unusable] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "servers", MappingProxyType(dict(self.servers)))
+        object.__setattr__(self, "unusable", MappingProxyType(dict(self.unusable)))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -139,9 +159,11 @@ class Profiles:
         Raises
         ------
         ProfileError
-            There is none.
+            There is none, or its entry cannot be used.
         """
         wanted = name or self.default
+        if wanted in self.unusable:
+            raise ProfileError(self.unusable[wanted].reason)
         if not wanted and not self.servers:
             raise ProfileError("No server is known yet; add one with 'dicomdock server add NAME URL'.")
         if not wanted:
@@ -159,7 +181,8 @@ class Profiles:
             Its name or address cannot be used.
         """
         check_profile(profile)
-        return Profiles({**self.servers, profile.name: profile}, self.default or profile.name)
+        servers = {**self.servers, profile.name: profile}
+        return Profiles(servers, self.default or profile.name, _less(self.unusable, profile.name))
 
     def replaced(self, name: str, profile: ServerProfile) -> Profiles:
         """Put a server in the place of the one of this name, which need not be there any more.
@@ -180,7 +203,7 @@ class Profiles:
         ProfileError
             There is none of this name.
         """
-        return Profiles(self.servers, self.get(name).name)
+        return replace(self, default=self.get(name).name)
 
     def without(self, name: str) -> Profiles:
         """Remove a server; where it was the default, the first of the others takes its place.
@@ -190,9 +213,10 @@ class Profiles:
         ProfileError
             There is none of this name.
         """
-        gone = self.get(name).name
+        gone = name if name in self.unusable else self.get(name).name
         rest = {key: profile for key, profile in self.servers.items() if key != gone}
-        return Profiles(rest, next(iter(rest), "") if self.default == gone else self.default)
+        default = next(iter(rest), "") if self.default == gone else self.default
+        return Profiles(rest, default, _less(self.unusable, gone))
 
     def save(self, settings: Settings) -> None:
         """Write ``servers.toml`` as it is here, whatever others wrote meanwhile; see ``change_profiles``.
@@ -209,7 +233,8 @@ class Profiles:
         servers = {
             name: _table(profile, skip=("name", "proxy_password")) for name, profile in self.servers.items()
         }
-        return {"default": self.default, "servers": servers}
+        unusable = {name: dict(entry.table) for name, entry in self.unusable.items()}
+        return {"default": self.default, "servers": {**servers, **unusable}}
 
     def _listed(self) -> str:
         return ", ".join(self.servers)
@@ -222,6 +247,7 @@ def load_profiles(settings: Settings) -> Profiles:
     ------
     ProfileError
         The file cannot be read, or holds a key or value that is not known; the message names file and key.
+        An address that cannot be used is an error of its entry alone, raised where that is asked for.
     """
     file = settings.config / FILE
     try:
@@ -315,7 +341,8 @@ def _proxy_account(profile: ServerProfile) -> tuple[str, str]:
 
 def _profiles(document: Table, file: Path) -> Profiles:
     top = read_table(_Document, document, f"{file}: ", error=ProfileError)
-    profiles = Profiles()
+    servers: dict[str, ServerProfile] = {}
+    unusable: dict[str, Unusable] = {}
     for name, table in top.servers.items():
         where = f"{file}: servers.{name}."
         if not isinstance(table, dict):
@@ -323,14 +350,23 @@ def _profiles(document: Table, file: Path) -> Profiles:
         if "url" not in table:
             raise ProfileError(f"{where}url is missing.")
         try:
-            profiles = profiles.with_profile(
-                read_table(ServerProfile, {**table, "name": name}, where, error=ProfileError)
-            )
+            profile = read_table(ServerProfile, {**table, "name": name}, where, error=ProfileError)
         except ProfileError as error:
             raise error if str(file) in str(error) else ProfileError(f"{where[:-1]}: {error}") from error
-    if top.default and top.default not in profiles:
+        try:
+            check_profile(profile)
+        except ProfileError as error:
+            unusable[name] = Unusable(table, f"{where[:-1]}: {error} Correct or remove this entry.")
+            log.debug("%s", unusable[name].reason)
+        else:
+            servers[name] = profile
+    if top.default and top.default not in servers and top.default not in unusable:
         raise ProfileError(f"{file}: default names {top.default!r}, which is not one of its servers.")
-    return Profiles(profiles.servers, top.default)
+    return Profiles(servers, top.default, unusable)
+
+
+def _less(entries: Mapping[str, Unusable], name: str) -> dict[str, Unusable]:
+    return {key: entry for key, entry in entries.items() if key != name}
 
 
 def check_profile(profile: ServerProfile) -> None:
