@@ -132,7 +132,7 @@ class Storm:
         shutil.rmtree(home)
 
     def transfers(self, count: int) -> tuple[int, int, int]:
-        """Pull and push in turn; return by how much files, threads and kilobytes have grown since the tenth."""
+        """Pull and push in turn; return the growth in files, threads and kilobytes since the tenth."""
         made = ct_series(2)
         home = self.folder / "row"
         settings = Settings(home / "config", home / "archive", home / "state", free_space_floor=0)
