@@ -94,7 +94,7 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
         full = kept.with_name(f"{kept.name}.new")
         full.symlink_to("/dev/full")
         stroke(editor, 40)
-        screen.note("cannot be kept on disk (No space left on device)")
+        screen.note("cannot be autosaved (No space left on device)")
         show(screen, other)
         show(screen, opened.series)  # what the disk would not take is still here
         screen.wait("s.unsaved")

@@ -87,8 +87,9 @@ def test_images_that_are_missing_are_announced_fetched_and_the_segmentation_open
     scene: Scene, browser: Browser
 ) -> None:
     for screen in looked_at(browser, scene.url, complete=False):
-        expect(screen.page.get_by_test_id("empty")).to_contain_text("no images here")
-        expect(screen.page.get_by_test_id("missing")).to_contain_text("belongs to images that are not here")
+        expect(screen.page.get_by_test_id("empty")).to_contain_text("no images on this computer")
+        missing = screen.page.get_by_test_id("missing")
+        expect(missing).to_contain_text("belongs to images that are not on this computer")
         screen.button("fetch-missing").click()
         screen.wait("s.complete && s.drawing_uid && s.tool === 'segment'", 60)
         expect(screen.page.get_by_test_id("missing")).to_have_count(0)

@@ -191,7 +191,7 @@ class Loader:
             if not coming and len(headers) >= len(self._paths):
                 if headers:
                     return split_series(headers.values())
-                raise GeometryError("The series is not here; download it first.")
+                raise GeometryError("The series is not on this computer; download it first.")
             self._pause()
         return []
 

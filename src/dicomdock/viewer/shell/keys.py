@@ -24,7 +24,7 @@ HELP = (
     ("Ctrl+Z, Ctrl+Y", "undo, redo"),
     ("Ctrl+S", "save"),
     ("s, w", "series, window"),
-    ("h", "words in the corners"),
+    ("h", "text in the corners"),
     ("?", "these keys"),
 )
 

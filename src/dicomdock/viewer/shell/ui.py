@@ -61,7 +61,7 @@ def build(station: Any) -> None:
             on=f"{CINE.playing}",
             testid="play",
         )
-        bar_button("mdi-camera-outline", "Keep a picture", control.take_picture, testid="picture")
+        bar_button("mdi-camera-outline", "Save a picture", control.take_picture, testid="picture")
         html.Div(classes="gap")
         bar_button("mdi-undo", "Undo (Ctrl+Z)", control.undo, testid="bar-undo")
         bar_button("mdi-redo", "Redo (Ctrl+Y)", control.redo, testid="bar-redo")

@@ -39,7 +39,7 @@ class DerivingLogic:
     async def derive(self, kind: str) -> None:
         """Make a series and put it into the archive."""
         if not self.series.complete or self.state.data.deriving:
-            self.notifications.info("New images can be made when all images of the series are here.")
+            self.notifications.info("New images can be made when all images of the series have arrived.")
             return
         assert self.series.series is not None
         with self.state as data:

@@ -88,7 +88,7 @@ class MeasuringLogic:
         """Let the user click the points of a measurement."""
         if self.series.volume is None or not self.series.volume.spatial:
             self.notifications.info(
-                "These pictures have no place in the patient, so nothing can be measured in mm."
+                "These images have no position in the patient, so nothing can be measured in mm."
             )
             return
         node = self._add(kind)
@@ -249,7 +249,7 @@ class MeasuringLogic:
         try:
             self._unsaved_work().write_measurements(self._shown, wanted)
         except OSError as error:
-            self.notifications.error(f"What you measured cannot be kept on disk ({error.strerror or error}).")
+            self.notifications.error(f"What you measured cannot be autosaved ({error.strerror or error}).")
         self._autosaved = wanted  # a full disk is reported once for each change
 
     def _unsaved_work(self) -> UnsavedWork:

@@ -139,7 +139,7 @@ class OthersLogic:
     def _model(self, uid: str) -> Any:
         path = self._path(uid)
         if path is None:
-            raise DicomdockError("it is not here any more.")
+            raise DicomdockError("it is no longer on this computer.")
         reader, turn, turned = vtkSTLReader(), vtkTransform(), vtkTransformPolyDataFilter()
         with tempfile.NamedTemporaryFile(suffix=".stl") as file:  # VTK reads STL from files alone
             file.write(read_document(read_instance(path)).data)

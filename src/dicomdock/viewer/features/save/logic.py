@@ -155,7 +155,9 @@ class SavingLogic:
         assert self.series.study is not None
         found = self.archive.instances(Resource(self.series.study.uid, series))
         if not found:
-            raise GeometryError("The images that this belongs to are not here any more; download them first.")
+            raise GeometryError(
+                "The images that this belongs to are no longer on this computer; download them first."
+            )
         return [read_instance(one.path, pixels=False) for one in found]
 
     def _is_open_as(self, kind: Kind) -> bool:

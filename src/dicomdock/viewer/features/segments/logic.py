@@ -193,8 +193,8 @@ class SegmentsLogic:
         if not self._autosave_failed:
             self._autosave_failed = True
             self.notifications.error(
-                f"What you draw cannot be kept on disk ({error.strerror or error}); it would be lost if the"
-                " viewer fell. Free some space, or save it now."
+                f"What you draw cannot be autosaved ({error.strerror or error}); it would be lost if the"
+                " viewer crashed. Free some space, or save it now."
             )
 
     def discard(self) -> None:
@@ -220,11 +220,11 @@ class SegmentsLogic:
         if volume is None:
             return False
         if not self.series.complete:
-            self.notifications.info("Drawing begins when all images of the series are here.")
+            self.notifications.info("You can draw when all images of the series have arrived.")
             return False
         if volume.colour or not volume.spatial:
             self.notifications.info(
-                "These pictures have no place in the patient, so no segments can be drawn on them."
+                "These images have no position in the patient, so no segments can be drawn on them."
             )
             return False
         return True
@@ -352,7 +352,7 @@ class SegmentsLogic:
             self._replace(found, found.name or "Unsaved segmentation", changed=True)
             self._mark_autosaved()
             self._bring_into_view()
-            self.notifications.info("What was drawn last time and not saved is here again.")
+            self.notifications.info("The unsaved segments of last time were restored.")
 
     def _mark_autosaved(self) -> None:
         """Note that the present state is on disk."""

@@ -46,7 +46,7 @@ def segments_panel(server: Any) -> SegmentEditorUI:
     control = server.controller
     with panel("segment", "Segment"):
         html.P(
-            f"Drawing begins when all images are here. {shown(SERIES.arrival_words)}",
+            f"You can draw when all images have arrived. {shown(SERIES.arrival_words)}",
             v_show=f"!{SERIES.complete}",
         )
         with html.Div(v_show=SERIES.complete):

@@ -26,7 +26,7 @@ LABELS = {
     "unsent": "not sent",
     "unconfirmed": "not confirmed",
 }
-NOTHING = "Nothing was made here yet. Save a segmentation, measurements or derived images first."
+NOTHING = "Nothing was made on this computer yet. Save a segmentation, measurements or derived images first."
 
 
 class SendingLogic:

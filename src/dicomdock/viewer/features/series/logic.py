@@ -118,7 +118,7 @@ class SeriesLogic:
             self._coming = ()
         self._look()
         if why:
-            self.notifications.error(f"Not all of the study came. {why}")
+            self.notifications.error(f"Not all of the study arrived. {why}")
 
     async def watch(self) -> None:
         """Redraw what arrives, a few times a second; look for new series while something arrives."""
@@ -174,7 +174,7 @@ class SeriesLogic:
             self._start_first()
         elif self.complete and self._has_late_images():
             self.notifications.error(
-                "More images of this series have come; choose it anew in the list to see them."
+                "More images of this series have arrived; choose it again in the list to see them."
             )
 
     def _start_first(self) -> None:
@@ -186,16 +186,18 @@ class SeriesLogic:
         if wanted is not None:
             self._start(wanted, 0)
         elif self.pulling:
-            self._show_empty("The study is on its way", "The first image is shown as soon as it is here.")
+            self._show_empty("The study is on its way", "The first image is shown as soon as it has arrived.")
         elif any(one.kind in ("segmentation", "structures", "report") for one in self.study.series):
             self._show_empty(
-                "This study has no images here",
+                "This study has no images on this computer",
                 "Its segmentations, structures or reports belong to images that have not been downloaded.",
             )
         elif self.study.series:
             self._show_empty("This study has no images", "What it holds is listed in the series panel.")
         else:
-            self._show_empty("This study is not here", "Download it in dicomdock, then open it again.")
+            self._show_empty(
+                "This study is not on this computer", "Download it in dicomdock, then open it again."
+            )
 
     def _has_late_images(self) -> bool:
         """Return whether images of the shown series arrived after it was considered complete."""
@@ -365,7 +367,7 @@ class SeriesLogic:
             return
         done = loaded.complete or loaded.provisional
         present, due = len(loaded.filled), loaded.due
-        self.state.data.arrival_words = "" if done else f"{present} of {due} images are here"
+        self.state.data.arrival_words = "" if done else f"{present} of {due} images have arrived"
         whole = self.views.shown()
         across = self.views.slice_at() is not None and whole is self.shown
         marks = "" if done else arrival_marks(loaded.filled, loaded.plan.geometry.shape[0])

@@ -143,5 +143,5 @@ class SourcesLogic:
             for each in missing
         )
         if len(names) > 1:
-            return f"{len(names)} objects of this study belong to images that are not here."
-        return f"{next(iter(names))} belongs to images that are not here."
+            return f"{len(names)} objects of this study belong to images that are not on this computer."
+        return f"{next(iter(names))} belongs to images that are not on this computer."

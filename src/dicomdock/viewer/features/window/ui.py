@@ -61,6 +61,6 @@ def window_panel(server: Any) -> None:
         for box, label in (
             (VIEWS.crosshair, "Crosshair (move with Shift held)"),
             (VIEWS.aligned, "Along the images' own planes"),
-            (VIEWS.words_shown, "Words in the corners"),
+            (VIEWS.words_shown, "Text in the corners"),
         ):
             checkbox(box, label)
