@@ -1,4 +1,4 @@
-"""What is drawn is kept: of several series, after undo, past a full disk and a viewer that is killed."""
+"""What is drawn is autosaved: of several series, after undo, past a full disk and a viewer that is killed."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
     other = next(one["uid"] for one in screen.state("series_list") if one["uid"] != opened.series)
     screen.button("tool-segment").click()
     alone(screen)
-    shelf = opened.settings.state / "unsaved"
+    unsaved = opened.settings.state / "unsaved"
     stroke(editor, 20)
-    screen.until(lambda: list(shelf.glob("*/*.seg")), LOST, "the first stroke is not kept")
-    (kept,) = shelf.glob("*/*.seg")
+    screen.until(lambda: list(unsaved.glob("*/*.seg")), LOST, "the first stroke is not autosaved")
+    (autosaved,) = unsaved.glob("*/*.seg")
 
     if Path("/dev/full").exists():
-        full = kept.with_name(f"{kept.name}.new")
+        full = autosaved.with_name(f"{autosaved.name}.new")
         full.symlink_to("/dev/full")
         stroke(editor, 40)
         screen.note("cannot be autosaved (No space left on device)")
@@ -101,16 +101,16 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
         until_coloured(screen, more=0.01)
         full.unlink()
 
-    third = kept.stat().st_mtime_ns
+    third = autosaved.stat().st_mtime_ns
     stroke(editor, 60)
-    screen.until(lambda: kept.stat().st_mtime_ns > third, LOST, "further strokes are not kept")
-    taken = kept.stat().st_mtime_ns
+    screen.until(lambda: autosaved.stat().st_mtime_ns > third, LOST, "further strokes are not autosaved")
+    before = autosaved.stat().st_mtime_ns
     screen.page.keyboard.press("Control+z")
-    screen.until(lambda: kept.stat().st_mtime_ns > taken, LOST, "what undo took back is not kept")
+    screen.until(lambda: autosaved.stat().st_mtime_ns > before, LOST, "what undo took back is not autosaved")
 
     show(screen, other)
     stroke(editor, 50)
-    screen.until(lambda: len(list(shelf.glob("*/*.seg"))) == 2, LOST, "the other series is not kept")
+    screen.until(lambda: len(list(unsaved.glob("*/*.seg"))) == 2, LOST, "the other series is not autosaved")
 
     fallen = opened.pid
     os.kill(fallen, signal.SIGKILL)
@@ -126,7 +126,7 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
     screen.wait("s.unsaved")
     (drawn,) = editor.saved().values()
     assert painted(drawn, 50) and not painted(drawn, 20)
-    assert not list(shelf.glob("*/*.seg")), "what was saved need not be kept"
+    assert not list(unsaved.glob("*/*.seg")), "what was saved needs no autosave"
 
 
 def painted(drawn: np.ndarray, j: int) -> bool:
