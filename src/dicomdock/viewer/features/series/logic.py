@@ -12,6 +12,7 @@ from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.geometry import VolumePlan, Window
 from dicomdock.viewer.features.layout.layouts import AXIAL, CORONAL, OTHER, SAGITTAL
+from dicomdock.viewer.features.series.arrival import arrival_marks
 from dicomdock.viewer.features.series.state import SeriesRow, SeriesState
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.loading import Events, Loaded, Loader
@@ -20,7 +21,6 @@ from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.study import Series, Study, read_study
 
 REFRESH = 0.22  # seconds between two redraws of a series that is arriving
-MAX_MARKS = 120  # stretches drawn on the slider; more cannot be distinguished
 
 
 class SeriesLogic:
@@ -380,20 +380,3 @@ class SeriesLogic:
     def _volume_chosen(self, volume: int) -> None:
         if self.series is not None and self.state.data.volumes and volume != self._choice:
             self._start(self.series, volume)
-
-
-def arrival_marks(filled: set[int], count: int) -> str:
-    """Draw which of the slices are here, as a CSS gradient."""
-    parts = min(count, MAX_MARKS)
-    stops: list[str] = []
-    present = [
-        any(k in filled for k in range(part * count // parts, (part + 1) * count // parts))
-        for part in range(parts)
-    ]
-    start = 0
-    for part in range(1, parts + 1):
-        if part == parts or present[part] != present[start]:
-            colour = "#5b8def" if present[start] else "transparent"
-            stops.append(f"{colour} {100 * start / parts:.1f}% {100 * part / parts:.1f}%")
-            start = part
-    return f"linear-gradient(to right, {', '.join(stops)})"
