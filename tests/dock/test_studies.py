@@ -22,7 +22,7 @@ from dicomdock.sources import Match, Page
 
 
 @pytest.mark.parametrize(
-    ("places", "expected"),
+    ("counts", "expected"),
     [
         ({"hospital": 10}, "remote"),
         ({"local": 10}, "here"),
