@@ -24,7 +24,7 @@ from dicomdock.errors import InvalidInput, NotAcceptable, Unreachable, WireError
 from dicomdock.origin.accept import DICOM, DICOM_JSON, DataSetForm, data_set_form
 from dicomdock.origin.context import Origin, accept_of
 from dicomdock.origin.responses import UTF_8, sentence
-from dicomdock.sources import DicomJson, DicomSource, JsonValue, Part, StoreResult
+from dicomdock.sources import DicomSource, JsonValue, Part, StoreResult
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
 
@@ -126,12 +126,11 @@ def _status(results: Sequence[StoreResult]) -> int:
 
 def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | None, base: str) -> Json:
     """Return the data set that states the outcome of each instance."""
-    found = _found_now(source, results, study)
+    found = {**_found_now(source, results, study), **_reported(results)}
     stored = {
-        resource.study
+        found[result.sop_instance_uid][0].study
         for result in results
-        if result.status not in ("failed", "unconfirmed")
-        and (resource := resource_in(found.get(result.sop_instance_uid, {}))) is not None
+        if result.status not in ("failed", "unconfirmed") and result.sop_instance_uid in found
     }
     # Type 2: empty where the answer is about several studies, or none.
     one = study or (stored.pop() if len(stored) == 1 else None)
@@ -140,11 +139,9 @@ def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | No
         "00081190": {"vr": "UR", "Value": [base + Resource(one).path]} if one else {"vr": "UR"},
     }
     for result in results:
-        described = found.get(result.sop_instance_uid, {})
+        where, sop_class = found.get(result.sop_instance_uid, (None, ""))
         reference: Json = {
-            "00081150": {"vr": "UI", "Value": [text(described, "SOPClassUID")]}
-            if described
-            else {"vr": "UI"},
+            "00081150": {"vr": "UI", "Value": [sop_class]} if sop_class else {"vr": "UI"},
             "00081155": {"vr": "UI", "Value": [result.sop_instance_uid]},
         }
         if result.status in ("failed", "unconfirmed"):
@@ -156,7 +153,7 @@ def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | No
                 result.reason_code or PROCESSING_FAILURE,
             )
             continue
-        if where := resource_in(described):
+        if where is not None:
             reference["00081190"] = {"vr": "UR", "Value": [base + where.path]}
         if result.status == "warning" and result.reason_code:
             reference["00081196"] = {"vr": "US", "Value": [result.reason_code]}
@@ -176,16 +173,29 @@ def _append(answer: Json, tag: str, item: Json) -> None:
     items.append(item)
 
 
-def _found_now(
-    source: DicomSource, results: Sequence[StoreResult], study: str | None
-) -> dict[str, DicomJson]:
-    """Search for what is stored now under the UIDs: the answer names class and address of each instance."""
-    uids = [result.sop_instance_uid for result in results if result.sop_instance_uid]
-    found: dict[str, DicomJson] = {}
+Found = dict[str, tuple[Resource, str]]
+
+
+def _reported(results: Sequence[StoreResult]) -> Found:
+    """Return the instances that the source has named with its outcomes, and their classes."""
+    return {
+        result.sop_instance_uid: (result.resource, result.sop_class_uid)
+        for result in results
+        if result.resource is not None
+    }
+
+
+def _found_now(source: DicomSource, results: Sequence[StoreResult], study: str | None) -> Found:
+    """Search for what is stored now under the other UIDs: the answer names class and address of each."""
+    uids = [one.sop_instance_uid for one in results if one.sop_instance_uid and one.resource is None]
+    found: Found = {}
     for start in range(0, len(uids), LOOKED_UP):
         match = {"SOPInstanceUID": ",".join(uids[start : start + LOOKED_UP])}
         if study is not None:
             match["StudyInstanceUID"] = study
         for page in source.search(Query("instances", match)):
-            found.update((text(item.attributes, "SOPInstanceUID"), item.attributes) for item in page.matches)
+            for item in page.matches:
+                if (where := resource_in(item.attributes)) is not None:
+                    described = text(item.attributes, "SOPClassUID")
+                    found[text(item.attributes, "SOPInstanceUID")] = (where, described)
     return found
