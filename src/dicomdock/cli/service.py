@@ -9,7 +9,7 @@ import typer
 
 from dicomdock.cli import sources
 from dicomdock.cli.extras import require_dock
-from dicomdock.cli.output import Terminal, examples
+from dicomdock.cli.output import Console, examples
 from dicomdock.errors import InvalidInput
 from dicomdock.web.url import is_loopback
 
@@ -43,8 +43,8 @@ def run(
     require_dock("The dock")
     from dicomdock.dock.run import run as run_dock
 
-    terminal: Terminal = context.obj
-    code = run_dock(terminal.settings, demo=demo, port=port, browser=browser, background=background)
+    console: Console = context.obj
+    code = run_dock(console.settings, demo=demo, port=port, browser=browser, background=background)
     raise typer.Exit(code)
 
 
@@ -112,7 +112,7 @@ def serve(
     require_dock("The DICOMweb server")
     from dicomdock.origin.app import create_app
 
-    terminal: Terminal = context.obj
+    console: Console = context.obj
     if without_token and source:
         raise InvalidInput(
             f"Without a token, whoever reaches the address would use your login at {source};"
@@ -122,10 +122,10 @@ def serve(
         raise InvalidInput("Choose one of --token-stdin, --new-token and --without-token.")
     token = made = ""
     if token_stdin:
-        token = terminal.secret("Token", from_stdin=True)
+        token = console.secret("Token", from_stdin=True)
     elif not without_token:
-        token, made = _stored_token(terminal, anew=new_token)
-    published = sources.connect(source, terminal.settings) if source else sources.archive(terminal)
+        token, made = _stored_token(console, anew=new_token)
+    published = sources.connect(source, console.settings) if source else sources.archive(console)
     with published:
         # On loopback, a page whose own name was made to point here must not be answered.
         hosts = (host, "localhost") if is_loopback(host) else ()
@@ -137,16 +137,16 @@ def serve(
             proxies=tuple(trusted_proxy or ()),
             read_only=read_only,
         )
-        _serve(terminal, app, host, port, made=made, other_users=other_users)
+        _serve(console, app, host, port, made=made, other_users=other_users)
 
 
-def _stored_token(terminal: Terminal, *, anew: bool) -> tuple[str, str]:
+def _stored_token(console: Console, *, anew: bool) -> tuple[str, str]:
     """Return the token of this user's server, and the same again where it is new and has to be shown."""
     import secrets
 
     from dicomdock.config.secrets import Secrets
 
-    store = Secrets(terminal.settings)
+    store = Secrets(console.settings)
     token = None if anew else store.get(*STORED_TOKEN)
     if token is not None:
         return token, ""
@@ -155,7 +155,7 @@ def _stored_token(terminal: Terminal, *, anew: bool) -> tuple[str, str]:
     return token, token
 
 
-def _serve(terminal: Terminal, app: ASGIApp, host: str, port: int, *, made: str, other_users: bool) -> None:
+def _serve(console: Console, app: ASGIApp, host: str, port: int, *, made: str, other_users: bool) -> None:
     import socket
 
     import uvicorn
@@ -174,11 +174,11 @@ def _serve(terminal: Terminal, app: ASGIApp, host: str, port: int, *, made: str,
         listener.listen(128)
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}/dicom-web"
-        terminal.say(f"The DICOMweb address is {url} ; Ctrl-C ends it.")
+        console.print(f"The DICOMweb address is {url} ; Ctrl-C ends it.")
         if made:
-            terminal.say(f"Clients need this token, which is shown once: {made}")
-        terminal.result({"url": url, "token": made} if made else {"url": url})
-        terminal.flush()
+            console.print(f"Clients need this token, which is shown once: {made}")
+        console.result({"url": url, "token": made} if made else {"url": url})
+        console.flush()
         config = uvicorn.Config(
             app,
             http="auto" if other_users else OwnConnections,
