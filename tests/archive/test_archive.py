@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from dicomdock.archive import Archive, recovery
+from dicomdock.archive import Archive, adoption
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import text, texts, value
 from dicomdock.dicom.query import Query
@@ -359,7 +359,7 @@ def test_verify_finds_changed_missing_and_unknown_files(archive: Archive) -> Non
 def test_what_changes_while_it_is_verified_is_not_called_damaged(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicomdock.archive.recovery.BATCH", 1)
+    monkeypatch.setattr("dicomdock.archive.verification.BATCH", 1)
     series = ct_series(4)
     add(archive, *series)
     findings = archive.verify()
@@ -665,13 +665,13 @@ def test_a_file_that_is_removed_while_it_is_adopted_gets_no_row(
     archive.remove(one.resource)
     path.parent.mkdir(parents=True)
     path.write_bytes(data)
-    known = recovery.known_rows
+    known = adoption.known_rows
 
     def remove_first(*given: object) -> object:
         path.unlink(missing_ok=True)
         return known(*given)
 
-    monkeypatch.setattr(recovery, "known_rows", remove_first)
+    monkeypatch.setattr(adoption, "known_rows", remove_first)
     list(archive.verify())
     assert archive.summary().instances == 0
 

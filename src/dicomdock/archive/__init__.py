@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dicomdock.archive.adoption import Finding as Finding
     from dicomdock.archive.archive import Archive as Archive
     from dicomdock.archive.eviction import Eviction as Eviction
     from dicomdock.archive.export import Exported as Exported
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from dicomdock.archive.index.queries import Summary as Summary
     from dicomdock.archive.ingest import ImportProgress as ImportProgress
     from dicomdock.archive.query_cache import CachedAnswer as CachedAnswer
-    from dicomdock.archive.recovery import Finding as Finding
     from dicomdock.archive.writer import AddResult as AddResult
     from dicomdock.archive.writer import ArchiveWriter as ArchiveWriter
 
@@ -28,7 +28,7 @@ _HOMES = {
     "CachedAnswer": "query_cache",
     "Eviction": "eviction",
     "Exported": "export",
-    "Finding": "recovery",
+    "Finding": "adoption",
     "ImportProgress": "ingest",
     "Summary": "index.queries",
 }

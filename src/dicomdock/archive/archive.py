@@ -9,11 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from dicomdock.archive.adoption import Finding
 from dicomdock.archive.commit import commit
 from dicomdock.archive.eviction import Retention
 from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.migrations import migrate
 from dicomdock.archive.index.queries import (
     ArchivedInstance,
     Summary,
@@ -25,12 +25,14 @@ from dicomdock.archive.index.queries import (
     sizes_of,
     summary_of,
 )
+from dicomdock.archive.opening import open_archive
 from dicomdock.archive.problems import damaged_error, not_in_archive
 from dicomdock.archive.query_cache import QueryCache
-from dicomdock.archive.recovery import Finding, recover, remove_deleted_files, verify
+from dicomdock.archive.recovery import remove_deleted_files
 from dicomdock.archive.search import search
 from dicomdock.archive.storage.local import Files, IntegrityCheck, disk_errors, has_size
 from dicomdock.archive.store import store
+from dicomdock.archive.verification import verify
 from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
@@ -67,7 +69,7 @@ class Archive:
             files.incoming, partial(commit, files, index, origin="", made_here=False)
         )
         self.retention = Retention(files, index, limit)
-        self.query_cache = QueryCache(index)
+        self.query_cache = QueryCache(index, read_only=files.read_only)
 
     @classmethod
     def open(cls, settings: Settings) -> Archive:
@@ -75,16 +77,11 @@ class Archive:
 
         Raises
         ------
-        ArchiveTooNew, ArchiveLocked, NoSpace, ArchiveError
+        ArchiveTooNew, ArchiveLocked, NoSpace
+        ArchiveError
+            Among other reasons: files of an archive that was there are gone, perhaps with their disk.
         """
-        files = Files(settings.archive, settings.free_space_floor)
-        index = Index(settings.database, settings.archive)
-        try:
-            migrate(index)
-            recover(files, index)
-        except BaseException:
-            index.close()
-            raise
+        files, index = open_archive(settings)
         return cls(files, index, limit=settings.archive_limit)
 
     def close(self) -> None:
@@ -141,11 +138,7 @@ class Archive:
         if resource.frames:
             raise InvalidInput("The archive returns whole instances; the origin server extracts frames.")
         found = self._found(resource)
-        with self._index.reading() as connection:
-            stale = series_not_used_since(connection, resource, time.time() - USE_GRAIN)
-        if stale:
-            with self._index.writing() as connection:
-                mark_used(connection, stale)
+        self._mark_used(resource)
         damaged: list[Resource] = []
         for one in found:
             part = self.part(one)
@@ -155,6 +148,15 @@ class Archive:
                 damaged.append(one.resource)
         if damaged:
             raise damaged_error(damaged)
+
+    def _mark_used(self, resource: Resource) -> None:
+        if self._files.read_only:
+            return
+        with self._index.reading() as connection:
+            stale = series_not_used_since(connection, resource, time.time() - USE_GRAIN)
+        if stale:
+            with self._index.writing() as connection:
+                mark_used(connection, stale)
 
     def part(self, instance: ArchivedInstance) -> Part:
         """Return an instance as its file, which can be compared with its digest by ``Part.intact``."""
@@ -206,10 +208,12 @@ class Archive:
         """
         if resource.frames:
             raise InvalidInput("Frames cannot be removed; name the instance.")
+        self._files.check_writable()
         with self._index.writing() as connection:
             number = remove_rows(connection, resource)
         if not number:
             raise not_in_archive(resource)
+        self._files.reached("remove: rows removed")
         with disk_errors("Removing from the archive"):
             remove_deleted_files(self._files, self._index)
         return number
@@ -278,7 +282,7 @@ class Archive:
         """Compare files with what was stored; without a resource all, and unknown files too."""
         if resource is not None and not self._is_indexed(resource):
             raise not_in_archive(resource)
-        if resource is None:
+        if resource is None and not self._files.read_only:
             remove_deleted_files(self._files, self._index)
         yield from verify(self._files, self._index, resource)
 

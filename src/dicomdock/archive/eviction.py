@@ -7,13 +7,16 @@ to have.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import mark_sent, remove_rows, set_pinned, summary_of
+from dicomdock.archive.journal_state import path_of, uids_of
 from dicomdock.archive.problems import not_in_archive
 from dicomdock.archive.recovery import remove_deleted_files
+from dicomdock.archive.storage.journal import Pinned, Sent
 from dicomdock.archive.storage.local import Files
 from dicomdock.dicom.resource import Resource
 
@@ -62,6 +65,7 @@ def evict(files: Files, index: Index, limit: int) -> Eviction:
             removed.append(resource)
             freed += size
     if removed:
+        files.reached("remove: rows removed")
         remove_deleted_files(files, index)
     return Eviction(tuple(removed), freed, held - freed)
 
@@ -107,6 +111,7 @@ class Retention:
         ----------
         limit : bytes; None for the setting ``archive_limit``, where 0 means none.
         """
+        self._files.check_writable()
         if limit is None:
             limit = self._limit or sys.maxsize
         return evict(self._files, self._index, limit)
@@ -124,10 +129,19 @@ class Retention:
 
     def record_sent(self, instances: Iterable[Resource], server: str) -> None:
         """Record that a server confirmed to have stored instances; those not in the archive are ignored."""
+        if self._files.read_only:
+            return
+        at = time.time()
         with self._index.writing() as connection:
-            mark_sent(connection, instances, server)
+            marked = mark_sent(connection, instances, server, at)
+            # Kill-proof; after a power cut a mark that is lost only keeps its instance from eviction.
+            self._files.journal.append([Sent(server, [path_of(one) for one in marked], at)], sync=False)
+            self._files.reached("sent: in the journal")
 
     def _set(self, resource: Resource, *, pinned: bool) -> None:
+        self._files.check_writable()
         with self._index.writing() as connection:
             if not set_pinned(connection, resource, pinned):
                 raise not_in_archive(resource)
+            self._files.journal.append([Pinned(uids_of(resource), pinned)])
+            self._files.reached("pin: in the journal")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicomdock.archive.pending import AddStatus, PendingInstance
-from dicomdock.archive.storage.local import Session
+from dicomdock.archive.storage.sessions import Session
 from dicomdock.dicom.resource import Resource
 
 Late = list[tuple[PendingInstance, AddStatus]]

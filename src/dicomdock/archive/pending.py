@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,8 +22,9 @@ from dicomdock.archive.index.mapping import (
     series_row,
     study_row,
 )
-from dicomdock.archive.index.queries import mark_used
-from dicomdock.archive.index.schema import Table, Value, instance, patient, series, study
+from dicomdock.archive.index.queries import known_rows, mark_used
+from dicomdock.archive.index.schema import Table, Value, instance, patient, remark, series, study
+from dicomdock.archive.storage.journal import Stored, StoredInstance
 from dicomdock.archive.storage.local import relative_path
 from dicomdock.dicom.part10 import Header
 from dicomdock.dicom.resource import Resource
@@ -44,6 +45,7 @@ class PendingInstance:
     digest : SHA-256, hexadecimal.
     replace : it replaces another with the same UID.
     repair : it restores a damaged or missing file of the same bytes.
+    remarks : what is odd about it although it is stored, a sentence each.
     """
 
     resource: Resource
@@ -53,6 +55,7 @@ class PendingInstance:
     digest: str
     replace: bool = False
     repair: bool = False
+    remarks: tuple[str, ...] = ()
 
     @property
     def relative_path(self) -> str:
@@ -69,11 +72,33 @@ def _by_series(pending: Iterable[PendingInstance]) -> dict[tuple[str, str], list
     return groups
 
 
+def stored_records(
+    pending: Iterable[PendingInstance], origin: str, made_here: bool, at: float
+) -> Iterator[Stored]:
+    """Return the journal's records of instances, one for each series."""
+    for (study_uid, series_uid), group in _by_series(pending).items():
+        instances = [
+            StoredInstance(item.resource.instance or "", item.size, item.digest, item.remarks)
+            for item in group
+        ]
+        yield Stored(study_uid, series_uid, instances, origin, made_here, at)
+
+
 def insert_instances(
-    connection: Connection, pending: Sequence[PendingInstance], *, origin: str, made_here: bool
+    connection: Connection,
+    pending: Sequence[PendingInstance],
+    *,
+    origin: str,
+    made_here: bool,
+    at: float | None = None,
 ) -> None:
-    """Insert the rows of instances that have none, and update the counts of their series and studies."""
-    now = time.time()
+    """Insert the rows of instances that have none, and update the counts of their series and studies.
+
+    Parameters
+    ----------
+    at : seconds since the epoch, when they were stored; None for now.
+    """
+    now = time.time() if at is None else at
     studies: dict[str, int] = {}
     classes: dict[int, set[str]] = {}
     for (study_uid, series_uid), group in _by_series(pending).items():
@@ -90,11 +115,20 @@ def insert_instances(
         common: Row = {"series": series_id, "origin": origin, "made_here": made_here, "added": now}
         rows = [{**_instance_row(item), **common} for item in group]
         connection.insert(instance, map(instance.values, rows))
+        _add_remarks(connection, group)
         add_to_series(connection, series_id, [item.size for item in group])
         mark_used(connection, [series_id])  # a long pull must not be evicted while it goes on
         classes.setdefault(study_id, set()).update(str(row["SOPClassUID"]) for row in rows)
     for study_id, added in classes.items():
         add_to_study(connection, study_id, added)
+
+
+def _add_remarks(connection: Connection, pending: Iterable[PendingInstance]) -> None:
+    odd = {item.resource: item for item in pending if item.remarks}
+    if odd:
+        numbers = known_rows(connection, odd)
+        rows = [(numbers[one][0], "\n".join(item.remarks)) for one, item in odd.items()]
+        connection.insert(remark, rows)
 
 
 def _fill_study(connection: Connection, study_id: int, pending: Sequence[PendingInstance]) -> str:
@@ -192,6 +226,8 @@ def replace_rows(
         of_series[levels[0]] = of_study[levels[1]] = item
     numbers = [(number,) for number, _ in replaced]
     connection.execute_many("DELETE FROM sent WHERE instance = ?", numbers)
+    connection.execute_many("DELETE FROM remark WHERE instance = ?", numbers)
+    _add_remarks(connection, [item for _, item in replaced])
     connection.execute_many(
         "DELETE FROM replacing WHERE path = ?", [(one.relative_path,) for _, one in replaced]
     )
@@ -203,6 +239,22 @@ def replace_rows(
         row = {**study_row(item.header), "StudyInstanceUID": item.resource.study}
         connection.execute(study.update(row), *row.values(), number)
         count_study(connection, number)
+
+
+def refill_row(connection: Connection, instance_id: int, item: PendingInstance) -> None:
+    """Fill what the rows lack once a damaged or missing file is there again with the same bytes.
+
+    A row that was made from the journal alone has the UIDs only.
+    """
+    row = _instance_row(item)
+    connection.execute(instance.update(row), *row.values(), instance_id)
+    levels = connection.first(_LEVELS, instance_id)
+    assert levels is not None
+    series_id, study_id = levels
+    _fill_study(connection, study_id, [item])
+    _fill(connection, series, series_id, [item], series_row, SERIES_TAGS)
+    count_series(connection, series_id)
+    count_study(connection, study_id)
 
 
 _LEVELS = """

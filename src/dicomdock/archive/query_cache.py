@@ -38,10 +38,12 @@ class QueryCache:
     Parameters
     ----------
     index : of the archive.
+    read_only : nothing is stored.
     """
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, *, read_only: bool = False) -> None:
         self._index = index
+        self._read_only = read_only
 
     def get(self, server: str, login: str, query: Query) -> CachedAnswer | None:
         """Return the latest answer of a server to a query under a login; None where there is none."""
@@ -63,6 +65,8 @@ class QueryCache:
         server, login : names; an answer is never shown under another login.
         more : whether the server had further matches, where known.
         """
+        if self._read_only:
+            return
         now = time.time()
         key = _key(server, login, query)
         # As ASCII: a server's answer can hold half of a letter, which no database takes.
@@ -73,6 +77,8 @@ class QueryCache:
 
     def drop(self, server: str) -> None:
         """Remove all answers of a server."""
+        if self._read_only:
+            return
         with self._index.writing() as connection:
             connection.execute("DELETE FROM answer WHERE server = ?", server)
 

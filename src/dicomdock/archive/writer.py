@@ -25,7 +25,8 @@ from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import PATIENT_ID, patient_id_of
 from dicomdock.archive.index.queries import digests, known_rows, patient_of
 from dicomdock.archive.pending import AddStatus, PendingInstance
-from dicomdock.archive.storage.local import Files, Session, begin_sync, digest_or_none, disk_errors, mapped
+from dicomdock.archive.storage.local import Files, begin_sync, digest_or_none, disk_errors, mapped
+from dicomdock.archive.storage.sessions import Session
 from dicomdock.dicom.part10 import HEAD, read_header
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import WireError
@@ -98,6 +99,7 @@ class ArchiveWriter:
         self._origin = origin
         self._made_here = made_here
         self._replace = replace
+        files.check_writable()
         with disk_errors("Writing to the archive"):
             files.check_space()
             self._leaving = ExitStack()
@@ -153,6 +155,7 @@ class ArchiveWriter:
             header = read_header(head, size, partial(mapped, path), WANTED)
             resource = header.resource()
             _see_expected(expected, resource)
+            self._files.reached("receive: written")
         except BaseException:
             path.unlink(missing_ok=True)
             raise

@@ -53,8 +53,7 @@ def pull(
     console: Console = context.obj
     name = sources.server_name(console, server)
     with sources.archive(console) as archive:
-        with sources.connect(name, console.settings) as client:
-            wanted = [str(resource) for resource in sources.resources(resources, client)]
+        wanted = [str(resource) for resource in sources.resources_on(console, name, resources)]
         queue = queue_of(console)
         transfer = queue.add("pull", name, wanted, options={"replace": replace}, claimed=True)
         run(console, queue, transfer, archive)

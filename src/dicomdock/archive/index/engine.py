@@ -11,15 +11,25 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from dicomdock.archive.index.connection import Connection, Driver
-from dicomdock.archive.index.schema import Dialect
-from dicomdock.errors import ArchiveError, ArchiveLocked, InvalidInput, MissingDependency, NoSpace
+from dicomdock.archive.index.schema import TABLES, Dialect
+from dicomdock.errors import (
+    ArchiveError,
+    ArchiveLocked,
+    IndexDamaged,
+    InvalidInput,
+    MissingDependency,
+    NoSpace,
+)
 
 LOCK_TIMEOUT = 30.0  # seconds to wait for another process; a group of instances takes it a fraction of one
 WRITERS = 0x6469636F  # number of the advisory lock by which PostgreSQL lets one writer in at a time
 CONNECTIONS, IDLE = 32, 8  # open at once, and left open when nobody uses them
-_SQLITE_FULL = 13
+FILE = "index.sqlite"
+_SQLITE_ERROR, _SQLITE_FULL = 1, 13
+_SQLITE_DAMAGED = (11, 26, 522)  # a damaged page, no database at all, a file that is too short
 _LOCKED_STATES = ("55P03", "57014", "40P01")  # PostgreSQL: lock not available, statement time-out, deadlock
 _FULL_STATES = ("53100", "53200")
 _URL = re.compile(r"(?P<backend>\w+)(?:\+\w+)?:(?P<rest>//.*)", re.DOTALL)
@@ -34,6 +44,14 @@ class Index:
     url : ``sqlite:///PATH`` or ``postgresql://...``; empty for SQLite in the folder.
     folder : of the archive.
     lock_timeout : seconds to wait for another process.
+    read_only : how SQLite is to open a file that cannot be written: URI parameters.
+
+    Attributes
+    ----------
+    folder : of the archive.
+    path : the database's file; None where it is not one.
+    on_damage : called with the inode of a file that is found damaged, to rebuild it.
+    on_close : called at the end.
 
     Raises
     ------
@@ -41,10 +59,20 @@ class Index:
         The URL is not one, or names a database that is not supported.
     """
 
-    def __init__(self, url: str, folder: Path, *, lock_timeout: float = LOCK_TIMEOUT) -> None:
+    def __init__(
+        self, url: str, folder: Path, *, lock_timeout: float = LOCK_TIMEOUT, read_only: str = ""
+    ) -> None:
         self._lock_timeout = lock_timeout
+        self.folder = folder
         self.dialect: Dialect
-        self.dialect, self._connect, self._errors = _driver(url, folder / "index.sqlite", lock_timeout)
+        self.path: Path | None
+        self.dialect, self.path, self._connect, self._errors = _driver(
+            url, folder / FILE, lock_timeout, read_only
+        )
+        self.on_damage: Callable[[int | None], None] | None = None
+        self.on_close: Callable[[], None] = lambda: None
+        self._opened: int | None = None  # the file that the connections are of
+        self._generation = 0  # counts the files that it was
         self._room = threading.BoundedSemaphore(CONNECTIONS)
         self._idle: list[Driver] = []
         self._closed = False
@@ -57,6 +85,7 @@ class Index:
         ------
         ArchiveLocked, ArchiveError
         """
+        self._reopen()
         with self._lent() as connection:
             if self.dialect == "sqlite":
                 connection.execute("BEGIN")
@@ -70,6 +99,7 @@ class Index:
         ------
         ArchiveLocked, NoSpace, ArchiveError
         """
+        inode = self._reopen()
         with self._lent() as connection:
             if self.dialect == "sqlite":
                 connection.execute("BEGIN IMMEDIATE")
@@ -77,12 +107,50 @@ class Index:
                 connection.execute(f"SELECT pg_advisory_xact_lock({WRITERS})")
             yield connection
             connection.commit()
+        if inode is not None and self.inode() != inode:
+            raise ArchiveError("Another process has rebuilt the archive's index meanwhile; try again.")
 
-    def close(self) -> None:
-        """Close all connections; those in use when they are given back."""
-        self._closed = True
+    def inode(self) -> int | None:
+        """Return what tells the database's file from another in its place; None where there is none."""
+        try:
+            return self.path.stat().st_ino if self.path else None
+        except OSError:
+            return None
+
+    def disconnect(self) -> None:
+        """Close all connections, those in use when they are given back; the next use opens new ones."""
+        self._generation += 1
+        self._opened = None
         while self._idle:
             self._idle.pop().close()
+
+    def close(self) -> None:
+        """Close all connections for good; those in use when they are given back."""
+        self._closed = True
+        self.disconnect()
+        self.on_close()
+
+    def _reopen(self) -> int | None:
+        """Let go of a database in whose place another one is, and return the inode of that one."""
+        inode = self.inode()
+        if inode != self._opened:
+            if self._opened is not None:
+                gone = self._opened
+                self.disconnect()
+                if inode is None and self._repair(gone):
+                    inode = self.inode()
+            self._opened = inode
+        return inode
+
+    def _repair(self, inode: int | None) -> bool:
+        repair, self.on_damage = self.on_damage, None  # the repair reads the index too
+        if repair is None:
+            return False
+        try:
+            repair(inode)
+        finally:
+            self.on_damage = repair
+        return True
 
     @contextmanager
     def _lent(self) -> Iterator[Connection]:
@@ -90,6 +158,7 @@ class Index:
         if not self._room.acquire(timeout=self._lock_timeout):
             raise ArchiveLocked("The archive's index is busy.")
         try:
+            generation, inode = self._generation, self._opened
             try:
                 driver = self._idle.pop()
             except IndexError:
@@ -97,22 +166,35 @@ class Index:
             try:
                 yield Connection(driver, self.dialect)
             finally:
-                self._take_back(driver)
+                self._take_back(driver, generation)
         except self._errors as error:
-            raise _our_error(error, self._lock_timeout) from error
+            if not _is_damage(error):
+                raise _our_error(error, self._lock_timeout) from error
+            if not self._repair(inode):
+                raise IndexDamaged(f"The archive's index is damaged: {error}.") from error
+            message = "The archive's index was damaged; it has been rebuilt."
+            raise IndexDamaged(message, remedy="Try again.") from error
         finally:
             self._room.release()
 
-    def _take_back(self, driver: Driver) -> None:
+    def _take_back(self, driver: Driver, generation: int) -> None:
         try:
             driver.rollback()
         except self._errors:  # it is broken, which the block has reported
             driver.close()
             return
-        if self._closed or len(self._idle) >= IDLE:
+        if self._closed or generation != self._generation or len(self._idle) >= IDLE:
             driver.close()
         else:
             self._idle.append(driver)
+
+
+def _is_damage(error: Exception) -> bool:
+    """Return whether an error means that the database's file is damaged."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code == _SQLITE_ERROR:  # the version of the schema says that they are there
+        return str(error).removeprefix("no such table: ") in {table.name for table in TABLES}
+    return code in _SQLITE_DAMAGED or code & 0xFF in _SQLITE_DAMAGED
 
 
 def _our_error(error: Exception, waited: float) -> ArchiveError:
@@ -127,11 +209,15 @@ def _our_error(error: Exception, waited: float) -> ArchiveError:
 
 
 def _driver(
-    url: str, default: Path, lock_timeout: float
-) -> tuple[Dialect, Callable[[], Driver], type[Exception]]:
-    """Return the dialect of a URL, what connects to its database, and the errors that this raises."""
+    url: str, default: Path, lock_timeout: float, read_only: str
+) -> tuple[Dialect, Path | None, Callable[[], Driver], type[Exception]]:
+    """Return the dialect of a URL, its file, what connects to it, and the errors that this raises."""
+
+    def sqlite(path: Path) -> tuple[Dialect, Path, Callable[[], Driver], type[Exception]]:
+        return "sqlite", path, lambda: _connect_sqlite(path, lock_timeout, read_only), sqlite3.Error
+
     if not url:
-        return "sqlite", lambda: _connect_sqlite(str(default), lock_timeout), sqlite3.Error
+        return sqlite(default)
     found = _URL.fullmatch(url)
     if found is None:
         raise InvalidInput("The setting 'database' is not the URL of a database.")
@@ -139,8 +225,7 @@ def _driver(
         file = _FILE.fullmatch(found["rest"])
         if file is None:
             raise InvalidInput("The setting 'database' names no file of SQLite.")
-        path = file["path"]
-        return "sqlite", lambda: _connect_sqlite(path, lock_timeout), sqlite3.Error
+        return sqlite(Path(file["path"]))
     if found["backend"] != "postgresql":
         raise InvalidInput(f"The archive's index lies in SQLite or PostgreSQL, not in {found['backend']}.")
     try:
@@ -163,18 +248,19 @@ def _driver(
         connection.commit()
         return connection
 
-    return "postgresql", connect, psycopg.Error
+    return "postgresql", None, connect, psycopg.Error
 
 
-def _connect_sqlite(path: str, lock_timeout: float) -> Driver:
+def _connect_sqlite(path: Path, lock_timeout: float, read_only: str) -> Driver:
     connection = sqlite3.connect(
-        path,
+        f"file:{quote(str(path))}?{read_only}" if read_only else path,
+        uri=bool(read_only),
         timeout=lock_timeout,
         isolation_level=None,  # transactions are begun by ``reading`` and ``writing``
         check_same_thread=False,  # one thread after the other
     )
     for pragma in (
-        "journal_mode = WAL",
+        *(() if read_only else ("journal_mode = WAL",)),
         "synchronous = FULL",  # what was said to be stored is stored, power cut or not
         "foreign_keys = ON",
         "cache_size = -16000",

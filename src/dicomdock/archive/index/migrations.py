@@ -29,7 +29,20 @@ def add_patients(connection: Connection) -> None:
     _create(connection, schema.patient)
 
 
-MIGRATIONS: Sequence[Migration] = (first_tables, add_patients)
+def add_remarks(connection: Connection) -> None:
+    """Version 3: what was odd about instances when they were stored."""
+    _create(connection, schema.remark)
+
+
+MIGRATIONS: Sequence[Migration] = (first_tables, add_patients, add_remarks)
+
+
+def version_of(connection: Connection) -> int:
+    """Return the version of the index's schema; 0 where it has no tables."""
+    if not connection.has_table(schema.archive.name):
+        return 0
+    row = connection.first("SELECT version FROM archive")
+    return int(row[0]) if row else 0
 
 
 def _create(connection: Connection, table: schema.Table) -> None:
@@ -54,10 +67,7 @@ class _VersionedIndex:
             yield connection
 
     def version(self, connection: Connection) -> int:
-        if not connection.has_table(schema.archive.name):
-            return 0
-        row = connection.first("SELECT version FROM archive")
-        return int(row[0]) if row else 0
+        return version_of(connection)
 
     def set_version(self, connection: Connection, version: int) -> None:
         connection.execute("DELETE FROM archive")

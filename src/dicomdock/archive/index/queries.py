@@ -41,6 +41,7 @@ class ArchivedInstance:
     sent : names of the servers that confirmed to have stored it.
     pinned : it, its series or its study is exempt from eviction.
     made_here : it was created by this program.
+    remarks : what was odd about it when it was stored, a sentence each.
     """
 
     resource: Resource
@@ -53,6 +54,7 @@ class ArchivedInstance:
     sent: tuple[str, ...]
     pinned: bool
     made_here: bool
+    remarks: tuple[str, ...] = ()
 
 
 _DIGESTS = f"""
@@ -66,8 +68,8 @@ WHERE study."StudyInstanceUID" = ? AND series."SeriesInstanceUID" = ? AND
 _INSTANCES = f"""
 SELECT study."StudyInstanceUID", series."SeriesInstanceUID", instance."SOPInstanceUID", instance.size,
     instance.digest, instance."SOPClassUID", instance."TransferSyntaxUID", instance.origin,
-    (instance.pinned OR series.pinned OR study.pinned), instance.made_here, instance.id
-FROM {ALL_LEVELS}
+    (instance.pinned OR series.pinned OR study.pinned), instance.made_here, remark.text, instance.id
+FROM {ALL_LEVELS} LEFT JOIN remark ON remark.instance = instance.id
 """
 _SENT = f"""
 SELECT sent.instance, sent.server FROM {ALL_LEVELS} JOIN sent ON sent.instance = instance.id
@@ -139,10 +141,20 @@ def instances_of(
     for row in connection.each(wanted, *inside.values):
         place = Resource(*row[:3])
         path = folder / relative_path(*row[:3])
-        size, digest, sop_class, syntax, origin, pinned, made_here, number = row[3:]
+        size, digest, sop_class, syntax, origin, pinned, made_here, text, number = row[3:]
         sent_to = tuple(servers.get(number, ()))
         yield ArchivedInstance(
-            place, path, size, digest, sop_class, syntax, origin, sent_to, bool(pinned), bool(made_here)
+            place,
+            path,
+            size,
+            digest,
+            sop_class,
+            syntax,
+            origin,
+            sent_to,
+            bool(pinned),
+            bool(made_here),
+            tuple(text.split("\n")) if text else (),
         )
 
 
@@ -244,11 +256,18 @@ def mark_used(connection: Connection, series_ids: Sequence[int]) -> None:
     connection.execute_many(series.update(["used"]), [(now, number) for number in series_ids])
 
 
-def mark_sent(connection: Connection, instances: Iterable[Resource], server: str) -> None:
-    """Note that a server has stored instances."""
-    now = time.time()
-    rows = [(number, server, now) for number, _ in known_rows(connection, instances).values()]
-    connection.execute_many(sent.insert_or_pass, rows)
+def mark_sent(
+    connection: Connection, instances: Iterable[Resource], server: str, at: float
+) -> list[Resource]:
+    """Record that a server has stored instances, and return those that are in the archive.
+
+    Parameters
+    ----------
+    at : seconds since the epoch.
+    """
+    known = known_rows(connection, instances)
+    connection.execute_many(sent.insert_or_pass, [(number, server, at) for number, _ in known.values()])
+    return list(known)
 
 
 def set_pinned(connection: Connection, resource: Resource, pinned: bool) -> bool:

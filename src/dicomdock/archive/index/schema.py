@@ -267,6 +267,13 @@ sent = Table(
     key=("instance", "server"),
 )
 
+# What was odd about an instance when it was stored: a row for each of the few that have a remark.
+remark = Table(
+    "remark",
+    (Column("instance", "number", owner="instance"), Column("text")),
+    key=("instance",),
+)
+
 # Files whose rows are gone; a crash between the two leaves the removal to whoever opens the archive next.
 deletions = Table("doomed", (Column("path"),), key=("path",))
 
@@ -285,7 +292,18 @@ answer = Table(
 
 archive = Table("archive", (Column("version", "number"),), key=())
 
-TABLES = (answer, archive, deletions, study, series, instance, patient, replacements, sent)  # owners first
+TABLES = (
+    answer,
+    archive,
+    deletions,
+    study,
+    series,
+    instance,
+    patient,
+    remark,
+    replacements,
+    sent,
+)  # owners first
 
 # An instance with its series and study.
 ALL_LEVELS = "instance JOIN series ON instance.series = series.id JOIN study ON series.study = study.id"
