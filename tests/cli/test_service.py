@@ -188,3 +188,15 @@ def test_the_demonstration_starts_and_ends():
         )  # it answers, if only to say that it answers nobody it does not know
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
+
+
+@pytest.mark.slow
+def test_a_demonstration_that_was_interrupted_is_made_whole_at_the_next_start(run, home):
+    with started("run", "--demo", "--no-browser", "--port", "0") as process:
+        next(line for line in process.stdout if "being made" in line)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 0
+    with started("run", "--demo", "--no-browser", "--port", "0") as process:
+        next(line for line in process.stdout if "study is ready" in line)
+        listed = run("search", "--server", "demo", "--json")
+        assert listed.json["matches"][0]["NumberOfStudyRelatedInstances"] == 121
