@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -40,14 +39,11 @@ HABITS = {
 
 
 @pytest.mark.slow
-def test_a_test_finds_the_habits_by_few_requests_and_soon(case: Case, request, settings: Settings):
+def test_a_test_finds_the_habits_by_few_requests(case: Case, request, settings: Settings):
     with connect("there", settings) as client:
-        began = time.perf_counter()
         report = probe.test(client)
-        seconds = time.perf_counter() - began
     assert report.reachable
     assert report.requests <= probe.MOST_REQUESTS
-    assert seconds < 2
     for habit, value in HABITS[request.node.callspec.params["case"]].items():
         assert getattr(report.dialect, habit) == value, habit
     assert load_profiles(settings).get("there").dialect == report.dialect  # kept by ``server add``

@@ -220,19 +220,20 @@ async def frames(origin: Origin, request: Request) -> Response:
                     f"The frames are stored in transfer syntax {syntax}, and decoded on request.", status=406
                 )
             address = base + Resource(resource.study, resource.series, resource.instance).path
-            parts = _frame_parts(path, resource.frames, form, origin.workers, address)
+            parts = frame_parts(path, resource.frames, form, origin.workers, address)
             first = next(
                 parts
             )  # a frame that is not there, or cannot be decoded, is told before anything is sent
             resources = stack.pop_all()
-        return _frames_response(first, parts, form, resources)
+        return frames_response(first, parts, form, resources)
 
     return await in_thread(answer)
 
 
-def _frame_parts(
+def frame_parts(
     path: Path, numbers: Sequence[int], form: FrameForm, workers: Workers, instance: str
 ) -> Iterator[Part]:
+    """Return frames of an instance, one after the other."""
     for number in numbers:
         data = workers.call(decode_frame, path, number) if form.decode else read_frame(path, number)
         location = {"content-location": f"{instance}/frames/{number}"}  # PS3.18 §8.6.1.2
@@ -243,7 +244,8 @@ def _once(data: bytes) -> Iterator[bytes]:
     yield data
 
 
-def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resources: ExitStack) -> Response:
+def frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resources: ExitStack) -> Response:
+    """Answer with frames, the first of which is known; what they are read from lasts until the end."""
     if not form.multipart:
         resources.close()
         location = {"Content-Location": first.headers["content-location"]}

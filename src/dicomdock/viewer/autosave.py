@@ -20,6 +20,7 @@ from dicomdock.imaging.segmentation import Mask, Origin, Segment, Segmentation
 from dicomdock.imaging.terminology import Terminology
 
 FORMAT = 1  # of the files; those of another one are ignored
+AUTOSAVE_SECONDS = 4.0  # between two autosaves; well below the ten that may be lost
 
 
 @dataclass(frozen=True)

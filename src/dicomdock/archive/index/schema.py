@@ -302,7 +302,7 @@ remark = Table(
 # Files whose rows are gone; a crash between the two leaves the removal to whoever opens the archive next.
 deletions = Table("doomed", (Column("path"),), key=("path",))
 
-# Files about to be exchanged, with what they will be: a crash between file and row is put right when opening.
+# Files that an earlier version was about to exchange, with what they would be; read when opening.
 replacements = Table(
     "replacing",
     (Column("path"), Column("instance", "number", owner="instance"), Column("digest")),
