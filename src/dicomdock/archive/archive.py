@@ -25,6 +25,7 @@ from dicomdock.archive.index.queries import (
     sizes_of,
     summary_of,
 )
+from dicomdock.archive.metadata_cache import MetadataCache
 from dicomdock.archive.opening import open_archive
 from dicomdock.archive.problems import damaged_error, not_in_archive
 from dicomdock.archive.query_cache import QueryCache
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from dicomdock.archive.export import Exported, Planned
     from dicomdock.archive.ingest import ImportProgress
 
+DESCRIBED = 256  # instances whose attributes are looked up at once
 USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
 
 
@@ -66,6 +68,7 @@ class Archive:
         self._files = files
         self._index = index
         self._integrity = IntegrityCheck()
+        self._metadata = MetadataCache(files.root)
         self._together = GroupCommit(
             files.incoming, partial(commit, files, index, origin="", made_here=False)
         )
@@ -87,6 +90,7 @@ class Archive:
 
     def close(self) -> None:
         """Close the index."""
+        self._metadata.close()
         self._index.close()
 
     def __enter__(self) -> Self:
@@ -175,12 +179,23 @@ class Archive:
         from dicomdock.archive.metadata import read_metadata
 
         missing: list[Resource] = []
-        for one in self._found(resource):
-            try:
-                yield read_metadata(one.path, one.resource)
-            except FileNotFoundError:
-                if self._is_indexed(one.resource):
-                    missing.append(one.resource)
+        found = self._found(resource)
+        for start in range(0, len(found), DESCRIBED):
+            some = found[start : start + DESCRIBED]
+            cached = self._metadata.get([one.digest for one in some])
+            new: dict[str, DicomJson] = {}
+            for one in some:
+                attributes = cached.get(one.digest) if has_size(one.path, one.size) else None
+                try:
+                    if attributes is None:
+                        attributes = read_metadata(one.path, one.resource)
+                        if self._integrity.is_intact(one.path, one.size, one.digest):
+                            new[one.digest] = attributes
+                    yield attributes
+                except FileNotFoundError:
+                    if self._is_indexed(one.resource):
+                        missing.append(one.resource)
+            self._metadata.put(new)
         if missing:
             raise damaged_error(missing)
 

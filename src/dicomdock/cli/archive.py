@@ -76,9 +76,13 @@ def _below(
     level: SearchLevel = "series" if resource.level == "study" else "instances"
     uids = zip(UID_KEYWORDS["instances"], str(resource).split("/"), strict=False)
 
+    held: dict[str, list[ArchivedInstance]] = {}
+    for one in archive.instances(resource):
+        place = "/".join(str(one.resource).split("/")[: len(UID_KEYWORDS[level])])
+        held.setdefault(place, []).append(one)
+
     def facts(attributes: DicomJson) -> dict[str, JsonValue]:
-        place = "/".join(text(attributes, uid) for uid in UID_KEYWORDS[level])
-        return _facts(archive.instances(Resource.parse(place)))
+        return _facts(held.get("/".join(text(attributes, uid) for uid in UID_KEYWORDS[level]), ()))
 
     return show(terminal, archive, Query(level, {**match, **dict(uids)}), facts)
 
