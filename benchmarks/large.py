@@ -6,13 +6,11 @@ import random
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from sqlalchemy import Boolean, Connection, Float, Table, insert
-from sqlalchemy.types import Integer
-
 from dicomdock.archive import Archive
+from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import folded
-from dicomdock.archive.index.schema import instance, series, study
+from dicomdock.archive.index.schema import Table, Value, instance, marks, series, study
 from dicomdock.config.settings import Settings
 
 STUDIES = 100_000
@@ -36,19 +34,20 @@ def fill(settings: Settings) -> None:
         index.close()
 
 
-def _put(connection: Connection, table: Table, rows: Iterator[dict[str, object]]) -> None:
-    blank = {column.name: _blank(column.type) for column in table.columns}
-    while some := [{**blank, **row} for row in islice(rows, AT_ONCE)]:
-        connection.execute(insert(table), some)
+def _put(connection: Connection, table: Table, rows: Iterator[Mapping[str, Value]]) -> None:
+    """Insert rows with their numbers; what they do not state is empty."""
+    names = [column.name for column in table.columns]
+    blank: dict[str, Value] = {column.name: "" if column.kind == "text" else 0 for column in table.columns}
+    statement = f"INSERT INTO {table.name} ({', '.join(map(_quoted, names))}) VALUES ({marks(len(names))})"
+    while some := list(islice(rows, AT_ONCE)):
+        connection.execute_many(statement, ([{**blank, **row}[name] for name in names] for row in some))
 
 
-def _blank(kind: object) -> object:
-    if isinstance(kind, Boolean):
-        return False
-    return 0 if isinstance(kind, (Integer, Float)) else ""
+def _quoted(name: str) -> str:
+    return f'"{name}"'
 
 
-def _study(number: int, chance: random.Random) -> Mapping[str, object]:
+def _study(number: int, chance: random.Random) -> Mapping[str, Value]:
     name = f"{chance.choice(SURNAMES)}{number % 997}^{chance.choice(('Jane', 'John', 'Ana', 'Li'))}"
     day = 1 + number % 28
     return {
@@ -66,7 +65,7 @@ def _study(number: int, chance: random.Random) -> Mapping[str, object]:
     }
 
 
-def _series(number: int) -> Mapping[str, object]:
+def _series(number: int) -> Mapping[str, Value]:
     return {
         "id": number,
         "study": 1 + (number - 1) // SERIES_PER_STUDY,
@@ -76,7 +75,7 @@ def _series(number: int) -> Mapping[str, object]:
     }
 
 
-def _instance(number: int) -> Mapping[str, object]:
+def _instance(number: int) -> Mapping[str, Value]:
     return {
         "id": number,
         "series": 1 + number % (STUDIES * SERIES_PER_STUDY),

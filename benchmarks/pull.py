@@ -11,7 +11,8 @@ from dicomdock.config.servers import ServerProfile, load_profiles
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth
-from dicomdock.transfer import PullReport, pull
+from dicomdock.transfer import PullReport
+from dicomdock.transfer.pull import pull
 
 CURL, OURS, PEER = "curl", "dicomdock", "dicomweb-client iter_series + dcmwrite"
 

@@ -11,7 +11,8 @@ from benchmarks.rounds import Goal, alternate, process, table
 from dicomdock.dicomweb import Client
 from dicomdock.dicomweb.auth import BasicAuth
 from dicomdock.sources import Part
-from dicomdock.transfer import parts_of_files, push
+from dicomdock.transfer import parts_of_files
+from dicomdock.transfer.push import push
 from dicomdock.web.multipart.writer import MultipartBody
 
 CURL, OURS, PEER = "curl, one prebuilt body", "dicomdock", "dicomweb-client store_instances"

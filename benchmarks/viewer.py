@@ -28,7 +28,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicomweb import connect
 from dicomdock.launch.handoff import send
 from dicomdock.launch.trust import TrustStore
-from dicomdock.transfer import pull
+from dicomdock.transfer.pull import pull
 from dicomdock.transfer.watch import consume
 
 ROUNDS = 5

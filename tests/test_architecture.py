@@ -19,7 +19,7 @@ LINT = Path(sys.executable).with_name("lint-imports")
 PUBLIC = 25  # the most names that the package may offer
 
 # What a command that does not need it must never import: it costs 0.1 s and more each.
-HEAVY = {"pydicom", "numpy", "sqlalchemy", "highdicom", "nicegui", "starlette", "uvicorn", "typer", "keyring"}
+HEAVY = {"pydicom", "numpy", "highdicom", "nicegui", "starlette", "uvicorn", "typer", "keyring"}
 
 
 def test_the_arrows_hold():

@@ -71,6 +71,7 @@ CONTRACT = {
     errors.UnsupportedByServer: (501, 1),
     errors.NoSpace: (507, 1),
     errors.ArchiveLocked: (503, 1),
+    errors.IndexDamaged: (503, 1),
     errors.AuthenticationError: (502, 4),
     errors.Unreachable: (502, 1),
     errors.TransactionError: (502, 1),

@@ -20,6 +20,7 @@
     ├── ArchiveError                          the local archive
     │   ├── ArchiveLocked                     another process holds it for too long
     │   ├── ArchiveTooNew                     written by a later version of dicomdock
+    │   ├── IndexDamaged                      the index cannot be read; the files are not affected
     │   └── NoSpace                           disk full or below the free-space floor
     ├── UnreadableFile(reason)                a NIfTI, NRRD or other file that is not DICOM and cannot be read
     ├── GeometryError(reason, instances)      instances that do not form the volume that was asked for
@@ -205,6 +206,12 @@ class ArchiveTooNew(ArchiveError):
     """The archive was written by a later version of dicomdock."""
 
     remedy = "Install that version to open it."
+
+
+class IndexDamaged(ArchiveError):
+    """The archive's index cannot be read; it is rebuilt from the files."""
+
+    http_status = 503
 
 
 class NoSpace(ArchiveError):

@@ -127,6 +127,8 @@ class StoreResult:
     reason : the same as a sentence, with what the source remarked.
     comments : the source's own remarks (Error Comment, Warning header), as it wrote them.
     attributes : keywords of the attributes that it found fault with.
+    resource : the instance as it is stored now, where known.
+    sop_class_uid : of the stored instance, where known.
     """
 
     sop_instance_uid: str
@@ -135,6 +137,8 @@ class StoreResult:
     reason: str = ""
     comments: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
+    resource: Resource | None = None
+    sop_class_uid: str = ""
 
 
 class DicomSource(Protocol):

@@ -191,7 +191,7 @@ class TestDcmjs:
 class TestSlicer:
     def test_a_series_that_it_does_not_list_comes_by_its_metadata(self, settings):
         from dicomdock.archive import Archive
-        from dicomdock.transfer import pull
+        from dicomdock.transfer.pull import pull
 
         server = Slicer()
         pdf = document(StudyInstanceUID=head()[0].study, PatientID="H1")

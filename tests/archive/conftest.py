@@ -64,7 +64,7 @@ def postgresql() -> Iterator[str]:
             **quiet,
         )
         try:
-            yield f"postgresql+psycopg://test@/{{database}}?host={folder}"
+            yield f"postgresql://test@/{{database}}?host={folder}"
         finally:
             subprocess.run(_as_owner(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"), **quiet)
     finally:
@@ -74,24 +74,21 @@ def postgresql() -> Iterator[str]:
 @pytest.fixture
 def new_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
     """Give a function that makes an empty PostgreSQL database and gives its URL."""
-    import sqlalchemy
+    import psycopg
 
     url = request.getfixturevalue("postgresql")
-    server = sqlalchemy.create_engine(url.format(database="postgres"), isolation_level="AUTOCOMMIT")
     made: list[str] = []
+    with psycopg.connect(url.format(database="postgres"), autocommit=True) as server:
 
-    def make() -> str:
-        name = f"test_{os.getpid()}_{id(made)}_{len(made)}"
-        with server.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
-        made.append(name)
-        return url.format(database=name)
+        def make() -> str:
+            name = f"test_{os.getpid()}_{id(made)}_{len(made)}"
+            server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+            made.append(name)
+            return url.format(database=name)
 
-    yield make
-    with server.connect() as connection:
+        yield make
         for name in made:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    server.dispose()
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=DATABASES)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from dicomdock.archive import Archive, recovery
+from dicomdock.archive import Archive, adoption
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import text, texts, value
 from dicomdock.dicom.query import Query
@@ -350,12 +350,8 @@ def test_verify_finds_changed_missing_and_unknown_files(archive: Archive) -> Non
     statuses = sorted(finding.status for finding in archive.verify())
     assert statuses == ["changed", "intact", "intact", "missing", "stray"]
     assert [f.status for f in archive.verify(series[3].resource)] == ["intact"]
-    from sqlalchemy import delete
-
-    from dicomdock.archive.index.schema import instance
-
     with archive._index.writing() as connection:
-        connection.execute(delete(instance).where(instance.c.SOPInstanceUID == series[3].instance))
+        connection.execute('DELETE FROM instance WHERE "SOPInstanceUID" = ?', series[3].instance)
     assert "adopted" in {finding.status for finding in archive.verify()}
     assert [b"".join(p.chunks()) for p in archive.retrieve(series[3].resource)] == [series[3].data]
 
@@ -363,7 +359,7 @@ def test_verify_finds_changed_missing_and_unknown_files(archive: Archive) -> Non
 def test_what_changes_while_it_is_verified_is_not_called_damaged(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicomdock.archive.recovery.BATCH", 1)
+    monkeypatch.setattr("dicomdock.archive.verification.BATCH", 1)
     series = ct_series(4)
     add(archive, *series)
     findings = archive.verify()
@@ -496,12 +492,8 @@ def test_nothing_is_indexed_before_its_file_lasts(archive: Archive, monkeypatch:
 
 
 def test_a_later_version_is_not_touched(archive_settings: Settings) -> None:
-    from sqlalchemy import update
-
-    from dicomdock.archive.index.schema import archive as version
-
     with Archive.open(archive_settings) as archive, archive._index.writing() as connection:
-        connection.execute(update(version).values(version=99))
+        connection.execute("UPDATE archive SET version = 99")
     with pytest.raises(ArchiveTooNew, match="later version"):
         Archive.open(archive_settings)
 
@@ -673,13 +665,13 @@ def test_a_file_that_is_removed_while_it_is_adopted_gets_no_row(
     archive.remove(one.resource)
     path.parent.mkdir(parents=True)
     path.write_bytes(data)
-    known = recovery.known_rows
+    known = adoption.known_rows
 
     def remove_first(*given: object) -> object:
         path.unlink(missing_ok=True)
         return known(*given)
 
-    monkeypatch.setattr(recovery, "known_rows", remove_first)
+    monkeypatch.setattr(adoption, "known_rows", remove_first)
     list(archive.verify())
     assert archive.summary().instances == 0
 

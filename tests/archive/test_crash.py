@@ -131,7 +131,7 @@ def test_files_renamed_but_not_indexed_are_found_when_opening(
 
         monkeypatch.setattr("dicomdock.archive.commit.insert_instances", crash)
         monkeypatch.setattr(
-            "dicomdock.archive.storage.local.Session.close", lambda self: self._lock.release()
+            "dicomdock.archive.storage.sessions.Session.close", lambda self: self._lock.release()
         )
         with pytest.raises(RuntimeError), archive.writer(origin="pacs") as writer:
             for one in series:

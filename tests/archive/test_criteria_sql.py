@@ -64,14 +64,12 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("archive")
     url = ""
     if request.param == "postgresql":
-        import sqlalchemy
+        import psycopg
 
         server = request.getfixturevalue("postgresql")
-        engine = sqlalchemy.create_engine(server.format(database="postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.exec_driver_sql("DROP DATABASE IF EXISTS matching")
-            connection.exec_driver_sql("CREATE DATABASE matching TEMPLATE template0")
-        engine.dispose()
+        with psycopg.connect(server.format(database="postgres"), autocommit=True) as connection:
+            connection.execute("DROP DATABASE IF EXISTS matching")
+            connection.execute("CREATE DATABASE matching TEMPLATE template0")
         url = server.format(database="matching")
     with Archive.open(Settings(folder, folder, folder, database=url, free_space_floor=0)) as archive:
         with archive.writer() as writer:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection, inspect, select
 
+from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.migrations import MIGRATIONS, migrate
-from dicomdock.archive.index.schema import archive
 from dicomdock.config.settings import Settings
 from dicomdock.errors import ArchiveError, ArchiveTooNew
 
@@ -24,16 +23,17 @@ def index(archive_settings: Settings) -> Iterator[Index]:
 
 def version(index: Index) -> int:
     with index.reading() as connection:
-        return connection.execute(select(archive.c.version)).scalar_one()
+        (found,) = connection.column("SELECT version FROM archive")
+        return found
 
 
 def add_table(connection: Connection) -> None:
-    connection.exec_driver_sql("CREATE TABLE later (number INTEGER)")
+    connection.execute("CREATE TABLE later (number INTEGER)")
 
 
 def fail_halfway(connection: Connection) -> None:
-    connection.exec_driver_sql("CREATE TABLE half (number INTEGER)")
-    connection.exec_driver_sql("SELECT no_such_column FROM half")
+    connection.execute("CREATE TABLE half (number INTEGER)")
+    connection.execute("SELECT no_such_column FROM half")
 
 
 def test_a_new_archive_is_of_this_version(index: Index) -> None:
@@ -48,7 +48,7 @@ def test_an_earlier_one_is_brought_up_to_date(index: Index) -> None:
     migrate(index, (*MIGRATIONS, add_table))
     assert version(index) == len(MIGRATIONS) + 1
     with index.reading() as connection:
-        assert inspect(connection).has_table("later")
+        assert connection.has_table("later")
     with pytest.raises(ArchiveTooNew):
         migrate(index)
 
@@ -59,4 +59,4 @@ def test_a_step_that_fails_leaves_nothing(index: Index) -> None:
         migrate(index, (*MIGRATIONS, fail_halfway))
     assert version(index) == len(MIGRATIONS)
     with index.reading() as connection:
-        assert not inspect(connection).has_table("half")
+        assert not connection.has_table("half")

@@ -86,6 +86,20 @@ def test_a_token_keeps_others_out():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
+    ("options", "root"), [((), None), (("--trusted-proxy", "127.0.0.1"), "https://pacs.example.org")]
+)
+def test_a_reverse_proxy_is_believed_only_where_it_is_trusted(run, tmp_path, options, root):
+    run("import", *write(tmp_path / "in", ct_series(1)))
+    with started("serve", "--port", "0", "--json", "--without-token", *options) as process:
+        url = document(process)["url"]
+        headers = {"X-Forwarded-Host": "pacs.example.org", "X-Forwarded-Proto": "https"}
+        (match,) = json.loads(get(f"{url}/studies", **headers)[1])
+        expected = f"{root}/dicom-web" if root else url
+        assert match["00081190"]["Value"][0].startswith(f"{expected}/studies/")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
     ("options", "policy"), [((), "same-origin"), (("--cors", "https://viewer.example"), "cross-origin")]
 )
 def test_other_sites_cannot_embed_what_is_served(options: tuple[str, ...], policy: str):

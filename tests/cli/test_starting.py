@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from tests.builders import ct_series
 from tests.cli.test_terminal import ALL
 
 from dicomdock.cli.app import GROUPS, program, run
@@ -65,3 +66,54 @@ def test_what_names_no_command_sees_all_of_them(arguments, capsys):
         assert all(name in shown.out for group in GROUPS.values() for name in group)
     else:
         assert "list" in shown.err
+
+
+# What a short command must never load, each for a tenth of a second or more.
+HEAVY = {
+    "sqlalchemy",
+    "rich",
+    "numpy",
+    "pydicom",
+    "highdicom",
+    "nicegui",
+    "keyring",
+    "pydantic",
+    "starlette",
+    "uvicorn",
+    "psycopg",
+}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("list",), ("search", "--local", "PatientID=1"), ("verify",), ("transfers",), ("server", "list")],
+    ids=" ".join,
+)
+def test_a_short_command_loads_nothing_heavy(arguments, tmp_path):
+    code = (
+        "import sys; from dicomdock.cli.app import run; code = run(sys.argv[1:]);"
+        "print(code, *{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "DICOMDOCK_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ended, *loaded = done.stderr.split()
+    assert ended == "0", done.stdout
+    assert not HEAVY.intersection(loaded)
+
+
+def test_a_pull_of_what_is_there_loads_nothing_heavy(orthanc, run, home):
+    orthanc.add(*(instance.data for instance in ct_series(2)))
+    run("server", "add", "box", orthanc.url, "--user", "alice", "--password-stdin", stdin="secret\n")
+    run("pull", "PatientID=P1")
+    code = (
+        "import sys; from dicomdock.cli.app import run; run(['pull', 'PatientID=P1']);"
+        "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "here already" in done.stdout
+    assert not HEAVY.intersection(done.stderr.split())

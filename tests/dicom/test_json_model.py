@@ -136,29 +136,3 @@ def test_the_place_takes_what_is_left_out_from_the_path():
     assert resource_in(instance, within=Resource("1.2", "1.3")) == Resource("1.2", "1.3", "1.4")
     assert resource_in(instance) is None
     assert resource_in({"0020000D": {"vr": "UI", "Value": ["../../etc"]}}) is None
-
-
-XML = b"""<?xml version="1.0" encoding="utf-8"?>
-<NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM">
-  <DicomAttribute tag="00081199" vr="SQ" keyword="ReferencedSOPSequence">
-    <Item number="1"><DicomAttribute tag="00081155" vr="UI"><Value>1.9</Value></DicomAttribute></Item>
-  </DicomAttribute>
-  <DicomAttribute tag="00100010" vr="PN"><PersonName number="1"><Alphabetic>
-    <FamilyName>Doe</FamilyName><GivenName>Jane</GivenName></Alphabetic></PersonName></DicomAttribute>
-</NativeDicomModel>"""
-
-
-def test_the_native_xml_model_is_read_like_json():
-    found = json_model.from_xml(XML)
-    (item,) = json_model.items(found, "00081199")
-    assert json_model.text(item, "00081155") == "1.9"
-    assert json_model.flatten(found)["PatientName"] == "Doe^Jane"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"<a", b'<?xml version="1.0" encoding="U5F-8"?><a/>', b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'],
-)
-def test_hostile_xml_is_refused(body):
-    with pytest.raises(WireError):
-        json_model.from_xml(body)

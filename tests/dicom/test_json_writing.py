@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicomdock.dicom.charset import decode_text
 from dicomdock.dicom.dataset import read_dataset
@@ -120,3 +121,33 @@ def test_utf8_is_read_without_a_usable_character_set(charset: bytes) -> None:
 @pytest.mark.parametrize("charset", [b"", b"ISO_IR 100", b"iso_ir 100", b"ISO_IR 6"])
 def test_what_is_not_utf8_is_read_as_latin(charset: bytes) -> None:
     assert decode_text("Müller".encode("latin-1"), "LO", charset) == "Müller"
+
+
+def test_reading_one_element_costs_no_value_of_another() -> None:
+    """pydicom decodes Pixel Representation on its way to a sequence; its number stays."""
+    dataset = composite("1.2.840.10008.5.1.4.1.1.2")
+    dataset.PixelRepresentation = 1
+    dataset.FrameIncrementPointer = [0x00181063]
+    item = Dataset()
+    item.add_new(0x00280106, "SS", -5)
+    dataset.add_new(0x00409096, "SQ", [item])
+    for syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
+        file = io.BytesIO()
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.save_as(file, enforce_file_format=True)
+        file.seek(0)
+        written = from_dataset(read_dataset(file))
+        assert written["00280103"] == {"vr": "US", "Value": [1]}
+        assert written["00280009"] == {"vr": "AT", "Value": ["00181063"]}
+        assert written["00409096"]["Value"][0]["00280106"] == {"vr": "SS", "Value": [-5]}
+
+
+def test_what_was_never_bytes_is_written_too() -> None:
+    dataset = Dataset()
+    dataset.PixelRepresentation = 1
+    dataset.FrameIncrementPointer = [0x00181063, 0x00181065]
+    dataset.RecommendedDisplayFrameRateInFloat = float("nan")
+    written = from_dataset(dataset)
+    assert written["00280103"]["Value"] == [1]
+    assert written["00280009"]["Value"] == ["00181063", "00181065"]
+    assert written["00089459"]["Value"] == ["NaN"]

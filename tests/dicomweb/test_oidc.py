@@ -21,7 +21,7 @@ from dicomdock.dicomweb import Client, connect
 from dicomdock.dicomweb.auth import auth_for, signing
 from dicomdock.dicomweb.auth.oidc import StoredLogin
 from dicomdock.errors import AuthenticationError, Cancelled, InvalidInput
-from dicomdock.transfer import pull
+from dicomdock.transfer.pull import pull
 from dicomdock.web.auth import BasicAuth
 from tests.builders import ct_series
 from tests.conftest import CHROMIUM, unavailable

@@ -283,7 +283,7 @@ def test_the_opener_imports_nothing_heavy() -> None:
         "numpy",
         "typer",
         "rich",
-        "sqlalchemy",
+        "sqlite3",
         "urllib3",
         "asyncio",
         "dicomdock.launch.link",

@@ -8,9 +8,9 @@ from dicomdock.origin.accept import (
     EXPLICIT_LITTLE,
     Choice,
     choices,
+    data_set_form,
     frame_form,
     instance_form,
-    json_type,
     picture_type,
 )
 
@@ -36,7 +36,7 @@ def test_any_header_is_read_without_failing(text):
     instance_form(text, single=True)
     frame_form(text, JPEG_LS, single=False)
     picture_type(text)
-    json_type(text)
+    data_set_form(text)
 
 
 @pytest.mark.parametrize(
@@ -132,18 +132,34 @@ def test_pictures_are_jpeg_or_png(accept, wanted):
     assert picture_type(accept) == wanted
 
 
+JSON, XML = "application/dicom+json", "application/dicom+xml"
+
+
 @pytest.mark.parametrize(
     ("accept", "wanted"),
     [
-        ("application/dicom+json", "application/dicom+json"),
-        ("application/json", "application/json"),
-        ('multipart/related; type="application/dicom+xml", application/dicom+json', "application/dicom+json"),
-        ('multipart/related; type="application/dicom+xml"', None),
+        ("application/dicom+json", (JSON, False)),
+        ("application/json", ("application/json", False)),
+        ("", (JSON, False)),
+        ("*/*", (JSON, False)),
+        ('multipart/related; type="application/dicom+xml", application/dicom+json', (JSON, False)),
+        ('application/dicom+json;q=0.5, multipart/related; type="application/dicom+xml"', (XML, True)),
+        ('multipart/related; type="application/dicom+xml"', (XML, True)),
+        ("multipart/related; type=application/dicom+xml", (XML, True)),
+        ("multipart/related", (XML, True)),
+        ("application/dicom+xml", (XML, False)),
+        ("application/dicom+xml, */*;q=0.1", (XML, False)),
+        ("text/html, application/xhtml+xml, application/xml;q=0.9, image/webp, */*;q=0.8", (JSON, False)),
+        ("text/html, image/gif, image/jpeg, */*; q=.2, */*; q=.2", (JSON, False)),
+        ("application/xml", None),
+        ('multipart/related; type="application/nope"', None),
+        ("multipart/nope", None),
         ("text/html", None),
     ],
 )
-def test_lists_are_json(accept, wanted):
-    assert json_type(accept) == wanted
+def test_data_sets_are_json_or_xml(accept, wanted):
+    form = data_set_form(accept)
+    assert (form and (form.media_type, form.multipart)) == wanted
 
 
 @pytest.mark.parametrize("accept", ["nope", "toto, tata", "multipart", ";q=1"])

@@ -112,13 +112,6 @@ def test_what_is_no_uid_is_refused(filled, path):
     assert filled.server.ask(f"/dicom-web{path}", JSON).status in (400, 404)
 
 
-def test_xml_is_not_given(filled):
-    assert (
-        filled.server.ask("/dicom-web/studies", 'multipart/related; type="application/dicom+xml"').status
-        == 406
-    )
-
-
 @pytest.mark.parametrize("level", ["studies", "series", "instances"])
 def test_every_match_names_the_character_set_of_the_answer(server, level):
     made = builders.changed(

@@ -11,7 +11,9 @@ import pytest
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
-from dicomdock.transfer import parts_of_files, pull, push
+from dicomdock.transfer import parts_of_files
+from dicomdock.transfer.pull import pull
+from dicomdock.transfer.push import push
 from tests.builders import Made, ct_series, write
 from tests.dicomweb.awkward import Awkward, refused, rows
 from tests.dicomweb.clients import client_of

@@ -20,7 +20,7 @@ from pathlib import Path
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
-from dicomdock.transfer import pull
+from dicomdock.transfer.pull import pull
 home, other, study = sys.argv[1:]
 settings, theirs = Settings.load(Path(home)), Settings.load(Path(other))
 with Archive.open(theirs) as source, Archive.open(settings) as archive:

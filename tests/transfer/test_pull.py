@@ -26,7 +26,8 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
 from dicomdock.errors import AuthenticationError, NoSpace, NotFound, Unreachable
 from dicomdock.sources import Part
-from dicomdock.transfer import PullReport, pull
+from dicomdock.transfer import PullReport
+from dicomdock.transfer.pull import pull
 from dicomdock.web.auth import BasicAuth
 from tests.builders import Made, changed, ct_series, mr_series
 from tests.conftest import shared_data
@@ -419,7 +420,7 @@ from dicomdock.web.auth import BasicAuth
 from dicomdock.config.servers import ServerProfile
 from dicomdock.dicom.resource import Resource
 from dicomdock.config.settings import Settings
-from dicomdock.transfer import pull
+from dicomdock.transfer.pull import pull
 settings = Settings.load(Path(sys.argv[1]))
 with Archive.open(settings) as archive, Client(
     ServerProfile("orthanc", sys.argv[2]), settings=settings, auth=BasicAuth("alice", "secret")

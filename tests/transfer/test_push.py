@@ -19,7 +19,8 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
 from dicomdock.errors import AuthenticationError, InvalidInput, StoreError, UnsupportedByServer
 from dicomdock.sources import Part, StoreResult
-from dicomdock.transfer import parts_of_files, push, select_files
+from dicomdock.transfer import parts_of_files, select_files
+from dicomdock.transfer.push import push
 from tests.builders import Made, changed, ct_series, write
 from tests.dicomweb.awkward import Awkward, refused, rows
 from tests.dicomweb.clients import client_of, orthanc_client

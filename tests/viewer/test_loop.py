@@ -18,7 +18,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import connect
 from dicomdock.imaging.segmentation import read_segmentation
 from dicomdock.launch.handoff import send
-from dicomdock.transfer import pull
+from dicomdock.transfer.pull import pull
 from tests.conftest import shared_data, unavailable
 from tests.dock.running import RunningDock, connected, running
 from tests.dock.using import arrived, introduce, open_at, rows

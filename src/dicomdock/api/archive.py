@@ -25,10 +25,10 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.api.ingest import ImportReport
     from dicomdock.api.segmentation import Kind, Segmentation
     from dicomdock.api.volume import Volume
+    from dicomdock.archive.adoption import Finding
     from dicomdock.archive.eviction import Eviction
     from dicomdock.archive.export import Exported
     from dicomdock.archive.index.queries import ArchivedInstance, Summary
-    from dicomdock.archive.recovery import Finding
     from dicomdock.archive.writer import ArchiveWriter
     from dicomdock.transfer import PullReport, PushReport
 

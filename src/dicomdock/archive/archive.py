@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from dicomdock.archive.adoption import Finding
+from dicomdock.archive.commit import commit
 from dicomdock.archive.eviction import Retention
-from dicomdock.archive.export import Exported, Planned, export_folder, export_zip, planned
+from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.migrations import migrate
 from dicomdock.archive.index.queries import (
     ArchivedInstance,
     Summary,
@@ -24,13 +25,14 @@ from dicomdock.archive.index.queries import (
     sizes_of,
     summary_of,
 )
-from dicomdock.archive.ingest import ImportProgress, import_paths
+from dicomdock.archive.opening import open_archive
 from dicomdock.archive.problems import damaged_error, not_in_archive
 from dicomdock.archive.query_cache import QueryCache
-from dicomdock.archive.recovery import Finding, recover, remove_deleted_files, verify
+from dicomdock.archive.recovery import remove_deleted_files
 from dicomdock.archive.search import search
 from dicomdock.archive.storage.local import Files, IntegrityCheck, disk_errors, has_size
 from dicomdock.archive.store import store
+from dicomdock.archive.verification import verify
 from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
@@ -38,6 +40,10 @@ from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 from dicomdock.sources import Page, Part, StoreResult, file_chunks
+
+if TYPE_CHECKING:
+    from dicomdock.archive.export import Exported, Planned
+    from dicomdock.archive.ingest import ImportProgress
 
 USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
 
@@ -59,8 +65,11 @@ class Archive:
         self._files = files
         self._index = index
         self._integrity = IntegrityCheck()
+        self._together = GroupCommit(
+            files.incoming, partial(commit, files, index, origin="", made_here=False)
+        )
         self.retention = Retention(files, index, limit)
-        self.query_cache = QueryCache(index)
+        self.query_cache = QueryCache(index, read_only=files.read_only)
 
     @classmethod
     def open(cls, settings: Settings) -> Archive:
@@ -68,16 +77,11 @@ class Archive:
 
         Raises
         ------
-        ArchiveTooNew, ArchiveLocked, NoSpace, ArchiveError
+        ArchiveTooNew, ArchiveLocked, NoSpace
+        ArchiveError
+            Among other reasons: files of an archive that was there are gone, perhaps with their disk.
         """
-        files = Files(settings.archive, settings.free_space_floor)
-        index = Index(settings.database, settings.archive)
-        try:
-            migrate(index)
-            recover(files, index)
-        except BaseException:
-            index.close()
-            raise
+        files, index = open_archive(settings)
         return cls(files, index, limit=settings.archive_limit)
 
     def close(self) -> None:
@@ -134,11 +138,7 @@ class Archive:
         if resource.frames:
             raise InvalidInput("The archive returns whole instances; the origin server extracts frames.")
         found = self._found(resource)
-        with self._index.reading() as connection:
-            stale = series_not_used_since(connection, resource, time.time() - USE_GRAIN)
-        if stale:
-            with self._index.writing() as connection:
-                mark_used(connection, stale)
+        self._mark_used(resource)
         damaged: list[Resource] = []
         for one in found:
             part = self.part(one)
@@ -148,6 +148,15 @@ class Archive:
                 damaged.append(one.resource)
         if damaged:
             raise damaged_error(damaged)
+
+    def _mark_used(self, resource: Resource) -> None:
+        if self._files.read_only:
+            return
+        with self._index.reading() as connection:
+            stale = series_not_used_since(connection, resource, time.time() - USE_GRAIN)
+        if stale:
+            with self._index.writing() as connection:
+                mark_used(connection, stale)
 
     def part(self, instance: ArchivedInstance) -> Part:
         """Return an instance as its file, which can be compared with its digest by ``Part.intact``."""
@@ -176,8 +185,11 @@ class Archive:
             raise damaged_error(missing)
 
     def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
-        """Store instances; an outcome is returned once it is committed."""
-        with self.writer() as writer:
+        """Store instances; an outcome is returned once it is committed.
+
+        Those who store at the same time share their commits.
+        """
+        with ArchiveWriter(self._files, self._index, together=self._together) as writer:
             yield from store(writer, parts, Resource(study) if study else None)
 
     def delete(self, resource: Resource) -> None:
@@ -196,10 +208,12 @@ class Archive:
         """
         if resource.frames:
             raise InvalidInput("Frames cannot be removed; name the instance.")
+        self._files.check_writable()
         with self._index.writing() as connection:
             number = remove_rows(connection, resource)
         if not number:
             raise not_in_archive(resource)
+        self._files.reached("remove: rows removed")
         with disk_errors("Removing from the archive"):
             remove_deleted_files(self._files, self._index)
         return number
@@ -222,6 +236,8 @@ class Archive:
         NoSpace, ArchiveLocked, ArchiveError
             The archive cannot go on.
         """
+        from dicomdock.archive.ingest import import_paths
+
         return import_paths(self.writer(origin=origin, replace=replace), paths)
 
     def export(self, resources: Sequence[Resource], folder: Path, *, zip: bool = False) -> Iterator[Exported]:  # noqa: A002
@@ -241,6 +257,8 @@ class Archive:
         NoSpace, ArchiveError
             It cannot be written.
         """
+        from dicomdock.archive.export import export_folder, export_zip
+
         plan = self.plan_export(resources)
         yield from (export_zip if zip else export_folder)(plan, folder, self._integrity)
 
@@ -252,6 +270,8 @@ class Archive:
         NotFound
             A resource is not in the archive.
         """
+        from dicomdock.archive.export import planned
+
         for resource in resources:
             if not self._is_indexed(resource):
                 raise not_in_archive(resource)
@@ -262,7 +282,7 @@ class Archive:
         """Compare files with what was stored; without a resource all, and unknown files too."""
         if resource is not None and not self._is_indexed(resource):
             raise not_in_archive(resource)
-        if resource is None:
+        if resource is None and not self._files.read_only:
             remove_deleted_files(self._files, self._index)
         yield from verify(self._files, self._index, resource)
 

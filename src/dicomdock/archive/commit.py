@@ -1,21 +1,30 @@
 """Commit instances: move whole temporary files into the archive and insert their rows, safe against crashes.
 
 Order: the final paths are written to a note, the note and the files synced, then under the index's write lock
-the files are renamed, the folders synced, the rows inserted and committed. A crash in between leaves files
-without rows and the note that names them; ``recovery`` reads it.
+the files are renamed, the folders synced, the journal appended and synced, the rows inserted and committed. A
+crash in between leaves files without rows and the note that names them; ``recovery`` reads it.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, insert
-
+from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.queries import BATCH, known_rows
-from dicomdock.archive.index.schema import deletions, replacements
-from dicomdock.archive.pending import AddStatus, PendingInstance, insert_instances, replace_row
-from dicomdock.archive.storage.local import Files, Session, disk_errors, sync_files
+from dicomdock.archive.index.queries import known_rows
+from dicomdock.archive.index.schema import replacements
+from dicomdock.archive.pending import (
+    AddStatus,
+    PendingInstance,
+    insert_instances,
+    refill_row,
+    replace_rows,
+    stored_records,
+)
+from dicomdock.archive.storage.journal import Removed
+from dicomdock.archive.storage.local import Files, disk_errors, sync_files
+from dicomdock.archive.storage.sessions import Announcement, Session
 from dicomdock.dicom.resource import Resource
 
 
@@ -34,26 +43,39 @@ def commit(
     -------
     Those that another process had stored meanwhile, with the status that results.
     """
+    remarks = {item.relative_path: item.remarks for item in pending if item.remarks}
     with disk_errors("Writing to the archive"):
-        facts = {"origin": origin, "made_here": made_here}
-        note = session.announce(facts, (item.relative_path for item in pending))
+        digests = {item.relative_path: item.digest for item in pending}
+        note = session.announce(Announcement(digests, origin, made_here, remarks))
+        files.reached("commit: announced")
         sync_files([note, *(item.temporary for item in pending)])
+        files.reached("commit: synced")
         if any(item.replace for item in pending):
             _announce_replacements(index, pending)
+            files.reached("replace: announced")
         with index.writing() as connection:
             there = known_rows(connection, (item.resource for item in pending))
             fresh = [item for item in pending if item.resource not in there]
             others = [item for item in pending if item.resource in there]
             changed = [item for item in others if item.repair or (item.replace and _differs(item, there))]
-            _cancel_deletions(connection, [item.relative_path for item in pending])
+            back = _cancel_deletions(connection, [item.relative_path for item in pending])
             files.move((item.temporary, files.folder / item.relative_path) for item in (*fresh, *changed))
+            files.reached("commit: renamed")
+            now = time.time()
+            new = [item for item in (*fresh, *changed) if not item.repair]
+            removed = [Removed(back)] if back else []
+            files.journal.append([*removed, *stored_records(new, origin, made_here, now)])
+            files.reached("commit: in the journal")
             if fresh:
-                insert_instances(connection, fresh, origin=origin, made_here=made_here)
-            for item in changed:
-                if not item.repair:
-                    number = there[item.resource][0]
-                    replace_row(connection, number, item, origin=origin, made_here=made_here)
-                    connection.execute(delete(replacements).where(replacements.c.path == item.relative_path))
+                insert_instances(connection, fresh, origin=origin, made_here=made_here, at=now)
+            numbered = [(there[item.resource][0], item) for item in changed]
+            for number, item in numbered:
+                if item.repair:
+                    refill_row(connection, number, item)
+            replaced = [(number, item) for number, item in numbered if not item.repair]
+            replace_rows(connection, replaced, origin=origin, made_here=made_here)
+            files.reached("commit: rows inserted")
+        files.reached("commit: committed")
         note.unlink()
         late: list[tuple[PendingInstance, AddStatus]] = []
         for item in others:
@@ -71,18 +93,18 @@ def _announce_replacements(index: Index, pending: Sequence[PendingInstance]) -> 
     """Record for each file that is to be replaced the digest of the new one."""
     with index.writing() as connection:
         there = known_rows(connection, (item.resource for item in pending))
-        for item in pending:
-            if item.resource in there and _differs(item, there):
-                connection.execute(delete(replacements).where(replacements.c.path == item.relative_path))
-                row = {
-                    "path": item.relative_path,
-                    "instance": there[item.resource][0],
-                    "digest": item.digest,
-                }
-                connection.execute(insert(replacements).values(row))
+        rows = [
+            (item.relative_path, there[item.resource][0], item.digest)
+            for item in pending
+            if item.resource in there and _differs(item, there)
+        ]
+        connection.execute_many("DELETE FROM replacing WHERE path = ?", [row[:1] for row in rows])
+        connection.insert(replacements, rows)
 
 
-def _cancel_deletions(connection: Connection, paths: Sequence[str]) -> None:
-    """Remove files that are about to return from the list of those to delete."""
-    for start in range(0, len(paths), BATCH):
-        connection.execute(delete(deletions).where(deletions.c.path.in_(paths[start : start + BATCH])))
+def _cancel_deletions(connection: Connection, paths: Sequence[str]) -> list[str]:
+    """Remove files that are about to return from the list of those to delete, and return them."""
+    going = {*connection.column("SELECT path FROM doomed")}
+    back = [path for path in paths if path in going]
+    connection.execute_many("DELETE FROM doomed WHERE path = ?", [(path,) for path in back])
+    return back

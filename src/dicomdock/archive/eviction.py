@@ -7,18 +7,32 @@ to have.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
-
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.queries import mark_sent, remove_rows, set_pinned
-from dicomdock.archive.index.schema import instance, sent, series, study
+from dicomdock.archive.index.queries import mark_sent, remove_rows, set_pinned, summary_of
+from dicomdock.archive.journal_state import path_of, uids_of
 from dicomdock.archive.problems import not_in_archive
 from dicomdock.archive.recovery import remove_deleted_files
+from dicomdock.archive.storage.journal import Pinned, Sent
 from dicomdock.archive.storage.local import Files
 from dicomdock.dicom.resource import Resource
+
+# Series, the least recently used first, of which nothing is pinned, made here, or on no server.
+_EVICTABLE = """
+SELECT study."StudyInstanceUID", series."SeriesInstanceUID", series.size
+FROM series JOIN study ON series.study = study.id
+WHERE NOT series.pinned AND NOT study.pinned AND NOT EXISTS (
+    SELECT 1 FROM instance
+    WHERE instance.series = series.id AND (
+        instance.pinned OR instance.made_here
+        OR (instance.origin = '' AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.instance = instance.id))
+    )
+)
+ORDER BY series.used, series.id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +56,8 @@ def evict(files: Files, index: Index, limit: int) -> Eviction:
     removed: list[Resource] = []
     freed = 0
     with index.writing() as connection:
-        held = int(connection.execute(select(func.coalesce(func.sum(study.c.size), 0))).scalar_one())
-        candidates = (
-            select(study.c.StudyInstanceUID, series.c.SeriesInstanceUID, series.c.size)
-            .join(study, series.c.study == study.c.id)
-            .where(_is_evictable())
-            .order_by(series.c.used, series.c.id)
-        )
-        for study_uid, series_uid, size in connection.execute(candidates).all() if held > limit else ():
+        held = summary_of(connection).bytes
+        for study_uid, series_uid, size in connection.all(_EVICTABLE) if held > limit else ():
             if held - freed <= limit:
                 break
             resource = Resource(study_uid, series_uid)
@@ -57,18 +65,9 @@ def evict(files: Files, index: Index, limit: int) -> Eviction:
             removed.append(resource)
             freed += size
     if removed:
+        files.reached("remove: rows removed")
         remove_deleted_files(files, index)
     return Eviction(tuple(removed), freed, held - freed)
-
-
-def _is_evictable() -> ColumnElement[bool]:
-    on_a_server = or_(
-        instance.c.origin != "", exists(select(sent.c.instance).where(sent.c.instance == instance.c.id))
-    )
-    kept = select(instance.c.id).where(
-        instance.c.series == series.c.id, or_(instance.c.pinned, instance.c.made_here, ~on_a_server)
-    )
-    return and_(~series.c.pinned, ~study.c.pinned, ~exists(kept.correlate(series)))
 
 
 class Retention:
@@ -112,6 +111,7 @@ class Retention:
         ----------
         limit : bytes; None for the setting ``archive_limit``, where 0 means none.
         """
+        self._files.check_writable()
         if limit is None:
             limit = self._limit or sys.maxsize
         return evict(self._files, self._index, limit)
@@ -129,10 +129,19 @@ class Retention:
 
     def record_sent(self, instances: Iterable[Resource], server: str) -> None:
         """Record that a server confirmed to have stored instances; those not in the archive are ignored."""
+        if self._files.read_only:
+            return
+        at = time.time()
         with self._index.writing() as connection:
-            mark_sent(connection, instances, server)
+            marked = mark_sent(connection, instances, server, at)
+            # Kill-proof; after a power cut a mark that is lost only keeps its instance from eviction.
+            self._files.journal.append([Sent(server, [path_of(one) for one in marked], at)], sync=False)
+            self._files.reached("sent: in the journal")
 
     def _set(self, resource: Resource, *, pinned: bool) -> None:
+        self._files.check_writable()
         with self._index.writing() as connection:
             if not set_pinned(connection, resource, pinned):
                 raise not_in_archive(resource)
+            self._files.journal.append([Pinned(uids_of(resource), pinned)])
+            self._files.reached("pin: in the journal")

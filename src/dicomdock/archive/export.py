@@ -14,10 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sqlalchemy import Connection, select
-
-from dicomdock.archive.index.queries import ALL_LEVELS, within
-from dicomdock.archive.index.schema import instance, series, study
+from dicomdock.archive.index.connection import Connection
+from dicomdock.archive.index.queries import within
+from dicomdock.archive.index.schema import ALL_LEVELS, BY_NUMBER
 from dicomdock.archive.problems import damaged_error
 from dicomdock.archive.storage.local import IntegrityCheck, disk_errors, relative_path
 from dicomdock.dicom.resource import Resource
@@ -67,36 +66,22 @@ class Planned:
     digest: str
 
 
+_PLANNED = f"""
+SELECT study."StudyInstanceUID", series."SeriesInstanceUID", instance."SOPInstanceUID", study."PatientName",
+    study."PatientID", study."StudyDate", study."StudyDescription", series."SeriesNumber", series."Modality",
+    series."SeriesDescription", instance.size, instance.digest
+FROM {ALL_LEVELS}
+"""
+
+
 def planned(connection: Connection, folder: Path, resources: Sequence[Resource]) -> list[Planned]:
     """Choose a name for each instance."""
     namer = _Namer()
     found: list[Planned] = []
     seen: set[Resource] = set()
     for resource in resources:
-        columns = (
-            study.c.StudyInstanceUID,
-            series.c.SeriesInstanceUID,
-            instance.c.SOPInstanceUID,
-            study.c.PatientName,
-            study.c.PatientID,
-            study.c.StudyDate,
-            study.c.StudyDescription,
-            series.c.SeriesNumber,
-            series.c.Modality,
-            series.c.SeriesDescription,
-            instance.c.size,
-            instance.c.digest,
-        )
-        order = (
-            study.c.id,
-            series.c.SeriesNumber.nulls_last(),
-            series.c.id,
-            instance.c.InstanceNumber.nulls_last(),
-        )
-        statement = (
-            select(*columns).select_from(ALL_LEVELS).where(*within(resource)).order_by(*order, instance.c.id)
-        )
-        for row in connection.execute(statement):
+        inside = within(resource)
+        for row in connection.each(f"{_PLANNED} WHERE {inside.sql} {BY_NUMBER}", *inside.values):
             place = Resource(*row[:3])
             if place not in seen:
                 seen.add(place)

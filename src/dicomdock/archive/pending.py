@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
-
 from dicomdock.archive.index.attributes import COMPONENT_GROUPS, FOLDED
-from dicomdock.archive.index.counters import count_series, count_study
+from dicomdock.archive.index.connection import Connection
+from dicomdock.archive.index.counters import add_to_series, add_to_study, count_series, count_study
 from dicomdock.archive.index.mapping import (
     PATIENT_ID,
     SERIES_TAGS,
@@ -23,8 +22,9 @@ from dicomdock.archive.index.mapping import (
     series_row,
     study_row,
 )
-from dicomdock.archive.index.queries import insert_or_pass, mark_used
-from dicomdock.archive.index.schema import instance, patient, sent, series, study
+from dicomdock.archive.index.queries import known_rows, mark_used
+from dicomdock.archive.index.schema import Table, Value, instance, patient, remark, series, study
+from dicomdock.archive.storage.journal import Stored, StoredInstance
 from dicomdock.archive.storage.local import relative_path
 from dicomdock.dicom.part10 import Header
 from dicomdock.dicom.resource import Resource
@@ -45,6 +45,7 @@ class PendingInstance:
     digest : SHA-256, hexadecimal.
     replace : it replaces another with the same UID.
     repair : it restores a damaged or missing file of the same bytes.
+    remarks : what is odd about it although it is stored, a sentence each.
     """
 
     resource: Resource
@@ -54,6 +55,7 @@ class PendingInstance:
     digest: str
     replace: bool = False
     repair: bool = False
+    remarks: tuple[str, ...] = ()
 
     @property
     def relative_path(self) -> str:
@@ -70,43 +72,77 @@ def _by_series(pending: Iterable[PendingInstance]) -> dict[tuple[str, str], list
     return groups
 
 
+def stored_records(
+    pending: Iterable[PendingInstance], origin: str, made_here: bool, at: float
+) -> Iterator[Stored]:
+    """Return the journal's records of instances, one for each series."""
+    for (study_uid, series_uid), group in _by_series(pending).items():
+        instances = [
+            StoredInstance(item.resource.instance or "", item.size, item.digest, item.remarks)
+            for item in group
+        ]
+        yield Stored(study_uid, series_uid, instances, origin, made_here, at)
+
+
 def insert_instances(
-    connection: Connection, pending: Sequence[PendingInstance], *, origin: str, made_here: bool
+    connection: Connection,
+    pending: Sequence[PendingInstance],
+    *,
+    origin: str,
+    made_here: bool,
+    at: float | None = None,
 ) -> None:
-    """Insert the rows of instances that have none, and update the counts of their series and studies."""
-    now = time.time()
+    """Insert the rows of instances that have none, and update the counts of their series and studies.
+
+    Parameters
+    ----------
+    at : seconds since the epoch, when they were stored; None for now.
+    """
+    now = time.time() if at is None else at
     studies: dict[str, int] = {}
+    classes: dict[int, set[str]] = {}
     for (study_uid, series_uid), group in _by_series(pending).items():
         if study_uid not in studies:
             row = {**study_row(group[0].header), "StudyInstanceUID": study_uid, "added": now}
             studies[study_uid] = _ensure(connection, study, row, ("StudyInstanceUID",))
-        row = {**series_row(group[0].header), "SeriesInstanceUID": series_uid, "study": studies[study_uid]}
+        study_id = studies[study_uid]
+        row = {**series_row(group[0].header), "SeriesInstanceUID": series_uid, "study": study_id}
         row |= {"added": now, "used": now}
         series_id = _ensure(connection, series, row, ("study", "SeriesInstanceUID"))
-        patient_id = _fill_study(connection, studies[study_uid], group)
+        patient_id = _fill_study(connection, study_id, group)
         _fill(connection, series, series_id, group, series_row, SERIES_TAGS)
         _add_patients(connection, series_id, patient_id, group)
-        common = {
-            "series": series_id,
-            "origin": origin,
-            "made_here": made_here,
-            "pinned": False,
-            "added": now,
-        }
-        connection.execute(insert(instance), [{**_instance_row(item), **common} for item in group])
-        count_series(connection, series_id)
+        common: Row = {"series": series_id, "origin": origin, "made_here": made_here, "added": now}
+        rows = [{**_instance_row(item), **common} for item in group]
+        connection.insert(instance, map(instance.values, rows))
+        _add_remarks(connection, group)
+        add_to_series(connection, series_id, [item.size for item in group])
         mark_used(connection, [series_id])  # a long pull must not be evicted while it goes on
-    for study_id in studies.values():
-        count_study(connection, study_id)
+        classes.setdefault(study_id, set()).update(str(row["SOPClassUID"]) for row in rows)
+    for study_id, added in classes.items():
+        add_to_study(connection, study_id, added)
+
+
+def _add_remarks(connection: Connection, pending: Iterable[PendingInstance]) -> None:
+    odd = {item.resource: item for item in pending if item.remarks}
+    if odd:
+        numbers = known_rows(connection, odd)
+        rows = [(numbers[one][0], "\n".join(item.remarks)) for one, item in odd.items()]
+        connection.insert(remark, rows)
 
 
 def _fill_study(connection: Connection, study_id: int, pending: Sequence[PendingInstance]) -> str:
     """Fill empty columns of a study from its own patient's instances, and return the patient's ID."""
-    own = select(study.c.PatientID).where(study.c.id == study_id)
-    patient_id = str(connection.execute(own).scalar_one())
+    patient_id = _patient_id(connection, study_id)
     same = [one for one in pending if not patient_id or patient_id_of(one.header) in ("", patient_id)]
     _fill(connection, study, study_id, same, study_row, STUDY_TAGS)
-    return patient_id or str(connection.execute(own).scalar_one())
+    return patient_id or _patient_id(connection, study_id)
+
+
+def _patient_id(connection: Connection, study_id: int) -> str:
+    row = connection.first('SELECT "PatientID" FROM study WHERE id = ?', study_id)
+    assert row is not None
+    return str(row[0])
 
 
 def _fill(
@@ -118,8 +154,14 @@ def _fill(
     tags: Mapping[str, int],
 ) -> None:
     """Fill the empty columns of a row from whichever instance has values for them."""
-    stored = connection.execute(select(table).where(table.c.id == row_id)).mappings().one()
-    empty = {keyword: tag for keyword, tag in tags.items() if stored[keyword] in ("", None)}
+    columns = ", ".join(table[keyword].quoted for keyword in tags)
+    stored = connection.first(f"SELECT {columns} FROM {table.name} WHERE id = ?", row_id)
+    assert stored is not None
+    empty = {
+        keyword: tag
+        for (keyword, tag), value in zip(tags.items(), stored, strict=True)
+        if value in ("", None)
+    }
     found: Row = {}
     for item in pending:
         if not any(item.header.raw.get(tag) for tag in empty.values()):
@@ -134,7 +176,7 @@ def _fill(
             found |= {name: row[name] for name in names}
             del empty[keyword]
     if found:
-        connection.execute(update(table).where(table.c.id == row_id).values(found))
+        connection.execute(table.update(found), *found.values(), row_id)
 
 
 def _add_patients(
@@ -144,8 +186,8 @@ def _add_patients(
     headers = {one.header.raw.get(PATIENT_ID): one.header for one in pending}.values()
     others = [header for header in headers if patient_id_of(header) not in ("", patient_id)]
     if others and patient_id:
-        rows = [{**patient_row(header), "series": series_id} for header in others]
-        connection.execute(insert_or_pass(connection, patient), rows)
+        rows = [patient.values({**patient_row(header), "series": series_id}) for header in others]
+        connection.execute_many(patient.insert_or_pass, rows)
 
 
 def _instance_row(item: PendingInstance) -> Row:
@@ -158,40 +200,77 @@ def _instance_row(item: PendingInstance) -> Row:
     }
 
 
-def replace_row(
+def replace_rows(
     connection: Connection,
-    instance_id: int,
-    item: PendingInstance,
+    replaced: Sequence[tuple[int, PendingInstance]],
     *,
     origin: str = "",
     made_here: bool = False,
 ) -> None:
-    """Update the rows for a file that replaced another.
+    """Update the rows for files that replaced others, and the counts of their series and studies once.
 
     No server is known to have these bytes but the one that they came from.
+
+    Parameters
+    ----------
+    replaced : the ``id`` of the instance's row, and what it becomes.
     """
-    own = {**_instance_row(item), "origin": origin, "made_here": made_here}
-    connection.execute(update(instance).where(instance.c.id == instance_id).values(own))
-    connection.execute(delete(sent).where(sent.c.instance == instance_id))
-    series_id, study_id = connection.execute(
-        select(series.c.id, series.c.study)
-        .join(instance, instance.c.series == series.c.id)
-        .where(instance.c.id == instance_id)
-    ).one()
-    # What was corrected is often the patient.
-    of_study = {**study_row(item.header), "StudyInstanceUID": item.resource.study}
-    of_series = {**series_row(item.header), "SeriesInstanceUID": item.resource.series}
-    connection.execute(update(study).where(study.c.id == study_id).values(of_study))
-    connection.execute(update(series).where(series.c.id == series_id).values(of_series))
+    # What was corrected is often the patient, so series and study become what the last of theirs states.
+    of_series: dict[int, PendingInstance] = {}
+    of_study: dict[int, PendingInstance] = {}
+    for number, item in replaced:
+        row = {**_instance_row(item), "origin": origin, "made_here": made_here}
+        connection.execute(instance.update(row), *row.values(), number)
+        levels = connection.first(_LEVELS, number)
+        assert levels is not None
+        of_series[levels[0]] = of_study[levels[1]] = item
+    numbers = [(number,) for number, _ in replaced]
+    connection.execute_many("DELETE FROM sent WHERE instance = ?", numbers)
+    connection.execute_many("DELETE FROM remark WHERE instance = ?", numbers)
+    _add_remarks(connection, [item for _, item in replaced])
+    connection.execute_many(
+        "DELETE FROM replacing WHERE path = ?", [(one.relative_path,) for _, one in replaced]
+    )
+    for number, item in of_series.items():
+        row = {**series_row(item.header), "SeriesInstanceUID": item.resource.series}
+        connection.execute(series.update(row), *row.values(), number)
+        count_series(connection, number)
+    for number, item in of_study.items():
+        row = {**study_row(item.header), "StudyInstanceUID": item.resource.study}
+        connection.execute(study.update(row), *row.values(), number)
+        count_study(connection, number)
+
+
+def refill_row(connection: Connection, instance_id: int, item: PendingInstance) -> None:
+    """Fill what the rows lack once a damaged or missing file is there again with the same bytes.
+
+    A row that was made from the journal alone has the UIDs only.
+    """
+    row = _instance_row(item)
+    connection.execute(instance.update(row), *row.values(), instance_id)
+    levels = connection.first(_LEVELS, instance_id)
+    assert levels is not None
+    series_id, study_id = levels
+    _fill_study(connection, study_id, [item])
+    _fill(connection, series, series_id, [item], series_row, SERIES_TAGS)
     count_series(connection, series_id)
     count_study(connection, study_id)
 
 
-def _ensure(connection: Connection, table: Table, row: Mapping[str, object], unique: tuple[str, ...]) -> int:
+_LEVELS = """
+SELECT series.id, series.study FROM instance JOIN series ON instance.series = series.id WHERE instance.id = ?
+"""
+
+
+def _ensure(connection: Connection, table: Table, row: Mapping[str, Value], unique: tuple[str, ...]) -> int:
     """Return the id of a row, which is inserted where it is missing."""
-    wanted = select(table.c.id).where(*(table.c[name] == row[name] for name in unique))
-    found = connection.execute(wanted).scalar()
+    wanted = (
+        f"SELECT id FROM {table.name} WHERE {' AND '.join(f'{table[name].quoted} = ?' for name in unique)}"
+    )
+    values = [row[name] for name in unique]
+    found = connection.first(wanted, *values)
     if found is None:
-        connection.execute(insert(table).values(row))
-        found = connection.execute(wanted).scalar_one()
-    return int(found)
+        connection.execute(table.insert, *table.values(row))
+        found = connection.first(wanted, *values)
+    assert found is not None
+    return int(found[0])

@@ -8,8 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select
-
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.schema import answer
 from dicomdock.dicom.query import Query
@@ -40,16 +38,17 @@ class QueryCache:
     Parameters
     ----------
     index : of the archive.
+    read_only : nothing is stored.
     """
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, *, read_only: bool = False) -> None:
         self._index = index
+        self._read_only = read_only
 
     def get(self, server: str, login: str, query: Query) -> CachedAnswer | None:
         """Return the latest answer of a server to a query under a login; None where there is none."""
-        wanted = select(answer.c.at, answer.c.pages).where(answer.c.key == _key(server, login, query))
         with self._index.reading() as connection:
-            row = connection.execute(wanted).first()
+            row = connection.first("SELECT at, pages FROM answer WHERE key = ?", _key(server, login, query))
         if row is None:
             return None
         stored = json.loads(row[1])
@@ -66,20 +65,22 @@ class QueryCache:
         server, login : names; an answer is never shown under another login.
         more : whether the server had further matches, where known.
         """
+        if self._read_only:
+            return
         now = time.time()
         key = _key(server, login, query)
         # As ASCII: a server's answer can hold half of a letter, which no database takes.
         pages = json.dumps({"matches": [match.attributes for match in matches], "more": more})
         with self._index.writing() as connection:
-            connection.execute(delete(answer).where((answer.c.key == key) | (answer.c.at < now - MAX_AGE)))
-            connection.execute(
-                insert(answer).values(key=key, server=server, at=now, pages=pages.replace("\\u0000", ""))
-            )
+            connection.execute("DELETE FROM answer WHERE key = ? OR at < ?", key, now - MAX_AGE)
+            connection.execute(answer.insert, key, server, now, pages.replace("\\u0000", ""))
 
     def drop(self, server: str) -> None:
         """Remove all answers of a server."""
+        if self._read_only:
+            return
         with self._index.writing() as connection:
-            connection.execute(delete(answer).where(answer.c.server == server))
+            connection.execute("DELETE FROM answer WHERE server = ?", server)
 
 
 def _key(server: str, login: str, query: Query) -> str:

@@ -1,63 +1,19 @@
-"""Finish what a crash left half done, and compare the files on disk with the index."""
+"""Finish what a crash left half done."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Literal
+from dataclasses import replace
 
-from sqlalchemy import bindparam, delete, select
-
-from dicomdock.archive.index.attributes import WANTED
+from dicomdock.archive.adoption import BATCH, read_instance
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.queries import instances_of, known_rows
-from dicomdock.archive.index.schema import deletions, replacements, study
-from dicomdock.archive.pending import PendingInstance, insert_instances, replace_row
-from dicomdock.archive.storage.local import (
-    NOTE,
-    SUFFIX,
-    Files,
-    abandoned,
-    digest_of,
-    digest_or_none,
-    disk_errors,
-    mapped,
-    name_of,
-)
-from dicomdock.dicom.part10 import HEAD, read_header
-from dicomdock.dicom.resource import Resource
+from dicomdock.archive.index.queries import known_rows
+from dicomdock.archive.pending import PendingInstance, insert_instances, replace_rows, stored_records
+from dicomdock.archive.storage.journal import Removed
+from dicomdock.archive.storage.local import COPY, Files, disk_errors
+from dicomdock.archive.storage.sessions import NOTE, Announcement, abandoned
 from dicomdock.errors import WireError
-
-FindingStatus = Literal["intact", "missing", "changed", "adopted", "stray"]
-
-READERS = 2  # files digested side by side
-BATCH = 256  # rows inserted at once
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The state of one file since it was stored.
-
-    Parameters
-    ----------
-    status : ``intact``; ``missing`` (indexed, but the file is gone); ``changed`` (its bytes are others than
-        were stored); ``adopted`` (a whole instance that the index did not know, and now does); ``stray`` (a
-        file in the archive's folder that is no instance of it, left alone).
-    path : the file.
-    resource : the instance, where known.
-    reason : a sentence, where not intact.
-    """
-
-    status: FindingStatus
-    path: Path
-    resource: Resource | None = None
-    reason: str = ""
 
 
 def recover(files: Files, index: Index) -> None:
@@ -65,26 +21,57 @@ def recover(files: Files, index: Index) -> None:
     with disk_errors("Opening the archive"), abandoned(files.incoming) as sessions:
         for session in sessions:
             for note in session.glob(f"*{NOTE}"):
-                adopt_announced(files, index, note)
+                if announcement := Announcement.read(note):
+                    finish_announced(files, index, announcement)
+                    files.reached("recover: adopted")
     with index.reading() as connection:
-        work = (
-            connection.execute(select(deletions.c.path)).first()
-            or connection.execute(select(replacements.c.path)).first()
+        work = connection.first("SELECT path FROM doomed LIMIT 1") or connection.first(
+            "SELECT path FROM replacing LIMIT 1"
         )
     if work:
         remove_deleted_files(files, index)
         _finish_replacements(files, index)
 
 
-def adopt_announced(files: Files, index: Index, note: Path) -> None:
-    """Insert the rows of files that a note names."""
-    lines = note.read_text("ascii", "replace").splitlines()
-    try:
-        facts = json.loads(lines[0])
-    except (ValueError, IndexError):  # cut off while it was written, so nothing had been renamed
-        return
-    paths = [files.folder / line for line in lines[1:]]
-    list(adopt(files, index, paths, origin=facts.get("origin", ""), made_here=bool(facts.get("made_here"))))
+def finish_announced(files: Files, index: Index, announced: Announcement, *, alive: bool = False) -> None:
+    """Insert or update the rows of files that a note names, where they were moved into the archive.
+
+    Parameters
+    ----------
+    alive : the process that wrote the note may still be at work.
+    """
+    origin, made_here = announced.origin, announced.made_here
+    moved: list[PendingInstance] = []
+    for path, digest in announced.digests.items():
+        file = files.folder / path
+        if not alive:
+            with suppress(OSError):
+                file.with_name(file.name + COPY).unlink(missing_ok=True)
+        try:
+            item = replace(read_instance(file), remarks=tuple(announced.remarks.get(path, ())))
+        except (OSError, WireError):
+            continue
+        if digest in ("", item.digest) and item.relative_path == path:
+            moved.append(item)
+    for start in range(0, len(moved), BATCH):
+        some = moved[start : start + BATCH]
+        with index.writing() as connection:
+            there = known_rows(connection, (item.resource for item in some))
+            going = {*connection.column("SELECT path FROM doomed")}
+            # A removal that came after it counts; a note of an earlier version says nothing of the bytes.
+            some = [one for one in some if one.relative_path not in going]
+            fresh = [
+                one
+                for one in some
+                if one.resource not in there and (files.folder / one.relative_path).exists()
+            ]
+            others = [one for one in some if one.resource in there and announced.digests[one.relative_path]]
+            exchanged = [one for one in others if there[one.resource][1] != one.digest]
+            now = time.time()
+            files.journal.append(stored_records([*fresh, *exchanged], origin, made_here, now))
+            insert_instances(connection, fresh, origin=origin, made_here=made_here, at=now)
+            replaced = [(there[one.resource][0], one) for one in exchanged]
+            replace_rows(connection, replaced, origin=origin, made_here=made_here)
 
 
 def remove_deleted_files(files: Files, index: Index) -> None:
@@ -94,116 +81,29 @@ def remove_deleted_files(files: Files, index: Index) -> None:
     """
     with index.writing() as connection:
         removed = []
-        for path in connection.execute(select(deletions.c.path)).scalars().all():
+        for path in connection.column("SELECT path FROM doomed"):
             with suppress(OSError):
                 files.discard(files.folder / path)
-                removed.append({"removed": path})
+                removed.append(path)
+            if len(removed) == 1:
+                files.reached("remove: one file removed")
         if removed:
-            connection.execute(delete(deletions).where(deletions.c.path == bindparam("removed")), removed)
+            files.journal.append([Removed(removed)])
+            files.reached("remove: in the journal")
+            connection.execute_many("DELETE FROM doomed WHERE path = ?", [(path,) for path in removed])
 
 
 def _finish_replacements(files: Files, index: Index) -> None:
     """Bring the rows of exchanged files up to date where a crash came between."""
     with index.writing() as connection:
-        for path, number, digest in connection.execute(
-            select(replacements.c.path, replacements.c.instance, replacements.c.digest)
-        ).all():
+        replaced: list[tuple[int, PendingInstance]] = []
+        for path, number, digest in connection.all("SELECT path, instance, digest FROM replacing"):
             file = files.folder / path
             try:
-                item = _read_instance(file)
+                item = read_instance(file)
             except (OSError, WireError):
                 continue
             if item.digest == digest:  # else it was not exchanged yet, or not by this
-                replace_row(connection, number, item)
-                connection.execute(delete(replacements).where(replacements.c.path == path))
-
-
-def verify(files: Files, index: Index, resource: Resource | None) -> Iterator[Finding]:
-    """Compare every file with what was stored; without a resource find unknown files too.
-
-    The archive may change meanwhile. Study by study, so that memory stays bounded.
-    """
-    if resource is not None:
-        yield from _compared(files, index, resource)
-        return
-    with index.reading() as connection:
-        studies = list(connection.execute(select(study.c.StudyInstanceUID).order_by(study.c.id)).scalars())
-    for uid in studies:
-        known = yield from _compared(files, index, Resource(uid))
-        yield from adopt(files, index, [path for path in files.all(name_of(uid)) if path not in known])
-    folders = {name_of(uid) for uid in studies}
-    for folder in sorted(files.folder.iterdir()):
-        if folder.name not in folders:
-            yield from adopt(files, index, [*files.all(folder.name)] if folder.is_dir() else [folder])
-
-
-def _compared(files: Files, index: Index, resource: Resource) -> Generator[Finding, None, set[Path]]:
-    """Compare the files of a resource, and return their paths."""
-    with index.reading() as connection:
-        known = list(instances_of(connection, files.folder, resource))
-    with ThreadPoolExecutor(READERS) as readers:
-        for start in range(0, len(known), BATCH):
-            some = known[start : start + BATCH]
-            digests = readers.map(lambda one: digest_or_none(one.path), some)
-            for one, digest in zip(some, digests, strict=True):
-                if digest == one.digest:
-                    yield Finding("intact", one.path, one.resource)
-                elif finding := _looked_at_again(files, index, one.resource):
-                    yield finding
-    return {one.path for one in known}
-
-
-def _looked_at_again(files: Files, index: Index, resource: Resource) -> Finding | None:
-    """Return what is wrong with an instance; None where it was removed meanwhile, which is no damage."""
-    with index.reading() as connection:
-        one = next(instances_of(connection, files.folder, resource), None)
-    if one is None:
-        return None
-    digest = digest_or_none(one.path)
-    if digest == one.digest:  # it was replaced meanwhile
-        return Finding("intact", one.path, resource)
-    if digest is None:
-        return Finding("missing", one.path, resource, "The file is gone or cannot be read.")
-    return Finding("changed", one.path, resource, "The file's bytes have changed since it came.")
-
-
-def adopt(
-    files: Files, index: Index, paths: Sequence[Path], *, origin: str = "", made_here: bool = False
-) -> Iterator[Finding]:
-    """Insert the rows of files that have none."""
-    for start in range(0, len(paths), BATCH):
-        pending: dict[Path, PendingInstance] = {}
-        for path in paths[start : start + BATCH]:
-            if not path.exists():
-                continue
-            try:
-                item = _read_instance(path)
-            except (OSError, WireError) as error:
-                yield Finding("stray", path, reason=str(error))
-                continue
-            if files.folder / item.relative_path != path:
-                yield Finding("stray", path, item.resource, "The file does not lie where its UIDs belong.")
-            else:
-                pending[path] = item
-        with index.writing() as connection:
-            there = known_rows(connection, (item.resource for item in pending.values()))
-            going = set(connection.execute(select(deletions.c.path)).scalars())
-            # Looked at once more under the lock: a file may have been removed since it was read.
-            fresh = {
-                path: one
-                for path, one in pending.items()
-                if one.resource not in there and one.relative_path not in going and path.exists()
-            }
-            insert_instances(connection, list(fresh.values()), origin=origin, made_here=made_here)
-        for path, item in fresh.items():
-            yield Finding("adopted", path, item.resource, "The index did not know this file; now it does.")
-
-
-def _read_instance(path: Path) -> PendingInstance:
-    if path.suffix != SUFFIX:
-        raise WireError("The file is not one that the archive wrote.")
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-        size = os.fstat(file.fileno()).st_size
-    header = read_header(head, size, partial(mapped, path), WANTED)
-    return PendingInstance(header.resource(), header, path, size, digest_of(path))
+                replaced.append((number, item))
+        files.journal.append(stored_records([item for _, item in replaced], "", False, time.time()))
+        replace_rows(connection, replaced)

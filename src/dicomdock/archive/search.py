@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import ColumnElement, Connection, Select, literal, select
 
 from dicomdock.archive.index.attributes import (
     INSTANCE_KEYWORDS,
@@ -15,11 +12,13 @@ from dicomdock.archive.index.attributes import (
     SERIES_KEYWORDS,
     STUDY_KEYWORDS,
 )
+from dicomdock.archive.index.clauses import Clause, all_of
+from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.criteria_sql import Plan, column_of, plan
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import json_writer
-from dicomdock.archive.index.queries import ALL_LEVELS, instances_of
-from dicomdock.archive.index.schema import instance, patient, series, study
+from dicomdock.archive.index.queries import instances_of
+from dicomdock.archive.index.schema import ALL_LEVELS, patient
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource, resource_in
@@ -45,6 +44,8 @@ _ABOVE: Mapping[SearchLevel, Sequence[tuple[str, Sequence[str]]]] = {
     "instances": (("StudyInstanceUID", _STUDY), ("SeriesInstanceUID", _SERIES)),
 }
 
+_IN_SERIES = 'series."SeriesNumber" NULLS LAST, series.id, instance."InstanceNumber" NULLS LAST, instance.id'
+
 
 def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
     """Answer a query, the latest studies first, series and instances by their numbers.
@@ -69,7 +70,7 @@ def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
     while True:
         wanted = min(size, left) if planned.exact and left is not None else size
         with index.reading() as connection:
-            rows = connection.execute(statement.limit(wanted + 1).offset(start)).all()
+            rows = connection.all(statement, *planned.clause.values, wanted + 1, start)
             matches = [Match(write(row)) for row in rows[:wanted]]
             if mixed:
                 matches = [_of_patient(connection, match, query) for match in matches]
@@ -97,7 +98,7 @@ def _is_mixed(index: Index, query: Query) -> bool:
     if not any(keyword in PATIENT_KEYWORDS for keyword in query.criteria):
         return False
     with index.reading() as connection:
-        return connection.execute(select(patient.c.series).limit(1)).first() is not None
+        return connection.first("SELECT series FROM patient LIMIT 1") is not None
 
 
 def _of_patient(connection: Connection, match: Match, query: Query) -> Match:
@@ -107,14 +108,17 @@ def _of_patient(connection: Connection, match: Match, query: Query) -> Match:
         return match
     resource = resource_in(match.attributes)
     study_uid = resource.study if resource is not None else query.match.get("StudyInstanceUID", "")
-    found = select(*(patient.c[keyword] for keyword in PATIENT_KEYWORDS)).select_from(
-        patient.join(series, patient.c.series == series.c.id).join(study, series.c.study == study.c.id)
-    )
-    found = found.where(study.c.StudyInstanceUID == study_uid)
-    if resource is not None and resource.series is not None:
-        found = found.where(series.c.SeriesInstanceUID == resource.series)
+    series_uid = resource.series if resource is not None else None
+    inside = [Clause('study."StudyInstanceUID" = ?', (study_uid,))]
+    inside += [Clause('series."SeriesInstanceUID" = ?', (series_uid,))] if series_uid is not None else []
+    of_match = all_of(inside)
+    columns = ", ".join(patient.qualified(patient[keyword]) for keyword in PATIENT_KEYWORDS)
+    found = f"""
+        SELECT {columns} FROM patient
+        JOIN series ON patient.series = series.id JOIN study ON series.study = study.id WHERE {of_match.sql}
+    """
     write = json_writer(PATIENT_KEYWORDS, ())
-    for row in connection.execute(found):
+    for row in connection.all(found, *of_match.values):
         of_patient = write(row)
         if query.matches({**match.attributes, **of_patient}, keys=keys):
             return Match(dict(sorted({**match.attributes, **of_patient}.items())))
@@ -157,25 +161,24 @@ def _with_fields(index: Index, folder: Path, match: Match, keywords: Sequence[st
     return Match(dict(sorted({**found, **match.attributes}.items())))
 
 
-def _column(keyword: str) -> ColumnElement[str]:
+def _column(keyword: str) -> str:
     if keyword == "InstanceAvailability":
-        return literal("ONLINE")
+        return "'ONLINE'"
     found = column_of(keyword)
     assert found is not None
-    return found[1]
+    table, column = found
+    return table.qualified(column)
 
 
-def _statement(query: Query, planned: Plan, keywords: Sequence[str]) -> Select[*tuple[Any, ...]]:
-    columns = [_column(keyword) for keyword in keywords]
-    statement = select(*columns).where(*planned.clauses)
-    if query.level == "studies":
-        newest = (study.c.StudyDate.desc(), study.c.StudyTime.desc(), study.c.id.desc())
-        return statement.select_from(study).order_by(*newest)
+def _statement(query: Query, planned: Plan, keywords: Sequence[str]) -> str:
+    columns = ", ".join(map(_column, keywords))
     # Numbers order only what belongs together; ids order a list from everywhere without sorting it first.
     by_number = bool(query.match.get("StudyInstanceUID") or query.match.get("SeriesInstanceUID"))
-    if query.level == "series":
-        joined = series.join(study, series.c.study == study.c.id)
-        numbers = (series.c.SeriesNumber.nulls_last(),) if by_number else ()
-        return statement.select_from(joined).order_by(*numbers, series.c.id)
-    places = (series.c.SeriesNumber.nulls_last(), series.c.id, instance.c.InstanceNumber.nulls_last())
-    return statement.select_from(ALL_LEVELS).order_by(*(places if by_number else ()), instance.c.id)
+    if query.level == "studies":
+        tables, order = "study", 'study."StudyDate" DESC, study."StudyTime" DESC, study.id DESC'
+    elif query.level == "series":
+        tables = "series JOIN study ON series.study = study.id"
+        order = 'series."SeriesNumber" NULLS LAST, series.id' if by_number else "series.id"
+    else:
+        tables, order = ALL_LEVELS, _IN_SERIES if by_number else "instance.id"
+    return f"SELECT {columns} FROM {tables} WHERE {planned.clause.sql} ORDER BY {order} LIMIT ? OFFSET ?"

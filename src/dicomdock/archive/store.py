@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dicomdock.archive.writer import AddResult, ArchiveWriter, UnexpectedInstance
+from dicomdock.dicom.part10 import SOP_CLASS
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, NoSpace, WireError
 from dicomdock.sources import Part, StoreResult
@@ -24,13 +25,13 @@ CANNOT_UNDERSTAND = 0xC000
 
 def store(writer: ArchiveWriter, parts: Iterable[Part], study: Resource | None) -> Iterator[StoreResult]:
     """Add instances and return the outcome of each, once it is certain."""
-    pending: list[AddResult] = []
+    pending: list[tuple[AddResult, str]] = []
     for part in parts:
         uid = ""
         try:
             instance_file = writer.receive(part, study)
             uid = instance_file.resource.instance or ""
-            pending.append(writer.register(instance_file))
+            pending.append((writer.register(instance_file), instance_file.header.uid(SOP_CLASS)))
         except UnexpectedInstance as error:
             instance = error.resource.instance or ""
             yield StoreResult(instance, "failed", WRONG_STUDY, "It belongs to another study.")
@@ -44,28 +45,31 @@ def store(writer: ArchiveWriter, parts: Iterable[Part], study: Resource | None) 
     yield from _committed(writer, pending)
 
 
-def _committed(writer: ArchiveWriter, pending: list[AddResult]) -> Iterator[StoreResult]:
+def _committed(writer: ArchiveWriter, pending: list[tuple[AddResult, str]]) -> Iterator[StoreResult]:
     try:
         late = {result.resource: result for result in writer.flush()}
     except ArchiveError as error:
-        for result in pending:
+        for result, _ in pending:
             yield StoreResult(result.resource.instance or "", "failed", _code(error), str(error))
         return
-    for result in pending:
-        yield _result(late.get(result.resource, result))
+    for result, sop_class in pending:
+        yield _result(late.get(result.resource, result), sop_class)
 
 
 def _code(error: ArchiveError) -> int:
     return OUT_OF_RESOURCES if isinstance(error, NoSpace) else PROCESSING_FAILURE
 
 
-def _result(result: AddResult) -> StoreResult:
+def _result(result: AddResult, sop_class: str) -> StoreResult:
     instance = result.resource.instance or ""
     match result.status:
         case "identical":
-            return StoreResult(instance, "duplicate", None, "It was there already.")
+            remark = "It was there already."
+            return StoreResult(
+                instance, "duplicate", None, remark, resource=result.resource, sop_class_uid=sop_class
+            )
         case "conflict":
             reason = "An instance with this UID and other content is there; the first one stays."
             return StoreResult(instance, "failed", DUPLICATE_INSTANCE, reason)
         case _:
-            return StoreResult(instance, "stored")
+            return StoreResult(instance, "stored", resource=result.resource, sop_class_uid=sop_class)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,12 +19,14 @@ from types import TracebackType
 from typing import Self
 
 from dicomdock.archive.commit import commit
+from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import PATIENT_ID, patient_id_of
-from dicomdock.archive.index.queries import digests, patient_of
+from dicomdock.archive.index.queries import digests, known_rows, patient_of
 from dicomdock.archive.pending import AddStatus, PendingInstance
-from dicomdock.archive.storage.local import Files, Session, begin_sync, digest_or_none, disk_errors, mapped
+from dicomdock.archive.storage.local import Files, begin_sync, digest_or_none, disk_errors, mapped
+from dicomdock.archive.storage.sessions import Session
 from dicomdock.dicom.part10 import HEAD, read_header
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import WireError
@@ -32,6 +36,7 @@ GROUP_FILES = 128
 GROUP_BYTES = 64 << 20
 GROUP_SECONDS = 0.5  # until what arrived slowly is there for those who look at it meanwhile
 GROUPS_WAITING = 8  # the disk is slower than the network then, and must be waited for
+LOOKED_UP = 4  # instances of a series that are looked up alone, before all of it are
 SPACE_CHECK = 64 << 20  # bytes written between two looks at the free space
 
 
@@ -72,20 +77,40 @@ class ArchiveWriter:
     """Adds instances, from several threads at once; made by ``Archive.writer``.
 
     Leaving the ``with`` block commits all that was added, after an error too.
+
+    Parameters
+    ----------
+    origin, made_here, replace : as in ``Archive.writer``.
+    together : commits with other writers, and only when a group is full or flushed.
     """
 
-    def __init__(self, files: Files, index: Index, *, origin: str, made_here: bool, replace: bool) -> None:
+    def __init__(
+        self,
+        files: Files,
+        index: Index,
+        *,
+        origin: str = "",
+        made_here: bool = False,
+        replace: bool = False,
+        together: GroupCommit | None = None,
+    ) -> None:
         self._files = files
         self._index = index
         self._origin = origin
         self._made_here = made_here
         self._replace = replace
+        files.check_writable()
         with disk_errors("Writing to the archive"):
             files.check_space()
-            self._session = Session(files.incoming)
+            self._leaving = ExitStack()
+            self._session = (
+                self._leaving.enter_context(together.session()) if together else Session(files.incoming)
+            )
+        self._together = together
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], dict[str, str]] = {}
         self._patients: dict[str, tuple[str | None, bytes | None]] = {}
+        self._looked_up: Counter[tuple[str, str]] = Counter()
         self._registered_here: set[Resource] = set()
         self._group: list[PendingInstance] = []
         self._group_bytes = 0
@@ -94,6 +119,7 @@ class ArchiveWriter:
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="archive-commit")
         self._room = threading.BoundedSemaphore(GROUPS_WAITING)
         self._waiting: list[Future[None]] = []
+        self._committing = threading.Lock()
         self._failure: BaseException | None = None
         self._late: list[AddResult] = []
 
@@ -129,6 +155,7 @@ class ArchiveWriter:
             header = read_header(head, size, partial(mapped, path), WANTED)
             resource = header.resource()
             _see_expected(expected, resource)
+            self._files.reached("receive: written")
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -158,9 +185,18 @@ class ArchiveWriter:
         NoSpace, ArchiveLocked, ArchiveError
             Something could not be stored; the next call does not try again.
         """
-        with self._lock:
-            self._close_group()
-            waiting, self._waiting = self._waiting, []
+        with ExitStack() as alone:
+            with self._lock:
+                group = self._taken_group()
+                waiting, self._waiting = self._waiting, []
+                if group and not waiting:
+                    # No thread is needed for it, and the lock keeps the next group behind it.
+                    self._room.acquire()
+                    alone.enter_context(self._committing)
+                elif group:
+                    waiting.append(self._submitted(group))
+            if group and not waiting:
+                self._commit_locked(group)
         wait(waiting)
         with self._lock:
             failure, self._failure = self._failure, None
@@ -180,7 +216,9 @@ class ArchiveWriter:
             self.flush()
         finally:
             self._committer.shutdown()
-            self._session.close()
+            if self._together is None:
+                self._session.close()
+            self._leaving.close()
 
     def _write(self, part: Part, path: Path) -> tuple[int, str, bytes]:
         """Write the bytes of a part; return their number, digest and beginning."""
@@ -210,7 +248,7 @@ class ArchiveWriter:
         resource = item.resource
         assert resource.series
         assert resource.instance
-        known = self._digests(resource.study, resource.series)
+        known = self._digests(resource)
         there = known.get(resource.instance)
         if there is not None and resource not in self._registered_here:
             # A row of the index is no proof of its file, which may have been lost or damaged since.
@@ -231,7 +269,7 @@ class ArchiveWriter:
                 self._close_group()  # the one to be replaced is committed first
             known[resource.instance] = item.digest
             self._registered_here.add(resource)
-            if not self._group:
+            if not self._group and self._together is None:
                 self._clock = threading.Timer(GROUP_SECONDS, self._close_late, (self._group,))
                 self._clock.daemon = True
                 self._clock.start()
@@ -261,13 +299,22 @@ class ArchiveWriter:
             found.append(f"It is of patient ID {patient!r}, other instances of its study are of {known!r}.")
         return tuple(found)
 
-    def _digests(self, study: str, series: str) -> dict[str, str]:
-        known = self._known.get((study, series))
-        if known is None:
-            with self._index.reading() as connection:
-                found = digests(connection, study, series)
-            with self._lock:
-                known = self._known.setdefault((study, series), found)
+    def _digests(self, resource: Resource) -> dict[str, str]:
+        """Return digests of a series: at first of what is asked for, and of all when more is."""
+        key = (resource.study, resource.series or "")
+        known = self._known.setdefault(key, {})
+        if resource.instance in known or self._looked_up[key] > LOOKED_UP:
+            return known
+        self._looked_up[key] += 1
+        with self._index.reading() as connection:
+            if self._looked_up[key] > LOOKED_UP:
+                found = digests(connection, *key)
+            else:
+                rows = known_rows(connection, [resource])
+                found = {one.instance or "": digest for one, (_, digest) in rows.items()}
+        with self._lock:
+            for uid, digest in found.items():
+                known.setdefault(uid, digest)
         return known
 
     def _close_late(self, group: list[PendingInstance]) -> None:
@@ -277,26 +324,39 @@ class ArchiveWriter:
 
     def _close_group(self) -> None:
         """Hand the gathered group to the commit thread; the lock is held."""
+        if group := self._taken_group():
+            self._waiting.append(self._submitted(group))
+
+    def _taken_group(self) -> list[PendingInstance]:
         if self._clock is not None:
             self._clock.cancel()
-        if self._group:
-            group, self._group, self._group_bytes = self._group, [], 0
-            self._room.acquire()
-            self._waiting.append(self._committer.submit(self._commit, group))
+        group, self._group, self._group_bytes = self._group, [], 0
+        return group
+
+    def _submitted(self, group: list[PendingInstance]) -> Future[None]:
+        self._room.acquire()
+        return self._committer.submit(self._commit, group)
 
     def _commit(self, group: list[PendingInstance]) -> None:
+        with self._committing:
+            self._commit_locked(group)
+
+    def _commit_locked(self, group: list[PendingInstance]) -> None:
         """Commit a group; after a failure nothing more is tried."""
         try:
             if self._failure is None:
-                outcomes = commit(
-                    self._files,
-                    self._index,
-                    self._session,
-                    group,
-                    origin=self._origin,
-                    made_here=self._made_here,
-                )
-                # One thread commits, and flush reads this only when it is idle.
+                if self._together is not None:
+                    outcomes = self._together.commit(self._session, group)
+                else:
+                    outcomes = commit(
+                        self._files,
+                        self._index,
+                        self._session,
+                        group,
+                        origin=self._origin,
+                        made_here=self._made_here,
+                    )
+                # One group is committed at a time, and flush reads this only when none is.
                 self._late += [AddResult(one.resource, status, one.size) for one, status in outcomes]
         except BaseException as error:  # noqa: BLE001 - the job boundary: raised by register and flush
             self._failure = error

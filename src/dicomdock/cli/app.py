@@ -14,7 +14,7 @@ import typer
 from dicomdock.cli.exit_codes import CANCELLED, DONE, FAILED
 from dicomdock.cli.global_options import global_options
 from dicomdock.cli.output import Terminal
-from dicomdock.errors import DicomdockError, InvalidInput
+from dicomdock.errors import DicomdockError, IndexDamaged, InvalidInput
 from dicomdock.version import __version__
 
 # The modules of ``dicomdock.cli`` with the names that they add to the program, in the order of the help. Each
@@ -44,7 +44,7 @@ def run(arguments: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a name that the terminal cannot show is no reason to end
     try:
-        return _ended(arguments, terminal)
+        return _mended(arguments, terminal)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else FAILED
     except DicomdockError as error:
@@ -61,6 +61,16 @@ def run(arguments: list[str]) -> int:
         terminal.fail(error, "An error that dicomdock did not expect ended this; -v shows where.")
         _trace(terminal)
         return FAILED
+
+
+def _mended(arguments: list[str], terminal: Terminal) -> int:
+    """Run one command; once more where it met a damaged index, which has been rebuilt by then."""
+    try:
+        return _ended(arguments, terminal)
+    except IndexDamaged:
+        if terminal.answered:
+            raise
+    return _ended(arguments, terminal)
 
 
 def _ended(arguments: list[str], terminal: Terminal) -> int:

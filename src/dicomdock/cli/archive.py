@@ -52,8 +52,6 @@ def listed(
     ] = None,
 ) -> None:
     """Show what is in the archive, and, below a study, where it came from and has been sent."""
-    from dicomdock.transfer import missing_sources
-
     terminal: Terminal = context.obj
     named = [Resource.parse(word) for word in words or () if "=" not in word]
     if len(named) > 1:
@@ -63,6 +61,8 @@ def listed(
         if not named:
             terminal.result(show(terminal, archive, Query("studies", match)))
         else:
+            from dicomdock.transfer import missing_sources
+
             document = _below(terminal, archive, named[0], match)
             missing = missing_sources(archive, named[0])
             terminal.result({**document, "missing_sources": [one.to_json() for one in missing]})

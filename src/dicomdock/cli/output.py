@@ -35,11 +35,13 @@ class Terminal:
     json : standard output gets one JSON document and nothing else.
     home : folder of everything, where it was given.
     verbose : say more on standard error.
+    answered : something was written to standard output.
     """
 
     json: bool = False
     home: Path | None = None
     verbose: bool = False
+    answered: bool = False
 
     @cached_property
     def settings(self) -> Settings:
@@ -51,12 +53,14 @@ class Terminal:
     def result(self, document: JsonValue) -> None:
         """Write the JSON document, where ``--json`` asks for it."""
         if self.json:
+            self.answered = True
             sys.stdout.write(json.dumps(document, indent=1) + "\n")
 
     def say(self, *lines: str) -> None:
         """Write lines for a person, on standard output."""
         if not self.json:
             for line in lines:
+                self.answered = True
                 sys.stdout.write(plain(line) + "\n")
 
     def note(self, *lines: str) -> None:

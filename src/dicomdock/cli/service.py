@@ -96,6 +96,14 @@ def serve(
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Let pages of this site ask; can be given again."),
     ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Believe this reverse proxy (IP address or network) which address it was reached by:"
+            " Forwarded, X-Forwarded-Host, -Proto, -Port; can be given again.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the archive (or pass on a server) over DICOMweb to other programs, without pages.
 
@@ -122,7 +130,12 @@ def serve(
         # On loopback, a page whose own name was made to point here must not be answered.
         hosts = (host, "localhost") if is_loopback(host) else ()
         app = create_app(
-            published, token=token or None, cors=tuple(cors or ()), hosts=hosts, read_only=read_only
+            published,
+            token=token or None,
+            cors=tuple(cors or ()),
+            hosts=hosts,
+            proxies=tuple(trusted_proxy or ()),
+            read_only=read_only,
         )
         _serve(terminal, app, host, port, made=made, other_users=other_users)
 
@@ -172,6 +185,7 @@ def _serve(terminal: Terminal, app: ASGIApp, host: str, port: int, *, made: str,
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # origin.forwarded reads them, of trusted proxies only
             timeout_graceful_shutdown=GRACE,
         )
         with contextlib.suppress(KeyboardInterrupt):  # the usual end of a server is no failure

@@ -127,6 +127,14 @@ def resources(words: Sequence[str], source: DicomSource) -> list[Resource]:
     return list(dict.fromkeys(named))
 
 
+def resources_on(terminal: Terminal, name: str, words: Sequence[str]) -> list[Resource]:
+    """Return the resources that words name on a server, which is connected to only where it must search."""
+    if not any("=" in word for word in words):
+        return list(dict.fromkeys(map(Resource.parse, words)))
+    with connect(name, terminal.settings) as client:
+        return resources(words, client)
+
+
 def _matching(match: dict[str, str], source: DicomSource) -> list[Resource]:
     from dicomdock.dicom.json_model import text
     from dicomdock.dicom.uid import UID_KEYWORDS

@@ -53,8 +53,7 @@ def pull(
     terminal: Terminal = context.obj
     name = sources.server_name(terminal, server)
     with sources.archive(terminal) as archive:
-        with sources.connect(name, terminal.settings) as client:
-            wanted = [str(resource) for resource in sources.resources(resources, client)]
+        wanted = [str(resource) for resource in sources.resources_on(terminal, name, resources)]
         queue = queue_of(terminal)
         transfer = queue.add("pull", name, wanted, options={"replace": replace}, claimed=True)
         run(terminal, queue, transfer, archive)

@@ -1,8 +1,7 @@
-"""Migrations: how a database of an earlier version becomes one of this, whatever library it is opened with.
+"""Migrations: how a database of an earlier version becomes one of this, whatever it is opened with.
 
-The archive's index goes through SQLAlchemy, the list of transfers through sqlite3 alone, because a command
-that only lists transfers starts in half the time without SQLAlchemy
-(``docs/decisions/012-transfers-database.md``). The rules are the same for both and stated here.
+The archive's index lies in SQLite or PostgreSQL, the list of transfers in SQLite. The rules are the same for
+both and stated here.
 """
 
 from __future__ import annotations

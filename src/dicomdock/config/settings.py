@@ -33,7 +33,8 @@ class Settings:
     archive: Path
     state: Path
     database: str = setting(
-        "", "SQLAlchemy URL of the archive's index; empty for SQLite inside the archive folder"
+        "",
+        "URL of the archive's index, postgresql://USER@HOST/NAME; empty for SQLite inside the archive folder",
     )
     port: int = setting(
         2042,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import Field, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -72,7 +73,7 @@ def read_values(kind: type, table: Mapping[str, object], where: str) -> dict[str
     Wrong
         A key is not known, or a value is not what it must be.
     """
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     known = {item.name: item for item in fields(kind)}
     values: dict[str, object] = {}
     for key, value in table.items():
@@ -84,6 +85,11 @@ def read_values(kind: type, table: Mapping[str, object], where: str) -> dict[str
         else:
             values[key] = _checked(hints[key], value, f"{where}{key}", known[key])
     return values
+
+
+@cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    return get_type_hints(kind)  # evaluates the text of every annotation
 
 
 def _checked(hint: Any, value: object, where: str, item: Field[Any]) -> object:

@@ -6,7 +6,7 @@ says what came.
 
 References
 ----------
-PS3.18 Annex F (DICOM JSON model); PS3.19 §A.1 (Native DICOM Model, the XML form).
+PS3.18 Annex F (DICOM JSON model).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import struct
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
-from xml.etree import ElementTree as ET
 
 from dicomdock.dicom.dictionary import keyword_of, tag_of
 from dicomdock.errors import WireError
@@ -98,64 +97,6 @@ def clean(item: Mapping[str, JsonValue], *, depth: int = 0) -> DicomJson:
                 attribute = {**attribute, "Value": values}
         cleaned[tag.upper()] = attribute
     return cleaned
-
-
-def from_xml(body: bytes, *, what: str = "the answer") -> DicomJson:
-    """Read one data set in the Native DICOM Model (XML) into the JSON model.
-
-    Raises
-    ------
-    WireError
-        It is not well-formed, or declares a document type (which could make it grow without bound).
-
-    References
-    ----------
-    PS3.19 §A.1.
-    """
-    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise WireError(
-            f"The server answered {what} with XML that declares a document type, which is refused."
-        )
-    try:
-        root = ET.fromstring(body)  # noqa: S314 - no document type, so no entities to expand
-    except (ET.ParseError, LookupError, ValueError) as error:  # also an encoding that nobody knows
-        raise WireError(f"The server answered {what} with broken XML ({_shortly(error)}).") from error
-    return _from_element(root, 0)
-
-
-def _from_element(root: ET.Element, depth: int) -> DicomJson:
-    if depth > MAX_DEPTH:
-        raise WireError("The server's DICOM XML nests sequences deeper than any real object.")
-    found: dict[str, JsonValue] = {}
-    for element in root:
-        tag = element.get("tag", "")
-        if not _TAG.match(tag):
-            continue
-        values: list[JsonValue] = []
-        for child in element:
-            kind = child.tag.rpartition("}")[2]
-            if kind == "Item":
-                values.append(dict(_from_element(child, depth + 1)))
-            elif kind == "Value":
-                values.append((child.text or "").strip())
-            elif kind == "PersonName":
-                values.append(_person_name(child))
-        found[tag.upper()] = {"vr": element.get("vr", "UN"), "Value": values}
-    return found
-
-
-def _person_name(element: ET.Element) -> dict[str, JsonValue]:
-    order = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
-    groups: dict[str, JsonValue] = {}
-    for group in element:
-        parts = {part.tag.rpartition("}")[2]: (part.text or "").strip() for part in group}
-        groups[group.tag.rpartition("}")[2]] = "^".join(parts.get(name, "") for name in order).rstrip("^")
-    return groups
-
-
-def is_xml(body: bytes, content_type: str) -> bool:
-    """Tell by label and first character whether an answer is DICOM XML."""
-    return "xml" in content_type.lower() or body.lstrip(b" \t\r\n\xef\xbb\xbf").startswith(b"<?xml")
 
 
 def values(attributes: DicomJson, name: str) -> list[JsonValue]:
@@ -293,10 +234,13 @@ _BINARY: Final = {
 }
 _ONE_TEXT: Final = frozenset({"LT", "ST", "UR", "UT"})  # a backslash is a letter in them
 _INTEGER = re.compile(r"[+-]?[0-9]{1,15}\Z")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,20}\Z")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\Z")
 
 
-def from_dataset(dataset: Dataset, base: str = "", *, charset: bytes = b"") -> dict[str, JsonValue]:
+def from_dataset(
+    dataset: Dataset, base: str = "", *, charset: bytes = b"", signed: bool = False
+) -> dict[str, JsonValue]:
     """Return a pydicom data set in the DICOM JSON model, bulk data as addresses.
 
     A value that is not what its VR requires is written as the text that it is, or left out; it never costs
@@ -307,14 +251,14 @@ def from_dataset(dataset: Dataset, base: str = "", *, charset: bytes = b"") -> d
     base : a bulk value's address is this and the path through sequences to its tag:
         ``00880200/0/7FE00010``, items counted from 0.
     charset : Specific Character Set of the data set that this is an item of.
+    signed : Pixel Representation of that data set is 1, which some VRs depend on.
     """
     from dicomdock.dicom.dataset import READ_ERRORS
 
     with suppress(*READ_ERRORS):
         charset = _raw_value(dataset, 0x00080005) or charset
-    signed = b""
     with suppress(*READ_ERRORS):
-        signed = _raw_value(dataset, 0x00280103)
+        signed = _is_signed(dataset, signed)
     little = dataset.original_encoding[1] is not False
     found: dict[str, JsonValue] = {}
     for tag in sorted(dataset.keys()):
@@ -331,9 +275,11 @@ def from_dataset(dataset: Dataset, base: str = "", *, charset: bytes = b"") -> d
             written: list[JsonValue]
             if vr == "SQ":
                 written = [
-                    from_dataset(item, f"{base}{name}/{number}/", charset=charset)
+                    from_dataset(item, f"{base}{name}/{number}/", charset=charset, signed=signed)
                     for number, item in enumerate(dataset[tag].value or ())
                 ]
+            elif vr in _BINARY and (numbers := _decoded_numbers(dataset, tag)):
+                written = numbers
             else:
                 written = json_values(vr, _raw_value(dataset, tag), charset, little=little)
         except READ_ERRORS:
@@ -342,16 +288,35 @@ def from_dataset(dataset: Dataset, base: str = "", *, charset: bytes = b"") -> d
     return found
 
 
-def _vr_of(dataset: Dataset, tag: BaseTag, signed: bytes) -> str:
+def _vr_of(dataset: Dataset, tag: BaseTag, signed: bool) -> str:
     from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
     vr = str(getattr(dataset.get_item(tag, keep_deferred=True), "VR", None) or "")
     if not vr:
         vr = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
     if vr == "US or SS":
-        return "SS" if signed[:2] in (b"\1\0", b"\0\1") else "US"
+        return "SS" if signed else "US"
     vr = _AMBIGUOUS.get(vr, vr)
     return vr if len(vr) == 2 and vr.isalpha() and vr.isupper() else "UN"
+
+
+def _is_signed(dataset: Dataset, inherited: bool) -> bool:
+    """Return whether the pixels of a data set are signed, as an item of it assumes too (PS3.5 §A.2)."""
+    if 0x00280103 not in dataset:
+        return inherited
+    stored = dataset.get_item(0x00280103).value
+    return stored == 1 or (isinstance(stored, bytes) and stored[:2] in (b"\1\0", b"\0\1"))
+
+
+def _decoded_numbers(dataset: Dataset, tag: int) -> list[JsonValue]:
+    """Return the numbers of an element that pydicom has decoded already, on its way to another one."""
+    stored = dataset.get_item(tag).value
+    if stored is None or isinstance(stored, bytes | str):
+        return []
+    numbers = stored if isinstance(stored, list | tuple) or not isinstance(stored, int | float) else [stored]
+    if dataset.get_item(tag).VR == "AT":
+        return [f"{number:08X}" for number in numbers]
+    return [_finite(number) for number in numbers]
 
 
 def _raw_value(dataset: Dataset, tag: int) -> bytes:
@@ -421,3 +386,14 @@ def _json_text(vr: str, text: str) -> JsonValue:
     if vr == "DS" and _DECIMAL.match(number) and math.isfinite(float(number)):
         return float(number)
     return number if vr in ("IS", "DS", "UI") else text
+
+
+def number_or_text(vr: str, text: str) -> JsonValue:
+    """Return a value that was written as text as the JSON model has it: a number where the VR is one."""
+    if vr in ("IS", "DS"):
+        return _json_text(vr, text)
+    if vr in ("FL", "FD") and _DECIMAL.match(text) and math.isfinite(float(text)):
+        return float(text)
+    if vr in _BINARY and vr != "AT" and _WHOLE.match(text):
+        return int(text)
+    return text or None

@@ -43,7 +43,7 @@ BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 # Deflated, JPIP referenced deflated, JPIP HTJ2K referenced deflated.
 DEFLATED: Final = frozenset(("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"))
 _TRANSFER_SYNTAX, _MEDIA_INSTANCE = 0x00020010, 0x00020003
-_ROWS, _SOP_CLASS = 0x00280010, 0x00080016
+_ROWS, SOP_CLASS = 0x00280010, 0x00080016
 _WITHOUT_PIXELS: Final = ("report", "structures", "document", "presentation", "other")
 _PIXEL_GROUP: Final = 0x7FE0
 _PIXELS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))  # float, double float, integer
@@ -509,7 +509,7 @@ class _Reader:
         if _is_padding(data, position, size):
             return True
         # An object that has no pixels, and all of whose identifying attributes have been read.
-        kind = kind_of(Header(self._raw).uid(_SOP_CLASS))
+        kind = kind_of(Header(self._raw).uid(SOP_CLASS))
         late = kind in _WITHOUT_PIXELS and before >> 16 > _LATE_GROUP and _ROWS not in self._raw
         identified = all(uid in self._raw for uid in (STUDY, SERIES, SOP_INSTANCE))
         return late and identified and isinstance(error, _Malformed)

@@ -11,7 +11,7 @@ from dicomdock.config.servers import ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.dicomweb import bulkdata, delete, rendered, retrieve, search, store
+from dicomdock.dicomweb import retrieve, search
 from dicomdock.dicomweb.session import Session
 from dicomdock.sources import DicomJson, DicomSource, Page, Part, StoreResult
 
@@ -70,6 +70,8 @@ class Client(DicomSource):
     def retrieve(self, resource: Resource) -> Iterator[Part]:
         """Fetch instances as stored, in one stream where the server can."""
         if resource.level == "frames":
+            from dicomdock.dicomweb import bulkdata
+
             return bulkdata.frames(self.session, resource)
         return retrieve.retrieve(self.session, resource)
 
@@ -79,18 +81,26 @@ class Client(DicomSource):
 
     def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
         """Store instances in parallel batches and yield the outcome of each, as batches end."""
+        from dicomdock.dicomweb import store
+
         return store.store(self.session, parts, study=study)
 
     def delete(self, resource: Resource) -> None:
         """Delete a study, series or instance."""
+        from dicomdock.dicomweb import delete
+
         delete.delete(self.session, resource)
 
     def frames(self, resource: Resource, accept: str = "") -> Iterator[Part]:
         """Yield frames in the order requested."""
+        from dicomdock.dicomweb import bulkdata
+
         return bulkdata.frames(self.session, resource, accept)
 
     def bulk(self, uri: str, within: Resource | None = None) -> Iterator[Part]:
         """Yield the bulk data of a BulkDataURI of the metadata of ``within``."""
+        from dicomdock.dicomweb import bulkdata
+
         return bulkdata.bulk(self.session, uri, within)
 
     def rendered(
@@ -102,10 +112,14 @@ class Client(DicomSource):
         accept: str = "image/jpeg",
     ) -> tuple[str, bytes]:
         """Return a rendered image: its media type and bytes."""
+        from dicomdock.dicomweb import rendered
+
         return rendered.rendered(self.session, resource, viewport=viewport, window=window, accept=accept)
 
     def thumbnail(self, resource: Resource, *, viewport: tuple[int, int] = (128, 128)) -> tuple[str, bytes]:
         """Return a thumbnail: its media type and bytes."""
+        from dicomdock.dicomweb import rendered
+
         return rendered.thumbnail(self.session, resource, viewport=viewport)
 
     def close(self) -> None:

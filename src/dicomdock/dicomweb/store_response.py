@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from dicomdock.dicom import json_model
+from dicomdock.dicom import json_model, xml_model
 from dicomdock.dicom import status as reasons
 from dicomdock.dicom.dictionary import keyword_of
 from dicomdock.errors import WireError
@@ -83,8 +83,8 @@ def read(
     excerpt = ""
     if body.strip():
         try:
-            if json_model.is_xml(body, content_type):
-                attributes = json_model.from_xml(body, what="the upload")
+            if xml_model.is_xml(body, content_type):
+                attributes = xml_model.from_xml(body, what="the upload")
             else:
                 attributes = next(iter(json_model.parse(body, content_type, what="the upload")), {})
         except WireError:

@@ -24,6 +24,8 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 NATIVE = frozenset({EXPLICIT_LITTLE, IMPLICIT_LITTLE, DEFLATED, BIG_ENDIAN})
 DICOM = "application/dicom"
+DICOM_JSON = "application/dicom+json"
+DICOM_XML = "application/dicom+xml"
 PictureType = Literal["image/jpeg", "image/png"]
 OCTETS = "application/octet-stream"
 MAX_CHOICES = 64  # entries of an Accept header that we look at
@@ -86,17 +88,22 @@ def choices(accept: str) -> Sequence[Choice]:
 
     What is refused (``q=0``) is left out; an empty header accepts anything.
     """
-    found: list[tuple[float, int, Choice]] = []
-    for order, text in enumerate(_elements(accept)):
+    return tuple(choice for _, choice in _ranked(accept))
+
+
+def _ranked(accept: str) -> Sequence[tuple[float, Choice]]:
+    """Return the choices with their qualities, best first."""
+    found: list[tuple[float, Choice]] = []
+    for text in _elements(accept):
         media = MediaType.parse(text)
         if "/" not in media.essence and media.essence != "*":
             continue  # no media type, so that nothing is accepted by it; Java writes "*"
         quality = _quality(media.parameters.get("q", "1"))
         if quality > 0:
-            found.append((-quality, order, _choice(media)))
+            found.append((quality, _choice(media)))
     if not found and not accept.strip():
-        return (Choice("*/*", multipart=False),)
-    return tuple(choice for _, _, choice in sorted(found, key=lambda entry: entry[:2]))
+        return ((1.0, Choice("*/*", multipart=False)),)
+    return sorted(found, key=lambda entry: -entry[0])
 
 
 def _elements(accept: str) -> Iterator[str]:
@@ -116,7 +123,7 @@ def _quality(text: str) -> float:
 
 def _choice(media: MediaType) -> Choice:
     syntax = media.parameters.get("transfer-syntax", "")
-    if media.is_multipart:
+    if media.essence in ("multipart/related", "multipart/*"):
         return Choice(media.root_type or "*/*", multipart=True, transfer_syntax=syntax)
     return Choice(media.essence if "/" in media.essence else "*/*", multipart=False, transfer_syntax=syntax)
 
@@ -224,11 +231,38 @@ def picture_type(accept: str) -> tuple[PictureType, bool] | None:
     return None
 
 
-def json_type(accept: str) -> str | None:
-    """Choose the media type of a list or of metadata: JSON, or None where only XML would do."""
-    for choice in choices(accept):
-        if choice.anything or choice.essence in ("application/dicom+json", "application/*"):
-            return "application/dicom+json"
-        if choice.essence == "application/json":
-            return "application/json"
-    return None
+@dataclass(frozen=True, slots=True)
+class DataSetForm:
+    """How data sets are given: matches of a search, metadata, a store response.
+
+    Parameters
+    ----------
+    media_type : ``application/dicom+json``, ``application/json`` or ``application/dicom+xml``.
+    multipart : each as a part of a multipart body, which only XML can be.
+    """
+
+    media_type: str
+    multipart: bool = False
+
+    @property
+    def xml(self) -> bool:
+        """True for the Native DICOM Model."""
+        return self.media_type == DICOM_XML
+
+
+@lru_cache(64)
+def data_set_form(accept: str) -> DataSetForm | None:
+    """Choose how to give data sets; None where the client accepts nothing that we have.
+
+    Of what a client accepts alike, JSON, the standard's default, comes first (PS3.18 §8.7.3).
+    """
+    found: list[tuple[float, DataSetForm]] = []
+    for quality, choice in _ranked(accept):
+        if choice.essence == DICOM_XML or (choice.multipart and choice.anything):
+            found.append((quality, DataSetForm(DICOM_XML, choice.multipart)))
+        elif choice.anything or choice.essence in (DICOM_JSON, "application/*"):
+            found.append((quality, DataSetForm(DICOM_JSON)))
+        elif choice.essence == "application/json":
+            found.append((quality, DataSetForm("application/json")))
+    best = max((quality for quality, _ in found), default=0.0)
+    return min((form for quality, form in found if quality == best), key=lambda form: form.xml, default=None)

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dicomdock.errors import DicomdockError
 from dicomdock.origin import bulkdata, delete, rendered, retrieve, search, store, uri
 from dicomdock.origin.context import Origin
+from dicomdock.origin.forwarded import Forwarded, networks
 from dicomdock.origin.granted import GRANT
 from dicomdock.origin.paths import Answer, Paths
 from dicomdock.origin.responses import problem, sentence
@@ -158,6 +159,7 @@ def create_app(
     token: str | None = None,
     cors: Sequence[str] = (),
     hosts: Sequence[str] = (),
+    proxies: Sequence[str] = (),
     read_only: bool = False,
 ) -> ASGIApp:
     """Make the application that ``dicomdock serve`` runs.
@@ -169,6 +171,7 @@ def create_app(
     cors : origins whose web pages may use the server (``https://viewer.example``); ``*`` for all.
     hosts : names in the Host header that are answered; all where none are given. Guards a server on the
         loopback address against pages that let their own name point to it.
+    proxies : IP addresses or networks of reverse proxies, which may state the address they were reached by.
     read_only : store and delete nothing.
     """
     workers = Workers()
@@ -189,6 +192,8 @@ def create_app(
         middleware.append(Middleware(BearerToken, token=token))
     if read_only:
         middleware.append(Middleware(ReadOnly))
+    if proxies:
+        middleware.append(Middleware(Forwarded, trusted=networks(proxies)))
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:

@@ -7,7 +7,6 @@ PS3.18 §10.4 (retrieve transaction).
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -28,7 +27,6 @@ from dicomdock.origin.accept import (
     InstanceForm,
     frame_form,
     instance_form,
-    json_type,
 )
 from dicomdock.origin.context import (
     Origin,
@@ -39,6 +37,7 @@ from dicomdock.origin.context import (
     resource_of,
     transfer_syntax,
 )
+from dicomdock.origin.data_sets import answer, wanted_form
 from dicomdock.origin.decoding import decode_frame, read_frame, write_explicit
 from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread, whole
 from dicomdock.origin.workers import Workers
@@ -163,12 +162,11 @@ def decoded_part(path: Path, syntax: str, workers: Workers) -> Part:
 async def metadata(origin: Origin, request: Request) -> Response:
     """Return the attributes of every instance of a resource."""
     resource = resource_of(request)
-    media_type = json_type(accept_of(request))
-    if media_type is None:
-        raise NotAcceptable("Metadata are available as application/dicom+json.", status=406)
+    form = wanted_form(accept_of(request), "Metadata")
     base = origin.base(request)
+    single = resource.instance is not None
     return await in_thread(
-        lambda: Streamed.started(json_array(_described(origin, resource, base)), media_type, flow=origin.flow)
+        lambda: answer(_described(origin, resource, base), form, single=single, flow=origin.flow)
     )
 
 
@@ -205,20 +203,6 @@ def _with_bulk_address(element: JsonValue, address: str) -> JsonValue:
         for number, item in enumerate(items)
     ]
     return {**element, "Value": inside}
-
-
-def json_array(items: Iterable[DicomJson]) -> Iterator[bytes]:
-    """Write a JSON array as its items come, in chunks of some size."""
-
-    def pieces() -> Iterator[bytes]:
-        before = b"["
-        for item in items:
-            yield before
-            yield json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode()
-            before = b",\n"
-        yield b"]" if before == b",\n" else b"[]"
-
-    return gathered(pieces())
 
 
 async def frames(origin: Origin, request: Request) -> Response:

@@ -15,11 +15,9 @@ from starlette.responses import Response
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import resource_in
 from dicomdock.dicom.uid import check_uid
-from dicomdock.errors import NotAcceptable
-from dicomdock.origin.accept import json_type
 from dicomdock.origin.context import Origin, accept_of
-from dicomdock.origin.responses import UTF_8, Streamed, in_thread, warning_header
-from dicomdock.origin.retrieve import json_array
+from dicomdock.origin.data_sets import answer, wanted_form
+from dicomdock.origin.responses import UTF_8, in_thread, warning_header
 from dicomdock.sources import DicomJson, Page
 
 RETRIEVE_URL, CHARACTER_SET = "00081190", "00080005"
@@ -41,20 +39,17 @@ async def search_instances(origin: Origin, request: Request) -> Response:
 
 
 async def _search(origin: Origin, request: Request, level: SearchLevel) -> Response:
-    media_type = json_type(accept_of(request))
-    if media_type is None:
-        raise NotAcceptable("Searches are answered in application/dicom+json.", status=406)
+    form = wanted_form(accept_of(request), "Matches")
     named = {key: check_uid(uid, tolerant=True) for key, uid in request.path_params.items()}
     query = Query.from_params(level, request.query_params.multi_items(), **named)
     base = origin.base(request)
 
-    def answer() -> Response:
+    def answered() -> Response:
         pages, first = _begun(origin, query)
-        matches = json_array(_answers(first, pages, base))
         headers = warning_header(first.warnings)
-        return Streamed.started(matches, media_type, headers=headers, flow=origin.flow)
+        return answer(_answers(first, pages, base), form, headers=headers, flow=origin.flow)
 
-    return await in_thread(answer)
+    return await in_thread(answered)
 
 
 def _begun(origin: Origin, query: Query) -> tuple[Iterator[Page], Page]:

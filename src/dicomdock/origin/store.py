@@ -19,11 +19,12 @@ from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.dicom.uid import check_uid
+from dicomdock.dicom.xml_model import to_xml
 from dicomdock.errors import InvalidInput, NotAcceptable, Unreachable, WireError
-from dicomdock.origin.accept import DICOM
-from dicomdock.origin.context import Origin
+from dicomdock.origin.accept import DICOM, DICOM_JSON, DataSetForm, data_set_form
+from dicomdock.origin.context import Origin, accept_of
 from dicomdock.origin.responses import UTF_8, sentence
-from dicomdock.sources import DicomJson, DicomSource, JsonValue, Part, StoreResult
+from dicomdock.sources import DicomSource, JsonValue, Part, StoreResult
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
 
@@ -53,8 +54,10 @@ async def store(origin: Origin, request: Request) -> Response:
     if origin.uploads.full:
         return sentence("Too many clients are storing; try again.", 503, {"Retry-After": "10"})
     base = origin.base(request)
+    # What was stored is reported in JSON where the client accepts neither: refusing it would be worse.
+    form = data_set_form(accept_of(request)) or DataSetForm(DICOM_JSON)
     return await origin.uploads.store(
-        request.stream(), lambda blocks: _store(origin.source(), blocks, content_type, study, base)
+        request.stream(), lambda blocks: _store(origin.source(), blocks, content_type, study, base, form)
     )
 
 
@@ -93,7 +96,12 @@ def _about_the_request(sentence: str) -> str:
 
 
 def _store(
-    source: DicomSource, chunks: Iterator[bytes], content_type: str, study: str | None, base: str
+    source: DicomSource,
+    chunks: Iterator[bytes],
+    content_type: str,
+    study: str | None,
+    base: str,
+    form: DataSetForm,
 ) -> Response:
     incoming = _Incoming(map(Part.received, read_parts(chunks, content_type)))
     results = list(source.store(incoming, study=study))
@@ -104,8 +112,8 @@ def _store(
     answer = _answer(source, results, study, base)
     # What of the body may still come is of no use.
     headers = {"Connection": "close"} if incoming.broken else None
-    document = json.dumps(answer, ensure_ascii=False)
-    return Response(document, _status(results), headers, media_type="application/dicom+json")
+    document = to_xml(answer) if form.xml else json.dumps(answer, ensure_ascii=False)
+    return Response(document, _status(results), headers, media_type=form.media_type)
 
 
 def _status(results: Sequence[StoreResult]) -> int:
@@ -118,12 +126,11 @@ def _status(results: Sequence[StoreResult]) -> int:
 
 def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | None, base: str) -> Json:
     """Return the data set that states the outcome of each instance."""
-    found = _found_now(source, results, study)
+    found = {**_found_now(source, results, study), **_reported(results)}
     stored = {
-        resource.study
+        found[result.sop_instance_uid][0].study
         for result in results
-        if result.status not in ("failed", "unconfirmed")
-        and (resource := resource_in(found.get(result.sop_instance_uid, {}))) is not None
+        if result.status not in ("failed", "unconfirmed") and result.sop_instance_uid in found
     }
     # Type 2: empty where the answer is about several studies, or none.
     one = study or (stored.pop() if len(stored) == 1 else None)
@@ -132,11 +139,9 @@ def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | No
         "00081190": {"vr": "UR", "Value": [base + Resource(one).path]} if one else {"vr": "UR"},
     }
     for result in results:
-        described = found.get(result.sop_instance_uid, {})
+        where, sop_class = found.get(result.sop_instance_uid, (None, ""))
         reference: Json = {
-            "00081150": {"vr": "UI", "Value": [text(described, "SOPClassUID")]}
-            if described
-            else {"vr": "UI"},
+            "00081150": {"vr": "UI", "Value": [sop_class]} if sop_class else {"vr": "UI"},
             "00081155": {"vr": "UI", "Value": [result.sop_instance_uid]},
         }
         if result.status in ("failed", "unconfirmed"):
@@ -148,7 +153,7 @@ def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | No
                 result.reason_code or PROCESSING_FAILURE,
             )
             continue
-        if where := resource_in(described):
+        if where is not None:
             reference["00081190"] = {"vr": "UR", "Value": [base + where.path]}
         if result.status == "warning" and result.reason_code:
             reference["00081196"] = {"vr": "US", "Value": [result.reason_code]}
@@ -168,16 +173,29 @@ def _append(answer: Json, tag: str, item: Json) -> None:
     items.append(item)
 
 
-def _found_now(
-    source: DicomSource, results: Sequence[StoreResult], study: str | None
-) -> dict[str, DicomJson]:
-    """Search for what is stored now under the UIDs: the answer names class and address of each instance."""
-    uids = [result.sop_instance_uid for result in results if result.sop_instance_uid]
-    found: dict[str, DicomJson] = {}
+Found = dict[str, tuple[Resource, str]]
+
+
+def _reported(results: Sequence[StoreResult]) -> Found:
+    """Return the instances that the source has named with its outcomes, and their classes."""
+    return {
+        result.sop_instance_uid: (result.resource, result.sop_class_uid)
+        for result in results
+        if result.resource is not None
+    }
+
+
+def _found_now(source: DicomSource, results: Sequence[StoreResult], study: str | None) -> Found:
+    """Search for what is stored now under the other UIDs: the answer names class and address of each."""
+    uids = [one.sop_instance_uid for one in results if one.sop_instance_uid and one.resource is None]
+    found: Found = {}
     for start in range(0, len(uids), LOOKED_UP):
         match = {"SOPInstanceUID": ",".join(uids[start : start + LOOKED_UP])}
         if study is not None:
             match["StudyInstanceUID"] = study
         for page in source.search(Query("instances", match)):
-            found.update((text(item.attributes, "SOPInstanceUID"), item.attributes) for item in page.matches)
+            for item in page.matches:
+                if (where := resource_in(item.attributes)) is not None:
+                    described = text(item.attributes, "SOPClassUID")
+                    found[text(item.attributes, "SOPInstanceUID")] = (where, described)
     return found

@@ -60,8 +60,11 @@ class Uploads:
         receiving = asyncio.ensure_future(upload.receive(body, self.idle))
 
         def run() -> T:
-            with self._turns:
-                return work(self._yielding(upload.blocks()))
+            turn = _Turn(self._turns)
+            try:
+                return work(turn.yielding(upload.blocks()))
+            finally:
+                turn.end()
 
         try:
             # When the server ends, nobody waits for the thread; its blocks end with the next line.
@@ -72,17 +75,31 @@ class Uploads:
             with suppress(asyncio.CancelledError):
                 await receiving
 
-    def _yielding(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """Return blocks, and let another upload work while the next one is on its way."""
-        while True:
-            self._turns.release()
-            try:
-                block = next(blocks, b"")
-            finally:
-                self._turns.acquire()
-            if not block:
-                return
+
+class _Turn:
+    """The turn of one upload to read and store its body.
+
+    Another upload has it while the next block is on its way, and once the body has ended: what is done then
+    is mostly to wait for the disk, and those who wait together share a commit.
+    """
+
+    def __init__(self, turns: threading.Semaphore) -> None:
+        self._turns = turns
+        self._held = False
+
+    def yielding(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Return blocks, the turn taken after each of them has come."""
+        for block in blocks:
+            self._turns.acquire()
+            self._held = True
             yield block
+            self.end()
+
+    def end(self) -> None:
+        """End the turn, if it is held."""
+        if self._held:
+            self._held = False
+            self._turns.release()
 
 
 class _Upload:

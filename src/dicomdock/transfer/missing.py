@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from dicomdock import federation
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput
 
 if TYPE_CHECKING:
+    from dicomdock import federation
     from dicomdock.archive import Archive, ArchivedInstance
     from dicomdock.sources import JsonValue
 
@@ -85,14 +85,25 @@ def locate(
     missing: Sequence[MissingSource],
     sources: Mapping[str, federation.Open],
     *,
-    patience: float = federation.PATIENCE,
+    patience: float | None = None,
 ) -> tuple[MissingSource, ...]:
-    """Search servers side by side for what is missing; one that fails or is slow counts as not having it."""
+    """Search servers side by side for what is missing; one that fails or is slow counts as not having it.
+
+    Parameters
+    ----------
+    patience : seconds; None for as long as any search of several servers waits.
+    """
     return tuple(replace(one, servers=_holders(one.series, sources, patience)) for one in missing)
 
 
-def _holders(series: Resource, sources: Mapping[str, federation.Open], patience: float) -> tuple[str, ...]:
+def _holders(
+    series: Resource, sources: Mapping[str, federation.Open], patience: float | None
+) -> tuple[str, ...]:
+    from dicomdock import federation
+
     match = {"StudyInstanceUID": series.study, "SeriesInstanceUID": series.series or ""}
+    if patience is None:
+        patience = federation.PATIENCE
     answers = federation.search(sources, Query("series", match), patience=patience)
     holders = [answer.source for answer in answers for one in answer.found if one.resource == series]
     return tuple(name for name in sources if name in holders)  # in the user's order, not the quickest first

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from dicomdock.dicom.resource import Resource
 from dicomdock.sources import JsonValue, StoreResult
 
+ON_THE_SERVER = ("stored", "warning", "duplicate")  # outcomes after which the server has the instance
 MAX_REMARKS = 20  # sentences about single instances in one report
 
 

@@ -31,7 +31,7 @@ from dicomdock.transfer.watch import Stop, bounded_map, metered, watch
 from dicomdock.transfer.write_behind import WriteBehind
 
 if TYPE_CHECKING:
-    from dicomdock.archive import Archive  # its database library is slow to import
+    from dicomdock.archive import Archive
 
 Wanted: TypeAlias = Callable[[str], "str | None"]
 """Gives the UID of the series of a study that somebody waits for."""

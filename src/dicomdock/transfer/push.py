@@ -16,7 +16,7 @@ from dicomdock.sources import DicomSource, Part, StoreResult
 from dicomdock.transfer.compare import Comparison, compare
 from dicomdock.transfer.files import Selection
 from dicomdock.transfer.listing import Unlisted, instances_of
-from dicomdock.transfer.progress import Progress, ProgressTracker, PushReport
+from dicomdock.transfer.progress import ON_THE_SERVER, Progress, ProgressTracker, PushReport
 from dicomdock.transfer.watch import Stop, bounded_map, metered, watch
 
 OnDuplicate = Literal["skip", "send", "fail"]
@@ -24,7 +24,6 @@ Ledger = Callable[[Resource, StoreResult], None]
 
 FORBIDDEN = 403
 DUPLICATE_SOP_INSTANCE = 0x0111  # Failure Reason, PS3.7 §C.5.7
-ON_THE_SERVER = ("stored", "warning", "duplicate")
 
 
 def push(

@@ -15,14 +15,13 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Cancelled, DicomdockError
 from dicomdock.sources import DicomSource, StoreResult
-from dicomdock.transfer.files import Selection, select_files
-from dicomdock.transfer.progress import Progress, PullReport, PushReport
+from dicomdock.transfer.progress import ON_THE_SERVER, Progress, PullReport, PushReport
 from dicomdock.transfer.pull import Wanted, pull
-from dicomdock.transfer.push import ON_THE_SERVER, push
 from dicomdock.transfer.queue import Item, Request, State, Transfer, TransferQueue
 
 if TYPE_CHECKING:
-    from dicomdock.archive import Archive  # its database library is slow to import
+    from dicomdock.archive import Archive
+    from dicomdock.transfer.files import Selection
 
 Report: TypeAlias = PullReport | PushReport
 
@@ -146,6 +145,8 @@ def _work(
 def _push(
     queue: TransferQueue, transfer: Transfer, archive: Archive, source: Connection, settings: Settings
 ) -> Generator[Progress, None, PushReport]:
+    from dicomdock.transfer.push import push
+
     options = transfer.options
     confirmed = {item.resource for item in queue.items(transfer.id, *ON_THE_SERVER)}
     selection = selected(archive, transfer)
@@ -210,6 +211,8 @@ class _Ledger:
 
 def selected(archive: Archive, transfer: Transfer) -> Selection:
     """Return what a push sends: the archive's instances of its resources, then its files."""
+    from dicomdock.transfer.files import Selection, select_files
+
     files = select_files([Path(file) for file in transfer.files])
     parts = [
         archive.part(instance)

@@ -38,8 +38,10 @@ from dicomdock.viewer.features.window.logic import WindowLogic
 from dicomdock.viewer.guard import Guard
 from dicomdock.viewer.idle_shutdown import Solitude
 from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.shell import keys, ui
 from dicomdock.viewer.shell.picture import png_of
+from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.shell.tabs import Tabs
 
 STATIC = Path(__file__).with_name("static")
@@ -85,9 +87,8 @@ class Workstation(TrameApp):
         self.archive = Archive.open(settings)
         self.slicer = app = SlicerApp()
         render_volumes_on_the_processor(app)
-        self.state.update(
-            {"trame__title": "dicomdock", "trame__favicon": FAVICON, "tool": "series", "help_open": False}
-        )
+        self.state.update({"trame__title": "dicomdock", "trame__favicon": FAVICON})
+        self.shell = PageState(self.server.state, ShellState)
         self.focus = AXIAL
         self.notes = Notes(self.server)
         self.tabs = Tabs(self.server)
@@ -135,19 +136,23 @@ class Workstation(TrameApp):
 
     def is_busy(self) -> bool:
         """Tell whether something is being computed, written or sent."""
-        return any(self.state[name] for name in ("busy", "saving", "sending", "deriving"))
+        computing, saving = self.segments.state.data.busy, self.saving.state.data.saving
+        return (
+            bool(computing) or saving or self.sending.state.data.sending or self.deriving.state.data.deriving
+        )
 
     def escape(self) -> None:
         """Put away whatever is in hand."""
-        if self.state.send_open or self.state.help_open or self.state.leaving_open:
-            self.state.update({"send_open": False, "help_open": False, "leaving_open": False})
-        elif self.state.measuring:
+        shell, send, save = self.shell.data, self.sending.state.data, self.saving.state.data
+        if send.send_open or shell.help_open or save.leaving_open:
+            send.send_open = shell.help_open = save.leaving_open = False
+        elif self.measuring.state.data.measuring:
             self.measuring.stop()
             self.views.interaction("window")
         elif self.segments.tool_on:
             self.segments.put_away()
         else:
-            self.state.tool = ""
+            shell.tool = ""
 
     def take_picture(self) -> None:
         """Give the user a picture of the views."""

@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from dataclasses import dataclass, field
 from typing import Any
 
 from trame.widgets import html
 
+from dicomdock.viewer.page_state import PageState
+
 SECONDS = 5.0  # that a note is to be read
+
+
+@dataclass(frozen=True)
+class Note:
+    """A note: a number of its own, its text, and whether it says what went wrong."""
+
+    number: int
+    words: str
+    bad: bool
+
+
+@dataclass
+class NotesState:
+    """The notes that are shown, the oldest first."""
+
+    notes: list[Note] = field(default_factory=list)
 
 
 class Notes:
     """The notes that are shown."""
 
     def __init__(self, server: Any) -> None:
-        self.state = server.state
+        self.state = PageState(server.state, NotesState)
         self._numbers = itertools.count(1)
-        self.state.notes = []
+
         server.controller.note_read = self.drop
 
     def say(self, words: str) -> None:
@@ -31,21 +50,23 @@ class Notes:
 
     def drop(self, number: int) -> None:
         """Take a note away."""
-        with self.state:
-            self.state.notes = [one for one in self.state.notes if one["number"] != number]
+        with self.state as data:
+            data.notes = [one for one in data.notes if one.number != number]
 
     def _add(self, words: str, *, bad: bool) -> int:
         number = next(self._numbers)
-        kept = [one for one in self.state.notes if one["words"] != words][-2:]
-        with self.state:
-            self.state.notes = [*kept, {"number": number, "words": words, "bad": bad}]
+        with self.state as data:
+            others = [one for one in data.notes if one.words != words][-2:]
+            data.notes = [*others, Note(number, words, bad)]
         return number
 
     def build(self, server: Any) -> None:
         """Put the notes into the page."""
         with html.Div(classes="notes", raw_attrs=['role="status"', 'data-testid="notes"']):
             with html.Div(
-                v_for="one in notes", key="one.number", classes=("['note', one.bad ? 'bad' : '']",)
+                v_for=f"one in {self.state.name.notes}",
+                key="one.number",
+                classes=("['note', one.bad ? 'bad' : '']",),
             ):
                 html.Span("{{ one.words }}")
                 html.Button(

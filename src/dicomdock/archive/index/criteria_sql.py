@@ -14,9 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
-
-from sqlalchemy import Column, ColumnElement, Table, and_, exists, or_, select
 
 from dicomdock.archive.index.attributes import (
     COMPONENT_GROUPS,
@@ -25,7 +22,8 @@ from dicomdock.archive.index.attributes import (
     PATIENT_KEYWORDS,
     SEQUENCE,
 )
-from dicomdock.archive.index.schema import instance, patient, series, study
+from dicomdock.archive.index.clauses import Clause, all_of, any_of, one_of
+from dicomdock.archive.index.schema import Column, Dialect, Table, instance, patient, series, study
 from dicomdock.dicom.criteria import (
     NEAR_WORD,
     Criterion,
@@ -41,11 +39,9 @@ from dicomdock.dicom.criteria import (
 from dicomdock.dicom.query import COMBINED, Query, SearchLevel
 from dicomdock.dicom.uid import UID_KEYWORDS
 
-Clause: TypeAlias = "ColumnElement[bool]"
-
 TABLES: dict[SearchLevel, Table] = {"studies": study, "series": series, "instances": instance}
 _RANK = [study, series, instance]
-_OTHER_NAMES = {"AvailableTransferSyntaxUID": instance.c.TransferSyntaxUID}
+_OTHER_NAMES = {"AvailableTransferSyntaxUID": (instance, instance["TransferSyntaxUID"])}
 
 
 @dataclass(frozen=True)
@@ -54,19 +50,19 @@ class Plan:
 
     Parameters
     ----------
-    clauses : all of them hold for a match.
+    clause : holds for a match.
     exact : only matches satisfy them.
     keys : the matching keys to look at once more where it is not.
     ignored : the matching keys that the index cannot serve.
     """
 
-    clauses: tuple[Clause, ...]
+    clause: Clause
     exact: bool
     keys: frozenset[str]
     ignored: tuple[str, ...]
 
 
-def plan(query: Query, dialect: str, *, mixed: bool = False) -> Plan:
+def plan(query: Query, dialect: Dialect, *, mixed: bool = False) -> Plan:
     """Write a query's matching keys as SQL.
 
     Parameters
@@ -84,17 +80,16 @@ def plan(query: Query, dialect: str, *, mixed: bool = False) -> Plan:
     return builder.plan()
 
 
-def column_of(keyword: str) -> tuple[Table, Column[str]] | None:
+def column_of(keyword: str) -> tuple[Table, Column] | None:
     """Find the table and column that hold an attribute, None where none does."""
     for table in _RANK:
-        if keyword in table.c and keyword[0].isupper():
-            return table, table.c[keyword]
-    column = _OTHER_NAMES.get(keyword)
-    return (column.table, column) if column is not None else None
+        if keyword in table and keyword[0].isupper():
+            return table, table[keyword]
+    return _OTHER_NAMES.get(keyword)
 
 
 class _Builder:
-    def __init__(self, query: Query, dialect: str, *, mixed: bool) -> None:
+    def __init__(self, query: Query, dialect: Dialect, *, mixed: bool) -> None:
         self._mixed = mixed
         self._own_patient: list[Clause] = []
         self._other_patient: list[Clause] = []
@@ -118,10 +113,10 @@ class _Builder:
             self._keys.add(path)
             return
         if inside:
-            clause, exact = (column == "" if isinstance(criterion, Empty) else column != ""), False
-            clause = clause if not isinstance(criterion, Empty) else column.is_not(None)
+            always = isinstance(criterion, Empty)
+            clause, exact = all_of(()) if always else Clause(f"{table.qualified(column)} <> ''"), False
         else:
-            clause, exact = self._clause(keyword, table, column, criterion)
+            clause, exact = self._clause(table, column, criterion)
         below = _RANK.index(table) > self._rank
         if below and not exact:
             self._ignored.append(path)
@@ -131,7 +126,7 @@ class _Builder:
         self._exact &= exact
         if self._mixed and keyword in PATIENT_KEYWORDS:
             self._own_patient.append(clause)
-            self._other_patient.append(self._clause(keyword, patient, patient.c[keyword], criterion)[0])
+            self._other_patient.append(self._clause(patient, patient[keyword], criterion)[0])
             return
         self._clauses.append(
             self._below(table, clause, few=_names_uids(column, criterion)) if below else clause
@@ -139,17 +134,21 @@ class _Builder:
 
     def plan(self) -> Plan:
         if self._own_patient:
-            self._clauses.append(or_(and_(*self._own_patient), self._in_other_patient()))
-        return Plan(tuple(self._clauses), self._exact, frozenset(self._keys), tuple(self._ignored))
+            self._clauses.append(any_of((all_of(self._own_patient), self._in_other_patient())))
+        return Plan(all_of(self._clauses), self._exact, frozenset(self._keys), tuple(self._ignored))
 
     def _in_other_patient(self) -> Clause:
         """Return the clause that a match has another patient than its study, who satisfies the criteria."""
+        other = all_of(self._other_patient)
         if self._rank > 0:
-            found = select(patient.c.series).where(*self._other_patient)
-            return series.c.id.in_(found)
-        of_series = series.alias()
-        joined = select(of_series.c.study).join(patient, patient.c.series == of_series.c.id)
-        return study.c.id.in_(joined.where(*self._other_patient))
+            return Clause(
+                f"series.id IN (SELECT patient.series FROM patient WHERE {other.sql})", other.values
+            )
+        return Clause(
+            "study.id IN (SELECT of_series.study FROM series AS of_series"
+            f" JOIN patient ON patient.series = of_series.id WHERE {other.sql})",
+            other.values,
+        )
 
     def _in_a_span(self, keyword: str) -> bool:
         """Add the clause of a date with its time, and tell whether the keyword is one of such a pair."""
@@ -157,11 +156,13 @@ class _Builder:
             if keyword in (date, time):
                 criteria = self._query.criteria
                 span = combined(criteria.get(date), criteria.get(time))
-                places = column_of(date), column_of(time)
-                if span is None or places[0] is None or places[1] is None:
+                places = [found for found in (column_of(date), column_of(time)) if found is not None]
+                if span is None or len(places) < 2:
                     return False
                 if keyword == date:
-                    table, clause = places[0][0], _span(places[0][1], places[1][1], *span)
+                    table = places[0][0]
+                    first, second = (of.qualified(column) for of, column in places)
+                    clause = _span(first, second, *span)
                     below = _RANK.index(table) > self._rank
                     self._clauses.append(self._below(table, clause, few=False) if below else clause)
                 return True
@@ -176,97 +177,101 @@ class _Builder:
         """
         upper = _RANK[self._rank]
         if table is instance and upper is study:
-            owner, inner = (
-                series.c.study,
-                select(series.c.study).join(instance, instance.c.series == series.c.id),
-            )
+            owner, tables = "series.study", "series JOIN instance ON instance.series = series.id"
         else:
-            owner = table.c[upper.name]
-            inner = select(owner)
+            owner, tables = f"{table.name}.{upper.name}", table.name
         if few:
-            return upper.c.id.in_(inner.where(clause))
-        return exists(inner.where(clause, owner == upper.c.id).correlate(upper))
+            inner = f"SELECT {owner} FROM {tables} WHERE {clause.sql}"
+            return Clause(f"{upper.name}.id IN ({inner})", clause.values)
+        inner = f"SELECT 1 FROM {tables} WHERE {clause.sql} AND {owner} = {upper.name}.id"
+        return Clause(f"EXISTS ({inner})", clause.values)
 
-    def _clause(
-        self, keyword: str, table: Table, column: Column[str], criterion: Criterion
-    ) -> tuple[Clause, bool]:
-        several = keyword in MULTIVALUED
+    def _clause(self, table: Table, column: Column, criterion: Criterion) -> tuple[Clause, bool]:
+        keyword, name = column.name, table.qualified(column)
+        number, several = column.kind == "number", keyword in MULTIVALUED
         match criterion:
             case Empty():
-                return (column.is_(None) if _is_number(column) else column == ""), True
-            case OneOf(values) if _is_number(column):
+                return Clause(f"{name} IS NULL" if number else f"{name} = ''"), True
+            case OneOf(values) if number:
                 numbers = [int(value) for value in values if value.lstrip("-").isdigit() and len(value) < 19]
-                return column.in_(numbers), True
+                return one_of(name, numbers), True
             case OneOf(values) if several:
-                return or_(*(self._glob(column, f"*\\{_literal(value)}\\*") for value in values)), True
+                return any_of(self._glob(name, f"*\\{_literal(value)}\\*") for value in values), True
             case OneOf(values):
-                return column.in_(values), True
+                return one_of(name, values), True
             case Wildcard(patterns) if several:
-                return or_(*(self._glob(column, f"*\\{pattern}\\*") for pattern in patterns)), False
+                return any_of(self._glob(name, f"*\\{pattern}\\*") for pattern in patterns), False
             case Wildcard(patterns):
-                return or_(*(self._like(column, pattern) for pattern in patterns)), True
+                return any_of(self._like(name, pattern) for pattern in patterns), True
             case Interval(low=low, high=high):
-                bounds = [column >= low] if low else []
-                return and_(column != "", *bounds, *([column <= high] if high else [])), True
+                bounds = [Clause(f"{name} >= ?", (low,))] if low else []
+                bounds += [Clause(f"{name} <= ?", (high,))] if high else []
+                return all_of((Clause(f"{name} <> ''"), *bounds)), True
             case Name(patterns) if keyword in FOLDED:
-                groups = [table.c[keyword + group] for group in COMPONENT_GROUPS]
-                return or_(*(self._name(groups, pattern) for pattern in patterns)), True
+                groups = _groups(table, keyword)
+                return any_of(self._name(groups, pattern) for pattern in patterns), True
             case FuzzyName(words) if keyword in FOLDED:
-                groups = [table.c[keyword + group] for group in COMPONENT_GROUPS]
-                return and_(*(self._near(groups, word) for word in words)), False
-        return column != "", False
+                groups = _groups(table, keyword)
+                return all_of(self._near(groups, word) for word in words), False
+        return Clause(f"{name} <> ''"), False
 
-    def _name(self, groups: Sequence[Column[str]], pattern: str) -> Clause:
+    def _name(self, groups: Sequence[str], pattern: str) -> Clause:
         if "=" not in pattern:
-            return or_(*(and_(group != "", self._like(group, pattern)) for group in groups))
+            return any_of(all_of((Clause(f"{group} <> ''"), self._like(group, pattern))) for group in groups)
         pairs = zip(groups, pattern.split("="), strict=False)
-        return and_(*(self._like(group, wanted) for group, wanted in pairs if wanted))
+        return all_of(self._like(group, wanted) for group, wanted in pairs if wanted)
 
-    def _near(self, groups: Sequence[Column[str]], word: str) -> Clause:
+    def _near(self, groups: Sequence[str], word: str) -> Clause:
         # With one letter amiss, one half of the word is still there in full.
         half = len(word) // 2
         pieces = [word] if len(word) < NEAR_WORD else [word[:half], word[half:]]
-        return or_(*(self._glob(group, f"*{_literal(piece)}*") for group in groups for piece in pieces))
+        return any_of(self._glob(group, f"*{_literal(piece)}*") for group in groups for piece in pieces)
 
-    def _like(self, column: Column[str], pattern: str) -> Clause:
+    def _like(self, name: str, pattern: str) -> Clause:
         """Compare with a pattern; its fixed beginning is said as a range too, which an index can serve."""
         if "*" not in pattern and "?" not in pattern:
-            return column == pattern
+            return Clause(f"{name} = ?", (pattern,))
         fixed = pattern[: min(at for at in (pattern.find("*"), pattern.find("?")) if at >= 0)]
-        clause = self._glob(column, pattern)
+        clause = self._glob(name, pattern)
         if fixed and ord(fixed[-1]) < 0xD7FF:
-            return and_(column >= fixed, column < fixed[:-1] + chr(ord(fixed[-1]) + 1), clause)
+            after = fixed[:-1] + chr(ord(fixed[-1]) + 1)
+            return all_of((Clause(f"{name} >= ? AND {name} < ?", (fixed, after)), clause))
         return clause
+
+
+def _groups(table: Table, keyword: str) -> list[str]:
+    return [table.qualified(table[keyword + group]) for group in COMPONENT_GROUPS]
 
 
 def _literal(text: str) -> str:
     return text.replace("*", "").replace("?", "")
 
 
-def sqlite_glob(column: Column[str], pattern: str) -> Clause:
+def sqlite_glob(name: str, pattern: str) -> Clause:
     """Compare with ``*`` and ``?`` in SQLite, where LIKE would not tell A from a."""
-    return column.op("GLOB", is_comparison=True)(pattern.replace("[", "[[]"))
+    return Clause(f"{name} GLOB ?", (pattern.replace("[", "[[]"),))
 
 
-def standard_like(column: Column[str], pattern: str) -> Clause:
+def standard_like(name: str, pattern: str) -> Clause:
     """Compare with ``*`` and ``?`` in standard SQL."""
     escaped = re.sub(r"[!%_]", r"!\g<0>", pattern).replace("*", "%").replace("?", "_")
-    return column.like(escaped, escape="!")
+    return Clause(f"{name} LIKE ? ESCAPE '!'", (escaped,))
 
 
-def _names_uids(column: Column[str], criterion: Criterion) -> bool:
+def _names_uids(column: Column, criterion: Criterion) -> bool:
     return isinstance(criterion, OneOf) and column.name in UID_KEYWORDS["instances"]
 
 
-def _is_number(column: Column[str]) -> bool:
-    return column.type.python_type is int
-
-
-def _span(date: Column[str], time: Column[str], dates: Interval, times: Interval) -> Clause:
-    parts: list[Clause] = [date != ""]
+def _span(date: str, time: str, dates: Interval, times: Interval) -> Clause:
+    parts = [Clause(f"{date} <> ''")]
     if dates.low:
-        parts.append(or_(date > dates.low, and_(date == dates.low, time >= times.low)))
-    if dates.high:
-        latest = [time <= times.high] if times.high else []
-        parts.append(or_(date < dates.high, and_(date == dates.high, *latest)))
-    return and_(*parts)
+        parts.append(
+            Clause(f"({date} > ? OR ({date} = ? AND {time} >= ?))", (dates.low, dates.low, times.low))
+        )
+    if dates.high and times.high:
+        parts.append(
+            Clause(f"({date} < ? OR ({date} = ? AND {time} <= ?))", (dates.high, dates.high, times.high))
+        )
+    elif dates.high:
+        parts.append(Clause(f"{date} <= ?", (dates.high,)))
+    return all_of(parts)

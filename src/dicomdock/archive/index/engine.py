@@ -1,32 +1,39 @@
-"""Connect to the database of the index: transactions and errors.
+"""Open the database of the index: connections, transactions and errors.
 
 SQLite by default, with a write-ahead log so that several processes read while one writes; PostgreSQL by URL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from sqlalchemy import create_engine, event, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
-from dicomdock.errors import ArchiveError, ArchiveLocked, InvalidInput, MissingDependency, NoSpace
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
-    from sqlalchemy.engine.interfaces import DBAPIConnection
-    from sqlalchemy.pool import ConnectionPoolEntry
+from dicomdock.archive.index.connection import Connection, Driver
+from dicomdock.archive.index.schema import TABLES, Dialect
+from dicomdock.errors import (
+    ArchiveError,
+    ArchiveLocked,
+    IndexDamaged,
+    InvalidInput,
+    MissingDependency,
+    NoSpace,
+)
 
 LOCK_TIMEOUT = 30.0  # seconds to wait for another process; a group of instances takes it a fraction of one
 WRITERS = 0x6469636F  # number of the advisory lock by which PostgreSQL lets one writer in at a time
-_SQLITE_FULL = 13
+CONNECTIONS, IDLE = 32, 8  # open at once, and left open when nobody uses them
+FILE = "index.sqlite"
+_SQLITE_ERROR, _SQLITE_FULL = 1, 13
+_SQLITE_DAMAGED = (11, 26, 522)  # a damaged page, no database at all, a file that is too short
 _LOCKED_STATES = ("55P03", "57014", "40P01")  # PostgreSQL: lock not available, statement time-out, deadlock
 _FULL_STATES = ("53100", "53200")
+_URL = re.compile(r"(?P<backend>\w+)(?:\+\w+)?:(?P<rest>//.*)", re.DOTALL)
+_FILE = re.compile(r"///(?P<path>[^?]+)(?:\?.*)?", re.DOTALL)
 
 
 class Index:
@@ -34,9 +41,17 @@ class Index:
 
     Parameters
     ----------
-    url : SQLAlchemy URL; empty for SQLite in the folder.
+    url : ``sqlite:///PATH`` or ``postgresql://...``; empty for SQLite in the folder.
     folder : of the archive.
     lock_timeout : seconds to wait for another process.
+    read_only : how SQLite is to open a file that cannot be written: URI parameters.
+
+    Attributes
+    ----------
+    folder : of the archive.
+    path : the database's file; None where it is not one.
+    on_damage : called with the inode of a file that is found damaged, to rebuild it.
+    on_close : called at the end.
 
     Raises
     ------
@@ -44,10 +59,23 @@ class Index:
         The URL is not one, or names a database that is not supported.
     """
 
-    def __init__(self, url: str, folder: Path, *, lock_timeout: float = LOCK_TIMEOUT) -> None:
+    def __init__(
+        self, url: str, folder: Path, *, lock_timeout: float = LOCK_TIMEOUT, read_only: str = ""
+    ) -> None:
         self._lock_timeout = lock_timeout
-        self._engine = _engine(url or f"sqlite:///{folder / 'index.sqlite'}", lock_timeout)
-        self.dialect = self._engine.dialect.name
+        self.folder = folder
+        self.dialect: Dialect
+        self.path: Path | None
+        self.dialect, self.path, self._connect, self._errors = _driver(
+            url, folder / FILE, lock_timeout, read_only
+        )
+        self.on_damage: Callable[[int | None], None] | None = None
+        self.on_close: Callable[[], None] = lambda: None
+        self._opened: int | None = None  # the file that the connections are of
+        self._generation = 0  # counts the files that it was
+        self._room = threading.BoundedSemaphore(CONNECTIONS)
+        self._idle: list[Driver] = []
+        self._closed = False
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -57,7 +85,10 @@ class Index:
         ------
         ArchiveLocked, ArchiveError
         """
-        with self._mapped(), self._engine.connect() as connection:
+        self._reopen()
+        with self._lent() as connection:
+            if self.dialect == "sqlite":
+                connection.execute("BEGIN")
             yield connection
 
     @contextmanager
@@ -68,36 +99,108 @@ class Index:
         ------
         ArchiveLocked, NoSpace, ArchiveError
         """
-        with (
-            self._mapped(),
-            self._engine.connect().execution_options(writing=True) as connection,
-            connection.begin(),
-        ):
-            if self.dialect == "postgresql":
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITERS})"))
+        inode = self._reopen()
+        with self._lent() as connection:
+            if self.dialect == "sqlite":
+                connection.execute("BEGIN IMMEDIATE")
+            else:
+                connection.execute(f"SELECT pg_advisory_xact_lock({WRITERS})")
             yield connection
+            connection.commit()
+        if inode is not None and self.inode() != inode:
+            raise ArchiveError("Another process has rebuilt the archive's index meanwhile; try again.")
+
+    def inode(self) -> int | None:
+        """Return what tells the database's file from another in its place; None where there is none."""
+        try:
+            return self.path.stat().st_ino if self.path else None
+        except OSError:
+            return None
+
+    def disconnect(self) -> None:
+        """Close all connections, those in use when they are given back; the next use opens new ones."""
+        self._generation += 1
+        self._opened = None
+        while self._idle:
+            self._idle.pop().close()
 
     def close(self) -> None:
-        """Close all connections."""
-        self._engine.dispose()
+        """Close all connections for good; those in use when they are given back."""
+        self._closed = True
+        self.disconnect()
+        self.on_close()
+
+    def _reopen(self) -> int | None:
+        """Let go of a database in whose place another one is, and return the inode of that one."""
+        inode = self.inode()
+        if inode != self._opened:
+            if self._opened is not None:
+                gone = self._opened
+                self.disconnect()
+                if inode is None and self._repair(gone):
+                    inode = self.inode()
+            self._opened = inode
+        return inode
+
+    def _repair(self, inode: int | None) -> bool:
+        repair, self.on_damage = self.on_damage, None  # the repair reads the index too
+        if repair is None:
+            return False
+        try:
+            repair(inode)
+        finally:
+            self.on_damage = repair
+        return True
 
     @contextmanager
-    def _mapped(self) -> Iterator[None]:
+    def _lent(self) -> Iterator[Connection]:
+        """Lend a connection, which is rolled back at the end: what was committed is not touched by that."""
+        if not self._room.acquire(timeout=self._lock_timeout):
+            raise ArchiveLocked("The archive's index is busy.")
         try:
-            yield
-        except PoolTimeout as error:
-            raise ArchiveLocked("The archive's index is busy.") from error
-        except DBAPIError as error:
-            raise _our_error(error, self._lock_timeout) from error
-        except SQLAlchemyError as error:
-            raise ArchiveError(f"The archive's index failed: {error}.") from error
+            generation, inode = self._generation, self._opened
+            try:
+                driver = self._idle.pop()
+            except IndexError:
+                driver = self._connect()
+            try:
+                yield Connection(driver, self.dialect)
+            finally:
+                self._take_back(driver, generation)
+        except self._errors as error:
+            if not _is_damage(error):
+                raise _our_error(error, self._lock_timeout) from error
+            if not self._repair(inode):
+                raise IndexDamaged(f"The archive's index is damaged: {error}.") from error
+            message = "The archive's index was damaged; it has been rebuilt."
+            raise IndexDamaged(message, remedy="Try again.") from error
+        finally:
+            self._room.release()
+
+    def _take_back(self, driver: Driver, generation: int) -> None:
+        try:
+            driver.rollback()
+        except self._errors:  # it is broken, which the block has reported
+            driver.close()
+            return
+        if self._closed or generation != self._generation or len(self._idle) >= IDLE:
+            driver.close()
+        else:
+            self._idle.append(driver)
 
 
-def _our_error(error: DBAPIError, waited: float) -> ArchiveError:
-    cause = error.orig
-    reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    state = getattr(cause, "sqlstate", "") or ""
+def _is_damage(error: Exception) -> bool:
+    """Return whether an error means that the database's file is damaged."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code == _SQLITE_ERROR:  # the version of the schema says that they are there
+        return str(error).removeprefix("no such table: ") in {table.name for table in TABLES}
+    return code in _SQLITE_DAMAGED or code & 0xFF in _SQLITE_DAMAGED
+
+
+def _our_error(error: Exception, waited: float) -> ArchiveError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    state = getattr(error, "sqlstate", "") or ""
     if code in (5, 6) or state in _LOCKED_STATES:
         return ArchiveLocked(f"Another program has held the archive's index for {waited:g} seconds.")
     if code == _SQLITE_FULL or state in _FULL_STATES:
@@ -105,52 +208,63 @@ def _our_error(error: DBAPIError, waited: float) -> ArchiveError:
     return ArchiveError(f"The archive's index failed: {reason}.")
 
 
-def _engine(url: str, lock_timeout: float) -> Engine:
+def _driver(
+    url: str, default: Path, lock_timeout: float, read_only: str
+) -> tuple[Dialect, Path | None, Callable[[], Driver], type[Exception]]:
+    """Return the dialect of a URL, its file, what connects to it, and the errors that this raises."""
+
+    def sqlite(path: Path) -> tuple[Dialect, Path, Callable[[], Driver], type[Exception]]:
+        return "sqlite", path, lambda: _connect_sqlite(path, lock_timeout, read_only), sqlite3.Error
+
+    if not url:
+        return sqlite(default)
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise InvalidInput("The setting 'database' is not the URL of a database.")
+    if found["backend"] == "sqlite":
+        file = _FILE.fullmatch(found["rest"])
+        if file is None:
+            raise InvalidInput("The setting 'database' names no file of SQLite.")
+        return sqlite(Path(file["path"]))
+    if found["backend"] != "postgresql":
+        raise InvalidInput(f"The archive's index lies in SQLite or PostgreSQL, not in {found['backend']}.")
     try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "postgresql" and parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        backend = parsed.get_backend_name()
-        if backend not in ("sqlite", "postgresql"):
-            raise InvalidInput(f"The archive's index lies in SQLite or PostgreSQL, not in {backend}.")
-        engine = create_engine(parsed, pool_size=8, max_overflow=24, pool_timeout=lock_timeout)
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise InvalidInput("The setting 'database' is not the URL of a database.") from error
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict
     except ImportError as error:
         raise MissingDependency("psycopg", "install dicomdock[postgresql]") from error
-    if backend == "sqlite":
-        _prepare_sqlite(engine, lock_timeout)
-    else:
-        _prepare_postgresql(engine, lock_timeout)
-    return engine
+    wanted = f"postgresql:{found['rest']}"
+    try:
+        conninfo_to_dict(wanted)
+    except psycopg.Error:
+        # Without its cause, which may quote a part of the password.
+        raise InvalidInput("The setting 'database' is not the URL of a database.") from None
 
-
-def _prepare_sqlite(engine: Engine, lock_timeout: float) -> None:
-    @event.listens_for(engine, "connect")
-    def set_up(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # transactions are begun below, not by the driver
+    def connect() -> Driver:
+        connection: Driver = psycopg.connect(wanted)
         cursor = connection.cursor()
-        for pragma in (
-            f"busy_timeout = {int(lock_timeout * 1000)}",
-            "journal_mode = WAL",
-            "synchronous = FULL",  # what was said to be stored is stored, power cut or not
-            "foreign_keys = ON",
-            "cache_size = -16000",
-            "mmap_size = 268435456",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writing = connection.get_execution_options().get("writing")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-
-def _prepare_postgresql(engine: Engine, lock_timeout: float) -> None:
-    @event.listens_for(engine, "connect")
-    def set_up(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        cursor.execute(f"SET lock_timeout = {int(lock_timeout * 1000)}")
+        cursor.execute(f"SET lock_timeout = {int(lock_timeout * 1000)}", ())
         cursor.close()
         connection.commit()
+        return connection
+
+    return "postgresql", None, connect, psycopg.Error
+
+
+def _connect_sqlite(path: Path, lock_timeout: float, read_only: str) -> Driver:
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?{read_only}" if read_only else path,
+        uri=bool(read_only),
+        timeout=lock_timeout,
+        isolation_level=None,  # transactions are begun by ``reading`` and ``writing``
+        check_same_thread=False,  # one thread after the other
+    )
+    for pragma in (
+        *(() if read_only else ("journal_mode = WAL",)),
+        "synchronous = FULL",  # what was said to be stored is stored, power cut or not
+        "foreign_keys = ON",
+        "cache_size = -16000",
+        "mmap_size = 268435456",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from sqlalchemy import Connection, delete, insert, inspect, select
-
 from dicomdock.archive.index import schema
+from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
 from dicomdock.config import migrations
 
@@ -21,15 +20,34 @@ Migration: TypeAlias = Callable[[Connection], None]
 
 def first_tables(connection: Connection) -> None:
     """Version 1."""
-    schema.metadata.create_all(connection)
+    for table in schema.TABLES:
+        _create(connection, table)
 
 
 def add_patients(connection: Connection) -> None:
     """Version 2: the patients of series that are not their study's."""
-    schema.patient.create(connection)
+    _create(connection, schema.patient)
 
 
-MIGRATIONS: Sequence[Migration] = (first_tables, add_patients)
+def add_remarks(connection: Connection) -> None:
+    """Version 3: what was odd about instances when they were stored."""
+    _create(connection, schema.remark)
+
+
+MIGRATIONS: Sequence[Migration] = (first_tables, add_patients, add_remarks)
+
+
+def version_of(connection: Connection) -> int:
+    """Return the version of the index's schema; 0 where it has no tables."""
+    if not connection.has_table(schema.archive.name):
+        return 0
+    row = connection.first("SELECT version FROM archive")
+    return int(row[0]) if row else 0
+
+
+def _create(connection: Connection, table: schema.Table) -> None:
+    for statement in table.create(connection.dialect):
+        connection.execute(statement)
 
 
 class _VersionedIndex:
@@ -49,13 +67,11 @@ class _VersionedIndex:
             yield connection
 
     def version(self, connection: Connection) -> int:
-        if not inspect(connection).has_table(schema.archive.name):
-            return 0
-        return int(connection.execute(select(schema.archive.c.version)).scalar() or 0)
+        return version_of(connection)
 
     def set_version(self, connection: Connection, version: int) -> None:
-        connection.execute(delete(schema.archive))
-        connection.execute(insert(schema.archive).values(version=version))
+        connection.execute("DELETE FROM archive")
+        connection.execute(schema.archive.insert, version)
 
 
 def migrate(index: Index, steps: Sequence[Migration] = MIGRATIONS) -> None:

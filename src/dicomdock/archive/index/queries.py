@@ -7,23 +7,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Insert,
-    Table,
-    bindparam,
-    delete,
-    exists,
-    func,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.dialects import sqlite
-
+from dicomdock.archive.index.clauses import Clause, all_of, one_of
+from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.counters import count_series, count_study
-from dicomdock.archive.index.schema import deletions, instance, patient, sent, series, study
+from dicomdock.archive.index.schema import (
+    ALL_LEVELS,
+    BY_NUMBER,
+    deletions,
+    instance,
+    patient,
+    sent,
+    series,
+    study,
+)
 from dicomdock.archive.storage.local import relative_path
 from dicomdock.dicom.resource import Resource
 
@@ -45,6 +41,7 @@ class ArchivedInstance:
     sent : names of the servers that confirmed to have stored it.
     pinned : it, its series or its study is exempt from eviction.
     made_here : it was created by this program.
+    remarks : what was odd about it when it was stored, a sentence each.
     """
 
     resource: Resource
@@ -57,23 +54,37 @@ class ArchivedInstance:
     sent: tuple[str, ...]
     pinned: bool
     made_here: bool
+    remarks: tuple[str, ...] = ()
+
+
+_DIGESTS = f"""
+SELECT instance."SOPInstanceUID", instance.digest FROM {ALL_LEVELS}
+WHERE study."StudyInstanceUID" = ? AND series."SeriesInstanceUID" = ?
+"""
+_KNOWN = f"""
+SELECT instance."SOPInstanceUID", instance.id, instance.digest FROM {ALL_LEVELS}
+WHERE study."StudyInstanceUID" = ? AND series."SeriesInstanceUID" = ? AND
+"""
+_INSTANCES = f"""
+SELECT study."StudyInstanceUID", series."SeriesInstanceUID", instance."SOPInstanceUID", instance.size,
+    instance.digest, instance."SOPClassUID", instance."TransferSyntaxUID", instance.origin,
+    (instance.pinned OR series.pinned OR study.pinned), instance.made_here, remark.text, instance.id
+FROM {ALL_LEVELS} LEFT JOIN remark ON remark.instance = instance.id
+"""
+_SENT = f"""
+SELECT sent.instance, sent.server FROM {ALL_LEVELS} JOIN sent ON sent.instance = instance.id
+"""
 
 
 def digests(connection: Connection, study_uid: str, series_uid: str) -> dict[str, str]:
     """Return SOP Instance UID -> digest of a series."""
-    rows = connection.execute(
-        select(instance.c.SOPInstanceUID, instance.c.digest)
-        .join(series, instance.c.series == series.c.id)
-        .join(study, series.c.study == study.c.id)
-        .where(study.c.StudyInstanceUID == study_uid, series.c.SeriesInstanceUID == series_uid)
-    )
-    return {uid: digest for uid, digest in rows}  # noqa: C416 - rows are not pairs to mypy
+    return dict(connection.all(_DIGESTS, study_uid, series_uid))
 
 
 def patient_of(connection: Connection, study_uid: str) -> str:
     """Return the Patient ID of a study, empty where there is none."""
-    wanted = select(study.c.PatientID).where(study.c.StudyInstanceUID == study_uid)
-    return str(connection.execute(wanted).scalar() or "")
+    row = connection.first('SELECT "PatientID" FROM study WHERE "StudyInstanceUID" = ?', study_uid)
+    return str(row[0]) if row else ""
 
 
 def known_rows(connection: Connection, instances: Iterable[Resource]) -> dict[Resource, tuple[int, str]]:
@@ -83,43 +94,38 @@ def known_rows(connection: Connection, instances: Iterable[Resource]) -> dict[Re
     for one in instances:
         groups.setdefault((one.study, one.series or ""), []).append(one.instance or "")
     for (study_uid, series_uid), uids in groups.items():
-        columns = select(instance.c.SOPInstanceUID, instance.c.id, instance.c.digest)
-        of_series = (
-            columns.join(series, instance.c.series == series.c.id)
-            .join(study, series.c.study == study.c.id)
-            .where(study.c.StudyInstanceUID == study_uid, series.c.SeriesInstanceUID == series_uid)
-        )
         for start in range(0, len(uids), BATCH):
-            some = of_series.where(instance.c.SOPInstanceUID.in_(uids[start : start + BATCH]))
-            for uid, number, digest in connection.execute(some):
+            some = one_of('instance."SOPInstanceUID"', uids[start : start + BATCH])
+            for uid, number, digest in connection.each(
+                _KNOWN + some.sql, study_uid, series_uid, *some.values
+            ):
                 found[Resource(study_uid, series_uid, uid)] = (number, digest)
     return found
 
 
-def within(resource: Resource) -> Sequence[ColumnElement[bool]]:
-    """Return the clauses that a row of instance, joined with series and study, lies in a resource."""
-    clauses = [study.c.StudyInstanceUID == resource.study]
+def within(resource: Resource) -> Clause:
+    """Return the clause that a row of instance, joined with series and study, lies in a resource."""
+    clauses = [Clause('study."StudyInstanceUID" = ?', (resource.study,))]
     if resource.series is not None:
-        clauses.append(series.c.SeriesInstanceUID == resource.series)
+        clauses.append(Clause('series."SeriesInstanceUID" = ?', (resource.series,)))
     if resource.instance is not None:
-        clauses.append(instance.c.SOPInstanceUID == resource.instance)
-    return clauses
-
-
-ALL_LEVELS = instance.join(series, instance.c.series == series.c.id).join(study, series.c.study == study.c.id)
+        clauses.append(Clause('instance."SOPInstanceUID" = ?', (resource.instance,)))
+    return all_of(clauses)
 
 
 def is_indexed(connection: Connection, resource: Resource) -> bool:
     """Return whether the index has an instance of a resource."""
-    wanted = select(instance.c.id).select_from(ALL_LEVELS).where(*within(resource)).limit(1)
-    return connection.execute(wanted).first() is not None
+    inside = within(resource)
+    wanted = f"SELECT instance.id FROM {ALL_LEVELS} WHERE {inside.sql} LIMIT 1"
+    return connection.first(wanted, *inside.values) is not None
 
 
 def sizes_of(connection: Connection, resource: Resource) -> Iterator[tuple[str, str, int]]:
     """Return SOP Instance UID, relative path and size of the instances of a resource."""
-    uids = (study.c.StudyInstanceUID, series.c.SeriesInstanceUID, instance.c.SOPInstanceUID)
-    wanted = select(*uids, instance.c.size).select_from(ALL_LEVELS).where(*within(resource))
-    for row in connection.execute(wanted):
+    inside = within(resource)
+    uids = 'study."StudyInstanceUID", series."SeriesInstanceUID", instance."SOPInstanceUID"'
+    wanted = f"SELECT {uids}, instance.size FROM {ALL_LEVELS} WHERE {inside.sql}"
+    for row in connection.each(wanted, *inside.values):
         yield row[2], relative_path(*row[:3]), row[3]
 
 
@@ -127,108 +133,86 @@ def instances_of(
     connection: Connection, folder: Path, resource: Resource | None, *, limit: int | None = None
 ) -> Iterator[ArchivedInstance]:
     """Return the instances of a resource, or all, by series and instance number."""
-    clauses = within(resource) if resource is not None else ()
-    wanted = (
-        select(
-            study.c.StudyInstanceUID,
-            series.c.SeriesInstanceUID,
-            instance.c.SOPInstanceUID,
-            instance.c.size,
-            instance.c.digest,
-            instance.c.SOPClassUID,
-            instance.c.TransferSyntaxUID,
-            instance.c.origin,
-            or_(instance.c.pinned, series.c.pinned, study.c.pinned),
-            instance.c.made_here,
-            instance.c.id,
-        )
-        .select_from(ALL_LEVELS)
-        .where(*clauses)
-        .order_by(
-            study.c.id,
-            series.c.SeriesNumber.nulls_last(),
-            series.c.id,
-            instance.c.InstanceNumber.nulls_last(),
-            instance.c.id,
-        )
-        .limit(limit)
-    )
+    inside = within(resource) if resource is not None else all_of(())
     servers: dict[int, list[str]] = {}
-    pairs = select(sent.c.instance, sent.c.server).order_by(sent.c.at)
-    pairs = pairs.join(instance, sent.c.instance == instance.c.id)
-    pairs = pairs.join(series, instance.c.series == series.c.id).join(study, series.c.study == study.c.id)
-    for number, server in connection.execute(pairs.where(*clauses)):
+    for number, server in connection.each(f"{_SENT} WHERE {inside.sql} ORDER BY sent.at", *inside.values):
         servers.setdefault(number, []).append(server)
-    for row in connection.execute(wanted):
+    wanted = f"{_INSTANCES} WHERE {inside.sql} {BY_NUMBER} {'' if limit is None else f'LIMIT {limit:d}'}"
+    for row in connection.each(wanted, *inside.values):
         place = Resource(*row[:3])
         path = folder / relative_path(*row[:3])
-        size, digest, sop_class, syntax, origin, pinned, made_here, number = row[3:]
+        size, digest, sop_class, syntax, origin, pinned, made_here, text, number = row[3:]
         sent_to = tuple(servers.get(number, ()))
         yield ArchivedInstance(
-            place, path, size, digest, sop_class, syntax, origin, sent_to, bool(pinned), bool(made_here)
+            place,
+            path,
+            size,
+            digest,
+            sop_class,
+            syntax,
+            origin,
+            sent_to,
+            bool(pinned),
+            bool(made_here),
+            tuple(text.split("\n")) if text else (),
         )
 
 
 def remove_rows(connection: Connection, resource: Resource) -> int:
     """Remove the rows of a resource and list its files for deletion; return the number of instances."""
-    found = connection.execute(
-        select(
-            instance.c.id,
-            series.c.id,
-            study.c.id,
-            study.c.StudyInstanceUID,
-            series.c.SeriesInstanceUID,
-            instance.c.SOPInstanceUID,
-        )
-        .select_from(ALL_LEVELS)
-        .where(*within(resource))
-    ).all()
+    inside = within(resource)
+    found = connection.all(
+        f"""
+        SELECT instance.id, series.id, study.id,
+            study."StudyInstanceUID", series."SeriesInstanceUID", instance."SOPInstanceUID"
+        FROM {ALL_LEVELS} WHERE {inside.sql}
+        """,
+        *inside.values,
+    )
     if not found:
         return 0
-    connection.execute(
-        insert_or_pass(connection, deletions), [{"path": relative_path(*row[3:])} for row in found]
-    )
-    connection.execute(
-        delete(instance).where(instance.c.id == bindparam("number")), [{"number": row[0]} for row in found]
-    )
+    connection.execute_many(deletions.insert_or_pass, [(relative_path(*row[3:]),) for row in found])
+    connection.execute_many("DELETE FROM instance WHERE id = ?", [row[:1] for row in found])
     for series_id in {row[1] for row in found}:
         count_series(connection, series_id)
     of_study = {row[2] for row in found}
-    empty = series.c.study.in_(of_study) & (series.c.NumberOfSeriesRelatedInstances == 0)
-    connection.execute(delete(series).where(empty))
     for study_id in of_study:
+        connection.execute(
+            'DELETE FROM series WHERE study = ? AND "NumberOfSeriesRelatedInstances" = 0', study_id
+        )
         count_study(connection, study_id)
-    connection.execute(delete(study).where(study.c.id.in_(of_study), study.c.NumberOfStudyRelatedSeries == 0))
-    for study_id in of_study:
+        connection.execute('DELETE FROM study WHERE id = ? AND "NumberOfStudyRelatedSeries" = 0', study_id)
         _let_patient_follow(connection, study_id)
     return len(found)
 
 
 def _let_patient_follow(connection: Connection, study_id: int) -> None:
     """Return a study the patient of its series where none of them is its own patient's any more."""
-    own = select(series.c.id).where(
-        series.c.study == study_id, ~exists(select(patient.c.series).where(patient.c.series == series.c.id))
-    )
-    if connection.execute(own.limit(1)).first() is not None:
+    own = """
+        SELECT series.id FROM series
+        WHERE series.study = ? AND NOT EXISTS (SELECT 1 FROM patient WHERE patient.series = series.id) LIMIT 1
+    """
+    if connection.first(own, study_id) is not None:
         return
-    of_study = select(patient).join(series, patient.c.series == series.c.id).where(series.c.study == study_id)
-    row = connection.execute(of_study.limit(1)).mappings().first()
+    names = [column.name for column in patient.columns if column.name != "series"]
+    columns = ", ".join(patient.qualified(patient[name]) for name in names)
+    row = connection.first(
+        f"""
+        SELECT {columns} FROM patient JOIN series ON patient.series = series.id WHERE series.study = ? LIMIT 1
+        """,
+        study_id,
+    )
     if row is None:
         return
-    values = {name: value for name, value in row.items() if name != "series"}
-    connection.execute(update(study).where(study.c.id == study_id).values(values))
-    series_ids = select(series.c.id).where(series.c.study == study_id)
-    same = patient.c.series.in_(series_ids), patient.c.PatientID == row["PatientID"]
-    connection.execute(delete(patient).where(*same))
-
-
-def insert_or_pass(connection: Connection, table: Table) -> Insert:
-    """Return an insert that passes over rows which are there already."""
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects import postgresql  # loads all its drivers, asyncio's too
-
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
+    connection.execute(study.update(names), *row, study_id)
+    connection.execute(
+        """
+        DELETE FROM patient
+        WHERE series IN (SELECT series.id FROM series WHERE series.study = ?) AND "PatientID" = ?
+        """,
+        study_id,
+        row[names.index("PatientID")],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,39 +232,42 @@ class Summary:
 
 def summary_of(connection: Connection) -> Summary:
     """Count what is in the index."""
-    sums = [study.c.NumberOfStudyRelatedSeries, study.c.NumberOfStudyRelatedInstances, study.c.size]
-    row = connection.execute(
-        select(func.count(), *(func.coalesce(func.sum(column), 0) for column in sums))
-    ).one()
+    row = connection.first(
+        """
+        SELECT COUNT(*), COALESCE(SUM("NumberOfStudyRelatedSeries"), 0),
+            COALESCE(SUM("NumberOfStudyRelatedInstances"), 0), COALESCE(SUM(size), 0)
+        FROM study
+        """
+    )
+    assert row is not None
     return Summary(*map(int, row))
 
 
 def series_not_used_since(connection: Connection, resource: Resource, moment: float) -> list[int]:
     """Return the ids of a resource's series that were last used before."""
-    wanted = select(series.c.id).join(study, series.c.study == study.c.id)
-    wanted = wanted.where(study.c.StudyInstanceUID == resource.study, series.c.used < moment)
-    if resource.series is not None:
-        wanted = wanted.where(series.c.SeriesInstanceUID == resource.series)
-    return list(connection.execute(wanted).scalars())
+    inside = within(Resource(resource.study, resource.series))
+    wanted = f"SELECT series.id FROM series JOIN study ON series.study = study.id WHERE {inside.sql}"
+    return connection.column(f"{wanted} AND series.used < ?", *inside.values, moment)
 
 
 def mark_used(connection: Connection, series_ids: Sequence[int]) -> None:
     """Note that series are in use now."""
-    connection.execute(
-        update(series).where(series.c.id == bindparam("number")).values(used=time.time()),
-        [{"number": number} for number in series_ids],
-    )
-
-
-def mark_sent(connection: Connection, instances: Iterable[Resource], server: str) -> None:
-    """Note that a server has stored instances."""
     now = time.time()
-    rows = [
-        {"instance": number, "server": server, "at": now}
-        for number, _ in known_rows(connection, instances).values()
-    ]
-    if rows:
-        connection.execute(insert_or_pass(connection, sent), rows)
+    connection.execute_many(series.update(["used"]), [(now, number) for number in series_ids])
+
+
+def mark_sent(
+    connection: Connection, instances: Iterable[Resource], server: str, at: float
+) -> list[Resource]:
+    """Record that a server has stored instances, and return those that are in the archive.
+
+    Parameters
+    ----------
+    at : seconds since the epoch.
+    """
+    known = known_rows(connection, instances)
+    connection.execute_many(sent.insert_or_pass, [(number, server, at) for number, _ in known.values()])
+    return list(known)
 
 
 def set_pinned(connection: Connection, resource: Resource, pinned: bool) -> bool:
@@ -288,17 +275,15 @@ def set_pinned(connection: Connection, resource: Resource, pinned: bool) -> bool
 
     Pinning marks the level that is named, so that what comes later is pinned too; unpinning clears all below.
     """
-    found = connection.execute(
-        select(study.c.id, series.c.id, instance.c.id).select_from(ALL_LEVELS).where(*within(resource))
-    ).all()
+    inside = within(resource)
+    found = connection.all(
+        f"SELECT study.id, series.id, instance.id FROM {ALL_LEVELS} WHERE {inside.sql}", *inside.values
+    )
     if not found:
         return False
     tables = (study, series, instance)
     level = ("study", "series", "instance").index(resource.level)
     for depth in range(level, level + 1 if pinned else len(tables)):
-        numbers = [{"number": number} for number in {row[depth] for row in found}]
-        table = tables[depth]
-        connection.execute(
-            update(table).where(table.c.id == bindparam("number")).values(pinned=pinned), numbers
-        )
+        numbers = {row[depth] for row in found}
+        connection.execute_many(tables[depth].update(["pinned"]), [(pinned, number) for number in numbers])
     return True

@@ -10,33 +10,57 @@ from __future__ import annotations
 import ctypes
 import errno
 import hashlib
-import itertools
-import json
 import mmap
 import os
 import shutil
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Literal, TypeAlias
 
-from dicomdock.config.lock import FileLock
+from dicomdock.archive.storage.journal import Journal, private_file
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, NoSpace
 
 NAME_LENGTH = 32  # hexadecimal digits: 128 bits, so that two UIDs never share a name
 SUFFIX = ".dcm"
-NOTE = ".places"
+COPY = ".part"  # of a file that is on its way from another disk
 BLOCK = 1 << 20  # bytes read at once to digest a file
 MANY = 8  # files from which on one sync of the whole file system is quicker
 LARGE = 1 << 18  # bytes from which on a file is sent to the disk before its group is
 REMEMBERED = 200_000  # files that are known to be intact
-YOUNG = 60.0  # seconds in which a session has long locked its folder
 _WRITE = 2  # SYNC_FILE_RANGE_WRITE: begin to write, and do not wait
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+# The moments at which a crash leaves different work for recovery; the tests end the process at each of them.
+Moment: TypeAlias = Literal[
+    "open: folders made",
+    "open: index ready",
+    "receive: written",
+    "commit: announced",
+    "commit: synced",
+    "replace: announced",
+    "commit: one renamed",
+    "commit: renamed",
+    "commit: in the journal",
+    "commit: rows inserted",
+    "commit: committed",
+    "remove: rows removed",
+    "remove: one file removed",
+    "remove: in the journal",
+    "pin: in the journal",
+    "sent: in the journal",
+    "recover: adopted",
+    "journal: from the index",
+    "rebuild: announced",
+    "rebuild: moved aside",
+    "rebuild: tables made",
+    "rebuild: some adopted",
+    "rebuild: filled",
+]
 
 
 def name_of(uid: str) -> str:
@@ -75,19 +99,49 @@ class Files:
 
     Parameters
     ----------
-    root : the folder; made where it is missing.
+    root : the folder; made by ``make``.
     floor : bytes that must stay free on its disk.
+    on_first : called when the first instances are about to be in the archive.
+
+    Attributes
+    ----------
+    journal : what the files do not say of themselves.
+    read_only : nothing can be written to the folder.
     """
 
-    def __init__(self, root: Path, floor: int) -> None:
+    def __init__(self, root: Path, floor: int, on_first: Callable[[], None] = lambda: None) -> None:
         self.root = root
         self.folder = root / "files"
         self.incoming = root / "incoming"
         self.floor = floor
-        with disk_errors(f"Opening the archive {root}"):
+        self.read_only = root.is_dir() and not (
+            os.access(root, os.W_OK) and os.access(self.folder if self.folder.is_dir() else root, os.W_OK)
+        )
+        self.journal = Journal(root / "journal", on_first, self.read_only)
+
+    def make(self) -> None:
+        """Make the folders that are missing, closed to other users."""
+        with disk_errors(f"Opening the archive {self.root}"):
             # The root first: mkdir gives parents that it makes to everybody, and the index names patients.
-            for folder in (root, self.folder, self.incoming):
+            for folder in (self.root, self.folder, self.incoming):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.reached("open: folders made")
+
+    def reached(self, moment: Moment) -> None:
+        """Do nothing: the tests replace this, to end the process at one of these moments."""
+
+    def check_writable(self) -> None:
+        """See that the archive can be changed.
+
+        Raises
+        ------
+        ArchiveError
+            It cannot.
+        """
+        if self.read_only:
+            raise ArchiveError(
+                f"The archive {self.root} is read-only: nothing can be added to it or changed."
+            )
 
     def path(self, resource: Resource) -> Path:
         """Return the file of an instance."""
@@ -115,14 +169,16 @@ class Files:
     def move(self, moves: Iterable[tuple[Path, Path]]) -> None:
         """Rename files to their final paths, durably."""
         touched: dict[Path, None] = {}
-        for written, target in moves:
+        for number, (written, target) in enumerate(moves):
             try:
-                written.replace(target)
+                _move(written, target)
             except FileNotFoundError:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                written.replace(target)
+                _move(written, target)
                 touched |= dict.fromkeys((target.parent.parent, self.folder))
             touched[target.parent] = None
+            if number == 0:
+                self.reached("commit: one renamed")
         for folder in touched:
             _sync_folder(folder)
 
@@ -139,6 +195,24 @@ class Files:
                 folder.rmdir()
             except OSError:  # not empty, or gone already
                 return
+
+
+def _move(written: Path, target: Path) -> None:
+    """Rename a file; onto another disk, or across a mount point, it is copied beside its target first."""
+    try:
+        written.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        if not target.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target)) from error
+        beside = target.with_name(target.name + COPY)
+        with written.open("rb") as source, private_file(beside, os.O_TRUNC) as copy:
+            shutil.copyfileobj(source, copy, BLOCK)
+            os.fsync(copy.fileno())
+        beside.replace(target)
+        with suppress(OSError):
+            written.unlink()
 
 
 def digest_of(path: Path) -> str:
@@ -229,74 +303,6 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class Session:
-    """A folder of files on their way in, locked while its process lives.
-
-    Parameters
-    ----------
-    incoming : the folder of all sessions.
-    """
-
-    def __init__(self, incoming: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="session-", dir=incoming))
-        self._lock = FileLock(self.folder / "lock")
-        if not self._lock.acquire():
-            raise ArchiveError(f"{self.folder} is locked by another process.")
-        self._numbers = itertools.count()
-
-    def new_path(self) -> Path:
-        """Return the path of a file to write."""
-        return self.folder / f"{next(self._numbers)}.part"
-
-    def announce(self, facts: Mapping[str, object], paths: Iterable[str]) -> Path:
-        """Write a note of the paths that are about to be filled, for the case of a crash before their rows.
-
-        It lasts once the caller has synced it with the files.
-
-        Parameters
-        ----------
-        facts : what the rows will say that the files do not.
-        """
-        note = self.folder / f"{next(self._numbers)}{NOTE}"
-        note.write_text("\n".join((json.dumps(facts), *paths)), "ascii")
-        return note
-
-    def close(self) -> None:
-        """Remove the folder.
-
-        A note that is left names files that may have been renamed without their rows, after an error as
-        after a crash: it stays, and whoever opens the archive next finishes or undoes the work.
-        """
-        if any(self.folder.glob(f"*{NOTE}")):
-            for path in self.folder.glob("*.part"):
-                path.unlink(missing_ok=True)
-            self._lock.release()
-            return
-        self._lock.release()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-@contextmanager
-def abandoned(incoming: Path) -> Iterator[list[Path]]:
-    """Return the sessions' folders whose process is gone, hold them for the block, and remove them."""
-    with ExitStack() as held:
-        folders = []
-        for folder in incoming.glob("session-*"):
-            try:
-                if time.time() - folder.stat().st_mtime < YOUNG and not (folder / "lock").exists():
-                    continue  # just being made
-                lock = FileLock(folder / "lock")
-                if not lock.acquire():
-                    continue  # alive, or being recovered by another
-            except OSError:  # gone meanwhile
-                continue
-            held.callback(lock.release)
-            folders.append(folder)
-        yield folders
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @cache

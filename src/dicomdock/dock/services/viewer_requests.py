@@ -17,13 +17,13 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock.services.viewer_process import Send
 from dicomdock.errors import DicomdockError, NotFound
+from dicomdock.transfer.progress import ON_THE_SERVER
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb import Client
     from dicomdock.sources import StoreResult
     from dicomdock.transfer import MissingSource
 
-ON_THE_SERVER = ("stored", "warning", "duplicate")
 PATIENCE = 15.0  # seconds for a server to say whether it has a series
 
 log = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ class ViewerRequests:
     ) -> rpc.SendReply:
         """Send what was made on this computer of some series; what was answered before a failure counts."""
         from dicomdock.archive import Archive
-        from dicomdock.transfer import push
+        from dicomdock.transfer.push import push
 
         answers: dict[Resource, StoreResult] = {}
         problem = ""
@@ -207,7 +207,7 @@ class StandaloneNetwork:
             The server did not return all of it.
         """
         from dicomdock.archive import Archive
-        from dicomdock.transfer import pull
+        from dicomdock.transfer.pull import pull
 
         send(rpc.PullChanged(running=True))
         try:

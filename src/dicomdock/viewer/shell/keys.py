@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dicomdock.viewer.page_state import PageState
+
 HELP = (
     ("wheel, Up, Down", "one slice on or back"),
     ("PageUp, PageDown, Home, End", "ten slices on or back, the first one, the last one"),
@@ -29,17 +31,24 @@ HELP = (
 
 def bindings(station: Any) -> dict[str, Callable[[], Any]]:
     """Give what each key does."""
-    state, views, segments = station.state, station.views, station.segments
+    shell, views, segments = station.shell.data, station.views, station.segments
+    layout = views.state.data
 
     def step(steps: int) -> Callable[[], None]:
         return lambda: views.step(station.focus, steps)
 
-    def toggle(name: str) -> Callable[[], None]:
-        return lambda: state.update({name: not state[name]})
+    def toggle(state: PageState[Any], name: Any) -> Callable[[], None]:
+        return lambda: state.toggle(name)
+
+    def panel(tool: str) -> Callable[[], None]:
+        def change() -> None:
+            shell.tool = "" if shell.tool == tool else tool
+
+        return change
 
     def next_layout() -> None:
-        names = list(state.layouts)
-        state.layout = names[(names.index(state.layout) + 1) % len(names)]
+        names = layout.layouts
+        layout.layout = names[(names.index(layout.layout) + 1) % len(names)]
 
     def erase() -> None:
         if segments.drawing is not None:
@@ -58,11 +67,11 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
 
     def paint() -> None:
         segments.paint()
-        state.tool = "segment"
+        shell.tool = "segment"
 
     def measure(kind: str) -> Callable[[], None]:
         def begin() -> None:
-            state.tool = "measure"
+            shell.tool = "measure"
             station.measuring.place(kind)
 
         return begin
@@ -81,12 +90,12 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
         "End": step(100_000),
         "r": views.fit,
         "l": next_layout,
-        "c": toggle("crosshair"),
-        "h": toggle("words_shown"),
-        " ": toggle("playing"),
-        "?": toggle("help_open"),
-        "s": lambda: state.update({"tool": "" if state.tool == "series" else "series"}),
-        "w": lambda: state.update({"tool": "" if state.tool == "window" else "window"}),
+        "c": toggle(views.state, views.state.name.crosshair),
+        "h": toggle(views.state, views.state.name.words_shown),
+        " ": toggle(station.cine.state, station.cine.state.name.playing),
+        "?": toggle(station.shell, station.shell.name.help_open),
+        "s": panel("series"),
+        "w": panel("window"),
         "p": paint,
         "e": erase,
         "[": brush(larger=False),

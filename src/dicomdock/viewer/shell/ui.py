@@ -9,15 +9,24 @@ from trame.widgets import html
 from dicomdock.viewer.features.derive.ui import deriving_panel
 from dicomdock.viewer.features.layout.ui import layout_panel
 from dicomdock.viewer.features.measure.ui import measuring_panel
+from dicomdock.viewer.features.save.state import SaveState
 from dicomdock.viewer.features.save.ui import leaving_dialog
+from dicomdock.viewer.features.segments.state import SegmentsState
 from dicomdock.viewer.features.segments.ui import segments_panel
 from dicomdock.viewer.features.send.ui import send_dialog
+from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.series.ui import series_panel
 from dicomdock.viewer.features.source_images.ui import missing_line
+from dicomdock.viewer.features.views.state import CineState
 from dicomdock.viewer.features.volume.ui import volume_panel
 from dicomdock.viewer.features.window.ui import window_panel
+from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.keys import HELP
-from dicomdock.viewer.shell.widgets import bar_button, button
+from dicomdock.viewer.shell.state import ShellState
+from dicomdock.viewer.shell.widgets import TOOL, bar_button, button, shown
+
+SHELL, CINE, SAVE = names_of(ShellState), names_of(CineState), names_of(SaveState)
+SEGMENTS, SERIES = names_of(SegmentsState), names_of(SeriesState)
 
 TOOLS = (
     ("series", "mdi-format-list-bulleted", "Series"),
@@ -40,12 +49,18 @@ def build(station: Any) -> None:
             bar_button(
                 icon,
                 words,
-                f"tool = tool === '{tool}' ? '' : '{tool}'",
-                on=f"tool === '{tool}'",
+                f"{TOOL} = {TOOL} === '{tool}' ? '' : '{tool}'",
+                on=f"{TOOL} === '{tool}'",
                 testid=f"tool-{tool}",
             )
         html.Hr()
-        bar_button("mdi-play", "Play the slices (Space)", "playing = !playing", on="playing", testid="play")
+        bar_button(
+            "mdi-play",
+            "Play the slices (Space)",
+            f"{CINE.playing} = !{CINE.playing}",
+            on=f"{CINE.playing}",
+            testid="play",
+        )
         bar_button("mdi-camera-outline", "Keep a picture", control.take_picture, testid="picture")
         html.Div(classes="gap")
         bar_button("mdi-undo", "Undo (Ctrl+Z)", control.undo, testid="bar-undo")
@@ -54,12 +69,12 @@ def build(station: Any) -> None:
             "mdi-content-save-outline",
             "Save (Ctrl+S)",
             control.save,
-            on="unsaved",
-            disabled="saving",
+            on=f"{SEGMENTS.unsaved}",
+            disabled=f"{SAVE.saving}",
             testid="save",
         )
         bar_button("mdi-send-outline", "Send to a server", control.ask_send, testid="send")
-        bar_button("mdi-help-circle-outline", "Keys (?)", "help_open = true", testid="help")
+        bar_button("mdi-help-circle-outline", "Keys (?)", f"{SHELL.help_open} = true", testid="help")
     series_panel(server)
     window_panel(server)
     measuring_panel(server)
@@ -67,14 +82,16 @@ def build(station: Any) -> None:
     layout_panel(server)
     volume_panel(server)
     deriving_panel(server)
-    with html.Div(classes=("['views', tool ? 'beside' : '']",)):
+    with html.Div(classes=(f"['views', {TOOL} ? 'beside' : '']",)):
         with html.Div(style="position:relative;flex:1;min-width:0"):
             station.views.build(station.ui)
     with html.Div(
-        classes=("['empty', tool ? 'beside' : '']",), v_if="empty_title", raw_attrs=['data-testid="empty"']
+        classes=(f"['empty', {TOOL} ? 'beside' : '']",),
+        v_if=SERIES.empty_title,
+        raw_attrs=['data-testid="empty"'],
     ):
-        html.H1("{{ empty_title }}")
-        html.P("{{ empty_words }}")
+        html.H1(shown(SERIES.empty_title))
+        html.P(shown(SERIES.empty_words))
     missing_line(server)
     send_dialog(server)
     leaving_dialog(server)
@@ -83,7 +100,7 @@ def build(station: Any) -> None:
 
 
 def _help() -> None:
-    with html.Div(classes="dialog-ground", v_if="help_open"):
+    with html.Div(classes="dialog-ground", v_if=SHELL.help_open):
         with html.Div(
             classes="dialog", raw_attrs=['role="dialog"', 'aria-modal="true"', 'aria-label="Keys"']
         ):
@@ -97,4 +114,4 @@ def _help() -> None:
                         html.Td(words)
             html.P("Pictures are for looking and drawing; this program is no medical device.")
             with html.Div(classes="row"):
-                button("Close", "help_open = false", testid="help-close")
+                button("Close", f"{SHELL.help_open} = false", testid="help-close")

@@ -9,12 +9,32 @@ from typing import Any
 from trame.widgets import html
 from trame_vuetify.widgets.vuetify3 import VIcon
 
+from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.state import ShellState
+
+TOOL = names_of(ShellState).tool
+
+
+def shown(expression: object) -> str:
+    """Return a template that shows the value of an expression as text."""
+    return "{{ " + str(expression) + " }}"
+
+
+def checkbox(name: object, label: str) -> None:
+    """Make a box that turns a field of the state on and off."""
+    with html.Label():
+        html.Input(
+            type="checkbox",
+            raw_attrs=[f':checked="{name}"', f'@change="{name} = $event.target.checked"'],
+        )
+        html.Span(label)
+
 
 @contextmanager
 def panel(name: str, title: str) -> Iterator[Any]:
     """Make the panel of a tool; it is there while its tool is on."""
     with html.Div(
-        classes="panel", v_if=f"tool === '{name}'", raw_attrs=['role="region"', f'aria-label="{title}"']
+        classes="panel", v_if=f"{TOOL} === '{name}'", raw_attrs=['role="region"', f'aria-label="{title}"']
     ) as made:
         html.H2(title)
         yield made

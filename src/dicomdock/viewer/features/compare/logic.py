@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dicomdock.viewer.features.compare.state import CompareState
 from dicomdock.viewer.features.layout.layouts import AXIAL, COMPARE, OTHER
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.loading import Events, Loaded, Loader
 from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import ShownVolume, add_volume
 
 
@@ -18,13 +20,14 @@ class CompareLogic:
     """The series in the second view of a comparison."""
 
     def __init__(self, server: Any, app: Any, series: SeriesLogic, views: Views, notes: Notes) -> None:
-        self.app, self.state, self.series, self.views, self.notes = app, server.state, series, views, notes
+        self.app, self.series, self.views, self.notes = app, series, views, notes
+        self.state = PageState(server.state, CompareState)
         self._loader: Loader | None = None
         self._shown: ShownVolume | None = None
         self._following = False
-        self.state.update({"compare_uid": "", "linked": True})
+
         server.controller.compare = self.open
-        self.state.change("layout")(self._layout_chosen)
+        views.state.bind_changes({views.state.name.layout: self._layout_chosen})
 
     def open(self, uid: str) -> None:
         """Show a series in the second view."""
@@ -33,9 +36,9 @@ class CompareLogic:
             return
         if self._loader is not None:
             self._loader.close()
-        with self.state:
-            self.state.compare_uid = uid
-            self.state.layout = COMPARE
+        with self.state as data:
+            data.compare_uid = uid
+            self.views.state.data.layout = COMPARE
         loop = asyncio.get_running_loop()
 
         def later(work: Callable[..., None]) -> Callable[..., None]:
@@ -77,7 +80,7 @@ class CompareLogic:
 
     def follow(self, moved: str) -> None:
         """Bring the other view to where one of the two was scrolled."""
-        if self._following or not self.state.linked or self.state.layout != COMPARE:
+        if self._following or not self.state.data.linked or self.views.state.data.layout != COMPARE:
             return
         pair = {AXIAL: OTHER, OTHER: AXIAL}
         if moved not in pair or self._shown is None or self.series.shown is None:
@@ -103,8 +106,8 @@ class CompareLogic:
         finally:
             self._following = False
 
-    def _layout_chosen(self, layout: str, **_: Any) -> None:
-        if layout == COMPARE and not self.state.compare_uid and self.series.study is not None:
+    def _layout_chosen(self, layout: str) -> None:
+        if layout == COMPARE and not self.state.data.compare_uid and self.series.study is not None:
             shown = self.series.series
             others = [one for one in self.series.study.images() if shown is None or one.uid != shown.uid]
             if others:

@@ -10,10 +10,12 @@ import numpy as np
 from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.derived import Derivation, cropped, derived_to_dicom, masked, resampled, smoothed
 from dicomdock.imaging.segmentation import Mask
+from dicomdock.viewer.features.derive.state import DeriveState
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.page_state import PageState
 
 CROP_MARGIN = 5  # voxels left around a segment
 
@@ -24,19 +26,19 @@ class DerivingLogic:
     def __init__(
         self, server: Any, series: SeriesLogic, segments: SegmentsLogic, saving: SavingLogic, notes: Notes
     ) -> None:
-        self.state, self.series, self.segments = server.state, series, segments
+        self.state, self.series, self.segments = PageState(server.state, DeriveState), series, segments
         self.saving, self.notes = saving, notes
-        self.state.update({"smooth_mm": 1.0, "resample_mm": 1.0, "deriving": False})
+
         server.controller.derive = self.derive
 
     async def derive(self, kind: str) -> None:
         """Make a series and put it into the archive."""
-        if not self.series.complete or self.state.deriving:
+        if not self.series.complete or self.state.data.deriving:
             self.notes.say("New images can be made when all images of the series are here.")
             return
         assert self.series.series is not None
-        with self.state:
-            self.state.deriving = True
+        with self.state as data:
+            data.deriving = True
         try:
             mask = self._mask() if kind in ("mask", "crop") else None
             made = await asyncio.to_thread(self._make, kind, mask, self.series.series.uid)
@@ -45,7 +47,7 @@ class DerivingLogic:
             return
         finally:
             with self.state:
-                self.state.deriving = False
+                data.deriving = False
         self.series.refresh()
         self.notes.say(f"{made} images were made; they are in the list of series.")
 
@@ -67,9 +69,9 @@ class DerivingLogic:
     def _derivation(self, kind: str, mask: Mask | None) -> Derivation:
         volume = self.series.volume
         if kind == "smooth":
-            return smoothed(volume, _millimetres(self.state.smooth_mm))
+            return smoothed(volume, _millimetres(self.state.data.smooth_mm))
         if kind == "resample":
-            return resampled(volume, (_millimetres(self.state.resample_mm),) * 3)
+            return resampled(volume, (_millimetres(self.state.data.resample_mm),) * 3)
         assert mask is not None
         if kind == "mask":
             return masked(volume, mask)
@@ -78,6 +80,6 @@ class DerivingLogic:
         return cropped(volume, (k0, j0, i0), (k1, j1, i1))
 
 
-def _millimetres(typed: Any) -> float:
+def _millimetres(typed: float | str | None) -> float:
     """Read what stands in a field of the page; what is no number counts as 0, which is refused."""
     return float(typed) if isinstance(typed, (int, float)) else 0.0

@@ -9,6 +9,7 @@ PLANES = ("Sagittal", "Coronal", "Axial")
 """By the axis of LPS that slices are stacked along."""
 
 NAMES = {AXIAL: "Axial", SAGITTAL: "Sagittal", CORONAL: "Coronal", OTHER: "Axial"}
+FOUR_VIEWS = "Four views"
 COMPARE = "Compare"  # the layout of two series
 BACKGROUND = "#0b0d10"
 
@@ -22,7 +23,7 @@ def definitions() -> dict[str, Layout]:
     threed = ViewLayoutDefinition.threed_view(name=THREED, background_color=BACKGROUND)
     across, down = LayoutDirection.Horizontal, LayoutDirection.Vertical
     return {
-        "Four views": Layout(down, [Layout(across, [axial, sagittal]), Layout(across, [coronal, threed])]),
+        FOUR_VIEWS: Layout(down, [Layout(across, [axial, sagittal]), Layout(across, [coronal, threed])]),
         "Axial and two": Layout(across, [axial, Layout(down, [sagittal, coronal])]),
         "Axial": Layout(down, [axial]),
         "Sagittal": Layout(down, [sagittal]),

@@ -7,8 +7,18 @@ from typing import Any
 import numpy as np
 
 from dicomdock.imaging.volume import Volume
-from dicomdock.viewer.features.layout.layouts import AXIAL, COMPARE, CORONAL, PLANES, SAGITTAL, THREED
+from dicomdock.viewer.features.layout.layouts import (
+    AXIAL,
+    COMPARE,
+    CORONAL,
+    FOUR_VIEWS,
+    PLANES,
+    SAGITTAL,
+    THREED,
+)
+from dicomdock.viewer.features.measure.state import MeasureState
 from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.page_state import PageState
 
 ALONE = {AXIAL: "Axial", SAGITTAL: "Sagittal", CORONAL: "Coronal", THREED: "3D"}
 
@@ -17,25 +27,26 @@ class LayoutLogic:
     """Changes the layout with the series, and back; shows one view alone, and all again."""
 
     def __init__(self, server: Any, series: SeriesLogic) -> None:
-        self.state, self.series = server.state, series
+        self.series, self.state = series, series.views.state
+        self._measuring = PageState(server.state, MeasureState)
         self._users = ""  # the layout before one was forced
-        self._before = "Four views"  # the layout that a view was taken out of
+        self._before = FOUR_VIEWS  # the layout that a view was taken out of
         series.on_shown.append(self._suit)
 
     def alone(self, view: str) -> None:
         """Show a view over the whole window, or all views again."""
-        layout = self.state.layout
-        if view not in ALONE or self.state.measuring or not self.state.kind_3d:
+        layout = self.state.data.layout
+        if view not in ALONE or self._measuring.data.measuring or not self.series.state.data.kind_3d:
             return
         if layout not in ALONE.values():
             self._before = layout
-        with self.state:
-            self.state.layout = self._before if layout == ALONE[view] else ALONE[view]
+        with self.state as data:
+            data.layout = self._before if layout == ALONE[view] else ALONE[view]
 
     def _suit(self) -> None:
         loaded = self.series.loaded
         assert loaded is not None
-        layout, alone = self.state.layout, view_of(loaded.volume)
+        layout, alone = self.state.data.layout, view_of(loaded.volume)
         if loaded.provisional or layout == COMPARE:
             return
         if alone and layout != alone:
@@ -43,8 +54,8 @@ class LayoutLogic:
         elif not alone and self._users:
             # What the user chose over a single slice since then stays.
             alone, self._users = self._users if layout in PLANES else layout, ""
-        with self.state:
-            self.state.layout = alone or layout
+        with self.state as data:
+            data.layout = alone or layout
 
 
 def view_of(volume: Volume) -> str:

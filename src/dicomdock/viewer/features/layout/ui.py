@@ -6,7 +6,14 @@ from typing import Any
 
 from trame.widgets import html
 
-from dicomdock.viewer.shell.widgets import panel
+from dicomdock.viewer.features.compare.state import CompareState
+from dicomdock.viewer.features.layout.layouts import AXIAL, COMPARE, NAMES
+from dicomdock.viewer.features.series.state import SeriesState
+from dicomdock.viewer.features.views.state import ViewsState
+from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.widgets import checkbox, panel
+
+VIEWS, SERIES, COMPARED = names_of(ViewsState), names_of(SeriesState), names_of(CompareState)
 
 
 def layout_panel(server: Any) -> None:
@@ -14,26 +21,22 @@ def layout_panel(server: Any) -> None:
     with panel("layout", "Layout"):
         html.Button(
             "{{ name }}",
-            v_for="name in layouts.filter(n => kind_3d || n === 'Axial' || n === 'Compare')",
+            v_for=f"name in {VIEWS.layouts}.filter("
+            f"n => {SERIES.kind_3d} || n === '{NAMES[AXIAL]}' || n === '{COMPARE}')",
             key="name",
-            classes=("['item', name === layout ? 'on' : '']",),
-            click="layout = name",
+            classes=(f"['item', name === {VIEWS.layout} ? 'on' : '']",),
+            click=f"{VIEWS.layout} = name",
             raw_attrs=[":data-testid=\"'layout-' + name\""],
         )
-        with html.Div(v_show="layout === 'Compare'"):
+        with html.Div(v_show=f"{VIEWS.layout} === '{COMPARE}'"):
             html.H3("Compare with")
             with html.Button(
-                v_for="one in series_list.filter(s => s.kind === 'image')",
+                v_for=f"one in {SERIES.series_list}.filter(s => s.kind === 'image')",
                 key="one.uid",
-                classes=("['item', one.uid === compare_uid ? 'on' : '']",),
+                classes=(f"['item', one.uid === {COMPARED.compare_uid} ? 'on' : '']",),
                 click=(server.controller.compare, "[one.uid]"),
                 raw_attrs=[":data-testid=\"'compare-' + one.uid\""],
             ):
                 html.Span("{{ one.name }}", classes="grow")
                 html.Span("{{ one.modality }} {{ one.count }}", classes="faint")
-            with html.Label():
-                html.Input(
-                    type="checkbox",
-                    raw_attrs=[':checked="linked"', '@change="linked = $event.target.checked"'],
-                )
-                html.Span("Scroll together")
+            checkbox(COMPARED.linked, "Scroll together")

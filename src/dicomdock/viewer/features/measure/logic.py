@@ -23,9 +23,11 @@ from dicomdock.imaging.measurements import (
     report_to_dicom,
 )
 from dicomdock.viewer.autosave import Placed, Shelf
+from dicomdock.viewer.features.measure.state import MeasurementRow, MeasureState, ReportRow
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.study import read_instance
 
 NODES = {
@@ -59,8 +61,9 @@ class MeasuringLogic:
         settings: Settings,
         notes: Notes,
     ) -> None:
-        self.app, self.state, self.series, self.saving, self.notes = app, server.state, series, saving, notes
+        self.app, self.series, self.saving, self.notes = app, series, saving, notes
         self.settings = settings
+        self.state = PageState(server.state, MeasureState)
         self._shown = ""  # the series that all below belongs to
         self._away: dict[str, _Away] = {}  # what belongs to the others that were shown
         self._nodes: dict[str, tuple[str, Any]] = {}
@@ -69,7 +72,7 @@ class MeasuringLogic:
         self._report: Report | None = None
         self._saved: list[Placed] = []  # what the report holds
         self._kept: list[Placed] = []  # what the shelf holds
-        self.state.update({"measurements": [], "measuring": "", "reports": []})
+
         control = server.controller
         control.measure = self.place
         control.drop_measurement = self.drop
@@ -87,8 +90,8 @@ class MeasuringLogic:
             self.notes.say("These pictures have no place in the patient, so nothing can be measured in mm.")
             return
         node = self._add(kind)
-        with self.state:
-            self.state.measuring = kind
+        with self.state as data:
+            data.measuring = kind
         self.app.markups_logic.place_node(node, persistent=kind == "region")
 
     def stop(self) -> None:
@@ -295,29 +298,26 @@ class MeasuringLogic:
         return found
 
     def _placed(self, *_: Any) -> None:
-        with self.state:
-            self.state.measuring = ""
+        with self.state as data:
+            data.measuring = ""
         for node_id, (kind, node) in list(self._nodes.items()):
             if node.GetNumberOfDefinedControlPoints() < NODES[kind][1]:
                 self.drop(node_id)
 
     def _tell(self, *_: Any) -> None:
-        with self.state:
-            self.state.measurements = [
-                {
-                    "id": node_id,
-                    "name": one.label,
-                    "placed": node_id in self._nodes,
-                    "words": [value.words for value in one.values],
-                }
+        with self.state as data:
+            data.measurements = [
+                MeasurementRow(
+                    node_id, one.label, node_id in self._nodes, [value.words for value in one.values]
+                )
                 for node_id, one in self.values()
             ]
 
     def _list(self) -> None:
         assert self.series.study is not None
-        with self.state:
-            self.state.reports = [
-                {"uid": one.uid, "name": one.name} for one in self.series.study.series if one.kind == "report"
+        with self.state as data:
+            data.reports = [
+                ReportRow(one.uid, one.name) for one in self.series.study.series if one.kind == "report"
             ]
 
 

@@ -7,7 +7,11 @@ from typing import Any
 from trame.widgets import html
 from trame_vuetify.widgets.vuetify3 import VIcon
 
-from dicomdock.viewer.shell.widgets import button, panel
+from dicomdock.viewer.features.measure.state import MeasureState
+from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.widgets import button, panel, shown
+
+MEASURE = names_of(MeasureState)
 
 
 def measuring_panel(server: Any) -> None:
@@ -16,14 +20,22 @@ def measuring_panel(server: Any) -> None:
     with panel("measure", "Measure"):
         with html.Div(classes="row"):
             for kind, words in (("distance", "Distance"), ("angle", "Angle"), ("region", "Region")):
-                button(words, (control.measure, f"['{kind}']"), on=f"measuring === '{kind}'", testid=kind)
+                on = f"{MEASURE.measuring} === '{kind}'"
+                button(words, (control.measure, f"['{kind}']"), on=on, testid=kind)
         html.P(
-            "{{ measuring === 'region' ? 'Click around the region, then press Escape.'"
-            " : 'Click the points in a picture.' }}",
-            v_show="measuring",
+            shown(
+                f"{MEASURE.measuring} === 'region' ? 'Click around the region, then press Escape.'"
+                " : 'Click the points in a picture.'"
+            ),
+            v_show=MEASURE.measuring,
         )
-        html.P("Nothing measured yet.", v_show="!measurements.length && !measuring")
-        with html.Div(v_for="(one, i) in measurements", key="one.id", classes="item", style="cursor:default"):
+        html.P("Nothing measured yet.", v_show=f"!{MEASURE.measurements}.length && !{MEASURE.measuring}")
+        with html.Div(
+            v_for=f"(one, i) in {MEASURE.measurements}",
+            key="one.id",
+            classes="item",
+            style="cursor:default",
+        ):
             with html.Div(classes="grow"):
                 html.Input(
                     type="text",
@@ -44,13 +56,13 @@ def measuring_panel(server: Any) -> None:
                 style="padding:2px 6px",
             ):
                 VIcon("mdi-delete-outline", size=14)
-        with html.Div(classes="row", v_show="measurements.length", style="margin-top:10px"):
+        with html.Div(classes="row", v_show=f"{MEASURE.measurements}.length", style="margin-top:10px"):
             button("Save as report", control.save_measurements, main=True, testid="save-measurements")
-        with html.Div(v_show="reports.length"):
+        with html.Div(v_show=f"{MEASURE.reports}.length"):
             html.H3("Reports of the study")
             html.Button(
                 "{{ one.name }}",
-                v_for="one in reports",
+                v_for=f"one in {MEASURE.reports}",
                 key="one.uid",
                 classes="item",
                 raw_attrs=[":data-testid=\"'report-' + one.uid\""],

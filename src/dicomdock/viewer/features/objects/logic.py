@@ -19,9 +19,12 @@ from dicomdock.errors import DicomdockError
 from dicomdock.imaging.documents import PDF, STL, read_document
 from dicomdock.viewer.features.layout.layouts import THREED
 from dicomdock.viewer.features.measure.logic import MeasuringLogic
+from dicomdock.viewer.features.objects.state import ObjectRow, ObjectsState
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.study import Series, read_instance
 
 PATH = "/documents/"  # before the SOP Instance UID
@@ -57,13 +60,8 @@ class OthersLogic:
         archive: Archive,
         notes: Notes,
     ) -> None:
-        self.app, self.state, self.series, self.archive, self.notes = (
-            app,
-            server.state,
-            series,
-            archive,
-            notes,
-        )
+        self.app, self.series, self.archive, self.notes = app, series, archive, notes
+        self.state, self._shell = PageState(server.state, ObjectsState), PageState(server.state, ShellState)
         self._openers = {
             "parametric map": ("series", series.open_series),
             "segmentation": ("segment", segments.open),
@@ -71,7 +69,7 @@ class OthersLogic:
             "report": ("measure", measuring.open),
         }
         self._models: dict[str, Any] = {}
-        self.state.update({"others": [], "models_shown": []})
+
         server.controller.open_other = self.open
         server.controller.show_model = self.show_model
         server.controller.on_server_bind.add(
@@ -85,8 +83,8 @@ class OthersLogic:
         if series is None or series.kind not in self._openers:
             return
         tool, work = self._openers[series.kind]
-        with self.state:
-            self.state.tool = tool
+        with self._shell as data:
+            data.tool = tool
         work(uid)
 
     def show_model(self, uid: str) -> None:
@@ -100,33 +98,33 @@ class OthersLogic:
                 self.series.views.fit(THREED)
             except (DicomdockError, OSError) as error:
                 self.notes.bad(f"The model cannot be shown: {error}")
-        with self.state:
-            self.state.models_shown = list(self._models)
+        with self.state as data:
+            data.models_shown = list(self._models)
 
     # Inner
 
     def _list(self) -> None:
         study = self.series.study
         assert study is not None
-        found: list[dict[str, Any]] = []
+        found: list[ObjectRow] = []
         for one in study.series:
             if one.kind == "document":
                 found += self._documents(one)
             elif one.kind != "image":
-                found.append({"uid": one.uid, "name": one.name, "kind": one.kind, "words": WORDS[one.kind]})
-        with self.state:
-            self.state.others = found
+                found.append(ObjectRow(one.uid, one.name, one.kind, WORDS[one.kind]))
+        with self.state as data:
+            data.others = found
 
-    def _documents(self, series: Series) -> list[dict[str, Any]]:
+    def _documents(self, series: Series) -> list[ObjectRow]:
         here = self.archive.instances(series.resource)
         return [
-            {
-                "uid": one.resource.instance,
-                "name": series.name if len(here) == 1 else f"{series.name} ({at})",
-                "kind": "model" if one.sop_class_uid == STL else "document",
-                "words": {STL: "model", PDF: "PDF"}.get(one.sop_class_uid, "file"),
-                "address": f"{PATH}{one.resource.instance}",
-            }
+            ObjectRow(
+                one.resource.instance or "",
+                series.name if len(here) == 1 else f"{series.name} ({at})",
+                "model" if one.sop_class_uid == STL else "document",
+                {STL: "model", PDF: "PDF"}.get(one.sop_class_uid, "file"),
+                f"{PATH}{one.resource.instance}",
+            )
             for at, one in enumerate(here, 1)
         ]
 

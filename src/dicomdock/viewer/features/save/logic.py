@@ -18,9 +18,11 @@ from dicomdock.imaging.segmentation import Segmentation, segmentation_to_dicom
 from dicomdock.imaging.segmentation.reading import origin_of
 from dicomdock.sources import Part
 from dicomdock.viewer.dock_client import DockClient
+from dicomdock.viewer.features.save.state import SaveState
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.study import read_instance
 
 Outcome = Literal["saved", "nothing", "failed"]
@@ -72,10 +74,9 @@ class SavingLogic:
         dock: DockClient,
         notes: Notes,
     ) -> None:
-        self.state, self.series, self.segments = server.state, series, segments
+        self.state, self.series, self.segments = PageState(server.state, SaveState), series, segments
         self.archive, self.dock, self.notes = archive, dock, notes
         self._then: Callable[[], Any] | None = None
-        self.state.update({"saving": False, "leaving_open": False, "save_as": "SEG"})
         control = server.controller
         control.save = self.save
         control.leave_drawing = self.leave
@@ -84,8 +85,8 @@ class SavingLogic:
 
     async def save(self) -> Outcome:
         """Write the drawing into the archive as the chosen kind of object, if there is anything new."""
-        drawing, kind = self.segments.drawing, KINDS.get(self.state.save_as, KINDS["SEG"])
-        if self.state.saving:
+        drawing, kind = self.segments.drawing, KINDS.get(self.state.data.save_as, KINDS["SEG"])
+        if self.state.data.saving:
             return "nothing"
         if drawing is None:
             self.notes.say("There is nothing to save yet; choose Segment and draw something.")
@@ -97,8 +98,8 @@ class SavingLogic:
         if not any(segment.mask.array.size for segment in value.segments):
             self.notes.say("There is nothing to save yet; the segments are empty.")
             return "nothing"
-        with self.state:
-            self.state.saving = True
+        with self.state as data:
+            data.saving = True
         try:
             on_slices = await asyncio.to_thread(value.onto, self.series.scanned.geometry)
             made = await asyncio.to_thread(self._write, on_slices, drawing.series, kind)
@@ -107,13 +108,13 @@ class SavingLogic:
             return "failed"
         finally:
             with self.state:
-                self.state.saving = False
+                data.saving = False
         self.segments.saved(drawing, replace(value, origin=origin_of(made, kind.label)), changes)
         self.series.refresh()
-        with self.state:
-            self.state.drawing_uid = str(made.SeriesInstanceUID)
-            self.state.drawing_name = str(made.get("SeriesDescription", "")) or self.state.drawing_name
-        self.notes.say(f"Saved in the archive as {kind.name}: {self.state.drawing_name}")
+        with self.segments.state as drawn:
+            drawn.drawing_uid = str(made.SeriesInstanceUID)
+            drawn.drawing_name = str(made.get("SeriesDescription", "")) or drawn.drawing_name
+        self.notes.say(f"Saved in the archive as {kind.name}: {drawn.drawing_name}")
         for remark in on_slices.remarks:
             self.notes.say(remark)
         return "saved"
@@ -124,14 +125,14 @@ class SavingLogic:
             work()
             return
         self._then = work
-        with self.state:
-            self.state.leaving_open = True
+        with self.state as data:
+            data.leaving_open = True
 
     async def leave(self, answer: str) -> None:
         """Take the user's answer: ``save`` the drawing first, ``drop`` it, or ``stay`` with it."""
         work, self._then = self._then, None
-        with self.state:
-            self.state.leaving_open = False
+        with self.state as data:
+            data.leaving_open = False
         if work is None or answer == "stay" or (answer == "save" and await self.save() != "saved"):
             return
         if answer == "drop":
@@ -159,7 +160,7 @@ class SavingLogic:
 
     def _is_open_as(self, kind: Kind) -> bool:
         """Return whether what is open is in the archive as this kind of object."""
-        study, uid = self.series.study, self.state.drawing_uid
+        study, uid = self.series.study, self.segments.state.data.drawing_uid
         found = study.find(uid) if study is not None else None
         return found is not None and found.kind == kind.series
 

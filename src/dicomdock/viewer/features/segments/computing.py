@@ -27,7 +27,9 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.segmentation import Mask
+from dicomdock.viewer.features.segments.state import SegmentsState
 from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.process.computing import Computer, Stopped
 from dicomdock.viewer.scene import mask_of
 
@@ -68,14 +70,15 @@ class ComputingLogic:
     ----------
     server : trame's.
     segments : what is drawn (``SegmentsLogic``).
+    state : of the panel of segments.
     notes : tells the user.
     """
 
-    def __init__(self, server: Any, segments: Any, notes: Notes) -> None:
-        self.state, self.segments, self.notes = server.state, segments, notes
+    def __init__(self, server: Any, segments: Any, state: PageState[SegmentsState], notes: Notes) -> None:
+        self.state, self.segments, self.notes = state, segments, notes
         self.editor = segments.editor
         self._computer = Computer()
-        self.state.update({"margin_mm": 3, "busy": ""})
+
         control = server.controller
         control.grow_from_seeds = self._grow
         control.fill_between = lambda: self._active(Job("Filling between slices", "between_slices"))
@@ -111,7 +114,7 @@ class ComputingLogic:
         self._start(Job("Growing from seeds", "from_seeds", reach=None, intensities=True), seeds)
 
     def _margin(self) -> None:
-        millimetres = float(self.state.margin_mm or 0)
+        millimetres = self.state.data.margin_mm or 0.0
         if millimetres:
             self._active(
                 Job("Moving the margin", "with_margin", (self._spacing, millimetres), reach=abs(millimetres))
@@ -197,14 +200,14 @@ class ComputingLogic:
         put : how many of them the result is for; None for all, and for new ones where it has more.
         empty : it makes sense for segments without voxels too.
         """
-        if self.segments.drawing is None or self.state.busy or not all(ids):
+        if self.segments.drawing is None or self.state.data.busy or not all(ids):
             return
         masks = self._masks(ids)
         if not empty and not any(mask.array.size for mask in masks.values()):
             self.notes.say("Draw the segment first.")
             return
-        with self.state:
-            self.state.busy = job.words
+        with self.state as data:
+            data.busy = job.words
         asyncio.get_running_loop().create_task(self._run(job, masks, put))
 
     async def _run(self, job: Job, masks: dict[str, Mask], put: int | None) -> None:
@@ -221,8 +224,8 @@ class ComputingLogic:
             else:
                 self._put(job, list(masks)[:put], found, box)
         finally:
-            with self.state:
-                self.state.busy = ""
+            with self.state as data:
+                data.busy = ""
 
     def _ask(self, job: Job, masks: Any, box: tuple[slice, ...]) -> Any:
         volume = self.segments.series.volume
@@ -240,8 +243,8 @@ class ComputingLogic:
         seconds = 0
         while not (await asyncio.wait({task}, timeout=1.0))[0]:
             seconds += 1
-            with self.state:
-                self.state.busy = f"{job.words}, {seconds} s"
+            with self.state as data:
+                data.busy = f"{job.words}, {seconds} s"
         return task.result()
 
     def _box(self, job: Job, masks: Any) -> tuple[slice, ...]:

@@ -23,13 +23,15 @@ from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures
 from dicomdock.imaging.segmentation import Segmentation, read_segmentation
 from dicomdock.imaging.terminology import Terminology, colour_for
-from dicomdock.imaging.terminology.structures import STRUCTURES
 from dicomdock.viewer.autosave import Shelf
 from dicomdock.viewer.engine import SegmentEditor
 from dicomdock.viewer.features.segments.computing import ComputingLogic
+from dicomdock.viewer.features.segments.state import DrawingRow, SegmentsState
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.segmentation_nodes import Drawing, middle_of, put_in_scene
+from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.study import read_instance
 
 KEEP_SECONDS = 4.0  # between two looks whether there is work to keep; well below the ten that may be lost
@@ -49,7 +51,7 @@ class SegmentsLogic:
     def __init__(
         self, server: Any, app: Any, series: SeriesLogic, archive: Archive, settings: Settings, notes: Notes
     ) -> None:
-        self.app, self.state, self.series = app, server.state, series
+        self.app, self.state, self.series = app, PageState(server.state, SegmentsState), series
         self.archive, self.settings, self.notes = archive, settings, notes
         self.editor = app.segmentation_editor
         self.logic = SegmentEditor(server, app)
@@ -58,18 +60,9 @@ class SegmentsLogic:
         self._held: dict[str, Segmentation] = {}  # what the disk would not take, by series
         self._full = self._taking = False
         self.on_tool: list[Callable[[bool], None]] = []
-        self.state.update(
-            {
-                "drawings": [],
-                "drawing_name": "",
-                "drawing_uid": "",
-                "unsaved": False,
-                "structures": [row[1] for row in STRUCTURES],
-                "sides": [row[1] for row in STRUCTURES if row[4]],
-                "structure": "",
-            }
-        )
-        self.computing = ComputingLogic(server, self, notes)
+
+        self.computing = ComputingLogic(server, self, self.state, notes)
+
         control = server.controller
         control.new_drawing = self.begin
         control.open_drawing = self.open
@@ -80,7 +73,8 @@ class SegmentsLogic:
         series.on_shown.append(self._series_changed)
         series.on_complete.append(self._series_complete)
         series.on_studied.append(self._list)
-        self.state.change("tool")(self._tool_changed)
+        shell = PageState(server.state, ShellState)
+        shell.bind_changes({shell.name.tool: self._tool_changed})
 
     def set_ui(self, ui: Any) -> None:
         """Tie the editor's panel to what it does."""
@@ -111,7 +105,7 @@ class SegmentsLogic:
     def open(self, uid: str) -> None:
         """Open a segmentation or structure set of the study, to be looked at and worked on."""
         series = self.series.study.find(uid) if self.series.study is not None else None
-        if series is not None and not self.state.busy and self._editable():
+        if series is not None and not self.state.data.busy and self._editable():
             asyncio.get_running_loop().create_task(self._open(series))
 
     def name_segment(self, words: str) -> None:
@@ -128,8 +122,8 @@ class SegmentsLogic:
             said.color = [part / 255 for part in colour_for(terminology, number)]
         self.editor.set_segment_properties(segment_id, said)
         self.logic.show_properties(segment_id)
-        with self.state:
-            self.state.structure = ""
+        with self.state as data:
+            data.structure = ""
 
     def undo(self) -> None:
         """Take back the last step."""
@@ -237,8 +231,8 @@ class SegmentsLogic:
 
     async def _open(self, series: Any) -> None:
         volume = self.series.volume
-        with self.state:
-            self.state.busy = f"Opening {series.name}"
+        with self.state as data:
+            data.busy = f"Opening {series.name}"
         try:
             found = await asyncio.to_thread(self._read, series, self.series.scanned, volume.geometry)
         except (DicomdockError, *READ_ERRORS) as error:
@@ -246,13 +240,13 @@ class SegmentsLogic:
             return
         finally:
             with self.state:
-                self.state.busy = ""
+                data.busy = ""
         if self.series.volume is not volume:
             return  # the user went on to another series meanwhile
         self._take(found, series.name, changed=False)
         self._bring_into_view()
         with self.state:
-            self.state.drawing_uid = series.uid
+            data.drawing_uid = series.uid
         for remark in found.remarks[:2]:
             self.notes.say(remark)
 
@@ -293,8 +287,8 @@ class SegmentsLogic:
         self._tie(Drawing(node, base, self.series.series.uid, changes=int(changed)), shown)
         if before is not None:
             self.app.scene.RemoveNode(before.node)
-        with self.state:
-            self.state.drawing_name, self.state.drawing_uid = name, ""
+        with self.state as data:
+            data.drawing_name, data.drawing_uid = name, ""
         self._tell()
 
     def _tie(self, drawing: Drawing, shown: Any) -> None:
@@ -313,18 +307,18 @@ class SegmentsLogic:
 
     def _tell(self) -> None:
         unsaved = self.drawing is not None and self.drawing.unsaved
-        if self.state.unsaved != unsaved:
-            with self.state:
-                self.state.unsaved = unsaved
+        if self.state.data.unsaved != unsaved:
+            with self.state as data:
+                data.unsaved = unsaved
 
     def _effect_changed(self, _name: str) -> None:
         for tell in self.on_tool:
             tell(self.tool_on)
 
-    def _tool_changed(self, tool: str, **_: Any) -> None:
+    def _tool_changed(self, tool: str) -> None:
         if tool != "segment":
             self.put_away()
-        elif self.drawing is None and self.series.complete and not self.state.drawings:
+        elif self.drawing is None and self.series.complete and not self.state.data.drawings:
             self.begin()
 
     def _series_changed(self) -> None:
@@ -339,8 +333,8 @@ class SegmentsLogic:
         node, self.drawing = self.drawing.node, None
         self.editor.clear()
         self.app.scene.RemoveNode(node)
-        with self.state:
-            self.state.drawing_name = self.state.drawing_uid = ""
+        with self.state as data:
+            data.drawing_name = data.drawing_uid = ""
         self._tell()
 
     def _series_complete(self) -> None:
@@ -373,9 +367,9 @@ class SegmentsLogic:
                 continue
             named = self._refers(one)
             if not named or shown is None or shown.uid in named:
-                found.append({"uid": one.uid, "name": one.name, "kind": one.kind})
-        with self.state:
-            self.state.drawings = found
+                found.append(DrawingRow(one.uid, one.name, one.kind))
+        with self.state as data:
+            data.drawings = found
 
     def _refers(self, series: Any) -> tuple[str, ...]:
         if series.uid not in self._references:

@@ -8,7 +8,14 @@ from trame.widgets import html
 from trame_slicer.app.ui import SegmentEditorUI
 from trame_vuetify.widgets.vuetify3 import VIcon
 
-from dicomdock.viewer.shell.widgets import button, panel
+from dicomdock.viewer.features.save.state import SaveState
+from dicomdock.viewer.features.segments.state import SegmentsState
+from dicomdock.viewer.features.series.state import SeriesState
+from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.widgets import button, panel, shown
+
+SEGMENTS, SERIES, SAVE = names_of(SegmentsState), names_of(SeriesState), names_of(SaveState)
+BUSY = f"!!{SEGMENTS.busy}"
 
 # trame-slicer's sliders show no numbers; these are what they are bound to.
 THRESHOLD = "ThresholdState__threshold_slider__RangeSliderState__value"
@@ -38,12 +45,15 @@ def segments_panel(server: Any) -> SegmentEditorUI:
     """Build the panel and give the part of it that is trame-slicer's."""
     control = server.controller
     with panel("segment", "Segment"):
-        html.P("Drawing begins when all images are here. {{ arrival_words }}", v_show="!complete")
-        with html.Div(v_show="complete"):
+        html.P(
+            f"Drawing begins when all images are here. {shown(SERIES.arrival_words)}",
+            v_show=f"!{SERIES.complete}",
+        )
+        with html.Div(v_show=SERIES.complete):
             with html.Button(
-                v_for="one in drawings",
+                v_for=f"one in {SEGMENTS.drawings}",
                 key="one.uid",
-                classes=("['item', one.uid === drawing_uid ? 'on' : '']",),
+                classes=(f"['item', one.uid === {SEGMENTS.drawing_uid} ? 'on' : '']",),
                 click=(control.ask_open_drawing, "[one.uid]"),
                 raw_attrs=[":data-testid=\"'drawing-' + one.uid\""],
             ):
@@ -52,14 +62,14 @@ def segments_panel(server: Any) -> SegmentEditorUI:
                 html.Span("{{ one.kind }}", v_show="one.kind !== 'segmentation'", classes="faint")
             with html.Div(classes="row"):
                 button("New segmentation", control.ask_new_drawing, testid="new-drawing")
-            with html.Div(v_show="drawing_name"):
-                html.H3("{{ drawing_name }}{{ unsaved ? ' (not saved yet)' : '' }}")
+            with html.Div(v_show=SEGMENTS.drawing_name):
+                html.H3(shown(SEGMENTS.drawing_name) + shown(f"{SEGMENTS.unsaved} ? ' (not saved yet)' : ''"))
                 html.Input(
                     type="text",
                     placeholder="Name the segment: kidney left, mass...",
                     raw_attrs=[
                         'list="structure-names"',
-                        'v-model="structure"',  # what is being typed survives that the page is told something
+                        f'v-model="{SEGMENTS.structure}"',  # what is being typed survives other changes
                         '@keyup.enter="$event.target.blur()"',  # then keys mean tools again
                         'aria-label="Name of the segment"',
                         'data-testid="structure"',
@@ -67,32 +77,32 @@ def segments_panel(server: Any) -> SegmentEditorUI:
                     change=(control.name_segment, "[$event.target.value]"),
                 )
                 with html.Datalist(id="structure-names"):
-                    html.Option(v_for="name in structures", key="name", value=("name",))
-                with html.Div(classes="editor", v_show="drawing_name"):
+                    html.Option(v_for=f"name in {SEGMENTS.structures}", key="name", value=("name",))
+                with html.Div(classes="editor", v_show=SEGMENTS.drawing_name):
                     editor = SegmentEditorUI()
                 tool = "SegmentEditorState__active_effect_name"
                 _values("Threshold", THRESHOLD, f"{tool}.endsWith('Threshold')")
                 _values("Only values", MASK, "VolumeIntensityRangeMaskState__is_enabled")
                 html.H3("Computed")
                 with html.Div(classes="row"):
-                    button("Grow from seeds", control.grow_from_seeds, disabled="!!busy", testid="grow")
-                    button("Fill between slices", control.fill_between, disabled="!!busy", testid="fill")
+                    button("Grow from seeds", control.grow_from_seeds, disabled=BUSY, testid="grow")
+                    button("Fill between slices", control.fill_between, disabled=BUSY, testid="fill")
                 with html.Label():
-                    button("Margin", control.apply_margin, disabled="!!busy", testid="margin")
+                    button("Margin", control.apply_margin, disabled=BUSY, testid="margin")
                     html.Input(
                         type="number",
                         raw_attrs=[
-                            ':value="margin_mm"',
+                            f':value="{SEGMENTS.margin_mm}"',
                             'step="0.5"',
-                            '@change="margin_mm = Number($event.target.value)"',
+                            f'@change="{SEGMENTS.margin_mm} = Number($event.target.value)"',
                             'aria-label="Margin in millimetres"',
                         ],
                     )
                     html.Span("mm")
                 with html.Div(
-                    classes="row", v_show="busy", raw_attrs=['role="status"', 'data-testid="busy"']
+                    classes="row", v_show=SEGMENTS.busy, raw_attrs=['role="status"', 'data-testid="busy"']
                 ):
-                    html.Span("{{ busy }}...")
+                    html.Span(f"{shown(SEGMENTS.busy)}...")
                     button("Stop", control.stop_computing, testid="stop-computing")
                 with html.Div(classes="row", style="margin-top:14px"):
                     button("Undo", control.undo, title="Ctrl+Z", testid="undo")
@@ -101,13 +111,13 @@ def segments_panel(server: Any) -> SegmentEditorUI:
                         "Save",
                         control.save,
                         main=True,
-                        disabled="saving",
+                        disabled=f"{SAVE.saving}",
                         title="Ctrl+S",
                         testid="save-panel",
                     )
                     with html.Select(
                         raw_attrs=[
-                            'v-model="save_as"',
+                            f'v-model="{SAVE.save_as}"',
                             'aria-label="Save as"',
                             'title="What Save writes"',
                             'data-testid="save-as"',

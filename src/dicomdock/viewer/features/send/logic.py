@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from dicomdock import rpc
@@ -12,9 +13,10 @@ from dicomdock.archive.index.queries import ArchivedInstance
 from dicomdock.dicom.resource import Resource
 from dicomdock.viewer.dock_client import DockClient, RequestFailed
 from dicomdock.viewer.features.save.logic import SavingLogic
+from dicomdock.viewer.features.send.state import SendAnswer, SendItem, SendState
 from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.page_state import PageState
 
-Item = dict[str, Any]  # a row of a list, as the page reads it
 THERE = ("stored", "warning", "duplicate")
 WORDS = {
     "stored": "stored",
@@ -41,59 +43,48 @@ class SendingLogic:
     def __init__(
         self, server: Any, series: SeriesLogic, saving: SavingLogic, archive: Archive, dock: DockClient
     ) -> None:
-        self.state, self.series, self.saving = server.state, series, saving
+        self.state, self.series, self.saving = PageState(server.state, SendState), series, saving
         self.archive, self.dock = archive, dock
-        self.state.update(
-            {
-                "sending": False,
-                "send_open": False,
-                "send_servers": [],
-                "send_server": "",
-                "send_items": [],
-                "send_answers": [],
-                "send_words": "",
-                "send_bad": False,
-            }
-        )
+
         control = server.controller
         control.ask_send = self.ask
         control.send = self.send
-        self.state.change("send_server")(self._server_chosen)
+        self.state.bind_changes({self.state.name.send_server: self._server_chosen})
 
     async def ask(self) -> None:
         """Save what is not saved, and ask where to."""
         drawing = self.saving.segments.drawing
         if drawing is not None and drawing.unsaved and await self.saving.save() == "failed":
             return
-        if self.state.sending:
-            with self.state:
-                self.state.send_open = True
+        if self.state.data.sending:
+            with self.state as data:
+                data.send_open = True
             return
         items = await asyncio.to_thread(self._items)
         try:
             choice = await self.dock.list_servers(await asyncio.to_thread(self._origin))
         except RequestFailed as error:
             choice = rpc.ServersReply(0, (), "", str(error))
-        with self.state:
-            self.state.send_servers = list(choice.servers)
-            self.state.send_server = choice.default
-            self.state.send_items = _chosen(items, choice.default)
-            self.state.send_answers = []
-            self.state.send_words = choice.remark if items else NOTHING
-            self.state.send_bad = False
-            self.state.send_open = True
+        with self.state as data:
+            data.send_servers = list(choice.servers)
+            data.send_server = choice.default
+            data.send_items = _chosen(items, choice.default)
+            data.send_answers = []
+            data.send_words = choice.remark if items else NOTHING
+            data.send_bad = False
+            data.send_open = True
 
     async def send(self) -> None:
         """Send what was chosen, and show each answer."""
-        name = self.state.send_server
-        chosen = [one["uid"] for one in self.state.send_items if one["chosen"]]
-        if not name or not chosen or self.state.sending:
+        name = self.state.data.send_server
+        chosen = [one.uid for one in self.state.data.send_items if one.chosen]
+        if not name or not chosen or self.state.data.sending:
             return
-        with self.state:
-            self.state.sending, self.state.send_bad = True, False
-            self.state.send_answers = []
-            self.state.send_words = f"Sending to {name}..."
-        answers: list[Item] = []
+        with self.state as data:
+            data.sending, data.send_bad = True, False
+            data.send_answers = []
+            data.send_words = f"Sending to {name}..."
+        answers: list[SendAnswer] = []
         try:
             reply = await self.dock.send_series(name, chosen, self._progress)
         except RequestFailed as error:
@@ -107,19 +98,20 @@ class SendingLogic:
             answers = self._answers(results)
         items = await asyncio.to_thread(self._items)
         with self.state:
-            self.state.send_items = _chosen(items, name)
-            self.state.send_words, self.state.send_answers, self.state.send_bad = words, answers, bad
-            self.state.sending = False
+            data.send_items = _chosen(items, name)
+            data.send_words, data.send_answers, data.send_bad = words, answers, bad
+            data.sending = False
 
     # Inner
 
     def _progress(self, done: int, of: int) -> None:
-        with self.state:
-            self.state.send_words = f"Sending to {self.state.send_server}: {done} of {of}"
+        with self.state as data:
+            data.send_words = f"Sending to {data.send_server}: {done} of {of}"
 
-    def _server_chosen(self, send_server: str, **_: Any) -> None:
-        if not self.state.sending:
-            self.state.send_items = _chosen(self.state.send_items, send_server)
+    def _server_chosen(self, server: str) -> None:
+        data = self.state.data
+        if not data.sending:
+            data.send_items = _chosen(data.send_items, server)
 
     def _origin(self) -> str:
         """Name the connection that the shown images, or else some of the study, came by."""
@@ -129,7 +121,7 @@ class SendingLogic:
         others = self.archive.instances(Resource(study.uid))
         return next((one.origin for one in (*found[:1], *others) if one.origin), "")
 
-    def _items(self) -> list[Item]:
+    def _items(self) -> list[SendItem]:
         """List the series that were made here, and the servers that each is wholly on."""
         assert self.series.study is not None
         groups: dict[str, list[ArchivedInstance]] = {}
@@ -137,13 +129,12 @@ class SendingLogic:
             if one.made_here:
                 groups.setdefault(one.resource.series or "", []).append(one)
         return [
-            {
-                "uid": uid,
-                "name": self._name(uid),
-                "count": len(found),
-                "sent": sorted(set.intersection(*(set(one.sent) for one in found))),
-                "chosen": False,
-            }
+            SendItem(
+                uid,
+                self._name(uid),
+                len(found),
+                sorted(set.intersection(*(set(one.sent) for one in found))),
+            )
             for uid, found in groups.items()
         ]
 
@@ -151,21 +142,20 @@ class SendingLogic:
         series = self.series.study.find(uid) if self.series.study is not None else None
         return series.name if series is not None else uid
 
-    def _answers(self, results: Sequence[rpc.InstanceResult]) -> list[Item]:
+    def _answers(self, results: Sequence[rpc.InstanceResult]) -> list[SendAnswer]:
         """Put instances of one series with the same answer into one line; what went wrong comes first."""
         groups: dict[tuple[bool, str, str], list[str]] = {}
         for one in results:
             key = (one.status in THERE, self._name(one.series), _words(one))
             groups.setdefault(key, []).append(one.instance)
         return [
-            {"name": name, "words": words, "uids": uids, "bad": not good}
-            for (good, name, words), uids in sorted(groups.items())
+            SendAnswer(name, words, uids, not good) for (good, name, words), uids in sorted(groups.items())
         ]
 
 
-def _chosen(items: Sequence[Item], server: str) -> list[Item]:
+def _chosen(items: Sequence[SendItem], server: str) -> list[SendItem]:
     """Choose what the server has not confirmed yet."""
-    return [{**one, "chosen": server not in one["sent"]} for one in items]
+    return [replace(one, chosen=server not in one.sent) for one in items]
 
 
 def _words(result: rpc.InstanceResult) -> str:

@@ -6,12 +6,16 @@ from typing import Any
 
 from trame.widgets import html
 
-from dicomdock.viewer.shell.widgets import button
+from dicomdock.viewer.features.send.state import SendState
+from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.widgets import button, shown
+
+SEND = names_of(SendState)
 
 
 def send_dialog(server: Any) -> None:
     """Build the dialog."""
-    with html.Div(classes="dialog-ground", v_if="send_open"):
+    with html.Div(classes="dialog-ground", v_if=SEND.send_open):
         with html.Div(
             classes="dialog", raw_attrs=['role="dialog"', 'aria-label="Send"', 'data-testid="send-dialog"']
         ):
@@ -19,30 +23,31 @@ def send_dialog(server: Any) -> None:
             _items()
             _servers()
             html.P(
-                "{{ send_words }}",
-                classes=("send_bad ? 'bad' : ''",),
+                shown(SEND.send_words),
+                classes=(f"{SEND.send_bad} ? 'bad' : ''",),
                 raw_attrs=['role="status"', 'data-testid="send-words"'],
             )
             _answers()
             with html.Div(classes="row"):
-                button("Close", "send_open = false", testid="send-close")
+                button("Close", f"{SEND.send_open} = false", testid="send-close")
                 button(
-                    "{{ send_bad ? 'Try again' : 'Send' }}",
+                    shown(f"{SEND.send_bad} ? 'Try again' : 'Send'"),
                     server.controller.send,
                     main=True,
-                    disabled="sending || !send_server || !send_items.some(one => one.chosen)",
+                    disabled=f"{SEND.sending} || !{SEND.send_server}"
+                    f" || !{SEND.send_items}.some(one => one.chosen)",
                     testid="send-now",
                 )
 
 
 def _items() -> None:
-    with html.Label(v_for="one in send_items", key="one.uid", classes="choice"):
+    with html.Label(v_for=f"one in {SEND.send_items}", key="one.uid", classes="choice"):
         html.Input(
             type="checkbox",
             raw_attrs=[
                 ':checked="one.chosen"',
-                ':disabled="sending"',
-                "@change=\"one.chosen = $event.target.checked; flushState('send_items')\"",
+                f':disabled="{SEND.sending}"',
+                f"@change=\"one.chosen = $event.target.checked; flushState('{SEND.send_items}')\"",
             ],
         )
         html.Span("{{ one.name }}", classes="grow")
@@ -54,24 +59,28 @@ def _items() -> None:
 
 
 def _servers() -> None:
-    html.H3("To", v_show="send_items.length")
+    html.H3("To", v_show=f"{SEND.send_items}.length")
     with html.Select(
-        v_show="send_items.length && send_servers.length",
-        disabled=("sending",),
+        v_show=f"{SEND.send_items}.length && {SEND.send_servers}.length",
+        disabled=(SEND.sending,),
         raw_attrs=[
-            ':value="send_server"',
-            '@change="send_server = $event.target.value"',
+            f':value="{SEND.send_server}"',
+            f'@change="{SEND.send_server} = $event.target.value"',
             'aria-label="Server"',
             'data-testid="send-server"',
         ],
     ):
-        html.Option("{{ name }}", v_for="name in send_servers", key="name", value=("name",))
-    html.P("No server is known yet; add one in dicomdock's pages.", v_show="!send_servers.length")
+        html.Option("{{ name }}", v_for=f"name in {SEND.send_servers}", key="name", value=("name",))
+    html.P("No server is known yet; add one in dicomdock's pages.", v_show=f"!{SEND.send_servers}.length")
 
 
 def _answers() -> None:
-    with html.Div(v_show="send_answers.length", classes="answers", raw_attrs=['data-testid="send-answers"']):
-        with html.Details(v_for="(one, i) in send_answers", key="i", classes=("one.bad ? 'bad' : ''",)):
+    with html.Div(
+        v_show=f"{SEND.send_answers}.length", classes="answers", raw_attrs=['data-testid="send-answers"']
+    ):
+        with html.Details(
+            v_for=f"(one, i) in {SEND.send_answers}", key="i", classes=("one.bad ? 'bad' : ''",)
+        ):
             html.Summary(
                 "{{ one.name }}: {{ one.uids.length > 1 ? one.uids.length + ' ' : '' }}{{ one.words }}"
             )

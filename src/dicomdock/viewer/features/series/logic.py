@@ -12,8 +12,10 @@ from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.geometry import VolumePlan, Window
 from dicomdock.viewer.features.layout.layouts import AXIAL, CORONAL, OTHER, SAGITTAL
+from dicomdock.viewer.features.series.state import SeriesRow, SeriesState
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.loading import Events, Loaded, Loader
+from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.study import Series, Study, read_study
 
@@ -42,7 +44,7 @@ class SeriesLogic:
         notes: Any,
         send: Callable[[rpc.Event], None],
     ) -> None:
-        self.server, self.app, self.state = server, app, server.state
+        self.server, self.app, self.state = server, app, PageState(server.state, SeriesState)
         self.views, self.archive, self.notes, self._send = views, archive, notes, send
         self.study: Study | None = None
         self.series: Series | None = None
@@ -63,23 +65,8 @@ class SeriesLogic:
         self.on_shown: list[Callable[[], None]] = []
         self.on_complete: list[Callable[[], None]] = []
         self.on_studied: list[Callable[[], None]] = []
-        self.state.update(
-            {
-                "study_words": "",
-                "series_list": [],
-                "series_uid": "",
-                "volumes": [],
-                "volume_at": 0,
-                "complete": False,
-                "arrival_words": "",
-                "remarks": [],
-                "empty_title": "",
-                "empty_words": "",
-                "kind_3d": True,
-            }
-        )
         server.controller.open_series = self.open_series
-        self.state.change("volume_at")(self._volume_chosen)
+        self.state.bind_changes({self.state.name.volume_at: self._volume_chosen})
 
     @property
     def volume(self) -> Any:
@@ -170,22 +157,20 @@ class SeriesLogic:
     def _look(self) -> None:
         before = self.study
         self.study = read_study(self.archive, self._asked.study, self._coming)
-        with self.state:
-            self.state.series_list = [
-                {
-                    "uid": one.uid,
-                    "name": one.name,
-                    "kind": one.kind,
-                    "modality": one.modality,
-                    "count": f"{one.count} of {one.due}" if one.due > one.count else one.count,
-                }
+        with self.state as data:
+            data.series_list = [
+                SeriesRow(
+                    one.uid,
+                    one.name,
+                    one.kind,
+                    one.modality,
+                    f"{one.count} of {one.due}" if one.due > one.count else str(one.count),
+                )
                 for one in self.study.series
             ]
-            self.state.study_words = ", ".join(
-                word for word in (self.study.description, self.study.date) if word
-            )
+            data.study_words = ", ".join(word for word in (self.study.description, self.study.date) if word)
             name = self.study.patient or "dicomdock"
-            self.state.trame__title = f"{name} {self.study.date}".strip()
+            self.server.state.trame__title = f"{name} {self.study.date}".strip()
         for tell in self.on_studied:
             tell()
         known_better = before is not None and before.patient_words != self.study.patient_words
@@ -228,22 +213,22 @@ class SeriesLogic:
         return late
 
     def _say_empty(self, title: str, words: str) -> None:
-        with self.state:
-            self.state.empty_title, self.state.empty_words = title, words
+        with self.state as data:
+            data.empty_title, data.empty_words = title, words
 
     def _start(self, series: Series, choice: int) -> None:
         if self._loader is not None:
             self._loader.close()
         self.series, self.loaded, self._choice = series, None, choice
         self._user_window = self._failed_early = False
-        with self.state:
-            self.state.series_uid = series.uid
-            self.state.complete = False
-            self.state.remarks = []
-            self.state.volumes = []
-            self.state.volume_at = choice
-            if self.state.empty_title:
-                self.state.empty_title, self.state.empty_words = "Opening the series", ""
+        with self.state as data:
+            data.series_uid = series.uid
+            data.complete = False
+            data.remarks = []
+            data.volumes = []
+            data.volume_at = choice
+            if data.empty_title:
+                data.empty_title, data.empty_words = "Opening the series", ""
         self._send(rpc.SeriesShown(series.uid))
         loop = asyncio.get_running_loop()
 
@@ -278,8 +263,8 @@ class SeriesLogic:
     def _planned(self, plans: Sequence[VolumePlan]) -> None:
         assert self.series is not None
         self._plans[self.series.uid] = list(plans)
-        with self.state:
-            self.state.volumes = (
+        with self.state as data:
+            data.volumes = (
                 [f"{plan.label or 'images'}, {len(plan.planes)} slices" for plan in plans]
                 if len(plans) > 1
                 else []
@@ -310,10 +295,10 @@ class SeriesLogic:
         before, self.shown = self.shown, shown
         windows = loaded.volume.windows
         shown.set_window(windows[0] if windows else self.guess_window(loaded))
-        with self.state:
-            self.state.kind_3d = loaded.volume.spatial
-            self.state.empty_title = self.state.empty_words = ""
-            self.state.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
+        with self.state as data:
+            data.kind_3d = loaded.volume.spatial
+            data.empty_title = data.empty_words = ""
+            data.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
         self.views.show(shown)
         self.views.describe(self.study, self.series.name, (AXIAL, SAGITTAL, CORONAL))
         self._dirty = True
@@ -339,9 +324,9 @@ class SeriesLogic:
         if not loaded.volume.windows and not self._user_window:
             self.shown.set_window(self.guess_window(loaded))
         self.shown.changed()
-        with self.state:
-            self.state.complete = loaded.complete
-            self.state.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
+        with self.state as data:
+            data.complete = loaded.complete
+            data.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
             self._tell_arrival()
         self.views.refresh_words()
         if loaded.failed and not loaded.filled:
@@ -384,7 +369,7 @@ class SeriesLogic:
             return
         done = loaded.complete or loaded.provisional
         here, due = len(loaded.filled), loaded.due
-        self.state.arrival_words = "" if done else f"{here} of {due} images are here"
+        self.state.data.arrival_words = "" if done else f"{here} of {due} images are here"
         whole = self.views.shown()
         across = self.views.slice_at() is not None and whole is self.shown
         marks = "" if done else arrival_marks(loaded.filled, loaded.plan.geometry.shape[0])
@@ -394,9 +379,9 @@ class SeriesLogic:
             if tag != OTHER:
                 self.views.show_arrival(tag, marks if tag == AXIAL and across else share)
 
-    def _volume_chosen(self, volume_at: int, **_: Any) -> None:
-        if self.series is not None and self.state.volumes and int(volume_at) != self._choice:
-            self._start(self.series, int(volume_at))
+    def _volume_chosen(self, volume: int) -> None:
+        if self.series is not None and self.state.data.volumes and volume != self._choice:
+            self._start(self.series, volume)
 
 
 def arrival_marks(filled: set[int], count: int) -> str:

@@ -7,51 +7,58 @@ from typing import Any
 from trame.widgets import html
 from trame_vuetify.widgets.vuetify3 import VIcon
 
-from dicomdock.viewer.shell.widgets import panel
+from dicomdock.viewer.features.layout.layouts import AXIAL
+from dicomdock.viewer.features.objects.state import ObjectsState
+from dicomdock.viewer.features.series.state import SeriesState
+from dicomdock.viewer.features.views.state import CineState, SliceViewState
+from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.widgets import panel, shown
+
+SERIES, OBJECTS, CINE = names_of(SeriesState), names_of(ObjectsState), names_of(CineState)
 
 
 def series_panel(server: Any) -> None:
     """Build the list of series."""
     with panel("series", "Series"):
-        html.P("{{ study_words }}", v_show="study_words")
+        html.P(shown(SERIES.study_words), v_show=SERIES.study_words)
         with html.Button(
-            v_for="one in series_list.filter(s => s.kind === 'image')",
+            v_for=f"one in {SERIES.series_list}.filter(s => s.kind === 'image')",
             key="one.uid",
-            classes=("['item', one.uid === series_uid ? 'on' : '']",),
+            classes=(f"['item', one.uid === {SERIES.series_uid} ? 'on' : '']",),
             click=(server.controller.open_series, "[one.uid]"),
             raw_attrs=[":data-testid=\"'series-' + one.uid\""],
         ):
             VIcon("mdi-image-multiple-outline", size=16)
             html.Span("{{ one.name }}", classes="grow", raw_attrs=[':title="one.name"'])
             html.Span("{{ one.modality }} {{ one.count }}", classes="faint")
-        with html.Div(v_show="others.length"):
+        with html.Div(v_show=f"{OBJECTS.others}.length"):
             html.H3("Also in this study")
             _others(server)
-        with html.Div(v_show="volumes.length > 1"):
+        with html.Div(v_show=f"{SERIES.volumes}.length > 1"):
             html.H3("This series holds several volumes")
             with html.Select(
                 raw_attrs=[
-                    ':value="volume_at"',
-                    '@change="volume_at = Number($event.target.value)"',
+                    f':value="{SERIES.volume_at}"',
+                    f'@change="{SERIES.volume_at} = Number($event.target.value)"',
                     'aria-label="Volume"',
                 ]
             ):
-                html.Option("{{ name }}", v_for="(name, i) in volumes", key="i", value=("i",))
-        with html.Label(v_show="!kind_3d && Red_count > 1"):
+                html.Option("{{ name }}", v_for=f"(name, i) in {SERIES.volumes}", key="i", value=("i",))
+        with html.Label(v_show=f"!{SERIES.kind_3d} && {names_of(SliceViewState, AXIAL).count} > 1"):
             html.Input(
                 type="number",
                 raw_attrs=[
-                    ':value="play_rate"',
+                    f':value="{CINE.play_rate}"',
                     'min="1"',
                     'max="60"',
-                    '@change="play_rate = Number($event.target.value)"',
+                    f'@change="{CINE.play_rate} = Number($event.target.value)"',
                     'aria-label="Images a second"',
                     'style="width:64px"',
                 ],
             )
             html.Span("images a second when played (Space)")
-        html.P("{{ arrival_words }}", v_show="arrival_words", raw_attrs=['role="status"'])
-        html.P("{{ remark }}", v_for="(remark, i) in remarks", key="i")
+        html.P(shown(SERIES.arrival_words), v_show=SERIES.arrival_words, raw_attrs=['role="status"'])
+        html.P("{{ remark }}", v_for=f"(remark, i) in {SERIES.remarks}", key="i")
 
 
 def _others(server: Any) -> None:
@@ -60,7 +67,7 @@ def _others(server: Any) -> None:
         html.Span("{{ one.name }}", classes="grow", raw_attrs=[':title="one.name"'])
         html.Span("{{ one.words }}", classes="faint")
 
-    with html.Template(v_for="one in others", key="one.uid"):
+    with html.Template(v_for=f"one in {OBJECTS.others}", key="one.uid"):
         with html.A(
             v_if="one.kind === 'document'",
             classes="item",
@@ -74,14 +81,14 @@ def _others(server: Any) -> None:
             line("mdi-file-document-outline")
         with html.Button(
             v_else_if="one.kind === 'model'",
-            classes=("['item', models_shown.includes(one.uid) ? 'on' : '']",),
+            classes=(f"['item', {OBJECTS.models_shown}.includes(one.uid) ? 'on' : '']",),
             click=(server.controller.show_model, "[one.uid]"),
             raw_attrs=[":data-testid=\"'other-' + one.uid\""],
         ):
             line("mdi-cube-scan")
         with html.Button(
             v_else=True,
-            classes=("['item', one.uid === series_uid ? 'on' : '']",),
+            classes=(f"['item', one.uid === {SERIES.series_uid} ? 'on' : '']",),
             click=(server.controller.open_other, "[one.uid]"),
             disabled=("one.words === 'not shown'",),
             raw_attrs=[":data-testid=\"'other-' + one.uid\""],

@@ -17,7 +17,10 @@ from dicomdock.viewer.dock_client import DockClient, RequestFailed
 from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.features.source_images.state import SourcesState
 from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.study import Series, read_instance
 
 OPENED = ("segmentation", "structures", "report")
@@ -46,22 +49,23 @@ class SourcesLogic:
         dock: DockClient,
         notes: Notes,
     ) -> None:
-        self.state, self.series, self.saving, self.measuring = server.state, series, saving, measuring
+        self.state, self._shell = PageState(server.state, SourcesState), PageState(server.state, ShellState)
+        self.series, self.saving, self.measuring = series, saving, measuring
         self.archive, self.dock, self.notes = archive, dock, notes
         self._asked: Resource | None = None
         self._wanted = ""  # Series Instance UID of the object that is to be opened on its images
         self._waiting = ""  # the same of one whose images are not here
         self._looking: asyncio.Task[None] | None = None
         self._looked_at: frozenset[tuple[str, int]] = frozenset()
-        self.state.update({"missing_words": "", "missing_busy": False})
+
         server.controller.fetch_missing = self.fetch
         series.on_studied.append(self._studied)
         series.on_complete.append(self._bring)
 
     async def fetch(self) -> None:
         """Ask the servers for what is missing, and download it."""
-        with self.state:
-            self.state.missing_busy = True
+        with self.state as data:
+            data.missing_busy = True
         try:
             reply = await self.dock.fetch_sources()
         except RequestFailed as error:
@@ -71,7 +75,7 @@ class SourcesLogic:
             self.notes.say(f"The images come from {' and '.join(reply.servers)}.")
         finally:
             with self.state:
-                self.state.missing_busy = False
+                data.missing_busy = False
 
     # Inner
 
@@ -107,10 +111,10 @@ class SourcesLogic:
 
     def _open(self, wanted: Series) -> None:
         if wanted.kind == "report":
-            self.state.tool = "measure"
+            self._shell.data.tool = "measure"
             self.measuring.open(wanted.uid)
         else:
-            self.state.tool = "segment"
+            self._shell.data.tool = "segment"
             self.saving.before(lambda: self.saving.segments.open(wanted.uid))
 
     def _source(self, uid: str) -> Series | None:
@@ -129,8 +133,8 @@ class SourcesLogic:
         missing = await asyncio.to_thread(missing_sources, self.archive, Resource(study))
         if self.series.study is not None and self.series.study.uid == study:
             self._waiting = next((one.referred_by.series or "" for one in missing), "")
-            with self.state:
-                self.state.missing_words = self._words(missing)
+            with self.state as data:
+                data.missing_words = self._words(missing)
 
     def _words(self, missing: tuple[MissingSource, ...]) -> str:
         if not missing:

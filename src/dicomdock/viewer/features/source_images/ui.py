@@ -6,22 +6,26 @@ from typing import Any
 
 from trame.widgets import html
 
-from dicomdock.viewer.shell.widgets import button
+from dicomdock.viewer.features.source_images.state import SourcesState
+from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.widgets import TOOL, button, shown
+
+SOURCES = names_of(SourcesState)
 
 
 def missing_line(server: Any) -> None:
     """Build the line."""
     with html.Div(
-        classes=("['missing', tool ? 'beside' : '']",),
-        v_if="missing_words",
+        classes=(f"['missing', {TOOL} ? 'beside' : '']",),
+        v_if=SOURCES.missing_words,
         raw_attrs=['role="status"', 'data-testid="missing"'],
     ):
-        html.Span("{{ missing_words }}")
+        html.Span(shown(SOURCES.missing_words))
         button(
-            "{{ missing_busy ? 'Asking your servers...' : 'Find and download' }}",
+            shown(f"{SOURCES.missing_busy} ? 'Asking your servers...' : 'Find and download'"),
             server.controller.fetch_missing,
             main=True,
-            disabled="missing_busy",
+            disabled=f"{SOURCES.missing_busy}",
             testid="fetch-missing",
         )
-        button("Not now", "missing_words = ''", testid="missing-later")
+        button("Not now", f"{SOURCES.missing_words} = ''", testid="missing-later")

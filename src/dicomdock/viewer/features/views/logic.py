@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from dicomdock.viewer.features.layout.layouts import (
     SAGITTAL,
     definitions,
 )
+from dicomdock.viewer.features.views.state import SliceViewState, ViewsState
 from dicomdock.viewer.features.views.ui import slice_overlay, threed_overlay
+from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import ShownVolume, array_of
 from dicomdock.viewer.study import Study
 
@@ -44,24 +47,15 @@ class Views:
     """
 
     def __init__(self, server: Any, app: Any) -> None:
-        self.server, self.app, self.state = server, app, server.state
+        self.server, self.app = server, app
+        self.state = PageState(server.state, ViewsState)
+        self._slices: dict[str, PageState[SliceViewState]] = {}
         self._series_words: dict[str, str] = {}
         self._study_words = ""
         self._fitted: dict[str, float] = {}
         self.on_slice: Callable[[str], None] | None = None
         self._shown: dict[str, ShownVolume] = {}
-        self.state.update(
-            {
-                "layout": "Four views",
-                "layouts": list(definitions()),
-                "words_shown": True,
-                "crosshair": False,
-                "slab": 0,
-                "slab_kind": "max",
-                "aligned": True,
-                "threed_note": "",
-            }
-        )
+
         server.controller.fit_view = self.fit
         states = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
         # All that a page has sent before it asks is done when it has the answer.
@@ -69,15 +63,20 @@ class Views:
         self.layouts = LayoutManager(app.scene, app.view_manager, server)
         # All views are there before the segment editor's effects, which look for them when they are made.
         self.layouts.register_layout_dict(definitions())
-        self.state.change("layout")(self._layout_chosen)
-        self.state.change("crosshair")(self._crosshair_chosen)
-        self.state.change("slab", "slab_kind")(self._slab_chosen)
-        self.state.change("aligned")(lambda **_: self.align())
+        name = self.state.name
+        self.state.bind_changes(
+            {
+                name.layout: self._layout_chosen,
+                name.crosshair: self._crosshair_chosen,
+                (name.slab, name.slab_kind): self._slab_chosen,
+                name.aligned: lambda _: self.align(),
+            }
+        )
 
     def build(self, layout: Any) -> None:
         """Put the views into the page."""
         self.layouts.initialize_layout_grid(layout)
-        self.layouts.set_layout(self.state.layout)
+        self.layouts.set_layout(self.state.data.layout)
 
     def warm(self) -> None:
         """Draw every view once: making its GL context takes long, and need not wait for a study."""
@@ -212,9 +211,10 @@ class Views:
     def _slice_ui(self, server: Any, view_id: str, view: Any) -> None:
         view.render_window().SetMultiSamples(0)
         view.set_background_color_from_string(BACKGROUND)
+        page = self._slices[view_id] = PageState(server.state, SliceViewState, view_id)
         slice_overlay(server, view_id, view)
         view.modified.connect(self._moved)
-        self.state.change(f"{view_id}_at")(lambda **_: self._slider_moved(view_id))
+        page.bind_changes({page.name.at: lambda at: self._slider_moved(view_id, at)})
         view.interactor().AddObserver("WindowResizeEvent", lambda *_: self._resized(view_id))
         if (shown := self._shown.get(view_id) or self._shown.get(AXIAL)) is not None and view_id != OTHER:
             self._shown[view_id] = shown
@@ -241,7 +241,7 @@ class Views:
     def _plane(self, tag: str) -> str:
         """Name the plane of a view: its own, or that of the images where two series are compared."""
         lead = self._shown.get(AXIAL)
-        compared = self.state.layout == COMPARE and tag in (AXIAL, OTHER)
+        compared = self.state.data.layout == COMPARE and tag in (AXIAL, OTHER)
         if compared and lead is not None and lead.volume.spatial:
             return PLANES[int(np.argmax(np.abs(lead.volume.geometry.directions[:, 0])))]
         return NAMES.get(tag, "Axial")
@@ -250,7 +250,7 @@ class Views:
         tag = view.get_singleton_tag()
         node, shown = view.get_view_node(), self._shown.get(tag)
         node.SetOrientation(self._plane(tag))
-        if shown is not None and self.state.aligned and shown.volume.spatial:
+        if shown is not None and self.state.data.aligned and shown.volume.spatial:
             node.RotateToVolumePlane(shown.node)
 
     def _centre(self, view: Any) -> tuple[float, float, float] | None:
@@ -265,12 +265,9 @@ class Views:
         if self.on_slice is not None:
             self.on_slice(view.get_singleton_tag())
 
-    def _slider_moved(self, tag: str) -> None:
+    def _slider_moved(self, tag: str, wanted: int) -> None:
         view = self.app.view_manager.get_view(tag)
-        if view is None:
-            return
-        wanted = int(self.state[f"{tag}_at"])
-        if wanted != self._place(view)[0]:
+        if view is not None and wanted != self._place(view)[0]:
             self._go(view, wanted)
 
     def _axis(self, view: Any) -> int | None:
@@ -319,67 +316,57 @@ class Views:
         tag = view.get_singleton_tag()
         shown = self._shown.get(tag)
         at, count = self._place(view)
-        words: dict[str, Any] = {"count": count, "at": at}
-        if shown is None:
-            words.update(dict.fromkeys(("tl", "tr", "bl", "br", "left", "right", "top", "bottom"), ""))
-        else:
-            spatial = shown.volume.spatial
-            words["tr"] = self._study_words
-            words["tl"] = f"{self._plane(tag) if spatial else ''}\n{self._series_words.get(tag, '')}".strip()
-            place = f"{at + 1} / {count}"
-            words["bl"] = f"{place}\n{view.get_slice_value():.1f} mm" if spatial else place
-            width, centre = shown.window
-            words["br"] = f"W {width:.5g}  C {centre:.5g}" if shown.grey else ""
-            words.update(
-                self._edges(view) if spatial else dict.fromkeys(("left", "right", "top", "bottom"), "")
-            )
-        with self.state:
-            for name, said in words.items():
-                if self.state[f"{tag}_{name}"] != said:
-                    self.state[f"{tag}_{name}"] = said
+        with self._slices[tag] as now:
+            words = SliceViewState(at, count, now.arrival)
+            if shown is not None:
+                spatial = shown.volume.spatial
+                words.tr = self._study_words
+                plane, series = self._plane(tag) if spatial else "", self._series_words.get(tag, "")
+                words.tl = f"{plane}\n{series}".strip()
+                place = f"{at + 1} / {count}"
+                words.bl = f"{place}\n{view.get_slice_value():.1f} mm" if spatial else place
+                width, centre = shown.window
+                words.br = f"W {width:.5g}  C {centre:.5g}" if shown.grey else ""
+                if spatial:
+                    matrix = array_of(view.get_view_node().GetSliceToRAS())
+                    across, up = matrix[:3, 0], matrix[:3, 1]
+                    words.right, words.left = letters(across), letters(-across)
+                    words.top, words.bottom = letters(up), letters(-up)
+            for name, value in asdict(words).items():
+                if getattr(now, name) != value:
+                    setattr(now, name, value)
 
-    def _edges(self, view: Any) -> dict[str, str]:
-        matrix = array_of(view.get_view_node().GetSliceToRAS())
-        across, up = matrix[:3, 0], matrix[:3, 1]
-        return {
-            "right": letters(across),
-            "left": letters(-across),
-            "top": letters(up),
-            "bottom": letters(-up),
-        }
-
-    def _layout_chosen(self, **_: Any) -> None:
+    def _layout_chosen(self, layout: str) -> None:
         before = self.layouts.layout_id
-        self.layouts.set_layout(self.state.layout)
-        if COMPARE in (before, self.state.layout):
+        self.layouts.set_layout(layout)
+        if COMPARE in (before, layout):
             self.fit(AXIAL)
             self.fit(OTHER)
         for view in self.slices():
             self._words(view)
 
-    def _crosshair_chosen(self, **_: Any) -> None:
+    def _crosshair_chosen(self, on: bool) -> None:
         node = self.app.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
-        on = self.state.crosshair
         node.SetCrosshairMode(vtkMRMLCrosshairNode.ShowBasic if on else vtkMRMLCrosshairNode.NoCrosshair)
         node.SetCrosshairBehavior(vtkMRMLCrosshairNode.OffsetJumpSlice)
         self.redraw()
 
-    def _slab_chosen(self, **_: Any) -> None:
+    def _slab_chosen(self, slab: float, kind: str) -> None:
         from trame_slicer.app.ui import SlabType
 
         kinds = {"max": SlabType.MAX, "min": SlabType.MIN, "mean": SlabType.AVERAGE}
-        thickness = float(self.state.slab or 0)
+        thickness = slab or 0.0
         for view in self.slices():
-            view.set_slab_type(kinds[self.state.slab_kind].value)
+            view.set_slab_type(kinds[kind].value)
             view.set_slab_thickness(thickness)
             view.set_slab_enabled(thickness > 0)
             view.schedule_render()
 
     def show_arrival(self, tag: str, css: str) -> None:
         """Draw on a slice slider where slices are here; empty when all are."""
-        key = f"{tag}_arrival"
-        if self.state[key] != css:
-            self.state[key] = css
+        page = self._slices[tag]
+        if page.data.arrival != css:
+            page.data.arrival = css
 
 
 def letters(direction: Any) -> str:

@@ -8,35 +8,35 @@ from trame.widgets import html
 from trame_vuetify.widgets.vuetify3 import VIcon
 
 from dicomdock.viewer.features.layout.layouts import NAMES
+from dicomdock.viewer.features.series.state import SeriesState
+from dicomdock.viewer.features.views.state import SliceViewState, ViewsState
+from dicomdock.viewer.features.volume.state import VolumeState
+from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.widgets import shown
 
-CORNERS = ("tl", "tr", "bl", "br")
-EDGES = ("left", "right", "top", "bottom")
+VIEWS, SERIES, VOLUME = names_of(ViewsState), names_of(SeriesState), names_of(VolumeState)
 
 
 def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
     """Put the words around a slice view, and its slider below."""
-    state = server.state
-    for corner in CORNERS:
-        state.setdefault(f"{view_id}_{corner}", "")
-    for edge in EDGES:
-        state.setdefault(f"{view_id}_{edge}", "")
-    for name, value in {"at": 0, "count": 1, "arrival": ""}.items():
-        state.setdefault(f"{view_id}_{name}", value)
+    view = names_of(SliceViewState, view_id)
+    corners = {"tl": view.tl, "tr": view.tr, "bl": view.bl, "br": view.br}
+    edges = {"left": view.left, "right": view.right, "top": view.top, "bottom": view.bottom}
     with html.Div(classes="over"):
-        for corner in CORNERS:
-            html.Div("{{ " + f"{view_id}_{corner}" + " }}", classes=f"corner {corner}", v_show="words_shown")
-        for edge in EDGES:
-            html.Div("{{ " + f"{view_id}_{edge}" + " }}", classes=f"edge {edge}", v_show="words_shown")
+        for corner, text in corners.items():
+            html.Div(shown(text), classes=f"corner {corner}", v_show=VIEWS.words_shown)
+        for edge, letters in edges.items():
+            html.Div(shown(letters), classes=f"edge {edge}", v_show=VIEWS.words_shown)
     _reset_button(server, view_id)
-    with html.Div(classes="slices", v_show=f"{view_id}_count > 1"):
-        html.Div(classes="arrival", style=(f"{{ backgroundImage: {view_id}_arrival }}",))
+    with html.Div(classes="slices", v_show=f"{view.count} > 1"):
+        html.Div(classes="arrival", style=(f"{{ backgroundImage: {view.arrival} }}",))
         html.Input(
             type="range",
             min=0,
             raw_attrs=[
-                f':max="{view_id}_count - 1"',
-                f':value="{view_id}_at"',
-                f'@input="{view_id}_at = Number($event.target.value)"',
+                f':max="{view.count} - 1"',
+                f':value="{view.at}"',
+                f'@input="{view.at} = Number($event.target.value)"',
                 f'data-testid="slices-{view_id}"',
                 f'aria-label="Slice of the {NAMES.get(view_id, view_id).lower()} view"',
             ],
@@ -46,16 +46,12 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
 def threed_overlay(server: Any, view_id: str, _view: Any) -> None:
     """Put the words around the 3D view."""
     with html.Div(classes="over"):
-        html.Div("3D", classes="corner tl", v_show="words_shown")
-        html.Div(
-            "{{ threed_note }}",
-            classes="corner bl",
-            v_show="threed_note",
-        )
+        html.Div("3D", classes="corner tl", v_show=VIEWS.words_shown)
+        html.Div(shown(VIEWS.threed_note), classes="corner bl", v_show=VIEWS.threed_note)
     html.Button(
         "Draw the volume",
-        click="rendering = true",
-        v_show="complete && kind_3d && !rendering && !threed_note",
+        click=f"{VOLUME.rendering} = true",
+        v_show=f"{SERIES.complete} && {SERIES.kind_3d} && !{VOLUME.rendering} && !{VIEWS.threed_note}",
         classes="btn draw",
         raw_attrs=['data-testid="draw-volume"'],
     )

@@ -10,6 +10,8 @@ from trame_slicer.core.volume_property import VolumeProperty
 from dicomdock.viewer.features.layout.layouts import THREED
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.views.logic import Views
+from dicomdock.viewer.features.volume.state import VolumeState
+from dicomdock.viewer.page_state import PageState
 
 PRESETS = {
     "CT": ("CT-Bone", "CT-AAA", "CT-Chest-Contrast-Enhanced", "CT-Lung", "CT-Muscle", "CT-Soft-Tissue"),
@@ -21,9 +23,10 @@ class VolumeLogic:
     """Volume rendering of the shown series."""
 
     def __init__(self, server: Any, app: Any, series: SeriesLogic, views: Views) -> None:
-        self.app, self.state, self.series, self.views = app, server.state, series, views
-        self.state.update({"rendering": False, "render_preset": "MR-Default", "render_presets": []})
-        self.state.change("rendering", "render_preset")(self._chosen)
+        self.app, self.series, self.views = app, series, views
+        self.state = PageState(server.state, VolumeState)
+        name = self.state.name
+        self.state.bind_changes({(name.rendering, name.render_preset): self._chosen})
         series.on_shown.append(self._forget)
         series.on_complete.append(self._offer)
 
@@ -33,15 +36,14 @@ class VolumeLogic:
         if view is None:
             return
         visible = THREED in self.app.view_manager.get_current_view_ids()
-        held = on and (self.state.rendering or not self.app.segmentation_editor.is_3d_shown())
+        held = on and (self.state.data.rendering or not self.app.segmentation_editor.is_3d_shown())
         view.set_render_blocked(held or not visible)
-        with self.state:
-            still = on and self.state.rendering
-            self.state.threed_note = "Held still while the brush is in hand" if still else ""
+        still = on and self.state.data.rendering
+        self._note("Held still while the brush is in hand" if still else "")
 
     def _forget(self) -> None:
-        with self.state:
-            self.state.rendering = False
+        with self.state as data:
+            data.rendering = False
 
     def _offer(self) -> None:
         series = self.series.series
@@ -49,11 +51,15 @@ class VolumeLogic:
         names = self.app.volume_rendering.preset_names()
         usual = PRESETS.get(series.modality, PRESETS["CT"] + PRESETS["MR"])
         offered = [name for name in usual if name in names] + [name for name in names if name not in usual]
-        with self.state:
-            self.state.render_presets = offered
-            self.state.render_preset = offered[0] if offered else ""
+        with self.state as data:
+            data.render_presets = offered
+            data.render_preset = offered[0] if offered else ""
 
-    def _chosen(self, rendering: bool, render_preset: str, **_: Any) -> None:
+    def _note(self, text: str) -> None:
+        with self.views.state as data:
+            data.threed_note = text
+
+    def _chosen(self, rendering: bool, render_preset: str) -> None:
         shown = self.series.shown
         if shown is None:
             return
@@ -64,13 +70,11 @@ class VolumeLogic:
                 display.SetVisibility(False)
             return
         if not self.series.complete or not shown.grey:
-            with self.state:
-                self.state.rendering = False
+            self._forget()
             return
 
         async def draw() -> None:
-            with self.state:
-                self.state.threed_note = "Drawing the volume..."
+            self._note("Drawing the volume...")
             await asyncio.sleep(0.05)
             first = display is None
             made = logic.create_display_node(shown.node, render_preset)
@@ -82,8 +86,7 @@ class VolumeLogic:
             if first and view is not None:
                 view.fit_view_to_content()
             await asyncio.sleep(0.05)
-            with self.state:
-                self.state.threed_note = ""
+            self._note("")
 
         asyncio.get_running_loop().create_task(draw())
 

@@ -6,7 +6,12 @@ from typing import Any
 
 from trame.widgets import html
 
+from dicomdock.viewer.features.series.state import SeriesState
+from dicomdock.viewer.features.volume.state import VolumeState
+from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import button, panel
+
+VOLUME, SERIES = names_of(VolumeState), names_of(SeriesState)
 
 
 def volume_panel(_server: Any) -> None:
@@ -16,19 +21,22 @@ def volume_panel(_server: Any) -> None:
         with html.Div(classes="row"):
             button(
                 "Draw the volume",
-                "rendering = !rendering",
-                on="rendering",
-                disabled="!complete || !kind_3d",
+                f"{VOLUME.rendering} = !{VOLUME.rendering}",
+                on=f"{VOLUME.rendering}",
+                disabled=f"!{SERIES.complete} || !{SERIES.kind_3d}",
                 testid="render-volume",
             )
-        html.P("It can be drawn when all images are here.", v_show="!complete && kind_3d")
-        html.P("These pictures have no place in the patient, so they form no volume.", v_show="!kind_3d")
+        html.P("It can be drawn when all images are here.", v_show=f"!{SERIES.complete} && {SERIES.kind_3d}")
+        html.P(
+            "These pictures have no place in the patient, so they form no volume.",
+            v_show=f"!{SERIES.kind_3d}",
+        )
         html.H3("Look")
         with html.Select(
             raw_attrs=[
-                ':value="render_preset"',
-                '@change="render_preset = $event.target.value"',
+                f':value="{VOLUME.render_preset}"',
+                f'@change="{VOLUME.render_preset} = $event.target.value"',
                 'aria-label="Look of the volume"',
             ]
         ):
-            html.Option("{{ name }}", v_for="name in render_presets", key="name", value=("name",))
+            html.Option("{{ name }}", v_for=f"name in {VOLUME.render_presets}", key="name", value=("name",))

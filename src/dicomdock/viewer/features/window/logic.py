@@ -6,6 +6,8 @@ from typing import Any
 
 from dicomdock.imaging.geometry import Window
 from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.features.window.state import WindowState
+from dicomdock.viewer.page_state import PageState
 
 # Usual windows of CT in HU, as radiology workstations offer them.
 CT_WINDOWS = (
@@ -22,10 +24,10 @@ class WindowLogic:
     """Windows of the volume that is shown."""
 
     def __init__(self, server: Any, series: SeriesLogic) -> None:
-        self.state, self.series = server.state, series
+        self.state, self.series = PageState(server.state, WindowState), series
         self._presets: list[Window] = []
         self._observed: tuple[Any, int] | None = None
-        self.state.update({"presets": [], "window_width": 1.0, "window_centre": 0.0})
+
         server.controller.use_preset = self.use
         server.controller.auto_window = self.auto
         server.controller.set_window = self.set
@@ -62,8 +64,8 @@ class WindowLogic:
         if self._observed is not None:
             self._observed[0].RemoveObserver(self._observed[1])
         self._observed = (display, display.AddObserver("ModifiedEvent", self._changed))
-        with self.state:
-            self.state.presets = [one.name or f"Header {at + 1}" for at, one in enumerate(self._presets)]
+        with self.state as data:
+            data.presets = [one.name or f"Header {at + 1}" for at, one in enumerate(self._presets)]
         self._changed()
 
     def _changed(self, *_: Any) -> None:
@@ -71,6 +73,7 @@ class WindowLogic:
         if shown is None:
             return
         width, centre = shown.window
-        with self.state:
-            self.state.window_width, self.state.window_centre = round(width, 3), round(centre, 3)
+        with self.state as data:
+            data.window_width, data.window_centre = round(width, 3), round(centre, 3)
+
         self.series.views.refresh_words()

@@ -6,7 +6,13 @@ from typing import Any
 
 from trame.widgets import html
 
-from dicomdock.viewer.shell.widgets import button, panel
+from dicomdock.viewer.features.views.state import ViewsState
+from dicomdock.viewer.features.window.state import WindowState
+from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.widgets import button, checkbox, panel, shown
+
+WINDOW, VIEWS = names_of(WindowState), names_of(ViewsState)
+TYPED = "Number($event.target.value)"
 
 
 def window_panel(server: Any) -> None:
@@ -18,15 +24,15 @@ def window_panel(server: Any) -> None:
             button("Auto", control.auto_window, title="Fit to the values (0)")
             html.Button(
                 "{{ name }}",
-                v_for="(name, i) in presets",
+                v_for=f"(name, i) in {WINDOW.presets}",
                 key="i",
                 classes="btn",
                 click=(control.use_preset, "[i]"),
                 raw_attrs=[':title="`Key ${i + 1}`"'],
             )
         for words, key, other in (
-            ("Width", "window_width", "[Number($event.target.value), window_centre]"),
-            ("Centre", "window_centre", "[window_width, Number($event.target.value)]"),
+            ("Width", WINDOW.window_width, f"[{TYPED}, {WINDOW.window_centre}]"),
+            ("Centre", WINDOW.window_centre, f"[{WINDOW.window_width}, {TYPED}]"),
         ):
             with html.Label():
                 html.Span(words, style="width:52px")
@@ -42,24 +48,19 @@ def window_panel(server: Any) -> None:
                 min=0,
                 max=50,
                 raw_attrs=[
-                    ':value="slab"',
-                    '@change="slab = Number($event.target.value)"',
+                    f':value="{VIEWS.slab}"',
+                    f'@change="{VIEWS.slab} = {TYPED}"',
                     'aria-label="Slab"',
                 ],
             )
-            html.Span("{{ slab ? slab + ' mm' : 'off' }}", style="width:52px")
+            html.Span(shown(f"{VIEWS.slab} ? {VIEWS.slab} + ' mm' : 'off'"), style="width:52px")
         with html.Div(classes="row"):
             for kind, words in (("max", "Maximum"), ("min", "Minimum"), ("mean", "Mean")):
-                button(words, f"slab_kind = '{kind}'", on=f"slab_kind === '{kind}'")
+                button(words, f"{VIEWS.slab_kind} = '{kind}'", on=f"{VIEWS.slab_kind} === '{kind}'")
         html.H3("Pictures")
-        for key, words in (
-            ("crosshair", "Crosshair (move with Shift held)"),
-            ("aligned", "Along the images' own planes"),
-            ("words_shown", "Words in the corners"),
+        for box, words in (
+            (VIEWS.crosshair, "Crosshair (move with Shift held)"),
+            (VIEWS.aligned, "Along the images' own planes"),
+            (VIEWS.words_shown, "Words in the corners"),
         ):
-            with html.Label():
-                html.Input(
-                    type="checkbox",
-                    raw_attrs=[f':checked="{key}"', f'@change="{key} = $event.target.checked"'],
-                )
-                html.Span(words)
+            checkbox(box, words)

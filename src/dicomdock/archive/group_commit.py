@@ -1,0 +1,128 @@
+"""Commit what many writers have ready at the same moment together, so that they share its syncs.
+
+Writers that come while a commit goes on wait for it, and the next commit takes all of them. Each learns what
+became of its own instances once they are durable.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dicomdock.archive.pending import AddStatus, PendingInstance
+from dicomdock.archive.storage.sessions import Session
+from dicomdock.dicom.resource import Resource
+
+Late = list[tuple[PendingInstance, AddStatus]]
+Commit = Callable[[Session, Sequence[PendingInstance]], Late]
+
+MOST = 256  # instances in one commit
+
+
+@dataclass(eq=False, slots=True)
+class _Ticket:
+    """What one writer waits for."""
+
+    pending: Sequence[PendingInstance]
+    done: bool = False
+    late: Late = field(default_factory=list)
+    error: BaseException | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _SharedSession:
+    session: Session
+    users: int = 0
+
+
+class GroupCommit:
+    """Commits instances of several writers together.
+
+    Parameters
+    ----------
+    incoming : the folder of the sessions.
+    commit : commits instances whose temporary files lie in a session, and returns those that another process
+        had stored meanwhile.
+    """
+
+    def __init__(self, incoming: Path, commit: Commit) -> None:
+        self._incoming, self._commit = incoming, commit
+        self._lock = threading.Lock()  # for the next two
+        self._waiting: list[_Ticket] = []
+        self._shared: _SharedSession | None = None
+        self._turn = threading.Lock()  # held during a commit
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Return a session that all writers of the moment share; the last one to leave removes it."""
+        with self._lock:
+            shared = self._shared or _SharedSession(Session(self._incoming))
+            self._shared = shared
+            shared.users += 1
+        try:
+            yield shared.session
+        finally:
+            with self._lock:
+                shared.users -= 1
+                if last := not shared.users:
+                    self._forget(shared.session)
+            if last:
+                shared.session.close()
+
+    def commit(self, session: Session, pending: Sequence[PendingInstance]) -> Late:
+        """Commit instances, together with those of others, and wait until they are durable.
+
+        Returns
+        -------
+        Those that another process or writer had stored meanwhile, with the status that results.
+        """
+        ticket = _Ticket(pending)
+        with self._lock:
+            self._waiting.append(ticket)
+        while not ticket.done:
+            with self._turn:
+                if not ticket.done:
+                    self._commit_all(session, self._next())
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.late
+
+    def _next(self) -> list[_Ticket]:
+        """Take those whose instances can be committed together: no instance comes twice."""
+        chosen: list[_Ticket] = []
+        seen: set[Resource] = set()
+        with self._lock:
+            for ticket in self._waiting:
+                own = {item.resource for item in ticket.pending}
+                if chosen and (seen & own or len(seen) + len(own) > MOST):
+                    break  # those behind it wait too, so that whoever came first is first
+                chosen.append(ticket)
+                seen |= own
+            del self._waiting[: len(chosen)]
+        return chosen
+
+    def _commit_all(self, session: Session, tickets: Sequence[_Ticket]) -> None:
+        try:
+            late = self._commit(session, [item for ticket in tickets for item in ticket.pending])
+        except BaseException as error:  # noqa: BLE001 - raised by whoever waits for it
+            with self._lock:
+                self._forget(session)  # its note is for the next one who opens the archive
+            if len(tickets) > 1 and all(item.temporary.exists() for one in tickets for item in one.pending):
+                for ticket in tickets:  # nothing was moved yet, and not all of them need be at fault
+                    self._commit_all(session, [ticket])
+                return
+            for ticket in tickets:
+                ticket.error, ticket.done = error, True
+            return
+        for ticket in tickets:
+            own = {item.resource for item in ticket.pending}
+            ticket.late = [one for one in late if one[0].resource in own]
+            ticket.done = True
+
+    def _forget(self, session: Session) -> None:
+        """Let the next writer begin a new session; the lock is held."""
+        if self._shared is not None and self._shared.session is session:
+            self._shared = None

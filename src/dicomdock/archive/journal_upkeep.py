@@ -1,0 +1,68 @@
+"""Keep the journal: write it for an archive that has none, and compact it when it has grown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dicomdock.archive.index.connection import Connection, Row
+from dicomdock.archive.index.engine import Index
+from dicomdock.archive.index.schema import ALL_LEVELS
+from dicomdock.archive.journal_state import (
+    JournalState,
+    Recorded,
+    path_of,
+    records_of,
+    stored_records,
+    uids_of,
+)
+from dicomdock.archive.storage.journal import Pinned, Record, Sent
+from dicomdock.archive.storage.local import Files, disk_errors
+from dicomdock.dicom.resource import Resource
+
+GROWN = 4 << 20  # bytes by which a journal has more than doubled before it is compacted
+_UIDS = ('study."StudyInstanceUID"', 'series."SeriesInstanceUID"', 'instance."SOPInstanceUID"')
+_STORED = f"""
+SELECT {", ".join(_UIDS)}, instance.size, instance.digest, instance.origin, instance.made_here,
+    instance.added, remark.text
+FROM {ALL_LEVELS} LEFT JOIN remark ON remark.instance = instance.id
+ORDER BY series.id, instance.added, instance.id
+"""
+_SENT = f"""
+SELECT sent.server, sent.at, {", ".join(_UIDS)} FROM {ALL_LEVELS} JOIN sent ON sent.instance = instance.id
+ORDER BY sent.server, sent.at
+"""
+
+
+def see_journal(files: Files, index: Index) -> None:
+    """Write the journal of an archive of an earlier version, and compact one that has grown."""
+    journal = files.journal
+    try:
+        size = journal.path.stat().st_size
+    except FileNotFoundError:
+        size = 0
+    if 0 < size <= 2 * journal.compacted_size() + GROWN:
+        return
+    with disk_errors("Writing the archive's journal"), index.writing() as connection:
+        if size:
+            with JournalState(journal) as state:
+                journal.replace(records_of(state))
+        elif not journal.path.exists() and connection.first("SELECT id FROM study LIMIT 1"):
+            journal.replace(records_of_index(connection))
+            files.reached("journal: from the index")
+
+
+def records_of_index(connection: Connection) -> Iterator[Record]:
+    """Return the records that amount to what the index holds."""
+    yield from stored_records(map(_recorded, connection.each(_STORED)))
+    for server, at, *uids in connection.each(_SENT):
+        yield Sent(server, [path_of(Resource(*uids))], at)
+    for depth, level in enumerate(("study", "series", "instance"), 1):
+        wanted = f"SELECT DISTINCT {', '.join(_UIDS[:depth])} FROM {ALL_LEVELS} WHERE {level}.pinned"
+        for row in connection.each(wanted):
+            yield Pinned(uids_of(Resource(*row)), pinned=True)
+
+
+def _recorded(row: Row) -> Recorded:
+    study, series, instance, size, digest, origin, made_here, at, text = row
+    remarks = tuple(text.split("\n")) if text else ()
+    return Recorded(Resource(study, series, instance), size, digest, origin, bool(made_here), at, remarks)

@@ -1,0 +1,158 @@
+"""Open an archive, whatever state its folder and its index are in."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from dicomdock.archive.index.engine import FILE, Index
+from dicomdock.archive.index.migrations import MIGRATIONS, migrate, version_of
+from dicomdock.archive.journal_upkeep import see_journal
+from dicomdock.archive.rebuild import Fault, has_studies, is_unfinished, rebuild
+from dicomdock.archive.recovery import recover
+from dicomdock.archive.storage.local import Files, disk_errors
+from dicomdock.config.home import private_folder
+from dicomdock.config.settings import Settings
+from dicomdock.errors import ArchiveError, IndexDamaged
+
+SEEN = "archives"  # file of the state folder: the folders in which instances have been stored
+_LATEST = len(MIGRATIONS)
+
+
+def open_archive(settings: Settings) -> tuple[Files, Index]:
+    """Return the files and the index of the archive that the settings name; made where there is none.
+
+    An index that is damaged or missing is rebuilt from the files.
+
+    Raises
+    ------
+    ArchiveTooNew, ArchiveLocked, NoSpace, ArchiveError
+    """
+    seen = settings.state / SEEN
+    files = Files(settings.archive, settings.free_space_floor, partial(_remember, seen, settings.archive))
+    if files.read_only:
+        return files, _read_only_index(settings, files)
+    missing = not files.folder.is_dir()
+    if missing:
+        _see_that_none_is_lost(settings, files, seen)
+    files.make()
+    index = Index(settings.database, files.root)
+    try:
+        fault = partial(_fault, files, index)
+        if fault() is not None:
+            rebuild(files, index, fault)
+        files.reached("open: index ready")
+        recover(files, index)
+        see_journal(files, index)
+        index.on_damage = lambda inode: rebuild(files, index, partial(fault, damaged=inode))
+    except BaseException:
+        index.close()
+        raise
+    return files, index
+
+
+def _fault(files: Files, index: Index, *, damaged: int | None = None) -> Fault | None:
+    """Return what is wrong with an index, after it was migrated where possible.
+
+    Parameters
+    ----------
+    damaged : inode of a file that is known to be damaged.
+    """
+    if damaged is not None and index.inode() == damaged:
+        return "damaged"
+    if is_unfinished(index):
+        return "not whole"
+    try:
+        migrate(index)
+        with index.reading() as connection:
+            found = connection.first("SELECT id FROM study LIMIT 1")
+    except IndexDamaged:
+        return "damaged"
+    return "missing" if found is None and has_studies(files) else None
+
+
+def _see_that_none_is_lost(settings: Settings, files: Files, seen: Path) -> None:
+    """See that the folder of the files is missing because there never were any.
+
+    Raises
+    ------
+    ArchiveError
+        Instances were stored there.
+    """
+    lost = files.journal.path.exists() or str(files.root) in _remembered(seen)
+    if settings.database or (files.root / FILE).exists():
+        index = Index(settings.database, files.root)
+        try:
+            migrate(index)
+            with index.reading() as connection:
+                lost = connection.first("SELECT id FROM study LIMIT 1") is not None
+        except IndexDamaged:
+            lost = True
+        finally:
+            index.close()
+    if lost:
+        raise ArchiveError(
+            f"The archive's folder {files.folder} is gone, and instances were stored there: perhaps its disk "
+            "is not mounted.",
+            remedy=f"Mount it; or, to begin a new archive there, make the folder {files.folder}.",
+        )
+
+
+def _read_only_index(settings: Settings, files: Files) -> Index:
+    """Open the index of a folder that cannot be written: as it is, or else as a copy of it."""
+    if not files.folder.is_dir() and ((files.root / FILE).exists() or files.journal.path.exists()):
+        raise ArchiveError(f"The archive's folder {files.folder} is gone: perhaps its disk is not mounted.")
+    if settings.database:
+        index = Index(settings.database, files.root)
+        migrate(index)
+        return index
+    log = files.root / f"{FILE}-wal"
+    for parameters in ("mode=ro", "mode=ro&immutable=1"):
+        if "immutable" in parameters and log.exists() and log.stat().st_size:
+            break  # the log holds rows that would not be seen
+        index = Index("", files.root, read_only=parameters)
+        with suppress(ArchiveError), index.reading() as connection:
+            if version_of(connection) == _LATEST and not is_unfinished(index):
+                return index
+        index.close()
+    return _copied_index(files)
+
+
+def _copied_index(files: Files) -> Index:
+    """Return a copy of an index that is of an earlier version, has a log, is damaged or is missing."""
+    folder = Path(tempfile.mkdtemp(prefix="dicomdock-index-"))
+    index = Index("", folder)
+    index.on_close = partial(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        with disk_errors("Copying the archive's index"):
+            for ending in ("", "-wal"):
+                source = files.root / f"{FILE}{ending}"
+                if source.exists():
+                    shutil.copyfile(source, folder / f"{FILE}{ending}")
+        fault = partial(_fault, files, index)
+        if fault() is not None:
+            rebuild(files, index, fault)
+    except BaseException:
+        index.close()
+        raise
+    return index
+
+
+def _remembered(seen: Path) -> list[str]:
+    try:
+        return seen.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return []
+
+
+def _remember(seen: Path, root: Path) -> None:
+    """Record that instances are stored in a folder, so that it is missed when it is gone."""
+    if str(root) in _remembered(seen):
+        return
+    with suppress(OSError):
+        private_folder(seen.parent)
+        with seen.open("a", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(f"{root}\n")

@@ -1,0 +1,133 @@
+"""The temporary folders of writers, each locked while its process lives, and what crashed ones left."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dicomdock.config.lock import FileLock, NoLocks
+from dicomdock.errors import ArchiveError
+
+NOTE = ".places"
+YOUNG = 60.0  # seconds in which a session has long locked its folder
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """Files that are about to be moved into the archive.
+
+    Parameters
+    ----------
+    digests : path below ``files/`` -> SHA-256 of the file; empty in notes of earlier versions.
+    origin, made_here : what the rows will say that the files do not.
+    remarks : path -> what is odd about the file.
+    """
+
+    digests: Mapping[str, str]
+    origin: str = ""
+    made_here: bool = False
+    remarks: Mapping[str, Iterable[str]] = field(default_factory=dict)
+
+    def encoded(self) -> bytes:
+        """Return the bytes of the note: the facts, then a file in each line."""
+        facts = {"origin": self.origin, "made_here": self.made_here, "remarks": self.remarks}
+        lines = (f"{path} {digest}" for path, digest in self.digests.items())
+        return "\n".join((json.dumps(facts), *lines, "")).encode("ascii")
+
+    @classmethod
+    def read(cls, note: Path) -> Announcement | None:
+        """Read a note; None where it was cut off while it was written, or is gone: nothing is to be done."""
+        try:
+            facts, *lines = note.read_text("ascii", "replace").split("\n")
+            known = json.loads(facts)
+            parted = (line.partition(" ") for line in lines if line)
+            digests = {path: digest for path, _, digest in parted}
+        except (OSError, ValueError):
+            return None
+        if not isinstance(known, dict):
+            return None
+        return cls(
+            digests,
+            str(known.get("origin", "")),
+            bool(known.get("made_here")),
+            dict(known.get("remarks") or {}),
+        )
+
+
+class Session:
+    """A folder of files on their way in, locked while its process lives.
+
+    Parameters
+    ----------
+    incoming : the folder of all sessions.
+    """
+
+    def __init__(self, incoming: Path) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="session-", dir=incoming))
+        self._lock = FileLock(self.folder / "lock")
+        try:
+            if not self._lock.acquire():
+                raise ArchiveError(f"{self.folder} is locked by another process.")
+        except NoLocks as error:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise ArchiveError(
+                f"The file system of {incoming} has no locks (neither flock nor lockf), so that nothing "
+                "can be added safely.",
+                remedy="Put the archive on a local disk: the setting 'archive' names its folder.",
+            ) from error
+        self._numbers = itertools.count()
+
+    def new_path(self) -> Path:
+        """Return the path of a file to write."""
+        return self.folder / f"{next(self._numbers)}.part"
+
+    def announce(self, announcement: Announcement) -> Path:
+        """Write a note of the files that are about to be moved in, for a crash before their rows.
+
+        It lasts once the caller has synced it with the files.
+        """
+        note = self.folder / f"{next(self._numbers)}{NOTE}"
+        note.write_bytes(announcement.encoded())
+        return note
+
+    def close(self) -> None:
+        """Remove the folder.
+
+        A note that is left names files that may have been renamed without their rows, after an error as
+        after a crash: it stays, and whoever opens the archive next finishes or undoes the work.
+        """
+        if any(self.folder.glob(f"*{NOTE}")):
+            for path in self.folder.glob("*.part"):
+                path.unlink(missing_ok=True)
+            self._lock.release()
+            return
+        self._lock.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def abandoned(incoming: Path) -> Iterator[list[Path]]:
+    """Return the sessions' folders whose process is gone, hold them for the block, and remove them."""
+    with ExitStack() as held:
+        folders = []
+        for folder in incoming.glob("session-*"):
+            try:
+                if time.time() - folder.stat().st_mtime < YOUNG and not (folder / "lock").exists():
+                    continue  # just being made
+                lock = FileLock(folder / "lock")
+                if not lock.acquire():
+                    continue  # alive, or being recovered by another
+            except OSError:  # gone meanwhile
+                continue
+            held.callback(lock.release)
+            folders.append(folder)
+        yield folders
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,19 @@
+"""What the page knows of the comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class CompareState:
+    """The series in the second view.
+
+    Parameters
+    ----------
+    compare_uid : its Series Instance UID.
+    linked : both views scroll together.
+    """
+
+    compare_uid: str = ""
+    linked: bool = True

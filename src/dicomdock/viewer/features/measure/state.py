@@ -1,0 +1,47 @@
+"""What the page knows of measurements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class MeasurementRow:
+    """A measurement.
+
+    Parameters
+    ----------
+    id : of its node; of a number of a report that names no place, one of our own.
+    name : as the user calls it.
+    placed : it lies in the images.
+    words : its values.
+    """
+
+    id: str
+    name: str
+    placed: bool
+    words: list[str]
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """A report of the study: its Series Instance UID and name."""
+
+    uid: str
+    name: str
+
+
+@dataclass
+class MeasureState:
+    """The measurements on the shown series.
+
+    Parameters
+    ----------
+    measurements : what is measured.
+    measuring : the kind whose points are being clicked; empty where none is.
+    reports : the reports of the study.
+    """
+
+    measurements: list[MeasurementRow] = field(default_factory=list)
+    measuring: str = ""
+    reports: list[ReportRow] = field(default_factory=list)

@@ -1,0 +1,47 @@
+"""What the page knows of segmentations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dicomdock.imaging.terminology.structures import STRUCTURES
+
+
+@dataclass(frozen=True)
+class DrawingRow:
+    """A segmentation or structure set that can be opened.
+
+    Parameters
+    ----------
+    uid : Series Instance UID.
+    name, kind : as in ``study.Series``.
+    """
+
+    uid: str
+    name: str
+    kind: str
+
+
+@dataclass
+class SegmentsState:
+    """The segmentation on the shown series.
+
+    Parameters
+    ----------
+    drawings : those of the study that belong to the shown series.
+    drawing_name, drawing_uid : of the one that is open; no UID where it is new.
+    unsaved : it has changes that are not in the archive.
+    structures : names that segments can be given.
+    structure : what is typed as the active segment's name.
+    margin_mm : by which a segment is to grow.
+    busy : what is being computed; empty where nothing is.
+    """
+
+    drawings: list[DrawingRow] = field(default_factory=list)
+    drawing_name: str = ""
+    drawing_uid: str = ""
+    unsaved: bool = False
+    structures: list[str] = field(default_factory=lambda: [row[1] for row in STRUCTURES])
+    structure: str = ""
+    margin_mm: float = 3
+    busy: str = ""

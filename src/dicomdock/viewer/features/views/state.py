@@ -1,0 +1,72 @@
+"""What the page knows of the views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dicomdock.viewer.features.layout.layouts import FOUR_VIEWS, definitions
+
+USUAL_RATE = 15  # slices a second, where the images say none
+
+
+@dataclass
+class ViewsState:
+    """What holds for all views.
+
+    Parameters
+    ----------
+    layout : the name of the one that is shown; ``layouts`` are all names.
+    words_shown : text is shown in the corners.
+    crosshair : the crosshair is shown.
+    slab : thickness in mm, 0 for none; ``slab_kind`` is ``max``, ``min`` or ``mean``.
+    aligned : slices lie along the images' own planes.
+    threed_note : what the 3D view is doing.
+    """
+
+    layout: str = FOUR_VIEWS
+    layouts: list[str] = field(default_factory=lambda: list(definitions()))
+    words_shown: bool = True
+    crosshair: bool = False
+    slab: float = 0
+    slab_kind: str = "max"
+    aligned: bool = True
+    threed_note: str = ""
+
+
+@dataclass
+class SliceViewState:
+    """What holds for one slice view; its tag is before each name.
+
+    Parameters
+    ----------
+    at : the slice that is shown, from 0, of ``count``.
+    arrival : CSS gradient of the slices that are here; empty when all are.
+    tl, tr, bl, br : text in the corners.
+    left, right, top, bottom : letters of the patient's directions at the edges.
+    """
+
+    at: int = 0
+    count: int = 1
+    arrival: str = ""
+    tl: str = ""
+    tr: str = ""
+    bl: str = ""
+    br: str = ""
+    left: str = ""
+    right: str = ""
+    top: str = ""
+    bottom: str = ""
+
+
+@dataclass
+class CineState:
+    """Playing the slices.
+
+    Parameters
+    ----------
+    playing : they are played.
+    play_rate : slices a second.
+    """
+
+    playing: bool = False
+    play_rate: float = USUAL_RATE

@@ -1,0 +1,20 @@
+"""What the page knows of volume rendering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class VolumeState:
+    """Volume rendering.
+
+    Parameters
+    ----------
+    rendering : the volume is drawn.
+    render_preset : how; one of ``render_presets``.
+    """
+
+    rendering: bool = False
+    render_preset: str = "MR-Default"
+    render_presets: list[str] = field(default_factory=list)

@@ -1,0 +1,20 @@
+"""What the page knows of the window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class WindowState:
+    """The window of the shown volume.
+
+    Parameters
+    ----------
+    presets : names of the windows that can be chosen.
+    window_width, window_centre : in the units of the values.
+    """
+
+    presets: list[str] = field(default_factory=list)
+    window_width: float = 1.0
+    window_centre: float = 0.0

@@ -1,0 +1,19 @@
+"""What the page shows around the features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class ShellState:
+    """The state of the page itself.
+
+    Parameters
+    ----------
+    tool : whose panel is open; empty where none is.
+    help_open : the keys are shown.
+    """
+
+    tool: str = "series"
+    help_open: bool = False
