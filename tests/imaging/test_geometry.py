@@ -141,7 +141,9 @@ def test_slices_that_wander_sideways_are_no_volume() -> None:
 )
 @example((0.5, -0.00011192095004616375, -1.0), (3, 0.05), 13, (0.0, 42.742426724565036, 0.0))
 @example((0.5, 0.0006551146301909996, 0.5), (1, 1.0), 56, (56.648037, 23.9401077, -72.22662))
-@example((-0.0009514917140, 0.0017368096393, -0.9123824853494), (3, 0.05), 7, (-134.206271909, 0.0, 197.9368138))
+@example(
+    (-0.0009514917140, 0.0017368096393, -0.9123824853494), (3, 0.05), 7, (-134.206271909, 0.0, 197.9368138)
+)
 def test_positions_that_are_rounded_still_form_a_volume(
     angles: tuple[float, ...], given_in: tuple[int, float], count: int, origin: tuple[float, ...]
 ) -> None:

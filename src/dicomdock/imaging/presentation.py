@@ -44,7 +44,9 @@ def _ends(window: Window) -> tuple[float, float]:
     """Return the values that a linear window shows black and white (PS3.3 §C.11.2.1.2.1, §C.11.2.1.3.2)."""
     center, width = window.center, window.width
     if window.function == "LINEAR":
-        center, width = center - 0.5, max(width - 1, LEAST_WIDTH)
+        if width - 1 < LEAST_WIDTH:  # a threshold: the value of the centre less a half is black
+            return center - 0.5, center - 0.5 + LEAST_WIDTH
+        center, width = center - 0.5, width - 1
     return center - width / 2, center + width / 2
 
 
@@ -71,15 +73,16 @@ def curve_of(window: Window) -> Curve:
     """
     if window.table is not None:
         least, greatest = window.table.active
-        low = least - 0.5
-        high = max(greatest + 0.5, low + STEPS - 1)
+        low = beyond_low = least - 0.5
+        high = low + STEPS - 1 if greatest - least < STEPS else greatest + 0.5
+        beyond_high = max(high, greatest)
     elif window.function == "SIGMOID":
-        low = window.center - SIGMOID_SPAN * window.width / 2
-        high = window.center + SIGMOID_SPAN * window.width / 2
+        low = beyond_low = window.center - SIGMOID_SPAN * window.width / 2
+        high = beyond_high = window.center + SIGMOID_SPAN * window.width / 2
     else:
         return Curve(*_ends(window))
     middles = low + (np.arange(STEPS) + 0.5) * ((high - low) / (STEPS - 1))
-    middles[0], middles[-1] = low, high  # the first and last step hold all that lies beyond
+    middles[0], middles[-1] = beyond_low, beyond_high  # the first and last step hold all that lies beyond
     return Curve(low, high, windowed(middles, window))
 
 

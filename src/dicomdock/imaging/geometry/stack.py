@@ -156,15 +156,19 @@ def _line(origins: Matrix, places: Sequence[int], normal: Matrix, unit: float) -
     ones, a slant that the rounding to ``unit`` explains is none.
     """
     at = np.asarray(places, dtype=np.float64)
+
+    def slant(step: Matrix) -> float:
+        return float(np.linalg.norm(step - normal * (step @ normal))) * float(at[-1])
+
     direct: Matrix = (origins[-1] - origins[0]) / at[-1]
     if np.abs(origins - origins[0] - np.outer(at, direct)).max() <= (min(EXACT, unit / 20) or EXACT):
-        return direct, origins[0]
+        # A slant of less than one unit from the first to the last position cannot be stated.
+        return (normal * (direct @ normal) if slant(direct) < 0.99 * unit else direct), origins[0]
     centred = at - at.mean()
     step: Matrix = centred @ (origins - origins.mean(axis=0)) / float(centred @ centred)
-    straight: Matrix = normal * (step @ normal)
     # Half a unit at each position turns the line that fits best by up to one and a half over its length.
-    if float(np.linalg.norm(step - straight)) * at[-1] <= 1.5 * math.sqrt(3) * unit:
-        step = straight
+    if slant(step) <= 1.5 * math.sqrt(3) * unit:
+        step = normal * (step @ normal)
     first: Matrix = origins.mean(axis=0) - step * at.mean()
     return step, first
 

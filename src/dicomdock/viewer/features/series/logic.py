@@ -305,7 +305,7 @@ class SeriesLogic:
         for tell in self.on_shown:
             tell()
         if before is not None:
-            self.app.scene.RemoveNode(before.node)
+            before.remove(self.app)
 
     def _filled(self, loaded: Loaded) -> None:
         self.loaded = loaded
