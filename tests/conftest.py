@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CHROMIUM = "/usr/bin/chromium"
+BROWSER_MS = (
+    60_000  # that a page may take to show something; a machine that is busy shows the same things later
+)
 PROJECT = Path(__file__).resolve().parents[1]
 
 # Programs that come with Python packages are found also where no environment is activated.
@@ -114,9 +117,10 @@ def chromium() -> Iterator[BrowserType]:
     if not Path(CHROMIUM).exists():
         unavailable("Chromium", "apt-get install chromium")
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import expect, sync_playwright
     except ImportError:
         unavailable("Playwright", "pip install playwright")
+    expect.set_options(timeout=BROWSER_MS)
     with sync_playwright() as playwright:
         yield playwright.chromium
 

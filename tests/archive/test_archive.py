@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -29,6 +28,7 @@ from dicomdock.errors import (
 from dicomdock.sources import Match, Part
 from tests.archive.conftest import part
 from tests.builders import Made, changed, composite, ct_series, deflated_bomb, document, made, mr_series
+from tests.waiting import until
 
 
 def add(archive: Archive, *instances: Made, **options: object) -> list[str]:
@@ -539,10 +539,7 @@ def test_what_arrives_slowly_is_seen_while_more_is_awaited(archive_settings: Set
     (one,) = ct_series(1)
     with Archive.open(archive_settings) as archive, archive.writer() as adding:
         adding.add(part(one.data))
-        end = time.monotonic() + 30
-        while not archive.present(Resource(one.study)):
-            assert time.monotonic() < end, "it is not there before the writer is closed"
-            time.sleep(0.02)
+        until(lambda: archive.present(Resource(one.study)), "the instance, before the writer is closed,")
 
 
 @pytest.mark.parametrize("url", ["mysql://x", "nonsense", "sqlite+nothing://"])

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from tests.builders import ct_series, write
+from tests.waiting import until
 
 PROGRAM = Path(sys.executable).with_name("dicomdock")
 
@@ -82,6 +84,43 @@ def test_a_token_keeps_others_out():
         url = document(process)["url"]
         assert get(f"{url}/studies")[0] == 401
         assert get(f"{url}/studies", Authorization="Bearer t0ken")[0] == 200
+
+
+def serving(process: subprocess.Popen[str]) -> set[int]:
+    """Return the processes that serve for another one."""
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    serves = set()
+    for one in found:
+        with suppress(OSError):  # it has just ended
+            if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes():
+                serves.add(int(one))
+    return serves
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are seen in /proc")
+def test_several_processes_serve_one_address_and_one_that_dies_is_replaced(run, tmp_path):
+    made = ct_series(2)
+    run("import", *write(tmp_path / "in", made))
+    words = ("serve", "--port", "0", "--workers", "2", "--token-stdin", "--json")
+    with started(*words, stdin="t0ken\n") as process:
+        url = document(process)["url"]
+
+        def answers() -> bool:
+            status, body = get(f"{url}/studies", Authorization="Bearer t0ken")
+            return status == 200 and made[0].study.encode() in body
+
+        until(lambda: len(serving(process)) == 2)
+        assert all(answers() for _ in range(6))
+        assert {get(f"{url}/studies")[0] for _ in range(6)} == {401}
+        first = serving(process)
+        os.kill(min(first), signal.SIGKILL)
+        until(lambda: len(serving(process) - {min(first)}) == 2)
+        assert all(answers() for _ in range(6))
+        last = serving(process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        assert not [pid for pid in last if Path(f"/proc/{pid}").exists()]
 
 
 @pytest.mark.slow
@@ -188,3 +227,15 @@ def test_the_demonstration_starts_and_ends():
         )  # it answers, if only to say that it answers nobody it does not know
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
+
+
+@pytest.mark.slow
+def test_a_demonstration_that_was_interrupted_is_made_whole_at_the_next_start(run, home):
+    with started("run", "--demo", "--no-browser", "--port", "0") as process:
+        next(line for line in process.stdout if "being made" in line)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 0
+    with started("run", "--demo", "--no-browser", "--port", "0") as process:
+        next(line for line in process.stdout if "study is ready" in line)
+        listed = run("search", "--server", "demo", "--json")
+        assert listed.json["matches"][0]["NumberOfStudyRelatedInstances"] == 121

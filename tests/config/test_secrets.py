@@ -15,7 +15,7 @@ from dicomdock.config.servers import ServerProfile
 from dicomdock.config.trust import TrustStore
 from dicomdock.errors import ProfileError
 from dicomdock.web.pool import proxy_for
-from tests.conftest import unavailable
+from tests.conftest import PROJECT, unavailable
 
 ORIGIN = "https://pacs.example:443"
 
@@ -205,10 +205,11 @@ def test_a_system_with_a_keyring_that_holds_nothing_has_none(secrets, monkeypatc
 
 
 REAL = r"""
-    import subprocess, sys, time
+    import subprocess, sys
     from pathlib import Path
     from dicomdock.config.secrets import Secrets
     from dicomdock.config.settings import Settings
+    from tests.waiting import until
 
     daemon = ["gnome-keyring-daemon", "--foreground", "--components=secrets", "--unlock"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -218,10 +219,7 @@ REAL = r"""
     try:
         import secretstorage
         bus = secretstorage.dbus_init()
-        until = time.monotonic() + 20
-        while not secretstorage.check_service_availability(bus):
-            assert time.monotonic() < until, "the keyring daemon did not come up"
-            time.sleep(0.01)
+        until(lambda: secretstorage.check_service_availability(bus), "the keyring daemon")
         home = Path(sys.argv[1])
         settings = Settings(home / "config", home / "archive", home / "state")
         secrets = Secrets(settings)
@@ -260,6 +258,7 @@ def test_a_real_keyring(tmp_path):
     }
     environment |= {
         "HOME": str(tmp_path),
+        "PYTHONPATH": str(PROJECT),
         "XDG_RUNTIME_DIR": str(tmp_path),
         "XDG_DATA_HOME": str(tmp_path / "data"),
     }

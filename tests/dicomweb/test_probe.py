@@ -1,7 +1,6 @@
 """Probing: what a server is said to do, and what follows."""
 
 import json
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -30,12 +29,10 @@ def report_of(server, settings, **habits):
         return probe.test(client)
 
 
-def test_real_orthanc_is_described_within_its_budget(orthanc, head, settings):
+def test_real_orthanc_is_described_by_few_requests(orthanc, head, settings):
     orthanc.add(*[one.data for one in head])
     with orthanc_client(orthanc, settings) as client:
-        started = time.perf_counter()
         report = probe.test(client)
-        assert time.perf_counter() - started < 2
     assert report.reachable
     assert report.requests <= probe.MOST_REQUESTS
     assert report.dialect.name == "orthanc"

@@ -312,7 +312,7 @@ def test_a_server_that_goes_away_is_not_asked_for_every_instance(head, settings)
             results = list(client.store(map(part, builders.ct_series(40))))
         thread.join()
     assert [result.status for result in results] == ["failed"] * 40
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 20 * settings.connect_timeout  # not once for each instance
 
 
 def test_a_refused_login_ends_the_upload(head, settings):

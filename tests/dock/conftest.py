@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, BrowserType, Error, Page, expect
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Error, Page
 
-from tests.conftest import CHROMIUM, unavailable
+from tests.conftest import BROWSER_MS, CHROMIUM, unavailable
 from tests.dock.running import RunningDock, demonstrating, running
-
-expect.set_options(timeout=20_000)  # ms; a machine that is busy shows the same things later
 
 
 @pytest.fixture
@@ -43,6 +41,7 @@ def browser(chromium: BrowserType) -> Iterator[Browser]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser without any history, in the size of a small laptop."""
     fresh = browser.new_context(viewport={"width": 1280, "height": 800})
+    fresh.set_default_timeout(BROWSER_MS)
     yield fresh
     fresh.close()
 

@@ -16,6 +16,8 @@ from dicomdock.dock.addresses import OPEN_PREFERENCE
 from dicomdock.launch.handoff import NotRunning, show
 from tests.servers.process import ServerProcess, answers_http
 
+DEMONSTRATED = "The demonstration study is ready."
+
 
 @dataclass(frozen=True)
 class RunningDock:
@@ -92,8 +94,9 @@ def running(
             port = _port(show(settings).text)
         except NotRunning:
             return False
-        return answers_http(port)
+        return answers_http(port) and ("--demo" not in options or DEMONSTRATED in log.read_text())
 
+    log = home.parent / f"{home.name}.log"
     argv = [
         sys.executable,
         "-m",
@@ -106,7 +109,7 @@ def running(
         "0",
         *options,
     ]
-    process = ServerProcess(argv, log=home.parent / f"{home.name}.log", ready=ready, env=env)
+    process = ServerProcess(argv, log=log, ready=ready, env=env)
     with process:
         port = _port(show(settings).text)
         yield RunningDock(replace(settings, port=port), port, process)

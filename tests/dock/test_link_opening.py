@@ -72,7 +72,7 @@ def test_a_share_link_offers_what_its_token_opens(dock: RunningDock, page: Page)
         page.get_by_test_id("offer-1").click()
         page.keyboard.press("d")
         expect(page).to_have_url(re.compile(f"/study/{STUDIES[1]}"))
-        expect(page.get_by_test_id("arrival")).to_contain_text("failed", timeout=60_000)
+        expect(page.get_by_test_id("arrival")).to_contain_text("failed")
         fetched = [request.path for request in server.asked[asked:]]
         assert fetched and all(STUDIES[1] in path for path in fetched)
         assert TOKEN not in dock.log + page.content()
@@ -82,7 +82,7 @@ def test_a_slow_server_keeps_no_sender_waiting_and_its_failure_is_told(dock: Run
     answer_now = threading.Event()
 
     def slow(_: Request) -> Answer:
-        answer_now.wait(30)
+        answer_now.wait(90)
         return Answer(403, b"no")
 
     with answering(slow) as server:
@@ -92,7 +92,7 @@ def test_a_slow_server_keeps_no_sender_waiting_and_its_failure_is_told(dock: Run
         begun = time.monotonic()
         for number in range(4):
             assert "opens it" in send(f"{root}/view/{TOKEN}{number}", dock.settings, command=()).text
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 60
         expect(page.get_by_test_id("opening")).to_be_visible()
         # A link that needs no list is not held up by those that do.
         link = f"slicer://viewer/?studyUID={STUDIES[0]}&dicomweb_endpoint={quote(server.url, safe='')}"
@@ -114,9 +114,11 @@ def test_a_question_is_not_pulled_away_by_other_links(dock: RunningDock, page: P
         until(lambda: bool(trusted.asked))
         connected(page)
         expect(page.get_by_test_id("question-server")).to_have_text(other.url.replace("/dicom-web", ""))
+        expect(page.get_by_test_id("answer-refuse")).to_be_focused()
         page.keyboard.press("r")
         expect(page.get_by_test_id("question-server")).to_have_text(third.url.replace("/dicom-web", ""))
         connected(page)
+        expect(page.get_by_test_id("answer-refuse")).to_be_focused()
         page.keyboard.press("o")
         expect(page).to_have_url(re.compile(f"/study/{STUDIES[1]}"))
         assert not other.asked

@@ -11,11 +11,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from dicomdock.errors import LaunchError
 from dicomdock.launch.handoff import send
+from dicomdock.launch.trust import TrustStore
 from tests.dock.running import RunningDock, connected, running
+from tests.waiting import until
 
 TOKEN = "tok3n-of-the-l1nk"
 STUDY = "1.2.826.0.1.3680043.8.498.1"
@@ -97,7 +99,9 @@ def test_a_flood_of_links_makes_one_question(dock: RunningDock, page: Page, port
     for number in range(10):
         click(dock, link_to(endpoint, f"{STUDY}.{number}"))
     expect(page.get_by_test_id("question")).to_have_count(1)
+    expect(page.get_by_test_id("question")).to_contain_text("10 studies")
     connected(page)
+    expect(page.get_by_test_id("answer-refuse")).to_be_focused()
     page.keyboard.press("r")
     expect(page.get_by_test_id("refused")).to_be_visible()
     page.goto(dock.url)
@@ -111,7 +115,7 @@ def test_once_asks_again_and_always_does_not(dock: RunningDock, page: Page, port
     click(dock, link_to(endpoint))
     page.get_by_test_id("answer-once").click()
     expect(page).to_have_url(re.compile(f"/study/{STUDY}"))
-    expect(page.get_by_test_id("arrival")).to_contain_text("failed", timeout=60_000)
+    expect(page.get_by_test_id("arrival")).to_contain_text("failed")
     assert asked and {login for _, login in asked} == {f"Bearer {TOKEN}"}
     click(dock, link_to(endpoint, f"{STUDY}.2"))
     page.get_by_test_id("answer-always").click()
@@ -120,12 +124,30 @@ def test_once_asks_again_and_always_does_not(dock: RunningDock, page: Page, port
     expect(page).to_have_url(re.compile(f"/study/{STUDY}.3"))
 
 
+def test_a_link_that_comes_while_a_page_is_loading_is_shown_when_it_is_there(
+    dock: RunningDock, page: Page, portal
+):
+    endpoint, _ = portal
+    TrustStore(dock.settings).add(endpoint)
+    open_home(page, dock)
+    held: list[Route] = []
+    let = threading.Event()
+    page.route("**/*.js", lambda route: route.continue_() if let.is_set() else held.append(route))
+    page.goto(f"{dock.url}/transfers", wait_until="commit")
+    until(lambda: page.evaluate("1") and held, "the first script of the page")
+    assert "opens it" in click(dock, link_to(endpoint))
+    let.set()
+    for route in held:
+        route.continue_()
+    expect(page).to_have_url(re.compile(f"/study/{STUDY}"))
+
+
 def test_the_token_is_written_nowhere(dock: RunningDock, page: Page, portal):
     endpoint, asked = portal
     open_home(page, dock)
     click(dock, link_to(endpoint))
     page.get_by_test_id("answer-once").click()
-    expect(page.get_by_test_id("arrival")).to_contain_text("failed", timeout=60_000)
+    expect(page.get_by_test_id("arrival")).to_contain_text("failed")
     assert asked
     home = dock.settings.state.parent
     assert not any(TOKEN.encode() in content for content in everything_below(home))
@@ -160,7 +182,7 @@ def test_a_study_goes_from_one_dock_to_another_by_link(tmp_path: Path, page: Pag
         page.get_by_test_id("studies").focus()
         expect(page.get_by_test_id("action-open")).to_be_enabled()
         page.keyboard.press("Enter")
-        expect(page.get_by_test_id("arrival")).to_contain_text("done, 121 of 121 images", timeout=60_000)
+        expect(page.get_by_test_id("arrival")).to_contain_text("done, 121 of 121 images")
         page.keyboard.press("l")
         expect(page.get_by_text("The link is copied")).to_be_visible()
         link = page.evaluate("navigator.clipboard.readText()")
@@ -175,6 +197,6 @@ def test_a_study_goes_from_one_dock_to_another_by_link(tmp_path: Path, page: Pag
         open_home(page, taker)
         click(taker, link)
         page.get_by_test_id("answer-once").click()
-        expect(page.get_by_test_id("arrival")).to_contain_text("done, 121 of 121 images", timeout=60_000)
+        expect(page.get_by_test_id("arrival")).to_contain_text("done, 121 of 121 images")
         expect(page.get_by_test_id("series").locator(".row")).to_have_count(2)
         assert "Traceback" not in giver.log + taker.log

@@ -95,7 +95,7 @@ def _upload(page: Page) -> None:
 
 
 def _settings(page: Page) -> None:
-    expect(page.get_by_test_id("doctor")).to_contain_text("python", timeout=60_000)
+    expect(page.get_by_test_id("doctor")).to_contain_text("python")
     expect(page.get_by_test_id("trusted")).to_contain_text("pacs.example.org")
 
 
@@ -106,7 +106,7 @@ def _attributes(page: Page) -> None:
 def _servers(page: Page) -> None:
     expect(page.get_by_test_id("server-demo")).to_be_visible()
     page.get_by_test_id("test-demo").click()
-    expect(page.get_by_test_id("server-demo")).to_contain_text("Studies can be searched", timeout=60_000)
+    expect(page.get_by_test_id("server-demo")).to_contain_text("Studies can be searched")
 
 
 def _server_form(page: Page) -> None:
@@ -200,25 +200,27 @@ def test_a_page(full_dock: RunningDock, themed: Page, shot: Shot, tmp_path: Path
     picture(themed, shot.name, tmp_path)
 
 
-def test_the_upload_pages(full_dock: RunningDock, themed: Page, tmp_path: Path):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_upload_pages(demo_dock: RunningDock, page: Page, scheme: str, tmp_path: Path):
+    page.emulate_media(color_scheme=scheme)
     head, chest = ct_series(3, rows=64, columns=64), mr_series(2, PatientName="Yamada^Tarou=山田^太郎")
     odd = changed(head[0], PatientComments="other")
     write(tmp_path / "disk" / "DICOM", [*head, odd, *chest, document()])
     (tmp_path / "disk" / "readme.txt").write_text(
         "Not a picture, but it lies on every disk of every hospital." * 5
     )
-    themed.goto(f"{full_dock.url}/upload")
-    themed.get_by_test_id(FILES).set_input_files(tmp_path / "disk")
-    expect(rows(themed, "groups")).to_have_count(3)
-    expect(themed.get_by_test_id("keep-batch")).to_be_enabled()
-    check(themed)
-    picture(themed, "upload-preview", tmp_path)
-    themed.get_by_test_id("target").click()
-    themed.get_by_role("option", name="Store, and send to demo").click()
-    themed.get_by_test_id("keep-batch").click()
-    expect(themed.get_by_test_id("batch-words")).to_contain_text("done", timeout=30_000)
-    refused = rows(themed, "results").filter(has_text="with other content")
+    open_at(page, demo_dock, "/upload")
+    page.get_by_test_id(FILES).set_input_files(tmp_path / "disk")
+    expect(rows(page, "groups")).to_have_count(3)
+    expect(page.get_by_test_id("keep-batch")).to_be_enabled()
+    check(page)
+    picture(page, "upload-preview", tmp_path)
+    page.get_by_test_id("target").click()
+    page.get_by_role("option", name="Store, and send to demo").click()
+    page.get_by_test_id("keep-batch").click()
+    expect(page.get_by_test_id("batch-words")).to_contain_text("done")
+    refused = rows(page, "results").filter(has_text="with other content")
     expect(refused).to_have_count(1)
     expect(refused).to_contain_text("not stored")
-    check(themed)
-    picture(themed, "upload-results", tmp_path)
+    check(page)
+    picture(page, "upload-results", tmp_path)

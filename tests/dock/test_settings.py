@@ -88,6 +88,6 @@ def test_trust_is_given_and_taken_back(dock: RunningDock, page: Page):
 
 def test_the_machine_is_described(dock: RunningDock, page: Page):
     open_at(page, dock, "/settings")
-    expect(page.get_by_test_id("doctor")).to_contain_text("python", timeout=60_000)
+    expect(page.get_by_test_id("doctor")).to_contain_text("python")
     expect(page.get_by_test_id("scheme-dicomdock")).to_contain_text("dicomdock://")
     expect(page.get_by_test_id("scheme-slicer")).to_contain_text("open with")

@@ -167,7 +167,7 @@ def test_files_are_sent_on_to_a_server(dock: RunningDock, page: Page, tmp_path: 
     expect(page.get_by_test_id("status")).to_contain_text("1 on hospital already")
     page.get_by_test_id("keep-batch").click()
     results = page.get_by_test_id("results")
-    expect(page.get_by_test_id("batch-words")).to_contain_text("done, 6 of 6 images", timeout=30_000)
+    expect(page.get_by_test_id("batch-words")).to_contain_text("done, 6 of 6 images")
     on_server = rows(page, "results").locator(".cell:nth-child(3)")
     expect(on_server.filter(has_text=re.compile(r"^\s*stored\s*$"))).to_have_count(5)
     expect(results).to_contain_text("was there already")

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,10 +35,9 @@ def installed() -> None:
         unavailable("The viewer", "pip install 'dicomdock[viewer]'")
 
 
-@pytest.fixture(scope="module")
-def running(installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Viewers, str, str]]:
-    """A viewer that shows a study; gives also its address and the study."""
-    settings = folders(tmp_path_factory.mktemp("viewers"))
+@contextmanager
+def showing(folder: Path) -> Iterator[tuple[Viewers, str, str]]:
+    settings = folders(folder)
     study, _, instances = made_study()
     store(settings, instances)
     viewers = Viewers(settings, spare=False)
@@ -45,6 +45,20 @@ def running(installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield viewers, viewers.open(Resource(study)), study
     finally:
         viewers.close()
+
+
+@pytest.fixture(scope="module")
+def running(installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Viewers, str, str]]:
+    """A viewer that shows a study, its address and the study; no test ends it or uses its token."""
+    with showing(tmp_path_factory.mktemp("viewers")) as found:
+        yield found
+
+
+@pytest.fixture
+def own(installed: None, tmp_path: Path) -> Iterator[tuple[Viewers, str, str]]:
+    """The same, for one test."""
+    with showing(tmp_path / "own") as found:
+        yield found
 
 
 def ask(url: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -78,8 +92,8 @@ def test_the_secret_opens_the_page_and_becomes_a_cookie(running: tuple[Viewers, 
     assert "default-src 'self'" in headers["content-security-policy"]
 
 
-def test_the_address_that_a_browser_is_started_with_works_once(running: tuple[Viewers, str, str]) -> None:
-    viewers, url, study = running
+def test_the_address_that_a_browser_is_started_with_works_once(own: tuple[Viewers, str, str]) -> None:
+    viewers, url, study = own
     viewer = viewers.get(study)
     assert viewer is not None
     door = viewer.one_time_url
@@ -92,16 +106,11 @@ def test_the_address_that_a_browser_is_started_with_works_once(running: tuple[Vi
 
 
 def test_a_browser_gets_there_from_a_private_file(
-    running: tuple[Viewers, str, str], tmp_path: Path, browser: Browser
+    own: tuple[Viewers, str, str], tmp_path: Path, browser: Browser
 ) -> None:
-    viewers, _, study = running
+    viewers, _, study = own
     viewer = viewers.get(study)
     assert viewer is not None
-    # The token was used by the test before; a crash brings a new one.
-    before = viewer.pid
-    os.kill(before, signal.SIGKILL)
-    until(lambda: viewer.pid != before, "the restart")
-    viewers.open(Resource(study))
     file = tmp_path / "open.html"
     file.write_text(f"<script>location.replace({json.dumps(viewer.one_time_url)})</script>")
     page = browser.new_page()
@@ -186,8 +195,8 @@ def test_the_same_study_is_opened_in_the_same_viewer(running: tuple[Viewers, str
     assert viewers.open(Resource(study)) == url
 
 
-def test_a_viewer_that_falls_is_started_again_under_its_address(running: tuple[Viewers, str, str]) -> None:
-    viewers, url, study = running
+def test_a_viewer_that_falls_is_started_again_under_its_address(own: tuple[Viewers, str, str]) -> None:
+    viewers, url, study = own
     viewer = viewers.get(study)
     assert viewer is not None
     before = viewer.pid

@@ -6,19 +6,18 @@ import base64
 import os
 import socket
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
 
 from dicomdock.config.lock import FileLock
 from dicomdock.config.settings import Settings
 from dicomdock.launch.handoff.paths import run_folder, socket_path
 from tests.servers import nginx
 from tests.servers.orthanc import Orthanc
+from tests.waiting import until
 
 TOKEN = "s3cr3t-T0ken.R_~"
 
@@ -56,12 +55,9 @@ def requests(folder: Path) -> list[str]:
     return [line for line in (folder / "requests").read_text().splitlines() if "/dicom-web" in line]
 
 
-def opened_tab(page: Page, tabs: Path) -> str:
+def opened_tab(tabs: Path) -> str:
     """Wait for the address that the dock opens in the browser."""
-    end = time.monotonic() + 30
-    while not tabs.exists() or not tabs.read_text().endswith("\n"):
-        assert time.monotonic() < end, "the dock opened no page"
-        page.wait_for_timeout(50)
+    until(lambda: tabs.exists() and tabs.read_text().endswith("\n"), "the page that the dock opens")
     return tabs.read_text().splitlines()[0]
 
 
@@ -77,10 +73,8 @@ def ending_the_dock(settings: Settings) -> Iterator[None]:
                 "=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             )
         os.kill(pid, 15)
-        lock, end = FileLock(run_folder(settings) / "dock.lock"), time.monotonic() + 20
-        while not lock.acquire():
-            assert time.monotonic() < end, "the dock does not end"
-            time.sleep(0.05)
+        lock = FileLock(run_folder(settings) / "dock.lock")
+        until(lock.acquire, "the end of the dock")
         lock.release()
 
 

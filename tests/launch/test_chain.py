@@ -107,7 +107,7 @@ def test_from_the_click_to_the_study(
             page = browser.pages[0]
             page.goto(origin)
             page.click("#a0")
-            page.goto(opened_tab(page, tabs))
+            page.goto(opened_tab(tabs))
             expect(page.get_by_test_id("question-server")).to_have_text(server)
             expect(page.get_by_test_id("answer-refuse")).to_be_focused()
             assert requests(tmp_path / "gate") == []

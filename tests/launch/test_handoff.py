@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from dicomdock.errors import LaunchError
 from dicomdock.launch.handoff import Ack, AlreadyRunning, HandoffServer, NotRunning, send, show
 from dicomdock.launch.handoff.paths import MAX_SOCKET_PATH, run_folder, socket_path
 from dicomdock.launch.handoff.pipe import NamedPipe
+from tests.waiting import until
 
 LINK = "slicer://viewer/?studyUID=1.2&access_token=s3cr3t-T0ken&dicomweb_endpoint=https%3A%2F%2Fa.test"
 
@@ -150,10 +150,8 @@ def test_nonsense_and_stalled_connections_hold_up_nobody(settings: Settings) -> 
 def written(settings: Settings, file: Path) -> list[dict[str, object]]:
     """End the little dock, and give what it wrote by its end: it acknowledges a link before it writes it."""
     show(settings)
-    lock, end = FileLock(run_folder(settings) / "dock.lock"), time.monotonic() + 30
-    while not lock.acquire():
-        assert time.monotonic() < end, "the little dock does not end"
-        time.sleep(0.02)
+    lock = FileLock(run_folder(settings) / "dock.lock")
+    until(lock.acquire, "the end of the little dock")
     lock.release()
     return [json.loads(line) for line in file.read_text().splitlines()]
 

@@ -314,3 +314,23 @@ def test_frames_and_pictures_need_no_attribute_that_has_one_sensible_value(serve
     frame = bodies(server.ask(path(made) + "/frames/1", 'multipart/related; type="application/octet-stream"'))
     assert frame == [pixels]
     assert server.ask(path(made) + "/rendered", "image/png").status == 200
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("multipart", [False, True])
+def test_large_bulk_data_come_from_the_file_without_being_held(server, monkeypatch, syntax, multipart):
+    (made,) = builders.ct_series(1, rows=256, columns=256)
+    instance = made if syntax == ExplicitVRLittleEndian else encoded(made, syntax)
+    data = instance if isinstance(instance, bytes) else instance.data
+    server.add(data)
+    if syntax != ExplicitVRBigEndian:  # whose bytes must be swapped
+
+        def refused(*_args):
+            raise AssertionError("the value was read whole")
+
+        monkeypatch.setattr("dicomdock.origin.bulkdata.read_value", refused)
+    accept = 'multipart/related; type="application/octet-stream"' if multipart else "application/octet-stream"
+    answer = server.ask(path(made) + "/bulk/7FE00010", accept)
+    assert answer.status == 200
+    value = bodies(answer)[0] if multipart else answer.data
+    assert value == made.dataset.PixelData

@@ -9,9 +9,11 @@ import random
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
+
+from tests.waiting import until
 
 START_SECONDS = 60  # a loaded machine starts Orthanc in 10 s
 STOP_SECONDS = 15  # Orthanc needs up to 5 s to close its index
@@ -87,14 +89,22 @@ class ServerProcess:
                 cwd=self.cwd,
                 start_new_session=True,
             )
-        end = time.monotonic() + START_SECONDS
-        while not self.ready():
-            if self.process.poll() is not None or time.monotonic() > end:
-                self.__exit__()
-                tail = self.log.read_text("utf-8", "replace")[-2000:]
-                raise RuntimeError(f"{self.argv[0]} did not start:\n{tail}")
-            time.sleep(0.05)
+        try:
+            until(lambda: self.process_ended() or self.ready(), self.argv[0], seconds=START_SECONDS)
+        except AssertionError:
+            self._fail()
+        if self.process_ended():
+            self._fail()
         return self
+
+    def process_ended(self) -> bool:
+        """Tell whether it does not run, or no more."""
+        return self.process is None or self.process.poll() is not None
+
+    def _fail(self) -> NoReturn:
+        self.__exit__()
+        tail = self.log.read_text("utf-8", "replace")[-2000:]
+        raise RuntimeError(f"{self.argv[0]} did not start:\n{tail}")
 
     def __exit__(self, *exception: object) -> None:
         if self.process is None:

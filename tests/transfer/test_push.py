@@ -200,6 +200,59 @@ def test_what_is_damaged_in_the_archive_is_named_and_the_rest_is_sent(
     assert report.sent == 2
 
 
+def test_a_file_that_is_damaged_while_others_are_sent_is_not_sent(
+    settings: Settings, series: tuple[list[Made], list[Part]]
+):
+    made, files = series
+    received: list[bytes] = []
+    settings = replace(settings, store_batch=1, store_workers=1)
+    with Archive.open(settings) as archive:
+        with archive.writer() as writer:
+            for part in files:
+                writer.add(part)
+        last = archive.instances(made[4].resource)[0].path
+
+        def damages_it(sent: list[Made]) -> Answer:
+            received.extend(one.data for one in sent)
+            last.write_bytes(made[4].data[:-1] + b"\xee")
+            return accepted(sent)
+
+        parts = [archive.part(one) for one in archive.instances(Resource(made[0].study))]
+        with client_of(Awkward(stores=damages_it), settings) as client:
+            report = ended(push(parts, client, settings))
+    assert [one.status for one in report.results] == [*["stored"] * 4, "failed"]
+    assert "damaged" in report.results[4].reason
+    assert received == [one.data for one in made[:4]]
+
+
+def test_sending_begins_before_all_files_are_compared(
+    settings: Settings, series: tuple[list[Made], list[Part]], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("dicomdock.transfer.push.CHECKED_AHEAD", 1)
+    settings = replace(settings, store_batch=1, store_workers=1)
+    _, files = series
+    compared: list[Path] = []
+    when: list[int] = []
+
+    def stores(sent: list[Made]) -> Answer:
+        when.append(len(set(compared)))
+        return accepted(sent)
+
+    def compare(path: Path) -> bool:
+        compared.append(path)
+        return True
+
+    def noted(part: Part) -> Part:
+        path = part.path
+        assert path is not None
+        return replace(part, intact=lambda: compare(path))
+
+    with client_of(Awkward(stores=stores), settings) as client:
+        report = ended(push([noted(part) for part in files], client, settings))
+    assert report.complete
+    assert when[0] < len(files)
+
+
 def test_a_file_that_goes_while_it_is_sent_is_named(
     settings: Settings, series: tuple[list[Made], list[Part]]
 ):

@@ -182,6 +182,7 @@ def test_an_interrupt_does_not_wait_for_a_silent_server(
             return None
         return server(request)
 
+    settings = replace(settings, read_timeout=60.0)
     begun = time.monotonic()
     with connecting(falls_silent, settings, retrieve_level="study") as connect:
         transfer = claimed(queue, "pull", "x", [study_of(made)])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import importlib.util
 import io
+import os
 import re
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +21,14 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserType, Error, Locator, Page
 from pydicom.uid import generate_uid
 
-from dicomdock.archive import Archive
+from dicomdock.archive import Archive, ArchivedInstance
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock.services.viewers import Viewers
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.segmentation import Mask, Segment, Segmentation, segmentation_to_dicom
 from tests.builders import Made
-from tests.conftest import CHROMIUM, unavailable
+from tests.conftest import BROWSER_MS, CHROMIUM, unavailable
 from tests.imaging.scans import grid, headers, scan
 
 SHAPE = (24, 80, 64)
@@ -35,8 +37,22 @@ AFFINE = np.array([[0, 0, 1.0, -32], [0, 1.0, 0, -40], [2, 0, 0, 10], [0, 0, 0, 
 
 WINDOW = (400.0, 100.0)  # width, centre of the study's header
 
+SECONDS = BROWSER_MS / 1000
+
 DRAWN = Path(__file__).with_name("drawn.js").read_text("utf-8")
 """Waits until views are drawn; gives what is wrong with those that are not."""
+
+NOTES = """(() => {
+    if (window.shownNotes) return;
+    window.shownNotes = [];
+    const look = () => document.querySelectorAll('[data-testid="notes"] .note').forEach((one) => {
+        if (!one.seen) window.shownNotes.push({ words: one.innerText, read: false });
+        one.seen = true;
+    });
+    new MutationObserver(look).observe(document, { childList: true, subtree: true });
+    look();
+})()"""
+"""Lists every note that a page shows, because most of them go away by themselves."""
 
 USUAL = {
     "layout": "Four views",
@@ -78,11 +94,26 @@ class Opened:
     url: str
 
     @property
-    def pid(self) -> int:
-        """The viewer's process."""
+    def pid(self) -> int | None:
+        """The viewer's process; None while there is none."""
         viewer = self.viewers.get(self.study)
-        assert viewer is not None
-        return viewer.pid
+        return viewer.pid if viewer is not None else None
+
+    def fall(self) -> None:
+        """Kill the viewer."""
+        assert self.pid is not None
+        os.kill(self.pid, signal.SIGKILL)
+
+    def made_here(self) -> dict[str, ArchivedInstance]:
+        """Return what the viewer has saved in the archive, by its SOP Instance UID; earlier tests' too."""
+        with Archive.open(self.settings) as archive:
+            found = archive.instances(Resource(self.study))
+        return {str(one.resource.instance): one for one in found if one.made_here}
+
+    def saved_since(self, before: Collection[str]) -> ArchivedInstance:
+        """Return the one instance that was saved since ``made_here`` gave these."""
+        (new,) = [one for uid, one in self.made_here().items() if uid not in before]
+        return new
 
     @property
     def log(self) -> str:
@@ -95,6 +126,8 @@ class Screen:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        page.add_init_script(NOTES)  # for what the page leads to
+        page.evaluate(NOTES)
 
     def button(self, name: str) -> Locator:
         """Find a control by its test id."""
@@ -103,8 +136,10 @@ class Screen:
     def reset(self, opened: Opened) -> None:
         """Bring the page back to how it was opened: its series in four views, no tool, nothing unsaved."""
         if not self.page.evaluate("() => !!window.dicomdock && !!document.querySelector('[data-view]')"):
-            self.page.goto(opened.url)
-            self.wait("s.complete", 60)
+            # It may be starting again.
+            self.page.goto(opened.viewers.open(Resource(opened.study, opened.series)))
+            self.wait("s.complete")
+        self.wait("!s.saving && !s.busy && !s.deriving && !s.sending")
         self.page.keyboard.up("Shift")  # where a test ended before it did so
         self.page.evaluate("() => document.activeElement?.blur()")
         for name, value in USUAL.items():
@@ -129,6 +164,7 @@ class Screen:
         self.page.keyboard.press("r")
         self.page.mouse.move(*self.middle())
         self.drawn()
+        self.page.evaluate("() => window.shownNotes.forEach((one) => { one.read = true; })")
 
     def drop_measurements(self) -> None:
         """Remove what is measured."""
@@ -150,6 +186,26 @@ class Screen:
         self.button(f"series-{series}").click()
         self.wait(f"s.series_uid === '{series}' && ({until})")
 
+    def open_drawing(self, uid: str) -> None:
+        """Open a segmentation of the list anew; what was drawn before is thrown away."""
+        self.tool("segment")
+        if self.state("drawing_uid") == uid:
+            self.button("new-drawing").click()
+            self.wait("s.leaving_open || !s.drawing_uid")
+            if self.state("leaving_open"):
+                self.button("leave-drop").click()
+            self.wait("!s.drawing_uid && !s.unsaved")
+        self.button(f"drawing-{uid}").click()
+        self.wait(f"s.leaving_open || s.drawing_uid === '{uid}'")
+        if self.state("leaving_open"):
+            self.button("leave-drop").click()
+        self.wait(f"s.drawing_uid === '{uid}' && !s.unsaved && !s.busy")
+
+    def brush(self) -> None:
+        """Take the brush."""
+        self.page.keyboard.press("p")
+        self.wait("s.drawing_name && s.SegmentEditorState__active_effect_name.endsWith('Paint')")
+
     def measure_distance(self) -> None:
         """Measure from the left to the right of the middle."""
         self.tool("measure")
@@ -163,19 +219,27 @@ class Screen:
         """Wait until the page has seen its viewer fall, and has it back with what was drawn."""
         self.page.wait_for_selector("#gone")
         self.page.wait_for_selector("#gone", state="detached", timeout=180_000)
-        self.wait("s.complete && s.unsaved", 60)
+        self.wait("s.complete && s.unsaved")
 
     def words(self, corner: str, view: str = "Red") -> str:
-        """Read a corner of a view."""
+        """Read a corner of a view, of what the viewer has now."""
+        self.drawn(view)
         return self.page.locator(f'[data-view="{view}"] .{corner}').inner_text()
+
+    def edges(self, view: str = "Red") -> list[str]:
+        """Read the letters of a view, of what the viewer has now: left, right, top, bottom."""
+        self.drawn(view)
+        at = self.page.locator(f'[data-view="{view}"]')
+        return [at.locator(f".{edge}").inner_text() for edge in ("left", "right", "top", "bottom")]
 
     def slice(self, view: str = "Red") -> tuple[int, int]:
         """Read which slice is shown, from 1, of how many."""
-        found = re.match(r"(\d+) / (\d+)", self.words("bl", view))
-        assert found is not None, self.words("bl", view)
+        words = self.words("bl", view)
+        found = re.match(r"(\d+) / (\d+)", words)
+        assert found is not None, words
         return int(found[1]), int(found[2])
 
-    def wait(self, condition: str, seconds: float = 30) -> None:
+    def wait(self, condition: str, seconds: float = SECONDS) -> None:
         """Wait for a condition on trame's state, in JavaScript: ``s.complete``."""
         self.page.wait_for_function(
             f"() => {{ const s = window.trame?.state?.state; return s && ({condition}) }}",
@@ -193,21 +257,28 @@ class Screen:
             [name, value],
         )
 
-    def until(self, holds: Callable[[], object], seconds: float = 10, words: str = "") -> None:
+    def until(self, holds: Callable[[], object], seconds: float = SECONDS, words: str = "") -> None:
         """Wait until something holds that the page's state does not say: of pictures, of files."""
         end = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < end, words or f"it did not come in {seconds} s"
             self.page.evaluate("() => new Promise(requestAnimationFrame)")
 
-    def drawn(self, *views: str, seconds: float = 20) -> None:
+    def drawn(self, *views: str, seconds: float = SECONDS) -> None:
         """Wait until these views, or all, show what the viewer has now, in their present sizes."""
         missing = self.page.evaluate(DRAWN, [list(views), seconds])
         assert not missing, f"not drawn in {seconds} s: {'; '.join(missing)}"
 
-    def note(self, words: str, seconds: float = 40) -> None:
-        """Wait for a note to the user."""
-        self.page.wait_for_selector(f'[data-testid="notes"] >> text={words}', timeout=seconds * 1000)
+    def note(self, words: str, seconds: float = SECONDS) -> None:
+        """Wait for a note to the user that this has not been called for yet; it may be gone again."""
+        self.page.wait_for_function(
+            """(words) => {
+                const found = window.shownNotes?.find((one) => !one.read && one.words.includes(words));
+                return found && (found.read = true);
+            }""",
+            arg=words,
+            timeout=seconds * 1000,
+        )
 
     def box(self, view: str = "Red") -> dict[str, float]:
         """Give where a view is on the page, when it has the size that it will keep."""
@@ -359,7 +430,7 @@ def looked_at(browser: Browser, url: str, *, falls: bool = False, complete: bool
     """Open a viewer's page, with the whole series there if it is; calls to one that falls are lost."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(BROWSER_MS)
     asked: list[str] = []
     failures: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

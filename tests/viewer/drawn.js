@@ -1,4 +1,5 @@
-// Waits until views show the scene's current state in their present sizes; gives what is wrong with the others.
+// Waits until views show the scene's current state in their present sizes, as pictures and as text; gives what is
+// wrong with the others.
 async ([views, seconds]) => {
     const end = performance.now() + 1000 * seconds;
     let due;
@@ -22,9 +23,11 @@ async ([views, seconds]) => {
             const box = view?.getBoundingClientRect();
             const drawn = Number(view?.dataset.drawn ?? -1);
             const fits = canvas && Math.abs(canvas.width - box.width) < 1 && Math.abs(canvas.height - box.height) < 1;
-            if (!fits || drawn < due[name]) {
+            const text = view?.querySelector(".over[data-drawn]");
+            const written = text ? Number(text.dataset.drawn) : Infinity;
+            if (!fits || drawn < due[name] || written < due[name]) {
                 const size = canvas ? `${canvas.width} x ${canvas.height} in ${box.width} x ${box.height}` : "absent";
-                missing.push(`${name} shows state ${drawn} of ${due[name]}, ${size}`);
+                missing.push(`${name} shows state ${drawn}, text ${written} of ${due[name]}, ${size}`);
             }
         }
         if (Object.keys(there).length && !missing.length) return [];

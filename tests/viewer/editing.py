@@ -46,7 +46,7 @@ def coloured(screen: Screen) -> float:
 
 def until_coloured(screen: Screen, *, more: float = -1.0, less: float = 1.0) -> None:
     """Wait until more, or less, than this part of the axial view is drawn on."""
-    screen.until(lambda: more < coloured(screen) < less, 15, "the view is not drawn on as it should be")
+    screen.until(lambda: more < coloured(screen) < less, words="the view is not drawn on as it should be")
 
 
 class Editor:
@@ -65,13 +65,8 @@ class Editor:
     # What a user does
 
     def open(self, name: str) -> None:
-        """Open a segmentation of the list; what was drawn before is thrown away."""
-        uid = self.starts[name]
-        self.screen.button(f"drawing-{uid}").click()
-        self.screen.wait(f"s.leaving_open || s.drawing_uid === '{uid}'")
-        if self.page.evaluate("() => window.trame.state.state.leaving_open"):
-            self.screen.button("leave-drop").click()
-        self.screen.wait(f"s.drawing_uid === '{uid}' && !s.unsaved && !s.busy")
+        """Open a segmentation of the list anew; what was drawn before is thrown away."""
+        self.screen.open_drawing(self.starts[name])
 
     def choose(self, name: str) -> None:
         """Make a segment the active one."""
@@ -132,7 +127,7 @@ class Editor:
 
     def done(self) -> None:
         """Wait until the segments have changed and nothing is computed any more."""
-        self.screen.wait("s.unsaved && !s.busy", 60)
+        self.screen.wait("s.unsaved && !s.busy")
 
     # What came of it
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +10,11 @@ import pytest
 from playwright.sync_api import Browser
 
 from dicomdock.dicom.resource import Resource
+from dicomdock.viewer.autosave import KEEP_SECONDS, Shelf
 from tests.imaging.scans import scan
 from tests.viewer.conftest import (
     AFFINE,
+    SHAPE,
     Opened,
     Screen,
     folders,
@@ -64,8 +64,7 @@ def show(screen: Screen, series: str) -> None:
 
 def stroke(editor: Editor, j: int) -> None:
     """Paint from left to right on a row of the slice, and put the brush away."""
-    editor.page.keyboard.press("p")
-    editor.screen.wait("s.drawing_name && s.SegmentEditorState__active_effect_name.endsWith('Paint')")
+    editor.screen.brush()
     editor.screen.drag(editor.at(j, 20), editor.at(j, 40))
     editor.screen.wait("s.unsaved")
     editor.page.keyboard.press("Escape")
@@ -80,6 +79,16 @@ def alone(screen: Screen) -> None:
     screen.drawn("Red")
 
 
+def on_disk(opened: Opened, series: str, j: int) -> bool:
+    """Tell whether a row that was painted lies on disk for a series."""
+    found = Shelf(opened.settings, opened.study).take(series)
+    return found is not None and any(painted(one.mask.whole(SHAPE), j) for one in found.segments)
+
+
+def test_unsaved_work_is_looked_for_often_enough() -> None:
+    assert 2 * KEEP_SECONDS < LOST
+
+
 def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Screen) -> None:
     editor = Editor(opened, screen, {})
     other = next(one["uid"] for one in screen.state("series_list") if one["uid"] != opened.series)
@@ -87,7 +96,7 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
     alone(screen)
     shelf = opened.settings.state / "unsaved"
     stroke(editor, 20)
-    screen.until(lambda: list(shelf.glob("*/*.seg")), LOST, "the first stroke is not kept")
+    screen.until(lambda: on_disk(opened, opened.series, 20), words="the first stroke is not kept")
     (kept,) = shelf.glob("*/*.seg")
 
     if Path("/dev/full").exists():
@@ -101,19 +110,17 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
         until_coloured(screen, more=0.01)
         full.unlink()
 
-    third = kept.stat().st_mtime_ns
     stroke(editor, 60)
-    screen.until(lambda: kept.stat().st_mtime_ns > third, LOST, "further strokes are not kept")
-    taken = kept.stat().st_mtime_ns
+    screen.until(lambda: on_disk(opened, opened.series, 60), words="further strokes are not kept")
     screen.page.keyboard.press("Control+z")
-    screen.until(lambda: kept.stat().st_mtime_ns > taken, LOST, "what undo took back is not kept")
+    screen.until(lambda: not on_disk(opened, opened.series, 60), words="what was undone is still kept")
 
     show(screen, other)
     stroke(editor, 50)
-    screen.until(lambda: len(list(shelf.glob("*/*.seg"))) == 2, LOST, "the other series is not kept")
+    screen.until(lambda: on_disk(opened, other, 50), words="the other series is not kept")
 
     fallen = opened.pid
-    os.kill(fallen, signal.SIGKILL)
+    opened.fall()
     screen.wait_for_its_return()
     assert opened.pid != fallen
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,7 @@ from playwright.sync_api import Browser, expect
 from pydicom import Dataset, dcmread
 
 from dicomdock.archive import Archive
-from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
-from dicomdock.dock.services.viewers import Viewers
 from dicomdock.imaging.volume import Volume
 from tests.dock.using import introduce
 from tests.imaging.scans import check_with_dciodvfy
@@ -23,6 +21,7 @@ from tests.viewer.conftest import (
     AFFINE,
     BOX,
     SHAPE,
+    Opened,
     Screen,
     folders,
     looked_at,
@@ -30,6 +29,7 @@ from tests.viewer.conftest import (
     phantom,
     segmented_box,
     store,
+    viewing,
 )
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
@@ -48,59 +48,54 @@ MARGIN = 5  # voxels around a segment that is cropped to
 class Bench:
     """The phantom and a segmented box in it, in a viewer."""
 
-    settings: Settings
-    study: str
-    series: str
+    opened: Opened
+    drawing: str
     frame: str
-    url: str
 
-    def derived(self, words: str) -> list[Dataset]:
-        """Give the instances of a series that was made here, by words of its description, in slice order."""
-        with Archive.open(self.settings) as archive:
-            read = [dcmread(one.path) for one in archive.instances(Resource(self.study)) if one.made_here]
-        found = [one for one in read if words in one.SeriesDescription]
-        return sorted(found, key=lambda one: int(one.InstanceNumber))
+    def since(self, before: Collection[str]) -> list[Dataset]:
+        """Return the instances that were saved since ``made_here`` gave these, in slice order."""
+        made = self.opened.made_here()
+        read = [dcmread(one.path) for uid, one in made.items() if uid not in before]
+        return sorted(read, key=lambda one: int(one.InstanceNumber))
 
     def volume(self, instances: list[Dataset]) -> Volume:
         """Read a derived series as a volume."""
         assert instances
-        with Archive.open(self.settings) as archive:
-            series = Resource(self.study, instances[0].SeriesInstanceUID)
+        with Archive.open(self.opened.settings) as archive:
+            series = Resource(self.opened.study, instances[0].SeriesInstanceUID)
             return Volume.from_instances([one.path.read_bytes() for one in archive.instances(series)])
 
 
 @pytest.fixture(scope="module")
-def bench(
-    viewer_installed: None, orthanc_process: Orthanc, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bench]:
+def bench(viewer_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Open the segmented box, which shows the phantom with it."""
     settings = folders(tmp_path_factory.mktemp("deriving"))
     study, series, instances = made_study(**CT)
     drawn = segmented_box(instances)
     store(settings, [*instances, drawn], origin="orthanc")
-    introduce(settings, orthanc_process, "orthanc")
-    viewers = Viewers(settings, spare=False)
-    try:
-        url = viewers.open(Resource(study, drawn.series))
-        yield Bench(settings, study, series, str(instances[0].dataset.FrameOfReferenceUID), url)
-    finally:
-        viewers.close()
+    with viewing(settings, Resource(study, drawn.series), series) as opened:
+        yield Bench(opened, drawn.series, str(instances[0].dataset.FrameOfReferenceUID))
 
 
 @pytest.fixture
 def screen(bench: Bench, browser: Browser) -> Iterator[Screen]:
-    """The viewer's page, with the box open."""
-    for screen in looked_at(browser, bench.url):
-        screen.wait("s.drawing_uid")
+    """The viewer's page, with the phantom shown and the box open."""
+    for screen in looked_at(browser, bench.opened.url):
+        screen.reset(bench.opened)
+        screen.open_drawing(bench.drawing)
         yield screen
 
 
-def make(screen: Screen, kind: str) -> None:
-    """Make new images, and wait until they are listed."""
-    count = screen.state("series_list.length")
+def make(bench: Bench, screen: Screen, kind: str) -> list[Dataset]:
+    """Make new images, wait until they are listed, and return them."""
+    before = bench.opened.made_here()
     screen.tool("derive")
     screen.button(f"derive-{kind}").click()
-    screen.wait(f"s.series_list.length === {count + 1} && !s.deriving", 40)
+    screen.note("images were made")
+    made = bench.since(before)
+    assert len({one.SeriesInstanceUID for one in made}) == 1
+    screen.wait(f"s.series_list.some(one => one.uid === '{made[0].SeriesInstanceUID}') && !s.deriving")
+    return made
 
 
 def is_derived(bench: Bench, made: list[Dataset], folder: Path) -> None:
@@ -111,8 +106,8 @@ def is_derived(bench: Bench, made: list[Dataset], folder: Path) -> None:
         assert list(one.ImageType[:2]) == ["DERIVED", "SECONDARY"]
         assert one.DerivationDescription
         assert one.FrameOfReferenceUID == bench.frame
-        assert one.StudyInstanceUID == bench.study
-        assert one.SeriesInstanceUID != bench.series
+        assert one.StudyInstanceUID == bench.opened.study
+        assert one.SeriesInstanceUID != bench.opened.series
         assert one.PatientID == "4711"
         assert one.SourceImageSequence
 
@@ -132,8 +127,8 @@ def blurred(values: np.ndarray, width: tuple[float, ...]) -> np.ndarray:
 
 
 def test_smoothed_images_are_what_a_gaussian_makes(bench: Bench, screen: Screen, tmp_path: Path) -> None:
-    make(screen, "smooth")
-    made = bench.derived("Gaussian blur")
+    made = make(bench, screen, "smooth")
+    assert "Gaussian blur" in made[0].SeriesDescription
     is_derived(bench, made, tmp_path)
     volume = bench.volume(made)
     assert np.allclose(volume.geometry.affine, AFFINE)
@@ -144,8 +139,8 @@ def test_smoothed_images_are_what_a_gaussian_makes(bench: Bench, screen: Screen,
 
 
 def test_resampled_images_lie_in_the_same_room(bench: Bench, screen: Screen, tmp_path: Path) -> None:
-    make(screen, "resample")
-    made = bench.derived("Resampled")
+    made = make(bench, screen, "resample")
+    assert "Resampled" in made[0].SeriesDescription
     is_derived(bench, made, tmp_path)
     volume = bench.volume(made)
     assert volume.geometry.shape == (2 * SHAPE[0], *SHAPE[1:])
@@ -157,15 +152,15 @@ def test_resampled_images_lie_in_the_same_room(bench: Bench, screen: Screen, tmp
 
 
 def test_masked_and_cropped_images_follow_the_segment(bench: Bench, screen: Screen, tmp_path: Path) -> None:
-    make(screen, "mask")
-    made = bench.derived("Blanked outside")
+    made = make(bench, screen, "mask")
+    assert "Blanked outside" in made[0].SeriesDescription
     is_derived(bench, made, tmp_path)
     due = np.full(SHAPE, AIR)
     due[BOX] = phantom()[BOX]
     assert np.array_equal(bench.volume(made).array, due)
 
-    make(screen, "crop")
-    made = bench.derived("Cropped")
+    made = make(bench, screen, "crop")
+    assert "Cropped" in made[0].SeriesDescription
     is_derived(bench, made, tmp_path)
     around = tuple(
         slice(max(one.start - MARGIN, 0), min(one.stop + MARGIN, size))
@@ -175,34 +170,30 @@ def test_masked_and_cropped_images_follow_the_segment(bench: Bench, screen: Scre
     assert np.array_equal(volume.array, phantom()[around])
     assert np.allclose(volume.geometry.to_lps([0, 0, 0]), (AFFINE @ [*(one.start for one in around), 1])[:3])
 
-    screen.tool("series")
-    screen.button(f"series-{made[0].SeriesInstanceUID}").click()
-    screen.wait(f"s.complete && s.series_uid === '{made[0].SeriesInstanceUID}'")
+    screen.show(made[0].SeriesInstanceUID)
     screen.page.wait_for_function(
         f"() => document.querySelector('[data-view=Red] .bl').innerText.includes('/ {len(made)}')"
     )
-    screen.button(f"series-{bench.series}").click()
-    screen.wait(f"s.complete && s.series_uid === '{bench.series}'")
 
 
 def test_measurements_and_derived_images_are_sent_like_everything_else(
-    bench: Bench, orthanc: Orthanc, browser: Browser, tmp_path: Path
+    bench: Bench, screen: Screen, orthanc: Orthanc, tmp_path: Path
 ) -> None:
-    for screen in looked_at(browser, bench.url):
-        screen.measure_distance()
-        screen.button("save-measurements").click()
-        screen.note("measurement report")
-        (report,) = bench.derived("Measurements")
-        check_with_dciodvfy(Path(report.filename).read_bytes(), tmp_path)
-        with Archive.open(bench.settings) as archive:
-            count = sum(one.made_here for one in archive.instances(Resource(bench.study)))
-        screen.button("send").click()
-        screen.button("send-now").click()
-        expect(screen.button("send-words")).to_have_text(
-            f"{count} of {count} are on orthanc.", timeout=40_000
-        )
-        answers = screen.button("send-answers").locator("summary")
-        expect(answers.filter(has_text="Gaussian blur")).to_contain_text(f"{SHAPE[0]} stored")
-        expect(answers.filter(has_text="Measurements")).to_contain_text("stored")
-        screen.button("send-close").click()
+    introduce(bench.opened.settings, orthanc, "orthanc")
+    make(bench, screen, "smooth")
+    before = bench.opened.made_here()
+    screen.measure_distance()
+    screen.button("save-measurements").click()
+    screen.note("measurement report")
+    (report,) = bench.since(before)
+    assert report.SeriesDescription == "Measurements"
+    check_with_dciodvfy(Path(report.filename).read_bytes(), tmp_path)
+    count = len(bench.opened.made_here())
+    screen.button("send").click()
+    screen.button("send-now").click()
+    expect(screen.button("send-words")).to_have_text(f"{count} of {count} are on orthanc.")
+    answers = screen.button("send-answers").locator("summary")
+    expect(answers.filter(has_text="Gaussian blur").first).to_contain_text(f"{SHAPE[0]} stored")
+    expect(answers.filter(has_text="Measurements").first).to_contain_text("stored")
+    screen.button("send-close").click()
     assert orthanc.instance_count() == count

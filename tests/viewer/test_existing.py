@@ -125,7 +125,7 @@ def test_what_others_drew_is_opened_edited_and_saved(
     until_coloured(screen, more=0.0005)  # it lies on the slice that is shown, whichever it is
     headers = [one.dataset for one in existing.instances if one.series == existing.series[images]]
     before = read_before(existing, opened, images, uid)
-    screen.page.keyboard.press("p")
+    screen.brush()
     x, y = screen.middle()
     screen.drag((x - 10, y), (x + 10, y))
     screen.wait("s.unsaved")

@@ -111,12 +111,6 @@ def as_numpy_draws_it(screen: Screen) -> None:
     )
 
 
-def edges(screen: Screen, view: str) -> list[str]:
-    """Read the letters of a view: left, right, top, bottom."""
-    at = screen.page.locator(f'[data-view="{view}"]')
-    return [at.locator(f".{edge}").inner_text() for edge in ("left", "right", "top", "bottom")]
-
-
 def test_windows_come_from_the_header_by_key_by_number_and_by_mouse(screen: Screen) -> None:
     assert screen.state("presets")[1:] == ["Brain", "Lung", "Abdomen", "Mediastinum", "Bone"]
     for key, width, centre in (("2", 80, 40), ("6", 1800, 400), ("1", 400, 100)):
@@ -208,14 +202,14 @@ def test_a_slab_shows_what_numpy_makes_of_its_slices(screen: Screen, kind: str) 
 
 
 def test_letters_say_where_the_edges_lead(screen: Screen, study: dict[str, list[Made]]) -> None:
-    assert edges(screen, "Red") == ["R", "L", "A", "P"]
-    assert edges(screen, "Yellow") == ["A", "P", "S", "I"]
-    assert edges(screen, "Green") == ["R", "L", "S", "I"]
+    assert screen.edges("Red") == ["R", "L", "A", "P"]
+    assert screen.edges("Yellow") == ["A", "P", "S", "I"]
+    assert screen.edges("Green") == ["R", "L", "S", "I"]
     screen.show(study["oblique"][0].series)
     row, column = np.split(np.array(study["oblique"][0].dataset.ImageOrientationPatient, float), 2)
-    assert edges(screen, "Red") == [named(-row), named(row), named(-column), named(column)]
+    assert screen.edges("Red") == [named(-row), named(row), named(-column), named(column)]
     screen.put("aligned", False)
-    screen.until(lambda: edges(screen, "Red") == ["R", "L", "A", "P"])
+    screen.until(lambda: screen.edges("Red") == ["R", "L", "A", "P"])
 
 
 def named(direction: np.ndarray) -> str:
@@ -272,17 +266,17 @@ def test_sagittal_series_are_compared_in_their_own_plane(
     screen.button(f"compare-{study['sagittal'][0].series}").click()
     for view in ("Red", "Other"):
         screen.page.wait_for_selector(f'[data-view="{view}"] .bl')
-        screen.until(lambda view=view: screen.slice(view)[1] == 12 and edges(screen, view)[0] == "A")
+        screen.until(lambda view=view: screen.slice(view)[1] == 12 and screen.edges(view)[0] == "A")
         assert screen.words("tl", view).startswith("Sagittal")
     screen.tool("layout")
     screen.button("layout-Four views").click()
-    screen.until(lambda: screen.slice()[1] == 50 and edges(screen, "Red") == ["R", "L", "A", "P"])
+    screen.until(lambda: screen.slice()[1] == 50 and screen.edges("Red") == ["R", "L", "A", "P"])
 
 
 def test_a_loop_plays_at_its_rate_and_stops(screen: Screen, study: dict[str, list[Made]]) -> None:
     screen.show(study["loop"][0].series)
     screen.wait("s.layout === 'Axial' && s.play_rate === 10")
-    assert edges(screen, "Red") == ["", "", "", ""]
+    assert screen.edges("Red") == ["", "", "", ""]
     assert screen.state("Red_count") == 20
     screen.page.keyboard.press("Escape")
     screen.page.evaluate(
@@ -364,9 +358,9 @@ def test_the_volume_is_drawn_when_asked_for_and_not_while_painting(screen: Scree
     screen.tool("volume")
     expect(screen.page.locator("select option")).not_to_have_count(0)
     screen.button("draw-volume").click()
-    screen.wait("s.rendering && !s.threed_note", 60)
+    screen.wait("s.rendering && !s.threed_note")
     expect(screen.button("draw-volume")).to_be_hidden()
-    screen.until(lambda: screen.pixels("ThreeD").std() > bare.std() + 3, 30)
+    screen.until(lambda: screen.pixels("ThreeD").std() > bare.std() + 3)
     screen.page.keyboard.press("p")
     screen.wait("s.threed_note.includes('still')")
     screen.page.keyboard.press("Escape")

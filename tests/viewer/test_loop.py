@@ -57,13 +57,12 @@ class Walk:
             self.screen.wait("!s.arrival_words.startsWith('0 ')")
             self.screen.drawn()
             self.picture("arriving")
-        self.screen.wait("s.complete", 60)
+        self.screen.wait("s.complete")
         self.page.wait_for_selector('[data-view="Red"] .bl')
 
     def paint(self, *points: tuple[float, float]) -> None:
         """Paint through points, given from the middle of the axial view."""
-        self.page.keyboard.press("p")
-        self.screen.wait("s.drawing_name && s.tool === 'segment'")
+        self.screen.brush()
         self.page.wait_for_selector(".editor .mdi-brush")
         bare = self.screen.pixels()
         x, y = self.screen.middle()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from dicomdock.archive import Archive
+from dicomdock.archive import ArchivedInstance
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.measurements import read_report
 from dicomdock.viewer.autosave import Shelf
@@ -120,20 +118,15 @@ def test_measurements_are_named_kept_in_a_report_and_shown_again(opened: Opened,
     name.press("Enter")
     panel.wait("s.measurements[0].name === 'Largest diameter'")
     kept = panel.state("measurements")
-    reports = panel.state("reports.length")
-    panel.button("save-measurements").click()
-    panel.note("measurement report")
-    panel.wait(f"s.reports.length === {reports + 1}")
-    with Archive.open(opened.settings) as archive:
-        made = [one for one in archive.instances(Resource(opened.study)) if one.made_here]
-    report = read_report(made[-1].path.read_bytes())
+    saved = save_report(opened, panel)
+    report = read_report(saved.path.read_bytes())
     assert [one.label for one in report.measurements] == [one["name"] for one in kept]
     panel.drop_measurements()
     bare = panel.pixels()
     panel.page.mouse.move(*panel.middle())
     panel.page.keyboard.press("Home")
     panel.wait("s.Red_at === 0")
-    panel.button(f"report-{made[-1].resource.series}").click()
+    panel.button(f"report-{saved.resource.series}").click()
     panel.wait(f"s.measurements.length === {len(kept)}")
     shown = panel.state("measurements")
     assert [one["words"] for one in shown] == [one["words"] for one in kept]
@@ -163,26 +156,36 @@ def test_they_come_back_with_their_series(opened: Opened, panel: Screen) -> None
     assert [one["words"] for one in panel.state("measurements")] == [one["words"] for one in shown]
 
 
-def test_a_report_does_not_take_the_place_of_what_is_not_saved(panel: Screen) -> None:
-    measure(panel, "distance", [(20, 10), (50, 50)])
+def save_report(opened: Opened, panel: Screen) -> ArchivedInstance:
+    """Save what is measured, wait until its report is listed, and return it."""
+    before = opened.made_here()
     panel.button("save-measurements").click()
-    panel.wait("s.reports.length > 0")
+    panel.note("measurement report")
+    saved = opened.saved_since(before)
+    panel.wait(f"s.reports.some(one => one.uid === '{saved.resource.series}')")
+    return saved
+
+
+def test_a_report_does_not_take_the_place_of_what_is_not_saved(opened: Opened, panel: Screen) -> None:
+    measure(panel, "distance", [(20, 10), (50, 50)])
+    saved = save_report(opened, panel)
     panel.drop_measurements()
     measure(panel, "angle", [(10, 10), (40, 10), (40, 40)])
     shown = panel.state("measurements")
-    panel.button(f"report-{panel.state('reports')[0]['uid']}").click()
+    panel.button(f"report-{saved.resource.series}").click()
     panel.note("Save or remove what you measured first")
     assert panel.state("measurements") == shown
 
 
 def test_they_come_back_after_a_fall(opened: Opened, panel: Screen, browser: Browser) -> None:
+    panel.until(lambda: kept_kinds(opened) == [], words="what was removed is still on disk")
     measure(panel, "distance", [(30, 10), (60, 50)])
     words = [one["words"] for one in panel.state("measurements")]
     panel.until(lambda: kept_kinds(opened) == ["distance"], words="what was measured is not on disk")
     panel.page.goto("about:blank")
     fallen = opened.pid
-    os.kill(fallen, signal.SIGKILL)
-    panel.until(lambda: opened.pid != fallen, 60)
+    opened.fall()
+    panel.until(lambda: opened.pid not in (None, fallen))
     url = opened.viewers.open(Resource(opened.study, opened.series))
     for again in looked_at(browser, url):
         again.wait(f"s.measurements.length === {len(words)}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from dicomdock import Archive
 from dicomdock.dicom.resource import Resource
@@ -16,7 +16,9 @@ from tests.viewer.editing import Editor, Voxels, box, store_segmentation, until_
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
-NAMES = "s.SegmentEditorState__segment_list__SegmentListState__segments.map(one => one.name)"
+SEGMENTS = "s.SegmentEditorState__segment_list__SegmentListState__segments"
+NAMES = f"{SEGMENTS}.map(one => one.name)"
+COLOUR = {"R": "250", "G": "10", "B": "20"}
 SPACING = np.array([2.0, 1.0, 1.0])  # mm along k, j, i
 
 LARGE = box((5, 12), (10, 40), (10, 40))
@@ -367,7 +369,7 @@ def test_segments_are_added_named_coloured_hidden_and_removed(opened: Opened, ed
     editor.open("apart")
     page = editor.page
     page.locator(".editor .mdi-plus").click()  # a third one, which is the active one now
-    editor.screen.wait("s.SegmentEditorState__segment_list__SegmentListState__segments.length === 3")
+    editor.screen.wait(f"{SEGMENTS}.length === 3")
     editor.screen.button("structure").fill("Kidney left")
     editor.screen.button("structure").press("Enter")
     editor.screen.wait("s.unsaved")
@@ -376,15 +378,13 @@ def test_segments_are_added_named_coloured_hidden_and_removed(opened: Opened, ed
     own_name.fill("Lesion")
     own_name.press("Enter")
     page.locator(".editor .v-list-item--active .mdi-circle").click()
-    for part, value in zip("RGB", ("250", "10", "20"), strict=True):
-        page.locator(".v-color-picker-edit__input", has_text=part).locator("input").fill(value)
+    for part, value in COLOUR.items():
+        colour_field(editor, part).fill(value)
     page.get_by_role("button", name="Apply").last.click()
     page.locator(".v-overlay--active .v-color-picker").wait_for(state="detached")
-    editor.screen.wait(
-        "s.SegmentEditorState__segment_list__SegmentListState__segments[0].color.toLowerCase() === '#fa0a14'"
-    )
+    editor.screen.wait(f"{SEGMENTS}[0].color.toLowerCase() === '#fa0a14'")
     page.locator(".editor .v-list-item").nth(1).locator(".mdi-delete-outline").click()
-    editor.screen.wait("s.SegmentEditorState__segment_list__SegmentListState__segments.length === 2")
+    editor.screen.wait(f"{SEGMENTS}.length === 2")
     with Archive.open(opened.settings) as archive:
         found = archive.segmentation(editor.save())
     assert [one.label for one in found.segments] == ["Lesion", "Kidney left"]
@@ -403,6 +403,33 @@ def test_segments_are_added_named_coloured_hidden_and_removed(opened: Opened, ed
     page.keyboard.press("Control+z")
     page.keyboard.press("Control+z")
     editor.screen.wait(f'JSON.stringify({NAMES}) === \'["A","B"]\'')
+
+
+def test_a_number_that_is_being_typed_survives_what_changes_meanwhile(editor: Editor) -> None:
+    """Whatever comes from the viewer, the page is drawn anew; no number is taken back by that."""
+
+    def typed(field: Locator, value: str, changed: str) -> None:
+        field.fill(value)
+        editor.screen.put(changed, editor.screen.state(changed) + 1)
+        editor.page.evaluate("() => new Promise(requestAnimationFrame)")
+        expect(field).to_have_value(value)
+
+    editor.open("apart")
+    editor.choose("A")
+    margin = editor.page.get_by_label("Margin in millimetres")
+    typed(margin, "7.5", "resample_mm")
+    margin.press("Enter")
+    editor.screen.wait("s.margin_mm === 7.5")
+    editor.page.locator(".editor .v-list-item--active .mdi-circle").click()
+    for part, value in COLOUR.items():
+        typed(colour_field(editor, part), value, "margin_mm")
+    editor.page.get_by_role("button", name="Apply").last.click()
+    editor.screen.wait(f"{SEGMENTS}[0].color.toLowerCase() === '#fa0a14'")
+
+
+def colour_field(editor: Editor, part: str) -> Locator:
+    """Return the field of a part of a colour: R, G or B."""
+    return editor.page.locator(".v-color-picker-edit__input", has_text=part).locator("input")
 
 
 def test_a_hidden_segment_is_not_in_the_picture(editor: Editor) -> None:

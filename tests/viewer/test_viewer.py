@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
-from dicomdock.archive import Archive
-from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.segmentation import read_segmentation
+from dicomdock.viewer.autosave import Shelf
 from tests.pictures import FOR_DOCS, SCREENSHOTS
 from tests.viewer.conftest import SHAPE, WINDOW, Opened, Screen, looked_at, phantom
 from tests.viewer.editing import until_coloured
@@ -57,11 +53,7 @@ def test_the_study_is_shown_with_its_patient_and_orientation(screen: Screen) -> 
     assert screen.slice()[1] == SHAPE[0]
     assert screen.slice("Yellow")[1] == SHAPE[2]
     assert screen.slice("Green")[1] == SHAPE[1]
-    edges = [
-        screen.page.locator(f'[data-view="Red"] .{edge}').inner_text()
-        for edge in ("left", "right", "top", "bottom")
-    ]
-    assert edges == ["R", "L", "A", "P"]
+    assert screen.edges() == ["R", "L", "A", "P"]
     assert "W 400 C 100" in screen.words("br")
 
 
@@ -108,8 +100,8 @@ def test_dragging_changes_the_window_and_a_preset_brings_it_back(screen: Screen)
 def test_what_is_painted_is_undone_redone_saved_listed_and_opened_again(
     opened: Opened, screen: Screen
 ) -> None:
-    screen.page.keyboard.press("p")
-    screen.wait("s.drawing_name && s.tool === 'segment'")
+    before, listed = opened.made_here(), screen.state("drawings.length")
+    screen.brush()
     x, y = screen.middle()
     # The brush stays drawn where the mouse left the view.
     screen.page.mouse.move(x + 30, y + 20, steps=3)
@@ -131,17 +123,16 @@ def test_what_is_painted_is_undone_redone_saved_listed_and_opened_again(
     screen.note("Saved in the archive")
     if FOR_DOCS:
         screen.page.screenshot(path=SCREENSHOTS / "segment.png")
-    with Archive.open(opened.settings) as archive:
-        made = [one for one in archive.instances(Resource(opened.study)) if one.made_here]
-        found = read_segmentation(made[-1].path.read_bytes())
+    saved = opened.saved_since(before)
+    found = read_segmentation(saved.path.read_bytes())
     assert [segment.label for segment in found.segments] == ["Kidney left"]
     assert found.segments[0].terminology.kind.value == "64033007"
     assert found.segments[0].mask.count > 50
     assert found.source_series == opened.series
-    screen.wait("s.drawings.length === 1 && !s.unsaved")
+    screen.wait(f"s.drawings.length === {listed + 1} && !s.unsaved")
     screen.button("new-drawing").click()
     screen.wait("!s.drawing_uid")
-    uid = screen.state("drawings[0].uid")
+    uid = saved.resource.series
     screen.button(f"drawing-{uid}").click()
     screen.wait(f"s.drawing_uid === '{uid}' && !s.unsaved")
     expect(screen.page.locator(".editor input[type=text]").first).to_have_value("Kidney left")
@@ -149,12 +140,11 @@ def test_what_is_painted_is_undone_redone_saved_listed_and_opened_again(
 
 
 def test_a_distance_and_a_region_are_measured_and_saved(opened: Opened, screen: Screen) -> None:
+    before = opened.made_here()
     screen.measure_distance()
     screen.button("save-measurements").click()
     screen.note("measurement report")
-    with Archive.open(opened.settings) as archive:
-        classes = {one.sop_class_uid for one in archive.instances(Resource(opened.study)) if one.made_here}
-    assert any(one.startswith("1.2.840.10008.5.1.4.1.1.88.") for one in classes)
+    assert opened.saved_since(before).sop_class_uid.startswith("1.2.840.10008.5.1.4.1.1.88.")
 
 
 def test_two_series_are_compared(screen: Screen) -> None:
@@ -185,26 +175,24 @@ def test_help_shows_the_keys(screen: Screen) -> None:
 
 
 def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browser: Browser) -> None:
-    with Archive.open(opened.settings) as archive:
-        known = {one.resource for one in archive.instances(Resource(opened.study))}
+    known = opened.made_here()
     for screen in looked_at(browser, opened.url, falls=True):
+        screen.reset(opened)
         screen.page.mouse.move(*screen.middle())
         screen.page.keyboard.press("Home")  # far from where a viewer begins
         screen.wait("s.Red_at === 0")
         screen.button("tool-segment").click()
         screen.button("new-drawing").click()
         until_coloured(screen, less=0.001)
-        screen.page.keyboard.press("p")
+        screen.brush()
         x, y = screen.middle()
         screen.drag((x - 30, y), (x + 30, y))
         screen.wait("s.unsaved")
         until_coloured(screen, more=0.004)
-        screen.until(
-            lambda: list(opened.settings.state.glob("unsaved/*/*.seg")), 10, "unsaved work is not kept"
-        )
+        screen.until(lambda: voxels_on_disk(opened) > 50, words="unsaved work is not on disk")
         screen.page.mouse.down()
         before = opened.pid
-        os.kill(before, signal.SIGKILL)
+        opened.fall()
         screen.wait_for_its_return()
         assert opened.pid != before
         screen.page.mouse.up()
@@ -215,7 +203,11 @@ def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browse
         screen.page.locator(".editor .mdi-eye-off-outline").first.click()
         screen.page.keyboard.press("Control+s")
         screen.note("Saved in the archive")
-        with Archive.open(opened.settings) as archive:
-            made = [one for one in archive.instances(Resource(opened.study)) if one.made_here]
-            found = [read_segmentation(one.path.read_bytes()) for one in made if one.resource not in known]
-        assert sum(segment.mask.count for kept in found for segment in kept.segments) > 50
+        found = read_segmentation(opened.saved_since(known).path.read_bytes())
+        assert sum(segment.mask.count for segment in found.segments) > 50
+
+
+def voxels_on_disk(opened: Opened) -> int:
+    """Count the voxels of unsaved segments that lie on disk for the series."""
+    found = Shelf(opened.settings, opened.study).take(opened.series)
+    return sum(one.mask.count for one in found.segments) if found is not None else 0

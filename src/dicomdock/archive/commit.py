@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import known_rows
-from dicomdock.archive.index.schema import replacements
 from dicomdock.archive.pending import (
     AddStatus,
     PendingInstance,
@@ -50,9 +49,6 @@ def commit(
         files.reached("commit: announced")
         sync_files([note, *(item.temporary for item in pending)])
         files.reached("commit: synced")
-        if any(item.replace for item in pending):
-            _announce_replacements(index, pending)
-            files.reached("replace: announced")
         with index.writing() as connection:
             there = known_rows(connection, (item.resource for item in pending))
             fresh = [item for item in pending if item.resource not in there]
@@ -73,7 +69,7 @@ def commit(
                 if item.repair:
                     refill_row(connection, number, item)
             replaced = [(number, item) for number, item in numbered if not item.repair]
-            replace_rows(connection, replaced, origin=origin, made_here=made_here)
+            replace_rows(connection, replaced, origin=origin, made_here=made_here, at=now)
             files.reached("commit: rows inserted")
         files.reached("commit: committed")
         note.unlink()
@@ -87,19 +83,6 @@ def commit(
 
 def _differs(item: PendingInstance, there: Mapping[Resource, tuple[int, str]]) -> bool:
     return there[item.resource][1] != item.digest
-
-
-def _announce_replacements(index: Index, pending: Sequence[PendingInstance]) -> None:
-    """Record for each file that is to be replaced the digest of the new one."""
-    with index.writing() as connection:
-        there = known_rows(connection, (item.resource for item in pending))
-        rows = [
-            (item.relative_path, there[item.resource][0], item.digest)
-            for item in pending
-            if item.resource in there and _differs(item, there)
-        ]
-        connection.execute_many("DELETE FROM replacing WHERE path = ?", [row[:1] for row in rows])
-        connection.insert(replacements, rows)
 
 
 def _cancel_deletions(connection: Connection, paths: Sequence[str]) -> list[str]:

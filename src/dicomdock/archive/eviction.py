@@ -12,17 +12,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.queries import mark_sent, remove_rows, set_pinned, summary_of
-from dicomdock.archive.journal_state import path_of, uids_of
+from dicomdock.archive.index.queries import bytes_in, mark_sent, remove_rows, set_pinned
+from dicomdock.archive.journal_state import BATCH, uids_of
 from dicomdock.archive.problems import not_in_archive
 from dicomdock.archive.recovery import remove_deleted_files
 from dicomdock.archive.storage.journal import Pinned, Sent
 from dicomdock.archive.storage.local import Files
 from dicomdock.dicom.resource import Resource
 
-# Series, the least recently used first, of which nothing is pinned, made here, or on no server.
+AT_ONCE = 100  # series that are looked for, and then removed, at once
+
+# Series of which nothing is pinned, made here, or on no server.
 _EVICTABLE = """
-SELECT study."StudyInstanceUID", series."SeriesInstanceUID", series.size
+SELECT study."StudyInstanceUID", series."SeriesInstanceUID", series.size, series.used, series.id
 FROM series JOIN study ON series.study = study.id
 WHERE NOT series.pinned AND NOT study.pinned AND NOT EXISTS (
     SELECT 1 FROM instance
@@ -31,8 +33,9 @@ WHERE NOT series.pinned AND NOT study.pinned AND NOT EXISTS (
         OR (instance.origin = '' AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.instance = instance.id))
     )
 )
-ORDER BY series.used, series.id
 """
+_NEXT = f"{_EVICTABLE} AND (series.used, series.id) > (?, ?) ORDER BY series.used, series.id LIMIT ?"
+_STILL = f"{_EVICTABLE} AND series.id = ? AND series.used = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +58,25 @@ def evict(files: Files, index: Index, limit: int) -> Eviction:
     """Remove the least recently used series until no more than ``limit`` bytes are stored."""
     removed: list[Resource] = []
     freed = 0
-    with index.writing() as connection:
-        held = summary_of(connection).bytes
-        for study_uid, series_uid, size in connection.all(_EVICTABLE) if held > limit else ():
-            if held - freed <= limit:
-                break
-            resource = Resource(study_uid, series_uid)
-            remove_rows(connection, resource)
-            removed.append(resource)
-            freed += size
+    last: tuple[float, int] = (-1.0, 0)
+    with index.reading() as connection:
+        held = bytes_in(connection)
+    while held - freed > limit:
+        # Nobody waits while they are looked for, so that each is looked at once more before it goes.
+        with index.reading() as connection:
+            candidates = connection.all(_NEXT, *last, AT_ONCE)
+        if not candidates:
+            break
+        with index.writing() as connection:
+            for study_uid, series_uid, _, used, number in candidates:
+                last = used, number
+                row = connection.first(_STILL, number, used)
+                if held - freed <= limit or row is None:
+                    continue
+                resource = Resource(study_uid, series_uid)
+                remove_rows(connection, resource)
+                removed.append(resource)
+                freed += row[2]
     if removed:
         files.reached("remove: rows removed")
         remove_deleted_files(files, index)
@@ -135,7 +148,9 @@ class Retention:
         with self._index.writing() as connection:
             marked = mark_sent(connection, instances, server, at)
             # Kill-proof; after a power cut a mark that is lost only keeps its instance from eviction.
-            self._files.journal.append([Sent(server, [path_of(one) for one in marked], at)], sync=False)
+            uids = [uids_of(one) for one in marked]
+            records = [Sent(server, uids[start : start + BATCH], at) for start in range(0, len(uids), BATCH)]
+            self._files.journal.append(records, sync=False)
             self._files.reached("sent: in the journal")
 
     def _set(self, resource: Resource, *, pinned: bool) -> None:

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from types import TracebackType
 from typing import Any, Self
 
@@ -122,7 +122,9 @@ class JournalState:
                 elif kind == "removed":
                     self._remove(facts["paths"])
                 elif kind == "sent":
-                    rows = [(path, facts["server"], facts["at"]) for path in facts["paths"]]
+                    rows = [
+                        (relative_path(*uids), facts["server"], facts["at"]) for uids in facts["instances"]
+                    ]
                     self._database.executemany("insert or ignore into sent values (?, ?, ?)", rows)
                 elif kind == "pinned":
                     self._pin(Resource(*facts["uids"]), facts["pinned"])
@@ -134,12 +136,12 @@ class JournalState:
         study, series = facts["study"], facts["series"]
         for uid, size, digest, *remarks in facts["instances"]:
             path = relative_path(study, series, uid)
-            known = self._database.execute("select digest, at from file where path = ?", (path,)).fetchone()
+            known = self._database.execute("select digest from file where path = ?", (path,)).fetchone()
             if known and known[0] != digest:  # no server is known to have the new bytes
                 self._database.execute("delete from sent where path = ?", (path,))
             row = (path, study, series, uid, size, digest, facts["origin"], facts["made_here"])
             text = json.dumps(remarks[0]) if remarks else "[]"
-            self._database.execute(_INSERT, (*row, known[1] if known else facts["at"], text))
+            self._database.execute(_INSERT, (*row, facts["at"], text))
 
     def _remove(self, paths: Sequence[str]) -> None:
         rows = [(path,) for path in paths]
@@ -207,6 +209,7 @@ def records_of(state: JournalState) -> Iterator[Record]:
     """Return the fewest records that amount to the same."""
     yield from stored_records(state.all())
     for (server, at), group in groupby(state.sent(), lambda mark: mark[1:]):
-        yield Sent(server, [path_of(mark[0]) for mark in group], at)
+        while some := [uids_of(mark[0]) for mark in islice(group, BATCH)]:
+            yield Sent(server, some, at)
     for resource in state.pins():
         yield Pinned(uids_of(resource), pinned=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from dicomdock.archive.index.connection import Connection, Row
 from dicomdock.archive.index.engine import Index
+from dicomdock.archive.index.queries import known_rows, mark_sent, set_pinned, within
 from dicomdock.archive.index.schema import ALL_LEVELS
 from dicomdock.archive.journal_state import (
     JournalState,
     Recorded,
-    path_of,
     records_of,
     stored_records,
     uids_of,
@@ -40,10 +41,12 @@ def see_journal(files: Files, index: Index) -> None:
         size = journal.path.stat().st_size
     except FileNotFoundError:
         size = 0
+    if size:
+        _repeat_last(files, index)
     if 0 < size <= 2 * journal.compacted_size() + GROWN:
         return
     with disk_errors("Writing the archive's journal"), index.writing() as connection:
-        if size:
+        if size > 0:
             with JournalState(journal) as state:
                 journal.replace(records_of(state))
         elif not journal.path.exists() and connection.first("SELECT id FROM study LIMIT 1"):
@@ -51,11 +54,41 @@ def see_journal(files: Files, index: Index) -> None:
             files.reached("journal: from the index")
 
 
+def _repeat_last(files: Files, index: Index) -> None:
+    """Do again what the last record says, where a crash came before the index had it."""
+    last = files.journal.last()
+    if not any(record.keys() & {"sent", "pinned"} for record in last):
+        return
+    with index.reading() as connection:
+        if all(_is_indexed(connection, record) for record in last):
+            return
+    with index.writing() as connection:
+        for record in files.journal.last():
+            if facts := record.get("pinned"):
+                set_pinned(connection, Resource(*facts["uids"]), facts["pinned"])
+            elif facts := record.get("sent"):
+                resources = [Resource(*uids) for uids in facts["instances"]]
+                mark_sent(connection, resources, facts["server"], facts["at"])
+
+
+def _is_indexed(connection: Connection, record: Mapping[str, Any]) -> bool:
+    if facts := record.get("pinned"):
+        resource = Resource(*facts["uids"])
+        inside = within(resource)
+        wanted = f"SELECT {resource.level}.pinned FROM {ALL_LEVELS} WHERE {inside.sql} LIMIT 1"
+        row = connection.first(wanted, *inside.values)
+        return row is None or bool(row[0]) == facts["pinned"]
+    facts = record["sent"]
+    known = known_rows(connection, (Resource(*uids) for uids in facts["instances"]))
+    has = "SELECT 1 FROM sent WHERE instance = ? AND server = ?"
+    return all(connection.first(has, number, facts["server"]) for number, _ in known.values())
+
+
 def records_of_index(connection: Connection) -> Iterator[Record]:
     """Return the records that amount to what the index holds."""
     yield from stored_records(map(_recorded, connection.each(_STORED)))
     for server, at, *uids in connection.each(_SENT):
-        yield Sent(server, [path_of(Resource(*uids))], at)
+        yield Sent(server, [uids], at)
     for depth, level in enumerate(("study", "series", "instance"), 1):
         wanted = f"SELECT DISTINCT {', '.join(_UIDS[:depth])} FROM {ALL_LEVELS} WHERE {level}.pinned"
         for row in connection.each(wanted):

@@ -63,14 +63,14 @@ def _fault(files: Files, index: Index, *, damaged: int | None = None) -> Fault |
     """
     if damaged is not None and index.inode() == damaged:
         return "damaged"
-    if is_unfinished(index):
-        return "not whole"
     try:
         migrate(index)
         with index.reading() as connection:
             found = connection.first("SELECT id FROM study LIMIT 1")
     except IndexDamaged:
         return "damaged"
+    if is_unfinished(index):
+        return "not whole"
     return "missing" if found is None and has_studies(files) else None
 
 

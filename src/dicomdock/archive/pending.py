@@ -206,6 +206,7 @@ def replace_rows(
     *,
     origin: str = "",
     made_here: bool = False,
+    at: float,
 ) -> None:
     """Update the rows for files that replaced others, and the counts of their series and studies once.
 
@@ -214,12 +215,13 @@ def replace_rows(
     Parameters
     ----------
     replaced : the ``id`` of the instance's row, and what it becomes.
+    at : seconds since the epoch, when they were stored.
     """
     # What was corrected is often the patient, so series and study become what the last of theirs states.
     of_series: dict[int, PendingInstance] = {}
     of_study: dict[int, PendingInstance] = {}
     for number, item in replaced:
-        row = {**_instance_row(item), "origin": origin, "made_here": made_here}
+        row = {**_instance_row(item), "origin": origin, "made_here": made_here, "added": at}
         connection.execute(instance.update(row), *row.values(), number)
         levels = connection.first(_LEVELS, number)
         assert levels is not None

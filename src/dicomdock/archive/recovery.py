@@ -71,7 +71,7 @@ def finish_announced(files: Files, index: Index, announced: Announcement, *, ali
             files.journal.append(stored_records([*fresh, *exchanged], origin, made_here, now))
             insert_instances(connection, fresh, origin=origin, made_here=made_here, at=now)
             replaced = [(there[one.resource][0], one) for one in exchanged]
-            replace_rows(connection, replaced, origin=origin, made_here=made_here)
+            replace_rows(connection, replaced, origin=origin, made_here=made_here, at=now)
 
 
 def remove_deleted_files(files: Files, index: Index) -> None:
@@ -94,7 +94,7 @@ def remove_deleted_files(files: Files, index: Index) -> None:
 
 
 def _finish_replacements(files: Files, index: Index) -> None:
-    """Bring the rows of exchanged files up to date where a crash came between."""
+    """Bring the rows of files up to date that an earlier version exchanged before a crash."""
     with index.writing() as connection:
         replaced: list[tuple[int, PendingInstance]] = []
         for path, number, digest in connection.all("SELECT path, instance, digest FROM replacing"):
@@ -105,5 +105,6 @@ def _finish_replacements(files: Files, index: Index) -> None:
                 continue
             if item.digest == digest:  # else it was not exchanged yet, or not by this
                 replaced.append((number, item))
-        files.journal.append(stored_records([item for _, item in replaced], "", False, time.time()))
-        replace_rows(connection, replaced)
+        now = time.time()
+        files.journal.append(stored_records([item for _, item in replaced], "", False, now))
+        replace_rows(connection, replaced, at=now)

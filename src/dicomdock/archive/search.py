@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from dicomdock.archive.index.access import few_rows
 from dicomdock.archive.index.attributes import (
     INSTANCE_KEYWORDS,
     PATIENT_KEYWORDS,
@@ -12,11 +13,12 @@ from dicomdock.archive.index.attributes import (
     SERIES_KEYWORDS,
     STUDY_KEYWORDS,
 )
-from dicomdock.archive.index.clauses import Clause, all_of
+from dicomdock.archive.index.clauses import Clause, all_of, one_of_ids
 from dicomdock.archive.index.connection import Connection
-from dicomdock.archive.index.criteria_sql import Plan, column_of, plan
+from dicomdock.archive.index.criteria_sql import TABLES, Plan, column_of, plan
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import json_writer
+from dicomdock.archive.index.paging import Order, Rows
 from dicomdock.archive.index.queries import instances_of
 from dicomdock.archive.index.schema import ALL_LEVELS, patient
 from dicomdock.dicom.json_model import text
@@ -44,7 +46,29 @@ _ABOVE: Mapping[SearchLevel, Sequence[tuple[str, Sequence[str]]]] = {
     "instances": (("StudyInstanceUID", _STUDY), ("SeriesInstanceUID", _SERIES)),
 }
 
-_IN_SERIES = 'series."SeriesNumber" NULLS LAST, series.id, instance."InstanceNumber" NULLS LAST, instance.id'
+# Numbers order only what belongs together; ids order a list from everywhere without sorting it first.
+_ORDERS: Mapping[SearchLevel, Order] = {
+    "studies": Order(('study."StudyDate"', 'study."StudyTime"', "study.id"), descending=True),
+    "series": Order(("series.id",)),
+    "instances": Order(("instance.id",)),
+}
+_BY_NUMBER: Mapping[SearchLevel, Order] = {
+    "series": Order(('series."SeriesNumber" NULLS LAST', "series.id"), keyed=False),
+    "instances": Order(
+        (
+            'series."SeriesNumber" NULLS LAST',
+            "series.id",
+            'instance."InstanceNumber" NULLS LAST',
+            "instance.id",
+        ),
+        keyed=False,
+    ),
+}
+_TABLES: Mapping[SearchLevel, str] = {
+    "studies": "study",
+    "series": "series JOIN study ON series.study = study.id",
+    "instances": ALL_LEVELS,
+}
 
 
 def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
@@ -56,7 +80,6 @@ def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
     mixed = _is_mixed(index, query)
     planned = plan(query, index.dialect, mixed=mixed)
     keywords = _keywords(query)
-    statement = _statement(query, planned, keywords)
     warnings = tuple(
         f"{keyword} is not in the local index; the answer was not narrowed by it."
         for keyword in planned.ignored
@@ -64,17 +87,20 @@ def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
     own = _OWN[query.level]
     write = json_writer(keywords, [keyword for keyword in keywords if keyword not in own])
     not_indexed = _not_indexed(query)
-    left, skip, start, size = query.limit, query.offset, 0, FIRST_PAGE
-    if planned.exact:
-        skip, start = 0, query.offset
+    left, skip, size = query.limit, query.offset, FIRST_PAGE
+    with index.reading() as connection:
+        rows_from = _rows_of(connection, query, planned, keywords, mixed=mixed)
+        if planned.exact:
+            rows_from.pass_over(connection, skip)
+            skip = 0
     while True:
         wanted = min(size, left) if planned.exact and left is not None else size
         with index.reading() as connection:
-            rows = connection.all(statement, *planned.clause.values, wanted + 1, start)
-            matches = [Match(write(row)) for row in rows[:wanted]]
+            rows = rows_from.next(connection, wanted)
+            matches = [Match(write(row)) for row in rows]
             if mixed:
                 matches = [_of_patient(connection, match, query) for match in matches]
-        start, more = start + wanted, len(rows) > wanted
+        more = rows_from.more
         if not planned.exact:
             matches = [match for match in matches if query.matches(match.attributes, keys=planned.keys)]
             skip, matches = max(0, skip - len(matches)), matches[skip:]
@@ -170,15 +196,28 @@ def _column(keyword: str) -> str:
     return table.qualified(column)
 
 
-def _statement(query: Query, planned: Plan, keywords: Sequence[str]) -> str:
-    columns = ", ".join(map(_column, keywords))
-    # Numbers order only what belongs together; ids order a list from everywhere without sorting it first.
-    by_number = bool(query.match.get("StudyInstanceUID") or query.match.get("SeriesInstanceUID"))
-    if query.level == "studies":
-        tables, order = "study", 'study."StudyDate" DESC, study."StudyTime" DESC, study.id DESC'
-    elif query.level == "series":
-        tables = "series JOIN study ON series.study = study.id"
-        order = 'series."SeriesNumber" NULLS LAST, series.id' if by_number else "series.id"
-    else:
-        tables, order = ALL_LEVELS, _IN_SERIES if by_number else "instance.id"
-    return f"SELECT {columns} FROM {tables} WHERE {planned.clause.sql} ORDER BY {order} LIMIT ? OFFSET ?"
+def _rows_of(
+    connection: Connection, query: Query, planned: Plan, keywords: Sequence[str], *, mixed: bool
+) -> Rows:
+    """Return the rows that satisfy a plan, in the order of the answer."""
+    named = bool(query.match.get("StudyInstanceUID") or query.match.get("SeriesInstanceUID"))
+    table = TABLES[query.level]
+    ids: list[int] | None = None
+    visible: set[str] = set()
+    if not named and "SOPInstanceUID" not in query.match:
+        ids = few_rows(connection, table, planned.conditions, planned.other_patient)
+        if ids is None:
+            visible = {one.keyword for one in planned.conditions if one.table is table and one.gives_order}
+            visible = {*sorted(visible)[:1], "StudyDate"}
+    hidden = plan(query, connection.dialect, mixed=mixed, visible=visible)
+    clause = hidden.clause if ids is None else all_of((one_of_ids(f"{table.name}.id", ids), hidden.clause))
+    order = _ORDERS[query.level] if query.level == "studies" or not named else _BY_NUMBER[query.level]
+    tables = _TABLES[query.level]
+    return Rows(
+        [_column(keyword) for keyword in keywords],
+        tables,
+        table.name if planned.alone and not named else tables,
+        clause,
+        order,
+        any_=ids != [],
+    )

@@ -76,9 +76,13 @@ def _below(
     level: SearchLevel = "series" if resource.level == "study" else "instances"
     uids = zip(UID_KEYWORDS["instances"], str(resource).split("/"), strict=False)
 
+    held: dict[str, list[ArchivedInstance]] = {}
+    for one in archive.instances(resource):
+        place = "/".join(str(one.resource).split("/")[: len(UID_KEYWORDS[level])])
+        held.setdefault(place, []).append(one)
+
     def facts(attributes: DicomJson) -> dict[str, JsonValue]:
-        place = "/".join(text(attributes, uid) for uid in UID_KEYWORDS[level])
-        return _facts(archive.instances(Resource.parse(place)))
+        return _facts(held.get("/".join(text(attributes, uid) for uid in UID_KEYWORDS[level]), ()))
 
     return show(terminal, archive, Query(level, {**match, **dict(uids)}), facts)
 
@@ -93,6 +97,7 @@ def _facts(instances: Iterable[ArchivedInstance]) -> dict[str, JsonValue]:
         "sent": [*sorted(everywhere)],
         "made_here": any(one.made_here for one in instances),
         "pinned": bool(instances) and all(one.pinned for one in instances),
+        "remarks": [*dict.fromkeys(remark for one in instances for remark in one.remarks)],
     }
 
 
@@ -160,10 +165,14 @@ def verify(
     terminal: Terminal = context.obj
     counts: Counter[str] = Counter()
     findings: list[JsonValue] = []
+    odd: list[JsonValue] = []
     with sources.archive(terminal) as archive:
         wanted = sources.resources(resources, archive) if resources else (None,)
         for finding in chain.from_iterable(map(archive.verify, wanted)):
             counts[finding.status] += 1
+            if finding.remarks:
+                odd.append({"resource": str(finding.resource), "remarks": list(finding.remarks)})
+                terminal.note(f"{finding.resource} was stored as it came. {' '.join(finding.remarks)}")
             if finding.status != "intact":
                 place = str(finding.resource or "")
                 findings.append(
@@ -176,7 +185,13 @@ def verify(
                 )
                 terminal.note(f"{finding.path}: {finding.status}; {finding.reason} {place}".rstrip())
     damaged = counts["missing"] + counts["changed"]
-    terminal.result({**{name: counts[name] for name in STATUSES}, "findings": findings})
+    terminal.result(
+        {
+            **{name: counts[name] for name in STATUSES},
+            "findings": findings,
+            **({"remarks": odd} if odd else {}),
+        }
+    )
     terminal.say(f"{counted(counts['intact'], 'instance')} intact, {damaged} damaged.")
     if damaged:
         terminal.note("'dicomdock pull' with --replace brings damaged instances again from their server.")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,8 +17,14 @@ from dicomdock.errors import InvalidInput
 from dicomdock.web.url import is_loopback
 
 if TYPE_CHECKING:
+    import socket
+
     import uvicorn
-    from starlette.types import ASGIApp
+
+    from dicomdock.archive import Archive
+    from dicomdock.config.settings import Settings
+    from dicomdock.dicomweb import Client
+    from dicomdock.sources import DicomSource
 
 GRACE = 3  # seconds for the clients of a server that ends
 LAST = 4.5  # seconds after which it ends in any case
@@ -92,6 +101,10 @@ def serve(
             help="Let programs of other users of this machine connect, such as a reverse proxy.",
         ),
     ] = False,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", min=1, max=64, metavar="N", help="Answer in N processes side by side."),
+    ] = 1,
     cors: Annotated[
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Let pages of this site ask; can be given again."),
@@ -110,8 +123,6 @@ def serve(
     Clients need a Bearer token. It is made and shown at the first start, and then kept in the keyring.
     """
     require_dock("The DICOMweb server")
-    from dicomdock.origin.app import create_app
-
     terminal: Terminal = context.obj
     if without_token and source:
         raise InvalidInput(
@@ -125,19 +136,90 @@ def serve(
         token = terminal.secret("Token", from_stdin=True)
     elif not without_token:
         token, made = _stored_token(terminal, anew=new_token)
-    published = sources.connect(source, terminal.settings) if source else sources.archive(terminal)
-    with published:
+    published = Published(
+        terminal.settings,
+        source,
+        token=token,
+        cors=tuple(cors or ()),
         # On loopback, a page whose own name was made to point here must not be answered.
-        hosts = (host, "localhost") if is_loopback(host) else ()
+        hosts=(host, "localhost") if is_loopback(host) else (),
+        proxies=tuple(trusted_proxy or ()),
+        read_only=read_only,
+        other_users=other_users,
+        processes=workers,
+    )
+    with published.source() as opened:  # what is wrong with it is said before anything listens
+        if workers == 1:
+            _serve(terminal, partial(published.serve_source, opened), host, port, made=made)
+            return
+    from dicomdock.origin.processes import serve_in_processes
+
+    _serve(terminal, partial(serve_in_processes, workers, published.serve), host, port, made=made)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a process of ``serve`` publishes, and how.
+
+    Parameters
+    ----------
+    name : of the server; empty for the archive.
+    token : that clients need; empty for none.
+    cors, hosts, proxies, read_only : as in ``create_app``.
+    other_users : programs of other users of this machine may connect.
+    processes : how many serve side by side.
+    """
+
+    settings: Settings
+    name: str
+    token: str = field(repr=False)
+    cors: tuple[str, ...]
+    hosts: tuple[str, ...]
+    proxies: tuple[str, ...]
+    read_only: bool
+    other_users: bool
+    processes: int
+
+    def source(self) -> Archive | Client:
+        """Open the archive, or connect to the server."""
+        if self.name:
+            return sources.connect(self.name, self.settings)
+        from dicomdock.archive import Archive
+
+        return Archive.open(self.settings)
+
+    def serve(self, listener: socket.socket) -> None:
+        """Open what is published, and serve it until this process is asked to end."""
+        with self.source() as source:
+            self.serve_source(source, listener)
+
+    def serve_source(self, source: DicomSource, listener: socket.socket) -> None:
+        """Serve what has been opened."""
+        import uvicorn
+
+        from dicomdock.origin.app import create_app
+        from dicomdock.origin.connections import OwnConnections
+
         app = create_app(
-            published,
-            token=token or None,
-            cors=tuple(cors or ()),
-            hosts=hosts,
-            proxies=tuple(trusted_proxy or ()),
-            read_only=read_only,
+            source,
+            token=self.token or None,
+            cors=self.cors,
+            hosts=self.hosts,
+            proxies=self.proxies,
+            read_only=self.read_only,
+            processes=self.processes,
         )
-        _serve(terminal, app, host, port, made=made, other_users=other_users)
+        config = uvicorn.Config(
+            app,
+            http="auto" if self.other_users else OwnConnections,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # origin.forwarded reads them, of trusted proxies only
+            timeout_graceful_shutdown=GRACE,
+        )
+        with contextlib.suppress(KeyboardInterrupt):  # the usual end of a server is no failure
+            _server(config).run(sockets=[listener])
 
 
 def _stored_token(terminal: Terminal, *, anew: bool) -> tuple[str, str]:
@@ -155,12 +237,10 @@ def _stored_token(terminal: Terminal, *, anew: bool) -> tuple[str, str]:
     return token, token
 
 
-def _serve(terminal: Terminal, app: ASGIApp, host: str, port: int, *, made: str, other_users: bool) -> None:
+def _serve(
+    terminal: Terminal, work: Callable[[socket.socket], None], host: str, port: int, *, made: str
+) -> None:
     import socket
-
-    import uvicorn
-
-    from dicomdock.origin.connections import OwnConnections
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
@@ -179,17 +259,7 @@ def _serve(terminal: Terminal, app: ASGIApp, host: str, port: int, *, made: str,
             terminal.say(f"Clients need this token, which is shown once: {made}")
         terminal.result({"url": url, "token": made} if made else {"url": url})
         terminal.flush()
-        config = uvicorn.Config(
-            app,
-            http="auto" if other_users else OwnConnections,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # origin.forwarded reads them, of trusted proxies only
-            timeout_graceful_shutdown=GRACE,
-        )
-        with contextlib.suppress(KeyboardInterrupt):  # the usual end of a server is no failure
-            _server(config).run(sockets=[listener])
+        work(listener)
 
 
 def _server(config: uvicorn.Config) -> uvicorn.Server:

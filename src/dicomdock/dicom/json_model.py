@@ -291,13 +291,22 @@ def from_dataset(
 def _vr_of(dataset: Dataset, tag: BaseTag, signed: bool) -> str:
     from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
-    vr = str(getattr(dataset.get_item(tag, keep_deferred=True), "VR", None) or "")
-    if not vr:
+    element = dataset.get_item(tag, keep_deferred=True)
+    vr = str(getattr(element, "VR", None) or "")
+    if not vr or (vr == "UN" and _is_short(element)):  # written by a program that does not know it
         vr = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
     if vr == "US or SS":
         return "SS" if signed else "US"
     vr = _AMBIGUOUS.get(vr, vr)
     return vr if len(vr) == 2 and vr.isalpha() and vr.isupper() else "UN"
+
+
+def _is_short(element: object) -> bool:
+    """Return whether a value fits an attribute of any VR (PS3.5 §6.2.2, note 3)."""
+    value = getattr(element, "value", None)
+    length = getattr(element, "length", None)
+    size = length if isinstance(length, int) else len(value) if isinstance(value, bytes) else 0
+    return size < 0xFFFF
 
 
 def _is_signed(dataset: Dataset, inherited: bool) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dicomdock.config.servers import ServerProfile
     from dicomdock.config.settings import Settings
     from dicomdock.sources import DicomJson
-    from dicomdock.web.transport import Http, Response
+    from dicomdock.web.transport import Requests, Response
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Session:
     forms : level -> index of the retrieval form that worked (``retrieve.FORMS``).
     """
 
-    http: Http
+    http: Requests
     profile: ServerProfile
     settings: Settings
     dialect: Dialect

@@ -7,13 +7,14 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from dicomdock.config.settings import Settings
 from dicomdock.dock.app import Dock, build, create_app
-from dicomdock.errors import DicomdockError
+from dicomdock.errors import Cancelled, DicomdockError
 from dicomdock.launch.browser import open_link
 from dicomdock.launch.handoff import AlreadyRunning, HandoffServer, show
 
@@ -67,14 +68,35 @@ def run(
         app = create_app(dock)
         start = "/"
         if demo:
-            start = f"/?source={dock.services.demonstration.prepare()}"
+            start = f"/?source={dock.services.demonstration.introduce()}"
         else:
             dock.services.demonstration.resume()
         # The socket listens already: who follows the link now waits until the server answers.
         if not background:
             _greet(dock, start, demo=demo, browser=browser)
+        if demo:
+            ending.callback(dock.services.demonstration.close)
+            threading.Thread(target=_demonstrate, args=(dock,), name="demonstration").start()
         _serve(app, listener)
     return 0
+
+
+def _demonstrate(dock: Dock) -> None:
+    """Make the demonstration study while the page is there already, which shows it once it is made."""
+    _say("The demonstration study is being made; its list waits for it.")
+    try:
+        dock.services.demonstration.prepare()
+    except Cancelled:
+        return
+    except (DicomdockError, OSError) as error:
+        _say(f"The demonstration study cannot be made: {error}")
+    else:
+        _say("The demonstration study is ready.")
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()
 
 
 def _serve(app: AsgiApp, listener: socket.socket) -> None:

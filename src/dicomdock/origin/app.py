@@ -23,8 +23,9 @@ from dicomdock.origin.context import Origin
 from dicomdock.origin.forwarded import Forwarded, networks
 from dicomdock.origin.granted import GRANT
 from dicomdock.origin.paths import Answer, Paths
-from dicomdock.origin.responses import problem, sentence
-from dicomdock.origin.workers import Workers
+from dicomdock.origin.responses import Flow, problem, sentence
+from dicomdock.origin.uploads import Uploads
+from dicomdock.origin.workers import PROCESSES, Workers
 from dicomdock.sources import DicomSource
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ TRANSACTIONS: Sequence[Transaction] = (
 
 
 def routes(
-    source: Callable[[], DicomSource] | DicomSource, *, workers: Workers | None = None
+    source: Callable[[], DicomSource] | DicomSource, *, workers: Workers | None = None, processes: int = 1
 ) -> list[BaseRoute]:
     """Return the routes of an origin server: everything below ``/dicom-web``, and ``/wado``.
 
@@ -128,8 +129,15 @@ def routes(
     ----------
     source : what is published, or what returns it for each request.
     workers : the processes that decode; own ones by default, which end with the program.
+    processes : that serve side by side, and share the limits.
     """
-    origin = Origin(source if callable(source) else lambda: source, PREFIX, workers or Workers())
+    origin = Origin(
+        source if callable(source) else lambda: source,
+        PREFIX,
+        workers or Workers(),
+        Uploads.shared(processes),
+        Flow(processes),
+    )
     by_path: dict[str, dict[str, Endpoint]] = {}
     for transaction in TRANSACTIONS:
         path = (PREFIX if transaction.path != WADO_URI else "") + transaction.path
@@ -161,6 +169,7 @@ def create_app(
     hosts: Sequence[str] = (),
     proxies: Sequence[str] = (),
     read_only: bool = False,
+    processes: int = 1,
 ) -> ASGIApp:
     """Make the application that ``dicomdock serve`` runs.
 
@@ -173,8 +182,9 @@ def create_app(
         loopback address against pages that let their own name point to it.
     proxies : IP addresses or networks of reverse proxies, which may state the address they were reached by.
     read_only : store and delete nothing.
+    processes : that serve side by side; each has its part of the limits.
     """
-    workers = Workers()
+    workers = Workers(max(1, PROCESSES // processes))
     middleware = [Middleware(ResourcePolicy, policy="cross-origin" if cors else "same-origin")]
     if hosts:
         middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)))
@@ -201,7 +211,9 @@ def create_app(
         workers.close()
 
     # Without Starlette's own layers: the answers of our routes hold every error already.
-    app: ASGIApp = Router([Route("/", _greeting), *routes(source, workers=workers)], lifespan=lifespan)
+    app: ASGIApp = Router(
+        [Route("/", _greeting), *routes(source, workers=workers, processes=processes)], lifespan=lifespan
+    )
     for layer, arguments, named in reversed(middleware):
         app = layer(app, *arguments, **named)
     return app

@@ -10,21 +10,23 @@ PS3.18 §8.7.3 (transfer syntaxes of instances and frames); PS3.5 §8, §A.4 (en
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import dcmwrite, write_data_element
 from pydicom.pixels.utils import get_expected_length, pack_bits
+from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
-from dicomdock.errors import NotAcceptable, NotFound
+from dicomdock.dicom.dataset import read_dataset
+from dicomdock.errors import NotAcceptable, NotFound, WireError
 from dicomdock.imaging.codecs import decompress
 from dicomdock.origin.reading import (
     check_frame,
@@ -34,8 +36,11 @@ from dicomdock.origin.reading import (
     number_of_frames,
     read_header,
     read_whole,
+    transfer_syntax_of,
 )
 
+LARGE = 1 << 16  # bytes from which on a value is sent from its file, without being held in memory
+PIECE = 1 << 18
 MAX_DECODED = 1 << 31  # bytes of pixel data of one instance that we hold in memory to decode it
 _PIXEL_TAGS = {(0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)}
 # Bytes of a word, whose order changes with the transfer syntax.
@@ -190,6 +195,37 @@ def frame_count(stored: Path) -> int:
         header = read_header(stored)
         check_frame(header, 1)
         return number_of_frames(header)
+
+
+def value_range(stored: Path, path: Sequence[str]) -> tuple[int, int] | None:
+    """Return where in the file a large value stands as it is to be sent: its beginning and its length.
+
+    None where it must be read for that: it is short, inside a sequence, of undefined or odd length, in
+    another byte order, or deflated.
+    """
+    if len(path) != 1:
+        return None
+    try:
+        with stored.open("rb") as file:
+            dataset = read_dataset(file, defer=LARGE)
+    except WireError:
+        return None
+    if not dataset.original_encoding[1] or transfer_syntax_of(dataset) == DeflatedExplicitVRLittleEndian:
+        return None
+    element = dict(dataset.items()).get(BaseTag(int(path[0], 16)))
+    if not isinstance(element, RawDataElement) or element.value is not None or element.length % 2:
+        return None
+    end = element.value_tell + element.length
+    return (element.value_tell, element.length) if end <= stored.stat().st_size else None
+
+
+def read_range(stored: Path, begin: int, length: int) -> Iterator[bytes]:
+    """Read a part of a file, a piece at a time."""
+    with stored.open("rb", buffering=0) as file:
+        file.seek(begin)
+        while length and (piece := file.read(min(PIECE, length))):
+            length -= len(piece)
+            yield piece
 
 
 def read_value(stored: Path, path: Sequence[str]) -> bytes:

@@ -65,15 +65,20 @@ class Flow:
     """How much is sent at once to the clients of one server: the less, the more of them there are.
 
     A client that stalls holds what is being sent, what comes next, and what its connection buffers.
+
+    Parameters
+    ----------
+    processes : that serve side by side.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, processes: int = 1) -> None:
         self._clients = 0
+        self._budget = BUDGET // processes
 
     @property
     def piece(self) -> int:
         """Bytes to read and send at once."""
-        return max(SMALLEST, min(GATHERED, BUDGET // (4 * max(self._clients, 1))))
+        return max(SMALLEST, min(GATHERED, self._budget // (4 * max(self._clients, 1))))
 
     @contextmanager
     def client(self) -> Iterator[None]:

@@ -17,10 +17,10 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dicomdock.dicom.media_types import DICOM, in_transfer_syntax
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.errors import NotAcceptable, NotFound
 from dicomdock.origin.accept import (
-    DICOM,
     EXPLICIT_LITTLE,
     NATIVE,
     FrameForm,
@@ -85,8 +85,7 @@ def instances(origin: Origin, resource: Resource, form: InstanceForm) -> Respons
 
 
 def _labelled(part: Part, syntax: str) -> Part:
-    label = f"{DICOM}; transfer-syntax={syntax}" if syntax else DICOM
-    return replace(part, content_type=label, headers={})
+    return replace(part, content_type=in_transfer_syntax(DICOM, syntax), headers={})
 
 
 def _converted(
@@ -156,7 +155,7 @@ def decoded_part(path: Path, syntax: str, workers: Workers) -> Part:
         with folder:
             yield from Part.from_file(made).chunks()
 
-    return Part(f"{DICOM}; transfer-syntax={EXPLICIT_LITTLE}", opener, length=made.stat().st_size)
+    return Part(in_transfer_syntax(DICOM, EXPLICIT_LITTLE), opener, length=made.stat().st_size)
 
 
 async def metadata(origin: Origin, request: Request) -> Response:
@@ -220,19 +219,20 @@ async def frames(origin: Origin, request: Request) -> Response:
                     f"The frames are stored in transfer syntax {syntax}, and decoded on request.", status=406
                 )
             address = base + Resource(resource.study, resource.series, resource.instance).path
-            parts = _frame_parts(path, resource.frames, form, origin.workers, address)
+            parts = frame_parts(path, resource.frames, form, origin.workers, address)
             first = next(
                 parts
             )  # a frame that is not there, or cannot be decoded, is told before anything is sent
             resources = stack.pop_all()
-        return _frames_response(first, parts, form, resources)
+        return frames_response(first, parts, form, resources)
 
     return await in_thread(answer)
 
 
-def _frame_parts(
+def frame_parts(
     path: Path, numbers: Sequence[int], form: FrameForm, workers: Workers, instance: str
 ) -> Iterator[Part]:
+    """Return frames of an instance, one after the other."""
     for number in numbers:
         data = workers.call(decode_frame, path, number) if form.decode else read_frame(path, number)
         location = {"content-location": f"{instance}/frames/{number}"}  # PS3.18 §8.6.1.2
@@ -243,7 +243,8 @@ def _once(data: bytes) -> Iterator[bytes]:
     yield data
 
 
-def _frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resources: ExitStack) -> Response:
+def frames_response(first: Part, rest: Iterator[Part], form: FrameForm, resources: ExitStack) -> Response:
+    """Answer with frames, the first of which is known; what they are read from lasts until the end."""
     if not form.multipart:
         resources.close()
         location = {"Content-Location": first.headers["content-location"]}

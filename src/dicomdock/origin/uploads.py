@@ -39,6 +39,12 @@ class Uploads:
     idle : seconds until a client that sends nothing is given up.
     """
 
+    @classmethod
+    def shared(cls, processes: int) -> Uploads:
+        """Return the part of one of several processes."""
+        limiter = anyio.CapacityLimiter(max(1, MAX_UPLOADS // processes))
+        return cls(_limiter=limiter, _turns=threading.Semaphore(max(1, WRITERS // processes)))
+
     idle: float = IDLE
     _limiter: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MAX_UPLOADS))
     _turns: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(WRITERS))

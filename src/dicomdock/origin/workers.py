@@ -114,10 +114,10 @@ def _prepare(parent: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")  # what pydicom thinks of an instance is of no use to anybody here
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """End this process when the parent is gone without having said so."""
     while os.getppid() == parent:
         time.sleep(_ORPHAN_CHECK)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 from typing import Literal
 
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import AuthenticationError, DicomdockError
+from dicomdock.errors import AuthenticationError, DicomdockError, WireError
 from dicomdock.sources import DicomSource, Part, StoreResult
 from dicomdock.transfer.compare import Comparison, compare
 from dicomdock.transfer.files import Selection
@@ -22,6 +23,7 @@ from dicomdock.transfer.watch import Stop, bounded_map, metered, watch
 OnDuplicate = Literal["skip", "send", "fail"]
 Ledger = Callable[[Resource, StoreResult], None]
 
+CHECKED_AHEAD = 64  # files compared with their digests before they are taken
 FORBIDDEN = 403
 DUPLICATE_SOP_INSTANCE = 0x0111  # Failure Reason, PS3.7 §C.5.7
 
@@ -101,7 +103,6 @@ class _Push:
                 self._settle(resource, self._duplicate(resource))
             else:
                 wanted.append(part)
-        wanted = self._readable(wanted, stop)
         self.tracker.doing = "sending"
         for parts in _rounds(wanted):
             self._send(parts, stop, hold=verify)
@@ -130,24 +131,30 @@ class _Push:
             bounded_map(pool, workers, look, series, stop)
         return there
 
-    def _readable(self, parts: Sequence[Part], stop: Stop) -> list[Part]:
-        """Return the parts whose files are there as they were stored; what is damaged fails by itself."""
-        failed: dict[Resource, str] = {}
+    def _readable(self, parts: Sequence[Part], stop: Stop) -> Generator[Part, None, None]:
+        """Return the parts whose files are there as they were stored; what is damaged fails by itself.
 
-        def check(part: Part) -> None:
-            if part.intact is not None and not part.intact():
-                failed[_resource_of(part)] = f"{part.path} is damaged or missing; retrieve it again"
-            elif part.path is not None and not os.access(part.path, os.R_OK):
-                failed[_resource_of(part)] = f"{part.path} is gone or cannot be read"
-
-        self.tracker.doing = "checking"
+        Files are compared with their digests a little ahead of what takes the parts.
+        """
         workers = self.settings.store_workers
-        with ThreadPoolExecutor(workers, "checking") as pool:
-            bounded_map(pool, workers, check, parts, stop)
-        for resource in self.parts:
-            if resource in failed:
-                self._settle(resource, StoreResult(resource.instance or "", "failed", None, failed[resource]))
-        return [part for part in parts if _resource_of(part) not in failed]
+        ahead: deque[tuple[Part, Future[str]]] = deque()
+        pool = ThreadPoolExecutor(workers, "checking")
+        waiting = iter(parts)
+        try:
+            while True:
+                for part in islice(waiting, CHECKED_AHEAD - len(ahead)):
+                    ahead.append((part, pool.submit(_fault_of, part)))
+                if not ahead:
+                    return
+                part, fault = ahead.popleft()
+                stop.check()
+                if reason := fault.result():
+                    resource = _resource_of(part)
+                    self._settle(resource, StoreResult(resource.instance or "", "failed", None, reason))
+                else:
+                    yield part
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _duplicate(self, resource: Resource) -> StoreResult:
         uid, name = resource.instance or "", self.target.name
@@ -159,7 +166,8 @@ class _Push:
         """Send instances with distinct UIDs; with ``hold`` a good result waits for the verification."""
         stop.check()
         by_uid = {_resource_of(part).instance: _resource_of(part) for part in parts}
-        results = self.target.store([self._noted(metered(part, self.tracker, stop)) for part in parts])
+        readable = self._readable(parts, stop)
+        results = self.target.store(self._noted(metered(part, self.tracker, stop)) for part in readable)
         try:
             for result in results:
                 resource = by_uid.get(result.sop_instance_uid)
@@ -172,6 +180,7 @@ class _Push:
         finally:
             if isinstance(results, Generator):
                 results.close()
+            readable.close()
         for resource in by_uid.values():
             if resource not in self.results:
                 uid = resource.instance or ""
@@ -180,9 +189,14 @@ class _Push:
                 )
 
     def _noted(self, part: Part) -> Part:
-        """Return the part; once its last byte is taken, it counts as sent."""
+        """Return the part; once its last byte is taken, it counts as sent.
+
+        A file that was changed after it was compared with its digest is not sent.
+        """
 
         def opener() -> Iterator[bytes]:
+            if part.intact is not None and not part.intact():
+                raise WireError(_damaged(part))
             yield from part.chunks()
             self.sent.add(_resource_of(part))
 
@@ -211,6 +225,10 @@ class _Push:
             return StoreResult(
                 uid, result.status, result.reason_code, "same data set, rewritten by the server"
             )
+        if outcome is Comparison.SAME_AND_MORE:
+            return StoreResult(
+                uid, result.status, result.reason_code, "same bytes, with others behind them from the server"
+            )
         reason = f"{self.target.name} holds other content under this UID; send it under a new UID"
         return StoreResult(uid, "failed", result.reason_code, reason)
 
@@ -238,6 +256,19 @@ class _Push:
             warnings=tuple(self.tracker.warnings),
             instances=len(self.parts),
         )
+
+
+def _fault_of(part: Part) -> str:
+    """Return why the file of a part cannot be sent, empty where it can."""
+    if part.intact is not None and not part.intact():
+        return _damaged(part)
+    if part.path is not None and not os.access(part.path, os.R_OK):
+        return f"{part.path} is gone or cannot be read"
+    return ""
+
+
+def _damaged(part: Part) -> str:
+    return f"{part.path} is damaged or missing; retrieve it again"
 
 
 def _rounds(parts: Sequence[Part]) -> Iterator[list[Part]]:

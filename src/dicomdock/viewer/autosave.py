@@ -20,6 +20,7 @@ from dicomdock.imaging.segmentation import Mask, Origin, Segment, Segmentation
 from dicomdock.imaging.terminology import Terminology
 
 FORMAT = 1  # of the kept files; another one is left alone
+KEEP_SECONDS = 4.0  # between two looks whether segments have changed; well below the ten that may be lost
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,10 @@ class Clause:
     values: tuple[Value, ...] = ()
 
 
+NOTHING = Clause("1 = 0")
+"""The condition that never holds."""
+
+
 def all_of(clauses: Iterable[Clause]) -> Clause:
     """Return the condition that all hold; none is always true."""
     return _joined(" AND ", clauses, "1 = 1")
@@ -37,7 +41,13 @@ def one_of(expression: str, values: Iterable[Value]) -> Clause:
     values = tuple(values)
     if len(values) == 1:
         return Clause(f"{expression} = ?", values)
-    return Clause(f"{expression} IN ({marks(len(values))})", values) if values else Clause("1 = 0")
+    return Clause(f"{expression} IN ({marks(len(values))})", values) if values else NOTHING
+
+
+def one_of_ids(expression: str, ids: Iterable[int]) -> Clause:
+    """Return the condition that an expression is one of many numbers, which stand in the statement."""
+    numbers = ", ".join(f"{number:d}" for number in ids)
+    return Clause(f"{expression} IN ({numbers})") if numbers else NOTHING
 
 
 def _joined(word: str, clauses: Iterable[Clause], empty: str) -> Clause:

@@ -12,9 +12,10 @@ PS3.4 §C.2.2.2 (attribute matching).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
+from dicomdock.archive.index.access import Condition
 from dicomdock.archive.index.attributes import (
     COMPONENT_GROUPS,
     FOLDED,
@@ -54,27 +55,36 @@ class Plan:
     exact : only matches satisfy them.
     keys : the matching keys to look at once more where it is not.
     ignored : the matching keys that the index cannot serve.
+    conditions : one for each key that an index may serve.
+    other_patient : matches whose patient is another than their study's.
+    alone : only columns of the matches' own table are needed.
     """
 
     clause: Clause
     exact: bool
     keys: frozenset[str]
     ignored: tuple[str, ...]
+    conditions: tuple[Condition, ...] = ()
+    other_patient: Clause | None = None
+    alone: bool = True
 
 
-def plan(query: Query, dialect: Dialect, *, mixed: bool = False) -> Plan:
+def plan(
+    query: Query, dialect: Dialect, *, mixed: bool = False, visible: Container[str] | None = None
+) -> Plan:
     """Write a query's matching keys as SQL.
 
     Parameters
     ----------
     mixed : some series have another patient than their study, which is searched too.
+    visible : the attributes, besides UIDs, whose indexes may be used; None for all. SQLite would take any.
 
     Raises
     ------
     InvalidInput
         A key is unknown, or its value cannot be one of its VR.
     """
-    builder = _Builder(query, dialect, mixed=mixed)
+    builder = _Builder(query, dialect, mixed=mixed, visible=visible)
     for keyword, criterion in query.criteria.items():
         builder.add(keyword, criterion)
     return builder.plan()
@@ -89,8 +99,13 @@ def column_of(keyword: str) -> tuple[Table, Column] | None:
 
 
 class _Builder:
-    def __init__(self, query: Query, dialect: Dialect, *, mixed: bool) -> None:
+    def __init__(
+        self, query: Query, dialect: Dialect, *, mixed: bool, visible: Container[str] | None
+    ) -> None:
         self._mixed = mixed
+        self._visible = visible if dialect == "sqlite" else None
+        self._conditions: list[Condition] = []
+        self._alone = True
         self._own_patient: list[Clause] = []
         self._other_patient: list[Clause] = []
         self._query = query
@@ -114,16 +129,19 @@ class _Builder:
             return
         if inside:
             always = isinstance(criterion, Empty)
-            clause, exact = all_of(()) if always else Clause(f"{table.qualified(column)} <> ''"), False
+            clause, exact = all_of(()) if always else Clause(f"{self._name_of(table, column)} <> ''"), False
         else:
             clause, exact = self._clause(table, column, criterion)
         below = _RANK.index(table) > self._rank
+        self._alone &= _RANK.index(table) >= self._rank
         if below and not exact:
             self._ignored.append(path)
             return
         if not below:
             self._keys.add(path)
         self._exact &= exact
+        if not inside:
+            self._conditions.append(Condition(table, keyword, column, criterion, clause))
         if self._mixed and keyword in PATIENT_KEYWORDS:
             self._own_patient.append(clause)
             self._other_patient.append(self._clause(patient, patient[keyword], criterion)[0])
@@ -133,9 +151,19 @@ class _Builder:
         )
 
     def plan(self) -> Plan:
-        if self._own_patient:
-            self._clauses.append(any_of((all_of(self._own_patient), self._in_other_patient())))
-        return Plan(all_of(self._clauses), self._exact, frozenset(self._keys), tuple(self._ignored))
+        other = self._in_other_patient() if self._own_patient else None
+        if other is not None:
+            self._clauses.append(any_of((all_of(self._own_patient), other)))
+        clause, keys, ignored = all_of(self._clauses), frozenset(self._keys), tuple(self._ignored)
+        conditions, alone = tuple(self._conditions), self._alone and other is None
+        return Plan(clause, self._exact, keys, ignored, conditions, other, alone)
+
+    def _name_of(self, table: Table, column: Column) -> str:
+        """Return the name of a column; SQLite uses no index of one that stands behind a plus."""
+        shown = (
+            self._visible is None or column.name in UID_KEYWORDS["instances"] or column.name in self._visible
+        )
+        return table.qualified(column) if shown else f"+{table.qualified(column)}"
 
     def _in_other_patient(self) -> Clause:
         """Return the clause that a match has another patient than its study, who satisfies the criteria."""
@@ -161,9 +189,11 @@ class _Builder:
                     return False
                 if keyword == date:
                     table = places[0][0]
-                    first, second = (of.qualified(column) for of, column in places)
+                    first, second = (self._name_of(*place) for place in places)
                     clause = _span(first, second, *span)
+                    self._conditions.append(Condition(table, date, places[0][1], None, clause))
                     below = _RANK.index(table) > self._rank
+                    self._alone &= _RANK.index(table) >= self._rank
                     self._clauses.append(self._below(table, clause, few=False) if below else clause)
                 return True
         return False
@@ -187,7 +217,7 @@ class _Builder:
         return Clause(f"EXISTS ({inner})", clause.values)
 
     def _clause(self, table: Table, column: Column, criterion: Criterion) -> tuple[Clause, bool]:
-        keyword, name = column.name, table.qualified(column)
+        keyword, name = column.name, self._name_of(table, column)
         number, several = column.kind == "number", keyword in MULTIVALUED
         match criterion:
             case Empty():
@@ -208,12 +238,15 @@ class _Builder:
                 bounds += [Clause(f"{name} <= ?", (high,))] if high else []
                 return all_of((Clause(f"{name} <> ''"), *bounds)), True
             case Name(patterns) if keyword in FOLDED:
-                groups = _groups(table, keyword)
+                groups = self._groups(table, keyword)
                 return any_of(self._name(groups, pattern) for pattern in patterns), True
             case FuzzyName(words) if keyword in FOLDED:
-                groups = _groups(table, keyword)
+                groups = self._groups(table, keyword)
                 return all_of(self._near(groups, word) for word in words), False
         return Clause(f"{name} <> ''"), False
+
+    def _groups(self, table: Table, keyword: str) -> list[str]:
+        return [self._name_of(table, table[keyword + group]) for group in COMPONENT_GROUPS]
 
     def _name(self, groups: Sequence[str], pattern: str) -> Clause:
         if "=" not in pattern:
@@ -237,10 +270,6 @@ class _Builder:
             after = fixed[:-1] + chr(ord(fixed[-1]) + 1)
             return all_of((Clause(f"{name} >= ? AND {name} < ?", (fixed, after)), clause))
         return clause
-
-
-def _groups(table: Table, keyword: str) -> list[str]:
-    return [table.qualified(table[keyword + group]) for group in COMPONENT_GROUPS]
 
 
 def _literal(text: str) -> str:

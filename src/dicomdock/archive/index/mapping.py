@@ -31,6 +31,7 @@ from dicomdock.dicom.part10 import CHARSET, Header, Raw
 Row: TypeAlias = "dict[str, str | int | float | bool | None]"
 
 TEXT_LIMIT = 1024  # characters stored of one attribute; the standard allows fewer
+TEXT_BYTES, FOLDED_BYTES = 2048, 600  # PostgreSQL takes no more into one entry of an index
 PATIENT_ID = 0x00100020
 MAX_NUMBER = 1 << 62  # what any database holds
 _SLASH = "\\"
@@ -100,7 +101,8 @@ def _row(header: Header, plan: Iterable[tuple[str, int, str]]) -> Row:
 def folded(keyword: str, name: str) -> dict[str, str]:
     """Return the columns that a person name is searched in."""
     groups = [*fold_name(name).split("="), "", ""] if name else ["", "", ""]
-    return {keyword + group: part for group, part in zip(COMPONENT_GROUPS, groups, strict=False)}
+    pairs = zip(COMPONENT_GROUPS, groups, strict=False)
+    return {keyword + group: _short(part, FOLDED_BYTES) for group, part in pairs}
 
 
 def join_values(parts: Iterable[str]) -> str:
@@ -123,7 +125,14 @@ def _text(value: bytes | None, vr: str, raw: Raw) -> str:
         from dicomdock.dicom.charset import decode_text
 
         text = decode_text(value, vr, raw.get(CHARSET, b""))
-    return normal(vr, text.strip("\0 ").replace("\0", ""))[:TEXT_LIMIT]
+    return _short(normal(vr, text.strip("\0 ").replace("\0", ""))[:TEXT_LIMIT], TEXT_BYTES)
+
+
+def _short(text: str, limit: int) -> str:
+    """Cut a text after so many bytes of UTF-8."""
+    if len(text) * 4 <= limit or (text.isascii() and len(text) <= limit):
+        return text
+    return text.encode("utf-8", "surrogatepass")[:limit].decode("utf-8", "ignore")
 
 
 def _number(value: bytes | None, vr: str, byteorder: str) -> int | None:

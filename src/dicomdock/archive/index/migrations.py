@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from dicomdock.archive.index import schema
+from dicomdock.archive.index import schema, text_search
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
 from dicomdock.config import migrations
@@ -22,6 +22,7 @@ def first_tables(connection: Connection) -> None:
     """Version 1."""
     for table in schema.TABLES:
         _create(connection, table)
+    text_search.create(connection)
 
 
 def add_patients(connection: Connection) -> None:
@@ -34,7 +35,17 @@ def add_remarks(connection: Connection) -> None:
     _create(connection, schema.remark)
 
 
-MIGRATIONS: Sequence[Migration] = (first_tables, add_patients, add_remarks)
+def index_what_is_searched(connection: Connection) -> None:
+    """Version 4: indexes of all attributes, and of what stands in texts."""
+    for name in ("study_by_name", "study_by_patient", "study_by_accession", "series_by_use"):
+        connection.execute(f"DROP INDEX IF EXISTS {name}")
+    for table in (schema.study, schema.series, schema.instance):
+        for statement in table.create_indexes():
+            connection.execute(statement)
+    text_search.create(connection)
+
+
+MIGRATIONS: Sequence[Migration] = (first_tables, add_patients, add_remarks, index_what_is_searched)
 
 
 def version_of(connection: Connection) -> int:

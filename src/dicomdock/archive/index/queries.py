@@ -230,6 +230,13 @@ class Summary:
     bytes: int
 
 
+def bytes_in(connection: Connection) -> int:
+    """Return the bytes of all instances, which an index adds up."""
+    row = connection.first("SELECT COALESCE(SUM(size), 0) FROM study")
+    assert row is not None
+    return int(row[0])
+
+
 def summary_of(connection: Connection) -> Summary:
     """Count what is in the index."""
     row = connection.first(

@@ -155,8 +155,12 @@ class Table:
             if column.owner
         ]
         yield f"CREATE TABLE {self.name} ({', '.join(parts)})"
+        yield from self.create_indexes()
+
+    def create_indexes(self) -> Iterator[str]:
+        """Return the statements that make the indexes which are not there."""
         for name, columns in (self.indexes or {}).items():
-            yield f"CREATE INDEX {name} ON {self.name} ({_names(columns)})"
+            yield f"CREATE INDEX IF NOT EXISTS {name} ON {self.name} ({_names(columns)})"
 
 
 def marks(count: int) -> str:
@@ -191,8 +195,26 @@ def _attributes(keywords: Iterable[str]) -> Iterator[Column]:
             yield from (_text(keyword + group) for group in COMPONENT_GROUPS)
 
 
+def _by_each(table: str, keywords: Iterable[str], *order: str) -> dict[str, tuple[str, ...]]:
+    """Return an index for each attribute that is searched, in the order in which its matches are listed."""
+    found: dict[str, tuple[str, ...]] = {}
+    for keyword in keywords:
+        for group in ("", *COMPONENT_GROUPS) if keyword in FOLDED else ("",):
+            found[f"{table}_{keyword}{group}"] = (keyword + group, *order)
+    return found
+
+
 _ID = Column("id", "id")
 _NAMES = tuple("PatientName" + group for group in COMPONENT_GROUPS)
+STUDY_SEARCHED = (
+    *(name for name in STUDY_KEYWORDS if name not in ("StudyInstanceUID", "StudyDate")),
+    "ModalitiesInStudy",
+    "SOPClassesInStudy",
+    "NumberOfStudyRelatedSeries",
+    "NumberOfStudyRelatedInstances",
+)
+SERIES_SEARCHED = (*SERIES_KEYWORDS[1:], "NumberOfSeriesRelatedInstances")
+INSTANCE_SEARCHED = (*INSTANCE_KEYWORDS[1:], "TransferSyntaxUID")
 
 study = Table(
     "study",
@@ -212,9 +234,8 @@ study = Table(
     # page full.
     indexes={
         "study_by_date": ("StudyDate DESC", "StudyTime DESC", "id DESC", *_NAMES),
-        "study_by_name": _NAMES,
-        "study_by_patient": ("PatientID",),
-        "study_by_accession": ("AccessionNumber",),
+        "study_by_size": ("size",),  # they are summed up
+        **_by_each("study", STUDY_SEARCHED, "StudyDate DESC", "StudyTime DESC", "id DESC"),
     },
 )
 
@@ -232,7 +253,11 @@ series = Table(
         Column("used", "moment"),
     ),
     unique=("study", "SeriesInstanceUID"),
-    indexes={"series_by_uid": ("SeriesInstanceUID",), "series_by_use": ("used",)},
+    indexes={
+        "series_by_uid": ("SeriesInstanceUID",),
+        "series_by_use": ("used", "id"),
+        **_by_each("series", SERIES_SEARCHED, "id"),
+    },
 )
 
 # The patient of a series where it is another than its study's: a mix-up, and each of them must be found.
@@ -258,7 +283,7 @@ instance = Table(
         Column("added", "moment"),
     ),
     unique=("series", "SOPInstanceUID"),
-    indexes={"instance_by_uid": ("SOPInstanceUID",)},
+    indexes={"instance_by_uid": ("SOPInstanceUID",), **_by_each("instance", INSTANCE_SEARCHED, "id")},
 )
 
 sent = Table(
@@ -277,7 +302,7 @@ remark = Table(
 # Files whose rows are gone; a crash between the two leaves the removal to whoever opens the archive next.
 deletions = Table("doomed", (Column("path"),), key=("path",))
 
-# Files about to be exchanged, with what they will be: a crash between file and row is put right when opening.
+# Files that an earlier version was about to exchange, with what they would be; read when opening.
 replacements = Table(
     "replacing",
     (Column("path"), Column("instance", "number", owner="instance"), Column("digest")),

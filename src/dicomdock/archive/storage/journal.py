@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BufferedWriter, FileIO
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from dicomdock.errors import ArchiveTooNew
 
@@ -91,17 +91,17 @@ class Sent:
     Parameters
     ----------
     server : its name.
-    paths : of the instances, below ``files/``.
+    instances : study, series and instance UID of each.
     at : seconds since the epoch.
     """
 
     server: str
-    paths: Sequence[str]
+    instances: Sequence[Sequence[str]]
     at: float
 
     def to_json(self) -> Mapping[str, object]:
         """Return the record as it is written."""
-        return {"sent": {"server": self.server, "at": self.at, "paths": list(self.paths)}}
+        return {"sent": {"server": self.server, "at": self.at, "instances": self.instances}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +196,28 @@ class Journal:
                     )
                 yield start, record
 
+    def last(self) -> list[Mapping[str, Any]]:
+        """Return the last record, with those before it that say which further instances were sent with it."""
+        reach = 1 << 16
+        while True:
+            with suppress(FileNotFoundError), self.path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - reach))
+                lines = file.read().splitlines(keepends=True)[size > reach :]
+                group: list[Mapping[str, Any]] = []
+                for line in reversed(lines):
+                    record = _record(line)
+                    if record is None or (group and _call_of(record) != _call_of(group[0])):
+                        return group
+                    group.insert(0, record)
+                    if _call_of(record) is None:
+                        return group
+                if size > reach:
+                    reach *= 16
+                    continue
+                return group
+            return []
+
     def compacted_size(self) -> int:
         """Return the size that it had when it was last written anew; 0 where it never was."""
         with suppress(FileNotFoundError, ValueError), self.path.open("rb") as file:
@@ -217,6 +239,11 @@ class Journal:
             os.fsync(lines.fileno())
         new.replace(self.path)
         self.on_created()
+
+
+def _call_of(record: Mapping[str, Any]) -> tuple[str, float] | None:
+    sent = record.get("sent")
+    return (sent["server"], sent["at"]) if sent else None
 
 
 def _header(compacted: int) -> bytes:

@@ -42,7 +42,6 @@ Moment: TypeAlias = Literal[
     "receive: written",
     "commit: announced",
     "commit: synced",
-    "replace: announced",
     "commit: one renamed",
     "commit: renamed",
     "commit: in the journal",

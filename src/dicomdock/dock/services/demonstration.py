@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dicomdock.config.servers import Login, ServerProfile
 from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
 from dicomdock.dock.security.sessions import Keys
 from dicomdock.dock.services.servers import Servers
 from dicomdock.dock.services.threads import Lazy
+from dicomdock.errors import Cancelled, NotInArchive
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
+    from dicomdock.sources import Part
 
 NAME = "demo"
 PATH = "/demo/dicom-web"
@@ -37,24 +43,32 @@ class Demonstration:
         self._keys = keys
         self._url = url
         self._archive = Lazy(self._open)
+        self._closing = threading.Event()
 
     @property
     def archive(self) -> Archive:
-        """Its archive, which is not the user's."""
+        """Its archive, which is not the user's; the study is made first where it does not exist yet."""
         return self._archive.get()
 
-    def prepare(self) -> str:
-        """Make the study and the server's profile where they do not exist yet; return the server's name."""
-        from dicomdock.demo import demo_study
-        from dicomdock.dicom.query import Query
+    def introduce(self) -> str:
+        """Make the server's profile where it does not exist yet, and return its name.
 
-        if not any(page.matches for page in self.archive.search(Query("studies", limit=1))):
-            with self.archive.writer(origin=NAME) as writer:
-                for part in demo_study():
-                    writer.add(part)
+        Who asks the server waits until ``prepare`` is done.
+        """
         name = self._name()
         self._introduce(name)
         return name
+
+    def prepare(self) -> str:
+        """Make the study and the server's profile where they do not exist yet; return the server's name.
+
+        Raises
+        ------
+        Cancelled
+            The dock closes.
+        """
+        self.archive  # noqa: B018 - opening it makes the study
+        return self.introduce()
 
     def resume(self) -> None:
         """Serve the study again where an earlier run prepared it; the port may be another now."""
@@ -63,7 +77,8 @@ class Demonstration:
                 self._introduce(profile.name)
 
     def close(self) -> None:
-        """Close the archive, if it was opened."""
+        """Close the archive, if it was opened; a study that is being made is left out."""
+        self._closing.set()
         archive = self._archive.take()
         if archive is not None:
             archive.close()
@@ -72,7 +87,38 @@ class Demonstration:
         from dicomdock.archive import Archive
 
         folder = self._settings.state / "demo"
-        return Archive.open(replace(self._settings, archive=folder, database="", archive_limit=0))
+        archive = Archive.open(replace(self._settings, archive=folder, database="", archive_limit=0))
+        try:
+            self._fill(archive)
+        except BaseException:
+            archive.close()
+            raise
+        return archive
+
+    def _fill(self, archive: Archive) -> None:
+        """Make the study where the archive is empty; leave none of it behind where that ends too early."""
+        from dicomdock.dicom.query import Query
+
+        if any(page.matches for page in archive.search(Query("studies", limit=1))):
+            return
+        made: Resource | None = None
+        try:
+            with archive.writer(origin=NAME) as writer:
+                for part in self._parts():
+                    made = Resource(writer.add(part).resource.study)
+        except BaseException:
+            if made is not None:
+                with suppress(NotInArchive):
+                    archive.remove(made)
+            raise
+
+    def _parts(self) -> Iterator[Part]:
+        from dicomdock.demo import demo_study
+
+        for part in demo_study():
+            if self._closing.is_set():
+                raise Cancelled("The demonstration study was not made: the dock closes.")
+            yield part
 
     def _introduce(self, name: str) -> None:
         from dicomdock.config.secrets import Secrets

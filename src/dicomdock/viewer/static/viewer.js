@@ -89,6 +89,17 @@
   };
   for (const kind of ["pointerdown", "keydown"]) window.addEventListener(kind, inOrder, true);
 
+  // What is being typed is the user's until the field is left: whenever anything changes the page is drawn anew, and
+  // Vue would put back what the field held before. Vuetify's own fields know that themselves.
+  const TYPED = "input:is([type=number], [type=text]):not(.v-field__input)";
+  const { get } = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value");
+  window.addEventListener("input", ({ target }) => {
+    if (target.matches?.(TYPED)) Object.defineProperty(target, "value", { configurable: true, get, set() {} });
+  }, true);
+  for (const kind of ["change", "blur"]) {
+    window.addEventListener(kind, ({ target }) => { if (Object.hasOwn(target, "value")) delete target.value; }, true);
+  }
+
   window.dicomdock = { install: (app) => app.component("DicomdockPicture", picture), settled };
 
   const typing = (node) => node && (node.isContentEditable || ["INPUT", "SELECT", "TEXTAREA"].includes(node.tagName) && node.type !== "range");

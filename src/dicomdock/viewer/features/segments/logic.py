@@ -23,7 +23,7 @@ from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures
 from dicomdock.imaging.segmentation import Segmentation, read_segmentation
 from dicomdock.imaging.terminology import Terminology, colour_for
-from dicomdock.viewer.autosave import Shelf
+from dicomdock.viewer.autosave import KEEP_SECONDS, Shelf
 from dicomdock.viewer.engine import SegmentEditor
 from dicomdock.viewer.features.segments.computing import ComputingLogic
 from dicomdock.viewer.features.segments.state import DrawingRow, SegmentsState
@@ -33,8 +33,6 @@ from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.segmentation_nodes import Drawing, middle_of, put_in_scene
 from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.study import read_instance
-
-KEEP_SECONDS = 4.0  # between two looks whether there is work to keep; well below the ten that may be lost
 
 
 class SegmentsLogic:

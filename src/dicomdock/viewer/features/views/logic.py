@@ -58,9 +58,9 @@ class Views:
         self._shown: dict[str, ShownVolume] = {}
 
         server.controller.fit_view = self.fit
-        states = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
+        self._states = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
         # All that a page has sent before it asks is done when it has the answer.
-        server.controller.trigger("scene_states")(states)
+        server.controller.trigger("scene_states")(self._scene_states)
         self.layouts = LayoutManager(app.scene, app.view_manager, server)
         # All views are there before the segment editor's effects, which look for them when they are made.
         self.layouts.register_layout_dict(definitions())
@@ -313,12 +313,22 @@ class Views:
         geometry = self._shown[view.get_singleton_tag()].volume.geometry
         return float(normal @ geometry.directions[:, axis]) > 0
 
+    def _scene_states(self) -> dict[str, int]:
+        """Return the number of each view's current state; its text is sent with that number."""
+        states = self._states()
+        for view in self.slices():
+            tag = view.get_singleton_tag()
+            self._words(view)
+            with self._slices[tag] as now:
+                now.written = states[tag]
+        return states
+
     def _words(self, view: Any) -> None:
         tag = view.get_singleton_tag()
         shown = self._shown.get(tag)
         at, count = self._place(view)
         with self._slices[tag] as now:
-            words = SliceViewState(at, count, now.arrival)
+            words = SliceViewState(at, count, now.arrival, written=now.written)
             if shown is not None:
                 spatial = shown.volume.spatial
                 words.tr = self._study_words

@@ -43,6 +43,7 @@ class SliceViewState:
     arrival : CSS gradient of the slices that are here; empty when all are.
     tl, tr, bl, br : text in the corners.
     left, right, top, bottom : letters of the patient's directions at the edges.
+    written : number of the scene's state that the text is of, as of when the page asked last.
     """
 
     at: int = 0
@@ -56,6 +57,7 @@ class SliceViewState:
     right: str = ""
     top: str = ""
     bottom: str = ""
+    written: int = -1
 
 
 @dataclass

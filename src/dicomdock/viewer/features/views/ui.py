@@ -22,7 +22,7 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
     view = names_of(SliceViewState, view_id)
     corners = {"tl": view.tl, "tr": view.tr, "bl": view.bl, "br": view.br}
     edges = {"left": view.left, "right": view.right, "top": view.top, "bottom": view.bottom}
-    with html.Div(classes="over"):
+    with html.Div(classes="over", raw_attrs=[f':data-drawn="{view.written}"']):
         for corner, text in corners.items():
             html.Div(shown(text), classes=f"corner {corner}", v_show=VIEWS.words_shown)
         for edge, letters in edges.items():

@@ -1,0 +1,104 @@
+"""Read the rows of a search page by page: each page begins behind the last row of the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dicomdock.archive.index.clauses import Clause, all_of
+from dicomdock.archive.index.connection import Connection, Row
+from dicomdock.archive.index.schema import Value, marks
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order of rows.
+
+    Parameters
+    ----------
+    columns : by which they are ordered; no two rows have the same values.
+    descending : the largest first.
+    keyed : a row is found again by the values of these columns; else they are sorted each time.
+    """
+
+    columns: tuple[str, ...]
+    descending: bool = False
+    keyed: bool = True
+
+    @property
+    def sql(self) -> str:
+        """What stands behind ORDER BY."""
+        return ", ".join(f"{column} DESC" if self.descending else column for column in self.columns)
+
+    def behind(self, key: Sequence[Value]) -> Clause:
+        """Return the condition that a row comes behind the one with these values."""
+        sign = "<" if self.descending else ">"
+        return Clause(f"({', '.join(self.columns)}) {sign} ({marks(len(key))})", tuple(key))
+
+
+class Rows:
+    """The rows of a search.
+
+    Parameters
+    ----------
+    columns : that are read.
+    tables : that they are in.
+    narrow : tables that suffice to find the rows.
+    clause : the rows satisfy it.
+    order : of the rows.
+    any_ : False where it is known that there are none.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        tables: str,
+        narrow: str,
+        clause: Clause,
+        order: Order,
+        *,
+        any_: bool = True,
+    ) -> None:
+        self._columns, self._tables, self._narrow = columns, tables, narrow
+        self._clause, self._order = clause, order
+        self._key: tuple[Value, ...] | None = None
+        self._passed = 0
+        self.more = any_
+        """Whether rows may follow."""
+
+    def pass_over(self, connection: Connection, count: int) -> None:
+        """Begin behind so many rows."""
+        if not self._order.keyed:
+            self._passed = count
+        elif count and self.more:
+            # Only what orders them is read, mostly from an index alone.
+            row = connection.first(
+                f"SELECT {', '.join(self._order.columns)} FROM {self._narrow} WHERE {self._clause.sql}"
+                f" ORDER BY {self._order.sql} LIMIT 1 OFFSET ?",
+                *self._clause.values,
+                count - 1,
+            )
+            self._key, self.more = row, row is not None
+
+    def next(self, connection: Connection, count: int) -> list[Row]:
+        """Return the next rows, at most so many."""
+        if not self.more:
+            return []
+        keys = self._order.columns if self._order.keyed else ()
+        clause = self._clause
+        if self._key is not None:
+            clause = all_of((self._order.behind(self._key), clause))
+        rows = connection.all(
+            f"SELECT {', '.join((*self._columns, *keys))} FROM {self._tables} WHERE {clause.sql}"
+            f" ORDER BY {self._order.sql} LIMIT ? OFFSET ?",
+            *clause.values,
+            count + 1,
+            self._passed,
+        )
+        self.more = len(rows) > count
+        rows = rows[:count]
+        if rows and keys:
+            self._key = rows[-1][-len(keys) :]
+        elif not keys:
+            self._passed += len(rows)
+        return rows
