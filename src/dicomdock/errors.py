@@ -15,6 +15,8 @@
     │   ├── NotAcceptable                     406, 415: none of the forms we can read
     │   └── ServerFault                       5xx, 429 after all retries
     ├── WireError                             an answer that is not the multipart, JSON, DICOM it claims to be
+    │   ├── InflatesTooFar                    a compressed answer that unpacks to far more than was received
+    │   └── MultipartError(problem)           a multipart body that cannot be divided, or that ended too early
     ├── UnsupportedByServer(feature)          the server cannot do it, by its dialect or its answer
     ├── StoreError                            an upload that cannot go on (single failures are StoreResults)
     ├── ArchiveError                          the local archive
@@ -37,6 +39,9 @@ what came back. Facts are attributes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+MultipartProblem: TypeAlias = Literal["empty", "no boundary", "headers", "length", "truncated"]
 
 
 class DicomdockError(Exception):
@@ -165,6 +170,24 @@ class WireError(DicomdockError):
     """An answer that is not the multipart, JSON or DICOM that it claims to be, or that ended too early."""
 
     http_status = 502
+
+
+class InflatesTooFar(WireError):
+    """A compressed answer that unpacks to far more than was received."""
+
+
+class MultipartError(WireError):
+    """A multipart body that cannot be divided into its parts, or that ended too early.
+
+    Parameters
+    ----------
+    message : the sentence for the user, about a server's answer.
+    problem : what is wrong with it, for who received it as a request.
+    """
+
+    def __init__(self, message: str, problem: MultipartProblem = "truncated") -> None:
+        super().__init__(message)
+        self.problem = problem
 
 
 class UnsupportedByServer(DicomdockError):

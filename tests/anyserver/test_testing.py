@@ -14,7 +14,7 @@ from dicomdock.dicomweb import Client, connect, probe
 from dicomdock.dicomweb.probe import tls
 from dicomdock.dicomweb.probe.store_checks import PATIENT
 from tests.anyserver.conftest import Case
-from tests.builders import Made
+from tests.builders import Made, ct_series
 from tests.servers.canned import answering, own_certificate
 from tests.servers.imitations import Dcm4chee, Imitation, Kheops
 from tests.servers.imitations.base import small
@@ -113,6 +113,24 @@ def test_nothing_is_kept_where_that_is_not_wanted(run, known, settings):
         known(canned.url + server.base)
         assert run("server", "test", "there", "--no-save").code == 0
     assert load_profiles(settings).get("there").dialect == Dialect()
+
+
+@pytest.mark.parametrize(("kind", "whole"), [(Kheops, False), (Imitation, True)])
+def test_a_cut_list_of_a_study_is_found_at_an_unknown_address(kind, whole, settings):
+    server = kind()
+    first = ct_series(4)
+    server.add([small(PatientID="first"), *first, *ct_series(3, StudyInstanceUID=first[0].study)])
+    with answering(server) as canned:
+        profile = ServerProfile("there", canned.url + server.base)
+        with Client(profile, settings=settings) as client:
+            report = probe.test(client)
+        assert report.dialect.study_instances is whole
+        assert report.works("study-instances") is whole
+        with Client(replace(profile, dialect=report.dialect), settings=settings) as client:
+            pages = client.search(Query("instances", {"StudyInstanceUID": first[0].study}, limit=3))
+            assert sum(len(page.matches) for page in pages) == 3
+            pages = client.search(Query("instances", {"StudyInstanceUID": first[0].study}))
+            assert sum(len(page.matches) for page in pages) == 7
 
 
 def test_doctor_takes_any_address_and_only_reads(run):

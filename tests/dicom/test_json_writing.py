@@ -151,3 +151,29 @@ def test_what_was_never_bytes_is_written_too() -> None:
     assert written["00280103"]["Value"] == [1]
     assert written["00280009"]["Value"] == ["00181063", "00181065"]
     assert written["00089459"]["Value"] == ["NaN"]
+
+
+def test_what_everybody_knows_is_read_though_it_is_written_as_unknown() -> None:
+    """Gateways that do not know an attribute write it as UN (PS3.5 §6.2.2); pydicom is the judge."""
+    dataset = composite("1.2.840.10008.5.1.4.1.1.2", SliceThickness="1.5", Rows=16)
+    item = Dataset()
+    item.CodeValue = "T-1"
+    dataset.AnatomicRegionSequence = [item]
+    dataset.add_new(0x00091001, "UN", b"abcd")
+    implicit = Dataset()
+    implicit.update(dataset)
+    unknown = Dataset()
+    unknown.file_meta = dataset.file_meta
+    for element in dataset:
+        file = io.BytesIO()
+        one = Dataset()
+        one.add(element)
+        one.save_as(file, implicit_vr=True, little_endian=True, enforce_file_format=False)
+        unknown[element.tag] = RawDataElement(
+            element.tag, "UN", len(file.getvalue()) - 8, file.getvalue()[8:], 0, False, True
+        )
+    written = from_dataset(unknown)
+    assert {tag: value for tag, value in written.items() if tag != "00091001"} == {
+        tag: value for tag, value in from_dataset(dataset).items() if tag != "00091001"
+    }
+    assert written["00091001"] == {"vr": "UN", "BulkDataURI": "00091001"}

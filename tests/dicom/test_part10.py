@@ -6,6 +6,7 @@ import io
 import logging
 import mmap
 import random
+import shutil
 import struct
 import subprocess
 import tracemalloc
@@ -298,6 +299,34 @@ def test_a_sequence_written_as_un_has_items_in_either_encoding(
     assert not is_whole((META + BEFORE + head + item + PIXELS)[:-1])
     for cut in range(1, len(head + item)):
         assert not is_whole(META + BEFORE + (head + item)[:cut]), cut
+
+
+@pytest.mark.parametrize("undefined", [True, False])
+@pytest.mark.parametrize("item_undefined", [True, False])
+def test_a_sequence_written_as_un_is_little_endian_in_any_data_set(
+    undefined: bool, item_undefined: bool, tmp_path: Path
+) -> None:
+    value = struct.pack("<HHL", 0x40, 0x1001, 2) + b"R1"
+    item = struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF if item_undefined else len(value)) + value
+    item += b"\xfe\xff\x0d\xe0\0\0\0\0" if item_undefined else b""
+    item += b"\xfe\xff\xdd\xe0\0\0\0\0" if undefined else b""
+    head = struct.pack(">HH2sHL", 0x40, 0x0275, b"UN", 0, 0xFFFFFFFF if undefined else len(item))
+    big = encoded(ct_series(1)[0].dataset, ExplicitVRBigEndian)
+    at = big.index(b"\x7f\xe0\x00\x10OW")
+    data = big[:at] + head + item + big[at:]
+    header = read(data)
+    assert [one[0x00401001] for one in header.items] == [b"R1"]
+    assert header.resource() == read(big).resource()
+    assert not is_whole(data[:-1])
+    for cut in range(2, len(head + item)):  # one zero is padding
+        assert not is_whole(data[: at + cut]), cut
+    if shutil.which("dcmdump") is None:
+        unavailable("dcmdump", "apt install dcmtk")
+    path = tmp_path / "one.dcm"
+    path.write_bytes(data)
+    dumped = subprocess.run(["dcmdump", "-q", path], capture_output=True, check=False)
+    assert dumped.returncode == 0
+    assert (b"R1" in dumped.stdout) == undefined  # dcmdump shows one of defined length as bytes
 
 
 @pytest.mark.parametrize("vr", [b"LO", b"UN", b"OB", b"SQ"])

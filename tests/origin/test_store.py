@@ -211,3 +211,30 @@ def test_what_is_wrong_with_a_request_is_not_said_of_a_servers_answer(server, bo
     assert refused.status in (400, 409)
     assert "server" not in refused.data.decode()
     assert "answer" not in refused.data.decode()
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"", "The request's multipart body is empty."),
+        (b"no boundary", "its boundary is nowhere in it"),
+        (
+            b"--xx\r\n" + b"A: " + b"b" * 70_000,
+            "The headers of a part are too long; this is not a multipart request.",
+        ),
+        (b"--xx\r\nContent-Type: application/dicom\r\n", "The request's body ended before it was complete"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said_of_the_request(server, body, sentence):
+    response = server.ask(
+        "/dicom-web/studies",
+        "application/dicom+json",
+        "POST",
+        body=body,
+        headers={"Content-Type": "multipart/related; type=application/dicom; boundary=xx"},
+    )
+    assert response.status == 400
+    text = response.data.decode()
+    assert sentence in text
+    assert "answer" not in text
+    assert "server" not in text

@@ -16,7 +16,8 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomdock.transfer.compare import same_data_set
+from dicomdock.sources import Part
+from dicomdock.transfer.compare import Comparison, compare, same_data_set
 from tests.builders import ct_series
 
 
@@ -135,3 +136,18 @@ def test_what_dcmconv_rewrites_is_the_same(tmp_path: Path, options: list[str]):
     except FileNotFoundError:
         pytest.skip("dcmtk is not here; to run this test: apt-get install dcmtk")
     assert same(one.read_bytes(), other.read_bytes())
+
+
+@pytest.mark.parametrize("behind", [b"\r\n", b"stale memory " * 400, DATA])
+def test_bytes_behind_what_was_sent_are_no_other_content(behind: bytes):
+    def comparison(answer: bytes) -> Comparison:
+        return compare(part_of(DATA), [part_of(answer)])
+
+    assert comparison(DATA) is Comparison.SAME_BYTES
+    assert comparison(DATA + behind) is Comparison.SAME_AND_MORE
+    assert comparison(DATA[:-1]) is Comparison.OTHER
+    assert comparison(b"x" + DATA) is Comparison.OTHER
+
+
+def part_of(data: bytes) -> Part:
+    return Part("application/dicom", lambda: iter((data,)), length=len(data))

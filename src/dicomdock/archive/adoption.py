@@ -42,12 +42,14 @@ class Finding:
     path : the file.
     resource : the instance, where known.
     reason : a sentence, where not intact.
+    remarks : what was odd about the instance when it was stored, a sentence each.
     """
 
     status: FindingStatus
     path: Path
     resource: Resource | None = None
     reason: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def adopt(files: Files, index: Index, paths: Sequence[Path], state: JournalState) -> Iterator[Finding]:

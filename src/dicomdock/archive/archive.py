@@ -25,6 +25,7 @@ from dicomdock.archive.index.queries import (
     sizes_of,
     summary_of,
 )
+from dicomdock.archive.metadata_cache import MetadataCache
 from dicomdock.archive.opening import open_archive
 from dicomdock.archive.problems import damaged_error, not_in_archive
 from dicomdock.archive.query_cache import QueryCache
@@ -36,6 +37,7 @@ from dicomdock.archive.verification import verify
 from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
+from dicomdock.dicom.media_types import DICOM, in_transfer_syntax
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from dicomdock.archive.export import Exported, Planned
     from dicomdock.archive.ingest import ImportProgress
 
+DESCRIBED = 256  # instances whose attributes are looked up at once
 USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
 
 
@@ -65,6 +68,7 @@ class Archive:
         self._files = files
         self._index = index
         self._integrity = IntegrityCheck()
+        self._metadata = MetadataCache(files.root)
         self._together = GroupCommit(
             files.incoming, partial(commit, files, index, origin="", made_here=False)
         )
@@ -86,6 +90,7 @@ class Archive:
 
     def close(self) -> None:
         """Close the index."""
+        self._metadata.close()
         self._index.close()
 
     def __enter__(self) -> Self:
@@ -160,9 +165,8 @@ class Archive:
 
     def part(self, instance: ArchivedInstance) -> Part:
         """Return an instance as its file, which can be compared with its digest by ``Part.intact``."""
-        syntax = f"; transfer-syntax={instance.transfer_syntax_uid}" if instance.transfer_syntax_uid else ""
         return Part(
-            f"application/dicom{syntax}",
+            in_transfer_syntax(DICOM, instance.transfer_syntax_uid or ""),
             partial(file_chunks, instance.path),
             length=instance.size,
             resource=instance.resource,
@@ -175,12 +179,23 @@ class Archive:
         from dicomdock.archive.metadata import read_metadata
 
         missing: list[Resource] = []
-        for one in self._found(resource):
-            try:
-                yield read_metadata(one.path, one.resource)
-            except FileNotFoundError:
-                if self._is_indexed(one.resource):
-                    missing.append(one.resource)
+        found = self._found(resource)
+        for start in range(0, len(found), DESCRIBED):
+            some = found[start : start + DESCRIBED]
+            cached = self._metadata.get([one.digest for one in some])
+            new: dict[str, DicomJson] = {}
+            for one in some:
+                attributes = cached.get(one.digest) if has_size(one.path, one.size) else None
+                try:
+                    if attributes is None:
+                        attributes = read_metadata(one.path, one.resource)
+                        if self._integrity.is_intact(one.path, one.size, one.digest):
+                            new[one.digest] = attributes
+                    yield attributes
+                except FileNotFoundError:
+                    if self._is_indexed(one.resource):
+                        missing.append(one.resource)
+            self._metadata.put(new)
         if missing:
             raise damaged_error(missing)
 

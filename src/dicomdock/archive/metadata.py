@@ -16,7 +16,7 @@ from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.storage.local import mapped
 from dicomdock.dicom.dataset import quiet, read_dataset
 from dicomdock.dicom.dictionary import tag_of, vr_of
-from dicomdock.dicom.json_model import DicomJson, JsonValue, from_dataset, json_values
+from dicomdock.dicom.json_model import DicomJson, JsonValue, from_dataset, json_values, text
 from dicomdock.dicom.part10 import CHARSET, walk
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.uid import UID_KEYWORDS
@@ -39,10 +39,12 @@ def read_metadata(path: Path, resource: Resource) -> DicomJson:
     elements: dict[str, JsonValue] = {}
     with suppress(WireError), quiet(), path.open("rb") as file:
         elements = from_dataset(read_dataset(file, defer=DEFER), f"{resource.path}/bulk/")
-    if any(tag_of(keyword) not in elements for keyword in UID_KEYWORDS["instances"]):
+    uids = dict(
+        zip(UID_KEYWORDS["instances"], (resource.study, resource.series, resource.instance), strict=True)
+    )
+    if unread := {tag_of(name): uid for name, uid in uids.items() if not text(elements, name)}:
         elements = {**_indexed(path), **elements}
-        for keyword, uid in zip(UID_KEYWORDS["instances"], str(resource).split("/"), strict=True):
-            elements.setdefault(tag_of(keyword), {"vr": "UI", "Value": [uid]})
+        elements.update((tag, {"vr": "UI", "Value": [uid]}) for tag, uid in unread.items())
         elements = dict(sorted(elements.items()))
     elements.pop("00080005", None)
     return {"00080005": {"vr": "CS", "Value": ["ISO_IR 192"]}, **elements}  # JSON is UTF-8

@@ -59,7 +59,7 @@ def _compared(files: Files, index: Index, resource: Resource) -> Generator[Findi
             digests = readers.map(lambda one: digest_or_none(one.path), some)
             for one, digest in zip(some, digests, strict=True):
                 if digest == one.digest:
-                    yield Finding("intact", one.path, one.resource)
+                    yield Finding("intact", one.path, one.resource, remarks=one.remarks)
                 elif finding := _looked_at_again(files, index, one.resource):
                     yield finding
     return {one.path for one in known}

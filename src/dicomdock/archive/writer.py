@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from dicomdock.archive.index.queries import digests, known_rows, patient_of
 from dicomdock.archive.pending import AddStatus, PendingInstance
 from dicomdock.archive.storage.local import Files, begin_sync, digest_or_none, disk_errors, mapped
 from dicomdock.archive.storage.sessions import Session
-from dicomdock.dicom.part10 import HEAD, read_header
+from dicomdock.dicom.part10 import HEAD, Header, read_header
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import WireError
 from dicomdock.sources import Part
@@ -159,7 +160,8 @@ class ArchiveWriter:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        return PendingInstance(resource, header, path, size, digest, self._replace)
+        remarks = tuple(_remarks(header, part.length, size))
+        return PendingInstance(resource, header, path, size, digest, self._replace, remarks=remarks)
 
     def register(self, item: PendingInstance) -> AddResult:
         """Queue a received instance for the commit, unless its UID is known: the second half of ``add``."""
@@ -280,9 +282,7 @@ class ArchiveWriter:
         return "stored" if there is None else "replaced"
 
     def _remarks(self, item: PendingInstance) -> tuple[str, ...]:
-        found = []
-        if trailing := item.header.trailing:
-            found.append(f"{trailing} {'byte follows' if trailing == 1 else 'bytes follow'} its data set.")
+        found = [*item.remarks]
         study, raw = item.resource.study, item.header.raw.get(PATIENT_ID)
         known, last = self._patients.get(study, (None, None))
         if known is not None and raw == last:
@@ -362,6 +362,14 @@ class ArchiveWriter:
             self._failure = error
         finally:
             self._room.release()
+
+
+def _remarks(header: Header, length: int | None, size: int) -> Iterator[str]:
+    """Return what is odd about the bytes of an instance, which is recorded with it."""
+    if trailing := header.trailing:
+        yield f"{trailing} {'byte follows' if trailing == 1 else 'bytes follow'} its data set."
+    if length is not None and length != size:
+        yield f"It was declared to have {length} bytes, but {size} came."
 
 
 def _see_expected(expected: Resource | None, resource: Resource) -> None:

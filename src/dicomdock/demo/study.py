@@ -16,6 +16,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from dicomdock.demo import phantom
+from dicomdock.dicom.media_types import DICOM, in_transfer_syntax
 from dicomdock.dicom.resource import Resource
 from dicomdock.sources import Part
 
@@ -73,7 +74,7 @@ def _part(dataset: Dataset) -> Part:
     dcmwrite(buffer, dataset, enforce_file_format=True)
     body = buffer.getvalue()
     return Part(
-        f"application/dicom; transfer-syntax={ExplicitVRLittleEndian}",
+        in_transfer_syntax(DICOM, ExplicitVRLittleEndian),
         lambda: iter((body,)),
         length=len(body),
         resource=Resource(dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID),

@@ -351,6 +351,7 @@ class _Form:
     tag = key  # it is its own inverse
 
 
+_LITTLE_ITEM: Final = b"\xfe\xff\x00\xe0"
 _LITTLE_EXPLICIT: Final = _Form(explicit=True, big=False)
 _FORMS: Final = {
     (explicit, big): _Form(explicit=explicit, big=big) for explicit in (True, False) for big in (True, False)
@@ -394,6 +395,7 @@ class _Reader:
         "_raw",
         "_sequence_key",
         "_size",
+        "_wanted",
     )
 
     def __init__(
@@ -407,7 +409,7 @@ class _Reader:
     ) -> None:
         self._data, self._size, self._held, self._form = data, size, len(data), form
         self._keys, self._item_keys, self._sequence_key = _wanted_keys(wanted, form.big)
-        self._raw, self._items = raw, items
+        self._raw, self._items, self._wanted = raw, items, wanted
         self._at, self._before, self._pixels = 0, 0, False
 
     def data_set(self, position: int) -> int:
@@ -640,6 +642,9 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise _Malformed(f"it nests sequences deeper than {MAX_DEPTH} levels")
         form = self._form
+        if form.big and vr == b"UN" and self._data[position : position + 4] == _LITTLE_ITEM:  # PS3.5 §6.2.2
+            little = _Reader(self._data, self._size, _FORMS[False, False], self._wanted, {}, [])
+            return little._sequence(position, end, vr, depth, items)
         while end is None or position < end:
             key, length = self._item_head(position, "in a sequence")
             position += 8

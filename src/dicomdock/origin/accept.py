@@ -16,6 +16,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
+from dicomdock.dicom.media_types import DICOM, DICOM_JSON, DICOM_XML, OCTETS, in_transfer_syntax
 from dicomdock.web.media_type import MediaType
 
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -23,11 +24,7 @@ IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 NATIVE = frozenset({EXPLICIT_LITTLE, IMPLICIT_LITTLE, DEFLATED, BIG_ENDIAN})
-DICOM = "application/dicom"
-DICOM_JSON = "application/dicom+json"
-DICOM_XML = "application/dicom+xml"
 PictureType = Literal["image/jpeg", "image/png"]
-OCTETS = "application/octet-stream"
 MAX_CHOICES = 64  # entries of an Accept header that we look at
 _ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 _JPEG = "1.2.840.10008.1.2.4."
@@ -202,8 +199,8 @@ def frame_form(accept: str, transfer_syntax: str, *, single: bool) -> FrameForm 
     single : one frame was asked for, so that a bare one is possible.
     """
     stored_type = frame_type(transfer_syntax)
-    as_stored = f"{stored_type}; transfer-syntax={transfer_syntax}"
-    plain = f"{OCTETS}; transfer-syntax={EXPLICIT_LITTLE}"
+    as_stored = in_transfer_syntax(stored_type, transfer_syntax)
+    plain = in_transfer_syntax(OCTETS, EXPLICIT_LITTLE)
     native = transfer_syntax in NATIVE
     for choice in choices(accept):
         multipart = choice.multipart or choice.anything

@@ -16,8 +16,9 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dicomdock.dicom.media_types import OCTETS, in_transfer_syntax
 from dicomdock.errors import InvalidInput, NotAcceptable
-from dicomdock.origin.accept import EXPLICIT_LITTLE, NATIVE, OCTETS, FrameForm, choices, frame_form
+from dicomdock.origin.accept import EXPLICIT_LITTLE, NATIVE, FrameForm, choices, frame_form
 from dicomdock.origin.context import Origin, accept_of, instance_on_disk, resource_of
 from dicomdock.origin.decoding import frame_count, read_range, read_value, value_range
 from dicomdock.origin.responses import Flow, Multipart, Streamed, gathered, in_thread, whole
@@ -69,7 +70,7 @@ def _frames(file: Path, syntax: str, accept: str) -> tuple[FrameForm, Sequence[i
 
 def _value(file: Path, path: Sequence[str], resources: ExitStack, *, multipart: bool) -> Response:
     """Answer with a value, from its file as long as it lasts."""
-    media_type = f"{OCTETS}; transfer-syntax={EXPLICIT_LITTLE}"
+    media_type = in_transfer_syntax(OCTETS, EXPLICIT_LITTLE)
     with ExitStack() as stack:
         stack.push(resources)
         if place := value_range(file, path):

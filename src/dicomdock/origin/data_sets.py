@@ -14,9 +14,10 @@ from itertools import chain
 
 from starlette.responses import Response
 
+from dicomdock.dicom.media_types import DICOM_JSON, DICOM_XML
 from dicomdock.dicom.xml_model import to_xml
 from dicomdock.errors import NotAcceptable
-from dicomdock.origin.accept import DICOM_JSON, DICOM_XML, DataSetForm, data_set_form
+from dicomdock.origin.accept import DataSetForm, data_set_form
 from dicomdock.origin.responses import Flow, Multipart, Streamed, gathered
 from dicomdock.sources import DicomJson, Part
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dicomdock.dicom.media_types import DICOM, in_transfer_syntax
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.errors import NotAcceptable, NotFound
 from dicomdock.origin.accept import (
-    DICOM,
     EXPLICIT_LITTLE,
     NATIVE,
     FrameForm,
@@ -85,8 +85,7 @@ def instances(origin: Origin, resource: Resource, form: InstanceForm) -> Respons
 
 
 def _labelled(part: Part, syntax: str) -> Part:
-    label = f"{DICOM}; transfer-syntax={syntax}" if syntax else DICOM
-    return replace(part, content_type=label, headers={})
+    return replace(part, content_type=in_transfer_syntax(DICOM, syntax), headers={})
 
 
 def _converted(
@@ -156,7 +155,7 @@ def decoded_part(path: Path, syntax: str, workers: Workers) -> Part:
         with folder:
             yield from Part.from_file(made).chunks()
 
-    return Part(f"{DICOM}; transfer-syntax={EXPLICIT_LITTLE}", opener, length=made.stat().st_size)
+    return Part(in_transfer_syntax(DICOM, EXPLICIT_LITTLE), opener, length=made.stat().st_size)
 
 
 async def metadata(origin: Origin, request: Request) -> Response:

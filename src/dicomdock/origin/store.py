@@ -10,18 +10,27 @@ PS3.18 §10.5 (store transaction); Table 10.5.3-1 (status codes), Annex I (store
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from dicomdock.dicom.json_model import text
+from dicomdock.dicom.media_types import DICOM, DICOM_JSON
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.dicom.uid import check_uid
 from dicomdock.dicom.xml_model import to_xml
-from dicomdock.errors import InvalidInput, NotAcceptable, Unreachable, WireError
-from dicomdock.origin.accept import DICOM, DICOM_JSON, DataSetForm, data_set_form
+from dicomdock.errors import (
+    InvalidInput,
+    MultipartError,
+    MultipartProblem,
+    NotAcceptable,
+    Unreachable,
+    WireError,
+)
+from dicomdock.origin.accept import DataSetForm, data_set_form
 from dicomdock.origin.context import Origin, accept_of
 from dicomdock.origin.responses import UTF_8, sentence
 from dicomdock.sources import DicomSource, JsonValue, Part, StoreResult
@@ -79,20 +88,21 @@ class _Incoming:
                 yield part
         except Unreachable as error:
             self.broken = str(error)
-        except WireError as error:  # the reader's sentences are about the answers of servers
-            self.broken = _about_the_request(str(error))
+        except MultipartError as error:  # its sentence is about the answer of a server
+            self.broken = _PROBLEMS[error.problem]
+        except WireError as error:
+            self.broken = str(error)
 
 
-def _about_the_request(sentence: str) -> str:
-    for answer, request in (
-        ("The server's multipart answer", "The request's multipart body"),
-        ("The server's answer", "The request's body"),
-        ("multipart answer", "multipart request"),
-        ("; what arrived whole was stored, ask for the rest", "; what came whole was stored"),
-        ("; ask again, or ask for single instances", ""),
-    ):
-        sentence = sentence.replace(answer, request)
-    return sentence
+_PROBLEMS: Mapping[MultipartProblem, str] = MappingProxyType(
+    {
+        "empty": "The request's multipart body is empty.",
+        "no boundary": "The request's body says multipart, but its boundary is nowhere in it.",
+        "headers": "The headers of a part are too long; this is not a multipart request.",
+        "length": "A part does not end where its declared length says, and cannot be told from the next.",
+        "truncated": "The request's body ended before it was complete; what came whole was stored.",
+    }
+)
 
 
 def _store(

@@ -11,11 +11,12 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dicomdock.dicom.media_types import DICOM
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.dicom.uid import check_uid
 from dicomdock.errors import InvalidInput, NotAcceptable, NotFound
-from dicomdock.origin.accept import DICOM, EXPLICIT_LITTLE, InstanceForm, choices, picture_type
+from dicomdock.origin.accept import EXPLICIT_LITTLE, InstanceForm, choices, picture_type
 from dicomdock.origin.context import Origin
 from dicomdock.origin.rendered import one_picture
 from dicomdock.origin.responses import in_thread

@@ -36,6 +36,7 @@ class Comparison(enum.Enum):
 
     SAME_BYTES = enum.auto()
     SAME_DATA_SET = enum.auto()
+    SAME_AND_MORE = enum.auto()
     OTHER = enum.auto()
 
 
@@ -50,7 +51,8 @@ def compare(sent: Part, answer: Iterable[Part]) -> Comparison:
     Returns
     -------
     Comparison
-        ``SAME_DATA_SET`` when every element is equal although the encoding is not.
+        ``SAME_DATA_SET`` when every element is equal although the encoding is not; ``SAME_AND_MORE`` when all
+        bytes came back, and others behind them (a server that sends its buffer with what was in it before).
     """
     with tempfile.SpooledTemporaryFile(SPOOL) as back:
         digest, count = hashlib.sha256(), 0
@@ -71,7 +73,18 @@ def compare(sent: Part, answer: Iterable[Part]) -> Comparison:
                 own.write(chunk)
             if digest.digest() == own_digest.digest():
                 return Comparison.SAME_BYTES
+            if _begins_with(back, own):
+                return Comparison.SAME_AND_MORE
             return Comparison.SAME_DATA_SET if same_data_set(own, back) else Comparison.OTHER
+
+
+def _begins_with(longer: IO[bytes], shorter: IO[bytes]) -> bool:
+    longer.seek(0)
+    shorter.seek(0)
+    while piece := shorter.read(1 << 20):
+        if longer.read(len(piece)) != piece:
+            return False
+    return True
 
 
 def same_data_set(first: IO[bytes], second: IO[bytes]) -> bool:

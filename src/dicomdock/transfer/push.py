@@ -225,6 +225,10 @@ class _Push:
             return StoreResult(
                 uid, result.status, result.reason_code, "same data set, rewritten by the server"
             )
+        if outcome is Comparison.SAME_AND_MORE:
+            return StoreResult(
+                uid, result.status, result.reason_code, "same bytes, with others behind them from the server"
+            )
         reason = f"{self.target.name} holds other content under this UID; send it under a new UID"
         return StoreResult(uid, "failed", result.reason_code, reason)
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 from urllib.parse import quote
 
 import urllib3
@@ -67,6 +68,31 @@ def encode_query(query: Sequence[tuple[str, str]]) -> str:
     Blanks become ``%20``, never ``+``.
     """
     return "&".join(f"{quote(name, safe=_QUERY_SAFE)}={encode_query_value(value)}" for name, value in query)
+
+
+class Requests(Protocol):
+    """What sends requests to one server: `Http`, or one that counts them."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        accept: str = "*/*",
+        body: Body | None = None,
+        gzip: bool = False,
+        allow: Container[int] = (),
+        what: str = "",
+        secrets: Sequence[str] = (),
+    ) -> Response:
+        """Send a request and return the answer, its body unread; see `Http.request`."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
 
 
 class Http:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from dicomdock.config import dialects
 from dicomdock.config.dialects import Dialect
@@ -31,8 +31,7 @@ from dicomdock.web.media_type import MediaType
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.client import Client
-    from dicomdock.web.request import Body
-    from dicomdock.web.transport import Http, Response
+    from dicomdock.web.transport import Requests, Response
 
 MOST_REQUESTS: Final = 40
 MOST_WRITING: Final = 30  # eight of them at a server by the standard; the rest are for other forms and looks
@@ -46,37 +45,20 @@ class _Spent(Exception):  # ends the probe, never leaves this module
 class _Counted:
     """The connection, with the requests counted and bounded."""
 
-    http: Http
+    http: Requests
     most: int
     used: int = 0
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Sequence[tuple[str, str]] = (),
-        headers: Mapping[str, str] | None = None,
-        accept: str = "*/*",
-        body: Body | None = None,
-        gzip: bool = False,
-        allow: Container[int] = (),
-        what: str = "",
-    ) -> Response:
+    def request(self, method: str, path: str, **options: Any) -> Response:
+        """Send a request, unless all are used up."""
         if self.used >= self.most:
             raise _Spent
         self.used += 1
-        return self.http.request(
-            method,
-            path,
-            query=query,
-            headers=headers,
-            accept=accept,
-            body=body,
-            gzip=gzip,
-            allow=allow,
-            what=what,
-        )
+        return self.http.request(method, path, **options)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.http.close()
 
 
 def find_base(
@@ -159,7 +141,7 @@ def test(client: Client, *, write: bool = False) -> Report:
     """
     started = time.perf_counter()
     counted = _Counted(client.session.http, MOST_REQUESTS)
-    session = Session(cast("Http", counted), client.profile, client.session.settings, dialects.STANDARD)
+    session = Session(counted, client.profile, client.session.settings, dialects.STANDARD)
     findings = Findings()
     error = ""
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.config import dialects
@@ -76,11 +76,13 @@ class SearchChecks:
     profile : the server.
     session : its connection; what is found is learned there.
     findings : receives what was found.
+    counts : series and instances of the studies that were listed, where the server counts them.
     """
 
     profile: ServerProfile
     session: Session
     findings: Findings
+    counts: dict[Resource, tuple[int, int]] = field(default_factory=dict)
 
     def run(self) -> Resource | None:
         """Run every check; errors of the first search end the probe, later ones are findings.
@@ -99,6 +101,7 @@ class SearchChecks:
             self.levels(None)
             return None
         self.findings.add("data", True, "The server shows studies to this login.")
+        self.count(first.rows)
         self.character_set(first.rows[0])
         self.paging(first)
         self.filters(first.rows[0])
@@ -182,7 +185,10 @@ class SearchChecks:
                 response.discard()
                 return _Answer(response.status, [])
             warnings = warnings_of(response.warning, self.profile.name)
-            return _Answer(response.status, read_json(response, "a test search"), warnings=warnings)
+            rows = read_json(response, "a test search")
+            if path == "/studies":
+                self.count(rows)
+            return _Answer(response.status, rows, warnings=warnings)
         except (TransactionError, WireError):
             return None
 
@@ -411,15 +417,42 @@ class SearchChecks:
         """Search the instances of a whole study."""
         answer = self.ask(f"{study.path}/instances", [("limit", "1")])
         works = answer is not None and any(json_model.text(row, "SOPInstanceUID") for row in answer.rows)
-        if not works:
+        cut = works and self.is_cut()
+        if cut or not works:
             self.session.learn(study_instances=False)
         self.findings.add(
             "study-instances",
-            works,
-            "The instances of a study can be listed at once."
+            works and not cut,
+            "The list of the instances of a study is cut, so that they are listed series by series."
+            if cut
+            else "The instances of a study can be listed at once."
             if works
             else "The instances of a study are listed series by series.",
         )
+
+    def is_cut(self) -> bool:
+        """Return whether the list of a study's instances holds few of each series, as Kheops' does.
+
+        A page of one instance has two of each series there at most; of a study that has more, some must
+        come behind them.
+        """
+        rest = {study: instances - 2 * series for study, (series, instances) in self.counts.items()}
+        study = max(rest, key=lambda one: rest[one], default=None)
+        if study is None or rest[study] <= 0 or not self.session.dialect.offset:
+            return False
+        behind = 2 * self.counts[study][0]
+        answer = self.ask(f"{study.path}/instances", [("limit", "1"), ("offset", str(behind))])
+        return answer is not None and answer.status < 300 and not answer.rows
+
+    def count(self, rows: Sequence[DicomJson]) -> None:
+        """Note how many series and instances the studies of a list have."""
+        for row in rows:
+            numbers = [
+                json_model.text(row, f"NumberOfStudyRelated{level}") for level in ("Series", "Instances")
+            ]
+            study = resource_in(row)
+            if study is not None and all(text.isascii() and text.isdigit() for text in numbers):
+                self.counts[study] = (int(numbers[0][:9]), int(numbers[1][:9]))
 
     def below(self, study: Resource) -> Resource | None:
         """Find one instance of the study."""

@@ -14,7 +14,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
-from dicomdock.errors import Unreachable, WireError
+from dicomdock.errors import MultipartError, Unreachable, WireError
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.part import BodyPart
 
@@ -136,9 +136,10 @@ class _Stream:
 
     def truncated(self) -> WireError | Unreachable:
         """Return the error for an end that came too early."""
-        return self._failure or WireError(
+        return self._failure or MultipartError(
             "The server's answer ended before it was complete; "
-            "what arrived whole was stored, ask for the rest."
+            "what arrived whole was stored, ask for the rest.",
+            "truncated",
         )
 
     def put_back(self, pieces: Sequence[bytes]) -> None:
@@ -198,9 +199,13 @@ class _Reader:
                     return
         # A boundary that is nowhere in the answer is no better than none.
         if not self._stream.want(1):
-            raise WireError("The server's multipart answer is empty; ask again, or ask for single instances.")
+            raise MultipartError(
+                "The server's multipart answer is empty; ask again, or ask for single instances.", "empty"
+            )
         if not self._sniff(whole=True) or not self._step_over_delimiter():
-            raise WireError("The server's answer says multipart, but its boundary is nowhere in it.")
+            raise MultipartError(
+                "The server's answer says multipart, but its boundary is nowhere in it.", "no boundary"
+            )
 
     def _find_opening(self) -> bool:
         data, place = self._stream.data, self._stream.position
@@ -253,8 +258,9 @@ class _Reader:
                 stream.position = found.end()
                 return _parse_headers(block)
             if have >= MAX_HEADERS:
-                raise WireError(
-                    f"A part's headers are longer than {MAX_HEADERS} bytes; this is not a multipart answer."
+                raise MultipartError(
+                    f"A part's headers are longer than {MAX_HEADERS} bytes; this is not a multipart answer.",
+                    "headers",
                 )
             if have < wanted:
                 raise self._stream.truncated()
@@ -307,8 +313,9 @@ class _Reader:
                 count += len(piece)
                 yield piece
             if count < missing or not self._delimiter_here():
-                raise WireError(
-                    "A part does not end where its declared length says, and cannot be told from the next."
+                raise MultipartError(
+                    "A part does not end where its declared length says, and cannot be told from the next.",
+                    "length",
                 )
         else:
             tail = b"".join(held)
