@@ -77,6 +77,7 @@ CONTRACT = {
     errors.TransactionError: (502, 1),
     errors.ServerFault: (502, 1),
     errors.WireError: (502, 1),
+    errors.InflatesTooFar: (502, 1),
     errors.MultipartError: (502, 1),
     errors.UnreadableFile: (400, 1),
     errors.Cancelled: (500, 130),

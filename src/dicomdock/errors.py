@@ -15,6 +15,7 @@
     │   ├── NotAcceptable                     406, 415: none of the forms we can read
     │   └── ServerFault                       5xx, 429 after all retries
     ├── WireError                             an answer that is not the multipart, JSON, DICOM it claims to be
+    │   ├── InflatesTooFar                    a compressed answer that unpacks to far more than was received
     │   └── MultipartError(problem)           a multipart body that cannot be divided, or that ended too early
     ├── UnsupportedByServer(feature)          the server cannot do it, by its dialect or its answer
     ├── StoreError                            an upload that cannot go on (single failures are StoreResults)
@@ -169,6 +170,10 @@ class WireError(DicomdockError):
     """An answer that is not the multipart, JSON or DICOM that it claims to be, or that ended too early."""
 
     http_status = 502
+
+
+class InflatesTooFar(WireError):
+    """A compressed answer that unpacks to far more than was received."""
 
 
 class MultipartError(WireError):

@@ -391,6 +391,7 @@ def real(*parts: str) -> list[Dataset]:
     return [pydicom.dcmread(file, stop_before_pixels=True) for file in sorted(folder.glob("*.dcm"))]
 
 
+@pytest.mark.slow
 def test_a_real_oblique_head() -> None:
     (plan,) = split_series(real("mr-head"))
     assert plan.shape == (384, 384, 274)

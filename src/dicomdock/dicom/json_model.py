@@ -32,6 +32,8 @@ DicomJson: TypeAlias = "Mapping[str, JsonValue]"
 
 NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 MAX_DEPTH: Final = 32  # sequences inside sequences; real objects stay below 10
+UNCHECKED: Final = 64 << 20  # bytes of objects that a document may become, whatever it holds
+MAX_DENSITY: Final = 12  # bytes of objects for each byte of a larger document; attributes have 4 to 9
 _TAG = re.compile(r"[0-9A-Fa-f]{8}\Z")
 
 
@@ -57,6 +59,7 @@ def parse(body: bytes, content_type: str = "", *, what: str = "the answer") -> l
             f"The server answered {what} with {_nature(text, content_type)} instead of DICOM JSON; "
             f"{_advice(text)}"
         )
+    check_density(200 * text.count(b"{") + 80 * text.count(b"["), len(text), what)
     try:
         loaded = json.loads(text if is_unicode(text) else text.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
@@ -69,6 +72,12 @@ def parse(body: bytes, content_type: str = "", *, what: str = "the answer") -> l
             "is the address the DICOMweb base URL?"
         )
     return data_sets
+
+
+def check_density(size: int, length: int, what: str) -> None:
+    """Refuse a document that is nearly nothing but brackets: its objects would take far more memory."""
+    if size > UNCHECKED and size > MAX_DENSITY * length:
+        raise WireError(f"The server answered {what} with a document of brackets, which is refused.")
 
 
 def is_unicode(body: bytes) -> bool:

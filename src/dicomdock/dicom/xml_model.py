@@ -14,7 +14,14 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from dicomdock.dicom.dictionary import keyword_of
-from dicomdock.dicom.json_model import MAX_DEPTH, NAME_GROUPS, DicomJson, JsonValue, number_or_text
+from dicomdock.dicom.json_model import (
+    MAX_DEPTH,
+    NAME_GROUPS,
+    DicomJson,
+    JsonValue,
+    check_density,
+    number_or_text,
+)
 from dicomdock.errors import WireError
 
 NAMESPACE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
@@ -138,6 +145,7 @@ def from_xml(body: bytes, *, what: str = "the answer") -> DicomJson:
         raise WireError(
             f"The server answered {what} with XML that declares a document type, which is refused."
         )
+    check_density(80 * body.count(b"<") + 100 * body.count(b"="), len(body), what)
     try:
         root = ET.fromstring(body)  # noqa: S314 - no document type, so no entities to expand
     except (ET.ParseError, LookupError, ValueError) as error:  # also an encoding that nobody knows

@@ -320,13 +320,16 @@ class Listing:
         NoSuchList
             The server has no such list.
         """
+        return self.session.asking_gzip(lambda gzip: self._request(position, count, names, gzip))
+
+    def _request(self, position: int, count: int | None, names: Sequence[str], gzip: bool) -> _Answer:
         what = f"the search for {self.query.level}"
         response = self.session.http.request(
             "GET",
             self.session.address("search", self.path),
             query=self.parameters(position, count, names),
             accept=JSON,
-            gzip=True,
+            gzip=gzip,
             allow=_NO_SUCH_LIST | {400, *self.session.dialect.nothing_found},
             what=what,
         )

@@ -25,12 +25,16 @@ def request_metadata(session: Session, resource: Resource) -> list[DicomJson]:
     TransactionError
         The server has no such metadata.
     """
+    return session.asking_gzip(lambda gzip: _request(session, resource, gzip))
+
+
+def _request(session: Session, resource: Resource, gzip: bool) -> list[DicomJson]:
     what = f"the metadata of {resource.level} {resource}"
     response = session.http.request(
         "GET",
         session.address("retrieve", f"{resource.path}/metadata"),
         accept=JSON,
-        gzip=True,
+        gzip=gzip,
         allow=ABSENT,
         what=what,
     )

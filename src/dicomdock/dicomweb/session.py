@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from urllib.parse import urljoin
 
 from dicomdock.dicom import json_model
 from dicomdock.dicomweb.key_checks import KeyChecks
-from dicomdock.errors import NotAcceptable, RemoteNotFound, ServerFault, TransactionError
+from dicomdock.errors import InflatesTooFar, NotAcceptable, RemoteNotFound, ServerFault, TransactionError
+from dicomdock.web.content_encoding import DOCUMENT
 
 if TYPE_CHECKING:
     from dicomdock.config.dialects import Dialect
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from dicomdock.web.transport import Requests, Response
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 JSON: Final = "application/dicom+json"
 MAX_JSON: Final = 256 << 20  # bytes of one JSON answer; a page or a series' metadata stays far below
@@ -57,6 +60,7 @@ class Session:
     key_checks: KeyChecks = field(default_factory=KeyChecks)
     lists: dict[str, bool] = field(default_factory=dict)
     forms: dict[str, int] = field(default_factory=dict)
+    _gzip: bool = True
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -77,6 +81,20 @@ class Session:
     def uri_service(self) -> str:
         """The address of WADO-URI, which often lies beside the base URL."""
         return urljoin(f"{self.profile.url}/", self.dialect.wado_uri).rstrip("/")
+
+    def asking_gzip(self, ask: Callable[[bool], T]) -> T:
+        """Run a request for JSON, and again without compression where that unpacks too far to be trusted.
+
+        Parameters
+        ----------
+        ask : sends the request and reads its answer; True lets the server compress.
+        """
+        if self._gzip:
+            try:
+                return ask(True)
+            except InflatesTooFar:
+                self._gzip = False
+        return ask(False)
 
     def learn(self, **capabilities: object) -> None:
         """Change the dialect by what the server has shown."""
@@ -102,7 +120,7 @@ def read_rows(response: Response, what: str) -> tuple[list[DicomJson], bool]:
     with response:
         if response.status == 204:
             return [], False
-        body = response.read(MAX_JSON)
+        body = response.read(MAX_JSON, DOCUMENT)
         return json_model.parse(body, response.content_type, what=what), not json_model.is_unicode(body)
 
 

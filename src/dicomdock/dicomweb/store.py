@@ -38,6 +38,7 @@ from dicomdock.errors import (
     WireError,
 )
 from dicomdock.sources import Part, StoreResult
+from dicomdock.web.content_encoding import DOCUMENT
 from dicomdock.web.multipart.writer import MultipartBody
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ class _Sender:
                     url=response.url,
                 )
             try:
-                content = response.read(MAX_ANSWER)
+                content = response.read(MAX_ANSWER, DOCUMENT)
             except (Unreachable, WireError) as error:
                 return Outcome(0, {}, str(error), cause=error)
             return store_response.read(

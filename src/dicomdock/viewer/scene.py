@@ -23,14 +23,14 @@ GREY, INVERTED = "vtkMRMLColorTableNodeGrey", "vtkMRMLColorTableNodeInvertedGrey
 
 
 def matrix_of(array: Any) -> vtkMatrix4x4:
-    """Give a 4 x 4 array as VTK's matrix."""
+    """Return a 4 x 4 array as VTK's matrix."""
     matrix = vtkMatrix4x4()
     matrix.DeepCopy(np.asarray(array, dtype=float).ravel().tolist())
     return matrix
 
 
 def array_of(matrix: vtkMatrix4x4) -> np.ndarray:
-    """Give VTK's matrix as a 4 x 4 array."""
+    """Return VTK's matrix as a 4 x 4 array."""
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 
@@ -105,7 +105,7 @@ def add_volume(app: Any, volume: Volume, name: str) -> ShownVolume:
 
 
 def set_segment(node: Any, segment_id: str, mask: Mask, geometry: VolumeGeometry) -> None:
-    """Give a segment its voxels; only the box that holds them is kept in memory."""
+    """Return a segment its voxels; only the box that holds them is kept in memory."""
     if not mask.array.size:
         return
     box = slicer.vtkOrientedImageData()

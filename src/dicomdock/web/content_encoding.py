@@ -9,25 +9,48 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
-from dicomdock.errors import WireError
+from dicomdock.errors import InflatesTooFar, WireError
 
 CHUNK = (
     1 << 18
 )  # bytes at a time; large enough that per-chunk work vanishes, small enough for constant memory
-FREE_SIZE = 64 << 20  # bytes that an answer may unpack to whatever its ratio
-MAX_RATIO = 200  # beyond that; real JSON reaches 30, images 10, an attack 1,000
 _EITHER_HEADER = zlib.MAX_WBITS | 32  # gzip or zlib, told by the first bytes
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def decoded(chunks: Iterator[bytes], content_encoding: str) -> Iterator[bytes]:
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How far an answer may unpack.
+
+    Parameters
+    ----------
+    free : bytes, whatever the ratio.
+    ratio : times the received bytes, beyond that.
+    """
+
+    free: int
+    ratio: int
+
+
+STREAM: Final = Bound(64 << 20, 200)
+"""Of what is read in constant memory: images reach a ratio of 10, an attack 1,000."""
+
+DOCUMENT: Final = Bound(24 << 20, 24)
+"""Of JSON, which becomes many times larger as objects; most of it packs 10 to 20 times, some 60."""
+
+
+def decoded(chunks: Iterator[bytes], content_encoding: str, bound: Bound = STREAM) -> Iterator[bytes]:
     """Undo a content coding, in constant memory.
 
     Raises
     ------
+    InflatesTooFar
+        The coded data unpack to more than ``bound`` allows.
     WireError
-        The coding is unknown; the coded data are broken, end too early or unpack to far too much.
+        The coding is unknown; the coded data are broken or end too early.
     """
     names = [
         name for part in content_encoding.split(",") if (name := part.strip().lower()) not in ("", "identity")
@@ -36,10 +59,10 @@ def decoded(chunks: Iterator[bytes], content_encoding: str) -> Iterator[bytes]:
         return chunks
     if names[0] not in ("gzip", "x-gzip", "deflate") or len(names) > 1:
         raise WireError(f"The server coded its answer as {content_encoding[:40]!r}, which was not asked for.")
-    return _inflated(chunks)
+    return _inflated(chunks, bound)
 
 
-def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _inflated(chunks: Iterator[bytes], bound: Bound) -> Iterator[bytes]:
     inflater = zlib.decompressobj(_EITHER_HEADER)
     received = given = 0
     try:
@@ -52,8 +75,10 @@ def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
             while chunk:
                 piece = inflater.decompress(chunk, CHUNK)
                 given += len(piece)
-                if given > FREE_SIZE and given > MAX_RATIO * received:
-                    raise WireError("The server's answer unpacks to far more than it should and was refused.")
+                if given > bound.free and given > bound.ratio * received:
+                    raise InflatesTooFar(
+                        "The server's answer unpacks to far more than it should and was refused."
+                    )
                 if piece:
                     yield piece
                 chunk = inflater.unconsumed_tail

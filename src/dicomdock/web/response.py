@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from dicomdock.errors import Cancelled, DicomdockError, WireError
 from dicomdock.web import content_encoding, pool
-from dicomdock.web.content_encoding import CHUNK
+from dicomdock.web.content_encoding import CHUNK, STREAM, Bound
 from dicomdock.web.redaction import Redactor
 
 MAX_READ = 256 << 20  # bytes of an answer that is read as a whole (JSON, rendered images)
@@ -73,7 +73,7 @@ class Response:
         """Return words of the answer without the secrets of its request, to be shown or stored."""
         return self._redactor.redact(text)
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self, bound: Bound = STREAM) -> Iterator[bytes]:
         """Return the body as it arrives, decoded from gzip or deflate where the server coded it.
 
         Raises
@@ -83,7 +83,9 @@ class Response:
         Unreachable
             Nothing came for the read time-out.
         """
-        return content_encoding.decoded(self._received(), self._raw.headers.get("Content-Encoding", ""))
+        return content_encoding.decoded(
+            self._received(), self._raw.headers.get("Content-Encoding", ""), bound
+        )
 
     def _received(self) -> Iterator[bytes]:
         try:
@@ -102,7 +104,7 @@ class Response:
         if self._stopped.is_set():  # an interrupted connection looks like an answer that has ended
             raise Cancelled("The connection was closed.")
 
-    def read(self, limit: int = MAX_READ) -> bytes:
+    def read(self, limit: int = MAX_READ, bound: Bound = STREAM) -> bytes:
         """Return the whole body.
 
         Raises
@@ -111,7 +113,7 @@ class Response:
             As ``chunks``; or the body is longer than ``limit`` bytes.
         """
         pieces, count = [], 0
-        for chunk in self.chunks():
+        for chunk in self.chunks(bound):
             count += len(chunk)
             if count > limit:
                 self.close()
