@@ -283,7 +283,9 @@ class Loader:
 
 
 def _planned(metadata: Sequence[DicomJson]) -> list[VolumePlan]:
-    """Plan from the server's metadata; nothing where they cannot be read."""
+    """Plan from the server's metadata; nothing where they cannot be read or leave a lookup table out."""
+    if any(tag in document for document in metadata for tag in _TABLES):
+        return []  # their entries are bulk data, which come with the images
     try:
         return split_series(headers_from_json(metadata))
     except (DicomdockError, *READ_ERRORS):
@@ -313,5 +315,6 @@ def headers_from_json(documents: Sequence[DicomJson]) -> list[Dataset]:
     return headers
 
 
+_TABLES = ("00283000", "00283010")  # Modality and VOI LUT Sequence
 _GROUPS = ("0008", "0018", "0019", "0020", "0028", "0043", "0054", "2001", "3004", "5200", "7FE0")
 """Groups of attributes for the geometry and the values of images, vendors' b-values among them."""

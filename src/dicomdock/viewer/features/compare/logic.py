@@ -57,7 +57,7 @@ class CompareLogic:
             assert self.series.study is not None
             self.views.describe(self.series.study, series.name, [OTHER])
             if before is not None:
-                self.app.scene.RemoveNode(before.node)
+                before.remove(self.app)
 
         def ended(loaded: Loaded) -> None:
             assert self._shown is not None

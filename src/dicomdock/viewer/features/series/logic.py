@@ -303,7 +303,7 @@ class SeriesLogic:
         for callback in self.on_shown:
             callback()
         if before is not None:
-            self.app.scene.RemoveNode(before.node)
+            before.remove(self.app)
 
     def _filled(self, loaded: Loaded) -> None:
         self.loaded = loaded

@@ -10,6 +10,7 @@ import numpy as np
 from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode
 from trame_slicer.core import LayoutManager
 
+from dicomdock.imaging.geometry import Window
 from dicomdock.viewer.engine import remote_views
 from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
@@ -329,8 +330,7 @@ class Views:
                 text.tl = f"{plane}\n{series}".strip()
                 number = f"{at + 1} / {count}"
                 text.bl = f"{number}\n{view.get_slice_value():.1f} mm" if spatial else number
-                width, centre = shown.window
-                text.br = f"W {width:.5g}  C {centre:.5g}" if shown.grey else ""
+                text.br = window_text(shown.window) if shown.grey else ""
                 if spatial:
                     matrix = array_of(view.get_view_node().GetSliceToRAS())
                     across, up = matrix[:3, 0], matrix[:3, 1]
@@ -371,6 +371,14 @@ class Views:
         page = self._slices[tag]
         if page.data.arrival != css:
             page.data.arrival = css
+
+
+def window_text(window: Window) -> str:
+    """Return a window as the corner of a view states it."""
+    stated = f"W {window.width:.5g}  C {window.center:.5g}"
+    if window.table is not None:
+        return f"{window.name}\n{stated}"
+    return f"{stated}  sigmoid" if window.function == "SIGMOID" else stated
 
 
 def letters(direction: Any) -> str:

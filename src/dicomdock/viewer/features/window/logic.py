@@ -47,7 +47,11 @@ class WindowLogic:
 
     def set(self, width: float, centre: float) -> None:
         """Apply a window by its numbers."""
-        self._apply(Window(float(centre), max(float(width), 1e-6)))
+        shown, width = self.series.shown, max(float(width), 1e-6)
+        function = shown.shading.function if shown is not None else "LINEAR"
+        if function == "TABLE" or (function == "LINEAR" and width < 1):
+            function = "LINEAR_EXACT"
+        self._apply(Window(float(centre), width, function=function))
 
     def _apply(self, window: Window) -> None:
         if self.series.shown is not None:
@@ -72,8 +76,8 @@ class WindowLogic:
         shown = self.series.shown
         if shown is None:
             return
-        width, centre = shown.window
+        window = shown.window
         with self.state as data:
-            data.window_width, data.window_centre = round(width, 3), round(centre, 3)
+            data.window_width, data.window_centre = round(window.width, 3), round(window.center, 3)
 
         self.series.views.refresh_text()
