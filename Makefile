@@ -1,6 +1,7 @@
 # make run     the demonstration: a local DICOMweb server with a study made in code, and its page
 # make test    everything, with real servers and a real browser; installs what it needs
 # make check   ruff, mypy, the import contracts and the fast tests
+# make storm   kill, cut and repeat, for half an hour
 # make fuzz    mutated inputs for everything that reads what came from outside: 100,000 for each of ten readers
 # make bench   the side-by-side measurements of docs/benchmarks.md
 # make dist    the wheel, the source archive and the bill of materials, in dist
@@ -13,10 +14,11 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 PIP := scripts/pip-install.sh
 RUN_ARGS ?=
+STORM_SECONDS ?= 1800
 TEST_ARGS ?= -n 2 --dist loadfile
 FUZZ_ARGS ?=
 
-.PHONY: run test check lint bench fuzz dist lock test-lowest setup clean system-packages
+.PHONY: run test check lint bench fuzz storm dist lock test-lowest setup clean system-packages
 
 run: .venv/.installed
 	$(BIN)/dicomdock run --demo $(RUN_ARGS)
@@ -35,6 +37,10 @@ lint: .venv/.developed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Kills, cuts and transfers in a row, for half an hour; STORM_SECONDS sets another budget.
+storm: .venv/.developed
+	$(BIN)/python -m tests.storms.storm --seconds $(STORM_SECONDS)
 
 bench: .venv/.developed
 	$(BIN)/python -m benchmarks

@@ -24,7 +24,7 @@ from dicomdock.sources import Part
 SECONDS = 10.0
 STUDIES, SLICES = 40, 10
 ANY = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-_MADE_UID = "1.2.826.0.1.3680043.8.498.{:020}"
+_MADE_UID = "1.2.826.0.1.3680043.8.498.1{:019}"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 from dicomdock.config.settings import Settings
+from dicomdock.web import call
 from tests.servers import orthanc as orthanc_server
 from tests.servers import tiny_pacs as tiny_pacs_server
 from tests.servers.orthanc import Orthanc
@@ -99,6 +100,12 @@ def settings(home: Path) -> Settings:
         read_timeout=10.0,
         free_space_floor=0,
     )
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again after a moment where a server fails for long, not after the product's seconds."""
+    monkeypatch.setattr(call, "FIRST_WAIT", 0.02)
 
 
 def _running(what: str, remedy: str, start: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:

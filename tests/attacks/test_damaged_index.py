@@ -46,7 +46,7 @@ def damage_inside(home: Path) -> None:
     path = home / "archive/index.sqlite"
     database = sqlite3.connect(path)
     pages = database.execute(
-        "select rootpage from sqlite_master where tbl_name in ('study', 'series')"
+        "select rootpage from sqlite_master where name in ('study', 'series')"
     ).fetchall()
     (size,) = database.execute("pragma page_size").fetchone()
     database.close()

@@ -169,6 +169,7 @@ def test_the_token_is_shown_once_and_the_same_from_then_on():
         assert get(f"{said['url']}/studies", Authorization=f"Bearer {said['token']}")[0] == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_no_address_is_served_without_a_token_unless_told(host):
     with started("serve", "--host", host, "--port", "0", "--json") as process:
@@ -185,6 +186,7 @@ def test_a_login_is_never_lent_to_who_shows_no_token(run, hospital):
     assert "your login at hospital" in refused.err
 
 
+@pytest.mark.slow
 def test_a_server_for_reading_only_stores_and_deletes_nothing():
     with started("serve", "--port", "0", "--json", "--read-only", "--without-token") as process:
         url = document(process)["url"]
@@ -206,6 +208,7 @@ def test_a_server_is_passed_on(hospital):
         assert (status, made[0].study.encode() in body) == (200, True)
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_told(run):
     with started("serve", "--port", "0", "--json") as process:
         port = document(process)["url"].split(":")[2].split("/")[0]

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 from tests.builders import ct_series
-from tests.cli.test_terminal import ALL
+from tests.cli.test_console import ALL
 
 from dicomdock.cli.app import GROUPS, program, run
-from dicomdock.cli.output import Terminal
+from dicomdock.cli.output import Console
 
 HELP = ["--help"]
 
@@ -33,7 +33,7 @@ def test_the_table_of_groups_names_the_commands_of_each_module(module):
 def test_a_command_alone_has_the_help_that_it_has_in_the_whole_program(words, capsys):
     assert run([*words, *HELP]) == 0
     alone = capsys.readouterr().out
-    program()([*words, *HELP], prog_name="dicomdock", obj=Terminal(), standalone_mode=False)
+    program()([*words, *HELP], prog_name="dicomdock", obj=Console(), standalone_mode=False)
     assert alone == capsys.readouterr().out
 
 

@@ -11,6 +11,8 @@ import pytest
 from tests.builders import changed, ct_series, document, write
 from tests.servers.canned import Answer, Request, answering
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 DICOM_JSON = {"Content-Type": "application/dicom+json"}
 
 

@@ -98,6 +98,7 @@ def test_what_four_processes_save_is_all_there(kind, settings, monkeypatch):
     assert saved(kind, settings) == NAMES
 
 
+@pytest.mark.slow
 def test_six_servers_added_side_by_side_are_six(settings):
     environment = {
         **os.environ,

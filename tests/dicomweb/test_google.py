@@ -197,21 +197,21 @@ def test_stores_are_listed_page_by_page(cloud, account, settings):
 
 def test_a_person_chooses_a_store(cloud, account, settings, capsys):
     from dicomdock.cli.google import chosen
-    from dicomdock.cli.output import Terminal
+    from dicomdock.cli.output import Console
 
     server, url = cloud
     profile = profile_at(url, account)
     auth = auth_for(profile, Secrets(settings), settings)
     answers = iter(["", "9", "1\n", "l\n", "2"])
     with Stores(auth, profile, settings, healthcare=url, projects=url) as stores:
-        assert chosen(Terminal(), stores, lambda _: next(answers)) == PATH
+        assert chosen(Console(), stores, lambda _: next(answers)) == PATH
     said = capsys.readouterr().err
     assert "Imaging (p)" in said
     assert "The only dataset is d." in said
     server.forbidden = ("/v1/projects",)
     answers = iter(["p\n", "l\n", "s\n"])
     with Stores(auth, profile, settings, healthcare=url, projects=url) as stores:
-        assert chosen(Terminal(), stores, lambda _: next(answers)) == PATH
+        assert chosen(Console(), stores, lambda _: next(answers)) == PATH
 
 
 @pytest.mark.parametrize("given", [PATH, f"/{PATH}/dicomWeb/", f" {PATH}/dicomWeb"])

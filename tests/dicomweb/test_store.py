@@ -22,6 +22,8 @@ from tests import builders
 from tests.dicomweb.awkward import JSON, Answer, Awkward, refused
 from tests.dicomweb.clients import client_of, orthanc_client
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 
 def part(instance, *, known=True):
     """Give an instance as it comes from the wire: once."""

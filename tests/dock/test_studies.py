@@ -22,7 +22,7 @@ from dicomdock.sources import Match, Page
 
 
 @pytest.mark.parametrize(
-    ("places", "expected"),
+    ("counts", "expected"),
     [
         ({"hospital": 10}, "remote"),
         ({"local": 10}, "here"),
@@ -34,8 +34,8 @@ from dicomdock.sources import Match, Page
         ({"local": 3, "hospital": None}, "both"),
     ],
 )
-def test_the_mark_of_a_study(places: dict[str, int | None], expected: str):
-    study = Found("1.2", {}, places)
+def test_the_mark_of_a_study(counts: dict[str, int | None], expected: str):
+    study = Found("1.2", {}, counts)
     assert study.state() == expected
     assert study.state({"1.2"}) == "coming"
 
@@ -135,7 +135,7 @@ def test_a_kept_answer_is_shown_until_the_server_has_answered(home_with_archive:
     (stream,) = second.streams
     assert {item.uid for item in second.recall(stream)} == {"1.1", "1.2"}
     assert second.age is not None
-    changed = {item.uid: dict(item.places) for item in second.take(stream)}
+    changed = {item.uid: dict(item.counts) for item in second.take(stream)}
     assert changed == {"1.1": {}, "1.4": {"hospital": None}}
     assert set(second.found) == {"1.2", "1.4"}
     assert second.age is None
@@ -160,4 +160,4 @@ def test_what_one_of_two_servers_lost_stays_at_the_other(home_with_archive: Home
         again.recall(stream)
     for stream in again.streams:
         again.take(stream)
-    assert dict(again.found["1.1"].places) == {"a": None}
+    assert dict(again.found["1.1"].counts) == {"a": None}

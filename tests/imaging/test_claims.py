@@ -134,6 +134,7 @@ def test_label_maps_of_any_kind_are_taken_apart(array, times):
         assert mask.array.any(axis=(1, 2)).all() or mask.array.shape[0] > 1
 
 
+@pytest.mark.slow
 def test_many_scattered_labels_take_one_pass():
     labels = np.random.default_rng(0).permutation(65535 * 8).reshape(8, 255, 257) % 65535
     before = resource.getrusage(resource.RUSAGE_SELF).ru_utime

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -138,6 +138,11 @@ def test_slices_that_wander_sideways_are_no_volume() -> None:
     st.sampled_from([(1, 7.0), (1, 3.3), (1, 1.0), (2, 0.6), (2, 0.3), (3, 0.05)]),
     st.integers(5, 60),
     st.tuples(*[st.floats(-200, 200)] * 3),
+)
+@example((0.5, -0.00011192095004616375, -1.0), (3, 0.05), 13, (0.0, 42.742426724565036, 0.0))
+@example((0.5, 0.0006551146301909996, 0.5), (1, 1.0), 56, (56.648037, 23.9401077, -72.22662))
+@example(
+    (-0.0009514917140, 0.0017368096393, -0.9123824853494), (3, 0.05), 7, (-134.206271909, 0.0, 197.9368138)
 )
 def test_positions_that_are_rounded_still_form_a_volume(
     angles: tuple[float, ...], given_in: tuple[int, float], count: int, origin: tuple[float, ...]
@@ -391,6 +396,7 @@ def real(*parts: str) -> list[Dataset]:
     return [pydicom.dcmread(file, stop_before_pixels=True) for file in sorted(folder.glob("*.dcm"))]
 
 
+@pytest.mark.slow
 def test_a_real_oblique_head() -> None:
     (plan,) = split_series(real("mr-head"))
     assert plan.shape == (384, 384, 274)

@@ -51,6 +51,7 @@ def test_each_keyhole_polygon_stands_for_itself(seed: int, share: float) -> None
     assert np.array_equal(union, pixels)
 
 
+@pytest.mark.slow
 def test_many_holes_take_little_time() -> None:
     pixels = np.random.default_rng(1).random((256, 256)) < 0.7
     begin = time.process_time()

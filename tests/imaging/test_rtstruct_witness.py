@@ -154,6 +154,7 @@ def ours(made: list[Made], structure_set: Dataset) -> dict[str, int]:
     return {one.label: one.mask.count for one in segmentation(made, structure_set).segments}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spacing", [0.75, 1.0, 1.5, 2.0, 2.5, 3.0])
 def test_volumes_are_those_of_the_shapes(made, tmp_path, spacing):
     """plastimatch unites all planes that round to one slice, so its volumes grow where these are dense."""

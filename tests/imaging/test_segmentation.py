@@ -75,6 +75,7 @@ def test_voxels_survive_dicom(kind: str, compression: str, tmp_path: Path) -> No
     check_with_dciodvfy(data, tmp_path)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     st.tuples(*[st.floats(-1.5, 1.5)] * 3),

@@ -380,6 +380,7 @@ def test_one_real_picture_in_every_colour_model(name: str) -> None:
     assert np.abs(found - due).mean() <= (0 if lossless else 6)
 
 
+@pytest.mark.slow
 def test_a_real_oblique_head_is_what_pydicom_reads() -> None:
     files = sorted(shared_data("mr-head").glob("*.dcm"))
     volume = Volume.from_instances([file.read_bytes() for file in files])

@@ -20,6 +20,8 @@ from tests.dicomweb.clients import client_of
 from tests.servers.canned import Answer, Request
 from tests.transfer.conftest import ended
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 
 class Cutting:
     """A server whose answers to single instances are cut so many times, each in its body."""

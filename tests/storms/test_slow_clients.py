@@ -80,6 +80,7 @@ def begin_upload(client: socket.socket) -> None:
     )
 
 
+@pytest.mark.slow
 def test_uploads_that_stall_stop_no_answer_and_no_end(tmp_path: Path):
     with served(tmp_path) as server, ExitStack() as stack:
         for _ in range(CLIENTS):
@@ -92,6 +93,7 @@ def test_uploads_that_stall_stop_no_answer_and_no_end(tmp_path: Path):
         server.process.wait(timeout=IDLE)
 
 
+@pytest.mark.slow
 def test_an_upload_that_stalls_does_not_keep_another_waiting(tmp_path: Path):
     made = ct_series(1)[0]
     body = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + made.data + b"\r\n--x--\r\n"
@@ -105,6 +107,7 @@ def test_an_upload_that_stalls_does_not_keep_another_waiting(tmp_path: Path):
         assert stored.status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 def test_readers_that_stall_cost_little_and_do_not_keep_the_server_from_ending(tmp_path: Path):
     """500 of them cost 1.4 GB."""

@@ -38,6 +38,8 @@ from tests.servers.orthanc import Orthanc
 from tests.servers.process import free_port
 from tests.transfer.conftest import ended
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 
 def series_of(instances: list[Made]) -> Resource:
     return Resource(instances[0].study, instances[0].series)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.viewer.autosave import KEEP_SECONDS, Shelf
+from dicomdock.viewer.autosave import AUTOSAVE_SECONDS, UnsavedWork
 from tests.imaging.scans import scan
 from tests.viewer.conftest import (
     AFFINE,
@@ -81,12 +81,12 @@ def alone(screen: Screen) -> None:
 
 def on_disk(opened: Opened, series: str, j: int) -> bool:
     """Tell whether a row that was painted lies on disk for a series."""
-    found = Shelf(opened.settings, opened.study).take(series)
+    found = UnsavedWork(opened.settings, opened.study).read_segmentation(series)
     return found is not None and any(painted(one.mask.whole(SHAPE), j) for one in found.segments)
 
 
 def test_unsaved_work_is_looked_for_often_enough() -> None:
-    assert 2 * KEEP_SECONDS < LOST
+    assert 2 * AUTOSAVE_SECONDS < LOST
 
 
 def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Screen) -> None:
@@ -94,16 +94,16 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
     other = next(one["uid"] for one in screen.state("series_list") if one["uid"] != opened.series)
     screen.button("tool-segment").click()
     alone(screen)
-    shelf = opened.settings.state / "unsaved"
+    unsaved = opened.settings.state / "unsaved"
     stroke(editor, 20)
     screen.until(lambda: on_disk(opened, opened.series, 20), words="the first stroke is not kept")
-    (kept,) = shelf.glob("*/*.seg")
+    (kept,) = unsaved.glob("*/*.seg")
 
     if Path("/dev/full").exists():
         full = kept.with_name(f"{kept.name}.new")
         full.symlink_to("/dev/full")
         stroke(editor, 40)
-        screen.note("cannot be kept on disk (No space left on device)")
+        screen.note("cannot be autosaved (No space left on device)")
         show(screen, other)
         show(screen, opened.series)  # what the disk would not take is still here
         screen.wait("s.unsaved")
@@ -133,7 +133,7 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
     screen.wait("s.unsaved")
     (drawn,) = editor.saved().values()
     assert painted(drawn, 50) and not painted(drawn, 20)
-    assert not list(shelf.glob("*/*.seg")), "what was saved need not be kept"
+    assert not list(unsaved.glob("*/*.seg")), "what was saved need not be kept"
 
 
 def painted(drawn: np.ndarray, j: int) -> bool:

@@ -205,4 +205,4 @@ def test_a_series_that_is_not_there_is_told(settings: Settings) -> None:
         loader.start()
         assert told.ended.wait(SECONDS)
         loader.close()
-    assert "not here" in told.failures[0]
+    assert "not on this computer" in told.failures[0]

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from dicomdock.archive import ArchivedInstance
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.measurements import read_report
-from dicomdock.viewer.autosave import Shelf
+from dicomdock.viewer.autosave import UnsavedWork
 from tests.viewer.conftest import (
     SHAPE,
     Opened,
@@ -198,7 +198,7 @@ def test_they_come_back_after_a_fall(opened: Opened, panel: Screen, browser: Bro
 
 def kept_kinds(opened: Opened) -> list[str]:
     """Read what lies on disk for the series; what an earlier test measured there goes within seconds."""
-    return [one.kind for one in Shelf(opened.settings, opened.study).take_measured(opened.series)]
+    return [one.kind for one in UnsavedWork(opened.settings, opened.study).read_measurements(opened.series)]
 
 
 def show(screen: Screen, series: str) -> None:

@@ -116,7 +116,7 @@ def test_a_link_ends_in_the_viewer_and_what_is_looked_at_comes_first(dock: Runni
         # The largest series is looked at; where its images lie is known before one of them is here.
         screen.wait(f"s.series_uid === '{large}' && s.Red_count === {SHAPE[0]}", SECONDS)
         assert screen.words("tr").startswith("Doe Jane")
-        screen.wait(f"s.arrival_words === '0 of {SHAPE[0]} images are here'", SECONDS)
+        screen.wait(f"s.arrival_words === '0 of {SHAPE[0]} images have arrived'", SECONDS)
         assert server.given == [first]
         server.gates[first].set()
         server.await_asked(2)
@@ -157,4 +157,4 @@ def test_a_download_that_fails_is_told_in_the_viewer(dock: RunningDock, page: Pa
         screen = in_the_viewer(dock, page)
         screen.wait(f"s.series_uid === '{series}'", SECONDS)
         server.gates[series].set()
-        screen.note("Not all of the study came", SECONDS)
+        screen.note("Not all of the study arrived", SECONDS)

@@ -92,9 +92,9 @@ def test_images_that_are_missing_are_announced_fetched_and_the_segmentation_open
     with showing(orthanc, tmp_path, images=False) as scene:
         orthanc.add(*(one.data for one in scene.images))
         for screen in looked_at(browser, scene.opened.url, complete=False):
-            expect(screen.page.get_by_test_id("empty")).to_contain_text("no images here")
+            expect(screen.page.get_by_test_id("empty")).to_contain_text("no images on this computer")
             expect(screen.page.get_by_test_id("missing")).to_contain_text(
-                "belongs to images that are not here"
+                "belongs to images that are not on this computer"
             )
             screen.button("fetch-missing").click()
             screen.wait("s.complete && s.drawing_uid && s.tool === 'segment'")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from dicomdock.imaging.segmentation import read_segmentation
-from dicomdock.viewer.autosave import Shelf
+from dicomdock.viewer.autosave import UnsavedWork
 from tests.pictures import FOR_DOCS, SCREENSHOTS
 from tests.viewer.conftest import SHAPE, WINDOW, Opened, Screen, looked_at, phantom
 from tests.viewer.editing import until_coloured
@@ -209,5 +209,5 @@ def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browse
 
 def voxels_on_disk(opened: Opened) -> int:
     """Count the voxels of unsaved segments that lie on disk for the series."""
-    found = Shelf(opened.settings, opened.study).take(opened.series)
+    found = UnsavedWork(opened.settings, opened.study).read_segmentation(opened.series)
     return sum(one.mask.count for one in found.segments) if found is not None else 0

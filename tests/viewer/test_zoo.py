@@ -80,6 +80,7 @@ class Frame:
     origin: Sequence[float] = ()
     directions: Sequence[float] = ()
     inverted: bool = False
+    linear: bool = False
 
 
 class Zoo:
@@ -183,6 +184,7 @@ def frame_of(dataset: Dataset, at: int, values: np.ndarray) -> Frame:
         tuple(origin),
         tuple(directions),
         dataset.PhotometricInterpretation == "MONOCHROME1",
+        "WindowWidth" in group("FrameVOILUTSequence") or "WindowWidth" in dataset,
     )
 
 
@@ -208,7 +210,10 @@ def unlike(screen: Screen, series: Series) -> str:
             if not here(frame, screen.words("bl", view)):
                 continue
             pixels = oriented(pixels, frame.directions[:3], frame.directions[3:], view)
-        least = min(least, difference(seen, pixels, spacing, window, inverted=frame.inverted))
+        width, centre = window
+        # A LINEAR window has its middle half a value lower, and is one value narrower (PS3.3 C.11.2.1.2.1).
+        ends = (max(width - 1, 1e-6), centre - 0.5) if frame.linear else window
+        least = min(least, difference(seen, pixels, spacing, ends, inverted=frame.inverted))
     return "" if least < ALIKE else f"differs by {least:.1f} in {view}"
 
 

@@ -45,13 +45,20 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
         if fault() is not None:
             rebuild(files, index, fault)
         files.reached("open: index ready")
-        recover(files, index)
-        see_journal(files, index)
         index.on_damage = lambda inode: rebuild(files, index, partial(fault, damaged=inode))
+        try:
+            _finish(files, index)
+        except IndexDamaged:  # which has been rebuilt
+            _finish(files, index)
     except BaseException:
         index.close()
         raise
     return files, index
+
+
+def _finish(files: Files, index: Index) -> None:
+    recover(files, index)
+    see_journal(files, index)
 
 
 def _fault(files: Files, index: Index, *, damaged: int | None = None) -> Fault | None:

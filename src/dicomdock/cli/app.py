@@ -13,7 +13,7 @@ import typer
 
 from dicomdock.cli.exit_codes import CANCELLED, DONE, FAILED
 from dicomdock.cli.global_options import global_options
-from dicomdock.cli.output import Terminal
+from dicomdock.cli.output import Console
 from dicomdock.errors import DicomdockError, IndexDamaged, InvalidInput
 from dicomdock.version import __version__
 
@@ -40,40 +40,40 @@ USAGE_ERROR: Any = typer.BadParameter.__base__  # it has no public name of its o
 
 def run(arguments: list[str]) -> int:
     """Run one command; every error ends here as a sentence and an exit code."""
-    terminal = Terminal()
+    console = Console()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a name that the terminal cannot show is no reason to end
     try:
-        return _mended(arguments, terminal)
+        return _mended(arguments, console)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else FAILED
     except DicomdockError as error:
-        terminal.fail(error)
-        _trace(terminal)
+        console.fail(error)
+        _trace(console)
         return error.exit_code
     except OSError as error:
-        terminal.fail(error)
-        _trace(terminal)
+        console.fail(error)
+        _trace(console)
         return FAILED
     except KeyboardInterrupt:
         return CANCELLED
     except Exception as error:  # noqa: BLE001 - the job boundary: nobody above could say it better
-        terminal.fail(error, "An error that dicomdock did not expect ended this; -v shows where.")
-        _trace(terminal)
+        console.fail(error, "An error that dicomdock did not expect ended this; -v shows where.")
+        _trace(console)
         return FAILED
 
 
-def _mended(arguments: list[str], terminal: Terminal) -> int:
+def _mended(arguments: list[str], console: Console) -> int:
     """Run one command; once more where it met a damaged index, which has been rebuilt by then."""
     try:
-        return _ended(arguments, terminal)
+        return _ended(arguments, console)
     except IndexDamaged:
-        if terminal.answered:
+        if console.answered:
             raise
-    return _ended(arguments, terminal)
+    return _ended(arguments, console)
 
 
-def _ended(arguments: list[str], terminal: Terminal) -> int:
+def _ended(arguments: list[str], console: Console) -> int:
     """Run one command and give its exit code.
 
     Raises
@@ -83,14 +83,14 @@ def _ended(arguments: list[str], terminal: Terminal) -> int:
     """
     root = program(_modules(arguments))
     if "--json" not in arguments:
-        root(arguments, prog_name="dicomdock", obj=terminal)
+        root(arguments, prog_name="dicomdock", obj=console)
         return DONE
     for command in _commands(root):
         command.no_args_is_help = False  # help is no document
     try:
-        code = root(arguments, prog_name="dicomdock", obj=terminal, standalone_mode=False)
+        code = root(arguments, prog_name="dicomdock", obj=console, standalone_mode=False)
     except USAGE_ERROR as error:
-        terminal.json = True  # the words are read in vain, perhaps before this one
+        console.json = True  # the words are read in vain, perhaps before this one
         raise InvalidInput(error.format_message()) from error
     return code if isinstance(code, int) else DONE
 
@@ -158,8 +158,8 @@ def _root(
 ) -> None: ...
 
 
-def _trace(terminal: Terminal) -> None:
-    if terminal.verbose:
+def _trace(console: Console) -> None:
+    if console.verbose:
         import traceback
 
         traceback.print_exc(file=sys.stderr)

@@ -13,7 +13,7 @@ from dicomdock.cli import sources
 from dicomdock.cli.exit_codes import FAILED
 from dicomdock.cli.formatting import bytes_of, counted, size
 from dicomdock.cli.matches import show
-from dicomdock.cli.output import Terminal, examples
+from dicomdock.cli.output import Console, examples
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource
@@ -52,25 +52,25 @@ def listed(
     ] = None,
 ) -> None:
     """Show what is in the archive, and, below a study, where it came from and has been sent."""
-    terminal: Terminal = context.obj
+    console: Console = context.obj
     named = [Resource.parse(word) for word in words or () if "=" not in word]
     if len(named) > 1:
         raise InvalidInput("One study or series is listed at a time.")
     match = sources.keys(word for word in words or () if "=" in word)
-    with sources.archive(terminal) as archive:
+    with sources.archive(console) as archive:
         if not named:
-            terminal.result(show(terminal, archive, Query("studies", match)))
+            console.result(show(console, archive, Query("studies", match)))
         else:
             from dicomdock.transfer import missing_sources
 
-            document = _below(terminal, archive, named[0], match)
+            document = _below(console, archive, named[0], match)
             missing = missing_sources(archive, named[0])
-            terminal.result({**document, "missing_sources": [one.to_json() for one in missing]})
-            terminal.note(*(one.sentence for one in missing))
+            console.result({**document, "missing_sources": [one.to_json() for one in missing]})
+            console.note(*(one.sentence for one in missing))
 
 
 def _below(
-    terminal: Terminal, archive: Archive, resource: Resource, match: dict[str, str]
+    console: Console, archive: Archive, resource: Resource, match: dict[str, str]
 ) -> dict[str, JsonValue]:
     """List what is below a study or series, with where it came from and has been sent."""
     level: SearchLevel = "series" if resource.level == "study" else "instances"
@@ -84,7 +84,7 @@ def _below(
     def facts(attributes: DicomJson) -> dict[str, JsonValue]:
         return _facts(held.get("/".join(text(attributes, uid) for uid in UID_KEYWORDS[level]), ()))
 
-    return show(terminal, archive, Query(level, {**match, **dict(uids)}), facts)
+    return show(console, archive, Query(level, {**match, **dict(uids)}), facts)
 
 
 def _facts(instances: Iterable[ArchivedInstance]) -> dict[str, JsonValue]:
@@ -121,11 +121,11 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="Delete on the server without asking.")] = False,
 ) -> None:
     """Remove studies, series or instances from the archive; servers keep what they have."""
-    terminal: Terminal = context.obj
+    console: Console = context.obj
     if server:
-        _remove_there(terminal, server, resources, sure=yes)
+        _remove_there(console, server, resources, sure=yes)
         return
-    with sources.archive(terminal) as archive:
+    with sources.archive(console) as archive:
         wanted = sources.resources(resources, archive)
         for resource in () if force else wanted:
             if any(one.made_here and not one.sent for one in archive.instances(resource)):
@@ -133,22 +133,22 @@ def remove(
                     f"{resource} was made here and has been sent nowhere; --force removes it for good."
                 )
         removed = sum(archive.remove(resource) for resource in wanted)
-    terminal.result({"removed": removed})
-    terminal.say(f"{counted(removed, 'instance')} removed.")
+    console.result({"removed": removed})
+    console.print(f"{counted(removed, 'instance')} removed.")
 
 
-def _remove_there(terminal: Terminal, name: str, words: list[str], *, sure: bool) -> None:
+def _remove_there(console: Console, name: str, words: list[str], *, sure: bool) -> None:
     """Delete on a server, for good, when somebody says that this is meant."""
-    name = sources.server_name(terminal, name)
-    with sources.connect(name, terminal.settings) as client:
+    name = sources.server_name(console, name)
+    with sources.connect(name, console.settings) as client:
         wanted = sources.resources(words, client)
-        terminal.note(*(f"{resource.level} {resource} on {name}" for resource in wanted))
-        if not sure and not terminal.confirm(f"Delete this on {name}, for good?"):
+        console.note(*(f"{resource.level} {resource} on {name}" for resource in wanted))
+        if not sure and not console.confirm(f"Delete this on {name}, for good?"):
             raise InvalidInput(f"Nothing was deleted on {name}; --yes deletes without asking.")
         for resource in wanted:
             client.delete(resource)
-    terminal.result({"server": name, "removed": [*map(str, wanted)]})
-    terminal.say(*(f"{resource} is deleted on {name}." for resource in wanted))
+    console.result({"server": name, "removed": [*map(str, wanted)]})
+    console.print(*(f"{resource} is deleted on {name}." for resource in wanted))
 
 
 @commands.command(epilog=examples("dicomdock verify", "dicomdock verify 1.2.840.1"))
@@ -162,17 +162,17 @@ def verify(
     ] = None,
 ) -> None:
     """Prove that every file is still, byte for byte, what was kept."""
-    terminal: Terminal = context.obj
+    console: Console = context.obj
     counts: Counter[str] = Counter()
     findings: list[JsonValue] = []
     odd: list[JsonValue] = []
-    with sources.archive(terminal) as archive:
+    with sources.archive(console) as archive:
         wanted = sources.resources(resources, archive) if resources else (None,)
         for finding in chain.from_iterable(map(archive.verify, wanted)):
             counts[finding.status] += 1
             if finding.remarks:
                 odd.append({"resource": str(finding.resource), "remarks": list(finding.remarks)})
-                terminal.note(f"{finding.resource} was stored as it came. {' '.join(finding.remarks)}")
+                console.note(f"{finding.resource} was stored as it came. {' '.join(finding.remarks)}")
             if finding.status != "intact":
                 place = str(finding.resource or "")
                 findings.append(
@@ -183,18 +183,18 @@ def verify(
                         "reason": finding.reason,
                     }
                 )
-                terminal.note(f"{finding.path}: {finding.status}; {finding.reason} {place}".rstrip())
+                console.note(f"{finding.path}: {finding.status}; {finding.reason} {place}".rstrip())
     damaged = counts["missing"] + counts["changed"]
-    terminal.result(
+    console.result(
         {
             **{name: counts[name] for name in STATUSES},
             "findings": findings,
             **({"remarks": odd} if odd else {}),
         }
     )
-    terminal.say(f"{counted(counts['intact'], 'instance')} intact, {damaged} damaged.")
+    console.print(f"{counted(counts['intact'], 'instance')} intact, {damaged} damaged.")
     if damaged:
-        terminal.note("'dicomdock pull' with --replace brings damaged instances again from their server.")
+        console.note("'dicomdock pull' with --replace brings damaged instances again from their server.")
         raise typer.Exit(FAILED)
 
 
@@ -210,13 +210,13 @@ def unpin(context: typer.Context, resources: Resources) -> None:
     _pin(context.obj, resources, pinned=False)
 
 
-def _pin(terminal: Terminal, words: list[str], *, pinned: bool) -> None:
-    with sources.archive(terminal) as archive:
+def _pin(console: Console, words: list[str], *, pinned: bool) -> None:
+    with sources.archive(console) as archive:
         wanted = sources.resources(words, archive)
         for resource in wanted:
             (archive.retention.pin if pinned else archive.retention.unpin)(resource)
-    terminal.result({"pinned" if pinned else "unpinned": [*map(str, wanted)]})
-    terminal.say(*(f"{resource} {'stays' if pinned else 'may go'}." for resource in wanted))
+    console.result({"pinned" if pinned else "unpinned": [*map(str, wanted)]})
+    console.print(*(f"{resource} {'stays' if pinned else 'may go'}." for resource in wanted))
 
 
 @commands.command(epilog=examples("dicomdock evict", "dicomdock evict --limit 20GB"))
@@ -227,11 +227,9 @@ def evict(
     ] = "",
 ) -> None:
     """Make room: remove what was not used for longest and lies on a server too, never what is pinned."""
-    terminal: Terminal = context.obj
-    with sources.archive(terminal) as archive:
+    console: Console = context.obj
+    with sources.archive(console) as archive:
         eviction = archive.retention.evict(bytes_of(limit) if limit else None)
-    terminal.result(
-        {"removed": [*map(str, eviction.removed)], "freed": eviction.freed, "left": eviction.left}
-    )
-    terminal.say(*(f"{resource} removed" for resource in eviction.removed))
-    terminal.say(f"{size(eviction.freed)} freed, {size(eviction.left)} left.")
+    console.result({"removed": [*map(str, eviction.removed)], "freed": eviction.freed, "left": eviction.left})
+    console.print(*(f"{resource} removed" for resource in eviction.removed))
+    console.print(f"{size(eviction.freed)} freed, {size(eviction.left)} left.")

@@ -16,14 +16,14 @@ from dicomdock.cli.exit_codes import FAILED
 from dicomdock.cli.extras import INSTALL_DOCK, has_dock
 from dicomdock.cli.findings import Finding, Status
 from dicomdock.cli.formatting import counted, size
-from dicomdock.cli.output import Terminal, examples
+from dicomdock.cli.output import Console, examples
 from dicomdock.errors import DicomdockError
 from dicomdock.version import __version__
 
 commands = typer.Typer()
 
 
-Check = Callable[[Terminal], Iterator[Finding]]
+Check = Callable[[Console], Iterator[Finding]]
 
 
 @commands.command(epilog=examples("dicomdock doctor", "dicomdock doctor https://pacs.example.org/dicom-web"))
@@ -37,40 +37,40 @@ def doctor(
     ] = "",
 ) -> None:
     """Show what works on this machine, or with a server, and what to do about the rest."""
-    terminal: Terminal = context.obj
+    console: Console = context.obj
     if url:
-        findings = list(_server(terminal, url))
+        findings = list(_server(console, url))
     else:
-        findings = [finding for check in CHECKS for finding in _checked(check, terminal)]
-    terminal.result({"version": __version__, "findings": [finding.to_json() for finding in findings]})
+        findings = [finding for check in CHECKS for finding in _checked(check, console)]
+    console.result({"version": __version__, "findings": [finding.to_json() for finding in findings]})
     for finding in findings:
-        terminal.say(f"{finding.status:<8} {finding.check}: {finding.detail}")
+        console.print(f"{finding.status:<8} {finding.check}: {finding.detail}")
         if finding.remedy:
-            terminal.say(f"{'':<8} -> {finding.remedy}")
+            console.print(f"{'':<8} -> {finding.remedy}")
     if any(finding.status == "failed" for finding in findings):
         raise typer.Exit(FAILED)
 
 
-def _checked(check: Check, terminal: Terminal) -> Iterator[Finding]:
+def _checked(check: Check, console: Console) -> Iterator[Finding]:
     """Run one check; an error of ours is its finding."""
     try:
-        yield from check(terminal)
+        yield from check(console)
     except DicomdockError as error:
         yield Finding(check.__name__.strip("_"), "failed", str(error))
 
 
-def _python(_: Terminal) -> Iterator[Finding]:
+def _python(_: Console) -> Iterator[Finding]:
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}, {sys.executable}")
 
 
-def _folders(terminal: Terminal) -> Iterator[Finding]:
-    settings = terminal.settings
+def _folders(console: Console) -> Iterator[Finding]:
+    settings = console.settings
     yield Finding("folders", "ok", f"configuration {settings.config}, state {settings.state}")
 
 
-def _archive(terminal: Terminal) -> Iterator[Finding]:
-    settings = terminal.settings
-    with sources.archive(terminal) as archive:
+def _archive(console: Console) -> Iterator[Finding]:
+    settings = console.settings
+    with sources.archive(console) as archive:
         summary = archive.summary()
     free = shutil.disk_usage(settings.archive).free
     detail = (
@@ -84,16 +84,16 @@ def _archive(terminal: Terminal) -> Iterator[Finding]:
         yield Finding("archive", "ok", detail)
 
 
-def _secrets(terminal: Terminal) -> Iterator[Finding]:
+def _secrets(console: Console) -> Iterator[Finding]:
     from dicomdock.config.secrets import Secrets
 
-    yield Finding("passwords", "ok", f"stored in {Secrets(terminal.settings).where}")
+    yield Finding("passwords", "ok", f"stored in {Secrets(console.settings).where}")
 
 
-def _servers(terminal: Terminal) -> Iterator[Finding]:
+def _servers(console: Console) -> Iterator[Finding]:
     from dicomdock.config.servers import load_profiles
 
-    profiles = load_profiles(terminal.settings)
+    profiles = load_profiles(console.settings)
     if not profiles.names:
         yield Finding("servers", "missing", "none is known yet", "dicomdock server add NAME URL")
     else:
@@ -101,7 +101,7 @@ def _servers(terminal: Terminal) -> Iterator[Finding]:
         yield Finding("servers", "ok", f"{names}; 'dicomdock server test NAME' asks one what works")
 
 
-def _codecs(_: Terminal) -> Iterator[Finding]:
+def _codecs(_: Console) -> Iterator[Finding]:
     codecs = {"JPEG": "PIL", "JPEG 2000": "openjpeg", "JPEG-LS": "jpeg_ls"}
     missing = [name for name, module in codecs.items() if importlib.util.find_spec(module) is None]
     if missing:
@@ -114,14 +114,14 @@ def _codecs(_: Terminal) -> Iterator[Finding]:
         yield Finding("codecs", "ok", f"{', '.join(codecs)}, RLE, lossless and 12-bit JPEG")
 
 
-def _dock(_: Terminal) -> Iterator[Finding]:
+def _dock(_: Console) -> Iterator[Finding]:
     if has_dock():
         yield Finding("dock", "ok", "installed")
     else:
         yield Finding("dock", "missing", "pages and DICOMweb server are not installed", INSTALL_DOCK)
 
 
-def _viewer(_: Terminal) -> Iterator[Finding]:
+def _viewer(_: Console) -> Iterator[Finding]:
     if importlib.util.find_spec("trame_slicer") is None:
         yield Finding("viewer", "missing", "not installed", "pip install 'dicomdock[viewer]'")
     elif sys.platform == "linux" and not _has_library("libEGL.so.1"):
@@ -131,12 +131,12 @@ def _viewer(_: Terminal) -> Iterator[Finding]:
         yield Finding("viewer", "ok", "installed")
 
 
-def _server(terminal: Terminal, named: str) -> Iterator[Finding]:
+def _server(console: Console, named: str) -> Iterator[Finding]:
     """Try a server by its name here or its address; an address without a login is asked without one."""
     from dicomdock.config.servers import ServerProfile, load_profiles
     from dicomdock.dicomweb import connect, probe, urls
 
-    settings = terminal.settings
+    settings = console.settings
     profiles = load_profiles(settings)
     known = {profile.url: profile for profile in profiles}
     if named in profiles:
@@ -171,7 +171,7 @@ def _has_library(name: str) -> bool:
     return True
 
 
-def _browser(_: Terminal) -> Iterator[Finding]:
+def _browser(_: Console) -> Iterator[Finding]:
     import webbrowser
 
     try:

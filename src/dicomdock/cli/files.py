@@ -12,7 +12,7 @@ import typer
 from dicomdock.cli import images, sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted, size
-from dicomdock.cli.output import Terminal, examples
+from dicomdock.cli.output import Console, examples
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def import_files(
 
     A label map that 'export --format' wrote knows its series, and is taken as it comes.
     """
-    terminal: Terminal = context.obj
+    console: Console = context.obj
     if structures_of:
         if segments_of:
             raise InvalidInput("--segments-of and --structures-of name the same series; use one of them.")
@@ -113,25 +113,25 @@ def import_files(
         if derived_from and (label or resample):
             raise InvalidInput("A derived volume has no labels, and is taken on its own grid.")
         if derived_from:
-            images.import_derived(terminal, paths[0], derived_from, description)
+            images.import_derived(console, paths[0], derived_from, description)
         else:
             images.import_segmentation(
-                terminal, paths[0], segments_of, label or (), description, kind, resample=resample
+                console, paths[0], segments_of, label or (), description, kind, resample=resample
             )
         return
     if label or resample or description:
         raise InvalidInput(
             "That is for NIfTI and NRRD files: name one, with --segments-of or --derived-from."
         )
-    _import_dicom(terminal, paths, origin, replace=replace)
+    _import_dicom(console, paths, origin, replace=replace)
 
 
-def _import_dicom(terminal: Terminal, paths: Sequence[Path], origin: str, *, replace: bool) -> None:
-    with sources.archive(terminal) as archive:
-        report = terminal.follow(
+def _import_dicom(console: Console, paths: Sequence[Path], origin: str, *, replace: bool) -> None:
+    with sources.archive(console) as archive:
+        report = console.follow(
             _import(archive.import_paths(paths, origin=origin, replace=replace)), "import"
         )
-    terminal.result(
+    console.result(
         {
             "files": report.files,
             "instances": {
@@ -149,17 +149,17 @@ def _import_dicom(terminal: Terminal, paths: Sequence[Path], origin: str, *, rep
             "remarks": [{"path": str(item.path), "remark": item.reason} for item in report.remarks],
         }
     )
-    terminal.say(
+    console.print(
         f"{counted(report.stored, 'instance')} ({size(report.bytes)}) of"
         f" {counted(len(report.studies), 'study', 'studies')} stored; {report.identical} were here already,"
         f" {counted(report.skipped, 'file')} passed over."
     )
     for failure in report.failed:
-        terminal.note(f"{failure.path}: {failure.reason}")
+        console.note(f"{failure.path}: {failure.reason}")
     for remark in report.remarks:
-        terminal.note(f"{remark.path}: {remark.reason}")
+        console.note(f"{remark.path}: {remark.reason}")
     for path in report.conflicting:
-        terminal.note(f"{path}: the archive has this UID with other bytes; --replace takes these.")
+        console.note(f"{path}: the archive has this UID with other bytes; --replace takes these.")
     if report.failed or report.conflicts:
         raise typer.Exit(PARTLY if report.stored or report.identical else FAILED)
 
@@ -212,19 +212,19 @@ def export(
     ] = False,
 ) -> None:
     """Copy instances out of the archive, in folders with readable names, byte for byte."""
-    terminal: Terminal = context.obj
+    console: Console = context.obj
     if form is not images.Format.dicom:
         if zip_file:
             raise InvalidInput("One zip file is written of DICOM only.")
-        images.export(terminal, resources, folder, form, straighten=straighten)
+        images.export(console, resources, folder, form, straighten=straighten)
         return
     if straighten:
         raise InvalidInput("DICOM is exported byte for byte; --straighten is for NIfTI and NRRD.")
-    with sources.archive(terminal) as archive:
+    with sources.archive(console) as archive:
         wanted = sources.resources(resources, archive)
-        report = terminal.follow(_export(archive.export(wanted, folder, zip=zip_file)), "export")
-    terminal.result({"folder": str(folder), "instances": report.done, "bytes": report.bytes})
-    terminal.say(f"{counted(report.done, 'instance')} ({size(report.bytes)}) in {folder}")
+        report = console.follow(_export(archive.export(wanted, folder, zip=zip_file)), "export")
+    console.result({"folder": str(folder), "instances": report.done, "bytes": report.bytes})
+    console.print(f"{counted(report.done, 'instance')} ({size(report.bytes)}) in {folder}")
 
 
 def _export(steps: Iterator[Exported]) -> Generator[Progress, None, Progress]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dicomdock.cli.output import Terminal
+from dicomdock.cli.output import Console
 
 PANEL = "Every command"
 
@@ -22,23 +22,23 @@ def global_options() -> list[Any]:
 
 
 def _set_json(context: typer.Context, value: bool) -> None:
-    _terminal(context).json |= value
+    _console(context).json |= value
 
 
 def _set_home(context: typer.Context, value: Path | None) -> None:
-    terminal = _terminal(context)
-    terminal.home = value or terminal.home
+    console = _console(context)
+    console.home = value or console.home
 
 
 def _set_verbose(context: typer.Context, value: bool) -> None:
-    if value and not _terminal(context).verbose:
-        _terminal(context).verbose = True
+    if value and not _console(context).verbose:
+        _console(context).verbose = True
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
         logging.getLogger("dicomdock").setLevel(logging.DEBUG)
 
 
-def _terminal(context: typer.Context) -> Terminal:
-    found: Terminal = context.obj
+def _console(context: typer.Context) -> Console:
+    found: Console = context.obj
     return found
 
 

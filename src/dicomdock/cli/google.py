@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from dicomdock.cli.output import Terminal
+from dicomdock.cli.output import Console
 from dicomdock.errors import AuthenticationError, InvalidInput, ProfileError, TransactionError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def is_google(url: str) -> bool:
     return url == "google" or url.lstrip("/").startswith("projects/")
 
 
-def address(terminal: Terminal, url: str, profile: ServerProfile) -> str:
+def address(console: Console, url: str, profile: ServerProfile) -> str:
     """Return the DICOMweb address of a store: named by its path, or chosen from lists.
 
     Parameters
@@ -38,19 +38,19 @@ def address(terminal: Terminal, url: str, profile: ServerProfile) -> str:
 
     if url != "google":
         return store_url(url)
-    if not terminal.attended:
+    if not console.attended:
         raise InvalidInput(
             "Nobody is here to choose a store; name it: projects/P/locations/L/datasets/D/dicomStores/S."
         )
     from dicomdock.config.secrets import Secrets
     from dicomdock.dicomweb.auth import auth_for
 
-    auth = auth_for(profile, Secrets(terminal.settings), terminal.settings)
-    with Stores(auth, profile, terminal.settings) as stores:
-        return store_url(chosen(terminal, stores, _typed))
+    auth = auth_for(profile, Secrets(console.settings), console.settings)
+    with Stores(auth, profile, console.settings) as stores:
+        return store_url(chosen(console, stores, _typed))
 
 
-def chosen(terminal: Terminal, stores: Stores, ask: Ask) -> str:
+def chosen(console: Console, stores: Stores, ask: Ask) -> str:
     """Let a person choose project, location, dataset and store; return the store's path.
 
     A list of one is no choice; the lists of locations without datasets stay in the list, as Google tells no
@@ -61,38 +61,38 @@ def chosen(terminal: Terminal, stores: Stores, ask: Ask) -> str:
     ProfileError
         A list is empty, so there is nothing to choose.
     """
-    project = _project(terminal, stores, ask)
-    location = _one(terminal, "location", stores.locations(project), ask)
-    dataset = _one(terminal, "dataset", stores.datasets(project, location), ask)
-    store = _one(terminal, "DICOM store", stores.stores(project, location, dataset), ask)
+    project = _project(console, stores, ask)
+    location = _one(console, "location", stores.locations(project), ask)
+    dataset = _one(console, "dataset", stores.datasets(project, location), ask)
+    store = _one(console, "DICOM store", stores.stores(project, location, dataset), ask)
     return f"projects/{project}/locations/{location}/datasets/{dataset}/dicomStores/{store}"
 
 
-def _project(terminal: Terminal, stores: Stores, ask: Ask) -> str:
+def _project(console: Console, stores: Stores, ask: Ask) -> str:
     """Choose a project; where the account may not list them, take its ID as it is typed."""
     try:
-        return _one(terminal, "project", stores.projects(), ask)
+        return _one(console, "project", stores.projects(), ask)
     except (AuthenticationError, TransactionError) as error:
         if isinstance(error, AuthenticationError) and error.status != FORBIDDEN:
             raise
-        terminal.note("This account may not list projects.")
+        console.note("This account may not list projects.")
     return ask("The ID of the project? ").strip()
 
 
-def _one(terminal: Terminal, what: str, entries: Sequence[Entry], ask: Ask) -> str:
+def _one(console: Console, what: str, entries: Sequence[Entry], ask: Ask) -> str:
     if not entries:
         raise ProfileError(f"This Google account sees no {what} here; choose another place or account.")
     if len(entries) == 1:
-        terminal.note(f"The only {what} is {entries[0]}.")
+        console.note(f"The only {what} is {entries[0]}.")
         return entries[0].name
-    terminal.note(*(f"{number:4}  {entry}" for number, entry in enumerate(entries, 1)))
+    console.note(*(f"{number:4}  {entry}" for number, entry in enumerate(entries, 1)))
     while True:
         answer = ask(f"Which {what}, by number or name? ").strip()
         if answer.isdecimal() and 1 <= int(answer) <= len(entries):
             return entries[int(answer) - 1].name
         if answer in (entry.name for entry in entries):
             return answer
-        terminal.note(f"Type a number from 1 to {len(entries)}, or a name of the list.")
+        console.note(f"Type a number from 1 to {len(entries)}, or a name of the list.")
 
 
 def _typed(question: str) -> str:

@@ -13,7 +13,7 @@ import typer
 from dicomdock.cli import sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted, size
-from dicomdock.cli.output import Terminal
+from dicomdock.cli.output import Console
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 
@@ -50,16 +50,16 @@ _KINDS: Mapping[Kind, Literal["BINARY", "LABELMAP", "STRUCTURES"]] = {
 
 
 def export(
-    terminal: Terminal, words: Sequence[str], folder: Path, form: Format, *, straighten: bool = False
+    console: Console, words: Sequence[str], folder: Path, form: Format, *, straighten: bool = False
 ) -> None:
     """Write volumes and segmentations of the archive as files of another format."""
-    with _open(terminal) as archive:
+    with _open(console) as archive:
         wanted = sources.resources(words, archive)
-        outcomes = terminal.follow(_export(archive, wanted, folder, form, straighten=straighten), "export")
+        outcomes = console.follow(_export(archive, wanted, folder, form, straighten=straighten), "export")
     written = [one for one in outcomes if one.status == "written"]
     failed = [one for one in outcomes if one.status in ("failed", "empty")]
     passed = [one for one in outcomes if one.status == "passed over"]
-    terminal.result(
+    console.result(
         {
             "folder": str(folder),
             "files": [
@@ -75,12 +75,12 @@ def export(
             "passed_over": [{"resource": str(one.resource), "reason": one.reason} for one in passed],
         }
     )
-    terminal.say(*(one.path for one in written))
-    terminal.say(f"{counted(len(written), 'file')} ({size(sum(one.size for one in written))}) in {folder}")
+    console.print(*(one.path for one in written))
+    console.print(f"{counted(len(written), 'file')} ({size(sum(one.size for one in written))}) in {folder}")
     for one in written:
-        terminal.note(*(f"{one.path}: {remark}" for remark in one.remarks))
+        console.note(*(f"{one.path}: {remark}" for remark in one.remarks))
     for one in (*failed, *passed):
-        terminal.note(f"{one.resource} {one.status}: {one.reason}")
+        console.note(f"{one.resource} {one.status}: {one.reason}")
     if failed or not written:
         partly = written or any(one.status == "empty" for one in failed)
         raise typer.Exit(PARTLY if partly else FAILED)
@@ -104,7 +104,7 @@ def _export(
 
 
 def import_segmentation(
-    terminal: Terminal,
+    console: Console,
     path: Path,
     images: str,
     labels: Sequence[str],
@@ -115,7 +115,7 @@ def import_segmentation(
 ) -> None:
     """Store a label map as a segmentation of a series."""
     names = _names(labels)
-    with _open(terminal) as archive:
+    with _open(console) as archive:
         made = archive.import_segmentation(
             path,
             _series(images, archive) if images else None,
@@ -126,21 +126,21 @@ def import_segmentation(
         )
         place = made.save(kind=_KINDS[kind])
     segments: list[JsonValue] = [{"label": one.label, "voxels": one.mask.count} for one in made.segments]
-    terminal.result({"resource": str(place), "segments": segments, "remarks": [*made.remarks]})
-    terminal.say(f"{counted(len(segments), 'segment')} of {made.images} stored:")
-    terminal.say(*(f"  {one.label}: {one.mask.count:,} voxels" for one in made.segments))
-    terminal.say(f"  {place}")
-    terminal.note(*made.remarks)
+    console.result({"resource": str(place), "segments": segments, "remarks": [*made.remarks]})
+    console.print(f"{counted(len(segments), 'segment')} of {made.images} stored:")
+    console.print(*(f"  {one.label}: {one.mask.count:,} voxels" for one in made.segments))
+    console.print(f"  {place}")
+    console.note(*made.remarks)
 
 
-def import_derived(terminal: Terminal, path: Path, images: str, description: str) -> None:
+def import_derived(console: Console, path: Path, images: str, description: str) -> None:
     """Store a volume as a derived series of another."""
-    with _open(terminal) as archive:
+    with _open(console) as archive:
         made = archive.import_derived(path, _series(images, archive), description=description)
         place = made.save()
         count = len(archive.instances(place))
-    terminal.result({"resource": str(place), "instances": count})
-    terminal.say(f"{counted(count, 'derived image')} of {made.series} stored:", f"  {place}")
+    console.result({"resource": str(place), "instances": count})
+    console.print(f"{counted(count, 'derived image')} of {made.series} stored:", f"  {place}")
 
 
 def is_image_file(path: Path) -> bool:
@@ -148,10 +148,10 @@ def is_image_file(path: Path) -> bool:
     return path.name.lower().endswith(ENDINGS)
 
 
-def _open(terminal: Terminal) -> Archive:
+def _open(console: Console) -> Archive:
     from dicomdock.api.archive import Archive
 
-    return Archive.open(terminal.settings)
+    return Archive.open(console.settings)
 
 
 def _series(word: str, archive: Archive) -> Resource:

@@ -12,7 +12,7 @@ import typer
 from dicomdock.cli import sources, view
 from dicomdock.cli.describe import describe
 from dicomdock.cli.formatting import counted
-from dicomdock.cli.output import MAX_SECRET, Terminal, examples
+from dicomdock.cli.output import MAX_SECRET, Console, examples
 from dicomdock.cli.transfer import queue_of, run
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import LaunchError
@@ -56,45 +56,45 @@ def open_link(
     from dicomdock.launch.link import parse
     from dicomdock.transfer.linked import connect_link
 
-    terminal: Terminal = context.obj
+    console: Console = context.obj
     link = (sys.stdin.read(MAX_SECRET) if link == "-" else link).strip()
     request = parse(link)
-    if not (yes or no_view or terminal.json) and _taken_by_dock(terminal, link):
+    if not (yes or no_view or console.json) and _taken_by_dock(console, link):
         return
-    allowed = _allowed(terminal, request, yes=yes)
-    settings = terminal.settings
-    with sources.archive(terminal) as archive:
+    allowed = _allowed(console, request, yes=yes)
+    settings = console.settings
+    with sources.archive(console) as archive:
         with connect_link(request, allowed, settings) as client:
-            wanted = _wanted(terminal, request, client, yes=yes)
-        queue = queue_of(terminal)
+            wanted = _wanted(console, request, client, yes=yes)
+        queue = queue_of(console)
         transfer = queue.add("pull", allowed.profile.name, map(str, wanted), claimed=True)
         try:
-            run(terminal, queue, transfer, archive, lambda _: connect_link(request, allowed, settings))
+            run(console, queue, transfer, archive, lambda _: connect_link(request, allowed, settings))
         finally:
             for resource in wanted:
                 folders = dict.fromkeys(instance.path.parent for instance in archive.instances(resource))
-                terminal.say(*(f"{resource} is in {folder}" for folder in folders))
-    if no_view or terminal.json:
+                console.print(*(f"{resource} is in {folder}" for folder in folders))
+    if no_view or console.json:
         return
-    if terminal.attended and importlib.util.find_spec("trame_slicer") is not None:
-        view.show(terminal, Resource(wanted[0].study, wanted[0].series if len(wanted) == 1 else None))
+    if console.attended and importlib.util.find_spec("trame_slicer") is not None:
+        view.show(console, Resource(wanted[0].study, wanted[0].series if len(wanted) == 1 else None))
     else:
-        terminal.say("'dicomdock run' shows it.")
+        console.print("'dicomdock run' shows it.")
 
 
-def _taken_by_dock(terminal: Terminal, link: str) -> bool:
+def _taken_by_dock(console: Console, link: str) -> bool:
     """Send the link to the running dock, which asks and shows it in its page; False where none runs."""
     from dicomdock.launch.handoff import NotRunning, send
 
     try:
-        ack = send(link, terminal.settings, command=())
+        ack = send(link, console.settings, command=())
     except NotRunning:
         return False
-    terminal.say(ack.text)
+    console.print(ack.text)
     return True
 
 
-def _wanted(terminal: Terminal, request: LaunchRequest, client: Client, *, yes: bool) -> Sequence[Resource]:
+def _wanted(console: Console, request: LaunchRequest, client: Client, *, yes: bool) -> Sequence[Resource]:
     """Return what the link asks for; where its token opens many studies, only after a yes.
 
     Raises
@@ -109,15 +109,15 @@ def _wanted(terminal: Terminal, request: LaunchRequest, client: Client, *, yes: 
         return request.resources
     found = linked.studies_of_link(request, client)
     if linked.wants_a_choice(request, found) and not yes:
-        terminal.note(f"The link's token opens {counted(len(found), 'study', 'studies')}:")
+        console.note(f"The link's token opens {counted(len(found), 'study', 'studies')}:")
         for study in found:
-            terminal.note(*describe(json_model.flatten(study), "studies", linked.FIELDS))
-        if not terminal.confirm("Pull all of them?"):
+            console.note(*describe(json_model.flatten(study), "studies", linked.FIELDS))
+        if not console.confirm("Pull all of them?"):
             raise LaunchError("Nothing was pulled. 'dicomdock run' lets you choose; --yes pulls all of them.")
     return linked.resources_of(found)
 
 
-def _allowed(terminal: Terminal, request: LaunchRequest, *, yes: bool) -> Allowed:
+def _allowed(console: Console, request: LaunchRequest, *, yes: bool) -> Allowed:
     """Ask the user about a site that is not known, before a byte is sent to it.
 
     Raises
@@ -128,11 +128,11 @@ def _allowed(terminal: Terminal, request: LaunchRequest, *, yes: bool) -> Allowe
     from dicomdock.config.servers import load_profiles
     from dicomdock.launch import trust
 
-    profiles = load_profiles(terminal.settings)
-    store = trust.TrustStore(terminal.settings)
+    profiles = load_profiles(console.settings)
+    store = trust.TrustStore(console.settings)
     decision = trust.decide(request, profiles, store)
     while isinstance(decision, trust.Ask):
-        if not (yes or _agrees(terminal, decision.question)):
+        if not (yes or _agrees(console, decision.question)):
             raise LaunchError(f"The link to {decision.question.origin} was not opened; --yes opens it.")
         decision = trust.decide(request, profiles, store, agreed=decision.question)
     if isinstance(decision, trust.Refused):
@@ -140,13 +140,13 @@ def _allowed(terminal: Terminal, request: LaunchRequest, *, yes: bool) -> Allowe
     if isinstance(decision, trust.ChooseServer):
         likely = next(iter(decision.likely), "")
         decision = trust.use_server(request, profiles.get(likely))
-        terminal.note(f"The link names no server; {decision.profile.name} is asked.")
+        console.note(f"The link names no server; {decision.profile.name} is asked.")
     return decision
 
 
-def _agrees(terminal: Terminal, question: Question) -> bool:
-    terminal.note(
+def _agrees(console: Console, question: Question) -> bool:
+    console.note(
         f"A link wants to open {counted(question.resources, 'study', 'studies')} from a site not known yet:"
     )
-    terminal.note(f"  {question.scheme}  {question.host}  port {question.port}", *question.warnings)
-    return terminal.confirm("Open it?")
+    console.note(f"  {question.scheme}  {question.host}  port {question.port}", *question.warnings)
+    return console.confirm("Open it?")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dicomdock.cli.output import Terminal, examples
+from dicomdock.cli.output import Console, examples
 from dicomdock.config.servers import Login, LoginKind, ServerProfile, change_profiles, load_profiles
 from dicomdock.errors import InvalidInput
 
@@ -172,16 +172,16 @@ class LoginOptions:
         kept: LoginKind = kind.value  # type: ignore[assignment]  # azure is gone by now
         return Login(kept, self.user, {name.replace("-", "_"): value for name, value in given.items()})
 
-    def secret(self, terminal: Terminal, login: Login, token: str) -> str | None:
+    def secret(self, console: Console, login: Login, token: str) -> str | None:
         """Return the secret of the login: from the address, from standard input, or typed; None for none."""
         from dicomdock.dicomweb.auth import secret_word
 
         word = secret_word(login)
         if login.kind in ("oidc", "google", "aws") and not word:  # one may be given, and need not be
-            return terminal.secret("Token", from_stdin=True) if self.token_stdin else None
+            return console.secret("Token", from_stdin=True) if self.token_stdin else None
         if not word:
             return None
-        return token or terminal.secret(word, from_stdin=self.password_stdin or self.token_stdin)
+        return token or console.secret(word, from_stdin=self.password_stdin or self.token_stdin)
 
     def _guessed(self, given: Mapping[str, str], *, has_token: bool) -> Kind:
         telling = {kinds[0] for name, kinds in _BELONGS.items() if name in given and len(kinds) == 1}
@@ -207,7 +207,7 @@ class LoginOptions:
 
 
 def sign_in(
-    terminal: Terminal,
+    console: Console,
     profile: ServerProfile,
     secrets: Secrets,
     *,
@@ -219,16 +219,16 @@ def sign_in(
 
     def show(prompt: Prompt) -> None:
         if prompt.code:
-            terminal.note(f"Open {prompt.url} on any machine and type the code {prompt.code} there.")
+            console.note(f"Open {prompt.url} on any machine and type the code {prompt.code} there.")
             return
-        terminal.note(f"Sign in on this page: {prompt.url}")
+        console.note(f"Sign in on this page: {prompt.url}")
         if browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             import webbrowser
 
             webbrowser.open(prompt.url)
 
     way: signing.Way = "device" if device else "browser"
-    return signing.sign_in(profile, secrets, terminal.settings, show=show, way=way)
+    return signing.sign_in(profile, secrets, console.settings, show=show, way=way)
 
 
 def login(
@@ -248,18 +248,18 @@ def login(
     from dicomdock.config.secrets import Secrets
     from dicomdock.dicomweb.auth import secret_word, signing
 
-    terminal: Terminal = context.obj
-    profile = load_profiles(terminal.settings).get(name)
-    secrets = Secrets(terminal.settings)
+    console: Console = context.obj
+    profile = load_profiles(console.settings).get(name)
+    secrets = Secrets(console.settings)
     if signing.signs_in(profile.login):
-        profile = sign_in(terminal, profile, secrets, device=device, browser=not no_browser)
-        change_profiles(terminal.settings, lambda known: known.with_profile(profile))
+        profile = sign_in(console, profile, secrets, device=device, browser=not no_browser)
+        change_profiles(console.settings, lambda known: known.with_profile(profile))
     elif word := secret_word(profile.login):
-        secrets.set(name, profile.origin, terminal.secret(word, from_stdin=secret_stdin))
+        secrets.set(name, profile.origin, console.secret(word, from_stdin=secret_stdin))
     else:
         raise InvalidInput(f"Server {name!r} has nothing to sign in with: its login is {profile.login}.")
-    terminal.result({"server": name, "login": str(profile.login)})
-    terminal.say(f"{name}: signed in ({profile.login}); the login is stored in {secrets.where}.")
+    console.result({"server": name, "login": str(profile.login)})
+    console.print(f"{name}: signed in ({profile.login}); the login is stored in {secrets.where}.")
 
 
 def logout(
@@ -270,15 +270,15 @@ def logout(
     from dicomdock.config.secrets import Secrets
     from dicomdock.dicomweb.auth import signing
 
-    terminal: Terminal = context.obj
-    profiles = load_profiles(terminal.settings)
+    console: Console = context.obj
+    profiles = load_profiles(console.settings)
     profile = profiles.get(name)
-    signing.sign_out(profile, Secrets(terminal.settings), terminal.settings)
+    signing.sign_out(profile, Secrets(console.settings), console.settings)
     if signing.signs_in(profile.login) and profile.login.user:
         profile = replace(profile, login=replace(profile.login, user=""))
-        change_profiles(terminal.settings, lambda known: known.with_profile(profile))
-    terminal.result({"server": name, "login": str(profile.login)})
-    terminal.say(f"{name}: signed out.")
+        change_profiles(console.settings, lambda known: known.with_profile(profile))
+    console.result({"server": name, "login": str(profile.login)})
+    console.print(f"{name}: signed out.")
 
 
 def put_on(commands: typer.Typer) -> None:

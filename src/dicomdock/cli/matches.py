@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dicomdock.cli.describe import describe
-from dicomdock.cli.output import Terminal
+from dicomdock.cli.output import Console
 from dicomdock.dicom.query import Query
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ Facts = Callable[["DicomJson"], "dict[str, JsonValue]"]
 
 
 def show(
-    terminal: Terminal, source: DicomSource, query: Query, facts: Facts | None = None
+    console: Console, source: DicomSource, query: Query, facts: Facts | None = None
 ) -> dict[str, JsonValue]:
     """Search a source, show the matches, and give the JSON document of the search."""
     from dicomdock.dicom import json_model
@@ -31,17 +31,17 @@ def show(
             known = facts(match.attributes) if facts else {}
             flat = json_model.flatten(match.attributes) | known
             count += 1
-            if terminal.json:
+            if console.json:
                 matches.append(flat)
-            terminal.say(*describe(flat, query.level, (*query.fields, *filter(known.get, known))))
-        terminal.flush()
+            console.print(*describe(flat, query.level, (*query.fields, *filter(known.get, known))))
+        console.flush()
         warnings.extend(warning for warning in page.warnings if warning not in warnings)
         more = page.more
     if not count:
-        terminal.say("Nothing was found.")
+        console.print("Nothing was found.")
     if more:
-        terminal.note(f"There are more than these {count}; --offset {query.offset + count} shows the next.")
-    terminal.note(*warnings)
+        console.note(f"There are more than these {count}; --offset {query.offset + count} shows the next.")
+    console.note(*warnings)
     return {
         "server": source.name,
         "level": query.level,

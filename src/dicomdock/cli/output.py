@@ -1,4 +1,4 @@
-"""Terminal: where a command reads settings, asks for secrets, shows progress and writes its result."""
+"""Console: where a command reads settings, asks for secrets, shows progress and writes its result."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ MAX_SECRET = 64 << 10  # characters of a password or token; a long JWT has some 
 
 
 @dataclass
-class Terminal:
-    """What one command talks through.
+class Console:
+    """The settings, prompts, progress and results of one command.
 
     Parameters
     ----------
     json : standard output gets one JSON document and nothing else.
     home : folder of everything, where it was given.
-    verbose : say more on standard error.
+    verbose : report more on standard error.
     answered : something was written to standard output.
     """
 
@@ -56,7 +56,7 @@ class Terminal:
             self.answered = True
             sys.stdout.write(json.dumps(document, indent=1) + "\n")
 
-    def say(self, *lines: str) -> None:
+    def print(self, *lines: str) -> None:
         """Write lines for a person, on standard output."""
         if not self.json:
             for line in lines:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicomdock.cli.findings import Finding
-from dicomdock.cli.output import Terminal, examples
+from dicomdock.cli.output import Console, examples
 
 if TYPE_CHECKING:
     from dicomdock.launch.register import SchemeStatus
@@ -32,8 +32,8 @@ def register(context: typer.Context, scheme: Scheme = None) -> None:
     """Make links in web pages open here: dicomdock://, and slicer:// where no other program has it."""
     from dicomdock.launch import register as registration
 
-    terminal: Terminal = context.obj
-    _tell(terminal, registration.register(registration.registrar(terminal.settings), scheme or ()))
+    console: Console = context.obj
+    _tell(console, registration.register(registration.registrar(console.settings), scheme or ()))
 
 
 @commands.command(epilog=examples("dicomdock unregister", "dicomdock unregister --scheme slicer"))
@@ -41,15 +41,15 @@ def unregister(context: typer.Context, scheme: Scheme = None) -> None:
     """Return links to the programs that opened them before."""
     from dicomdock.launch import register as registration
 
-    terminal: Terminal = context.obj
-    _tell(terminal, registration.unregister(registration.registrar(terminal.settings), scheme or ()))
+    console: Console = context.obj
+    _tell(console, registration.unregister(registration.registrar(console.settings), scheme or ()))
 
 
-def links(terminal: Terminal) -> Iterator[Finding]:
+def links(console: Console) -> Iterator[Finding]:
     """Check for ``doctor`` who opens links, and what to do about what is broken."""
     from dicomdock.launch import register as registration
 
-    for entry in registration.status(registration.registrar(terminal.settings)):
+    for entry in registration.status(registration.registrar(console.settings)):
         check = f"{entry.scheme}:// links"
         if entry.state == "ours" and not entry.remedy:
             yield Finding(check, "ok", "open with dicomdock")
@@ -63,8 +63,8 @@ def links(terminal: Terminal) -> Iterator[Finding]:
             yield Finding(check, "missing", "open with nothing", entry.remedy or "dicomdock register")
 
 
-def _tell(terminal: Terminal, schemes: Sequence[SchemeStatus]) -> None:
-    terminal.result(
+def _tell(console: Console, schemes: Sequence[SchemeStatus]) -> None:
+    console.result(
         {
             "schemes": [
                 {
@@ -78,6 +78,6 @@ def _tell(terminal: Terminal, schemes: Sequence[SchemeStatus]) -> None:
         }
     )
     for entry in schemes:
-        terminal.say(f"{entry.scheme}:// links open with {_WORDS.get(entry.state, entry.handler)}.")
+        console.print(f"{entry.scheme}:// links open with {_WORDS.get(entry.state, entry.handler)}.")
         if entry.remedy:
-            terminal.note(entry.remedy)
+            console.note(entry.remedy)

@@ -11,7 +11,7 @@ from dicomdock.cli import sources
 from dicomdock.cli.describe import SHOWN, describe
 from dicomdock.cli.exit_codes import PARTLY
 from dicomdock.cli.matches import show
-from dicomdock.cli.output import Terminal, examples
+from dicomdock.cli.output import Console, examples
 from dicomdock.dicom.query import Query, SearchLevel
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def search(
     ] = 10.0,
 ) -> None:
     """Find studies, series or instances."""
-    terminal: Terminal = context.obj
+    console: Console = context.obj
     level: SearchLevel = "studies"
     if words and words[0] in LEVELS:
         level = next(known for known in LEVELS if known == words[0])
@@ -72,49 +72,49 @@ def search(
     # What is shown must be asked for: the standard's own answer leaves out such as StudyDescription.
     fields = ("all",) if "all" in (field or ()) else tuple(dict.fromkeys((*(field or ()), *SHOWN[level])))
     query = Query(level, sources.keys(words or ()), fields, limit, offset, fuzzy)
-    names = _names(terminal, server or [], local=local, everywhere=everywhere)
+    names = _names(console, server or [], local=local, everywhere=everywhere)
     if len(names) == 1:
-        terminal.result(_ask_one(terminal, names[0], query))
+        console.result(_ask_one(console, names[0], query))
     else:
-        _ask_all(terminal, names, query, patience)
+        _ask_all(console, names, query, patience)
 
 
-def _names(terminal: Terminal, servers: list[str], *, local: bool, everywhere: bool) -> list[str]:
+def _names(console: Console, servers: list[str], *, local: bool, everywhere: bool) -> list[str]:
     from dicomdock.config.servers import load_profiles
 
     names = [LOCAL] if local or everywhere else []
     if everywhere:
-        return [*names, *load_profiles(terminal.settings).names]
-    names.extend(sources.server_name(terminal, name) for name in servers)
-    return list(dict.fromkeys(names)) or [sources.server_name(terminal)]
+        return [*names, *load_profiles(console.settings).names]
+    names.extend(sources.server_name(console, name) for name in servers)
+    return list(dict.fromkeys(names)) or [sources.server_name(console)]
 
 
-def _ask_one(terminal: Terminal, name: str, query: Query) -> dict[str, JsonValue]:
-    with sources.archive(terminal) if name == LOCAL else sources.connect(name, terminal.settings) as source:
-        return show(terminal, source, query)
+def _ask_one(console: Console, name: str, query: Query) -> dict[str, JsonValue]:
+    with sources.archive(console) if name == LOCAL else sources.connect(name, console.settings) as source:
+        return show(console, source, query)
 
 
-def _ask_all(terminal: Terminal, names: list[str], query: Query, patience: float) -> None:
+def _ask_all(console: Console, names: list[str], query: Query, patience: float) -> None:
     """Search several sources side by side; who fails or is slow is told, and the others stay."""
     from dicomdock import federation
 
     answers = {name: Told(name) for name in names}
     found: dict[Resource, federation.Found] = {}
-    with sources.Opened(terminal) as opened:
+    with sources.Opened(console) as opened:
         places = {name: opened.later(name) for name in names}
         for answer in federation.search(places, query, patience=patience):
             answers[answer.source].add(answer)
             for one in answer.found:
-                _say(terminal, one, query, known=one.resource in found)
+                _say(console, one, query, known=one.resource in found)
                 found[one.resource] = one
-            terminal.flush()
+            console.flush()
     for told in answers.values():
-        terminal.note(*told.notes(query))
+        console.note(*told.notes(query))
     if not found:
-        terminal.say("Nothing was found.")
-    matches: list[JsonValue] = [_plain(one) for one in found.values()] if terminal.json else []
-    results: list[JsonValue] = [told.to_json(query) for told in answers.values()] if terminal.json else []
-    terminal.result({"level": query.level, "matches": matches, "results": results})
+        console.print("Nothing was found.")
+    matches: list[JsonValue] = [_plain(one) for one in found.values()] if console.json else []
+    results: list[JsonValue] = [told.to_json(query) for told in answers.values()] if console.json else []
+    console.result({"level": query.level, "matches": matches, "results": results})
     if any(told.error for told in answers.values()):
         raise typer.Exit(PARTLY)
 
@@ -125,14 +125,14 @@ def _plain(found: Found) -> dict[str, JsonValue]:
     return {**json_model.flatten(found.attributes), "sources": [*found.sources]}
 
 
-def _say(terminal: Terminal, found: Found, query: Query, *, known: bool) -> None:
-    if terminal.json:
+def _say(console: Console, found: Found, query: Query, *, known: bool) -> None:
+    if console.json:
         return
     if known:
-        terminal.say(f"  {found.sources[-1]} has {found.resource} too.")
+        console.print(f"  {found.sources[-1]} has {found.resource} too.")
         return
     first, *further = describe(_plain(found), query.level, query.fields)
-    terminal.say(f"{first}  [{found.sources[-1]}]", *further)
+    console.print(f"{first}  [{found.sources[-1]}]", *further)
 
 
 @dataclass

@@ -11,7 +11,7 @@ import typer
 from dicomdock.cli import google
 from dicomdock.cli import login as logins
 from dicomdock.cli.options import with_options
-from dicomdock.cli.output import Terminal, examples
+from dicomdock.cli.output import Console, examples
 from dicomdock.config.servers import Profiles, ServerProfile, change_profiles, check_profile, load_profiles
 from dicomdock.dicom.query import Query
 from dicomdock.errors import DicomdockError, Unreachable
@@ -63,33 +63,33 @@ def add(
     from dicomdock.dicomweb.auth.signing import signs_in
     from dicomdock.dicomweb.google_stores import HEALTHCARE
 
-    terminal: Terminal = context.obj
+    console: Console = context.obj
     at_google = google.is_google(url)
     if at_google and options.login is None:
         options = replace(options, login=logins.Kind.google)
     repaired = urls.repair(HEALTHCARE if at_google else url)
     profile = options.profile(name, repaired.url, has_token=bool(repaired.token))
     check_profile(profile)
-    if Proxy.parse(profile.proxy).user and not profile.proxy_password and terminal.attended:
-        password = terminal.secret("Password of the proxy", from_stdin=False)
+    if Proxy.parse(profile.proxy).user and not profile.proxy_password and console.attended:
+        password = console.secret("Password of the proxy", from_stdin=False)
         profile = replace(profile, proxy_password=password)
-    secrets = Secrets(terminal.settings)
-    profiles = load_profiles(terminal.settings)
+    secrets = Secrets(console.settings)
+    profiles = load_profiles(console.settings)
     if name in profiles and not same_secret(profiles.get(name).login, profile.login):
         secrets.delete(name, profile.origin)  # what one login kept is nothing for another
-    if (secret := options.secret(terminal, profile.login, repaired.token)) is not None:
+    if (secret := options.secret(console, profile.login, repaired.token)) is not None:
         secrets.set(name, profile.origin, secret)
-        terminal.say(f"The secret is stored in {secrets.where}.")
-    if signs_in(profile.login) and terminal.attended:
-        _save(terminal, profile)  # also where the sign-in fails
-        profile = logins.sign_in(terminal, profile, secrets)
+        console.print(f"The secret is stored in {secrets.where}.")
+    if signs_in(profile.login) and console.attended:
+        _save(console, profile)  # also where the sign-in fails
+        profile = logins.sign_in(console, profile, secrets)
     if at_google:
-        repaired = urls.repair(google.address(terminal, url, profile))
+        repaired = urls.repair(google.address(console, url, profile))
         profile = replace(profile, url=repaired.url)
-    profile, repaired, report, problem = _try_out(profile, repaired, terminal.settings)
-    profiles = _save(terminal, profile)
-    terminal.say(*repaired.changes, f"{name} is {profile.url}.")
-    terminal.result(
+    profile, repaired, report, problem = _try_out(profile, repaired, console.settings)
+    profiles = _save(console, profile)
+    console.print(*repaired.changes, f"{name} is {profile.url}.")
+    console.result(
         {
             "server": _shown(profile, default=profiles.default),
             "changes": [*repaired.changes],
@@ -98,15 +98,15 @@ def add(
         }
     )
     if problem is not None:
-        terminal.note(f"{name} is saved, but it could not be tried: {problem}")
+        console.note(f"{name} is saved, but it could not be tried: {problem}")
         if not isinstance(problem, Unreachable):
             raise typer.Exit(problem.exit_code)
     elif report is not None:
-        terminal.say("It answers; 'dicomdock server test " + name + "' tells what works.")
+        console.print("It answers; 'dicomdock server test " + name + "' tells what works.")
 
 
-def _save(terminal: Terminal, profile: ServerProfile) -> Profiles:
-    return change_profiles(terminal.settings, lambda known: known.with_profile(profile))
+def _save(console: Console, profile: ServerProfile) -> Profiles:
+    return change_profiles(console.settings, lambda known: known.with_profile(profile))
 
 
 def _try_out(
@@ -128,27 +128,27 @@ def _try_out(
 @commands.command("list")
 def listed(context: typer.Context) -> None:
     """Show the servers; a star marks the default one."""
-    terminal: Terminal = context.obj
-    profiles = load_profiles(terminal.settings)
-    terminal.result({"servers": [_shown(profile, default=profiles.default) for profile in profiles]})
+    console: Console = context.obj
+    profiles = load_profiles(console.settings)
+    console.result({"servers": [_shown(profile, default=profiles.default) for profile in profiles]})
     for profile in profiles:
         star = "*" if profile.name == profiles.default else " "
-        terminal.say(f"{star} {profile.name}  {profile.url}  {profile.login}")
-    terminal.note(*(entry.reason for entry in profiles.unusable.values()))
+        console.print(f"{star} {profile.name}  {profile.url}  {profile.login}")
+    console.note(*(entry.reason for entry in profiles.unusable.values()))
     if not len(profiles) and not profiles.unusable:
-        terminal.say("No server is known yet; 'dicomdock server add NAME URL' adds one.")
+        console.print("No server is known yet; 'dicomdock server add NAME URL' adds one.")
 
 
 @commands.command()
 def show(context: typer.Context, name: Name) -> None:
     """Show everything that is known of a server, but never its secret."""
-    terminal: Terminal = context.obj
-    profiles = load_profiles(terminal.settings)
+    console: Console = context.obj
+    profiles = load_profiles(console.settings)
     profile = profiles.get(name)
     shown = _shown(profile, default=profiles.default)
-    terminal.result(shown)
+    console.result(shown)
     lines = [f"{key}: {value}" for key, value in shown.items() if key != "habits" and value not in ("", None)]
-    terminal.say(*lines, *(f"habit {key}: {value}" for key, value in _habits(profile).items()))
+    console.print(*lines, *(f"habit {key}: {value}" for key, value in _habits(profile).items()))
 
 
 @commands.command()
@@ -164,9 +164,9 @@ def test(
     """Try what a server can do, say it in words, and keep its habits; only reads, unless --write."""
     from dicomdock.dicomweb import connect, probe
 
-    terminal: Terminal = context.obj
-    profile = load_profiles(terminal.settings).get(name)
-    with connect(profile, terminal.settings) as client:
+    console: Console = context.obj
+    profile = load_profiles(console.settings).get(name)
+    with connect(profile, console.settings) as client:
         next(
             iter(client.search(Query(limit=1)))
         )  # raises what the exit code needs; the report has words only
@@ -175,26 +175,26 @@ def test(
     changed = save and report.reachable and found
     if changed:
         change_profiles(
-            terminal.settings,
+            console.settings,
             lambda known: known.with_profile(report.apply(known.get(name))),
         )
-    terminal.result({**report.to_json(), "saved": changed})
-    terminal.say(*report.sentences)
+    console.result({**report.to_json(), "saved": changed})
+    console.print(*report.sentences)
     if report.consequences:
-        terminal.say(
+        console.print(
             "", "dicomdock will therefore do this:", *(f"  {words}" for words in report.consequences)
         )
     if changed:
-        terminal.say("", f"These habits are saved with {name}.")
+        console.print("", f"These habits are saved with {name}.")
 
 
 @commands.command()
 def use(context: typer.Context, name: Name) -> None:
     """Make a server the default, for commands that name none."""
-    terminal: Terminal = context.obj
-    change_profiles(terminal.settings, lambda known: known.with_default(name))
-    terminal.result({"default": name})
-    terminal.say(f"{name} is the default server now.")
+    console: Console = context.obj
+    change_profiles(console.settings, lambda known: known.with_default(name))
+    console.result({"default": name})
+    console.print(f"{name} is the default server now.")
 
 
 @commands.command()
@@ -202,14 +202,14 @@ def remove(context: typer.Context, name: Name) -> None:
     """Remove a server and its secret; what came from it stays in the archive."""
     from dicomdock.config.secrets import Secrets
 
-    terminal: Terminal = context.obj
-    profiles = load_profiles(terminal.settings)
+    console: Console = context.obj
+    profiles = load_profiles(console.settings)
     if name not in profiles.unusable:  # whose address names no origin that a login was stored for
-        secrets: Secrets = Secrets(terminal.settings)
+        secrets: Secrets = Secrets(console.settings)
         secrets.delete(name, profiles.get(name).origin)
-    change_profiles(terminal.settings, lambda known: known.without(name))
-    terminal.result({"removed": name})
-    terminal.say(f"{name} and its login are removed.")
+    change_profiles(console.settings, lambda known: known.without(name))
+    console.result({"removed": name})
+    console.print(f"{name} and its login are removed.")
 
 
 def _shown(profile: ServerProfile, *, default: str) -> dict[str, JsonValue]:

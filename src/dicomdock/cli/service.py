@@ -12,7 +12,7 @@ import typer
 
 from dicomdock.cli import sources
 from dicomdock.cli.extras import require_dock
-from dicomdock.cli.output import Terminal, examples
+from dicomdock.cli.output import Console, examples
 from dicomdock.errors import InvalidInput
 from dicomdock.web.url import is_loopback
 
@@ -52,8 +52,8 @@ def run(
     require_dock("The dock")
     from dicomdock.dock.run import run as run_dock
 
-    terminal: Terminal = context.obj
-    code = run_dock(terminal.settings, demo=demo, port=port, browser=browser, background=background)
+    console: Console = context.obj
+    code = run_dock(console.settings, demo=demo, port=port, browser=browser, background=background)
     raise typer.Exit(code)
 
 
@@ -123,7 +123,7 @@ def serve(
     Clients need a Bearer token. It is made and shown at the first start, and then kept in the keyring.
     """
     require_dock("The DICOMweb server")
-    terminal: Terminal = context.obj
+    console: Console = context.obj
     if without_token and source:
         raise InvalidInput(
             f"Without a token, whoever reaches the address would use your login at {source};"
@@ -133,11 +133,11 @@ def serve(
         raise InvalidInput("Choose one of --token-stdin, --new-token and --without-token.")
     token = made = ""
     if token_stdin:
-        token = terminal.secret("Token", from_stdin=True)
+        token = console.secret("Token", from_stdin=True)
     elif not without_token:
-        token, made = _stored_token(terminal, anew=new_token)
+        token, made = _stored_token(console, anew=new_token)
     published = Published(
-        terminal.settings,
+        console.settings,
         source,
         token=token,
         cors=tuple(cors or ()),
@@ -150,11 +150,11 @@ def serve(
     )
     with published.source() as opened:  # what is wrong with it is said before anything listens
         if workers == 1:
-            _serve(terminal, partial(published.serve_source, opened), host, port, made=made)
+            _serve(console, partial(published.serve_source, opened), host, port, made=made)
             return
     from dicomdock.origin.processes import serve_in_processes
 
-    _serve(terminal, partial(serve_in_processes, workers, published.serve), host, port, made=made)
+    _serve(console, partial(serve_in_processes, workers, published.serve), host, port, made=made)
 
 
 @dataclass(frozen=True)
@@ -222,13 +222,13 @@ class Published:
             _server(config).run(sockets=[listener])
 
 
-def _stored_token(terminal: Terminal, *, anew: bool) -> tuple[str, str]:
+def _stored_token(console: Console, *, anew: bool) -> tuple[str, str]:
     """Return the token of this user's server, and the same again where it is new and has to be shown."""
     import secrets
 
     from dicomdock.config.secrets import Secrets
 
-    store = Secrets(terminal.settings)
+    store = Secrets(console.settings)
     token = None if anew else store.get(*STORED_TOKEN)
     if token is not None:
         return token, ""
@@ -238,7 +238,7 @@ def _stored_token(terminal: Terminal, *, anew: bool) -> tuple[str, str]:
 
 
 def _serve(
-    terminal: Terminal, work: Callable[[socket.socket], None], host: str, port: int, *, made: str
+    console: Console, work: Callable[[socket.socket], None], host: str, port: int, *, made: str
 ) -> None:
     import socket
 
@@ -254,11 +254,11 @@ def _serve(
         listener.listen(128)
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}/dicom-web"
-        terminal.say(f"The DICOMweb address is {url} ; Ctrl-C ends it.")
+        console.print(f"The DICOMweb address is {url} ; Ctrl-C ends it.")
         if made:
-            terminal.say(f"Clients need this token, which is shown once: {made}")
-        terminal.result({"url": url, "token": made} if made else {"url": url})
-        terminal.flush()
+            console.print(f"Clients need this token, which is shown once: {made}")
+        console.result({"url": url, "token": made} if made else {"url": url})
+        console.flush()
         work(listener)
 
 

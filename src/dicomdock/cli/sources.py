@@ -13,7 +13,7 @@ from dicomdock.errors import Cancelled, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
-    from dicomdock.cli.output import Terminal
+    from dicomdock.cli.output import Console
     from dicomdock.config.settings import Settings
     from dicomdock.dicomweb import Client
     from dicomdock.sources import DicomSource
@@ -33,18 +33,18 @@ SERIES_KEYS = {
 INSTANCE_KEYS = {"InstanceNumber", "NumberOfFrames", "SOPClassUID", "SOPInstanceUID"}
 
 
-def archive(terminal: Terminal) -> Archive:
+def archive(console: Console) -> Archive:
     """Open the local archive."""
     from dicomdock.archive import Archive
 
-    return Archive.open(terminal.settings)
+    return Archive.open(console.settings)
 
 
 class Opened:
     """Sources that are opened when they are asked, in whatever thread, and all closed at the end."""
 
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
+    def __init__(self, console: Console) -> None:
+        self._console = console
         self._stack = ExitStack()
         self._lock = threading.Lock()
         self._over = False
@@ -55,7 +55,7 @@ class Opened:
 
     def _open(self, name: str) -> DicomSource:
         here = name == "local"
-        source = archive(self._terminal) if here else connect(name, self._terminal.settings)
+        source = archive(self._console) if here else connect(name, self._console.settings)
         with self._lock:
             if not self._over:
                 return self._stack.enter_context(source)
@@ -78,7 +78,7 @@ def connect(name: str, settings: Settings) -> Client:
     return dicomweb.connect(name, settings)
 
 
-def server_name(terminal: Terminal, name: str = "") -> str:
+def server_name(console: Console, name: str = "") -> str:
     """Return the server that is meant: the named one, else the default.
 
     Raises
@@ -88,7 +88,7 @@ def server_name(terminal: Terminal, name: str = "") -> str:
     """
     from dicomdock.config.servers import load_profiles
 
-    return load_profiles(terminal.settings).get(name).name
+    return load_profiles(console.settings).get(name).name
 
 
 def keys(words: Iterable[str]) -> dict[str, str]:
@@ -127,11 +127,11 @@ def resources(words: Sequence[str], source: DicomSource) -> list[Resource]:
     return list(dict.fromkeys(named))
 
 
-def resources_on(terminal: Terminal, name: str, words: Sequence[str]) -> list[Resource]:
+def resources_on(console: Console, name: str, words: Sequence[str]) -> list[Resource]:
     """Return the resources that words name on a server, which is connected to only where it must search."""
     if not any("=" in word for word in words):
         return list(dict.fromkeys(map(Resource.parse, words)))
-    with connect(name, terminal.settings) as client:
+    with connect(name, console.settings) as client:
         return resources(words, client)
 
 

@@ -12,7 +12,7 @@ import typer
 from dicomdock.cli import sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted, size
-from dicomdock.cli.output import Terminal, examples
+from dicomdock.cli.output import Console, examples
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Cancelled, InvalidInput
 
@@ -50,13 +50,13 @@ def pull(
     ] = False,
 ) -> None:
     """Bring studies, series or instances from a server here; what is here already is not fetched again."""
-    terminal: Terminal = context.obj
-    name = sources.server_name(terminal, server)
-    with sources.archive(terminal) as archive:
-        wanted = [str(resource) for resource in sources.resources_on(terminal, name, resources)]
-        queue = queue_of(terminal)
+    console: Console = context.obj
+    name = sources.server_name(console, server)
+    with sources.archive(console) as archive:
+        wanted = [str(resource) for resource in sources.resources_on(console, name, resources)]
+        queue = queue_of(console)
         transfer = queue.add("pull", name, wanted, options={"replace": replace}, claimed=True)
-        run(terminal, queue, transfer, archive)
+        run(console, queue, transfer, archive)
 
 
 class OnDuplicate(StrEnum):
@@ -92,13 +92,13 @@ def push(
     ] = False,
 ) -> None:
     """Send instances of the archive, or files, to a server, with an answer for each."""
-    terminal: Terminal = context.obj
-    name = sources.server_name(terminal, server)
+    console: Console = context.obj
+    name = sources.server_name(console, server)
     files = [Path(word).absolute() for word in objects if Path(word).exists()]
     named = [word for word in objects if not Path(word).exists()]
-    with sources.archive(terminal) as archive:
+    with sources.archive(console) as archive:
         wanted = [str(resource) for resource in sources.resources(_not_paths(named), archive)]
-        queue = queue_of(terminal)
+        queue = queue_of(console)
         transfer = queue.add(
             "push",
             name,
@@ -107,7 +107,7 @@ def push(
             options={"on_duplicate": on_duplicate.value, "verify": verify},
             claimed=True,
         )
-        run(terminal, queue, transfer, archive)
+        run(console, queue, transfer, archive)
 
 
 def _not_paths(words: Sequence[str]) -> Sequence[str]:
@@ -118,7 +118,7 @@ def _not_paths(words: Sequence[str]) -> Sequence[str]:
 
 
 def run(
-    terminal: Terminal,
+    console: Console,
     queue: TransferQueue,
     transfer: Transfer,
     archive: Archive,
@@ -132,29 +132,29 @@ def run(
     """
     from dicomdock import transfer as transfers
 
-    settings = terminal.settings
+    settings = console.settings
     work = transfers.run(
         queue, transfer, archive, connect or (lambda name: sources.connect(name, settings)), settings
     )
     try:
-        report = terminal.follow(work, f"{transfer.kind} {transfer.server}")
+        report = console.follow(work, f"{transfer.kind} {transfer.server}")
     except Cancelled as error:
         raise Cancelled(f"{error} 'dicomdock transfers resume {transfer.id}' goes on from there.") from error
     if isinstance(report, transfers.PullReport):
-        missing = _missing_sources(terminal, archive, transfer)
-        terminal.result({**report.to_json(), "missing_sources": [one.to_json() for one in missing]})
-        _tell_pull(terminal, report)
-        terminal.note(*(one.sentence for one in missing))
+        missing = _missing_sources(console, archive, transfer)
+        console.result({**report.to_json(), "missing_sources": [one.to_json() for one in missing]})
+        _tell_pull(console, report)
+        console.note(*(one.sentence for one in missing))
     else:
-        terminal.result(report.to_json())
-        _tell_push(terminal, report)
-    terminal.note(*report.warnings)
+        console.result(report.to_json())
+        _tell_push(console, report)
+    console.note(*report.warnings)
     if not report.complete:
-        terminal.note(f"'dicomdock transfers resume {transfer.id}' tries the rest again.")
+        console.note(f"'dicomdock transfers resume {transfer.id}' tries the rest again.")
         raise typer.Exit(PARTLY if queue.get(transfer.id).state == "partly" else FAILED)
 
 
-def _missing_sources(terminal: Terminal, archive: Archive, transfer: Transfer) -> tuple[MissingSource, ...]:
+def _missing_sources(console: Console, archive: Archive, transfer: Transfer) -> tuple[MissingSource, ...]:
     """Find what the pulled objects refer to and is not here, and ask every server for it."""
     from dicomdock.config.servers import load_profiles
     from dicomdock.transfer import locate, missing_sources
@@ -163,47 +163,47 @@ def _missing_sources(terminal: Terminal, archive: Archive, transfer: Transfer) -
     found = {one.series: one for resource in resources for one in missing_sources(archive, resource)}
     if not found:
         return ()
-    names = load_profiles(terminal.settings).names
-    with sources.Opened(terminal) as opened:
+    names = load_profiles(console.settings).names
+    with sources.Opened(console) as opened:
         places = {name: opened.later(name) for name in names}
         return locate(tuple(found.values()), places, patience=PATIENCE)
 
 
-def _tell_pull(terminal: Terminal, report: PullReport) -> None:
+def _tell_pull(console: Console, report: PullReport) -> None:
     if report.received:
         rate = size(report.bytes / max(report.seconds, 1e-3))
         moved = f"{counted(report.received, 'instance')} ({size(report.bytes)})"
-        terminal.say(f"{moved} from {report.server} in {report.seconds:.1f} s, {rate}/s.")
+        console.print(f"{moved} from {report.server} in {report.seconds:.1f} s, {rate}/s.")
     if report.skipped:
-        terminal.say(f"{counted(report.skipped, 'instance')} here already.")
+        console.print(f"{counted(report.skipped, 'instance')} here already.")
     for failure in report.failures:
-        terminal.note(f"{failure.resource}: {failure.reason}")
+        console.note(f"{failure.resource}: {failure.reason}")
     for failure in report.missing:
         never = f"{failure.resource} never arrived: " if failure.resource.instance else ""
-        terminal.note(f"{never}{failure.reason}")
+        console.note(f"{never}{failure.reason}")
     if report.complete:
-        terminal.say(
+        console.print(
             f"Complete: all {counted(report.expected, 'instance')} that {report.server} has are here."
         )
 
 
-def _tell_push(terminal: Terminal, report: PushReport) -> None:
+def _tell_push(console: Console, report: PushReport) -> None:
     stored, there = report.count("stored", "warning"), report.count("duplicate")
     if stored:
         moved = f"{counted(stored, 'instance')} ({size(report.bytes)})"
-        terminal.say(f"{moved} stored on {report.server} in {report.seconds:.1f} s.")
+        console.print(f"{moved} stored on {report.server} in {report.seconds:.1f} s.")
     if there:
-        terminal.say(f"{counted(there, 'instance')} there already.")
+        console.print(f"{counted(there, 'instance')} there already.")
     for result in report.results:
         if result.status in ("failed", "unconfirmed", "warning"):
             instance = f"{result.sop_instance_uid}: " if result.sop_instance_uid else ""
-            terminal.note(f"{instance}{result.status}; {result.reason}")
+            console.note(f"{instance}{result.status}; {result.reason}")
     if report.complete:
-        terminal.say(f"Complete: {report.server} has all {counted(report.instances, 'instance')}.")
+        console.print(f"Complete: {report.server} has all {counted(report.instances, 'instance')}.")
 
 
-def queue_of(terminal: Terminal) -> TransferQueue:
+def queue_of(console: Console) -> TransferQueue:
     """Open the list of transfers."""
     from dicomdock.transfer import TransferQueue
 
-    return TransferQueue(terminal.settings)
+    return TransferQueue(console.settings)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicomdock.cli import sources
-from dicomdock.cli.output import Terminal, examples
+from dicomdock.cli.output import Console, examples
 from dicomdock.cli.transfer import queue_of, run
 from dicomdock.errors import InvalidInput
 
@@ -32,40 +32,40 @@ def transfers(context: typer.Context) -> None:
 @commands.command("list")
 def listed(context: typer.Context) -> None:
     """Show the transfers, newest first."""
-    terminal: Terminal = context.obj
-    queue = queue_of(terminal)
+    console: Console = context.obj
+    queue = queue_of(console)
     queue.recover()
     found = queue.latest()
-    terminal.result({"transfers": [transfer.to_json() for transfer in found]})
-    terminal.say(*map(_line, found))
+    console.result({"transfers": [transfer.to_json() for transfer in found]})
+    console.print(*map(_line, found))
     if not found:
-        terminal.say("There are no transfers.")
+        console.print("There are no transfers.")
 
 
 @commands.command()
 def resume(context: typer.Context, number: Number) -> None:
     """Take an unfinished transfer up again; what is done is not done twice."""
-    terminal: Terminal = context.obj
-    queue = queue_of(terminal)
+    console: Console = context.obj
+    queue = queue_of(console)
     transfer = queue.resume(number)
     if transfer.state == "done":
-        terminal.result(dict(transfer.report))
-        terminal.say(f"Transfer {number} is done; nothing is left to do.")
+        console.result(dict(transfer.report))
+        console.print(f"Transfer {number} is done; nothing is left to do.")
         return
     if not queue.claim(number):
         raise InvalidInput(f"Transfer {number} is being worked on already.")
-    with sources.archive(terminal) as archive:
-        run(terminal, queue, transfer, archive)
+    with sources.archive(console) as archive:
+        run(console, queue, transfer, archive)
 
 
 @commands.command()
 def cancel(context: typer.Context, number: Number) -> None:
     """End a transfer; what has arrived is kept."""
-    terminal: Terminal = context.obj
-    transfer = queue_of(terminal).request(number, "cancel")
-    terminal.result(transfer.to_json())
+    console: Console = context.obj
+    transfer = queue_of(console).request(number, "cancel")
+    console.result(transfer.to_json())
     ending = transfer.state == "running"
-    terminal.say(f"Transfer {number} {'is being cancelled' if ending else f'is {transfer.state}'}.")
+    console.print(f"Transfer {number} {'is being cancelled' if ending else f'is {transfer.state}'}.")
 
 
 def _line(transfer: Transfer) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicomdock.cli.output import Terminal, examples
+from dicomdock.cli.output import Console, examples
 
 if TYPE_CHECKING:
     from dicomdock.launch.trust import TrustStore
@@ -30,13 +30,13 @@ def _trust(context: typer.Context) -> None:
 @commands.command("list", epilog=examples("dicomdock trust list", "dicomdock trust list --json"))
 def list_(context: typer.Context) -> None:
     """List the servers whose links open without a question."""
-    terminal: Terminal = context.obj
-    origins = _store(terminal).origins()
-    terminal.result({"origins": [{"origin": entry.origin, "source": entry.source} for entry in origins]})
+    console: Console = context.obj
+    origins = _store(console).origins()
+    console.result({"origins": [{"origin": entry.origin, "source": entry.source} for entry in origins]})
     for entry in origins:
-        terminal.say(f"{entry.origin}  {'for everybody here' if entry.source == 'system' else ''}".rstrip())
+        console.print(f"{entry.origin}  {'for everybody here' if entry.source == 'system' else ''}".rstrip())
     if not origins:
-        terminal.say("None yet. The servers that you added yourself need no entry here.")
+        console.print("None yet. The servers that you added yourself need no entry here.")
 
 
 @commands.command(
@@ -46,26 +46,26 @@ def list_(context: typer.Context) -> None:
 )
 def add(context: typer.Context, origin: Origin) -> None:
     """Let links to a server open without a question; with http:// also without encryption."""
-    terminal: Terminal = context.obj
-    added = _store(terminal).add(origin)
-    terminal.result({"origin": added, "trusted": True})
-    terminal.say(f"Links to {added} open without a question.")
+    console: Console = context.obj
+    added = _store(console).add(origin)
+    console.result({"origin": added, "trusted": True})
+    console.print(f"Links to {added} open without a question.")
     if added.startswith("http://"):
-        terminal.note("The connection is not encrypted: who is on the way can read studies and tokens.")
+        console.note("The connection is not encrypted: who is on the way can read studies and tokens.")
 
 
 @commands.command(epilog=examples("dicomdock trust revoke https://pacs.example.org"))
 def revoke(context: typer.Context, origin: Origin) -> None:
     """Ask again about links to a server."""
-    terminal: Terminal = context.obj
-    known = _store(terminal).revoke(origin)
-    terminal.result({"origin": origin, "trusted": False, "known": known})
-    terminal.say(
+    console: Console = context.obj
+    known = _store(console).revoke(origin)
+    console.result({"origin": origin, "trusted": False, "known": known})
+    console.print(
         f"You are asked about links to {origin} again." if known else f"{origin} was not on the list."
     )
 
 
-def _store(terminal: Terminal) -> TrustStore:
+def _store(console: Console) -> TrustStore:
     from dicomdock.launch.trust import TrustStore
 
-    return TrustStore(terminal.settings)
+    return TrustStore(console.settings)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicomdock.cli import sources
-from dicomdock.cli.output import Terminal, examples
+from dicomdock.cli.output import Console, examples
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotInArchive
 
@@ -34,13 +34,13 @@ def view(
 
     Without a dock, Ctrl-C ends it, and what was drawn is kept.
     """
-    terminal: Terminal = context.obj
-    with sources.archive(terminal) as archive:
+    console: Console = context.obj
+    with sources.archive(console) as archive:
         wanted = _wanted(resource, archive)
-    show(terminal, wanted, browser=browser)
+    show(console, wanted, browser=browser)
 
 
-def show(terminal: Terminal, wanted: Resource, *, browser: bool = True) -> None:
+def show(console: Console, wanted: Resource, *, browser: bool = True) -> None:
     """Show a study or series of the archive: in the dock that runs, else in a viewer until Ctrl-C.
 
     Raises
@@ -54,20 +54,20 @@ def show(terminal: Terminal, wanted: Resource, *, browser: bool = True) -> None:
     from dicomdock.dock.services.viewers import Viewers
     from dicomdock.launch.browser import open_link
 
-    if browser and (place := in_running_dock(terminal.settings, wanted)):
-        opened = open_link(terminal.settings, place)
-        terminal.result({"study": wanted.study, "series": wanted.series, "url": place})
-        terminal.say("The study opens in the browser." if opened else f"The study is here, once: {place}")
+    if browser and (place := in_running_dock(console.settings, wanted)):
+        opened = open_link(console.settings, place)
+        console.result({"study": wanted.study, "series": wanted.series, "url": place})
+        console.print("The study opens in the browser." if opened else f"The study is here, once: {place}")
         return
-    viewers = Viewers(terminal.settings, spare=False)
+    viewers = Viewers(console.settings, spare=False)
     try:
         url = viewers.open(wanted)
         viewer = viewers.get(wanted.study)
-        opened = browser and viewer is not None and open_link(terminal.settings, viewer.one_time_url)
-        terminal.result({"study": wanted.study, "series": wanted.series, "url": url})
+        opened = browser and viewer is not None and open_link(console.settings, viewer.one_time_url)
+        console.result({"study": wanted.study, "series": wanted.series, "url": url})
         where = "opens in the browser" if opened else f"is here: {url} "
-        terminal.say(f"The viewer {where}; Ctrl-C ends it.")
-        terminal.flush()
+        console.print(f"The viewer {where}; Ctrl-C ends it.")
+        console.flush()
         with contextlib.suppress(KeyboardInterrupt):
             if viewer is not None:
                 viewer.wait()

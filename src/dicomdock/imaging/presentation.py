@@ -7,6 +7,7 @@ PS3.3 §C.11.2 (VOI LUT), §C.11.6 (Softcopy Presentation LUT); PS3.4 §N.2 (the
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,37 +19,84 @@ from dicomdock.imaging.geometry import Window
 
 Grey: TypeAlias = npt.NDArray[np.uint8]
 
+STEPS = 256
+LEAST_WIDTH = 1e-6  # of a LINEAR window one value wide, which is a threshold
+SIGMOID_SPAN = 3.25  # widths beyond which a sigmoid is black or white in 8 bits
+
 
 def windowed(values: npt.NDArray[Any], window: Window) -> Grey:
-    """Return values as 8-bit grey by a window (PS3.3 §C.11.2.1.2); what is no number is black."""
+    """Return values as 8-bit grey by a window or VOI lookup table; what is no number is black."""
+    if window.table is not None:
+        return to_bytes(window.table.apply(values), window.table.bits)
     scaled = values.astype(np.float64 if values.dtype.itemsize > 4 else np.float32)
     scaled = np.nan_to_num(scaled, nan=-np.inf if values.dtype.kind == "f" else 0.0)
     if window.function == "SIGMOID":
         with np.errstate(over="ignore"):
             scaled = 1 / (1 + np.exp(-4 * (scaled - window.center) / window.width))
-    elif window.function == "LINEAR_EXACT":
-        scaled = (scaled - window.center) / window.width + 0.5
     else:
-        scaled = (scaled - (window.center - 0.5)) / max(window.width - 1, 1e-6) + 0.5
+        low, high = _ends(window)
+        scaled = (scaled - low) / (high - low)
     shown: Grey = (scaled.clip(0, 1) * 255 + 0.5).astype(np.uint8)
     return shown
 
 
-def looked_up(values: npt.NDArray[Any], table: Dataset) -> Grey:
-    """Return values as 8-bit grey by an item of the VOI LUT Sequence (PS3.3 §C.11.2.1.1).
+def _ends(window: Window) -> tuple[float, float]:
+    """Return the values that a linear window shows black and white (PS3.3 §C.11.2.1.2.1, §C.11.2.1.3.2)."""
+    center, width = window.center, window.width
+    if window.function == "LINEAR":
+        if width - 1 < LEAST_WIDTH:  # a threshold: the value of the centre less a half is black
+            return center - 0.5, center - 0.5 + LEAST_WIDTH
+        center, width = center - 0.5, width - 1
+    return center - width / 2, center + width / 2
 
-    Values beyond its ends take the last entry on their side. pydicom's own wraps indexes round in tables of
-    8-bit entries.
+
+@dataclass(frozen=True)
+class Curve:
+    """A window for a display that spreads 256 steps evenly from one value to another.
+
+    Parameters
+    ----------
+    low, high : the values that the steps lie between.
+    shades : the grey of each step; None where it is the step's own number, as of every linear window.
     """
-    count, first, bits = (int(number) for number in table.LUTDescriptor)
-    data = table.LUTData
-    if isinstance(data, bytes):
-        order = ">u2" if table.original_encoding[1] is False else "<u2"
-        entries = np.frombuffer(data, np.uint8 if len(data) == count else order)
+
+    low: float
+    high: float
+    shades: Grey | None = None
+
+
+def curve_of(window: Window) -> Curve:
+    """Return a window as steps: the grey of each is that of ``windowed`` in its middle.
+
+    The steps of a lookup table with up to 256 entries that differ are its entries; of a larger one, and of a
+    sigmoid, the steps lie in the range where the grey changes.
+    """
+    if window.table is not None:
+        least, greatest = window.table.active
+        low = beyond_low = least - 0.5
+        high = low + STEPS - 1 if greatest - least < STEPS else greatest + 0.5
+        beyond_high = max(high, greatest)
+    elif window.function == "SIGMOID":
+        low = beyond_low = window.center - SIGMOID_SPAN * window.width / 2
+        high = beyond_high = window.center + SIGMOID_SPAN * window.width / 2
     else:
-        entries = np.asarray(data, np.uint16)
-    index = np.rint(values - float(first)).clip(0, min(count or 65536, len(entries)) - 1).astype(np.int64)
-    return to_bytes(entries[index].astype(np.uint16), bits)
+        return Curve(*_ends(window))
+    middles = low + (np.arange(STEPS) + 0.5) * ((high - low) / (STEPS - 1))
+    middles[0], middles[-1] = beyond_low, beyond_high  # the first and last step hold all that lies beyond
+    return Curve(low, high, windowed(middles, window))
+
+
+def window_of(low: float, high: float, window: Window) -> Window:
+    """Return a window moved to other ends of its curve, as by hand: the way back from ``curve_of``.
+
+    A lookup table keeps its shape and is no longer that of the header.
+    """
+    center, width = (low + high) / 2, high - low
+    if window.function == "LINEAR":
+        return replace(window, center=center + 0.5, width=width + 1)
+    if window.function == "SIGMOID":
+        return replace(window, center=center, width=width / SIGMOID_SPAN)
+    return replace(window, center=center, width=width)
 
 
 def is_inverse(header: Dataset) -> bool:

@@ -11,26 +11,24 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dicomdock.errors import InvalidInput
 from dicomdock.imaging import geometry as imaging
 from dicomdock.imaging.codecs import pixel_array
-from dicomdock.imaging.presentation import is_inverse, looked_up, to_bytes, windowed
+from dicomdock.imaging.presentation import is_inverse, to_bytes, windowed
+from dicomdock.imaging.volume import modality_table, rescale, window_over
 from dicomdock.origin.reading import check_frame, decodable_syntax, decode, mapped, read_header, read_whole
-from dicomdock.origin.view import FUNCTIONS, MAX_VIEWPORT, View, Viewport, Window
+from dicomdock.origin.view import MAX_VIEWPORT, View, Viewport, Window
 
 Array: TypeAlias = NDArray[Any]
-
-LOWEST, HIGHEST = 0.5, 99.5  # percentiles shown where nothing says what to show
 
 
 def render(file: Path, frame: int = 1, view: View | None = None) -> bytes:
@@ -83,28 +81,6 @@ def _frame_attributes(header: Dataset, frame: int) -> Dataset:
     return attributes
 
 
-def _first_number(header: Dataset, keyword: str) -> float | None:
-    value = header.get(keyword)
-    if isinstance(value, (MultiValue, list, tuple)):
-        value = value[0] if len(value) else None
-    try:
-        number = float(cast(Any, value))
-    except (TypeError, ValueError):
-        return None
-    return number if np.isfinite(number) else None
-
-
-def _header_window(header: Dataset) -> Window | None:
-    centre, width = _first_number(header, "WindowCenter"), _first_number(header, "WindowWidth")
-    if centre is None or width is None:
-        return None
-    function = FUNCTIONS.get(str(header.get("VOILUTFunction") or "LINEAR").lower(), "LINEAR")
-    try:
-        return Window(centre, width, function)
-    except InvalidInput:
-        return None
-
-
 def _pixel_aspect(header: Dataset) -> float:
     """Height of a pixel over its width; 1 where nothing sensible is said."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"):
@@ -136,12 +112,15 @@ def _picture(samples: Array, header: Dataset, window: Window | None) -> Array:
 def _grey(samples: Array, header: Dataset, window: Window | None) -> Array:
     if header.get("Modality") == "SEG" and window is None:
         return _segment(samples, header)
-    shown = samples != header.PixelPaddingValue if _is_padded(header) else None
-    values = apply_modality_lut(samples, header)
-    if window is None and header.get("VOILUTSequence"):
-        return looked_up(values, header.VOILUTSequence[0])
-    window = window or _header_window(header) or _whole_range(values, shown)
-    return windowed(values, imaging.Window(window.centre, window.width, function=window.function))
+    stored = imaging.pixel_format_of(header)
+    table = modality_table(header)
+    values = table.apply(samples) if table is not None else rescale(samples, stored)
+    if window is not None:
+        return windowed(values, imaging.Window(window.centre, window.width, function=window.function))
+    stated = imaging.windows_of(header)
+    modality = str(header.get("Modality") or "")
+    nearly_all = window_over(values, stored.units, modality=modality, padding=stored.padding)
+    return windowed(values, stated[0] if stated else nearly_all)
 
 
 def _segment(samples: Array, header: Dataset) -> Array:
@@ -150,24 +129,6 @@ def _segment(samples: Array, header: Dataset) -> Array:
     most = {"BINARY": 1, "FRACTIONAL": int(header.get("MaximumFractionalValue") or 255)}.get(kind)
     most = most or max(1, int(samples.max(initial=0)))
     return (samples.astype(np.float32) * (255.0 / most)).clip(0, 255).astype(np.uint8)
-
-
-def _is_padded(header: Dataset) -> bool:
-    return isinstance(header.get("PixelPaddingValue"), int)
-
-
-def _whole_range(values: Array, shown: Array | None) -> Window:
-    """A window over nearly all values, so that a few odd pixels do not darken the rest."""
-    flat = values[shown] if shown is not None and shown.any() else values.ravel()
-    flat = flat[np.isfinite(flat)] if flat.dtype.kind == "f" else flat
-    if flat.size > 1 << 18:
-        flat = flat[:: flat.size >> 18]
-    if not flat.size:
-        return Window(0, 1, "LINEAR_EXACT")
-    low, high = (float(edge) for edge in np.percentile(flat, (LOWEST, HIGHEST)))
-    if high <= low:
-        low, high = float(flat.min()), float(flat.max())
-    return Window((low + high) / 2, max(high - low, 1e-12), "LINEAR_EXACT")
 
 
 # the picture

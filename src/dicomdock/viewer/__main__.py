@@ -87,7 +87,7 @@ def obey(station: Any, order: rpc.Order) -> None:
 
 
 def leave(station: Any) -> None:
-    """End, with what was drawn kept."""
+    """End, with unsaved work on disk."""
     station.close()
     os._exit(0)  # VTK's own clean-up at the end of Python may hang on a lost display
 

@@ -36,8 +36,8 @@ from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.features.volume.logic import VolumeLogic
 from dicomdock.viewer.features.window.logic import WindowLogic
 from dicomdock.viewer.guard import Guard
-from dicomdock.viewer.idle_shutdown import Solitude
-from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.idle_shutdown import IdleShutdown
+from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.shell import keys, ui
 from dicomdock.viewer.shell.picture import png_of
@@ -66,9 +66,9 @@ class Workstation(TrameApp):
     ----------
     server : trame's.
     settings : where the archive is.
-    guard : says who may talk to it.
+    guard : decides who may talk to it.
     send : writes an event to the dock.
-    leave : ends the process.
+    exit_process : ends the process.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Workstation(TrameApp):
         settings: Settings,
         guard: Guard,
         send: Callable[[rpc.Event], None],
-        leave: Callable[[], None],
+        exit_process: Callable[[], None],
     ) -> None:
         super().__init__(server)
         self.server.enable_module(trame_slicer.module)
@@ -90,29 +90,35 @@ class Workstation(TrameApp):
         self.state.update({"trame__title": "dicomdock", "trame__favicon": FAVICON})
         self.shell = PageState(self.server.state, ShellState)
         self.focus = AXIAL
-        self.notes = Notes(self.server)
+        self.notifications = Notifications(self.server)
         self.tabs = Tabs(self.server)
-        self.solitude = Solitude(self.server, settings.viewer_patience, self.is_busy, leave)
+        self.idle_shutdown = IdleShutdown(self.server, settings.viewer_patience, self.is_busy, exit_process)
         self.dock = DockClient(send)
         self.views = Views(self.server, app)
-        self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notes, send)
+        self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notifications, send)
         self.layout = LayoutLogic(self.server, self.series)
         self.window = WindowLogic(self.server, self.series)
         self.volume = VolumeLogic(self.server, app, self.series, self.views)
-        self.segments = SegmentsLogic(self.server, app, self.series, self.archive, settings, self.notes)
+        self.segments = SegmentsLogic(
+            self.server, app, self.series, self.archive, settings, self.notifications
+        )
         self.saving = SavingLogic(
-            self.server, self.series, self.segments, self.archive, self.dock, self.notes
+            self.server, self.series, self.segments, self.archive, self.dock, self.notifications
         )
         self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.dock)
-        self.measuring = MeasuringLogic(self.server, app, self.series, self.saving, settings, self.notes)
+        self.measuring = MeasuringLogic(
+            self.server, app, self.series, self.saving, settings, self.notifications
+        )
         self.sources = SourcesLogic(
-            self.server, self.series, self.saving, self.measuring, self.archive, self.dock, self.notes
+            self.server, self.series, self.saving, self.measuring, self.archive, self.dock, self.notifications
         )
         self.others = OthersLogic(
-            self.server, app, self.series, self.segments, self.measuring, self.archive, self.notes
+            self.server, app, self.series, self.segments, self.measuring, self.archive, self.notifications
         )
-        self.deriving = DerivingLogic(self.server, self.series, self.segments, self.saving, self.notes)
-        self.compare = CompareLogic(self.server, app, self.series, self.views, self.notes)
+        self.deriving = DerivingLogic(
+            self.server, self.series, self.segments, self.saving, self.notifications
+        )
+        self.compare = CompareLogic(self.server, app, self.series, self.views, self.notifications)
         self.cine = Cine(self.server, self.series, self.views)
         self.segments.on_tool.append(self.volume.painting)
         self.segments.on_tool.append(lambda on: self.views.interaction("none" if on else "window"))
@@ -132,42 +138,42 @@ class Workstation(TrameApp):
     def open(self, resource: Resource, *, pulling: bool = False, coming: Sequence[DicomJson] = ()) -> None:
         """Show a study; on the event loop."""
         self.series.open(resource, pulling=pulling, coming=coming)
-        self.solitude.opened()
+        self.idle_shutdown.opened()
 
     def is_busy(self) -> bool:
-        """Tell whether something is being computed, written or sent."""
+        """Return whether something is being computed, written or sent."""
         computing, saving = self.segments.state.data.busy, self.saving.state.data.saving
         return (
             bool(computing) or saving or self.sending.state.data.sending or self.deriving.state.data.deriving
         )
 
     def escape(self) -> None:
-        """Put away whatever is in hand."""
+        """Close the dialog, stop the measurement or deactivate the tool, whichever is first."""
         shell, send, save = self.shell.data, self.sending.state.data, self.saving.state.data
         if send.send_open or shell.help_open or save.leaving_open:
             send.send_open = shell.help_open = save.leaving_open = False
         elif self.measuring.state.data.measuring:
             self.measuring.stop()
             self.views.interaction("window")
-        elif self.segments.tool_on:
-            self.segments.put_away()
+        elif self.segments.tool_active:
+            self.segments.deselect_tool()
         else:
             shell.tool = ""
 
     def take_picture(self) -> None:
-        """Give the user a picture of the views."""
+        """Save a picture of the views."""
         picture = png_of(self.views.visible())
         if picture:
             self.server.js_call("page", "save", "dicomdock.png", picture, "image/png")
 
     def close(self) -> None:
-        """Keep what has to be kept."""
+        """Write unsaved work, and close the archive."""
         self.segments.close()
         self.measuring.close()
         self.archive.close()
 
     async def _watch(self, **_: Any) -> None:
-        await asyncio.gather(self.series.watch(), self.segments.keep_watch(), self.measuring.keep_watch())
+        await asyncio.gather(self.series.watch(), self.segments.autosave(), self.measuring.autosave())
 
     async def _key(self, name: str, view: str = "") -> None:
         if view in NAMES:

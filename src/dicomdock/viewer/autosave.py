@@ -1,4 +1,4 @@
-"""The shelf: what was drawn and measured and is not in the archive yet, on disk."""
+"""Autosave: segments and measurements that are not in the archive yet, on disk."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation import Mask, Origin, Segment, Segmentation
 from dicomdock.imaging.terminology import Terminology
 
-FORMAT = 1  # of the kept files; another one is left alone
-KEEP_SECONDS = 4.0  # between two looks whether segments have changed; well below the ten that may be lost
+FORMAT = 1  # of the files; those of another one are ignored
+AUTOSAVE_SECONDS = 4.0  # between two autosaves; well below the ten that may be lost
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A measurement as it lies in the scene.
+class PlacedMeasurement:
+    """A measurement and where it lies in the scene.
 
     Parameters
     ----------
@@ -39,53 +39,55 @@ class Placed:
     points: tuple[tuple[float, ...], ...]
 
 
-class Shelf:
-    """The folder that keeps unsaved work of one study, a file for each series; survives a killed viewer.
+class UnsavedWork:
+    """The folder of the unsaved work of one study, a file for each series; it outlives a killed viewer.
 
     Parameters
     ----------
-    settings : tells the state folder.
+    settings : names the state folder.
     study : Study Instance UID.
     """
 
     def __init__(self, settings: Settings, study: str) -> None:
         self.folder = settings.state / "unsaved" / _digest(study)
 
-    def keep(self, series: str, segmentation: Segmentation) -> None:
-        """Keep a segmentation, in place of what was kept of the series; whole or not at all."""
-        self._write(self._path(series), _pack(segmentation))
+    def write_segmentation(self, series: str, segmentation: Segmentation) -> None:
+        """Write the segmentation of a series, in place of the one before, atomically."""
+        self._write(self._segmentation_path(series), _pack(segmentation))
 
-    def take(self, series: str) -> Segmentation | None:
-        """Give what was kept of a series; None where nothing was, or it cannot be read."""
+    def read_segmentation(self, series: str) -> Segmentation | None:
+        """Return the segmentation of a series; None where there is none, or it cannot be read."""
         try:
-            return _unpack(self._path(series).read_bytes())
+            return _unpack(self._segmentation_path(series).read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, zlib.error):
             return None
 
-    def drop(self, series: str) -> None:
-        """Forget what was kept of a series: it is in the archive now."""
-        self._path(series).unlink(missing_ok=True)
+    def remove_segmentation(self, series: str) -> None:
+        """Remove the segmentation of a series."""
+        self._segmentation_path(series).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
-    def keep_measured(self, series: str, measured: Sequence[Placed]) -> None:
-        """Keep what was measured on a series, in place of what was kept of it; nothing is forgotten so."""
-        path = self._measured(series)
-        if measured:
-            self._write(path, json.dumps([asdict(one) for one in measured]).encode())
+    def write_measurements(self, series: str, measurements: Sequence[PlacedMeasurement]) -> None:
+        """Write the measurements on a series, in place of those before; an empty list removes them."""
+        path = self._measurements_path(series)
+        if measurements:
+            self._write(path, json.dumps([asdict(one) for one in measurements]).encode())
             return
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
-    def take_measured(self, series: str) -> list[Placed]:
-        """Give what was kept of a series; nothing where it cannot be read."""
+    def read_measurements(self, series: str) -> list[PlacedMeasurement]:
+        """Return the measurements on a series; none where they cannot be read."""
         try:
-            rows = json.loads(self._measured(series).read_bytes())
+            rows = json.loads(self._measurements_path(series).read_bytes())
             return [
-                Placed(row["kind"], row["name"], tuple(tuple(map(float, point)) for point in row["points"]))
+                PlacedMeasurement(
+                    row["kind"], row["name"], tuple(tuple(map(float, point)) for point in row["points"])
+                )
                 for row in rows
             ]
         except (OSError, ValueError, KeyError, TypeError):
@@ -100,10 +102,10 @@ class Shelf:
             os.fsync(file.fileno())
         written.replace(path)
 
-    def _path(self, series: str) -> Path:
+    def _segmentation_path(self, series: str) -> Path:
         return self.folder / f"{_digest(series)}.seg"
 
-    def _measured(self, series: str) -> Path:
+    def _measurements_path(self, series: str) -> Path:
         return self.folder / f"{_digest(series)}.measured"
 
 
@@ -138,8 +140,8 @@ def _pack(segmentation: Segmentation) -> bytes:
             for one, box in zip(segmentation.segments, boxes, strict=True)
         ],
     }
-    said = json.dumps(head).encode()
-    return zlib.compress(len(said).to_bytes(8, "big") + said + b"".join(boxes), 1)
+    header = json.dumps(head).encode()
+    return zlib.compress(len(header).to_bytes(8, "big") + header + b"".join(boxes), 1)
 
 
 def _unpack(packed: bytes) -> Segmentation:

@@ -42,7 +42,7 @@ class DockClient:
         Raises
         ------
         RequestFailed
-            The dock cannot say.
+            The dock does not know.
         """
         return await self._ask(rpc.ListServers(next(self._numbers), origin), rpc.ServersReply)
 
@@ -74,7 +74,7 @@ class DockClient:
         self._send(rpc.StudyChanged())
 
     def receive(self, message: rpc.Progress | rpc.Reply) -> None:
-        """Take a reply, or the progress of a request; one that nobody waits for is dropped."""
+        """Handle a reply, or the progress of a request; one that nobody waits for is ignored."""
         reply, progress = self._waiting.get(message.request, (None, None))
         if isinstance(message, rpc.Progress):
             if progress is not None:

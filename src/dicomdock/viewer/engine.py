@@ -139,7 +139,7 @@ class RemoteViewFactory(IViewFactory):
         self._server, self._make, self._type, self._overlay = server, make, view_type, overlay
 
     def can_create_view(self, view: ViewLayoutDefinition) -> bool:
-        """Tell whether a view is of this factory's type."""
+        """Return whether a view is of this factory's type."""
         return bool(view.view_type == self._type)
 
     def states(self) -> dict[str, int]:
@@ -202,7 +202,7 @@ class RemoteViewFactory(IViewFactory):
 def remote_views(
     server: Any, manager: Any, slice_overlay: Overlay, threed_overlay: Overlay
 ) -> Callable[[], dict[str, int]]:
-    """Let a view manager make its views for the page; return what tells the number of each one's state."""
+    """Let a view manager make its views for the page; return a function for their states' numbers."""
     factories = (
         RemoteViewFactory(server, SliceView, ViewType.SLICE_VIEW, slice_overlay),
         RemoteViewFactory(server, ThreeDView, ViewType.THREE_D_VIEW, threed_overlay),

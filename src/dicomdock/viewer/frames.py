@@ -2,7 +2,7 @@
 
 A view's scene has a number, which rises with the first change after a picture was drawn of it. Each picture
 carries the number of the state that it shows, and the page is sent each new number at once, so that who
-looks at the page can tell whether it is current. Pictures are sent in the order in which they
+looks at the page can see whether it is current. Pictures are sent in the order in which they
 were drawn, and the newest one is never left out.
 """
 

@@ -2,8 +2,8 @@
 
 Every request must name the viewer's own address as Host (a foreign name that was made to point here is
 refused), must not come from another site (Origin, WebSockets too), and must carry the secret: once in the
-address that the dock gives, from then on in a cookie that scripts cannot read. A program that opens a
-browser gives it a token that works once instead: others can read what programs are started with.
+address from the dock, from then on in a cookie that scripts cannot read. A program that opens a
+browser passes it a token that works once instead: others can read what programs are started with.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def headers(host: str) -> dict[str, str]:
-    """Give the headers of every answer; the page can ask nobody but this viewer."""
+    """Return the headers of every answer; the page can ask nobody but this viewer."""
     # Vue compiles trame's templates in the browser, which needs unsafe-eval.
     policy = (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:; "
@@ -85,7 +85,7 @@ class Guard:
         app.on_response_prepare.append(prepare)
 
     def refusal(self, request: web.Request) -> str:
-        """Say why a request is refused; empty when it is let through."""
+        """Return why a request is refused; empty when it is accepted."""
         foreign = self._foreign(request)
         if foreign:
             return foreign

@@ -1,6 +1,6 @@
-"""The end of a viewer that nobody looks at: its process holds half a gigabyte for each study that was opened.
+"""End a viewer whose page is closed: its process holds half a gigabyte for each study that was opened.
 
-What was drawn and measured is kept; the study's next opening brings it back.
+Unsaved segments and measurements are autosaved and restored when the study is opened again.
 """
 
 from __future__ import annotations
@@ -10,50 +10,50 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Solitude:
-    """Waits for the page of an open study to come back, and ends the viewer when it does not.
+class IdleShutdown:
+    """Ends the viewer when no page has been connected for some time.
 
     Parameters
     ----------
-    server : trame's; tells when a page comes and goes.
-    patience : seconds.
-    busy : tells that something is under way that must not be cut off.
-    leave : ends the viewer.
+    server : trame's; calls when a page connects and disconnects.
+    timeout : seconds without a page.
+    busy : returns whether something is running that must not be interrupted.
+    exit_viewer : ends the viewer.
     """
 
     def __init__(
-        self, server: Any, patience: float, busy: Callable[[], bool], leave: Callable[[], None]
+        self, server: Any, timeout: float, busy: Callable[[], bool], exit_viewer: Callable[[], None]
     ) -> None:
-        self._patience, self._busy, self._leave = patience, busy, leave
+        self._timeout, self._busy, self._exit = timeout, busy, exit_viewer
         self._pages = 0
         self._opened = False
-        self._waiting: asyncio.TimerHandle | None = None
-        server.controller.on_client_connected.add(self._came)
-        server.controller.on_client_exited.add(self._went)
+        self._timer: asyncio.TimerHandle | None = None
+        server.controller.on_client_connected.add(self._connected)
+        server.controller.on_client_exited.add(self._disconnected)
 
     def opened(self) -> None:
-        """A study is there to be looked at; until then a viewer is a spare one, and waits for ever."""
+        """Start to watch: a study is open. Until then the viewer is a spare one, which never times out."""
         self._opened = True
-        self._look()
+        self._restart_timer()
 
-    def _came(self) -> None:
+    def _connected(self) -> None:
         self._pages += 1
-        self._look()
+        self._restart_timer()
 
-    def _went(self) -> None:
+    def _disconnected(self) -> None:
         self._pages = max(0, self._pages - 1)
-        self._look()
+        self._restart_timer()
 
-    def _look(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
+    def _restart_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._opened and not self._pages:
-            self._waiting = asyncio.get_running_loop().call_later(self._patience, self._end)
+            self._timer = asyncio.get_running_loop().call_later(self._timeout, self._timed_out)
 
-    def _end(self) -> None:
-        self._waiting = None
+    def _timed_out(self) -> None:
+        self._timer = None
         if self._busy():
-            self._look()
+            self._restart_timer()
         else:
-            self._leave()
+            self._exit()

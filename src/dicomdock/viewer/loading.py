@@ -1,10 +1,10 @@
-"""Bring a series from the archive into a volume while it is still arriving.
+"""Load a series from the archive into a volume while it is still arriving.
 
-A thread looks what is in the archive, makes the plan, allocates the volume and fills it from the slice that
-is looked at outwards. It never touches the scene: what happened is handed to the event loop.
+A thread reads what is in the archive, makes the plan, allocates the volume and fills it outwards from the
+slice that is shown. It never touches the scene: its results are passed to the event loop.
 
-What the dock knows of a series that it is fetching (``expect``) gives the plan before the pixels are here.
-Where it knows nothing, one image is shown at once, alone, and the whole when all of it has come.
+Metadata that the dock has of a series that is being retrieved (``expect``) give the plan before the pixels
+arrive. Without them one image is shown at once, alone, and the whole when all of it has arrived.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from dicomdock.viewer.study import read_instance
 LOOK = 0.12  # seconds between two looks into the archive while instances arrive
 FILLERS = 2  # threads; decoding outside the interpreter's lock gains from a second one
 QUIET = 5.0  # seconds in which nothing came of a series although its study is being fetched: it is all here
-KEPT_BYTES = 192 << 20  # of files that were read for the plan and need not be read again for their pixels
+CACHED_BYTES = 192 << 20  # of files that were read for the plan and need not be read again for their pixels
 
 
 @dataclass(eq=False)
 class Loaded:
-    """A volume and how much of it is here.
+    """A volume and how much of it has arrived.
 
     Parameters
     ----------
     plan : what was allocated.
     volume : its values, filled as they come.
-    filled : slices k that are here.
+    filled : slices k that have arrived.
     failed : reason by SOP Instance UID, for what could not be read.
     provisional : one image of a series whose other images are not known yet.
     """
@@ -67,13 +67,13 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Events:
-    """What a loader tells; all are called in its threads.
+    """The callbacks of a loader; all are called in its threads.
 
     Parameters
     ----------
     planned : the volumes of the series are known; the first is the largest.
     allocated : a volume can be shown; slices follow.
-    filled : more of it is here.
+    filled : more of it has arrived.
     ended : nothing more will come.
     failed : the series cannot be shown, and why.
     """
@@ -92,9 +92,9 @@ class Loader:
     ----------
     archive : where the instances are, or will be.
     series : which.
-    events : what to tell.
-    arriving : tells whether more of the series may still come.
-    expected : what the server says of all instances (PS3.18 §F.2), where it was asked.
+    events : what to call.
+    arriving : returns whether more of the series may still arrive.
+    expected : the server's metadata of all instances (PS3.18 §F.2), where they were retrieved.
     due : how many instances the server has; 0 where that is not known.
     choice : which volume of the series, by its place among the plans.
     plans : the plans, when they are known already.
@@ -118,7 +118,7 @@ class Loader:
         self._choice, self._plans = choice, list(plans)
         self._paths: dict[str, Path] = {}
         self._read: dict[str, Dataset] = {}
-        self._kept = 0
+        self._cached = 0
         self._looked = 0.0
         self._focus: int | None = None
         self._wake = threading.Event()
@@ -135,7 +135,7 @@ class Loader:
         self._wake.set()
 
     def expect(self, metadata: Sequence[DicomJson]) -> None:
-        """Take what the server says of all instances, some of which are still to come."""
+        """Receive the server's metadata of all instances, some of which are still to arrive."""
         self._expected = metadata
         self._wake.set()
 
@@ -161,7 +161,7 @@ class Loader:
         loaded = Loaded(plan, allocate(plan))
         self._fill(loaded)
         if loaded.failed and self._expected and not self._closed.is_set():
-            # The server promised what did not come, or described it wrongly: go by what is here.
+            # The server announced what did not arrive, or described it wrongly: use what has arrived.
             self._expected, self._due = (), 0
             self._load()
             return
@@ -191,12 +191,12 @@ class Loader:
             if not coming and len(headers) >= len(self._paths):
                 if headers:
                     return split_series(headers.values())
-                raise GeometryError("The series is not here; download it first.")
+                raise GeometryError("The series is not on this computer; download it first.")
             self._pause()
         return []
 
     def _coming(self, quiet: float) -> bool:
-        """Tell whether more of the series may come, after so many seconds in which nothing did."""
+        """Return whether more of the series may come, after so many seconds in which nothing did."""
         if self._due:
             return self._arriving() and len(self._paths) < self._due
         return self._arriving() and quiet < QUIET
@@ -225,13 +225,13 @@ class Loader:
 
     def _header(self, uid: str, path: Path) -> Dataset:
         size = path.stat().st_size
-        keep = self._kept + size <= KEPT_BYTES
+        cache = self._cached + size <= CACHED_BYTES
         try:
-            dataset = read_instance(path, pixels=keep)
+            dataset = read_instance(path, pixels=cache)
         except (GeometryError, OSError) as error:
             raise GeometryError(f"An instance of the series cannot be read: {error}", [uid]) from error
-        if keep:
-            self._kept += size
+        if cache:
+            self._cached += size
             self._read[uid] = dataset
         return dataset
 
@@ -240,9 +240,9 @@ class Loader:
         order = {uid: min(loaded.plan.places(uid).values()) for uid in waiting}
         middle = loaded.plan.geometry.shape[0] // 2
         quiet = 0.0
-        told = not waiting & self._paths.keys()
-        if told:
-            self._events.allocated(loaded)  # where images will be is shown before they are here
+        allocated = not waiting & self._paths.keys()
+        if allocated:
+            self._events.allocated(loaded)  # where images will be is shown before they arrive
         with ThreadPoolExecutor(FILLERS, thread_name_prefix="filling") as pool:
             while waiting and not self._closed.is_set():
                 ready = [uid for uid in waiting if uid in self._paths]
@@ -261,8 +261,8 @@ class Loader:
                 batch = ready[: 4 * FILLERS]
                 list(pool.map(lambda uid: self._fill_one(loaded, uid), batch))
                 waiting.difference_update(batch)
-                (self._events.filled if told else self._events.allocated)(loaded)
-                told = True
+                (self._events.filled if allocated else self._events.allocated)(loaded)
+                allocated = True
                 if self._arriving() and time.monotonic() - self._looked > LOOK:
                     self._look()
         for uid in waiting:
@@ -283,7 +283,9 @@ class Loader:
 
 
 def _planned(metadata: Sequence[DicomJson]) -> list[VolumePlan]:
-    """Plan by what the server says; nothing where that cannot be understood."""
+    """Plan from the server's metadata; nothing where they cannot be read or leave a lookup table out."""
+    if any(tag in document for document in metadata for tag in _TABLES):
+        return []  # their entries are bulk data, which come with the images
     try:
         return split_series(headers_from_json(metadata))
     except (DicomdockError, *READ_ERRORS):
@@ -293,7 +295,7 @@ def _planned(metadata: Sequence[DicomJson]) -> list[VolumePlan]:
 def headers_from_json(documents: Sequence[DicomJson]) -> list[Dataset]:
     """Read as much of the metadata of a series (PS3.18 §F.2) as its geometry takes.
 
-    What several instances say alike is read once, and is one element of all of them.
+    Elements that several instances share are read once, and are the same object in all of them.
     """
     known: dict[tuple[str, str], DataElement] = {}
     headers = []
@@ -313,5 +315,6 @@ def headers_from_json(documents: Sequence[DicomJson]) -> list[Dataset]:
     return headers
 
 
+_TABLES = ("00283000", "00283010")  # Modality and VOI LUT Sequence
 _GROUPS = ("0008", "0018", "0019", "0020", "0028", "0043", "0054", "2001", "3004", "5200", "7FE0")
-"""Groups of attributes that say where images lie and what their values are, vendors' b-values among them."""
+"""Groups of attributes for the geometry and the values of images, vendors' b-values among them."""

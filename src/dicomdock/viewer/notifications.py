@@ -1,4 +1,4 @@
-"""What the viewer tells the user: a line above the pictures that goes away, or stays when it is bad."""
+"""Messages above the pictures: they disappear by themselves, errors stay until they are closed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from trame.widgets import html
 
 from dicomdock.viewer.page_state import PageState
 
-SECONDS = 5.0  # that a note is to be read
+SECONDS = 5.0  # that a message is shown
 
 
 @dataclass(frozen=True)
-class Note:
-    """A note: a number of its own, its text, and whether it says what went wrong."""
+class Notification:
+    """A notification: its number, its text, and whether it is an error."""
 
     number: int
     words: str
@@ -24,32 +24,32 @@ class Note:
 
 
 @dataclass
-class NotesState:
-    """The notes that are shown, the oldest first."""
+class NotificationsState:
+    """The notifications that are shown, the oldest first."""
 
-    notes: list[Note] = field(default_factory=list)
+    notes: list[Notification] = field(default_factory=list)
 
 
-class Notes:
-    """The notes that are shown."""
+class Notifications:
+    """The notifications that are shown."""
 
     def __init__(self, server: Any) -> None:
-        self.state = PageState(server.state, NotesState)
+        self.state = PageState(server.state, NotificationsState)
         self._numbers = itertools.count(1)
 
-        server.controller.note_read = self.drop
+        server.controller.close_notification = self.close
 
-    def say(self, words: str) -> None:
-        """Tell something that needs no answer."""
+    def info(self, words: str) -> None:
+        """Show a message that disappears by itself."""
         number = self._add(words, bad=False)
-        asyncio.get_running_loop().call_later(SECONDS, self.drop, number)
+        asyncio.get_running_loop().call_later(SECONDS, self.close, number)
 
-    def bad(self, words: str) -> None:
-        """Tell what went wrong; it stays until it was read."""
+    def error(self, words: str) -> None:
+        """Show an error, which stays until it is closed."""
         self._add(words, bad=True)
 
-    def drop(self, number: int) -> None:
-        """Take a note away."""
+    def close(self, number: int) -> None:
+        """Close a notification."""
         with self.state as data:
             data.notes = [one for one in data.notes if one.number != number]
 
@@ -57,11 +57,11 @@ class Notes:
         number = next(self._numbers)
         with self.state as data:
             others = [one for one in data.notes if one.words != words][-2:]
-            data.notes = [*others, Note(number, words, bad)]
+            data.notes = [*others, Notification(number, words, bad)]
         return number
 
     def build(self, server: Any) -> None:
-        """Put the notes into the page."""
+        """Put the notifications into the page."""
         with html.Div(classes="notes", raw_attrs=['role="status"', 'data-testid="notes"']):
             with html.Div(
                 v_for=f"one in {self.state.name.notes}",
@@ -73,5 +73,5 @@ class Notes:
                     "Close",
                     v_if="one.bad",
                     classes="btn",
-                    click=(server.controller.note_read, "[one.number]"),
+                    click=(server.controller.close_notification, "[one.number]"),
                 )

@@ -15,22 +15,26 @@ from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from dicomdock.imaging.geometry import VolumeGeometry, Window
+from dicomdock.imaging.presentation import STEPS, Grey, curve_of, window_of
 from dicomdock.imaging.segmentation import Mask
 from dicomdock.imaging.volume import Volume
 
 SAME_PLACE = 1e-4  # mm, between matrices that mean the same grid
+BYTES = Window(127.5, 255.0, function="LINEAR_EXACT")
+"""Values of 8 bits as they are."""
+
 GREY, INVERTED = "vtkMRMLColorTableNodeGrey", "vtkMRMLColorTableNodeInvertedGrey"
 
 
 def matrix_of(array: Any) -> vtkMatrix4x4:
-    """Give a 4 x 4 array as VTK's matrix."""
+    """Return a 4 x 4 array as VTK's matrix."""
     matrix = vtkMatrix4x4()
     matrix.DeepCopy(np.asarray(array, dtype=float).ravel().tolist())
     return matrix
 
 
 def array_of(matrix: vtkMatrix4x4) -> np.ndarray:
-    """Give VTK's matrix as a 4 x 4 array."""
+    """Return VTK's matrix as a 4 x 4 array."""
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 
@@ -42,10 +46,14 @@ class ShownVolume:
     ----------
     volume : the values.
     node : Slicer's node of it.
+    shading : the window that was chosen last, before any change by hand.
+    table : Slicer's node of its shades of grey, where these are no straight line; None else.
     """
 
     volume: Volume
     node: Any
+    shading: Window = BYTES
+    table: Any = None
 
     @property
     def grey(self) -> bool:
@@ -60,20 +68,46 @@ class ShownVolume:
         self.node.Modified()
 
     def set_window(self, window: Window) -> None:
-        """Show values by a window."""
+        """Show values by a window or VOI lookup table, as ``imaging.presentation`` makes grey of them."""
         display = self.node.GetDisplayNode()
         if display is None or not self.grey:
             return
+        curve = curve_of(window)
+        self.shading = window
+        before = display.StartModify()
         display.SetAutoWindowLevel(0)
-        display.SetWindowLevel(window.width, window.center)
+        display.SetAndObserveColorNodeID(self._colours(curve.shades))
+        display.SetWindowLevel(curve.high - curve.low, (curve.high + curve.low) / 2)
+        display.EndModify(before)
 
     @property
-    def window(self) -> tuple[float, float]:
-        """Width and centre as shown."""
+    def window(self) -> Window:
+        """The window that is shown, also after it was changed by hand."""
         display = self.node.GetDisplayNode()
         if display is None or not self.grey:
-            return 255.0, 127.5
-        return display.GetWindow(), display.GetLevel()
+            return BYTES
+        half, level = display.GetWindow() / 2, display.GetLevel()
+        return window_of(level - half, level + half, self.shading)
+
+    def remove(self, app: Any) -> None:
+        """Take it out of the scene."""
+        app.scene.RemoveNode(self.node)
+        if self.table is not None:
+            app.scene.RemoveNode(self.table)
+            self.table = None
+
+    def _colours(self, shades: Grey | None) -> str:
+        """Return the ID of the colours that the 256 steps of the window are shown in."""
+        if shades is None:
+            return INVERTED if self.volume.inverted else GREY
+        if self.table is None:
+            self.table = self.node.GetScene().AddNewNodeByClass("vtkMRMLColorTableNode", "shades")
+            self.table.SetTypeToUser()
+            self.table.SetNumberOfColors(STEPS)
+            self.table.GetLookupTable().SetRange(0, STEPS - 1)
+        for step, shade in enumerate(255 - shades if self.volume.inverted else shades):
+            self.table.SetColor(step, str(step), *[float(shade) / 255] * 3, 1.0)
+        return str(self.table.GetID())
 
 
 def add_volume(app: Any, volume: Volume, name: str) -> ShownVolume:
@@ -105,7 +139,7 @@ def add_volume(app: Any, volume: Volume, name: str) -> ShownVolume:
 
 
 def set_segment(node: Any, segment_id: str, mask: Mask, geometry: VolumeGeometry) -> None:
-    """Give a segment its voxels; only the box that holds them is kept in memory."""
+    """Return a segment its voxels; only the box that holds them is kept in memory."""
     if not mask.array.size:
         return
     box = slicer.vtkOrientedImageData()

@@ -15,8 +15,8 @@ from dicomdock.viewer.scene import mask_of, set_segment
 
 
 @dataclass(eq=False)
-class Drawing:
-    """A segmentation that is being worked on.
+class SegmentationNode:
+    """The segmentation that is open, as a node of the scene.
 
     Parameters
     ----------
@@ -24,14 +24,14 @@ class Drawing:
     base : what it was read from, or an empty one: grid, frame of reference, origin, name.
     series : Series Instance UID of the images.
     changes : counts what the user did.
-    kept, saved : the count that the folder of unsaved work, and the archive, have seen.
+    autosaved, saved : the count that was last autosaved, and stored in the archive.
     """
 
     node: Any
     base: Segmentation
     series: str
     changes: int = 0
-    kept: int = 0
+    autosaved: int = 0
     saved: int = 0
 
     @property
@@ -39,23 +39,23 @@ class Drawing:
         """There is work that is not in the archive yet."""
         return self.changes > self.saved
 
-    def value(self) -> Segmentation:
+    def read(self) -> Segmentation:
         """Read the scene; the array of each segment is a copy."""
         known = {segment.label: segment for segment in self.base.segments}
         segmentation = self.node.GetSegmentation()
         segments = []
         for at in range(segmentation.GetNumberOfSegments()):
             segment_id = segmentation.GetNthSegmentID(at)
-            said = SegmentProperties.from_segment(segmentation.GetSegment(segment_id))
-            red, green, blue = (round(part * 255) for part in said.color)
+            properties = SegmentProperties.from_segment(segmentation.GetSegment(segment_id))
+            red, green, blue = (round(part * 255) for part in properties.color)
             terminology = (
-                Terminology.from_slicer(said.terminology_tag)
-                if said.terminology_tag
-                else Terminology.suggest(said.name)
+                Terminology.from_slicer(properties.terminology_tag)
+                if properties.terminology_tag
+                else Terminology.suggest(properties.name)
             )
             mask = mask_of(self.node, segment_id, self.base.geometry)
-            before = known.get(said.name)
-            made = Segment(said.name, mask, terminology, (red, green, blue))
+            before = known.get(properties.name)
+            made = Segment(properties.name, mask, terminology, (red, green, blue))
             if before is not None:
                 made = replace(
                     before,
@@ -77,15 +77,15 @@ def put_in_scene(editor: Any, segmentation: Segmentation, name: str) -> Any:
         colour = [part / 255 for part in segment.colour]
         segment_id = node.GetSegmentation().AddEmptySegment("", segment.label, colour)
         made = node.GetSegmentation().GetSegment(segment_id)
-        said = SegmentProperties.from_segment(made)
-        said.terminology_tag = segment.terminology.to_slicer()
-        said.to_segment(made)
+        properties = SegmentProperties.from_segment(made)
+        properties.terminology_tag = segment.terminology.to_slicer()
+        properties.to_segment(made)
         set_segment(node, segment_id, segment.mask, segmentation.geometry)
     return node
 
 
 def middle_of(masks: Sequence[Mask]) -> tuple[int, int, int]:
-    """Give a voxel to look at: of the largest segment, on the slice that shows most of it."""
+    """Return a voxel to look at: of the largest segment, on the slice that shows most of it."""
     largest = max(masks, key=lambda mask: mask.count)
     k = int(np.argmax(np.count_nonzero(largest.array, axis=(1, 2))))
     places = np.argwhere(largest.array[k])

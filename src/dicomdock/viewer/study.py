@@ -1,4 +1,4 @@
-"""What a study holds, for the list beside the pictures: its series, and what was drawn on them."""
+"""The content of a study, for the list beside the pictures."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _KINDS: Mapping[str, Kind] = {
     "PR": "presentation",
     **dict.fromkeys(("KO", "REG", "RTPLAN", "RTRECORD", "ECG", "EEG", "HD", "FID", "AU", "PLAN"), "other"),
 }
-"""Kinds of series by Modality, as long as nothing of them is here; others are images (PS3.3 §C.7.3.1.1.1)."""
+"""Kinds of series by Modality (PS3.3 §C.7.3.1.1.1) while the archive has no instance; others are images."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """A series of the study as far as it is here.
+    """A series of the study as far as it is in the archive.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Series:
     kind : what can be done with it.
     modality, description : as stored.
     number : Series Number; 0 where there is none.
-    count : instances that are here.
+    count : instances in the archive.
     due : instances that the server it is being fetched from has; 0 where it is not.
     """
 
@@ -59,15 +59,15 @@ class Series:
     @property
     def name(self) -> str:
         """What the user calls it."""
-        said = self.description or {"segmentation": "Segmentation", "structures": "Structures"}.get(
+        label = self.description or {"segmentation": "Segmentation", "structures": "Structures"}.get(
             self.kind, "Series"
         )
-        return f"{self.number} {said}" if self.number else said
+        return f"{self.number} {label}" if self.number else label
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study as far as it is here.
+    """A study as far as it is in the archive.
 
     Parameters
     ----------
@@ -86,27 +86,27 @@ class Study:
     series: tuple[Series, ...] = ()
 
     @property
-    def patient_words(self) -> tuple[str, ...]:
-        """Whose study this is, and when it was made, line by line."""
+    def patient_lines(self) -> tuple[str, ...]:
+        """Name, ID, sex and birth date of the patient and the date of the study, a line each."""
         years = " ".join(part for part in (self.sex, self.born) if part)
         lines = (self.patient or "Patient without a name", self.patient_id, years, self.date)
         return tuple(line for line in lines if line)
 
     def images(self) -> tuple[Series, ...]:
-        """Give the series that can be looked at."""
+        """Return the series that can be looked at."""
         return tuple(one for one in self.series if one.kind == "image")
 
     def largest(self) -> Series | None:
-        """Give the series of most images, the likeliest to be meant; those on their way count as here."""
+        """Return the series with the most images, those on their way included."""
         return max(self.images(), key=lambda one: max(one.count, one.due), default=None)
 
     def find(self, uid: str) -> Series | None:
-        """Give a series by its UID."""
+        """Return a series by its UID."""
         return next((one for one in self.series if one.uid == uid), None)
 
 
 def read_study(archive: Archive, uid: str, coming: Sequence[DicomJson] = ()) -> Study:
-    """Look up a study in the archive; an empty one where nothing of it is here yet.
+    """Look up a study in the archive; an empty one where the archive has nothing of it yet.
 
     Parameters
     ----------
@@ -124,15 +124,15 @@ def read_study(archive: Archive, uid: str, coming: Sequence[DicomJson] = ()) -> 
         series, modality = text(attributes, "SeriesInstanceUID"), text(attributes, "Modality")
         if any(one.uid == series for one in found):
             continue
-        here = series in classes
+        present = series in classes
         found.append(
             Series(
                 Resource(uid, series),
-                kind_of(classes[series]) if here else _KINDS.get(modality, "image"),
+                kind_of(classes[series]) if present else _KINDS.get(modality, "image"),
                 modality,
                 text(attributes, "SeriesDescription"),
                 _number(text(attributes, "SeriesNumber")),
-                _number(text(attributes, COUNT)) if here else 0,
+                _number(text(attributes, COUNT)) if present else 0,
                 due.get(series, 0),
             )
         )
@@ -176,12 +176,12 @@ def _described(study: Study, attributes: DicomJson) -> Study:
     )
 
 
-def _number(said: str) -> int:
+def _number(value: str) -> int:
     try:
-        return int(float(said))
+        return int(float(value))
     except ValueError:
         return 0
 
 
-def _date(said: str) -> str:
-    return f"{said[:4]}-{said[4:6]}-{said[6:8]}" if len(said) == 8 and said.isdigit() else said
+def _date(value: str) -> str:
+    return f"{value[:4]}-{value[4:6]}-{value[6:8]}" if len(value) == 8 and value.isdigit() else value

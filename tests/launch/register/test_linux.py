@@ -95,6 +95,7 @@ def test_giving_back_one_scheme_keeps_the_others(system: LinuxRegistrar) -> None
     assert (system.status("dicomdock").state, system.status("slicer").state) == ("ours", "free")
 
 
+@pytest.mark.slow
 def test_a_broken_registration_says_what_to_do(system: LinuxRegistrar, settings: Settings) -> None:
     register(system)
     system.wrapper.write_text(system.wrapper.read_text().replace("exec ", "exec /gone"))

@@ -13,7 +13,7 @@ from dicomdock.dock.addresses import open_address
 from dicomdock.dock.bundle import Services
 from dicomdock.dock.pages.visit import Visit
 from dicomdock.dock.services.events import LinkArrived
-from dicomdock.dock.services.links import Answer, Arrival, Links, Offer
+from dicomdock.dock.services.links import Answer, Links, LinkStatus, Offer
 from dicomdock.dock.services.threads import Run
 from dicomdock.launch.link import LaunchRequest
 from dicomdock.launch.trust import Ask, ChooseServer, Question
@@ -27,34 +27,34 @@ def page(services: Services, visit: Visit) -> None:
     number = int(text) if text.isdecimal() and len(text) < 10 else 0
 
     links, run = services.links, services.run
-    shown: Arrival | None = None
+    shown: LinkStatus | None = None
     client = ui.context.client
 
     @ui.refreshable
     def show() -> None:
         nonlocal shown
-        arrival = shown = links.get(number)
-        if arrival is None:
+        status = shown = links.get(number)
+        if status is None:
             with widgets.empty("This link has expired", "The dock was restarted since. Open the link again."):
                 widgets.button("All studies", lambda: ui.navigate.to("/"))
-        elif arrival.stage == "asking" and arrival.question is not None:
-            _ask(links, run, arrival)
-        elif arrival.stage == "opening":
+        elif status.stage == "asking" and status.question is not None:
+            _ask(links, run, status)
+        elif status.stage == "opening":
             _wait()
-        elif arrival.stage == "choosing" and arrival.offer is not None:
-            _offer(links, run, number, arrival.offer)
-        elif arrival.stage == "fetching":
-            _go_on(arrival)
+        elif status.stage == "choosing" and status.offer is not None:
+            _offer(links, run, number, status.offer)
+        elif status.stage == "fetching":
+            _go_on(status)
         else:
-            _ended(arrival)
+            _ended(status)
 
     def look(event: LinkArrived) -> None:
         # Built anew only for a reason: the answer that the user is about to give must not be pulled away.
-        arrival = links.get(number)
-        if event.link != number or arrival == shown:
+        status = links.get(number)
+        if event.link != number or status == shown:
             return
-        if arrival is not None and arrival.stage == "fetching" and arrival.page != visit.path:
-            client.open(arrival.page)
+        if status is not None and status.stage == "fetching" and status.page != visit.path:
+            client.open(status.page)
         else:
             show.refresh()
 
@@ -63,13 +63,13 @@ def page(services: Services, visit: Visit) -> None:
     services.events.subscribe(LinkArrived, look)
 
 
-def _ask(links: Links, run: Run, arrival: Arrival) -> None:
-    assert arrival.question is not None
-    decision = arrival.question.decision
+def _ask(links: Links, run: Run, status: LinkStatus) -> None:
+    assert status.question is not None
+    decision = status.question.decision
     if isinstance(decision, ChooseServer):
-        _choose(links, run, arrival.number, decision)
+        _choose(links, run, status.number, decision)
     elif isinstance(decision, Ask):
-        _may(links, run, arrival.number, decision.question, arrival.question.requests)
+        _may(links, run, status.number, decision.question, status.question.requests)
 
 
 def _may(links: Links, run: Run, number: int, question: Question, requests: Sequence[LaunchRequest]) -> None:
@@ -137,14 +137,14 @@ def _answer_button(
 ) -> ui.button:
     client = ui.context.client  # the button itself is gone as soon as the answer is taken
 
-    async def say() -> None:
-        arrival = await run(links.answer, number, answer, server=server)
-        page = links.next_page(arrival)
+    async def send_answer() -> None:
+        status = await run(links.answer, number, answer, server=server)
+        page = links.next_page(status)
         if page != f"/link/{number}":
             client.open(page)
 
     testid = f"answer-{server or answer}"
-    return widgets.button(label, say, key=key, testid=testid)
+    return widgets.button(label, send_answer, key=key, testid=testid)
 
 
 def _wait() -> None:
@@ -156,9 +156,9 @@ def _offer(links: Links, run: Run, number: int, offer: Offer) -> None:
     chosen: dict[str, ui.checkbox] = {}
     client = ui.context.client
 
-    async def take(uids: list[str]) -> None:
-        arrival = await run(links.choose, number, uids)
-        client.open(links.next_page(arrival))
+    async def choose(uids: list[str]) -> None:
+        status = await run(links.choose, number, uids)
+        client.open(links.next_page(status))
 
     with ui.element("section").classes("panel").props('aria-labelledby="asked" data-testid="offer"'):
         with ui.element("h1").props('id="asked"'):
@@ -174,12 +174,12 @@ def _offer(links: Links, run: Run, number: int, offer: Offer) -> None:
         with ui.element("div").classes("answers"):
             widgets.button(
                 "Download the chosen",
-                lambda: take([uid for uid, box in chosen.items() if box.value]),
+                lambda: choose([uid for uid, box in chosen.items() if box.value]),
                 kind="main",
                 key="d",
                 testid="take-chosen",
             )
-            widgets.button("All of them", lambda: take(list(chosen)), key="a", testid="take-all")
+            widgets.button("All of them", lambda: choose(list(chosen)), key="a", testid="take-all")
             widgets.button("None", lambda: ui.navigate.to("/"))
 
 
@@ -196,23 +196,23 @@ def _title(study: DicomJson) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _go_on(arrival: Arrival) -> None:
+def _go_on(status: LinkStatus) -> None:
     with widgets.empty(
-        f"{formatting.counted(len(arrival.studies), 'study', 'studies')} on the way",
-        arrival.message or "They are stored on this computer as they arrive.",
+        f"{formatting.counted(len(status.studies), 'study', 'studies')} on the way",
+        status.message or "They are stored on this computer as they arrive.",
         testid="fetching",
     ):
-        if len(arrival.studies) == 1:
-            study = open_address(Resource(arrival.studies[0]))
+        if len(status.studies) == 1:
+            study = open_address(Resource(status.studies[0]))
             widgets.button("Open the study", lambda: ui.navigate.to(study), kind="main")
         else:
             widgets.button("Show my studies", lambda: ui.navigate.to("/?source=local"), kind="main")
         widgets.button("Show the transfers", lambda: ui.navigate.to("/transfers"))
 
 
-def _ended(arrival: Arrival) -> None:
-    title = "Refused" if arrival.stage == "refused" else "The study could not be opened"
-    with widgets.empty(title, arrival.message, testid=arrival.stage):
+def _ended(status: LinkStatus) -> None:
+    title = "Refused" if status.stage == "refused" else "The study could not be opened"
+    with widgets.empty(title, status.message, testid=status.stage):
         widgets.button("All studies", lambda: ui.navigate.to("/"))
 
 

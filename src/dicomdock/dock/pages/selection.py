@@ -60,6 +60,6 @@ class Selection:
         """What of it is in one place."""
         if self.series:
             return tuple(
-                Resource(study, uid) for uid, (study, item) in self.series.items() if place in item.places
+                Resource(study, uid) for uid, (study, item) in self.series.items() if place in item.counts
             )
-        return tuple(Resource(uid) for uid, item in self.studies.items() if place in item.places)
+        return tuple(Resource(uid) for uid, item in self.studies.items() if place in item.counts)

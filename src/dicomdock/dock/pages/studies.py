@@ -78,9 +78,9 @@ class StudiesPage:
     def _switch(self) -> None:
         if len(self._names) == 1:
             return
-        places = {LOCAL: "Local", **{name: name for name in self._names[1:]}, ALL: "All"}
+        labels = {LOCAL: "Local", **{name: name for name in self._names[1:]}, ALL: "All"}
         with ui.element("div").classes("segments").props('role="group" aria-label="Where to look"'):
-            for number, (name, label) in enumerate(places.items(), start=1):
+            for number, (name, label) in enumerate(labels.items(), start=1):
                 button = ui.element("button").props('type="button"')
                 button.props["aria-pressed"] = "true" if name == self._source else "false"
                 button.props["data-testid"] = f"source-{name}"
@@ -197,8 +197,8 @@ class StudiesPage:
     async def _take(self, listing: Listing, stream: Stream) -> None:
         changed = await self._run(listing.take, stream)
         if listing is self._listing:
-            self._grid.remove_rows(item.uid for item in changed if not item.places)
-            self._grid.patch_rows(study_list.row(item, self._coming) for item in changed if item.places)
+            self._grid.remove_rows(item.uid for item in changed if not item.counts)
+            self._grid.patch_rows(study_list.row(item, self._coming) for item in changed if item.counts)
 
     def _settle(self, listing: Listing, waiting: str = "") -> None:
         self._grid.set_more(listing.more and not waiting)
@@ -326,8 +326,8 @@ class StudiesPage:
         changed = await self._run(listing.refresh, [event.study])
         if not changed or listing is not self._listing:
             return
-        self._grid.remove_rows(item.uid for item in changed if not item.places)
-        self._grid.patch_rows(study_list.row(item, self._coming) for item in changed if item.places)
+        self._grid.remove_rows(item.uid for item in changed if not item.counts)
+        self._grid.patch_rows(study_list.row(item, self._coming) for item in changed if item.counts)
         if event.study == self._current:
             await self._show_current()
         self._settle(listing)

@@ -107,7 +107,7 @@ def targets(services: ActionServices, selection: Selection) -> tuple[str, ...]:
 def show_attributes(_: ActionServices, selection: Selection) -> None:
     """Show what the first instance says of itself."""
     resource, found = selection.resources[0], selection.items[0]
-    ui.navigate.to(attributes_address(resource, LOCAL if found.is_here else next(iter(found.places))))
+    ui.navigate.to(attributes_address(resource, LOCAL if found.is_here else next(iter(found.counts))))
 
 
 def open_in_slicer(services: ActionServices, selection: Selection) -> None:
@@ -129,7 +129,7 @@ async def open_study(services: ActionServices, selection: Selection) -> None:
     study = next(iter(selection.studies.values()))
     coming = await services.run(services.downloads.studies)
     if study.state(coming) in ("remote", "partly"):
-        server = max(study.servers, key=lambda name: study.places[name] or 0)
+        server = max(study.servers, key=lambda name: study.counts[name] or 0)
         await services.run(services.transfers.pull, server, [Resource(study.uid)])
     resources = selection.resources
     ui.navigate.to(open_address(resources[0] if len(resources) == 1 else Resource(study.uid)))

@@ -59,7 +59,7 @@ def row(study: Found, coming: Iterable[str]) -> widgets.Row:
         "referrer": formatting.person_name("".join(texts(asked, "ReferringPhysicianName")[:1])),
         "series": series,
         "images": formatting.number(study.instances) if study.instances is not None else "",
-        "places": ", ".join("this computer" if name == "local" else name for name in study.places),
+        "places": ", ".join("this computer" if name == "local" else name for name in study.counts),
     }
     sort: dict[str, str | float] = {
         "state": cells["state"],

@@ -115,7 +115,7 @@ def _row(study: Found, series: Found, state: widgets.State) -> widgets.Row:
     asked = series.attributes
     title = " ".join(part for part in (text(asked, "SeriesNumber"), text(asked, "SeriesDescription")) if part)
     below = "  ·  ".join(part for part in (text(asked, "Modality"), text(asked, "BodyPartExamined")) if part)
-    place = LOCAL if series.is_here else next(iter(series.places))
+    place = LOCAL if series.is_here else next(iter(series.counts))
     address = "/".join(quote(part, safe="") for part in (place, study.uid, series.uid))
     cells = {
         "picture": f"/thumbnails/{address}",

@@ -29,7 +29,7 @@ STATUS_WORDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found, in the words of the command line's contract.
+    """What one check found, as the command line reports it.
 
     Parameters
     ----------

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 Answer = Literal["refuse", "once", "always"]
 Stage = Literal["asking", "opening", "choosing", "fetching", "refused", "failed"]
-MOST_KEPT = 50  # links whose page can still be looked at
-SIDE_BY_SIDE = 4  # links that wait for name servers and lists at once
+MAX_LINKS = 50  # links that have a page
+MAX_THREADS = 4  # links that wait for name servers and lists at once
 
 log = logging.getLogger("dicomdock.dock")
 
@@ -62,18 +62,18 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """A link, or several about the same server, and what became of it.
+class LinkStatus:
+    """The state of a link, or of several about the same server.
 
     Parameters
     ----------
     number : stands in the address of its page.
-    stage : where it is.
-    question : what the user is asked, while he is asked.
-    offer : what he can choose from, while he chooses.
+    stage : how far it is.
+    question : what the user is asked, while it is open.
+    offer : what the user can choose from, until the choice.
     studies : what is being fetched, by UID.
     series : the one series of it that was asked for; empty for all.
-    message : why it ended, or what of it failed, in words.
+    message : why it ended, or what of it failed.
     """
 
     number: int
@@ -93,7 +93,7 @@ class Arrival:
 
 
 Agree = Callable[[LaunchRequest, Resolve], Decision]
-"""Judges a link with what the user has said so far."""
+"""Decides on a link, with the user's answers so far."""
 
 
 class Links:
@@ -132,21 +132,21 @@ class Links:
         self._events = events
         self._box = QuestionBox()
         self._trust = TrustStore(settings)
-        self._arrivals: dict[int, Arrival] = {}
+        self._statuses: dict[int, LinkStatus] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
-        self._pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="link")
+        self._pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="link")
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Stop; links that wait are dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def receive(self, link: str) -> str:
-        """Take a link; ask, or go on with it, and show the page. Nothing here waits for the network.
+        """Ask about a link, or open it, and show its page, without waiting for the network.
 
         Returns
         -------
-        What to tell the sender.
+        The answer to the sender.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class Links:
         """
         request = parse(link)
         self._prepare()
-        decision = self._own(request) or self._judge(request, None, _not_now)
+        decision = self._own(request) or self._decide(request, None, _not_now)
         match decision:
             case Refused(reason):
                 raise LaunchError(reason)
@@ -163,33 +163,33 @@ class Links:
                 question = self._box.put(decision, request)
                 same = self._asking(question.key)
                 number = same[0].number if same else next(self._numbers)
-                self._show(self._keep(Arrival(number, "asking", question)))
+                self._show(self._update(LinkStatus(number, "asking", question)))
                 return "dicomdock asks you whether to open it."
             case Allowed():
-                self._show(self._go_on(next(self._numbers), [request], self._judge_anew))
-            case Arrival():
-                self._show(self._keep(decision))
+                self._show(self._open_allowed(next(self._numbers), [request], self._decide_again))
+            case LinkStatus():
+                self._show(self._update(decision))
             case _:
                 assert_never(decision)
         return "dicomdock opens it."
 
-    def get(self, number: int) -> Arrival | None:
+    def get(self, number: int) -> LinkStatus | None:
         """Return what is known of a link."""
         with self._lock:
-            return self._arrivals.get(number)
+            return self._statuses.get(number)
 
-    def next_page(self, arrival: Arrival) -> str:
+    def next_page(self, status: LinkStatus) -> str:
         """Return the page to look at now: the question that waits longest, before what needs no answer."""
         with self._lock:
-            return next((other.page for other in self._arrivals.values() if other.question), arrival.page)
+            return next((other.page for other in self._statuses.values() if other.question), status.page)
 
-    def answer(self, number: int, answer: Answer, *, server: str = "") -> Arrival:
-        """Take the user's answer, and begin to open when it is yes.
+    def answer(self, number: int, answer: Answer, *, server: str = "") -> LinkStatus:
+        """Apply the user's answer, and begin to open when it is yes.
 
         Parameters
         ----------
         number : the link.
-        answer : what he said; ``always`` remembers the origin.
+        answer : ``always`` remembers the origin.
         server : which server to use, where the link names none.
 
         Raises
@@ -199,39 +199,39 @@ class Links:
         ProfileError
             There is no such server.
         """
-        arrival = self.get(number)
-        if arrival is None or arrival.question is None:
+        status = self.get(number)
+        if status is None or status.question is None:
             raise LaunchError("This link was answered already.")
-        decision = arrival.question.decision
+        decision = status.question.decision
         chosen = (
             self._servers.profiles().get(server) if isinstance(decision, ChooseServer) and server else None
         )
-        asked = self._box.take(arrival.question.key, refused=answer == "refuse")
-        others = [other for other in self._asking(arrival.question.key) if other.number != number]
+        asked = self._box.take(status.question.key, refused=answer == "refuse")
+        others = [other for other in self._asking(status.question.key) if other.number != number]
         if asked is None:
             raise LaunchError("This link was answered already.")
         for other in others:
-            self._keep(replace(other, stage="refused", question=None, message="It was answered elsewhere."))
+            self._update(replace(other, stage="refused", question=None, message="It was answered elsewhere."))
         decision = asked.decision
         if answer == "refuse" or (chosen is None and isinstance(decision, ChooseServer)):
-            return self._keep(Arrival(number, "refused", message="Nothing was fetched."))
+            return self._update(LinkStatus(number, "refused", message="Nothing was fetched."))
         if isinstance(decision, Ask):
             question = decision.question
             if answer == "always":
                 self._trust.add(question.origin)
-            return self._go_on(
-                number, asked.requests, lambda request, resolve: self._judge(request, question, resolve)
+            return self._open_allowed(
+                number, asked.requests, lambda request, resolve: self._decide(request, question, resolve)
             )
         assert chosen is not None
-        return self._go_on(number, asked.requests, lambda request, _: use_server(request, chosen))
+        return self._open_allowed(number, asked.requests, lambda request, _: use_server(request, chosen))
 
-    def choose(self, number: int, studies: Sequence[str]) -> Arrival:
+    def choose(self, number: int, studies: Sequence[str]) -> LinkStatus:
         """Fetch what the user chose from an offer.
 
         Parameters
         ----------
         number : the link.
-        studies : UIDs; those that were not offered are passed over.
+        studies : UIDs; those that were not offered are ignored.
 
         Raises
         ------
@@ -239,26 +239,26 @@ class Links:
             Nothing is offered (any more), or nothing of it was chosen.
         """
         with self._lock:
-            arrival = self.get(number)
-            if arrival is None or arrival.offer is None:
+            status = self.get(number)
+            if status is None or status.offer is None:
                 raise LaunchError("The studies of this link were chosen already.")
-            offer, wanted = arrival.offer, set(studies)
+            offer, wanted = status.offer, set(studies)
             chosen = [one for one in resources_of(offer.studies) if one.study in wanted]
             if not chosen:
                 raise LaunchError("Choose at least one study.")
-            known = replace(arrival, stage="fetching", offer=None)
-            arrival = self._keep(replace(known, studies=(*known.studies, *(one.study for one in chosen))))
+            known = replace(status, stage="fetching", offer=None)
+            status = self._update(replace(known, studies=(*known.studies, *(one.study for one in chosen))))
         self._transfers.pull(offer.connection, chosen)
-        return arrival
+        return status
 
-    def _judge(self, request: LaunchRequest, agreed: Question | None, resolve: Resolve) -> Decision:
+    def _decide(self, request: LaunchRequest, agreed: Question | None, resolve: Resolve) -> Decision:
         return decide(request, self._servers.profiles(), self._trust, agreed=agreed, resolve=resolve)
 
-    def _judge_anew(self, request: LaunchRequest, resolve: Resolve) -> Decision:
-        return self._judge(request, None, resolve)
+    def _decide_again(self, request: LaunchRequest, resolve: Resolve) -> Decision:
+        return self._decide(request, None, resolve)
 
-    def _own(self, request: LaunchRequest) -> Arrival | None:
-        """Take a link that this dock made for a study of its own archive; its token is the proof of that."""
+    def _own(self, request: LaunchRequest) -> LinkStatus | None:
+        """Accept a link that this dock made for a study of its own archive, which its token proves."""
         if request.token is None or request.endpoint is None or not request.resources:
             return None
         grant = self._own_token(request.endpoint, request.token.reveal())
@@ -267,49 +267,49 @@ class Links:
         if not all(grant.resource is None or grant.resource.contains(one) for one in request.resources):
             return None
         asked = request.resources
-        return Arrival(next(self._numbers), "fetching", studies=_studies(asked), series=_one_series(asked))
+        return LinkStatus(next(self._numbers), "fetching", studies=_studies(asked), series=_one_series(asked))
 
-    def _asking(self, key: str) -> list[Arrival]:
+    def _asking(self, key: str) -> list[LinkStatus]:
         with self._lock:
-            return [one for one in self._arrivals.values() if one.question and one.question.key == key]
+            return [one for one in self._statuses.values() if one.question and one.question.key == key]
 
-    def _go_on(self, number: int, requests: Sequence[LaunchRequest], agree: Agree) -> Arrival:
-        """Open what was allowed: here where the network need not be asked for it, else in the background."""
+    def _open_allowed(self, number: int, requests: Sequence[LaunchRequest], agree: Agree) -> LinkStatus:
+        """Open what was allowed: at once where that needs no network, else in the background."""
         if all(request.resources and _is_sure(agree(request, _not_now)) for request in requests):
             return self._open(number, requests, agree)
-        arrival = self._keep(Arrival(number, "opening"))
-        self._pool.submit(self._open_aside, number, requests, agree)
-        return arrival
+        status = self._update(LinkStatus(number, "opening"))
+        self._pool.submit(self._open_in_background, number, requests, agree)
+        return status
 
-    def _open_aside(self, number: int, requests: Sequence[LaunchRequest], agree: Agree) -> None:
+    def _open_in_background(self, number: int, requests: Sequence[LaunchRequest], agree: Agree) -> None:
         try:
-            arrival = self._open(number, requests, agree)
+            status = self._open(number, requests, agree)
         except Exception as error:  # noqa: BLE001 - a job boundary: its page must not wait for ever
             # No traceback: its text may quote the link.
             log.error("A link could not be opened: %s.", type(error).__name__)  # noqa: TRY400
             why = "Something unexpected went wrong in dicomdock; its log has the details."
-            arrival = self._keep(Arrival(number, "failed", message=why))
-        if arrival.question is not None:
-            self._show(arrival)
+            status = self._update(LinkStatus(number, "failed", message=why))
+        if status.question is not None:
+            self._show(status)
 
-    def _open(self, number: int, requests: Sequence[LaunchRequest], agree: Agree) -> Arrival:
+    def _open(self, number: int, requests: Sequence[LaunchRequest], agree: Agree) -> LinkStatus:
         """Open links of one page, one after the other; what fails is shown beside what does not."""
-        arrival = Arrival(number, "failed")
+        status = LinkStatus(number, "failed")
         for request in requests:
             try:
-                arrival = self._opened(arrival, request, agree(request, system_resolve))
+                status = self._opened(status, request, agree(request, system_resolve))
             except DicomdockError as error:
-                messages = dict.fromkeys((*filter(None, [arrival.message]), str(error)))
-                arrival = replace(arrival, message=" ".join(messages))
-        return self._keep(arrival)
+                messages = dict.fromkeys((*filter(None, [status.message]), str(error)))
+                status = replace(status, message=" ".join(messages))
+        return self._update(status)
 
-    def _opened(self, arrival: Arrival, request: LaunchRequest, decision: Decision) -> Arrival:
+    def _opened(self, status: LinkStatus, request: LaunchRequest, decision: Decision) -> LinkStatus:
         """Return what a page shows after one more of its links."""
         match decision:
             case Refused(reason):
                 raise LaunchError(reason)
             case Ask() | ChooseServer():
-                return replace(arrival, stage="asking", question=self._box.put(decision, request))
+                return replace(status, stage="asking", question=self._box.put(decision, request))
             case Allowed():
                 name = self._connections.add_link(request, decision)
             case _:
@@ -318,26 +318,26 @@ class Links:
         if not resources:
             with connect_link(request, decision, self._settings) as client:
                 found = studies_of_link(request, client)
-            if wants_a_choice(request, found) and arrival.offer is None:
-                stage: Stage = "asking" if arrival.question else "choosing"
-                return replace(arrival, stage=stage, offer=Offer(name, tuple(found)))
+            if wants_a_choice(request, found) and status.offer is None:
+                stage: Stage = "asking" if status.question else "choosing"
+                return replace(status, stage=stage, offer=Offer(name, tuple(found)))
             resources = resources_of(found)
         self._transfers.pull(name, resources)
-        stage = "fetching" if arrival.stage == "failed" else arrival.stage
-        series = "" if arrival.studies else _one_series(resources)
-        return replace(arrival, stage=stage, studies=_studies(resources, arrival.studies), series=series)
+        stage = "fetching" if status.stage == "failed" else status.stage
+        series = "" if status.studies else _one_series(resources)
+        return replace(status, stage=stage, studies=_studies(resources, status.studies), series=series)
 
-    def _show(self, arrival: Arrival) -> None:
-        self._show_page(self.next_page(arrival))
+    def _show(self, status: LinkStatus) -> None:
+        self._show_page(self.next_page(status))
 
-    def _keep(self, arrival: Arrival) -> Arrival:
+    def _update(self, status: LinkStatus) -> LinkStatus:
         with self._lock:
-            self._arrivals[arrival.number] = arrival
-            ended = [one.number for one in self._arrivals.values() if one.stage in _OVER]
-            for number in ended[: max(0, len(self._arrivals) - MOST_KEPT)]:
-                del self._arrivals[number]
-        self._events.publish(LinkArrived(arrival.number))
-        return arrival
+            self._statuses[status.number] = status
+            ended = [one.number for one in self._statuses.values() if one.stage in _OVER]
+            for number in ended[: max(0, len(self._statuses) - MAX_LINKS)]:
+                del self._statuses[number]
+        self._events.publish(LinkArrived(status.number))
+        return status
 
 
 _OVER: frozenset[Stage] = frozenset({"fetching", "refused", "failed"})

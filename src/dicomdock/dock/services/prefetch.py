@@ -63,7 +63,7 @@ class Prefetch:
         needed: Callable[[], Transfer | None],
         deliver: Callable[[Resource, Sequence[DicomJson]], None],
     ) -> None:
-        """Ask what the server says about the images of a series; returns at once.
+        """Request the server's metadata of a series; returns at once.
 
         Parameters
         ----------

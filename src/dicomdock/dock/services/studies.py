@@ -44,12 +44,12 @@ class Found:
     ----------
     uid : its own UID.
     attributes : as the first source returned them.
-    places : source name -> instances there; None where that source does not count.
+    counts : source name -> instances there; None where that source does not count.
     """
 
     uid: str
     attributes: DicomJson
-    places: Mapping[str, int | None] = field(default_factory=dict)
+    counts: Mapping[str, int | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, found: federation.Found) -> Found:
@@ -60,17 +60,17 @@ class Found:
     @property
     def servers(self) -> tuple[str, ...]:
         """The servers that have it."""
-        return tuple(place for place in self.places if place != LOCAL)
+        return tuple(source for source in self.counts if source != LOCAL)
 
     @property
     def is_here(self) -> bool:
-        """The archive has some of it."""
-        return LOCAL in self.places
+        """Whether the archive has some of it."""
+        return LOCAL in self.counts
 
     @property
     def instances(self) -> int | None:
         """How many instances it has, where it has most; None where nobody counts."""
-        return max((count for count in self.places.values() if count is not None), default=None)
+        return max((count for count in self.counts.values() if count is not None), default=None)
 
     def state(self, coming: Iterable[str] = ()) -> State:
         """Return its state; ``coming`` are the UIDs that are being downloaded."""
@@ -80,7 +80,7 @@ class Found:
             return "remote"
         if not self.servers:
             return "here"
-        here, there = self.places[LOCAL], [self.places[name] or 0 for name in self.servers]
+        here, there = self.counts[LOCAL], [self.counts[name] or 0 for name in self.servers]
         return "partly" if here is not None and here < max(there) else "both"
 
 
@@ -90,12 +90,12 @@ class Stream(federation.Stream):
 
     Parameters
     ----------
-    kept : the studies of an earlier answer that the source has not listed again yet.
+    unconfirmed : the studies of an earlier answer that the source has not listed again yet.
     age : seconds since that answer; None when what is shown comes from this search.
     begun : the first page of this search has arrived.
     """
 
-    kept: frozenset[Resource] = frozenset()
+    unconfirmed: frozenset[Resource] = frozenset()
     age: float | None = None
     begun: bool = False
 
@@ -106,7 +106,7 @@ class StudyFinder:
     Parameters
     ----------
     local : has the archive, which also remembers what servers answered.
-    servers : whose logins tell such answers apart.
+    servers : whose logins distinguish such answers.
     sources : both.
     """
 
@@ -152,7 +152,7 @@ class StudyFinder:
         The series, and source name -> why it did not answer.
         """
         query = Query("series", {"StudyInstanceUID": study.uid}, SERIES_FIELDS)
-        sources = {name: partial(self._sources.get, name) for name in study.places}
+        sources = {name: partial(self._sources.get, name) for name in study.counts}
         found: dict[Resource, Found] = {}
         errors: dict[str, str] = {}
         for answer in federation.search(sources, query):
@@ -163,7 +163,7 @@ class StudyFinder:
 
 
 class Listing:
-    """A search for studies in one or more places, merged.
+    """A search for studies in one or more sources, merged.
 
     Methods block: they are for worker threads, one at a time for each stream.
 
@@ -189,14 +189,14 @@ class Listing:
         return {one.resource.study: Found.of(one) for one in self._join}
 
     def take(self, stream: Stream) -> list[Found]:
-        """Take one page of one source and return what is new or changed by it."""
+        """Add one page of one source, and return what is new or changed by it."""
         page = stream.take()
         changed = self._add(stream.source, page.matches)
         if stream.error or stream.begun:
             return changed
         stream.begun, stream.age = True, None
         listed = {resource for match in page.matches if (resource := _study(match.attributes))}
-        stale, stream.kept = stream.kept - listed, frozenset()
+        stale, stream.unconfirmed = stream.unconfirmed - listed, frozenset()
         if stream.source != LOCAL:
             with contextlib.suppress(ArchiveError, ProfileError):  # it can be shown all the same
                 login = self._login(stream)
@@ -216,7 +216,7 @@ class Listing:
         if answer is None:
             return []
         found = self._add(stream.source, answer.matches)
-        stream.kept = frozenset(Resource(item.uid) for item in found)
+        stream.unconfirmed = frozenset(Resource(item.uid) for item in found)
         stream.age = answer.age
         return found
 
@@ -242,7 +242,7 @@ class Listing:
     def refresh(self, uids: Iterable[str]) -> list[Found]:
         """Look up again how much of these studies the archive has; return those that changed.
 
-        One that came to the archive meanwhile is found, one that no source has any more has no places.
+        One that came to the archive meanwhile is found; one that no source has any more has no counts.
         """
         uids = list(uids)
         wanted = [found for uid in uids if (found := self._join.get(Resource(uid)))]
@@ -291,12 +291,12 @@ class Listing:
 
     @property
     def more(self) -> bool:
-        """True while some place has, or may have, further matches."""
+        """Whether some source has, or may have, further matches."""
         return any(not stream.ended for stream in self.streams)
 
     @property
     def total(self) -> int | None:
-        """All matches, where it is known: of one place that tells, or when everything is here."""
+        """The number of all matches; None until all have arrived, unless the only source counts them."""
         if not self.more:
             return len(self._join)
         return self.streams[0].total if len(self.streams) == 1 else None
@@ -309,7 +309,7 @@ class Listing:
     @property
     def errors(self) -> Mapping[str, str]:
         """Source name -> why it did not answer."""
-        return {stream.source: _words(stream) for stream in self.streams if stream.error}
+        return {stream.source: _error_text(stream) for stream in self.streams if stream.error}
 
     @property
     def age(self) -> float | None:
@@ -322,7 +322,7 @@ class Listing:
             stream.ended = True
 
 
-def _words(stream: Stream) -> str:
+def _error_text(stream: Stream) -> str:
     if stream.age is None:
         return stream.error
     return f"{stream.error} Shown is its answer of {formatting.ago(stream.age)}."

@@ -1,4 +1,4 @@
-"""The viewers of the studies that are open: one process each, and a spare one that is started ahead."""
+"""The viewers of the studies that are open: one process each, and a spare one that is started in advance."""
 
 from __future__ import annotations
 

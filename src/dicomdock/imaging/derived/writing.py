@@ -217,9 +217,11 @@ def _slice(
     if sop_class == PET:
         dataset.NumberOfSlices = volume.geometry.shape[0]
         dataset.ImageIndex = k + 1
-    if volume.windows:
-        dataset.WindowCenter = [format_number_as_ds(window.center) for window in volume.windows]
-        dataset.WindowWidth = [format_number_as_ds(window.width) for window in volume.windows]
+    if windows := [window for window in volume.windows if window.table is None]:
+        dataset.WindowCenter = [format_number_as_ds(window.center) for window in windows]
+        dataset.WindowWidth = [format_number_as_ds(window.width) for window in windows]
+        if windows[0].function != "LINEAR":
+            dataset.VOILUTFunction = windows[0].function
     if sop_class in (CT, PET) or stored.slope != "1":
         dataset.RescaleSlope, dataset.RescaleIntercept = stored.slope, stored.intercept
         if sop_class == CT:

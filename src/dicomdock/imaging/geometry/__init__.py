@@ -6,11 +6,12 @@ allocated before the pixels arrive.
 
 from __future__ import annotations
 
-from dicomdock.imaging.geometry.frame_planes import planes_of
+from dicomdock.imaging.geometry.frame_planes import pixel_format_of, planes_of
 from dicomdock.imaging.geometry.grid import Shape, VolumeGeometry
 from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Window
 from dicomdock.imaging.geometry.series import VolumePlan, split_series
 from dicomdock.imaging.geometry.stack import PositionReport, plane_positions
+from dicomdock.imaging.geometry.windows import windows_of
 
 __all__ = [
     "PixelFormat",
@@ -20,7 +21,9 @@ __all__ = [
     "VolumeGeometry",
     "VolumePlan",
     "Window",
+    "pixel_format_of",
     "plane_positions",
     "planes_of",
     "split_series",
+    "windows_of",
 ]

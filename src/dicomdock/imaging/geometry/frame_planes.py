@@ -15,11 +15,12 @@ from dataclasses import replace
 from pydicom.dataset import Dataset
 
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.attributes import first, integer, items, number, numbers, rounding, text, texts
+from dicomdock.imaging.attributes import first, integer, items, number, numbers, rounding, text
 from dicomdock.imaging.dataset import reading
-from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Vector, Window
+from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Vector
 from dicomdock.imaging.geometry.siemens import is_mosaic, mosaic_of, tiles
 from dicomdock.imaging.geometry.split_keys import split_keys_of
+from dicomdock.imaging.geometry.windows import windows_of
 
 UNIT_TOLERANCE = 0.01
 """Of a direction's length from 1, and of the cosine between rows and columns: beyond it the header is not a
@@ -124,6 +125,18 @@ def _pixels(header: Dataset, sop_class: str) -> PixelFormat:
     )
 
 
+def pixel_format_of(header: Dataset) -> PixelFormat:
+    """Return how the numbers of an instance become values.
+
+    Parameters
+    ----------
+    header : of an instance; of an enhanced one with the functional groups of a frame laid over it.
+    """
+    pixels = _pixels(header, text(header, "SOPClassUID"))
+    plane = Plane("", 1, 1, 1, modality=text(header, "Modality"), pixels=pixels)
+    return _described(plane, [header], "", header).pixels
+
+
 def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str, header: Dataset) -> Plane:
     """Add what the datasets in ``places`` (the nearest first) say about values, windows and kind."""
     pixels = plane.pixels
@@ -150,7 +163,7 @@ def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str, 
     if pixels.units == "GML":
         pixels = replace(pixels, suv_type=text(header, "SUVType") or "BW")
     pixels = replace(pixels, padding=_padding(header, pixels))
-    windows = next((seen for place in places if (seen := _windows(place))), ())
+    windows = next((seen for place in places if (seen := windows_of(place, header))), ())
     kinds = image_type.upper().split("\\")
     remark = "The image is a mosaic of slices, and does not state of how many." if "MOSAIC" in kinds else ""
     localizer = any(word in ("LOCALIZER", "SCOUT") for word in kinds[2:])
@@ -167,17 +180,6 @@ def _padding(header: Dataset, pixels: PixelFormat) -> tuple[float, float] | None
         value += 1 << pixels.bits_allocated
     ends = [end * pixels.slope + pixels.intercept for end in (value, value if limit is None else limit)]
     return min(ends), max(ends)
-
-
-def _windows(dataset: Dataset | None) -> tuple[Window, ...]:
-    centers, widths = numbers(dataset, "WindowCenter") or (), numbers(dataset, "WindowWidth") or ()
-    names = texts(dataset, "WindowCenterWidthExplanation")
-    function = text(dataset, "VOILUTFunction") or "LINEAR"
-    pairs = [pair for pair in zip(centers, widths, strict=False) if pair[1] > 0]
-    return tuple(
-        Window(center, width, names[at] if at < len(names) else "", function)
-        for at, (center, width) in enumerate(pairs)
-    )
 
 
 def _placed(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dicomdock.errors import GeometryError
+from dicomdock.imaging.lookup import LookupTable
 
 Vector = tuple[float, float, float]
 
@@ -67,15 +68,23 @@ class PixelFormat:
 class Window:
     """A window preset, in the values' units after the rescale.
 
+    Parameters
+    ----------
+    center, width : of the values that are shown in shades of grey.
+    name : as the header explains it; may be empty.
+    function : ``LINEAR``, ``LINEAR_EXACT``, ``SIGMOID``, or ``TABLE`` for a VOI lookup table.
+    table : of a VOI lookup table, which center and width state the range of; None else.
+
     References
     ----------
-    PS3.3 §C.11.2.1.2.
+    PS3.3 §C.11.2.1.1, §C.11.2.1.2.
     """
 
     center: float
     width: float
     name: str = ""
     function: str = "LINEAR"
+    table: LookupTable | None = None
 
 
 @dataclass(frozen=True, slots=True)

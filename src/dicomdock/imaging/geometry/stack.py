@@ -152,18 +152,23 @@ def rounded(planes: Sequence[Plane]) -> float:
 def _line(origins: Matrix, places: Sequence[int], normal: Matrix, unit: float) -> tuple[Matrix, Matrix]:
     """Fit ``first + place * step`` to positions in the order of their places.
 
-    Where all lie on the line from the first to the last, as exact positions do, it is that line. A slant that
-    the rounding to ``unit`` explains is none.
+    Where all lie on the line from the first to the last, as exact positions do, it is that line. Of rounded
+    ones, a slant that the rounding to ``unit`` explains is none.
     """
     at = np.asarray(places, dtype=np.float64)
+
+    def slant(step: Matrix) -> float:
+        return float(np.linalg.norm(step - normal * (step @ normal))) * float(at[-1])
+
     direct: Matrix = (origins[-1] - origins[0]) / at[-1]
-    if np.abs(origins - origins[0] - np.outer(at, direct)).max() <= EXACT:
-        return direct, origins[0]
+    if np.abs(origins - origins[0] - np.outer(at, direct)).max() <= (min(EXACT, unit / 20) or EXACT):
+        # A slant of less than one unit from the first to the last position cannot be stated.
+        return (normal * (direct @ normal) if slant(direct) < 0.99 * unit else direct), origins[0]
     centred = at - at.mean()
     step: Matrix = centred @ (origins - origins.mean(axis=0)) / float(centred @ centred)
-    straight: Matrix = normal * (step @ normal)
-    if float(np.linalg.norm(step - straight)) * at[-1] <= math.sqrt(3) * unit:
-        step = straight
+    # Half a unit at each position turns the line that fits best by up to one and a half over its length.
+    if slant(step) <= 1.5 * math.sqrt(3) * unit:
+        step = normal * (step @ normal)
     first: Matrix = origins.mean(axis=0) - step * at.mean()
     return step, first
 
@@ -229,9 +234,9 @@ def _require_straight(
     sideways = np.linalg.norm(away - np.outer(away @ normal, normal), axis=1)
     spacing = float(step @ normal)
     pixel = min(planes[0].spacing or (1.0,))
-    # Half a unit in each of three coordinates, in whatever direction.
+    # Half a unit in each of three coordinates, in whatever direction, of the slice and of the fitted line.
     unit = min(plane.rounding for plane in planes)
-    slack = min(math.sqrt(3) / 2 * unit, ROUNDING_LIMIT * spacing)
+    slack = min(math.sqrt(3) * unit, ROUNDING_LIMIT * spacing)
     wrong = np.flatnonzero(
         (along > max(DRIFT_TOLERANCE * spacing, slack))
         | (sideways > max(DRIFT_TOLERANCE * pixel, GAP_FLOOR, slack))

@@ -6,6 +6,7 @@ at once.
 
 from __future__ import annotations
 
+from dicomdock.imaging.volume.pixels import modality_table, rescale
 from dicomdock.imaging.volume.resample import resample
 from dicomdock.imaging.volume.volume import (
     Volume,
@@ -22,8 +23,10 @@ __all__ = [
     "allocate",
     "check_claim",
     "fill_slice",
+    "modality_table",
     "outline",
     "resample",
+    "rescale",
     "straight_grid",
     "window_over",
 ]

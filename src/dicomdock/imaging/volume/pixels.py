@@ -14,14 +14,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID
 
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.attributes import integer, text
+from dicomdock.imaging.attributes import first, integer, text
 from dicomdock.imaging.codecs import RETIRED_JPEG, iter_pixels, pixel_array
 from dicomdock.imaging.geometry import PixelFormat, Plane
+from dicomdock.imaging.lookup import LookupTable, read_table
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -108,9 +109,20 @@ def _values(raw: Array, dataset: Dataset, pixels: PixelFormat) -> Array:
         return _bytes(raw, pixels.bits_stored)
     if raw.ndim != 2:
         raise ValueError("a grey image has more than one sample per pixel")
-    if pixels.lut:
-        return apply_modality_lut(raw, dataset)
+    if pixels.lut and (table := modality_table(dataset)) is not None:
+        return table.apply(raw)
     return rescale(raw, pixels)
+
+
+def modality_table(dataset: Dataset) -> LookupTable | None:
+    """Return the Modality LUT that stored numbers go through in place of a rescale; None where there is none.
+
+    References
+    ----------
+    PS3.3 §C.11.1.
+    """
+    item = first(dataset, "ModalityLUTSequence")
+    return None if item is None else read_table(item, signed=integer(dataset, "PixelRepresentation") == 1)
 
 
 def rescale(raw: Array, pixels: PixelFormat) -> Array:

@@ -265,7 +265,7 @@ def window_over(
         inside = values[(values < padding[0]) | (values > padding[1])]
         values = inside if inside.size else values
     if not values.size:
-        return Window(0.5, 1.0, "auto")
+        return Window(0.5, 1.0, "auto", "LINEAR_EXACT")
     if hottest:
         number = min(values.size, max(HOTTEST, values.size // HOTTEST_SHARE))
         low, high = 0.0, float(np.partition(values, -number)[-number])
@@ -275,7 +275,7 @@ def window_over(
         if low == high:  # nearly all values are one: the few others are what there is to see
             low, high = float(values.min()), float(values.max())
     least = 1.0 if array.dtype.kind in "iu" else 1e-6
-    return Window((low + high) / 2, max(high - low, least), "auto")
+    return Window((low + high) / 2, max(high - low, least), "auto", "LINEAR_EXACT")
 
 
 def straight_grid(geometry: VolumeGeometry) -> VolumeGeometry:

@@ -1,4 +1,4 @@
-"""Long computations, in a process of their own: the viewer goes on drawing, and they can be stopped.
+"""Long computations, in a process of their own: the viewer stays responsive, and they can be stopped.
 
 The process starts with the first computation, waits for the next ones, and ends with the viewer, whose end
 closes its standard input.
@@ -18,11 +18,11 @@ from dicomdock.errors import DicomdockError, GeometryError
 NICE = 5  # lower than the viewer, which answers the user meanwhile
 
 STOPPED = "Nothing was changed."
-FELL = "The computation ended by itself, perhaps for want of memory; nothing was changed."
+ENDED = "The computation ended by itself, perhaps because memory ran out; nothing was changed."
 
 
 class Stopped(DicomdockError):
-    """A computation was stopped, or its process fell."""
+    """A computation was stopped, or its process ended."""
 
 
 class Computer:
@@ -40,7 +40,7 @@ class Computer:
         GeometryError
             What was given cannot be used; the words are for the user.
         Stopped
-            There is no answer; the words say whether that was wanted.
+            There is no result; the message says whether the user stopped it.
         """
         self._stopping = False
         if self._process is None or self._process.poll() is not None:
@@ -48,12 +48,12 @@ class Computer:
                 [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
         try:
-            said, answer = await asyncio.to_thread(_exchange, self._process, (name, given, more))
+            status, answer = await asyncio.to_thread(_exchange, self._process, (name, given, more))
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             self._process.kill()
             await asyncio.to_thread(self._process.wait)
-            raise Stopped(STOPPED if self._stopping else FELL) from error
-        if said == "error":
+            raise Stopped(STOPPED if self._stopping else ENDED) from error
+        if status == "error":
             raise GeometryError(answer)
         return answer
 
@@ -68,8 +68,8 @@ def _exchange(process: subprocess.Popen[bytes], order: Any) -> tuple[str, Any]:
     assert process.stdin is not None and process.stdout is not None
     pickle.dump(order, process.stdin, protocol=5)
     process.stdin.flush()
-    said: tuple[str, Any] = pickle.load(process.stdout)  # noqa: S301 - our own process
-    return said
+    status: tuple[str, Any] = pickle.load(process.stdout)  # noqa: S301 - our own process
+    return status
 
 
 def main() -> None:

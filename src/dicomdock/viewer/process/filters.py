@@ -32,7 +32,7 @@ JOINT_STEPS = 100  # iterations of joint smoothing, as in 3D Slicer
 
 
 def from_seeds(masks: Masks, values: npt.NDArray[Any]) -> Masks:
-    """Let every segment grow along like intensities, from what was drawn of it (GrowCut).
+    """Let every segment grow along like intensities, from its seeds (GrowCut).
 
     Raises
     ------
@@ -94,16 +94,16 @@ def without_small_islands(masks: Masks, least: int) -> Masks:
     GeometryError
         Nothing would be left.
     """
-    kept = _islands(masks[0], least) != 0
-    if not kept.any():
+    remaining = _islands(masks[0], least) != 0
+    if not remaining.any():
         raise GeometryError(
             f"All parts of the segment have fewer than {least} voxels; nothing would be left."
         )
-    return [kept]
+    return [remaining]
 
 
 def split_islands(masks: Masks) -> Masks:
-    """Give each connected part, the largest one first.
+    """Return each connected part, the largest one first.
 
     Raises
     ------
@@ -230,7 +230,7 @@ def _gap(places: npt.NDArray[np.intp]) -> bool:
 
 
 def _kernel(millimetres: float, spacing: Spacing) -> list[int]:
-    """Give the nearest odd number of voxels along i, j, k."""
+    """Return the nearest odd number of voxels along i, j, k."""
     return [max(1, round((millimetres / step + 1) / 2) * 2 - 1) for step in reversed(spacing)]
 
 

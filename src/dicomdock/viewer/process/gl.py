@@ -1,7 +1,7 @@
 """Which GL library can draw here: found out in a process of its own, because a missing one ends it.
 
 VTK without a usable GL library stops with a segmentation fault, which no ``except`` catches. So the trial is
-``python -m dicomdock.viewer.process.gl``: it draws a few pixels and says by its exit code whether they
+``python -m dicomdock.viewer.process.gl``: it draws a few pixels and reports by its exit code whether they
 came out.
 """
 
@@ -19,7 +19,7 @@ REMEDY = "apt-get install libegl1 libgl1-mesa-dri (or your system's like)"
 
 
 def has_display(environment: Mapping[str, str]) -> bool:
-    """Tell whether VTK would open its windows on a display of its own."""
+    """Return whether VTK would open its windows on a display of its own."""
     if sys.platform != "linux":
         return True
     return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
@@ -33,7 +33,7 @@ def candidates(environment: Mapping[str, str]) -> list[str]:
 
 
 def choose(environment: Mapping[str, str] | None = None) -> str | None:
-    """Give the first render window that draws; None where none does."""
+    """Return the first render window that draws; None where none does."""
     environment = dict(os.environ if environment is None else environment)
     for name in candidates(environment):
         trial = {key: value for key, value in environment.items() if key != CHOICE}
@@ -76,7 +76,7 @@ def draw() -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Draw; with ``choose``, say which render window draws (nothing where VTK's own choice does)."""
+    """Draw; with ``choose``, print which render window draws (nothing where VTK's own choice does)."""
     if arguments != ["choose"]:
         return 0 if draw() else 1
     name = choose()

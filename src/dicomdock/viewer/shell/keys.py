@@ -24,13 +24,13 @@ HELP = (
     ("Ctrl+Z, Ctrl+Y", "undo, redo"),
     ("Ctrl+S", "save"),
     ("s, w", "series, window"),
-    ("h", "words in the corners"),
+    ("h", "text in the corners"),
     ("?", "these keys"),
 )
 
 
 def bindings(station: Any) -> dict[str, Callable[[], Any]]:
-    """Give what each key does."""
+    """Return what each key does."""
     shell, views, segments = station.shell.data, station.views, station.segments
     layout = views.state.data
 
@@ -51,7 +51,7 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
         layout.layout = names[(names.index(layout.layout) + 1) % len(names)]
 
     def erase() -> None:
-        if segments.drawing is not None:
+        if segments.current is not None:
             from trame_slicer.segmentation import SegmentationEffectErase
 
             segments.editor.set_active_effect_type(SegmentationEffectErase)

@@ -1,4 +1,4 @@
-"""A picture of the views, to keep: as they are drawn, without the words around them."""
+"""A picture of the views to save, without the text around them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GAP = 4  # pixels between two views
 
 
 def pixels_of(view: Any) -> np.ndarray:
-    """Draw a view and give its pixels, (row, column, 3), the top row first."""
+    """Draw a view and return its pixels, (row, column, 3), the top row first."""
     image = vtkImageData()
     view.render_window().Render()
     vtkMRMLLayerDisplayableManager.RenderWindowBufferToImage(view.render_window(), image)
@@ -26,7 +26,7 @@ def pixels_of(view: Any) -> np.ndarray:
 
 
 def png_of(views: list[Any]) -> str:
-    """Give the views side by side, two in a row, as a PNG in base64. Empty where there is none."""
+    """Return the views side by side, two in a row, as a PNG in base64. Empty where there is none."""
     pictures = [Image.fromarray(pixels_of(view)) for view in views]
     if not pictures:
         return ""

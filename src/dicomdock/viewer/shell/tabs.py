@@ -1,7 +1,7 @@
 """One page at a time: the scene has one size, one mouse, one user, so the page that was opened last has it.
 
 A page names itself when it is there (``here``); all pages hear who has the viewer now, and the others leave
-for a page that says so and leads back.
+for a page that explains it and leads back.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PAGE = """<!doctype html>
 
 
 class Tabs:
-    """Gives the viewer to the page that was opened last."""
+    """Connects the viewer with the page that was opened last."""
 
     def __init__(self, server: Any) -> None:
         self.server = server

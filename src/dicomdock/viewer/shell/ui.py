@@ -45,10 +45,10 @@ def build(station: Any) -> None:
     with html.Div(
         classes="bar", raw_attrs=['role="toolbar"', 'aria-label="Tools"', 'aria-orientation="vertical"']
     ):
-        for tool, icon, words in TOOLS:
+        for tool, icon, label in TOOLS:
             bar_button(
                 icon,
-                words,
+                label,
                 f"{TOOL} = {TOOL} === '{tool}' ? '' : '{tool}'",
                 on=f"{TOOL} === '{tool}'",
                 testid=f"tool-{tool}",
@@ -61,7 +61,7 @@ def build(station: Any) -> None:
             on=f"{CINE.playing}",
             testid="play",
         )
-        bar_button("mdi-camera-outline", "Keep a picture", control.take_picture, testid="picture")
+        bar_button("mdi-camera-outline", "Save a picture", control.take_picture, testid="picture")
         html.Div(classes="gap")
         bar_button("mdi-undo", "Undo (Ctrl+Z)", control.undo, testid="bar-undo")
         bar_button("mdi-redo", "Redo (Ctrl+Y)", control.redo, testid="bar-redo")
@@ -96,7 +96,7 @@ def build(station: Any) -> None:
     send_dialog(server)
     leaving_dialog(server)
     _help()
-    station.notes.build(server)
+    station.notifications.build(server)
 
 
 def _help() -> None:
@@ -106,12 +106,12 @@ def _help() -> None:
         ):
             html.H2("Keys and mouse")
             with html.Table():
-                for key, words in HELP:
+                for key, label in HELP:
                     with html.Tr():
                         with html.Td():
                             for one in key.split(", "):
                                 html.Kbd(one)
-                        html.Td(words)
+                        html.Td(label)
             html.P("Pictures are for looking and drawing; this program is no medical device.")
             with html.Div(classes="row"):
                 button("Close", f"{SHELL.help_open} = false", testid="help-close")

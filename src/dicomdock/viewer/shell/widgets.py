@@ -42,7 +42,7 @@ def panel(name: str, title: str) -> Iterator[Any]:
 
 def bar_button(
     icon: str,
-    words: str,
+    label: str,
     click: Any,
     *,
     on: str = "false",
@@ -54,14 +54,14 @@ def bar_button(
         classes=(f"[{on} ? 'on' : '']",),
         click=click,
         disabled=(disabled,),
-        title=words,
-        raw_attrs=[f'aria-label="{words}"', f'data-testid="{testid or words.lower()}"'],
+        title=label,
+        raw_attrs=[f'aria-label="{label}"', f'data-testid="{testid or label.lower()}"'],
     ):
         VIcon(icon, size=20)
 
 
 def button(
-    words: str,
+    label: str,
     click: Any,
     *,
     on: str = "",
@@ -71,14 +71,14 @@ def button(
     testid: str = "",
     **more: Any,
 ) -> None:
-    """Make a button with words."""
+    """Make a button with a label."""
     classes = "btn main" if main else "btn"
     given: dict[str, Any] = {"classes": (f"['{classes}', {on} ? 'on' : '']",) if on else classes}
     if disabled:
         given["disabled"] = (disabled,)
     if title:
         given["title"] = title
-    html.Button(words, click=click, raw_attrs=[f'data-testid="{testid or words.lower()}"'], **given, **more)
+    html.Button(label, click=click, raw_attrs=[f'data-testid="{testid or label.lower()}"'], **given, **more)
 
 
 Handler = Callable[..., Any]

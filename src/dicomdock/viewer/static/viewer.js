@@ -157,13 +157,13 @@
     const note = document.createElement("div");
     note.id = "gone";
     note.setAttribute("role", "alert");
-    note.innerHTML = "<div><b>The viewer has stopped.</b><br>What you drew is kept up to the last few seconds. It is being started again&hellip;</div>";
+    note.innerHTML = "<div><b>The viewer has stopped.</b><br>Your work is autosaved up to the last few seconds. The viewer is being restarted&hellip;</div>";
     document.body.appendChild(note);
     // A loaded machine takes long to start a viewer; the page comes back whenever it is there.
     for (let tries = 0; ; tries++) {
       await new Promise((wait) => setTimeout(wait, 500));
       if (await alive()) { window.location.assign("/"); return; }
-      if (tries === 60) note.firstChild.innerHTML = "<b>The viewer has stopped.</b><br>What you drew is kept. If it does not come back, open the study again from dicomdock.";
+      if (tries === 60) note.firstChild.innerHTML = "<b>The viewer has stopped.</b><br>Your work is autosaved. If the viewer does not come back, open the study again from dicomdock.";
     }
   };
   // The page cannot see its own connection break in all browsers, so it asks from time to time.

@@ -11,7 +11,7 @@ from dicomdock.viewer.features.layout.layouts import AXIAL, COMPARE, OTHER
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.loading import Events, Loaded, Loader
-from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import ShownVolume, add_volume
 
@@ -19,8 +19,10 @@ from dicomdock.viewer.scene import ShownVolume, add_volume
 class CompareLogic:
     """The series in the second view of a comparison."""
 
-    def __init__(self, server: Any, app: Any, series: SeriesLogic, views: Views, notes: Notes) -> None:
-        self.app, self.series, self.views, self.notes = app, series, views, notes
+    def __init__(
+        self, server: Any, app: Any, series: SeriesLogic, views: Views, notifications: Notifications
+    ) -> None:
+        self.app, self.series, self.views, self.notifications = app, series, views, notifications
         self.state = PageState(server.state, CompareState)
         self._loader: Loader | None = None
         self._shown: ShownVolume | None = None
@@ -55,14 +57,14 @@ class CompareLogic:
             assert self.series.study is not None
             self.views.describe(self.series.study, series.name, [OTHER])
             if before is not None:
-                self.app.scene.RemoveNode(before.node)
+                before.remove(self.app)
 
         def ended(loaded: Loaded) -> None:
             assert self._shown is not None
             self._shown.set_window(loaded.volume.window())
             self._shown.changed()
             self.follow(AXIAL)
-            self.views.refresh_words()
+            self.views.refresh_text()
 
         def planned(_: Sequence[Any]) -> None: ...
 
@@ -73,7 +75,9 @@ class CompareLogic:
         self._loader = Loader(
             self.series.archive,
             series.resource,
-            Events(later(planned), later(allocated), later(filled), later(ended), later(self.notes.bad)),
+            Events(
+                later(planned), later(allocated), later(filled), later(ended), later(self.notifications.error)
+            ),
             arriving=lambda: self.series.pulling,
         )
         self._loader.start()

@@ -14,7 +14,7 @@ from dicomdock.viewer.features.derive.state import DeriveState
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
-from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 
 CROP_MARGIN = 5  # voxels left around a segment
@@ -24,17 +24,22 @@ class DerivingLogic:
     """Makes derived series."""
 
     def __init__(
-        self, server: Any, series: SeriesLogic, segments: SegmentsLogic, saving: SavingLogic, notes: Notes
+        self,
+        server: Any,
+        series: SeriesLogic,
+        segments: SegmentsLogic,
+        saving: SavingLogic,
+        notifications: Notifications,
     ) -> None:
         self.state, self.series, self.segments = PageState(server.state, DeriveState), series, segments
-        self.saving, self.notes = saving, notes
+        self.saving, self.notifications = saving, notifications
 
         server.controller.derive = self.derive
 
     async def derive(self, kind: str) -> None:
         """Make a series and put it into the archive."""
         if not self.series.complete or self.state.data.deriving:
-            self.notes.say("New images can be made when all images of the series are here.")
+            self.notifications.info("New images can be made when all images of the series have arrived.")
             return
         assert self.series.series is not None
         with self.state as data:
@@ -43,20 +48,20 @@ class DerivingLogic:
             mask = self._mask() if kind in ("mask", "crop") else None
             made = await asyncio.to_thread(self._make, kind, mask, self.series.series.uid)
         except DicomdockError as error:
-            self.notes.bad(f"No images were made: {error}")
+            self.notifications.error(f"No images were made: {error}")
             return
         finally:
             with self.state:
                 data.deriving = False
         self.series.refresh()
-        self.notes.say(f"{made} images were made; they are in the list of series.")
+        self.notifications.info(f"{made} images were made; they are in the list of series.")
 
     def _mask(self) -> Mask:
-        drawing, active = self.segments.drawing, self.segments.editor.active_segment_id
-        if drawing is None or not active:
+        current, active = self.segments.current, self.segments.editor.active_segment_id
+        if current is None or not active:
             raise GeometryError("choose a segment first, which says what to keep.")
         at = self.segments.editor.get_segment_ids().index(active)
-        mask: Mask = drawing.value().segments[at].mask
+        mask: Mask = current.read().segments[at].mask
         if not mask.array.size:
             raise GeometryError("the chosen segment is empty.")
         return mask

@@ -15,7 +15,7 @@ BACKGROUND = "#0b0d10"
 
 
 def definitions() -> dict[str, Layout]:
-    """Give the layouts, by the words that the user chooses them by."""
+    """Return the layouts by their names."""
     axial = ViewLayoutDefinition.axial_view(AXIAL)
     sagittal = ViewLayoutDefinition.sagittal_view(SAGITTAL)
     coronal = ViewLayoutDefinition.coronal_view(CORONAL)

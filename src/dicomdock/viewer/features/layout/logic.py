@@ -59,7 +59,7 @@ class LayoutLogic:
 
 
 def view_of(volume: Volume) -> str:
-    """Name the layout of the one view that shows all of a volume; empty where it takes several."""
+    """Name the layout of the one view that shows all of a volume; empty where several are needed."""
     if not volume.spatial:
         return "Axial"
     across = int(np.argmax(np.abs(volume.geometry.directions[:, 0])))

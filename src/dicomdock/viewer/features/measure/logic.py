@@ -1,4 +1,4 @@
-"""Measurements: distances, angles and regions with their mean; kept as DICOM reports."""
+"""Measurements: distances, angles and regions with their mean; saved as DICOM reports."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from dicomdock.imaging.measurements import (
     region,
     report_to_dicom,
 )
-from dicomdock.viewer.autosave import Placed, Shelf
+from dicomdock.viewer.autosave import PlacedMeasurement, UnsavedWork
 from dicomdock.viewer.features.measure.state import MeasurementRow, MeasureState, ReportRow
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
-from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.study import read_instance
 
@@ -36,17 +36,17 @@ NODES = {
     "region": ("vtkMRMLMarkupsClosedCurveNode", 3, "Region"),
 }
 LPS = np.array((-1.0, -1.0, 1.0))
-KEEP_SECONDS = 3.0  # between two looks whether something was measured
+AUTOSAVE_SECONDS = 3.0  # between two autosaves
 
 
 @dataclass(frozen=True)
-class _Away:
-    """What belongs to a series that is not shown now."""
+class _SeriesMeasurements:
+    """The measurements of a series that is not shown now."""
 
-    placed: list[Placed]
+    placed: list[PlacedMeasurement]
     unplaced: dict[str, Measurement]
     report: Report | None
-    saved: list[Placed]
+    saved: list[PlacedMeasurement]
 
 
 class MeasuringLogic:
@@ -59,35 +59,37 @@ class MeasuringLogic:
         series: SeriesLogic,
         saving: SavingLogic,
         settings: Settings,
-        notes: Notes,
+        notifications: Notifications,
     ) -> None:
-        self.app, self.series, self.saving, self.notes = app, series, saving, notes
+        self.app, self.series, self.saving, self.notifications = app, series, saving, notifications
         self.settings = settings
         self.state = PageState(server.state, MeasureState)
-        self._shown = ""  # the series that all below belongs to
-        self._away: dict[str, _Away] = {}  # what belongs to the others that were shown
+        self._shown = ""  # the series that all of the following belongs to
+        self._other_series: dict[str, _SeriesMeasurements] = {}  # what belongs to the others that were shown
         self._nodes: dict[str, tuple[str, Any]] = {}
-        self._unplaced: dict[str, Measurement] = {}  # numbers of a report that name no place here
+        self._unplaced: dict[str, Measurement] = {}  # numbers of a report without coordinates in the images
         self._count = 0
         self._report: Report | None = None
-        self._saved: list[Placed] = []  # what the report holds
-        self._kept: list[Placed] = []  # what the shelf holds
+        self._saved: list[PlacedMeasurement] = []  # what the report holds
+        self._autosaved: list[PlacedMeasurement] = []  # what is on disk
 
         control = server.controller
         control.measure = self.place
-        control.drop_measurement = self.drop
+        control.drop_measurement = self.remove
         control.name_measurement = self.name
         control.save_measurements = self.save
         control.open_report = self.open
         series.on_shown.append(self._series_changed)
-        series.on_studied.append(self._list)
+        series.on_studied.append(self._update_reports)
         app.scene.AddNode(slicer.vtkMRMLInteractionNode()) if self._interaction() is None else None
         self._interaction().AddObserver(slicer.vtkMRMLInteractionNode.EndPlacementEvent, self._placed)
 
     def place(self, kind: str) -> None:
         """Let the user click the points of a measurement."""
         if self.series.volume is None or not self.series.volume.spatial:
-            self.notes.say("These pictures have no place in the patient, so nothing can be measured in mm.")
+            self.notifications.info(
+                "These images have no position in the patient, so nothing can be measured in mm."
+            )
             return
         node = self._add(kind)
         with self.state as data:
@@ -99,19 +101,19 @@ class MeasuringLogic:
         self.app.markups_logic.disable_place_mode()
         self._placed()
 
-    def name(self, node_id: str, words: str) -> None:
+    def name(self, node_id: str, text: str) -> None:
         """Name a measurement."""
-        if node_id in self._nodes and words.strip():
-            self._nodes[node_id][1].SetName(words.strip())
-            self._tell()
+        if node_id in self._nodes and text.strip():
+            self._nodes[node_id][1].SetName(text.strip())
+            self._update_rows()
 
-    def drop(self, node_id: str) -> None:
+    def remove(self, node_id: str) -> None:
         """Remove a measurement."""
         self._unplaced.pop(node_id, None)
         _, node = self._nodes.pop(node_id, ("", None))
         if node is not None:
             self.app.scene.RemoveNode(node)
-        self._tell()
+        self._update_rows()
 
     def values(self) -> list[tuple[str, Measurement]]:
         """Measure what is complete."""
@@ -130,18 +132,18 @@ class MeasuringLogic:
         """Write the measurements as a DICOM report into the archive."""
         series, measured = self.series.series, [one for _, one in self.values() if one.values]
         if series is None or not measured:
-            self.notes.say("There is nothing measured yet.")
+            self.notifications.info("There is nothing measured yet.")
             return
         report = replace(self._report or Report(()), measurements=tuple(measured))
         try:
             made = await asyncio.to_thread(self._write, report, series.uid)
         except DicomdockError as error:
-            self.notes.bad(f"The measurements were not saved: {error}")
+            self.notifications.error(f"The measurements were not saved: {error}")
             return
-        self._report, self._saved = read_report(made), self._placed_now()
-        self._keep()
+        self._report, self._saved = read_report(made), self._placed_measurements()
+        self._autosave()
         self.series.refresh()
-        self.notes.say("Saved in the archive as a DICOM measurement report.")
+        self.notifications.info("Saved in the archive as a DICOM measurement report.")
 
     def open(self, uid: str) -> None:
         """Show the measurements of a report of the study."""
@@ -149,7 +151,9 @@ class MeasuringLogic:
         if series is None or self.series.series is None:
             return
         if self._unsaved():
-            self.notes.say("Save or remove what you measured first: a report is opened in its place.")
+            self.notifications.info(
+                "Save or remove what you measured first: a report is opened in its place."
+            )
             return
         try:
             headers = self.saving.headers(self.series.series.uid)
@@ -158,7 +162,7 @@ class MeasuringLogic:
             )
             report = read_report(read_instance(newest.path), headers)
         except (DicomdockError, *READ_ERRORS) as error:
-            self.notes.bad(f"{series.name} cannot be opened: {error}")
+            self.notifications.error(f"{series.name} cannot be opened: {error}")
             return
         self._clear()
         self._report = report
@@ -172,46 +176,51 @@ class MeasuringLogic:
             points = one.points[:-1] if kind == "region" and one.points[0] == one.points[-1] else one.points
             for point in points:
                 node.AddControlPoint(*(np.array(point) * LPS))
-        self._saved = self._placed_now()
+        self._saved = self._placed_measurements()
         if not self._nodes:
-            self.notes.say(f"{series.name} holds no distances, angles or regions that can be shown here.")
-        self._tell()
+            self.notifications.info(
+                f"{series.name} holds no distances, angles or regions that can be shown here."
+            )
+        self._update_rows()
         self._go_to(report.measurements)
 
-    async def keep_watch(self) -> None:
-        """Keep in the state folder what is not in a report yet, again and again."""
+    async def autosave(self) -> None:
+        """Write to the state folder what is not in a report yet, again and again."""
         while True:
-            await asyncio.sleep(KEEP_SECONDS)
-            self._keep()
+            await asyncio.sleep(AUTOSAVE_SECONDS)
+            self._autosave()
 
     def close(self) -> None:
-        """Keep what is not in a report yet."""
-        self._keep()
-
-    # Inner
+        """Write to the state folder what is not in a report yet."""
+        self._autosave()
 
     def _series_changed(self) -> None:
-        """Put away what was measured on the series before, and bring back what was on this one."""
+        """Remove the measurements of the series before from the scene, and restore those of this one."""
         uid = self.series.series.uid if self.series.series is not None else ""
         if uid == self._shown:
             return
-        self._keep()
+        self._autosave()
         if self._shown:
-            self._away[self._shown] = _Away(
-                self._placed_now(), dict(self._unplaced), self._report, self._saved
+            self._other_series[self._shown] = _SeriesMeasurements(
+                self._placed_measurements(), dict(self._unplaced), self._report, self._saved
             )
         self._clear()
         self._shown = uid
-        kept = self._shelf().take_measured(uid)
-        back = self._away.pop(uid, None) or _Away(kept, {}, None, [])
-        self._unplaced, self._report, self._saved, self._kept = back.unplaced, back.report, back.saved, kept
+        autosaved = self._unsaved_work().read_measurements(uid)
+        back = self._other_series.pop(uid, None) or _SeriesMeasurements(autosaved, {}, None, [])
+        self._unplaced, self._report, self._saved, self._autosaved = (
+            back.unplaced,
+            back.report,
+            back.saved,
+            autosaved,
+        )
         for one in back.placed:
             if one.kind not in NODES:
                 continue  # of another version of dicomdock
             node = self._add(one.kind, one.name)
             for point in one.points:
                 node.AddControlPoint(*point)
-        self._tell()
+        self._update_rows()
 
     def _clear(self) -> None:
         for _, node in self._nodes.values():
@@ -219,33 +228,33 @@ class MeasuringLogic:
         self._nodes.clear()
         self._unplaced = {}
         self._report, self._saved = None, []
-        self._tell()
+        self._update_rows()
 
-    def _placed_now(self) -> list[Placed]:
-        """Give the measurements that are complete, as they lie."""
+    def _placed_measurements(self) -> list[PlacedMeasurement]:
+        """Return the measurements that are complete, as they lie."""
         return [
-            Placed(kind, node.GetName(), tuple(tuple(map(float, point)) for point in points))
+            PlacedMeasurement(kind, node.GetName(), tuple(tuple(map(float, point)) for point in points))
             for kind, node in self._nodes.values()
             if len(points := _points(node)) >= NODES[kind][1]
         ]
 
     def _unsaved(self) -> bool:
-        now = self._placed_now()
+        now = self._placed_measurements()
         return bool(now) and now != self._saved
 
-    def _keep(self) -> None:
-        wanted = self._placed_now() if self._unsaved() else []
-        if not self._shown or wanted == self._kept:
+    def _autosave(self) -> None:
+        wanted = self._placed_measurements() if self._unsaved() else []
+        if not self._shown or wanted == self._autosaved:
             return
         try:
-            self._shelf().keep_measured(self._shown, wanted)
+            self._unsaved_work().write_measurements(self._shown, wanted)
         except OSError as error:
-            self.notes.bad(f"What you measured cannot be kept on disk ({error.strerror or error}).")
-        self._kept = wanted  # a full disk is told once for each change
+            self.notifications.error(f"What you measured cannot be autosaved ({error.strerror or error}).")
+        self._autosaved = wanted  # a full disk is reported once for each change
 
-    def _shelf(self) -> Shelf:
+    def _unsaved_work(self) -> UnsavedWork:
         assert self.series.study is not None
-        return Shelf(self.settings, self.series.study.uid)
+        return UnsavedWork(self.settings, self.series.study.uid)
 
     def _go_to(self, measurements: Sequence[Measurement]) -> None:
         """Show the slices that the first measurement lies on."""
@@ -262,9 +271,9 @@ class MeasuringLogic:
         return self.app.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
 
     def _add(self, kind: str, label: str = "") -> Any:
-        node_class, _, words = NODES[kind]
+        node_class, _, title = NODES[kind]
         self._count += 1
-        node = self.app.scene.AddNewNodeByClass(node_class, label or f"{words} {self._count}")
+        node = self.app.scene.AddNewNodeByClass(node_class, label or f"{title} {self._count}")
         node.CreateDefaultDisplayNodes()
         display = node.GetDisplayNode()
         display.SetTextScale(2.6)
@@ -272,8 +281,8 @@ class MeasuringLogic:
         display.SetSelectedColor(1.0, 0.85, 0.35)
         display.SetColor(1.0, 0.85, 0.35)
         display.SetPropertiesLabelVisibility(kind != "region")
-        node.AddObserver(slicer.vtkMRMLMarkupsNode.PointModifiedEvent, self._tell)
-        node.AddObserver(slicer.vtkMRMLMarkupsNode.PointPositionDefinedEvent, self._tell)
+        node.AddObserver(slicer.vtkMRMLMarkupsNode.PointModifiedEvent, self._update_rows)
+        node.AddObserver(slicer.vtkMRMLMarkupsNode.PointPositionDefinedEvent, self._update_rows)
         if kind == "region":
             node.SetCurveTypeToLinear()
         self._nodes[node.GetID()] = (kind, node)
@@ -302,9 +311,9 @@ class MeasuringLogic:
             data.measuring = ""
         for node_id, (kind, node) in list(self._nodes.items()):
             if node.GetNumberOfDefinedControlPoints() < NODES[kind][1]:
-                self.drop(node_id)
+                self.remove(node_id)
 
-    def _tell(self, *_: Any) -> None:
+    def _update_rows(self, *_: Any) -> None:
         with self.state as data:
             data.measurements = [
                 MeasurementRow(
@@ -313,7 +322,7 @@ class MeasuringLogic:
                 for node_id, one in self.values()
             ]
 
-    def _list(self) -> None:
+    def _update_reports(self) -> None:
         assert self.series.study is not None
         with self.state as data:
             data.reports = [

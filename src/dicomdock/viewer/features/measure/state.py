@@ -11,7 +11,7 @@ class MeasurementRow:
 
     Parameters
     ----------
-    id : of its node; of a number of a report that names no place, one of our own.
+    id : of its node; for a value of a report without coordinates, one of our own.
     name : as the user calls it.
     placed : it lies in the images.
     words : its values.

@@ -19,9 +19,9 @@ def measuring_panel(server: Any) -> None:
     control = server.controller
     with panel("measure", "Measure"):
         with html.Div(classes="row"):
-            for kind, words in (("distance", "Distance"), ("angle", "Angle"), ("region", "Region")):
+            for kind, label in (("distance", "Distance"), ("angle", "Angle"), ("region", "Region")):
                 on = f"{MEASURE.measuring} === '{kind}'"
-                button(words, (control.measure, f"['{kind}']"), on=on, testid=kind)
+                button(label, (control.measure, f"['{kind}']"), on=on, testid=kind)
         html.P(
             shown(
                 f"{MEASURE.measuring} === 'region' ? 'Click around the region, then press Escape.'"

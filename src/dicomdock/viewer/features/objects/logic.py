@@ -1,4 +1,4 @@
-"""What the study holds besides images: maps, models, documents, drawings, reports, and what opens each."""
+"""The objects of a study besides images: maps, models, documents, segmentations and reports."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.objects.state import ObjectRow, ObjectsState
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
-from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.study import Series, read_instance
 
 PATH = "/documents/"  # before the SOP Instance UID
-WORDS: Mapping[str, str] = {
+LABELS: Mapping[str, str] = {
     "parametric map": "map",
     "segmentation": "segmentation",
     "structures": "structures",
@@ -40,14 +40,14 @@ MODEL_COLOUR = (0.93, 0.78, 0.55)
 
 
 class OthersLogic:
-    """Lists what is no image, and opens it.
+    """Lists the objects that are not images, and opens them.
 
     Parameters
     ----------
     server, app : trame's and Slicer's.
-    series, segments, measuring : show maps, drawings and reports.
+    series, segments, measuring : show maps, segmentations and reports.
     archive : where documents lie.
-    notes : tells the user.
+    notifications : shows messages to the user.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class OthersLogic:
         segments: SegmentsLogic,
         measuring: MeasuringLogic,
         archive: Archive,
-        notes: Notes,
+        notifications: Notifications,
     ) -> None:
-        self.app, self.series, self.archive, self.notes = app, series, archive, notes
+        self.app, self.series, self.archive, self.notifications = app, series, archive, notifications
         self.state, self._shell = PageState(server.state, ObjectsState), PageState(server.state, ShellState)
         self._openers = {
             "parametric map": ("series", series.open_series),
@@ -97,11 +97,9 @@ class OthersLogic:
                 self._models[uid] = self._model(uid)
                 self.series.views.fit(THREED)
             except (DicomdockError, OSError) as error:
-                self.notes.bad(f"The model cannot be shown: {error}")
+                self.notifications.error(f"The model cannot be shown: {error}")
         with self.state as data:
             data.models_shown = list(self._models)
-
-    # Inner
 
     def _list(self) -> None:
         study = self.series.study
@@ -111,21 +109,21 @@ class OthersLogic:
             if one.kind == "document":
                 found += self._documents(one)
             elif one.kind != "image":
-                found.append(ObjectRow(one.uid, one.name, one.kind, WORDS[one.kind]))
+                found.append(ObjectRow(one.uid, one.name, one.kind, LABELS[one.kind]))
         with self.state as data:
             data.others = found
 
     def _documents(self, series: Series) -> list[ObjectRow]:
-        here = self.archive.instances(series.resource)
+        instances = self.archive.instances(series.resource)
         return [
             ObjectRow(
                 one.resource.instance or "",
-                series.name if len(here) == 1 else f"{series.name} ({at})",
+                series.name if len(instances) == 1 else f"{series.name} ({at})",
                 "model" if one.sop_class_uid == STL else "document",
                 {STL: "model", PDF: "PDF"}.get(one.sop_class_uid, "file"),
                 f"{PATH}{one.resource.instance}",
             )
-            for at, one in enumerate(here, 1)
+            for at, one in enumerate(instances, 1)
         ]
 
     def _path(self, uid: str) -> Path | None:
@@ -141,7 +139,7 @@ class OthersLogic:
     def _model(self, uid: str) -> Any:
         path = self._path(uid)
         if path is None:
-            raise DicomdockError("it is not here any more.")
+            raise DicomdockError("it is no longer on this computer.")
         reader, turn, turned = vtkSTLReader(), vtkTransform(), vtkTransformPolyDataFilter()
         with tempfile.NamedTemporaryFile(suffix=".stl") as file:  # VTK reads STL from files alone
             file.write(read_document(read_instance(path)).data)
@@ -164,7 +162,7 @@ class OthersLogic:
         return node
 
     async def _answer(self, request: web.Request) -> web.Response:
-        """Hand a document to the browser: PDF to be looked at, all else to be kept."""
+        """Send a document to the browser: PDF to be shown, all else to be saved."""
         path = self._path(request.match_info["uid"])
         if path is None:
             return web.Response(status=404, text="This document is not in the study.")
@@ -176,7 +174,7 @@ class OthersLogic:
         shown = document.suffix == ".pdf"
         return web.Response(
             body=document.data,
-            # What the object says of itself is not trusted: a browser would run a page.
+            # The type that the object declares is not trusted: a browser would run a page.
             content_type="application/pdf" if shown else "application/octet-stream",
             headers={
                 "Content-Disposition": f"{'inline' if shown else 'attachment'}; filename*=UTF-8''{name}",

@@ -1,4 +1,4 @@
-"""Save what was drawn into the archive as DICOM, and ask before work is left that is not saved."""
+"""Save the segmentation in the archive as DICOM, and ask before unsaved work is closed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dicomdock.viewer.dock_client import DockClient
 from dicomdock.viewer.features.save.state import SaveState
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
-from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.study import read_instance
 
@@ -30,7 +30,7 @@ Outcome = Literal["saved", "nothing", "failed"]
 
 @dataclass(frozen=True)
 class Kind:
-    """What a drawing can be saved as.
+    """What a segmentation can be saved as.
 
     Parameters
     ----------
@@ -54,15 +54,15 @@ KINDS = {
 
 
 class SavingLogic:
-    """What leaves the scene for the archive.
+    """Stores objects in the archive.
 
     Parameters
     ----------
     server : trame's.
-    series, segments : what is shown, and drawn on it.
+    series, segments : the shown series, and its segmentation.
     archive : where it goes.
     dock : is informed when the study has changed.
-    notes : tells the user.
+    notifications : shows messages to the user.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class SavingLogic:
         segments: SegmentsLogic,
         archive: Archive,
         dock: DockClient,
-        notes: Notes,
+        notifications: Notifications,
     ) -> None:
         self.state, self.series, self.segments = PageState(server.state, SaveState), series, segments
-        self.archive, self.dock, self.notes = archive, dock, notes
+        self.archive, self.dock, self.notifications = archive, dock, notifications
         self._then: Callable[[], Any] | None = None
         control = server.controller
         control.save = self.save
@@ -84,44 +84,44 @@ class SavingLogic:
         control.ask_open_drawing = lambda uid: self.before(lambda: segments.open(uid))
 
     async def save(self) -> Outcome:
-        """Write the drawing into the archive as the chosen kind of object, if there is anything new."""
-        drawing, kind = self.segments.drawing, KINDS.get(self.state.data.save_as, KINDS["SEG"])
+        """Store the segmentation in the archive as the chosen kind of object, if it has changed."""
+        current, kind = self.segments.current, KINDS.get(self.state.data.save_as, KINDS["SEG"])
         if self.state.data.saving:
             return "nothing"
-        if drawing is None:
-            self.notes.say("There is nothing to save yet; choose Segment and draw something.")
+        if current is None:
+            self.notifications.info("There is nothing to save yet; choose Segment and draw something.")
             return "nothing"
-        if not drawing.unsaved and self._is_open_as(kind):
-            self.notes.say("Nothing has changed since it was saved.")
+        if not current.unsaved and self._is_open_as(kind):
+            self.notifications.info("Nothing has changed since it was saved.")
             return "nothing"
-        changes, value = drawing.changes, drawing.value()
+        changes, value = current.changes, current.read()
         if not any(segment.mask.array.size for segment in value.segments):
-            self.notes.say("There is nothing to save yet; the segments are empty.")
+            self.notifications.info("There is nothing to save yet; the segments are empty.")
             return "nothing"
         with self.state as data:
             data.saving = True
         try:
             on_slices = await asyncio.to_thread(value.onto, self.series.scanned.geometry)
-            made = await asyncio.to_thread(self._write, on_slices, drawing.series, kind)
+            made = await asyncio.to_thread(self._write, on_slices, current.series, kind)
         except DicomdockError as error:
-            self.notes.bad(f"The segmentation was not saved: {error}")
+            self.notifications.error(f"The segmentation was not saved: {error}")
             return "failed"
         finally:
             with self.state:
                 data.saving = False
-        self.segments.saved(drawing, replace(value, origin=origin_of(made, kind.label)), changes)
+        self.segments.saved(current, replace(value, origin=origin_of(made, kind.label)), changes)
         self.series.refresh()
         with self.segments.state as drawn:
             drawn.drawing_uid = str(made.SeriesInstanceUID)
             drawn.drawing_name = str(made.get("SeriesDescription", "")) or drawn.drawing_name
-        self.notes.say(f"Saved in the archive as {kind.name}: {drawn.drawing_name}")
+        self.notifications.info(f"Saved in the archive as {kind.name}: {drawn.drawing_name}")
         for remark in on_slices.remarks:
-            self.notes.say(remark)
+            self.notifications.info(remark)
         return "saved"
 
     def before(self, work: Callable[[], Any]) -> None:
-        """Do what puts the drawing away; where it is not saved, the user is asked first."""
-        if self.segments.drawing is None or not self.segments.drawing.unsaved:
+        """Run what closes the segmentation; where it is not saved, ask the user first."""
+        if self.segments.current is None or not self.segments.current.unsaved:
             work()
             return
         self._then = work
@@ -129,19 +129,19 @@ class SavingLogic:
             data.leaving_open = True
 
     async def leave(self, answer: str) -> None:
-        """Take the user's answer: ``save`` the drawing first, ``drop`` it, or ``stay`` with it."""
+        """Apply the user's answer: ``save`` the segmentation first, ``drop`` it, or ``stay`` with it."""
         work, self._then = self._then, None
         with self.state as data:
             data.leaving_open = False
         if work is None or answer == "stay" or (answer == "save" and await self.save() != "saved"):
             return
         if answer == "drop":
-            self.segments.drop()
+            self.segments.discard()
         with self.state:
             work()
 
     def store(self, datasets: Sequence[Dataset]) -> None:
-        """Put objects that were made here into the archive."""
+        """Store objects that were made by the viewer in the archive."""
         with self.archive.writer(made_here=True) as writer:
             for dataset in datasets:
                 resource = Resource(
@@ -155,7 +155,9 @@ class SavingLogic:
         assert self.series.study is not None
         found = self.archive.instances(Resource(self.series.study.uid, series))
         if not found:
-            raise GeometryError("The images that this belongs to are not here any more; download them first.")
+            raise GeometryError(
+                "The images that this belongs to are no longer on this computer; download them first."
+            )
         return [read_instance(one.path, pixels=False) for one in found]
 
     def _is_open_as(self, kind: Kind) -> bool:

@@ -1,4 +1,4 @@
-"""The question before a drawing is put away that is not saved."""
+"""The question before a segmentation is closed that is not saved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is computed for the segment editor: asked of the other process, and put into the scene as one step."""
+"""Compute for the segment editor in another process, and put the result into the scene as one step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.segmentation import Mask
 from dicomdock.viewer.features.segments.state import SegmentsState
-from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.process.computing import Computer, Stopped
 from dicomdock.viewer.scene import mask_of
@@ -36,7 +36,7 @@ from dicomdock.viewer.scene import mask_of
 ROOM = 0.05  # of the extent of the seeds that growing may reach beyond them, as in 3D Slicer
 LEAST_ROOM = 5  # voxels
 EVERYWHERE = float("inf")  # reach of what is about the whole grid
-SMALLEST_ISLAND = 1000  # voxels that an island must have to be kept, until the user says otherwise
+SMALLEST_ISLAND = 1000  # voxels that an island must have to remain, unless the user sets another number
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,19 @@ class Job:
 
     Parameters
     ----------
-    words : what the user reads meanwhile.
+    title : what the user reads meanwhile.
     filter : the function of ``filters``.
     given : its parameters, behind the masks.
-    place : index (k, j, i) that it takes before them; None where it takes none.
+    position : index (k, j, i) that goes before them; None where there is none.
     reach : mm around the segments that it may look at or set; None for that of growing.
-    masked : the editor's masks hold for the result; else it is the segment, whatever they say.
+    masked : the editor's masks apply to the result; else the result replaces the segment as it is.
     intensities : it wants the values of the images too.
     """
 
-    words: str
+    title: str
     filter: str
     given: tuple[Any, ...] = ()
-    place: tuple[int, ...] | None = None
+    position: tuple[int, ...] | None = None
     reach: float | None = 0.0
     masked: bool = False
     intensities: bool = False
@@ -69,13 +69,15 @@ class ComputingLogic:
     Parameters
     ----------
     server : trame's.
-    segments : what is drawn (``SegmentsLogic``).
+    segments : the segment editor (``SegmentsLogic``).
     state : of the panel of segments.
-    notes : tells the user.
+    notifications : shows messages to the user.
     """
 
-    def __init__(self, server: Any, segments: Any, state: PageState[SegmentsState], notes: Notes) -> None:
-        self.state, self.segments, self.notes = state, segments, notes
+    def __init__(
+        self, server: Any, segments: Any, state: PageState[SegmentsState], notifications: Notifications
+    ) -> None:
+        self.state, self.segments, self.notifications = state, segments, notifications
         self.editor = segments.editor
         self._computer = Computer()
 
@@ -93,7 +95,7 @@ class ComputingLogic:
         islands.select_island_at_position = self._island_at
 
     def take_over(self, ui: Any) -> None:
-        """Let the Apply buttons of trame-slicer's panels compute here; its own ways hold the page."""
+        """Let the Apply buttons of trame-slicer's panels use these computations; its own block the page."""
         for effect, work in (
             (SegmentationEffectSmoothing, self._smooth),
             (SegmentationEffectIslands, self._apply_islands),
@@ -107,8 +109,6 @@ class ComputingLogic:
         """Stop what runs."""
         self._computer.stop()
 
-    # What the user does
-
     def _grow(self) -> None:
         seeds = [one for one, mask in self._masks(self.editor.get_segment_ids()).items() if mask.array.size]
         self._start(Job("Growing from seeds", "from_seeds", reach=None, intensities=True), seeds)
@@ -121,10 +121,10 @@ class ComputingLogic:
             )
 
     def _smooth(self) -> None:
-        said = self._smoothing.data
-        kernel, deviation = float(said.kernel_size), float(said.standard_deviation)
+        options = self._smoothing.data
+        kernel, deviation = float(options.kernel_size), float(options.standard_deviation)
         # trame-slicer has two enumerations of these, one for the panel and one for the filters.
-        match Smoothing[said.mode.name]:
+        match Smoothing[options.mode.name]:
             case Smoothing.MEDIAN:
                 self._active(Job("Smoothing", "median", (self._spacing, kernel), reach=kernel, masked=True))
             case Smoothing.OPENING:
@@ -137,47 +137,49 @@ class ComputingLogic:
                     Job("Smoothing", "gaussian", (self._spacing, deviation), reach=reach, masked=True)
                 )
             case Smoothing.JOINT:
-                job = Job("Smoothing jointly", "joint", (float(said.smoothing_factor),), reach=kernel)
+                job = Job("Smoothing jointly", "joint", (float(options.smoothing_factor),), reach=kernel)
                 self._start(job, self.editor.active_segmentation.get_visible_segment_ids())
 
     def _apply_islands(self) -> None:
-        said = self._islands.data
-        match Islands[said.mode.name]:
+        options = self._islands.data
+        match Islands[options.mode.name]:
             case Islands.KEEP_LARGEST_ISLAND:
                 self._active(Job("Looking for the largest island", "largest_island"))
             case Islands.REMOVE_SMALL_ISLANDS:
-                least = int(said.minimum_size or 0)
+                least = int(options.minimum_size or 0)
                 self._active(Job("Removing small islands", "without_small_islands", (least,)))
             case Islands.SPLIT_TO_SEGMENTS:
                 self._active(Job("Splitting islands", "split_islands"))
 
-    def _island_at(self, place: Sequence[float], mode: Islands | None = None) -> None:
-        """Keep, remove or add the island at a place in RAS."""
+    def _island_at(self, position: Sequence[float], mode: Islands | None = None) -> None:
+        """Keep, remove or add the island at a position in RAS."""
         mode = mode or self.editor.get_effect(SegmentationEffectIslands).get_island_mode()
         volume = self.segments.series.volume
         if volume is None:
             return
-        index = tuple(int(part) for part in np.rint(volume.geometry.to_index(np.array(place) * (-1, -1, 1))))
+        index = tuple(
+            int(part) for part in np.rint(volume.geometry.to_index(np.array(position) * (-1, -1, 1)))
+        )
         active = self.editor.active_segment_id
         if mode is Islands.ADD_SELECTED:
             for other, mask in self._masks(self.editor.get_segment_ids()).items():
                 if other != active and _holds(mask, index):
-                    self._start(Job("Adding the island", "add_island", place=index), [active, other], put=1)
+                    self._start(
+                        Job("Adding the island", "add_island", position=index), [active, other], put=1
+                    )
                     return
         elif mode.is_interactive() and _holds(self._masks([active])[active], index):
             keep = mode is Islands.KEEP_SELECTED
             self._active(Job("Looking for the island", "island_at", (keep,), index))
 
     def _operate(self) -> None:
-        said = self._operators.data
-        operator = Operator[said.logical_operator.name]
+        options = self._operators.data
+        operator = Operator[options.logical_operator.name]
         whole = operator in (Operator.INVERT, Operator.FILL)
         job = Job("Computing", "combine", (operator.name.lower(),), reach=EVERYWHERE if whole else 0.0)
         alone = whole or operator is Operator.CLEAR
-        others = [] if alone or not said.reference_segment_id else [said.reference_segment_id]
+        others = [] if alone or not options.reference_segment_id else [options.reference_segment_id]
         self._start(job, [self.editor.active_segment_id, *others], put=1, empty=True)
-
-    # Inner
 
     @property
     def _spacing(self) -> tuple[float, ...]:
@@ -187,8 +189,8 @@ class ComputingLogic:
         self._start(job, [self.editor.active_segment_id])
 
     def _masks(self, ids: Sequence[str]) -> dict[str, Mask]:
-        drawing = self.segments.drawing
-        return {one: mask_of(drawing.node, one, drawing.base.geometry) for one in ids} if drawing else {}
+        current = self.segments.current
+        return {one: mask_of(current.node, one, current.base.geometry) for one in ids} if current else {}
 
     def _start(self, job: Job, ids: Sequence[str], *, put: int | None = None, empty: bool = False) -> None:
         """Compute segments from segments.
@@ -200,27 +202,27 @@ class ComputingLogic:
         put : how many of them the result is for; None for all, and for new ones where it has more.
         empty : it makes sense for segments without voxels too.
         """
-        if self.segments.drawing is None or self.state.data.busy or not all(ids):
+        if self.segments.current is None or self.state.data.busy or not all(ids):
             return
         masks = self._masks(ids)
         if not empty and not any(mask.array.size for mask in masks.values()):
-            self.notes.say("Draw the segment first.")
+            self.notifications.info("Draw the segment first.")
             return
         with self.state as data:
-            data.busy = job.words
+            data.busy = job.title
         asyncio.get_running_loop().create_task(self._run(job, masks, put))
 
     async def _run(self, job: Job, masks: dict[str, Mask], put: int | None) -> None:
-        drawing = self.segments.drawing
-        changes = drawing.changes
+        current = self.segments.current
+        changes = current.changes
         try:
             box = self._box(job, masks.values())
-            found = await self._told(job, self._ask(job, masks.values(), box))
+            found = await self._report_time(job, self._ask(job, masks.values(), box))
         except (GeometryError, Stopped) as error:
-            self.notes.say(str(error))
+            self.notifications.info(str(error))
         else:
-            if self.segments.drawing is not drawing or drawing.changes != changes:
-                self.notes.say("The segments were changed meanwhile; what was computed is dropped.")
+            if self.segments.current is not current or current.changes != changes:
+                self.notifications.info("The segments were changed meanwhile; what was computed is dropped.")
             else:
                 self._put(job, list(masks)[:put], found, box)
         finally:
@@ -230,25 +232,25 @@ class ComputingLogic:
     def _ask(self, job: Job, masks: Any, box: tuple[slice, ...]) -> Any:
         volume = self.segments.series.volume
         given = list(job.given)
-        if job.place is not None:
-            given.insert(0, tuple(at - side.start for at, side in zip(job.place, box, strict=True)))
+        if job.position is not None:
+            given.insert(0, tuple(at - side.start for at, side in zip(job.position, box, strict=True)))
         if job.intensities:
             given.append(np.ascontiguousarray(volume.array[box]))
         cut = [np.ascontiguousarray(mask.whole(volume.geometry.shape)[box]) for mask in masks]
         return self._computer.run(job.filter, cut, *given)
 
-    async def _told(self, job: Job, work: Any) -> Any:
-        """Wait for a computation, and say every second how long it takes."""
+    async def _report_time(self, job: Job, work: Any) -> Any:
+        """Wait for a computation, and show every second how long it has taken."""
         task = asyncio.ensure_future(work)
         seconds = 0
         while not (await asyncio.wait({task}, timeout=1.0))[0]:
             seconds += 1
             with self.state as data:
-                data.busy = f"{job.words}, {seconds} s"
+                data.busy = f"{job.title}, {seconds} s"
         return task.result()
 
     def _box(self, job: Job, masks: Any) -> tuple[slice, ...]:
-        """Give the part of the grid that the computation is about."""
+        """Return the part of the grid that the computation is about."""
         geometry = self.segments.series.volume.geometry
         boxes = [mask for mask in masks if mask.array.size]
         if not boxes or job.reach == EVERYWHERE:
@@ -264,7 +266,7 @@ class ComputingLogic:
 
     def _put(self, job: Job, ids: list[str], found: list[Any], box: tuple[slice, ...]) -> None:
         segmentation = self.editor.active_segmentation
-        with segmentation.group_undo_commands(job.words):
+        with segmentation.group_undo_commands(job.title):
             if len(found) > len(ids):
                 ids = [*ids, *self._named_after(ids[0], len(found) - len(ids))]
             with SegmentationLabelMapUndoCommand.push_state_change(segmentation):
@@ -279,9 +281,9 @@ class ComputingLogic:
         for number in range(2, count + 2):
             name = f"{like.name} {number}"
             made.append(self.editor.active_segmentation.add_empty_segment(segment_name=name))
-            said = self.editor.get_segment_properties(made[-1])
-            said.terminology_tag = like.terminology_tag
-            self.editor.set_segment_properties(made[-1], said)
+            properties = self.editor.get_segment_properties(made[-1])
+            properties.terminology_tag = like.terminology_tag
+            self.editor.set_segment_properties(made[-1], properties)
         return made
 
     def _set(self, segment_id: str, mask: Any, box: tuple[slice, ...], *, masked: bool) -> None:
@@ -289,7 +291,7 @@ class ComputingLogic:
         i, j, k = labelmap.GetDimensions()
         vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(k, j, i)[box] = mask
         self.editor.editor_logic.ModifySegmentByLabelmap(
-            self.segments.drawing.node,
+            self.segments.current.node,
             segment_id,
             labelmap,
             vtkSlicerSegmentEditorLogic.ModificationModeSet,

@@ -1,4 +1,4 @@
-"""The segment editor: what is drawn on the shown series, its undo, its names, and that no work is lost."""
+"""The segment editor: the segmentation of the shown series, its undo, its names, and its autosave."""
 
 from __future__ import annotations
 
@@ -23,43 +23,49 @@ from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures
 from dicomdock.imaging.segmentation import Segmentation, read_segmentation
 from dicomdock.imaging.terminology import Terminology, colour_for
-from dicomdock.viewer.autosave import KEEP_SECONDS, Shelf
+from dicomdock.viewer.autosave import AUTOSAVE_SECONDS, UnsavedWork
 from dicomdock.viewer.engine import SegmentEditor
 from dicomdock.viewer.features.segments.computing import ComputingLogic
-from dicomdock.viewer.features.segments.state import DrawingRow, SegmentsState
+from dicomdock.viewer.features.segments.state import SegmentationRow, SegmentsState
 from dicomdock.viewer.features.series.logic import SeriesLogic
-from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
-from dicomdock.viewer.segmentation_nodes import Drawing, middle_of, put_in_scene
+from dicomdock.viewer.segmentation_nodes import SegmentationNode, middle_of, put_in_scene
 from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.study import read_instance
 
 
 class SegmentsLogic:
-    """Drawing on the series that is shown.
+    """The segmentation of the series that is shown.
 
     Parameters
     ----------
     server, app : trame's and Slicer's.
     series : what is shown.
-    archive, settings : where drawings are read from, and unsaved ones are kept.
-    notes : tells the user.
+    archive, settings : where segmentations are read from, and where unsaved ones are autosaved.
+    notifications : shows messages to the user.
     """
 
     def __init__(
-        self, server: Any, app: Any, series: SeriesLogic, archive: Archive, settings: Settings, notes: Notes
+        self,
+        server: Any,
+        app: Any,
+        series: SeriesLogic,
+        archive: Archive,
+        settings: Settings,
+        notifications: Notifications,
     ) -> None:
         self.app, self.state, self.series = app, PageState(server.state, SegmentsState), series
-        self.archive, self.settings, self.notes = archive, settings, notes
+        self.archive, self.settings, self.notifications = archive, settings, notifications
         self.editor = app.segmentation_editor
         self.logic = SegmentEditor(server, app)
-        self.drawing: Drawing | None = None
+        self.current: SegmentationNode | None = None
         self._references: dict[str, tuple[str, ...]] = {}
-        self._held: dict[str, Segmentation] = {}  # what the disk would not take, by series
-        self._full = self._taking = False
+        self._not_on_disk: dict[str, Segmentation] = {}  # what could not be written, by series
+        self._autosave_failed = self._replacing = False
         self.on_tool: list[Callable[[bool], None]] = []
 
-        self.computing = ComputingLogic(server, self, self.state, notes)
+        self.computing = ComputingLogic(server, self, self.state, notifications)
 
         control = server.controller
         control.new_drawing = self.begin
@@ -70,7 +76,7 @@ class SegmentsLogic:
         self.editor.segmentation_modified.connect(self._modified)
         series.on_shown.append(self._series_changed)
         series.on_complete.append(self._series_complete)
-        series.on_studied.append(self._list)
+        series.on_studied.append(self._update_list)
         shell = PageState(server.state, ShellState)
         shell.bind_changes({shell.name.tool: self._tool_changed})
 
@@ -79,12 +85,10 @@ class SegmentsLogic:
         self.logic.set_ui(ui)
         self.computing.take_over(ui)
 
-    # What the user does
-
     def begin(self) -> None:
         """Begin a new segmentation of the shown series, with one segment."""
         volume, series = self.series.volume, self.series.series
-        if volume is None or series is None or self._taking or not self._editable():
+        if volume is None or series is None or self._replacing or not self._editable():
             return
         base = Segmentation(
             volume.geometry,
@@ -93,12 +97,12 @@ class SegmentsLogic:
             series.uid,
             tuple(one for one in self.series.scanned.sources if one is not None),
         )
-        self._take(base, "Segmentation", changed=False)
+        self._replace(base, "Segmentation", changed=False)
         self.editor.add_empty_segment(segment_name="Segment 1")
-        assert self.drawing is not None
-        self.drawing.changes = 0  # an empty segment is no work to be kept
+        assert self.current is not None
+        self.current.changes = 0  # an empty segment is not worth saving
         self.logic.forget_steps()
-        self._tell()
+        self._update_unsaved()
 
     def open(self, uid: str) -> None:
         """Open a segmentation or structure set of the study, to be looked at and worked on."""
@@ -106,123 +110,119 @@ class SegmentsLogic:
         if series is not None and not self.state.data.busy and self._editable():
             asyncio.get_running_loop().create_task(self._open(series))
 
-    def name_segment(self, words: str) -> None:
-        """Name the active segment by a structure; it takes the structure's codes and colour."""
+    def name_segment(self, text: str) -> None:
+        """Name the active segment after a structure, with the structure's codes and colour."""
         segment_id = self.editor.active_segment_id
-        words = words.strip()
-        if not segment_id or not words:
+        text = text.strip()
+        if not segment_id or not text:
             return
-        said = self.editor.get_segment_properties(segment_id)
-        terminology = Terminology.suggest(words)
+        properties = self.editor.get_segment_properties(segment_id)
+        terminology = Terminology.suggest(text)
         number = self.editor.get_segment_ids().index(segment_id) + 1
-        said.name, said.terminology_tag = words, terminology.to_slicer()
+        properties.name, properties.terminology_tag = text, terminology.to_slicer()
         if terminology != Terminology():
-            said.color = [part / 255 for part in colour_for(terminology, number)]
-        self.editor.set_segment_properties(segment_id, said)
+            properties.color = [part / 255 for part in colour_for(terminology, number)]
+        self.editor.set_segment_properties(segment_id, properties)
         self.logic.show_properties(segment_id)
         with self.state as data:
             data.structure = ""
 
     def undo(self) -> None:
-        """Take back the last step."""
+        """Undo the last step."""
         self.logic.undo()
 
     def redo(self) -> None:
-        """Do it again."""
+        """Redo the last undone step."""
         self.logic.redo()
 
     def paint(self) -> None:
-        """Take the brush; begin a segmentation where there is none."""
-        if self.drawing is None:
+        """Activate the brush; begin a segmentation where there is none."""
+        if self.current is None:
             self.begin()
-        if self.drawing is not None:
+        if self.current is not None:
             self.editor.set_active_effect_type(SegmentationEffectPaint)
 
-    def put_away(self) -> None:
-        """Put the brush away."""
+    def deselect_tool(self) -> None:
+        """Deactivate the tool."""
         self.editor.deactivate_effect()
 
     @property
-    def tool_on(self) -> bool:
-        """A brush or another effect is in hand."""
+    def tool_active(self) -> bool:
+        """Whether a brush or another effect is active."""
         name = self.editor.active_effect_name
         return bool(name) and name != SegmentationEffectNoTool.get_effect_name()
 
-    # Keeping
-
-    async def keep_watch(self) -> None:
-        """Keep unsaved work in the state folder, again and again."""
+    async def autosave(self) -> None:
+        """Write unsaved work to the state folder, again and again."""
         while True:
-            await asyncio.sleep(KEEP_SECONDS)
-            drawing = self.drawing
-            if drawing is None or drawing.changes == drawing.kept or drawing.changes == drawing.saved:
+            await asyncio.sleep(AUTOSAVE_SECONDS)
+            current = self.current
+            if current is None or current.changes == current.autosaved or current.changes == current.saved:
                 continue
-            changes, value = drawing.changes, drawing.value()
+            changes, value = current.changes, current.read()
             try:
-                await asyncio.to_thread(self._shelf().keep, drawing.series, value)
+                await asyncio.to_thread(self._unsaved_work().write_segmentation, current.series, value)
             except OSError as error:
-                self._not_kept(error)
+                self._report_autosave_error(error)
             else:
-                drawing.kept, self._full = changes, False
-                if not drawing.unsaved:  # it was saved while this was written
-                    self._shelf().drop(drawing.series)
+                current.autosaved, self._autosave_failed = changes, False
+                if not current.unsaved:  # it was saved while this was written
+                    self._unsaved_work().remove_segmentation(current.series)
 
-    def keep_now(self) -> None:
-        """Keep unsaved work before it leaves the scene."""
-        drawing = self.drawing
-        if drawing is None or not drawing.unsaved or drawing.kept == drawing.changes:
+    def autosave_now(self) -> None:
+        """Write unsaved work before it leaves the scene."""
+        current = self.current
+        if current is None or not current.unsaved or current.autosaved == current.changes:
             return
-        value = drawing.value()
+        value = current.read()
         try:
-            self._shelf().keep(drawing.series, value)
+            self._unsaved_work().write_segmentation(current.series, value)
         except OSError as error:
-            self._held[drawing.series] = value
-            self._not_kept(error)
+            self._not_on_disk[current.series] = value
+            self._report_autosave_error(error)
 
     def close(self) -> None:
-        """Keep unsaved work, and compute nothing any more."""
-        self.keep_now()
+        """Write unsaved work, and stop what is being computed."""
+        self.autosave_now()
         self.computing.stop()
 
-    def _not_kept(self, error: OSError) -> None:
-        """Tell it once, until it has worked again."""
-        if not self._full:
-            self._full = True
-            self.notes.bad(
-                f"What you draw cannot be kept on disk ({error.strerror or error}); it would be lost if the"
-                " viewer fell. Free some space, or save it now."
+    def _report_autosave_error(self, error: OSError) -> None:
+        """Report a failed autosave once, until one has worked again."""
+        if not self._autosave_failed:
+            self._autosave_failed = True
+            self.notifications.error(
+                f"What you draw cannot be autosaved ({error.strerror or error}); it would be lost if the"
+                " viewer crashed. Free some space, or save it now."
             )
 
-    def drop(self) -> None:
-        """Forget what is drawn and not saved."""
-        if self.drawing is not None:
-            self.drawing.saved = self.drawing.kept = self.drawing.changes
-            self._shelf().drop(self.drawing.series)
-            self._tell()
+    def discard(self) -> None:
+        """Discard what is not saved."""
+        if self.current is not None:
+            self.current.saved = self.current.autosaved = self.current.changes
+            self._unsaved_work().remove_segmentation(self.current.series)
+            self._update_unsaved()
 
-    def saved(self, drawing: Drawing, base: Segmentation, changes: int) -> None:
-        """A drawing is in the archive; what is drawn from now on is the next version."""
-        drawing.base, drawing.saved = base, changes
-        if drawing.changes == changes:
-            self._shelf().drop(drawing.series)
-        self._tell()
+    def saved(self, current: SegmentationNode, base: Segmentation, changes: int) -> None:
+        """Note that a segmentation is in the archive; what is changed from now on is the next version."""
+        current.base, current.saved = base, changes
+        if current.changes == changes:
+            self._unsaved_work().remove_segmentation(current.series)
+        self._update_unsaved()
 
-    # Inner
-
-    def _shelf(self) -> Shelf:
+    def _unsaved_work(self) -> UnsavedWork:
         assert self.series.study is not None
-        return Shelf(self.settings, self.series.study.uid)
+        return UnsavedWork(self.settings, self.series.study.uid)
 
     def _editable(self) -> bool:
         volume = self.series.volume
         if volume is None:
             return False
         if not self.series.complete:
-            self.notes.say("Drawing begins when all images of the series are here.")
+            self.notifications.info("You can draw when all images of the series have arrived.")
             return False
         if volume.colour or not volume.spatial:
-            self.notes.say(
-                "These pictures have no place in the patient, so no segments can be drawn on them."
+            self.notifications.info(
+                "These images have no position in the patient, so no segments can be drawn on them."
             )
             return False
         return True
@@ -234,19 +234,19 @@ class SegmentsLogic:
         try:
             found = await asyncio.to_thread(self._read, series, self.series.scanned, volume.geometry)
         except (DicomdockError, *READ_ERRORS) as error:
-            self.notes.bad(f"{series.name} cannot be opened: {error}")
+            self.notifications.error(f"{series.name} cannot be opened: {error}")
             return
         finally:
             with self.state:
                 data.busy = ""
         if self.series.volume is not volume:
             return  # the user went on to another series meanwhile
-        self._take(found, series.name, changed=False)
+        self._replace(found, series.name, changed=False)
         self._bring_into_view()
         with self.state:
             data.drawing_uid = series.uid
         for remark in found.remarks[:2]:
-            self.notes.say(remark)
+            self.notifications.info(remark)
 
     def _read(self, series: Any, scanned: Any, shown: VolumeGeometry) -> Segmentation:
         """Read the newest object of a series on the scanned slices, onto the grid that is shown."""
@@ -262,19 +262,19 @@ class SegmentsLogic:
         ).onto(shown)
 
     def _bring_into_view(self) -> None:
-        """Go to what is drawn, unless the axial view shows some of it."""
-        assert self.drawing is not None
+        """Go to a segment, unless the axial view shows one."""
+        assert self.current is not None
         at = self.series.views.slice_at()
-        masks = [segment.mask for segment in self.drawing.base.segments if segment.mask.array.size]
+        masks = [segment.mask for segment in self.current.base.segments if segment.mask.array.size]
         shown = at is not None and any(
             mask.start[0] <= at < mask.stop[0] and mask.array[at - mask.start[0]].any() for mask in masks
         )
         if masks and not shown:
-            self.series.views.look_at(self.drawing.base.geometry.to_lps(middle_of(masks)))
+            self.series.views.look_at(self.current.base.geometry.to_lps(middle_of(masks)))
 
-    def _take(self, base: Segmentation, name: str, *, changed: bool) -> None:
-        self.keep_now()
-        before, shown = self.drawing, self.series.shown
+    def _replace(self, base: Segmentation, name: str, *, changed: bool) -> None:
+        self.autosave_now()
+        before, shown = self.current, self.series.shown
         assert shown is not None and self.series.series is not None
         node = put_in_scene(self.editor, base, name)
         # Where segments overlap, what is drawn in one must not take voxels from the others.
@@ -282,80 +282,83 @@ class SegmentsLogic:
         if base.overlapping or self.editor.get_overwrite_mode() is overlap:
             self.editor.set_overwrite_mode(overlap if base.overlapping else overwrite)
         self.editor.set_editable_area(SegmentationEditableAreaMode.EVERYWHERE)
-        self._tie(Drawing(node, base, self.series.series.uid, changes=int(changed)), shown)
+        self._attach(SegmentationNode(node, base, self.series.series.uid, changes=int(changed)), shown)
         if before is not None:
             self.app.scene.RemoveNode(before.node)
         with self.state as data:
             data.drawing_name, data.drawing_uid = name, ""
-        self._tell()
+        self._update_unsaved()
 
-    def _tie(self, drawing: Drawing, shown: Any) -> None:
-        """Let the editor work on a drawing over a volume of the scene; that is no change of it."""
-        self.drawing, self._taking = None, True  # the page's answers to what follows must not begin another
+    def _attach(self, current: SegmentationNode, shown: Any) -> None:
+        """Let the editor work on a segmentation over a volume of the scene; that is no change of it."""
+        self.current, self._replacing = (
+            None,
+            True,
+        )  # the page's answers to what follows must not begin another
         try:
-            self.editor.set_active_segmentation(drawing.node, shown.node)
+            self.editor.set_active_segmentation(current.node, shown.node)
             self.logic.apply_display()
         finally:
-            self.drawing, self._taking = drawing, False
+            self.current, self._replacing = current, False
 
     def _modified(self) -> None:
-        if self.drawing is not None:
-            self.drawing.changes += 1
-            self._tell()
+        if self.current is not None:
+            self.current.changes += 1
+            self._update_unsaved()
 
-    def _tell(self) -> None:
-        unsaved = self.drawing is not None and self.drawing.unsaved
+    def _update_unsaved(self) -> None:
+        unsaved = self.current is not None and self.current.unsaved
         if self.state.data.unsaved != unsaved:
             with self.state as data:
                 data.unsaved = unsaved
 
     def _effect_changed(self, _name: str) -> None:
-        for tell in self.on_tool:
-            tell(self.tool_on)
+        for callback in self.on_tool:
+            callback(self.tool_active)
 
     def _tool_changed(self, tool: str) -> None:
         if tool != "segment":
-            self.put_away()
-        elif self.drawing is None and self.series.complete and not self.state.data.drawings:
+            self.deselect_tool()
+        elif self.current is None and self.series.complete and not self.state.data.drawings:
             self.begin()
 
     def _series_changed(self) -> None:
-        """Another series is shown: what was drawn on the one before goes to the shelf."""
+        """Autosave the segmentation of the series before, and remove it from the scene."""
         series, shown = self.series.series, self.series.shown
-        if self.drawing is None:
+        if self.current is None:
             return
-        if series is not None and self.drawing.series == series.uid and self.series.complete:
-            self._tie(self.drawing, shown)  # the same images anew
+        if series is not None and self.current.series == series.uid and self.series.complete:
+            self._attach(self.current, shown)  # the same images in a new node
             return
-        self.keep_now()
-        node, self.drawing = self.drawing.node, None
+        self.autosave_now()
+        node, self.current = self.current.node, None
         self.editor.clear()
         self.app.scene.RemoveNode(node)
         with self.state as data:
             data.drawing_name = data.drawing_uid = ""
-        self._tell()
+        self._update_unsaved()
 
     def _series_complete(self) -> None:
         series, volume = self.series.series, self.series.volume
-        if series is None or volume is None or self.drawing is not None:
+        if series is None or volume is None or self.current is not None:
             return
-        self._list()
-        found = self._held.pop(series.uid, None) or self._shelf().take(series.uid)
+        self._update_list()
+        found = self._not_on_disk.pop(series.uid, None) or self._unsaved_work().read_segmentation(series.uid)
         if found is None:
             return
         if found.geometry.matches(volume.geometry):
-            self._take(found, found.name or "Unsaved segmentation", changed=True)
-            self._keep_no_more()
+            self._replace(found, found.name or "Unsaved segmentation", changed=True)
+            self._mark_autosaved()
             self._bring_into_view()
-            self.notes.say("What was drawn last time and not saved is here again.")
+            self.notifications.info("The unsaved segments of last time were restored.")
 
-    def _keep_no_more(self) -> None:
-        """Note that what is drawn now is what the disk has."""
-        if self.drawing is not None:
-            self.drawing.kept = self.drawing.changes
+    def _mark_autosaved(self) -> None:
+        """Note that the present state is on disk."""
+        if self.current is not None:
+            self.current.autosaved = self.current.changes
 
-    def _list(self) -> None:
-        """List what was drawn on the shown series; all of the study's where it is not said."""
+    def _update_list(self) -> None:
+        """List the segmentations of the shown series; also those that do not name their series."""
         study, shown = self.series.study, self.series.series
         if study is None:
             return
@@ -365,7 +368,7 @@ class SegmentsLogic:
                 continue
             named = self._refers(one)
             if not named or shown is None or shown.uid in named:
-                found.append(DrawingRow(one.uid, one.name, one.kind))
+                found.append(SegmentationRow(one.uid, one.name, one.kind))
         with self.state as data:
             data.drawings = found
 

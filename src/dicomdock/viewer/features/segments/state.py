@@ -8,7 +8,7 @@ from dicomdock.imaging.terminology.structures import STRUCTURES
 
 
 @dataclass(frozen=True)
-class DrawingRow:
+class SegmentationRow:
     """A segmentation or structure set that can be opened.
 
     Parameters
@@ -37,7 +37,7 @@ class SegmentsState:
     busy : what is being computed; empty where nothing is.
     """
 
-    drawings: list[DrawingRow] = field(default_factory=list)
+    drawings: list[SegmentationRow] = field(default_factory=list)
     drawing_name: str = ""
     drawing_uid: str = ""
     unsaved: bool = False

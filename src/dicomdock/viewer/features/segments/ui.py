@@ -22,11 +22,11 @@ THRESHOLD = "ThresholdState__threshold_slider__RangeSliderState__value"
 MASK = "VolumeIntensityRangeMaskState__threshold_slider__RangeSliderState__value"
 
 
-def _values(words: str, bound: str, shown: str) -> None:
+def _values(label: str, bound: str, shown: str) -> None:
     """Show the two ends of a range of values as numbers."""
     given = "Number($event.target.value)"
     with html.Label(v_if=shown):
-        html.Span(words)
+        html.Span(label)
         for at, (end, changed) in enumerate(
             (("from", f"[{given}, {bound}[1]]"), ("to", f"[{bound}[0], {given}]"))
         ):
@@ -35,18 +35,18 @@ def _values(words: str, bound: str, shown: str) -> None:
                 raw_attrs=[
                     f':value="+{bound}[{at}].toPrecision(6)"',
                     f'@change="{bound} = {changed}"',
-                    f'aria-label="{words} {end}"',
-                    f'data-testid="{words.split()[0].lower()}-{end}"',
+                    f'aria-label="{label} {end}"',
+                    f'data-testid="{label.split()[0].lower()}-{end}"',
                 ],
             )
 
 
 def segments_panel(server: Any) -> SegmentEditorUI:
-    """Build the panel and give the part of it that is trame-slicer's."""
+    """Build the panel and return the part of it that is trame-slicer's."""
     control = server.controller
     with panel("segment", "Segment"):
         html.P(
-            f"Drawing begins when all images are here. {shown(SERIES.arrival_words)}",
+            f"You can draw when all images have arrived. {shown(SERIES.arrival_words)}",
             v_show=f"!{SERIES.complete}",
         )
         with html.Div(v_show=SERIES.complete):

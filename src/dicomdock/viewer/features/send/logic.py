@@ -1,4 +1,4 @@
-"""Send what was made here to a server, and show what it answered; the dock holds the logins and sends."""
+"""Send what was made on this computer, and show the answers; the dock has the logins and sends."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dicomdock.viewer.features.send.state import SendAnswer, SendItem, SendState
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.page_state import PageState
 
-THERE = ("stored", "warning", "duplicate")
-WORDS = {
+ON_SERVER = ("stored", "warning", "duplicate")
+LABELS = {
     "stored": "stored",
     "warning": "stored, with a remark",
     "duplicate": "was there already",
@@ -26,7 +26,7 @@ WORDS = {
     "unsent": "not sent",
     "unconfirmed": "not confirmed",
 }
-NOTHING = "Nothing was made here yet. Save a segmentation, measurements or derived images first."
+NOTHING = "Nothing was made on this computer yet. Save a segmentation, measurements or derived images first."
 
 
 class SendingLogic:
@@ -36,7 +36,7 @@ class SendingLogic:
     ----------
     server : trame's.
     series, saving : what is shown; saves what is to be sent.
-    archive : tells what was made here, and what of it was sent.
+    archive : knows what was made on this computer, and what of it was sent.
     dock : sends.
     """
 
@@ -53,8 +53,8 @@ class SendingLogic:
 
     async def ask(self) -> None:
         """Save what is not saved, and ask where to."""
-        drawing = self.saving.segments.drawing
-        if drawing is not None and drawing.unsaved and await self.saving.save() == "failed":
+        current = self.saving.segments.current
+        if current is not None and current.unsaved and await self.saving.save() == "failed":
             return
         if self.state.data.sending:
             with self.state as data:
@@ -91,7 +91,7 @@ class SendingLogic:
             bad, words = True, f"Nothing was sent: {error}"
         else:
             results = reply.results
-            good = sum(one.status in THERE for one in results)
+            good = sum(one.status in ON_SERVER for one in results)
             bad = good < len(results)
             verb = "is" if len(results) == 1 else "are"
             words = f"{good} of {len(results)} {verb} on {name}. {reply.problem}".strip()
@@ -101,8 +101,6 @@ class SendingLogic:
             data.send_items = _chosen(items, name)
             data.send_words, data.send_answers, data.send_bad = words, answers, bad
             data.sending = False
-
-    # Inner
 
     def _progress(self, done: int, of: int) -> None:
         with self.state as data:
@@ -122,7 +120,7 @@ class SendingLogic:
         return next((one.origin for one in (*found[:1], *others) if one.origin), "")
 
     def _items(self) -> list[SendItem]:
-        """List the series that were made here, and the servers that each is wholly on."""
+        """List the series that were made on this computer, and the servers that have all of each."""
         assert self.series.study is not None
         groups: dict[str, list[ArchivedInstance]] = {}
         for one in self.archive.instances(Resource(self.series.study.uid)):
@@ -146,7 +144,7 @@ class SendingLogic:
         """Put instances of one series with the same answer into one line; what went wrong comes first."""
         groups: dict[tuple[bool, str, str], list[str]] = {}
         for one in results:
-            key = (one.status in THERE, self._name(one.series), _words(one))
+            key = (one.status in ON_SERVER, self._name(one.series), _words(one))
             groups.setdefault(key, []).append(one.instance)
         return [
             SendAnswer(name, words, uids, not good) for (good, name, words), uids in sorted(groups.items())
@@ -159,6 +157,6 @@ def _chosen(items: Sequence[SendItem], server: str) -> list[SendItem]:
 
 
 def _words(result: rpc.InstanceResult) -> str:
-    outcome = WORDS[result.status]
+    outcome = LABELS[result.status]
     code = f" (code {result.code:04X})" if result.code is not None else ""
     return f"{outcome}{code}: {result.reason}" if result.reason else f"{outcome}{code}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class SendItem:
-    """A series that was made here.
+    """A series that was made on this computer.
 
     Parameters
     ----------

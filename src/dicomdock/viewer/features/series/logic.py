@@ -12,6 +12,7 @@ from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.geometry import VolumePlan, Window
 from dicomdock.viewer.features.layout.layouts import AXIAL, CORONAL, OTHER, SAGITTAL
+from dicomdock.viewer.features.series.arrival import arrival_marks
 from dicomdock.viewer.features.series.state import SeriesRow, SeriesState
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.loading import Events, Loaded, Loader
@@ -19,8 +20,7 @@ from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.study import Series, Study, read_study
 
-REFRESH = 0.22  # seconds between two drawings of a series that arrives
-MAX_MARKS = 120  # stretches drawn on the slider; more cannot be told apart
+REFRESH = 0.22  # seconds between two redraws of a series that is arriving
 
 
 class SeriesLogic:
@@ -31,7 +31,7 @@ class SeriesLogic:
     server, app : trame's and Slicer's.
     views : where they are shown.
     archive : where they come from.
-    notes : tells the user what happened.
+    notifications : shows messages to the user.
     send : writes an event to the dock.
     """
 
@@ -41,11 +41,11 @@ class SeriesLogic:
         app: Any,
         views: Views,
         archive: Archive,
-        notes: Any,
+        notifications: Any,
         send: Callable[[rpc.Event], None],
     ) -> None:
         self.server, self.app, self.state = server, app, PageState(server.state, SeriesState)
-        self.views, self.archive, self.notes, self._send = views, archive, notes, send
+        self.views, self.archive, self.notifications, self._send = views, archive, notifications, send
         self.study: Study | None = None
         self.series: Series | None = None
         self.loaded: Loaded | None = None
@@ -59,7 +59,7 @@ class SeriesLogic:
         self._dirty = False
         self._choice = 0
         self._seen = False  # an image of what is shown
-        self._counted = 0  # images of the shown series, as last told to the user
+        self._counted = 0  # images of the shown series, as last reported to the user
         self._user_window = False
         self._failed_early = False  # before anything could be shown; more of the study may mend it
         self.on_shown: list[Callable[[], None]] = []
@@ -80,15 +80,13 @@ class SeriesLogic:
 
     @property
     def complete(self) -> bool:
-        """All of the shown series is here, so that it can be worked on."""
+        """Whether the shown series is complete, so that it can be worked on."""
         return self.loaded is not None and self.loaded.complete and not self.loaded.provisional
 
     @property
     def asked(self) -> Resource:
         """What was asked for last: the study, or the series of it to begin with."""
         return self._asked
-
-    # What the dock says
 
     def open(self, resource: Resource, *, pulling: bool, coming: Sequence[DicomJson] = ()) -> None:
         """Show a study, from the series that was asked for on.
@@ -101,14 +99,14 @@ class SeriesLogic:
         if resource.study != self._asked.study:
             self.series = self.loaded = None
             self._plans.clear()
-            self._say_empty("Opening the study", "")
+            self._show_empty("Opening the study", "")
         elif self.series is not None and resource.series not in (None, self.series.uid):
             self.series = None  # another one of the study is wanted now
         self._asked, self.pulling, self._coming = resource, pulling, coming
         self._look()
 
     def expect(self, series: str, metadata: Sequence[DicomJson]) -> None:
-        """Take what the server says about the images of a series that is being fetched."""
+        """Receive the server's metadata of a series that is being retrieved."""
         self._expected[series] = metadata
         if self._loader is not None and self._loader.series.series == series:
             self._loader.expect(metadata)
@@ -120,7 +118,7 @@ class SeriesLogic:
             self._coming = ()
         self._look()
         if why:
-            self.notes.bad(f"Not all of the study came. {why}")
+            self.notifications.error(f"Not all of the study arrived. {why}")
 
     async def watch(self) -> None:
         """Redraw what arrives, a few times a second; look for new series while something arrives."""
@@ -133,13 +131,11 @@ class SeriesLogic:
                     self.shown.set_window(self.guess_window(self.loaded))
                 self.shown.changed()
                 with self.state:
-                    self._tell_arrival()
+                    self._show_arrival()
             since += REFRESH
             if self.pulling and since > 1.0:
                 since = 0.0
                 self._look()
-
-    # What the user does
 
     def open_series(self, uid: str, volume: int = 0) -> None:
         """Show a series of the study."""
@@ -149,10 +145,8 @@ class SeriesLogic:
         self._start(series, volume)
 
     def refresh(self) -> None:
-        """Look up anew what the study holds."""
+        """Read again what the study contains."""
         self._look()
-
-    # Inner
 
     def _look(self) -> None:
         before = self.study
@@ -171,15 +165,17 @@ class SeriesLogic:
             data.study_words = ", ".join(word for word in (self.study.description, self.study.date) if word)
             name = self.study.patient or "dicomdock"
             self.server.state.trame__title = f"{name} {self.study.date}".strip()
-        for tell in self.on_studied:
-            tell()
-        known_better = before is not None and before.patient_words != self.study.patient_words
+        for callback in self.on_studied:
+            callback()
+        known_better = before is not None and before.patient_lines != self.study.patient_lines
         if known_better and self.shown is not None and self.series is not None:
             self.views.describe(self.study, self.series.name, (AXIAL, SAGITTAL, CORONAL))
         if self.series is None or self._failed_early:
             self._start_first()
-        elif self.complete and self._late():
-            self.notes.bad("More images of this series have come; choose it anew in the list to see them.")
+        elif self.complete and self._has_late_images():
+            self.notifications.error(
+                "More images of this series have arrived; choose it again in the list to see them."
+            )
 
     def _start_first(self) -> None:
         assert self.study is not None
@@ -190,19 +186,21 @@ class SeriesLogic:
         if wanted is not None:
             self._start(wanted, 0)
         elif self.pulling:
-            self._say_empty("The study is on its way", "The first image is shown as soon as it is here.")
+            self._show_empty("The study is on its way", "The first image is shown as soon as it has arrived.")
         elif any(one.kind in ("segmentation", "structures", "report") for one in self.study.series):
-            self._say_empty(
-                "This study has no images here",
+            self._show_empty(
+                "This study has no images on this computer",
                 "Its segmentations, structures or reports belong to images that have not been downloaded.",
             )
         elif self.study.series:
-            self._say_empty("This study has no images", "What it holds is listed in the series panel.")
+            self._show_empty("This study has no images", "What it holds is listed in the series panel.")
         else:
-            self._say_empty("This study is not here", "Download it in dicomdock, then open it again.")
+            self._show_empty(
+                "This study is not on this computer", "Download it in dicomdock, then open it again."
+            )
 
-    def _late(self) -> bool:
-        """Tell whether images came to the shown series after it was taken for whole."""
+    def _has_late_images(self) -> bool:
+        """Return whether images of the shown series arrived after it was considered complete."""
         assert self.study is not None and self.series is not None
         now = self.study.find(self.series.uid)
         known = sum(len(plan.instances) for plan in self._plans.get(self.series.uid, ()))
@@ -212,7 +210,7 @@ class SeriesLogic:
             self._plans.pop(self.series.uid, None)
         return late
 
-    def _say_empty(self, title: str, words: str) -> None:
+    def _show_empty(self, title: str, words: str) -> None:
         with self.state as data:
             data.empty_title, data.empty_words = title, words
 
@@ -280,15 +278,15 @@ class SeriesLogic:
         self._see(loaded)
 
     def _see(self, loaded: Loaded) -> None:
-        """Look at the first image that is here, where the middle one is not yet."""
+        """Go to the first image that has arrived, where the middle one has not."""
         at = self.views.slice_at()
         if self._seen or at is None or not loaded.filled:
             return
         self._seen = True
         if at not in loaded.filled:
             _, rows, columns = loaded.volume.geometry.shape
-            here = min(sorted(loaded.filled), key=lambda k: abs(k - at))
-            self.views.look_at(loaded.volume.geometry.to_lps((here, rows // 2, columns // 2)))
+            present = min(sorted(loaded.filled), key=lambda k: abs(k - at))
+            self.views.look_at(loaded.volume.geometry.to_lps((present, rows // 2, columns // 2)))
 
     def _show(self, loaded: Loaded, shown: ShownVolume) -> None:
         assert self.series is not None and self.study is not None
@@ -302,10 +300,10 @@ class SeriesLogic:
         self.views.show(shown)
         self.views.describe(self.study, self.series.name, (AXIAL, SAGITTAL, CORONAL))
         self._dirty = True
-        for tell in self.on_shown:
-            tell()
+        for callback in self.on_shown:
+            callback()
         if before is not None:
-            self.app.scene.RemoveNode(before.node)
+            before.remove(self.app)
 
     def _filled(self, loaded: Loaded) -> None:
         self.loaded = loaded
@@ -327,53 +325,53 @@ class SeriesLogic:
         with self.state as data:
             data.complete = loaded.complete
             data.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
-            self._tell_arrival()
-        self.views.refresh_words()
+            self._show_arrival()
+        self.views.refresh_text()
         if loaded.failed and not loaded.filled:
-            self._say_empty("This series cannot be shown", next(iter(loaded.failed.values())))
-        for tell in self.on_complete:
-            tell()
+            self._show_empty("This series cannot be shown", next(iter(loaded.failed.values())))
+        for callback in self.on_complete:
+            callback()
         self._send(rpc.Settled())
 
     def _failed(self, why: str) -> None:
         self._send(rpc.Settled())
         if self.shown is None or self.loaded is None:
             self._failed_early = self.pulling
-            self._say_empty("This series cannot be shown", why)
+            self._show_empty("This series cannot be shown", why)
         else:
-            self.notes.bad(why)
+            self.notifications.error(why)
 
     def _problem(self, loaded: Loaded) -> list[str]:
-        said = [str(loaded.plan.problem)] if loaded.plan.problem is not None else []
+        problems = [str(loaded.plan.problem)] if loaded.plan.problem is not None else []
         if loaded.failed:
             some = next(iter(loaded.failed.values()))
             many = "1 image" if len(loaded.failed) == 1 else f"{len(loaded.failed)} images"
-            said.append(f"{many} of the series cannot be shown: {some}")
-        return said
+            problems.append(f"{many} of the series cannot be shown: {some}")
+        return problems
 
     def window_touched(self) -> None:
         """The user chose a window himself; arrival does not change it any more."""
         self._user_window = True
 
     def guess_window(self, loaded: Loaded) -> Window:
-        """Return the window that nearly all values of what is here lie in."""
+        """Return the window that nearly all values lie in that have arrived."""
         there = sorted(loaded.filled)
         if not there:
             return loaded.volume.window()
         some = loaded.volume.array[there[:: max(1, len(there) // 12)]]
         return loaded.volume.window_over(some)
 
-    def _tell_arrival(self) -> None:
+    def _show_arrival(self) -> None:
         loaded = self.loaded
         if loaded is None:
             return
         done = loaded.complete or loaded.provisional
-        here, due = len(loaded.filled), loaded.due
-        self.state.data.arrival_words = "" if done else f"{here} of {due} images are here"
+        present, due = len(loaded.filled), loaded.due
+        self.state.data.arrival_words = "" if done else f"{present} of {due} images have arrived"
         whole = self.views.shown()
         across = self.views.slice_at() is not None and whole is self.shown
         marks = "" if done else arrival_marks(loaded.filled, loaded.plan.geometry.shape[0])
-        share = "" if done else arrival_marks(set(range(here)), max(1, due))
+        share = "" if done else arrival_marks(set(range(present)), max(1, due))
         for view in self.views.slices():
             tag = view.get_singleton_tag()
             if tag != OTHER:
@@ -382,20 +380,3 @@ class SeriesLogic:
     def _volume_chosen(self, volume: int) -> None:
         if self.series is not None and self.state.data.volumes and volume != self._choice:
             self._start(self.series, volume)
-
-
-def arrival_marks(filled: set[int], count: int) -> str:
-    """Draw which of the slices are here, as a CSS gradient."""
-    parts = min(count, MAX_MARKS)
-    stops: list[str] = []
-    here = [
-        any(k in filled for k in range(part * count // parts, (part + 1) * count // parts))
-        for part in range(parts)
-    ]
-    start = 0
-    for part in range(1, parts + 1):
-        if part == parts or here[part] != here[start]:
-            colour = "#5b8def" if here[start] else "transparent"
-            stops.append(f"{colour} {100 * start / parts:.1f}% {100 * part / parts:.1f}%")
-            start = part
-    return f"linear-gradient(to right, {', '.join(stops)})"

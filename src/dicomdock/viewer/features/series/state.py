@@ -13,7 +13,7 @@ class SeriesRow:
     ----------
     uid : Series Instance UID.
     name, kind, modality : as in ``study.Series``.
-    count : instances that are here, and of how many.
+    count : instances in the archive, and of how many.
     """
 
     uid: str
@@ -33,7 +33,7 @@ class SeriesState:
     series_list : its series.
     series_uid : Series Instance UID of the one that is shown.
     volumes : names of its volumes where it has several; ``volume_at`` is the chosen one.
-    complete : all of the series is here.
+    complete : all of the series has arrived.
     arrival_words : how much is here, while it arrives.
     remarks : what is unusual about it.
     empty_title, empty_words : shown where there is no picture.

@@ -1,5 +1,5 @@
 """The images that objects of the study belong to: shown with the object that was asked for, or announced
-where they are missing, and fetched when the user says so.
+where they are missing, and retrieved when the user asks for it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.source_images.state import SourcesState
-from dicomdock.viewer.notifications import Notes
+from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.study import Series, read_instance
@@ -33,10 +33,10 @@ class SourcesLogic:
     ----------
     server : trame's.
     series : what is shown; it is let show the images of the object that was asked for.
-    saving, measuring : open that object as soon as its images are here.
-    archive : tells what refers to what.
+    saving, measuring : open that object as soon as its images have arrived.
+    archive : where the references are read.
     dock : finds and fetches what is missing.
-    notes : tells the user.
+    notifications : shows messages to the user.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class SourcesLogic:
         measuring: MeasuringLogic,
         archive: Archive,
         dock: DockClient,
-        notes: Notes,
+        notifications: Notifications,
     ) -> None:
         self.state, self._shell = PageState(server.state, SourcesState), PageState(server.state, ShellState)
         self.series, self.saving, self.measuring = series, saving, measuring
-        self.archive, self.dock, self.notes = archive, dock, notes
+        self.archive, self.dock, self.notifications = archive, dock, notifications
         self._asked: Resource | None = None
         self._wanted = ""  # Series Instance UID of the object that is to be opened on its images
-        self._waiting = ""  # the same of one whose images are not here
+        self._waiting = ""  # the same of one without its images
         self._looking: asyncio.Task[None] | None = None
         self._looked_at: frozenset[tuple[str, int]] = frozenset()
 
@@ -69,15 +69,13 @@ class SourcesLogic:
         try:
             reply = await self.dock.fetch_sources()
         except RequestFailed as error:
-            self.notes.bad(str(error))
+            self.notifications.error(str(error))
         else:
             self._wanted = self._wanted or self._waiting
-            self.notes.say(f"The images come from {' and '.join(reply.servers)}.")
+            self.notifications.info(f"The images come from {' and '.join(reply.servers)}.")
         finally:
             with self.state:
                 data.missing_busy = False
-
-    # Inner
 
     def _studied(self) -> None:
         study = self.series.study
@@ -92,7 +90,7 @@ class SourcesLogic:
             self._looking = asyncio.get_running_loop().create_task(self._look(study.uid))
 
     def _bring(self) -> None:
-        """Show the images that the wanted object belongs to, and open it when all of them are here."""
+        """Show the images that the wanted object belongs to, and open it when all of them have arrived."""
         study, shown = self.series.study, self.series.series
         wanted = study.find(self._wanted) if self._wanted and study is not None else None
         if wanted is None:
@@ -145,5 +143,5 @@ class SourcesLogic:
             for each in missing
         )
         if len(names) > 1:
-            return f"{len(names)} objects of this study belong to images that are not here."
-        return f"{next(iter(names))} belongs to images that are not here."
+            return f"{len(names)} objects of this study belong to images that are not on this computer."
+        return f"{next(iter(names))} belongs to images that are not on this computer."

@@ -1,4 +1,4 @@
-"""The views: how slices lie in the patient, and the words around them."""
+"""The views: how slices lie in the patient, and the text around them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode
 from trame_slicer.core import LayoutManager
 
+from dicomdock.imaging.geometry import Window
 from dicomdock.viewer.engine import remote_views
 from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
@@ -50,8 +51,8 @@ class Views:
         self.server, self.app = server, app
         self.state = PageState(server.state, ViewsState)
         self._slices: dict[str, PageState[SliceViewState]] = {}
-        self._series_words: dict[str, str] = {}
-        self._study_words = ""
+        self._series_text: dict[str, str] = {}
+        self._study_text = ""
         self._fitted: dict[str, float] = {}
         self.on_slice: Callable[[str], None] | None = None
         self._shown: dict[str, ShownVolume] = {}
@@ -79,12 +80,10 @@ class Views:
         self.layouts.set_layout(self.state.data.layout)
 
     def warm(self) -> None:
-        """Draw every view once: making its GL context takes long, and need not wait for a study."""
+        """Draw every view once, before a study is opened: its GL context takes long to make."""
         for view in self.app.view_manager.get_views():
             view.render_window().SetSize(*WARM_SIZE)
             view.render_window().Render()
-
-    # What is shown
 
     def show(self, shown: ShownVolume, views: Iterable[str] | None = None, *, refit: bool = True) -> None:
         """Show a volume in slice views; None for all but the second one of a comparison."""
@@ -99,45 +98,43 @@ class Views:
                 self._orient(view)
                 view.fit_view_to_content()
                 self._fitted[tag] = self._scale(view)
-            self._words(view)
+            self._update_text(view)
         for tag in wanted:
             self._shown[tag] = shown
 
     def shown(self, tag: str = AXIAL) -> ShownVolume | None:
-        """Give the volume that a view shows."""
+        """Return the volume that a view shows."""
         return self._shown.get(tag)
 
     def slices(self) -> list[Any]:
-        """Give the slice views that exist."""
+        """Return the slice views that exist."""
         return list(self.app.view_manager.get_slice_views())
 
     def visible(self) -> list[Any]:
-        """Give the views that the layout shows."""
+        """Return the views that the layout shows."""
         manager = self.app.view_manager
         return list(manager.filter_visible_views(manager.get_views()))
 
     def view(self, tag: str) -> Any:
-        """Give a view by its tag."""
+        """Return a view by its tag."""
         return self.app.view_manager.get_view(tag)
 
     def describe(self, study: Study, series: str, tags: Iterable[str]) -> None:
-        """Say in the corners what is shown."""
-        self._study_words = "\n".join(study.patient_words)
+        """Show the patient and the series in the corners."""
+        self._study_text = "\n".join(study.patient_lines)
         for tag in tags:
-            self._series_words[tag] = series
-        self.refresh_words()
+            self._series_text[tag] = series
+        self.refresh_text()
 
-    def refresh_words(self) -> None:
-        """Write the words around all views anew."""
+    def refresh_text(self) -> None:
+        """Update the text around all views."""
         for view in self.slices():
-            self._words(view)
+            self._update_text(view)
 
     def redraw(self) -> None:
         """Draw all visible views."""
         for view in self.visible():
             view.schedule_render()
-
-    # What the user does with them
 
     def fit(self, tag: str = "") -> None:
         """Fit the picture into a view, or into all; the slice stays."""
@@ -161,7 +158,7 @@ class Views:
             self._orient(view)
             if at is not None:
                 view.get_view_node().JumpSliceByOffsetting(*at)
-            self._words(view)
+            self._update_text(view)
             view.schedule_render()
 
     def go_to(self, point: Any) -> None:
@@ -184,20 +181,20 @@ class Views:
             self._go(view, (at + 1) % count)
 
     def slice_at(self, tag: str = AXIAL) -> int | None:
-        """Give the slice k of the volume that a view shows; None where it cuts across slices."""
+        """Return the slice k of the volume that a view shows; None where it cuts across slices."""
         view = self.app.view_manager.get_view(tag)
         if view is None or self._axis(view) != 0:
             return None
         at, count = self._place(view)
         return at if self._forward(view, 0) else count - 1 - at
 
-    def look_at(self, place: Sequence[float] | np.ndarray) -> None:
-        """Go to the slices through a place in LPS, in mm."""
+    def look_at(self, point: Sequence[float] | np.ndarray) -> None:
+        """Go to the slices through a point in LPS, in mm."""
         for view in self.slices():
-            view.get_view_node().JumpSliceByOffsetting(*(np.asarray(place) * LPS))
+            view.get_view_node().JumpSliceByOffsetting(*(np.asarray(point) * LPS))
 
     def interaction(self, mode: str) -> None:
-        """Say what dragging with the left button does: ``window``, ``place`` a measurement, ``none``."""
+        """Set what dragging with the left button does: ``window``, ``place`` a measurement, ``none``."""
         node = self.app.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
         modes = {
             "window": vtkMRMLInteractionNode.AdjustWindowLevel,
@@ -205,8 +202,6 @@ class Views:
             "none": vtkMRMLInteractionNode.ViewTransform,
         }
         node.SetCurrentInteractionMode(modes[mode])
-
-    # Inner
 
     def _slice_ui(self, server: Any, view_id: str, view: Any) -> None:
         view.render_window().SetMultiSamples(0)
@@ -261,7 +256,7 @@ class Views:
         return tuple(matrix[:3, 3])
 
     def _moved(self, view: Any) -> None:
-        self._words(view)
+        self._update_text(view)
         if self.on_slice is not None:
             self.on_slice(view.get_singleton_tag())
 
@@ -271,7 +266,7 @@ class Views:
             self._go(view, wanted)
 
     def _axis(self, view: Any) -> int | None:
-        """Give the axis (k, j, i) of the volume that a view scrolls along; None where it cuts askew."""
+        """Return the axis (k, j, i) of the volume that a view scrolls along; None where it cuts askew."""
         shown = self._shown.get(view.get_singleton_tag())
         if shown is None:
             return None
@@ -281,7 +276,7 @@ class Views:
         return axis if along[axis] > PARALLEL else None
 
     def _place(self, view: Any) -> tuple[int, int]:
-        """Give which slice a view shows, from 0 in the sense that it scrolls, and how many there are."""
+        """Return which slice a view shows, from 0 in the sense that it scrolls, and how many there are."""
         axis = self._axis(view)
         if axis is None:
             low, high = view.get_slice_range()
@@ -307,7 +302,7 @@ class Views:
         view.get_view_node().JumpSliceByOffsetting(*(geometry.to_lps(index) * LPS))
 
     def _forward(self, view: Any, axis: int) -> bool:
-        """Tell whether scrolling on goes along an axis of the volume, or against it."""
+        """Return whether scrolling on goes along an axis of the volume, or against it."""
         normal = array_of(view.get_view_node().GetSliceToRAS())[:3, 2] * LPS
         geometry = self._shown[view.get_singleton_tag()].volume.geometry
         return float(normal @ geometry.directions[:, axis]) > 0
@@ -317,32 +312,31 @@ class Views:
         states = self._states()
         for view in self.slices():
             tag = view.get_singleton_tag()
-            self._words(view)
+            self._update_text(view)
             with self._slices[tag] as now:
                 now.written = states[tag]
         return states
 
-    def _words(self, view: Any) -> None:
+    def _update_text(self, view: Any) -> None:
         tag = view.get_singleton_tag()
         shown = self._shown.get(tag)
         at, count = self._place(view)
         with self._slices[tag] as now:
-            words = SliceViewState(at, count, now.arrival, written=now.written)
+            text = SliceViewState(at, count, now.arrival, written=now.written)
             if shown is not None:
                 spatial = shown.volume.spatial
-                words.tr = self._study_words
-                plane, series = self._plane(tag) if spatial else "", self._series_words.get(tag, "")
-                words.tl = f"{plane}\n{series}".strip()
-                place = f"{at + 1} / {count}"
-                words.bl = f"{place}\n{view.get_slice_value():.1f} mm" if spatial else place
-                width, centre = shown.window
-                words.br = f"W {width:.5g}  C {centre:.5g}" if shown.grey else ""
+                text.tr = self._study_text
+                plane, series = self._plane(tag) if spatial else "", self._series_text.get(tag, "")
+                text.tl = f"{plane}\n{series}".strip()
+                number = f"{at + 1} / {count}"
+                text.bl = f"{number}\n{view.get_slice_value():.1f} mm" if spatial else number
+                text.br = window_text(shown.window) if shown.grey else ""
                 if spatial:
                     matrix = array_of(view.get_view_node().GetSliceToRAS())
                     across, up = matrix[:3, 0], matrix[:3, 1]
-                    words.right, words.left = letters(across), letters(-across)
-                    words.top, words.bottom = letters(up), letters(-up)
-            for name, value in asdict(words).items():
+                    text.right, text.left = letters(across), letters(-across)
+                    text.top, text.bottom = letters(up), letters(-up)
+            for name, value in asdict(text).items():
                 if getattr(now, name) != value:
                     setattr(now, name, value)
 
@@ -353,7 +347,7 @@ class Views:
             self.fit(AXIAL)
             self.fit(OTHER)
         for view in self.slices():
-            self._words(view)
+            self._update_text(view)
 
     def _crosshair_chosen(self, on: bool) -> None:
         node = self.app.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
@@ -373,10 +367,18 @@ class Views:
             view.schedule_render()
 
     def show_arrival(self, tag: str, css: str) -> None:
-        """Draw on a slice slider where slices are here; empty when all are."""
+        """Mark on a slice slider which slices have arrived; empty when all have."""
         page = self._slices[tag]
         if page.data.arrival != css:
             page.data.arrival = css
+
+
+def window_text(window: Window) -> str:
+    """Return a window as the corner of a view states it."""
+    stated = f"W {window.width:.5g}  C {window.center:.5g}"
+    if window.table is not None:
+        return f"{window.name}\n{stated}"
+    return f"{stated}  sigmoid" if window.function == "SIGMOID" else stated
 
 
 def letters(direction: Any) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from dicomdock.viewer.features.layout.layouts import FOUR_VIEWS, definitions
 
-USUAL_RATE = 15  # slices a second, where the images say none
+USUAL_RATE = 15  # slices a second, where the images define none
 
 
 @dataclass
@@ -40,7 +40,7 @@ class SliceViewState:
     Parameters
     ----------
     at : the slice that is shown, from 0, of ``count``.
-    arrival : CSS gradient of the slices that are here; empty when all are.
+    arrival : CSS gradient of the slices that have arrived; empty when all have.
     tl, tr, bl, br : text in the corners.
     left, right, top, bottom : letters of the patient's directions at the edges.
     written : number of the scene's state that the text is of, as of when the page asked last.

@@ -18,7 +18,7 @@ VIEWS, SERIES, VOLUME = names_of(ViewsState), names_of(SeriesState), names_of(Vo
 
 
 def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
-    """Put the words around a slice view, and its slider below."""
+    """Put the text around a slice view, and its slider below."""
     view = names_of(SliceViewState, view_id)
     corners = {"tl": view.tl, "tr": view.tr, "bl": view.bl, "br": view.br}
     edges = {"left": view.left, "right": view.right, "top": view.top, "bottom": view.bottom}
@@ -44,7 +44,7 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
 
 
 def threed_overlay(server: Any, view_id: str, _view: Any) -> None:
-    """Put the words around the 3D view."""
+    """Put the text around the 3D view."""
     with html.Div(classes="over"):
         html.Div("3D", classes="corner tl", v_show=VIEWS.words_shown)
         html.Div(shown(VIEWS.threed_note), classes="corner bl", v_show=VIEWS.threed_note)

@@ -94,8 +94,8 @@ class VolumeLogic:
 def fit_to_values(node: Any, shown: Any) -> None:
     """Stretch a preset made for other values over those of this volume; MR has no common scale."""
     prop = VolumeProperty(node)
-    width, centre = shown.window
-    low, high = centre - width / 2, centre + width / 2
+    window = shown.window
+    low, high = window.center - window.width / 2, window.center + window.width / 2
     opacity, colours = prop.get_opacity_map_values(), prop.get_color_map_values()
     inner = [value[0] for value in opacity or [] if abs(value[0]) < 1e5]
     if len(inner) < 2 or inner[-1] <= inner[0]:

@@ -26,9 +26,11 @@ def volume_panel(_server: Any) -> None:
                 disabled=f"!{SERIES.complete} || !{SERIES.kind_3d}",
                 testid="render-volume",
             )
-        html.P("It can be drawn when all images are here.", v_show=f"!{SERIES.complete} && {SERIES.kind_3d}")
         html.P(
-            "These pictures have no place in the patient, so they form no volume.",
+            "It can be drawn when all images have arrived.", v_show=f"!{SERIES.complete} && {SERIES.kind_3d}"
+        )
+        html.P(
+            "These images have no position in the patient, so they form no volume.",
             v_show=f"!{SERIES.kind_3d}",
         )
         html.H3("Look")

@@ -35,21 +35,25 @@ class WindowLogic:
         series.on_complete.append(self._shown)
 
     def use(self, number: int) -> None:
-        """Take a preset, counted from 0."""
+        """Apply a preset, counted from 0."""
         if number < len(self._presets):
-            self._take(self._presets[number])
+            self._apply(self._presets[number])
 
     def auto(self) -> None:
-        """Take the window that nearly all values lie in."""
+        """Apply the window that nearly all values lie in."""
         loaded, shown = self.series.loaded, self.series.shown
         if loaded is not None and shown is not None and shown.grey:
-            self._take(self.series.guess_window(loaded))
+            self._apply(self.series.guess_window(loaded))
 
     def set(self, width: float, centre: float) -> None:
-        """Take a window by its numbers."""
-        self._take(Window(float(centre), max(float(width), 1e-6)))
+        """Apply a window by its numbers."""
+        shown, width = self.series.shown, max(float(width), 1e-6)
+        function = shown.shading.function if shown is not None else "LINEAR"
+        if function == "TABLE" or (function == "LINEAR" and width < 1):
+            function = "LINEAR_EXACT"
+        self._apply(Window(float(centre), width, function=function))
 
-    def _take(self, window: Window) -> None:
+    def _apply(self, window: Window) -> None:
         if self.series.shown is not None:
             self.series.window_touched()
             self.series.shown.set_window(window)
@@ -72,8 +76,8 @@ class WindowLogic:
         shown = self.series.shown
         if shown is None:
             return
-        width, centre = shown.window
+        window = shown.window
         with self.state as data:
-            data.window_width, data.window_centre = round(width, 3), round(centre, 3)
+            data.window_width, data.window_centre = round(window.width, 3), round(window.center, 3)
 
-        self.series.views.refresh_words()
+        self.series.views.refresh_text()

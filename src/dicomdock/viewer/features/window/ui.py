@@ -1,4 +1,4 @@
-"""The panel of windows, slabs and words."""
+"""The panel of windows, slabs and text."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def window_panel(server: Any) -> None:
                 click=(control.use_preset, "[i]"),
                 raw_attrs=[':title="`Key ${i + 1}`"'],
             )
-        for words, key, other in (
+        for label, key, other in (
             ("Width", WINDOW.window_width, f"[{TYPED}, {WINDOW.window_centre}]"),
             ("Centre", WINDOW.window_centre, f"[{WINDOW.window_width}, {TYPED}]"),
         ):
             with html.Label():
-                html.Span(words, style="width:52px")
+                html.Span(label, style="width:52px")
                 html.Input(
                     type="number",
-                    raw_attrs=[f':value="{key}"', 'step="any"', f'data-testid="{words.lower()}"'],
+                    raw_attrs=[f':value="{key}"', 'step="any"', f'data-testid="{label.lower()}"'],
                     change=(control.set_window, other),
                 )
         html.H3("Slab")
@@ -55,12 +55,12 @@ def window_panel(server: Any) -> None:
             )
             html.Span(shown(f"{VIEWS.slab} ? {VIEWS.slab} + ' mm' : 'off'"), style="width:52px")
         with html.Div(classes="row"):
-            for kind, words in (("max", "Maximum"), ("min", "Minimum"), ("mean", "Mean")):
-                button(words, f"{VIEWS.slab_kind} = '{kind}'", on=f"{VIEWS.slab_kind} === '{kind}'")
+            for kind, label in (("max", "Maximum"), ("min", "Minimum"), ("mean", "Mean")):
+                button(label, f"{VIEWS.slab_kind} = '{kind}'", on=f"{VIEWS.slab_kind} === '{kind}'")
         html.H3("Pictures")
-        for box, words in (
+        for box, label in (
             (VIEWS.crosshair, "Crosshair (move with Shift held)"),
             (VIEWS.aligned, "Along the images' own planes"),
-            (VIEWS.words_shown, "Words in the corners"),
+            (VIEWS.words_shown, "Text in the corners"),
         ):
-            checkbox(box, words)
+            checkbox(box, label)

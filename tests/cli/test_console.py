@@ -13,7 +13,7 @@ from tests.builders import ct_series
 
 from dicomdock.cli.app import program
 from dicomdock.cli.formatting import plain, size
-from dicomdock.cli.output import Terminal
+from dicomdock.cli.output import Console
 from dicomdock.errors import InvalidInput
 
 PROGRAM = Path(sys.executable).with_name("dicomdock")
@@ -32,19 +32,19 @@ ALL = sorted(commands(program()))
 
 def on_a_terminal(*words: object, typed: str = "", after: str = "") -> tuple[int, str]:
     """Run a command on a terminal of its own, type when it asks; what it shows comes back."""
-    process, terminal = pty.fork()
+    process, console = pty.fork()
     if process == 0:
         os.execv(PROGRAM, [str(PROGRAM), *map(str, words)])
     shown = b""
     try:
-        while chunk := os.read(terminal, 65536):
+        while chunk := os.read(console, 65536):
             shown += chunk
             if typed and after.encode() in shown:
-                os.write(terminal, typed.encode())
+                os.write(console, typed.encode())
                 typed = ""
     except OSError:
         pass  # Linux ends a terminal so
-    os.close(terminal)
+    os.close(console)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown.decode()
 
 
@@ -132,10 +132,10 @@ def test_words_for_people():
 def test_a_password_file_of_windows_and_an_empty_password(monkeypatch, encoding, line, password):
     for mark in (b"", b"\xef\xbb\xbf"):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(mark + line), encoding=encoding))
-        assert Terminal().secret("Password", from_stdin=True) == password
+        assert Console().secret("Password", from_stdin=True) == password
 
 
 def test_no_password_at_all_is_no_empty_one(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b""), encoding="utf-8"))
     with pytest.raises(InvalidInput, match="empty"):
-        Terminal().secret("Password", from_stdin=True)
+        Console().secret("Password", from_stdin=True)

@@ -1,0 +1,130 @@
+"""The viewer shows what a rendered resource shows: lookup tables, every kind of window, inverse images."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.uid import MRImageStorage, generate_uid
+
+from dicomdock import Resource
+from dicomdock.origin.rendering import render
+from dicomdock.origin.view import View
+from tests.builders import Made
+from tests.imaging.scans import scan
+from tests.imaging.test_presentation import table
+from tests.viewer.conftest import Opened, Screen, folders, store, viewing
+from tests.viewer.pictures import difference
+
+pytestmark = [pytest.mark.viewer, pytest.mark.slow]
+
+AFFINE = np.array([[0, 0, 1.0, -32], [0, 1.0, 0, -40], [2, 0, 0, 10], [0, 0, 0, 1.0]])
+ALIKE = 2.5  # of 255, as a mean; the browser scales the picture, and JPEG is in between
+STUDY = str(generate_uid())
+
+S_SHAPED = np.rint(4095 / (1 + np.exp(-(np.arange(4000) - 1500) / 250)))
+HEADERS: dict[str, dict[str, object]] = {
+    "linear": {"WindowCenter": 1500, "WindowWidth": 1800},
+    "narrow": {"WindowCenter": 1500, "WindowWidth": 3},
+    "exact": {"WindowCenter": 1500, "WindowWidth": 1800, "VOILUTFunction": "LINEAR_EXACT"},
+    "sigmoid": {"WindowCenter": 1500, "WindowWidth": 1800, "VOILUTFunction": "SIGMOID"},
+    "table": {"VOILUTSequence": [table(S_SHAPED, 0, 12)], "WindowCenter": 10, "WindowWidth": 5},
+    "falling table": {"VOILUTSequence": [table(S_SHAPED[::-1], 0, 12)]},
+    "monochrome1": {"VOILUTSequence": [table(S_SHAPED, 0, 12)], "PhotometricInterpretation": "MONOCHROME1"},
+    "inverse": {"WindowCenter": 1500, "WindowWidth": 1800, "PresentationLUTShape": "INVERSE"},
+    "modality table": {
+        "ModalityLUTSequence": [table(np.arange(4000)[::-1] // 4, 0, 16)],
+        "WindowCenter": 500,
+        "WindowWidth": 700,
+    },
+    "no window": {},
+}
+
+
+@dataclass
+class Shown:
+    """The series of the study, each with its instances."""
+
+    series: dict[str, list[Made]]
+
+    def rendered(self, name: str, k: int, folder: Path) -> np.ndarray:
+        """Return the grey of a slice as its rendered resource has it."""
+        file = folder / "slice.dcm"
+        file.write_bytes(self.series[name][k].data)
+        return np.asarray(Image.open(io.BytesIO(render(file, 1, View(media_type="image/png")))))
+
+
+@pytest.fixture(scope="module")
+def shown() -> Shown:
+    """A slope from 0 to 3000 with a few brighter rows, with each of the headers."""
+    k, j, i = np.indices((5, 80, 64))
+    values = (30 * j + 10 * i + 20 * k).astype(np.uint16)
+    return Shown(
+        {
+            name: scan(
+                values,
+                AFFINE,
+                SOPClassUID=MRImageStorage,
+                Modality="MR",
+                StudyInstanceUID=STUDY,
+                SeriesInstanceUID=generate_uid(),
+                SeriesDescription=name,
+                **attributes,
+            )
+            for name, attributes in HEADERS.items()
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def opened(
+    viewer_installed: None, shown: Shown, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Opened]:
+    """Them in a viewer."""
+    settings = folders(tmp_path_factory.mktemp("presentation"))
+    for instances in shown.series.values():
+        store(settings, instances)
+    with viewing(settings, Resource(STUDY), shown.series["linear"][0].series) as found:
+        yield found
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_the_viewer_shows_what_is_rendered(shown: Shown, screen: Screen, tmp_path: Path, name: str) -> None:
+    screen.show(shown.series[name][0].series)
+    screen.put("layout", "Axial")
+    screen.page.keyboard.press("r")
+    at = screen.slice()[0] - 1
+    due = shown.rendered(name, at, tmp_path)
+    assert due.std() > 20
+    seen: list[float] = []
+
+    def alike() -> bool:
+        seen.append(difference(screen.pixels(), due.astype(float), (1, 1), (255, 127.5)))
+        return seen[-1] < ALIKE
+
+    screen.until(alike, 20, f"differs by {seen[-1:]}")
+
+
+def test_the_corner_names_the_table_and_a_window_by_hand_is_a_plain_one(shown: Shown, screen: Screen) -> None:
+    def corner() -> str:
+        return " ".join(screen.words("br").split())
+
+    screen.show(shown.series["table"][0].series)
+    screen.until(lambda: corner().startswith("VOI LUT 1 "))
+    assert screen.state("presets")[:2] == ["VOI LUT 1", "Header 2"]
+    screen.tool("window")
+    screen.page.keyboard.press("2")
+    screen.until(lambda: corner() == "W 5 C 10")
+    screen.button("width").fill("900")
+    screen.button("width").press("Enter")
+    screen.until(lambda: corner() == "W 900 C 10")
+    screen.page.evaluate("() => document.activeElement.blur()")  # then keys mean presets again
+    screen.page.keyboard.press("1")
+    screen.until(lambda: corner().startswith("VOI LUT 1 "))
+    screen.show(shown.series["sigmoid"][0].series)
+    screen.until(lambda: corner() == "W 1800 C 1500 sigmoid")
