@@ -222,6 +222,8 @@ def stow(folder: Path) -> Target:
         head, _, body = data.partition(b"\r\n\r\n")
         first, *lines = head.split(b"\r\n")
         method, _, address = first.partition(b" ")
+        # No parser of HTTP lets other bytes through in a target.
+        address = bytes(byte if 0x20 < byte < 0x7F else 0x5F for byte in address)
         path, _, query = address.partition(b"?")
         headers = [
             (name.strip().lower(), value.strip())
