@@ -36,10 +36,17 @@ os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.envir
 # A shell starts what runs in the background with Ctrl-C ignored; a user at a terminal has it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A shared machine makes single examples slow without saying anything about the code.
-hypothesis.settings.register_profile("dicomdock", deadline=None, database=None)
+# A shared machine makes single examples slow without saying anything about the code. With CI=true the
+# examples are the same each time, for a change must not be refused by chance; other runs try new ones.
+hypothesis.settings.register_profile(
+    "dicomdock",
+    deadline=None,
+    database=None,
+    derandomize=os.environ.get("CI") == "true",
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 # `make check` tries fewer examples; `make test` all of them.
-hypothesis.settings.register_profile("check", deadline=None, database=None, max_examples=15)
+hypothesis.settings.register_profile("check", hypothesis.settings.get_profile("dicomdock"), max_examples=15)
 hypothesis.settings.load_profile("dicomdock")
 
 

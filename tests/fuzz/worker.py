@@ -11,6 +11,7 @@ import json
 import mmap
 import os
 import resource
+import secrets
 import signal
 import sys
 import time
@@ -37,6 +38,7 @@ def main(name: str, first: int, count: int, folder: Path, seed: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (SPACE, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.register(signal.SIGALRM, all_threads=False, chain=True)  # which then ends the process
+    secrets.randbelow = Random(f"{name}:{seed}").randrange  # pydicom's UIDs: the same seeds in each run
     work = folder / f"{name}-{os.getpid()}"
     work.mkdir()
     target = make(name, work)
