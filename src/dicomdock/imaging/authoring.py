@@ -7,6 +7,7 @@ PS3.3 §C.7.1 (Patient), §C.7.2 (Study), §C.7.5 (Equipment), §C.12.1 (SOP Com
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from copy import deepcopy
@@ -29,6 +30,7 @@ from dicomdock.version import __version__
 MANUFACTURER = "dicomdock"
 SOFTWARE = f"dicomdock {__version__}"
 MOST_LETTERS = 64  # of a Series Description (LO, PS3.5 §6.2)
+MOST_DIGITS = 16  # characters of a DS value
 UTF_8 = "ISO_IR 192"
 IMPLEMENTATION = UID("2.25.111764919252647062018578409403664832698")
 """Implementation Class UID: a UUID once drawn for dicomdock (PS3.5 §B.2)."""
@@ -113,6 +115,20 @@ class Authorship:
     label: str = "SEGMENTATION"
     description: str = ""
     creator: str = ""
+
+
+def decimal_string(value: float) -> str:
+    """Return a number as a Decimal String, with as many digits as its 16 characters hold (PS3.5 §6.2).
+
+    Raises
+    ------
+    ValueError
+        The number is not finite.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"A Decimal String cannot hold {value}.")
+    written = (repr(float(value)), *(f"{value:.{digits}g}" for digits in range(16, 0, -1)))
+    return next(one for one in written if len(one) <= MOST_DIGITS)
 
 
 def inherit(dataset: Dataset, source: Dataset) -> None:

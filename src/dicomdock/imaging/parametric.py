@@ -188,7 +188,9 @@ def parametric_map_to_dicom(
             real_world_value_mappings=[mapping],
             voi_lut_transformations=[
                 hd.VOILUTTransformation(
-                    window_center=[(low + high) / 2], window_width=[max(high - low, 1e-6)]
+                    window_center=[(low + high) / 2],
+                    window_width=[max(high - low, 1e-6)],
+                    voi_lut_function="LINEAR_EXACT",  # LINEAR takes 1 from the width
                 )
             ],
             content_description=name[:64],

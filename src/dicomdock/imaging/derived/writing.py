@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pydicom.valuerep import format_number_as_ds
 
 from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import GeometryError
@@ -23,6 +22,7 @@ from dicomdock.imaging.attributes import text, texts
 from dicomdock.imaging.authoring import (
     Authorship,
     begin,
+    decimal_string,
     finish,
     next_series_number,
     reference,
@@ -184,10 +184,10 @@ def _stored(volume: Volume, sop_class: str) -> _Stored:
                 return _Stored(array.astype(kind), "1", "0")
     if sop_class == PET:
         # PET asks for an intercept of 0.
-        slope = format_number_as_ds(max(abs(low), abs(high), 1e-30) / 32767)
+        slope = decimal_string(max(abs(low), abs(high), 1e-30) / 32767)
         return _Stored(np.round(array / float(slope)).clip(-32768, 32767).astype(np.int16), slope, "0")
-    intercept = format_number_as_ds(low)
-    slope = format_number_as_ds(max(high - low, 1e-30) / 65535)
+    intercept = decimal_string(low)
+    slope = decimal_string(max(high - low, 1e-30) / 65535)
     whole = np.round((array - np.float64(intercept)) / float(slope)).clip(0, 65535).astype(np.uint16)
     return _Stored(whole, slope, intercept)
 
@@ -218,8 +218,8 @@ def _slice(
         dataset.NumberOfSlices = volume.geometry.shape[0]
         dataset.ImageIndex = k + 1
     if windows := [window for window in volume.windows if window.table is None]:
-        dataset.WindowCenter = [format_number_as_ds(window.center) for window in windows]
-        dataset.WindowWidth = [format_number_as_ds(window.width) for window in windows]
+        dataset.WindowCenter = [decimal_string(window.center) for window in windows]
+        dataset.WindowWidth = [decimal_string(window.width) for window in windows]
         if windows[0].function != "LINEAR":
             dataset.VOILUTFunction = windows[0].function
     if sop_class in (CT, PET) or stored.slope != "1":
@@ -290,13 +290,13 @@ def _place(dataset: Dataset, volume: Volume, k: int) -> None:
     dataset.ImagePositionPatient = _ds(geometry.to_lps([k, 0, 0]))
     dataset.ImageOrientationPatient = _ds([*directions[:, 2], *directions[:, 1]])
     dataset.PixelSpacing = _ds(geometry.spacing[1:])
-    dataset.SliceThickness = format_number_as_ds(between)
+    dataset.SliceThickness = decimal_string(between)
     if dataset.SOPClassUID != PET:
-        dataset.SpacingBetweenSlices = format_number_as_ds(between)
+        dataset.SpacingBetweenSlices = decimal_string(between)
 
 
 def _ds(values: Sequence[float] | npt.NDArray[np.float64]) -> list[str]:
-    return [format_number_as_ds(float(value)) for value in values]
+    return [decimal_string(float(value)) for value in values]
 
 
 def _pixels(dataset: Dataset, stored: _Stored, k: int) -> None:

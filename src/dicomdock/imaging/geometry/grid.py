@@ -169,11 +169,13 @@ class VolumeGeometry:
 
         Returns
         -------
-        (slices of ``other``, 3); None unless the grids have the same pixels and slices but for such shifts.
+        (slices of ``other``, 3); None unless one grid is the other sheared, with the same pixels and slices.
         """
         mixed = self.inverse @ other.affine
         drift = np.abs(mixed[:3, :3] - np.eye(3)) * (np.array(other.shape) - 1)
-        drift[1:, 0] = 0  # the shear
+        if drift[1:, 0].max() <= GRID_TOLERANCE:
+            return None  # not sheared: what lies between voxels is resampled
+        drift[1:, 0] = 0
         between = mixed[0, 3] - np.round(mixed[0, 3])
         if drift.max() > GRID_TOLERANCE or abs(between) > GRID_TOLERANCE:
             return None

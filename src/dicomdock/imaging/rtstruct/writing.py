@@ -13,13 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pydicom.valuerep import format_number_as_ds
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.authoring import (
     Authorship,
     begin,
+    decimal_string,
     finish,
     named_version,
     next_series_number,
@@ -152,7 +152,7 @@ def _contours(
             contour.NumberOfContourPoints = len(loop)
             indices = np.column_stack([np.full(len(loop), k), loop + np.array(mask.start[1:])])
             points = segmentation.geometry.to_lps(indices)
-            contour.ContourData = [format_number_as_ds(float(value)) for value in points.reshape(-1)]
+            contour.ContourData = [decimal_string(float(value)) for value in points.reshape(-1)]
             contour.ContourNumber = len(contours) + 1
             contours.append(contour)
     if contours:
