@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomdock.archive import Archive
+from dicomdock.archive import Archive, opening
 from dicomdock.archive.journal_state import JournalState, records_of
 from dicomdock.archive.journal_upkeep import records_of_index
 from dicomdock.archive.storage.journal import Journal, Removed
@@ -337,6 +337,22 @@ def test_a_home_that_never_had_instances_is_no_error(settings: Settings) -> None
     shutil.rmtree(settings.archive)
     with Archive.open(settings) as archive:
         assert facts(archive) == {}
+
+
+def test_an_archive_that_another_process_begins_meanwhile_is_not_lost(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remembered = opening._remembered
+
+    def after_another_import(seen: Path) -> list[str]:
+        monkeypatch.setattr(opening, "_remembered", remembered)
+        with Archive.open(settings) as other:
+            list(other.import_paths(write(tmp_path / "in", ct_series(2))))
+        return remembered(seen)
+
+    monkeypatch.setattr(opening, "_remembered", after_another_import)
+    with Archive.open(settings) as archive:
+        assert archive.summary().instances == 2
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def _see_that_none_is_lost(settings: Settings, files: Files, seen: Path) -> None
             lost = True
         finally:
             index.close()
-    if lost:
+    if lost and not files.folder.is_dir():  # else another process has made the archive in this moment
         raise ArchiveError(
             f"The archive's folder {files.folder} is gone, and instances were stored there: perhaps its disk "
             "is not mounted.",
