@@ -121,10 +121,10 @@ def test_a_transfer_survives_kill_9(impatient: Path, page: Page):
             open_at(page, dock, "/?source=pacs")
             expect(rows(page)).to_have_count(1)
             download(page)
-            assert server.asked_for.wait(30)
+            assert server.asked_for.wait(60)
             os.kill(dock.pid, signal.SIGKILL)
             assert dock.process.process is not None
-            dock.process.process.wait(10)
+            dock.process.process.wait(60)
         server.gate.set()
         with running(impatient) as dock:
             open_at(page, dock, "/transfers")

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -34,6 +29,7 @@ from tests.builders import Made, changed, ct_series, mr_series
 from tests.conftest import shared_data
 from tests.dicomweb.awkward import Awkward, encoded, multipart, refused, rows
 from tests.dicomweb.clients import client_of, orthanc_client
+from tests.programs import python
 from tests.servers.canned import Answer, Request
 from tests.servers.orthanc import Orthanc
 from tests.servers.process import free_port
@@ -440,7 +436,7 @@ def test_a_conflict_that_another_process_made_meanwhile_is_told(archive: Archive
     def meanwhile(request: Request) -> Answer | None:
         if request.path.endswith(made[0].series):
             started.set()
-            stored.wait(30)
+            stored.wait(60)
         return server(request)
 
     started, stored = threading.Event(), threading.Event()
@@ -557,23 +553,16 @@ with Archive.open(settings) as archive, Client(
 @pytest.mark.slow
 @pytest.mark.parametrize("milliseconds", [20, 60, 120, 200, 300])
 def test_after_a_kill_only_what_is_missing_is_fetched(
-    orthanc: Orthanc, settings: Settings, milliseconds: int, wait: Callable[[float], None]
+    orthanc: Orthanc, settings: Settings, milliseconds: int
 ):
     made = [one for _ in range(4) for one in mr_series(40, rows=256, columns=256)]
     made = [changed(one, StudyInstanceUID=made[0].study) for one in made]
     orthanc.add(*(one.data for one in made))
     study = Resource(made[0].study)
-    child = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(settings.state.parent), orthanc.url, str(study)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"begun\n"
-    wait(milliseconds / 1000)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
+    with python(PROGRAM, settings.state.parent, orthanc.url, str(study)) as child:
+        child.line("begun")
+        child.ends_within(milliseconds / 1000)  # the moment of a kill has no event to wait for
+        child.kill()
     with Archive.open(settings) as archive, orthanc_client(orthanc, settings) as client:
         here = len(archive.instances(study))
         report = ended(pull(client, archive, [study], settings))
@@ -581,12 +570,6 @@ def test_after_a_kill_only_what_is_missing_is_fetched(
         assert report.complete
         assert kept(archive, study) == originals(made)
         assert {finding.status for finding in archive.verify()} <= {"intact"}
-
-
-@pytest.fixture
-def wait() -> Callable[[float], None]:
-    """Give a way to let time pass: the moment of a kill has no event to wait for."""
-    return lambda seconds: threading.Event().wait(seconds) and None
 
 
 # ---- UIDs that are none
