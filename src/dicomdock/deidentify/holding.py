@@ -38,7 +38,6 @@ _SHOWN_TEXT = {
 _SCREENS = frozenset(
     {"SCREEN SAVE", "SCREENSAVE", "SCREEN", "DOSE_INFO", "REPORT", "CSA REPORT", "CSA RESULT", "PASTED"}
 )
-_SPOKEN = "401"
 
 
 def reason_to_hold(dataset: Dataset) -> str:
@@ -53,7 +52,7 @@ def reason_for_good(dataset: Dataset) -> str:
         return "its SOP Class is private or unknown, and de-identification is not defined for it"
     if "EncapsulatedDocument" in dataset or kind_of(uid) == "document":
         return "the text of encapsulated documents cannot be cleaned"
-    if uid.removeprefix(_STORAGE).startswith(("9.4", _SPOKEN)) or "AudioSampleData" in dataset:
+    if uid.removeprefix(_STORAGE).startswith("9.4."):
         return "it holds speech"
     if uid == f"{_STORAGE}66":
         return "raw data hold what only their maker knows"

@@ -19,6 +19,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
 from dicomdock.deidentify import dummies
+from dicomdock.deidentify.codes import clean_code
 from dicomdock.deidentify.content import CONTENT_SEQUENCES, identifies
 from dicomdock.deidentify.descriptors import safe_words
 from dicomdock.deidentify.identity import Identity
@@ -30,6 +31,7 @@ from dicomdock.deidentify.rules import Rule, Rules, Step
 from dicomdock.deidentify.unlisted import PUBLIC_ROOTS, SCHEME_UIDS, TEXT
 
 _NUMBERS = re.compile(r"[\d\s+\-.eE\\\0]*")
+_TIMES = re.compile(r"[\d\s:.+\-YMWD\\\0]*")
 _FLOATS = frozenset({"FL", "FD", "OF", "OD"})
 _ACTIONS: dict[Step, Action] = {
     "remove": "removed",
@@ -79,6 +81,8 @@ class Walk:
             )
             if element is not None:
                 made[tag] = element
+        if clean_code(made, self.identity, self.pseudonyms):
+            self.changes.append(Change(f"{path}/CodeMeaning" if path else "CodeMeaning", "cleaned"))
         return made
 
     def _private(self, tag: BaseTag, private: PrivateRules) -> DataElement | None:
@@ -117,7 +121,7 @@ class Walk:
                 return step, raw if _is_portable(raw) else source[tag]
             step = rule.otherwise if rule.otherwise not in ("keep", "pass") else "remove"
         if step == "shift" and vr == "TM":
-            return "keep", source[tag]
+            return self._done(source, tag, vr, Rule("keep", rule.otherwise), name, keyword, numbers=numbers)
         if step in ("words", "shift", "pseudonym"):
             value = self._changed(step, source[tag], keyword)
             if value:
@@ -220,8 +224,12 @@ class Walk:
         stated = element.VR or vr
         if stated in ("DS", "IS") or vr in ("DS", "IS"):
             return _NUMBERS.fullmatch(_text(value)) is not None
+        if vr == "CS":
+            return not self.identity.is_named_in(_text(value))
+        if vr in ("DA", "DT", "TM", "AS"):
+            return _TIMES.fullmatch(_text(value)) is not None
         if stated in TEXT or stated == "PN":
-            if vr not in TEXT and vr != "CS":  # text where the dictionary has none
+            if vr not in TEXT:  # text where the dictionary has none
                 return False
             return not self.identity.is_named_in(_text(value))
         return True
