@@ -19,7 +19,16 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 from dicomdock.deidentify.holding import reason_for_good, reason_to_hold
 from dicomdock.deidentify.identity import Identity
 from dicomdock.deidentify.pixels import Decode, Rectangle, blank
-from dicomdock.deidentify.profile import RETAIN_FULL_DATES, RETAIN_MODIFIED_DATES, RETAIN_UIDS, Profile
+from dicomdock.deidentify.profile import (
+    BASIC_CODE,
+    CLEAN_PIXELS_CODE,
+    OPTIONS,
+    RETAIN_FULL_DATES,
+    RETAIN_MODIFIED_DATES,
+    RETAIN_UIDS,
+    Code,
+    Profile,
+)
 from dicomdock.deidentify.pseudonyms import Pseudonyms
 from dicomdock.deidentify.report import Change
 from dicomdock.deidentify.rules import Rules
@@ -134,11 +143,11 @@ class Deidentifier:
         rules = Rules(self.profile, tables(), str(dataset.get("SOPClassUID", "")))
         walk = Walk(rules, self.pseudonyms, identity, self.pseudonyms.shift(identity.key))
         made = walk.dataset(dataset)
-        self._state(made, blanked=blanked)
+        self._state(made, dataset, blanked=blanked)
         return Deidentified(_encode(made, dataset), made, tuple(walk.changes), blanked)
 
-    def _state(self, made: Dataset, *, blanked: bool) -> None:
-        """State what was done, in the attributes that the standard has for it."""
+    def _state(self, made: Dataset, source: Dataset, *, blanked: bool) -> None:
+        """State what was done, and by code what had been done before, where the standard has it stated."""
         options = self.profile.options
         made.PatientIdentityRemoved = "YES"
         made.DeidentificationMethod = [
@@ -146,18 +155,26 @@ class Deidentifier:
             f"PS3.15 {tables().edition} table E.1-1",
         ]
         codes = []
-        for value, meaning in self.profile.codes(pixels_cleaned=blanked):
+        done = (*self.profile.codes(pixels_cleaned=blanked), *_done_before(source))
+        for value, meaning in dict.fromkeys(done):
             code = Dataset()
             code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
             codes.append(code)
         made.DeidentificationMethodCodeSequence = codes
-        made.LongitudinalTemporalInformationModified = (
-            "UNMODIFIED"
-            if RETAIN_FULL_DATES in options
-            else "MODIFIED"
-            if RETAIN_MODIFIED_DATES in options
-            else "REMOVED"
-        )
+        before = str(source.get("LongitudinalTemporalInformationModified", ""))
+        if RETAIN_FULL_DATES in options:
+            dates = before if before in ("MODIFIED", "REMOVED") else "UNMODIFIED"
+        else:
+            dates = "MODIFIED" if RETAIN_MODIFIED_DATES in options else "REMOVED"
+        made.LongitudinalTemporalInformationModified = dates
+
+
+def _done_before(source: Dataset) -> list[Code]:
+    """Return the codes of profile and options that an instance states already."""
+    known = {code[0]: code for code in (BASIC_CODE, CLEAN_PIXELS_CODE, *OPTIONS.values())}
+    stated = source.get("DeidentificationMethodCodeSequence") or ()
+    values = (str(item.get("CodeValue", "")) for item in stated)
+    return [known[value] for value in values if value in known]
 
 
 def _name_syntax(dataset: Dataset) -> None:

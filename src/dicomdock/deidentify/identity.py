@@ -11,7 +11,10 @@ from dicomdock.deidentify.content import refers_by_position
 from dicomdock.deidentify.pseudonyms import Pseudonyms
 
 SHORTEST = 4
-"""Letters of an identifier that is looked for; shorter ones would be found in anything."""
+"""Letters of a name that is looked for; shorter ones would be found in anything."""
+
+SHORTEST_NUMBER = 6
+"""Characters of an identifier that is looked for, also inside of other words."""
 
 _NAMES = (
     "PatientName",
@@ -38,13 +41,15 @@ class Identity:
     ----------
     key : what tells this patient from others: the Patient ID, else name and birth date, else the study.
     patient : the pseudonym that stands for ID and name; empty where there is neither.
-    words : of names and identifiers, in lower case.
+    words : of names, in lower case.
+    numbers : the patient's and the procedure's, in lower case.
     positions : whether content items refer to one another by position.
     """
 
     key: str
     patient: str
     words: frozenset[str]
+    numbers: frozenset[str]
     positions: bool
 
     @classmethod
@@ -58,21 +63,21 @@ class Identity:
             key = f"{name} {_text(dataset, 'PatientBirthDate').strip()}"
             patient = pseudonyms.name("patient by name", key)
         words = {word.casefold() for keyword in _NAMES for word in _WORD.findall(_text(dataset, keyword))}
-        words |= {value.strip().casefold() for keyword in _NUMBERS for value in _split(dataset, keyword)}
+        numbers = {value.strip().casefold() for keyword in _NUMBERS for value in _split(dataset, keyword)}
         return cls(
             key or _text(dataset, "StudyInstanceUID"),
             patient,
-            frozenset(word for word in words if len(word) >= SHORTEST),
+            frozenset(word for word in words if len(word) >= SHORTEST and not word.isdecimal()),
+            frozenset(one for one in numbers if len(one) >= SHORTEST_NUMBER),
             refers_by_position(dataset.get("ContentSequence") or ()),
         )
 
     def is_named_in(self, text: str) -> bool:
         """Return whether a text holds a word or number of these."""
         folded = text.casefold()
-        if not any(word in folded for word in self.words):
-            return False
-        found = {word.casefold() for word in _WORD.findall(text)}
-        return bool(found & self.words) or any(word in folded for word in self.words if not word.isalpha())
+        if any(number in folded for number in self.numbers):
+            return True
+        return any(word in folded for word in self.words) and not self.words.isdisjoint(_WORD.findall(folded))
 
 
 def _text(dataset: Dataset, keyword: str) -> str:

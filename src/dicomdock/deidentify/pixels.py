@@ -98,7 +98,7 @@ def _frames(dataset: Dataset, rows: int, columns: int) -> npt.NDArray[Any] | Non
     stored = np.frombuffer(dataset.PixelData, form, size)
     if dataset.get("PlanarConfiguration") == 1:
         return stored.reshape(count, samples, rows, columns).copy()
-    return np.ascontiguousarray(stored.reshape(count, rows, columns, samples).transpose(0, 3, 1, 2))
+    return stored.reshape(count, rows, columns, samples).transpose(0, 3, 1, 2).copy()
 
 
 def _black(dataset: Dataset) -> list[int]:

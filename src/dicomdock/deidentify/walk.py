@@ -224,11 +224,9 @@ class Walk:
         stated = element.VR or vr
         if stated in ("DS", "IS") or vr in ("DS", "IS"):
             return _NUMBERS.fullmatch(_text(value)) is not None
-        if vr == "CS":
-            return not self.identity.is_named_in(_text(value))
         if vr in ("DA", "DT", "TM", "AS"):
             return _TIMES.fullmatch(_text(value)) is not None
-        if stated in TEXT or stated == "PN":
+        if stated in TEXT or stated == "PN" or vr in TEXT:
             if vr not in TEXT:  # text where the dictionary has none
                 return False
             return not self.identity.is_named_in(_text(value))
