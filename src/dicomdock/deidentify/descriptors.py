@@ -16,6 +16,7 @@ from functools import cache
 from importlib import resources
 
 _WORD = re.compile(r"\d+(?:\.\d+)?[a-z]*|[^\W_]+", re.IGNORECASE)
+_MAGNETIC_RESONANCE = "MR"  # Mr is somebody
 _QUANTITY = re.compile(r"\d{1,3}(\.\d{1,2})?(mm|cm|s|ms|min|t|d|kev|kv|mgy|gy)", re.IGNORECASE)
 
 
@@ -38,5 +39,6 @@ def safe_words(text: str, identifiers: Collection[str]) -> str:
     return " ".join(
         word
         for word in _WORD.findall(text)
-        if word.casefold() not in identifiers and (word.casefold() in known or _QUANTITY.fullmatch(word))
+        if word.casefold() not in identifiers
+        and (word.casefold() in known or word == _MAGNETIC_RESONANCE or _QUANTITY.fullmatch(word))
     )

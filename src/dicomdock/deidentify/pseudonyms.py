@@ -51,7 +51,8 @@ class Pseudonyms:
         return "Pseudonyms(...)"
 
     def uid(self, uid: str) -> str:
-        """Return the UID that stands for another; those of the standard stay."""
+        """Return the UID that stands for another, however that is padded; those of the standard stay."""
+        uid = uid.strip(" \0\t\r\n")
         if not uid or uid.startswith(STANDARD_ROOT):
             return uid
         return f"2.25.{uuid.UUID(bytes=self._digest('uid', uid)[:16], version=5).int}"
