@@ -15,8 +15,9 @@ from pydicom.uid import MRImageStorage, generate_uid
 from dicomdock import Resource
 from dicomdock.origin.rendering import render
 from dicomdock.origin.view import View
-from tests.builders import Made
-from tests.imaging.scans import scan
+from tests.builders import Made, composite
+from tests.builders import made as encoded
+from tests.imaging.scans import put_pixels, scan
 from tests.imaging.test_presentation import table
 from tests.viewer.conftest import Opened, Screen, folders, store, viewing
 from tests.viewer.pictures import difference
@@ -128,3 +129,29 @@ def test_the_corner_names_the_table_and_a_window_by_hand_is_a_plain_one(shown: S
     screen.until(lambda: corner().startswith("VOI LUT 1 "))
     screen.show(shown.series["sigmoid"][0].series)
     screen.until(lambda: corner() == "W 1800 C 1500 sigmoid")
+
+
+def test_a_mammogram_says_its_side_its_view_and_where_its_edges_lead(opened: Opened, screen: Screen) -> None:
+    made = []
+    for number, (side, view, letters) in enumerate((("R", "MLO", "P\\FL"), ("L", "CC", "A\\R")), 1):
+        dataset = composite(
+            "1.2.840.10008.5.1.4.1.1.1.2",
+            StudyInstanceUID=STUDY,
+            SeriesInstanceUID=generate_uid(),
+            Modality="MG",
+        )
+        put_pixels(dataset, np.arange(4800, dtype=np.uint16).reshape(80, 60))
+        dataset.SeriesNumber, dataset.SeriesDescription = 100 + number, "Screening"
+        dataset.ImageLaterality, dataset.ViewPosition = side, view
+        dataset.PatientOrientation = letters.split("\\")
+        made.append(encoded(dataset))
+    store(opened.settings, made)
+    screen.page.reload()
+    screen.wait("s.complete", 60)
+    edges = {"R MLO": "P A FL HR", "L CC": "A P R L"}
+    for one, (side, due) in zip(made, edges.items(), strict=True):
+        screen.show(one.series)
+        screen.until(lambda side=side: screen.words("tl").endswith(f"Screening\n{side}"))
+        screen.page.screenshot(path="/tmp/mammo.png")
+        found = [screen.words(edge) for edge in ("right", "left", "bottom", "top")]
+        assert " ".join(found) == due
