@@ -449,6 +449,7 @@ def test_a_mosaic_is_refused_as_what_it_is() -> None:
         ({"Laterality": "L", "PatientOrientation": ["A", ""]}, "L", None),
         ({"ImageLaterality": "U", "ViewPosition": "PA", "PatientOrientation": ["L", "F"]}, "PA", ("L", "F")),
         ({"PatientOrientation": ["LE", "V"]}, "", None),  # of a quadruped: no letters of ours
+        ({"PatientOrientation": ["R", "PA"], "AnatomicalOrientationType": "QUADRUPED"}, "", None),
         ({"PatientOrientation": "L"}, "", None),
         ({}, "", None),
     ],

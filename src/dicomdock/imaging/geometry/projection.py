@@ -30,8 +30,11 @@ _VIEWS = {
 def orientation_of(header: Dataset) -> tuple[str, str] | None:
     """Return where rows and columns of an image lead, as Patient Orientation states it; None where not.
 
-    Letters of a biped: A, P, R, L, H (head) and F (feet), up to three for each.
+    Letters of a biped: A, P, R, L, H (head) and F (feet), up to three for each. None for a quadruped: some of
+    its letters are the same, with another meaning (R: rostral).
     """
+    if text(header, "AnatomicalOrientationType").upper() == "QUADRUPED":
+        return None
     stated = tuple(one.strip().upper() for one in texts(header, "PatientOrientation"))
     if len(stated) != 2 or not all(one and len(one) <= 3 and set(one) <= OPPOSITE.keys() for one in stated):
         return None
