@@ -22,6 +22,7 @@ from dicomdock.archive.index.queries import (
     mark_used,
     remove_rows,
     series_not_used_since,
+    size_of,
     sizes_of,
     summary_of,
 )
@@ -123,6 +124,11 @@ class Archive:
         with self._index.reading() as connection:
             rows = list(sizes_of(connection, resource))
         return {uid for uid, path, size in rows if has_size(self._files.folder / path, size)}
+
+    def size(self, resource: Resource) -> int:
+        """Return the number of bytes of the instances of a resource."""
+        with self._index.reading() as connection:
+            return size_of(connection, resource)
 
     def search(self, query: Query) -> Iterator[Page]:
         """Find studies, series or instances, the latest studies first.
