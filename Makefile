@@ -19,6 +19,9 @@ STORM_SECONDS ?= 1800
 TEST_ARGS ?= -n 2 --dist loadfile
 FUZZ_ARGS ?=
 
+# Without bytecode of ours every process that a test starts, and every worker, compiles it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test check lint bench bench-smoke fuzz storm dist lock test-lowest setup clean system-packages
 
 run: .venv/.installed

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicomdock.dicom.criteria import broad_pattern, like, typed_words
 from dicomdock.dicom.dictionary import keyword_of, tag_and_vr
 from dicomdock.dicom.json_model import text, texts, value
 from dicomdock.dicom.query import Query
@@ -260,3 +263,31 @@ def test_accessors_and_dictionary() -> None:
     assert tag_and_vr("00091001") == ("00091001", "UN")
     assert keyword_of("00180060") == "KVP"
     assert keyword_of("00091001") == "00091001"
+
+
+# ---- names as people type them
+
+_LETTERS = st.text("aäábcçdđeéfgğhiïjklłmnñoöøpqrřsšßtuüvwxyýzž", min_size=2, max_size=8)
+
+
+def _plain(word: str) -> str:
+    marked = "äáçđéğïłñöøřšüýž"
+    return word.translate(str.maketrans(marked, "aacdegilnoorsuyz")).replace("ß", "ss")
+
+
+@given(_LETTERS, _LETTERS, st.data())
+def test_every_spelling_of_a_name_finds_it(family: str, given_name: str, data: st.DataObject) -> None:
+    stored = data.draw(st.sampled_from([str, str.upper, str.title, _plain]))(f"{family}^{given_name}")
+    spelling = data.draw(st.sampled_from([str, str.upper, str.title, _plain]))
+    form = data.draw(
+        st.sampled_from(["{0}, {1}", "{1} {0}", "{0}^{1}", "{0}", "{1}", "{0},{1}", " {0}  {1} "])
+    )
+    typed = form.format(spelling(family), spelling(given_name))
+    attributes = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": stored}]}}
+    query = Query(match={"PatientName": typed}, typed=True)
+    assert query.matches(attributes)
+    for word in typed_words(typed):
+        pattern, name = broad_pattern(word), unicodedata.normalize("NFC", stored)
+        assert like(pattern, name.lower()) or like(pattern.upper(), name.upper())
+    strange = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "0^1"}]}}
+    assert not query.matches(strange)

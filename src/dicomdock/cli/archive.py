@@ -59,7 +59,7 @@ def listed(
     match = sources.keys(word for word in words or () if "=" in word)
     with sources.archive(console) as archive:
         if not named:
-            console.result(show(console, archive, Query("studies", match)))
+            console.result(show(console, archive, Query("studies", match, typed=True)))
         else:
             from dicomdock.transfer import missing_sources
 

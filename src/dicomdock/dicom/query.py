@@ -58,6 +58,8 @@ class Query:
     limit : at most so many matches in all; None for every one.
     offset : matches to pass over first.
     fuzzy : fuzzy matching of person names, where the source can.
+    typed : person names are as people type them (``Schmidt, Hans``, ``hans schmidt``): each of their words
+        somewhere in the name, without regard to order, case and accents. Never sent to a server in this form.
     """
 
     level: SearchLevel = "studies"
@@ -66,6 +68,7 @@ class Query:
     limit: int | None = None
     offset: int = 0
     fuzzy: bool = False
+    typed: bool = False
 
     def __post_init__(self) -> None:
         if self.level not in UID_KEYWORDS:
@@ -85,7 +88,9 @@ class Query:
             A key is unknown, or its value cannot be one of its VR.
         """
         return {
-            keyword: parse(keyword, vr_of(keyword.rpartition(".")[2]), key, fuzzy=self.fuzzy)
+            keyword: parse(
+                keyword, vr_of(keyword.rpartition(".")[2]), key, fuzzy=self.fuzzy, typed=self.typed
+            )
             for keyword, key in self.match.items()
         }
 
