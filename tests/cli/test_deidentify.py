@@ -158,3 +158,23 @@ def test_what_cannot_be_meant_is_refused_before_anything_leaves(run, tmp_path, w
     assert ran.code == 2
     assert message in " ".join(ran.err.split())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.servers
+def test_copies_on_a_server_link_from_day_to_day(run, hospital, key, tmp_path):
+    first, second = ct_series(2, PatientID="4711"), ct_series(1, PatientID="4711", StudyDate="20240305")
+    assert run("import", *write(tmp_path / "made", [*first, *second])).code == 0
+    for series in (first, second, first):  # what is there already is not sent again
+        words = ("push", series[0].study, "--deidentify", PROFILE, "--key-file", key, "--verify", "--json")
+        ran = run(*words)
+        assert ran.code == 0, ran.err
+        assert ran.json["complete"]
+    assert ran.json["instances"]["duplicate"] == 2
+    there = run("search", "--server", "hospital", "PatientID=*", "--json")
+    assert there.code == 0, there.err
+    patients = {row["PatientID"] for row in there.json["matches"]}
+    assert len(there.json["matches"]) == 2
+    assert len(patients) == 1
+    assert patients.isdisjoint({"4711"})
+    refused = run("push", first[0].study, "--deidentify", "nothing")
+    assert refused.code == 2

@@ -121,9 +121,10 @@ class Archive:
 
     def present(self, resource: Resource) -> set[str]:
         """Return the SOP Instance UIDs of a resource whose files are there with their size."""
+        folder = self._files.folder
         with self._index.reading() as connection:
-            rows = list(sizes_of(connection, resource))
-        return {uid for uid, path, size in rows if has_size(self._files.folder / path, size)}
+            rows = sizes_of(connection, resource)
+            return {uid for uid, path, size in rows if has_size(folder / path, size)}
 
     def size(self, resource: Resource) -> int:
         """Return the number of bytes of the instances of a resource."""
