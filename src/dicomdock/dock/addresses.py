@@ -20,9 +20,15 @@ def open_address(resource: Resource) -> str:
     return f"/open/{quote(resource.study, safe='')}{series}"
 
 
-def study_address(study: str) -> str:
-    """Return the address of a study's page."""
-    return f"/study/{quote(study, safe='')}"
+def study_address(study: str, source: str = "") -> str:
+    """Return the address of a study's page.
+
+    Parameters
+    ----------
+    source : the server that has the study where the archive has not.
+    """
+    shown = f"?{urlencode({'source': source})}" if source else ""
+    return f"/study/{quote(study, safe='')}{shown}"
 
 
 def opening_address(resource: Resource) -> str:

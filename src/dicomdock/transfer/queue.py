@@ -194,6 +194,11 @@ class TransferQueue:
         """Return the latest transfers, newest first, without their reports."""
         return self._select("order by id desc limit ?", limit)
 
+    def active(self, kind: Kind, server: str) -> list[Transfer]:
+        """Return the transfers with a server that wait or run, without those that somebody asked to stop."""
+        going_on = "(state = 'queued' or (state = 'running' and wish = ''))"
+        return self._select(f"where kind = ? and server = ? and {going_on} order by id", kind, server)
+
     def claim(self, number: int) -> bool:
         """Take a queued transfer for this process; False when another was faster."""
         owner = self._owner.name

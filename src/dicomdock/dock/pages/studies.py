@@ -25,6 +25,9 @@ from dicomdock.dock.services.studies import Found, Listing, Stream
 from dicomdock.errors import InvalidInput
 
 ALL = "all"
+LOADED_TO_SORT = (
+    2000  # studies that are loaded without asking, so that sorting and selecting mean all of them
+)
 SLOW = 2.0  # seconds after which a server that has not answered is named
 
 
@@ -52,6 +55,11 @@ class StudiesPage:
         self._listing: Listing | None = None
         self._coming: set[str] = set()
         self._selected: list[str] = []
+        self._narrowed: int | None = None
+        self._loading: Listing | None = None
+        order: Any = services.preferences.get("studies.sort")
+        sort = order if isinstance(order, dict) else {"by": "date", "descending": True}
+        self._sort = (str(sort.get("by", "date")), bool(sort.get("descending", True)))
         self._current = ""
         with visit.header:
             self._switch()
@@ -59,6 +67,7 @@ class StudiesPage:
         with ui.element("div").classes("studies-body"):
             with ui.element("section").classes("studies-list").props('aria-label="Studies"'):
                 self._notes = ui.element("div").classes("notes").props('role="status"')
+                self._rest = ui.element("div").classes("notes").props('role="status"')
                 self._grid = self._make_grid()
                 self._empty = ui.element("div").classes("studies-empty")
             self._panel = StudyPanel(
@@ -92,18 +101,17 @@ class StudiesPage:
                 button.on("click", lambda name=name: self._go(name))
 
     def _make_grid(self) -> widgets.Grid:
-        order: Any = self._preferences.get("studies.sort")
-        sort = order if isinstance(order, dict) else {"by": "date", "descending": True}
         grid = widgets.Grid(
             study_list.chosen(self._preferences.get("studies.columns")),
             label="Studies",
-            sort_by=str(sort.get("by", "date")),
-            descending=bool(sort.get("descending", True)),
+            sort_by=self._sort[0],
+            descending=self._sort[1],
             on_current=self._walked,
             on_open=self._open,
             on_select=self._ticked,
             on_more=self._more,
-            on_sort=lambda by, descending: self._keep("studies.sort", {"by": by, "descending": descending}),
+            on_narrowed=self._say_narrowed,
+            on_sort=self._sorted,
             on_widths=lambda widths: self._keep("studies.widths", widths),
             testid="studies",
         )
@@ -114,7 +122,7 @@ class StudiesPage:
 
     def _tools(self) -> None:
         narrow = widgets.field("Filter these", key="f", testid="narrow").classes("narrow").props("clearable")
-        narrow.props["data-help"] = "Filter what is listed"
+        narrow.props["data-help"] = "Filter what is loaded"
         narrow.on_value_change(lambda event: self._grid.narrow(event.value or ""))
         with (
             widgets.icon_button("view_column", "Columns", testid="columns"),
@@ -166,6 +174,7 @@ class StudiesPage:
             return
         self._grid.set_rows([])
         self._empty.clear()
+        self._rest.clear()
         self._show_notes({})
         self._actions.status.set_text("Searching …")
         self._coming = await self._run(self._downloads.studies)
@@ -178,6 +187,7 @@ class StudiesPage:
         await asyncio.gather(*asking)
         if listing is self._listing:
             self._settle(listing)
+            await self._load_to_sort(listing)
 
     async def _recall(self, listing: Listing, stream: Stream) -> None:
         """Show what the server said before, while it is asked again."""
@@ -188,7 +198,7 @@ class StudiesPage:
 
     async def _more(self) -> None:
         listing = self._listing
-        if listing is None:
+        if listing is None or listing is self._loading:
             return
         await asyncio.gather(*(self._take(listing, stream) for stream in listing.streams if not stream.ended))
         if listing is self._listing:
@@ -200,9 +210,75 @@ class StudiesPage:
             self._grid.remove_rows(item.uid for item in changed if not item.counts)
             self._grid.patch_rows(study_list.row(item, self._coming) for item in changed if item.counts)
 
+    # ---- all of them: what sorting and selecting mean
+
+    async def _sorted(self, by: str, descending: bool) -> None:
+        self._sort = (by, descending)
+        await self._keep("studies.sort", {"by": by, "descending": descending})
+        if self._listing is not None:
+            self._settle(self._listing)
+            await self._load_to_sort(self._listing)
+
+    def _comes_sorted(self, listing: Listing) -> bool:
+        """Return whether the studies come in the order that is shown: the archive's, the latest first."""
+        return listing.sources == (LOCAL,) and self._sort == ("date", True)
+
+    async def _load_to_sort(self, listing: Listing) -> None:
+        """Load all studies where they are few, so that their order is the order of all."""
+        total = listing.total
+        if not self._comes_sorted(listing) and (total is None or total <= LOADED_TO_SORT):
+            await self._load(listing, LOADED_TO_SORT)
+
+    async def _load(self, listing: Listing, most: int | None = None) -> None:
+        """Load the studies of a search, all or so many, unless it is done already."""
+        if self._loading is listing or not listing.more:
+            return
+        self._loading = listing
+        try:
+            while listing is self._listing and listing.more and (most is None or len(listing.found) < most):
+                streams = [stream for stream in listing.streams if not stream.ended]
+                await asyncio.gather(*(self._take(listing, stream) for stream in streams))
+                self._say_status()
+        finally:
+            self._loading = None
+        if listing is self._listing:
+            self._settle(listing)
+
+    async def _load_all(self) -> None:
+        if self._listing is not None:
+            await self._load(self._listing)
+
+    async def _select_all(self) -> None:
+        await self._load_all()
+        if self._listing is not None and not self._listing.more:
+            self._grid.select(self._listing.found)
+
+    def _say_narrowed(self, count: int | None) -> None:
+        self._narrowed = count
+        self._say_status()
+
+    def _offer_rest(self, listing: Listing) -> None:
+        """Offer what the loaded studies are not: sorted, or selected, as all of them."""
+        self._rest.clear()
+        if not listing.more or self._loading is listing:
+            return
+        loaded = formatting.number(len(listing.found))
+        all_ = "all" if listing.total is None else f"all {formatting.number(listing.total)}"
+        everything = len(self._selected) > 1 and len(self._selected) >= len(listing.found)
+        with self._rest:
+            if everything:
+                with ui.element("div").classes("note"):
+                    ui.label(f"The {loaded} loaded studies are selected.")
+                    widgets.button(f"Select {all_}", self._select_all, testid="select-all")
+            elif not self._comes_sorted(listing):
+                with ui.element("div").classes("note").props('data-testid="sorted-among"'):
+                    ui.label(f"Sorted among the {loaded} loaded.")
+                    widgets.button(f"Load {all_}", self._load_all, testid="load-all")
+
     def _settle(self, listing: Listing, waiting: str = "") -> None:
         self._grid.set_more(listing.more and not waiting)
         self._show_notes(listing.errors, (waiting, *listing.warnings) if waiting else listing.warnings)
+        self._offer_rest(listing)
         self._empty.clear()
         if not listing.found and not waiting:
             with self._empty:
@@ -250,6 +326,11 @@ class StudiesPage:
             self._actions.status.set_text(f"{selection.words} selected")
         elif listing is not None:
             count = formatting.counted(len(listing.found), "study", "studies")
+            if self._narrowed is not None:
+                found = formatting.number(self._narrowed)
+                more = ", more available" if listing.more else ""
+                self._actions.status.set_text(f"{found} of the {count} loaded{more}")
+                return
             total = listing.total
             if listing.more:
                 of = f" of {formatting.number(total)}" if total is not None else ", more available"
@@ -275,6 +356,8 @@ class StudiesPage:
     def _ticked(self, uids: list[str]) -> None:
         self._selected = uids
         self._selection_changed()
+        if self._listing is not None:
+            self._offer_rest(self._listing)
 
     def _selection_changed(self) -> None:
         self._actions.show(self._selection())

@@ -34,7 +34,7 @@ def page(services: Services, visit: Visit) -> None:
         with widgets.empty("There is no such study", str(error)):
             widgets.button("All studies", lambda: ui.navigate.to("/"))
         return
-    view = StudyPage(services, uid, wanted=visit.query.get("open", ""))
+    view = StudyPage(services, uid, wanted=visit.query.get("open", ""), source=visit.query.get("source", ""))
     ui.timer(0, view.begin, once=True)
 
 
@@ -46,16 +46,19 @@ class StudyPage:
     services : of the dock.
     uid : of the study.
     wanted : what is to be opened as soon as some of it is here: a series, or ``WHOLE``; else empty.
+    source : the server that is searched where the archive does not have the study; empty for none.
     """
 
-    def __init__(self, services: Services, uid: str, *, wanted: str = "") -> None:
+    def __init__(self, services: Services, uid: str, *, wanted: str = "", source: str = "") -> None:
         self._run = services.run
         self._finder = services.finder
+        self._sources = services.sources
         self._transfers = services.transfers
         self._open_study = services.open_study
         self._slicer = services.slicer
         self._uid = uid
         self._wanted = wanted
+        self._source = source
         self._study: Found | None = None
         with ui.element("div").classes("study-page"):
             with (
@@ -93,6 +96,8 @@ class StudyPage:
     async def look(self) -> None:
         """Look up the study and its transfer, and show both."""
         self._study = await self._run(self._finder.study, self._uid, LOCAL)
+        if self._study is None and self._source in await self._run(self._sources.names):
+            self._study = await self._run(self._finder.study, self._uid, self._source)
         self._transfer = await self._run(self._find_transfer)
         self._show_transfer()
         coming = {self._uid} if self._transfer is not None and not self._transfer.ended else set()

@@ -70,13 +70,13 @@ def _not_one_thing(selection: Selection) -> str:
 
 async def download(services: ActionServices, selection: Selection) -> None:
     """Queue the download of what is selected, from each server what it has; each thing once."""
+    widgets.say(f"Downloading {selection.words}.")
     asked: set[Resource] = set()
     for server in selection.servers():
         wanted = [resource for resource in selection.on(server) if resource not in asked]
         asked.update(wanted)
         if wanted:
             await services.run(services.transfers.pull, server, wanted)
-    widgets.say(f"Downloading {selection.words}.")
 
 
 async def send(services: ActionServices, selection: Selection) -> None:

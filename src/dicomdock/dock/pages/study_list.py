@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 
 from dicomdock.dicom.json_model import text, texts
 from dicomdock.dock import formatting, widgets
+from dicomdock.dock.addresses import study_address
 from dicomdock.dock.services.studies import Found, modalities
 
 COLUMNS: Mapping[str, widgets.Column] = {
     column.name: column
     for column in (
         widgets.Column("state", "", 34, "mark"),
-        widgets.Column("patient", "Patient", "minmax(120px, 2fr)"),
+        widgets.Column("patient", "Patient", "minmax(120px, 2fr)", link=True),
         widgets.Column("id", "Patient ID", "minmax(80px, 1fr)"),
         widgets.Column("birth", "Born", 92),
         widgets.Column("date", "Date", 92),
@@ -67,4 +68,5 @@ def row(study: Found, coming: Iterable[str]) -> widgets.Row:
         "images": study.instances if study.instances is not None else "",
         "series": int(series) if series.isdigit() else "",
     }
-    return widgets.Row(study.uid, cells, sort)
+    source = "" if study.is_here else next(iter(study.servers), "")
+    return widgets.Row(study.uid, cells, sort, href=study_address(study.uid, source))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
 from dicomdock.dock.services.archive import LocalArchive
 from dicomdock.dock.services.events import ArchiveChanged, Events, ServerChanged, TransferChanged
 from dicomdock.dock.services.threads import Lazy
@@ -128,10 +129,19 @@ class Transfers:
                 self._runner.start()
 
     def pull(self, server: str, resources: Iterable[Resource]) -> Transfer:
-        """Queue a download into the archive."""
-        return self._enqueue(
-            self.queue.add("pull", server, map(str, resources), options={"background": True})
-        )
+        """Queue a download into the archive, without what another one that has not ended brings."""
+        wanted = list(dict.fromkeys(resources))
+        with self._lock:  # two requests of the same moment are one
+            coming = [
+                (one, Resource.parse(resource))
+                for one in self.queue.active("pull", server)
+                for resource in one.resources
+            ]
+            left = [one for one in wanted if not any(known.contains(one) for _, known in coming)]
+            if wanted and not left:
+                return next(one for one, known in coming if known.contains(wanted[0]))
+            transfer = self.queue.add("pull", server, map(str, left), options={"background": True})
+        return self._enqueue(transfer)
 
     def push(self, server: str, resources: Iterable[Resource], *, on_duplicate: str = "skip") -> Transfer:
         """Queue an upload from the archive."""

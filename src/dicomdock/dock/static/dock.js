@@ -30,6 +30,17 @@
     press(found);
   });
 
+  // Arrow keys enter the list of the page from anywhere that has no use for them itself.
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.isComposing) return;
+    if ((event.key !== "ArrowDown" && event.key !== "ArrowUp") || typing(event.target)) return;
+    if (document.querySelector(".keys-box, .q-dialog, .q-menu") || event.target.closest(".grid, [role=menu], [role=listbox], [role=tablist]")) return;
+    const list = [...document.querySelectorAll(".grid[role=grid]")].find(shown);
+    if (!list) return;
+    event.preventDefault();
+    list.focus();
+  });
+
   function describe(element) {
     const label =
       element.getAttribute("data-help") || element.getAttribute("aria-label") || element.getAttribute("title") ||

@@ -5,6 +5,11 @@ const SETTLE = 120; // ms; while an arrow key is held down, only the row it stop
 
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
+// Without case, accents and the letters that carry their mark inside, as dicom.criteria.fold_name writes names.
+const INSIDE = { ø: "o", đ: "d", ł: "l", æ: "ae", œ: "oe", þ: "th", ı: "i", ð: "d", ß: "ss" };
+const fold = (text) =>
+  text.normalize("NFKD").toLowerCase().replace(/[\u0300-\u036f]/g, "").replace(/[øđłæœþıðß]/g, (letter) => INSIDE[letter]).normalize("NFC");
+
 export default {
   template: `
     <div class="grid" :class="{ headless }" role="grid" tabindex="0" ref="box"
@@ -57,6 +62,8 @@ export default {
                       :style="{ width: (row.cells[column.name].percent ?? 0) + '%' }"></span></span>
               <span v-if="row.cells[column.name]" class="bar-text">{{ row.cells[column.name].text }}</span>
             </template>
+            <a v-else-if="column.link && row.href" class="text" :href="row.href" tabindex="-1" draggable="false" :title="row.cells[column.name]"
+               @mousedown="onLink" @click="onLinkClick">{{ row.cells[column.name] }}</a>
             <template v-else><span class="text" :title="row.cells[column.name]">{{ row.cells[column.name] }}</span></template>
           </span>
         </div>
@@ -71,7 +78,7 @@ export default {
     selectable: { type: Boolean, default: true },
     initialSort: { type: Object, default: () => ({ by: "", descending: false }) },
   },
-  emits: ["current", "select", "open", "more", "sort", "widths"],
+  emits: ["current", "select", "open", "more", "sort", "widths", "narrowed"],
   data() {
     return {
       rows: [], // as they came; replaced as a whole, so that Vue need not watch each cell
@@ -164,7 +171,7 @@ export default {
       this.widths = { ...widths };
     },
     narrow(words) {
-      this.words = words.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+      this.words = fold(words).split(/[\s,^]+/).filter(Boolean);
       this.arrange();
       this.$refs.box.scrollTop = 0;
     },
@@ -178,7 +185,7 @@ export default {
     },
     arrange() {
       const { by, descending } = this.sort;
-      const text = (row) => Object.values(row.cells).flat().join(" ").toLocaleLowerCase();
+      const text = (row) => fold(Object.values(row.cells).flat().join(" "));
       const order = this.rows.filter((row) => this.words.every((word) => text(row).includes(word)));
       if (by) {
         const value = (row) => row.sort?.[by] ?? row.cells[by] ?? "";
@@ -191,6 +198,8 @@ export default {
         order.sort(compare);
       }
       this.order = Object.freeze(order);
+      const narrowed = this.words.length ? order.length : null;
+      if (narrowed !== this.narrowed) this.$emit("narrowed", (this.narrowed = narrowed));
       // Who came here before the rows did stands on the first one, as if they had been there.
       if (this.current === null && document.activeElement === this.$refs.box) this.onFocus();
     },
@@ -225,6 +234,13 @@ export default {
       } else if (event.ctrlKey || event.metaKey) this.toggle(row);
       else this.anchor = row.at;
       this.walk(row.at);
+    },
+    // A row's address is a link: the middle button, Ctrl and the context menu open it as everywhere.
+    onLink(event) {
+      if (event.button === 1 || event.ctrlKey || event.metaKey) event.stopPropagation();
+    },
+    onLinkClick(event) {
+      if (!event.ctrlKey && !event.metaKey) event.preventDefault();
     },
     onTick(event, row) {
       if (event.shiftKey) this.selectRange(this.anchor, row.at);

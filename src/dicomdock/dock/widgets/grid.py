@@ -28,6 +28,7 @@ class Column:
         of a
         picture; lines: two texts, one below the other; progress: (percent or None, text).
     sortable : a click on its heading sorts.
+    link : its text is a link to the address of the row.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Column:
     width: int | str = "1fr"
     kind: ColumnKind = "text"
     sortable: bool = True
+    link: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Row:
     sort : values to sort by, where they differ from the text.
     dim : it stands back: it will go, or is not there.
     tone : "bad" where it tells of a failure.
+    href : the address of what it stands for; empty where it has none.
     """
 
     key: str
@@ -55,6 +58,7 @@ class Row:
     sort: Mapping[str, str | float] = field(default_factory=dict)
     dim: bool = False
     tone: Literal["", "bad"] = ""
+    href: str = ""
 
 
 class Grid(Element, component="grid.js"):
@@ -74,6 +78,7 @@ class Grid(Element, component="grid.js"):
     on_select : called with the keys of the selected rows.
     on_more : called when the end comes into sight and ``set_more`` said that there is more.
     on_sort : called with a column's name and whether the order is descending.
+    on_narrowed : called with the number of rows that ``narrow`` leaves; None where it shows all.
     on_widths : called with the widths, in pixels by column name, when the user changes one.
     """
 
@@ -93,6 +98,7 @@ class Grid(Element, component="grid.js"):
         on_more: Handler | None = None,
         on_sort: Handler | None = None,
         on_widths: Handler | None = None,
+        on_narrowed: Handler | None = None,
         testid: str = "",
     ) -> None:
         super().__init__()
@@ -112,6 +118,7 @@ class Grid(Element, component="grid.js"):
         self._listen("more", on_more, lambda _: ())
         self._listen("sort", on_sort, lambda sort: (sort["by"], sort["descending"]))
         self._listen("widths", on_widths, lambda widths: (widths,))
+        self._listen("narrowed", on_narrowed, lambda count: (count,))
 
     def _listen(self, event: str, handler: Handler | None, unpack: Callable[[Any], tuple[Any, ...]]) -> None:
         if handler is not None:
@@ -128,6 +135,7 @@ class Grid(Element, component="grid.js"):
                 "width": column.width,
                 "kind": column.kind,
                 "sortable": column.sortable,
+                "link": column.link,
             }
             for column in columns
         ]
@@ -180,6 +188,8 @@ class Grid(Element, component="grid.js"):
             written["dim"] = True
         if row.tone:
             written["tone"] = row.tone
+        if row.href:
+            written["href"] = row.href
         return written
 
     @staticmethod
