@@ -66,7 +66,7 @@ def editor(opened: Opened, page: Screen) -> Editor:
         page.button(f"threshold-{end}").fill(value)
         page.button(f"threshold-{end}").press("Enter")
     editor.apply()
-    editor.tool("threshold")  # away with the tool, whose preview colours the picture
+    editor.active("NoTool")  # what is applied is put away, and with it the preview, which colours the picture
     return editor
 
 
