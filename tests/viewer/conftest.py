@@ -194,6 +194,7 @@ class Screen:
         """Choose a series in the list, and wait until it is shown."""
         self.tool("series")
         self.button(f"series-{series}").click()
+        self.handled()
         self.wait(f"s.series_uid === '{series}' && ({until})")
 
     def open_drawing(self, uid: str) -> None:

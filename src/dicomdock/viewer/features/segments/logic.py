@@ -343,12 +343,14 @@ class SegmentsLogic:
         if series is None or volume is None or self.current is not None:
             return
         self._update_list()
-        found = self._not_on_disk.pop(series.uid, None) or self._unsaved_work().read_segmentation(series.uid)
+        in_memory = self._not_on_disk.pop(series.uid, None)
+        found = in_memory or self._unsaved_work().read_segmentation(series.uid)
         if found is None:
             return
         if found.geometry.matches(volume.geometry):
             self._replace(found, found.name or "Unsaved segmentation", changed=True)
-            self._mark_autosaved()
+            if in_memory is None:
+                self._mark_autosaved()
             self._bring_into_view()
             self.notifications.info("The unsaved segments of last time were restored.")
 
