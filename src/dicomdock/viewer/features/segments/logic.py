@@ -98,7 +98,9 @@ class SegmentsLogic:
             tuple(one for one in self.series.scanned.sources if one is not None),
         )
         self._replace(base, "Segmentation", changed=False)
-        self.editor.add_empty_segment(segment_name="Segment 1")
+        # Without a colour it gets one by chance, which can be a grey that no one sees on the images.
+        colour = [part / 255 for part in colour_for(Terminology(), 1)]
+        self.editor.add_empty_segment(segment_name="Segment 1", segment_color=colour)
         assert self.current is not None
         self.current.changes = 0  # an empty segment is not worth saving
         self.logic.forget_steps()
