@@ -56,7 +56,9 @@ def until_coloured(screen: Screen, *, more: float = -1.0, less: float = 1.0) -> 
     try:
         screen.until(holds)
     except AssertionError as error:
-        raise AssertionError(f"{seen[-1]:.5f} of the view is coloured, not {more:.5f} to {less:.5f}") from error
+        raise AssertionError(
+            f"{seen[-1]:.5f} of the view is coloured, not {more:.5f} to {less:.5f}"
+        ) from error
 
 
 class Editor:
