@@ -162,7 +162,7 @@ def _syntax(source: Any, options: dict[str, Any]) -> str:
 
 def _bits_beside(
     header: Any, options: dict[str, Any], *, every_bit: bool = False
-) -> tuple[int, dict[str, int | bool]]:
+) -> tuple[int, dict[str, Any]]:
     """Return how many bits lie below each sample, and the options that make pydicom return those too.
 
     There are none since 2014, when High Bit was fixed to Bits Stored - 1 (PS3.5 §8.1.1); older images have
