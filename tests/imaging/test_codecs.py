@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from pydicom import dcmread, examples
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGExtended12Bit, JPEGLosslessSV1
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLosslessSV1
 
 from dicomdock.errors import MissingDependency
 from dicomdock.imaging import codecs
@@ -33,12 +35,12 @@ def jpeg_files() -> list[Path]:
     return [Path(str(get_testdata_file(name))) for name in names]
 
 
-def by_dcmtk(file: Path, folder: Path) -> np.ndarray:
-    """Decode a JPEG file with dcmtk, colours as they are coded."""
+def by_dcmtk(file: Path, folder: Path, colours: str = "+cn") -> np.ndarray:
+    """Decode a JPEG file with dcmtk, colours as coded, or (``+cp``) as RGB."""
     if shutil.which("dcmdjpeg") is None:
         unavailable("dcmdjpeg", "apt-get install dcmtk")
     decoded = folder / "decoded.dcm"
-    subprocess.run(["dcmdjpeg", "+cn", file, decoded], check=True, capture_output=True)
+    subprocess.run(["dcmdjpeg", colours, file, decoded], check=True, capture_output=True)
     return codecs.pixel_array(decoded, raw=True)
 
 
@@ -63,6 +65,33 @@ def test_jpeg_of_every_kind_decodes_as_dcmtk_decodes_it(tmp_path):
         assert difference <= (0 if syntax[-2:] in ("57", "70") else 1), file.name
         kinds.add(syntax[-2:])
     assert kinds == set(KINDS)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("kind", ["noise", "edges"])
+def test_colours_of_jpeg_are_those_that_dcmtk_and_browsers_show(tmp_path, kind, subsampling):
+    random = np.random.default_rng(5)
+    if kind == "noise":
+        pixels = random.integers(0, 256, (61, 83, 3), np.uint8)
+    else:
+        pixels = random.integers(0, 2, (11, 13, 3), np.uint8).repeat(5, 0).repeat(7, 1) * np.uint8(255)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=70, subsampling=subsampling)
+    dataset = ct_series(1)[0].dataset
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = pixels.shape
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation, dataset.PlanarConfiguration = 7, 0, 0
+    dataset.PhotometricInterpretation = "YBR_FULL" if subsampling == "4:4:4" else "YBR_FULL_422"
+    dataset.PixelData = encapsulate([stream.getvalue()])
+    dataset["PixelData"].VR = "OB"
+    meta = FileMetaDataset(dataset.file_meta)
+    meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset.file_meta = meta
+    file = tmp_path / "coded.dcm"
+    dataset.save_as(file, enforce_file_format=True)
+    ours = codecs.pixel_array(file).astype(int)
+    assert np.abs(ours - np.asarray(Image.open(stream)).astype(int)).max() <= 1
+    assert np.abs(ours - by_dcmtk(file, tmp_path, "+cp")).max() <= 1
 
 
 def lossless(pixels: np.ndarray, **attributes: object) -> Dataset:
@@ -117,6 +146,7 @@ def test_a_frame_of_another_size_than_stated_is_refused_before_it_is_decoded(mon
         codecs.pixel_array(dataset)
 
 
+@pytest.mark.filterwarnings("ignore:The number of bytes of compressed pixel data matches")  # by chance
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_jpeg_are_an_error(data):
     dataset = lossless(np.zeros((8, 8), "u1"))

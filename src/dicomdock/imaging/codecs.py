@@ -3,7 +3,8 @@
 Pillow reads 8-bit JPEG, pyjpegls JPEG-LS, openjpeg JPEG 2000, pydicom itself RLE. Lossless and 12-bit JPEG
 are read by libjpeg-turbo through imagecodecs (``dicomdock[codecs]``). pylibjpeg-libjpeg reads them too where
 imagecodecs is not installed, but cuts 16-bit lossless values at 4095; it is GPL-3.0, so only the user
-installs it (``dicomdock[libjpeg]``).
+installs it (``dicomdock[libjpeg]``). For 8-bit lossy JPEG it is asked last: it interpolates subsampled
+colours in another way than libjpeg, and thus dcmtk, GDCM and browsers (11 of 255 apart at edges).
 
 References
 ----------
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.pixels import utils
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
-from pydicom.uid import UID, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
+from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
 
 from dicomdock.errors import MissingDependency
 
@@ -155,6 +156,11 @@ def _frame_header(frame: bytes) -> tuple[int, int, int, int]:
 for _uid in DECODER_DEPENDENCIES:
     _decoder = get_decoder(_uid)
     _decoder.add_plugin("imagecodecs", (__name__, "decode_frame"))
-    # pydicom takes the first plugin that is available, and its own come first.
+    # pydicom tries the plugins in the order in which they were added, and its own come first.
     if is_available(_uid) and "pylibjpeg" in _decoder.available_plugins:
         _decoder.remove_plugin("pylibjpeg")
+for _uid in (JPEGBaseline8Bit, JPEGExtended12Bit):
+    _decoder = get_decoder(_uid)
+    if "pylibjpeg" in _decoder.available_plugins:
+        _decoder.remove_plugin("pylibjpeg")
+        _decoder.add_plugin("pylibjpeg", ("pydicom.pixels.decoders.pylibjpeg", "_decode_frame"))
