@@ -217,7 +217,7 @@ class _Pull:
                 raise broken
             self._without(series, self._unknown(series) if broken is None else broken)
             return
-        self.tracker.expect(series, len(came.union(one.instance or "" for one in listed)))
+        self.tracker.expect(series, len(came) + sum(one.instance not in came for one in listed))
         if not streamed and present and self._is_worth_streaming(series, listed, present):
             for resource in listed:
                 if resource.instance in present:
