@@ -10,11 +10,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dicomdock.archive import Archive
+from dicomdock.deidentify.key import pseudonyms_of
 from dicomdock.dicom.resource import Resource
+from dicomdock.transfer import TransferQueue
 from tests.builders import changed, ct_series, mr_series
 from tests.dock.running import RunningDock
 from tests.dock.using import introduce, keep, open_at, rows
 from tests.servers.orthanc import Orthanc
+from tests.waiting import until
 
 
 def act(page: Page, name: str) -> None:
@@ -132,6 +135,25 @@ def test_attributes_of_the_selection(demo_dock: RunningDock, page: Page, tmp_pat
     page.keyboard.press("i")
     expect(page).to_have_url(re.compile("/attributes"))
     expect(rows(page, "attributes").first).to_be_visible()
+
+
+def test_a_study_is_sent_without_names(demo_dock: RunningDock, page: Page, tmp_path: Path):
+    (made,) = ct_series(1, PatientName="Quiet^Quinn", PatientID="Q1")
+    keep(demo_dock.settings, tmp_path / "made", [made], origin="")
+    open_at(page, demo_dock, "/?source=local&PatientName=Quinn")
+    stand_on_first(page)
+    page.keyboard.press("s")
+    page.get_by_test_id("send-deidentify").click()
+    page.get_by_role("option", name="De-identified", exact=True).click()
+    pseudonym = pseudonyms_of(demo_dock.settings).name("patient", "Q1")
+    expect(page.get_by_test_id("send-note")).to_contain_text(f"Patient ID: {pseudonym}")
+    page.get_by_test_id("send-to-demo").click()
+    queue = TransferQueue(demo_dock.settings)
+    until(lambda: [one.state for one in queue.latest()] == ["done"], "the upload")
+    page.goto(f"{demo_dock.url}/?source=demo&PatientName={pseudonym}")
+    expect(rows(page)).to_have_count(1)
+    page.goto(f"{demo_dock.url}/?source=demo&PatientName=Quinn")
+    expect(page.get_by_test_id("no-match")).to_be_visible()
 
 
 def test_deleting_on_a_server_is_asked_twice(demo_dock: RunningDock, page: Page, tmp_path: Path):

@@ -11,7 +11,8 @@ from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.action_services import ActionServices
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_list import patient
-from dicomdock.dock.services.deidentified import Preview, deidentifier_of, preview
+from dicomdock.dock.pages.what_leaves import AS_IT_IS, choose_what_leaves
+from dicomdock.dock.services.deidentified import deidentifier_of
 from dicomdock.dock.services.export import Export, free_name, usual_folder
 from dicomdock.dock.services.sources import LOCAL
 from dicomdock.dock.services.threads import Run
@@ -19,14 +20,6 @@ from dicomdock.errors import Cancelled, DicomdockError, InvalidInput
 
 FORMS = {"zip": "One zip file", "folder": "A folder"}
 COPIED = "The files are copied byte for byte; patient, study and series name the folders."
-AS_IT_IS = "as it is"
-PROFILES = {
-    AS_IT_IS: "As it is",
-    "basic": "De-identified",
-    "basic,clean-descriptors,retain-modified-dates,retain-patient-characteristics": (
-        "De-identified; dates moved, sex, age and safe words stay"
-    ),
-}
 LOOK = 0.2  # seconds between two looks at the progress
 
 
@@ -46,27 +39,10 @@ async def export(services: ActionServices, selection: Selection) -> None:
         if place.value in (*named.values(), *nameless.values()):  # else it was typed
             place.set_value((named if profile.value == AS_IT_IS else nameless)[str(form.value)])
 
-    async def show() -> None:
-        propose()
-        wanted = str(profile.value)
-        if wanted == AS_IT_IS:
-            note.set_text(COPIED)
-            return
-        note.set_text("Looking at what would leave …")
-        try:
-            seen = words_of(await services.run(preview, archive, services.local.settings, resources, wanted))
-        except DicomdockError as error:
-            seen = str(error)
-        if profile.value == wanted:  # nothing else was chosen meanwhile
-            note.set_text(seen)
-
     with widgets.question(f"Export {selection.words}", testid="ask-export") as asked:
         form = widgets.choice("As", FORMS, "zip", lambda _: propose(), testid="export-form")
         place = widgets.field("To", named["zip"], testid="export-to")
-        profile = widgets.choice(
-            "What leaves", PROFILES, AS_IT_IS, lambda _: show(), testid="export-deidentify"
-        )
-        note = ui.label(COPIED).classes("muted").props('role="status" data-testid="export-note"')
+        profile = choose_what_leaves(services, archive, resources, COPIED, propose, testid="export")
         asked.cancel()
         with asked.foot:
             widgets.button("Export", lambda: asked.answer(True), kind="main", testid="export-now")
@@ -84,20 +60,6 @@ async def export(services: ActionServices, selection: Selection) -> None:
         deidentifier = await services.run(deidentifier_of, services.local.settings, str(profile.value))
     job = Export(archive, resources, target, zip_file=zip_file, deidentifier=deidentifier)
     await _write(services.run, job)
-
-
-def words_of(seen: Preview) -> str:
-    """Describe what a receiver of de-identified copies will see, and what does not leave."""
-    shown = "; ".join(f"{name}: {value}" for name, value in seen.values if value)
-    empty = ", ".join(name for name, value in seen.values if not value)
-    parts = []
-    if shown:
-        parts.append(f"The receiver sees {shown}.")
-    if empty:
-        parts.append(f"Not: {empty}.")
-    if seen.held_back:
-        parts.append(f"Some series are held back: {'; '.join(seen.held_back)}.")
-    return " ".join(parts)
 
 
 async def _write(run: Run, job: Export) -> None:
