@@ -57,6 +57,34 @@ def test_a_study_is_exported(demo_dock: RunningDock, page: Page, tmp_path: Path)
     expect(page.get_by_text("is there already")).to_be_visible()
 
 
+def test_a_study_is_exported_without_names(demo_dock: RunningDock, page: Page, tmp_path: Path):
+    instances = ct_series(2, PatientName="Masked^Mia", PatientID="M1")
+    marked = changed(
+        ct_series(1, StudyInstanceUID=instances[0].study, PatientName="Masked^Mia", PatientID="M1")[0],
+        BurnedInAnnotation="YES",
+    )
+    keep(demo_dock.settings, tmp_path / "made", [*instances, marked])
+    open_at(page, demo_dock, "/?source=local&PatientName=Masked")
+    stand_on_first(page)
+    page.keyboard.press("e")
+    expect(page.get_by_test_id("export-to")).to_have_value(re.compile("Masked, Mia"))
+    page.get_by_test_id("export-deidentify").click()
+    page.get_by_role("option", name="De-identified", exact=True).click()
+    note = page.get_by_test_id("export-note")
+    expect(note).to_contain_text("The receiver sees Patient's Name: ")
+    expect(note).not_to_contain_text("Mia")
+    expect(note).to_contain_text("text is burned into its pixels")
+    expect(page.get_by_test_id("export-to")).to_have_value(re.compile(r"De-identified( \(\d+\))?\.zip$"))
+    target = tmp_path / "out.zip"
+    page.get_by_test_id("export-to").fill(str(target))
+    page.get_by_test_id("export-now").click()
+    expect(page.get_by_text(f"Exported 2 images to {target}; 1 image held back")).to_be_visible()
+    with zipfile.ZipFile(target) as exported:
+        assert len(exported.namelist()) == 2
+        assert not any("Mia" in name for name in exported.namelist())
+    assert b"Masked" not in target.read_bytes()
+
+
 def test_what_would_be_lost_is_said_before(demo_dock: RunningDock, page: Page, tmp_path: Path):
     (made,) = ct_series(1, PatientName="Lost^Leo", SeriesDescription="Only here")
     fetched = [changed(made, SOPInstanceUID=f"1.2.9.{n}", SeriesInstanceUID="1.2.9") for n in range(2)]
