@@ -166,9 +166,9 @@ def test_what_one_issuer_gave_is_forgotten_when_another_takes_its_place(run, set
         words = ("server", "add", "clinic", server.url, "--client-id", "c", "--issuer")
         run(*words, "https://one.example", "--token-stdin", stdin="its-secret\n")
         profile = load_profiles(settings).get("clinic")
-        run(*words, "https://one.example")
+        run(*words, "https://one.example", "--replace")
         assert Secrets(settings).get("clinic", profile.origin) == "its-secret"
-        run(*words, "https://two.example")
+        run(*words, "https://two.example", "--replace")
         assert Secrets(settings).get("clinic", profile.origin) is None
 
 

@@ -110,6 +110,9 @@ def test_descriptions_keep_the_words_that_are_safe() -> None:
 def test_text_of_machines_stays_unless_it_names_the_patient() -> None:
     one = changed(ct_series(1)[0], ConvolutionKernel="B30f", PatientName="Lovelace^Ada")
     assert deidentified(one.data).dataset.ConvolutionKernel == "B30f"
+    named = changed(one, AnatomicRegionSequence=[code("1", "SCT", "Lovelace")])
+    (region,) = deidentified(named.data).dataset.AnatomicRegionSequence
+    assert (region.CodeValue, region.CodeMeaning) == ("1", "REMOVED")
     odd = changed(one, ConvolutionKernel="lovelace")
     assert "ConvolutionKernel" not in deidentified(odd.data).dataset
 

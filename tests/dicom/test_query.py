@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -172,7 +173,7 @@ def test_only_some_keys_can_be_looked_at() -> None:
 @pytest.mark.parametrize(
     ("key", "asked"),
     [
-        ("StudyDate", "2020-01-01"),
+        ("StudyDate", "2020-01"),
         ("StudyDate", "yesterday"),
         ("StudyTime", "25"),
         ("SeriesNumber", "one"),
@@ -291,3 +292,47 @@ def test_every_spelling_of_a_name_finds_it(family: str, given_name: str, data: s
         assert like(pattern, name.lower()) or like(pattern.upper(), name.upper())
     strange = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "0^1"}]}}
     assert not query.matches(strange)
+
+
+# ---- what a person writes
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("2024-01-31", "20240131"),
+        ("2024-01-01-2024-12-31", "20240101-20241231"),
+        ("2024-01-01-", "20240101-"),
+        ("-2024-01-31", "-20240131"),
+        ("20240101-2024-12-31", "20240101-20241231"),
+        ("2024.01.31", "2024.01.31"),
+        ("20240101-20241231", "20240101-20241231"),
+    ],
+)
+def test_dates_are_accepted_as_lists_print_them(typed: str, sent: str) -> None:
+    query = Query(match={"StudyDate": typed, "PatientID": typed})
+    assert query.match == {"StudyDate": sent, "PatientID": typed}
+    assert query.matches({"00080020": element("DA", "20240131"), "00100020": element("LO", typed)})
+
+
+@given(st.dates(date(1000, 1, 1)), st.dates(date(1000, 1, 1)))
+def test_a_range_of_printed_dates_is_the_range_of_dicom_dates(low: date, high: date) -> None:
+    query = Query(match={"PatientBirthDate": f"{low.isoformat()}-{high.isoformat()}"})
+    assert query.match["PatientBirthDate"] == f"{low:%Y%m%d}-{high:%Y%m%d}"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("PatientNme", "PatientName"),
+        ("patientname", "PatientName"),
+        ("StudyDescripton", "StudyDescription"),
+        ("PatientId", "PatientID"),
+        ("EchoTimes", "EchoTime"),
+    ],
+)
+def test_a_misspelt_keyword_is_answered_with_the_one_that_is_meant(typed: str, meant: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"Did you mean {meant}\?"):
+        _ = Query(match={typed: "x"}).criteria
+    with pytest.raises(InvalidInput, match=r"attribute\.$"):
+        _ = Query(match={"Qqqq": "x"}).criteria

@@ -16,6 +16,7 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from dicomdock.deidentify.frames import clean_comments
 from dicomdock.deidentify.holding import reason_for_good, reason_to_hold
 from dicomdock.deidentify.identity import Identity
 from dicomdock.deidentify.pixels import Decode, Rectangle, blank
@@ -144,7 +145,10 @@ class Deidentifier:
         walk = Walk(rules, self.pseudonyms, identity, self.pseudonyms.shift(identity.key))
         made = walk.dataset(dataset)
         self._state(made, dataset, blanked=blanked)
-        return Deidentified(_encode(made, dataset), made, tuple(walk.changes), blanked)
+        _begin(made, dataset)
+        if clean_comments(made):
+            walk.changes.append(Change("PixelData", "cleaned"))
+        return Deidentified(_encode(made), made, tuple(walk.changes), blanked)
 
     def _state(self, made: Dataset, source: Dataset, *, blanked: bool) -> None:
         """State what was done, and by code what had been done before, where the standard has it stated."""
@@ -205,14 +209,18 @@ def _encode_as(made: Dataset, source: Dataset) -> None:
     made.set_original_encoding(implicit, little, source.original_character_set)
 
 
-def _encode(made: Dataset, source: Dataset) -> bytes:
-    """Return the bytes of a file with nothing of the source's preamble and file meta information."""
+def _begin(made: Dataset, source: Dataset) -> None:
+    """Give a data set a file's head with nothing of the source's but the transfer syntax."""
     _encode_as(made, source)
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = UID(str(source.file_meta.TransferSyntaxUID))
     made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     made.preamble = bytes(128)
+
+
+def _encode(made: Dataset) -> bytes:
+    """Return the bytes of a data set as a file."""
     target = BytesIO()
     dcmwrite(target, made, enforce_file_format=True)
     return target.getvalue()

@@ -26,6 +26,7 @@ both mean: treat each item by the same rules."""
 
 PSEUDONYMS = frozenset({"PatientID", "PatientName", "AccessionNumber"})
 _DATES = frozenset({"DA", "DT", "TM"})
+_CODED = frozenset({"CodeMeaning", "CodeValue", "CodingSchemeDesignator", "LongCodeValue"})
 _HIDDEN_GROUPS = frozenset({0x0000, 0x0002, 0x0004})
 """Commands, file meta information and directories, which no data set holds (PS3.15 §E.1.1)."""
 
@@ -94,7 +95,8 @@ class Rules:
         if code == "N":
             return _only("pass")
         if code == "T":
-            return Rule("pass", self._resolved("X/Z/D", keyword, parent))
+            needed = keyword in _CODED  # a code without its parts is none
+            return Rule("pass", "dummy" if needed else self._resolved("X/Z/D", keyword, parent))
         if code == "W":
             return Rule("words", self._resolved("X/Z/D", keyword, parent))
         if code == "U" and RETAIN_UIDS in options:
