@@ -4,6 +4,7 @@
 # make storm   kill, cut and repeat, for half an hour
 # make fuzz    mutated inputs for everything that reads what came from outside: 100,000 for each of ten readers
 # make bench   the side-by-side measurements of docs/benchmarks.md
+# make bench-smoke   do they run? Once, on little data, whatever the times; make test does it too
 # make dist    the wheel, the source archive and the bill of materials, in dist
 # make lock    choose the newest versions of all dependencies anew, in constraints.txt
 # make test-lowest   the fast tests with the lowest versions that pyproject.toml allows
@@ -18,7 +19,10 @@ STORM_SECONDS ?= 1800
 TEST_ARGS ?= -n 2 --dist loadfile
 FUZZ_ARGS ?=
 
-.PHONY: run test check lint bench fuzz storm dist lock test-lowest setup clean system-packages
+# Without bytecode of ours every process that a test starts, and every worker, compiles it again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: run test check lint bench bench-smoke fuzz storm dist lock test-lowest setup clean system-packages
 
 run: .venv/.installed
 	$(BIN)/dicomdock run --demo $(RUN_ARGS)
@@ -44,6 +48,9 @@ storm: .venv/.developed
 
 bench: .venv/.developed
 	$(BIN)/python -m benchmarks
+
+bench-smoke: .venv/.developed
+	$(BIN)/python -m benchmarks --smoke
 
 fuzz: .venv/.developed
 	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)

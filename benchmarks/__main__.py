@@ -1,23 +1,32 @@
-"""Run all benchmarks, or those named, and write docs/benchmarks.md: ``python -m benchmarks [NAME ...]``."""
+"""Run all benchmarks, or those named, and write docs/benchmarks.md: ``python -m benchmarks [NAME ...]``.
+
+``--smoke`` runs all that needs no browser, once and on little data: it fails where something does not run,
+and says nothing of times.
+"""
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import os
 import platform
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks import click, local, pages, pull, push, segments, viewer
 from benchmarks.place import Place, place
+from benchmarks.rounds import FULL, SMOKE, STEADY
 
+NAMES = ("pull", "push", "local", "click", "segments", "pages", "viewer")
+WITHOUT_BROWSER = ("pull", "push", "local")
 MARK = "<!-- made by `make bench` from here on -->"
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
 
 def sections(here: Place, wanted: set[str]) -> list[str]:
-    """Run what is wanted and give its tables."""
+    """Run what is wanted and return its tables."""
     ct = here.series[0]
     ends = [ct] if here.series[-1].name.startswith("CT") else [ct, here.series[-1]]
     found: list[str] = []
@@ -41,22 +50,38 @@ def sections(here: Place, wanted: set[str]) -> list[str]:
     return found
 
 
+def load() -> str:
+    """Return how busy the machine is, in a sentence."""
+    average, cores = os.getloadavg()[0], os.cpu_count() or 1
+    busy = " **It was busy with other work: times say little, their ratios a little more.**"
+    return f"Load before the start: {average:.1f} on {cores} cores." + (busy if average > cores / 2 else "")
+
+
 def main() -> None:
-    """Run and write down."""
-    names = ("pull", "push", "local", "click", "segments", "pages", "viewer")
-    wanted = set(sys.argv[1:]) or set(names)
-    if unknown := wanted.difference(names):
-        raise SystemExit(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(names)}.")
+    """Run, and write the document where all was measured."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all by default")
+    parser.add_argument("--smoke", action="store_true", help="see that they run; measures nothing")
+    arguments = parser.parse_args()
+    wanted = set(arguments.names) or set(WITHOUT_BROWSER if arguments.smoke else NAMES)
+    if unknown := wanted.difference(NAMES):
+        parser.error(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}.")
+    loaded, began = load(), time.monotonic()
+    sys.stderr.write(f"{loaded}\n\n")
     with (
         tempfile.TemporaryDirectory(prefix="dicomdock-bench-", dir="/var/tmp") as folder,
-        place(Path(folder)) as here,
+        place(Path(folder), SMOKE if arguments.smoke else FULL) as here,
     ):
         tables = sections(here, wanted)
-    if wanted != set(names):
-        return  # a part is printed, the document tells the whole
+    minutes = (time.monotonic() - began) / 60
+    sys.stderr.write(f"{minutes:.1f} minutes.\n")
+    if arguments.smoke or wanted != set(NAMES):
+        return  # a part is printed, the document states the whole
     when = (
         f"Measured {datetime.date.today().isoformat()} on {platform.system()} {platform.machine()}, "
-        f"{os.cpu_count()} cores, Python {platform.python_version()}, Orthanc of Debian 12 on loopback.\n\n"
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, Orthanc of Debian 12 on loopback, in "
+        f"{minutes:.0f} minutes. {loaded}\nThe spread is the half width of the median's 95 % interval; above "
+        f"{STEADY:.0%} it is called noisy, after as many rounds as there was time for.\n\n"
     )
     explained, _, _ = DOCUMENT.read_text("utf-8").partition(MARK)
     DOCUMENT.write_text(f"{explained}{MARK}\n\n{when}" + "\n".join(tables), "utf-8")

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from tests.servers.process import ServerProcess, answers_http, free_port
 
@@ -21,7 +22,7 @@ def all_sections(place: Place) -> list[str]:
     """Run them all."""
     ends = [place.series[0], *(one for one in place.series if one.name.startswith("real"))]
     return [
-        start(),
+        start(place),
         *(import_(place, one) for one in ends),
         *(origin(place, one) for one in ends),
         memory(place),
@@ -29,8 +30,8 @@ def all_sections(place: Place) -> list[str]:
     ]
 
 
-def start() -> str:
-    """Say the version, beside Python doing nothing."""
+def start(place: Place) -> str:
+    """State the version, beside Python doing nothing."""
     nothing, ours = "python -c pass", "dicomdock --version"
     program = shutil.which("dicomdock") or f"{sys.prefix}/bin/dicomdock"
     runs = alternate(
@@ -38,6 +39,7 @@ def start() -> str:
             nothing: lambda: process([sys.executable, "-c", "pass"]),
             ours: lambda: process([program, "--version"]),
         },
+        effort=place.effort,
         rounds=15,
     )
     return table("Starting", runs, [Goal(ours, nothing, 3)])
@@ -56,7 +58,7 @@ def import_(place: Place, series: Series) -> str:
         place.empty("bare")
         while opened:
             opened.pop().close()
-        place.empty("import/archive")
+        place.new_archive("import")
         opened.append(Archive.open(settings))
 
     def work() -> None:
@@ -64,7 +66,9 @@ def import_(place: Place, series: Series) -> str:
         assert report.done and report.stored == len(series.files), report
 
     runs = alternate(
-        {bare: lambda: bare_import(str(source), str(place.folder / "bare")), ours: work}, before=before
+        {bare: lambda: bare_import(str(source), str(place.folder / "bare")), ours: work},
+        effort=place.effort,
+        before=before,
     )
     opened.pop().close()
     return table(f"Import: {series.name}", runs, [Goal(ours, bare, 1.3)])
@@ -92,7 +96,10 @@ def origin(place: Place, series: Series) -> str:
             "curl", "-sSf", "-H", f"Accept: {ACCEPT}", "-o", str(place.folder / "origin.bin"),
             f"http://127.0.0.1:{port}/dicom-web{series.resource.path}",
         ]  # fmt: skip
-        runs = alternate({theirs: lambda: process(place.curl(series.resource)), ours: lambda: process(mine)})
+        runs = alternate(
+            {theirs: lambda: process(place.curl(series.resource)), ours: lambda: process(mine)},
+            effort=place.effort,
+        )
     return table(f"Download by curl from the origin server: {series.name}", runs, [Goal(ours, theirs, 1.0)])
 
 
@@ -120,7 +127,8 @@ def memory(place: Place) -> str:
 def search(place: Place) -> str:
     """First page of 50 out of 100,000 studies with 1,000,000 instances."""
     settings = place.settings("large")
-    large.fill(settings)
+    studies, instances = place.effort.studies, place.effort.instances
+    large.fill(settings, studies, instances)
     queries = {
         "newest first": {},
         "patient name wildcard Garcia12*": {"PatientName": "Garcia12*"},
@@ -135,9 +143,10 @@ def search(place: Place) -> str:
         def asking(match: dict[str, str]) -> Callable[[], None]:
             return lambda: next(iter(archive.search(Query("studies", match, limit=50)))) and None
 
-        runs = alternate({name: asking(match) for name, match in queries.items()}, rounds=9)
+        asked = {name: asking(match) for name, match in queries.items()}
+        runs = alternate(asked, effort=replace(place.effort, seconds=0.0), rounds=9)
     lines = [
-        f"### First page of 50 among {large.STUDIES:,} studies and {large.INSTANCES:,} instances", "",
+        f"### First page of 50 among {studies:,} studies and {instances:,} instances", "",
         "| search | median ms | slowest ms |", "|---|---|---|",
     ]  # fmt: skip
     for name, one in runs.items():

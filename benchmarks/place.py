@@ -15,6 +15,7 @@ from tests.builders import ct_series
 from tests.servers import orthanc as orthanc_server
 from tests.servers.orthanc import Orthanc
 
+from benchmarks.rounds import FULL, Effort
 from dicomdock.config.servers import Login, ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
@@ -44,6 +45,7 @@ class Place:
     orthanc: Orthanc
     series: list[Series] = field(default_factory=list)
     aside: int = 0
+    effort: Effort = FULL
 
     def settings(self, name: str) -> Settings:
         home = self.folder / name
@@ -65,6 +67,10 @@ class Place:
         folder.mkdir(parents=True)
         return folder
 
+    def new_archive(self, name: str) -> None:
+        """Empty the archive of a home, where nothing must count as lost."""
+        (self.empty(f"{name}/archive") / "files").mkdir()
+
     def curl(self, resource: Resource, *, port: int | None = None) -> list[str]:
         """Give the command that fetches a resource into one file."""
         return [
@@ -73,12 +79,14 @@ class Place:
         ]  # fmt: skip
 
 
-def _written(folder: Path, name: str, study: str) -> Series:
-    made = ct_series(150, rows=512, columns=512, StudyInstanceUID=study)
+def _written(folder: Path, number: int, study: str, effort: Effort) -> Series:
+    size = effort.size
+    made = ct_series(effort.slices, rows=size, columns=size, StudyInstanceUID=study)
+    name = f"CT {number}, {effort.slices} slices of {size}x{size}"
     folder.mkdir()
     files = []
-    for number, instance in enumerate(made):
-        file = folder / f"{number:04}.dcm"
+    for index, instance in enumerate(made):
+        file = folder / f"{index:04}.dcm"
         file.write_bytes(instance.data)
         files.append(file)
     return Series(name, Resource(study, made[0].series), tuple(files))
@@ -94,15 +102,18 @@ def real_series() -> Series | None:
 
 
 @contextmanager
-def place(folder: Path, *, series_count: int = 6) -> Iterator[Place]:
-    """Start Orthanc and fill it: a study of CT series (79 MB each), and the real MR where it is."""
+def place(folder: Path, effort: Effort = FULL) -> Iterator[Place]:
+    """Start Orthanc and fill it: a study of CT series (79 MB each), and the real MR where it is.
+
+    Less than the full effort leaves out the MR.
+    """
     (folder / "orthanc").mkdir()
     with orthanc_server.running(folder / "orthanc") as orthanc:
-        here = Place(folder, orthanc)
+        here = Place(folder, orthanc, effort=effort)
         study = generate_uid()
-        for number in range(series_count):
-            here.series.append(_written(folder / f"ct{number}", f"CT {number}, 150 slices of 512x512", study))
-        if (real := real_series()) is not None:
+        for number in range(effort.series):
+            here.series.append(_written(folder / f"ct{number}", number, study, effort))
+        if effort == FULL and (real := real_series()) is not None:
             here.series.append(real)
         for one in here.series:
             orthanc.add(*one.files)

@@ -29,7 +29,7 @@ class _Warm:
 
     def before(self) -> None:
         self.close()
-        self.place.empty("warm/archive")
+        self.place.new_archive("warm")
         self.archive = Archive.open(self.settings)
 
     def close(self) -> None:
@@ -69,6 +69,7 @@ def warm(
                 profile.url, resource.study, str(resource.series), str(place.folder / "peer")
             ),
         },
+        effort=place.effort,
         before=before,
     )
     ours.close()
@@ -82,7 +83,7 @@ def as_process(place: Place, series: Series) -> str:
     home, resource = home_of(place, "process"), series.resource
 
     def before() -> None:
-        place.empty("process/archive")
+        place.new_archive("process")
         place.empty("peer")
 
     peer = [sys.executable, "-m", "benchmarks.peers"]
@@ -94,6 +95,7 @@ def as_process(place: Place, series: Series) -> str:
             PEER: lambda: process([*peer, "dicomweb_client_pull", *arguments]),
             "dicomtrolley": lambda: process([*peer, "dicomtrolley_pull", *arguments]),
         },
+        effort=place.effort,
         before=before,
     )
     return table(f"Pull as a process: {series.name}", runs, [Goal(OURS, PEER, 1.5, at_least=True)])
@@ -105,17 +107,22 @@ def study(place: Place) -> str:
     resource = Resource(place.series[0].resource.study)
 
     def before() -> None:
-        place.empty("process/archive")
+        place.new_archive("process")
 
     runs = alternate(
         {
             CURL: lambda: process(place.curl(resource)),
             OURS: lambda: process([*_dicomdock(home), "pull", str(resource), "--json"]),
         },
+        effort=place.effort,
         before=before,
-        rounds=5,
     )
-    return table("Pull as a process: a study of six CT series (475 MB)", runs, [Goal(OURS, CURL, 1.5)])
+    size = sum(one.bytes for one in place.series if one.resource.study == resource.study) / 1e6
+    return table(
+        f"Pull as a process: a study of {place.effort.series} CT series ({size:.0f} MB)",
+        runs,
+        [Goal(OURS, CURL, 1.5)],
+    )
 
 
 def far(place: Place, series: Series) -> str:

@@ -56,6 +56,7 @@ def one_series(place: Place, series: Series, *, title: str, rounds: int, port: i
     folder = str(Path(series.files[0]).parent)
     runs = alternate(
         {CURL: lambda: process(curl), OURS: ours, f"{PEER} (process)": lambda: process([*peer, folder])},
+        effort=place.effort,
         rounds=rounds,
         before=lambda: _delete(place, series),
     )

@@ -103,8 +103,8 @@ def settings(home: Path) -> Settings:
         folder / "config",
         folder / "archive",
         folder / "state",
-        connect_timeout=2.0,
-        read_timeout=10.0,
+        connect_timeout=10.0,
+        read_timeout=60.0,
         free_space_floor=0,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,9 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
+from pydicom.config import IGNORE
+from pydicom.dataelem import DataElement
+from pydicom.uid import CTImageStorage, generate_uid
 
 import dicomdock
 from dicomdock import Archive, Query, Resource, Segmentation, Settings, Volume
@@ -19,11 +23,13 @@ from dicomdock.errors import ArchiveError, GeometryError, InvalidInput, NotInArc
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.rtstruct import structures_to_dicom
+from dicomdock.imaging.segmentation import segmentation_to_dicom
 from dicomdock.imaging.volume import Volume as PlainVolume
 from tests.api.conftest import AFFINE, SHAPE, labels, values
-from tests.builders import document, write
+from tests.builders import composite, document, write
+from tests.builders import made as encoded
 from tests.conftest import shared_data
-from tests.imaging.scans import check_with_dciodvfy, headers, scan
+from tests.imaging.scans import check_with_dciodvfy, headers, put_pixels, scan
 from tests.servers.orthanc import Orthanc
 
 
@@ -179,6 +185,36 @@ def test_structure_sets_are_segmentations_too(archive, made, series, tmp_path):
     archive.remove(Resource.parse(series))
     with pytest.raises(GeometryError, match="pull them first"):
         archive.segmentation(f"{study}/{structures.SeriesInstanceUID}")
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+@pytest.mark.parametrize("kind", ["segmentation", "structures"])
+def test_images_are_the_first_series_referred_to_that_forms_a_volume(archive, made, series, tmp_path, kind):
+    segmentation = drawn(archive, series)
+    if kind == "structures":
+        dataset = structures_to_dicom(segmentation, headers(made))
+        holder = dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+        keyword = "RTReferencedSeriesSequence"
+    else:
+        holder = dataset = segmentation_to_dicom(segmentation, headers(made))
+        keyword = "ReferencedSeriesSequence"
+    study, images = series.split("/")
+    projection = composite(CTImageStorage, StudyInstanceUID=study)
+    put_pixels(projection, values()[0])
+    others = [document(StudyInstanceUID=study), encoded(projection)]
+    list(archive.import_paths(write(tmp_path / "others", others)))
+    first = []
+    for uid in ("a/b", generate_uid(), *(one.series for one in others)):
+        item = copy.deepcopy(holder[keyword][0])
+        item["SeriesInstanceUID"] = DataElement("SeriesInstanceUID", "UI", uid, validation_mode=IGNORE)
+        first.append(item)
+    holder[keyword].value = [*first, *holder[keyword].value]
+    path = tmp_path / "object.dcm"
+    path.write_bytes(to_bytes(dataset))
+    list(archive.import_paths([path]))
+    found = archive.segmentation(f"{study}/{dataset.SeriesInstanceUID}")
+    assert found.images == Resource(study, images)
+    assert np.array_equal(found.to_array(), labels())
 
 
 @pytest.mark.slow

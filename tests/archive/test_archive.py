@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -54,6 +56,32 @@ def test_bytes_come_out_as_they_went_in(archive: Archive) -> None:
     assert archive.present(Resource(series[0].study)) == {one.instance for one in series}
     first = archive.instances(series[0].resource)[0]
     assert (first.origin, first.sent, first.pinned, first.made_here) == ("pacs", (), False, False)
+
+
+@pytest.mark.slow
+def test_a_writer_remembers_little_of_each_instance(settings: Settings) -> None:
+    """A study of 100,000 instances must be received in bounded memory: its UID, its digest, and no more."""
+    (one,) = ct_series(1, rows=4, columns=4)
+    number, uid = 800, one.instance.encode()
+    assert len(uid) == 64
+
+    def add_from(first: int) -> None:
+        for index in range(first, first + number):
+            writer.add(part(one.data.replace(uid, uid[:-4] + b"%04d" % index)))
+        writer.flush()
+        gc.collect()
+
+    with Archive.open(settings) as archive, archive.writer() as writer:
+        add_from(0)
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            add_from(number)
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert len(archive.present(Resource(one.study))) == 2 * number
+    assert (after - before) / number < 450
 
 
 def test_the_first_copy_is_kept_unless_another_is_wanted(archive: Archive) -> None:

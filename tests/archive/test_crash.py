@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +14,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from tests.archive.conftest import part
 from tests.builders import changed, ct_series, write
+from tests.programs import python
 
 ROUNDS = 5
 
@@ -57,15 +55,12 @@ print("done", flush=True)
 
 def killed_after(seconds: float, program: str, *arguments: str) -> list[str]:
     """Run a program, kill it so long after it opened the archive, and give what it had said."""
-    command = [sys.executable, "-c", program, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
+    with python(program, *arguments) as process:
+        process.line("open")
+        if not process.ends_within(seconds):
             process.kill()
-        return process.stdout.read().split()
+        process.ends()
+        return process.stdout.split()
 
 
 def unchanged(archive: Archive) -> Counter[str]:
@@ -177,13 +172,10 @@ def test_two_processes_import_the_same_at_once(crash_settings: Settings, tmp_pat
     series = ct_series(100)
     write(tmp_path / "in", series)
     arguments = (str(crash_settings.archive), str(tmp_path / "in"), crash_settings.database)
-    started = time.monotonic()
-    both = [
-        subprocess.Popen([sys.executable, "-c", IMPORTING, *arguments], stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    outputs = [process.communicate(timeout=60)[0] for process in both]
-    assert all("done" in output for output in outputs), time.monotonic() - started
+    with python(IMPORTING, *arguments) as one, python(IMPORTING, *arguments) as other:
+        for process in (one, other):
+            process.line("done")
+            assert process.ends() == 0, process.stderr
     with Archive.open(crash_settings) as archive:
         assert unchanged(archive)["intact"] == 100
         assert archive.summary().instances == 100

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import tarfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from dicomdock.archive.index.schema import TABLES, study
 from dicomdock.config.settings import Settings
 from dicomdock.errors import ArchiveError, ArchiveLocked, InvalidInput
 from tests.conftest import PROJECT
+from tests.waiting import until
 
 
 def tables_of(database: Path) -> dict[str, object]:
@@ -126,3 +129,34 @@ def test_nobody_waits_forever_for_a_connection(archive_settings: Settings, monke
     with index.reading():
         pass
     index.close()
+
+
+@pytest.mark.servers
+def test_a_database_server_that_restarts_costs_one_error(
+    new_database: Callable[[], str], settings: Settings
+) -> None:
+    """Each idle connection is cut at once; only the first that is used may fail."""
+    import psycopg
+
+    url = new_database()
+    settings.archive.mkdir(parents=True)
+    index = Index(url, settings.archive)
+    try:
+        with ExitStack() as open_at_once:
+            for _ in range(4):
+                open_at_once.enter_context(index.reading()).first("SELECT 1")
+        with psycopg.connect(url, autocommit=True) as server:
+            others = (
+                "pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
+            )
+            found = server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+            assert len(found.fetchall()) == 4
+            gone = f"SELECT count(*) FROM pg_stat_activity WHERE {others}"
+            until(lambda: server.execute(gone).fetchall() == [(0,)], "the end of the connections")
+        with pytest.raises(ArchiveError), index.reading() as connection:
+            connection.first("SELECT 1")
+        for _ in range(4):
+            with index.reading() as connection:
+                assert connection.first("SELECT 1") == (1,)
+    finally:
+        index.close()

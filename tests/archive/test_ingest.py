@@ -87,7 +87,7 @@ def test_the_first_of_two_under_one_uid_is_kept_however_long_it_takes_to_read(
 
     def slow_at_first(path: Path, *given: object, **named: object) -> object:
         if tmp_path / "a" in path.parents:
-            assert third_begun.wait(10), "the files are not read side by side"
+            assert third_begun.wait(60), "the files are not read side by side"
         if tmp_path / "c" in path.parents:
             third_begun.set()  # whoever read the second is done with it
         return opened(path, *given, **named)

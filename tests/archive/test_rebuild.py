@@ -19,6 +19,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, ArchiveTooNew, IndexDamaged
 from tests.builders import Made, changed, ct_series, document, write
+from tests.waiting import join
 
 
 def facts(archive: Archive) -> dict[str, tuple[object, ...]]:
@@ -277,11 +278,11 @@ def test_two_that_find_it_damaged_rebuild_it_once(
         with Archive.open(settings) as archive:
             opened.append(facts(archive))
 
-    threads = [threading.Thread(target=look) for _ in range(4)]
+    threads = [threading.Thread(target=look, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        join(thread)
     assert opened == [full] * 4
     assert len([*settings.archive.glob("index-damaged-*.sqlite")]) == 1
 

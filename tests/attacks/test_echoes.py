@@ -71,7 +71,7 @@ def test_a_short_secret_is_hidden_as_a_word_only():
 
 @pytest.fixture
 def quick(settings):
-    return replace(settings, connect_timeout=2.0, read_timeout=3.0, retries=0)
+    return replace(settings, connect_timeout=10.0, read_timeout=30.0, retries=0)
 
 
 @pytest.mark.parametrize(

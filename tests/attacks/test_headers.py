@@ -27,7 +27,7 @@ def serve(connection: Connection) -> None:
 
 @pytest.fixture
 def quick(settings):
-    return replace(settings, connect_timeout=2.0, read_timeout=3.0, retries=0)
+    return replace(settings, connect_timeout=10.0, read_timeout=30.0, retries=0)
 
 
 @effort(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

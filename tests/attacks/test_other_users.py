@@ -36,7 +36,7 @@ def as_nobody(*argv: str) -> subprocess.CompletedProcess[bytes]:
     if os.getuid() != 0 or shutil.which("setpriv") is None:
         unavailable("Another user", "run the tests as root, with setpriv")
     become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    return subprocess.run([*become, *argv], capture_output=True, timeout=60, check=False, cwd="/")
+    return subprocess.run([*become, *argv], capture_output=True, timeout=120, check=False, cwd="/")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def dock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDock]:
 @linux
 def test_a_connection_of_another_user_is_closed_before_it_is_read(dock: RunningDock) -> None:
     argv = [*CURL, "-H", "Accept: text/html", f"{dock.url}/"]
-    own = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+    own = subprocess.run(argv, capture_output=True, timeout=120, check=False)
     assert own.stdout == b"401"
     other = as_nobody(*argv)
     assert other.stdout == b"000"
@@ -69,7 +69,7 @@ def test_the_dicomweb_server_is_for_its_user_unless_told(
     with server:
         curl = [*CURL, f"http://127.0.0.1:{port}/dicom-web/studies"]
         assert as_nobody(*curl).stdout == expected
-        own = subprocess.run(curl, capture_output=True, timeout=60, check=False)
+        own = subprocess.run(curl, capture_output=True, timeout=120, check=False)
         assert own.stdout == b"401"
 
 
@@ -79,7 +79,7 @@ def test_a_one_time_link_that_another_user_got_hold_of_does_not_open_for_him(doc
     body = json.dumps({"token": token})
     argv = [*CURL, "-d", body, f"{dock.url}/session"]
     assert as_nobody(*argv).stdout == b"000"
-    own = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+    own = subprocess.run(argv, capture_output=True, timeout=120, check=False)
     assert own.stdout == b"204"  # he has not used it up either
 
 
@@ -126,7 +126,7 @@ def test_nothing_sent_by_another_user_is_obeyed_however_he_leaves(
         body.decode(),
         f"{dock.url}/session",
     ]
-    own = subprocess.run(curl, capture_output=True, timeout=60, check=False)
+    own = subprocess.run(curl, capture_output=True, timeout=120, check=False)
     assert own.stdout == b"204"  # the token was not used up
 
 

@@ -129,7 +129,7 @@ def attack(form: str, status: int, auth, settings, *, body=None):
 @pytest.fixture
 def quick(settings, monkeypatch):
     monkeypatch.setattr(call_module, "FIRST_WAIT", 0.01)
-    return replace(settings, connect_timeout=2.0, read_timeout=3.0, retries=0)
+    return replace(settings, connect_timeout=10.0, read_timeout=30.0, retries=0)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=ascii)

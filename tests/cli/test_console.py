@@ -139,3 +139,27 @@ def test_no_password_at_all_is_no_empty_one(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b""), encoding="utf-8"))
     with pytest.raises(InvalidInput, match="empty"):
         Console().secret("Password", from_stdin=True)
+
+
+def test_several_studies_are_removed_on_a_terminal_only_when_that_is_meant(run, tmp_path):
+    made = [*ct_series(1), *ct_series(1), *ct_series(1)]
+    for index, one in enumerate(made):
+        (tmp_path / f"{index}.dcm").write_bytes(one.data)
+    assert run("import", tmp_path).code == 0
+    code, shown = on_a_terminal("remove", made[0].study, made[1].study, typed="n\n", after="[y/N]")
+    assert code == 2 and "Remove 2 studies" in shown and "--yes" in shown
+    assert len(run("list", "--json").json["matches"]) == 3
+    code, shown = on_a_terminal("remove", made[0].study)
+    assert code == 0, shown  # one study is what was named
+    code, shown = on_a_terminal("remove", made[1].study, made[2].study, typed="y\n", after="[y/N]")
+    assert code == 0, shown
+    assert run("list", "--json").json["matches"] == []
+
+
+def test_yes_removes_several_studies_without_asking(run, tmp_path):
+    made = [*ct_series(1), *ct_series(1)]
+    for index, one in enumerate(made):
+        (tmp_path / f"{index}.dcm").write_bytes(one.data)
+    assert run("import", tmp_path).code == 0
+    code, shown = on_a_terminal("remove", made[0].study, made[1].study, "--yes")
+    assert code == 0 and "[y/N]" not in shown

@@ -27,10 +27,18 @@ def add(run, url: str, name: str = "box", *options: str, **stdin: str):
 
 
 @pytest.mark.slow
-def test_a_host_that_is_down(run):
+def test_a_host_that_is_down(run, home):
     url = f"http://127.0.0.1:{free_port()}/dicom-web"
-    added = add(run, url)
-    assert added.code == 0  # the profile is kept: the server may come back
+    said(
+        add(run, url, "box", "--user", "a", "--password-stdin", stdin="s3cret\n"),
+        1,
+        "not saved",
+        "--untested",
+    )
+    assert run("server", "list", "--json").json["servers"] == []
+    assert "s3cret" not in "".join(one.read_text() for one in home.rglob("*.json"))
+    added = add(run, url, "box", "--untested")
+    assert added.code == 0  # the server may come back
     assert "box is saved" in added.err
     said(run("search"), 1, "127.0.0.1")
     said(run("pull", "1.2.3"), 1, "127.0.0.1")
@@ -38,14 +46,15 @@ def test_a_host_that_is_down(run):
 
 
 def test_a_host_that_does_not_exist(run):
-    add(run, "http://no-such-host.invalid/dicom-web")
+    add(run, "http://no-such-host.invalid/dicom-web", "box", "--untested")
     said(run("search"), 1, "no-such-host.invalid")
 
 
 @pytest.mark.slow
 def test_a_certificate_that_nobody_signed(run, tmp_path):
     with answering(lambda _: Answer(body=b"[]"), certificate=own_certificate(tmp_path)) as server:
-        said(add(run, f"{server.url}/dicom-web"), 0, "certificate")
+        said(add(run, f"{server.url}/dicom-web"), 1, "certificate", "not saved")
+        said(add(run, f"{server.url}/dicom-web", "box", "--untested"), 0, "certificate")
         said(run("search"), 1, "certificate")
     assert not server.asked
 
@@ -93,7 +102,8 @@ def test_a_server_that_never_answers(run, settings):
     settings.config.mkdir(parents=True)
     (settings.config / "settings.toml").write_text("read_timeout = 0.3\nretries = 0\n")
     with answering(lambda _: None) as server:
-        said(add(run, f"{server.url}/dicom-web"), 0, "box is saved")
+        said(add(run, f"{server.url}/dicom-web"), 1, "sent nothing", "not saved")
+        said(add(run, f"{server.url}/dicom-web", "box", "--untested"), 0, "box is saved")
         said(run("search"), 1, "sent nothing")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from tests.conftest import unavailable
 from tests.servers import nginx, oidc
 from tests.servers.canned import Answer, answering
 from tests.servers.oidc import Person
+from tests.waiting import LIMIT, join
 
 from dicomdock.config.secrets import Secrets
 from dicomdock.config.servers import load_profiles
@@ -57,6 +59,10 @@ def at_a_terminal(person: Person, *words: str) -> tuple[Ran, str]:
     os.close(theirs)
     said = ""
     while True:
+        if not select.select([ours], [], [], LIMIT)[0]:
+            process.kill()
+            out, _ = process.communicate()
+            raise AssertionError(f"{words} shows nothing more:\n{said}\n{out}")
         try:
             said += os.read(ours, 65536).decode()
         except OSError:  # the other end is closed
@@ -65,14 +71,16 @@ def at_a_terminal(person: Person, *words: str) -> tuple[Ran, str]:
         if found and not pages:
             pages.append("")
             page = f"{found[1]}?user_code={found[2]}" if found[2] else found[1]
-            visit = threading.Thread(target=lambda url: pages.append(person.sign_in(url)), args=(page,))
+            visit = threading.Thread(
+                target=lambda url: pages.append(person.sign_in(url)), args=(page,), daemon=True
+            )
             visit.start()
     os.close(ours)
     out = process.stdout.read()
     process.stdout.close()
-    code = process.wait(30)
+    code = process.wait(LIMIT)
     if pages:
-        visit.join()
+        join(visit)
     return Ran(code, out, said), (pages or [""])[-1]
 
 
@@ -158,9 +166,9 @@ def test_what_one_issuer_gave_is_forgotten_when_another_takes_its_place(run, set
         words = ("server", "add", "clinic", server.url, "--client-id", "c", "--issuer")
         run(*words, "https://one.example", "--token-stdin", stdin="its-secret\n")
         profile = load_profiles(settings).get("clinic")
-        run(*words, "https://one.example")
+        run(*words, "https://one.example", "--replace")
         assert Secrets(settings).get("clinic", profile.origin) == "its-secret"
-        run(*words, "https://two.example")
+        run(*words, "https://two.example", "--replace")
         assert Secrets(settings).get("clinic", profile.origin) is None
 
 

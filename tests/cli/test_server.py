@@ -8,6 +8,11 @@ from pathlib import Path
 from tests.builders import ct_series
 from tests.servers.canned import Answer, answering
 
+from dicomdock.config.secrets import Secrets
+from dicomdock.config.servers import load_profiles
+
+EMPTY = Answer(body=b"[]", headers={"Content-Type": "application/dicom+json"})
+
 
 def files_with(text: str, folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
@@ -16,7 +21,7 @@ def files_with(text: str, folder: Path) -> list[Path]:
 def test_an_address_near_the_right_one_is_repaired(run, orthanc):
     for pasted in (orthanc.root, f"{orthanc.root}/app/explorer.html", f"{orthanc.url}/studies"):
         login = ("--user", "alice", "--password-stdin")
-        added = run("server", "add", "box", pasted, *login, "--json", stdin=orthanc.password)
+        added = run("server", "add", "box", pasted, "--replace", *login, "--json", stdin=orthanc.password)
         assert added.code == 0, added.err
         assert added.json["server"]["url"] == orthanc.url
         assert added.json["changes"]
@@ -128,3 +133,25 @@ def test_an_entry_that_cannot_be_used_is_named_and_stops_no_other(run, settings)
     assert "servers.old" in run("server", "show", "old").err
     assert run("server", "remove", "old").code == 0
     assert run("server", "list").err == ""
+
+
+def test_a_name_is_replaced_only_when_that_is_meant(run):
+    with answering(lambda _: EMPTY) as server:
+        first, second = f"{server.url}/one", f"{server.url}/two"
+        assert run("server", "add", "box", first).code == 0
+        refused = run("server", "add", "box", second)
+        assert refused.code == 2 and "--replace" in refused.err and first in refused.err
+        assert run("server", "list", "--json").json["servers"][0]["url"] == first
+        assert run("server", "add", "box", second, "--replace").code == 0
+        assert run("server", "list", "--json").json["servers"][0]["url"] == second
+
+
+def test_an_address_that_answers_nothing_leaves_the_server_of_that_name_alone(run, settings):
+    login = ("--user", "a", "--password-stdin")
+    with answering(lambda _: EMPTY) as server:
+        run("server", "add", "box", server.url, *login, stdin="first-word\n")
+    profile = load_profiles(settings).get("box")
+    refused = run("server", "add", "box", server.url, "--replace", *login, stdin="other-word\n")
+    assert refused.code == 1 and "--untested" in refused.err
+    assert load_profiles(settings).get("box") == profile
+    assert Secrets(settings).get("box", profile.origin) == "first-word"

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -48,6 +49,21 @@ def document(process: subprocess.Popen[str]) -> dict:
         if line == "}\n":
             return json.loads(text)
     raise AssertionError(process.stderr.read())
+
+
+def wait_for(process: subprocess.Popen[str], words: str) -> None:
+    """Read the output up to the line that holds ``words``; fail with what there was where none comes."""
+    lines = []
+    late = threading.Timer(120, process.kill)
+    late.start()
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if words in line:
+                return
+    finally:
+        late.cancel()
+    raise AssertionError("".join([f"No line with {words!r}:\n", *lines, process.stderr.read()]))
 
 
 def get(url: str, **headers: str) -> tuple[int, bytes]:
@@ -235,10 +251,10 @@ def test_the_demonstration_starts_and_ends():
 @pytest.mark.slow
 def test_a_demonstration_that_was_interrupted_is_made_whole_at_the_next_start(run, home):
     with started("run", "--demo", "--no-browser", "--port", "0") as process:
-        next(line for line in process.stdout if "being made" in line)
+        wait_for(process, "being made")
         process.send_signal(signal.SIGINT)
         assert process.wait(120) == 0
     with started("run", "--demo", "--no-browser", "--port", "0") as process:
-        next(line for line in process.stdout if "study is ready" in line)
+        wait_for(process, "study is ready")
         listed = run("search", "--server", "demo", "--json")
         assert listed.json["matches"][0]["NumberOfStudyRelatedInstances"] == 121

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import signal
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ import pytest
 from tests.builders import Made, ct_series, write
 from tests.conftest import unavailable
 from tests.dock.running import running
+from tests.programs import Program
 
 
 @pytest.fixture
@@ -61,35 +60,23 @@ def test_several_studies_are_too_many(run, here):
 
 
 @contextmanager
-def viewing(*words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """Run ``dicomdock view`` until the end of the ``with``; gives its process and what it said."""
-    program = Path(sys.executable).with_name("dicomdock")
-    command = [program, "view", *words, "--no-browser", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        said = ""
-        while not said.rstrip().endswith("}"):
-            line = process.stdout.readline()
-            assert line, "it ended without a word"
-            said += line
-        yield process, json.loads(said)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+def viewing(*words: str) -> Iterator[tuple[Program, dict[str, str]]]:
+    """Run ``dicomdock view`` until the end of the ``with``; gives the program and its JSON document."""
+    command = [Path(sys.executable).with_name("dicomdock"), "view", *words, "--no-browser", "--json"]
+    with Program(command) as program:
+        yield program, program.json()
 
 
 @pytest.mark.viewer
 @pytest.mark.slow
 def test_a_series_is_shown_until_ctrl_c(here, viewer_installed):
     series = f"{here[0].study}/{here[0].series}"
-    with viewing(series) as (process, said):
+    with viewing(series) as (program, said):
         assert f"{said['study']}/{said['series']}" == series
         with urllib.request.urlopen(said["url"], timeout=30) as answer:
             assert b"<html" in answer.read()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        program.signal(signal.SIGINT)
+        assert program.ends() == 0, program.stderr
         with pytest.raises(OSError):
             urllib.request.urlopen(said["url"], timeout=5)
 

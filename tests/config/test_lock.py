@@ -1,13 +1,13 @@
 """Locks between processes."""
 
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from dicomdock.config.lock import FileLock
+from tests.programs import python
+from tests.waiting import join
 
 HOLDER = """
 import sys
@@ -37,26 +37,20 @@ def test_the_next_one_waits(tmp_path: Path):
             order.append("second")
 
     with first.held():
-        waiting = threading.Thread(target=follow)
+        waiting = threading.Thread(target=follow, daemon=True)
         waiting.start()
         order.append("first")
-    waiting.join(20)
+    join(waiting)
     assert order == ["first", "second"]
 
 
 def test_it_ends_with_a_killed_process(tmp_path: Path):
     lock = FileLock(tmp_path / "lock")
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(lock.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == b"held\n"
-    assert not lock.acquire()
-    holder.kill()
-    holder.communicate()
-    assert lock.acquire()
+    with python(HOLDER, lock.path) as holder:
+        holder.line("held")
+        assert not lock.acquire()
+        holder.kill()
+        assert lock.acquire()
 
 
 def test_its_file_is_private_and_no_link(tmp_path: Path):

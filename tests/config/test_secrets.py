@@ -143,7 +143,7 @@ def test_two_processes_lose_nothing(secrets, settings, no_keyring):
     for process in processes:
         process.start()
     for process in processes:
-        process.join()
+        process.join(60)
         assert process.exitcode == 0
     kept = json.loads((settings.config / "secrets.json").read_text())
     assert len(kept) == 30

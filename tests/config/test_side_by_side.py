@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.config.toml_file import TomlFile, locked
 from dicomdock.config.trust import TrustStore
 from dicomdock.launch.register.common import Record
+from tests.programs import Program, python
 
 PROCESSES, SAVES = 4, 5
 NAMES = {f"p{process}-{save}" for process in range(PROCESSES) for save in range(SAVES)}
@@ -78,23 +79,14 @@ def test_what_four_processes_save_is_all_there(kind, settings, monkeypatch):
         f"for number in range({SAVES}): save(f'p{{sys.argv[1]}}-{{number}}')"
     )
     folders = [os.fspath(folder) for folder in (settings.config, settings.archive, settings.state)]
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(number), *folders],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(PROCESSES)
-    ]
-    for process in running:
-        assert process.stdout.readline() == "ready\n"
-    for process in running:  # all at once
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in running:
-        process.communicate(timeout=60)
-        assert process.returncode == 0
+    with ExitStack() as stack:
+        running = [stack.enter_context(python(code, str(number), *folders)) for number in range(PROCESSES)]
+        for process in running:
+            process.line("ready")
+        for process in running:  # all at once
+            process.write("go\n")
+        for process in running:
+            assert process.ends() == 0, process.stderr
     assert saved(kind, settings) == NAMES
 
 
@@ -106,18 +98,19 @@ def test_six_servers_added_side_by_side_are_six(settings):
         "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
     }
     command = [sys.executable, "-m", "dicomdock.cli", "server", "add"]
-    running = [
-        subprocess.Popen(
-            [*command, f"s{number}", f"http://127.0.0.1:9/{number}"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for number in range(6)
-    ]
-    for process in running:
-        process.communicate(timeout=120)
+    with ExitStack() as stack:
+        running = [
+            stack.enter_context(
+                Program(
+                    [*command, f"s{number}", f"http://127.0.0.1:9/{number}", "--untested"],
+                    env=environment,
+                    stdin="",
+                )
+            )
+            for number in range(6)
+        ]
+        for process in running:
+            assert process.ends() == 0, process.stderr
     assert set(load_profiles(settings).names) == {f"s{number}" for number in range(6)}
 
 
@@ -151,17 +144,11 @@ def test_a_lock_ends_with_its_process(settings):
         "import sys; from pathlib import Path; from dicomdock.config.toml_file import locked\n"
         "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.readline()"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, os.fspath(file)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "held\n"
-    process.kill()
-    process.communicate()
-    with locked(file):
-        pass
+    with python(code, file) as process:
+        process.line("held")
+        process.kill()
+        with locked(file):
+            pass
 
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")

@@ -17,6 +17,7 @@ from dicomdock.dicomweb import Client
 from dicomdock.origin.app import create_app
 from dicomdock.sources import DicomSource
 from dicomdock.web.auth import BasicAuth, NoAuth
+from tests.waiting import join
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,15 @@ def _origin(settings: Settings) -> Iterator[str]:
             started.set()
 
         server.startup = tell  # type: ignore[method-assign]
-        thread = threading.Thread(target=server.run)
+        thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
-        assert started.wait(30)
+        assert started.wait(60)
         try:
             port = server.servers[0].sockets[0].getsockname()[1]
             yield f"http://127.0.0.1:{port}/dicom-web"
         finally:
             server.should_exit = True
-            thread.join()
+            join(thread)
 
 
 def _archive(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Case]:

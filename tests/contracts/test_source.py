@@ -207,3 +207,37 @@ def test_delete_takes_what_it_names_and_no_more(case: Case, two_studies: list[li
     assert found(case.source, Query(), "StudyInstanceUID") == [other[0].study]
     with pytest.raises(NotFound):
         case.source.delete(target)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "Müller, Hans",
+        "hans muller",
+        "Müller^Hans",
+        "MULLER hans",
+        "müller",
+        "muller",
+        "Hans  Mu\u0308ller",
+    ],
+)
+def test_a_name_is_found_as_people_type_it(case: Case, typed: str) -> None:
+    names = {"Müller^Hans": True, "MULLER^HANS": True, "Muller^Hans^Peter": True, "Mulder^Hanna": False}
+    wanted = set()
+    for number, (name, matches) in enumerate(names.items()):
+        made = ct_series(1, PatientName=name, PatientID=f"N{number}", SpecificCharacterSet="ISO_IR 192")
+        store(case.source, made)
+        wanted |= {made[0].study} if matches else set()
+    query = Query("studies", {"PatientName": typed}, typed=True)
+    got = found(case.source, query, "StudyInstanceUID")
+    assert len(got) == len(set(got)) and set(got) == wanted
+    one = Query("studies", {"PatientName": typed}, typed=True, limit=1)
+    first = found(case.source, one, "StudyInstanceUID")
+    assert len(first) == 1 and set(first) < wanted
+
+
+def test_a_name_in_quotation_marks_is_the_whole_name(case: Case) -> None:
+    store(case.source, ct_series(1, PatientName="Doe^Jane", PatientID="D1"))
+    store(case.source, ct_series(1, PatientName="Doe^Janet", PatientID="D2"))
+    query = Query("studies", {"PatientName": '"Doe^Jane"'}, typed=True)
+    assert found(case.source, query, "PatientID") == ["D1"]

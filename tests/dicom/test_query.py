@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicomdock.dicom.criteria import broad_pattern, like, typed_words
 from dicomdock.dicom.dictionary import keyword_of, tag_and_vr
 from dicomdock.dicom.json_model import text, texts, value
 from dicomdock.dicom.query import Query
@@ -169,7 +173,7 @@ def test_only_some_keys_can_be_looked_at() -> None:
 @pytest.mark.parametrize(
     ("key", "asked"),
     [
-        ("StudyDate", "2020-01-01"),
+        ("StudyDate", "2020-01"),
         ("StudyDate", "yesterday"),
         ("StudyTime", "25"),
         ("SeriesNumber", "one"),
@@ -260,3 +264,75 @@ def test_accessors_and_dictionary() -> None:
     assert tag_and_vr("00091001") == ("00091001", "UN")
     assert keyword_of("00180060") == "KVP"
     assert keyword_of("00091001") == "00091001"
+
+
+# ---- names as people type them
+
+_LETTERS = st.text("aäábcçdđeéfgğhiïjklłmnñoöøpqrřsšßtuüvwxyýzž", min_size=2, max_size=8)
+
+
+def _plain(word: str) -> str:
+    marked = "äáçđéğïłñöøřšüýž"
+    return word.translate(str.maketrans(marked, "aacdegilnoorsuyz")).replace("ß", "ss")
+
+
+@given(_LETTERS, _LETTERS, st.data())
+def test_every_spelling_of_a_name_finds_it(family: str, given_name: str, data: st.DataObject) -> None:
+    stored = data.draw(st.sampled_from([str, str.upper, str.title, _plain]))(f"{family}^{given_name}")
+    spelling = data.draw(st.sampled_from([str, str.upper, str.title, _plain]))
+    form = data.draw(
+        st.sampled_from(["{0}, {1}", "{1} {0}", "{0}^{1}", "{0}", "{1}", "{0},{1}", " {0}  {1} "])
+    )
+    typed = form.format(spelling(family), spelling(given_name))
+    attributes = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": stored}]}}
+    query = Query(match={"PatientName": typed}, typed=True)
+    assert query.matches(attributes)
+    for word in typed_words(typed):
+        pattern, name = broad_pattern(word), unicodedata.normalize("NFC", stored)
+        assert like(pattern, name.lower()) or like(pattern.upper(), name.upper())
+    strange = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "0^1"}]}}
+    assert not query.matches(strange)
+
+
+# ---- what a person writes
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("2024-01-31", "20240131"),
+        ("2024-01-01-2024-12-31", "20240101-20241231"),
+        ("2024-01-01-", "20240101-"),
+        ("-2024-01-31", "-20240131"),
+        ("20240101-2024-12-31", "20240101-20241231"),
+        ("2024.01.31", "2024.01.31"),
+        ("20240101-20241231", "20240101-20241231"),
+    ],
+)
+def test_dates_are_accepted_as_lists_print_them(typed: str, sent: str) -> None:
+    query = Query(match={"StudyDate": typed, "PatientID": typed})
+    assert query.match == {"StudyDate": sent, "PatientID": typed}
+    assert query.matches({"00080020": element("DA", "20240131"), "00100020": element("LO", typed)})
+
+
+@given(st.dates(date(1000, 1, 1)), st.dates(date(1000, 1, 1)))
+def test_a_range_of_printed_dates_is_the_range_of_dicom_dates(low: date, high: date) -> None:
+    query = Query(match={"PatientBirthDate": f"{low.isoformat()}-{high.isoformat()}"})
+    assert query.match["PatientBirthDate"] == f"{low:%Y%m%d}-{high:%Y%m%d}"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("PatientNme", "PatientName"),
+        ("patientname", "PatientName"),
+        ("StudyDescripton", "StudyDescription"),
+        ("PatientId", "PatientID"),
+        ("EchoTimes", "EchoTime"),
+    ],
+)
+def test_a_misspelt_keyword_is_answered_with_the_one_that_is_meant(typed: str, meant: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"Did you mean {meant}\?"):
+        _ = Query(match={typed: "x"}).criteria
+    with pytest.raises(InvalidInput, match=r"attribute\.$"):
+        _ = Query(match={"Qqqq": "x"}).criteria

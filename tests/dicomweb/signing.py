@@ -11,6 +11,7 @@ from dicomdock.config.servers import Login, ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicomweb.auth import signing
 from tests.servers.oidc import Person
+from tests.waiting import join
 
 
 def profile_at(url: str, issuer: str, **options: str) -> ServerProfile:
@@ -23,7 +24,7 @@ def signed_in(profile: ServerProfile, settings: Settings, person: Person | None 
     """Let a person sign in at the issuer's own pages."""
     with at_the_browser(person or Person()) as open_page:
         return signing.sign_in(
-            profile, Secrets(settings), settings, show=lambda prompt: open_page(prompt.url), seconds=20
+            profile, Secrets(settings), settings, show=lambda prompt: open_page(prompt.url), seconds=120
         )
 
 
@@ -33,11 +34,11 @@ def at_the_browser(person: Person) -> Iterator[object]:
     threads: list[threading.Thread] = []
 
     def open_page(url: str) -> None:
-        threads.append(threading.Thread(target=person.sign_in, args=(url,)))
+        threads.append(threading.Thread(target=person.sign_in, args=(url,), daemon=True))
         threads[-1].start()
 
     try:
         yield open_page
     finally:
         for thread in threads:
-            thread.join()
+            join(thread)

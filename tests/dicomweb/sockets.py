@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from tests.waiting import join
+
 
 class Connection:
     """One accepted connection."""
@@ -115,10 +117,10 @@ def listening(*scripts: Callable[[Connection], object]) -> Iterator[Line]:
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        accepting.join()
+        join(accepting)
         for sock in open_sockets:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in threads:
-            thread.join()
+            join(thread)
     assert not line.errors

@@ -29,6 +29,7 @@ from tests.dicomweb.clients import login_fields, parts_of
 from tests.dicomweb.signing import profile_at, signed_in
 from tests.servers import nginx, oidc
 from tests.servers.oidc import Person
+from tests.waiting import join
 
 LIFETIME = 2  # seconds of the access tokens
 
@@ -154,13 +155,13 @@ def test_a_code_typed_elsewhere_signs_in(provider, gate, settings):
 
     def show(prompt):
         assert prompt.code
-        threads.append(threading.Thread(target=person.sign_in, args=(prompt.whole_url,)))
+        threads.append(threading.Thread(target=person.sign_in, args=(prompt.whole_url,), daemon=True))
         threads[-1].start()
 
     profile = signing.sign_in(
         profile_at(gate, provider.url), Secrets(settings), settings, show=show, way="device"
     )
-    threads[0].join()
+    join(threads[0])
     assert profile.login.user == "bob"
     with connect(profile, settings) as client:
         assert list(client.search(Query()))
@@ -250,14 +251,14 @@ def test_a_real_browser_signs_in(provider, gate, settings, chromium):
 
     def sign_in():
         show = shown.put
-        outcome.append(signing.sign_in(profile, Secrets(settings), settings, show=show, seconds=60))
+        outcome.append(signing.sign_in(profile, Secrets(settings), settings, show=show, seconds=120))
 
-    waiting = threading.Thread(target=sign_in)
+    waiting = threading.Thread(target=sign_in, daemon=True)
     waiting.start()
     browser = chromium.launch(executable_path=CHROMIUM)
     try:
         page = browser.new_page()
-        page.goto(shown.get(timeout=20).url)
+        page.goto(shown.get(timeout=60).url)
         page.fill("input[name=login]", "carol")
         page.fill("input[name=password]", "any")
         page.click("button[type=submit]")
@@ -266,5 +267,5 @@ def test_a_real_browser_signs_in(provider, gate, settings, chromium):
         assert page.evaluate("document.scripts.length") == 0
     finally:
         browser.close()
-        waiting.join()
+        join(waiting)
     assert outcome[0].login.user == "carol"

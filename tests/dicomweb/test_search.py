@@ -18,7 +18,7 @@ from dicomdock.errors import InvalidInput, ServerFault, TransactionError, WireEr
 from tests import builders
 from tests.dicomweb.awkward import Answer, Awkward, attributes_of, refused, rows, studies
 from tests.dicomweb.clients import client_of, orthanc_client
-from tests.servers.matching import as_written, by_standard
+from tests.servers.matching import as_written, by_standard, like
 
 
 def found(pages, keyword="StudyInstanceUID"):
@@ -587,3 +587,49 @@ def test_a_key_is_checked_once_a_session(five, settings):
         for _ in range(4):
             assert found(client.search(Query(match={"StudyDate": "19990101-19990102"}))) == []
     assert len(server.asked) == 6  # four searches, a sample and the check
+
+
+# ---- names as people type them
+
+
+class Literal(Awkward):
+    """A server that compares names letter by letter, case and accents included."""
+
+    def satisfies(self, attributes, name, values):
+        if name != "PatientName":
+            return super().satisfies(attributes, name, values)
+        return like(values[0], attributes["00100010"]["Value"][0]["Alphabetic"])
+
+
+def named(name):
+    """Make a study of a patient."""
+    return builders.changed(studies(1)[0], PatientName=name, SpecificCharacterSet="ISO_IR 192")
+
+
+NAMES = ("Müller^Hans", "MÜLLER^HANS", "Muller^Hans", "muller^hans^p", "Łukasz^Hans", "Mulder^Hanna")
+
+
+@pytest.mark.parametrize("habits", [{}, {"wildcard": False}, {"honours": frozenset()}, {"cap": 2}])
+@pytest.mark.parametrize("typed", ["Müller, Hans", "hans muller", "MULLER^hans", "müller"])
+def test_names_are_found_on_servers_that_compare_them_letter_by_letter(typed, habits, settings):
+    made = [named(name) for name in NAMES]
+    server = Literal(made, **habits)
+    with client_of(server, settings) as client:
+        got = found(client.search(Query(match={"PatientName": typed}, typed=True)))
+    assert sorted(got) == sorted(one.study for one in made[:4])
+
+
+def test_a_name_without_accents_is_asked_for_once_where_the_server_ignores_wildcards(settings):
+    server = Literal([named("Doe^Jane")], wildcard=False)
+    with client_of(server, settings, wildcard=False) as client:
+        assert len(found(client.search(Query(match={"PatientName": "jane doe"}, typed=True)))) == 1
+    assert len(server.searches) <= 2  # one page, and that nothing follows it
+
+
+def test_a_name_that_many_may_match_is_looked_for_among_2000_only(settings):
+    server = Literal([named("Emma^M") for _ in range(30)])
+    with client_of(server, settings) as client, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dicomdock.dicomweb.typed_names.MOST_CANDIDATES", 10)
+        client.session.learn(page_limit={"studies": 5})
+        pages = list(client.search(Query(match={"PatientName": "Müm"}, typed=True)))
+    assert found(pages) == [] and "among 10 names only" in words(pages)

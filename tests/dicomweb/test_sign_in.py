@@ -28,6 +28,7 @@ from tests.builders import ct_series
 from tests.dicomweb.clients import login_fields, parts_of
 from tests.dicomweb.signing import profile_at
 from tests.servers.canned import Answer, answering
+from tests.waiting import join
 
 JSON = {"Content-Type": "application/json"}
 ISSUER = "https://login.example"
@@ -119,7 +120,7 @@ def kept_by(settings, profile):
 def open_page(url, host=""):
     request = urllib.request.Request(url, headers={"Host": host} if host else {})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read().decode(), dict(answer.headers)
     except urllib.error.HTTPError as error:
         with error:
@@ -136,14 +137,16 @@ def sign_in(issuer, settings):
         threads = []
 
         def show(prompt):
-            threads.append(threading.Thread(target=lambda: pages.append(issuer.browser(prompt.url))))
+            threads.append(
+                threading.Thread(target=lambda: pages.append(issuer.browser(prompt.url)), daemon=True)
+            )
             threads[-1].start()
 
         try:
-            return signing.sign_in(profile, Secrets(settings), settings, show=show, seconds=10)
+            return signing.sign_in(profile, Secrets(settings), settings, show=show, seconds=60)
         finally:
             for thread in threads:
-                thread.join()
+                join(thread)
 
     sign_in.pages = pages
     return sign_in
@@ -271,14 +274,14 @@ def test_only_the_answer_to_this_sign_in_is_taken_and_only_once():
         assert open_page(f"{listener.url}favicon.ico?state={state}")[0] == 404
         assert open_page(f"{listener.url}?code=x&state={state}", host="evil.example")[0] == 404
         real = f"{listener.url}?code=real&state={state}"
-        first = threading.Thread(target=open_page, args=(real,))
+        first = threading.Thread(target=open_page, args=(real,), daemon=True)
         first.start()
-        answer = listener.wait(threading.Event(), 10, ISSUER)
+        answer = listener.wait(threading.Event(), 60, ISSUER)
         assert answer["code"] == "real"
         assert open_page(real.replace("real", "second"))[0] == 410
         with listener.reporting(ISSUER):
             pass
-        first.join()
+        join(first)
     with pytest.raises(OSError):
         open_page(real)
 
@@ -287,7 +290,7 @@ def test_other_methods_are_turned_away():
     with listening() as listener:
         request = urllib.request.Request(f"{listener.url}?state={listener.state}&code=x", data=b"x")
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(request, timeout=5)
+            urllib.request.urlopen(request, timeout=60)
         caught.value.close()
         assert caught.value.code == 501
 

@@ -21,6 +21,7 @@ from dicomdock.sources import Part
 from tests import builders
 from tests.dicomweb.awkward import JSON, Answer, Awkward, refused
 from tests.dicomweb.clients import client_of, orthanc_client
+from tests.waiting import join
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
@@ -94,7 +95,7 @@ def test_a_file_larger_than_the_batch_is_sent_alone(head, settings, tmp_path):
 
 
 def test_batches_are_sent_side_by_side(head, settings):
-    together = threading.Barrier(3, timeout=10)
+    together = threading.Barrier(3, timeout=60)
 
     def reply(request):
         together.wait()
@@ -307,14 +308,14 @@ def test_a_server_that_goes_away_is_not_asked_for_every_instance(head, settings)
             listening.close()
             connection.close()
 
-        thread = threading.Thread(target=cut)
+        thread = threading.Thread(target=cut, daemon=True)
         thread.start()
         with Client(ServerProfile("gone", url), settings=replace(settings, retries=0)) as client:
             started = time.monotonic()
             results = list(client.store(map(part, builders.ct_series(40))))
-        thread.join()
+        join(thread)
     assert [result.status for result in results] == ["failed"] * 40
-    assert time.monotonic() - started < 20 * settings.connect_timeout  # not once for each instance
+    assert time.monotonic() - started < 40  # not once for each instance
 
 
 def test_a_refused_login_ends_the_upload(head, settings):

@@ -33,7 +33,7 @@ def test_equal_events_within_a_moment_become_one():
 
         thread = threading.Thread(target=work)
         thread.start()
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), 60)
         await asyncio.to_thread(thread.join)
         events.detach()
         events.publish(ArchiveChanged("too late"))

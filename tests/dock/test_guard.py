@@ -162,7 +162,7 @@ def ask(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", dock.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", dock.port, timeout=60)
     try:
         connection.request(method, path, body, dict(headers or {}))
         answer = connection.getresponse()
@@ -192,7 +192,7 @@ def handshake(dock: RunningDock, headers: Mapping[str, str]) -> int:
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         *(f"{name}: {value}" for name, value in headers.items()),
     ]
-    with socket.create_connection(("127.0.0.1", dock.port), timeout=20) as wire:
+    with socket.create_connection(("127.0.0.1", dock.port), timeout=60) as wire:
         wire.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         return int(wire.recv(4096).split(b" ", 2)[1])
 
@@ -437,6 +437,7 @@ def test_a_link_opens_once_and_leaves_the_address(page: Page, context: BrowserCo
     expect(page.get_by_test_id("nav-studies")).to_be_visible()
     assert "#" not in page.url
     assert link.partition("#")[2] not in page.evaluate("JSON.stringify([location.href, document.cookie])")
+    page.evaluate("localStorage.clear()")
     context.clear_cookies()
     page.goto("about:blank")
     page.goto(link)

@@ -26,6 +26,7 @@ from dicomdock.launch.handoff.paths import run_folder, socket_path
 from dicomdock.launch.trust import TrustStore
 from dicomdock.transfer import TransferQueue
 from tests.dock.running import RunningDock, connected, running
+from tests.programs import Program
 from tests.servers.canned import Answer, Request, answering
 from tests.waiting import until
 
@@ -149,14 +150,14 @@ def test_the_command_line_gives_a_link_to_the_running_dock(dock: RunningDock, pa
         open_servers(page, dock)
         link = f"{server.url.replace('/dicom-web', '')}/view/{TOKEN}"
         command = [sys.executable, "-m", "dicomdock.cli", "open"]
-        said = subprocess.run([*command, "-"], input=link, capture_output=True, text=True, timeout=60)
+        said = subprocess.run([*command, "-"], input=link, capture_output=True, text=True, timeout=120)
         assert (said.returncode, said.stdout) == (0, "dicomdock asks you whether to open it.\n")
         expect(page.get_by_test_id("question-login")).to_have_text("the link's own token")
         assert not server.asked
         # In the terminal nobody can choose: what a token opens is listed, and nothing of it pulled.
         TrustStore(dock.settings).add(server.url)
         said = subprocess.run(
-            [*command, "--no-view", "-"], input=link, capture_output=True, text=True, timeout=60
+            [*command, "--no-view", "-"], input=link, capture_output=True, text=True, timeout=120
         )
         assert said.returncode == 1
         assert "opens 3 studies" in said.stderr
@@ -174,7 +175,7 @@ def test_thirty_links_at_once_start_one_real_dock_and_none_is_lost(
     browser.chmod(0o755)
     monkeypatch.setenv("BROWSER", str(browser))
     studies = [f"1.2.3.{number}" for number in range(30)]
-    together = threading.Barrier(30)
+    together = threading.Barrier(30, timeout=60)
     with answering(lambda _: Answer(404)) as server:
         TrustStore(settings).add(server.url)
         endpoint = quote(server.url, safe="")
@@ -219,17 +220,13 @@ def end(settings: Settings) -> None:
 
 
 def test_a_signal_while_the_dock_starts_leaves_no_socket(settings: Settings):
-    dock = subprocess.Popen(
-        [sys.executable, "-m", "dicomdock.cli", "run", "--background", "--port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
     path = socket_path(settings)
-    until(path.exists)
-    dock.send_signal(signal.SIGTERM)
-    said, _ = dock.communicate(timeout=30)
-    assert (dock.returncode, said.decode()) == (0, "")
-    assert not path.exists()
+    command = [sys.executable, "-m", "dicomdock.cli", "run", "--background", "--port", "0"]
+    with Program(command) as dock:
+        until(path.exists)
+        dock.signal(signal.SIGTERM)
+        assert (dock.ends(), dock.stdout, dock.stderr) == (0, "", "")
+        assert not path.exists()
 
 
 SIGNALLED_AMID_OPENING = """
@@ -249,7 +246,7 @@ sys.exit(run(Settings.load(), port=0, background=True))
 
 def test_a_signal_amid_the_opening_of_the_socket_leaves_none(settings: Settings):
     dock = subprocess.run(
-        [sys.executable, "-c", SIGNALLED_AMID_OPENING], capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", SIGNALLED_AMID_OPENING], capture_output=True, timeout=120, check=False
     )
     assert (dock.returncode, dock.stdout + dock.stderr) == (0, b"")
     assert not socket_path(settings).exists()

@@ -17,7 +17,7 @@ from dicomdock.errors import LaunchError
 from dicomdock.launch.handoff import send
 from dicomdock.launch.trust import TrustStore
 from tests.dock.running import RunningDock, connected, running
-from tests.waiting import until
+from tests.waiting import join, until
 
 TOKEN = "tok3n-of-the-l1nk"
 STUDY = "1.2.826.0.1.3680043.8.498.1"
@@ -49,7 +49,7 @@ def portal() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     yield f"http://127.0.0.1:{server.server_port}/dicom-web", asked
     server.shutdown()
     server.server_close()
-    thread.join()
+    join(thread)
 
 
 def link_to(endpoint: str, study: str = STUDY, token: str = TOKEN) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from dicomdock.config.settings import Settings
 from tests.builders import Made, changed, ct_series
 from tests.dock.running import RunningDock, running
 from tests.dock.using import keep, open_at, rows, saved
@@ -264,5 +267,32 @@ def test_the_dock_ends_quietly(tmp_path: Path, number: signal.Signals):
     with running(tmp_path / "mine") as dock:
         os.kill(dock.pid, number)
         assert dock.process.process is not None
-        assert dock.process.process.wait(20) == 0
+        assert dock.process.process.wait(60) == 0
         assert "Traceback" not in dock.log
+
+
+SIGNALLED_AMID_AN_IMPORT = """
+import os, signal, sys
+from dicomdock.config.settings import Settings
+from dicomdock.dock import run
+
+def amid_a_lock_of_the_import(frame, event, _argument):
+    # An exception that leaves here is lost, and with it the end; so it is when the signal hits by chance.
+    if event == "call" and frame.f_code.co_name == "cb" and "importlib" in frame.f_code.co_filename:
+        sys.setprofile(None)
+        os.kill(os.getpid(), signal.SIGINT)
+
+def signalled(*args, build=run.build, **options):
+    sys.setprofile(amid_a_lock_of_the_import)
+    return build(*args, **options)
+
+run.build = signalled
+sys.exit(run.run(Settings.load(), port=0, background=True, demo=True))
+"""
+
+
+def test_a_signal_amid_an_import_ends_the_dock(settings: Settings):
+    dock = subprocess.run(
+        [sys.executable, "-c", SIGNALLED_AMID_AN_IMPORT], capture_output=True, timeout=120, check=False
+    )
+    assert (dock.returncode, dock.stdout + dock.stderr) == (0, b"")

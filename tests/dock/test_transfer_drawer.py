@@ -33,7 +33,7 @@ def test_it_shows_what_runs_while_the_page_goes_on(home: Path, page: Page) -> No
         expect(row).to_contain_text("Download")
         expect(row).to_contain_text("pacs")
         expect(row).to_contain_text("running")
-        assert server.asked_for.wait(30)
+        assert server.asked_for.wait(60)
         server.gate.set()
         # What ends stays, with its outcome, and the list behind goes on.
         expect(row).to_contain_text("done, 5 of 5 images")
@@ -58,7 +58,7 @@ def test_a_transfer_is_paused_taken_up_and_cancelled_in_it(home: Path, page: Pag
             page.keyboard.press("d")
             page.get_by_test_id("transfer-drawer-switch").click()
             row = page.get_by_test_id("transfer-drawer").get_by_role("listitem")
-            assert server.asked_for.wait(30)
+            assert server.asked_for.wait(60)
             row.get_by_label(wish).click()
             expect(row).to_contain_text(outcome)
             if wish == "Cancel":

@@ -64,7 +64,7 @@ def own(installed: None, tmp_path: Path) -> Iterator[tuple[Viewers, str, str]]:
 def ask(url: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     """Ask a viewer, with any headers."""
     host = urlsplit(url).netloc
-    connection = http.client.HTTPConnection(host, timeout=10)
+    connection = http.client.HTTPConnection(host, timeout=60)
     try:
         connection.putrequest("GET", path, skip_host=True)
         for name, value in {

@@ -18,7 +18,7 @@ from dicomdock.imaging.geometry import VolumeGeometry, plane_positions, planes_o
 from dicomdock.imaging.source_images import place_sources
 from tests.builders import composite
 from tests.conftest import shared_data
-from tests.imaging.scans import AXIAL, ds, grid, headers, oblique, place, scan
+from tests.imaging.scans import AXIAL, ds, grid, headers, oblique, place, put_pixels, scan
 
 
 def header(geometry: VolumeGeometry, k: int, **attributes: object) -> Dataset:
@@ -436,3 +436,42 @@ def test_a_mosaic_is_refused_as_what_it_is() -> None:
     (plan,) = split_series(stack(ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"]))
     with pytest.raises(GeometryError, match="mosaic"):
         plan.require_spatial()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "side", "orientation"),
+    [
+        (
+            {"ImageLaterality": "R", "ViewPosition": "MLO", "PatientOrientation": ["P", "FL"]},
+            "R MLO",
+            ("P", "FL"),
+        ),
+        ({"Laterality": "L", "PatientOrientation": ["A", ""]}, "L", None),
+        ({"ImageLaterality": "U", "ViewPosition": "PA", "PatientOrientation": ["L", "F"]}, "PA", ("L", "F")),
+        ({"PatientOrientation": ["LE", "V"]}, "", None),  # of a quadruped: no letters of ours
+        ({"PatientOrientation": ["R", "PA"], "AnatomicalOrientationType": "QUADRUPED"}, "", None),
+        ({"PatientOrientation": "L"}, "", None),
+        ({}, "", None),
+    ],
+)
+def test_projections_state_their_side_and_where_their_edges_lead(
+    attributes: dict[str, object], side: str, orientation: tuple[str, str] | None
+) -> None:
+    dataset = composite("1.2.840.10008.5.1.4.1.1.1.2")
+    put_pixels(dataset, np.zeros((4, 5), np.uint16))
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    (plane,) = planes_of(dataset)
+    assert (plane.side, plane.orientation) == (side, orientation)
+
+
+@pytest.mark.parametrize(
+    ("code", "side"), [("399162004", "L CC"), ("R-10226", "L MLO"), ("999", "L axillary tail")]
+)
+def test_the_view_of_a_mammogram_is_abbreviated_by_its_code(code: str, side: str) -> None:
+    dataset = composite("1.2.840.10008.5.1.4.1.1.1.2", ImageLaterality="L")
+    put_pixels(dataset, np.zeros((4, 5), np.uint16))
+    item = Dataset()
+    item.CodeValue, item.CodeMeaning = code, "axillary tail"
+    dataset.ViewCodeSequence = [item]
+    assert planes_of(dataset)[0].side == side

@@ -522,7 +522,7 @@ def test_two_segments_on_a_large_ct_are_written_and_read_quickly() -> None:
     written = time.process_time()
     found = read_segmentation(data, onto=geometry)
     read = time.process_time()
-    assert written - started < 4
+    assert written - started < 10
     assert read - written < 1.5
     assert np.array_equal(found.to_array(), array)
 

@@ -14,6 +14,7 @@ import uvicorn
 from dicomdock.archive import Archive
 from dicomdock.origin.app import create_app
 from dicomdock.sources import Part
+from tests.waiting import join
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Running:
         """Send one request to a path below the root, and read the whole answer."""
         headers = {"Accept": accept, **options.pop("headers", {})}
         return urllib3.request(
-            method, self.root + path, headers=headers, retries=False, timeout=30, **options
+            method, self.root + path, headers=headers, retries=False, timeout=60, **options
         )
 
 
@@ -49,10 +50,10 @@ def serving(archive: Archive, **options) -> Iterator[Running]:
         create_app(archive, **options), host="127.0.0.1", port=0, log_level="warning", proxy_headers=False
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not server.started:  # uvicorn tells it in no other way
             assert thread.is_alive() and time.monotonic() < deadline
             thread.join(0.01)
@@ -60,4 +61,4 @@ def serving(archive: Archive, **options) -> Iterator[Running]:
         yield Running(f"http://127.0.0.1:{port}", archive)
     finally:
         server.should_exit = True
-        thread.join()
+        join(thread)

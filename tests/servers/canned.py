@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.waiting import join
+
 
 @dataclass(frozen=True)
 class Request:
@@ -105,7 +107,7 @@ def answering(reply: Reply, *, certificate: Path | None = None) -> Iterator[Cann
         ended.set()
         server.shutdown()
         server.server_close()
-        thread.join()
+        join(thread)
 
 
 def own_certificate(folder: Path) -> Path:

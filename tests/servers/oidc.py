@@ -137,7 +137,7 @@ class Person:
         """Open a page or send a form; give where it ended and what is there."""
         body = None if form is None else urllib.parse.urlencode(form).encode()
         try:
-            with self._opener.open(urllib.request.Request(url, data=body), timeout=20) as answer:
+            with self._opener.open(urllib.request.Request(url, data=body), timeout=60) as answer:
                 return answer.url, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

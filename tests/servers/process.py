@@ -15,8 +15,8 @@ from typing import NoReturn
 
 from tests.waiting import until
 
-START_SECONDS = 60  # a loaded machine starts Orthanc in 10 s
-STOP_SECONDS = 15  # Orthanc needs up to 5 s to close its index
+START_SECONDS = 120  # a loaded machine starts Orthanc in 10 s
+STOP_SECONDS = 60  # Orthanc needs up to 5 s to close its index
 
 
 # Below the ports that the kernel hands out by itself: nobody connects from them meanwhile. Each process of a

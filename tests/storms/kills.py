@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from tests.builders import changed, ct_series, write
 from tests.conftest import PROJECT
+from tests.programs import Program
 from tests.storms.dying import ORIGIN
 from tests.storms.inspection import Instance, inspected
 
@@ -37,29 +37,20 @@ def prepare(folder: Path) -> Path:
 
 def kill_at(home: Path, action: str, moment: str, times: int = 1) -> list[str]:
     """Let a process end itself at a moment, and return the lines that it had printed."""
-    ran = subprocess.run(
-        _argv(home, action, moment, times),
-        capture_output=True,
-        text=True,
-        cwd=PROJECT,
-        timeout=300,
-        check=False,
-    )
-    assert ran.returncode == -signal.SIGKILL, (ran.returncode, ran.stdout, ran.stderr)
-    return ran.stdout.split("\n")
+    with Program(_argv(home, action, moment, times), stdin="", cwd=PROJECT) as process:
+        if process.ends() != -signal.SIGKILL:
+            process.fail(f"was not killed at {moment!r}")
+        return process.stdout.split("\n")
 
 
 def kill_after(home: Path, action: str, seconds: float) -> list[str]:
     """Kill a process so long after it began with its action, and return the lines that it had printed."""
-    argv = _argv(home, action, NEVER, 1)
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=PROJECT) as process:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
+    with Program(_argv(home, action, NEVER, 1), stdin="", cwd=PROJECT) as process:
+        process.line()
+        if not process.ends_within(seconds):
             process.kill()
-        return [first.rstrip(), *process.stdout.read().split("\n")]
+        process.ends()
+        return process.stdout.split("\n")
 
 
 def _argv(home: Path, action: str, moment: str, times: int) -> list[str]:

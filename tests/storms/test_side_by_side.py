@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from tests.builders import ct_series, write
+from tests.programs import python
 
 PULLS = """
 import json, sys
@@ -46,26 +45,18 @@ def test_pulls_of_one_study_report_each_instance_once(tmp_path: Path, processes:
         for _ in archive.import_paths(write(tmp_path / "files", made)):
             pass
     Archive.open(ours).close()
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", PULLS, str(tmp_path / "ours"), str(tmp_path / "theirs"), made[0].study],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(processes)
-    ]
-    for process in running:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    reports = []
-    for process in running:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in running:
-        out, _ = process.communicate(timeout=120)
-        assert process.returncode == 0
-        reports.append(json.loads(out))
+    with ExitStack() as stack:
+        running = [
+            stack.enter_context(python(PULLS, tmp_path / "ours", tmp_path / "theirs", made[0].study))
+            for _ in range(processes)
+        ]
+        for process in running:
+            process.line("ready")
+        for process in running:
+            process.write("go\n")
+        reports = [process.json() for process in running]
+        for process in running:
+            assert process.ends() == 0, process.stderr
     assert all(complete for *_, complete, _ in reports)
     assert all(received + skipped == expected == 120 for received, skipped, _, expected in reports)
     assert sum(received for received, *_ in reports) == 120

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
+import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,6 +29,7 @@ from tests.builders import Made, changed, ct_series, mr_series
 from tests.conftest import shared_data
 from tests.dicomweb.awkward import Awkward, encoded, multipart, refused, rows
 from tests.dicomweb.clients import client_of, orthanc_client
+from tests.programs import python
 from tests.servers.canned import Answer, Request
 from tests.servers.orthanc import Orthanc
 from tests.servers.process import free_port
@@ -100,6 +97,126 @@ def test_what_is_here_is_not_fetched_again(archive: Archive, settings: Settings)
     fetched = [request.path for request in server.asked if "multipart" in request.headers.get("Accept", "")]
     assert len(fetched) == 3
     assert not any(made[0].instance in path for path in fetched)
+    assert kept(archive, series_of(made)) == originals(made)
+
+
+def retrievals(server: Awkward) -> list[str]:
+    return [one.path for one in server.asked if "multipart" in one.headers.get("Accept", "")]
+
+
+def archived(archive: Archive, made: Iterable[Made]) -> None:
+    with archive.writer() as writer:
+        for one in made:
+            writer.add(_part(one))
+
+
+class Writes:
+    """Counts what a pull writes into an archive."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.instances: list[str] = []
+        receive = ArchiveWriter.receive
+
+        def counting(writer: ArchiveWriter, part: Part, expected: Resource | None = None):
+            pending = receive(writer, part, expected)
+            self.instances.append(pending.resource.instance or "")
+            return pending
+
+        monkeypatch.setattr(ArchiveWriter, "receive", counting)
+
+
+@pytest.mark.parametrize("present", [1, 9, 10])
+def test_a_series_of_which_much_is_missing_is_streamed_and_what_is_present_is_not_written(
+    archive: Archive, settings: Settings, monkeypatch: pytest.MonkeyPatch, present: int
+):
+    made = ct_series(20)
+    here = made[20 - present :]
+    archived(archive, here)
+    writes = Writes(monkeypatch)
+    server = Awkward(made)
+    with client_of(server, settings) as client:
+        report = ended(pull(client, archive, [series_of(made)], settings))
+    assert counts(report) == (20, 20 - present, present, 0, 0)
+    assert report.complete
+    assert [path.endswith(made[0].series) for path in retrievals(server)] == [True]
+    assert sorted(writes.instances) == sorted(one.instance for one in made[: 20 - present])
+    assert kept(archive, series_of(made)) == originals(made)
+
+
+@pytest.mark.parametrize(
+    ("missing", "present", "rows"),
+    [(8, 4, 16), (9, 12, 16), (9, 9, 256)],
+    ids=["few", "less than half", "what is present is much on the wire"],
+)
+def test_a_series_of_which_little_is_missing_is_completed_one_by_one(
+    archive: Archive, settings: Settings, missing: int, present: int, rows: int
+):
+    made = ct_series(missing + present, rows=rows, columns=rows)
+    archived(archive, made[:present])
+    server = Awkward(made)
+    with client_of(server, settings) as client:
+        report = ended(pull(client, archive, [series_of(made)], settings))
+    assert counts(report) == (missing + present, missing, present, 0, 0)
+    assert sorted(path.rpartition("/")[2] for path in retrievals(server)) == sorted(
+        one.instance for one in made[present:]
+    )
+    assert kept(archive, series_of(made)) == originals(made)
+
+
+@pytest.mark.parametrize("cut", [0.0, 0.05, 0.4, 0.9, None], ids=str)
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_a_stream_that_completes_a_series_lacks_is_fetched(
+    archive: Archive, settings: Settings, cut: float | None, seed: int
+):
+    chance = random.Random(seed)
+    made, foreign = ct_series(30), ct_series(2)
+    chance.shuffle(made)
+    present = chance.randint(1, 15)
+    archived(archive, made[:present])
+    server = Awkward(chance.sample(made, 30), leaves_out=frozenset(one.instance for one in made[::7]))
+
+    def cuts(request: Request) -> Answer | None:
+        answer = server(request)
+        if request.path.endswith(made[0].series):
+            streamed = [one.data for one in server.instances if one.instance not in server.leaves_out]
+            streamed.insert(chance.randrange(len(streamed)), foreign[0].data)
+            whole = encoded(streamed)
+            return Answer(200, whole if cut is None else whole[: int(len(whole) * cut)], answer.headers)
+        return answer
+
+    with client_of(cuts, settings) as client:
+        report = ended(pull(client, archive, [series_of(made)], settings))
+    assert counts(report) == (30, 30 - present, present, 0, 0)
+    assert report.complete
+    assert kept(archive, series_of(made)) == originals(made)
+    assert archive.instances(series_of(foreign)) == []
+
+
+def test_a_server_that_turns_out_not_to_stream_series_is_asked_for_what_is_missing_alone(
+    archive: Archive, settings: Settings
+):
+    made = ct_series(20)
+    archived(archive, made[:6])
+    server = Awkward(made, levels=("instance",))
+    with client_of(server, settings) as client:
+        report = ended(pull(client, archive, [series_of(made)], settings))
+    assert counts(report) == (20, 14, 6, 0, 0)
+    assert len(retrievals(server)) <= 14 + 1 + 7  # one in vain, and the forms of the series
+    assert kept(archive, series_of(made)) == originals(made)
+
+
+def test_a_real_server_completes_a_series_in_one_stream(
+    orthanc: Orthanc, archive: Archive, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    made = ct_series(60)
+    orthanc.add(*(one.data for one in made))
+    archived(archive, made[20:41])
+    writes = Writes(monkeypatch)
+    with orthanc_client(orthanc, settings) as client:
+        report = ended(pull(client, archive, [series_of(made)], settings))
+    assert counts(report) == (60, 39, 21, 0, 0)
+    assert len(writes.instances) == 39
+    assert report.bytes == sum(len(one.data) for one in made)  # all that came over the line
     assert kept(archive, series_of(made)) == originals(made)
 
 
@@ -319,7 +436,7 @@ def test_a_conflict_that_another_process_made_meanwhile_is_told(archive: Archive
     def meanwhile(request: Request) -> Answer | None:
         if request.path.endswith(made[0].series):
             started.set()
-            stored.wait(30)
+            stored.wait(60)
         return server(request)
 
     started, stored = threading.Event(), threading.Event()
@@ -436,23 +553,16 @@ with Archive.open(settings) as archive, Client(
 @pytest.mark.slow
 @pytest.mark.parametrize("milliseconds", [20, 60, 120, 200, 300])
 def test_after_a_kill_only_what_is_missing_is_fetched(
-    orthanc: Orthanc, settings: Settings, milliseconds: int, wait: Callable[[float], None]
+    orthanc: Orthanc, settings: Settings, milliseconds: int
 ):
     made = [one for _ in range(4) for one in mr_series(40, rows=256, columns=256)]
     made = [changed(one, StudyInstanceUID=made[0].study) for one in made]
     orthanc.add(*(one.data for one in made))
     study = Resource(made[0].study)
-    child = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(settings.state.parent), orthanc.url, str(study)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"begun\n"
-    wait(milliseconds / 1000)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
+    with python(PROGRAM, settings.state.parent, orthanc.url, str(study)) as child:
+        child.line("begun")
+        child.ends_within(milliseconds / 1000)  # the moment of a kill has no event to wait for
+        child.kill()
     with Archive.open(settings) as archive, orthanc_client(orthanc, settings) as client:
         here = len(archive.instances(study))
         report = ended(pull(client, archive, [study], settings))
@@ -460,12 +570,6 @@ def test_after_a_kill_only_what_is_missing_is_fetched(
         assert report.complete
         assert kept(archive, study) == originals(made)
         assert {finding.status for finding in archive.verify()} <= {"intact"}
-
-
-@pytest.fixture
-def wait() -> Callable[[float], None]:
-    """Give a way to let time pass: the moment of a kill has no event to wait for."""
-    return lambda seconds: threading.Event().wait(seconds) and None
 
 
 # ---- UIDs that are none

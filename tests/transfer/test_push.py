@@ -368,7 +368,7 @@ def test_closing_the_push_cancels_it(settings: Settings, tmp_path: Path):
         batches.append(sent)
         if len(batches) == 3:
             third.set()
-            free.wait(30)
+            free.wait(60)
         return accepted(sent)
 
     one_by_one = replace(settings, store_batch=1, store_workers=1)

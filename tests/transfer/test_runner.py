@@ -58,7 +58,7 @@ class Gate:
             and not self.left.acquire(blocking=False)
         ):
             self.full.set()
-            self.opened.wait(30)
+            self.opened.wait(60)
         return self.server(request)
 
 
@@ -216,8 +216,8 @@ def test_a_runner_outlives_a_list_of_transfers_that_cannot_be_used_for_a_while(
         runner = Runner(queue, archive, connect, settings, changed=changed, concurrency=1)
         queue.add("pull", "x", [study_of(made)])
         runner.start()
-        assert failed.wait(30)
-        assert finished.wait(30)
+        assert failed.wait(60)
+        assert finished.wait(60)
         runner.stop()
 
 
@@ -256,7 +256,7 @@ def test_the_runner_works_off_the_queue_and_tells_of_changes(
         runner.start()
         numbers = [queue.add("pull", "x", [study_of(series)]).id for series in made]
         runner.wake()
-        assert all(finished.acquire(timeout=30) for _ in numbers)
+        assert all(finished.acquire(timeout=60) for _ in numbers)
         runner.stop()
     assert {queue.get(number).state for number in numbers} == {"done"}
 
@@ -271,7 +271,7 @@ def test_a_stopped_runner_leaves_its_work_for_the_next(
         first = Runner(queue, archive, connect, settings)
         number = queue.add("pull", "x", [study_of(made)]).id
         first.start()
-        assert gate.full.wait(30)
+        assert gate.full.wait(60)
         first.stop()
         assert queue.get(number).state == "queued"
         gate.opened.set()
@@ -284,7 +284,7 @@ def test_a_stopped_runner_leaves_its_work_for_the_next(
             changed=lambda changed: finished.set() if queue.get(changed).ended else None,
         )
         second.start()
-        assert finished.wait(30)
+        assert finished.wait(60)
         second.stop()
     assert queue.get(number).state == "done"
     assert len(archive.instances(Resource(study_of(made)))) == 20
@@ -311,8 +311,8 @@ def test_an_unexpected_error_is_written_down_and_the_runner_lives_on(
         broken = queue.add("pull", "broken", [study_of(made)])
         good = queue.add("pull", "x", [study_of(made)])
         runner.start()
-        assert finished.acquire(timeout=30)
-        assert finished.acquire(timeout=30)
+        assert finished.acquire(timeout=60)
+        assert finished.acquire(timeout=60)
         runner.stop()
     assert queue.get(broken.id).state == "failed"
     assert "unexpected" in queue.get(broken.id).message

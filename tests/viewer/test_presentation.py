@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom.uid import MRImageStorage, generate_uid
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, MRImageStorage, generate_uid
 
 from dicomdock import Resource
 from dicomdock.origin.rendering import render
 from dicomdock.origin.view import View
-from tests.builders import Made
-from tests.imaging.scans import scan
+from tests.builders import Made, composite
+from tests.builders import made as encoded
+from tests.imaging.scans import put_pixels, scan
 from tests.imaging.test_presentation import table
 from tests.viewer.conftest import Opened, Screen, folders, store, viewing
 from tests.viewer.pictures import difference
@@ -44,6 +45,8 @@ HEADERS: dict[str, dict[str, object]] = {
     },
     "no window": {},
 }
+MAMMOGRAMS = {"R MLO": (["P", "FL"], ["P", "A", "FL", "HR"]), "L CC": (["A", "R"], ["A", "P", "R", "L"])}
+"""Side and view -> Patient Orientation; letters at the right, left, bottom and top."""
 
 
 @dataclass
@@ -82,12 +85,34 @@ def shown() -> Shown:
 
 
 @pytest.fixture(scope="module")
+def mammograms() -> dict[str, Made]:
+    """A series of one projection for each side and view."""
+    made = {}
+    for name, (orientation, _) in MAMMOGRAMS.items():
+        dataset = composite(
+            DigitalMammographyXRayImageStorageForPresentation,
+            StudyInstanceUID=STUDY,
+            SeriesInstanceUID=generate_uid(),
+            Modality="MG",
+        )
+        put_pixels(dataset, np.arange(4800, dtype=np.uint16).reshape(80, 60))
+        dataset.SeriesDescription = "Screening"
+        dataset.ImageLaterality, dataset.ViewPosition = name.split()
+        dataset.PatientOrientation = orientation
+        made[name] = encoded(dataset)
+    return made
+
+
+@pytest.fixture(scope="module")
 def opened(
-    viewer_installed: None, shown: Shown, tmp_path_factory: pytest.TempPathFactory
+    viewer_installed: None,
+    shown: Shown,
+    mammograms: dict[str, Made],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Opened]:
-    """Them in a viewer."""
+    """All of them in a viewer."""
     settings = folders(tmp_path_factory.mktemp("presentation"))
-    for instances in shown.series.values():
+    for instances in (*shown.series.values(), list(mammograms.values())):
         store(settings, instances)
     with viewing(settings, Resource(STUDY), shown.series["linear"][0].series) as found:
         yield found
@@ -128,3 +153,13 @@ def test_the_corner_names_the_table_and_a_window_by_hand_is_a_plain_one(shown: S
     screen.until(lambda: corner().startswith("VOI LUT 1 "))
     screen.show(shown.series["sigmoid"][0].series)
     screen.until(lambda: corner() == "W 1800 C 1500 sigmoid")
+
+
+@pytest.mark.parametrize("name", MAMMOGRAMS)
+def test_a_mammogram_shows_its_side_its_view_and_where_its_edges_lead(
+    mammograms: dict[str, Made], screen: Screen, name: str
+) -> None:
+    screen.show(mammograms[name].series)
+    screen.put("layout", "Axial")
+    screen.until(lambda: screen.words("tl").endswith(f"Screening\n{name}"))
+    assert [screen.words(edge) for edge in ("right", "left", "bottom", "top")] == MAMMOGRAMS[name][1]

@@ -15,11 +15,12 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.sources import Page, Part, StoreResult
+from dicomdock.sources import JsonValue, Page, Part, StoreResult
 
 if TYPE_CHECKING:  # libraries of images are slow to import
     from pydicom.dataset import Dataset
 
+    from dicomdock.api.deidentify import DeidentifiedExport
     from dicomdock.api.export import Exported as ExportedImage
     from dicomdock.api.export import Format
     from dicomdock.api.ingest import ImportReport
@@ -238,20 +239,35 @@ class Archive:
         assert isinstance(report, PullReport)
         return report
 
-    def push(self, server: str, *resources: Resource | str) -> PushReport:
+    def push(
+        self,
+        server: str,
+        *resources: Resource | str,
+        deidentify: str = "",
+        key_file: Path | str | None = None,
+    ) -> PushReport:
         """Send studies, series or instances of the archive to a server; the report has an answer for each.
 
         Parameters
         ----------
         server : name of its profile; empty for the default one.
+        deidentify, key_file : send de-identified copies by this profile, as in ``export_deidentified``.
 
         Raises
         ------
         ProfileError, AuthenticationError, Unreachable, TransactionError
+        InvalidInput
+            The profile or the key file cannot be read.
         """
         from dicomdock.transfer import PushReport
 
-        report = self._transfer("push", server, resources)
+        options: dict[str, JsonValue] = {}
+        if deidentify or key_file is not None:
+            from dicomdock.transfer.deidentified import deidentifier_for, options_for
+
+            options = options_for(deidentify, None if key_file is None else Path(key_file), None)
+            deidentifier_for(self._settings, options)  # refuses what cannot be read before it is queued
+        report = self._transfer("push", server, resources, options)
         assert isinstance(report, PushReport)
         return report
 
@@ -359,6 +375,48 @@ class Archive:
         """
         return list(self.local.export(_list(resources), Path(folder), zip=zip))
 
+    def export_deidentified(
+        self,
+        resources: Resource | str | Sequence[Resource | str],
+        folder: Path | str,
+        profile: str = "basic",
+        *,
+        key_file: Path | str | None = None,
+        blank: Sequence[tuple[int, int, int, int]] = (),
+        zip: bool = False,  # noqa: A002 - the name of the option
+    ) -> DeidentifiedExport:
+        """Write de-identified copies of instances as DICOM files; the instances stay as they are.
+
+        Parameters
+        ----------
+        folder, zip : as in ``export``.
+        profile : ``basic``, the Basic Profile of PS3.15, or with options behind commas.
+        key_file : the key of the pseudonyms, 64 hexadecimal digits; else this user's, made when first needed.
+        blank : left, top, width, height in pixels, blanked in images that would be held back for their text.
+
+        Raises
+        ------
+        InvalidInput
+            The profile or the key file cannot be read; the folder holds a file of that name.
+        NotFound
+            A resource is not in the archive.
+        NoSpace, ArchiveError
+            A file cannot be written.
+        """
+        from dicomdock.api.deidentify import export_deidentified
+
+        key = None if key_file is None else Path(key_file)
+        return export_deidentified(
+            self.local,
+            self._settings,
+            _list(resources),
+            Path(folder),
+            profile,
+            key_file=key,
+            blank=blank,
+            zip=zip,
+        )
+
     def verify(self, resource: Resource | str | None = None) -> Iterator[Finding]:
         """Compare the files of a resource with their recorded digests; without a resource all files."""
         return self.local.verify(None if resource is None else resource_of(resource))
@@ -430,7 +488,11 @@ class Archive:
         return saved
 
     def _transfer(
-        self, kind: Literal["pull", "push"], server: str, resources: Sequence[Resource | str]
+        self,
+        kind: Literal["pull", "push"],
+        server: str,
+        resources: Sequence[Resource | str],
+        options: Mapping[str, JsonValue] | None = None,
     ) -> PullReport | PushReport:
         from dicomdock import dicomweb, transfer
         from dicomdock.config.servers import load_profiles
@@ -439,7 +501,7 @@ class Archive:
         wanted = [str(resource_of(one)) for one in resources]
         name = load_profiles(settings).get(server).name
         queue = transfer.TransferQueue(settings)
-        claimed = queue.add(kind, name, wanted, claimed=True)
+        claimed = queue.add(kind, name, wanted, options=options, claimed=True)
         work = transfer.run(
             queue, claimed, self.local, lambda name: dicomweb.connect(name, settings), settings
         )

@@ -20,7 +20,7 @@ from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
 from dicomdock.imaging import segmentation as imaging
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.geometry import VolumeGeometry
-from dicomdock.imaging.references import references_of
+from dicomdock.imaging.references import references_of, studies_of_references
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures, structures_to_dicom
 from dicomdock.imaging.segmentation import Algorithm, read_segmentation, segmentation_to_dicom
 from dicomdock.imaging.terminology import RGB, Terminology
@@ -226,13 +226,39 @@ def read(archive: Home, resource: Resource) -> Segmentation:
     if len(paths) > 1:
         raise InvalidInput(f"{resource} holds {len(paths)} instances; name one: STUDY/SERIES/INSTANCE.")
     dataset = reading.read(paths[0])
-    named = [Resource(resource.study, uid) for uid in references_of(dataset)]
-    series = next((one for one in named if archive.present(one)), None)
-    volumes: list[Volume] = []
-    if series is not None:
-        volumes = [volume for volume, plan in grids(archive, series) if plan.problem is None and plan.spatial]
+    series, volumes = _images(archive, resource, dataset)
     found = _structures(dataset, volumes) if is_structure_set(dataset) else _segments(dataset, volumes)
-    return Segmentation.of(found, series if volumes else None, archive)
+    return Segmentation.of(found, series, archive)
+
+
+def _images(archive: Home, resource: Resource, dataset: Dataset) -> tuple[Resource | None, list[Volume]]:
+    """Return the first series that an object refers to, of those in the archive that form volumes.
+
+    Raises
+    ------
+    GeometryError
+        None does, and one holds what is no image or damaged.
+    """
+    elsewhere = studies_of_references(dataset)
+    refused: GeometryError | None = None
+    for uid in references_of(dataset):
+        try:
+            series = Resource(elsewhere.get(uid, resource.study), uid)
+        except InvalidInput:
+            continue
+        if not archive.present(series):
+            continue
+        try:
+            found = grids(archive, series)
+        except GeometryError as error:
+            refused = refused or error
+            continue
+        volumes = [volume for volume, plan in found if plan.problem is None and plan.spatial]
+        if volumes:
+            return series, volumes
+    if refused is not None:
+        raise refused
+    return None, []
 
 
 def _structures(dataset: Dataset, volumes: Sequence[Volume]) -> imaging.Segmentation:

@@ -22,6 +22,7 @@ from dicomdock.archive.index.queries import (
     mark_used,
     remove_rows,
     series_not_used_since,
+    size_of,
     sizes_of,
     summary_of,
 )
@@ -46,6 +47,7 @@ from dicomdock.sources import Page, Part, StoreResult, file_chunks
 if TYPE_CHECKING:
     from dicomdock.archive.export import Exported, Planned
     from dicomdock.archive.ingest import ImportProgress
+    from dicomdock.deidentify import Deidentifier, Report
 
 DESCRIBED = 256  # instances whose attributes are looked up at once
 USE_GRAIN = 600.0  # seconds; use is noted no finer, so that reading seldom writes
@@ -119,9 +121,15 @@ class Archive:
 
     def present(self, resource: Resource) -> set[str]:
         """Return the SOP Instance UIDs of a resource whose files are there with their size."""
+        folder = self._files.folder
         with self._index.reading() as connection:
-            rows = list(sizes_of(connection, resource))
-        return {uid for uid, path, size in rows if has_size(self._files.folder / path, size)}
+            rows = sizes_of(connection, resource)
+            return {uid for uid, path, size in rows if has_size(folder / path, size)}
+
+    def size(self, resource: Resource) -> int:
+        """Return the number of bytes of the instances of a resource."""
+        with self._index.reading() as connection:
+            return size_of(connection, resource)
 
     def search(self, query: Query) -> Iterator[Page]:
         """Find studies, series or instances, the latest studies first.
@@ -276,6 +284,35 @@ class Archive:
 
         plan = self.plan_export(resources)
         yield from (export_zip if zip else export_folder)(plan, folder, self._integrity)
+
+    def export_deidentified(
+        self,
+        resources: Sequence[Resource],
+        folder: Path,
+        deidentifier: Deidentifier,
+        report: Report,
+        *,
+        zip: bool = False,  # noqa: A002
+    ) -> Iterator[Exported]:
+        """Write de-identified copies of instances to files; the archive's own stay as they are.
+
+        Parameters
+        ----------
+        folder, zip : as in ``export``.
+        deidentifier : says what leaves.
+        report : takes what became of each instance, those included that are held back.
+
+        Raises
+        ------
+        NotInArchive, InvalidInput, NoSpace, ArchiveError
+            As in ``export``.
+        MissingDependency
+            Pixels that are to be blanked need a decoder that is not installed.
+        """
+        from dicomdock.archive.export_deidentified import export_folder, export_zip
+
+        plan = self.plan_export(resources)
+        yield from (export_zip if zip else export_folder)(plan, folder, self._integrity, deidentifier, report)
 
     def plan_export(self, resources: Sequence[Resource]) -> list[Planned]:
         """Return each instance with its file, the readable name it is exported under, and its size.

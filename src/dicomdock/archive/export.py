@@ -76,7 +76,7 @@ FROM {ALL_LEVELS}
 
 def planned(connection: Connection, folder: Path, resources: Sequence[Resource]) -> list[Planned]:
     """Choose a name for each instance."""
-    namer = _Namer()
+    namer = Namer()
     found: list[Planned] = []
     seen: set[Resource] = set()
     for resource in resources:
@@ -154,7 +154,7 @@ def export_zip(plan: Sequence[Planned], target: Path, integrity: IntegrityCheck)
         raise damaged_error(damaged)
 
 
-class _Namer:
+class Namer:
     """Chooses names that differ wherever the UIDs differ, on systems too that do not tell A from a."""
 
     def __init__(self) -> None:
@@ -173,6 +173,7 @@ class _Namer:
         modality: str,
         series_description: str,
     ) -> PurePosixPath:
+        """Return the next name in the folder of an instance's series."""
         patient = _joined(patient_name.split("=")[0].replace("^", " "), patient_id) or "Unknown patient"
         top = self._folder(("patient", patient_name, patient_id), PurePosixPath(), patient)
         study_name = _joined(date, description) or "Study"

@@ -85,4 +85,6 @@ class QueryCache:
 
 def _key(server: str, login: str, query: Query) -> str:
     asked = [sorted(query.match.items()), sorted(query.fields), query.limit, query.offset, query.fuzzy]
+    if query.typed:
+        asked.append("typed")
     return hashlib.sha256(json.dumps((server, login, query.level, *asked)).encode()).hexdigest()

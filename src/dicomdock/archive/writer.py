@@ -109,10 +109,11 @@ class ArchiveWriter:
             )
         self._together = together
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, str], dict[str, str]] = {}
+        # By series and as bytes: of 100,000 instances that are added each takes little memory.
+        self._known: dict[tuple[str, str], dict[str, bytes]] = {}
+        self._added: dict[tuple[str, str], dict[str, bytes]] = {}
         self._patients: dict[str, tuple[str | None, bytes | None]] = {}
         self._looked_up: Counter[tuple[str, str]] = Counter()
-        self._registered_here: set[Resource] = set()
         self._group: list[PendingInstance] = []
         self._group_bytes = 0
         self._clock: threading.Timer | None = None
@@ -203,7 +204,8 @@ class ArchiveWriter:
         with self._lock:
             failure, self._failure = self._failure, None
             if failure is not None:
-                self._known.clear()  # some of it is not there after all
+                self._known.clear()
+                self._added.clear()  # some of it is not there after all
                 raise failure
             late, self._late = tuple(self._late), []
         return late
@@ -250,27 +252,27 @@ class ArchiveWriter:
         resource = item.resource
         assert resource.series
         assert resource.instance
-        known = self._digests(resource)
-        there = known.get(resource.instance)
-        if there is not None and resource not in self._registered_here:
+        digest = bytes.fromhex(item.digest)
+        added = self._added.setdefault((resource.study, resource.series), {})
+        there = added.get(resource.instance)
+        if there is None and (there := self._indexed(resource)) is not None:
             # A row of the index is no proof of its file, which may have been lost or damaged since.
             path = self._files.path(resource)
-            if there == item.digest:
+            if there == digest:
                 item = replace(item, repair=digest_or_none(path) != item.digest)
             elif not path.exists():
                 item = replace(item, replace=True)
         with self._lock:
             if self._failure is not None:
                 raise self._failure
-            there = known.get(resource.instance)
-            if there == item.digest and not item.repair:
+            there = added.get(resource.instance, there)
+            if there == digest and not item.repair:
                 return "identical"
-            if there is not None and there != item.digest and not item.replace:
+            if there is not None and there != digest and not item.replace:
                 return "conflict"
             if there is not None and any(resource == one.resource for one in self._group):
                 self._close_group()  # the one to be replaced is committed first
-            known[resource.instance] = item.digest
-            self._registered_here.add(resource)
+            added[resource.instance] = digest
             if not self._group and self._together is None:
                 self._clock = threading.Timer(GROUP_SECONDS, self._close_late, (self._group,))
                 self._clock.daemon = True
@@ -299,12 +301,16 @@ class ArchiveWriter:
             found.append(f"It is of patient ID {patient!r}, other instances of its study are of {known!r}.")
         return tuple(found)
 
-    def _digests(self, resource: Resource) -> dict[str, str]:
-        """Return digests of a series: at first of what is asked for, and of all when more is."""
+    def _indexed(self, resource: Resource) -> bytes | None:
+        """Return the digest that the index has of an instance.
+
+        The first ones of a series are looked up alone, then all of it is read at once.
+        """
         key = (resource.study, resource.series or "")
         known = self._known.setdefault(key, {})
-        if resource.instance in known or self._looked_up[key] > LOOKED_UP:
-            return known
+        uid = resource.instance or ""
+        if uid in known or self._looked_up[key] > LOOKED_UP:
+            return known.get(uid)
         self._looked_up[key] += 1
         with self._index.reading() as connection:
             if self._looked_up[key] > LOOKED_UP:
@@ -313,9 +319,9 @@ class ArchiveWriter:
                 rows = known_rows(connection, [resource])
                 found = {one.instance or "": digest for one, (_, digest) in rows.items()}
         with self._lock:
-            for uid, digest in found.items():
-                known.setdefault(uid, digest)
-        return known
+            for one, digest in found.items():
+                known.setdefault(one, bytes.fromhex(digest))
+        return known.get(uid)
 
     def _close_late(self, group: list[PendingInstance]) -> None:
         with self._lock:

@@ -59,7 +59,7 @@ def listed(
     match = sources.keys(word for word in words or () if "=" in word)
     with sources.archive(console) as archive:
         if not named:
-            console.result(show(console, archive, Query("studies", match)))
+            console.result(show(console, archive, Query("studies", match, typed=True)))
         else:
             from dicomdock.transfer import missing_sources
 
@@ -118,7 +118,9 @@ def remove(
         str,
         typer.Option(metavar="NAME", help="Delete on this server instead; the archive keeps what it has."),
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Delete on the server without asking.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask, on a terminal, whether it is meant.")
+    ] = False,
 ) -> None:
     """Remove studies, series or instances from the archive; servers keep what they have."""
     console: Console = context.obj
@@ -132,6 +134,11 @@ def remove(
                 raise InvalidInput(
                     f"{resource} was made here and has been sent nowhere; --force removes it for good."
                 )
+        studies = len({resource.study for resource in wanted})
+        if studies > 1 and console.attended and not yes:
+            console.note(*(f"{resource.level} {resource}" for resource in wanted))
+            if not console.confirm(f"Remove {counted(studies, 'study', 'studies')} from this computer?"):
+                raise InvalidInput("Nothing was removed; --yes removes without asking.")
         removed = sum(archive.remove(resource) for resource in wanted)
     console.result({"removed": removed})
     console.print(f"{counted(removed, 'instance')} removed.")

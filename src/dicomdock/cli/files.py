@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicomdock.cli import images, sources
+from dicomdock.cli import deidentification, images, sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted, size
 from dicomdock.cli.output import Console, examples
@@ -18,6 +18,7 @@ from dicomdock.errors import InvalidInput
 if TYPE_CHECKING:
     from dicomdock.archive.export import Exported
     from dicomdock.archive.ingest import ImportProgress
+    from dicomdock.deidentify import Deidentifier
     from dicomdock.transfer import Progress
 
 commands = typer.Typer()
@@ -183,6 +184,7 @@ def _import(steps: Iterator[ImportProgress]) -> Generator[Progress, None, Import
         "dicomdock export 1.2.840.1 ./study.zip --zip",
         "dicomdock export PatientID=4711 ./out",
         "dicomdock export 1.2.840.1 ./out --format nifti",
+        "dicomdock export 1.2.840.1 ./out --deidentify basic,retain-modified-dates",
     )
 )
 def export(
@@ -210,9 +212,15 @@ def export(
             rich_help_panel=IMAGES,
         ),
     ] = False,
+    deidentify: deidentification.ProfileOption = "",
+    key_file: deidentification.KeyFile = None,
+    blank: deidentification.Blank = None,
 ) -> None:
     """Copy instances out of the archive, in folders with readable names, byte for byte."""
     console: Console = context.obj
+    deidentifier = deidentification.deidentifier_of(console.settings, deidentify, key_file, blank)
+    if deidentifier is not None and form is not images.Format.dicom:
+        raise InvalidInput("De-identified copies are written as DICOM only.")
     if form is not images.Format.dicom:
         if zip_file:
             raise InvalidInput("One zip file is written of DICOM only.")
@@ -220,11 +228,37 @@ def export(
         return
     if straighten:
         raise InvalidInput("DICOM is exported byte for byte; --straighten is for NIfTI and NRRD.")
+    if deidentifier is not None:
+        _export_deidentified(console, resources, folder, deidentifier, zip_file=zip_file)
+        return
     with sources.archive(console) as archive:
         wanted = sources.resources(resources, archive)
         report = console.follow(_export(archive.export(wanted, folder, zip=zip_file)), "export")
     console.result({"folder": str(folder), "instances": report.done, "bytes": report.bytes})
     console.print(f"{counted(report.done, 'instance')} ({size(report.bytes)}) in {folder}")
+
+
+def _export_deidentified(
+    console: Console, words: list[str], folder: Path, deidentifier: Deidentifier, *, zip_file: bool
+) -> None:
+    from dicomdock.deidentify import Report
+
+    done = Report(deidentifier.profile)
+    with sources.archive(console) as archive:
+        wanted = sources.resources(words, archive)
+        steps = archive.export_deidentified(wanted, folder, deidentifier, done, zip=zip_file)
+        report = console.follow(_export(steps), "export")
+    console.result(
+        {
+            "folder": str(folder),
+            "instances": done.instances,
+            "bytes": report.bytes,
+            "deidentification": done.to_json(),
+        }
+    )
+    copies = counted(done.instances, "de-identified instance")
+    console.print(f"{copies} ({size(report.bytes)}) in {folder}")
+    deidentification.show(console, done)
 
 
 def _export(steps: Iterator[Exported]) -> Generator[Progress, None, Progress]:

@@ -38,7 +38,8 @@ def search(
         typer.Argument(
             metavar="[studies|series|instances] [KEY=VALUE]...",
             help="What to find, else studies, and what it must match: wildcards * and ?, ranges with -,"
-            " lists of UIDs with commas.",
+            " lists of UIDs with commas. A name without wildcards is found by its words, as people type it;"
+            " in quotation marks of its own it is the whole name.",
             show_default=False,
         ),
     ] = None,
@@ -71,7 +72,7 @@ def search(
         words = words[1:]
     # What is shown must be asked for: the standard's own answer leaves out such as StudyDescription.
     fields = ("all",) if "all" in (field or ()) else tuple(dict.fromkeys((*(field or ()), *SHOWN[level])))
-    query = Query(level, sources.keys(words or ()), fields, limit, offset, fuzzy)
+    query = Query(level, sources.keys(words or ()), fields, limit, offset, fuzzy, typed=True)
     names = _names(console, server or [], local=local, everywhere=everywhere)
     if len(names) == 1:
         console.result(_ask_one(console, names[0], query))

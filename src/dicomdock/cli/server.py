@@ -14,8 +14,9 @@ from dicomdock.cli.options import with_options
 from dicomdock.cli.output import Console, examples
 from dicomdock.config.servers import Profiles, ServerProfile, change_profiles, check_profile, load_profiles
 from dicomdock.dicom.query import Query
-from dicomdock.errors import DicomdockError, Unreachable
+from dicomdock.errors import DicomdockError, InvalidInput, Unreachable
 from dicomdock.web.endpoint import Proxy
+from dicomdock.web.url import Origin
 
 if TYPE_CHECKING:
     from dicomdock.config.secrets import Secrets
@@ -54,6 +55,13 @@ def add(
             show_default=False,
         ),
     ],
+    replacing: Annotated[
+        bool, typer.Option("--replace", help="Replace the server that has this name already.")
+    ] = False,
+    untested: Annotated[
+        bool, typer.Option("--untested", help="Save the server although nothing answers at its address.")
+    ] = False,
+    *,
     options: logins.LoginOptions,
 ) -> None:
     """Add a server: find its base address, store the login safely, and try it."""
@@ -67,6 +75,8 @@ def add(
     at_google = google.is_google(url)
     if at_google and options.login is None:
         options = replace(options, login=logins.Kind.google)
+    profiles = load_profiles(console.settings)
+    _may_replace(console, profiles, name, sure=replacing)
     repaired = urls.repair(HEALTHCARE if at_google else url)
     profile = options.profile(name, repaired.url, has_token=bool(repaired.token))
     check_profile(profile)
@@ -74,7 +84,7 @@ def add(
         password = console.secret("Password of the proxy", from_stdin=False)
         profile = replace(profile, proxy_password=password)
     secrets = Secrets(console.settings)
-    profiles = load_profiles(console.settings)
+    before = secrets.get(name, profile.origin)
     if name in profiles and not same_secret(profiles.get(name).login, profile.login):
         secrets.delete(name, profile.origin)  # what one login kept is nothing for another
     if (secret := options.secret(console, profile.login, repaired.token)) is not None:
@@ -87,6 +97,11 @@ def add(
         repaired = urls.repair(google.address(console, url, profile))
         profile = replace(profile, url=repaired.url)
     profile, repaired, report, problem = _try_out(profile, repaired, console.settings)
+    if isinstance(problem, Unreachable) and not untested and _is_at(problem.url, profile):
+        _restore(console.settings, secrets, profiles, profile, before)
+        raise Unreachable(
+            f"{problem} {name} is not saved; --untested saves it all the same.", url=problem.url
+        )
     profiles = _save(console, profile)
     console.print(*repaired.changes, f"{name} is {profile.url}.")
     console.result(
@@ -103,6 +118,35 @@ def add(
             raise typer.Exit(problem.exit_code)
     elif report is not None:
         console.print("It answers; 'dicomdock server test " + name + "' tells what works.")
+
+
+def _may_replace(console: Console, profiles: Profiles, name: str, *, sure: bool) -> None:
+    """Ask whether a server that has this name already is to be replaced."""
+    if sure or (name not in profiles and name not in profiles.unusable):
+        return
+    known = f" ({profiles.get(name).url})" if name in profiles else ""
+    if not console.confirm(f"{name} is known already{known}. Replace it?"):
+        raise InvalidInput(f"{name} is known already{known}; --replace replaces it.")
+
+
+def _is_at(url: str, profile: ServerProfile) -> bool:
+    """Return whether an address is the server's own, not one where its logins come from."""
+    return bool(url) and str(Origin.parse(url)) == profile.origin
+
+
+def _restore(
+    settings: Settings, secrets: Secrets, profiles: Profiles, profile: ServerProfile, secret: str | None
+) -> None:
+    """Undo what adding a server has saved so far."""
+    if secret is None:
+        secrets.delete(profile.name, profile.origin)
+    else:
+        secrets.set(profile.name, profile.origin, secret)
+    if profile.name in profiles:
+        former = profiles.get(profile.name)
+        change_profiles(settings, lambda known: known.with_profile(former))
+    elif profile.name in load_profiles(settings):
+        change_profiles(settings, lambda known: known.without(profile.name))
 
 
 def _save(console: Console, profile: ServerProfile) -> Profiles:

@@ -19,15 +19,12 @@ from dicomdock.web.url import is_loopback
 if TYPE_CHECKING:
     import socket
 
-    import uvicorn
-
     from dicomdock.archive import Archive
     from dicomdock.config.settings import Settings
     from dicomdock.dicomweb import Client
     from dicomdock.sources import DicomSource
 
-GRACE = 3  # seconds for the clients of a server that ends
-LAST = 4.5  # seconds after which it ends in any case
+LAST = 4.5  # seconds after which a server that was asked to end is ended in any case
 TAKES_NOTHING = 60_000  # milliseconds until the system ends a connection whose client takes nothing
 
 commands = typer.Typer()
@@ -195,10 +192,8 @@ class Published:
 
     def serve_source(self, source: DicomSource, listener: socket.socket) -> None:
         """Serve what has been opened."""
-        import uvicorn
-
         from dicomdock.origin.app import create_app
-        from dicomdock.origin.connections import OwnConnections
+        from dicomdock.origin.serving import Server
 
         app = create_app(
             source,
@@ -209,17 +204,8 @@ class Published:
             read_only=self.read_only,
             processes=self.processes,
         )
-        config = uvicorn.Config(
-            app,
-            http="auto" if self.other_users else OwnConnections,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # origin.forwarded reads them, of trusted proxies only
-            timeout_graceful_shutdown=GRACE,
-        )
         with contextlib.suppress(KeyboardInterrupt):  # the usual end of a server is no failure
-            _server(config).run(sockets=[listener])
+            Server(app, any_user=self.other_users, last=LAST).run(sockets=[listener])
 
 
 def _stored_token(console: Console, *, anew: bool) -> tuple[str, str]:
@@ -260,22 +246,3 @@ def _serve(
         console.result({"url": url, "token": made} if made else {"url": url})
         console.flush()
         work(listener)
-
-
-def _server(config: uvicorn.Config) -> uvicorn.Server:
-    """Return a server that ends within seconds of being asked to, whatever its clients and threads do."""
-    import os
-    import threading
-    from types import FrameType
-
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            # What was confirmed is on the disk, so that nothing is lost by an end without farewell.
-            timer = threading.Timer(LAST, lambda: os._exit(0))
-            timer.daemon = True
-            timer.start()
-            super().handle_exit(sig, frame)
-
-    return Server(config)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicomdock.cli import sources
+from dicomdock.cli import deidentification, sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted, size
 from dicomdock.cli.output import Console, examples
@@ -18,6 +18,7 @@ from dicomdock.errors import Cancelled, InvalidInput
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
+    from dicomdock.sources import JsonValue
     from dicomdock.transfer import Connect, MissingSource, PullReport, PushReport, Transfer, TransferQueue
 
 commands = typer.Typer()
@@ -71,6 +72,7 @@ class OnDuplicate(StrEnum):
     epilog=examples(
         "dicomdock push 1.2.840.1 --server hospital",
         "dicomdock push ./segmentation.dcm ./more-files --server hospital --verify",
+        "dicomdock push 1.2.840.1 --server trial --deidentify basic,retain-modified-dates",
     )
 )
 def push(
@@ -90,9 +92,17 @@ def push(
     verify: Annotated[
         bool, typer.Option("--verify", help="Fetch every stored instance back and compare it.")
     ] = False,
+    deidentify: deidentification.ProfileOption = "",
+    key_file: deidentification.KeyFile = None,
+    blank: deidentification.Blank = None,
 ) -> None:
     """Send instances of the archive, or files, to a server, with an answer for each."""
     console: Console = context.obj
+    options: dict[str, JsonValue] = {"on_duplicate": on_duplicate.value, "verify": verify}
+    if deidentification.deidentifier_of(console.settings, deidentify, key_file, blank) is not None:
+        from dicomdock.transfer.deidentified import options_for
+
+        options.update(options_for(deidentify, key_file, blank))
     name = sources.server_name(console, server)
     files = [Path(word).absolute() for word in objects if Path(word).exists()]
     named = [word for word in objects if not Path(word).exists()]
@@ -104,7 +114,7 @@ def push(
             name,
             wanted,
             files=map(str, files),
-            options={"on_duplicate": on_duplicate.value, "verify": verify},
+            options=options,
             claimed=True,
         )
         run(console, queue, transfer, archive)

@@ -92,10 +92,17 @@ class FuzzyName:
     words: tuple[str, ...]
 
 
-Criterion: TypeAlias = Universal | Empty | OneOf | Wildcard | Interval | Name | FuzzyName
+@dataclass(frozen=True, slots=True)
+class NameWords:
+    """A person name that has all of these folded words in it, in any order, none across component groups."""
+
+    words: tuple[str, ...]
 
 
-def parse(keyword: str, vr: str, key: str, *, fuzzy: bool = False) -> Criterion:
+Criterion: TypeAlias = Universal | Empty | OneOf | Wildcard | Interval | Name | FuzzyName | NameWords
+
+
+def parse(keyword: str, vr: str, key: str, *, fuzzy: bool = False, typed: bool = False) -> Criterion:
     """Read a matching key.
 
     Parameters
@@ -104,6 +111,7 @@ def parse(keyword: str, vr: str, key: str, *, fuzzy: bool = False) -> Criterion:
     vr : value representation of the attribute.
     key : as QIDO writes it.
     fuzzy : fuzzy matching of person names was asked for.
+    typed : person names are as people type them; one in quotation marks is as the standard reads it.
 
     Raises
     ------
@@ -118,6 +126,10 @@ def parse(keyword: str, vr: str, key: str, *, fuzzy: bool = False) -> Criterion:
     if vr in ("DA", "TM", "DT"):
         return _interval(keyword, vr, key)
     values = split_values(vr, key)
+    if typed and vr == "PN" and not fuzzy:
+        if name_words := typed_words(key):
+            return NameWords(name_words)
+        values = tuple(map(unquoted, values))
     if not values:
         raise InvalidInput(f"{keyword} is searched by a value, and {key[:80]!r} holds none.")
     if vr == "UI":
@@ -167,6 +179,8 @@ def accepts(criterion: Criterion, vr: str, values: Sequence[str]) -> bool:
             )
         case FuzzyName(wanted):
             return any(_name_near(wanted, fold_name(value)) for value in values if value)
+        case NameWords(wanted):
+            return any(_name_contains(wanted, fold_name(value)) for value in values if value)
 
 
 def normal(vr: str, value: str) -> str:
@@ -225,6 +239,36 @@ def fold_name(name: str) -> str:
     plain = unicodedata.normalize("NFC", plain).translate(_UNMARKED)
     groups = ["^".join(" ".join(part.split()) for part in group.split("^")) for group in plain.split("=")]
     return "=".join(group.rstrip("^ ") for group in groups).rstrip("=")
+
+
+def typed_words(typed: str) -> tuple[str, ...]:
+    """Return the folded words of a person name as it is typed: ``Schmidt, Hans`` or ``hans schmidt``.
+
+    Empty where it is written for the standard's own matching: with wildcards, several values, or in quotation
+    marks.
+    """
+    if _is_pattern(typed) or "\\" in typed or is_quoted(typed):
+        return ()
+    return tuple(dict.fromkeys(re.findall(r"[^\s^=,.'\u2019\u2010-\u2015-]+", fold_name(typed))))
+
+
+def is_quoted(typed: str) -> bool:
+    """Return whether a value stands in quotation marks, so that it is taken exactly as written."""
+    return len(typed) > 2 and typed[0] == typed[-1] == '"'
+
+
+def unquoted(typed: str) -> str:
+    """Return a value without the quotation marks that it stands in."""
+    return typed[1:-1] if is_quoted(typed) else typed
+
+
+def broad_pattern(word: str) -> str:
+    """Return a wildcard that every name with this folded word matches, however a server writes its accents.
+
+    Only letters that no alphabet of DICOM's character sets marks with an accent stay.
+    """
+    runs = [run for run in re.split(r"[^bfhjmpqvwx0-9]+", word) if run]
+    return f"*{'*'.join(runs[: MAX_STARS - 1])}*" if runs else "*"
 
 
 def words(folded: str) -> list[str]:
@@ -335,6 +379,11 @@ def _name_like(pattern: str, name: str) -> bool:
 def _name_near(wanted: Sequence[str], name: str) -> bool:
     present = words(name)
     return all(any(_word_near(word, other) for other in present) for word in wanted)
+
+
+def _name_contains(wanted: Sequence[str], name: str) -> bool:
+    groups = name.split("=")
+    return all(any(word in group for group in groups) for word in wanted)
 
 
 def _word_near(word: str, other: str) -> bool:

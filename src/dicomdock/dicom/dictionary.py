@@ -65,13 +65,26 @@ def tag_and_vr(keyword: str) -> tuple[str, str]:
     number = tag_for_keyword(keyword)
     if number is None:
         if not _TAG.match(keyword):
-            raise InvalidInput(f"{keyword!r} is not the keyword of a DICOM attribute.")
+            raise InvalidInput(f"{keyword!r} is not the keyword of a DICOM attribute.{_meant(keyword)}")
         number = int(keyword, 16)
     try:
         vr = dictionary_VR(number)
     except KeyError:
         vr = "UN"
     return f"{number:08X}", vr[:2]
+
+
+def _meant(keyword: str) -> str:
+    """Return the question whether another keyword is meant; empty where none is like it."""
+    from difflib import get_close_matches
+
+    from pydicom.datadict import keyword_dict
+
+    for known in (_BY_KEYWORD, keyword_dict):  # what is searched all the time is meant more often
+        by_case = {name.lower(): name for name in known if name}
+        if close := get_close_matches(keyword[:64].lower(), by_case, 1, 0.8):
+            return f" Did you mean {by_case[close[0]]}?"
+    return ""
 
 
 def tag_of(keyword: str) -> str:

@@ -41,6 +41,7 @@ COMBINED = {  # date -> its time: two ranges name one span together
     "PerformedProcedureStepStartDate": "PerformedProcedureStepStartTime",
     "PatientBirthDate": "PatientBirthTime",
 }
+_LISTED_DATE = re.compile(r"(?<!\d)(\d{4})-(\d\d)-(\d\d)(?!\d)")  # as lists print dates
 _LOOKS_LIKE_ATTRIBUTE = re.compile(r"[A-Z]|[0-9A-Fa-f]{8}(\.|\Z)")
 
 
@@ -52,12 +53,15 @@ class Query:
     ----------
     level : what one match is.
     match : attribute keyword (``PatientName``; ``Sequence.Attribute`` inside a sequence) -> value as QIDO
-        writes it: a single value, a wildcard ``Do*``, a UID list ``1.2,1.3``, a range ``20200101-20201231``.
+        writes it: a single value, a wildcard ``Do*``, a UID list ``1.2,1.3``, a range ``20200101-20201231``;
+        dates also as lists print them, ``2020-01-01``.
         An empty value is universal matching: it selects everything and asks for the attribute.
     fields : keywords of further attributes wanted in the answers, or ``("all",)``.
     limit : at most so many matches in all; None for every one.
     offset : matches to pass over first.
     fuzzy : fuzzy matching of person names, where the source can.
+    typed : person names are as people type them (``Schmidt, Hans``, ``hans schmidt``): each of their words
+        somewhere in the name, without regard to order, case and accents. Never sent to a server in this form.
     """
 
     level: SearchLevel = "studies"
@@ -66,6 +70,7 @@ class Query:
     limit: int | None = None
     offset: int = 0
     fuzzy: bool = False
+    typed: bool = False
 
     def __post_init__(self) -> None:
         if self.level not in UID_KEYWORDS:
@@ -74,6 +79,8 @@ class Query:
             raise InvalidInput("A limit cannot be negative.")
         if self.offset < 0:
             raise InvalidInput("An offset cannot be negative.")
+        if any(_LISTED_DATE.search(key) for key in self.match.values()):
+            object.__setattr__(self, "match", {name: _date(name, key) for name, key in self.match.items()})
 
     @cached_property
     def criteria(self) -> Mapping[str, Criterion]:
@@ -85,7 +92,9 @@ class Query:
             A key is unknown, or its value cannot be one of its VR.
         """
         return {
-            keyword: parse(keyword, vr_of(keyword.rpartition(".")[2]), key, fuzzy=self.fuzzy)
+            keyword: parse(
+                keyword, vr_of(keyword.rpartition(".")[2]), key, fuzzy=self.fuzzy, typed=self.typed
+            )
             for keyword, key in self.match.items()
         }
 
@@ -195,6 +204,12 @@ def _satisfies(attributes: DicomJson, asked: Mapping[tuple[str, ...], Criterion]
         if not any(_satisfies(item, keys) for item in items):
             return False
     return True
+
+
+def _date(keyword: str, key: str) -> str:
+    """Write the dates in a key as DICOM does, where they stand as lists print them: 2024-01-31."""
+    is_date = _LISTED_DATE.search(key) is not None and vr_of(keyword.rpartition(".")[2]) == "DA"
+    return _LISTED_DATE.sub(r"\1\2\3", key) if is_date else key
 
 
 def _keywords(name: str) -> str:

@@ -18,6 +18,7 @@ from dicomdock.dicom.uid import UID_KEYWORDS
 from dicomdock.dicomweb.key_checks import SAMPLE, kind_of
 from dicomdock.dicomweb.listing import Listing, NoSuchList, list_values
 from dicomdock.dicomweb.metadata import request_metadata
+from dicomdock.dicomweb.typed_names import as_standard, search_typed, typed_keys
 from dicomdock.errors import InvalidInput, ServerFault, TransactionError, UnsupportedByServer
 from dicomdock.sources import DicomJson, Match, Page
 
@@ -53,6 +54,10 @@ def search(session: Session, query: Query) -> Iterator[Page]:
     """
     _ = query.criteria  # a key that cannot be right is refused before anything is sent
     study, series = _one_uid(query, "StudyInstanceUID"), _one_uid(query, "SeriesInstanceUID")
+    if typed_keys(query):
+        yield from _window(query, search_typed(session, query, search))
+        return
+    query = as_standard(query)
     if query.level == "studies":
         yield from _list_or_nothing(session, query, "/studies")
     elif study is not None and query.level == "instances" and series is not None:

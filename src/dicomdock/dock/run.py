@@ -8,22 +8,19 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from dicomdock.config.settings import Settings
 from dicomdock.dock.app import Dock, build, create_app
 from dicomdock.errors import Cancelled, DicomdockError
 from dicomdock.launch.browser import open_link
 from dicomdock.launch.handoff import AlreadyRunning, HandoffServer, show
-
-if TYPE_CHECKING:
-    from dicomdock.dock.asgi import AsgiApp
+from dicomdock.origin.serving import Server
 
 LOOPBACK = "127.0.0.1"
 PORTS_TO_TRY = 20
-GRACE = 3  # seconds for open requests at the end
 
 
 def run(
@@ -61,8 +58,7 @@ def run(
             open_browser=partial(open_link, settings) if browser else None,
         )
         try:
-            with signals.held():
-                ending.enter_context(handoff)
+            ending.enter_context(handoff)
         except AlreadyRunning:
             return _show_running(settings, browser=browser and not background)
         app = create_app(dock)
@@ -72,12 +68,16 @@ def run(
         else:
             dock.services.demonstration.resume()
         # The socket listens already: who follows the link now waits until the server answers.
-        if not background:
+        if not (background or signals.asked):
             _greet(dock, start, demo=demo, browser=browser)
+        server = Server(app, websockets=True)
         if demo:
             ending.callback(dock.services.demonstration.close)
-            threading.Thread(target=_demonstrate, args=(dock,), name="demonstration").start()
-        _serve(app, listener)
+            # Only then, so that the page comes first.
+            server.on_start = threading.Thread(target=_demonstrate, args=(dock,), name="demonstration").start
+        signals.then(server.end)
+        ending.callback(signals.ignore)
+        server.run(sockets=[listener])
     return 0
 
 
@@ -97,24 +97,6 @@ def _demonstrate(dock: Dock) -> None:
 def _say(sentence: str) -> None:
     sys.stdout.write(f"{sentence}\n")
     sys.stdout.flush()
-
-
-def _serve(app: AsgiApp, listener: socket.socket) -> None:
-    import uvicorn
-
-    from dicomdock.origin.connections import OwnConnections
-
-    config = uvicorn.Config(
-        app,
-        http=OwnConnections,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        ws="websockets-sansio",
-        timeout_graceful_shutdown=GRACE,
-    )
-    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _show_running(settings: Settings, *, browser: bool) -> int:
@@ -158,23 +140,32 @@ def _greet(dock: Dock, page: str, *, demo: bool, browser: bool) -> None:
 
 
 class _Ended(BaseException):
-    """A signal asked the dock to end."""
+    """A second signal asked the dock to end at once."""
 
 
 class _EndingBySignal:
-    """Leaves its ``with`` when a signal says so; what was opened inside is closed.
+    """Calls what ends the dock when a signal asks for it.
+
+    An exception that a signal raises amid other work, an import for example, can leave that work's locks
+    taken. So only a second signal raises one: for who waits on a locked keyring. It leaves the ``with``, and
+    what was opened inside is closed.
 
     While the server runs, uvicorn minds the signals; after its clean end it raises the one that ended it
     once more.
+
+    Attributes
+    ----------
+    asked : a signal came.
     """
 
     def __init__(self) -> None:
         self._before: dict[signal.Signals, Any] = {}
-        self._held = self._asked = False
+        self.asked = False
+        self._end: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._end)
+            self._before[number] = signal.signal(number, self._ask)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
@@ -182,20 +173,20 @@ class _EndingBySignal:
             signal.signal(number, handler)
         return kind is _Ended
 
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Let a signal wait until what is opened in here is whole, and so can be closed."""
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
-        if self._asked:
-            raise _Ended
+    def then(self, end: Callable[[], None]) -> None:
+        """Let a signal call ``end``; one that came before calls it now."""
+        self._end = end
+        if self.asked:
+            end()
 
-    def _end(self, *_: object) -> None:
+    def ignore(self) -> None:
+        """Let no further signal interrupt the way out."""
         for number in self._before:
-            signal.signal(number, signal.SIG_IGN)  # the way out is not interrupted
-        self._asked = True
-        if not self._held:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _ask(self, *_: object) -> None:
+        if self.asked:
+            self.ignore()
             raise _Ended
+        self.asked = True
+        self._end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dicomdock.dicom.resource import Resource
@@ -116,6 +117,7 @@ class PushReport:
     seconds : duration.
     warnings : what else the user must know, a sentence each.
     instances : distinct instances among the results; several files can hold one, or none.
+    deidentification : what became of them where copies were sent, as its report in JSON.
     """
 
     server: str
@@ -125,6 +127,7 @@ class PushReport:
     seconds: float
     warnings: tuple[str, ...] = ()
     instances: int = 0
+    deidentification: Mapping[str, JsonValue] | None = None
 
     def count(self, *statuses: str) -> int:
         """Count the instances with one of these outcomes."""
@@ -161,6 +164,7 @@ class PushReport:
                 for result in self.results
             ],
             "warnings": list(self.warnings),
+            **({"deidentification": {**self.deidentification}} if self.deidentification else {}),
         }
 
 

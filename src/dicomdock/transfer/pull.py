@@ -2,6 +2,7 @@
 
 One stream a series, several series side by side. The source's own count of a series' instances is the proof;
 where it gives none, or another, its list is asked for, and what the stream did not bring is fetched singly.
+A series of which much is missing is streamed too, and what the archive has of it is discarded on the way.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from dicomdock.sources import DicomSource, Part
 from dicomdock.transfer.listing import Unlisted, instances_of, series_of
 from dicomdock.transfer.progress import Failure, Progress, ProgressTracker, PullReport
 from dicomdock.transfer.watch import Stop, bounded_map, metered, watch
-from dicomdock.transfer.write_behind import WriteBehind
+from dicomdock.transfer.write_behind import WriteBehind, identified
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
@@ -44,6 +45,8 @@ ATTEMPTS = (
 )
 BACK_OFF = 0.2  # seconds before the second of them, doubled for each further one
 RETRY_AFTER = 1.0  # seconds after which what is missing at the end is asked for once more
+SINGLE_MOST = 8  # missing instances of a series that are always requested one by one
+SINGLE_COST = 64 << 10  # bytes of a stream that cost about as much as a request
 CONFLICT = "the archive holds it with other bytes; the first copy was kept (--replace overwrites it)"
 
 
@@ -214,19 +217,42 @@ class _Pull:
                 raise broken
             self._without(series, self._unknown(series) if broken is None else broken)
             return
-        self.tracker.expect(series, len(came.union(one.instance or "" for one in listed)))
+        self.tracker.expect(series, len(came) + sum(one.instance not in came for one in listed))
+        if not streamed and present and self._is_worth_streaming(series, listed, present):
+            for resource in listed:
+                if resource.instance in present:
+                    self.tracker.skip(resource)
+            # Whatever ends it early: what it did not bring is requested one by one.
+            self._stream(series, present, discard=present)
         self._fetch_missing(listed, present)
 
-    def _stream(self, series: Resource, present: Container[str] = ()) -> DicomdockError | None:
+    def _is_worth_streaming(self, series: Resource, listed: Sequence[Resource], present: set[str]) -> bool:
+        """Return whether a series comes sooner as a stream, with what is present in it, than one by one."""
+        missing = sum(one.instance not in present for one in listed)
+        if missing <= SINGLE_MOST or 2 * missing < len(listed) or not _streams_series(self.source):
+            return False
+        return self.archive.size(series) <= missing * SINGLE_COST
+
+    def _stream(
+        self, series: Resource, present: Container[str] = (), *, discard: Container[str] = ()
+    ) -> DicomdockError | None:
         """Retrieve a series in one answer; return what ended it too early.
 
         Parameters
         ----------
         present : instances that were in the archive before, and are not counted as received.
+        discard : instances that are not written. A source that turns out to send the series one by one is
+            not asked for the rest then.
         """
         from dicomdock.archive.writer import UnexpectedInstance
 
         def store(part: Part) -> None:
+            if discard:
+                part, instance = identified(part)
+                if instance is not None and instance.parent == series and instance.instance in discard:
+                    for _ in part.chunks():
+                        pass
+                    return
             try:
                 self._store(part, series, present)
             except UnexpectedInstance:
@@ -241,6 +267,8 @@ class _Pull:
             with WriteBehind(store) as behind:
                 for part in parts:
                     self.stop.check()
+                    if discard and not _streams_series(self.source):
+                        break
                     behind.put(metered(part, self.tracker, self.stop))
         except (WireError, Unreachable, TransactionError, NotFound) as error:
             return error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Cancelled, DicomdockError
-from dicomdock.sources import DicomSource, StoreResult
+from dicomdock.sources import DicomSource, JsonValue, StoreResult
 from dicomdock.transfer.progress import ON_THE_SERVER, Progress, PullReport, PushReport
 from dicomdock.transfer.pull import Wanted, pull
 from dicomdock.transfer.queue import Item, Request, State, Transfer, TransferQueue
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
+    from dicomdock.transfer.deidentified import Copies
     from dicomdock.transfer.files import Selection
 
 Report: TypeAlias = PullReport | PushReport
@@ -148,8 +149,11 @@ def _push(
     from dicomdock.transfer.push import push
 
     options = transfer.options
+    copies = _copies(settings, options)
     confirmed = {item.resource for item in queue.items(transfer.id, *ON_THE_SERVER)}
     selection = selected(archive, transfer)
+    if copies is not None:
+        selection = yield from copies.of(selection)
     rest = tuple(part for part in selection.parts if str(part.resource) not in confirmed)
     queue.record(
         transfer.id,
@@ -157,17 +161,26 @@ def _push(
     )
     chosen = options.get("on_duplicate", "skip")
     with _Ledger(queue, transfer, archive) as ledger:
-        return (
-            yield from push(
-                replace(selection, parts=rest),
-                source,
-                settings,
-                on_duplicate="send" if chosen == "send" else "fail" if chosen == "fail" else "skip",
-                verify=bool(options.get("verify")),
-                ledger=ledger.note,
-                on_cancel=source.close,
-            )
+        report = yield from push(
+            replace(selection, parts=rest),
+            source,
+            settings,
+            on_duplicate="send" if chosen == "send" else "fail" if chosen == "fail" else "skip",
+            verify=bool(options.get("verify")),
+            ledger=ledger.note,
+            on_cancel=source.close,
         )
+    return report if copies is None else replace(report, deidentification=copies.report.to_json())
+
+
+def _copies(settings: Settings, options: Mapping[str, JsonValue]) -> Copies | None:
+    """Return what makes de-identified copies; None where the instances themselves are sent."""
+    if "deidentify" not in options:
+        return None
+    from dicomdock.transfer.deidentified import Copies, deidentifier_for
+
+    deidentifier = deidentifier_for(settings, options)
+    return None if deidentifier is None else Copies(deidentifier)
 
 
 class _Ledger:
@@ -175,7 +188,9 @@ class _Ledger:
 
     def __init__(self, queue: TransferQueue, transfer: Transfer, archive: Archive) -> None:
         self._queue, self._transfer, self._archive = queue, transfer, archive
-        self._ours = [Resource.parse(resource) for resource in transfer.resources]
+        # Who has a de-identified copy does not have the instance: it must not be evicted for that.
+        own = () if "deidentify" in transfer.options else transfer.resources
+        self._ours = [Resource.parse(resource) for resource in own]
         self._waiting: list[tuple[Resource, StoreResult]] = []
         self._saved = time.monotonic()
         self._lock = threading.Lock()

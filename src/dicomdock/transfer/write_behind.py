@@ -10,6 +10,8 @@ from itertools import chain
 from types import TracebackType
 from typing import Self
 
+from dicomdock.dicom import part10
+from dicomdock.dicom.resource import Resource
 from dicomdock.sources import Part
 
 LIGHT = 1 << 20  # bytes; a larger instance is stored as it comes, so that memory stays bounded
@@ -62,3 +64,14 @@ class WriteBehind:
 
 def _given(part: Part, chunks: Iterator[bytes]) -> Part:
     return replace(part, opener=lambda: chunks)
+
+
+def identified(part: Part) -> tuple[Part, Resource | None]:
+    """Return a part that can still be read, and the instance that its first bytes name."""
+    chunks = part.chunks()
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= part10.HEAD:
+            break
+    return _given(part, chain((head,), chunks)), part10.identify(head)

@@ -32,6 +32,7 @@ from dicomdock.dicom.criteria import (
     FuzzyName,
     Interval,
     Name,
+    NameWords,
     OneOf,
     Universal,
     Wildcard,
@@ -243,6 +244,10 @@ class _Builder:
             case FuzzyName(words) if keyword in FOLDED:
                 groups = self._groups(table, keyword)
                 return all_of(self._near(groups, word) for word in words), False
+            case NameWords(words) if keyword in FOLDED:
+                groups = self._groups(table, keyword)
+                inside = (any_of(self._glob(group, f"*{word}*") for group in groups) for word in words)
+                return all_of(inside), True
         return Clause(f"{name} <> ''"), False
 
     def _groups(self, table: Table, keyword: str) -> list[str]:

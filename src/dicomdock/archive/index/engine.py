@@ -182,6 +182,8 @@ class Index:
             driver.rollback()
         except self._errors:  # it is broken, which the block has reported
             driver.close()
+            while self._idle:  # a server that has restarted has cut them all
+                self._idle.pop().close()
             return
         if self._closed or generation != self._generation or len(self._idle) >= IDLE:
             driver.close()

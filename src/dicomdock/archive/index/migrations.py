@@ -6,6 +6,7 @@ there.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -16,6 +17,11 @@ from dicomdock.archive.index.engine import Index
 from dicomdock.config import migrations
 
 Migration: TypeAlias = Callable[[Connection], None]
+
+LARGE = 100_000  # instances of an archive whose preparation takes long enough to report it
+REPORTED = 10  # indexes from one report to the next
+
+log = logging.getLogger(__name__)
 
 
 def first_tables(connection: Connection) -> None:
@@ -39,10 +45,34 @@ def index_what_is_searched(connection: Connection) -> None:
     """Version 4: indexes of all attributes, and of what stands in texts."""
     for name in ("study_by_name", "study_by_patient", "study_by_accession", "series_by_use"):
         connection.execute(f"DROP INDEX IF EXISTS {name}")
-    for table in (schema.study, schema.series, schema.instance):
-        for statement in table.create_indexes():
-            connection.execute(statement)
+    for statement in _indexes():
+        connection.execute(statement)
     text_search.create(connection)
+
+
+def _indexes() -> list[str]:
+    tables = (schema.study, schema.series, schema.instance)
+    return [statement for table in tables for statement in table.create_indexes()]
+
+
+def _build_indexes(index: Index, steps: Sequence[Migration]) -> None:
+    """Build the indexes of version 4 one by one, each in a transaction of its own.
+
+    In a large archive all of them take minutes, for which nobody could write. The migration finds them there.
+    """
+    with index.reading() as connection:
+        version = version_of(connection)
+        if not version or index_what_is_searched not in steps[version:]:
+            return
+        large = connection.first("SELECT id FROM instance WHERE id > ?", LARGE) is not None
+    statements = _indexes()
+    if large:
+        log.warning("The archive's index is being prepared for searches; this takes a while, once.")
+    for number, statement in enumerate(statements, 1):
+        with index.writing() as connection:
+            connection.execute(statement)
+        if large and (number % REPORTED == 0 or number == len(statements)):
+            log.warning("The archive's index is being prepared: %d of %d.", number, len(statements))
 
 
 MIGRATIONS: Sequence[Migration] = (first_tables, add_patients, add_remarks, index_what_is_searched)
@@ -93,5 +123,6 @@ def migrate(index: Index, steps: Sequence[Migration] = MIGRATIONS) -> None:
     ArchiveTooNew
         A later version of dicomdock wrote it.
     """
+    _build_indexes(index, steps)
     # A new archive gets today's tables at once.
     migrations.migrate(_VersionedIndex(index), steps, name="The archive", create=first_tables)

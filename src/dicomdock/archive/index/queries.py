@@ -129,6 +129,15 @@ def sizes_of(connection: Connection, resource: Resource) -> Iterator[tuple[str, 
         yield row[2], relative_path(*row[:3]), row[3]
 
 
+def size_of(connection: Connection, resource: Resource) -> int:
+    """Return the number of bytes of the instances of a resource."""
+    inside = within(resource)
+    row = connection.first(
+        f"SELECT coalesce(sum(instance.size), 0) FROM {ALL_LEVELS} WHERE {inside.sql}", *inside.values
+    )
+    return int(row[0]) if row else 0
+
+
 def instances_of(
     connection: Connection, folder: Path, resource: Resource | None, *, limit: int | None = None
 ) -> Iterator[ArchivedInstance]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dicomdock.archive.index.attributes import COMPONENT_GROUPS, FOLDED
 from dicomdock.archive.index.clauses import Clause, all_of, any_of
 from dicomdock.archive.index.connection import Connection
-from dicomdock.dicom.criteria import NEAR_WORD, Criterion, FuzzyName, Name, Wildcard
+from dicomdock.dicom.criteria import NEAR_WORD, Criterion, FuzzyName, Name, NameWords, Wildcard
 
 KEYWORDS = (
     "PatientName",
@@ -88,6 +88,8 @@ def pieces_of(keyword: str, criterion: Criterion) -> list[Pieces] | None:
             by_word = [some for word in words if all(some := _near(word))]
             # One word is enough to find them by, and the longest has the fewest.
             found = max(by_word, key=lambda some: sum(map(len, some[0])), default=[])
+        case NameWords(words) if keyword in FOLDED:
+            found = [_long_enough(map(as_words, words))]
         case _:
             return None
     return found if found and all(found) else None

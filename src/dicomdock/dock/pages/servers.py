@@ -38,6 +38,7 @@ class ServersPage:
         self._setup = setup
         self._sign_ins = sign_ins
         self._trials: dict[str, Trial] = {}
+        self._shown: tuple[list[ServerProfile], dict[str, Trial]] | None = None  # in the cards
         with ui.element("div").classes("sheet"):
             with ui.element("div").classes("row-line"):
                 with ui.element("h1"):
@@ -52,6 +53,10 @@ class ServersPage:
     async def load(self, _: ServersChanged | None = None) -> None:
         """Show the servers as they are now."""
         profiles = await self._run(lambda: list(self._servers.profiles()))
+        present = (profiles, dict(self._trials))
+        if present == self._shown:
+            return  # a click on a card that is drawn anew at that moment would be lost
+        self._shown = present
         self._list.clear()
         with self._list:
             for profile in profiles:
@@ -113,12 +118,14 @@ class ServersPage:
             )
 
     async def _sign_in(self, name: str, place: ui.element) -> None:
+        self._shown = None
         account = await sign_in.sign_in(self._sign_ins, self._run, name, place)
         if account is not None:  # the cards were made anew meanwhile
             with self._list:
                 widgets.say(f"Signed in to {name}{' as ' + account if account else ''}.", kind="success")
 
     async def _test(self, profile: ServerProfile, place: ui.element, *, write: bool = False) -> None:
+        self._shown = None
         place.clear()
         with place:
             ui.label("Asking the server what it can do …").classes("muted")

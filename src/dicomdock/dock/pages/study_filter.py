@@ -71,8 +71,13 @@ class Filter:
         """Write the filter as matching keys of a search.
 
         A plain word is looked for anywhere in the text; with ``*``, ``?`` or quotation marks it is as typed.
+        The patient's name stays as typed: the search reads it (``Query.typed``).
         """
-        match = {keyword: as_key(typed) for keyword, typed in self.texts.items() if typed.strip()}
+        match = {
+            keyword: typed.strip() if keyword == "PatientName" else as_key(typed)
+            for keyword, typed in self.texts.items()
+            if typed.strip()
+        }
         if span := self._span(today or date.today()):
             match["StudyDate"] = span
         if self.modality:

@@ -177,7 +177,7 @@ class Listing:
     def __init__(self, finder: StudyFinder, match: Mapping[str, str], sources: Sequence[str]) -> None:
         self._finder = finder
         self.sources = tuple(sources)
-        self.query = Query("studies", dict(match), STUDY_FIELDS)
+        self.query = Query("studies", dict(match), STUDY_FIELDS, typed=True)
         self._join = federation.Join(self.query)
         self.streams = [
             Stream(name, federation.pages_of(partial(finder.source, name), self.query)) for name in sources

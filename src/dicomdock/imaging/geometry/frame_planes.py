@@ -18,6 +18,7 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, number, numbers, rounding, text
 from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Vector
+from dicomdock.imaging.geometry.projection import orientation_of, side_of
 from dicomdock.imaging.geometry.siemens import is_mosaic, mosaic_of, tiles
 from dicomdock.imaging.geometry.split_keys import split_keys_of
 from dicomdock.imaging.geometry.windows import windows_of
@@ -79,6 +80,8 @@ def planes_of(header: Dataset) -> list[Plane]:
         number=integer(header, "InstanceNumber") or 0,
         pixels=_pixels(header, sop_class),
         frame_time=_frame_time(header),
+        orientation=orientation_of(header),
+        side=side_of(header),
     )
     groups = items(header, "PerFrameFunctionalGroupsSequence")
     if groups:

@@ -23,7 +23,8 @@ GRID_TOLERANCE = 0.01
 """Voxels that the corners of two grids may lie apart and still be the same grid: what rounding in DS values
 makes."""
 
-SNAP = 6  # decimals of a voxel that a shift has; the rest is rounding
+SNAP = 6
+"""Decimals of a voxel that positions and shifts have: what is closer to a limit between voxels lies on it."""
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _KJI_TO_IJK = np.eye(4)[[2, 1, 0, 3]]

@@ -113,6 +113,9 @@ class Plane:
     rounding : mm, the unit of the last decimal in which the header states ``origin``; 0 where it is exact.
     tile : first row and column of this slice in the stored image, of a mosaic; None for a whole image.
     delay : ms after the start of its volume at which the slice was acquired; None where not stated.
+    orientation : letters of where rows and columns lead (PS3.3 §C.7.6.1.1.1), of an image that states no
+        directions; None where not stated.
+    side : side and view of a projection (``R MLO``); may be empty.
     remark : why the frame cannot be placed although the header has positions; empty else.
     """
 
@@ -136,6 +139,8 @@ class Plane:
     rounding: float = 0.0
     tile: tuple[int, int] | None = None
     delay: float | None = None
+    orientation: tuple[str, str] | None = None
+    side: str = ""
     remark: str = ""
 
     @property

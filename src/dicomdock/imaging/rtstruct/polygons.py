@@ -13,17 +13,16 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Points: TypeAlias = npt.NDArray[Any]
+from dicomdock.imaging.geometry.grid import SNAP
 
-SNAP = 6  # decimals of a pixel that are kept: what is closer to a pixel's centre is on it
+Points: TypeAlias = npt.NDArray[Any]
 
 
 def fill(contours: Iterable[Points], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Fill closed polygons by the even-odd rule: what an inner polygon encloses is a hole.
 
     A pixel belongs to the inside when its centre does. A centre exactly on an outline counts as inside at
-    the upper
-    and left side only, so that polygons that share a side share no pixel.
+    the upper and left side only, so that polygons that share a side share no pixel.
 
     Parameters
     ----------

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from dicomdock.imaging.geometry import VolumeGeometry
-from dicomdock.imaging.geometry.grid import Matrix
+from dicomdock.imaging.geometry.grid import SNAP, Matrix
 from dicomdock.imaging.volume.pixels import Array
 
-SNAP = 6  # decimals of a voxel that are kept: what is closer to the middle between two voxels is on it
 _ALIGNED = 1e-9  # index steps below this are none
 
 
@@ -27,9 +26,8 @@ def resample(
     """
     matrix = source.inverse @ target.affine
     out: Array = np.full((*target.shape, *array.shape[3:]), fill, array.dtype)
-    # Where rows, columns and slices keep to themselves (a new spacing, a straightened gantry) one axis
-    # after the
-    # other can be taken; a turned grid needs every voxel's own place.
+    # Where each axis of the target depends on one of the source (a new spacing, a straightened gantry), one
+    # axis after the other is interpolated; in a turned grid every voxel has its own position.
     mixing = np.array([matrix[0, 1], matrix[0, 2], matrix[1, 2], matrix[2, 1]])
     aligned = bool(np.abs(mixing).max() < _ALIGNED)
     for k in range(target.shape[0]):
@@ -47,11 +45,14 @@ def _aligned_slice(array: Array, matrix: Matrix, k: int, out: Array, *, linear: 
         start[1] + matrix[1, 1] * np.arange(out.shape[0]),
         start[2] + matrix[2, 2] * np.arange(out.shape[1]),
     ]
-    ranges = [_inside(places, size, linear=linear) for places, size in zip(at, array.shape, strict=False)]
+    ranges = [
+        np.flatnonzero(_inside(positions, size, linear=linear))
+        for positions, size in zip(at, array.shape, strict=False)
+    ]
     if any(there.size == 0 for there in ranges):
         return
     rows, columns = np.ix_(ranges[1], ranges[2])
-    k_at, j_at, i_at = (places[there] for places, there in zip(at, ranges, strict=True))
+    k_at, j_at, i_at = (positions[there] for positions, there in zip(at, ranges, strict=True))
     if not linear:
         nearest = np.ix_(_nearest(j_at, array.shape[1]), _nearest(i_at, array.shape[2]))
         out[rows, columns] = array[_nearest(k_at, array.shape[0])[0]][nearest]
@@ -62,23 +63,24 @@ def _aligned_slice(array: Array, matrix: Matrix, k: int, out: Array, *, linear: 
     out[rows, columns] = _as_type(values, out.dtype)
 
 
-def _inside(places: Array, size: int, *, linear: bool) -> Array:
-    """Return which places lie between the outermost voxel centres (or, for the nearest, within voxels)."""
-    margin = 1e-6 if linear else 0.5
-    return np.flatnonzero((places >= -margin) & (places <= size - 1 + margin))
+def _inside(positions: Array, size: int, *, linear: bool) -> Array:
+    """Return whether positions lie between the outermost voxel centres (for the nearest: within voxels)."""
+    margin = 10.0**-SNAP if linear else 0.5
+    inside: Array = (positions >= -margin) & (positions <= size - 1 + margin)
+    return inside
 
 
-def _nearest(places: Array, size: int) -> Array:
+def _nearest(positions: Array, size: int) -> Array:
     """Return the nearest voxels; halfway between two the later one, so that none is taken twice."""
-    nearest: Array = np.clip(np.floor(np.round(places, SNAP) + 0.5).astype(np.intp), 0, size - 1)
+    nearest: Array = np.clip(np.floor(np.round(positions, SNAP) + 0.5).astype(np.intp), 0, size - 1)
     return nearest
 
 
-def _along(values: Array, places: Array, axis: int) -> Array:
+def _along(values: Array, positions: Array, axis: int) -> Array:
     """Interpolate linearly along one axis."""
     size = values.shape[axis]
-    below = np.clip(np.floor(places).astype(np.intp), 0, max(size - 2, 0))
-    share = np.clip(places - below, 0, 1).reshape([-1 if at == axis else 1 for at in range(values.ndim)])
+    below = np.clip(np.floor(positions).astype(np.intp), 0, max(size - 2, 0))
+    share = np.clip(positions - below, 0, 1).reshape([-1 if at == axis else 1 for at in range(values.ndim)])
     lower = np.take(values, below, axis)
     if not share.any():
         return lower
@@ -96,25 +98,21 @@ def _as_type(values: Array, dtype: np.dtype[Any]) -> Array:
 def _turned_slice(array: Array, matrix: Matrix, k: int, out: Array, *, linear: bool) -> None:
     j, i = np.ogrid[: out.shape[0], : out.shape[1]]
     at = [matrix[n, 0] * k + matrix[n, 1] * j + matrix[n, 2] * i + matrix[n, 3] for n in range(3)]
-    margin = 1e-6 if linear else 0.5
     inside = np.logical_and.reduce(
-        [
-            (places >= -margin) & (places <= size - 1 + margin)
-            for places, size in zip(at, array.shape, strict=False)
-        ]
+        [_inside(positions, size, linear=linear) for positions, size in zip(at, array.shape, strict=False)]
     )
     if not inside.any():
         return
-    chosen = [places[inside] for places in at]
+    chosen = [positions[inside] for positions in at]
     if not linear:
-        index = tuple(_nearest(places, size) for places, size in zip(chosen, array.shape, strict=False))
+        index = tuple(_nearest(positions, size) for positions, size in zip(chosen, array.shape, strict=False))
         out[inside] = array[index]
         return
     below = [
-        np.clip(np.floor(places).astype(np.intp), 0, max(size - 2, 0))
-        for places, size in zip(chosen, array.shape, strict=False)
+        np.clip(np.floor(positions).astype(np.intp), 0, max(size - 2, 0))
+        for positions, size in zip(chosen, array.shape, strict=False)
     ]
-    share = [np.clip(places - low, 0, 1) for places, low in zip(chosen, below, strict=True)]
+    share = [np.clip(positions - low, 0, 1) for positions, low in zip(chosen, below, strict=True)]
     total = np.zeros((len(chosen[0]), *array.shape[3:]))
     for corner in np.ndindex(2, 2, 2):
         weight = np.prod([s if up else 1 - s for s, up in zip(share, corner, strict=True)], axis=0)

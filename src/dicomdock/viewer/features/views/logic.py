@@ -10,7 +10,8 @@ import numpy as np
 from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode
 from trame_slicer.core import LayoutManager
 
-from dicomdock.imaging.geometry import Window
+from dicomdock.imaging.geometry import Plane, Window
+from dicomdock.imaging.geometry.projection import opposite
 from dicomdock.viewer.engine import remote_views
 from dicomdock.viewer.features.layout.layouts import (
     AXIAL,
@@ -317,6 +318,14 @@ class Views:
                 now.written = states[tag]
         return states
 
+    def _frame(self, view: Any) -> Plane | None:
+        """Return the frame that a view shows; None where it cuts across frames."""
+        tag = view.get_singleton_tag()
+        shown, k = self._shown.get(tag), self.slice_at(tag)
+        if shown is None or k is None or shown.volume.plan is None:
+            return None
+        return shown.volume.plan.planes[k]
+
     def _update_text(self, view: Any) -> None:
         tag = view.get_singleton_tag()
         shown = self._shown.get(tag)
@@ -327,7 +336,9 @@ class Views:
                 spatial = shown.volume.spatial
                 text.tr = self._study_text
                 plane, series = self._plane(tag) if spatial else "", self._series_text.get(tag, "")
-                text.tl = f"{plane}\n{series}".strip()
+                seen = self._frame(view)
+                side = seen.side if seen is not None else ""
+                text.tl = "\n".join(line for line in (plane, series, side) if line)
                 number = f"{at + 1} / {count}"
                 text.bl = f"{number}\n{view.get_slice_value():.1f} mm" if spatial else number
                 text.br = window_text(shown.window) if shown.grey else ""
@@ -336,6 +347,9 @@ class Views:
                     across, up = matrix[:3, 0], matrix[:3, 1]
                     text.right, text.left = letters(across), letters(-across)
                     text.top, text.bottom = letters(up), letters(-up)
+                elif seen is not None and seen.orientation is not None:
+                    text.right, text.bottom = seen.orientation
+                    text.left, text.top = map(opposite, seen.orientation)
             for name, value in asdict(text).items():
                 if getattr(now, name) != value:
                     setattr(now, name, value)

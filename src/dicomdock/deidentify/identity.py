@@ -1,0 +1,92 @@
+"""Whom an instance names: the pseudonym of its patient, and the words that must not be found again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from dicomdock.deidentify.content import refers_by_position
+from dicomdock.deidentify.pseudonyms import Pseudonyms
+
+SHORTEST = 4
+"""Letters of a name that is looked for; shorter ones would be found in anything."""
+
+SHORTEST_NUMBER = 6
+"""Characters of an identifier that is looked for, also inside of other words."""
+
+_NAMES = (
+    "PatientName",
+    "OtherPatientNames",
+    "PatientBirthName",
+    "PatientMotherBirthName",
+    "ReferringPhysicianName",
+    "PerformingPhysicianName",
+    "OperatorsName",
+    "PhysiciansOfRecord",
+    "NameOfPhysiciansReadingStudy",
+    "RequestingPhysician",
+    "ResponsiblePerson",
+)
+_NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "AdmissionID", "MilitaryRank")
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom an instance names.
+
+    Parameters
+    ----------
+    key : what tells this patient from others: the Patient ID, else name and birth date, else the study.
+    patient : the pseudonym that stands for ID and name; empty where there is neither.
+    words : of names, in lower case.
+    numbers : the patient's and the procedure's, in lower case.
+    positions : whether content items refer to one another by position.
+    """
+
+    key: str
+    patient: str
+    words: frozenset[str]
+    numbers: frozenset[str]
+    positions: bool
+
+    @classmethod
+    def of(cls, dataset: Dataset, pseudonyms: Pseudonyms) -> Identity:
+        """Read whom an instance names."""
+        number = _text(dataset, "PatientID").strip()
+        name = " ".join(_WORD.findall(_text(dataset, "PatientName"))).casefold()
+        key = number
+        patient = pseudonyms.name("patient", number)
+        if not number and name:
+            key = f"{name} {_text(dataset, 'PatientBirthDate').strip()}"
+            patient = pseudonyms.name("patient by name", key)
+        words = {word.casefold() for keyword in _NAMES for word in _WORD.findall(_text(dataset, keyword))}
+        numbers = {value.strip().casefold() for keyword in _NUMBERS for value in _split(dataset, keyword)}
+        return cls(
+            key or _text(dataset, "StudyInstanceUID"),
+            patient,
+            frozenset(word for word in words if len(word) >= SHORTEST and not word.isdecimal()),
+            frozenset(one for one in numbers if len(one) >= SHORTEST_NUMBER),
+            refers_by_position(dataset.get("ContentSequence") or ()),
+        )
+
+    def is_named_in(self, text: str) -> bool:
+        """Return whether a text holds a word or number of these."""
+        folded = text.casefold()
+        if any(number in folded for number in self.numbers):
+            return True
+        return any(word in folded for word in self.words) and not self.words.isdisjoint(_WORD.findall(folded))
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    value = dataset.get(keyword)
+    return "" if value is None else str(value)
+
+
+def _split(dataset: Dataset, keyword: str) -> list[str]:
+    value = dataset.get(keyword)
+    if value is None:
+        return []
+    return [str(value)] if isinstance(value, str) else [str(one) for one in value]

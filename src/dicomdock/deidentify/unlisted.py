@@ -1,0 +1,68 @@
+"""Attributes that table E.1-1 does not list: what is known to be safe stays, other text does not.
+
+The standard asks only for what it lists, and says that the list may not suffice; so free text, names, dates
+and UIDs that it does not list are treated as their listed neighbours are, and only text that equipment writes
+stays.
+
+References
+----------
+PS3.15 §E.1.1, notes 2 and 3 (the list may not be sufficient; keeping only what is known to be safe).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+TEXT = frozenset({"LO", "SH", "LT", "ST", "UT", "UC", "UR"})
+"""Value Representations that hold whatever somebody typed."""
+
+CLEANED_ALWAYS = frozenset({"SegmentLabel", "ROIName", "DoseComment", "BeamName"})
+"""Labels without which an object cannot be used: of these the words that are safe always stay."""
+
+SCHEME_UIDS = frozenset(
+    {"CodingSchemeUID", "ContextGroupExtensionCreatorUID", "ContextUID", "MappingResourceUID"}
+)
+PUBLIC_ROOTS = ("1.2.840.10008.", "2.16.840.1.113883.")
+"""DICOM and HL7: UIDs of coding schemes and their parts below these are nobody's."""
+
+ALWAYS_REMOVED = frozenset(
+    {
+        "PatientBirthDateInAlternativeCalendar",
+        "PatientDeathDateInAlternativeCalendar",
+        "DeidentificationMethod",
+        "DeidentificationMethodCodeSequence",
+        "PatientIdentityRemoved",
+        "LongitudinalTemporalInformationModified",
+        "DataSetTrailingPadding",
+    }
+)
+"""What is written anew, and dates whose Value Representation hides that they are some."""
+
+
+@cache
+def machine_text() -> frozenset[str]:
+    """Return the text attributes whose values come from equipment or from coding schemes."""
+    names = resources.files(__package__).joinpath("data", "machine_text.txt").read_text("utf-8")
+    return frozenset(names.split())
+
+
+def basic_action(keyword: str, vr: str, *, retired: bool) -> str:
+    """Return the action code by which an attribute is treated that the table does not list.
+
+    Besides the codes of the table: ``T`` keeps text that does not hold identifiers of the patient, ``W``
+    keeps the words that are safe, ``N`` keeps what is no text.
+    """
+    if keyword in ALWAYS_REMOVED:
+        return "X"
+    if keyword == "TextValue":
+        return "W"
+    if vr in ("PN", "DA", "DT", "TM", "AE"):
+        return "X/Z/D"
+    if vr == "UI":
+        return "U"
+    if vr in TEXT:
+        if keyword in machine_text():
+            return "T"
+        return "X" if retired else "X/Z/D" if vr not in ("LO", "SH") else "W"
+    return "N"

@@ -1,0 +1,125 @@
+"""De-identified copies as parts to be pushed: made when they are sent, never stored."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+
+from dicomdock.config.settings import Settings
+from dicomdock.deidentify import Deidentified, Deidentifier, HeldBack, Profile, Report
+from dicomdock.deidentify.key import pseudonyms_of
+from dicomdock.deidentify.pixels import Rectangle
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import WireError
+from dicomdock.imaging.codecs import decompress
+from dicomdock.sources import CHUNK, JsonValue, Part, StoreResult
+from dicomdock.transfer.files import Selection, Unsent
+from dicomdock.transfer.progress import Progress
+
+SHOWN_EVERY = 0.1  # seconds between two steps of the progress while instances are looked at
+DEIDENTIFY, KEY_FILE, BLANK = "deidentify", "key_file", "blank"
+"""The options of a transfer in the queue."""
+
+
+def options_for(deidentify: str, key_file: Path | None, blank: list[str] | None) -> dict[str, JsonValue]:
+    """Return the options that a push of copies has in the queue."""
+    return {
+        DEIDENTIFY: deidentify,
+        KEY_FILE: str(key_file.absolute()) if key_file else "",
+        BLANK: [*(blank or ())],
+    }
+
+
+def deidentifier_for(settings: Settings, options: Mapping[str, JsonValue]) -> Deidentifier | None:
+    """Return what the options of a transfer ask for; None where they ask for no de-identification.
+
+    Raises
+    ------
+    InvalidInput
+        They cannot be read, or the key file cannot.
+    ProfileError
+        The key cannot be read or stored.
+    """
+    if DEIDENTIFY not in options:
+        return None
+    profile = Profile.parse(str(options[DEIDENTIFY]))
+    key_file, blank = str(options.get(KEY_FILE) or ""), options.get(BLANK)
+    rectangles = [Rectangle.parse(str(word)) for word in (blank if isinstance(blank, list) else ())]
+    pseudonyms = pseudonyms_of(settings, Path(key_file) if key_file else None)
+    return Deidentifier(profile, pseudonyms, rectangles, decompress)
+
+
+class Copies:
+    """The de-identified copies of a selection.
+
+    Attributes
+    ----------
+    report : what became of the instances so far.
+    """
+
+    def __init__(self, deidentifier: Deidentifier) -> None:
+        self._deidentifier = deidentifier
+        self._lock = threading.Lock()
+        self._counted: set[Resource] = set()
+        self.report = Report(deidentifier.profile)
+
+    def of(self, selection: Selection) -> Generator[Progress, None, Selection]:
+        """Return a selection of copies; what is held back is among the unsent, with its reason.
+
+        Yields
+        ------
+        Progress
+            While instances are looked at.
+        """
+        parts: list[Part] = []
+        unsent = [*selection.unsent]
+        started = shown = time.monotonic()
+        for done, part in enumerate(selection.parts):
+            if (now := time.monotonic()) - shown >= SHOWN_EVERY:
+                shown = now
+                yield Progress(done, len(selection.parts), 0, 0, now - started, "looking for text in pixels")
+            assert part.resource is not None
+            if reason := self._reason(part):
+                self.report.hold_back(str(part.resource), reason)
+                uid = part.resource.instance or ""
+                result = StoreResult(uid, "failed", None, f"it was held back: {reason}")
+                unsent.append(Unsent(str(part.path or part.resource), result))
+            else:
+                parts.append(self._copy(part))
+        return Selection.of(parts, unsent)
+
+    def _reason(self, part: Part) -> str:
+        if self._deidentifier.rectangles:  # whether they can be blanked is known when they are
+            outcome = self._deidentifier.file(BytesIO(b"".join(part.chunks())))
+            return outcome.reason if isinstance(outcome, HeldBack) else ""
+        if part.path is None:
+            return self._deidentifier.held_back(BytesIO(b"".join(part.chunks())))
+        try:
+            with part.path.open("rb") as file:
+                return self._deidentifier.held_back(file)
+        except OSError:
+            return "its file cannot be read"
+
+    def _copy(self, part: Part) -> Part:
+        """Return a part that gives the copy of another, made anew whenever it is opened."""
+        assert part.resource is not None
+        resource = self._deidentifier.resource(part.resource)
+
+        def opener() -> Iterator[bytes]:
+            outcome = self._deidentifier.file(BytesIO(b"".join(part.chunks())))
+            if isinstance(outcome, HeldBack):
+                raise WireError(f"{part.path or part.resource} was held back: {outcome.reason}.")
+            self._count(resource, outcome)
+            view = memoryview(outcome.data)
+            return (bytes(view[start : start + CHUNK]) for start in range(0, len(view), CHUNK))
+
+        return Part("application/dicom", opener, resource=resource, intact=part.intact)
+
+    def _count(self, resource: Resource, outcome: Deidentified) -> None:
+        with self._lock:
+            if resource not in self._counted:
+                self._counted.add(resource)
+                self.report.add(outcome.changes, blanked=outcome.blanked)

@@ -1,0 +1,78 @@
+"""Comments in compressed frames do not leave, and pixels do not change."""
+
+from __future__ import annotations
+
+import io
+
+import hypothesis.strategies as st
+import imagecodecs
+import numpy as np
+import pytest
+from hypothesis import given
+from PIL import Image
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless
+
+from dicomdock.deidentify.frames import _fragments, _texts
+from dicomdock.imaging.codecs import pixel_array
+from tests.builders import ct_series, encode
+from tests.deidentify.canaries import found
+from tests.deidentify.conftest import deidentified
+
+CANARY = b"Q7FE00010Z"
+
+
+def picture() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 255, (16, 24), np.uint8)
+
+
+def jpeg() -> bytes:
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x010E] = CANARY.decode()  # ImageDescription
+    Image.fromarray(picture()).save(file, "JPEG", comment=CANARY, exif=exif, quality=95)
+    return file.getvalue()
+
+
+def jpeg_ls() -> bytes:
+    data = imagecodecs.jpegls_encode(picture())
+    return data[:2] + b"\xff\xfe\x00\x0c" + CANARY + data[2:]
+
+
+def jpeg_2000() -> bytes:
+    data = imagecodecs.jpeg2k_encode(picture(), codecformat="j2k", level=0)
+    end_of_size = 4 + int.from_bytes(data[4:6], "big")
+    return data[:end_of_size] + b"\xff\x64\x00\x0e\x00\x01" + CANARY + data[end_of_size:]
+
+
+@pytest.mark.parametrize(
+    ("syntax", "frame"),
+    [(JPEGBaseline8Bit, jpeg()), (JPEGLSLossless, jpeg_ls()), (JPEG2000Lossless, jpeg_2000())],
+)
+def test_no_comment_leaves_and_no_pixel_changes(syntax: str, frame: bytes) -> None:
+    dataset = ct_series(1)[0].dataset
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.NumberOfFrames = 2
+    dataset.PixelData = encapsulate([frame, frame])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = syntax
+    data = encode(dataset)
+    assert found(data) == {CANARY}
+    made = deidentified(data)
+    assert found(made.data) == set()
+    assert ("PixelData", "cleaned") in [(one.path, one.action) for one in made.changes]
+    copy = dcmread(io.BytesIO(made.data))
+    assert len(copy.PixelData) == len(dataset.PixelData)
+    assert np.array_equal(pixel_array(copy), pixel_array(dcmread(io.BytesIO(data))))
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"\xff\xd8", b"\xff\x4f"]))
+def test_any_bytes_are_walked_to_an_end_within_them(data: bytes, start: bytes) -> None:
+    data = start + data
+    for first, last in _texts(data, 0, len(data)):
+        assert 0 <= first <= last
+        assert first <= len(data) + 6
+    item = b"\xfe\xff\x00\xe0" + len(data).to_bytes(4, "little") + data
+    assert [*_fragments(item * 2)] == [(8, 8 + len(data)), (16 + len(data), 16 + 2 * len(data))]
