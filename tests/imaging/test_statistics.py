@@ -163,6 +163,37 @@ def pet(**changed: Any) -> list[Dataset]:
 FACTOR = 70 * 1000 / (350e6 * 2 ** (-3600 / 6588))
 
 
+def witnessed(
+    day: str, series: str, acquired: str, weight: float, dose: int, half_life: float, given: str
+) -> Dataset:
+    image, drug = Dataset(), Dataset()
+    image.SeriesDate = image.AcquisitionDate = day
+    image.SeriesTime, image.AcquisitionTime = series, acquired
+    image.PatientWeight = weight
+    image.CorrectedImage = ["ATTN", "DECY"]
+    image.Units, image.DecayCorrection = "BQML", "START"
+    drug.RadionuclideTotalDose, drug.RadionuclideHalfLife = dose, half_life
+    drug.RadiopharmaceuticalStartDateTime = f"{day}{given}"
+    image.RadiopharmaceuticalInformationSequence = [drug]
+    return image
+
+
+def test_factors_are_those_of_another_program() -> None:
+    """The values are those that @cornerstonejs/calculate-suv 1.1.0 computes from the same headers."""
+    plain = witnessed("20240712", "124907", "125007", 96.6, 411856516, 6586.2, "123753")
+    assert body_weight_factor(plain) == pytest.approx(0.00025178922758890436, rel=1e-9)
+    processed = witnessed("20241207", "133819", "132053", 114.9, 231905969, 1220, "121901")
+    processed.private_block(0x0009, "GEMS_PETD_01", create=True).add_new(0x0D, "DT", "20241207131826")
+    assert body_weight_factor(processed) == pytest.approx(0.0037554088753329394, rel=1e-9)
+    counts = witnessed("20240318", "103920", "104216", 58.8, 341017963, 6586.2, "100717")
+    counts.Units = "CNTS"
+    block = counts.private_block(0x7053, "Philips PET Private Group", create=True)
+    block.add_new(0x09, "DS", "2.1845")
+    assert body_weight_factor(counts) == pytest.approx(0.0004611530545411559, rel=1e-9)
+    block.add_new(0x00, "DS", "0.0006976")
+    assert body_weight_factor(counts) == pytest.approx(0.0006976, rel=1e-9)
+
+
 def test_body_weight_factors() -> None:
     assert body_weight_factor(pet()[0]) == pytest.approx(FACTOR)
     assert body_weight_factor(pet(DecayCorrection="ADMIN")[0]) == pytest.approx(70_000 / 350e6)

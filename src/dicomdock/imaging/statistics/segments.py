@@ -42,7 +42,9 @@ class SegmentStatistics:
     glycolysis: float | None = None
 
 
-def segment_statistics(segmentation: Segmentation, volume: Volume) -> Iterator[SegmentStatistics]:
+def segment_statistics(
+    segmentation: Segmentation, volume: Volume, placed: Segmentation | None = None
+) -> Iterator[SegmentStatistics]:
     """Yield the numbers of each segment over a volume.
 
     Where the grids differ, sizes are those of the segmentation's own grid, and values those of the voxels
@@ -51,6 +53,7 @@ def segment_statistics(segmentation: Segmentation, volume: Volume) -> Iterator[S
     Parameters
     ----------
     volume : grey values; PET in what ``to_suv`` returns for uptake, else in its stated unit.
+    placed : the segmentation on the grid of the volume, where that is known already.
 
     Raises
     ------
@@ -62,9 +65,9 @@ def segment_statistics(segmentation: Segmentation, volume: Volume) -> Iterator[S
     frames = (segmentation.frame_of_reference, volume.frame_of_reference)
     if all(frames) and frames[0] != frames[1]:
         raise GeometryError("The segmentation and the images have different frames of reference.")
-    placed = segmentation
-    if not segmentation.geometry.matches(volume.geometry):
-        placed = segmentation.onto(volume.geometry)
+    if placed is None:
+        same = segmentation.geometry.matches(volume.geometry)
+        placed = segmentation if same else segmentation.onto(volume.geometry)
     quantity, unit = quantity_of(volume)
     for number, (own, there) in enumerate(zip(segmentation.segments, placed.segments, strict=True), 1):
         shape = measure_shape(own.mask.array, segmentation.geometry)
