@@ -10,11 +10,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dicomdock.archive import Archive
+from dicomdock.deidentify.key import pseudonyms_of
 from dicomdock.dicom.resource import Resource
+from dicomdock.transfer import TransferQueue
 from tests.builders import changed, ct_series, mr_series
 from tests.dock.running import RunningDock
 from tests.dock.using import introduce, keep, open_at, rows
 from tests.servers.orthanc import Orthanc
+from tests.waiting import until
 
 
 def act(page: Page, name: str) -> None:
@@ -55,6 +58,34 @@ def test_a_study_is_exported(demo_dock: RunningDock, page: Page, tmp_path: Path)
     page.get_by_test_id("export-to").fill(str(target))
     page.get_by_test_id("export-now").click()
     expect(page.get_by_text("is there already")).to_be_visible()
+
+
+def test_a_study_is_exported_without_names(demo_dock: RunningDock, page: Page, tmp_path: Path):
+    instances = ct_series(2, PatientName="Masked^Mia", PatientID="M1")
+    marked = changed(
+        ct_series(1, StudyInstanceUID=instances[0].study, PatientName="Masked^Mia", PatientID="M1")[0],
+        BurnedInAnnotation="YES",
+    )
+    keep(demo_dock.settings, tmp_path / "made", [*instances, marked])
+    open_at(page, demo_dock, "/?source=local&PatientName=Masked")
+    stand_on_first(page)
+    page.keyboard.press("e")
+    expect(page.get_by_test_id("export-to")).to_have_value(re.compile("Masked, Mia"))
+    page.get_by_test_id("export-deidentify").click()
+    page.get_by_role("option", name="De-identified", exact=True).click()
+    note = page.get_by_test_id("export-note")
+    expect(note).to_contain_text("The receiver sees Patient's Name: ")
+    expect(note).not_to_contain_text("Mia")
+    expect(note).to_contain_text("text is burned into its pixels")
+    expect(page.get_by_test_id("export-to")).to_have_value(re.compile(r"De-identified( \(\d+\))?\.zip$"))
+    target = tmp_path / "out.zip"
+    page.get_by_test_id("export-to").fill(str(target))
+    page.get_by_test_id("export-now").click()
+    expect(page.get_by_text(f"Exported 2 images to {target}; 1 image held back")).to_be_visible()
+    with zipfile.ZipFile(target) as exported:
+        assert len(exported.namelist()) == 2
+        assert not any("Mia" in name for name in exported.namelist())
+    assert b"Masked" not in target.read_bytes()
 
 
 def test_what_would_be_lost_is_said_before(demo_dock: RunningDock, page: Page, tmp_path: Path):
@@ -104,6 +135,25 @@ def test_attributes_of_the_selection(demo_dock: RunningDock, page: Page, tmp_pat
     page.keyboard.press("i")
     expect(page).to_have_url(re.compile("/attributes"))
     expect(rows(page, "attributes").first).to_be_visible()
+
+
+def test_a_study_is_sent_without_names(demo_dock: RunningDock, page: Page, tmp_path: Path):
+    (made,) = ct_series(1, PatientName="Quiet^Quinn", PatientID="Q1")
+    keep(demo_dock.settings, tmp_path / "made", [made], origin="")
+    open_at(page, demo_dock, "/?source=local&PatientName=Quinn")
+    stand_on_first(page)
+    page.keyboard.press("s")
+    page.get_by_test_id("send-deidentify").click()
+    page.get_by_role("option", name="De-identified", exact=True).click()
+    pseudonym = pseudonyms_of(demo_dock.settings).name("patient", "Q1")
+    expect(page.get_by_test_id("send-note")).to_contain_text(f"Patient ID: {pseudonym}")
+    page.get_by_test_id("send-to-demo").click()
+    queue = TransferQueue(demo_dock.settings)
+    until(lambda: [one.state for one in queue.latest()] == ["done"], "the upload")
+    page.goto(f"{demo_dock.url}/?source=demo&PatientName={pseudonym}")
+    expect(rows(page)).to_have_count(1)
+    page.goto(f"{demo_dock.url}/?source=demo&PatientName=Quinn")
+    expect(page.get_by_test_id("no-match")).to_be_visible()
 
 
 def test_deleting_on_a_server_is_asked_twice(demo_dock: RunningDock, page: Page, tmp_path: Path):

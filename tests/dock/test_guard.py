@@ -437,6 +437,7 @@ def test_a_link_opens_once_and_leaves_the_address(page: Page, context: BrowserCo
     expect(page.get_by_test_id("nav-studies")).to_be_visible()
     assert "#" not in page.url
     assert link.partition("#")[2] not in page.evaluate("JSON.stringify([location.href, document.cookie])")
+    page.evaluate("localStorage.clear()")
     context.clear_cookies()
     page.goto("about:blank")
     page.goto(link)

@@ -93,6 +93,32 @@ def test_nothing_is_asked_of_a_server_before_the_answer(dock: RunningDock, page:
         click(dock, link_to(endpoint))
 
 
+HOLD = """
+const { set } = Object.getOwnPropertyDescriptor(WebSocket.prototype, "onmessage");
+window.held = [];
+Object.defineProperty(WebSocket.prototype, "onmessage", { set(take) {
+    set.call(this, (event) => {
+        if (window.held && String(event.data).includes("answer-refuse]")) window.held.push(() => take(event));
+        else take(event);
+    });
+} });
+"""
+"""Lets a page wait for the message that moves the focus to an answer."""
+
+
+def test_the_focus_is_not_taken_from_who_has_gone_on_to_another_answer(dock: RunningDock, page: Page, portal):
+    endpoint, _ = portal
+    open_home(page, dock)
+    page.add_init_script(HOLD)
+    click(dock, link_to(endpoint))
+    once = page.get_by_test_id("answer-once")
+    once.focus()
+    page.wait_for_function("window.held.length > 0")
+    page.evaluate("() => { window.held.forEach((one) => one()); window.held = null; }")
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    expect(once).to_be_focused()
+
+
 def test_a_flood_of_links_makes_one_question(dock: RunningDock, page: Page, portal):
     endpoint, asked = portal
     open_home(page, dock)

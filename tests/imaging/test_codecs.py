@@ -20,6 +20,7 @@ from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLosslessSV1
 
 from dicomdock.errors import MissingDependency
 from dicomdock.imaging import codecs
+from dicomdock.origin.decoding import decode_frame
 from tests.builders import ct_series
 from tests.conftest import shared_data, unavailable
 
@@ -35,12 +36,17 @@ def jpeg_files() -> list[Path]:
     return [Path(str(get_testdata_file(name))) for name in names]
 
 
+def dcmtk(program: str, *arguments: object) -> None:
+    """Run a program of dcmtk."""
+    if shutil.which(program) is None:
+        unavailable(program, "apt-get install dcmtk")
+    subprocess.run([program, *map(str, arguments)], check=True, capture_output=True)
+
+
 def by_dcmtk(file: Path, folder: Path, colours: str = "+cn") -> np.ndarray:
     """Decode a JPEG file with dcmtk, colours as coded, or (``+cp``) as RGB."""
-    if shutil.which("dcmdjpeg") is None:
-        unavailable("dcmdjpeg", "apt-get install dcmtk")
     decoded = folder / "decoded.dcm"
-    subprocess.run(["dcmdjpeg", colours, file, decoded], check=True, capture_output=True)
+    dcmtk("dcmdjpeg", colours, file, decoded)
     return codecs.pixel_array(decoded, raw=True)
 
 
@@ -129,6 +135,72 @@ def test_lossless_jpeg_gives_back_every_value(rows, columns, kind, seed):
     dtype = "u2" if kind == "u2" else "u1"
     pixels = random.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
     assert (codecs.pixel_array(lossless(pixels)) == pixels).all()
+
+
+def by_dcm2pnm(file: Path, bits: int, folder: Path) -> np.ndarray:
+    """Return the samples of the first frame as dcmtk reads them, from 0."""
+    picture = folder / "picture.pgm"
+    options = ["--no-overlays", "--no-modality", "--no-windowing", "--write-n-bit-pnm", str(bits)]
+    dcmtk("dcm2pnm", *options, file, picture)
+    lines = [line for line in picture.read_text().splitlines() if not line.startswith("#")]
+    _, columns, rows, _, *samples = " ".join(lines).split()
+    return np.array(samples, int).reshape(int(rows), int(columns))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "program",
+    [["dcmconv", "+te"], ["dcmconv", "+ti"], ["dcmconv", "+tb"], ["dcmconv", "+td"], ["dcmcrle"]],
+    ids=["explicit", "implicit", "big endian", "deflated", "RLE"],
+)
+@pytest.mark.parametrize(
+    ("stored", "high"), [(12, 15), (12, 13), (12, 11), (10, 15), (8, 15), (8, 8), (16, 15)]
+)
+@pytest.mark.parametrize("signed", [False, True])
+def test_samples_end_at_the_high_bit_whatever_lies_around_them(tmp_path, program, stored, high, signed):
+    random = np.random.default_rng(stored + high)
+    low = -(1 << stored - 1) if signed else 0
+    values = random.integers(low, low + (1 << stored), (2, 23, 31))
+    values[0, 0, :2] = low, low + (1 << stored) - 1
+    below = high + 1 - stored
+    mask = ((1 << stored) - 1) << below
+    others = random.integers(0, 1 << 16, values.shape) & ~mask  # overlays, in the bits that are left over
+    dataset = ct_series(1)[0].dataset
+    dataset.NumberOfFrames, dataset.Rows, dataset.Columns = values.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, stored, high
+    dataset.PixelRepresentation = int(signed)
+    coded = ((values << below) & mask | others).astype("<u2")
+    dataset.PixelData = coded.tobytes()
+    dataset["PixelData"].VR = "OW"
+    for keyword in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth"):
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    plain, file = tmp_path / "plain.dcm", tmp_path / "coded.dcm"
+    dataset.save_as(plain, enforce_file_format=True)
+    dcmtk(*program, plain, file)
+    # pydicom does not inflate a file whose pixels it looks for; whoever reads such a file reads all of it
+    for source in [dcmread(file)] if "+td" in program else [file, dcmread(file)]:
+        found = codecs.pixel_array(source, header=dcmread(file, stop_before_pixels=True))
+        assert np.array_equal(found, values)
+    assert np.array_equal(list(codecs.iter_pixels(dcmread(file))), values)
+    assert np.array_equal(by_dcm2pnm(file, stored, tmp_path), values[0] - low)
+
+
+@pytest.mark.parametrize(("stored", "high"), [(12, 15), (12, 11), (8, 8), (16, 15)])
+@pytest.mark.parametrize("signed", [False, True])
+def test_run_length_decoding_keeps_every_bit(tmp_path, stored, high, signed):
+    coded = np.random.default_rng(high).integers(0, 1 << 16, (2, 23, 31)).astype("<u2")
+    dataset = ct_series(1)[0].dataset
+    dataset.NumberOfFrames, dataset.Rows, dataset.Columns = coded.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, stored, high
+    dataset.PixelRepresentation, dataset.PixelData = int(signed), coded.tobytes()
+    plain, file = tmp_path / "plain.dcm", tmp_path / "coded.dcm"
+    dataset.save_as(plain, enforce_file_format=True)
+    dcmtk("dcmcrle", plain, file)
+    decoded = dcmread(file)
+    codecs.decompress(decoded)
+    assert decoded.PixelData == coded.tobytes()
+    assert [decode_frame(file, number) for number in (1, 2)] == [frame.tobytes() for frame in coded]
 
 
 def test_signed_values_stay_signed():

@@ -42,6 +42,16 @@ SECONDS = BROWSER_MS / 1000
 DRAWN = Path(__file__).with_name("drawn.js").read_text("utf-8")
 """Waits until views are drawn; gives what is wrong with those that are not."""
 
+HANDLED = """async () => {
+    await window.dicomdock.settled();
+    const { state } = window.trame;
+    do {
+        await state.flush();
+        await window.trame.trigger("scene_states");
+    } while (state.dirtyKeys.size);
+}"""
+"""Waits until the viewer has handled what the page has sent so far; it answers in order."""
+
 NOTES = """(() => {
     if (window.shownNotes) return;
     window.shownNotes = [];
@@ -184,6 +194,7 @@ class Screen:
         """Choose a series in the list, and wait until it is shown."""
         self.tool("series")
         self.button(f"series-{series}").click()
+        self.handled()
         self.wait(f"s.series_uid === '{series}' && ({until})")
 
     def open_drawing(self, uid: str) -> None:
@@ -263,6 +274,13 @@ class Screen:
         while not holds():
             assert time.monotonic() < end, words or f"it did not come in {seconds} s"
             self.page.evaluate("() => new Promise(requestAnimationFrame)")
+
+    def handled(self) -> None:
+        """Wait until the viewer has begun everything that was clicked and typed, and the page has its state.
+
+        A condition on the state can hold from before: only then does it say something of what was clicked.
+        """
+        self.page.evaluate(HANDLED)
 
     def drawn(self, *views: str, seconds: float = SECONDS) -> None:
         """Wait until these views, or all, show what the viewer has now, in their present sizes."""

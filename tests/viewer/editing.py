@@ -9,16 +9,17 @@ from tests.viewer.conftest import SHAPE, Opened, Screen
 
 Voxels = dict[str, np.ndarray]
 
-ICONS = {
-    "paint": "mdi-brush",
-    "erase": "mdi-eraser",
-    "scissors": "mdi-content-cut",
-    "draw": "mdi-draw",
-    "operators": "mdi-vector-intersection",
-    "threshold": "mdi-auto-fix",
-    "islands": "mdi-scatter-plot",
-    "smoothing": "mdi-square-rounded-outline",
+TOOLS = {
+    "paint": ("mdi-brush", "Paint"),
+    "erase": ("mdi-eraser", "Erase"),
+    "scissors": ("mdi-content-cut", "Scissors"),
+    "draw": ("mdi-draw", "Draw"),
+    "operators": ("mdi-vector-intersection", "LogicalOperators"),
+    "threshold": ("mdi-auto-fix", "Threshold"),
+    "islands": ("mdi-scatter-plot", "Islands"),
+    "smoothing": ("mdi-square-rounded-outline", "Smoothing"),
 }
+"""The icon of each tool's button, and the end of its effect's name."""
 
 
 def box(*ends: tuple[int, int]) -> np.ndarray:
@@ -46,7 +47,18 @@ def coloured(screen: Screen) -> float:
 
 def until_coloured(screen: Screen, *, more: float = -1.0, less: float = 1.0) -> None:
     """Wait until more, or less, than this part of the axial view is drawn on."""
-    screen.until(lambda: more < coloured(screen) < less, words="the view is not drawn on as it should be")
+    seen = []
+
+    def holds() -> bool:
+        seen.append(coloured(screen))
+        return more < seen[-1] < less
+
+    try:
+        screen.until(holds)
+    except AssertionError as error:
+        raise AssertionError(
+            f"{seen[-1]:.5f} of the view is coloured, not {more:.5f} to {less:.5f}"
+        ) from error
 
 
 class Editor:
@@ -75,9 +87,15 @@ class Editor:
         self.screen.wait(f"s.SegmentEditState__segment_state__SegmentState__name === '{name}'")
 
     def tool(self, name: str) -> None:
-        """Take a tool."""
-        button = self.page.locator(f".editor button:has(.{ICONS[name]})").first
-        button.click()
+        """Take a tool, and wait until the viewer has it with its settings."""
+        icon, effect = TOOLS[name]
+        self.page.locator(f".editor button:has(.{icon})").first.click()
+        self.active(effect)
+
+    def active(self, effect: str) -> None:
+        """Wait until an effect, by the end of its name, is the one that the mouse works with."""
+        self.screen.handled()
+        self.screen.wait(f"s.SegmentEditorState__active_effect_name.endsWith('{effect}')")
 
     def select(self, label: str, option: str) -> None:
         """Choose from a list of the panel."""
@@ -127,6 +145,7 @@ class Editor:
 
     def done(self) -> None:
         """Wait until the segments have changed and nothing is computed any more."""
+        self.screen.handled()
         self.screen.wait("s.unsaved && !s.busy")
 
     # What came of it
@@ -140,6 +159,7 @@ class Editor:
     def save(self) -> Resource:
         """Save, and tell what was written."""
         self.page.keyboard.press("Control+s")
+        self.screen.handled()
         self.screen.wait("!s.unsaved && !s.saving")
         with Archive.open(self.opened.settings) as archive:
             found = [one for one in archive.instances(Resource(self.opened.study)) if one.made_here]
@@ -148,11 +168,13 @@ class Editor:
     def undone(self) -> Voxels:
         """Take back the last step, and save."""
         self.page.keyboard.press("Control+z")
+        self.screen.handled()
         self.screen.wait("s.unsaved")
         return self.saved()
 
     def redone(self) -> Voxels:
         """Do it again, and save."""
         self.page.keyboard.press("Control+y")
+        self.screen.handled()
         self.screen.wait("s.unsaved")
         return self.saved()

@@ -109,6 +109,9 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
         screen.wait("s.unsaved")
         until_coloured(screen, more=0.01)
         full.unlink()
+        screen.until(
+            lambda: on_disk(opened, opened.series, 40), words="what a full disk refused is not written later"
+        )
 
     stroke(editor, 60)
     screen.until(lambda: on_disk(opened, opened.series, 60), words="further strokes are not kept")

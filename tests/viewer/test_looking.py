@@ -320,9 +320,13 @@ def test_a_parametric_map_is_a_volume(screen: Screen, study: dict[str, list[Made
     uid = study["map"][0].series
     screen.button(f"other-{uid}").click()
     screen.wait(f"s.series_uid === '{uid}' && s.complete")
-    window = (screen.state("window_width"), screen.state("window_centre"))
     due = phantom() / 100
-    screen.until(lambda: difference(screen.pixels(), due[screen.slice()[0] - 1], (1, 1), window) < ALIKE)
+
+    def as_due() -> bool:
+        window = (screen.state("window_width"), screen.state("window_centre"))
+        return difference(screen.pixels(), due[screen.slice()[0] - 1], (1, 1), window) < ALIKE
+
+    screen.until(as_due)
 
 
 def test_a_document_opens_in_a_tab_of_its_own(screen: Screen, study: dict[str, list[Made]]) -> None:

@@ -27,6 +27,7 @@ from dicomdock.imaging.terminology import RGB, Terminology
 from dicomdock.imaging.volume import Volume as AnyVolume
 
 if TYPE_CHECKING:
+    from dicomdock.api.statistics import Statistics
     from dicomdock.transfer import PushReport
 
 Kind = Literal["BINARY", "LABELMAP", "STRUCTURES"]
@@ -197,6 +198,29 @@ class Segmentation(imaging.Segmentation):
         home = archive or self.archive
         assert home is not None, "save needs it too"
         return home.push(server, place)
+
+    def statistics(
+        self, images: Resource | str | None = None, archive: Home | None = None, *, volume: str | None = None
+    ) -> Statistics:
+        """Measure each segment over its images: size, surface, diameters, values, and the uptake of PET.
+
+        Parameters
+        ----------
+        images : another series than it was drawn on, of the same frame of reference: the PET of a PET/CT.
+        archive : another than its images are from.
+        volume : the name of the volume, where the series holds several.
+
+        Raises
+        ------
+        NotInArchive
+            Its images are not in the archive.
+        GeometryError
+            They have another frame of reference, or no one volume with a position in the patient.
+        """
+        from dicomdock.api.statistics import measure
+
+        home = home_of(archive or self.archive)
+        return measure(self, home, images_of(images or self.images or _images_of(home, self)), volume)
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.geometry.shape))

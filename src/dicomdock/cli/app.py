@@ -26,6 +26,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "transfer": ("pull", "push"),
     "transfers": ("transfers",),
     "files": ("import", "export"),
+    "statistics": ("statistics",),
     "archive": ("list", "remove", "verify", "pin", "unpin", "evict"),
     "link": ("open",),
     "register": ("register", "unregister"),

@@ -23,9 +23,21 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.pixels import utils
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
-from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    RLELossless,
+)
 
 from dicomdock.errors import MissingDependency
+from dicomdock.imaging.attributes import integer
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -38,23 +50,42 @@ RETIRED_JPEG = {
 }
 """Retired transfer syntaxes of lossy JPEG -> the one whose decoder reads their streams; pydicom has none."""
 
+_SAMPLES_IN_BYTES = frozenset(
+    {
+        ImplicitVRLittleEndian,
+        ExplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        DeflatedExplicitVRLittleEndian,
+        RLELossless,
+    }
+)
+"""Transfer syntaxes whose samples lie in Bits Allocated; codestreams state their own bits."""
+
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
-def pixel_array(source: Any, **options: Any) -> Array:
+def pixel_array(
+    source: Any, *, header: Dataset | None = None, every_bit: bool = False, **options: Any
+) -> Array:
     """Return the pixels of an instance or of one of its frames, as ``pydicom.pixels.pixel_array`` does.
+
+    Samples that do not begin at the lowest bit, as in images of before 2014, are shifted there.
 
     Parameters
     ----------
     source : a Dataset, or a file that pydicom reads one from.
+    header : of the instance, where the source is a file.
+    every_bit : return the samples with all that lies in Bits Allocated beside them, as overlays do.
 
     Raises
     ------
     MissingDependency
         The transfer syntax needs a decoder that is not installed.
     """
+    low, bits = _bits_beside(source if header is None else header, options, every_bit=every_bit)
     try:
-        return utils.pixel_array(source, **options)
+        pixels: Array = utils.pixel_array(source, **options, **bits)
+        return pixels >> low if low else pixels
     except RuntimeError as error:
         raise _missing(_syntax(source, options), error) from error
 
@@ -67,8 +98,10 @@ def iter_pixels(dataset: Dataset, *, indices: Iterable[int] | None = None, **opt
     MissingDependency
         The transfer syntax needs a decoder that is not installed.
     """
+    low, bits = _bits_beside(dataset, options)
     try:
-        yield from utils.iter_pixels(dataset, indices=indices, **options)
+        for pixels in utils.iter_pixels(dataset, indices=indices, **options, **bits):
+            yield pixels >> low if low else pixels
     except RuntimeError as error:
         raise _missing(_syntax(dataset, options), error) from error
 
@@ -76,15 +109,20 @@ def iter_pixels(dataset: Dataset, *, indices: Iterable[int] | None = None, **opt
 def decompress(dataset: Dataset) -> None:
     """Decode the pixel data of a Dataset in place, colours as red, green and blue; its UIDs stay.
 
+    Of run-length encoded samples every bit stays too, as overlays may lie beside them.
+
     Raises
     ------
     MissingDependency
         The transfer syntax needs a decoder that is not installed.
     """
+    syntax = _syntax(dataset, {})
     try:
-        dataset.decompress(as_rgb=True, generate_instance_uid=False)
+        # Codestreams hold nothing but samples: what lies beside them is for pydicom to fill.
+        fill = syntax not in _SAMPLES_IN_BYTES
+        dataset.decompress(as_rgb=True, generate_instance_uid=False, correct_unused_bits=fill)
     except RuntimeError as error:
-        raise _missing(_syntax(dataset, {}), error) from error
+        raise _missing(syntax, error) from error
 
 
 def is_available(uid: str) -> bool:
@@ -120,6 +158,25 @@ def _syntax(source: Any, options: dict[str, Any]) -> str:
         getattr(source, "file_meta", None), "TransferSyntaxUID", ""
     )
     return str(named)
+
+
+def _bits_beside(
+    header: Any, options: dict[str, Any], *, every_bit: bool = False
+) -> tuple[int, dict[str, Any]]:
+    """Return how many bits lie below each sample, and the options that make pydicom return those too.
+
+    There are none since 2014, when High Bit was fixed to Bits Stored - 1 (PS3.5 §8.1.1); older images have
+    overlays in them. pydicom takes the lowest bits whatever High Bit is.
+    """
+    if _syntax(header, options) not in _SAMPLES_IN_BYTES or not isinstance(header, Dataset):
+        return 0, {}
+    if every_bit:
+        return 0, {"correct_unused_bits": False}
+    stored, high = integer(header, "BitsStored"), integer(header, "HighBit")
+    allocated = integer(header, "BitsAllocated")
+    if stored is None or high is None or allocated is None or not 0 < stored <= high < allocated <= 32:
+        return 0, {}
+    return high + 1 - stored, {"bits_stored": high + 1}
 
 
 def _missing(syntax: str, error: RuntimeError) -> Exception:

@@ -177,7 +177,7 @@ def decode_frame(stored: Path, number: int) -> bytes:
     with mapped("The frame"):
         header = read_header(stored)
         check_frame(header, number)
-        samples = decode(stored, header, number)
+        samples = decode(stored, header, number, every_bit=True)
         if header.get("BitsAllocated") == 1:
             return pack_bits(samples, pad=False)
         return samples.astype(samples.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -58,17 +58,19 @@ def read_whole(stored: Path) -> Dataset:
         return read_dataset(file)
 
 
-def decode(stored: Path, header: Dataset, frame: int) -> Array:
+def decode(stored: Path, header: Dataset, frame: int, *, every_bit: bool = False) -> Array:
     """Decode one frame; only its own bytes are read where the transfer syntax allows.
 
     Parameters
     ----------
     frame : 1-based.
+    every_bit : with what lies beside the samples in Bits Allocated.
     """
+    at, syntax = frame - 1, decodable_syntax(header)
     try:
-        return pixel_array(stored, index=frame - 1, transfer_syntax_uid=decodable_syntax(header))
+        return pixel_array(stored, header=header, every_bit=every_bit, index=at, transfer_syntax_uid=syntax)
     except AttributeError:  # an attribute is missing that the header was completed by
-        return pixel_array(_completed(read_whole(stored)), index=frame - 1)
+        return pixel_array(_completed(read_whole(stored)), every_bit=every_bit, index=at)
 
 
 def _completed(dataset: Dataset) -> Dataset:

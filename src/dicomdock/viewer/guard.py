@@ -9,23 +9,59 @@ browser passes it a token that works once instead: others can read what programs
 from __future__ import annotations
 
 import hmac
+import re
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from functools import cache
+from hashlib import sha256
+from importlib import resources
+from secrets import token_urlsafe
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from dicomdock.web.cookies import cookie_values
 from dicomdock.web.peers import is_foreign
 
 TO_PAGE = ("/", "/index.html")
+INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+MAX_HEADER = 1 << 20  # bytes of one header; browsers send at most 256 kB
+ELSEWHERE = "This viewer is open in another program; open the study from dicomdock again."
+# A program on another port can replace our cookie, not what the browser stores for this origin.
+RESUMING = """<!doctype html>
+<meta charset="utf-8"><title>dicomdock</title><p>{sentence}</p>
+<script nonce="{nonce}">
+const secret = sessionStorage.getItem("dicomdock-viewer");
+sessionStorage.removeItem("dicomdock-viewer");
+if (secret) location.replace(`/?secret=${{encodeURIComponent(secret)}}`);
+</script>
+"""
 
+NONCE = "nonce"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def headers(host: str) -> dict[str, str]:
-    """Return the headers of every answer; the page can ask nobody but this viewer."""
-    # Vue compiles trame's templates in the browser, which needs unsafe-eval.
+@cache
+def inline_scripts() -> str:
+    """Return the hashes of the scripts within trame's page, as sources of a Content Security Policy."""
+    page = resources.files("trame_client") / "module" / "vue3-www" / "index.html"
+    scripts = INLINE_SCRIPT.findall(page.read_bytes()) if page.is_file() else []
+    return "".join(f"'sha256-{b64encode(sha256(script).digest()).decode()}' " for script in scripts)
+
+
+def headers(host: str, nonce: str = "") -> dict[str, str]:
+    """Return the headers of every answer; the page can ask nobody but this viewer.
+
+    Parameters
+    ----------
+    host : of the viewer, as the browser addresses it.
+    nonce : of the scripts within the page that is answered; empty where it is trame's.
+    """
+    inline = f"'nonce-{nonce}' " if nonce else inline_scripts()
+    # unsafe-eval: Vue compiles trame's templates in the browser, and draws nothing without it. Vuetify writes
+    # the colours of its theme into the page as a style.
     policy = (
-        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:; "
+        f"default-src 'self'; script-src 'self' {inline}'unsafe-eval'; worker-src 'self' blob:; "
         "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
         f"connect-src 'self' ws://{host} data: blob:; object-src 'none'; frame-src 'none'; base-uri 'self'; "
         "form-action 'none'; frame-ancestors 'none'"
@@ -66,6 +102,11 @@ class Guard:
                 leading_on = {"Refresh": f"0; url=/index.html?secret={self._secret}"}
                 return web.Response(headers={**headers(request.host), **leading_on})
             refusal = self.refusal(request)
+            if refusal == ELSEWHERE and self._is_visit(request):
+                nonce = token_urlsafe(16)
+                page = RESUMING.format(sentence=refusal, nonce=nonce)
+                request[NONCE] = nonce
+                return web.Response(status=403, text=page, content_type="text/html")
             if refusal:
                 return web.Response(status=403, text=refusal, headers=headers(request.host))
             if request.path in TO_PAGE and not self._same(request.query.get("secret", "")):
@@ -74,13 +115,15 @@ class Guard:
             return await handler(request)
 
         async def prepare(request: web.Request, response: web.StreamResponse) -> None:
-            response.headers.update(headers(request.host))
+            response.headers.update(headers(request.host, request.get(NONCE, "")))
             if request.path in TO_PAGE:
                 response.headers["Cache-Control"] = "no-store"
                 if response.status < 400:
                     cookie = f"{self._cookie(request)}={self._secret}; Path=/; HttpOnly; SameSite=Strict"
                     response.headers["Set-Cookie"] = cookie
 
+        # Browsers send the cookies of every other program on this host too; aiohttp takes 8 kB of them.
+        app._handler_args = {"max_field_size": MAX_HEADER}
         app.middlewares.insert(0, guarded)
         app.on_response_prepare.append(prepare)
 
@@ -89,9 +132,10 @@ class Guard:
         foreign = self._foreign(request)
         if foreign:
             return foreign
-        known = self._same(request.cookies.get(self._cookie(request), ""))
+        cookies = ";".join(request.headers.getall("Cookie", []))
+        known = any(self._same(value) for value in cookie_values(cookies, self._cookie(request)))
         if not known and not (request.path in TO_PAGE and self._same(request.query.get("secret", ""))):
-            return "This viewer is open in another program; open the study from dicomdock again."
+            return ELSEWHERE
         return ""
 
     def _takes_once(self, request: web.Request) -> bool:
@@ -100,7 +144,7 @@ class Guard:
             return False
         if self._foreign(request) and not self._is_visit(request):
             return False
-        if not hmac.compare_digest(token.encode(), self._once.encode()):
+        if not _is_equal(token, self._once):
             return False
         self._once = ""
         return True
@@ -132,4 +176,9 @@ class Guard:
         return f"dicomdock-viewer-{urlsplit(f'//{request.host}').port}"
 
     def _same(self, text: str) -> bool:
-        return hmac.compare_digest(text.encode(), self._secret.encode())
+        return _is_equal(text, self._secret)
+
+
+def _is_equal(text: str, secret: str) -> bool:
+    # What is no UTF-8 on the wire arrives as surrogates.
+    return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), secret.encode())

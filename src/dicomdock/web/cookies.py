@@ -1,4 +1,4 @@
-"""Cookies: what a server's load balancer or gateway sets for a session, sent back to the same origin alone.
+"""Cookies: what a server's load balancer or gateway sets for a session, and what a browser sends to us.
 
 References
 ----------
@@ -8,7 +8,7 @@ RFC 6265 §5.2 (Set-Cookie), §5.4 (the Cookie header).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -24,6 +24,18 @@ class _Cookie:
     value: str
     path: str
     secure: bool
+
+
+def cookie_values(header: str, name: str) -> Iterator[str]:
+    """Yield the values of all cookies of a name in a ``Cookie`` header.
+
+    Browsers send the cookies of a host to each of its ports, the older and more specific ones first: there
+    may be several of one name, and none of the others may hide ours.
+    """
+    for pair in header.split(";"):
+        found, _, value = pair.strip(" \t").partition("=")
+        if found == name:
+            yield value
 
 
 class Cookies:

@@ -20,6 +20,14 @@ from dicomdock.launch.trust import Ask, ChooseServer, Question
 from dicomdock.sources import DicomJson
 from dicomdock.transfer.linked import MOST_STUDIES
 
+# It arrives when the page is connected; who has gone on to another answer by then stays there.
+_FOCUS_REFUSE = """
+const answers = document.querySelector('.question .answers');
+if (answers && !answers.contains(document.activeElement)) {
+    answers.querySelector('[data-testid=answer-refuse]')?.focus();
+}
+"""
+
 
 def page(services: Services, visit: Visit) -> None:
     """Build the page of one link."""
@@ -114,7 +122,7 @@ def _may(links: Links, run: Run, number: int, question: Question, requests: Sequ
             _line("Open once: the study is downloaded from this server and shown; the next link asks again.")
             _line("Always: links to this server open without a question. Settings can take it back.")
         ui.label("Nothing has been sent to this server so far.").classes("muted")
-    ui.run_javascript("document.querySelector('[data-testid=answer-refuse]')?.focus()")
+    ui.run_javascript(_FOCUS_REFUSE)
 
 
 def _choose(links: Links, run: Run, number: int, decision: ChooseServer) -> None:
@@ -129,7 +137,7 @@ def _choose(links: Links, run: Run, number: int, decision: ChooseServer) -> None
             for name in decision.names:
                 _answer_button(links, run, number, "once", name, "", server=name)
         ui.label("Nothing has been sent to any server so far.").classes("muted")
-    ui.run_javascript("document.querySelector('[data-testid=answer-refuse]')?.focus()")
+    ui.run_javascript(_FOCUS_REFUSE)
 
 
 def _answer_button(

@@ -17,7 +17,10 @@ from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_delete import delete_on_server, remove_local
 from dicomdock.dock.pages.study_export import export
 from dicomdock.dock.pages.study_pin import pin, unpin
+from dicomdock.dock.pages.what_leaves import AS_IT_IS, choose_what_leaves
 from dicomdock.dock.services.sources import LOCAL
+
+SENT = "The instances are sent as they are."
 
 Do: TypeAlias = Callable[[ActionServices, Selection], Awaitable[None] | None]
 
@@ -85,13 +88,16 @@ async def send(services: ActionServices, selection: Selection) -> None:
     if not servers:
         widgets.say("There is no server to send to yet; add one on the Servers page.", kind="failure")
         return
+    archive, resources = await services.run(lambda: services.local.archive), selection.on(LOCAL)
     with widgets.question(f"Send {selection.words} to", testid="ask-send") as asked:
+        profile = choose_what_leaves(services, archive, resources, SENT, testid="send")
         for server in servers:
             widgets.button(server, lambda name=server: asked.answer(name), testid=f"send-to-{server}")
         asked.cancel()
     chosen = await asked.ask()
     if chosen:
-        await services.run(services.transfers.push, chosen, selection.on(LOCAL))
+        deidentify = "" if profile.value == AS_IT_IS else str(profile.value)
+        await services.run(lambda: services.transfers.push(chosen, resources, deidentify=deidentify))
         widgets.say(f"Sending {selection.words} to {chosen}; what is there already is not sent again.")
 
 

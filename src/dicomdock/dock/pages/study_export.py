@@ -11,31 +11,38 @@ from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages.action_services import ActionServices
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_list import patient
+from dicomdock.dock.pages.what_leaves import AS_IT_IS, choose_what_leaves
+from dicomdock.dock.services.deidentified import deidentifier_of
 from dicomdock.dock.services.export import Export, free_name, usual_folder
 from dicomdock.dock.services.sources import LOCAL
 from dicomdock.dock.services.threads import Run
 from dicomdock.errors import Cancelled, DicomdockError, InvalidInput
 
 FORMS = {"zip": "One zip file", "folder": "A folder"}
+COPIED = "The files are copied byte for byte; patient, study and series name the folders."
 LOOK = 0.2  # seconds between two looks at the progress
 
 
 async def export(services: ActionServices, selection: Selection) -> None:
-    """Ask where to, write, and say where it is."""
-    name = _name(selection)
+    """Ask where to and what leaves, write, and say where it is."""
     folder = usual_folder()
-    proposed = {
-        "zip": str(await services.run(free_name, folder, name, ".zip")),
-        "folder": str(await services.run(free_name, folder, name, "")),
-    }
+
+    async def proposals(name: str) -> dict[str, str]:
+        endings = {"zip": ".zip", "folder": ""}
+        return {form: str(await services.run(free_name, folder, name, end)) for form, end in endings.items()}
+
+    named, nameless = await proposals(_name(selection)), await proposals("De-identified")
+    archive = await services.run(lambda: services.local.archive)
+    resources = selection.on(LOCAL)
+
+    def propose() -> None:
+        if place.value in (*named.values(), *nameless.values()):  # else it was typed
+            place.set_value((named if profile.value == AS_IT_IS else nameless)[str(form.value)])
+
     with widgets.question(f"Export {selection.words}", testid="ask-export") as asked:
-        form = widgets.choice(
-            "As", FORMS, "zip", lambda event: place.set_value(proposed[event.value]), testid="export-form"
-        )
-        place = widgets.field("To", proposed["zip"], testid="export-to")
-        ui.label("The files are copied byte for byte; patient, study and series name the folders.").classes(
-            "muted"
-        )
+        form = widgets.choice("As", FORMS, "zip", lambda _: propose(), testid="export-form")
+        place = widgets.field("To", named["zip"], testid="export-to")
+        profile = choose_what_leaves(services, archive, resources, COPIED, propose, testid="export")
         asked.cancel()
         with asked.foot:
             widgets.button("Export", lambda: asked.answer(True), kind="main", testid="export-now")
@@ -48,8 +55,11 @@ async def export(services: ActionServices, selection: Selection) -> None:
     zip_file = form.value == "zip"
     if zip_file and target.suffix.lower() != ".zip":
         target = target.with_name(f"{target.name}.zip")  # or no program would know what the file is
-    archive = await services.run(lambda: services.local.archive)
-    await _write(services.run, Export(archive, selection.on(LOCAL), target, zip_file=zip_file))
+    deidentifier = None
+    if profile.value != AS_IT_IS:
+        deidentifier = await services.run(deidentifier_of, services.local.settings, str(profile.value))
+    job = Export(archive, resources, target, zip_file=zip_file, deidentifier=deidentifier)
+    await _write(services.run, job)
 
 
 async def _write(run: Run, job: Export) -> None:
@@ -73,7 +83,7 @@ async def _write(run: Run, job: Export) -> None:
     async def work() -> None:
         try:
             await run(job.run)
-            shown.answer(f"Exported {formatting.counted(job.done, 'image')} to {job.target}.")
+            shown.answer(_done(job))
         except Cancelled as ended:
             shown.answer(ended)
         except DicomdockError as error:
@@ -90,6 +100,19 @@ async def _write(run: Run, job: Export) -> None:
         raise answer
     else:
         widgets.say(str(answer), kind="success", seconds=12)
+
+
+def _done(job: Export) -> str:
+    held = sum(job.held_back.values())
+    if not held:
+        return f"Exported {formatting.counted(job.done, 'image')} to {job.target}."
+    reasons = "; ".join(job.held_back)
+    if not job.done:
+        return f"Nothing was exported: {reasons}."
+    return (
+        f"Exported {formatting.counted(job.done, 'image')} to {job.target};"
+        f" {formatting.counted(held, 'image')} held back: {reasons}."
+    )
 
 
 def _name(selection: Selection) -> str:

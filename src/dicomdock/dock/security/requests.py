@@ -22,11 +22,14 @@ from dicomdock.dock.security.sessions import (
     SERVICES,
     Keys,
     SessionCookie,
-    token_of,
+    proof_of,
 )
 from dicomdock.origin.granted import GRANT
+from dicomdock.web.cookies import cookie_values
 
 READING = frozenset({"GET", "HEAD"})
+MAY_RESUME = b"<body data-resume>"
+RESUME_HEADER = b"dicomdock-resume"
 _STATIC: Mapping[str, str] = {
     "/session/entry.js": "text/javascript",
     "/session/entry.css": "text/css",
@@ -66,7 +69,11 @@ class Guard:
         host = request.headers.get("host", "")
         guarded = SecureSend(request.path, host if host in self.hosts else "127.0.0.1", send)
         if status == 401 and request.is_visit:
-            await reply(guarded, 401, "text/html; charset=utf-8", _entry_file("entry.html"))
+            page = _entry_file("entry.html")
+            if not request.is_ours:
+                # No other site may lead a session that was lost into the dock.
+                page = page.replace(MAY_RESUME, b"<body>")
+            await reply(guarded, 401, "text/html; charset=utf-8", page)
         elif status:
             extra = [(b"www-authenticate", b'Bearer realm="dicomdock"')] if status == 401 else []
             await refuse(guarded, status, reason, extra)
@@ -87,15 +94,17 @@ class Guard:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        token = token_of(body)
-        session = self.keys.redeem(token) if token is not None else None
+        proof = proof_of(body)
+        session = self.keys.redeem(proof.token) if proof.token else self.keys.resume(proof.resume)
         if session is None:
             await refuse(
                 send, 403, "This link was used already or is too old. Run dicomdock run for a new one."
             )
             return
         cookie = self.cookie.header(session).encode()
-        await reply(send, 204, "application/json", b"", [(b"set-cookie", cookie)])
+        resume = proof.resume if not proof.token else self.keys.resume_token()
+        headers = [(b"set-cookie", cookie), (RESUME_HEADER, resume.encode())]
+        await reply(send, 204, "application/json", b"", headers)
 
 
 class _Request:
@@ -132,7 +141,7 @@ class _Request:
         host = self.headers.get("host", "")
         if host not in self.guard.hosts or "host" in self.repeated:
             return 421, "This is not an address of the dock."
-        if not self._is_ours(host):
+        if not self.is_ours:
             if self.is_visit and "origin" not in self.headers:
                 # Such as from the file that a browser is started with. The visit gets the entry page,
                 # whatever session comes along: what that page does then is the dock's own.
@@ -150,8 +159,10 @@ class _Request:
             return self._judge_bearer()
         return 401, "This page needs a session. Run dicomdock run to open one."
 
-    def _is_ours(self, host: str) -> bool:
-        origin = self.headers.get("origin")
+    @property
+    def is_ours(self) -> bool:
+        """Whether no page of another site or port started the request."""
+        host, origin = self.headers.get("host", ""), self.headers.get("origin")
         if origin is not None and (origin != f"http://{host}" or "origin" in self.repeated):
             return False
         return self.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
@@ -163,7 +174,7 @@ class _Request:
         )
 
     def _has_session(self) -> bool:
-        sessions = self.guard.cookie.values(self.headers.get("cookie", ""))
+        sessions = cookie_values(self.headers.get("cookie", ""), self.guard.cookie.name)
         return any(self.guard.keys.holds_session(session) for session in sessions)
 
     def _judge_bearer(self) -> tuple[int, str]:

@@ -15,7 +15,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dicomdock.dicom.resource import Resource
@@ -32,6 +32,15 @@ SERVICES = ("/dicom-web", "/demo/dicom-web", "/wado")
 def _digest(token: str) -> bytes:
     # Tokens are found by their digest: the time of a dictionary look-up then tells nothing about the token.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _add(uses: dict[bytes, float], now: float) -> str:
+    """Return a new token whose digest is added; of too many, the one unused for longest is removed."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    uses[_digest(token)] = now
+    if len(uses) > MAX_SESSIONS:
+        del uses[min(uses, key=uses.__getitem__)]
+    return token
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Keys:
     clock: Callable[[], float] = time.monotonic
     _one_time: dict[bytes, float] = field(default_factory=dict, repr=False)
     _sessions: dict[bytes, float] = field(default_factory=dict, repr=False)
+    _resumes: dict[bytes, float] = field(default_factory=dict, repr=False)
     _grants: dict[bytes, Grant] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -75,11 +85,25 @@ class Keys:
             now = self.clock()
             if self._one_time.pop(_digest(token), 0.0) <= now:
                 return None
-            session = secrets.token_urlsafe(TOKEN_BYTES)
-            self._sessions[_digest(session)] = now
-            if len(self._sessions) > MAX_SESSIONS:
-                del self._sessions[min(self._sessions, key=self._sessions.__getitem__)]
-            return session
+            return _add(self._sessions, now)
+
+    def resume_token(self) -> str:
+        """Return a token that begins sessions of the same browser again, for as long as the dock runs.
+
+        A program on another port of this host can replace our cookie; it cannot reach what the browser stores
+        for the dock's own origin, which includes the port.
+        """
+        with self._lock:
+            return _add(self._resumes, self.clock())
+
+    def resume(self, token: str) -> str | None:
+        """Return a new session for a token of ``resume_token``; None when it is unknown."""
+        key = _digest(token)
+        with self._lock:
+            if key not in self._resumes:
+                return None
+            self._resumes[key] = now = self.clock()
+            return _add(self._sessions, now)
 
     def holds_session(self, session: str) -> bool:
         """Return whether this is a session of ours, and record its use."""
@@ -141,25 +165,29 @@ class SessionCookie:
         """Return the value of ``Set-Cookie``."""
         return f"{self.name}={session}; Path=/; HttpOnly; SameSite=Strict"
 
-    def values(self, cookie: str) -> Iterator[str]:
-        """Yield the sessions of a ``Cookie`` header.
 
-        There may be several: a page on another port of this host can set a cookie of the same name, which
-        must not hide ours.
-        """
-        for pair in cookie.split(";"):
-            name, _, value = pair.strip().partition("=")
-            if name == self.name:
-                yield value
+@dataclass(frozen=True)
+class Proof:
+    """What begins a session, from the body of ``POST /session``.
+
+    Parameters
+    ----------
+    token : a one-time token; empty for none.
+    resume : what the browser keeps beside the cookie, for the dock's own pages alone; empty for none.
+    """
+
+    token: str = ""
+    resume: str = ""
 
 
-def token_of(body: bytes) -> str | None:
-    """Return the one-time token of the body of ``POST /session``; None where it holds none."""
+def proof_of(body: bytes) -> Proof:
+    """Return what the body of ``POST /session`` holds; an empty proof where it holds nothing usable."""
     if len(body) > MAX_SESSION_BODY:
-        return None
+        return Proof()
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
-        return None
-    token = found.get("token") if isinstance(found, dict) else None
-    return token if isinstance(token, str) else None
+        return Proof()
+    texts = found if isinstance(found, dict) else {}
+    token, resume = texts.get("token"), texts.get("resume")
+    return Proof(token if isinstance(token, str) else "", resume if isinstance(resume, str) else "")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Cancelled
 
 if TYPE_CHECKING:
-    from dicomdock.archive import Archive
+    from dicomdock.archive import Archive, Exported
+    from dicomdock.deidentify import Deidentifier
 
 
 class Export:
@@ -24,12 +26,25 @@ class Export:
     resources : what is exported.
     target : a folder, or the zip file.
     zip_file : write one zip file.
+    deidentifier : makes de-identified copies; None copies byte for byte.
+
+    Attributes
+    ----------
+    held_back : reasons for which instances did not leave, and how many.
     """
 
     def __init__(
-        self, archive: Archive, resources: Sequence[Resource], target: Path, *, zip_file: bool
+        self,
+        archive: Archive,
+        resources: Sequence[Resource],
+        target: Path,
+        *,
+        zip_file: bool,
+        deidentifier: Deidentifier | None = None,
     ) -> None:
         self.target = target
+        self.held_back: Counter[str] = Counter()
+        self._deidentifier = deidentifier
         self.done = 0
         self.total = 0
         self.bytes = 0
@@ -52,10 +67,24 @@ class Export:
         DicomdockError
             It cannot be written.
         """
-        steps = self._archive.export(self._resources, self.target, zip=self._zip)
+        if self._deidentifier is None:
+            steps = self._archive.export(self._resources, self.target, zip=self._zip)
+        else:
+            from dicomdock.deidentify import Report
+
+            report = Report(self._deidentifier.profile)
+            steps = self._archive.export_deidentified(
+                self._resources, self.target, self._deidentifier, report, zip=self._zip
+            )
+        self._write(steps)
+        if self._deidentifier is not None:
+            self.held_back.update(reason for _, reason in report.held_back)
+
+    def _write(self, steps: Iterator[Exported]) -> None:
         with closing(steps):  # type: ignore[type-var]  # it is a generator
             for step in steps:
-                self.done, self.total = step.done, step.total
+                self.done += 1
+                self.total = step.total
                 self.bytes += step.size
                 if self._stop.is_set():
                     raise Cancelled(f"The export ended after {self.done} of {self.total} images.")

@@ -143,9 +143,25 @@ class Transfers:
             transfer = self.queue.add("pull", server, map(str, left), options={"background": True})
         return self._enqueue(transfer)
 
-    def push(self, server: str, resources: Iterable[Resource], *, on_duplicate: str = "skip") -> Transfer:
-        """Queue an upload from the archive."""
+    def push(
+        self,
+        server: str,
+        resources: Iterable[Resource],
+        *,
+        on_duplicate: str = "skip",
+        deidentify: str = "",
+    ) -> Transfer:
+        """Queue an upload from the archive.
+
+        Parameters
+        ----------
+        deidentify : send de-identified copies by this profile; empty for the instances as they are.
+        """
         options: dict[str, JsonValue] = {"background": True, "on_duplicate": on_duplicate}
+        if deidentify:
+            from dicomdock.transfer.deidentified import options_for
+
+            options |= options_for(deidentify, None, None)
         return self._enqueue(self.queue.add("push", server, map(str, resources), options=options))
 
     def request(self, transfer: int, request: Literal["pause", "cancel"]) -> None:

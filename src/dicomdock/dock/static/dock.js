@@ -78,10 +78,13 @@
     if (event.target.closest?.("[data-show-keys]")) showKeys();
   });
 
+  sessionStorage.removeItem("dicomdock-resumed"); // what entry.js resumed was accepted
   const token = location.hash.slice(1);
   if (/^[A-Za-z0-9_-]{43}$/.test(token)) {
     history.replaceState(null, "", location.pathname + location.search);
     const body = JSON.stringify({ token });
-    fetch("/session", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    fetch("/session", { method: "POST", headers: { "Content-Type": "application/json" }, body }).then((answer) => {
+      if (answer.ok) localStorage.setItem("dicomdock-resume", answer.headers.get("dicomdock-resume"));
+    });
   }
 })();

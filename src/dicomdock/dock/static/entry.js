@@ -12,19 +12,36 @@ function command(text) {
   return code;
 }
 
-async function begin() {
-  if (!/^[A-Za-z0-9_-]{43}$/.test(token)) {
-    say("This page opens only through the dock's own link. Run ", command("dicomdock run"), " to get one.");
-    return;
-  }
-  history.replaceState(null, "", location.pathname + location.search);
+// Programs on other ports of this host can replace our cookie. The browser stores what begins the session again for
+// this origin alone, port included.
+const RESUME = "dicomdock-resume";
+const RESUMED = "dicomdock-resumed"; // removed by the pages: a browser that takes no cookies comes back here
+
+async function begin(proof) {
   const answer = await fetch("/session", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ token }),
+    body: JSON.stringify(proof),
   });
-  if (answer.ok) location.reload();
-  else say("This link was used already or is too old. Run ", command("dicomdock run"), " to get a new one.");
+  if (answer.ok) localStorage.setItem(RESUME, answer.headers.get("dicomdock-resume"));
+  return answer.ok;
 }
 
-begin().catch(() => say("The dock does not answer. Start it with ", command("dicomdock run"), "."));
+async function resume() {
+  const stored = localStorage.getItem(RESUME);
+  const resumed = sessionStorage.getItem(RESUMED);
+  sessionStorage.removeItem(RESUMED);
+  if (!stored || resumed || !("resume" in document.body.dataset)) return false;
+  sessionStorage.setItem(RESUMED, "once");
+  return begin({ resume: stored });
+}
+
+async function enter() {
+  const given = /^[A-Za-z0-9_-]{43}$/.test(token);
+  if (given) history.replaceState(null, "", location.pathname + location.search);
+  if ((given && (await begin({ token }))) || (await resume())) location.reload();
+  else if (given) say("This link was used already or is too old. Run ", command("dicomdock run"), " to get a new one.");
+  else say("This page opens only through the dock's own link. Run ", command("dicomdock run"), " to get one.");
+}
+
+enter().catch(() => say("The dock does not answer. Start it with ", command("dicomdock run"), "."));

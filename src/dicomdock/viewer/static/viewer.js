@@ -147,8 +147,20 @@
     }
   });
 
+  // A program on another port of this host can replace our cookie. What opens the viewer again is stored for this
+  // origin and tab alone; the address of the page held it before trame took it off.
+  const SECRET = "dicomdock-viewer";
+  const [visit] = performance.getEntriesByType("navigation");
+  const given = new URL(visit?.name ?? location.href).searchParams.get("secret");
+  if (given) sessionStorage.setItem(SECRET, given);
+  const renew = () => fetch(`/index.html?secret=${encodeURIComponent(sessionStorage.getItem(SECRET))}`, { cache: "no-store" });
   const alive = async () => {
-    try { return (await fetch("/__dicomdock/viewer.css", { method: "HEAD", cache: "no-store" })).ok; } catch { return false; }
+    const ask = () => fetch("/__dicomdock/viewer.css", { method: "HEAD", cache: "no-store" });
+    try {
+      let answer = await ask();
+      if (answer.status === 403 && (await renew()).ok) answer = await ask();
+      return answer.ok;
+    } catch { return false; }
   };
   let saying = false;
   const gone = async () => {

@@ -172,10 +172,8 @@ class MeasuringLogic:
             if kind is None:
                 self._unplaced[f"unplaced {len(self._unplaced)}"] = one
                 continue
-            node = self._add(kind, one.label)
             points = one.points[:-1] if kind == "region" and one.points[0] == one.points[-1] else one.points
-            for point in points:
-                node.AddControlPoint(*(np.array(point) * LPS))
+            self._add(kind, one.label, [np.array(point) * LPS for point in points])
         self._saved = self._placed_measurements()
         if not self._nodes:
             self.notifications.info(
@@ -217,9 +215,7 @@ class MeasuringLogic:
         for one in back.placed:
             if one.kind not in NODES:
                 continue  # of another version of dicomdock
-            node = self._add(one.kind, one.name)
-            for point in one.points:
-                node.AddControlPoint(*point)
+            self._add(one.kind, one.name, one.points)
         self._update_rows()
 
     def _clear(self) -> None:
@@ -270,7 +266,8 @@ class MeasuringLogic:
     def _interaction(self) -> Any:
         return self.app.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
 
-    def _add(self, kind: str, label: str = "") -> Any:
+    def _add(self, kind: str, label: str = "", points: Sequence[Sequence[float]] = ()) -> Any:
+        """Add a measurement to the scene; the page gets its numbers when all its points are there."""
         node_class, _, title = NODES[kind]
         self._count += 1
         node = self.app.scene.AddNewNodeByClass(node_class, label or f"{title} {self._count}")
@@ -281,10 +278,12 @@ class MeasuringLogic:
         display.SetSelectedColor(1.0, 0.85, 0.35)
         display.SetColor(1.0, 0.85, 0.35)
         display.SetPropertiesLabelVisibility(kind != "region")
-        node.AddObserver(slicer.vtkMRMLMarkupsNode.PointModifiedEvent, self._update_rows)
-        node.AddObserver(slicer.vtkMRMLMarkupsNode.PointPositionDefinedEvent, self._update_rows)
         if kind == "region":
             node.SetCurveTypeToLinear()
+        for point in points:
+            node.AddControlPoint(*point)
+        node.AddObserver(slicer.vtkMRMLMarkupsNode.PointModifiedEvent, self._update_rows)
+        node.AddObserver(slicer.vtkMRMLMarkupsNode.PointPositionDefinedEvent, self._update_rows)
         self._nodes[node.GetID()] = (kind, node)
         return node
 

@@ -98,7 +98,9 @@ class SegmentsLogic:
             tuple(one for one in self.series.scanned.sources if one is not None),
         )
         self._replace(base, "Segmentation", changed=False)
-        self.editor.add_empty_segment(segment_name="Segment 1")
+        # Without a colour it gets one by chance, which can be a grey that no one sees on the images.
+        colour = [part / 255 for part in colour_for(Terminology(), 1)]
+        self.editor.add_empty_segment(segment_name="Segment 1", segment_color=colour)
         assert self.current is not None
         self.current.changes = 0  # an empty segment is not worth saving
         self.logic.forget_steps()
@@ -343,12 +345,14 @@ class SegmentsLogic:
         if series is None or volume is None or self.current is not None:
             return
         self._update_list()
-        found = self._not_on_disk.pop(series.uid, None) or self._unsaved_work().read_segmentation(series.uid)
+        in_memory = self._not_on_disk.pop(series.uid, None)
+        found = in_memory or self._unsaved_work().read_segmentation(series.uid)
         if found is None:
             return
         if found.geometry.matches(volume.geometry):
             self._replace(found, found.name or "Unsaved segmentation", changed=True)
-            self._mark_autosaved()
+            if in_memory is None:
+                self._mark_autosaved()
             self._bring_into_view()
             self.notifications.info("The unsaved segments of last time were restored.")
 

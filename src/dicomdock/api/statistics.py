@@ -1,0 +1,131 @@
+"""Statistics: the numbers of the segments of a segmentation, as a table."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dicomdock.api.home import Home
+from dicomdock.api.instances import headers_of, paths_of
+from dicomdock.api.volume import Volume, find_volume, grids
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import GeometryError, InvalidInput
+from dicomdock.imaging.segmentation import Segmentation
+from dicomdock.imaging.statistics import PERCENTILES, SegmentStatistics, segment_statistics, to_suv
+
+Cell = str | int | float | None
+
+COLUMNS = (
+    *("segment", "label", "voxels", "volume_ml", "surface_mm2", "diameter_mm", "slice_diameter_mm"),
+    *("quantity", "unit", "values", "mean", "standard_deviation", "minimum", "maximum", "median"),
+    *(f"percentile_{share}" for share in PERCENTILES),
+    *("suv_peak", "metabolic_volume_ml", "total_lesion_glycolysis_g"),
+)
+"""Names of the numbers of a segment, with their units; those of grey values are in ``unit``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """The numbers of segments over a volume.
+
+    Parameters
+    ----------
+    segments : the numbers of each.
+    images : the series that they were measured on.
+    remarks : what the user should know, one sentence each.
+    """
+
+    segments: tuple[SegmentStatistics, ...]
+    images: Resource
+    remarks: tuple[str, ...] = ()
+
+    def rows(self) -> list[dict[str, Cell]]:
+        """Return a row for each segment, by the names of ``COLUMNS``; None for a number that there is not."""
+        return [_row(one) for one in self.segments]
+
+    def to_csv(self, path: Path | str) -> None:
+        """Write the table as CSV in UTF-8, with a header line; an absent number is an empty field.
+
+        Raises
+        ------
+        InvalidInput
+            There is a file of that name.
+        """
+        try:
+            with Path(path).open("x", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS)
+                writer.writeheader()
+                writer.writerows(self.rows())
+        except FileExistsError:
+            raise InvalidInput(f"{path} exists already.") from None
+
+
+def measure(segmentation: Segmentation, archive: Home, images: Resource, name: str | None) -> Statistics:
+    """Measure the segments over a series of the archive.
+
+    Parameters
+    ----------
+    name : of the volume; None for the only one that the segmentation can lie on.
+
+    Raises
+    ------
+    NotInArchive
+        The images are not in the archive.
+    GeometryError
+        The series holds no volume to measure on, or several and none was named.
+    """
+    volume = find_volume(archive, images, _chosen(segmentation, archive, images, name))
+    remarks = []
+    measured: Volume | None = None
+    if volume.modality == "PT":
+        try:
+            suv = to_suv(volume, headers_of(paths_of(archive, images)))
+            measured = replace(volume, array=suv.array, units=suv.units, suv_type=suv.suv_type)
+            measured = replace(measured, padding=suv.padding)
+        except GeometryError as error:
+            remarks.append(error.reason)
+    measured = measured or volume
+    placed = segmentation
+    if not segmentation.geometry.matches(volume.geometry):
+        placed = segmentation.onto(volume.geometry)
+    segments = tuple(segment_statistics(segmentation, measured, placed))
+    if placed is segmentation:
+        for one in segments:
+            left = one.shape.voxels - (one.values.count if one.values else 0)
+            if left:
+                remarks.append(f"{left} of {one.shape.voxels} voxels of {one.label!r} have no value.")
+    return Statistics(segments, images, (*placed.remarks, *volume.remarks, *remarks))
+
+
+def _chosen(segmentation: Segmentation, archive: Home, images: Resource, name: str | None) -> str | None:
+    """Return the name of the volume to measure on: that which was asked for, else the only one that fits."""
+    if name is not None:
+        return name
+    plans = [
+        (volume, plan) for volume, plan in grids(archive, images) if plan.problem is None and volume.spatial
+    ]
+    if not plans:
+        raise GeometryError(f"{images} holds no volume with a position in the patient.")
+    fitting = [plan for volume, plan in plans if segmentation.fits(volume.geometry)] or [
+        plan for _, plan in plans
+    ]
+    if len(fitting) > 1:
+        names = ", ".join(repr(plan.label) for plan in fitting)
+        raise GeometryError(
+            f"{images} holds {len(fitting)} volumes that the segments may lie on: {names}; name one."
+        )
+    return fitting[0].label
+
+
+def _row(one: SegmentStatistics) -> dict[str, Cell]:
+    shape, values = one.shape, one.values
+    cells: list[Cell] = [one.number, one.label, shape.voxels, shape.volume, shape.surface]
+    cells += [shape.diameter, shape.slice_diameter, one.quantity.meaning, one.unit.value]
+    if values is None:
+        cells += [0, *[None] * (5 + len(PERCENTILES))]
+    else:
+        cells += [values.count, values.mean, values.deviation, values.minimum, values.maximum, values.median]
+        cells += values.percentiles
+    cells += [one.peak, one.metabolic_volume, one.glycolysis]
+    return dict(zip(COLUMNS, cells, strict=True))

@@ -1,0 +1,118 @@
+"""``statistics``: the numbers of the segments of a segmentation or structure set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dicomdock.cli import sources
+from dicomdock.cli.formatting import counted
+from dicomdock.cli.output import Console, examples
+from dicomdock.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from dicomdock.api.statistics import Cell
+
+commands = typer.Typer()
+
+_SHOWN = (
+    ("label", "segment"),
+    ("volume_ml", "ml"),
+    ("diameter_mm", "longest mm"),
+    ("mean", "mean"),
+    ("standard_deviation", "SD"),
+    ("minimum", "min"),
+    ("maximum", "max"),
+    ("median", "median"),
+    ("unit", "unit"),
+)
+
+
+@commands.command(
+    epilog=examples(
+        "dicomdock statistics 1.2.840.1/1.2.840.9",
+        "dicomdock statistics 1.2.840.1/1.2.840.9 --csv lesions.csv",
+        "dicomdock statistics 1.2.840.1/1.2.840.9 --images 1.2.840.1/1.2.840.3 --json",
+    )
+)
+def statistics(
+    context: typer.Context,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RESOURCE|KEY=VALUE",
+            help="A DICOM Segmentation or RT Structure Set: STUDY/SERIES or STUDY/SERIES/INSTANCE.",
+            show_default=False,
+        ),
+    ],
+    images: Annotated[
+        str,
+        typer.Option(
+            metavar="SERIES",
+            help="Measure on this series of the same frame of reference, such as the PET of a PET/CT.",
+        ),
+    ] = "",
+    volume: Annotated[
+        str, typer.Option(metavar="NAME", help="The volume to measure on, where the series holds several.")
+    ] = "",
+    table: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write all numbers as CSV.", show_default=False),
+    ] = None,
+) -> None:
+    """Measure segments on their images: volume, surface, diameters, values, and SUV where it can be computed.
+
+    SUV needs weight, dose, half-life and times in the images; where one is missing, values stay in their own
+    unit, and a sentence names what is missing.
+    """
+    console: Console = context.obj
+    from dicomdock.api.archive import Archive
+
+    with Archive.open(console.settings) as archive:
+        found = sources.resources(words, archive)
+        if len(found) != 1:
+            raise InvalidInput(f"One segmentation is measured at a time, not {len(found)}.")
+        if table is not None and table.exists():
+            raise InvalidInput(f"{table} exists already.")
+        measured = archive.segmentation(found[0]).statistics(images or None, volume=volume or None)
+    if table is not None:
+        measured.to_csv(table)
+    rows = measured.rows()
+    console.result(
+        {
+            "resource": str(found[0]),
+            "images": str(measured.images),
+            "segments": [dict(row) for row in rows],
+            "remarks": [*measured.remarks],
+        }
+    )
+    for line in _lines(
+        [[title for _, title in _SHOWN], *([_cell(row[key]) for key, _ in _SHOWN] for row in rows)]
+    ):
+        console.print(line)
+    for row in rows:
+        if row["suv_peak"] is not None:
+            console.print(
+                f"{row['label']}: SUVpeak {_cell(row['suv_peak'])}, metabolic volume"
+                f" {_cell(row['metabolic_volume_ml'])} ml, TLG {_cell(row['total_lesion_glycolysis_g'])} g"
+            )
+    console.print(f"{counted(len(rows), 'segment')} measured on {measured.images}.")
+    console.note(*measured.remarks)
+
+
+def _lines(rows: list[list[str]]) -> list[str]:
+    """Align the cells of a table; numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if at in (0, len(row) - 1) else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _cell(value: Cell) -> str:
+    return "-" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)

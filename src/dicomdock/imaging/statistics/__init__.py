@@ -1,0 +1,21 @@
+"""Numbers of segments: their size and shape, the values in them, and the uptake of PET."""
+
+from __future__ import annotations
+
+from dicomdock.imaging.statistics.segments import SegmentStatistics, segment_statistics
+from dicomdock.imaging.statistics.shape import Shape, measure_shape
+from dicomdock.imaging.statistics.uptake import body_weight_factor, to_suv
+from dicomdock.imaging.statistics.values import PERCENTILES, ValueStatistics, peak, summarize
+
+__all__ = [
+    "PERCENTILES",
+    "SegmentStatistics",
+    "Shape",
+    "ValueStatistics",
+    "body_weight_factor",
+    "measure_shape",
+    "peak",
+    "segment_statistics",
+    "summarize",
+    "to_suv",
+]

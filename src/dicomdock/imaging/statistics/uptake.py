@@ -1,0 +1,181 @@
+"""Standardized Uptake Value by body weight, only where every input is stated.
+
+References
+----------
+QIBA, SUV computation: vendor-neutral pseudo-code for DICOM PET; PS3.3 §C.8.9.1, §C.8.9.2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.valuerep import DA, DT, TM
+
+from dicomdock.dicom.dataset import READ_ERRORS
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.attributes import first, number, text
+from dicomdock.imaging.volume import Volume
+
+_PHILIPS = "Philips PET Private Group"
+_PHILIPS_SUV, _PHILIPS_ACTIVITY = 0x00, 0x09
+_GE = "GEMS_PETD_01"
+_GE_SCAN = 0x0D
+
+MOST_DELAY = timedelta(days=1)  # of the scan after the injection
+
+
+def to_suv(volume: Volume, headers: Sequence[Dataset]) -> Volume:
+    """Return a PET volume in SUV by body weight; one that is in SUV already as it is.
+
+    Parameters
+    ----------
+    headers : of the instances of its series.
+
+    Raises
+    ------
+    GeometryError
+        An input is missing; the sentence names it.
+    """
+    if volume.units == "GML":
+        return volume
+    wanted = {source[0] for source in volume.sources if source is not None}
+    used = [one for one in headers if text(one, "SOPInstanceUID") in wanted] or list(headers)
+    if not used:
+        raise _missing("the headers of its images")
+    factors = [body_weight_factor(one, headers) for one in used]
+    if max(factors) - min(factors) > 1e-4 * max(factors):
+        raise GeometryError("No SUV is computed: the images state different doses, weights or times.")
+    array = volume.array.astype(np.float64) * factors[0]
+    padding = volume.padding
+    if padding is not None:
+        padding = (padding[0] * factors[0], padding[1] * factors[0])
+    return replace(volume, array=array, units="GML", suv_type="BW", padding=padding, windows=(), plan=None)
+
+
+def body_weight_factor(header: Dataset, series: Sequence[Dataset] = ()) -> float:
+    """Return what the values of an image are multiplied by to become SUV by body weight.
+
+    Parameters
+    ----------
+    header : of the image.
+    series : the headers of its series, of which the earliest acquisition counts; by default itself.
+
+    Raises
+    ------
+    GeometryError
+        An input is missing; the sentence names it.
+    """
+    corrected = text(header, "CorrectedImage").split("\\")
+    for needed, meaning in (("ATTN", "attenuation"), ("DECY", "decay")):
+        if needed not in corrected:
+            raise GeometryError(f"No SUV is computed: the images are not corrected for {meaning}.")
+    units = text(header, "Units")
+    concentration = 1.0
+    if units == "CNTS":
+        direct = _private(header, 0x7053, _PHILIPS, _PHILIPS_SUV)
+        if direct:
+            return direct
+        concentration = _private(header, 0x7053, _PHILIPS, _PHILIPS_ACTIVITY) or 0.0
+        if not concentration:
+            raise _missing("the vendor's scale factor of counts")
+    elif units != "BQML":
+        raise GeometryError(f"No SUV is computed: the images are in {units or 'no stated unit'}, not Bq/ml.")
+    weight = _positive(header, "PatientWeight", "the patient's weight")
+    drug = first(header, "RadiopharmaceuticalInformationSequence")
+    dose = _positive(drug, "RadionuclideTotalDose", "the injected dose")
+    reference = text(header, "DecayCorrection")
+    if reference == "ADMIN":
+        return concentration * weight * 1000 / dose
+    if reference != "START":
+        raise _missing("the time that decay is corrected to")
+    half_life = _positive(drug, "RadionuclideHalfLife", "the half-life")
+    scan = _scan_start(header, series or (header,), half_life)
+    delay = scan - _injection(drug, scan)
+    if not timedelta(0) <= delay <= MOST_DELAY:
+        raise GeometryError("No SUV is computed: the scan does not follow the injection within a day.")
+    return concentration * weight * 1000 / (dose * 2 ** (-delay.total_seconds() / half_life))
+
+
+def _scan_start(header: Dataset, series: Sequence[Dataset], half_life: float) -> datetime:
+    """Return the time that decay is corrected to."""
+    started = _moment(header, "SeriesDate", "SeriesTime")
+    acquired = [_moment(one, "AcquisitionDate", "AcquisitionTime") for one in series]
+    known = [one for one in acquired if one is not None]
+    if started is not None and known and started <= min(known):
+        return started
+    stated = _private_text(header, 0x0009, _GE, _GE_SCAN)
+    if stated and (found := _datetime(stated)) is not None:
+        return found
+    own = _moment(header, "AcquisitionDate", "AcquisitionTime")
+    offset, duration = number(header, "FrameReferenceTime"), number(header, "ActualFrameDuration")
+    if own is None or not offset or not duration or offset < 0 or duration < 0:
+        raise _missing("the start of the scan")
+    decay = math.log(2) / half_life
+    during = decay * duration / 1000
+    average = math.log(during / -math.expm1(-during)) / decay
+    return own + timedelta(seconds=average - offset / 1000)
+
+
+def _injection(drug: Dataset | None, scan: datetime) -> datetime:
+    """Return when the radiopharmaceutical was given; a time without date is the last one before the scan."""
+    stated = text(drug, "RadiopharmaceuticalStartDateTime")
+    if stated and (found := _datetime(stated)) is not None:
+        return found
+    try:
+        clock = TM(text(drug, "RadiopharmaceuticalStartTime"))
+    except READ_ERRORS:
+        clock = None
+    if clock is None:
+        raise _missing("the time of the injection")
+    same_day = datetime.combine(scan.date(), clock)
+    return same_day if same_day <= scan else same_day - timedelta(days=1)
+
+
+def _moment(header: Dataset, date: str, time: str) -> datetime | None:
+    try:
+        day, clock = DA(text(header, date)), TM(text(header, time))
+    except READ_ERRORS:
+        return None
+    return datetime.combine(day, clock) if day is not None and clock is not None else None
+
+
+def _datetime(stated: str) -> datetime | None:
+    """Read a DT value in the scanner's own time: an offset from UTC is left out, as other times have none."""
+    try:
+        found = DT(stated.partition("+")[0].partition("-")[0])
+    except READ_ERRORS:
+        return None
+    if found is None or len(stated) < len("YYYYMMDDHHMM"):
+        return None
+    return datetime.combine(found.date(), found.time().replace(tzinfo=None))
+
+
+def _private_text(header: Dataset, group: int, creator: str, element: int) -> str:
+    try:
+        return str(header.private_block(group, creator)[element].value).strip()
+    except (*READ_ERRORS, KeyError):
+        return ""
+
+
+def _private(header: Dataset, group: int, creator: str, element: int) -> float | None:
+    try:
+        found = float(_private_text(header, group, creator, element))
+    except ValueError:
+        return None
+    return found if math.isfinite(found) and found > 0 else None
+
+
+def _positive(dataset: Dataset | None, keyword: str, meaning: str) -> float:
+    found = number(dataset, keyword)
+    if found is None or found <= 0:
+        raise _missing(meaning)
+    return found
+
+
+def _missing(what: str) -> GeometryError:
+    return GeometryError(f"No SUV is computed: {what} is not stated.")

@@ -1,0 +1,48 @@
+"""Attributes that the table does not list: text stays in code strings and in what equipment writes alone."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom.datadict import DicomDictionary
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from dicomdock.deidentify.unlisted import machine_text
+from tests.builders import ct_series, encode
+from tests.deidentify.canaries import found, text
+from tests.deidentify.conftest import deidentified
+
+NEEDED = {"SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"}
+DECIDING = {"ImageType", "ConversionType", "BurnedInAnnotation", "RecognizableVisualFeatures"}
+TEXTS = {"AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
+
+pytestmark = pytest.mark.usefixtures("odd_values")
+
+
+def crowded(vr: str) -> Dataset:
+    """Give a data set with a canary in every attribute of the dictionary that holds text."""
+    made = Dataset()
+    for tag, (own, _, _, _, keyword) in DicomDictionary.items():
+        if tag >> 16 >= 0x0008 and own in TEXTS and keyword not in NEEDED | DECIDING:
+            raw = text(tag).encode()
+            made[tag] = RawDataElement(Tag(tag), vr or own, len(raw), raw, 0, False, True)
+    return made
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("vr", ["", "LO", "UT", "UN"])
+@pytest.mark.parametrize("profile", ["basic", "basic,clean-descriptors,retain-modified-dates"])
+def test_text_in_any_attribute_of_the_dictionary_goes(profile: str, vr: str, nested: bool) -> None:
+    dataset = ct_series(1)[0].dataset
+    if nested:
+        dataset.PertinentOtherEvidenceSequence = [crowded(vr)]
+    else:
+        dataset.update(crowded(vr))
+    data = encode(dataset)
+    assert len(found(data)) > 1700
+    left = {int(one[1:9], 16) for one in found(deidentified(data, profile).data)}
+    known = {
+        tag for tag in left if DicomDictionary[tag][0] == "CS" or DicomDictionary[tag][4] in machine_text()
+    }
+    assert left == known

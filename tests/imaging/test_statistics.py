@@ -1,0 +1,270 @@
+"""Numbers of segments, against published ones, analytic bodies, numpy and VTK."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pydicom.dataset import Dataset
+from pydicom.uid import PositronEmissionTomographyImageStorage
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.segmentation import Segmentation
+from dicomdock.imaging.statistics import (
+    body_weight_factor,
+    measure_shape,
+    peak,
+    segment_statistics,
+    summarize,
+    to_suv,
+)
+from dicomdock.imaging.volume import Volume
+from tests.imaging.scans import oblique, scan
+
+N = 0  # outside the region of interest
+PHANTOM = np.array(
+    [
+        [[1, 4, 4, 1, 1], [1, 4, 6, 1, 1], [4, 1, 6, 4, 1], [4, 4, 6, 4, 1]],
+        [[1, 4, 4, 1, 1], [1, 1, 6, 1, 1], [N, 1, 3, 1, 1], [4, 4, 6, 1, 1]],
+        [[1, 4, 4, N, N], [1, 1, 1, 1, 1], [1, 1, N, 1, 1], [1, 1, 6, 1, 1]],
+        [[1, 4, 4, N, N], [1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [1, 1, 6, 1, 1]],
+    ]
+)
+"""The digital phantom of the Image Biomarker Standardisation Initiative, voxels of 2 mm."""
+TWO_MM = oblique((0, 0, 0), (2, 2, 2), (0, 0, 0))
+
+
+def test_the_published_values_of_the_ibsi_phantom() -> None:
+    inside = PHANTOM > 0
+    grid = VolumeGeometry(PHANTOM.shape, TWO_MM)
+    shape = measure_shape(inside, grid)
+    assert (shape.voxels, shape.volume) == (74, pytest.approx(0.592))
+    assert shape.surface == pytest.approx(388, rel=0.01)
+    assert shape.diameter == pytest.approx(13.1, abs=0.05)
+    values = summarize(PHANTOM[inside])
+    assert values is not None
+    assert values.mean == pytest.approx(2.15, abs=0.005)
+    assert values.deviation**2 == pytest.approx(3.05, abs=0.005)
+    assert (values.minimum, values.median, values.maximum) == (1, 1, 6)
+    assert (values.percentiles[1], values.percentiles[4]) == (1, 4)
+
+
+affines = st.builds(
+    oblique,
+    st.tuples(*[st.floats(-1, 1)] * 3),
+    st.tuples(*[st.floats(0.4, 4)] * 3),
+    st.tuples(*[st.floats(-50, 50)] * 3),
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(arrays(np.bool_, st.tuples(*[st.integers(1, 5)] * 3)), affines)
+def test_any_segment_has_the_diameter_of_all_pairs_and_the_same_numbers_flipped(
+    mask: np.ndarray, affine: np.ndarray
+) -> None:
+    grid = VolumeGeometry(mask.shape, affine)
+    found = measure_shape(mask, grid)
+    at = np.argwhere(mask)
+    steps = np.concatenate([np.eye(3), -np.eye(3)]) / 2
+    for expected, used in ((found.diameter, steps), (found.slice_diameter, steps[[1, 2, 4, 5]])):
+        ends = [(one, grid.to_lps(one + step)) for one in at for step in used]
+        pairs = combinations(ends, 2)
+        if used is not steps:
+            pairs = (pair for pair in pairs if pair[0][0][0] == pair[1][0][0])  # type: ignore[assignment]
+        longest = max((float(np.linalg.norm(a[1] - b[1])) for a, b in pairs), default=0.0)
+        assert expected == pytest.approx(longest, abs=1e-6)
+    for axis in range(3):
+        flipped = measure_shape(np.flip(mask, axis), grid)
+        assert flipped.surface == pytest.approx(found.surface)
+        assert flipped.diameter == pytest.approx(found.diameter)
+    assert found.volume == pytest.approx(len(at) * np.prod(grid.spacing) / 1000)
+
+
+def test_a_sphere_in_an_oblique_anisotropic_grid() -> None:
+    grid = VolumeGeometry((40, 60, 80), oblique((0.3, -0.2, 0.5), (1.5, 1, 0.75), (0, 0, 0)))
+    centre = grid.to_lps([20, 30, 40])
+    at = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
+    mask = np.linalg.norm(grid.to_lps(at) - centre, axis=-1) <= 20
+    found = measure_shape(mask, grid)
+    assert found.volume == pytest.approx(4 / 3 * np.pi * 20**3 / 1000, rel=0.01)
+    assert found.diameter == pytest.approx(40, abs=1.5)
+    assert found.slice_diameter == pytest.approx(40, abs=1.5)
+    # The steps of a surface between voxels add to its area, as in every mesh of marching cubes.
+    assert 1.0 < found.surface / (4 * np.pi * 20**2) < 1.12
+    assert measure_shape(mask[:, ::-1], grid).voxels == found.voxels == np.count_nonzero(mask)
+
+
+@settings(deadline=None, max_examples=60)
+@given(arrays(np.float64, st.integers(0, 50), elements=st.floats(-1e6, 1e6) | st.just(float("nan"))))
+def test_values_are_those_of_numpy(values: np.ndarray) -> None:
+    found = summarize(values, padding=(-3, -1))
+    kept = [one for one in values.tolist() if one == one and not -3 <= one <= -1]
+    if not kept:
+        assert found is None
+        return
+    assert found is not None
+    assert (found.count, found.minimum, found.maximum) == (len(kept), min(kept), max(kept))
+    assert found.mean == pytest.approx(np.mean(kept))
+    assert found.deviation == pytest.approx(np.std(kept), abs=1e-6)
+    assert found.median == pytest.approx(np.median(kept))
+    assert found.percentiles == pytest.approx(np.quantile(kept, [0.05, 0.1, 0.25, 0.75, 0.9, 0.95]))
+
+
+def test_the_peak_is_the_best_mean_of_a_millilitre() -> None:
+    random = np.random.default_rng(7)
+    grid = VolumeGeometry((9, 10, 11), oblique((0.1, 0.4, -0.3), (3, 2, 2.5), (5, 5, 5)))
+    array = random.normal(5, 2, grid.shape)
+    chosen = np.argwhere(random.random(grid.shape) < 0.2)
+    centres = grid.to_lps(np.argwhere(np.ones(grid.shape, bool)))
+    radius = (3 / 4 / np.pi) ** (1 / 3) * 10
+    best = max(
+        array.reshape(-1)[np.linalg.norm(centres - grid.to_lps(one), axis=1) <= radius].mean()
+        for one in chosen
+    )
+    assert peak(array, grid, chosen) == pytest.approx(best)
+
+
+PET = {
+    "SOPClassUID": PositronEmissionTomographyImageStorage,
+    "Modality": "PT",
+    "Units": "BQML",
+    "CorrectedImage": ["ATTN", "DECY", "SCAT"],
+    "DecayCorrection": "START",
+    "PatientWeight": "70",
+    "SeriesDate": "20240102",
+    "SeriesTime": "100000",
+    "AcquisitionDate": "20240102",
+    "AcquisitionTime": "100000",
+    "RescaleSlope": "2",
+    "RescaleIntercept": "0",
+}
+
+
+def pet(**changed: Any) -> list[Dataset]:
+    drug = Dataset()
+    drug.RadionuclideTotalDose = "350000000"
+    drug.RadionuclideHalfLife = "6588"
+    drug.RadiopharmaceuticalStartTime = "090000"
+    for keyword in ("RadionuclideTotalDose", "RadionuclideHalfLife", "RadiopharmaceuticalStartTime"):
+        if keyword in changed:
+            setattr(drug, keyword, changed.pop(keyword))
+    array = np.arange(6 * 10 * 12, dtype=np.int16).reshape(6, 10, 12)
+    made = scan(array, RadiopharmaceuticalInformationSequence=[drug], **{**PET, **changed})
+    return [one.dataset for one in made]
+
+
+FACTOR = 70 * 1000 / (350e6 * 2 ** (-3600 / 6588))
+
+
+def witnessed(
+    day: str, series: str, acquired: str, weight: float, dose: int, half_life: float, given: str
+) -> Dataset:
+    image, drug = Dataset(), Dataset()
+    image.SeriesDate = image.AcquisitionDate = day
+    image.SeriesTime, image.AcquisitionTime = series, acquired
+    image.PatientWeight = weight
+    image.CorrectedImage = ["ATTN", "DECY"]
+    image.Units, image.DecayCorrection = "BQML", "START"
+    drug.RadionuclideTotalDose, drug.RadionuclideHalfLife = dose, half_life
+    drug.RadiopharmaceuticalStartDateTime = f"{day}{given}"
+    image.RadiopharmaceuticalInformationSequence = [drug]
+    return image
+
+
+def test_factors_are_those_of_another_program() -> None:
+    """The values are those that @cornerstonejs/calculate-suv 1.1.0 computes from the same headers."""
+    plain = witnessed("20240712", "124907", "125007", 96.6, 411856516, 6586.2, "123753")
+    assert body_weight_factor(plain) == pytest.approx(0.00025178922758890436, rel=1e-9)
+    processed = witnessed("20241207", "133819", "132053", 114.9, 231905969, 1220, "121901")
+    processed.private_block(0x0009, "GEMS_PETD_01", create=True).add_new(0x0D, "DT", "20241207131826")
+    assert body_weight_factor(processed) == pytest.approx(0.0037554088753329394, rel=1e-9)
+    counts = witnessed("20240318", "103920", "104216", 58.8, 341017963, 6586.2, "100717")
+    counts.Units = "CNTS"
+    block = counts.private_block(0x7053, "Philips PET Private Group", create=True)
+    block.add_new(0x09, "DS", "2.1845")
+    assert body_weight_factor(counts) == pytest.approx(0.0004611530545411559, rel=1e-9)
+    block.add_new(0x00, "DS", "0.0006976")
+    assert body_weight_factor(counts) == pytest.approx(0.0006976, rel=1e-9)
+
+
+def test_body_weight_factors() -> None:
+    assert body_weight_factor(pet()[0]) == pytest.approx(FACTOR)
+    assert body_weight_factor(pet(DecayCorrection="ADMIN")[0]) == pytest.approx(70_000 / 350e6)
+    over_midnight = pet(SeriesTime="003000", AcquisitionTime="003000", RadiopharmaceuticalStartTime="233000")
+    assert body_weight_factor(over_midnight[0]) == pytest.approx(FACTOR)
+    # A series that was processed later: the start is computed back from the frame's own times.
+    half = 120 / 2
+    later = pet(SeriesTime="150000", AcquisitionTime="100500", FrameReferenceTime=str((300 + half) * 1000))
+    for one in later:
+        one.ActualFrameDuration = "120000"
+    assert body_weight_factor(later[0]) == pytest.approx(FACTOR, rel=1e-4)
+    counts = pet(Units="CNTS")[0]
+    block = counts.private_block(0x7053, "Philips PET Private Group", create=True)
+    block.add_new(0x09, "DS", "3")
+    assert body_weight_factor(counts) == pytest.approx(3 * FACTOR)
+    block.add_new(0x00, "DS", "0.25")
+    assert body_weight_factor(counts) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"PatientWeight": None}, "the patient's weight is not stated"),
+        ({"PatientWeight": "0"}, "the patient's weight is not stated"),
+        ({"RadionuclideTotalDose": None}, "the injected dose is not stated"),
+        ({"RadionuclideHalfLife": None}, "the half-life is not stated"),
+        ({"RadiopharmaceuticalStartTime": None}, "the time of the injection is not stated"),
+        ({"CorrectedImage": ["DECY"]}, "not corrected for attenuation"),
+        ({"CorrectedImage": ["ATTN"]}, "not corrected for decay"),
+        ({"DecayCorrection": "NONE"}, "the time that decay is corrected to is not stated"),
+        ({"Units": "CNTS"}, "the vendor's scale factor of counts is not stated"),
+        ({"Units": "PROPCPS"}, "in PROPCPS, not Bq/ml"),
+        ({"SeriesTime": "110000"}, "the start of the scan is not stated"),
+    ],
+)
+def test_no_uptake_without_its_inputs(changed: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(GeometryError, match=sentence):
+        body_weight_factor(pet(**changed)[0])
+
+
+def test_segments_of_pet_have_their_uptake_and_units() -> None:
+    datasets = pet()
+    volume = Volume.from_instances(datasets)
+    labels = np.zeros(volume.array.shape, np.uint8)
+    labels[1:4, 2:7, 3:9] = 1
+    drawn = Segmentation.from_array(labels, volume, names=["lesion"])
+    (plain,) = segment_statistics(drawn, volume)
+    assert (plain.unit.value, plain.peak, plain.glycolysis) == ("Bq/ml", None, None)
+    (found,) = segment_statistics(drawn, to_suv(volume, datasets))
+    assert (found.quantity.value, found.unit.value) == ("126400", "g/ml{SUVbw}")
+    expected = volume.array[labels > 0] * FACTOR
+    assert found.values is not None
+    assert (found.values.mean, found.values.maximum) == pytest.approx((expected.mean(), expected.max()))
+    assert found.metabolic_volume == pytest.approx(90 * 0.7 * 0.7 * 2 / 1000)
+    assert found.glycolysis == pytest.approx(expected.mean() * 90 * 0.98 / 1000)
+    assert found.peak is not None
+    assert found.peak <= volume.array.max() * FACTOR
+
+
+def test_other_frames_of_reference_and_colour_are_refused() -> None:
+    volume = Volume.from_instances([one.data for one in scan(np.ones((4, 5, 6), np.int16))])
+    drawn = Segmentation.from_array(np.ones((4, 5, 6), np.uint8), volume)
+    assert drawn.frame_of_reference
+    with pytest.raises(GeometryError, match="different frames of reference"):
+        list(segment_statistics(replace(drawn, frame_of_reference="1.2.3"), volume))
+    with pytest.raises(GeometryError, match="position in the patient"):
+        list(segment_statistics(drawn, replace(volume, spatial=False)))
+
+
+def test_an_empty_segment_has_no_values() -> None:
+    volume = Volume.from_instances([one.data for one in scan(np.ones((4, 5, 6), np.int16))])
+    drawn = Segmentation.from_array(np.zeros((1, 4, 5, 6), np.uint8), volume)
+    (found,) = segment_statistics(drawn, volume)
+    assert (found.values, found.shape.voxels, found.shape.diameter) == (None, 0, 0)
