@@ -23,9 +23,9 @@ from dicomdock.errors import InvalidInput
 KEY_BYTES = 32  # as many as the digest has
 NAME_LETTERS = 12  # 60 bits: two of a million patients share a name with a chance of one in two million
 SHIFT_DAYS = (1, 3652)  # dates go back by up to ten years
-STANDARD_ROOT = "1.2.840.10008."
-"""Below this the standard registers classes, syntaxes and frames of reference: nobody's own UIDs."""
 
+# What the standard registers: classes, syntaxes and frames of reference, nobody's own UIDs.
+_STANDARD_UID = re.compile(r"1\.2\.840\.10008\.[0-9.]{1,50}")
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})(.*)", re.DOTALL)
 
 
@@ -53,7 +53,7 @@ class Pseudonyms:
     def uid(self, uid: str) -> str:
         """Return the UID that stands for another, however that is padded; those of the standard stay."""
         uid = uid.strip(" \0\t\r\n")
-        if not uid or uid.startswith(STANDARD_ROOT):
+        if not uid or _STANDARD_UID.fullmatch(uid):
             return uid
         return f"2.25.{uuid.UUID(bytes=self._digest('uid', uid)[:16], version=5).int}"
 
@@ -75,7 +75,9 @@ class Pseudonyms:
         return timedelta(days=-(first + number % (last - first + 1)))
 
     def _digest(self, kind: str, value: str) -> bytes:
-        return hmac.digest(self._key, f"dicomdock {kind}\0{value}".encode(), hashlib.sha256)
+        return hmac.digest(
+            self._key, f"dicomdock {kind}\0{value}".encode("utf-8", "surrogatepass"), hashlib.sha256
+        )
 
 
 def shifted(value: str, by: timedelta) -> str | None:
