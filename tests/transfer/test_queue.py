@@ -260,6 +260,17 @@ def test_the_list_of_a_later_version_is_left_alone(settings: Settings, queue: Tr
         TransferQueue(settings)
 
 
+def test_who_does_not_know_de_identified_pushes_does_not_resume_them(
+    settings: Settings, queue: TransferQueue
+):
+    """dicomdock with version 2 of this list would send the instances as they are."""
+    queue.add("push", "a", ["1.2"], options={"deidentify": "basic"})
+    connection = sqlite3.connect(settings.state / "transfers.db")
+    (version,) = connection.execute("pragma user_version").fetchone()
+    connection.close()
+    assert version > 2
+
+
 def test_the_list_of_0_1_opens_with_all_that_it_holds(tmp_path: Path):
     """Made by commit 7ca367b, before there was a schema version."""
     with tarfile.open(PROJECT / "tests/data/home-0.1/home.tar.gz") as packed:

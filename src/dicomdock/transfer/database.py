@@ -62,7 +62,19 @@ def owner_lock(connection: sqlite3.Connection) -> None:
     connection.execute("alter table transfer add column owner_lock text not null default ''")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (first_tables, owner_lock)
+def options_of_deidentification(_connection: sqlite3.Connection) -> None:
+    """Lead to version 3: pushes may ask for de-identified copies.
+
+    The tables are the same; but an earlier dicomdock knows nothing of the option, and would send such a push
+    as it is. It refuses the newer version.
+    """
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
+    first_tables,
+    owner_lock,
+    options_of_deidentification,
+)
 
 
 class Database:
