@@ -283,6 +283,7 @@ def test_the_volume_of_a_series_that_is_chosen_is_shown(zoo: Zoo, screen: Screen
     show(screen, series)
     for at, echo_time in ((1, 80), (0, 10)):
         screen.page.get_by_label("Volume", exact=True).select_option(str(at))
+        screen.handled()
         screen.wait(f"s.volume_at === {at} && s.complete")
         echo = [one for one in series.instances if one.EchoTime == echo_time]
         assert not unlike(screen, Series(series.name, series.uid, echo))
