@@ -280,10 +280,9 @@ class Archive:
         NoSpace, ArchiveError
             It cannot be written.
         """
-        from dicomdock.archive.export import export_folder, export_zip
+        from dicomdock.archive.export import export
 
-        plan = self.plan_export(resources)
-        yield from (export_zip if zip else export_folder)(plan, folder, self._integrity)
+        yield from export(self.plan_export(resources), folder, self._integrity, zip=zip)
 
     def export_deidentified(
         self,
@@ -309,10 +308,11 @@ class Archive:
         MissingDependency
             Pixels that are to be blanked need a decoder that is not installed.
         """
-        from dicomdock.archive.export_deidentified import export_folder, export_zip
+        from dicomdock.archive.export import export
+        from dicomdock.archive.export_deidentified import DeidentifiedCopies
 
-        plan = self.plan_export(resources)
-        yield from (export_zip if zip else export_folder)(plan, folder, self._integrity, deidentifier, report)
+        copies = DeidentifiedCopies(deidentifier, report)
+        yield from export(self.plan_export(resources), folder, self._integrity, copies, zip=zip)
 
     def plan_export(self, resources: Sequence[Resource]) -> list[Planned]:
         """Return each instance with its file, the readable name it is exported under, and its size.

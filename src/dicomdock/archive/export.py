@@ -10,9 +10,11 @@ import re
 import shutil
 import unicodedata
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.queries import within
@@ -90,8 +92,46 @@ def planned(connection: Connection, folder: Path, resources: Sequence[Resource])
     return found
 
 
-def export_folder(plan: Sequence[Planned], folder: Path, integrity: IntegrityCheck) -> Iterator[Exported]:
-    """Copy files under a folder; nothing that is there is overwritten.
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What is written of an instance.
+
+    Parameters
+    ----------
+    resource : the instance, as it leaves.
+    name : its name below the export folder, or in the zip file.
+    content : the file that is copied, or the bytes.
+    size : bytes.
+    """
+
+    resource: Resource
+    name: PurePosixPath
+    content: Path | bytes
+    size: int
+
+
+Write: TypeAlias = Callable[[PurePosixPath, Path | bytes], None]
+
+
+def unchanged(one: Planned) -> Copy:
+    """Return what is written of an instance that is exported byte for byte."""
+    return Copy(one.resource, one.name, one.source, one.size)
+
+
+def export(
+    plan: Sequence[Planned],
+    target: Path,
+    integrity: IntegrityCheck,
+    copy: Callable[[Planned], Copy | None] = unchanged,
+    *,
+    zip: bool = False,  # noqa: A002
+) -> Iterator[Exported]:
+    """Write instances under a folder, where nothing is overwritten, or into one zip file.
+
+    Parameters
+    ----------
+    copy : returns what is written of an instance; None where it does not leave.
+    zip : the target is a zip file, not compressed further; it appears when it is whole.
 
     Raises
     ------
@@ -101,57 +141,62 @@ def export_folder(plan: Sequence[Planned], folder: Path, integrity: IntegrityChe
         It cannot be written; or instances are damaged, and the others have been exported.
     """
     damaged: list[Resource] = []
-    for done, one in enumerate(plan, 1):
-        if not integrity.is_intact(one.source, one.size, one.digest):
-            damaged.append(one.resource)
-            continue
-        target = folder / one.name
+    with _zip_file(target) if zip else _folder(target) as write:
+        for done, one in enumerate(plan, 1):
+            if not integrity.is_intact(one.source, one.size, one.digest):
+                damaged.append(one.resource)
+                continue
+            made = copy(one)
+            if made is not None:
+                write(made.name, made.content)
+                yield Exported(made.resource, made.name, made.size, done, len(plan))
+    if damaged:
+        raise damaged_error(damaged)
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[Write]:
+    def write(name: PurePosixPath, content: Path | bytes) -> None:
+        target = folder / name
         with disk_errors(f"Exporting to {folder}"):
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(target.name + ".part")
             if target.exists():
                 raise InvalidInput(f"{target} is there already; export to another folder, or remove it.")
             try:
-                shutil.copyfile(one.source, partial)
+                if isinstance(content, Path):
+                    shutil.copyfile(content, partial)
+                else:
+                    partial.write_bytes(content)
                 partial.replace(target)
             except BaseException:
                 partial.unlink(missing_ok=True)
                 raise
-        yield Exported(one.resource, one.name, one.size, done, len(plan))
-    if damaged:
-        raise damaged_error(damaged)
+
+    yield write
 
 
-def export_zip(plan: Sequence[Planned], target: Path, integrity: IntegrityCheck) -> Iterator[Exported]:
-    """Write files into one zip file, not compressed further; it appears when it is whole.
-
-    Raises
-    ------
-    InvalidInput
-        The file is there.
-    NoSpace, ArchiveError
-        It cannot be written; or instances are damaged, and the others have been exported.
-    """
+@contextmanager
+def _zip_file(target: Path) -> Iterator[Write]:
     if target.exists():
         raise InvalidInput(f"{target} is there already; choose another name, or remove it.")
     partial = target.with_name(target.name + ".part")
-    damaged: list[Resource] = []
     with disk_errors(f"Exporting to {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             # A clock that was wrong when a file came is no reason to refuse it: zip begins in 1980.
             with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
-                for done, one in enumerate(plan, 1):
-                    if not integrity.is_intact(one.source, one.size, one.digest):
-                        damaged.append(one.resource)
-                        continue
-                    archive.write(one.source, str(one.name))
-                    yield Exported(one.resource, one.name, one.size, done, len(plan))
+
+                def write(name: PurePosixPath, content: Path | bytes) -> None:
+                    if isinstance(content, Path):
+                        archive.write(content, str(name))
+                    else:
+                        archive.writestr(zipfile.ZipInfo(str(name)), content)  # of no time: 1 January 1980
+
+                yield write
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
-    if damaged:
-        raise damaged_error(damaged)
 
 
 class Namer:
