@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicomdock.config.settings import Settings
-from dicomdock.deidentify import Deidentifier, Profile, Report
-from dicomdock.deidentify.key import pseudonyms_of
+from dicomdock.deidentify import Report
 from dicomdock.deidentify.pixels import Rectangle
 from dicomdock.dicom.resource import Resource
-from dicomdock.imaging.codecs import decompress
 from dicomdock.sources import JsonValue
+from dicomdock.transfer.deidentified import make_deidentifier
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive, Exported
@@ -52,9 +51,7 @@ def export_deidentified(
     zip: bool,  # noqa: A002 - the name of the option
 ) -> DeidentifiedExport:
     """Write de-identified copies; ``api.Archive.export_deidentified`` describes the parameters."""
-    chosen = Profile.parse(profile)
-    rectangles = [Rectangle(*one) for one in blank]
-    deidentifier = Deidentifier(chosen, pseudonyms_of(settings, key_file), rectangles, decompress)
-    report = Report(chosen)
+    deidentifier = make_deidentifier(settings, profile, key_file, [Rectangle(*one) for one in blank])
+    report = Report(deidentifier.profile)
     files = tuple(archive.export_deidentified(resources, folder, deidentifier, report, zip=zip))
     return DeidentifiedExport(files, dict(report.held_back), report.to_json())

@@ -66,14 +66,10 @@ def deidentifier_of(
         if key_file is not None or blank:
             raise InvalidInput("--key-file and --blank belong to --deidentify PROFILE.")
         return None
-    from dicomdock.deidentify import Deidentifier, Profile
-    from dicomdock.deidentify.key import pseudonyms_of
     from dicomdock.deidentify.pixels import Rectangle
-    from dicomdock.imaging.codecs import decompress
+    from dicomdock.transfer.deidentified import make_deidentifier
 
-    chosen = Profile.parse(profile)
-    rectangles = [Rectangle.parse(word) for word in blank or ()]
-    return Deidentifier(chosen, pseudonyms_of(settings, key_file), rectangles, decompress)
+    return make_deidentifier(settings, profile, key_file, [Rectangle.parse(word) for word in blank or ()])
 
 
 def show(console: Console, report: Report) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -33,23 +33,34 @@ def options_for(deidentify: str, key_file: Path | None, blank: list[str] | None)
     }
 
 
-def deidentifier_for(settings: Settings, options: Mapping[str, JsonValue]) -> Deidentifier | None:
-    """Return what the options of a transfer ask for; None where they ask for no de-identification.
+def make_deidentifier(
+    settings: Settings, profile: str, key_file: Path | None = None, rectangles: Sequence[Rectangle] = ()
+) -> Deidentifier:
+    """Return what makes copies by a profile, with the key in a file, else this user's.
 
     Raises
     ------
     InvalidInput
-        They cannot be read, or the key file cannot.
+        The profile or the key file cannot be read.
     ProfileError
         The key cannot be read or stored.
     """
-    if DEIDENTIFY not in options:
-        return None
-    profile = Profile.parse(str(options[DEIDENTIFY]))
+    return Deidentifier(Profile.parse(profile), pseudonyms_of(settings, key_file), rectangles, decompress)
+
+
+def deidentifier_for(settings: Settings, options: Mapping[str, JsonValue]) -> Deidentifier:
+    """Return what the options of a transfer ask for.
+
+    Raises
+    ------
+    InvalidInput, ProfileError
+        As ``make_deidentifier``; or a rectangle cannot be read.
+    """
     key_file, blank = str(options.get(KEY_FILE) or ""), options.get(BLANK)
     rectangles = [Rectangle.parse(str(word)) for word in (blank if isinstance(blank, list) else ())]
-    pseudonyms = pseudonyms_of(settings, Path(key_file) if key_file else None)
-    return Deidentifier(profile, pseudonyms, rectangles, decompress)
+    return make_deidentifier(
+        settings, str(options[DEIDENTIFY]), Path(key_file) if key_file else None, rectangles
+    )
 
 
 class Copies:

@@ -179,8 +179,7 @@ def _copies(settings: Settings, options: Mapping[str, JsonValue]) -> Copies | No
         return None
     from dicomdock.transfer.deidentified import Copies, deidentifier_for
 
-    deidentifier = deidentifier_for(settings, options)
-    return None if deidentifier is None else Copies(deidentifier)
+    return Copies(deidentifier_for(settings, options))
 
 
 class _Ledger:

@@ -12,7 +12,6 @@ from dicomdock.dock.pages.action_services import ActionServices
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_list import patient
 from dicomdock.dock.pages.what_leaves import AS_IT_IS, choose_what_leaves
-from dicomdock.dock.services.deidentified import deidentifier_of
 from dicomdock.dock.services.export import Export, free_name, usual_folder
 from dicomdock.dock.services.sources import LOCAL
 from dicomdock.dock.services.threads import Run
@@ -57,7 +56,9 @@ async def export(services: ActionServices, selection: Selection) -> None:
         target = target.with_name(f"{target.name}.zip")  # or no program would know what the file is
     deidentifier = None
     if profile.value != AS_IT_IS:
-        deidentifier = await services.run(deidentifier_of, services.local.settings, str(profile.value))
+        from dicomdock.transfer.deidentified import make_deidentifier
+
+        deidentifier = await services.run(make_deidentifier, services.local.settings, str(profile.value))
     job = Export(archive, resources, target, zip_file=zip_file, deidentifier=deidentifier)
     await _write(services.run, job)
 

@@ -13,7 +13,6 @@ from dicomdock.dicom.resource import Resource
 
 if TYPE_CHECKING:
     from dicomdock.archive import Archive
-    from dicomdock.deidentify import Deidentifier
 
 SHOWN = (
     "PatientName",
@@ -44,21 +43,14 @@ class Preview:
     held_back: tuple[str, ...]
 
 
-def deidentifier_of(settings: Settings, profile: str) -> Deidentifier:
-    """Return what makes copies by this user's key."""
-    from dicomdock.deidentify import Deidentifier, Profile
-    from dicomdock.deidentify.key import pseudonyms_of
-
-    return Deidentifier(Profile.parse(profile), pseudonyms_of(settings))
-
-
 def preview(archive: Archive, settings: Settings, resources: Sequence[Resource], profile: str) -> Preview:
     """Return what the copies of resources will show, by the first instance of each series; blocks."""
     from pydicom.datadict import dictionary_description
 
     from dicomdock.deidentify import HeldBack
+    from dicomdock.transfer.deidentified import make_deidentifier
 
-    deidentifier = deidentifier_of(settings, profile)
+    deidentifier = make_deidentifier(settings, profile)
     values: tuple[tuple[str, str], ...] = ()
     reasons: list[str] = []
     for series in _series(archive, resources)[:LOOKED_AT]:
