@@ -40,6 +40,8 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import MissingDependency, WireError
 from dicomdock.version import __version__
 
+UNREADABLE = "it cannot be read as a data set"
+
 
 @dataclass(frozen=True)
 class Deidentified:
@@ -103,7 +105,7 @@ class Deidentifier:
         try:
             dataset = read_dataset(file)
         except WireError:
-            return HeldBack("it cannot be read as a data set")
+            return HeldBack(UNREADABLE)
         return self.dataset(dataset)
 
     def held_back(self, file: BinaryIO) -> str:
@@ -115,10 +117,8 @@ class Deidentifier:
             dataset = read_dataset(file, pixels=False)
             with quiet():
                 return reason_for_good(dataset) if self.rectangles else reason_to_hold(dataset)
-        except READ_ERRORS:
-            return "it cannot be read as a data set"
-        except WireError:
-            return "it cannot be read as a data set"
+        except (WireError, *READ_ERRORS):
+            return UNREADABLE
 
     def dataset(self, dataset: Dataset) -> Outcome:
         """De-identify a data set, which stays as it is."""
@@ -128,7 +128,7 @@ class Deidentifier:
         except MissingDependency:
             raise
         except (WireError, *READ_ERRORS):
-            return HeldBack("it cannot be read as a data set")
+            return HeldBack(UNREADABLE)
 
     def _outcome(self, dataset: Dataset) -> Outcome:
         blanked = False

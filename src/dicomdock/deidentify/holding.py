@@ -68,7 +68,7 @@ def _reason_in_pixels(dataset: Dataset) -> str:
     stated = str(dataset.get("BurnedInAnnotation", "")).upper()
     if stated == "YES":
         return "it says that text is burned into its pixels"
-    if not {"PixelData", "Rows"} & {*_keywords(dataset)}:
+    if "PixelData" not in dataset and "Rows" not in dataset:
         return ""
     number = uid.removeprefix(_STORAGE)
     if reason := _SHOWN_TEXT.get(number.split(".")[0]):
@@ -84,10 +84,6 @@ def _reason_in_pixels(dataset: Dataset) -> str:
     if int(dataset.get("SamplesPerPixel") or 1) > 1:
         return "it is in colour, as pictures of reports are"
     return ""
-
-
-def _keywords(dataset: Dataset) -> list[str]:
-    return [word for word in ("PixelData", "Rows") if word in dataset]
 
 
 def _image_type(dataset: Dataset) -> list[str]:

@@ -127,8 +127,8 @@ def parse(keyword: str, vr: str, key: str, *, fuzzy: bool = False, typed: bool =
         return _interval(keyword, vr, key)
     values = split_values(vr, key)
     if typed and vr == "PN" and not fuzzy:
-        if name_words := typed_words(key):
-            return NameWords(name_words)
+        if typed_name := typed_words(key):
+            return NameWords(typed_name)
         values = tuple(map(unquoted, values))
     if not values:
         raise InvalidInput(f"{keyword} is searched by a value, and {key[:80]!r} holds none.")
@@ -249,7 +249,12 @@ def typed_words(typed: str) -> tuple[str, ...]:
     """
     if _is_pattern(typed) or "\\" in typed or is_quoted(typed):
         return ()
-    return tuple(dict.fromkeys(re.findall(r"[^\s^=,.'\u2019\u2010-\u2015-]+", fold_name(typed))))
+    return tuple(dict.fromkeys(name_words(fold_name(typed))))
+
+
+def name_words(name: str) -> list[str]:
+    """Divide a person name into its words as they are typed: at hyphens and apostrophes too."""
+    return re.findall(r"[^\s^=,.'\u2019\u2010-\u2015-]+", name)
 
 
 def is_quoted(typed: str) -> bool:

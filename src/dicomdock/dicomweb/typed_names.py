@@ -11,13 +11,12 @@ PS3.4 §C.2.2.2.1, §C.2.2.2.4 (single value and wildcard matching; case and acc
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from dicomdock.dicom.criteria import NameWords, broad_pattern, fold_name, unquoted
+from dicomdock.dicom.criteria import NameWords, broad_pattern, fold_name, name_words, unquoted
 from dicomdock.dicom.dictionary import vr_of
 from dicomdock.dicom.json_model import texts
 from dicomdock.dicom.query import Query
@@ -111,8 +110,7 @@ def _patterns(query: Query, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]
     assert isinstance(criterion, NameWords)
     word = max(criterion.words, key=len)
     typed = unicodedata.normalize("NFC", query.match[key])
-    written = re.findall(r"[^\s^=,.'\u2019\u2010-\u2015-]+", typed)
-    spelling = next((one for one in written if fold_name(one) == word), word)
+    spelling = next((one for one in name_words(typed) if fold_name(one) == word), word)
     spellings = (spelling, spelling.upper(), spelling.capitalize(), spelling.lower())
     narrowest = max(map(broad_pattern, criterion.words), key=len)
     literal = tuple(dict.fromkeys(f"*{one}*" for one in spellings))
