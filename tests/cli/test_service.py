@@ -5,65 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.builders import ct_series, write
+from tests.programs import Program
 from tests.waiting import until
 
 PROGRAM = Path(sys.executable).with_name("dicomdock")
 
 
-@contextmanager
-def started(*words: str, stdin: str = "") -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [PROGRAM, *words],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        process.stdin.write(stdin)
-        process.stdin.close()
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
-
-
-def document(process: subprocess.Popen[str]) -> dict:
-    """Read the first JSON document that the process gives, while it goes on."""
-    text = ""
-    for line in process.stdout:
-        text += line
-        if line == "}\n":
-            return json.loads(text)
-    raise AssertionError(process.stderr.read())
-
-
-def wait_for(process: subprocess.Popen[str], words: str) -> None:
-    """Read the output up to the line that holds ``words``; fail with what there was where none comes."""
-    lines = []
-    late = threading.Timer(120, process.kill)
-    late.start()
-    try:
-        for line in process.stdout:
-            lines.append(line)
-            if words in line:
-                return
-    finally:
-        late.cancel()
-    raise AssertionError("".join([f"No line with {words!r}:\n", *lines, process.stderr.read()]))
+def started(*words: str, stdin: str = "") -> Program:
+    return Program([PROGRAM, *words], stdin=stdin)
 
 
 def get(url: str, **headers: str) -> tuple[int, bytes]:
@@ -80,7 +37,7 @@ def test_other_programs_find_the_archive(run, tmp_path):
     made = ct_series(2)
     run("import", *write(tmp_path / "in", made))
     with started("serve", "--port", "0", "--json") as process:
-        said = document(process)
+        said = process.json()
         url, token = said["url"], {"Authorization": f"Bearer {said['token']}"}
         status, body = get(f"{url}/studies", **token)
         assert status == 200
@@ -89,20 +46,20 @@ def test_other_programs_find_the_archive(run, tmp_path):
         status, body = get(f"{url}/studies/{made[0].study}", **accept, **token)
         assert made[1].data in body
         assert get(f"{url}/studies", Host="evil.example", **token)[0] >= 400
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
-        assert process.stderr.read() == ""
+        process.signal(signal.SIGINT)
+        assert process.ends(20) == 0
+        assert process.stderr == ""
 
 
 @pytest.mark.slow
 def test_a_token_keeps_others_out():
     with started("serve", "--port", "0", "--token-stdin", "--json", stdin="t0ken\n") as process:
-        url = document(process)["url"]
+        url = process.json()["url"]
         assert get(f"{url}/studies")[0] == 401
         assert get(f"{url}/studies", Authorization="Bearer t0ken")[0] == 200
 
 
-def serving(process: subprocess.Popen[str]) -> set[int]:
+def serving(process: Program) -> set[int]:
     """Return the processes that serve for another one."""
     found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     serves = set()
@@ -120,7 +77,7 @@ def test_several_processes_serve_one_address_and_one_that_dies_is_replaced(run, 
     run("import", *write(tmp_path / "in", made))
     words = ("serve", "--port", "0", "--workers", "2", "--token-stdin", "--json")
     with started(*words, stdin="t0ken\n") as process:
-        url = document(process)["url"]
+        url = process.json()["url"]
 
         def answers() -> bool:
             status, body = get(f"{url}/studies", Authorization="Bearer t0ken")
@@ -134,8 +91,8 @@ def test_several_processes_serve_one_address_and_one_that_dies_is_replaced(run, 
         until(lambda: len(serving(process) - {min(first)}) == 2)
         assert all(answers() for _ in range(6))
         last = serving(process)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        process.signal(signal.SIGTERM)
+        assert process.ends(60) == 0
         assert not [pid for pid in last if Path(f"/proc/{pid}").exists()]
 
 
@@ -146,7 +103,7 @@ def test_several_processes_serve_one_address_and_one_that_dies_is_replaced(run, 
 def test_a_reverse_proxy_is_believed_only_where_it_is_trusted(run, tmp_path, options, root):
     run("import", *write(tmp_path / "in", ct_series(1)))
     with started("serve", "--port", "0", "--json", "--without-token", *options) as process:
-        url = document(process)["url"]
+        url = process.json()["url"]
         headers = {"X-Forwarded-Host": "pacs.example.org", "X-Forwarded-Proto": "https"}
         (match,) = json.loads(get(f"{url}/studies", **headers)[1])
         expected = f"{root}/dicom-web" if root else url
@@ -159,7 +116,7 @@ def test_a_reverse_proxy_is_believed_only_where_it_is_trusted(run, tmp_path, opt
 )
 def test_other_sites_cannot_embed_what_is_served(options: tuple[str, ...], policy: str):
     with started("serve", "--port", "0", "--json", "--without-token", *options) as process:
-        url = document(process)["url"]
+        url = process.json()["url"]
         for path in ("/studies", "/nowhere"):
             try:
                 headers = urllib.request.urlopen(url + path).headers
@@ -173,14 +130,14 @@ def test_other_sites_cannot_embed_what_is_served(options: tuple[str, ...], polic
 @pytest.mark.slow
 def test_the_token_is_shown_once_and_the_same_from_then_on():
     with started("serve", "--port", "0", "--json") as process:
-        token = {"Authorization": f"Bearer {document(process)['token']}"}
+        token = {"Authorization": f"Bearer {process.json()['token']}"}
     with started("serve", "--port", "0", "--json") as process:
-        said = document(process)
+        said = process.json()
         assert "token" not in said
         assert get(f"{said['url']}/studies")[0] == 401
         assert get(f"{said['url']}/studies", **token)[0] == 200
     with started("serve", "--port", "0", "--json", "--new-token") as process:
-        said = document(process)
+        said = process.json()
         assert get(f"{said['url']}/studies", **token)[0] == 401
         assert get(f"{said['url']}/studies", Authorization=f"Bearer {said['token']}")[0] == 200
 
@@ -189,10 +146,10 @@ def test_the_token_is_shown_once_and_the_same_from_then_on():
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_no_address_is_served_without_a_token_unless_told(host):
     with started("serve", "--host", host, "--port", "0", "--json") as process:
-        port = document(process)["url"].split(":")[2].split("/")[0]
+        port = process.json()["url"].split(":")[2].split("/")[0]
         assert get(f"http://127.0.0.1:{port}/dicom-web/studies")[0] == 401
     with started("serve", "--host", host, "--port", "0", "--json", "--without-token") as process:
-        port = document(process)["url"].split(":")[2].split("/")[0]
+        port = process.json()["url"].split(":")[2].split("/")[0]
         assert get(f"http://127.0.0.1:{port}/dicom-web/studies")[0] == 200
 
 
@@ -205,7 +162,7 @@ def test_a_login_is_never_lent_to_who_shows_no_token(run, hospital):
 @pytest.mark.slow
 def test_a_server_for_reading_only_stores_and_deletes_nothing():
     with started("serve", "--port", "0", "--json", "--read-only", "--without-token") as process:
-        url = document(process)["url"]
+        url = process.json()["url"]
         assert get(f"{url}/studies")[0] == 200
         for method, path in (("POST", "/studies"), ("DELETE", "/studies/1.2.3")):
             request = urllib.request.Request(url + path, data=b"", method=method)
@@ -219,7 +176,7 @@ def test_a_server_is_passed_on(hospital):
     made = ct_series(1)
     hospital.add(made[0].data)
     with started("serve", "--port", "0", "--source", "hospital", "--json") as process:
-        said = document(process)
+        said = process.json()
         status, body = get(f"{said['url']}/studies", Authorization=f"Bearer {said['token']}")
         assert (status, made[0].study.encode() in body) == (200, True)
 
@@ -227,7 +184,7 @@ def test_a_server_is_passed_on(hospital):
 @pytest.mark.slow
 def test_a_port_in_use_is_told(run):
     with started("serve", "--port", "0", "--json") as process:
-        port = document(process)["url"].split(":")[2].split("/")[0]
+        port = process.json()["url"].split(":")[2].split("/")[0]
         taken = run("serve", "--port", port)
     assert taken.code == 2
     assert port in taken.err
@@ -236,7 +193,7 @@ def test_a_port_in_use_is_told(run):
 @pytest.mark.slow
 def test_the_demonstration_starts_and_ends():
     with started("run", "--demo", "--no-browser", "--port", "0") as process:
-        line = next(line for line in process.stdout if "127.0.0.1" in line)
+        line = process.line("127.0.0.1")
         assert "dicomdock runs on" in line
         url = next(word for word in line.split() if word.startswith("http://"))
         assert get(url)[0] in (
@@ -244,17 +201,17 @@ def test_the_demonstration_starts_and_ends():
             401,
             403,
         )  # it answers, if only to say that it answers nobody it does not know
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        process.signal(signal.SIGINT)
+        assert process.ends(30) == 0
 
 
 @pytest.mark.slow
 def test_a_demonstration_that_was_interrupted_is_made_whole_at_the_next_start(run, home):
     with started("run", "--demo", "--no-browser", "--port", "0") as process:
-        wait_for(process, "being made")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(120) == 0
+        process.line("being made")
+        process.signal(signal.SIGINT)
+        assert process.ends(120) == 0
     with started("run", "--demo", "--no-browser", "--port", "0") as process:
-        wait_for(process, "study is ready")
+        process.line("study is ready")
         listed = run("search", "--server", "demo", "--json")
         assert listed.json["matches"][0]["NumberOfStudyRelatedInstances"] == 121
