@@ -16,6 +16,7 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.rtstruct import fill
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
+from dicomdock.imaging.volume.pixels import valid
 
 Vector = tuple[float, float, float]
 Form = Literal["", "POINT", "MULTIPOINT", "POLYLINE", "POLYGON", "ELLIPSE", "ELLIPSOID"]
@@ -175,9 +176,7 @@ def region(label: str, outline: Sequence[Vector], volume: Volume, **described: o
     else:
         raise GeometryError("The outline does not lie on the volume.")
     inside = inside.astype(np.float64)
-    inside = inside[np.isfinite(inside)]
-    if volume.padding is not None:
-        inside = inside[(inside < volume.padding[0]) | (inside > volume.padding[1])]
+    inside = inside[valid(inside, volume.padding)]
     if not inside.size:
         raise GeometryError("The region holds no voxel.")
     name, unit = quantity_of(volume)

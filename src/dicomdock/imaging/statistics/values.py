@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.volume.pixels import valid
 
 PERCENTILES = (5, 10, 25, 75, 90, 95)
 
@@ -38,14 +39,6 @@ class ValueStatistics:
     maximum: float
     median: float
     percentiles: tuple[float, ...]
-
-
-def valid(values: npt.NDArray[Any], padding: tuple[float, float] | None) -> npt.NDArray[np.bool_]:
-    """Return which values are numbers and no padding."""
-    found: npt.NDArray[np.bool_] = np.isfinite(values)
-    if padding is not None:
-        found &= (values < padding[0]) | (values > padding[1])
-    return found
 
 
 def summarize(values: npt.NDArray[Any], padding: tuple[float, float] | None = None) -> ValueStatistics | None:

@@ -125,6 +125,19 @@ def modality_table(dataset: Dataset) -> LookupTable | None:
     return None if item is None else read_table(item, signed=integer(dataset, "PixelRepresentation") == 1)
 
 
+def valid(values: Array, padding: tuple[float, float] | None) -> npt.NDArray[np.bool_]:
+    """Return which values are numbers and no padding.
+
+    Parameters
+    ----------
+    padding : least and greatest value of what is no part of the image; None where there is none.
+    """
+    found: npt.NDArray[np.bool_] = np.isfinite(values)
+    if padding is not None:
+        found &= (values < padding[0]) | (values > padding[1])
+    return found
+
+
 def rescale(raw: Array, pixels: PixelFormat) -> Array:
     """Apply slope and intercept; integers stay integers where both are whole."""
     slope, intercept = pixels.slope, pixels.intercept
