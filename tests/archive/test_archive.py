@@ -61,13 +61,14 @@ def test_bytes_come_out_as_they_went_in(archive: Archive) -> None:
 @pytest.mark.slow
 def test_a_writer_remembers_little_of_each_instance(settings: Settings) -> None:
     """A study of 100,000 instances must be received in bounded memory: its UID, its digest, and no more."""
-    (one,) = ct_series(1, rows=4, columns=4)
-    number, uid = 800, one.instance.encode()
-    assert len(uid) == 64
+    (any_uid,) = ct_series(1, rows=4, columns=4)
+    longest = any_uid.instance[:26].ljust(60, "7")  # what generate_uid makes is shorter now and then
+    one = changed(any_uid, SOPInstanceUID=f"{longest}0000")
+    number = 800
 
     def add_from(first: int) -> None:
         for index in range(first, first + number):
-            writer.add(part(one.data.replace(uid, uid[:-4] + b"%04d" % index)))
+            writer.add(part(one.data.replace(one.instance.encode(), f"{longest}{index:04d}".encode())))
         writer.flush()
         gc.collect()
 
