@@ -15,12 +15,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+from dicomdock.config.sqlite import use_write_ahead_log
 from dicomdock.dicom.json_model import DicomJson
 
 FORMAT = 1  # of what is cached; another one when files are described otherwise
 FILE = f"metadata-{FORMAT}.sqlite"
 LIMIT = 1 << 29  # bytes of the file; then the oldest quarter goes
 FAST = 1  # level of compression
+LOCK_TIMEOUT = 1.0  # seconds to wait for another process
 _TABLE = "CREATE TABLE IF NOT EXISTS described (id INTEGER PRIMARY KEY, digest TEXT UNIQUE, attributes BLOB)"
 
 
@@ -97,10 +99,10 @@ class MetadataCache:
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=1, check_same_thread=False)
+        connection = sqlite3.connect(self._path, timeout=LOCK_TIMEOUT, check_same_thread=False)
         try:
+            use_write_ahead_log(connection, LOCK_TIMEOUT)
             with closing(connection.cursor()) as cursor:
-                cursor.execute("PRAGMA journal_mode = WAL")
                 cursor.execute("PRAGMA synchronous = OFF")  # what is lost is read again
                 cursor.execute(_TABLE)
         except BaseException:

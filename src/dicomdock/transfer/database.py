@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from dicomdock.config.lock import FileLock
 from dicomdock.config.migrations import migrate
+from dicomdock.config.sqlite import error_code, use_write_ahead_log
 from dicomdock.errors import ArchiveError, ArchiveLocked, NoSpace
 
 T = TypeVar("T")
@@ -148,7 +149,7 @@ class Database:
             self._file, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False
         )
         try:
-            connection.execute("pragma journal_mode = wal")
+            use_write_ahead_log(connection, LOCK_TIMEOUT)
             connection.execute("pragma synchronous = normal")
             connection.execute("pragma foreign_keys = on")
         except sqlite3.Error:
@@ -164,7 +165,7 @@ class Database:
             except sqlite3.DatabaseError as error:
                 if _is_damage(error):
                     self._move_aside(error)
-                elif _code(error) != sqlite3.SQLITE_ERROR:  # a table or column that is not there yet:
+                elif error_code(error) != sqlite3.SQLITE_ERROR:  # a table or column that is not there yet:
                     raise  # another process has begun the file anew and is still making them
                 self._migrate()
                 return work()
@@ -194,7 +195,7 @@ class Database:
             raise
 
     def _our_error(self, error: sqlite3.Error) -> ArchiveError:
-        code = _code(error)
+        code = error_code(error)
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return ArchiveLocked(f"Another process has held {self._file} for {LOCK_TIMEOUT:g} seconds.")
         if code == sqlite3.SQLITE_FULL:
@@ -202,9 +203,5 @@ class Database:
         return ArchiveError(f"{NAME} {self._file} cannot be used: {error}.")
 
 
-def _code(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return error_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from dicomdock.archive.index.connection import Connection, Driver
 from dicomdock.archive.index.schema import TABLES, Dialect
+from dicomdock.config.sqlite import use_write_ahead_log
 from dicomdock.errors import (
     ArchiveError,
     ArchiveLocked,
@@ -261,8 +262,9 @@ def _connect_sqlite(path: Path, lock_timeout: float, read_only: str) -> Driver:
         isolation_level=None,  # transactions are begun by ``reading`` and ``writing``
         check_same_thread=False,  # one thread after the other
     )
+    if not read_only:
+        use_write_ahead_log(connection, lock_timeout)
     for pragma in (
-        *(() if read_only else ("journal_mode = WAL",)),
         "synchronous = FULL",  # what was said to be stored is stored, power cut or not
         "foreign_keys = ON",
         "cache_size = -16000",
