@@ -8,6 +8,7 @@ import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_writer_remembers_little_of_each_instance(settings: Settings) -> None:
     (any_uid,) = ct_series(1, rows=4, columns=4)
     longest = any_uid.instance[:26].ljust(60, "7")  # what generate_uid makes is shorter now and then
     one = changed(any_uid, SOPInstanceUID=f"{longest}0000")
-    number = 800
+    number = 500
 
     def add_from(first: int) -> None:
         for index in range(first, first + number):
@@ -76,13 +77,15 @@ def test_a_writer_remembers_little_of_each_instance(settings: Settings) -> None:
         add_from(0)
         tracemalloc.start()
         try:
-            before, _ = tracemalloc.get_traced_memory()
-            add_from(number)
-            after, _ = tracemalloc.get_traced_memory()
+            sizes = [0]
+            for batch in (1, 2, 3):
+                add_from(batch * number)
+                sizes.append(tracemalloc.get_traced_memory()[0])
         finally:
             tracemalloc.stop()
-        assert len(archive.present(Resource(one.study))) == 2 * number
-    assert (after - before) / number < 450
+        assert len(archive.present(Resource(one.study))) == 4 * number
+    # What is allocated once, as by a table that grows, shows in one batch only.
+    assert min(after - before for before, after in pairwise(sizes)) / number < 450
 
 
 def test_the_first_copy_is_kept_unless_another_is_wanted(archive: Archive) -> None:
