@@ -55,6 +55,23 @@ def file_chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
+def head_of(chunks: Iterator[bytes], size: int) -> bytes:
+    """Read the beginning of a stream: whole chunks, until they are so many bytes; less only at its end."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= size:
+            break
+    return head
+
+
+def with_head(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield a stream whose beginning was read already."""
+    if head:
+        yield head
+    yield from chunks
+
+
 @dataclass(frozen=True)
 class Part:
     """One instance (or frame, or bulk data) on its way, as the bytes it was stored with.

@@ -23,7 +23,7 @@ from dicomdock.dicomweb import search
 from dicomdock.dicomweb.metadata import request_metadata
 from dicomdock.dicomweb.session import ABSENT, REFUSED, failure, is_refusal
 from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError, UnsupportedByServer, WireError
-from dicomdock.sources import DicomJson, Part
+from dicomdock.sources import DicomJson, Part, head_of, with_head
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
 
@@ -135,12 +135,8 @@ def _checked(opener: Callable[[], Iterator[bytes]], expected: Resource) -> Calla
     """Refuse a body that begins as another instance than the one requested."""
 
     def open_checked() -> Iterator[bytes]:
-        head = b""
         rest = opener()
-        for chunk in rest:
-            head += chunk
-            if len(head) >= part10.META:
-                break
+        head = head_of(rest, part10.META)
         if part10.media_instance(head) not in ("", expected.instance):
             # Some files carry another UID in their meta information; only the data set decides.
             found = part10.identify(head)
@@ -148,9 +144,7 @@ def _checked(opener: Callable[[], Iterator[bytes]], expected: Resource) -> Calla
                 raise WireError(
                     f"The server sent instance {found.instance} where {expected.instance} was requested."
                 )
-        if head:
-            yield head
-        yield from rest
+        yield from with_head(head, rest)
 
     return open_checked
 
@@ -236,11 +230,7 @@ def _parts(session: Session, response: Response, resource: Resource) -> Parts:
 
 def _read(response: Response) -> Iterator[Part]:
     chunks = response.chunks()
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        if len(head) >= part10.PREAMBLE:
-            break
+    head = head_of(chunks, part10.PREAMBLE)
     label = MediaType.parse(response.content_type)
     kind = label.parameters.get("type", "").lower()
     if label.essence.startswith("multipart/") or head.lstrip(b"\r\n").startswith(b"--"):
@@ -253,7 +243,7 @@ def _read(response: Response) -> Iterator[Part]:
         content_type = (
             response.content_type if label.essence.startswith("multipart/") else "multipart/related"
         )
-        for index, part in enumerate(map(Part.received, read_parts(_again(head, chunks), content_type))):
+        for index, part in enumerate(map(Part.received, read_parts(with_head(head, chunks), content_type))):
             if not index and kind == "application/octet-stream":
                 part = _dicom_only(part, response)
             yield part
@@ -262,7 +252,7 @@ def _read(response: Response) -> Iterator[Part]:
         coded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
         yield Part(
             response.content_type or "application/dicom",
-            lambda: _again(head, chunks),
+            lambda: with_head(head, chunks),
             length=int(length) if length.isdecimal() and not coded else None,
         )
     elif head:
@@ -282,13 +272,7 @@ def _dicom_only(part: Part, response: Response) -> Part:
         raise NotAcceptable(
             "The server answered with bulk data instead of DICOM.", status=response.status, url=response.url
         )
-    return replace(part, opener=lambda: _again(head, chunks))
-
-
-def _again(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    if head:
-        yield head
-    yield from chunks
+    return replace(part, opener=lambda: with_head(head, chunks))
 
 
 def retrieve_by_uri(session: Session, resource: Resource, refusal: TransactionError) -> Parts:

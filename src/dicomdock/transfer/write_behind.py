@@ -12,7 +12,7 @@ from typing import Self
 
 from dicomdock.dicom import part10
 from dicomdock.dicom.resource import Resource
-from dicomdock.sources import Part
+from dicomdock.sources import Part, head_of, with_head
 
 LIGHT = 1 << 20  # bytes; a larger instance is stored as it comes, so that memory stays bounded
 WAITING = 4  # light instances that may wait to be stored
@@ -69,9 +69,5 @@ def _given(part: Part, chunks: Iterator[bytes]) -> Part:
 def identified(part: Part) -> tuple[Part, Resource | None]:
     """Return a part that can still be read, and the instance that its first bytes name."""
     chunks = part.chunks()
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        if len(head) >= part10.HEAD:
-            break
-    return _given(part, chain((head,), chunks)), part10.identify(head)
+    head = head_of(chunks, part10.HEAD)
+    return _given(part, with_head(head, chunks)), part10.identify(head)
