@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 
 from dicomdock.archive.export import Copy, Namer, Planned
 from dicomdock.deidentify import Deidentifier, HeldBack, Report
+from dicomdock.deidentify.attributes import text
 from dicomdock.dicom.resource import Resource
 
 
@@ -42,19 +43,14 @@ class DeidentifiedCopies:
 
 def _name(namer: Namer, resource: Resource, dataset: Dataset) -> PurePosixPath:
     """Return a name made of the de-identified attributes."""
-
-    def text(keyword: str) -> str:
-        value = dataset.get(keyword)
-        return "" if value is None else str(value)
-
-    number = text("SeriesNumber")
+    number = text(dataset, "SeriesNumber")
     return namer.name(
         resource,
         "",
-        text("PatientID") or text("PatientName"),
-        text("StudyDate"),
-        text("StudyDescription"),
+        text(dataset, "PatientID") or text(dataset, "PatientName"),
+        text(dataset, "StudyDate"),
+        text(dataset, "StudyDescription"),
         int(number) if number.lstrip("+-").isdigit() else None,
-        text("Modality"),
-        text("SeriesDescription"),
+        text(dataset, "Modality"),
+        text(dataset, "SeriesDescription"),
     )

@@ -12,20 +12,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from functools import cache
-from importlib import resources
+
+from dicomdock.deidentify.tables import words
 
 _WORD = re.compile(r"\d+(?:\.\d+)?[a-z]*|[^\W_]+", re.IGNORECASE)
 _MAGNETIC_RESONANCE = "MR"  # Mr is somebody
 _QUANTITY = re.compile(r"\d{1,3}(\.\d{1,2})?(mm|cm|s|ms|min|t|d|kev|kv|mgy|gy)", re.IGNORECASE)
 
 
-@cache
 def vocabulary() -> frozenset[str]:
     """Return the safe words in lower case: modalities, sequences, planes, contrast, anatomy, technique."""
-    return frozenset(
-        resources.files(__package__).joinpath("data", "safe_words.txt").read_text("utf-8").split()
-    )
+    return words("safe_words.txt")
 
 
 def safe_words(text: str, identifiers: Collection[str]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydicom.dataset import Dataset
+
 TEXT = "REMOVED"
-CODE = {"CodeValue": TEXT, "CodingSchemeDesignator": "99REMOVED", "CodeMeaning": TEXT}
 
 _DUMMIES: dict[str, Any] = {
     "AE": TEXT,
@@ -45,3 +46,10 @@ _DUMMIES: dict[str, Any] = {
 def dummy(vr: str) -> Any:
     """Return a value of a Value Representation that says nothing; None for those that have none."""
     return _DUMMIES.get(vr)
+
+
+def code() -> Dataset:
+    """Return a coded concept that says nothing."""
+    made = Dataset()
+    made.CodeValue, made.CodingSchemeDesignator, made.CodeMeaning = TEXT, "99REMOVED", TEXT
+    return made

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pydicom.dataset import Dataset
 
+from dicomdock.deidentify.attributes import texts
 from dicomdock.dicom.sop_classes import kind_of
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -73,7 +74,7 @@ def _reason_in_pixels(dataset: Dataset) -> str:
     number = uid.removeprefix(_STORAGE)
     if reason := _SHOWN_TEXT.get(number.split(".")[0]):
         return reason
-    if {str(word).upper().strip() for word in _image_type(dataset)} & _SCREENS:
+    if {word.upper().strip() for word in texts(dataset, "ImageType")} & _SCREENS:
         return "its Image Type says that it is a picture of a screen"
     if "ConversionType" in dataset:
         return "it was converted from another picture (Conversion Type)"
@@ -84,11 +85,6 @@ def _reason_in_pixels(dataset: Dataset) -> str:
     if int(dataset.get("SamplesPerPixel") or 1) > 1:
         return "it is in colour, as pictures of reports are"
     return ""
-
-
-def _image_type(dataset: Dataset) -> list[str]:
-    value = dataset.get("ImageType")
-    return [value] if isinstance(value, str) else [*(value or ())]
 
 
 def _overlay_in_pixels(dataset: Dataset) -> bool:

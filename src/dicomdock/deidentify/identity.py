@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
+from dicomdock.deidentify.attributes import text, texts
 from dicomdock.deidentify.content import refers_by_position
 from dicomdock.deidentify.pseudonyms import Pseudonyms
 
@@ -55,17 +56,17 @@ class Identity:
     @classmethod
     def of(cls, dataset: Dataset, pseudonyms: Pseudonyms) -> Identity:
         """Read whom an instance names."""
-        number = _text(dataset, "PatientID").strip()
-        name = " ".join(_WORD.findall(_text(dataset, "PatientName"))).casefold()
+        number = text(dataset, "PatientID").strip()
+        name = " ".join(_WORD.findall(text(dataset, "PatientName"))).casefold()
         key = number
         patient = pseudonyms.name("patient", number)
         if not number and name:
-            key = f"{name} {_text(dataset, 'PatientBirthDate').strip()}"
+            key = f"{name} {text(dataset, 'PatientBirthDate').strip()}"
             patient = pseudonyms.name("patient by name", key)
-        words = {word.casefold() for keyword in _NAMES for word in _WORD.findall(_text(dataset, keyword))}
-        numbers = {value.strip().casefold() for keyword in _NUMBERS for value in _split(dataset, keyword)}
+        words = {word.casefold() for keyword in _NAMES for word in _WORD.findall(text(dataset, keyword))}
+        numbers = {value.strip().casefold() for keyword in _NUMBERS for value in texts(dataset, keyword)}
         return cls(
-            key or _text(dataset, "StudyInstanceUID"),
+            key or text(dataset, "StudyInstanceUID"),
             patient,
             frozenset(word for word in words if len(word) >= SHORTEST and not word.isdecimal()),
             frozenset(one for one in numbers if len(one) >= SHORTEST_NUMBER),
@@ -78,15 +79,3 @@ class Identity:
         if any(number in folded for number in self.numbers):
             return True
         return any(word in folded for word in self.words) and not self.words.isdisjoint(_WORD.findall(folded))
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    value = dataset.get(keyword)
-    return "" if value is None else str(value)
-
-
-def _split(dataset: Dataset, keyword: str) -> list[str]:
-    value = dataset.get(keyword)
-    if value is None:
-        return []
-    return [str(value)] if isinstance(value, str) else [str(one) for one in value]

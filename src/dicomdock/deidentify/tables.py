@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 _CURVES = range(0x5000, 0x5100)
@@ -86,5 +87,15 @@ def tables() -> Tables:
     )
 
 
+@cache
+def words(name: str) -> frozenset[str]:
+    """Return the words of a file of the data that lists some."""
+    return frozenset(_file(name).read_text("utf-8").split())
+
+
 def _read(name: str) -> Any:
-    return json.loads(resources.files(__package__).joinpath("data", name).read_bytes())
+    return json.loads(_file(name).read_bytes())
+
+
+def _file(name: str) -> Traversable:
+    return resources.files(__package__).joinpath("data", name)

@@ -11,8 +11,7 @@ PS3.15 §E.1.1, notes 2 and 3 (the list may not be sufficient; keeping only what
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
+from dicomdock.deidentify.tables import words
 
 TEXT = frozenset({"LO", "SH", "LT", "ST", "UT", "UC", "UR"})
 """Value Representations that hold whatever somebody typed."""
@@ -40,11 +39,9 @@ ALWAYS_REMOVED = frozenset(
 """What is written anew, and dates whose Value Representation hides that they are some."""
 
 
-@cache
 def machine_text() -> frozenset[str]:
     """Return the text attributes whose values come from equipment or from coding schemes."""
-    names = resources.files(__package__).joinpath("data", "machine_text.txt").read_text("utf-8")
-    return frozenset(names.split())
+    return words("machine_text.txt")
 
 
 def basic_action(keyword: str, vr: str, *, retired: bool) -> str:

@@ -196,10 +196,7 @@ class Walk:
     def _dummy_item(self, item: Dataset, parent: str, path: str) -> Dataset:
         made = self.dataset(item, parent, path)
         if "CodeMeaning" in item:
-            made = Dataset()
-            for keyword, value in dummies.CODE.items():
-                setattr(made, keyword, value)
-            return made
+            return dummies.code()
         for element in [*made]:
             if element.VR == "SQ":
                 element.value = Sequence(
@@ -274,15 +271,8 @@ def _silent(item: Dataset) -> Dataset:
     if "RelationshipType" in item:
         made.RelationshipType = item.RelationshipType
     made.ValueType = "TEXT"
-    made.ConceptNameCodeSequence = Sequence([_dummy_code()])
+    made.ConceptNameCodeSequence = Sequence([dummies.code()])
     made.TextValue = dummies.TEXT
     if "ContentSequence" in item:
         made.ContentSequence = Sequence([_silent(inner) for inner in item.ContentSequence])
     return made
-
-
-def _dummy_code() -> Dataset:
-    code = Dataset()
-    for keyword, value in dummies.CODE.items():
-        setattr(code, keyword, value)
-    return code
