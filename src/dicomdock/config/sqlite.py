@@ -34,6 +34,6 @@ def use_write_ahead_log(connection: sqlite3.Connection, timeout: float) -> None:
         time.sleep(_PAUSE)
 
 
-def error_code(error: sqlite3.Error) -> int:
+def error_code(error: Exception) -> int:
     """Return SQLite's primary result code; 0 where the error did not come from SQLite itself."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from dicomdock.archive.index.connection import Connection, Driver
 from dicomdock.archive.index.schema import TABLES, Dialect
-from dicomdock.config.sqlite import use_write_ahead_log
+from dicomdock.config.sqlite import error_code, use_write_ahead_log
 from dicomdock.errors import (
     ArchiveError,
     ArchiveLocked,
@@ -29,7 +29,6 @@ LOCK_TIMEOUT = 30.0  # seconds to wait for another process; a group of instances
 WRITERS = 0x6469636F  # number of the advisory lock by which PostgreSQL lets one writer in at a time
 CONNECTIONS, IDLE = 32, 8  # open at once, and left open when nobody uses them
 FILE = "index.sqlite"
-_SQLITE_ERROR, _SQLITE_FULL = 1, 13
 _SQLITE_DAMAGED = (11, 26, 522)  # a damaged page, no database at all, a file that is too short
 _LOCKED_STATES = ("55P03", "57014", "40P01")  # PostgreSQL: lock not available, statement time-out, deadlock
 _FULL_STATES = ("53100", "53200")
@@ -195,18 +194,18 @@ class Index:
 def _is_damage(error: Exception) -> bool:
     """Return whether an error means that the database's file is damaged."""
     code = getattr(error, "sqlite_errorcode", 0)
-    if code == _SQLITE_ERROR:  # the version of the schema says that they are there
+    if code == sqlite3.SQLITE_ERROR:  # the version of the schema says that they are there
         return str(error).removeprefix("no such table: ") in {table.name for table in TABLES}
     return code in _SQLITE_DAMAGED or code & 0xFF in _SQLITE_DAMAGED
 
 
 def _our_error(error: Exception, waited: float) -> ArchiveError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = error_code(error)
     state = getattr(error, "sqlstate", "") or ""
-    if code in (5, 6) or state in _LOCKED_STATES:
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or state in _LOCKED_STATES:
         return ArchiveLocked(f"Another program has held the archive's index for {waited:g} seconds.")
-    if code == _SQLITE_FULL or state in _FULL_STATES:
+    if code == sqlite3.SQLITE_FULL or state in _FULL_STATES:
         return NoSpace("The disk of the archive's index is full.")
     return ArchiveError(f"The archive's index failed: {reason}.")
 
