@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dicomdock.api.home import Home
 from dicomdock.api.instances import headers_of, paths_of
-from dicomdock.api.volume import Volume, find_volume, grids
+from dicomdock.api.volume import fill, plan_named
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput
+from dicomdock.imaging.geometry import VolumePlan, split_series
 from dicomdock.imaging.segmentation import Segmentation
-from dicomdock.imaging.statistics import PERCENTILES, SegmentStatistics, segment_statistics, to_suv
+from dicomdock.imaging.statistics import PERCENTILES, SegmentStatistics, place, segment_statistics, to_suv
+from dicomdock.imaging.volume import outline
 
 Cell = str | int | float | None
 
@@ -75,20 +78,19 @@ def measure(segmentation: Segmentation, archive: Home, images: Resource, name: s
     GeometryError
         The series holds no volume to measure on, or several and none was named.
     """
-    volume = find_volume(archive, images, _chosen(segmentation, archive, images, name))
+    paths = paths_of(archive, images)
+    headers = headers_of(paths)
+    plans = split_series(headers)
+    plan = plan_named(plans, images, _chosen(segmentation, plans, images, name))
+    volume = fill(plan, paths, headers)
     remarks = []
-    measured: Volume | None = None
+    measured = volume
     if volume.modality == "PT":
         try:
-            suv = to_suv(volume, headers_of(paths_of(archive, images)))
-            measured = replace(volume, array=suv.array, units=suv.units, suv_type=suv.suv_type)
-            measured = replace(measured, padding=suv.padding)
+            measured = to_suv(volume, headers)
         except GeometryError as error:
             remarks.append(error.reason)
-    measured = measured or volume
-    placed = segmentation
-    if not segmentation.geometry.matches(volume.geometry):
-        placed = segmentation.onto(volume.geometry)
+    placed = place(segmentation, volume)
     segments = tuple(segment_statistics(segmentation, measured, placed))
     if placed is segmentation:
         for one in segments:
@@ -98,18 +100,18 @@ def measure(segmentation: Segmentation, archive: Home, images: Resource, name: s
     return Statistics(segments, images, (*placed.remarks, *volume.remarks, *remarks))
 
 
-def _chosen(segmentation: Segmentation, archive: Home, images: Resource, name: str | None) -> str | None:
+def _chosen(
+    segmentation: Segmentation, plans: Sequence[VolumePlan], images: Resource, name: str | None
+) -> str:
     """Return the name of the volume to measure on: that which was asked for, else the only one that fits."""
     if name is not None:
         return name
-    plans = [
-        (volume, plan) for volume, plan in grids(archive, images) if plan.problem is None and volume.spatial
-    ]
-    if not plans:
+    grids = [(outline(plan), plan) for plan in plans]
+    spatial = [(grid, plan) for grid, plan in grids if plan.problem is None and grid.spatial]
+    if not spatial:
         raise GeometryError(f"{images} holds no volume with a position in the patient.")
-    fitting = [plan for volume, plan in plans if segmentation.fits(volume.geometry)] or [
-        plan for _, plan in plans
-    ]
+    fitting = [plan for grid, plan in spatial if segmentation.fits(grid.geometry)]
+    fitting = fitting or [plan for _, plan in spatial]
     if len(fitting) > 1:
         names = ", ".join(repr(plan.label) for plan in fitting)
         raise GeometryError(

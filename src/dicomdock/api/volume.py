@@ -187,12 +187,23 @@ def find_volume(archive: Home, series: Resource, name: str | None) -> Volume:
     """Read one volume of a series: the only one, or the one of a name."""
     paths = paths_of(archive, series)
     headers = headers_of(paths)
-    plans = split_series(headers)
+    plan = plan_named(split_series(headers), series, name)
+    return Volume.of(fill(plan, paths, headers), series, archive)
+
+
+def plan_named(plans: Sequence[VolumePlan], series: Resource, name: str | None) -> VolumePlan:
+    """Return the volume of a series that has a name; without a name the only one.
+
+    Raises
+    ------
+    GeometryError
+        There is none, or there are several.
+    """
     chosen = [plan for plan in plans if name is None or plan.label == name]
     if len(chosen) != 1:
         names = ", ".join(repr(plan.label) for plan in plans)
         raise GeometryError(f"{series} holds {len(plans)} volumes: {names}; name one, or read all of them.")
-    return Volume.of(fill(chosen[0], paths, headers), series, archive)
+    return chosen[0]
 
 
 def fill(plan: VolumePlan, paths: Sequence[Path], headers: Sequence[Dataset]) -> imaging.Volume:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dicomdock.imaging.statistics.segments import SegmentStatistics, segment_statistics
+from dicomdock.imaging.statistics.segments import SegmentStatistics, place, segment_statistics
 from dicomdock.imaging.statistics.shape import Shape, measure_shape
 from dicomdock.imaging.statistics.uptake import body_weight_factor, to_suv
 from dicomdock.imaging.statistics.values import PERCENTILES, ValueStatistics, peak, summarize
@@ -15,6 +15,7 @@ __all__ = [
     "body_weight_factor",
     "measure_shape",
     "peak",
+    "place",
     "segment_statistics",
     "summarize",
     "to_suv",

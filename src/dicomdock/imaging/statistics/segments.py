@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,8 +66,7 @@ def segment_statistics(
     if all(frames) and frames[0] != frames[1]:
         raise GeometryError("The segmentation and the images have different frames of reference.")
     if placed is None:
-        same = segmentation.geometry.matches(volume.geometry)
-        placed = segmentation if same else segmentation.onto(volume.geometry)
+        placed = place(segmentation, volume)
     quantity, unit = quantity_of(volume)
     for number, (own, there) in enumerate(zip(segmentation.segments, placed.segments, strict=True), 1):
         shape = measure_shape(own.mask.array, segmentation.geometry)
@@ -77,14 +76,15 @@ def segment_statistics(
             yield found
             continue
         chosen = np.argwhere(there.mask.array) + np.array(there.mask.start)
-        yield SegmentStatistics(
-            number,
-            own.label,
-            shape,
-            quantity,
-            unit,
-            values,
-            peak(volume.array, volume.geometry, chosen, volume.padding),
-            shape.volume,
-            values.mean * shape.volume,
+        yield replace(
+            found,
+            peak=peak(volume.array, volume.geometry, chosen, volume.padding),
+            metabolic_volume=shape.volume,
+            glycolysis=values.mean * shape.volume,
         )
+
+
+def place(segmentation: Segmentation, volume: Volume) -> Segmentation:
+    """Return a segmentation on the grid of a volume; the same one where it lies on it already."""
+    same = segmentation.geometry.matches(volume.geometry)
+    return segmentation if same else segmentation.onto(volume.geometry)
