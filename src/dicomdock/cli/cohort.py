@@ -126,6 +126,54 @@ def pull(
         _tell(console, name, console.follow(work, f"pull of {name}"))
 
 
+@cohort.command(
+    epilog=examples(
+        "dicomdock cohort run chest lungs.py:volume --out lungs.parquet",
+        "dicomdock cohort run chest mypackage.lesions:segment --workers 4 --timeout 60",
+    )
+)
+def run(
+    context: typer.Context,
+    name: Name,
+    function: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:FUNCTION",
+            help="Takes a Volume; returns numbers, Segmentation or Volume. FILE.py:FUNCTION too.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a row for each series: .parquet or .csv.", show_default=False
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Processes side by side.")] = 2,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="For one series; its process is then killed.")
+    ] = 600.0,
+    again: Annotated[bool, typer.Option("--again", help="Compute everything anew.")] = False,
+) -> None:
+    """Run a Python function on every series of a cohort. Its code runs with your rights.
+
+    What it computed stays until its file changes; the same command again does what is left.
+    """
+    console: Console = context.obj
+    from dicomdock.api.cohort import Cohort
+    from dicomdock.cohort import results
+
+    if out is not None:
+        results.check(out)
+    with sources.archive(console) as archive:
+        chosen = Cohort(archive, console.settings, name)
+        work = chosen.running(function, workers=workers, seconds=timeout, again=again)
+        report = console.follow(work, f"run on {name}")
+    if out is not None:
+        results.write(out, name, chosen.items, report)
+    _tell(console, name, report)
+
+
 @cohort.command(epilog=examples("dicomdock cohort status chest", "dicomdock cohort status chest --json"))
 def status(context: typer.Context, name: Name) -> None:
     """Show what was done with a cohort, and what is left."""

@@ -109,6 +109,12 @@ class Outcomes:
             )
         )
 
+    def forget(self, task: str) -> None:
+        """Remove the outcomes of a task, so that all of it is done again."""
+        self._database.write(
+            lambda connection: connection.execute("delete from outcome where task = ?", (task,))
+        )
+
 
 def _read(row: tuple[str, str, str, str, float]) -> Outcome:
     series, state, reason, result, seconds = row
