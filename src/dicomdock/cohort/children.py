@@ -84,6 +84,8 @@ class Child:
         if line.endswith(b"\n"):
             answer: dict[str, Any] = json.loads(line)
             return answer
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0 if self._expired else GRACE)
         self.kill()
         if self._expired:
             return Lost(f"It took longer than {seconds:g} seconds.")
