@@ -71,6 +71,7 @@ USUAL = {
     "aligned": True,
     "crosshair": False,
     "words_shown": True,
+    "overlays_shown": True,
     "playing": False,
     "rendering": False,
 }

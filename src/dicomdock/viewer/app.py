@@ -26,6 +26,7 @@ from dicomdock.viewer.features.layout.layouts import AXIAL, NAMES
 from dicomdock.viewer.features.layout.logic import LayoutLogic
 from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.objects.logic import OthersLogic
+from dicomdock.viewer.features.overlays.logic import OverlaysLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.send.logic import SendingLogic
@@ -98,6 +99,7 @@ class Workstation(TrameApp):
         self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notifications, send)
         self.layout = LayoutLogic(self.server, self.series)
         self.window = WindowLogic(self.server, self.series)
+        self.overlays = OverlaysLogic(self.server, app, self.series, self.views)
         self.volume = VolumeLogic(self.server, app, self.series, self.views)
         self.segments = SegmentsLogic(
             self.server, app, self.series, self.archive, settings, self.notifications
