@@ -1,8 +1,8 @@
 """Bring the files of a commit to their storage, so that a crash leaves nothing unknown behind.
 
 A folder: files are synced before the index's write lock is taken, and renamed under it. An object store: what
-is about to be uploaded is listed in the index, then uploaded without a lock; under the lock the list must still
-be there, and goes with the transaction that inserts the rows. What is listed or has a row is never deleted.
+is about to be uploaded is listed in the index, then uploaded without a lock; under the lock the list must be
+there still, and goes with the transaction that inserts the rows. What is listed or has a row is not deleted.
 """
 
 from __future__ import annotations
