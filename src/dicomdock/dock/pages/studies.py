@@ -164,7 +164,10 @@ class StudiesPage:
         wanted = self._bar.value
         target = json.dumps(address(self._source, wanted))
         # Not through the context: the button that started this may be replaced meanwhile.
-        self._grid.client.run_javascript(f"history.replaceState(history.state, '', {target})")
+        self._grid.client.run_javascript(
+            f"history.replaceState(history.state, '', {target});"
+            f"sessionStorage.setItem('dicomdock-list', {target})"
+        )
         sources = self._names if self._source == ALL else (self._source,)
         try:
             listing = self._listing = self._finder.studies(wanted.to_match(), sources)
