@@ -136,6 +136,7 @@ class Workstation(TrameApp):
         self.ctrl.trigger("alone")(self.layout.alone)
         self.ctrl.on_server_bind.add(lambda bound: self._guard.install(bound.app))
         self.ctrl.on_server_ready.add_task(self._watch)
+        self.ctrl.on_client_connected.add(self._page_loaded)
 
     def open(self, resource: Resource, *, pulling: bool = False, coming: Sequence[DicomJson] = ()) -> None:
         """Show a study; on the event loop."""
@@ -187,6 +188,11 @@ class Workstation(TrameApp):
             done = work()
         if inspect.isawaitable(done):
             await done
+
+    def _page_loaded(self, *_: Any) -> None:
+        """Look for what was stored since: a page that is loaded anew shows what the study has now."""
+        if self.series.study is not None:
+            self.series.refresh()
 
     def _moved(self, tag: str) -> None:
         self.compare.follow(tag)
