@@ -26,6 +26,7 @@ from dicomdock.viewer.features.layout.layouts import AXIAL, NAMES
 from dicomdock.viewer.features.layout.logic import LayoutLogic
 from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.objects.logic import OthersLogic
+from dicomdock.viewer.features.overlays.logic import OverlaysLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.send.logic import SendingLogic
@@ -93,6 +94,7 @@ class Workstation(TrameApp):
         self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notifications, send)
         self.layout = LayoutLogic(self.server, self.series)
         self.window = WindowLogic(self.server, self.series)
+        self.overlays = OverlaysLogic(self.server, app, self.series, self.views)
         self.volume = VolumeLogic(self.server, app, self.series, self.views)
         self.segments = SegmentsLogic(
             self.server, app, self.series, self.archive, settings, self.notifications
@@ -130,6 +132,7 @@ class Workstation(TrameApp):
         self.ctrl.trigger("alone")(self.layout.alone)
         self.ctrl.on_server_bind.add(lambda bound: self._guard.install(bound.app))
         self.ctrl.on_server_ready.add_task(self._watch)
+        self.ctrl.on_client_connected.add(self._page_loaded)
 
     def open(
         self,
@@ -199,6 +202,11 @@ class Workstation(TrameApp):
             done = work()
         if inspect.isawaitable(done):
             await done
+
+    def _page_loaded(self, *_: Any) -> None:
+        """Look for what was stored since: a page that is loaded anew shows what the study has now."""
+        if self.series.study is not None:
+            self.series.refresh()
 
     def _moved(self, tag: str) -> None:
         self.compare.follow(tag)
