@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +14,10 @@ from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted
 from dicomdock.cli.images import Format
 from dicomdock.cli.output import Console, examples
-from dicomdock.errors import InvalidInput
+from dicomdock.errors import InvalidInput, MissingDependency
 
 if TYPE_CHECKING:
+    from dicomdock.cohort.cluster import Cluster
     from dicomdock.cohort.makers import Made
     from dicomdock.cohort.task import TaskReport
     from dicomdock.sources import DicomSource
@@ -27,6 +28,14 @@ commands.add_typer(cohort, name="cohort")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The cohort.", show_default=False)]
 Workers = Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Series side by side.")]
+ClusterAddress = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Let the workers of a Dask cluster do it, tcp://HOST:8786; they open the same archive.",
+        show_default=False,
+    ),
+]
 _SHOWN = 10  # failed series that are shown one by one
 
 
@@ -112,6 +121,7 @@ def pull(
             metavar="N", min=2, max=256, help="Requests to one server at a time, by all workers together."
         ),
     ] = 8,
+    cluster: ClusterAddress = "",
 ) -> None:
     """Bring every series of a cohort here, verified; the same command again does what is left."""
     console: Console = context.obj
@@ -119,11 +129,10 @@ def pull(
 
     with Archive.open(console.settings) as archive:
         chosen = archive.cohort(name)
-        settings = console.settings
-        work = chosen.pulling(
-            lambda server: sources.connect(server, settings), workers=workers, requests=requests
-        )
-        _tell(console, name, console.follow(work, f"pull of {name}"))
+        with _cluster(console, cluster) as there:
+            work = chosen.pulling(workers=workers, requests=requests, cluster=there)
+            report = console.follow(work, f"pull of {name}")
+    _tell(console, name, report)
 
 
 @cohort.command(
@@ -193,6 +202,7 @@ def run(
         float, typer.Option(metavar="SECONDS", min=0.1, help="For one series; its process is then killed.")
     ] = 600.0,
     again: Annotated[bool, typer.Option("--again", help="Compute everything anew.")] = False,
+    cluster: ClusterAddress = "",
 ) -> None:
     """Run a Python function on every series of a cohort. Its code runs with your rights.
 
@@ -206,8 +216,9 @@ def run(
         results.check(out)
     with Archive.open(console.settings) as archive:
         chosen = archive.cohort(name)
-        work = chosen.running(function, workers=workers, seconds=timeout, again=again)
-        report = console.follow(work, f"run on {name}")
+        with _cluster(console, cluster) as there:
+            work = chosen.running(function, workers=workers, seconds=timeout, again=again, cluster=there)
+            report = console.follow(work, f"run on {name}")
     if out is not None:
         results.write(out, name, chosen.items, report)
     _tell(console, name, report)
@@ -237,6 +248,23 @@ def list_cohorts(context: typer.Context) -> None:
     names = Cohorts(console.settings).names()
     console.result({"cohorts": [*names]})
     console.print(*names)
+
+
+@contextmanager
+def _cluster(console: Console, address: str) -> Iterator[Cluster | None]:
+    """Connect to a cluster, where one was named."""
+    if not address:
+        yield None
+        return
+    try:
+        from dicomdock.cohort.cluster import Cluster
+    except ImportError:
+        raise MissingDependency(
+            "What works on a cluster (Dask)", "install it with: pip install 'dicomdock[cluster]'"
+        ) from None
+    with Cluster(address) as cluster:
+        console.note(f"{counted(cluster.workers, 'worker')}; dashboard: {cluster.dashboard}")
+        yield cluster
 
 
 def _opener(console: Console, stack: ExitStack) -> Callable[[str], DicomSource]:
