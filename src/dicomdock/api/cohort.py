@@ -16,11 +16,13 @@ from dicomdock.cohort.engine import run_in_threads
 from dicomdock.cohort.folder import Cohorts
 from dicomdock.cohort.function import FunctionRun, FunctionWork, opened
 from dicomdock.cohort.makers import Made
+from dicomdock.cohort.push import Pusher
 from dicomdock.cohort.state import Outcome
 from dicomdock.cohort.table import Item
 from dicomdock.cohort.task import TaskReport, carry_out, report_of
 from dicomdock.config.settings import Settings
 from dicomdock.deidentify import Deidentifier
+from dicomdock.dicomweb import Client
 from dicomdock.sources import JsonValue
 from dicomdock.transfer.progress import Progress
 
@@ -192,6 +194,44 @@ class Cohort:
             "deidentify": profile,
         }
         return carry_out(self._outcomes, task, self.items, run, options=options, holds=holds)
+
+    def pushing(
+        self, client: Client, *, deidentifier: Deidentifier | None = None, workers: int = PROCESSES
+    ) -> Generator[Progress, None, TaskReport]:
+        """Send every series to a server; what it has already is not sent again.
+
+        Parameters
+        ----------
+        client : the server.
+        deidentifier : lets only de-identified copies leave; a series of which an instance is held back fails.
+        workers : series side by side.
+
+        Raises
+        ------
+        AuthenticationError
+            The server refuses the login.
+        """
+        profile = str(deidentifier.profile) if deidentifier else ""
+        task = " ".join(filter(None, ("push", client.name, profile)))
+        pusher = Pusher(self._archive.local, client, self._settings, deidentifier)
+
+        def run(items: Sequence[Item]) -> Generator[Outcome, None, None]:
+            return run_in_threads(pusher, items, workers, {}, client.close)
+
+        options: dict[str, JsonValue] = {"server": client.name, "deidentify": profile}
+        return carry_out(self._outcomes, task, self.items, run, options=options)
+
+    def report(self, path: Path) -> None:
+        """Write a report as one HTML page: counts, failures by reason, and a picture of each series.
+
+        Raises
+        ------
+        InvalidInput
+            The file exists, or cannot be written.
+        """
+        from dicomdock.cohort.report import write
+
+        write(path, self.name, self.items, self.status(), self._archive.local)
 
     def status(self) -> list[TaskReport]:
         """Return what is known of each task that was begun, the last one first."""
