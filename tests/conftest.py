@@ -15,16 +15,16 @@ import pytest
 
 from dicomdock.config.settings import Settings
 from dicomdock.web import call
+from tests.chromium import CHROMIUM, start
 from tests.servers import orthanc as orthanc_server
 from tests.servers import tiny_pacs as tiny_pacs_server
 from tests.servers.orthanc import Orthanc
 from tests.servers.tiny_pacs import TinyPacs
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserType
+    from playwright.sync_api import Browser, BrowserType
 
 T = TypeVar("T")
-CHROMIUM = "/usr/bin/chromium"
 BROWSER_MS = (
     60_000  # that a page may take to show something; a machine that is busy shows the same things later
 )
@@ -137,6 +137,19 @@ def chromium() -> Iterator[BrowserType]:
     expect.set_options(timeout=BROWSER_MS)
     with sync_playwright() as playwright:
         yield playwright.chromium
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: BrowserType) -> Iterator[Browser]:
+    """Start a real Chromium, one for all tests of a file."""
+    from playwright.sync_api import Error
+
+    try:
+        running = start(chromium)
+    except Error as error:
+        unavailable("Chromium", str(error))
+    yield running
+    running.close()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.sources import Part
 from tests.conftest import unavailable
+from tests.servers import s3
+from tests.servers.s3 import S3
 
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)]
 
@@ -104,3 +106,26 @@ def archive(archive_settings: Settings) -> Iterator[Archive]:
     """Give an empty archive."""
     with Archive.open(archive_settings) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """Run an S3 server for all tests of a process."""
+    with s3.running() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """Give the server with an empty bucket, named to the product by the environment."""
+    for name, value in {**s3.ENVIRONMENT, "AWS_ENDPOINT_URL": s3_server.url}.items():
+        monkeypatch.setenv(name, value)
+    yield s3_server
+    for key in s3_server.objects():
+        s3_server.client.delete_object(Bucket=s3.BUCKET, Key=key)
+
+
+@pytest.fixture
+def stored_settings(archive_settings: Settings, bucket: S3) -> Settings:
+    """Give settings of an empty archive in a bucket, once for each database."""
+    return replace(archive_settings, object_store=f"s3://{s3.BUCKET}/some/prefix")

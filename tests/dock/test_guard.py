@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock.security.requests import Guard
 from dicomdock.dock.security.sessions import GRANT_SECONDS, ONE_TIME_SECONDS, Keys
-from tests.conftest import CHROMIUM
+from tests import chromium
 from tests.dock.running import RunningDock
 
 STUDY = "1.2.3"
@@ -411,9 +411,7 @@ def test_a_page_on_another_port_cannot_drive_the_dock(
 
 def test_a_host_that_was_rebound_cannot_drive_the_dock(browser: Browser, guarded: RunningDock):
     # Chromium itself is told that evil.test is this machine, as a rebinding name server would tell it.
-    rebound = browser.browser_type.launch(
-        executable_path=CHROMIUM, args=["--no-sandbox", "--host-resolver-rules=MAP evil.test 127.0.0.1"]
-    )
+    rebound = chromium.start(browser.browser_type, "--host-resolver-rules=MAP evil.test 127.0.0.1")
     try:
         page = rebound.new_page()
         page.goto(guarded.link())

@@ -1,0 +1,83 @@
+"""Work on the series of a cohort, several side by side, each outcome as soon as it is known."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TypeAlias
+
+from dicomdock.cohort.state import Outcome
+from dicomdock.cohort.table import Item
+
+Work: TypeAlias = Callable[[Item], Outcome]
+"""Does what a task is for one series. What it raises ends the task: only what no series can go on after."""
+
+
+class Line:
+    """The series that wait, by server, each server given no more at a time than it may be asked.
+
+    Parameters
+    ----------
+    limits : series of a server side by side; a server that is not named has no limit.
+    """
+
+    def __init__(self, items: Sequence[Item], limits: Mapping[str, int]) -> None:
+        self._limits = limits
+        self._busy: Counter[str] = Counter()
+        self._waiting: dict[str, deque[Item]] = {}
+        for item in items:
+            self._waiting.setdefault(item.server, deque()).append(item)
+
+    def next(self) -> Item | None:
+        """Return a series of the server that is asked least; None where all wait for their servers."""
+        free = [
+            server
+            for server, items in self._waiting.items()
+            if items and (server not in self._limits or self._busy[server] < self._limits[server])
+        ]
+        if not free:
+            return None
+        server = min(free, key=lambda one: self._busy[one])
+        self._busy[server] += 1
+        return self._waiting[server].popleft()
+
+    def ended(self, server: str) -> None:
+        """Note that a series of a server is no longer worked on."""
+        self._busy[server] -= 1
+
+
+def run_in_threads(
+    work: Work,
+    items: Sequence[Item],
+    workers: int,
+    limits: Mapping[str, int],
+    cancel: Callable[[], None] = lambda: None,
+) -> Generator[Outcome, None, None]:
+    """Work on series in threads of this process.
+
+    When the iterator is closed, or a series raises, no further one is begun, and those under way are
+    waited for.
+
+    Parameters
+    ----------
+    workers : series side by side.
+    limits : series of a server side by side.
+    cancel : called when it ends early, before what is under way is waited for.
+    """
+    line = Line(items, limits)
+    running: dict[Future[Outcome], str] = {}
+    with ThreadPoolExecutor(workers, "cohort") as pool:
+        try:
+            while True:
+                while len(running) < workers and (item := line.next()) is not None:
+                    running[pool.submit(work, item)] = item.server
+                if not running:
+                    return
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    line.ended(running.pop(future))
+                    yield future.result()
+        except BaseException:
+            cancel()
+            raise
