@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicomdock.cli import sources
+from dicomdock.cli import deidentification, sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted
+from dicomdock.cli.images import Format
 from dicomdock.cli.output import Console, examples
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from dicomdock.archive import Archive
     from dicomdock.cohort.makers import Made
     from dicomdock.cohort.task import TaskReport
     from dicomdock.sources import DicomSource
@@ -115,15 +115,54 @@ def pull(
 ) -> None:
     """Bring every series of a cohort here, verified; the same command again does what is left."""
     console: Console = context.obj
-    from dicomdock.api.cohort import Cohort
+    from dicomdock.api.archive import Archive
 
-    with sources.archive(console) as archive:
-        chosen = Cohort(archive, console.settings, name)
+    with Archive.open(console.settings) as archive:
+        chosen = archive.cohort(name)
         settings = console.settings
         work = chosen.pulling(
             lambda server: sources.connect(server, settings), workers=workers, requests=requests
         )
         _tell(console, name, console.follow(work, f"pull of {name}"))
+
+
+@cohort.command(
+    epilog=examples(
+        "dicomdock cohort export chest ./chest --format nifti --deidentify basic",
+        "dicomdock cohort export chest ./chest",
+    )
+)
+def export(
+    context: typer.Context,
+    name: Name,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Created where it is missing.")],
+    form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.dicom,
+    straighten: Annotated[
+        bool, typer.Option("--straighten", help="Resample volumes of a tilted gantry; for NIfTI and NRRD.")
+    ] = False,
+    workers: Workers = 2,
+    deidentify: deidentification.ProfileOption = "",
+    key_file: deidentification.KeyFile = None,
+    blank: deidentification.Blank = None,
+) -> None:
+    """Write the series of a cohort as files, each whole or not at all; the same command does what is left."""
+    console: Console = context.obj
+    from dicomdock.api.archive import Archive
+
+    deidentifier = deidentification.deidentifier_of(console.settings, deidentify, key_file, blank)
+    if straighten and form is Format.dicom:
+        raise InvalidInput("DICOM is exported byte for byte; --straighten is for NIfTI and NRRD.")
+    with Archive.open(console.settings) as archive:
+        work = archive.cohort(name).exporting(
+            folder,
+            form.value,
+            Archive.open,
+            deidentifier=deidentifier,
+            straighten=straighten,
+            workers=workers,
+        )
+        report = console.follow(work, f"export of {name}")
+    _tell(console, name, report)
 
 
 @cohort.command(
@@ -160,13 +199,13 @@ def run(
     What it computed stays until its file changes; the same command again does what is left.
     """
     console: Console = context.obj
-    from dicomdock.api.cohort import Cohort
+    from dicomdock.api.archive import Archive
     from dicomdock.cohort import results
 
     if out is not None:
         results.check(out)
-    with sources.archive(console) as archive:
-        chosen = Cohort(archive, console.settings, name)
+    with Archive.open(console.settings) as archive:
+        chosen = archive.cohort(name)
         work = chosen.running(function, workers=workers, seconds=timeout, again=again)
         report = console.follow(work, f"run on {name}")
     if out is not None:
@@ -178,10 +217,10 @@ def run(
 def status(context: typer.Context, name: Name) -> None:
     """Show what was done with a cohort, and what is left."""
     console: Console = context.obj
-    from dicomdock.api.cohort import Cohort
+    from dicomdock.api.archive import Archive
 
-    with sources.archive(console) as archive:
-        chosen = Cohort(archive, console.settings, name)
+    with Archive.open(console.settings) as archive:
+        chosen = archive.cohort(name)
         reports = chosen.status()
     console.result({"cohort": name, "series": len(chosen.items), "tasks": [one.to_json() for one in reports]})
     console.print(f"Cohort {name}: {counted(len(chosen.items), 'series', 'series')}.")
@@ -206,12 +245,10 @@ def _opener(console: Console, stack: ExitStack) -> Callable[[str], DicomSource]:
 
     def open_(server: str) -> DicomSource:
         if server not in opened:
-            source: Archive | DicomSource = (
-                stack.enter_context(sources.connect(server, console.settings))
-                if server
-                else stack.enter_context(sources.archive(console))
-            )
-            opened[server] = source
+            if server:
+                opened[server] = stack.enter_context(sources.connect(server, console.settings))
+            else:
+                opened[server] = stack.enter_context(sources.archive(console))
         return opened[server]
 
     return open_

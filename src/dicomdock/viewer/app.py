@@ -18,7 +18,7 @@ from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
-from dicomdock.viewer.dock_client import DockClient
+from dicomdock.viewer.dock_client import DockClient, RequestFailed
 from dicomdock.viewer.engine import render_volumes_on_the_processor
 from dicomdock.viewer.features.compare.logic import CompareLogic
 from dicomdock.viewer.features.derive.logic import DerivingLogic
@@ -38,6 +38,7 @@ from dicomdock.viewer.features.volume.logic import VolumeLogic
 from dicomdock.viewer.features.window.logic import WindowLogic
 from dicomdock.viewer.guard import Guard
 from dicomdock.viewer.idle_shutdown import IdleShutdown
+from dicomdock.viewer.index_page import FAVICON, TITLE
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.shell import keys, ui
@@ -46,12 +47,6 @@ from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.shell.tabs import Tabs
 
 STATIC = Path(__file__).with_name("static")
-# Without a picture of our own, trame's page asks a foreign host for one.
-FAVICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
-    "%3Crect width='16' height='16' rx='4' fill='%235b8def'/%3E"
-    "%3Cpath d='M4 11V5h3.2a3 3 0 0 1 0 6z' fill='%23fff'/%3E%3C/svg%3E"
-)
 MODULE = {
     "serve": {"__dicomdock": str(STATIC)},
     "scripts": ["__dicomdock/viewer.js"],
@@ -88,7 +83,7 @@ class Workstation(TrameApp):
         self.archive = Archive.open(settings)
         self.slicer = app = SlicerApp()
         render_volumes_on_the_processor(app)
-        self.state.update({"trame__title": "dicomdock", "trame__favicon": FAVICON})
+        self.state.update({"trame__title": TITLE, "trame__favicon": FAVICON})
         self.shell = PageState(self.server.state, ShellState)
         self.focus = AXIAL
         self.notifications = Notifications(self.server)
@@ -128,6 +123,7 @@ class Workstation(TrameApp):
         self.ctrl.undo = self.segments.undo
         self.ctrl.redo = self.segments.redo
         self.ctrl.take_picture = self.take_picture
+        self.ctrl.leave = self.leave
         with VAppLayout(self.server, theme="dark") as self.ui:
             ui.build(self)
         self.views.interaction("window")
@@ -138,8 +134,17 @@ class Workstation(TrameApp):
         self.ctrl.on_server_ready.add_task(self._watch)
         self.ctrl.on_client_connected.add(self._page_loaded)
 
-    def open(self, resource: Resource, *, pulling: bool = False, coming: Sequence[DicomJson] = ()) -> None:
+    def open(
+        self,
+        resource: Resource,
+        *,
+        pulling: bool = False,
+        coming: Sequence[DicomJson] = (),
+        has_list: bool = False,
+    ) -> None:
         """Show a study; on the event loop."""
+        with self.shell as data:
+            data.has_list = has_list
         self.series.open(resource, pulling=pulling, coming=coming)
         self.idle_shutdown.opened()
 
@@ -168,6 +173,15 @@ class Workstation(TrameApp):
         picture = png_of(self.views.visible())
         if picture:
             self.server.js_call("page", "save", "dicomdock.png", picture, "image/png")
+
+    async def leave(self) -> None:
+        """Lead the page back to the list of studies."""
+        try:
+            address = await self.dock.list_address()
+        except RequestFailed as error:
+            self.notifications.error(str(error))
+        else:
+            self.server.js_call("page", "go", address)
 
     def close(self) -> None:
         """Write unsaved work, and close the archive."""

@@ -130,9 +130,11 @@ class StudiesPage:
         """Search as the fields say; what an earlier search still brings is passed over."""
         if self._listing is not None:
             self._listing.close()
+        target = json.dumps(self._address())
         # Not through the context: the button that started this may be replaced meanwhile.
         self._grid.client.run_javascript(
-            f"history.replaceState(history.state, '', {json.dumps(self._address())})"
+            f"history.replaceState(history.state, '', {target});"
+            f"sessionStorage.setItem('dicomdock-list', {target})"
         )
         sources = self._names if self._source == ALL else (self._source,)
         try:

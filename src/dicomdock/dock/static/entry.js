@@ -36,10 +36,17 @@ async function resume() {
   return begin({ resume: stored });
 }
 
+// Who comes back from a viewer finds the list as this tab showed it last.
+function lead() {
+  const list = sessionStorage.getItem("dicomdock-list") ?? "/";
+  if (location.pathname + location.search !== "/?back") location.reload();
+  else location.replace(/^\/(?!\/)/.test(list) ? list : "/");
+}
+
 async function enter() {
   const given = /^[A-Za-z0-9_-]{43}$/.test(token);
   if (given) history.replaceState(null, "", location.pathname + location.search);
-  if ((given && (await begin({ token }))) || (await resume())) location.reload();
+  if ((given && (await begin({ token }))) || (await resume())) lead();
   else if (given) say("This link was used already or is too old. Run ", command("dicomdock run"), " to get a new one.");
   else say("This page opens only through the dock's own link. Run ", command("dicomdock run"), " to get one.");
 }

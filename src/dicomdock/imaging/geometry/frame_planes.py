@@ -36,6 +36,9 @@ _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _NO_UNITS = ("", "US", "SUV")
 """Rescale Types that state no unit: unspecified, and a word that says neither which SUV nor of what."""
 
+MAX_BITS = 64
+"""Bits Allocated are at most this, for double floating point (PS3.3 §C.7.6.3.1)."""
+
 _NUCLEAR = "1.2.840.10008.5.1.4.1.1.20"
 
 
@@ -110,6 +113,11 @@ def _frame_time(header: Dataset) -> float | None:
 def _pixels(header: Dataset, sop_class: str) -> PixelFormat:
     allocated = integer(header, "BitsAllocated") or 16
     stored = integer(header, "BitsStored") or allocated
+    if not (1 <= allocated <= MAX_BITS and stored >= 1):
+        raise GeometryError(
+            f"The image claims {allocated} bits for a sample, of which {stored} are stored.",
+            [text(header, "SOPInstanceUID")],
+        )
     samples = integer(header, "SamplesPerPixel") or 1
     dose = number(header, "DoseGridScaling") if sop_class == _RT_DOSE else None
     floating = (sop_class == _PARAMETRIC_MAP and "BitsStored" not in header) or any(
