@@ -9,6 +9,7 @@ from trame.widgets import html
 from dicomdock.viewer.features.derive.ui import deriving_panel
 from dicomdock.viewer.features.layout.ui import layout_panel
 from dicomdock.viewer.features.measure.ui import measuring_panel
+from dicomdock.viewer.features.priors.ui import priors_list
 from dicomdock.viewer.features.save.state import SaveState
 from dicomdock.viewer.features.save.ui import leaving_dialog
 from dicomdock.viewer.features.segments.state import SegmentsState
@@ -84,7 +85,7 @@ def build(station: Any) -> None:
         )
         bar_button("mdi-send-outline", "Send to a server", control.ask_send, testid="send")
         bar_button("mdi-help-circle-outline", "Keys (?)", f"{SHELL.help_open} = true", testid="help")
-    series_panel(server)
+    series_panel(server, priors_list)
     window_panel(server)
     measuring_panel(server)
     station.segments.set_ui(segments_panel(server))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dicomdock import rpc
@@ -14,6 +14,7 @@ from dicomdock.imaging.geometry import VolumePlan, Window
 from dicomdock.viewer.features.layout.layouts import AXIAL, CORONAL, OTHER, SAGITTAL
 from dicomdock.viewer.features.series.arrival import arrival_marks
 from dicomdock.viewer.features.series.state import SeriesRow, SeriesState
+from dicomdock.viewer.features.series.thumbnails import thumbnail_address
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.loading import Events, Loaded, Loader
 from dicomdock.viewer.page_state import PageState
@@ -152,16 +153,7 @@ class SeriesLogic:
         before = self.study
         self.study = read_study(self.archive, self._asked.study, self._coming)
         with self.state as data:
-            data.series_list = [
-                SeriesRow(
-                    one.uid,
-                    one.name,
-                    one.kind,
-                    one.modality,
-                    f"{one.count} of {one.due}" if one.due > one.count else str(one.count),
-                )
-                for one in self.study.series
-            ]
+            data.series_list = series_rows(self.study.series)
             data.study_words = ", ".join(word for word in (self.study.description, self.study.date) if word)
             self.server.state.trame__title = self.study.title
         for callback in self.on_studied:
@@ -379,3 +371,18 @@ class SeriesLogic:
     def _volume_chosen(self, volume: int) -> None:
         if self.series is not None and self.state.data.volumes and volume != self._choice:
             self._start(self.series, volume)
+
+
+def series_rows(found: Iterable[Series]) -> list[SeriesRow]:
+    """Return series as the page lists them."""
+    return [
+        SeriesRow(
+            one.uid,
+            one.name,
+            one.kind,
+            one.modality,
+            f"{one.count} of {one.due}" if one.due > one.count else str(one.count),
+            thumbnail_address(one.resource) if one.kind == "image" and one.count else "",
+        )
+        for one in found
+    ]

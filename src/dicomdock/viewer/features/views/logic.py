@@ -53,7 +53,7 @@ class Views:
         self.state = PageState(server.state, ViewsState)
         self._slices: dict[str, PageState[SliceViewState]] = {}
         self._series_text: dict[str, str] = {}
-        self._study_text = ""
+        self._study_text: dict[str, str] = {}
         self._fitted: dict[str, float] = {}
         self.on_slice: Callable[[str], None] | None = None
         self._shown: dict[str, ShownVolume] = {}
@@ -130,8 +130,8 @@ class Views:
 
     def describe(self, study: Study, series: str, tags: Iterable[str]) -> None:
         """Show the patient and the series in the corners."""
-        self._study_text = "\n".join(study.patient_lines)
         for tag in tags:
+            self._study_text[tag] = "\n".join(study.patient_lines)
             self._series_text[tag] = series
         self.refresh_text()
 
@@ -342,7 +342,7 @@ class Views:
             text = SliceViewState(at, count, now.arrival, written=now.written)
             if shown is not None:
                 spatial = shown.volume.spatial
-                text.tr = self._study_text
+                text.tr = self._study_text.get(tag, "")
                 plane, series = self._plane(tag) if spatial else "", self._series_text.get(tag, "")
                 seen = self._frame(view)
                 side = seen.side if seen is not None else ""
