@@ -34,6 +34,7 @@ from dicomdock.viewer.features.send.logic import SendingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.series.thumbnails import Thumbnails
 from dicomdock.viewer.features.source_images.logic import SourcesLogic
+from dicomdock.viewer.features.statistics.logic import StatisticsLogic
 from dicomdock.viewer.features.views.cine import Cine
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.features.volume.logic import VolumeLogic
@@ -118,6 +119,9 @@ class Workstation(TrameApp):
             self.server, self.series, self.segments, self.saving, self.notifications
         )
         self.compare = CompareLogic(self.server, app, self.series, self.views, self.notifications)
+        self.statistics = StatisticsLogic(
+            self.server, self.series, self.segments, self.archive, self.notifications
+        )
         self.window.on_window.append(self.compare.same_window)
         self.thumbnails = Thumbnails(self.server, self.archive, settings)
         self.priors = PriorsLogic(self.server, self.series, self.compare, self.archive)

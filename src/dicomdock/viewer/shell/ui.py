@@ -18,6 +18,7 @@ from dicomdock.viewer.features.send.ui import send_dialog
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.series.ui import series_panel
 from dicomdock.viewer.features.source_images.ui import missing_line
+from dicomdock.viewer.features.statistics.ui import statistics_part
 from dicomdock.viewer.features.views.state import CineState
 from dicomdock.viewer.features.volume.ui import volume_panel
 from dicomdock.viewer.features.window.ui import window_panel
@@ -88,7 +89,7 @@ def build(station: Any) -> None:
     series_panel(server, priors_list)
     window_panel(server)
     measuring_panel(server)
-    station.segments.set_ui(segments_panel(server))
+    station.segments.set_ui(segments_panel(server, statistics_part))
     layout_panel(server)
     volume_panel(server)
     deriving_panel(server)
