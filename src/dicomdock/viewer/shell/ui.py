@@ -44,8 +44,12 @@ TOOLS = (
 def build(station: Any) -> None:
     """Build the page."""
     server, control = station.server, station.ctrl
-    with html.Div(
-        classes="bar", raw_attrs=['role="toolbar"', 'aria-label="Tools"', 'aria-orientation="vertical"']
+    with (
+        html.Nav(raw_attrs=['aria-label="Tools"']),
+        html.Div(
+            classes="bar",
+            raw_attrs=['role="toolbar"', 'aria-label="Tools"', 'aria-orientation="vertical"'],
+        ),
     ):
         with html.Button(
             classes="back",
@@ -93,7 +97,8 @@ def build(station: Any) -> None:
     layout_panel(server)
     volume_panel(server)
     deriving_panel(server)
-    with html.Div(classes=(f"['views', {TOOL} ? 'beside' : '']",)):
+    with html.Main(classes=(f"['views', {TOOL} ? 'beside' : '']",)):
+        html.H1(shown(SERIES.study_words), classes="unseen", v_if=f"!{SERIES.empty_title}")
         with html.Div(style="position:relative;flex:1;min-width:0"):
             station.views.build(station.ui)
     with html.Div(

@@ -21,6 +21,7 @@ from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.study import Series, Study, read_study
 
+ON_THEIR_WAY = "One image; the others are on their way"
 REFRESH = 0.22  # seconds between two redraws of a series that is arriving
 
 
@@ -160,7 +161,7 @@ class SeriesLogic:
             callback()
         known_better = before is not None and before.patient_lines != self.study.patient_lines
         if known_better and self.shown is not None and self.series is not None:
-            self.views.describe(self.study, self.series.name, (AXIAL, SAGITTAL, CORONAL))
+            self._describe()
         if self.series is None or self._failed_early:
             self._start_first()
         elif self.complete and self._has_late_images():
@@ -289,12 +290,19 @@ class SeriesLogic:
             data.empty_title = data.empty_words = ""
             data.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
         self.views.show(shown)
-        self.views.describe(self.study, self.series.name, (AXIAL, SAGITTAL, CORONAL))
+        self._describe()
         self._dirty = True
         for callback in self.on_shown:
             callback()
         if before is not None:
             before.remove(self.app)
+
+    def _describe(self) -> None:
+        """Name patient, study and series in the corners; a first image alone says that it is one."""
+        assert self.series is not None and self.study is not None
+        alone = self.loaded is not None and self.loaded.provisional
+        name = f"{self.series.name}\n{ON_THEIR_WAY}" if alone else self.series.name
+        self.views.describe(self.study, name, (AXIAL, SAGITTAL, CORONAL))
 
     def _filled(self, loaded: Loaded) -> None:
         self.loaded = loaded
