@@ -1,7 +1,7 @@
 // Names for what trame-slicer's segment editor shows as icons alone: for screen readers, and on hovering.
 (() => {
   const NAMES = {
-    "mdi-plus": "Add a segment",
+    "mdi-plus": "New segment",
     "mdi-cursor-default": "No tool",
     "mdi-brush": "Paint",
     "mdi-eraser": "Erase",
