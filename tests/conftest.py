@@ -17,8 +17,10 @@ from dicomdock.config.settings import Settings
 from dicomdock.web import call
 from tests.chromium import CHROMIUM, start
 from tests.servers import orthanc as orthanc_server
+from tests.servers import s3
 from tests.servers import tiny_pacs as tiny_pacs_server
 from tests.servers.orthanc import Orthanc
+from tests.servers.s3 import S3
 from tests.servers.tiny_pacs import TinyPacs
 
 if TYPE_CHECKING:
@@ -190,3 +192,20 @@ def tiny_pacs(tmp_path: Path) -> Iterator[TinyPacs]:
     folder = tmp_path / "tiny-pacs"
     folder.mkdir()
     yield from _running("tiny-pacs", tiny_pacs_server.missing(), lambda: tiny_pacs_server.running(folder))
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """Run an S3 server for all tests of a process."""
+    with s3.running() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """Give the server with an empty bucket, named to the product by the environment."""
+    for name, value in {**s3.ENVIRONMENT, "AWS_ENDPOINT_URL": s3_server.url}.items():
+        monkeypatch.setenv(name, value)
+    yield s3_server
+    for key in s3_server.objects():
+        s3_server.client.delete_object(Bucket=s3.BUCKET, Key=key)

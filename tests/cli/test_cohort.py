@@ -50,7 +50,7 @@ def rows(path: str) -> list[dict[str, object]]:
     return pyarrow.parquet.read_table(path).to_pylist()
 
 
-def test_a_cohort_is_what_a_search_finds_and_its_series_come_here(run, hospital, server, settings):
+def test_a_cohort_is_what_a_search_finds_and_its_series_come_here(run, hospital, settings, tmp_path):
     made = run("cohort", "make", "chest", "--server", "hospital", "PatientID=P1", "--json")
     assert made.code == 0, made.err
     assert (made.json["studies"], made.json["series"], made.json["version"]) == (1, 2, 1)
@@ -70,6 +70,11 @@ def test_a_cohort_is_what_a_search_finds_and_its_series_come_here(run, hospital,
 
     again = run("cohort", "pull", "chest", "--json")
     assert (again.code, again.json["now"], again.json["complete"]) == (0, 1, True)
+    folder = tmp_path / "files"
+    exported = run("cohort", "export", "chest", folder, "--format", "nifti", "--json")
+    assert exported.code == 0, exported.err
+    assert len([*folder.rglob("*.nii.gz")]) == exported.json["series"]["done"] == 2
+    assert run("cohort", "export", "chest", folder, "--straighten").code == 2
     status = run("cohort", "status", "chest")
     assert "pull: 2 of 2 series done" in status.out
 

@@ -27,31 +27,8 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import kind_of
 from dicomdock.errors import DicomdockError, InvalidInput
 
-COMMAND = ("-m", __name__)
-"""The arguments of Python that start this process."""
-
 Function: TypeAlias = Callable[[Volume], object]
 Cell: TypeAlias = str | int | float | bool | None
-
-
-def first_message(settings: Settings, function: str, seconds: float) -> dict[str, Any]:
-    """Return what the process is told when it begins.
-
-    Parameters
-    ----------
-    function : ``module:function`` or ``file.py:function``.
-    seconds : after which a function that hangs ends the process, should nobody else.
-    """
-    values = vars(settings)
-    folders = {name: str(value) for name, value in values.items() if isinstance(value, Path)}
-    others = {name: value for name, value in values.items() if name not in folders}
-    return {
-        "folders": folders,
-        "settings": others,
-        "function": function,
-        "path": [str(Path.cwd()), *sys.path],
-        "seconds": seconds,
-    }
 
 
 def load(name: str) -> tuple[Function, str]:
