@@ -31,9 +31,11 @@ class CompareLogic:
         self._loader: Loader | None = None
         self._shown: ShownVolume | None = None
         self._following = False
+        self._named = ("", "")  # the study of the second view, and its series in words
         self._offset: float | None = None  # mm between slices that the user brought together
 
         server.controller.compare = self.open
+        series.on_studied.append(self._studied)
         views.state.bind_changes({views.state.name.layout: self._layout_chosen})
         name = self.state.name
         self.state.bind_changes(
@@ -72,6 +74,7 @@ class CompareLogic:
             self._shown.set_window(loaded.volume.window())
             self.views.view(OTHER)
             self.views.show(self._shown, [OTHER])
+            self._named = (study.uid, series.name)
             self.views.describe(study, series.name, [OTHER])
             self.same_window()
             if before is not None:
@@ -97,9 +100,18 @@ class CompareLogic:
             Events(
                 later(planned), later(allocated), later(filled), later(ended), later(self.notifications.error)
             ),
-            arriving=lambda: self.series.pulling and study is self.series.study,
+            arriving=lambda: self.series.pulling and self._in_study(study),
         )
         self._loader.start()
+
+    def _in_study(self, study: Study) -> bool:
+        return self.series.study is not None and self.series.study.uid == study.uid
+
+    def _studied(self) -> None:
+        """Show what has been learned of the patient meanwhile beside the second view too."""
+        study = self.series.study
+        if study is not None and self._named[0] == study.uid:
+            self.views.describe(study, self._named[1], [OTHER])
 
     def follow(self, moved: str) -> None:
         """Bring the other view to where one of the two was scrolled."""
