@@ -108,23 +108,6 @@ def archive(archive_settings: Settings) -> Iterator[Archive]:
         yield opened
 
 
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3]:
-    """Run an S3 server for all tests of a process."""
-    with s3.running() as server:
-        yield server
-
-
-@pytest.fixture
-def bucket(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    """Give the server with an empty bucket, named to the product by the environment."""
-    for name, value in {**s3.ENVIRONMENT, "AWS_ENDPOINT_URL": s3_server.url}.items():
-        monkeypatch.setenv(name, value)
-    yield s3_server
-    for key in s3_server.objects():
-        s3_server.client.delete_object(Bucket=s3.BUCKET, Key=key)
-
-
 @pytest.fixture
 def stored_settings(archive_settings: Settings, bucket: S3) -> Settings:
     """Give settings of an empty archive in a bucket, once for each database."""

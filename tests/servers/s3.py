@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 BUCKET = "dicomdock-test"
 ENVIRONMENT = {
@@ -46,6 +51,7 @@ def running() -> Iterator[S3]:
     import boto3
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
@@ -62,3 +68,70 @@ def running() -> Iterator[S3]:
         yield S3(url, client)
     finally:
         server.stop()
+
+
+class Faulty:
+    """A server between the product and a real one that fails for some requests.
+
+    Attributes
+    ----------
+    left : how many more requests fail; -1 for all.
+    status, code : of the failure.
+    methods : of the requests that fail; empty for all.
+    """
+
+    def __init__(self, real: str) -> None:
+        self.left, self.status, self.code = 0, 503, "SlowDown"
+        self.methods: frozenset[str] = frozenset()
+        self._lock = threading.Lock()
+        faulty, target = self, urlsplit(real)
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if faulty.fails(self.command):
+                    data = f"<Error><Code>{faulty.code}</Code></Error>".encode()
+                    self.send_response(faulty.status)
+                    self.send_header("Content-Length", str(len(data)))
+                    self.end_headers()
+                    self.wfile.write(b"" if self.command == "HEAD" else data)
+                    return
+                connection = HTTPConnection(target.hostname or "", target.port, timeout=60)
+                connection.request(self.command, self.path, body, dict(self.headers))
+                response = connection.getresponse()
+                data = response.read()
+                self.send_response(response.status)
+                for name, value in response.getheaders():
+                    if name.lower() not in ("content-length", "connection", "date", "server"):
+                        self.send_header(name, value)
+                length = response.getheader("Content-Length", str(len(data)))
+                self.send_header("Content-Length", length if self.command == "HEAD" else str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+                connection.close()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        for method in ("GET", "PUT", "HEAD", "POST", "DELETE"):
+            setattr(Handler, f"do_{method}", Handler.answer)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def fails(self, method: str) -> bool:
+        """Tell whether this request fails."""
+        with self._lock:
+            if not self.left or (self.methods and method not in self.methods):
+                return False
+            self.left -= self.left > 0
+            return True
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(60)

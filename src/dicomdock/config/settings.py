@@ -86,6 +86,11 @@ class Settings:
     )
 
     @property
+    def archive_location(self) -> str:
+        """Where the archive's instances are, for people: a folder, or the URL of a bucket."""
+        return self.object_store or str(self.archive)
+
+    @property
     def connection(self) -> ConnectionOptions:
         """How long connections wait, and how often a request is sent again."""
         return ConnectionOptions(self.connect_timeout, self.read_timeout, self.retries)
