@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ from dicomdock.dicom.resource import Resource
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Connection
 
+AHEAD = 32  # objects downloaded before they are wanted
 SIDE_BY_SIDE = 16  # requests; one takes as long as the way to the store and back
 PART = 16 << 20  # bytes of one request; a larger file is sent in several, and appears when the last is there
 DELETED_AT_ONCE = 1000  # what one request of S3 takes
@@ -61,7 +63,38 @@ class ObjectStore:
         """Return the URL of an object."""
         return f"{self.url}/{key}"
 
-    def local(self, key: str, digest: str) -> Path:
+    def path(self, key: str) -> Path:
+        """Return the path of the local copy of an object, which need not be there."""
+        return self.cache.path(key)
+
+    def fetched(self, files: Iterable[tuple[str, str]]) -> Iterator[Path]:
+        """Return local copies in the order of their objects; some are downloaded ahead.
+
+        Raises
+        ------
+        ArchiveError
+            The store cannot be reached.
+        """
+        running: deque[Future[Path] | Path] = deque()
+
+        def first() -> Path:
+            one = running.popleft()
+            return one if isinstance(one, Path) else one.result()
+
+        with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="download") as pool:
+            try:
+                for key, digest in files:
+                    running.append(self.cache.find(key) or pool.submit(self.fetch, key, digest))
+                    if len(running) > AHEAD:
+                        yield first()
+                while running:
+                    yield first()
+            finally:
+                for one in running:
+                    if isinstance(one, Future):
+                        one.cancel()
+
+    def fetch(self, key: str, digest: str) -> Path:
         """Return a local copy of an object; where its bytes are gone or others, it is not there.
 
         Raises
@@ -141,7 +174,7 @@ class ObjectStore:
             found = obstore.get(self._connection, key, options={"range": (0, HEAD)})
             head, size = bytes(found.bytes()), found.meta["size"]
         digest = digest_in(key)
-        yield StoredFile(head, size, lambda: mapped(self.local(key, digest)), lambda: digest)
+        yield StoredFile(head, size, lambda: mapped(self.fetch(key, digest)), lambda: digest)
 
     def upload(
         self, files: Sequence[tuple[Path, str]], uploaded: Callable[[], object] = lambda: None
