@@ -53,7 +53,10 @@ hypothesis.settings.load_profile("dicomdock")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a real server or browser by the fixtures it asks for."""
+    """Mark what needs a real server or browser by its fixtures, and begin with the files that look at pages.
+
+    They take longest: begun last, one of them would leave the other workers without work.
+    """
     real = {"orthanc", "orthanc_next", "tiny_pacs"}
     for item in items:
         names = getattr(item, "fixturenames", ())
@@ -65,6 +68,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
             # A browser on a loaded machine now and then misses a moment; a further try is shown as a rerun.
             item.add_marker(pytest.mark.flaky(reruns=2))
+    looking = {item.path for item in items if item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in looking)
 
 
 def unavailable(what: str, remedy: str) -> NoReturn:

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dicomdock.api.cohort_export import Exporter, Form, OpenArchive, staging
 from dicomdock.api.home import LocalHome
 from dicomdock.cohort import pull as pulling
-from dicomdock.cohort.children import Children, Lost
 from dicomdock.cohort.engine import run_in_threads
 from dicomdock.cohort.folder import Cohorts
+from dicomdock.cohort.function import FunctionRun, FunctionWork, opened
 from dicomdock.cohort.makers import Made
+from dicomdock.cohort.push import Pusher
 from dicomdock.cohort.state import Outcome
 from dicomdock.cohort.table import Item
 from dicomdock.cohort.task import TaskReport, carry_out, report_of
 from dicomdock.config.settings import Settings
 from dicomdock.deidentify import Deidentifier
-from dicomdock.dicom.resource import Resource
-from dicomdock.sources import DicomSource, JsonValue
+from dicomdock.dicomweb import Client
+from dicomdock.sources import JsonValue
 from dicomdock.transfer.progress import Progress
 
-FUNCTION_PROCESS = (sys.executable, "-m", "dicomdock.api.cohort_function")
+if TYPE_CHECKING:  # Dask takes long to import, and is often not installed
+    from dicomdock.cohort.cluster import Cluster
+
 WORKERS = 4  # series that are pulled side by side
 PROCESSES = 2  # in which a function runs side by side
 SECONDS = 600.0  # that a function may take for one series
@@ -65,29 +69,25 @@ class Cohort:
         self._outcomes = cohorts.outcomes(name)
 
     def pulling(
-        self,
-        connect: Callable[[str], DicomSource],
-        *,
-        workers: int = WORKERS,
-        requests: int = pulling.REQUESTS,
+        self, *, workers: int = WORKERS, requests: int = pulling.REQUESTS, cluster: Cluster | None = None
     ) -> Generator[Progress, None, TaskReport]:
         """Retrieve every series that is not whole in the archive; yield progress and return the report.
 
         Parameters
         ----------
-        connect : opens a server by its name.
-        workers : series side by side.
+        workers : series side by side, on this machine.
         requests : to one server at a time, by all workers together.
+        cluster : does the work, instead of this machine; its workers open the same archive.
         """
-        most, each = pulling.shares(workers, requests)
+        most, each = pulling.shares(cluster.workers if cluster else workers, requests)
         limits = {item.server: most for item in self.items if item.server}
-        puller = pulling.Puller(self._archive.local, connect, self._settings, each)
 
         def run(items: Sequence[Item]) -> Generator[Outcome, None, None]:
-            try:
+            if cluster is not None:
+                yield from cluster.run(partial(pulling.opened, self._settings, each), items, limits)
+                return
+            with closing(pulling.Puller(self._archive.local, self._settings, each)) as puller:
                 yield from run_in_threads(puller, items, workers, limits, puller.close)
-            finally:
-                puller.close()
 
         def holds(item: Item, outcome: Outcome) -> bool:
             return len(self._archive.local.present(item.resource)) >= int(
@@ -98,7 +98,13 @@ class Cohort:
         return carry_out(self._outcomes, pulling.TASK, self.items, run, options=options, holds=holds)
 
     def running(
-        self, function: str, *, workers: int = PROCESSES, seconds: float = SECONDS, again: bool = False
+        self,
+        function: str,
+        *,
+        workers: int = PROCESSES,
+        seconds: float = SECONDS,
+        again: bool = False,
+        cluster: Cluster | None = None,
     ) -> Generator[Progress, None, TaskReport]:
         """Run a function on every series, in processes of its own; yield progress and return the report.
 
@@ -109,17 +115,19 @@ class Cohort:
         ----------
         function : ``module:function`` or ``file.py:function``. It receives a ``Volume`` and returns a number,
             a mapping of numbers and texts, a ``Segmentation``, a ``Volume``, or a list of these.
-        workers : processes side by side.
+        workers : processes side by side, on this machine.
         seconds : for one series, after which its process is killed.
         again : compute everything anew.
+        cluster : does the work, instead of this machine; its workers open the same archive and find the same
+            module.
 
         Raises
         ------
         InvalidInput
             The function cannot be imported.
         """
-        first = _first_message(self._settings, function, seconds)
-        with Children(FUNCTION_PROCESS, first) as children:
+        chosen = FunctionRun(self._settings, function, (str(Path.cwd()), *sys.path), seconds)
+        with chosen.children() as children:
             digest = str(children.greeting()["digest"])[:DIGEST]
             task = f"run {function} {digest}".rstrip()
             generation = int(str(self._outcomes.tasks().get(task, {}).get("generation", 0)))
@@ -128,13 +136,12 @@ class Cohort:
                 self._outcomes.forget(task)
             seed = f"{task}|{generation}"
 
-            def work(item: Item) -> Outcome:
-                started = time.monotonic()
-                answer = children.ask({"series": str(item.resource), "seed": seed}, seconds)
-                return _outcome(item.resource, answer, time.monotonic() - started)
-
             def run(items: Sequence[Item]) -> Generator[Outcome, None, None]:
-                return run_in_threads(work, items, workers, {}, children.stop)
+                if cluster is not None:
+                    return cluster.run(partial(opened, chosen, seed), items, {})
+                return run_in_threads(
+                    FunctionWork(children, seed, seconds), items, workers, {}, children.stop
+                )
 
             options: dict[str, JsonValue] = {"function": function, "generation": generation}
             return (yield from carry_out(self._outcomes, task, self.items, run, options=options))
@@ -188,29 +195,44 @@ class Cohort:
         }
         return carry_out(self._outcomes, task, self.items, run, options=options, holds=holds)
 
+    def pushing(
+        self, client: Client, *, deidentifier: Deidentifier | None = None, workers: int = PROCESSES
+    ) -> Generator[Progress, None, TaskReport]:
+        """Send every series to a server; what it has already is not sent again.
+
+        Parameters
+        ----------
+        client : the server.
+        deidentifier : lets only de-identified copies leave; a series of which an instance is held back fails.
+        workers : series side by side.
+
+        Raises
+        ------
+        AuthenticationError
+            The server refuses the login.
+        """
+        profile = str(deidentifier.profile) if deidentifier else ""
+        task = " ".join(filter(None, ("push", client.name, profile)))
+        pusher = Pusher(self._archive.local, client, self._settings, deidentifier)
+
+        def run(items: Sequence[Item]) -> Generator[Outcome, None, None]:
+            return run_in_threads(pusher, items, workers, {}, client.close)
+
+        options: dict[str, JsonValue] = {"server": client.name, "deidentify": profile}
+        return carry_out(self._outcomes, task, self.items, run, options=options)
+
+    def report(self, path: Path) -> None:
+        """Write a report as one HTML page: counts, failures by reason, and a picture of each series.
+
+        Raises
+        ------
+        InvalidInput
+            The file exists, or cannot be written.
+        """
+        from dicomdock.cohort.report import write
+
+        write(path, self.name, self.items, self.status(), self._archive.local)
+
     def status(self) -> list[TaskReport]:
         """Return what is known of each task that was begun, the last one first."""
         return [report_of(self._outcomes, task, self.items) for task in self._outcomes.tasks()]
-
-
-def _first_message(settings: Settings, function: str, seconds: float) -> dict[str, Any]:
-    """Return what the process of a function is told when it begins."""
-    values = vars(settings)
-    folders = {name: str(value) for name, value in values.items() if isinstance(value, Path)}
-    return {
-        "folders": folders,
-        "settings": {name: value for name, value in values.items() if name not in folders},
-        "function": function,
-        "path": [str(Path.cwd()), *sys.path],
-        "seconds": seconds,
-    }
-
-
-def _outcome(series: Resource, answer: Mapping[str, Any] | Lost, seconds: float) -> Outcome:
-    if isinstance(answer, Lost):
-        return Outcome(series, "failed", answer.reason, seconds=seconds)
-    if "error" in answer:
-        return Outcome(series, "failed", str(answer["error"]), seconds=seconds)
-    if "passed_over" in answer:
-        return Outcome(series, "passed over", str(answer["passed_over"]), seconds=seconds)
-    return Outcome(series, "done", "", answer["result"], seconds)

@@ -129,7 +129,9 @@ class Exporter:
         if images:
             for _ in self.archive.local.export_deidentified(images, work / "images", deidentifier, report):
                 pass
-        inside = replace(self.settings, archive=work / "archive", state=work / "state", database="")
+        inside = replace(
+            self.settings, archive=work / "archive", state=work / "state", database="", object_store=""
+        )
         with self.open_archive(inside) as converted:
             given = [copies, work / "images"] if images else [copies]
             import_paths(converted.local, given, origin="", replace=False)

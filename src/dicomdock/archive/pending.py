@@ -27,7 +27,7 @@ from dicomdock.archive.index.schema import Table, Value, instance, patient, rema
 from dicomdock.archive.storage.backend import Storage
 from dicomdock.archive.storage.journal import Stored, StoredInstance
 from dicomdock.archive.storage.local import relative_path
-from dicomdock.dicom.part10 import Header
+from dicomdock.dicom.header import Header
 from dicomdock.dicom.resource import Resource
 
 AddStatus = Literal["stored", "identical", "conflict", "replaced"]

@@ -25,7 +25,7 @@ from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.local import disk_errors
 from dicomdock.archive.storage.sessions import NOTE, Announcement
 from dicomdock.config.lock import FileLock
-from dicomdock.dicom.part10 import SERIES, SOP_INSTANCE, STUDY, Header
+from dicomdock.dicom.header import SERIES, SOP_INSTANCE, STUDY, Header
 from dicomdock.dicom.resource import Resource
 
 log = logging.getLogger(__name__)

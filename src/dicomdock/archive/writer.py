@@ -29,7 +29,8 @@ from dicomdock.archive.pending import AddStatus, PendingInstance
 from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.local import begin_sync, disk_errors, mapped
 from dicomdock.archive.storage.sessions import Session
-from dicomdock.dicom.part10 import HEAD, Header, read_header
+from dicomdock.dicom.header import Header
+from dicomdock.dicom.part10 import HEAD, read_header
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import WireError
 from dicomdock.sources import Part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -9,6 +10,7 @@ from typing import TypeAlias
 
 from dicomdock.cohort.state import Outcome
 from dicomdock.cohort.table import Item
+from dicomdock.web.hold import Hold
 
 Work: TypeAlias = Callable[[Item], Outcome]
 """Does what a task is for one series. What it raises ends the task: only what no series can go on after."""
@@ -25,6 +27,7 @@ class Line:
     def __init__(self, items: Sequence[Item], limits: Mapping[str, int]) -> None:
         self._limits = limits
         self._busy: Counter[str] = Counter()
+        self._holds: dict[str, Hold] = {}
         self._waiting: dict[str, deque[Item]] = {}
         for item in items:
             self._waiting.setdefault(item.server, deque()).append(item)
@@ -34,7 +37,9 @@ class Line:
         free = [
             server
             for server, items in self._waiting.items()
-            if items and (server not in self._limits or self._busy[server] < self._limits[server])
+            if items
+            and (server not in self._limits or self._busy[server] < self._limits[server])
+            and not (server in self._holds and self._holds[server].seconds)
         ]
         if not free:
             return None
@@ -42,9 +47,18 @@ class Line:
         self._busy[server] += 1
         return self._waiting[server].popleft()
 
-    def ended(self, server: str) -> None:
-        """Note that a series of a server is no longer worked on."""
+    def ended(self, server: str, outcome: Outcome | None = None) -> None:
+        """Note that a series of a server is no longer worked on, and what the server asked for meanwhile."""
         self._busy[server] -= 1
+        if outcome is not None and outcome.hold:
+            self._holds.setdefault(server, Hold()).ask(outcome.hold)
+
+    def wait(self) -> bool:
+        """Wait until a server may be asked again; return False where no series waits."""
+        held = [self._holds[server].seconds for server, items in self._waiting.items() if items]
+        if held:
+            time.sleep(min(held))
+        return bool(held)
 
 
 def run_in_threads(
@@ -73,11 +87,14 @@ def run_in_threads(
                 while len(running) < workers and (item := line.next()) is not None:
                     running[pool.submit(work, item)] = item.server
                 if not running:
+                    if line.wait():
+                        continue
                     return
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
-                    line.ended(running.pop(future))
-                    yield future.result()
+                    server, outcome = running.pop(future), future.result()
+                    line.ended(server, outcome)
+                    yield outcome
         except BaseException:
             cancel()
             raise

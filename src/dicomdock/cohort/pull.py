@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from dicomdock.archive import Archive
 from dicomdock.cohort.state import Outcome
 from dicomdock.cohort.table import Item
 from dicomdock.config.settings import Settings
+from dicomdock.dicomweb import Client, connect
 from dicomdock.errors import (
     AuthenticationError,
     Cancelled,
@@ -21,9 +22,9 @@ from dicomdock.errors import (
     ProfileError,
     Unreachable,
 )
-from dicomdock.sources import DicomSource
 from dicomdock.transfer.progress import PullReport
 from dicomdock.transfer.pull import GONE_AFTER, pull
+from dicomdock.web.hold import Hold
 
 TASK = "pull"
 LEAST_REQUESTS = 2  # of one series: its stream, and beside it the question how many instances it has
@@ -38,17 +39,15 @@ class Puller:
 
     Parameters
     ----------
-    connect : opens a server by its name.
     requests : to one server at a time, for one series.
     """
 
-    def __init__(
-        self, archive: Archive, connect: Callable[[str], DicomSource], settings: Settings, requests: int
-    ) -> None:
-        self._archive, self._connect = archive, connect
+    def __init__(self, archive: Archive, settings: Settings, requests: int) -> None:
+        self._archive = archive
         self._settings = replace(settings, series_workers=1, instance_workers=max(1, requests - 1))
         self._lock = threading.Lock()
-        self._sources: dict[str, DicomSource] = {}
+        self._sources: dict[str, Client] = {}
+        self._holds: dict[str, Hold] = {}
         self._given_up: dict[str, str] = {}
         self._unreached: Counter[str] = Counter()
         self._closed = False
@@ -61,6 +60,11 @@ class Puller:
         NoSpace, Cancelled
             No further series can be pulled.
         """
+        outcome = self._outcome(item)
+        hold = self._holds.get(item.server)
+        return replace(outcome, hold=hold.seconds) if hold else outcome
+
+    def _outcome(self, item: Item) -> Outcome:
         started = time.monotonic()
         if not item.server:
             present = len(self._archive.present(item.resource))
@@ -95,7 +99,7 @@ class Puller:
             self._closed = True
             sources, self._sources = [*self._sources.values()], {}
         for source in sources:
-            _close(source)
+            source.close()
 
     def _pulled(self, item: Item) -> PullReport:
         work = pull(self._source(item.server), self._archive, [item.resource], self._settings)
@@ -107,12 +111,13 @@ class Puller:
                     report: PullReport = end.value
                     return report
 
-    def _source(self, server: str) -> DicomSource:
+    def _source(self, server: str) -> Client:
         with self._lock:
             if self._closed:
                 raise Cancelled("The pull was cancelled; what had arrived stays in the archive.")
             if server not in self._sources:
-                self._sources[server] = self._connect(server)
+                self._holds[server] = Hold()
+                self._sources[server] = connect(server, self._settings, hold=self._holds[server])
             return self._sources[server]
 
     def _note(self, server: str, error: DicomdockError | None) -> None:
@@ -126,6 +131,13 @@ class Puller:
                     self._given_up[server] = str(error)
             else:
                 self._unreached[server] = 0
+
+
+@contextmanager
+def opened(settings: Settings, requests: int) -> Iterator[Puller]:
+    """Open the archive, and pull into it until the block ends: on a worker of a cluster."""
+    with Archive.open(settings) as archive, closing(Puller(archive, settings, requests)) as puller:
+        yield puller
 
 
 def shares(workers: int, requests: int) -> tuple[int, int]:
@@ -146,9 +158,3 @@ def _reason(report: PullReport) -> str:
     first = f"{failed[0].resource}: {failed[0].reason}"
     more = len(failed) - 1
     return f"{first} ({more} more like it)" if more else first
-
-
-def _close(source: DicomSource) -> None:
-    close = getattr(source, "close", None)
-    if close is not None:
-        close()

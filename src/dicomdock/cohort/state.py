@@ -29,6 +29,7 @@ class Outcome:
     reason : why it is not done, or what is to be known of it.
     result : the numbers of it.
     seconds : how long it took.
+    hold : seconds for which its server wants no request.
     """
 
     resource: Resource
@@ -36,6 +37,7 @@ class Outcome:
     reason: str = ""
     result: Mapping[str, Cell] = field(default_factory=dict)
     seconds: float = 0.0
+    hold: float = 0.0
 
 
 def _tables(connection: sqlite3.Connection) -> None:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from dicomdock.cohort.state import Outcome, Outcomes
 from dicomdock.cohort.table import Item
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import NoSpace
+from dicomdock.errors import NoSpace, Unreachable
 from dicomdock.sources import JsonValue
 from dicomdock.transfer.progress import Progress
 
@@ -123,7 +123,10 @@ def carry_out(
                 size = outcome.result.get("bytes")
                 moved += size if isinstance(size, int) else 0
                 yield Progress(done, len(items), failed, moved, time.monotonic() - started, "working")
-    except NoSpace as error:  # nothing more can be stored; all the rest is still to be done
+    except (
+        NoSpace,
+        Unreachable,
+    ) as error:  # the disk is full, or a cluster gone; the rest is still to be done
         stopped = str(error)
     return _report(known, task, items, now, time.monotonic() - started, stopped)
 

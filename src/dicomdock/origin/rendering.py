@@ -24,7 +24,7 @@ from dicomdock.errors import InvalidInput
 from dicomdock.imaging import geometry as imaging
 from dicomdock.imaging.codecs import pixel_array
 from dicomdock.imaging.overlays import overlay_bits
-from dicomdock.imaging.presentation import is_inverse, to_bytes, windowed
+from dicomdock.imaging.presentation import to_bytes, windowed
 from dicomdock.imaging.volume import modality_table, rescale, window_over
 from dicomdock.origin.reading import check_frame, decodable_syntax, decode, mapped, read_header, read_whole
 from dicomdock.origin.view import MAX_VIEWPORT, View, Viewport, Window
@@ -115,7 +115,7 @@ def _picture(samples: Array, header: Dataset, window: Window | None) -> Array:
     if samples.ndim == 3:
         return to_bytes(samples[..., :3], int(header.get("BitsStored") or 8))
     grey = _grey(samples, header, window)
-    return np.uint8(255) - grey if is_inverse(header) else grey
+    return np.uint8(255) - grey if imaging.is_inverse(header) else grey
 
 
 def _grey(samples: Array, header: Dataset, window: Window | None) -> Array:

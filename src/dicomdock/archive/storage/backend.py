@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dicomdock.dicom.part10 import Buffer
+from dicomdock.dicom.header import Buffer
 from dicomdock.dicom.resource import Resource
 
 

@@ -60,10 +60,10 @@ class StudiesPage:
         self._bar = FilterBar(Filter.from_address(visit.query), self.search)
         with ui.element("div").classes("studies-body"):
             with ui.element("section").classes("studies-list").props('aria-label="Studies"'):
-                self._notes = ui.element("div").classes("notes").props('role="status"')
+                self._notes = widgets.Redrawn(ui.element("div").classes("notes").props('role="status"'))
                 offer = ui.element("div").classes("notes").props('role="status"')
                 self._grid = self._make_grid(order)
-                self._empty = ui.element("div").classes("studies-empty")
+                self._empty = widgets.Redrawn(ui.element("div").classes("studies-empty"))
             self._panel = StudyPanel(
                 services.run, services.finder, self._selection_changed, self._open_series
             )
@@ -163,15 +163,13 @@ class StudiesPage:
         self._grid.set_more(listing.more and not waiting)
         self._show_notes(listing.errors, (waiting, *listing.warnings) if waiting else listing.warnings)
         self._loader.offer_rest(len(self._selected))
-        self._empty.clear()
-        if not listing.found and not waiting:
-            with self._empty:
-                self._show_empty(listing)
+        if listing.found or waiting or listing.errors:
+            self._empty.clear()
+        else:
+            self._empty.show((self._bar.value, self._source, self._names), self._draw_empty)
         self._say_status()
 
-    def _show_empty(self, listing: Listing) -> None:
-        if listing.errors:
-            return
+    def _draw_empty(self) -> None:
         if self._bar.value != Filter():
             with widgets.empty("No study matches", "Try fewer or shorter words.", testid="no-match"):
                 widgets.button("Clear the filter", self._bar.clear)
@@ -194,14 +192,17 @@ class StudiesPage:
                 pass
 
     def _show_notes(self, errors: Mapping[str, str], warnings: tuple[str, ...] = ()) -> None:
-        self._notes.clear()
-        with self._notes:
-            for sentence in errors.values():
+        failed = tuple(errors.values())
+
+        def draw() -> None:
+            for sentence in failed:
                 with ui.element("div").classes("note bad"):
                     ui.label(sentence)
                     widgets.button("Try again", self.search)
             for sentence in warnings:
                 ui.label(sentence).classes("note")
+
+        self._notes.show((failed, warnings), draw)
 
     def _say_status(self) -> None:
         selection = self._selection()

@@ -51,7 +51,7 @@ class StudyLoader:
     ) -> None:
         self._run = run
         self._grid = grid
-        self._offer = offer
+        self._offer = widgets.Redrawn(offer)
         self.order = order
         self._on_load = on_load
         self._loading: Listing | None = None
@@ -101,22 +101,30 @@ class StudyLoader:
 
     def offer_rest(self, selected: int) -> None:
         """Offer to load all studies where not all are loaded; to select them where the loaded ones are."""
-        self._offer.clear()
         listing = self.listing
         if listing is None or not listing.more or self._loading is listing:
+            self._offer.clear()
             return
         loaded = formatting.number(len(listing.found))
         all_ = "all" if listing.total is None else f"all {formatting.number(listing.total)}"
         everything = selected > 1 and selected >= len(listing.found)
-        with self._offer:
-            if everything:
-                with ui.element("div").classes("note"):
-                    ui.label(f"The {loaded} loaded studies are selected.")
-                    widgets.button(f"Select {all_}", self._select_all, testid="select-all")
-            elif not self._comes_sorted(listing):
-                with ui.element("div").classes("note").props('data-testid="sorted-among"'):
-                    ui.label(f"Sorted among the {loaded} loaded.")
-                    widgets.button(f"Load {all_}", self._load_all, testid="load-all")
+
+        def select() -> None:
+            with ui.element("div").classes("note"):
+                ui.label(f"The {loaded} loaded studies are selected.")
+                widgets.button(f"Select {all_}", self._select_all, testid="select-all")
+
+        def load() -> None:
+            with ui.element("div").classes("note").props('data-testid="sorted-among"'):
+                ui.label(f"Sorted among the {loaded} loaded.")
+                widgets.button(f"Load {all_}", self._load_all, testid="load-all")
+
+        if everything:
+            self._offer.show(("select", loaded, all_), select)
+        elif not self._comes_sorted(listing):
+            self._offer.show(("load", loaded, all_), load)
+        else:
+            self._offer.clear()
 
     async def _recall(self, listing: Listing, stream: Stream) -> None:
         """Show what the server said before, while it is asked again."""

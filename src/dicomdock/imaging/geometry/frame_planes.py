@@ -21,7 +21,7 @@ from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Vector
 from dicomdock.imaging.geometry.projection import orientation_of, side_of
 from dicomdock.imaging.geometry.siemens import is_mosaic, mosaic_of, tiles
 from dicomdock.imaging.geometry.split_keys import split_keys_of
-from dicomdock.imaging.geometry.windows import windows_of
+from dicomdock.imaging.geometry.windows import is_inverse, windows_of
 
 UNIT_TOLERANCE = 0.01
 """Of a direction's length from 1, and of the cosine between rows and columns: beyond it the header is not a
@@ -131,7 +131,7 @@ def _pixels(header: Dataset, sop_class: str) -> PixelFormat:
         signed=integer(header, "PixelRepresentation") == 1,
         slope=dose or 1.0,
         floating=floating,
-        inverse=text(header, "PresentationLUTShape") == "INVERSE",
+        inverse=is_inverse(header),
         units=text(header, "DoseUnits") if dose else "",
     )
 
