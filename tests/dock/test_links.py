@@ -89,8 +89,17 @@ def test_nothing_is_asked_of_a_server_before_the_answer(dock: RunningDock, page:
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("refused")).to_be_visible()
     assert not asked
+    open_home(page, dock)
     with pytest.raises(LaunchError, match="just refused"):
         click(dock, link_to(endpoint))
+    expect(page.get_by_test_id("refused")).to_contain_text("the click on this one opened nothing")
+    connected(page)
+    page.get_by_test_id("ask-again").click()
+    expect(page.get_by_test_id("question-studies")).to_have_text(STUDY)
+    assert not asked
+    page.get_by_test_id("answer-once").click()
+    expect(page.get_by_test_id("arrival")).to_contain_text("failed")
+    assert asked
 
 
 HOLD = """

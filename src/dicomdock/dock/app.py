@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dicomdock.config.preferences import Preferences
+from dicomdock.config.secrets import SecretFile
 from dicomdock.config.settings import Settings
 from dicomdock.dock.addresses import LIST_ADDRESS
 from dicomdock.dock.bundle import Services
+from dicomdock.dock.security.browser_keys import BrowserKeys
 from dicomdock.dock.security.requests import Guard
 from dicomdock.dock.security.sessions import Grant, Keys
 from dicomdock.dock.services.archive import LocalArchive
@@ -105,7 +107,7 @@ def build(settings: Settings, *, port: int, open_browser: Callable[[str], object
     open_browser : opens a one-time link in a browser; None where none may be opened.
     """
     url = f"http://127.0.0.1:{port}"
-    keys = Keys()
+    keys = Keys(browsers=BrowserKeys(SecretFile(settings.state / "browsers.json")))
     events = Events()
     threads = Threads()
     preferences = Preferences(settings)

@@ -43,6 +43,7 @@ from dicomdock.web.url import Url, redact
 
 log = logging.getLogger("dicomdock.http")
 
+CHECK_LOGIN = "check user, password or token, and what this login may do"
 MAX_REDIRECTS = 5
 MIN_SECRET = 6  # characters of a cookie that is hidden in errors; shorter ones are counters and flags
 
@@ -106,6 +107,7 @@ class Http:
     options : time-outs and the number of retries.
     addresses : IP addresses to connect to, where the server's name was looked up and judged before; None to
         look it up at each connection. Behind a proxy, the proxy looks it up.
+    remedy : what the user can do where the server refuses the login; the end of a sentence.
     hold : lets all requests wait where the server answers one of them with Retry-After; without it each waits
         for itself.
 
@@ -124,10 +126,12 @@ class Http:
         options: ConnectionOptions,
         *,
         addresses: Sequence[str] | None = None,
+        remedy: str = CHECK_LOGIN,
         hold: Hold | None = None,
     ) -> None:
         self._hold = hold
         self._endpoint = endpoint
+        self._remedy = remedy
         self._auth = auth
         self._options = options
         self._line = pool.Line(options.read_timeout, addresses)
@@ -368,7 +372,7 @@ class Http:
             asks = f" (it asks for {' or '.join(offered[:5])})" if offered else ""
             return AuthenticationError(
                 f"{call.subject} was refused by server {server!r} ({status}) with the login tried: {tried}"
-                f"{asks}; check user, password or token, and what this login may do.",
+                f"{asks}; {self._remedy}.",
                 server=self._endpoint.url,
                 login=tried,
                 status=status,
