@@ -66,8 +66,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.servers)
         if "chromium" in names:
             item.add_marker(pytest.mark.browser)
-            # A browser on a loaded machine now and then misses a moment; a further try is shown as a rerun.
-            item.add_marker(pytest.mark.flaky(reruns=2))
     looking = {item.path for item in items if item.get_closest_marker("browser")}
     items.sort(key=lambda item: item.path not in looking)
 
