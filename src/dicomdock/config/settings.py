@@ -73,7 +73,12 @@ class Settings:
         300.0, "seconds for which the result of a search is shown again without a new request"
     )
     viewer_patience: float = setting(
-        1800.0, "seconds that a viewer waits for its closed page to come back before it ends"
+        1800.0, "seconds that a viewer waits for a page whose connection broke before it ends"
+    )
+    viewer_memory: int = setting(
+        0,
+        "bytes that viewers may use together before those that nobody looks at end; 0 for a quarter of the"
+        " machine's memory",
     )
 
     @property

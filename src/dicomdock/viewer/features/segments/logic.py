@@ -174,14 +174,20 @@ class SegmentsLogic:
     def autosave_now(self) -> None:
         """Write unsaved work before it leaves the scene."""
         current = self.current
-        if current is None or not current.unsaved or current.autosaved == current.changes:
-            return
-        value = current.read()
-        try:
-            self._unsaved_work().write_segmentation(current.series, value)
-        except OSError as error:
-            self._not_on_disk[current.series] = value
-            self._report_autosave_error(error)
+        if current is not None and current.unsaved and current.autosaved != current.changes:
+            self._not_on_disk[current.series] = current.read()
+        for series, value in list(self._not_on_disk.items()):
+            try:
+                self._unsaved_work().write_segmentation(series, value)
+            except OSError as error:
+                self._report_autosave_error(error)
+            else:
+                del self._not_on_disk[series]
+
+    @property
+    def is_only_in_memory(self) -> bool:
+        """Whether there is unsaved work that the state folder did not take."""
+        return bool(self._not_on_disk)
 
     def close(self) -> None:
         """Write unsaved work, and stop what is being computed."""
