@@ -1,4 +1,4 @@
-"""Ten studies in the viewer one after another, in one tab: until each is seen, and what they hold of memory."""
+"""Ten studies in the viewer one after another, in one tab: until each is seen, and the memory they use."""
 
 from __future__ import annotations
 
