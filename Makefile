@@ -16,7 +16,8 @@ PYTEST := $(BIN)/python -m pytest
 PIP := scripts/pip-install.sh
 RUN_ARGS ?=
 STORM_SECONDS ?= 1800
-TEST_ARGS ?= -n 2 --dist loadfile
+# More workers than cores: many tests wait for a program that they started.
+TEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 FUZZ_ARGS ?=
 
 # Without bytecode of ours every process that a test starts, and every worker, compiles it again.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 from pydicom.uid import generate_uid
+from tests import chromium
 from tests.builders import ct_series
-from tests.conftest import CHROMIUM
 from tests.dock.running import RunningDock, running
 from tests.dock.using import introduce, keep, open_at, rows
 
@@ -54,7 +54,7 @@ _SHOWN = """(count) => {
 def section(here: Place) -> str:
     """Measure, and give the table."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = chromium.start(playwright.chromium)
         measured = {
             **_idle_and_usable(here, browser),
             **_large(here, browser),

@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from playwright.sync_api import Browser, Page, sync_playwright
+from tests import chromium
 from tests.builders import ct_series
-from tests.conftest import CHROMIUM
 from tests.dock.running import RunningDock, running
 from tests.dock.using import introduce, keep, open_at, rows
 from tests.viewer.conftest import Screen
@@ -72,7 +72,7 @@ def section(here: Place) -> str:
     """Measure, and give the table."""
     series = here.series[-1]  # the real one, where it is
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = chromium.start(playwright.chromium)
         measured = {**_opening(here, browser, series), **_using(here, browser, series)}
         browser.close()
     return goals_table(f"Viewer ({series.name})", measured)

@@ -15,16 +15,18 @@ import pytest
 
 from dicomdock.config.settings import Settings
 from dicomdock.web import call
+from tests.chromium import CHROMIUM, start
 from tests.servers import orthanc as orthanc_server
+from tests.servers import s3
 from tests.servers import tiny_pacs as tiny_pacs_server
 from tests.servers.orthanc import Orthanc
+from tests.servers.s3 import S3
 from tests.servers.tiny_pacs import TinyPacs
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserType
+    from playwright.sync_api import Browser, BrowserType
 
 T = TypeVar("T")
-CHROMIUM = "/usr/bin/chromium"
 BROWSER_MS = (
     60_000  # that a page may take to show something; a machine that is busy shows the same things later
 )
@@ -51,7 +53,10 @@ hypothesis.settings.load_profile("dicomdock")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a real server or browser by the fixtures it asks for."""
+    """Mark what needs a real server or browser by its fixtures, and begin with the files that look at pages.
+
+    They take longest: begun last, one of them would leave the other workers without work.
+    """
     real = {"orthanc", "orthanc_next", "tiny_pacs"}
     for item in items:
         names = getattr(item, "fixturenames", ())
@@ -61,8 +66,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.servers)
         if "chromium" in names:
             item.add_marker(pytest.mark.browser)
-            # A browser on a loaded machine now and then misses a moment; a further try is shown as a rerun.
-            item.add_marker(pytest.mark.flaky(reruns=2))
+    looking = {item.path for item in items if item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in looking)
 
 
 def unavailable(what: str, remedy: str) -> NoReturn:
@@ -139,6 +144,19 @@ def chromium() -> Iterator[BrowserType]:
         yield playwright.chromium
 
 
+@pytest.fixture(scope="module")
+def browser(chromium: BrowserType) -> Iterator[Browser]:
+    """Start a real Chromium, one for all tests of a file."""
+    from playwright.sync_api import Error
+
+    try:
+        running = start(chromium)
+    except Error as error:
+        unavailable("Chromium", str(error))
+    yield running
+    running.close()
+
+
 @pytest.fixture(scope="session")
 def orthanc_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     """Debian's Orthanc, one for the whole run; tests ask for ``orthanc``."""
@@ -177,3 +195,20 @@ def tiny_pacs(tmp_path: Path) -> Iterator[TinyPacs]:
     folder = tmp_path / "tiny-pacs"
     folder.mkdir()
     yield from _running("tiny-pacs", tiny_pacs_server.missing(), lambda: tiny_pacs_server.running(folder))
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """Run an S3 server for all tests of a process."""
+    with s3.running() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """Give the server with an empty bucket, named to the product by the environment."""
+    for name, value in {**s3.ENVIRONMENT, "AWS_ENDPOINT_URL": s3_server.url}.items():
+        monkeypatch.setenv(name, value)
+    yield s3_server
+    for key in s3_server.objects():
+        s3_server.client.delete_object(Bucket=s3.BUCKET, Key=key)

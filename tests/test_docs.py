@@ -80,6 +80,11 @@ def test_the_notebook(demo, folder):
 
 
 @pytest.mark.slow
+def test_many_studies_at_once(demo, folder):
+    walk("docs/tutorials/cohort.md", folder)
+
+
+@pytest.mark.slow
 def test_the_python_api(folder):
     walk("docs/python.md", folder)
 

@@ -23,10 +23,11 @@ from dicomdock.errors import ArchiveError, GeometryError, InvalidInput, NotInArc
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.rtstruct import structures_to_dicom
+from dicomdock.imaging.segmentation import Segmentation as PlainSegmentation
 from dicomdock.imaging.segmentation import segmentation_to_dicom
 from dicomdock.imaging.volume import Volume as PlainVolume
 from tests.api.conftest import AFFINE, SHAPE, labels, values
-from tests.builders import composite, document, write
+from tests.builders import Made, composite, document, encode, write
 from tests.builders import made as encoded
 from tests.conftest import shared_data
 from tests.imaging.scans import check_with_dciodvfy, headers, put_pixels, scan
@@ -185,6 +186,23 @@ def test_structure_sets_are_segmentations_too(archive, made, series, tmp_path):
     archive.remove(Resource.parse(series))
     with pytest.raises(GeometryError, match="pull them first"):
         archive.segmentation(f"{study}/{structures.SeriesInstanceUID}")
+
+
+def test_images_that_form_no_volume_are_not_called_absent(archive, made, tmp_path):
+    (plan,) = split_series(headers(made))
+    segmentation = PlainSegmentation.from_array(labels(), plan.geometry, names=["liver", "tumor"])
+    structures = structures_to_dicom(segmentation, headers(made))
+    drawn_segments = segmentation_to_dicom(segmentation, headers(made))
+    for one in made:
+        del one.dataset.ImagePositionPatient
+    stored = [Made(one.dataset, encode(one.dataset)) for one in made]
+    objects = [Made(one, to_bytes(one)) for one in (structures, drawn_segments)]
+    archive.import_paths(write(tmp_path / "stored", [*stored, *objects]))
+    with pytest.raises(GeometryError, match=r"cannot be put on its images.* no position") as refused:
+        archive.segmentation(f"{made[0].study}/{structures.SeriesInstanceUID}")
+    assert "not in the archive" not in str(refused.value)
+    found = archive.segmentation(f"{made[0].study}/{drawn_segments.SeriesInstanceUID}")
+    assert "form no volume" in found.remarks[-1]
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")

@@ -16,6 +16,8 @@ from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.sources import Part
 from tests.conftest import unavailable
+from tests.servers import s3
+from tests.servers.s3 import S3
 
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)]
 
@@ -104,3 +106,9 @@ def archive(archive_settings: Settings) -> Iterator[Archive]:
     """Give an empty archive."""
     with Archive.open(archive_settings) as opened:
         yield opened
+
+
+@pytest.fixture
+def stored_settings(archive_settings: Settings, bucket: S3) -> Settings:
+    """Give settings of an empty archive in a bucket, once for each database."""
+    return replace(archive_settings, object_store=f"s3://{s3.BUCKET}/some/prefix")

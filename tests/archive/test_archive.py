@@ -490,7 +490,7 @@ def test_a_full_disk_leaves_nothing_half_written(archive: Archive, monkeypatch: 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with archive.writer() as writer:
-        monkeypatch.setattr("dicomdock.archive.commit.sync_files", full)
+        monkeypatch.setattr("dicomdock.archive.placement.sync_files", full)
         writer.add(part(one.data))
         with pytest.raises(NoSpace):
             writer.flush()
@@ -502,7 +502,7 @@ def test_a_full_disk_leaves_nothing_half_written(archive: Archive, monkeypatch: 
 
 
 def test_nothing_is_indexed_before_its_file_lasts(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dicomdock.archive import commit
+    from dicomdock.archive import commit, placement
     from dicomdock.archive.storage import local as files
 
     steps: list[str] = []
@@ -516,7 +516,11 @@ def test_nothing_is_indexed_before_its_file_lasts(archive: Archive, monkeypatch:
 
         monkeypatch.setattr(module, name, step)
 
-    for module, name in ((commit, "sync_files"), (files, "_sync_folder"), (commit, "insert_instances")):
+    for module, name in (
+        (placement, "sync_files"),
+        (files, "_sync_folder"),
+        (commit, "insert_instances"),
+    ):
         noted(module, name)
     add(archive, *ct_series(2))
     # The series' folder, and those above it that are new.
@@ -545,7 +549,7 @@ def test_an_index_that_is_locked_is_told_before_everything_has_come(
 ) -> None:
     from dicomdock.archive import writer
     from dicomdock.archive.index.engine import Index
-    from dicomdock.archive.storage.local import Files
+    from dicomdock.archive.storage.files import Files
 
     monkeypatch.setattr(writer, "GROUP_FILES", 1)
     monkeypatch.setattr(writer, "GROUPS_WAITING", 2)

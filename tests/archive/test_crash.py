@@ -67,7 +67,7 @@ def unchanged(archive: Archive) -> Counter[str]:
     """Check that every row has its whole file and every file its row."""
     statuses = Counter(finding.status for finding in archive.verify())
     assert set(statuses) <= {"intact"}, statuses
-    assert sum(1 for path in archive._files.all()) == statuses["intact"]
+    assert sum(1 for path in archive._files.storage.listed()) == statuses["intact"]
     return statuses
 
 
@@ -150,9 +150,9 @@ def test_a_removal_is_finished_when_opening(
         monkeypatch.setattr("dicomdock.archive.archive.remove_deleted_files", lambda *_: None)
         archive.remove(Resource(series[0].study))
         monkeypatch.undo()
-        assert len(list(archive._files.all())) == 3
+        assert len(list(archive._files.storage.listed())) == 3
     with Archive.open(crash_settings) as archive:
-        assert list(archive._files.all()) == []
+        assert list(archive._files.storage.listed()) == []
         assert unchanged(archive) == Counter()
 
 

@@ -136,3 +136,20 @@ def test_sql_and_the_local_filter_agree(filled: Archive, fuzzy: bool) -> None:
         assert [text(one, "SOPInstanceUID") for one in got] == uids[offset : offset + limit]
 
     agree()
+
+
+@pytest.mark.parametrize(
+    ("key", "asked"),
+    [
+        (key, asked)
+        for key in ("PatientID", "StudyDescription", "Modality", "ImageType", "PatientName", "OperatorsName")
+        for asked in ("*\\", "\\*", "**\\A", "A\\*", "A\\ * \\B?")
+    ]
+    + [("PatientName", "*^"), ("PatientName", "=*"), ("PatientName", "*=*"), ("PatientName", "＊")],
+)
+def test_a_list_with_a_bare_star_matches_everything(filled: Archive, key: str, asked: str) -> None:
+    query = Query("instances", {key: asked})
+    found = [match.attributes for page in filled.search(query) for match in page.matches]
+    assert len(found) == 40
+    assert query.matches({})
+    assert all(query.matches(attributes) for attributes in found)

@@ -10,7 +10,7 @@ import pytest
 
 from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.pending import PendingInstance
-from dicomdock.dicom.part10 import Header
+from dicomdock.dicom.header import Header
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError
 from tests.waiting import until

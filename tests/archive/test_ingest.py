@@ -230,6 +230,22 @@ def test_packed_files_are_unpacked_wherever_they_lie(archive: Archive, tmp_path:
     assert "cut off" in failure.reason
 
 
+def test_a_cut_zip_file_is_never_read_by_the_directory_of_a_zip_file_in_it(
+    archive: Archive, tmp_path: Path
+) -> None:
+    first, second, third = ct_series(3)
+    inner = zipped(tmp_path / "inner.zip", {"2.dcm": second.data}).read_bytes()
+    files = {"1.dcm": first.data, "inner.zip": inner, "3.dcm": third.data}
+    whole = zipped(tmp_path / "whole.zip", files, method=zipfile.ZIP_STORED).read_bytes()
+    (tmp_path / "cut").mkdir()
+    for missing in (1, 30, 90, len(third.data) // 2):
+        (tmp_path / "cut" / f"{missing}.zip").write_bytes(whole[:-missing])
+    done = report(archive, tmp_path / "cut")
+    assert (done.stored, len(done.failed)) == (0, 4)
+    assert all("cannot be read" in one.reason for one in done.failed)
+    assert report(archive, tmp_path / "whole.zip").stored == 2
+
+
 @pytest.mark.slow
 def test_hostile_zip_files_are_refused_and_the_rest_goes_on(archive: Archive, tmp_path: Path) -> None:
     first, second = ct_series(2)

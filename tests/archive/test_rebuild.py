@@ -13,8 +13,8 @@ import pytest
 from dicomdock.archive import Archive, opening
 from dicomdock.archive.journal_state import JournalState, records_of
 from dicomdock.archive.journal_upkeep import records_of_index
+from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.journal import Journal, Removed
-from dicomdock.archive.storage.local import Files
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, ArchiveTooNew, IndexDamaged
@@ -171,8 +171,9 @@ def test_files_that_are_damaged_or_gone_are_not_taken_for_what_was_stored(
 ) -> None:
     with Archive.open(settings) as archive:
         one, two, three = (Resource.parse(name) for name in sorted(full)[:3])
-        good = {each: archive._files.path(each).read_bytes() for each in (one, two, three)}
-        gone, cut, altered = map(archive._files.path, good)
+        paths = [archive.instances(each)[0].path for each in (one, two, three)]
+        good = {each: path.read_bytes() for each, path in zip((one, two, three), paths, strict=True)}
+        gone, cut, altered = paths
         gone.unlink()
         cut.write_bytes(b"")
         altered.write_bytes(good[three][:-1] + b"\xee")
@@ -380,12 +381,12 @@ def test_files_on_another_disk(settings: Settings, tmp_path: Path, other_disk: P
             assert {finding.status for finding in archive.verify()} == {"intact"}
             assert archive.summary().instances == 5
             assert [*archive._files.incoming.iterdir()] == []
-            assert {path.suffix for path in Files(settings.archive, 0).all()} == {".dcm"}
+            assert {Path(key).suffix for key in Files(settings.archive, 0).storage.listed()} == {".dcm"}
         delete(settings)
         with Archive.open(settings) as archive:
             assert archive.summary().instances == 5
             assert archive.remove(Resource(made[0].study)) == 5
-            assert [*archive._files.all()] == []
+            assert [*archive._files.storage.listed()] == []
     finally:
         shutil.rmtree(other_disk)
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.dock.conftest import browser, context
+from tests.dock.conftest import context
 
-__all__ = ["browser", "context"]
+__all__ = ["context"]

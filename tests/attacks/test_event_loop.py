@@ -27,31 +27,37 @@ class Heartbeat:
 
     def __init__(self) -> None:
         self.longest = 0.0
+        self._beats = 0
 
     async def beat(self) -> None:
         while True:
             begun = time.thread_time()
             await asyncio.sleep(0.002)
             self.longest = max(self.longest, time.thread_time() - begun)
+            self._beats += 1
+
+    async def next(self) -> None:
+        """Wait for the next beat."""
+        beats = self._beats
+        while self._beats == beats:
+            await asyncio.sleep(0)
 
 
 async def _watched(work) -> float:
     heart = Heartbeat()
     beating = asyncio.create_task(heart.beat())
-    await asyncio.sleep(0)
+    await heart.next()
     await work()
-    await asyncio.sleep(0)
+    await heart.next()
     beating.cancel()
     return heart.longest
 
 
 def test_a_loop_that_is_held_is_noticed():
     async def holds() -> None:
-        await asyncio.sleep(0.01)
         begun = time.thread_time()
         while time.thread_time() - begun < 2 * HELD:
             pass
-        await asyncio.sleep(0.01)
 
     assert asyncio.run(_watched(holds)) > HELD
 

@@ -25,6 +25,18 @@ from tests.dock.running import RunningDock, running
 from tests.viewer.conftest import folders, made_study, store
 
 PLANTED = ("planted", '"', "\udcff\udc80", "a" * 3000)
+PLANT_KEY = """planted => new Promise((done) => {
+  indexedDB.open("dicomdock", 1).onsuccess = async ({ target }) => {
+    const store = () => target.result.transaction("keys", "readwrite").objectStore("keys");
+    const hmac = { name: "HMAC", hash: "SHA-256" };
+    const signing = await crypto.subtle.importKey("raw", new Uint8Array(32), hmac, false, ["sign"]);
+    store().get("session").onsuccess = ({ target }) => {
+      const key = planted === "no key" ? undefined : { ...target.result, signing };
+      if (planted === "a key of another dock") key.browser = "1.planted";
+      store().put(key, "session").onsuccess = done;
+    };
+  };
+})"""
 PATHS = ("/", "/servers", "/index.html", "/__dicomdock")
 
 
@@ -132,7 +144,7 @@ def test_a_browser_that_takes_no_cookie_is_not_led_in_a_circle(
         answer = route.fetch()
         context.clear_cookies()
         headers = {name: value for name, value in answer.headers.items() if name != "set-cookie"}
-        route.fulfill(status=answer.status, headers=headers)
+        route.fulfill(response=answer, headers=headers)
 
     context.route("**/session", without_cookie)
     with opened.expect_request("**/session"):
@@ -140,10 +152,10 @@ def test_a_browser_that_takes_no_cookie_is_not_led_in_a_circle(
     expect(opened.get_by_text("opens only through")).to_be_visible()
 
 
-@pytest.mark.parametrize("resume", ["", "planted", "\ud800"])
-def test_nothing_but_what_the_dock_gave_resumes(dock: RunningDock, opened: Page, resume: str) -> None:
+@pytest.mark.parametrize("planted", ["no key", "another key", "a key of another dock"])
+def test_nothing_but_what_the_dock_gave_resumes(dock: RunningDock, opened: Page, planted: str) -> None:
     opened.context.clear_cookies()
-    opened.evaluate("resume => localStorage.setItem('dicomdock-resume', resume)", resume)
+    opened.evaluate(PLANT_KEY, planted)
     opened.goto(f"{dock.url}/servers")
     expect(opened.get_by_text("opens only through")).to_be_visible()
 

@@ -44,6 +44,17 @@ def series(run, tmp_path):
     return f"{made[0].study}/{made[0].series}"
 
 
+def test_libraries_do_not_talk_to_the_user_of_a_command(run, process, tmp_path):
+    made = scan(np.zeros((3, 4, 4), np.int16), AcquisitionNumber="12")
+    odd = [one.data.replace(b"IS\x02\x0012", b"IS\x02\x001A") for one in made]
+    assert odd != [one.data for one in made]
+    for at, data in enumerate(odd):
+        (tmp_path / f"{at}.dcm").write_bytes(data)
+    assert run("import", tmp_path).code == 0
+    exported = process("export", made[0].study, tmp_path / "out", "--format", "nifti")
+    assert (exported.code, exported.err) == (0, "")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("form", "ending"), [("nifti", ".nii.gz"), ("nrrd", ".seg.nrrd")])
 def test_out_and_in_again(run, settings, series, tmp_path, form, ending):

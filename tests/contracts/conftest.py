@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import uvicorn
@@ -17,6 +17,7 @@ from dicomdock.dicomweb import Client
 from dicomdock.origin.app import create_app
 from dicomdock.sources import DicomSource
 from dicomdock.web.auth import BasicAuth, NoAuth
+from tests.servers import s3
 from tests.waiting import join
 
 
@@ -69,6 +70,11 @@ def _archive(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Cas
         yield Case(archive)
 
 
+def _object_store(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Case]:
+    request.getfixturevalue("bucket")
+    yield from _archive(request, replace(settings, object_store=f"s3://{s3.BUCKET}/contract"))
+
+
 def _own_origin(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Case]:
     with (
         _origin(settings) as url,
@@ -92,6 +98,7 @@ def _tiny_pacs(request: pytest.FixtureRequest, settings: Settings) -> Iterator[C
 
 KINDS: dict[str, Callable[[pytest.FixtureRequest, Settings], Iterator[Case]]] = {
     "archive": _archive,
+    "object-store": _object_store,
     "own-origin": _own_origin,
     "orthanc": _orthanc,
     "tiny-pacs": _tiny_pacs,

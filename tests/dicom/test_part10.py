@@ -33,7 +33,10 @@ from pydicom.uid import (
 from dicomdock.archive.index.attributes import INSTANCE_KEYWORDS, SERIES_KEYWORDS, STUDY_KEYWORDS, WANTED
 from dicomdock.archive.index.mapping import instance_row, series_row, study_row
 from dicomdock.dicom import part10
-from dicomdock.dicom.part10 import HEAD, Header, identify, identify_file, looks_like_dicom, read_header, walk
+from dicomdock.dicom.element_encoding import LONG_VRS
+from dicomdock.dicom.element_reader import MAX_ITEMS, PIXEL_TAGS
+from dicomdock.dicom.header import Header
+from dicomdock.dicom.part10 import HEAD, identify, identify_file, looks_like_dicom, read_header, walk
 from dicomdock.errors import WireError
 from tests.builders import composite, ct_series, made, multiframe
 from tests.conftest import shared_data, unavailable
@@ -107,13 +110,13 @@ def _ends(data: bytes) -> tuple[list[int], int, int | None]:
     for tag in sorted(dataset.keys()):
         element = dataset.get_item(tag, keep_deferred=True)
         value = getattr(element, "value_tell", None) or element.file_tell
-        head = 8 if implicit or element.VR not in {vr.decode() for vr in part10._LONG_VRS} else 12
+        head = 8 if implicit or element.VR not in {vr.decode() for vr in LONG_VRS} else 12
         length = element.length if isinstance(element, RawDataElement) else 0xFFFFFFFF
         found.append((value - head, None if length == 0xFFFFFFFF else value + length, int(tag)))
     found.sort()
     starts = [start for start, _, _ in found] + [len(data)]
     ends = [end or starts[number + 1] for number, (_, end, _) in enumerate(found)]
-    pixels = [ends[number] for number, (_, _, tag) in enumerate(found) if tag in part10._PIXELS]
+    pixels = [ends[number] for number, (_, _, tag) in enumerate(found) if tag in PIXEL_TAGS]
     return ends, starts[1], pixels[-1] if pixels else None
 
 
@@ -358,7 +361,7 @@ def test_a_million_items_are_not_a_million_objects() -> None:
     tracemalloc.start()
     try:
         header = read(META + BEFORE + head + items + PIXELS)
-        assert len(header.items) <= part10.MAX_ITEMS
+        assert len(header.items) <= MAX_ITEMS
         assert tracemalloc.get_traced_memory()[1] < 20 << 20
     finally:
         tracemalloc.stop()

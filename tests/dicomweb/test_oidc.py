@@ -24,7 +24,8 @@ from dicomdock.errors import AuthenticationError, Cancelled, InvalidInput
 from dicomdock.transfer.pull import pull
 from dicomdock.web.auth import BasicAuth
 from tests.builders import ct_series
-from tests.conftest import CHROMIUM, unavailable
+from tests.chromium import start
+from tests.conftest import unavailable
 from tests.dicomweb.clients import login_fields, parts_of
 from tests.dicomweb.signing import profile_at, signed_in
 from tests.servers import nginx, oidc
@@ -255,7 +256,7 @@ def test_a_real_browser_signs_in(provider, gate, settings, chromium):
 
     waiting = threading.Thread(target=sign_in, daemon=True)
     waiting.start()
-    browser = chromium.launch(executable_path=CHROMIUM)
+    browser = start(chromium)
     try:
         page = browser.new_page()
         page.goto(shown.get(timeout=60).url)

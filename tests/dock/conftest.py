@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, BrowserType, Error, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.conftest import BROWSER_MS, CHROMIUM, unavailable
-from tests.dock.running import RunningDock, demonstrating, running
+from tests.conftest import BROWSER_MS
+from tests.dock.running import RunningDock, demonstrating, make_demonstration, running
 
 
 @pytest.fixture
@@ -19,22 +19,19 @@ def dock(home: Path) -> Iterator[RunningDock]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the archive of the demonstration server once, for ``demonstrating`` to copy."""
+    folder = tmp_path_factory.mktemp("demonstration")
+    make_demonstration(folder)
+    return folder
+
+
 @pytest.fixture
-def demo_dock(home: Path) -> Iterator[RunningDock]:
+def demo_dock(home: Path, demonstration: Path) -> Iterator[RunningDock]:
     """A dock with the demonstration server."""
-    with demonstrating(home / "dicomdock") as started:
+    with demonstrating(home / "dicomdock", demonstration) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: BrowserType) -> Iterator[Browser]:
-    """A real Chromium, one for all tests of a file."""
-    try:
-        started = chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-    except Error as error:
-        unavailable("Chromium", str(error))
-    yield started
-    started.close()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -10,9 +11,12 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
+from dicomdock.archive import Archive
 from dicomdock.config.preferences import Preferences
 from dicomdock.config.settings import Settings
+from dicomdock.demo import demo_study
 from dicomdock.dock.addresses import OPEN_PREFERENCE
+from dicomdock.dock.services.demonstration import NAME
 from dicomdock.launch.handoff import NotRunning, show
 from tests.servers.process import ServerProcess, answers_http
 
@@ -67,8 +71,17 @@ def _port(link: str) -> int:
     return int(link.partition("127.0.0.1:")[2].partition("/")[0])
 
 
-def demonstrating(home: Path) -> AbstractContextManager[RunningDock]:
-    """Run a dock with the demonstration server."""
+def make_demonstration(folder: Path) -> None:
+    """Make the archive of the demonstration server, which every dock would make anew for some seconds."""
+    settings = Settings(folder / "config", folder / "archive", folder / "state", free_space_floor=0)
+    with Archive.open(settings) as archive, archive.writer(origin=NAME) as writer:
+        for part in demo_study():
+            writer.add(part)
+
+
+def demonstrating(home: Path, made: Path) -> AbstractContextManager[RunningDock]:
+    """Run a dock with the demonstration server, whose archive ``make_demonstration`` made in a folder."""
+    shutil.copytree(made / "archive", home / "state" / "demo")
     return running(home, "--demo", env={"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"})
 
 

@@ -15,8 +15,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock.security.requests import Guard
 from dicomdock.dock.security.sessions import GRANT_SECONDS, ONE_TIME_SECONDS, Keys
-from tests.conftest import CHROMIUM
+from tests import chromium
 from tests.dock.running import RunningDock
+from tests.dock.using import forget_key
 
 STUDY = "1.2.3"
 
@@ -178,7 +179,7 @@ def session(dock: RunningDock) -> str:
     answered, headers, _ = ask(
         dock, "POST", "/session", {"Content-Type": "application/json", "Origin": dock.url}, body
     )
-    assert answered == 204
+    assert answered == 200
     return headers["Set-Cookie"].partition(";")[0]
 
 
@@ -219,11 +220,21 @@ def test_nothing_without_a_session(guarded: RunningDock):
     assert headers["WWW-Authenticate"].startswith("Bearer")
     assert ask(guarded, "POST", "/session", {"Origin": guarded.url}, b'{"token": "guess"}')[0] == 403
     assert ask(guarded, "POST", "/session", {"Origin": guarded.url}, b"x" * 5000)[0] == 403
-    assert ask(guarded, "GET", "/session")[0] == 405
+    assert ask(guarded, "PUT", "/session")[0] == 405
 
 
 @pytest.mark.parametrize(
-    "body", [b"[" * 1000, b'{"token": 1}', b'"token"', b"[]", b"null", b"\xff", b"x" * 2000]
+    "body",
+    [
+        b'{"browser": "1.x", "challenge": "x", "signature": "x"}',
+        b"[" * 1000,
+        b'{"token": 1}',
+        b'"token"',
+        b"[]",
+        b"null",
+        b"\xff",
+        b"x" * 2000,
+    ],
 )
 def test_a_session_begins_with_a_token_and_with_nothing_else(guarded: RunningDock, body: bytes):
     assert ask(guarded, "POST", "/session", {}, body)[0] == 403
@@ -411,9 +422,7 @@ def test_a_page_on_another_port_cannot_drive_the_dock(
 
 def test_a_host_that_was_rebound_cannot_drive_the_dock(browser: Browser, guarded: RunningDock):
     # Chromium itself is told that evil.test is this machine, as a rebinding name server would tell it.
-    rebound = browser.browser_type.launch(
-        executable_path=CHROMIUM, args=["--no-sandbox", "--host-resolver-rules=MAP evil.test 127.0.0.1"]
-    )
+    rebound = chromium.start(browser.browser_type, "--host-resolver-rules=MAP evil.test 127.0.0.1")
     try:
         page = rebound.new_page()
         page.goto(guarded.link())
@@ -437,7 +446,7 @@ def test_a_link_opens_once_and_leaves_the_address(page: Page, context: BrowserCo
     expect(page.get_by_test_id("nav-studies")).to_be_visible()
     assert "#" not in page.url
     assert link.partition("#")[2] not in page.evaluate("JSON.stringify([location.href, document.cookie])")
-    page.evaluate("localStorage.clear()")
+    forget_key(page)
     context.clear_cookies()
     page.goto("about:blank")
     page.goto(link)

@@ -141,7 +141,7 @@ def test_a_download_whose_token_is_gone_says_so(settings: Settings):
         with running(home):
             queue = TransferQueue(settings)
             until(lambda: queue.get(entry.id).ended)
-            assert "open the link again" in queue.get(entry.id).message
+            assert "this link has expired: go back to the page" in queue.get(entry.id).message
         assert len(silent.asked) == asked
 
 

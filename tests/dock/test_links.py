@@ -16,7 +16,7 @@ from playwright.sync_api import Page, Route, expect
 from dicomdock.errors import LaunchError
 from dicomdock.launch.handoff import send
 from dicomdock.launch.trust import TrustStore
-from tests.dock.running import RunningDock, connected, running
+from tests.dock.running import RunningDock, connected, demonstrating, running
 from tests.waiting import join, until
 
 TOKEN = "tok3n-of-the-l1nk"
@@ -89,8 +89,17 @@ def test_nothing_is_asked_of_a_server_before_the_answer(dock: RunningDock, page:
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("refused")).to_be_visible()
     assert not asked
+    open_home(page, dock)
     with pytest.raises(LaunchError, match="just refused"):
         click(dock, link_to(endpoint))
+    expect(page.get_by_test_id("refused")).to_contain_text("the click on this one opened nothing")
+    connected(page)
+    page.get_by_test_id("ask-again").click()
+    expect(page.get_by_test_id("question-studies")).to_have_text(STUDY)
+    assert not asked
+    page.get_by_test_id("answer-once").click()
+    expect(page.get_by_test_id("arrival")).to_contain_text("failed")
+    assert asked
 
 
 HOLD = """
@@ -200,9 +209,11 @@ def test_a_link_that_cannot_be_right_is_refused(dock: RunningDock, link: str):
     assert "Traceback" not in dock.log
 
 
-def test_a_study_goes_from_one_dock_to_another_by_link(tmp_path: Path, page: Page, context):
+def test_a_study_goes_from_one_dock_to_another_by_link(
+    tmp_path: Path, page: Page, context, demonstration: Path
+):
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    with running(tmp_path / "giver", "--demo") as giver, running(tmp_path / "taker") as taker:
+    with demonstrating(tmp_path / "giver", demonstration) as giver, running(tmp_path / "taker") as taker:
         page.goto(giver.link("/?source=demo"))
         expect(page.get_by_test_id("studies").locator(".row")).to_have_count(1)
         page.get_by_test_id("studies").focus()

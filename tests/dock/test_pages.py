@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from dicomdock.config.settings import Settings
 from tests.builders import Made, changed, ct_series
-from tests.dock.running import RunningDock, running
+from tests.dock.running import RunningDock, demonstrating, running
 from tests.dock.using import keep, open_at, rows, saved
 from tests.servers.orthanc import Orthanc
 from tests.servers.process import free_port
@@ -175,8 +175,10 @@ def test_a_search_is_saved(dock: RunningDock, page: Page):
 # ---- fetching
 
 
-def test_a_study_is_downloaded_and_shown_in_two_tabs(tmp_path: Path, page: Page, context):
-    with running(tmp_path / "mine", "--demo") as dock:
+def test_a_study_is_downloaded_and_shown_in_two_tabs(
+    tmp_path: Path, page: Page, context, demonstration: Path
+):
+    with demonstrating(tmp_path / "mine", demonstration) as dock:
         open_at(page, dock, "/?source=demo")
         expect(mark(rows(page).first)).to_have_attribute("aria-label", "on the server")
         other = context.new_page()

@@ -25,7 +25,7 @@ FILES = "input-folder"
 
 
 @pytest.fixture(scope="module")
-def full_dock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDock]:
+def full_dock(tmp_path_factory: pytest.TempPathFactory, demonstration: Path) -> Iterator[RunningDock]:
     """A dock with some studies, a done and a failed transfer, and a trusted server; no test changes it."""
     folder = tmp_path_factory.mktemp("content")
     made = []
@@ -35,7 +35,7 @@ def full_dock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDock]
         made.append(changed(one, PatientName=name, PatientID=f"P{4711 + number}", StudyDate=day))
     made += mr_series(4, PatientName="Two^Series", StudyInstanceUID="1.2.7", rows=64, columns=64)
     made += ct_series(3, PatientName="Two^Series", StudyInstanceUID="1.2.7", rows=64, columns=64)
-    with demonstrating(folder / "home") as dock:
+    with demonstrating(folder / "home", demonstration) as dock:
         keep(dock.settings, folder / "made", made, origin="")
         TrustStore(dock.settings).add("https://pacs.example.org")
         yield dock

@@ -156,3 +156,13 @@ def test_servers_together_name_the_one_that_fails(demo_dock: RunningDock, page: 
     expect(rows(page)).to_have_count(1)
     expect(page.locator(".note.bad")).to_contain_text(re.compile("broken|127.0.0.1:1"))
     expect(rows(page).first).to_contain_text("Phantom, Petra")
+    # What comes into the archive meanwhile draws nothing anew that a user may be about to click.
+    retry = page.locator(".note.bad button")
+    retry.evaluate("(button) => { button.dataset.before = '' }")
+    page.get_by_test_id("studies").focus()
+    expect(page.get_by_test_id("action-download")).to_be_enabled()
+    page.keyboard.press("d")
+    expect(rows(page).first.locator(".mark").first).to_have_attribute(
+        "aria-label", "on this computer and on the server"
+    )
+    expect(retry).to_have_attribute("data-before", "")

@@ -89,6 +89,7 @@ def test_the_secret_opens_the_page_and_becomes_a_cookie(running: tuple[Viewers, 
     status, headers, body = ask(url, "/index.html?" + urlsplit(url).query, Cookie=cookie.split(";")[0])
     assert status == 200
     assert b"<html" in body
+    assert b"<title>dicomdock</title>" in body and b"maximum-scale" not in body
     assert "default-src 'self'" in headers["content-security-policy"]
 
 
@@ -100,7 +101,8 @@ def test_the_address_that_a_browser_is_started_with_works_once(own: tuple[Viewer
     assert urlsplit(url).query.removeprefix("secret=") not in door
     path = "/?" + urlsplit(door).query
     assert ask(door, path, Sec_Fetch_Site="cross-site")[0] == 403
-    status, headers, _ = ask(door, path)
+    status, headers, body = ask(door, path)
+    assert b"<title>dicomdock</title>" in body  # else its address would be the title
     assert (status, headers["refresh"]) == (200, "0; url=/index.html?" + urlsplit(url).query)
     assert ask(door, path)[0] == 403
 

@@ -66,3 +66,15 @@ def saved(page: Page, name: str) -> None:
 def rows(page: Page, grid: str = "studies") -> Locator:
     """Give the rows of a list."""
     return page.get_by_test_id(grid).locator(".row")
+
+
+def forget_key(page: Page) -> None:
+    """Let the browser forget the key by which it begins sessions again."""
+    page.evaluate(
+        """() => new Promise((done) => {
+          indexedDB.open("dicomdock", 1).onsuccess = ({ target }) => {
+            const keys = target.result.transaction("keys", "readwrite").objectStore("keys");
+            keys.delete("session").onsuccess = done;
+          };
+        })"""
+    )

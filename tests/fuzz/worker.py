@@ -38,6 +38,7 @@ def main(name: str, first: int, count: int, folder: Path, seed: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (SPACE, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.register(signal.SIGALRM, all_threads=False, chain=True)  # which then ends the process
+    faulthandler.dump_traceback_later(2 * PATIENCE, exit=True)  # what hangs outside of an input, too
     secrets.randbelow = Random(f"{name}:{seed}").randrange  # pydicom's UIDs: the same seeds in each run
     work = folder / f"{name}-{os.getpid()}"
     work.mkdir()
@@ -52,6 +53,7 @@ def main(name: str, first: int, count: int, folder: Path, seed: int) -> None:
     print(json.dumps({"begin": numbers.start}), flush=True)
     with (folder / "current").open("r+b") as file, mmap.mmap(file.fileno(), LARGEST + 16) as current:
         for number in numbers:
+            faulthandler.dump_traceback_later(2 * PATIENCE, exit=True)
             data = cases[number] if number < 0 else input_of(target, trees, Random(f"{name}:{seed}:{number}"))
             current[:16] = number.to_bytes(8, "little", signed=True) + len(data).to_bytes(8, "little")
             current[16 : 16 + len(data)] = data

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom.dataelem import DataElement
 
-from dicomdock.errors import DicomdockError
+from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.documents import pdf_to_dicom, read_document
 from dicomdock.imaging.formats.nifti import segmentation_from_nifti, segmentation_to_nifti
@@ -73,3 +74,28 @@ def test_damaged_bytes_end_in_a_value_or_our_error(name: str, data: st.DataObjec
         read(bytes(damaged[:cut]))
     except DicomdockError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("vr", ["ZZ", "O\0"])
+def test_pixel_data_of_an_unknown_representation_are_an_error_of_ours(vr: str) -> None:
+    data = INSTANCES[0].data
+    at = data.rindex(b"\xe0\x7f\x10\x00") + 4
+    with pytest.raises(DicomdockError):
+        Volume.from_instances([data[:at] + vr.encode() + data[at + 2 :]])
+
+
+@given(
+    st.sampled_from(["BitsAllocated", "BitsStored"]),
+    st.integers(-(2**31), 2**31 - 1).filter(lambda bits: not 0 <= bits <= 64) | st.just(10**12 - 1),
+)
+def test_numbers_of_bits_are_bounded_before_they_are_used(keyword: str, bits: int) -> None:
+    """A hundred thousand bits were too many for a float; a million million would take all memory."""
+    header = headers(INSTANCES[:1])[0]
+    header[keyword] = DataElement(keyword, "DS", str(bits))
+    try:
+        plan = split_series([header])[0]
+    except GeometryError:
+        return
+    assert keyword == "BitsStored"  # more than are allocated are those that are allocated
+    assert bits > 64
+    assert plan.dtype.itemsize <= 8

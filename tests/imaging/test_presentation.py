@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -149,12 +150,19 @@ def test_modality_tables_are_those_of_pydicom(bits: int) -> None:
     assert np.array_equal(found.apply(values), apply_modality_lut(values, dataset))
 
 
+INVERSION = ("PhotometricInterpretation", "PresentationLUTShape")
+
+
 @pytest.mark.parametrize(
     ("option", "attributes"),
     [
         ("+Wi", {"WindowCenter": 700, "WindowWidth": 900}),
         ("+Wi", {"WindowCenter": 700, "WindowWidth": 900, "VOILUTFunction": "SIGMOID"}),
         ("+Wi", {"WindowCenter": 700, "WindowWidth": 900, "PhotometricInterpretation": "MONOCHROME1"}),
+        *(
+            ("+Wi", {"WindowCenter": 700, "WindowWidth": 900, **dict(zip(INVERSION, stated, strict=True))})
+            for stated in product(("MONOCHROME1", "MONOCHROME2"), ("IDENTITY", "INVERSE"))
+        ),
         ("+Wl", {"VOILUTSequence": [table(np.arange(2000)[::-1] * 2, 100, 12)]}),
         (
             "+Wi",

@@ -176,6 +176,38 @@ def test_contours_farther_apart_than_slices_stay_where_they_are_drawn(made, tmp_
     assert "sphere" in remark
 
 
+def test_contours_halfway_between_slices_fill_every_slice(made, tmp_path):
+    """Rounding of the positions to 0.01 mm must not send two of them to one slice and none to the next."""
+
+    def drawn(errors: list[float]) -> Dataset:
+        heights = np.arange(-24 + SLICE / 2, 24, SLICE)
+        contours = [
+            ("CLOSED_PLANAR", np.column_stack([points, np.full(len(points), z + error)]))
+            for z, error in zip(heights, np.resize(errors, len(heights)), strict=True)
+            for points in sphere(float(z))
+        ]
+        return structures(headers(made), {"sphere": contours})
+
+    exactly, rounded = drawn([0.0]), drawn([0.0, 0.004, -0.004])
+    assert ours(made, exactly) == ours(made, rounded) == plastimatch(tmp_path, made, exactly)
+    assert ours(made, rounded)["sphere"] == pytest.approx(exact(sphere) / SLICE, rel=TOLERANCE)
+    (remark,) = segmentation(made, rounded).remarks
+    assert "between the slices" in remark
+
+
+def test_pieces_drawn_in_planes_of_their_own_are_all_there(made, tmp_path):
+    heights = np.arange(-21, 22, SLICE)
+    contours = [
+        ("CLOSED_PLANAR", np.column_stack([points, np.full(len(points), z)]))
+        for x, shift in ((-15, 0.0), (15, 1.0))
+        for z in heights + shift
+        for points in ([circle(np.sqrt(100 - z**2), x)] if abs(z) < 9.9 else [])
+    ]
+    drawn = structures(headers(made), {"two": contours})
+    assert ours(made, drawn) == plastimatch(tmp_path, made, drawn)
+    assert segmentation(made, drawn).remarks == ()
+
+
 def square(low: float, high: float, z: float = 0.0, y: float = 0.0) -> np.ndarray:
     """Return a square whose outline runs between the pixel centres."""
     corners = np.array([[low, low], [high, low], [high, high], [low, high]]) + 0.5

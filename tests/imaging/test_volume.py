@@ -476,6 +476,9 @@ def test_a_rescale_type_is_no_suv(modality: str, kind: str, units: str, due: str
         ({}, False),
         ({"PresentationLUTShape": "INVERSE"}, True),
         ({"PresentationLUTShape": "IDENTITY"}, False),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, True),
+        ({"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"}, True),
+        ({"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "IDENTITY"}, False),
     ],
 )
 def test_an_inverse_presentation_is_shown_as_one(attributes: dict[str, str], due: bool) -> None:

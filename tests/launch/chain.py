@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -61,18 +62,23 @@ def opened_tab(tabs: Path) -> str:
     return tabs.read_text().splitlines()[0]
 
 
+def _answering(settings: Settings) -> int:
+    """Return the process that answers at the socket of the dock."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(os.fspath(socket_path(settings)))
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("=iII"))
+        pid: int = struct.unpack("=iII", credentials)[0]
+        return pid
+
+
 @contextmanager
 def ending_the_dock(settings: Settings) -> Iterator[None]:
     """End the dock that a link started, by the process that answers at its socket."""
     try:
         yield
     finally:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(os.fspath(socket_path(settings)))
-            pid, _, _ = struct.unpack(
-                "=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            )
-        os.kill(pid, 15)
+        with suppress(OSError):  # it never started: what the test saw of that is the error
+            os.kill(_answering(settings), signal.SIGTERM)
         lock = FileLock(run_folder(settings) / "dock.lock")
         until(lock.acquire, "the end of the dock")
         lock.release()

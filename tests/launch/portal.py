@@ -13,7 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, BrowserType
 
-from tests.conftest import CHROMIUM
+from tests.chromium import ARGUMENTS, CHROMIUM
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def browser_of_the_desktop(
         str(folder),
         executable_path=CHROMIUM,
         headless=False,
-        args=["--headless=new"],
+        args=["--headless=new", *ARGUMENTS],
         env={**os.environ, **desktop},
         chromium_sandbox=os.getuid() != 0,
     )

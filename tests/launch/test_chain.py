@@ -77,7 +77,7 @@ def test_a_click_reaches_the_dock_byte_for_byte(
         page.goto(origin)
         for number, (said, want) in enumerate(LINKS.items()):
             page.click(f"#a{number}")
-            assert arrived.get(timeout=20) == (want or said).replace("{marker}", marker)
+            assert arrived.get(timeout=60) == (want or said).replace("{marker}", marker)
     assert arrived.empty()
     assert not Path(marker).exists()
     assert_token_is_nowhere(home)
@@ -109,6 +109,7 @@ def test_from_the_click_to_the_study(
             page.click("#a0")
             page.goto(opened_tab(tabs))
             expect(page.get_by_test_id("question-server")).to_have_text(server)
+            connected(page)
             expect(page.get_by_test_id("answer-refuse")).to_be_focused()
             assert requests(tmp_path / "gate") == []
             page.keyboard.press("Tab")
@@ -210,6 +211,7 @@ def test_a_server_that_redirects_does_not_get_the_token_carried_on(
             dock_page.goto(dock.link("/servers"))
             expect(dock_page.get_by_test_id("nav-studies")).to_be_visible()
             click(0)
+            expect(dock_page.get_by_test_id("question-server")).to_have_text(server.url)
             connected(dock_page)
             dock_page.get_by_test_id("answer-once").click()
             expect(dock_page.get_by_test_id("arrival")).to_contain_text("failed")

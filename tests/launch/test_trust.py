@@ -10,13 +10,14 @@ import pytest
 from dicomdock.config.servers import Login, ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query
-from dicomdock.errors import InvalidInput, LaunchError
+from dicomdock.errors import AuthenticationError, InvalidInput, LaunchError
 from dicomdock.launch.link import LaunchRequest, parse
 from dicomdock.launch.trust import (
     Allowed,
     Ask,
     ChooseServer,
     Decision,
+    JustRefused,
     Question,
     QuestionBox,
     Refused,
@@ -142,6 +143,25 @@ def test_the_connection_goes_to_the_addresses_that_were_judged(settings: Setting
             list(client.search(Query("studies", {"StudyInstanceUID": "1.2"})))
         assert server.asked[0].headers["Authorization"] == "Bearer t0k"
         assert looked_up == ["pacs.test"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_link_whose_token_is_refused_says_what_helps(
+    settings: Settings, store: TrustStore, status: int
+) -> None:
+    with answering(lambda _: Answer(status)) as server:
+        store.add(server.url)
+        request = link(server.url)
+        decision = decide(request, {}, store)
+        assert isinstance(decision, Allowed)
+        with (
+            connect_link(request, decision, settings) as client,
+            pytest.raises(AuthenticationError) as caught,
+        ):
+            list(client.search(Query("studies")))
+    remedy = "this link has expired: go back to the page that it came from and click it again"
+    assert remedy in str(caught.value)
+    assert "t0k" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -289,6 +309,19 @@ def test_a_refused_server_is_quiet_for_a_minute() -> None:
         box.put(ask("https://a.test"), link("https://a.test"))
     now[0] = 61
     assert box.put(ask("https://a.test"), link("https://a.test")).requests
+
+
+def test_a_refusal_can_be_taken_back() -> None:
+    box = QuestionBox(lambda: 0.0)
+    for study in ("1.1", "1.2"):
+        box.put(ask("https://a.test"), link("https://a.test", study=study))
+    refused = box.take("https://a.test", refused=True)
+    assert refused is not None
+    with pytest.raises(JustRefused) as caught:
+        box.put(ask("https://a.test"), link("https://a.test"))
+    assert caught.value.key == refused.key
+    assert box.ask_again(refused) == refused
+    assert box.waiting() == (refused,)
 
 
 def test_kinds_of_addresses() -> None:

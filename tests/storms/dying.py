@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dicomdock.archive import Archive
-from dicomdock.archive.storage.local import Files
+from dicomdock.archive.storage.files import Files
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.sources import Part

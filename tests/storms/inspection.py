@@ -49,7 +49,8 @@ def inspected(home: Path) -> dict[str, Instance]:
         copy.path.unlink()
         # A folder that was made a moment before the kill, and not locked yet, stays for a minute.
         assert [path for folder in files.incoming.iterdir() for path in folder.iterdir()] == []
-        paths = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files.all()}
+        stored = [files.folder / key for key in files.storage.listed()]
+        paths = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in stored}
         assert not (settings.archive / "rebuilding").exists()
     database = sqlite3.connect(settings.archive / "index.sqlite")
     try:

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from dicomdock.archive.storage.local import Moment
+from dicomdock.archive.storage.files import Moment
 from tests.storms.kills import killed_once, prepare
 
 OPENING = ("open: folders made", "open: index ready")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserType, Error, Locator, Page
+from playwright.sync_api import Browser, Locator, Page
 from pydicom.uid import generate_uid
 
 from dicomdock.archive import Archive, ArchivedInstance
@@ -28,7 +28,7 @@ from dicomdock.dock.services.viewers import Viewers
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.segmentation import Mask, Segment, Segmentation, segmentation_to_dicom
 from tests.builders import Made
-from tests.conftest import BROWSER_MS, CHROMIUM, unavailable
+from tests.conftest import BROWSER_MS, unavailable
 from tests.imaging.scans import grid, headers, scan
 
 SHAPE = (24, 80, 64)
@@ -71,6 +71,7 @@ USUAL = {
     "aligned": True,
     "crosshair": False,
     "words_shown": True,
+    "overlays_shown": True,
     "playing": False,
     "rendering": False,
 }
@@ -273,7 +274,7 @@ class Screen:
         end = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < end, words or f"it did not come in {seconds} s"
-            self.page.evaluate("() => new Promise(requestAnimationFrame)")
+            self.page.evaluate("() => new Promise((then) => setTimeout(then, 50))")
 
     def handled(self) -> None:
         """Wait until the viewer has begun everything that was clicked and typed, and the page has its state.
@@ -398,17 +399,6 @@ def viewer_installed() -> None:
     """Skip where the viewer is not installed."""
     if importlib.util.find_spec("trame_slicer") is None:
         unavailable("The viewer", "pip install 'dicomdock[viewer]'")
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: BrowserType) -> Iterator[Browser]:
-    """A real Chromium, one for all tests of a file."""
-    try:
-        started = chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-    except Error as error:
-        unavailable("Chromium", str(error))
-    yield started
-    started.close()
 
 
 @contextmanager

@@ -81,8 +81,8 @@ def alone(screen: Screen) -> None:
 
 def on_disk(opened: Opened, series: str, j: int) -> bool:
     """Tell whether a row that was painted lies on disk for a series."""
-    found = UnsavedWork(opened.settings, opened.study).read_segmentation(series)
-    return found is not None and any(painted(one.mask.whole(SHAPE), j) for one in found.segments)
+    found = UnsavedWork(opened.settings, opened.study).read_segmentations(series)
+    return any(painted(one.mask.whole(SHAPE), j) for work in found for one in work.segments)
 
 
 def test_unsaved_work_is_looked_for_often_enough() -> None:
@@ -137,6 +137,67 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
     (drawn,) = editor.saved().values()
     assert painted(drawn, 50) and not painted(drawn, 20)
     assert not list(unsaved.glob("*/*.seg")), "what was saved need not be kept"
+
+
+def test_work_on_several_volumes_and_on_fewer_images_is_lost_by_neither(
+    viewer_installed: None, tmp_path: Path, browser: Browser
+) -> None:
+    settings = folders(tmp_path)
+    study, series, fine = made_study()
+    like = fine[0].dataset
+    shared = {
+        "PatientID": like.PatientID,
+        "StudyInstanceUID": study,
+        "FrameOfReferenceUID": like.FrameOfReferenceUID,
+    }
+    twice = AFFINE @ np.diag([1.0, 2, 2, 1])
+    coarse = scan(phantom()[:8, ::2, ::2], twice, SeriesInstanceUID=series, **shared)
+    store(settings, [*fine[:-3], *coarse])
+    with viewing(settings, Resource(study, series)) as opened:
+        pages = looked_at(browser, opened.url)
+        screen = next(pages)
+        editor = Editor(opened, screen, {})
+        work = UnsavedWork(settings, study)
+
+        def drawn() -> dict[tuple[int, ...], int]:
+            found = work.read_segmentations(series)
+            return {one.geometry.shape: sum(part.mask.count for part in one.segments) for one in found}
+
+        show(screen, series)
+        alone(screen)
+        stroke(editor, 20)
+        choose_volume(screen, 1)
+        screen.wait("!s.unsaved")
+        ((few, count),) = drawn().items()
+        assert few == (SHAPE[0] - 3, *SHAPE[1:])
+        assert count > 0
+        screen.tool("segment")
+        stroke(editor, 40)
+        choose_volume(screen, 0)
+        screen.wait("s.unsaved")
+        (second,) = drawn().keys() - {few}
+        until_coloured(screen, more=0.001)
+        assert drawn()[few] == count
+        assert drawn()[second] > 0
+
+        later = scan(phantom(), AFFINE, SeriesDescription="Later", **shared)
+        store(settings, [*fine[-3:], *later])
+        screen.page.reload()
+        screen.note("More images of this series have arrived")
+        screen.wait(f"s.series_list.some(one => one.uid === '{later[0].series}')")
+        screen.show(series)
+        screen.until(lambda: set(drawn()) == {SHAPE, second})
+        assert drawn()[SHAPE] == count
+        screen.wait("s.unsaved")
+        assert next(pages, None) is None
+
+
+def choose_volume(screen: Screen, at: int) -> None:
+    """Show another volume of the series."""
+    screen.tool("series")
+    screen.page.get_by_label("Volume", exact=True).select_option(str(at))
+    screen.handled()
+    screen.wait(f"s.volume_at === {at} && s.complete")
 
 
 def painted(drawn: np.ndarray, j: int) -> bool:

@@ -14,9 +14,10 @@ from playwright.sync_api import Browser, Page, expect
 from dicomdock.launch.handoff import send
 from dicomdock.launch.trust import TrustStore
 from tests.builders import Made, mr_series
-from tests.dicomweb.awkward import attributes_of, multipart, rows
+from tests.dicomweb.awkward import attributes_of, multipart
+from tests.dicomweb.awkward import rows as answer_rows
 from tests.dock.running import RunningDock, connected, running
-from tests.dock.using import arrived
+from tests.dock.using import arrived, keep, open_at, rows
 from tests.servers.canned import Answer, Request, answering
 from tests.viewer.conftest import SHAPE, Screen, made_study
 
@@ -48,13 +49,13 @@ class Gated:
     def __call__(self, request: Request) -> Answer:
         parts = urlsplit(request.path).path.strip("/").split("/")
         if parts[-1] == "series":
-            return rows(
+            return answer_rows(
                 [{**attributes_of(one[0]), COUNT: {"vr": "IS", "Value": [len(one)]}} for one in self.series]
             )
         uid = next(part for part in parts if part in self.gates)
         instances = next(one for one in self.series if one[0].series == uid)
         if parts[-1] in ("metadata", "instances"):
-            return rows([attributes_of(one) for one in instances])
+            return answer_rows([attributes_of(one) for one in instances])
         with self.asked_for:
             self.given.append(uid)
             self.asked_for.notify_all()
@@ -143,7 +144,7 @@ def test_a_link_ends_in_the_viewer_and_what_is_looked_at_comes_first(dock: Runni
 
 def test_a_study_that_its_server_does_not_have_ends_on_its_page(dock: RunningDock, page: Page) -> None:
     study, _, _ = made_study()
-    with answering(lambda _: rows([])) as server:
+    with answering(lambda _: answer_rows([])) as server:
         click(dock, page, server.url, study)
         expect(page.get_by_test_id("arrival")).to_contain_text("failed", timeout=SECONDS * 1000)
         assert f"/study/{study}" in page.url
@@ -158,3 +159,37 @@ def test_a_download_that_fails_is_told_in_the_viewer(dock: RunningDock, page: Pa
         screen.wait(f"s.series_uid === '{series}'", SECONDS)
         server.gates[series].set()
         screen.note("Not all of the study arrived", SECONDS)
+
+
+def test_the_list_is_one_step_back_and_the_tab_is_named_after_the_study(
+    dock: RunningDock, page: Page, tmp_path: Path
+) -> None:
+    _, _, instances = made_study(StudyDescription="Head", StudyDate="20240131")
+    keep(dock.settings, tmp_path / "files", instances)
+    open_at(page, dock, "/?PatientName=Doe")
+    page.wait_for_url(lambda url: url.endswith("/?source=local&PatientName=Doe"), timeout=SECONDS * 1000)
+    found = page.url
+
+    def into_the_viewer() -> Screen:
+        rows(page, "studies").filter(has_text="Doe").dblclick()
+        screen = in_the_viewer(dock, page)
+        screen.wait("s.complete", SECONDS)
+        return screen
+
+    def in_the_list() -> None:
+        page.wait_for_url(found, timeout=SECONDS * 1000)
+        connected(page)
+        expect(page.get_by_test_id("studies").locator(".row")).to_have_count(1)
+
+    # The first time its page comes in between, until a viewer runs; the second time it leads there at once.
+    for _ in range(2):
+        screen = into_the_viewer()
+        expect(page).to_have_title("Doe Jane – Head, 2024-01-31")
+        page.go_back()
+        in_the_list()
+    screen = into_the_viewer()
+    screen.button("leave").click()
+    in_the_list()
+    screen = into_the_viewer()
+    page.go_back()
+    in_the_list()

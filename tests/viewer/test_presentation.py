@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
+from pydicom.dataset import Dataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, MRImageStorage, generate_uid
 
 from dicomdock import Resource
@@ -19,6 +21,7 @@ from tests.builders import Made, composite
 from tests.builders import made as encoded
 from tests.imaging.scans import put_pixels, scan
 from tests.imaging.test_presentation import table
+from tests.origin.test_overlays import put
 from tests.viewer.conftest import Opened, Screen, folders, store, viewing
 from tests.viewer.pictures import difference
 
@@ -44,6 +47,7 @@ HEADERS: dict[str, dict[str, object]] = {
         "WindowWidth": 700,
     },
     "no window": {},
+    "overlays": {"WindowCenter": 1500, "WindowWidth": 1800},
 }
 MAMMOGRAMS = {"R MLO": (["P", "FL"], ["P", "A", "FL", "HR"]), "L CC": (["A", "R"], ["A", "P", "R", "L"])}
 """Side and view -> Patient Orientation; letters at the right, left, bottom and top."""
@@ -67,21 +71,31 @@ def shown() -> Shown:
     """A slope from 0 to 3000 with a few brighter rows, with each of the headers."""
     k, j, i = np.indices((5, 80, 64))
     values = (30 * j + 10 * i + 20 * k).astype(np.uint16)
-    return Shown(
-        {
-            name: scan(
-                values,
-                AFFINE,
-                SOPClassUID=MRImageStorage,
-                Modality="MR",
-                StudyInstanceUID=STUDY,
-                SeriesInstanceUID=generate_uid(),
-                SeriesDescription=name,
-                **attributes,
-            )
-            for name, attributes in HEADERS.items()
-        }
-    )
+    series = {
+        name: scan(
+            values,
+            AFFINE,
+            SOPClassUID=MRImageStorage,
+            Modality="MR",
+            StudyInstanceUID=STUDY,
+            SeriesInstanceUID=generate_uid(),
+            SeriesDescription=name,
+            **attributes,
+        )
+        for name, attributes in HEADERS.items()
+    }
+    series["overlays"] = [overlaid(one.dataset) for one in series["overlays"]]
+    return Shown(series)
+
+
+def overlaid(dataset: Dataset) -> Made:
+    """Put one overlay beside the pixel data, partly outside of the image, and one into its highest bit."""
+    cells = np.frombuffer(dataset.PixelData, "<u2").reshape(80, 64).copy()
+    cells[50:60, 5:20] |= 1 << 15
+    dataset.PixelData, dataset.BitsStored, dataset.HighBit = cells.tobytes(), 12, 11
+    put(dataset, 0x6000, np.ones((30, 12)), origin=[-9, 41])
+    put(dataset, 0x6002, None, allocated=16, bit=15)
+    return encoded(dataset)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +147,23 @@ def test_the_viewer_shows_what_is_rendered(shown: Shown, screen: Screen, tmp_pat
         return seen[-1] < ALIKE
 
     screen.until(alike, 20, f"differs by {seen[-1:]}")
+
+
+def test_overlays_can_be_switched_off(shown: Shown, screen: Screen, tmp_path: Path) -> None:
+    screen.show(shown.series["overlays"][0].series)
+    screen.put("layout", "Axial")
+    screen.page.keyboard.press("r")
+    plain = shown.rendered("linear", screen.slice()[0] - 1, tmp_path)
+    screen.tool("window")
+    box = screen.page.get_by_label("Overlays of the images")
+    expect(box).to_be_checked()
+    box.uncheck()
+    screen.until(lambda: difference(screen.pixels(), plain.astype(float), (1, 1), (255, 127.5)) < ALIKE)
+    box.check()
+    screen.until(lambda: difference(screen.pixels(), plain.astype(float), (1, 1), (255, 127.5)) > 2 * ALIKE)
+    screen.show(shown.series["linear"][0].series)
+    screen.tool("window")
+    expect(box).to_be_hidden()
 
 
 def test_the_corner_names_the_table_and_a_window_by_hand_is_a_plain_one(shown: Shown, screen: Screen) -> None:

@@ -209,5 +209,5 @@ def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browse
 
 def voxels_on_disk(opened: Opened) -> int:
     """Count the voxels of unsaved segments that lie on disk for the series."""
-    found = UnsavedWork(opened.settings, opened.study).read_segmentation(opened.series)
-    return sum(one.mask.count for one in found.segments) if found is not None else 0
+    found = UnsavedWork(opened.settings, opened.study).read_segmentations(opened.series)
+    return sum(one.mask.count for work in found for one in work.segments)

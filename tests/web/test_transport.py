@@ -31,6 +31,7 @@ from dicomdock.errors import (
 from dicomdock.sources import Part
 from dicomdock.web import call as call_module
 from dicomdock.web.auth import BasicAuth, BearerAuth, NoAuth
+from dicomdock.web.hold import Hold
 from dicomdock.web.multipart.reader import read_parts
 from dicomdock.web.multipart.writer import MultipartBody
 from dicomdock.web.transport import Http
@@ -48,8 +49,9 @@ def quick(settings, monkeypatch):
     return replace(settings, connect_timeout=10.0, read_timeout=30.0, retries=3)
 
 
-def line(url, settings, auth=None, **profile):
-    return Http(ServerProfile("pacs", url, **profile).endpoint, auth or NoAuth(), settings.connection)
+def line(url, settings, auth=None, hold=None, **profile):
+    endpoint = ServerProfile("pacs", url, **profile).endpoint
+    return Http(endpoint, auth or NoAuth(), settings.connection, hold=hold)
 
 
 def instance(payload: bytes = b"x" * 100, opened: list[int] | None = None) -> MultipartBody:
@@ -534,6 +536,21 @@ def test_retry_after_is_capped(quick, monkeypatch):
     replies = answers(Answer(503, b"", {"Retry-After": "86400"}), Answer(200))
     with answering(replies) as server, line(server.url, quick) as http:
         assert http.request("GET", "/").status == 200
+
+
+def test_with_a_hold_requests_wait_for_what_another_was_answered(quick, monkeypatch):
+    waits = []
+    monkeypatch.setattr(Http, "_pause", lambda _, seconds: waits.append(seconds))
+    hold = Hold()
+    replies = answers(Answer(503, b"", {"Retry-After": "50"}), Answer(200), Answer(200))
+    with answering(replies) as server, line(server.url, quick, hold=hold) as http:
+        http.request("GET", "/first").close()
+        assert waits[0] == 50
+        assert 0 < hold.seconds <= 50
+        waits.clear()
+        http.request("GET", "/second").close()
+    (waited,) = waits
+    assert 0 < waited <= 50
 
 
 def test_waiting_for_a_retry_ends_with_close(quick):

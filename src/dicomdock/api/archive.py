@@ -20,6 +20,7 @@ from dicomdock.sources import JsonValue, Page, Part, StoreResult
 if TYPE_CHECKING:  # libraries of images are slow to import
     from pydicom.dataset import Dataset
 
+    from dicomdock.api.cohort import Cohort
     from dicomdock.api.deidentify import DeidentifiedExport
     from dicomdock.api.export import Exported as ExportedImage
     from dicomdock.api.export import Format
@@ -416,6 +417,22 @@ class Archive:
             blank=blank,
             zip=zip,
         )
+
+    def cohort(self, name: str, version: int | None = None) -> Cohort:
+        """Return a cohort: many series at once, which ``dicomdock cohort make`` has listed.
+
+        Parameters
+        ----------
+        version : of its table; None for the last one.
+
+        Raises
+        ------
+        NotFound
+            There is none.
+        """
+        from dicomdock.api.cohort import Cohort
+
+        return Cohort(self, self._settings, name, version)
 
     def verify(self, resource: Resource | str | None = None) -> Iterator[Finding]:
         """Compare the files of a resource with their recorded digests; without a resource all files."""

@@ -24,6 +24,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import Kind, kind_of
 from dicomdock.errors import ArchiveError, EmptyResult, GeometryError, InvalidInput, NoSpace, NotFound
 from dicomdock.imaging.attributes import number, text
+from dicomdock.imaging.formats.nifti import undirected
 from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan, split_series
 from dicomdock.imaging.parametric import read_parametric_map
 from dicomdock.imaging.segmentation import Segment
@@ -214,7 +215,7 @@ def _images(items: Sequence[Item], target: _Target) -> Iterator[Exported]:
                 volume = fill(run[0].require_spatial(), paths, headers)
                 return _write_volume(volume, path, sidecar, target)
             remarks = tuple(dict.fromkeys(remark for plan in run for remark in plan.remarks))
-            remarks = (*remarks, *target.grid_of(run[0].geometry)[1])
+            remarks = (*remarks, *target.grid_of(run[0].geometry)[1], *_undirected(run))
             volumes = (fill(plan, paths, headers) for plan in run)
             sidecar = replace(sidecar, name="", remarks=remarks)
             return write_series(volumes, run, path, sidecar), remarks
@@ -241,6 +242,14 @@ def _runs(plans: Sequence[VolumePlan]) -> list[list[VolumePlan]]:
         else:
             runs.append([plan])
     return runs
+
+
+def _undirected(run: Sequence[VolumePlan]) -> tuple[str, ...]:
+    count = undirected(run)
+    if not count:
+        return ()
+    which = "1 volume states" if count == 1 else f"{count} volumes state"
+    return (f"{which} a b-value and no gradient direction, which is 0 0 0 in the .bvec file.",)
 
 
 def _timing(plan: VolumePlan, headers: Sequence[Dataset]) -> dict[str, float | Sequence[float]]:

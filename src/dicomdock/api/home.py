@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from dicomdock import archive
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
@@ -33,6 +34,14 @@ class Home(Protocol):
 
     def push(self, server: str, *resources: Resource | str) -> PushReport:
         """Send resources to a server."""
+
+
+class LocalHome(Home, Protocol):
+    """The archive, as work on many series uses it."""
+
+    @property
+    def local(self) -> archive.Archive:
+        """The archive itself."""
 
 
 def resource_of(given: Resource | str, *levels: str) -> Resource:

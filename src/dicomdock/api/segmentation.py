@@ -19,7 +19,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
 from dicomdock.imaging import segmentation as imaging
 from dicomdock.imaging.attributes import text
-from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan
 from dicomdock.imaging.references import references_of, studies_of_references
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures, structures_to_dicom
 from dicomdock.imaging.segmentation import Algorithm, read_segmentation, segmentation_to_dicom
@@ -250,13 +250,18 @@ def read(archive: Home, resource: Resource) -> Segmentation:
     if len(paths) > 1:
         raise InvalidInput(f"{resource} holds {len(paths)} instances; name one: STUDY/SERIES/INSTANCE.")
     dataset = reading.read(paths[0])
-    series, volumes = _images(archive, resource, dataset)
-    found = _structures(dataset, volumes) if is_structure_set(dataset) else _segments(dataset, volumes)
+    series, volumes, why_none = _images(archive, resource, dataset)
+    place = _structures if is_structure_set(dataset) else _segments
+    found = place(dataset, volumes, why_none)
     return Segmentation.of(found, series, archive)
 
 
-def _images(archive: Home, resource: Resource, dataset: Dataset) -> tuple[Resource | None, list[Volume]]:
+def _images(archive: Home, resource: Resource, dataset: Dataset) -> tuple[Resource | None, list[Volume], str]:
     """Return the first series that an object refers to, of those in the archive that form volumes.
+
+    Returns
+    -------
+    The series, its volumes, and why there are none: empty where none of its images is in the archive.
 
     Raises
     ------
@@ -265,6 +270,7 @@ def _images(archive: Home, resource: Resource, dataset: Dataset) -> tuple[Resour
     """
     elsewhere = studies_of_references(dataset)
     refused: GeometryError | None = None
+    why_none = ""
     for uid in references_of(dataset):
         try:
             series = Resource(elsewhere.get(uid, resource.study), uid)
@@ -279,16 +285,27 @@ def _images(archive: Home, resource: Resource, dataset: Dataset) -> tuple[Resour
             continue
         volumes = [volume for volume, plan in found if plan.problem is None and plan.spatial]
         if volumes:
-            return series, volumes
+            return series, volumes, ""
+        why_none = why_none or next((why for _, plan in found if (why := _why_no_volume(plan))), "")
     if refused is not None:
         raise refused
-    return None, []
+    return None, [], why_none
 
 
-def _structures(dataset: Dataset, volumes: Sequence[Volume]) -> imaging.Segmentation:
+def _why_no_volume(plan: VolumePlan) -> str:
+    try:
+        plan.require_spatial()
+    except GeometryError as error:
+        return str(error)
+    return ""
+
+
+def _structures(dataset: Dataset, volumes: Sequence[Volume], why_none: str) -> imaging.Segmentation:
     if not volumes:
         raise GeometryError(
-            "The images that the structure set was drawn on are not in the archive; pull them first.",
+            f"The structure set cannot be put on its images. {why_none}"
+            if why_none
+            else "The images that the structure set was drawn on are not in the archive; pull them first.",
             [text(dataset, "SOPInstanceUID")],
         )
     volume = volumes[0]
@@ -297,16 +314,17 @@ def _structures(dataset: Dataset, volumes: Sequence[Volume]) -> imaging.Segmenta
     return read_structures(dataset, volume.geometry, frame_of_reference=frame, instances=instances)
 
 
-def _segments(dataset: Dataset, volumes: Sequence[Volume]) -> imaging.Segmentation:
+def _segments(dataset: Dataset, volumes: Sequence[Volume], why_none: str) -> imaging.Segmentation:
     found = read_segmentation(dataset, onto=volumes[0].geometry if volumes else None)
     for volume in volumes:
         if found.fits(volume.geometry):
             return found.onto(volume.geometry)
-    remark = (
-        "Its grid is not that of its images; 'onto' resamples it."
-        if volumes
-        else "Its images are not in the archive; it keeps its own grid."
-    )
+    if volumes:
+        remark = "Its grid is not that of its images; 'onto' resamples it."
+    elif why_none:
+        remark = f"It keeps its own grid, as its images form no volume. {why_none}"
+    else:
+        remark = "Its images are not in the archive; it keeps its own grid."
     return replace(found, remarks=(*found.remarks, remark))
 
 

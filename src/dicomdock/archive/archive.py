@@ -32,7 +32,8 @@ from dicomdock.archive.problems import damaged_error, not_in_archive
 from dicomdock.archive.query_cache import QueryCache
 from dicomdock.archive.recovery import remove_deleted_files
 from dicomdock.archive.search import search
-from dicomdock.archive.storage.local import Files, IntegrityCheck, disk_errors, has_size
+from dicomdock.archive.storage.files import Files
+from dicomdock.archive.storage.local import IntegrityCheck, disk_errors, has_size
 from dicomdock.archive.store import store
 from dicomdock.archive.verification import verify
 from dicomdock.archive.writer import ArchiveWriter
@@ -117,14 +118,13 @@ class Archive:
     def instances(self, resource: Resource) -> list[ArchivedInstance]:
         """List the instances of a resource by series and instance number; none is no error."""
         with self._index.reading() as connection:
-            return list(instances_of(connection, self._files.folder, resource))
+            return list(instances_of(connection, self._files.storage, resource))
 
     def present(self, resource: Resource) -> set[str]:
         """Return the SOP Instance UIDs of a resource whose files are there with their size."""
-        folder = self._files.folder
+        storage = self._files.storage
         with self._index.reading() as connection:
-            rows = sizes_of(connection, resource)
-            return {uid for uid, path, size in rows if has_size(folder / path, size)}
+            return storage.with_size(resource, sizes_of(connection, storage, resource))
 
     def size(self, resource: Resource) -> int:
         """Return the number of bytes of the instances of a resource."""
@@ -136,7 +136,7 @@ class Archive:
 
         ``query.fields`` that the index does not hold are read from one file of each match.
         """
-        return search(self._index, self._files.folder, query)
+        return search(self._index, self._files.storage, query)
 
     def retrieve(self, resource: Resource) -> Iterator[Part]:
         """Return the instances of a resource as their files, each compared with its digest before.
@@ -173,13 +173,14 @@ class Archive:
 
     def part(self, instance: ArchivedInstance) -> Part:
         """Return an instance as its file, which can be compared with its digest by ``Part.intact``."""
+        path = instance.path
         return Part(
             in_transfer_syntax(DICOM, instance.transfer_syntax_uid or ""),
-            partial(file_chunks, instance.path),
+            partial(file_chunks, path),
             length=instance.size,
             resource=instance.resource,
-            path=instance.path,
-            intact=partial(self._integrity.is_intact, instance.path, instance.size, instance.digest),
+            path=path,
+            intact=partial(self._integrity.is_intact, path, instance.size, instance.digest),
         )
 
     def metadata(self, resource: Resource) -> Iterator[DicomJson]:
@@ -193,11 +194,12 @@ class Archive:
             cached = self._metadata.get([one.digest for one in some])
             new: dict[str, DicomJson] = {}
             for one in some:
-                attributes = cached.get(one.digest) if has_size(one.path, one.size) else None
+                path = one.path
+                attributes = cached.get(one.digest) if has_size(path, one.size) else None
                 try:
                     if attributes is None:
-                        attributes = read_metadata(one.path, one.resource)
-                        if self._integrity.is_intact(one.path, one.size, one.digest):
+                        attributes = read_metadata(path, one.resource)
+                        if self._integrity.is_intact(path, one.size, one.digest):
                             new[one.digest] = attributes
                     yield attributes
                 except FileNotFoundError:
@@ -233,7 +235,7 @@ class Archive:
             raise InvalidInput("Frames cannot be removed; name the instance.")
         self._files.check_writable()
         with self._index.writing() as connection:
-            number = remove_rows(connection, resource)
+            number = remove_rows(connection, self._files.storage, resource)
         if not number:
             raise not_in_archive(resource)
         self._files.reached("remove: rows removed")
@@ -328,7 +330,7 @@ class Archive:
             if not self._is_indexed(resource):
                 raise not_in_archive(resource)
         with self._index.reading() as connection:
-            return planned(connection, self._files.folder, resources)
+            return planned(connection, self._files.storage, resources)
 
     def verify(self, resource: Resource | None = None) -> Iterator[Finding]:
         """Compare files with what was stored; without a resource all, and unknown files too."""

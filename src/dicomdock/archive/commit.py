@@ -2,7 +2,8 @@
 
 Order: the final paths are written to a note, the note and the files synced, then under the index's write lock
 the files are renamed, the folders synced, the journal appended and synced, the rows inserted and committed. A
-crash in between leaves files without rows and the note that names them; ``recovery`` reads it.
+crash in between leaves files without rows and the note that names them; ``recovery`` reads it. ``placement``
+says what differs for an object store.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from dicomdock.archive.pending import (
     replace_rows,
     stored_records,
 )
+from dicomdock.archive.placement import placement
+from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.journal import Removed
-from dicomdock.archive.storage.local import Files, disk_errors, sync_files
+from dicomdock.archive.storage.local import disk_errors
 from dicomdock.archive.storage.sessions import Announcement, Session
 from dicomdock.dicom.resource import Resource
 
@@ -42,23 +45,27 @@ def commit(
     -------
     Those that another process had stored meanwhile, with the status that results.
     """
-    remarks = {item.relative_path: item.remarks for item in pending if item.remarks}
+    placing = placement(files, index)
     with disk_errors("Writing to the archive"):
-        digests = {item.relative_path: item.digest for item in pending}
+        keys = {item.resource: item.key(files.storage) for item in pending}
+        digests = {keys[item.resource]: item.digest for item in pending}
+        remarks = {keys[item.resource]: item.remarks for item in pending if item.remarks}
         note = session.announce(Announcement(digests, origin, made_here, remarks))
         files.reached("commit: announced")
-        sync_files([note, *(item.temporary for item in pending)])
+        placing.prepare(note, pending)
         files.reached("commit: synced")
         with index.writing() as connection:
             there = known_rows(connection, (item.resource for item in pending))
             fresh = [item for item in pending if item.resource not in there]
             others = [item for item in pending if item.resource in there]
             changed = [item for item in others if item.repair or (item.replace and _differs(item, there))]
-            back = _cancel_deletions(connection, [item.relative_path for item in pending])
-            files.move((item.temporary, files.folder / item.relative_path) for item in (*fresh, *changed))
+            placed = [*fresh, *changed]
+            back = _cancel_deletions(connection, [keys[item.resource] for item in placed])
+            old = [item.key(files.storage, there[item.resource][1]) for item in changed]
+            placing.place(connection, placed, old)
             files.reached("commit: renamed")
             now = time.time()
-            new = [item for item in (*fresh, *changed) if not item.repair]
+            new = [item for item in placed if not item.repair]
             removed = [Removed(back)] if back else []
             files.journal.append([*removed, *stored_records(new, origin, made_here, now)])
             files.reached("commit: in the journal")
@@ -73,6 +80,7 @@ def commit(
             files.reached("commit: rows inserted")
         files.reached("commit: committed")
         note.unlink()
+        placing.finish(placed)
         late: list[tuple[PendingInstance, AddStatus]] = []
         for item in others:
             if item not in changed:

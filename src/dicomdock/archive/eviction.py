@@ -16,8 +16,8 @@ from dicomdock.archive.index.queries import bytes_in, mark_sent, remove_rows, se
 from dicomdock.archive.journal_state import BATCH, uids_of
 from dicomdock.archive.problems import not_in_archive
 from dicomdock.archive.recovery import remove_deleted_files
+from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.journal import Pinned, Sent
-from dicomdock.archive.storage.local import Files
 from dicomdock.dicom.resource import Resource
 
 AT_ONCE = 100  # series that are looked for, and then removed, at once
@@ -74,7 +74,7 @@ def evict(files: Files, index: Index, limit: int) -> Eviction:
                 if held - freed <= limit or row is None:
                     continue
                 resource = Resource(study_uid, series_uid)
-                remove_rows(connection, resource)
+                remove_rows(connection, files.storage, resource)
                 removed.append(resource)
                 freed += row[2]
     if removed:

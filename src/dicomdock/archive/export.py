@@ -20,7 +20,8 @@ from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.queries import within
 from dicomdock.archive.index.schema import ALL_LEVELS, BY_NUMBER
 from dicomdock.archive.problems import damaged_error
-from dicomdock.archive.storage.local import IntegrityCheck, disk_errors, relative_path
+from dicomdock.archive.storage.backend import Storage
+from dicomdock.archive.storage.local import IntegrityCheck, disk_errors
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 
@@ -55,17 +56,24 @@ class Planned:
     Parameters
     ----------
     resource : the instance.
-    source : its file.
+    storage : what holds its file.
+    key : of its file.
     name : its name below the export folder, or in the zip file.
     size : bytes.
     digest : SHA-256 of the file, hexadecimal.
     """
 
     resource: Resource
-    source: Path
+    storage: Storage
+    key: str
     name: PurePosixPath
     size: int
     digest: str
+
+    @property
+    def source(self) -> Path:
+        """Its file on this machine, as ``ArchivedInstance.path``."""
+        return self.storage.local(self.key, self.digest)
 
 
 _PLANNED = f"""
@@ -76,7 +84,7 @@ FROM {ALL_LEVELS}
 """
 
 
-def planned(connection: Connection, folder: Path, resources: Sequence[Resource]) -> list[Planned]:
+def planned(connection: Connection, storage: Storage, resources: Sequence[Resource]) -> list[Planned]:
     """Choose a name for each instance."""
     namer = Namer()
     found: list[Planned] = []
@@ -88,7 +96,8 @@ def planned(connection: Connection, folder: Path, resources: Sequence[Resource])
             if place not in seen:
                 seen.add(place)
                 name = namer.name(place, *row[3:10])
-                found.append(Planned(place, folder / relative_path(*row[:3]), name, row[10], row[11]))
+                key = storage.key(row[0], row[1], row[2], row[11])
+                found.append(Planned(place, storage, key, name, row[10], row[11]))
     return found
 
 

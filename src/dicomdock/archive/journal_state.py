@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from dicomdock.archive.storage.journal import Journal, Pinned, Record, Sent, Stored, StoredInstance
-from dicomdock.archive.storage.local import relative_path
+from dicomdock.archive.storage.local import SUFFIX, relative_path
+from dicomdock.archive.storage.object_store import digest_in
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 
@@ -143,7 +144,16 @@ class JournalState:
             text = json.dumps(remarks[0]) if remarks else "[]"
             self._database.execute(_INSERT, (*row, facts["at"], text))
 
-    def _remove(self, paths: Sequence[str]) -> None:
+    def _remove(self, keys: Sequence[str]) -> None:
+        paths = []
+        for key in keys:
+            if digest := digest_in(key):  # an object, whose instance may have others by now
+                path = f"{key.removesuffix(f'.{digest}{SUFFIX}')}{SUFFIX}"
+                known = self._database.execute("select digest from file where path = ?", (path,)).fetchone()
+                if known and known[0] == digest:
+                    paths.append(path)
+            else:
+                paths.append(key)
         rows = [(path,) for path in paths]
         self._database.executemany("delete from file where path = ?", rows)
         self._database.executemany("delete from sent where path = ?", rows)

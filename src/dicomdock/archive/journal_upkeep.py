@@ -16,8 +16,9 @@ from dicomdock.archive.journal_state import (
     stored_records,
     uids_of,
 )
+from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.journal import Pinned, Record, Sent
-from dicomdock.archive.storage.local import Files, disk_errors
+from dicomdock.archive.storage.local import disk_errors
 from dicomdock.dicom.resource import Resource
 
 GROWN = 4 << 20  # bytes by which a journal has more than doubled before it is compacted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from dicomdock.archive.index.migrations import MIGRATIONS, migrate, version_of
 from dicomdock.archive.journal_upkeep import see_journal
 from dicomdock.archive.rebuild import Fault, has_studies, is_unfinished, rebuild
 from dicomdock.archive.recovery import recover
-from dicomdock.archive.storage.local import Files, disk_errors
+from dicomdock.archive.storage.files import Files
+from dicomdock.archive.storage.local import disk_errors
+from dicomdock.archive.storage.object_cache import ObjectCache
+from dicomdock.archive.storage.object_store import ObjectStore
 from dicomdock.config.home import private_folder
 from dicomdock.config.settings import Settings
 from dicomdock.errors import ArchiveError, IndexDamaged
@@ -32,11 +36,18 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
     ArchiveTooNew, ArchiveLocked, NoSpace, ArchiveError
     """
     seen = settings.state / SEEN
-    files = Files(settings.archive, settings.free_space_floor, partial(_remember, seen, settings.archive))
+    objects = None
+    if settings.object_store:
+        cache = ObjectCache(settings.archive / "cache", settings.cache_limit)
+        objects = ObjectStore(settings.object_store, cache)
+    first = partial(_remember, seen, settings.archive)
+    files = Files(settings.archive, settings.free_space_floor, first, objects)
+    if objects is not None and settings.database.startswith("postgresql"):
+        # Others add to the same archive on other machines, of which a journal here would know nothing.
+        files.journal = replace(files.journal, read_only=True)
     if files.read_only:
         return files, _read_only_index(settings, files)
-    missing = not files.folder.is_dir()
-    if missing:
+    if objects is None and not files.folder.is_dir():
         _see_that_none_is_lost(settings, files, seen)
     files.make()
     index = Index(settings.database, files.root)
@@ -58,7 +69,8 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
 
 def _finish(files: Files, index: Index) -> None:
     recover(files, index)
-    see_journal(files, index)
+    if not files.journal.read_only:
+        see_journal(files, index)
 
 
 def _fault(files: Files, index: Index, *, damaged: int | None = None) -> Fault | None:

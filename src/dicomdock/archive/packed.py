@@ -103,6 +103,10 @@ def members(path: Path) -> Iterator[Member]:
         archive = zipfile.ZipFile(path)
     except UNPACK_ERRORS as error:
         raise WireError(f"The zip file cannot be read: {error}.") from error
+    if min((info.header_offset for info in archive.infolist()), default=0):
+        # The directory of a zip file in it was read as its own.
+        archive.close()
+        raise WireError("The zip file cannot be read: it is cut off before its directory.")
     infos = [info for info in archive.infolist() if not info.is_dir()]
     if len(infos) > MEMBERS:
         archive.close()

@@ -24,9 +24,10 @@ from dicomdock.archive.index.mapping import (
 )
 from dicomdock.archive.index.queries import known_rows, mark_used
 from dicomdock.archive.index.schema import Table, Value, instance, patient, remark, series, study
+from dicomdock.archive.storage.backend import Storage
 from dicomdock.archive.storage.journal import Stored, StoredInstance
 from dicomdock.archive.storage.local import relative_path
-from dicomdock.dicom.part10 import Header
+from dicomdock.dicom.header import Header
 from dicomdock.dicom.resource import Resource
 
 AddStatus = Literal["stored", "identical", "conflict", "replaced"]
@@ -63,6 +64,12 @@ class PendingInstance:
         assert self.resource.series
         assert self.resource.instance
         return relative_path(self.resource.study, self.resource.series, self.resource.instance)
+
+    def key(self, storage: Storage, digest: str | None = None) -> str:
+        """Return the key of its file in a storage, or of another of the same UIDs."""
+        resource = self.resource
+        uids = resource.study, resource.series or "", resource.instance or ""
+        return storage.key(*uids, self.digest if digest is None else digest)
 
 
 def _by_series(pending: Iterable[PendingInstance]) -> dict[tuple[str, str], list[PendingInstance]]:

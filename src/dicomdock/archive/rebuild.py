@@ -21,10 +21,11 @@ from dicomdock.archive.index.queries import known_rows, mark_sent, set_pinned, s
 from dicomdock.archive.journal_state import JournalState, Recorded
 from dicomdock.archive.pending import PendingInstance
 from dicomdock.archive.recovery import finish_announced
-from dicomdock.archive.storage.local import NAME_LENGTH, Files, disk_errors
+from dicomdock.archive.storage.files import Files
+from dicomdock.archive.storage.local import disk_errors
 from dicomdock.archive.storage.sessions import NOTE, Announcement
 from dicomdock.config.lock import FileLock
-from dicomdock.dicom.part10 import SERIES, SOP_INSTANCE, STUDY, Header
+from dicomdock.dicom.header import SERIES, SOP_INSTANCE, STUDY, Header
 from dicomdock.dicom.resource import Resource
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,7 @@ SAID_EVERY = 2.0  # seconds between two messages of the progress
 
 def has_studies(files: Files) -> bool:
     """Return whether there are folders of studies, whatever the index says."""
-    try:
-        with os.scandir(files.folder) as entries:
-            return any(len(entry.name) == NAME_LENGTH and entry.is_dir() for entry in entries)
-    except OSError:
-        return False
+    return not files.storage.is_empty()
 
 
 def is_unfinished(index: Index) -> bool:
@@ -116,8 +113,8 @@ def _adopt_all(files: Files, index: Index, state: JournalState) -> int:
     """Insert a row for each file, and return the number of files that are no instances."""
     strays = done = 0
     said = time.monotonic()
-    paths = files.all()
-    while some := list(islice(paths, BATCH)):
+    keys = files.storage.listed()
+    while some := list(islice(keys, BATCH)):
         strays += sum(1 for finding in adopt(files, index, some, state) if finding.status == "stray")
         files.reached("rebuild: some adopted")
         done += len(some)
@@ -133,24 +130,24 @@ def _insert_missing(files: Files, index: Index, state: JournalState) -> int:
     with index.writing() as connection:
         state.catch_up()  # what others removed meanwhile is not missing
         going = {*connection.column("SELECT path FROM doomed")}
-        unseen = (_lost(files, one) for one in state.unseen())
+        unseen = map(_lost, state.unseen())
         while some := list(islice(unseen, BATCH)):
             there = known_rows(connection, (item.resource for item, _ in some))
             fresh = [
                 (item, known)
                 for item, known in some
-                if item.resource not in there and item.relative_path not in going
+                if item.resource not in there and item.key(files.storage) not in going
             ]
             insert_recorded(connection, fresh, time.time())
             number += len(fresh)
     return number
 
 
-def _lost(files: Files, known: Recorded) -> tuple[PendingInstance, Recorded]:
+def _lost(known: Recorded) -> tuple[PendingInstance, Recorded]:
     resource = known.resource
     uids = {STUDY: resource.study, SERIES: resource.series or "", SOP_INSTANCE: resource.instance or ""}
     header = Header({tag: uid.encode() for tag, uid in uids.items()})
-    return PendingInstance(resource, header, files.path(resource), known.size, known.digest), known
+    return PendingInstance(resource, header, Path(), known.size, known.digest), known
 
 
 def _restore_marks(index: Index, state: JournalState) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from dicomdock.archive.adoption import BATCH, read_instance
+from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import known_rows
 from dicomdock.archive.pending import PendingInstance, insert_instances, replace_rows, stored_records
+from dicomdock.archive.placement import deletable, give_up, session_of, stale_sessions
+from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.journal import Removed
-from dicomdock.archive.storage.local import COPY, Files, disk_errors
+from dicomdock.archive.storage.local import COPY, disk_errors
+from dicomdock.archive.storage.object_store import DELETED_AT_ONCE
 from dicomdock.archive.storage.sessions import NOTE, Announcement, abandoned
 from dicomdock.errors import WireError
 
@@ -19,7 +24,9 @@ from dicomdock.errors import WireError
 def recover(files: Files, index: Index) -> None:
     """Finish what crashed processes began; cheap where there is nothing to do."""
     with disk_errors("Opening the archive"), abandoned(files.incoming) as sessions:
-        for session in sessions:
+        if files.objects is not None:
+            _give_up(index, [session_of(note) for session in sessions for note in session.glob(f"*{NOTE}")])
+        for session in sessions if files.objects is None else ():
             for note in session.glob(f"*{NOTE}"):
                 if announcement := Announcement.read(note):
                     finish_announced(files, index, announcement)
@@ -31,6 +38,15 @@ def recover(files: Files, index: Index) -> None:
     if work:
         remove_deleted_files(files, index)
         _finish_replacements(files, index)
+
+
+def _give_up(index: Index, sessions: Sequence[str]) -> None:
+    """List for deletion what dead commits have uploaded and no row is of."""
+    with index.reading() as connection:
+        dead = [*sessions, *stale_sessions(connection)]
+    if dead:
+        with index.writing() as connection:
+            give_up(connection, dead)
 
 
 def finish_announced(files: Files, index: Index, announced: Announcement, *, alive: bool = False) -> None:
@@ -48,7 +64,7 @@ def finish_announced(files: Files, index: Index, announced: Announcement, *, ali
             with suppress(OSError):
                 file.with_name(file.name + COPY).unlink(missing_ok=True)
         try:
-            item = replace(read_instance(file), remarks=tuple(announced.remarks.get(path, ())))
+            item = replace(read_instance(files.local, path), remarks=tuple(announced.remarks.get(path, ())))
         except (OSError, WireError):
             continue
         if digest in ("", item.digest) and item.relative_path == path:
@@ -79,18 +95,28 @@ def remove_deleted_files(files: Files, index: Index) -> None:
 
     A file that the system does not let go stays listed, and is tried again when the archive is opened next.
     """
-    with index.writing() as connection:
-        removed = []
-        for path in connection.column("SELECT path FROM doomed"):
-            with suppress(OSError):
-                files.discard(files.folder / path)
-                removed.append(path)
-            if len(removed) == 1:
-                files.reached("remove: one file removed")
-        if removed:
-            files.journal.append([Removed(removed)])
-            files.reached("remove: in the journal")
-            connection.execute_many("DELETE FROM doomed WHERE path = ?", [(path,) for path in removed])
+    if files.objects is None:
+        with index.writing() as connection:
+            _discard(files, connection, connection.column("SELECT path FROM doomed"))
+        return
+    more = True
+    while more:  # the store is asked under the lock: others wait for so many only
+        with index.writing() as connection:
+            keys = deletable(connection, DELETED_AT_ONCE)
+            _discard(files, connection, keys)
+            more = len(keys) == DELETED_AT_ONCE
+
+
+def _discard(files: Files, connection: Connection, keys: Sequence[str]) -> None:
+    removed = []
+    for key in files.storage.discard(keys):
+        removed.append(key)
+        if len(removed) == 1:
+            files.reached("remove: one file removed")
+    if removed:
+        files.journal.append([Removed(removed)])
+        files.reached("remove: in the journal")
+        connection.execute_many("DELETE FROM doomed WHERE path = ?", [(key,) for key in removed])
 
 
 def _finish_replacements(files: Files, index: Index) -> None:
@@ -98,9 +124,8 @@ def _finish_replacements(files: Files, index: Index) -> None:
     with index.writing() as connection:
         replaced: list[tuple[int, PendingInstance]] = []
         for path, number, digest in connection.all("SELECT path, instance, digest FROM replacing"):
-            file = files.folder / path
             try:
-                item = read_instance(file)
+                item = read_instance(files.local, path)
             except (OSError, WireError):
                 continue
             if item.digest == digest:  # else it was not exchanged yet, or not by this

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from dicomdock.archive.index.access import few_rows
 from dicomdock.archive.index.attributes import (
@@ -21,6 +20,7 @@ from dicomdock.archive.index.mapping import json_writer
 from dicomdock.archive.index.paging import Order, Rows
 from dicomdock.archive.index.queries import instances_of
 from dicomdock.archive.index.schema import ALL_LEVELS, patient
+from dicomdock.archive.storage.backend import Storage
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource, resource_in
@@ -71,7 +71,7 @@ _TABLES: Mapping[SearchLevel, str] = {
 }
 
 
-def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
+def search(index: Index, storage: Storage, query: Query) -> Iterator[Page]:
     """Answer a query, the latest studies first, series and instances by their numbers.
 
     A match carries what the index has of its level. What it has of the levels above comes too where the query
@@ -110,7 +110,7 @@ def search(index: Index, folder: Path, query: Query) -> Iterator[Page]:
             left -= len(matches)
         done = not more or left == 0
         if not_indexed:
-            matches = [_with_fields(index, folder, match, not_indexed) for match in matches]
+            matches = [_with_fields(index, storage, match, not_indexed) for match in matches]
         if matches or done:
             yield Page(tuple(matches), more=more, warnings=warnings)
             warnings = ()
@@ -171,7 +171,7 @@ def _not_indexed(query: Query) -> tuple[str, ...]:
     return tuple(sorted(name for name in asked if name not in given and column_of(name) is None))
 
 
-def _with_fields(index: Index, folder: Path, match: Match, keywords: Sequence[str]) -> Match:
+def _with_fields(index: Index, storage: Storage, match: Match, keywords: Sequence[str]) -> Match:
     """Add attributes from the first file of a match; a file that cannot be read adds none."""
     from dicomdock.archive.metadata import read_fields
 
@@ -179,7 +179,7 @@ def _with_fields(index: Index, folder: Path, match: Match, keywords: Sequence[st
     series_uid = text(match.attributes, "SeriesInstanceUID") or None
     resource = Resource(study_uid, series_uid, text(match.attributes, "SOPInstanceUID") or None)
     with index.reading() as connection:
-        first = next(instances_of(connection, folder, resource, limit=1), None)
+        first = next(instances_of(connection, storage, resource, limit=1), None)
     try:
         found = read_fields(first.path, keywords) if first else {}
     except (OSError, WireError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dicomdock.archive.writer import AddResult, ArchiveWriter, UnexpectedInstance
-from dicomdock.dicom.part10 import SOP_CLASS
+from dicomdock.dicom.header import SOP_CLASS
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, NoSpace, WireError
 from dicomdock.sources import Part, StoreResult

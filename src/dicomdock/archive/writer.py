@@ -26,9 +26,11 @@ from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import PATIENT_ID, patient_id_of
 from dicomdock.archive.index.queries import digests, known_rows, patient_of
 from dicomdock.archive.pending import AddStatus, PendingInstance
-from dicomdock.archive.storage.local import Files, begin_sync, digest_or_none, disk_errors, mapped
+from dicomdock.archive.storage.files import Files
+from dicomdock.archive.storage.local import begin_sync, disk_errors, mapped
 from dicomdock.archive.storage.sessions import Session
-from dicomdock.dicom.part10 import HEAD, Header, read_header
+from dicomdock.dicom.header import Header
+from dicomdock.dicom.part10 import HEAD, read_header
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import WireError
 from dicomdock.sources import Part
@@ -257,10 +259,10 @@ class ArchiveWriter:
         there = added.get(resource.instance)
         if there is None and (there := self._indexed(resource)) is not None:
             # A row of the index is no proof of its file, which may have been lost or damaged since.
-            path = self._files.path(resource)
+            storage = self._files.storage
             if there == digest:
-                item = replace(item, repair=digest_or_none(path) != item.digest)
-            elif not path.exists():
+                item = replace(item, repair=storage.digest(item.key(storage)) != item.digest)
+            elif not storage.existing([item.key(storage, there.hex())]):
                 item = replace(item, replace=True)
         with self._lock:
             if self._failure is not None:

@@ -24,11 +24,15 @@ def main(arguments: list[str] | None = None) -> int:
 def _process(words: list[str]) -> int:
     """Run a command as the whole of this process.
 
+    What libraries warn of, with lines of their source, is not for the user; ``python -W`` shows it.
     What it loads lives to its end: to look through that for garbage, again and again while it is loaded and
     once more when the process ends, would be a third of a short command's work.
     """
     import gc
+    import warnings
 
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
     gc.set_threshold(50_000)
     try:
         return _run(words)

@@ -75,7 +75,7 @@ def _archive(console: Console) -> Iterator[Finding]:
     free = shutil.disk_usage(settings.archive).free
     detail = (
         f"{counted(summary.studies, 'study', 'studies')}, {counted(summary.instances, 'instance')},"
-        f" {size(summary.bytes)} in {settings.archive}; {size(free)} free"
+        f" {size(summary.bytes)} in {settings.archive_location}; {size(free)} free"
     )
     if free < settings.free_space_floor:
         remedy = f"free some space: transfers stop below {size(settings.free_space_floor)}"

@@ -40,7 +40,7 @@ class Secrets:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._file = _SecretFile(settings.config / FILE)
+        self._file = SecretFile(settings.config / FILE)
         self._service = f"dicomdock {settings.config}"
         self._keyring_found: KeyringBackend | None = None
         self._looked = False
@@ -220,7 +220,7 @@ def _keyring_errors(done: str) -> Iterator[None]:
         ) from error
 
 
-class _SecretFile:
+class SecretFile:
     """Secrets by account in a JSON file with mode 0600, written atomically under a lock."""
 
     def __init__(self, path: Path) -> None:

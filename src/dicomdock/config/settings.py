@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from dicomdock.errors import InvalidInput
 from dicomdock.web.options import ConnectionOptions
 
 FILE = "settings.toml"
+OBJECT_STORES = ("s3", "gs", "az")
+NOT_IN_FILE = ("config", "state", "object_store")
 MIB = 1 << 20
 MOST_WORKERS = 64  # threads of one kind; more only wait for each other, and no server likes them
 
@@ -25,13 +28,16 @@ class Settings:
     Parameters
     ----------
     config : folder of profiles, trusted origins and ``settings.toml``.
-    archive : folder of the local archive.
+    archive : folder of the local archive; of one in an object store, the folder of its index and its cache.
     state : folder of transfers, sockets and logs.
+    object_store : URL of the bucket that holds the archive's instances, where ``archive`` in the file is one;
+        else empty.
     """
 
     config: Path
     archive: Path
     state: Path
+    object_store: str = ""
     database: str = setting(
         "",
         "URL of the archive's index, postgresql://USER@HOST/NAME; empty for SQLite inside the archive folder",
@@ -72,6 +78,9 @@ class Settings:
     query_cache_age: float = setting(
         300.0, "seconds for which the result of a search is shown again without a new request"
     )
+    cache_limit: int = setting(
+        10_000 * MIB, "bytes of local copies of what an archive in an object store holds"
+    )
     viewer_patience: float = setting(
         1800.0, "seconds that a viewer waits for a page whose connection broke before it ends"
     )
@@ -80,6 +89,11 @@ class Settings:
         "bytes that viewers may use together before those that nobody looks at end; 0 for a quarter of the"
         " machine's memory",
     )
+
+    @property
+    def archive_location(self) -> str:
+        """Where the archive's instances are, for people: a folder, or the URL of a bucket."""
+        return self.object_store or str(self.archive)
 
     @property
     def connection(self) -> ConnectionOptions:
@@ -153,10 +167,42 @@ class Settings:
 
     def _with(self, table: Table, file: Path) -> Settings:
         for key in table:
-            if key in ("config", "state") or key not in {item.name for item in fields(self)}:
+            if key in NOT_IN_FILE or key not in {item.name for item in fields(self)}:
                 raise InvalidInput(f"{file} names {key!r}, which is not a setting of dicomdock.")
+        url = table.get("archive", "")
         try:
-            values = read_values(Settings, table, f"{file}: ")
+            if not isinstance(url, str) or "://" not in url:
+                values = read_values(Settings, table, f"{file}: ")
+                return replace(self, object_store="" if url else self.object_store, **values)  # type: ignore[arg-type]
+            url = checked_url(url)
+            values = read_values(Settings, {**table, "archive": self._folder_of(url)}, f"{file}: ")
         except Wrong as wrong:
             raise InvalidInput(str(wrong)) from None
-        return replace(self, **values)  # type: ignore[arg-type]
+        return replace(self, object_store=url, **values)  # type: ignore[arg-type]
+
+    def _folder_of(self, url: str) -> str:
+        """Return the folder of the index and the cache of an archive in an object store."""
+        return str(self.state / "object-stores" / hashlib.sha256(url.encode()).hexdigest()[:16])
+
+
+def checked_url(url: str) -> str:
+    """Return the URL of an object store as it is compared and stored.
+
+    Raises
+    ------
+    Wrong
+        It is of another kind, names no bucket, or holds more than a bucket and a prefix.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme not in OBJECT_STORES:
+        kinds = ", ".join(f"{kind}://" for kind in OBJECT_STORES)
+        raise Wrong(f"The setting 'archive' must be a folder or a URL that begins with {kinds}.")
+    if "@" in rest or "?" in rest or "#" in rest:  # never repeated: it may hold a key
+        raise Wrong(
+            "The setting 'archive' must be a URL of a bucket and a prefix alone; credentials belong in the "
+            "environment or a profile of the provider."
+        )
+    rest = "/".join(part for part in rest.split("/") if part)
+    if not rest:
+        raise Wrong(f"The setting 'archive' names no bucket; write {scheme}://BUCKET/PREFIX.")
+    return f"{scheme}://{rest}"

@@ -107,7 +107,7 @@ def _black(dataset: Dataset) -> list[int]:
     samples = int(dataset.get("SamplesPerPixel") or 1)
     if meaning.startswith("YBR"):
         return [0, 128, 128]
-    bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
+    bits = min(max(int(dataset.get("BitsStored") or dataset.BitsAllocated), 1), int(dataset.BitsAllocated))
     signed = dataset.get("PixelRepresentation") == 1
     if meaning == "MONOCHROME1":
         return [(1 << (bits - 1 if signed else bits)) - 1]

@@ -35,7 +35,7 @@ _UNMARKED = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "o
 
 @dataclass(frozen=True, slots=True)
 class Universal:
-    """Everything matches (zero-length key, or ``*`` alone)."""
+    """Everything matches (zero-length key, or ``*`` alone, also as one value of a list)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,8 @@ def parse(keyword: str, vr: str, key: str, *, fuzzy: bool = False, typed: bool =
         values = tuple(map(unquoted, values))
     if not values:
         raise InvalidInput(f"{keyword} is searched by a value, and {key[:80]!r} holds none.")
+    if any(not value.strip("*") for value in values):  # one of a list that matches everything
+        return Universal()
     if vr == "UI":
         return OneOf(values)
     if vr in NUMBER_VRS:
@@ -143,7 +145,9 @@ def parse(keyword: str, vr: str, key: str, *, fuzzy: bool = False, typed: bool =
     if vr == "PN":
         if fuzzy and not _is_pattern(key) and (wanted := words(fold_name(key))):
             return FuzzyName(tuple(wanted))
-        return Name(tuple(map(fold_name, values)))
+        patterns = tuple(map(fold_name, values))
+        universal = any("*" in pattern and not pattern.strip("*=") for pattern in patterns)
+        return Universal() if universal else Name(patterns)
     if vr in WILDCARD_VRS and any(map(_is_pattern, values)):
         return Wildcard(values)
     return OneOf(values)

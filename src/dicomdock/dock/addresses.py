@@ -13,6 +13,9 @@ OPEN_PREFERENCE = "open"
 WHOLE = "study"
 """Opens the study without naming a series of it."""
 
+LIST_ADDRESS = "/?back"
+"""The list of studies as this tab showed it last (``static/entry.js``)."""
+
 
 def open_address(resource: Resource) -> str:
     """Return the address that opens a study, or one of its series, where the user prefers."""

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dicomdock.config.preferences import Preferences
+from dicomdock.config.secrets import SecretFile
 from dicomdock.config.settings import Settings
+from dicomdock.dock.addresses import LIST_ADDRESS
 from dicomdock.dock.bundle import Services
+from dicomdock.dock.security.browser_keys import BrowserKeys
 from dicomdock.dock.security.requests import Guard
 from dicomdock.dock.security.sessions import Grant, Keys
 from dicomdock.dock.services.archive import LocalArchive
@@ -104,7 +107,7 @@ def build(settings: Settings, *, port: int, open_browser: Callable[[str], object
     open_browser : opens a one-time link in a browser; None where none may be opened.
     """
     url = f"http://127.0.0.1:{port}"
-    keys = Keys()
+    keys = Keys(browsers=BrowserKeys(SecretFile(settings.state / "browsers.json")))
     events = Events()
     threads = Threads()
     preferences = Preferences(settings)
@@ -115,7 +118,11 @@ def build(settings: Settings, *, port: int, open_browser: Callable[[str], object
     queue = Lazy(lambda: _open_queue(settings))
     downloads = Downloads(queue)
     transfers = Transfers(settings, queue, downloads, local, connections.connect, events)
-    requests = ViewerRequests(settings, DockNetwork(servers, connections, transfers, events))
+
+    def list_address() -> str:
+        return f"{url}{LIST_ADDRESS}#{keys.one_time_token()}"
+
+    requests = ViewerRequests(settings, DockNetwork(servers, connections, transfers, events, list_address))
     viewers = Viewers(settings, requests)
     prefetch = Prefetch(connections.connect)
     open_study = OpenStudy(local, downloads, prefetch, viewers, preferences)

@@ -12,9 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.dataset import Dataset
 
-from dicomdock.imaging.attributes import text
 from dicomdock.imaging.geometry import Window
 
 Grey: TypeAlias = npt.NDArray[np.uint8]
@@ -97,14 +95,6 @@ def window_of(low: float, high: float, window: Window) -> Window:
     if window.function == "SIGMOID":
         return replace(window, center=center, width=width / SIGMOID_SPAN)
     return replace(window, center=center, width=width)
-
-
-def is_inverse(header: Dataset) -> bool:
-    """Return whether low values are shown bright, by photometric interpretation or presentation LUT."""
-    return (
-        text(header, "PhotometricInterpretation").upper() == "MONOCHROME1"
-        or text(header, "PresentationLUTShape") == "INVERSE"
-    )
 
 
 def to_bytes(samples: npt.NDArray[Any], bits: int = 16) -> Grey:

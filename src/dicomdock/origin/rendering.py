@@ -23,12 +23,15 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from dicomdock.errors import InvalidInput
 from dicomdock.imaging import geometry as imaging
 from dicomdock.imaging.codecs import pixel_array
-from dicomdock.imaging.presentation import is_inverse, to_bytes, windowed
+from dicomdock.imaging.overlays import overlay_bits
+from dicomdock.imaging.presentation import to_bytes, windowed
 from dicomdock.imaging.volume import modality_table, rescale, window_over
 from dicomdock.origin.reading import check_frame, decodable_syntax, decode, mapped, read_header, read_whole
 from dicomdock.origin.view import MAX_VIEWPORT, View, Viewport, Window
 
 Array: TypeAlias = NDArray[Any]
+
+WHITE = 255  # of overlays
 
 
 def render(file: Path, frame: int = 1, view: View | None = None) -> bytes:
@@ -53,6 +56,12 @@ def render(file: Path, frame: int = 1, view: View | None = None) -> bytes:
         check_frame(header, frame)
         samples = _decode(file, header, frame)
         picture = _picture(samples, _frame_attributes(header, frame), view.window)
+        covered = overlay_bits(
+            header, frame, picture.shape[:2], lambda: decode(file, header, frame, every_bit=True)
+        )
+        if covered is not None:
+            picture = picture.copy()  # it may be the decoder's own memory
+            picture[covered] = WHITE
         return _encode(_fit(picture, _pixel_aspect(header), view.viewport), view)
 
 
@@ -106,7 +115,7 @@ def _picture(samples: Array, header: Dataset, window: Window | None) -> Array:
     if samples.ndim == 3:
         return to_bytes(samples[..., :3], int(header.get("BitsStored") or 8))
     grey = _grey(samples, header, window)
-    return np.uint8(255) - grey if is_inverse(header) else grey
+    return np.uint8(255) - grey if imaging.is_inverse(header) else grey
 
 
 def _grey(samples: Array, header: Dataset, window: Window | None) -> Array:

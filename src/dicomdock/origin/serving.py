@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import uvicorn
 
-from dicomdock.origin.connections import OwnConnections
+from dicomdock.origin.connections import Connections, OwnConnections, allow_files
 
 if TYPE_CHECKING:
     import socket
@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="auto" if any_user else OwnConnections,
+                http=Connections if any_user else OwnConnections,
                 ws=sockets,
                 log_level="warning",
                 access_log=False,
@@ -76,6 +76,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer."""
+        allow_files()
         await super().startup(sockets)
         if self.on_start is not None and not self.should_exit:
             self.on_start()

@@ -4,6 +4,7 @@ from dicomdock.rpc.encoding import MessageError, decode_event, decode_order, enc
 from dicomdock.rpc.messages import (
     EVENTS,
     ORDERS,
+    AddressReply,
     Close,
     CloseWhenUnused,
     ErrorReply,
@@ -11,6 +12,7 @@ from dicomdock.rpc.messages import (
     ExpectSeries,
     FetchReply,
     FetchSources,
+    FindList,
     InstanceResult,
     ListServers,
     OpenStudy,
@@ -35,6 +37,7 @@ from dicomdock.rpc.messages import (
 __all__ = [
     "EVENTS",
     "ORDERS",
+    "AddressReply",
     "Close",
     "CloseWhenUnused",
     "ErrorReply",
@@ -42,6 +45,7 @@ __all__ = [
     "ExpectSeries",
     "FetchReply",
     "FetchSources",
+    "FindList",
     "InstanceResult",
     "ListServers",
     "MessageError",

@@ -47,11 +47,13 @@ class OpenStudy:
     resource : the study, or the series of it to begin with.
     pulling : it is being downloaded.
     coming : the series that are being downloaded, as their server describes them.
+    has_list : the sender has a page that lists studies, to which the viewer can lead back.
     """
 
     resource: Resource
     pulling: bool = False
     coming: tuple[Attributes, ...] = ()
+    has_list: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,20 @@ class FetchReply:
 
 
 @dataclass(frozen=True)
+class AddressReply:
+    """The address of the list of studies.
+
+    Parameters
+    ----------
+    request : the number of the request.
+    address : works once.
+    """
+
+    request: int
+    address: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class ErrorReply:
     """The request failed.
 
@@ -198,7 +214,7 @@ class ErrorReply:
     message: str
 
 
-Reply: TypeAlias = ServersReply | SendReply | FetchReply | ErrorReply
+Reply: TypeAlias = ServersReply | SendReply | FetchReply | AddressReply | ErrorReply
 Order: TypeAlias = Start | OpenStudy | PullChanged | ExpectSeries | Close | CloseWhenUnused | Progress | Reply
 
 
@@ -296,7 +312,19 @@ class FetchSources:
     request: int
 
 
-Request: TypeAlias = ListServers | SendSeries | FetchSources
+@dataclass(frozen=True)
+class FindList:
+    """Ask for the address of the list of studies.
+
+    Parameters
+    ----------
+    request : its number.
+    """
+
+    request: int
+
+
+Request: TypeAlias = ListServers | SendSeries | FetchSources | FindList
 Event: TypeAlias = Ready | SeriesShown | Settled | PageChanged | StudyChanged | Request
 
 ORDERS: Mapping[str, type[Order]] = {kind.__name__: kind for kind in get_args(Order)}

@@ -1,4 +1,4 @@
-"""The database of the transfers: one SQLite file that all processes of the user share."""
+"""The database of the transfers, or of another list: one SQLite file that all processes of the user share."""
 
 from __future__ import annotations
 
@@ -86,6 +86,8 @@ class Database:
     Parameters
     ----------
     file : the database; its folder must be there.
+    migrations : the steps to its tables.
+    name : what it is, to begin a sentence with.
 
     Raises
     ------
@@ -95,8 +97,14 @@ class Database:
         A later version of dicomdock wrote it.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(
+        self,
+        file: Path,
+        migrations: Sequence[Callable[[sqlite3.Connection], None]] = MIGRATIONS,
+        name: str = NAME,
+    ) -> None:
         self._file = file
+        self._migrations, self._name = migrations, name
         self._prepared(self._migrate)
         # The last connection to close empties the log and waits for the disk: one stays open, unused.
         weakref.finalize(self, self._open().close)
@@ -142,7 +150,7 @@ class Database:
         connection.execute(f"pragma user_version = {version:d}")
 
     def _migrate(self) -> None:
-        migrate(self, MIGRATIONS, name=NAME)
+        migrate(self, self._migrations, name=self._name)
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -183,7 +191,9 @@ class Database:
                 part = self._file.with_name(self._file.name + suffix)
                 if part.exists():
                     part.rename(aside.with_name(aside.name + suffix))
-            log.warning("%s was damaged (%s). It was moved to %s, and a new one begun.", NAME, error, aside)
+            log.warning(
+                "%s was damaged (%s). It was moved to %s, and a new one begun.", self._name, error, aside
+            )
 
     def _is_whole(self) -> bool:
         try:
@@ -200,7 +210,7 @@ class Database:
             return ArchiveLocked(f"Another process has held {self._file} for {LOCK_TIMEOUT:g} seconds.")
         if code == sqlite3.SQLITE_FULL:
             return NoSpace(f"The disk of {self._file} is full.")
-        return ArchiveError(f"{NAME} {self._file} cannot be used: {error}.")
+        return ArchiveError(f"{self._name} {self._file} cannot be used: {error}.")
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

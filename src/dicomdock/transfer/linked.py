@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # What a token alone opens should be few; a whole archive is a mistake.
 MOST_STUDIES = 100
+LINK_EXPIRED = "this link has expired: go back to the page that it came from and click it again"
 # What a list of studies to choose from shows.
 FIELDS = (
     "ModalitiesInStudy",
@@ -43,7 +44,7 @@ def connect_link(request: LaunchRequest, allowed: Allowed, settings: Settings) -
     """
     from dicomdock.dicomweb import Client, connect
     from dicomdock.web.auth import BearerAuth, HeaderAuth, NoAuth
-    from dicomdock.web.transport import Http
+    from dicomdock.web.transport import CHECK_LOGIN, Http
 
     if allowed.stored_login:
         return connect(allowed.profile, settings)
@@ -51,7 +52,13 @@ def connect_link(request: LaunchRequest, allowed: Allowed, settings: Settings) -
     if request.token is not None:
         header, token = request.options.token_header, request.token.reveal()
         auth = BearerAuth(token) if header.lower() == "authorization" else HeaderAuth({header: token})
-    http = Http(allowed.profile.endpoint, auth, settings.connection, addresses=allowed.addresses)
+    http = Http(
+        allowed.profile.endpoint,
+        auth,
+        settings.connection,
+        addresses=allowed.addresses,
+        remedy=CHECK_LOGIN if request.token is None else LINK_EXPIRED,
+    )
     return Client(allowed.profile, settings=settings, http=http)
 
 

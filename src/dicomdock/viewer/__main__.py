@@ -72,8 +72,8 @@ def main() -> None:
 def obey(station: Any, order: rpc.Order) -> None:
     """Carry out an order of the dock."""
     match order:
-        case rpc.OpenStudy(resource, pulling, coming):
-            station.open(resource, pulling=pulling, coming=coming)
+        case rpc.OpenStudy(resource, pulling, coming, has_list):
+            station.open(resource, pulling=pulling, coming=coming, has_list=has_list)
         case rpc.PullChanged(running, reason):
             station.series.pull_changed(running, reason)
         case rpc.ExpectSeries(series, metadata):

@@ -18,7 +18,7 @@ from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
-from dicomdock.viewer.dock_client import DockClient
+from dicomdock.viewer.dock_client import DockClient, RequestFailed
 from dicomdock.viewer.engine import render_volumes_on_the_processor
 from dicomdock.viewer.features.compare.logic import CompareLogic
 from dicomdock.viewer.features.derive.logic import DerivingLogic
@@ -26,6 +26,7 @@ from dicomdock.viewer.features.layout.layouts import AXIAL, NAMES
 from dicomdock.viewer.features.layout.logic import LayoutLogic
 from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.objects.logic import OthersLogic
+from dicomdock.viewer.features.overlays.logic import OverlaysLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.send.logic import SendingLogic
@@ -37,6 +38,7 @@ from dicomdock.viewer.features.volume.logic import VolumeLogic
 from dicomdock.viewer.features.window.logic import WindowLogic
 from dicomdock.viewer.guard import Guard
 from dicomdock.viewer.idle_shutdown import IdleShutdown
+from dicomdock.viewer.index_page import FAVICON, TITLE
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.shell import keys, ui
@@ -45,12 +47,6 @@ from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.shell.tabs import Tabs
 
 STATIC = Path(__file__).with_name("static")
-# Without a picture of our own, trame's page asks a foreign host for one.
-FAVICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
-    "%3Crect width='16' height='16' rx='4' fill='%235b8def'/%3E"
-    "%3Cpath d='M4 11V5h3.2a3 3 0 0 1 0 6z' fill='%23fff'/%3E%3C/svg%3E"
-)
 MODULE = {
     "serve": {"__dicomdock": str(STATIC)},
     "scripts": ["__dicomdock/viewer.js"],
@@ -87,7 +83,7 @@ class Workstation(TrameApp):
         self.archive = Archive.open(settings)
         self.slicer = app = SlicerApp()
         render_volumes_on_the_processor(app)
-        self.state.update({"trame__title": "dicomdock", "trame__favicon": FAVICON})
+        self.state.update({"trame__title": TITLE, "trame__favicon": FAVICON})
         self.shell = PageState(self.server.state, ShellState)
         self.focus = AXIAL
         self.notifications = Notifications(self.server)
@@ -104,6 +100,7 @@ class Workstation(TrameApp):
         self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notifications, send)
         self.layout = LayoutLogic(self.server, self.series)
         self.window = WindowLogic(self.server, self.series)
+        self.overlays = OverlaysLogic(self.server, app, self.series, self.views)
         self.volume = VolumeLogic(self.server, app, self.series, self.views)
         self.segments = SegmentsLogic(
             self.server, app, self.series, self.archive, settings, self.notifications
@@ -132,6 +129,7 @@ class Workstation(TrameApp):
         self.ctrl.undo = self.segments.undo
         self.ctrl.redo = self.segments.redo
         self.ctrl.take_picture = self.take_picture
+        self.ctrl.leave = self.leave
         with VAppLayout(self.server, theme="dark") as self.ui:
             ui.build(self)
         self.views.interaction("window")
@@ -140,9 +138,19 @@ class Workstation(TrameApp):
         self.ctrl.trigger("alone")(self.layout.alone)
         self.ctrl.on_server_bind.add(lambda bound: self._guard.install(bound.app))
         self.ctrl.on_server_ready.add_task(self._watch)
+        self.ctrl.on_client_connected.add(self._page_loaded)
 
-    def open(self, resource: Resource, *, pulling: bool = False, coming: Sequence[DicomJson] = ()) -> None:
+    def open(
+        self,
+        resource: Resource,
+        *,
+        pulling: bool = False,
+        coming: Sequence[DicomJson] = (),
+        has_list: bool = False,
+    ) -> None:
         """Show a study; on the event loop."""
+        with self.shell as data:
+            data.has_list = has_list
         self.series.open(resource, pulling=pulling, coming=coming)
         self.idle_shutdown.opened()
 
@@ -157,9 +165,7 @@ class Workstation(TrameApp):
         """Return whether the end of the viewer would interrupt work, or lose what cannot be autosaved."""
         if self.is_busy():
             return True
-        self.segments.autosave_now()
-        self.measuring.autosave_now()
-        return self.segments.is_only_in_memory or self.measuring.is_only_in_memory
+        return self.segments.is_only_in_memory() or self.measuring.is_only_in_memory()
 
     def escape(self) -> None:
         """Close the dialog, stop the measurement or deactivate the tool, whichever is first."""
@@ -180,6 +186,15 @@ class Workstation(TrameApp):
         if picture:
             self.server.js_call("page", "save", "dicomdock.png", picture, "image/png")
 
+    async def leave(self) -> None:
+        """Lead the page back to the list of studies."""
+        try:
+            address = await self.dock.list_address()
+        except RequestFailed as error:
+            self.notifications.error(str(error))
+        else:
+            self.server.js_call("page", "go", address)
+
     def close(self) -> None:
         """Write unsaved work, and close the archive."""
         self.segments.close()
@@ -199,6 +214,11 @@ class Workstation(TrameApp):
             done = work()
         if inspect.isawaitable(done):
             await done
+
+    def _page_loaded(self, *_: Any) -> None:
+        """Look for what was stored since: a page that is loaded anew shows what the study has now."""
+        if self.series.study is not None:
+            self.series.refresh()
 
     def _moved(self, tag: str) -> None:
         self.compare.follow(tag)

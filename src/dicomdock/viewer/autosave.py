@@ -40,7 +40,7 @@ class PlacedMeasurement:
 
 
 class UnsavedWork:
-    """The folder of the unsaved work of one study, a file for each series; it outlives a killed viewer.
+    """The folder of the unsaved work of one study, a file for each series and grid; it outlives the viewer.
 
     Parameters
     ----------
@@ -52,21 +52,22 @@ class UnsavedWork:
         self.folder = settings.state / "unsaved" / _digest(study)
 
     def write_segmentation(self, series: str, segmentation: Segmentation) -> None:
-        """Write the segmentation of a series, in place of the one before, atomically."""
-        self._write(self._segmentation_path(series), _pack(segmentation))
+        """Write the segmentation of a series, in place of the one before on this grid, atomically."""
+        self._write(self._segmentation_path(series, segmentation.geometry), _pack(segmentation))
+        self._remove_earlier(series, segmentation.geometry)
 
-    def read_segmentation(self, series: str) -> Segmentation | None:
-        """Return the segmentation of a series; None where there is none, or it cannot be read."""
-        try:
-            return _unpack(self._segmentation_path(series).read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, zlib.error):
-            return None
+    def read_segmentations(self, series: str) -> list[Segmentation]:
+        """Return the segmentations of a series, one for each grid that was drawn on; the newest first.
 
-    def remove_segmentation(self, series: str) -> None:
-        """Remove the segmentation of a series."""
-        self._segmentation_path(series).unlink(missing_ok=True)
+        Those that cannot be read are left out.
+        """
+        found = [one for path in self._segmentation_paths(series) if (one := _read(path)) is not None]
+        return list({_grid_digest(one.geometry): one for one in reversed(found)}.values())[::-1]
+
+    def remove_segmentation(self, series: str, geometry: VolumeGeometry) -> None:
+        """Remove the segmentation of a series on a grid."""
+        self._segmentation_path(series, geometry).unlink(missing_ok=True)
+        self._remove_earlier(series, geometry)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
@@ -102,8 +103,18 @@ class UnsavedWork:
             os.fsync(file.fileno())
         written.replace(path)
 
-    def _segmentation_path(self, series: str) -> Path:
-        return self.folder / f"{_digest(series)}.seg"
+    def _segmentation_path(self, series: str, geometry: VolumeGeometry) -> Path:
+        return self.folder / f"{_digest(series)}-{_grid_digest(geometry)}.seg"
+
+    def _segmentation_paths(self, series: str) -> list[Path]:
+        found = [(path.stat().st_mtime, path) for path in self.folder.glob(f"{_digest(series)}*.seg")]
+        return [path for _, path in sorted(found, reverse=True)]
+
+    def _remove_earlier(self, series: str, geometry: VolumeGeometry) -> None:
+        """Remove the file of an earlier version, which has one name for all grids of a series."""
+        path = self.folder / f"{_digest(series)}.seg"
+        if (found := _read(path)) is not None and found.geometry.matches(geometry):
+            path.unlink(missing_ok=True)
 
     def _measurements_path(self, series: str) -> Path:
         return self.folder / f"{_digest(series)}.measured"
@@ -112,6 +123,17 @@ class UnsavedWork:
 def _digest(uid: str) -> str:
     # A UID never becomes part of a path.
     return hashlib.sha256(uid.encode()).hexdigest()[:32]
+
+
+def _grid_digest(geometry: VolumeGeometry) -> str:
+    return _digest(json.dumps([geometry.shape, np.round(geometry.affine, 6).tolist()]))
+
+
+def _read(path: Path) -> Segmentation | None:
+    try:
+        return _unpack(path.read_bytes())
+    except (OSError, ValueError, KeyError, TypeError, zlib.error):
+        return None
 
 
 def _pack(segmentation: Segmentation) -> bytes:

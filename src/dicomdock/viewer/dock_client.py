@@ -69,6 +69,16 @@ class DockClient:
         """
         return await self._ask(rpc.FetchSources(next(self._numbers)), rpc.FetchReply)
 
+    async def list_address(self) -> str:
+        """Ask for an address of the list of studies, which works once.
+
+        Raises
+        ------
+        RequestFailed
+            The dock does not answer.
+        """
+        return (await self._ask(rpc.FindList(next(self._numbers)), rpc.AddressReply)).address
+
     def study_changed(self) -> None:
         """Report that something was written to the study in the archive."""
         self._send(rpc.StudyChanged())

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from dicomdock.viewer.index_page import LOADING, TITLE, index_page
 from dicomdock.web.cookies import cookie_values
 from dicomdock.web.peers import is_foreign
 
@@ -37,6 +38,8 @@ if (secret) location.replace(`/?secret=${{encodeURIComponent(secret)}}`);
 </script>
 """
 
+# Browsers title a page without a title by its address, which holds the secret.
+UNTITLED = f'<!doctype html><meta charset="utf-8"><title>{TITLE}</title>'
 NONCE = "nonce"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -100,7 +103,9 @@ class Guard:
             if self._takes_once(request):
                 # Not a redirect, which would count as the visit of another site, as the first one may.
                 leading_on = {"Refresh": f"0; url=/index.html?secret={self._secret}"}
-                return web.Response(headers={**headers(request.host), **leading_on})
+                return web.Response(
+                    text=UNTITLED, content_type="text/html", headers={**headers(request.host), **leading_on}
+                )
             refusal = self.refusal(request)
             if refusal == ELSEWHERE and self._is_visit(request):
                 nonce = token_urlsafe(16)
@@ -112,6 +117,10 @@ class Guard:
             if request.path in TO_PAGE and not self._same(request.query.get("secret", "")):
                 # The page took the secret off its address; a reload gets it again.
                 return web.HTTPFound(f"/index.html?secret={self._secret}", headers=headers(request.host))
+            if request.path == "/index.html":
+                return web.Response(text=index_page(), content_type="text/html")
+            if request.path == "/loading.tpl":
+                return web.Response(text=LOADING, content_type="text/html")
             return await handler(request)
 
         async def prepare(request: web.Request, response: web.StreamResponse) -> None:

@@ -13,9 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
@@ -24,7 +28,10 @@ from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.imaging.attributes import text
+from dicomdock.imaging.codecs import pixel_array
 from dicomdock.imaging.geometry import VolumePlan, split_series
+from dicomdock.imaging.overlays import has_overlays, overlay_bits
 from dicomdock.imaging.volume import Volume, allocate, fill_slice
 from dicomdock.viewer.study import read_instance
 
@@ -45,6 +52,7 @@ class Loaded:
     filled : slices k that have arrived.
     failed : reason by SOP Instance UID, for what could not be read.
     provisional : one image of a series whose other images are not known yet.
+    overlays : 1 for each voxel that the images' overlays cover; None while none of them has any.
     """
 
     plan: VolumePlan
@@ -52,6 +60,35 @@ class Loaded:
     filled: set[int] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     provisional: bool = False
+    overlays: npt.NDArray[np.uint8] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def fill(self, dataset: Dataset) -> None:
+        """Decode an instance into its slices, with its overlays; several threads may do so at once."""
+        self.filled.update(fill_slice(self.volume, dataset))
+        if has_overlays(dataset):
+            with suppress(*READ_ERRORS):  # an image is shown without an overlay that cannot be read
+                self._fill_overlays(dataset)
+
+    def _fill_overlays(self, dataset: Dataset) -> None:
+        for frame, k in self.plan.places(text(dataset, "SOPInstanceUID")).items():
+            plane = self.plan.planes[k]
+            if plane is None or plane.tile is not None:
+                continue
+            covered = overlay_bits(
+                dataset,
+                frame,
+                (plane.rows, plane.columns),
+                partial(pixel_array, dataset, every_bit=True, index=frame - 1),
+            )
+            if covered is not None:
+                self._overlays()[k] = covered
+
+    def _overlays(self) -> npt.NDArray[np.uint8]:
+        with self._lock:
+            if self.overlays is None:
+                self.overlays = np.zeros(self.plan.geometry.shape, np.uint8)
+            return self.overlays
 
     @property
     def due(self) -> int:
@@ -217,7 +254,7 @@ class Loader:
             dataset = read_instance(paths[len(paths) // 2])
             plan = split_series([dataset])[0]
             loaded = Loaded(plan, allocate(plan), provisional=True)
-            loaded.filled.update(fill_slice(loaded.volume, dataset))
+            loaded.fill(dataset)
         except (DicomdockError, *READ_ERRORS):
             return False
         self._events.allocated(loaded)
@@ -275,7 +312,7 @@ class Loader:
             dataset = self._read.pop(uid, None)
             if dataset is None:
                 dataset = read_instance(self._paths[uid])
-            loaded.filled.update(fill_slice(loaded.volume, dataset))
+            loaded.fill(dataset)
         except DicomdockError as error:
             loaded.failed[uid] = str(error)
         except READ_ERRORS as error:

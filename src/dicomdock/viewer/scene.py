@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import slicer
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkImageData
@@ -22,6 +23,8 @@ from dicomdock.imaging.volume import Volume
 SAME_PLACE = 1e-4  # mm, between matrices that mean the same grid
 BYTES = Window(127.5, 255.0, function="LINEAR_EXACT")
 """Values of 8 bits as they are."""
+
+OVERLAY_COLOURS = "overlay colours"
 
 GREY, INVERTED = "vtkMRMLColorTableNodeGrey", "vtkMRMLColorTableNodeInvertedGrey"
 
@@ -136,6 +139,28 @@ def add_volume(app: Any, volume: Volume, name: str) -> ShownVolume:
         display.SetAndObserveColorNodeID(INVERTED if volume.inverted else GREY)
         display.SetInterpolate(True)
     return ShownVolume(volume, node)
+
+
+def add_overlays(app: Any, covered: npt.NDArray[np.uint8], geometry: VolumeGeometry) -> Any:
+    """Put what overlays cover into the scene, to be drawn in white; without copying it."""
+    slices, rows, columns = covered.shape
+    image = vtkImageData()
+    image.SetDimensions(columns, rows, slices)
+    image.GetPointData().SetScalars(numpy_to_vtk(covered.reshape(-1), deep=False))
+    node = app.scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "overlays")
+    node.SetIJKToRASMatrix(matrix_of(geometry.ijk_to_ras))
+    node.CreateDefaultDisplayNodes()
+    colours = app.scene.GetFirstNodeByName(OVERLAY_COLOURS)
+    if colours is None:
+        colours = app.scene.AddNewNodeByClass("vtkMRMLColorTableNode", OVERLAY_COLOURS)
+        colours.SetTypeToUser()
+        colours.SetNumberOfColors(2)
+        colours.GetLookupTable().SetRange(0, 1)
+        colours.SetColor(0, "nothing", 0.0, 0.0, 0.0, 0.0)
+        colours.SetColor(1, "overlay", 1.0, 1.0, 1.0, 1.0)
+    node.GetDisplayNode().SetAndObserveColorNodeID(colours.GetID())
+    node.SetAndObserveImageData(image)
+    return node
 
 
 def set_segment(node: Any, segment_id: str, mask: Mask, geometry: VolumeGeometry) -> None:

@@ -86,6 +86,12 @@ class Study:
     series: tuple[Series, ...] = ()
 
     @property
+    def title(self) -> str:
+        """Patient and study in one line, for the tab."""
+        study = ", ".join(one for one in (self.description, self.date) if one)
+        return " – ".join(one for one in (self.patient or self.patient_id, study) if one) or "dicomdock"
+
+    @property
     def patient_lines(self) -> tuple[str, ...]:
         """Name, ID, sex and birth date of the patient and the date of the study, a line each."""
         years = " ".join(part for part in (self.sex, self.born) if part)

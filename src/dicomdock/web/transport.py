@@ -34,6 +34,7 @@ from dicomdock.web.call import Call
 from dicomdock.web.cookies import Cookies
 from dicomdock.web.digest import schemes
 from dicomdock.web.endpoint import Endpoint
+from dicomdock.web.hold import Hold
 from dicomdock.web.options import ConnectionOptions
 from dicomdock.web.redaction import Redactor
 from dicomdock.web.request import Body, Request, check_fields
@@ -42,6 +43,7 @@ from dicomdock.web.url import Url, redact
 
 log = logging.getLogger("dicomdock.http")
 
+CHECK_LOGIN = "check user, password or token, and what this login may do"
 MAX_REDIRECTS = 5
 MIN_SECRET = 6  # characters of a cookie that is hidden in errors; shorter ones are counters and flags
 
@@ -105,6 +107,9 @@ class Http:
     options : time-outs and the number of retries.
     addresses : IP addresses to connect to, where the server's name was looked up and judged before; None to
         look it up at each connection. Behind a proxy, the proxy looks it up.
+    remedy : what the user can do where the server refuses the login; the end of a sentence.
+    hold : lets all requests wait where the server answers one of them with Retry-After; without it each waits
+        for itself.
 
     Raises
     ------
@@ -121,8 +126,12 @@ class Http:
         options: ConnectionOptions,
         *,
         addresses: Sequence[str] | None = None,
+        remedy: str = CHECK_LOGIN,
+        hold: Hold | None = None,
     ) -> None:
+        self._hold = hold
         self._endpoint = endpoint
+        self._remedy = remedy
         self._auth = auth
         self._options = options
         self._line = pool.Line(options.read_timeout, addresses)
@@ -189,6 +198,8 @@ class Http:
         request = Request(method, self._address(path, query), fields, body, tuple(secrets))
         call = Call(request, what or f"{method} {path}", self._escape_query)
         while True:
+            if self._hold is not None and (held := self._hold.seconds):
+                self._pause(held)
             sent = self._auth.authorize(self._with_cookies(call.request))
             try:
                 response = self._send(call, sent)
@@ -287,6 +298,8 @@ class Http:
         if wait is None:
             raise self._error(call, response)
         response.discard()
+        if self._hold is not None and "Retry-After" in response.headers:
+            self._hold.ask(wait)
         self._pause(wait)
         return False
 
@@ -359,7 +372,7 @@ class Http:
             asks = f" (it asks for {' or '.join(offered[:5])})" if offered else ""
             return AuthenticationError(
                 f"{call.subject} was refused by server {server!r} ({status}) with the login tried: {tried}"
-                f"{asks}; check user, password or token, and what this login may do.",
+                f"{asks}; {self._remedy}.",
                 server=self._endpoint.url,
                 login=tried,
                 status=status,

@@ -7,7 +7,7 @@ PS3.18 §10.6.1.2.3, §10.6.3.3 (Tables 10.6.1-5 and 10.6.3-3 to -5), and what t
 
 from __future__ import annotations
 
-from dicomdock.dicom.part10 import Wanted
+from dicomdock.dicom.header import Wanted
 
 SEQUENCE = "RequestAttributesSequence"
 ITEM_KEYWORDS = ("ScheduledProcedureStepID", "RequestedProcedureID")

@@ -25,8 +25,8 @@ from dicomdock.archive.index.attributes import (
 )
 from dicomdock.dicom.criteria import fold_name, normal
 from dicomdock.dicom.dictionary import tag_and_vr
+from dicomdock.dicom.header import CHARSET, Header, Raw
 from dicomdock.dicom.json_model import JsonValue
-from dicomdock.dicom.part10 import CHARSET, Header, Raw
 
 Row: TypeAlias = "dict[str, str | int | float | bool | None]"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicomdock.archive.index.clauses import Clause, all_of, one_of
@@ -20,7 +20,7 @@ from dicomdock.archive.index.schema import (
     series,
     study,
 )
-from dicomdock.archive.storage.local import relative_path
+from dicomdock.archive.storage.backend import Storage
 from dicomdock.dicom.resource import Resource
 
 BATCH = 500  # values in one IN list
@@ -33,7 +33,7 @@ class ArchivedInstance:
     Parameters
     ----------
     resource : its UIDs.
-    path : its file.
+    storage : what holds its file.
     size : bytes.
     digest : SHA-256 of the file, hexadecimal.
     sop_class_uid, transfer_syntax_uid : empty where the file does not say.
@@ -45,7 +45,7 @@ class ArchivedInstance:
     """
 
     resource: Resource
-    path: Path
+    storage: Storage = field(repr=False, compare=False)
     size: int
     digest: str
     sop_class_uid: str
@@ -55,6 +55,23 @@ class ArchivedInstance:
     pinned: bool
     made_here: bool
     remarks: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Key of its file in the storage."""
+        resource = self.resource
+        return self.storage.key(resource.study, resource.series or "", resource.instance or "", self.digest)
+
+    @property
+    def path(self) -> Path:
+        """Its file on this machine; an object is downloaded first. Where its bytes are gone, it is not there.
+
+        Raises
+        ------
+        ArchiveError
+            The storage cannot be reached.
+        """
+        return self.storage.local(self.key, self.digest)
 
 
 _DIGESTS = f"""
@@ -120,13 +137,13 @@ def is_indexed(connection: Connection, resource: Resource) -> bool:
     return connection.first(wanted, *inside.values) is not None
 
 
-def sizes_of(connection: Connection, resource: Resource) -> Iterator[tuple[str, str, int]]:
-    """Return SOP Instance UID, relative path and size of the instances of a resource."""
+def sizes_of(connection: Connection, storage: Storage, resource: Resource) -> Iterator[tuple[str, str, int]]:
+    """Return SOP Instance UID, key and size of the instances of a resource."""
     inside = within(resource)
     uids = 'study."StudyInstanceUID", series."SeriesInstanceUID", instance."SOPInstanceUID"'
-    wanted = f"SELECT {uids}, instance.size FROM {ALL_LEVELS} WHERE {inside.sql}"
+    wanted = f"SELECT {uids}, instance.size, instance.digest FROM {ALL_LEVELS} WHERE {inside.sql}"
     for row in connection.each(wanted, *inside.values):
-        yield row[2], relative_path(*row[:3]), row[3]
+        yield row[2], storage.key(row[0], row[1], row[2], row[4]), row[3]
 
 
 def size_of(connection: Connection, resource: Resource) -> int:
@@ -139,7 +156,7 @@ def size_of(connection: Connection, resource: Resource) -> int:
 
 
 def instances_of(
-    connection: Connection, folder: Path, resource: Resource | None, *, limit: int | None = None
+    connection: Connection, storage: Storage, resource: Resource | None, *, limit: int | None = None
 ) -> Iterator[ArchivedInstance]:
     """Return the instances of a resource, or all, by series and instance number."""
     inside = within(resource) if resource is not None else all_of(())
@@ -149,12 +166,11 @@ def instances_of(
     wanted = f"{_INSTANCES} WHERE {inside.sql} {BY_NUMBER} {'' if limit is None else f'LIMIT {limit:d}'}"
     for row in connection.each(wanted, *inside.values):
         place = Resource(*row[:3])
-        path = folder / relative_path(*row[:3])
         size, digest, sop_class, syntax, origin, pinned, made_here, text, number = row[3:]
         sent_to = tuple(servers.get(number, ()))
         yield ArchivedInstance(
             place,
-            path,
+            storage,
             size,
             digest,
             sop_class,
@@ -167,20 +183,21 @@ def instances_of(
         )
 
 
-def remove_rows(connection: Connection, resource: Resource) -> int:
+def remove_rows(connection: Connection, storage: Storage, resource: Resource) -> int:
     """Remove the rows of a resource and list its files for deletion; return the number of instances."""
     inside = within(resource)
     found = connection.all(
         f"""
         SELECT instance.id, series.id, study.id,
-            study."StudyInstanceUID", series."SeriesInstanceUID", instance."SOPInstanceUID"
+            study."StudyInstanceUID", series."SeriesInstanceUID", instance."SOPInstanceUID", instance.digest
         FROM {ALL_LEVELS} WHERE {inside.sql}
         """,
         *inside.values,
     )
     if not found:
         return 0
-    connection.execute_many(deletions.insert_or_pass, [(relative_path(*row[3:]),) for row in found])
+    keys = [(storage.key(*row[3:]),) for row in found]
+    connection.execute_many(deletions.insert_or_pass, keys)
     connection.execute_many("DELETE FROM instance WHERE id = ?", [row[:1] for row in found])
     for series_id in {row[1] for row in found}:
         count_series(connection, series_id)

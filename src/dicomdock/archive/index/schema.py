@@ -309,6 +309,12 @@ replacements = Table(
     key=("path",),
 )
 
+# Objects that a commit is about to upload, or has uploaded, and whose rows are not there yet. None of them is
+# deleted by others, and what a crash leaves is found here. Only archives in an object store have this table.
+uploads = Table(
+    "upload", (Column("path"), Column("session"), Column("at", "moment")), key=("path", "session")
+)
+
 answer = Table(
     "answer",
     (Column("key"), Column("server"), Column("at", "moment"), Column("pages")),

@@ -14,13 +14,14 @@ import mmap
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Literal, TypeAlias
 
-from dicomdock.archive.storage.journal import Journal, private_file
+from dicomdock.archive.storage.backend import StoredFile
+from dicomdock.archive.storage.journal import private_file
+from dicomdock.dicom.part10 import HEAD
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, NoSpace
 
@@ -33,33 +34,6 @@ LARGE = 1 << 18  # bytes from which on a file is sent to the disk before its gro
 REMEMBERED = 200_000  # files that are known to be intact
 _WRITE = 2  # SYNC_FILE_RANGE_WRITE: begin to write, and do not wait
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-# The moments at which a crash leaves different work for recovery; the tests end the process at each of them.
-Moment: TypeAlias = Literal[
-    "open: folders made",
-    "open: index ready",
-    "receive: written",
-    "commit: announced",
-    "commit: synced",
-    "commit: one renamed",
-    "commit: renamed",
-    "commit: in the journal",
-    "commit: rows inserted",
-    "commit: committed",
-    "remove: rows removed",
-    "remove: one file removed",
-    "remove: in the journal",
-    "pin: in the journal",
-    "sent: in the journal",
-    "recover: adopted",
-    "journal: from the index",
-    "rebuild: announced",
-    "rebuild: moved aside",
-    "rebuild: tables made",
-    "rebuild: some adopted",
-    "rebuild: filled",
-]
 
 
 def name_of(uid: str) -> str:
@@ -93,82 +67,95 @@ def disk_errors(what: str) -> Iterator[None]:
         ) from error
 
 
-class Files:
-    """The archive's folder.
+class LocalFolder:
+    """The files of instances in a folder.
 
     Parameters
     ----------
-    root : the folder; made by ``make``.
-    floor : bytes that must stay free on its disk.
-    on_first : called when the first instances are about to be in the archive.
-
-    Attributes
-    ----------
-    journal : what the files do not say of themselves.
-    read_only : nothing can be written to the folder.
+    folder : made where it is missing.
+    on_renamed : called after the first file of a commit was renamed.
     """
 
-    def __init__(self, root: Path, floor: int, on_first: Callable[[], None] = lambda: None) -> None:
-        self.root = root
-        self.folder = root / "files"
-        self.incoming = root / "incoming"
-        self.floor = floor
-        self.read_only = root.is_dir() and not (
-            os.access(root, os.W_OK) and os.access(self.folder if self.folder.is_dir() else root, os.W_OK)
-        )
-        self.journal = Journal(root / "journal", on_first, self.read_only)
+    def __init__(self, folder: Path, on_renamed: Callable[[], None] = lambda: None) -> None:
+        self.folder = folder
+        self._on_renamed = on_renamed
 
-    def make(self) -> None:
-        """Make the folders that are missing, closed to other users."""
-        with disk_errors(f"Opening the archive {self.root}"):
-            # The root first: mkdir gives parents that it makes to everybody, and the index names patients.
-            for folder in (self.root, self.folder, self.incoming):
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.reached("open: folders made")
+    def key(self, study: str, series: str, instance: str, digest: str) -> str:  # noqa: ARG002 - of the protocol
+        """Return the path of an instance's file below the folder; all versions of it have the same."""
+        return relative_path(study, series, instance)
 
-    def reached(self, moment: Moment) -> None:
-        """Do nothing: the tests replace this, to end the process at one of these moments."""
+    def shown(self, key: str) -> str:
+        """Return the path of a file for people."""
+        return str(self.folder / key)
 
-    def check_writable(self) -> None:
-        """See that the archive can be changed.
+    def local(self, key: str, digest: str) -> Path:  # noqa: ARG002
+        """Return a file; it need not be there."""
+        return self.folder / key
+
+    def is_empty(self) -> bool:
+        """Return whether there are no folders of studies."""
+        try:
+            with os.scandir(self.folder) as entries:
+                return not any(len(entry.name) == NAME_LENGTH and entry.is_dir() for entry in entries)
+        except OSError:
+            return True
+
+    def names(self) -> list[str]:
+        """Return the names of the folders of studies, and of what else lies beside them."""
+        return sorted(one.name for one in self.folder.iterdir())
+
+    def listed(self, below: str = "") -> Iterator[str]:
+        """Return every file, or those below one folder, or the one of that name."""
+        top = self.folder / below
+        if below and not top.is_dir():
+            yield below
+            return
+        start = len(str(self.folder)) + 1
+        for folder, _, names in os.walk(top):
+            inside = f"{folder}/"[start:].replace(os.sep, "/")
+            yield from (inside + name for name in sorted(names))
+
+    def existing(self, keys: Collection[str]) -> set[str]:
+        """Return those among keys whose files are there."""
+        return {key for key in keys if (self.folder / key).exists()}
+
+    def digest(self, key: str) -> str | None:
+        """Return the SHA-256 of a file; None where it is gone or cannot be read."""
+        return digest_or_none(self.folder / key)
+
+    def with_size(
+        self,
+        resource: Resource,  # noqa: ARG002 - of the protocol
+        files: Iterable[tuple[str, str, int]],
+    ) -> set[str]:
+        """Return the UIDs of those files of a resource that are there with their size.
+
+        Parameters
+        ----------
+        files : UID, key and size of each.
+        """
+        return {uid for uid, key, size in files if has_size(self.folder / key, size)}
+
+    @contextmanager
+    def opened(self, key: str) -> Iterator[StoredFile]:
+        """Open a file to read its head, its size and its digest.
 
         Raises
         ------
-        ArchiveError
-            It cannot.
+        OSError
+            It cannot be read.
         """
-        if self.read_only:
-            raise ArchiveError(
-                f"The archive {self.root} is read-only: nothing can be added to it or changed."
-            )
+        path = self.folder / key
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            size = os.fstat(file.fileno()).st_size
+        yield StoredFile(head, size, partial(mapped, path), partial(digest_of, path))
 
-    def path(self, resource: Resource) -> Path:
-        """Return the file of an instance."""
-        assert resource.series
-        assert resource.instance
-        return self.folder / relative_path(resource.study, resource.series, resource.instance)
-
-    def check_space(self, needed: int = 0) -> None:
-        """See that so many bytes can be written above the floor.
-
-        Raises
-        ------
-        NoSpace
-            They cannot.
-        """
-        free = shutil.disk_usage(self.incoming).free
-        if free - needed < self.floor:
-            free_mb, floor_mb = free >> 20, self.floor >> 20
-            raise NoSpace(
-                f"Only {free_mb} MB are free on the disk of {self.root}, and {floor_mb} MB must stay free "
-                "(free_space_floor).",
-                remedy="Free some space, or evict what is on a server too.",
-            )
-
-    def move(self, moves: Iterable[tuple[Path, Path]]) -> None:
+    def move(self, moves: Iterable[tuple[Path, str]]) -> None:
         """Rename files to their final paths, durably."""
         touched: dict[Path, None] = {}
-        for number, (written, target) in enumerate(moves):
+        for number, (written, key) in enumerate(moves):
+            target = self.folder / key
             try:
                 _move(written, target)
             except FileNotFoundError:
@@ -177,23 +164,22 @@ class Files:
                 touched |= dict.fromkeys((target.parent.parent, self.folder))
             touched[target.parent] = None
             if number == 0:
-                self.reached("commit: one renamed")
+                self._on_renamed()
         for folder in touched:
             _sync_folder(folder)
 
-    def all(self, below: str = "") -> Iterator[Path]:
-        """Return every file of an instance, or those below one folder."""
-        for folder, _, names in os.walk(self.folder / below):
-            yield from (Path(folder, name) for name in sorted(names))
-
-    def discard(self, path: Path) -> None:
-        """Remove a file, and the folders that it leaves empty."""
-        path.unlink(missing_ok=True)
-        for folder in (path.parent, path.parent.parent):
-            try:
-                folder.rmdir()
-            except OSError:  # not empty, or gone already
-                return
+    def discard(self, keys: Sequence[str]) -> Iterator[str]:
+        """Remove files, and the folders that they leave empty; return those that are gone."""
+        for key in keys:
+            path = self.folder / key
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+                for folder in (path.parent, path.parent.parent):
+                    try:
+                        folder.rmdir()
+                    except OSError:  # not empty, or gone already
+                        break
+                yield key
 
 
 def _move(written: Path, target: Path) -> None:

@@ -43,7 +43,9 @@ def page(services: Services, visit: Visit) -> None:
         nonlocal shown
         status = shown = links.get(number)
         if status is None:
-            with widgets.empty("This link has expired", "The dock was restarted since. Open the link again."):
+            with widgets.empty(
+                "This link has expired", "Go back to the page that it came from and click it again."
+            ):
                 widgets.button("All studies", lambda: ui.navigate.to("/"))
         elif status.stage == "asking" and status.question is not None:
             _ask(links, run, status)
@@ -54,7 +56,7 @@ def page(services: Services, visit: Visit) -> None:
         elif status.stage == "fetching":
             _go_on(status)
         else:
-            _ended(status)
+            _ended(links, run, status)
 
     def look(event: LinkArrived) -> None:
         # Built anew only for a reason: the answer that the user is about to give must not be pulled away.
@@ -218,9 +220,18 @@ def _go_on(status: LinkStatus) -> None:
         widgets.button("Show the transfers", lambda: ui.navigate.to("/transfers"))
 
 
-def _ended(status: LinkStatus) -> None:
+def _ended(links: Links, run: Run, status: LinkStatus) -> None:
+    client = ui.context.client
+
+    async def ask_again() -> None:
+        again = await run(links.ask_again, status.number)
+        if again.number != status.number:
+            client.open(again.page)
+
     title = "Refused" if status.stage == "refused" else "The study could not be opened"
     with widgets.empty(title, status.message, testid=status.stage):
+        if status.refused is not None:
+            widgets.button("Ask again", ask_again, key="a", testid="ask-again")
         widgets.button("All studies", lambda: ui.navigate.to("/"))
 
 

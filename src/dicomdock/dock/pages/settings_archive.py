@@ -25,7 +25,7 @@ def section(services: Services) -> None:
     settings = local.settings
     held = ui.label("Counting …").props('role="status" data-testid="archive-holds"')
     with ui.element("form").classes("settings-form") as form:
-        place = widgets.field("Folder", str(settings.archive), testid="archive-folder").classes("wide")
+        place = widgets.field("Folder", settings.archive_location, testid="archive-folder").classes("wide")
         place.props["hint"] = "Another folder is used from the next start; move the files there yourself."
         limit = _gigabytes("Largest size in GB", settings.archive_limit, "archive-limit")
         limit.props["hint"] = (
@@ -42,9 +42,10 @@ def section(services: Services) -> None:
         held.set_text(await run(_holds, local))
 
     async def save() -> None:
-        folder = Path(place.value or "").expanduser()
-        _see_folder(folder)
-        before = local.settings.archive
+        typed, before = (place.value or "").strip(), local.settings.archive_location
+        folder = typed if "://" in typed else str(Path(typed).expanduser())
+        if "://" not in folder:
+            _see_folder(Path(folder))
         await run(
             local.change_settings,
             **({"archive": folder} if folder != before else {}),

@@ -131,7 +131,8 @@ class StudyPage:
                 url = await self._run(self._open_study.open, resource)
             finally:
                 self._opening.set_visibility(False)
-            ui.navigate.to(url)
+            # Back leads to where this page was opened from, not to a page that opens the study again.
+            ui.run_javascript(f"location.replace({json.dumps(url)})")
 
     def _open_series(self, uid: str) -> None:
         ui.navigate.to(open_address(Resource(self._uid, uid)))

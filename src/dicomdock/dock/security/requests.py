@@ -12,6 +12,8 @@ docs/map.md, section "Safety", rule 3; Fetch Metadata Request Headers; RFC 6750.
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Mapping
 from importlib import resources
 
@@ -21,6 +23,7 @@ from dicomdock.dock.security.sessions import (
     MAX_SESSION_BODY,
     SERVICES,
     Keys,
+    Proof,
     SessionCookie,
     proof_of,
 )
@@ -29,9 +32,9 @@ from dicomdock.web.cookies import cookie_values
 
 READING = frozenset({"GET", "HEAD"})
 MAY_RESUME = b"<body data-resume>"
-RESUME_HEADER = b"dicomdock-resume"
 _STATIC: Mapping[str, str] = {
     "/session/entry.js": "text/javascript",
+    "/session/begin.js": "text/javascript",
     "/session/entry.css": "text/css",
 }
 
@@ -78,13 +81,17 @@ class Guard:
             extra = [(b"www-authenticate", b'Bearer realm="dicomdock"')] if status == 401 else []
             await refuse(guarded, status, reason, extra)
         elif request.path == "/session":
-            await self._begin_session(scope, receive, guarded)
+            await self._begin_session(scope, receive, guarded, host)
         elif request.path in _STATIC:
             await reply(guarded, 200, _STATIC[request.path], _entry_file(request.path.rsplit("/", 1)[1]))
         else:
             await self.app(scope, receive, guarded)
 
-    async def _begin_session(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _begin_session(self, scope: Scope, receive: Receive, send: Send, host: str) -> None:
+        if scope["method"] == "GET":
+            challenge = json.dumps({"challenge": self.keys.browsers.challenge()}).encode()
+            await reply(send, 200, "application/json", challenge)
+            return
         if scope["method"] != "POST":
             await refuse(send, 405, "A session begins with POST.")
             return
@@ -94,17 +101,23 @@ class Guard:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        proof = proof_of(body)
-        session = self.keys.redeem(proof.token) if proof.token else self.keys.resume(proof.resume)
-        if session is None:
+        begun = await asyncio.to_thread(self._begin, f"http://{host}", proof_of(body))
+        if begun is None:
             await refuse(
                 send, 403, "This link was used already or is too old. Run dicomdock run for a new one."
             )
             return
-        cookie = self.cookie.header(session).encode()
-        resume = proof.resume if not proof.token else self.keys.resume_token()
-        headers = [(b"set-cookie", cookie), (RESUME_HEADER, resume.encode())]
-        await reply(send, 204, "application/json", b"", headers)
+        session, browser = begun
+        headers = [(b"set-cookie", self.cookie.header(session).encode())]
+        await reply(send, 200, "application/json", json.dumps(browser).encode(), headers)
+
+    def _begin(self, origin: str, proof: Proof) -> tuple[str, Mapping[str, str]] | None:
+        """Return a new session and a new key for the browser; None without proof."""
+        if proof.token:
+            session = self.keys.redeem(proof.token)
+        else:
+            session = None if proof.answer is None else self.keys.resume(origin, proof.answer)
+        return None if session is None else (session, self.keys.browsers.issue(origin))
 
 
 class _Request:

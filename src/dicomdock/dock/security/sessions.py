@@ -1,7 +1,8 @@
 """Sessions and tokens: who may use the dock, and which part of it.
 
-A session begins with a one-time token and lives in a cookie; a grant is a bearer token for the DICOMweb
-services. All live in memory only, as digests.
+A session begins with a one-time token, or with the key that the browser was given then (``browser_keys``),
+and lives in a cookie; a grant is a bearer token for the DICOMweb services. Both live in memory only, as
+digests.
 
 References
 ----------
@@ -19,12 +20,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dicomdock.dicom.resource import Resource
+from dicomdock.dock.security.browser_keys import BrowserAnswer, BrowserKeys
 
 TOKEN_BYTES = 32
 ONE_TIME_SECONDS = 3600.0  # a printed link may be clicked after a coffee, not tomorrow
 GRANT_SECONDS = 900.0  # long enough to start 3D Slicer and begin a retrieval
 MAX_SESSIONS = 64
-MAX_SESSION_BODY = 1024  # bytes; a token in JSON is 60
+MAX_SESSION_BODY = 1024  # bytes; a token in JSON is 60, the answer of a browser 200
 SERVICES = ("/dicom-web", "/demo/dicom-web", "/wado")
 """Paths that other programs use; a bearer token opens these and nothing else."""
 
@@ -61,12 +63,18 @@ class Grant:
 
 @dataclass
 class Keys:
-    """The tokens and sessions of one dock; in memory only, as digests. Thread-safe."""
+    """The tokens and sessions of one dock; in memory only, as digests. Thread-safe.
+
+    Parameters
+    ----------
+    clock : seconds, from any beginning.
+    browsers : the keys by which browsers begin sessions again.
+    """
 
     clock: Callable[[], float] = time.monotonic
+    browsers: BrowserKeys = field(default_factory=BrowserKeys, repr=False)
     _one_time: dict[bytes, float] = field(default_factory=dict, repr=False)
     _sessions: dict[bytes, float] = field(default_factory=dict, repr=False)
-    _resumes: dict[bytes, float] = field(default_factory=dict, repr=False)
     _grants: dict[bytes, Grant] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -87,23 +95,16 @@ class Keys:
                 return None
             return _add(self._sessions, now)
 
-    def resume_token(self) -> str:
-        """Return a token that begins sessions of the same browser again, for as long as the dock runs.
+    def resume(self, origin: str, answer: BrowserAnswer) -> str | None:
+        """Return a new session for a browser that proves to hold a key of ours; None when it does not.
 
-        A program on another port of this host can replace our cookie; it cannot reach what the browser stores
+        A program on another port of this host can replace our cookie; it cannot use what the browser stores
         for the dock's own origin, which includes the port.
         """
+        if not self.browsers.accepts(origin, answer):
+            return None
         with self._lock:
-            return _add(self._resumes, self.clock())
-
-    def resume(self, token: str) -> str | None:
-        """Return a new session for a token of ``resume_token``; None when it is unknown."""
-        key = _digest(token)
-        with self._lock:
-            if key not in self._resumes:
-                return None
-            self._resumes[key] = now = self.clock()
-            return _add(self._sessions, now)
+            return _add(self._sessions, self.clock())
 
     def holds_session(self, session: str) -> bool:
         """Return whether this is a session of ours, and record its use."""
@@ -173,11 +174,11 @@ class Proof:
     Parameters
     ----------
     token : a one-time token; empty for none.
-    resume : what the browser keeps beside the cookie, for the dock's own pages alone; empty for none.
+    answer : of a browser that holds a key.
     """
 
     token: str = ""
-    resume: str = ""
+    answer: BrowserAnswer | None = None
 
 
 def proof_of(body: bytes) -> Proof:
@@ -188,6 +189,10 @@ def proof_of(body: bytes) -> Proof:
         found = json.loads(body)
     except (ValueError, RecursionError):
         return Proof()
-    texts = found if isinstance(found, dict) else {}
-    token, resume = texts.get("token"), texts.get("resume")
-    return Proof(token if isinstance(token, str) else "", resume if isinstance(resume, str) else "")
+    if not isinstance(found, dict):
+        return Proof()
+    texts = [found.get(name) for name in ("browser", "challenge", "signature")]
+    browser, challenge, signature = (one if isinstance(one, str) else "" for one in texts)
+    token = found.get("token")
+    answer = BrowserAnswer(browser, challenge, signature) if browser else None
+    return Proof(token if isinstance(token, str) else "", answer)

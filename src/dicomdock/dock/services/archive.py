@@ -46,7 +46,8 @@ class LocalArchive:
         with self._lock:
             changed = self._settings.change(**values)
             # The folder stays the same until the next start: transfers write to it.
-            self._settings = replace(changed, archive=self._settings.archive)
+            now = self._settings
+            self._settings = replace(changed, archive=now.archive, object_store=now.object_store)
         self.archive.retention.set_limits(
             limit=changed.archive_limit, free_space_floor=changed.free_space_floor
         )

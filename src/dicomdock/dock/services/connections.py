@@ -67,7 +67,7 @@ class Connections:
             The name is neither; the token of a link ends with the dock that took it.
         """
         from dicomdock.dicomweb import connect
-        from dicomdock.transfer.linked import connect_link
+        from dicomdock.transfer.linked import LINK_EXPIRED, connect_link
 
         with self._lock:
             link = self._links.get(name)
@@ -75,5 +75,5 @@ class Connections:
             return connect_link(*link, self._settings)
         profiles = self._servers.profiles()
         if name not in profiles:
-            raise LaunchError(f"{name} came with a link, and its login is gone; open the link again.")
+            raise LaunchError(f"{name} came with a link to an earlier dock; {LINK_EXPIRED}.")
         return connect(profiles.get(name), self._settings)

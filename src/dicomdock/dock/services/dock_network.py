@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dicomdock.dicom.resource import Resource
@@ -22,15 +22,24 @@ class DockNetwork:
     Parameters
     ----------
     servers, connections, transfers, events : of the dock.
+    list_address : returns an address of the list of studies that works once.
     """
 
+    has_list = True
+
     def __init__(
-        self, servers: Servers, connections: Connections, transfers: Transfers, events: Events
+        self,
+        servers: Servers,
+        connections: Connections,
+        transfers: Transfers,
+        events: Events,
+        list_address: Callable[[], str],
     ) -> None:
         self._servers = servers
         self._connections = connections
         self._transfers = transfers
         self._events = events
+        self._list_address = list_address
 
     def server_names(self) -> tuple[str, ...]:
         """Return the names of the user's servers."""
@@ -47,6 +56,10 @@ class DockNetwork:
     def pull(self, server: str, series: Sequence[Resource], send: Send) -> None:  # noqa: ARG002
         """Queue the download; the viewer is informed by the one that watches downloads."""
         self._transfers.pull(server, series)
+
+    def list_address(self) -> str:
+        """Return an address of the list of studies that works once."""
+        return self._list_address()
 
     def study_changed(self, study: str) -> None:
         """Let the pages look the study up."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from dicomdock.launch.trust import (
     Ask,
     ChooseServer,
     Decision,
+    JustRefused,
     OpenQuestion,
     Question,
     QuestionBox,
@@ -42,6 +44,11 @@ if TYPE_CHECKING:
 Answer = Literal["refuse", "once", "always"]
 Stage = Literal["asking", "opening", "choosing", "fetching", "refused", "failed"]
 MAX_LINKS = 50  # links that have a page
+QUIET_SECONDS = 5.0  # a site cannot pull its refused page before the user all the time
+_REFUSED_AGAIN = (
+    "You have just refused links to this server, so that the click on this one opened nothing; for a minute"
+    " you are not asked again."
+)
 MAX_THREADS = 4  # links that wait for name servers and lists at once
 
 log = logging.getLogger("dicomdock.dock")
@@ -71,6 +78,7 @@ class LinkStatus:
     stage : how far it is.
     question : what the user is asked, while it is open.
     offer : what the user can choose from, until the choice.
+    refused : the question that the user refused, which can be asked again.
     studies : what is being fetched, by UID.
     series : the one series of it that was asked for; empty for all.
     message : why it ended, or what of it failed.
@@ -80,6 +88,7 @@ class LinkStatus:
     stage: Stage
     question: OpenQuestion | None = None
     offer: Offer | None = None
+    refused: OpenQuestion | None = None
     studies: tuple[str, ...] = ()
     series: str = ""
     message: str = ""
@@ -134,6 +143,7 @@ class Links:
         self._trust = TrustStore(settings)
         self._statuses: dict[int, LinkStatus] = {}
         self._numbers = itertools.count(1)
+        self._quiet_until = 0.0
         self._lock = threading.RLock()
         self._pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="link")
 
@@ -160,7 +170,11 @@ class Links:
             case Refused(reason):
                 raise LaunchError(reason)
             case Ask() | ChooseServer():
-                question = self._box.put(decision, request)
+                try:
+                    question = self._box.put(decision, request)
+                except JustRefused as refused:
+                    self._show_refused(refused.key)
+                    raise
                 same = self._asking(question.key)
                 number = same[0].number if same else next(self._numbers)
                 self._show(self._update(LinkStatus(number, "asking", question)))
@@ -214,7 +228,7 @@ class Links:
             self._update(replace(other, stage="refused", question=None, message="It was answered elsewhere."))
         decision = asked.decision
         if answer == "refuse" or (chosen is None and isinstance(decision, ChooseServer)):
-            return self._update(LinkStatus(number, "refused", message="Nothing was fetched."))
+            return self._update(LinkStatus(number, "refused", refused=asked, message="Nothing was fetched."))
         if isinstance(decision, Ask):
             question = decision.question
             if answer == "always":
@@ -224,6 +238,22 @@ class Links:
             )
         assert chosen is not None
         return self._open_allowed(number, asked.requests, lambda request, _: use_server(request, chosen))
+
+    def ask_again(self, number: int) -> LinkStatus:
+        """Take back that a link was refused: the question is open again.
+
+        Raises
+        ------
+        LaunchError
+            It was not refused, or too much waits already.
+        """
+        status = self.get(number)
+        if status is None or status.refused is None:
+            raise LaunchError("This link was not refused, or it was asked about again already.")
+        question = self._box.ask_again(status.refused)
+        self._update(replace(status, refused=None))
+        same = self._asking(question.key)
+        return self._update(LinkStatus(same[0].number if same else number, "asking", question))
 
     def choose(self, number: int, studies: Sequence[str]) -> LinkStatus:
         """Fetch what the user chose from an offer.
@@ -250,6 +280,18 @@ class Links:
             status = self._update(replace(known, studies=(*known.studies, *(one.study for one in chosen))))
         self._transfers.pull(offer.connection, chosen)
         return status
+
+    def _show_refused(self, key: str) -> None:
+        """Show the page of a question that was refused, as its link was clicked once more."""
+        with self._lock:
+            refused = [one for one in self._statuses.values() if one.refused and one.refused.key == key]
+            now = time.monotonic()
+            if not refused or now < self._quiet_until:
+                return
+            self._quiet_until = now + QUIET_SECONDS
+            status = replace(refused[-1], message=_REFUSED_AGAIN)
+        self._update(status)
+        self._show_page(status.page)
 
     def _decide(self, request: LaunchRequest, agreed: Question | None, resolve: Resolve) -> Decision:
         return decide(request, self._servers.profiles(), self._trust, agreed=agreed, resolve=resolve)

@@ -33,6 +33,8 @@ T = TypeVar("T")
 class Network(Protocol):
     """What answering needs of the process around: its connections, its downloads, and who else must know."""
 
+    has_list: bool
+
     def server_names(self) -> tuple[str, ...]:
         """Return the names of the user's servers."""
 
@@ -44,6 +46,9 @@ class Network(Protocol):
 
     def pull(self, server: str, series: Sequence[Resource], send: Send) -> None:
         """Download series, or queue the download."""
+
+    def list_address(self) -> str:
+        """Return an address of the list of studies that works once; empty where there is no such page."""
 
     def study_changed(self, study: str) -> None:
         """Report that the study changed in the archive."""
@@ -64,6 +69,11 @@ class ViewerRequests:
     def __init__(self, settings: Settings, network: Network) -> None:
         self._settings = settings
         self._network = network
+
+    @property
+    def has_list(self) -> bool:
+        """Whether there is a page that lists studies."""
+        return self._network.has_list
 
     def answer(self, study: str, request: rpc.Request, send: Send) -> rpc.Reply:
         """Do what a viewer asks for, and return the reply; a failure becomes an ``ErrorReply``.
@@ -87,6 +97,8 @@ class ViewerRequests:
                     return self._send(number, study, server, set(series), progress)
                 case rpc.FetchSources():
                     return rpc.FetchReply(number, self.fetch_sources(study, send))
+                case rpc.FindList():
+                    return rpc.AddressReply(number, self._network.list_address())
         except DicomdockError as error:
             return rpc.ErrorReply(number, str(error))
         except Exception as error:  # noqa: BLE001 - a job boundary: the viewer must not wait for ever
@@ -179,6 +191,8 @@ class StandaloneNetwork:
     settings : where the archive and the list of servers are.
     """
 
+    has_list = False
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
@@ -218,6 +232,10 @@ class StandaloneNetwork:
         if not report.complete:
             why = next(iter((*report.failures, *report.missing)))
             raise NotFound(f"{server} did not return all of it: {why.reason}")
+
+    def list_address(self) -> str:
+        """Return nothing: there is no page."""
+        return ""
 
     def study_changed(self, study: str) -> None:
         """Do nothing: no page is open that shows it."""

@@ -118,7 +118,7 @@ class Viewers:
             with self._lock:
                 self._open.pop(resource.study, None)
             raise
-        viewer.open(rpc.OpenStudy(resource, pulling, tuple(coming)))
+        viewer.open(rpc.OpenStudy(resource, pulling, tuple(coming), self._requests.has_list))
         return viewer.url
 
     def get(self, study: str) -> ViewerProcess | None:
@@ -190,7 +190,7 @@ class Viewers:
                 self._page_changed(viewer, page)
             case rpc.StudyChanged() if viewer.study:
                 self._requests.study_changed(viewer.study)
-            case rpc.ListServers() | rpc.SendSeries() | rpc.FetchSources() if viewer.study:
+            case rpc.ListServers() | rpc.SendSeries() | rpc.FetchSources() | rpc.FindList() if viewer.study:
                 threading.Thread(
                     target=lambda: send(self._requests.answer(viewer.study, event, send)),
                     name="viewer request",

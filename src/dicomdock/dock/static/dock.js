@@ -79,12 +79,51 @@
   });
 
   sessionStorage.removeItem("dicomdock-resumed"); // what entry.js resumed was accepted
+  // Loaded now: whoever answers on this port once the dock has ended shall not bring scripts into this page.
+  const session = import("/session/begin.js");
   const token = location.hash.slice(1);
   if (/^[A-Za-z0-9_-]{43}$/.test(token)) {
     history.replaceState(null, "", location.pathname + location.search);
-    const body = JSON.stringify({ token });
-    fetch("/session", { method: "POST", headers: { "Content-Type": "application/json" }, body }).then((answer) => {
-      if (answer.ok) localStorage.setItem("dicomdock-resume", answer.headers.get("dicomdock-resume"));
-    });
+    session.then(({ begin }) => begin({ token }));
   }
+
+  // What the page says while it has no connection: one message, in the place of NiceGUI's. A dock that was restarted
+  // gets a new session by this browser's key; NiceGUI then loads the page again by itself.
+  const RETRY_MS = 2000;
+  const popup = document.getElementById("popup");
+  const sentences = {
+    gone: "The dock does not answer. This page connects again by itself; to start the dock, run dicomdock run.",
+    ended: "The dock was started anew and does not know this browser: run dicomdock run for a new link.",
+  };
+  let waiting = false;
+
+  function tell(sentence) {
+    if (popup.textContent !== sentence) popup.replaceChildren(Object.assign(document.createElement("span"), { textContent: sentence }));
+  }
+
+  async function reconnect() {
+    // Any address will do that needs a session.
+    const answer = await fetch("/favicon.ico", { cache: "no-store" }).catch(() => null);
+    if (!answer) tell(sentences.gone);
+    else if (answer.status === 401) {
+      const { resume } = await session;
+      const known = await resume().catch(() => null); // null: it has gone again meanwhile
+      if (known) window.socket.disconnect().connect();
+      else if (known === false) tell(sentences.ended);
+    }
+  }
+
+  async function wait() {
+    if (waiting) return;
+    waiting = true;
+    tell(sentences.gone);
+    while (popup.getAttribute("aria-hidden") === "false") {
+      await reconnect().catch(() => {});
+      await new Promise((next) => setTimeout(next, RETRY_MS));
+    }
+    waiting = false;
+  }
+
+  popup.setAttribute("role", "status");
+  new MutationObserver(() => popup.getAttribute("aria-hidden") === "false" && wait()).observe(popup, { attributeFilter: ["aria-hidden"] });
 })();

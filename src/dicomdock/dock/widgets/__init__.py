@@ -20,11 +20,13 @@ from dicomdock.dock.widgets.basics import (
     say,
 )
 from dicomdock.dock.widgets.grid import Column, Grid, Row
+from dicomdock.dock.widgets.redrawn import Redrawn
 
 __all__ = [
     "Column",
     "Grid",
     "Question",
+    "Redrawn",
     "Row",
     "State",
     "button",

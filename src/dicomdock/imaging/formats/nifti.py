@@ -106,18 +106,19 @@ def series_to_nifti(
 
 
 def gradients_to_text(volumes: Sequence[VolumePlan]) -> tuple[str, str] | None:
-    """Return FSL's ``bval`` and ``bvec`` of diffusion volumes; None where one states no b-value.
+    """Return FSL's ``bval`` and ``bvec`` of diffusion volumes; None where none states a b-value.
 
+    A volume that states none among others that do has 0: some scanners write it only where a gradient is on.
     Directions are along the axes of the voxels; FSL takes the first axis reversed where voxels are
     right-handed.
     """
     values, directions = [], []
+    if all(_b_value(plan) is None for plan in volumes):
+        return None
     for plan in volumes:
-        b_value = plan.lead.split_keys.get("DiffusionBValue")
-        if not isinstance(b_value, float):
-            return None
-        gradient = plan.lead.split_keys.get("DiffusionGradientOrientation")
-        vector = np.array(gradient if isinstance(gradient, tuple) and b_value else (0.0, 0.0, 0.0))
+        b_value = _b_value(plan) or 0.0
+        gradient = _gradient(plan)
+        vector = np.array(gradient if gradient and b_value else (0.0, 0.0, 0.0))
         along = plan.geometry.directions.T @ vector  # k, j, i
         if np.linalg.det(plan.geometry.ijk_to_ras[:3, :3]) > 0:
             along[2] *= -1
@@ -125,6 +126,21 @@ def gradients_to_text(volumes: Sequence[VolumePlan]) -> tuple[str, str] | None:
         directions.append(along[::-1] + 0.0)
     lines = [" ".join(f"{value:.6g}" for value in row) for row in np.array(directions).T]
     return " ".join(values) + "\n", "\n".join(lines) + "\n"
+
+
+def undirected(volumes: Sequence[VolumePlan]) -> int:
+    """Return how many diffusion volumes state a b-value above 0 and no gradient direction."""
+    return sum(bool(_b_value(plan)) and not _gradient(plan) for plan in volumes)
+
+
+def _b_value(plan: VolumePlan) -> float | None:
+    value = plan.lead.split_keys.get("DiffusionBValue")
+    return value if isinstance(value, float) else None
+
+
+def _gradient(plan: VolumePlan) -> tuple[float, ...] | None:
+    value = plan.lead.split_keys.get("DiffusionGradientOrientation")
+    return value if isinstance(value, tuple) else None
 
 
 @reading("The NIfTI file", UnreadableFile)

@@ -11,7 +11,7 @@ from dicomdock.imaging.geometry.grid import Shape, VolumeGeometry
 from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Window
 from dicomdock.imaging.geometry.series import VolumePlan, split_series
 from dicomdock.imaging.geometry.stack import PositionReport, plane_positions
-from dicomdock.imaging.geometry.windows import windows_of
+from dicomdock.imaging.geometry.windows import is_inverse, windows_of
 
 __all__ = [
     "PixelFormat",
@@ -21,6 +21,7 @@ __all__ = [
     "VolumeGeometry",
     "VolumePlan",
     "Window",
+    "is_inverse",
     "pixel_format_of",
     "plane_positions",
     "planes_of",

@@ -21,7 +21,7 @@ from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Vector
 from dicomdock.imaging.geometry.projection import orientation_of, side_of
 from dicomdock.imaging.geometry.siemens import is_mosaic, mosaic_of, tiles
 from dicomdock.imaging.geometry.split_keys import split_keys_of
-from dicomdock.imaging.geometry.windows import windows_of
+from dicomdock.imaging.geometry.windows import is_inverse, windows_of
 
 UNIT_TOLERANCE = 0.01
 """Of a direction's length from 1, and of the cosine between rows and columns: beyond it the header is not a
@@ -35,6 +35,9 @@ _RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _NO_UNITS = ("", "US", "SUV")
 """Rescale Types that state no unit: unspecified, and a word that says neither which SUV nor of what."""
+
+MAX_BITS = 64
+"""Bits Allocated are at most this, for double floating point (PS3.3 §C.7.6.3.1)."""
 
 _NUCLEAR = "1.2.840.10008.5.1.4.1.1.20"
 
@@ -110,6 +113,11 @@ def _frame_time(header: Dataset) -> float | None:
 def _pixels(header: Dataset, sop_class: str) -> PixelFormat:
     allocated = integer(header, "BitsAllocated") or 16
     stored = integer(header, "BitsStored") or allocated
+    if not (1 <= allocated <= MAX_BITS and stored >= 1):
+        raise GeometryError(
+            f"The image claims {allocated} bits for a sample, of which {stored} are stored.",
+            [text(header, "SOPInstanceUID")],
+        )
     samples = integer(header, "SamplesPerPixel") or 1
     dose = number(header, "DoseGridScaling") if sop_class == _RT_DOSE else None
     floating = (sop_class == _PARAMETRIC_MAP and "BitsStored" not in header) or any(
@@ -123,7 +131,7 @@ def _pixels(header: Dataset, sop_class: str) -> PixelFormat:
         signed=integer(header, "PixelRepresentation") == 1,
         slope=dose or 1.0,
         floating=floating,
-        inverse=text(header, "PresentationLUTShape") == "INVERSE",
+        inverse=is_inverse(header),
         units=text(header, "DoseUnits") if dose else "",
     )
 

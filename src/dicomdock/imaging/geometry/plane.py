@@ -29,7 +29,7 @@ class PixelFormat:
     floating : Float or Double Float Pixel Data.
     units : of the values after the rescale, as the header names them (``HU``, ``BQML``); may be empty.
     suv_type : which Standardized Uptake Value they are (``BW``, ``LBM``...); empty where they are none.
-    inverse : low values are shown bright, by the presentation LUT.
+    inverse : low values are shown bright.
     padding : least and greatest value, after the rescale, of pixels that are no part of the image; None where
         there are none.
     """

@@ -131,7 +131,7 @@ class VolumePlan:
     @property
     def inverted(self) -> bool:
         """True when low values are shown bright: MONOCHROME1, or an inverse presentation LUT."""
-        return self.lead.pixels.photometric == "MONOCHROME1" or self.lead.pixels.inverse
+        return self.lead.pixels.inverse
 
     @property
     def windows(self) -> tuple[Window, ...]:

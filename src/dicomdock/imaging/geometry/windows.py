@@ -55,3 +55,19 @@ def _tables(dataset: Dataset, header: Dataset) -> list[Window]:
             name = text(item, "LUTExplanation") or f"VOI LUT {at}"
             found.append(Window((low + high) / 2, max(1, high - low), name, "TABLE", table))
     return found
+
+
+def is_inverse(header: Dataset) -> bool:
+    """Return whether low values are shown bright.
+
+    Presentation LUT Shape decides where it is stated, as in DCMTK and dcm4che: an image may be MONOCHROME1
+    and IDENTITY, whose values are meant to be shown as they are.
+
+    References
+    ----------
+    PS3.3 §C.11.6 (Softcopy Presentation LUT), §C.7.6.3.1.2 (Photometric Interpretation).
+    """
+    shape = text(header, "PresentationLUTShape").upper()
+    if shape in ("INVERSE", "IDENTITY"):
+        return shape == "INVERSE"
+    return text(header, "PhotometricInterpretation").upper() == "MONOCHROME1"

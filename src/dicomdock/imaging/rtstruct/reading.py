@@ -27,7 +27,15 @@ from dicomdock.imaging.attributes import first, integer, items, numbers, text
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.references import references_of
-from dicomdock.imaging.rtstruct.polygons import Points, fill
+from dicomdock.imaging.rtstruct.contours import (
+    PLANE_TOLERANCE,
+    Contour,
+    is_regular,
+    pieces_of,
+    planes_of,
+    slice_of,
+)
+from dicomdock.imaging.rtstruct.polygons import fill
 from dicomdock.imaging.segmentation import Mask, Segment, Segmentation
 from dicomdock.imaging.segmentation.mask import EMPTY
 from dicomdock.imaging.segmentation.reading import origin_of
@@ -38,11 +46,8 @@ RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 PLANAR_TOLERANCE = 0.2
 """Slices: how far the points of one contour may lie apart along the slices and still be a contour on one."""
 
-SLICE_TOLERANCE = 0.5
-"""Slices: a contour belongs to the nearest slice when it is no farther away, so to any slice it lies in."""
-
-PLANE_TOLERANCE = 0.02
-"""Slices: contours closer to each other than this lie in one plane; what rounding in DS values makes."""
+FAR = 0.4
+"""Slices: a region of which every contour lies farther from the centre of its slice is worth a remark."""
 
 NAMED = 5  # regions that one remark names
 
@@ -64,7 +69,8 @@ def read_structures(
 ) -> Segmentation:
     """Read a structure set onto the grid of its images.
 
-    Where contours lie denser than the slices, each slice takes those in the plane nearest to its centre.
+    Where contours lie denser than the slices, each slice takes, of every piece that lies apart, those in the
+    plane nearest to its centre.
     A region of another frame of reference than the images is left without voxels, unless the structure set
     names these images for it. Contours that cannot be shown on the grid are left out; so are points and open
     lines, which enclose nothing. ``remarks`` has all of it.
@@ -173,15 +179,6 @@ class _Images:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Contour:
-    """A closed contour: its place along the slices, not rounded, and its points as (row, column)."""
-
-    level: float
-    points: Points
-    xor: bool
-
-
 class _Reader:
     """Turns contours into masks and counts what it has to leave out."""
 
@@ -194,6 +191,7 @@ class _Reader:
         self.nested: list[str] = []
         self.mixed: list[str] = []
         self.sparse: list[str] = []
+        self.shifted: list[str] = []
         self.empty: list[str] = []
 
     def mask(self, label: str, frame: str, drawn: Sequence[Dataset]) -> Mask:
@@ -203,41 +201,38 @@ class _Reader:
         if frame and self.images.frame_of_reference not in ("", frame):
             self.relabelled.append(label)
         contours = sorted(self._placed(drawn), key=lambda contour: contour.level)
-        planes: list[list[_Contour]] = []
-        for contour in contours:
-            if planes and contour.level - planes[-1][0].level <= PLANE_TOLERANCE:
-                planes[-1].append(contour)
-            else:
-                planes.append([contour])
         if len({contour.xor for contour in contours}) > 1:
             self.mixed.append(label)
-        chosen = self._nearest(planes)
-        used = sorted(chosen)
-        if len(planes) > 2 and used and len(used) < used[-1] - used[0] + 1 and _regular(planes):
+        chosen = self._nearest(contours)
+        used, planes = sorted(chosen), planes_of(contours)
+        if len(planes) > 2 and used and len(used) < used[-1] - used[0] + 1 and is_regular(planes):
             self.sparse.append(label)
-        mask = Mask.of_slices({k: self._filled(plane, label) for k, plane in chosen.items()})
+        if chosen and all(abs(one.level - k) > FAR for k, found in chosen.items() for one in found):
+            self.shifted.append(label)
+        mask = Mask.of_slices({k: self._filled(found, label) for k, found in chosen.items()})
         if not mask.array.size and any(items(item, "ContourSequence") for item in drawn):
             self.empty.append(label)
         return mask
 
-    def _nearest(self, planes: Sequence[list[_Contour]]) -> dict[int, list[_Contour]]:
-        """Return the plane that each slice takes: of those that lie in it, the nearest to its centre."""
-        chosen: dict[int, list[_Contour]] = {}
-        for plane in planes:
-            level = plane[0].level
-            k = int(np.round(level))
+    def _nearest(self, contours: Sequence[Contour]) -> dict[int, list[Contour]]:
+        """Return the contours that each slice takes: of every piece the plane nearest to its centre."""
+        within: dict[int, list[Contour]] = defaultdict(list)
+        for contour in contours:
+            within[slice_of(contour.level)].append(contour)
+        chosen: dict[int, list[Contour]] = {}
+        for k, found in within.items():
             if not 0 <= k < self.geometry.shape[0]:
-                self.beyond += len(plane)
+                self.beyond += len(found)
                 continue
-            known = chosen.get(k)
-            if known is not None and abs(level - k) >= abs(known[0].level - k):
-                self.between += len(plane)
-                continue
-            self.between += len(known or ())
-            chosen[k] = plane
+            chosen[k] = []
+            for piece in pieces_of(found):
+                levels = [abs(contour.level - k) for contour in piece]
+                nearest = piece[int(np.argmin(levels))].level
+                chosen[k] += [one for one in piece if abs(one.level - nearest) <= PLANE_TOLERANCE]
+            self.between += len(found) - len(chosen[k])
         return chosen
 
-    def _placed(self, drawn: Sequence[Dataset]) -> Iterator[_Contour]:
+    def _placed(self, drawn: Sequence[Dataset]) -> Iterator[Contour]:
         for contour in (one for item in drawn for one in items(item, "ContourSequence")):
             kind = text(contour, "ContourGeometricType").upper()
             if kind not in (_UNITED, _XOR):
@@ -251,9 +246,9 @@ class _Reader:
             if np.ptp(at[:, 0]) > 2 * PLANAR_TOLERANCE:
                 self.across += 1
                 continue
-            yield _Contour(float(at[:, 0].mean()), at[:, 1:], kind == _XOR)
+            yield Contour(float(at[:, 0].mean()), at[:, 1:], kind == _XOR)
 
-    def _filled(self, plane: Sequence[_Contour], label: str) -> npt.NDArray[np.bool_]:
+    def _filled(self, plane: Sequence[Contour], label: str) -> npt.NDArray[np.bool_]:
         """Fill the contours of one plane by what their geometric type says."""
         _, rows, columns = self.geometry.shape
         inside = fill([one.points for one in plane if one.xor], (rows, columns))
@@ -291,6 +286,7 @@ class _Reader:
             ),
             (self.mixed, "with both CLOSED_PLANAR and CLOSEDPLANAR_XOR contours, which are united"),
             (self.sparse, "with contours farther apart than the slices; those between are empty"),
+            (self.shifted, "drawn between the slices, of which the nearest are filled"),
             (self.empty, "without voxels on the images"),
         )
         found = [f"{count} contours {why}; they are left out." for count, why in counted if count]
@@ -299,12 +295,6 @@ class _Reader:
 
 def _extent(points: npt.NDArray[Any]) -> float:
     return float(np.prod(np.ptp(points, axis=0)))
-
-
-def _regular(planes: Sequence[Sequence[_Contour]]) -> bool:
-    """Return whether planes lie at one distance, so that slices between them are gaps of the drawing."""
-    gaps = np.diff([plane[0].level for plane in planes])
-    return bool(np.ptp(gaps) <= 2 * PLANE_TOLERANCE)
 
 
 def _listed(labels: Sequence[str]) -> str:

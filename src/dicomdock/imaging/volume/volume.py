@@ -117,6 +117,7 @@ class Volume:
         return replace(self, array=np.ascontiguousarray(array), geometry=grid, sources=(), plan=None)
 
     @classmethod
+    @reading("The images")
     def from_instances(cls, instances: Iterable[Instance], *, plan: VolumePlan | None = None) -> Volume:
         """Read a volume from the instances of its series.
 

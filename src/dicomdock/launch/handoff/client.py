@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import subprocess
 
 _START_TIME = 30.0  # seconds that a dock may take to come up on a slow machine
-_ANSWER_TIME = 10.0  # seconds for a running dock to say that it has the link
+_ANSWER_TIME = 30.0  # seconds for a running dock to say that it has the link, on a busy machine too
 _PAUSE = 0.02  # seconds between two looks whether the dock is there
 
 

@@ -17,7 +17,7 @@ from dicomdock.launch.trust.decision import (
     request_profile,
     use_server,
 )
-from dicomdock.launch.trust.questions import OpenQuestion, QuestionBox
+from dicomdock.launch.trust.questions import JustRefused, OpenQuestion, QuestionBox
 
 __all__ = [
     "SYSTEM_FILE",
@@ -25,6 +25,7 @@ __all__ = [
     "Ask",
     "ChooseServer",
     "Decision",
+    "JustRefused",
     "OpenQuestion",
     "Question",
     "QuestionBox",

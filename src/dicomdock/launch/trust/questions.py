@@ -32,6 +32,20 @@ class OpenQuestion:
     requests: tuple[LaunchRequest, ...]
 
 
+class JustRefused(LaunchError):
+    """The user refused this origin less than a minute ago.
+
+    Parameters
+    ----------
+    message : says so.
+    key : of the question that was refused.
+    """
+
+    def __init__(self, message: str, key: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 class QuestionBox:
     """The open questions of a dock: at most one for each origin, a bounded number in all, in memory only.
 
@@ -53,16 +67,18 @@ class QuestionBox:
 
         Raises
         ------
+        JustRefused
+            The user has just refused this origin.
         LaunchError
-            The user has just refused this origin, or too much waits already.
+            Too much waits already.
         """
         key = decision.question.origin if isinstance(decision, Ask) else f"choose {decision.site}"
         with self._lock:
             now = self._clock()
             self._quiet = {origin: end for origin, end in self._quiet.items() if end > now}
             if key in self._quiet:
-                raise LaunchError(
-                    "You have just refused links to this server; for a minute you are not asked again."
+                raise JustRefused(
+                    "You have just refused links to this server; for a minute you are not asked again.", key
                 )
             open_one = self._open.get(key)
             if open_one is None and len(self._open) >= MOST_QUESTIONS:
@@ -76,6 +92,18 @@ class QuestionBox:
             earlier = None if open_one is None else open_one.decision
             self._open[key] = OpenQuestion(key, _together(earlier, decision, requests), requests)
             return self._open[key]
+
+    def ask_again(self, refused: OpenQuestion) -> OpenQuestion:
+        """Open a question that was refused once more, as the user wishes.
+
+        Raises
+        ------
+        LaunchError
+            Too much waits already.
+        """
+        with self._lock:
+            self._quiet.pop(refused.key, None)
+        return [self.put(refused.decision, request) for request in refused.requests][-1]
 
     def waiting(self) -> tuple[OpenQuestion, ...]:
         """Return the open questions, the oldest first."""

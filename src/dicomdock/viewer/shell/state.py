@@ -13,7 +13,9 @@ class ShellState:
     ----------
     tool : whose panel is open; empty where none is.
     help_open : the keys are shown.
+    has_list : there is a list of studies to go back to.
     """
 
     tool: str = "series"
     help_open: bool = False
+    has_list: bool = False

@@ -45,6 +45,15 @@ def build(station: Any) -> None:
     with html.Div(
         classes="bar", raw_attrs=['role="toolbar"', 'aria-label="Tools"', 'aria-orientation="vertical"']
     ):
+        with html.Button(
+            classes="back",
+            click=control.leave,
+            v_if=SHELL.has_list,
+            title="Back to the list of studies",
+            raw_attrs=['data-testid="leave"'],
+        ):
+            html.Span("‹", raw_attrs=['aria-hidden="true"'])
+            html.Span("Studies")
         for tool, icon, label in TOOLS:
             bar_button(
                 icon,

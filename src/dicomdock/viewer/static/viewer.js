@@ -216,6 +216,11 @@
       const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
       window.trame.utils.download(name, bytes, type);
     },
+    // Leads away, such as to the list of studies.
+    go(address) {
+      leaving = true;
+      window.location.assign(address);
+    },
     // Another page of the same viewer was opened: it has it now.
     shownIn(other) {
       if (other === tab) return;

@@ -189,15 +189,11 @@ class MeasuringLogic:
             await asyncio.sleep(AUTOSAVE_SECONDS)
             self._autosave()
 
-    def autosave_now(self) -> None:
-        """Write to the state folder what is not in a report yet; what it did not take before, too."""
-        if self._shown in self._not_on_disk:
-            self._autosaved = []
-        self._autosave()
-
-    @property
     def is_only_in_memory(self) -> bool:
-        """Whether there are measurements that the state folder did not take."""
+        """Return whether there are measurements that the state folder does not take, after one more try."""
+        if self._shown in self._not_on_disk:
+            self._autosaved = [PlacedMeasurement("", "", ())]  # nothing that could be wanted: written again
+        self._autosave()
         return bool(self._not_on_disk)
 
     def close(self) -> None:

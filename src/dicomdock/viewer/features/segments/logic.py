@@ -61,7 +61,7 @@ class SegmentsLogic:
         self.logic = SegmentEditor(server, app)
         self.current: SegmentationNode | None = None
         self._references: dict[str, tuple[str, ...]] = {}
-        self._not_on_disk: dict[str, Segmentation] = {}  # what could not be written, by series
+        self._not_on_disk: dict[str, list[Segmentation]] = {}  # what could not be written, by series
         self._autosave_failed = self._replacing = False
         self.on_tool: list[Callable[[bool], None]] = []
 
@@ -169,25 +169,34 @@ class SegmentsLogic:
             else:
                 current.autosaved, self._autosave_failed = changes, False
                 if not current.unsaved:  # it was saved while this was written
-                    self._unsaved_work().remove_segmentation(current.series)
+                    self._unsaved_work().remove_segmentation(current.series, current.base.geometry)
 
     def autosave_now(self) -> None:
         """Write unsaved work before it leaves the scene."""
         current = self.current
+        if current is None or not current.unsaved or current.autosaved == current.changes:
+            return
+        value = current.read()
+        try:
+            self._unsaved_work().write_segmentation(current.series, value)
+        except OSError as error:
+            before = self._not_on_disk.get(current.series, ())
+            others = (one for one in before if not one.geometry.matches(value.geometry))
+            self._not_on_disk[current.series] = [value, *others]
+            self._report_autosave_error(error)
+
+    def is_only_in_memory(self) -> bool:
+        """Return whether there is unsaved work that the state folder does not take, after one more try."""
+        current = self.current
         if current is not None and current.unsaved and current.autosaved != current.changes:
-            self._not_on_disk[current.series] = current.read()
-        for series, value in list(self._not_on_disk.items()):
+            changes = current.changes
             try:
-                self._unsaved_work().write_segmentation(series, value)
+                self._unsaved_work().write_segmentation(current.series, current.read())
             except OSError as error:
                 self._report_autosave_error(error)
-            else:
-                del self._not_on_disk[series]
-
-    @property
-    def is_only_in_memory(self) -> bool:
-        """Whether there is unsaved work that the state folder did not take."""
-        return bool(self._not_on_disk)
+                return True
+            current.autosaved = changes
+        return any(self._not_on_disk.values())
 
     def close(self) -> None:
         """Write unsaved work, and stop what is being computed."""
@@ -207,14 +216,15 @@ class SegmentsLogic:
         """Discard what is not saved."""
         if self.current is not None:
             self.current.saved = self.current.autosaved = self.current.changes
-            self._unsaved_work().remove_segmentation(self.current.series)
+            self._unsaved_work().remove_segmentation(self.current.series, self.current.base.geometry)
             self._update_unsaved()
 
     def saved(self, current: SegmentationNode, base: Segmentation, changes: int) -> None:
         """Note that a segmentation is in the archive; what is changed from now on is the next version."""
+        geometry = current.base.geometry
         current.base, current.saved = base, changes
         if current.changes == changes:
-            self._unsaved_work().remove_segmentation(current.series)
+            self._unsaved_work().remove_segmentation(current.series, geometry)
         self._update_unsaved()
 
     def _unsaved_work(self) -> UnsavedWork:
@@ -335,7 +345,8 @@ class SegmentsLogic:
         series, shown = self.series.series, self.series.shown
         if self.current is None:
             return
-        if series is not None and self.current.series == series.uid and self.series.complete:
+        same = shown is not None and shown.volume.geometry.matches(self.current.base.geometry)
+        if series is not None and self.current.series == series.uid and self.series.complete and same:
             self._attach(self.current, shown)  # the same images in a new node
             return
         self.autosave_now()
@@ -351,16 +362,32 @@ class SegmentsLogic:
         if series is None or volume is None or self.current is not None:
             return
         self._update_list()
-        in_memory = self._not_on_disk.pop(series.uid, None)
-        found = in_memory or self._unsaved_work().read_segmentation(series.uid)
-        if found is None:
+        in_memory = self._not_on_disk.get(series.uid, [])
+        found = [*in_memory, *self._unsaved_work().read_segmentations(series.uid)]
+        fitting = next((one for one in found if one.fits(volume.geometry)), None)
+        if fitting is None:
+            if found:
+                self.notifications.info(
+                    "Unsaved segments of this series belong to another of its volumes, and come back there."
+                )
             return
-        if found.geometry.matches(volume.geometry):
-            self._replace(found, found.name or "Unsaved segmentation", changed=True)
-            if in_memory is None:
-                self._mark_autosaved()
-            self._bring_into_view()
-            self.notifications.info("The unsaved segments of last time were restored.")
+        self._replace(fitting.onto(volume.geometry), fitting.name or "Unsaved segmentation", changed=True)
+        if any(one is fitting for one in in_memory):
+            self._not_on_disk[series.uid] = [one for one in in_memory if one is not fitting]
+        elif fitting.geometry.matches(volume.geometry):
+            self._mark_autosaved()
+        else:
+            self._autosave_on_new_grid(fitting.geometry)
+        self._bring_into_view()
+        self.notifications.info("The unsaved segments of last time were restored.")
+
+    def _autosave_on_new_grid(self, before: VolumeGeometry) -> None:
+        """Write segments that were restored onto the grid of more images, and remove what lay on fewer."""
+        self.autosave_now()
+        current = self.current
+        if current is not None and not self._not_on_disk.get(current.series):
+            self._mark_autosaved()
+            self._unsaved_work().remove_segmentation(current.series, before)
 
     def _mark_autosaved(self) -> None:
         """Note that the present state is on disk."""

@@ -163,8 +163,7 @@ class SeriesLogic:
                 for one in self.study.series
             ]
             data.study_words = ", ".join(word for word in (self.study.description, self.study.date) if word)
-            name = self.study.patient or "dicomdock"
-            self.server.state.trame__title = f"{name} {self.study.date}".strip()
+            self.server.state.trame__title = self.study.title
         for callback in self.on_studied:
             callback()
         known_better = before is not None and before.patient_lines != self.study.patient_lines

@@ -103,6 +103,14 @@ class Views:
         for tag in wanted:
             self._shown[tag] = shown
 
+    def set_overlays(self, tag: str, node: Any) -> None:
+        """Draw what the images' overlays cover over a slice view; None for nothing."""
+        nodes = self.app.scene.GetNodesByClass("vtkMRMLSliceCompositeNode")
+        for at in range(nodes.GetNumberOfItems()):
+            composite = nodes.GetItemAsObject(at)
+            if composite.GetLayoutName() == tag:
+                composite.SetLabelVolumeID(node.GetID() if node is not None else None)
+
     def shown(self, tag: str = AXIAL) -> ShownVolume | None:
         """Return the volume that a view shows."""
         return self._shown.get(tag)

@@ -6,12 +6,13 @@ from typing import Any
 
 from trame.widgets import html
 
+from dicomdock.viewer.features.overlays.state import OverlaysState
 from dicomdock.viewer.features.views.state import ViewsState
 from dicomdock.viewer.features.window.state import WindowState
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import button, checkbox, panel, shown
 
-WINDOW, VIEWS = names_of(WindowState), names_of(ViewsState)
+WINDOW, VIEWS, OVERLAYS = names_of(WindowState), names_of(ViewsState), names_of(OverlaysState)
 TYPED = "Number($event.target.value)"
 
 
@@ -64,3 +65,5 @@ def window_panel(server: Any) -> None:
             (VIEWS.words_shown, "Text in the corners"),
         ):
             checkbox(box, label)
+        with html.Div(v_show=OVERLAYS.has_overlays):
+            checkbox(OVERLAYS.overlays_shown, "Overlays of the images")

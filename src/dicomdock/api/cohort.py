@@ -1,0 +1,238 @@
+"""Cohort: many series of the archive and of servers at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dicomdock.api.cohort_export import Exporter, Form, OpenArchive, staging
+from dicomdock.api.home import LocalHome
+from dicomdock.cohort import pull as pulling
+from dicomdock.cohort.engine import run_in_threads
+from dicomdock.cohort.folder import Cohorts
+from dicomdock.cohort.function import FunctionRun, FunctionWork, opened
+from dicomdock.cohort.makers import Made
+from dicomdock.cohort.push import Pusher
+from dicomdock.cohort.state import Outcome
+from dicomdock.cohort.table import Item
+from dicomdock.cohort.task import TaskReport, carry_out, report_of
+from dicomdock.config.settings import Settings
+from dicomdock.deidentify import Deidentifier
+from dicomdock.dicomweb import Client
+from dicomdock.sources import JsonValue
+from dicomdock.transfer.progress import Progress
+
+if TYPE_CHECKING:  # Dask takes long to import, and is often not installed
+    from dicomdock.cohort.cluster import Cluster
+
+WORKERS = 4  # series that are pulled side by side
+PROCESSES = 2  # in which a function runs side by side
+SECONDS = 600.0  # that a function may take for one series
+DIGEST = 8  # hexadecimal digits of the digest of a function's file, enough to see that it has changed
+
+
+def save(settings: Settings, name: str, made: Made, facts: Mapping[str, str]) -> Path:
+    """Write what a maker found as the next version of a cohort, and return its file.
+
+    Raises
+    ------
+    InvalidInput
+        The name cannot be one.
+    """
+    return Cohorts(settings).save(name, made.items.values(), facts)
+
+
+class Cohort:
+    """A cohort of the user's, in its last version or an earlier one.
+
+    Parameters
+    ----------
+    archive : has the series that are here.
+    name : of the cohort.
+    version : of its table; None for the last one.
+
+    Raises
+    ------
+    NotFound
+        There is none.
+    """
+
+    def __init__(self, archive: LocalHome, settings: Settings, name: str, version: int | None = None) -> None:
+        cohorts = Cohorts(settings)
+        self._archive, self._settings = archive, settings
+        self.name = name
+        self.items: tuple[Item, ...] = tuple(cohorts.items(name, version))
+        self._outcomes = cohorts.outcomes(name)
+
+    def pulling(
+        self, *, workers: int = WORKERS, requests: int = pulling.REQUESTS, cluster: Cluster | None = None
+    ) -> Generator[Progress, None, TaskReport]:
+        """Retrieve every series that is not whole in the archive; yield progress and return the report.
+
+        Parameters
+        ----------
+        workers : series side by side, on this machine.
+        requests : to one server at a time, by all workers together.
+        cluster : does the work, instead of this machine; its workers open the same archive.
+        """
+        most, each = pulling.shares(cluster.workers if cluster else workers, requests)
+        limits = {item.server: most for item in self.items if item.server}
+
+        def run(items: Sequence[Item]) -> Generator[Outcome, None, None]:
+            if cluster is not None:
+                yield from cluster.run(partial(pulling.opened, self._settings, each), items, limits)
+                return
+            with closing(pulling.Puller(self._archive.local, self._settings, each)) as puller:
+                yield from run_in_threads(puller, items, workers, limits, puller.close)
+
+        def holds(item: Item, outcome: Outcome) -> bool:
+            return len(self._archive.local.present(item.resource)) >= int(
+                outcome.result.get("instances") or 0
+            )
+
+        options: dict[str, JsonValue] = {"workers": workers, "requests": requests}
+        return carry_out(self._outcomes, pulling.TASK, self.items, run, options=options, holds=holds)
+
+    def running(
+        self,
+        function: str,
+        *,
+        workers: int = PROCESSES,
+        seconds: float = SECONDS,
+        again: bool = False,
+        cluster: Cluster | None = None,
+    ) -> Generator[Progress, None, TaskReport]:
+        """Run a function on every series, in processes of its own; yield progress and return the report.
+
+        The function's code runs with the rights of the user. What it returned for a series is kept, until the
+        file that it is in changes.
+
+        Parameters
+        ----------
+        function : ``module:function`` or ``file.py:function``. It receives a ``Volume`` and returns a number,
+            a mapping of numbers and texts, a ``Segmentation``, a ``Volume``, or a list of these.
+        workers : processes side by side, on this machine.
+        seconds : for one series, after which its process is killed.
+        again : compute everything anew.
+        cluster : does the work, instead of this machine; its workers open the same archive and find the same
+            module.
+
+        Raises
+        ------
+        InvalidInput
+            The function cannot be imported.
+        """
+        chosen = FunctionRun(self._settings, function, (str(Path.cwd()), *sys.path), seconds)
+        with chosen.children() as children:
+            digest = str(children.greeting()["digest"])[:DIGEST]
+            task = f"run {function} {digest}".rstrip()
+            generation = int(str(self._outcomes.tasks().get(task, {}).get("generation", 0)))
+            if again:
+                generation += 1
+                self._outcomes.forget(task)
+            seed = f"{task}|{generation}"
+
+            def run(items: Sequence[Item]) -> Generator[Outcome, None, None]:
+                if cluster is not None:
+                    return cluster.run(partial(opened, chosen, seed), items, {})
+                return run_in_threads(
+                    FunctionWork(children, seed, seconds), items, workers, {}, children.stop
+                )
+
+            options: dict[str, JsonValue] = {"function": function, "generation": generation}
+            return (yield from carry_out(self._outcomes, task, self.items, run, options=options))
+
+    def exporting(
+        self,
+        folder: Path,
+        form: Form,
+        open_archive: OpenArchive,
+        *,
+        deidentifier: Deidentifier | None = None,
+        straighten: bool = False,
+        workers: int = WORKERS,
+    ) -> Generator[Progress, None, TaskReport]:
+        """Write every series as files; yield progress and return the report.
+
+        Each series appears whole or not at all, under a name that no other series has. Of one that is written
+        already nothing is done, until its files are removed.
+
+        Parameters
+        ----------
+        folder : created where it is missing.
+        form : ``dicom``, ``nifti`` or ``nrrd``.
+        open_archive : opens another archive, in which de-identified copies are converted.
+        deidentifier : lets only de-identified copies leave; a series of which an instance is held back fails.
+        straighten : as in ``Archive.export_as``.
+        workers : series side by side.
+
+        Raises
+        ------
+        InvalidInput
+            The folder cannot be written, or another export is writing there.
+        """
+        profile = str(deidentifier.profile) if deidentifier else ""
+        task = " ".join(filter(None, ("export", form, profile, str(folder.absolute()))))
+
+        def run(items: Sequence[Item]) -> Generator[Outcome, None, None]:
+            with staging(folder) as stage:
+                exporter = Exporter(
+                    self._archive, self._settings, folder, stage, form, open_archive, deidentifier, straighten
+                )
+                yield from run_in_threads(exporter, items, workers, {})
+
+        def holds(_item: Item, outcome: Outcome) -> bool:
+            return all((folder / path).exists() for path in str(outcome.result.get("path") or "").split("|"))
+
+        options: dict[str, JsonValue] = {
+            "folder": str(folder.absolute()),
+            "format": form,
+            "deidentify": profile,
+        }
+        return carry_out(self._outcomes, task, self.items, run, options=options, holds=holds)
+
+    def pushing(
+        self, client: Client, *, deidentifier: Deidentifier | None = None, workers: int = PROCESSES
+    ) -> Generator[Progress, None, TaskReport]:
+        """Send every series to a server; what it has already is not sent again.
+
+        Parameters
+        ----------
+        client : the server.
+        deidentifier : lets only de-identified copies leave; a series of which an instance is held back fails.
+        workers : series side by side.
+
+        Raises
+        ------
+        AuthenticationError
+            The server refuses the login.
+        """
+        profile = str(deidentifier.profile) if deidentifier else ""
+        task = " ".join(filter(None, ("push", client.name, profile)))
+        pusher = Pusher(self._archive.local, client, self._settings, deidentifier)
+
+        def run(items: Sequence[Item]) -> Generator[Outcome, None, None]:
+            return run_in_threads(pusher, items, workers, {}, client.close)
+
+        options: dict[str, JsonValue] = {"server": client.name, "deidentify": profile}
+        return carry_out(self._outcomes, task, self.items, run, options=options)
+
+    def report(self, path: Path) -> None:
+        """Write a report as one HTML page: counts, failures by reason, and a picture of each series.
+
+        Raises
+        ------
+        InvalidInput
+            The file exists, or cannot be written.
+        """
+        from dicomdock.cohort.report import write
+
+        write(path, self.name, self.items, self.status(), self._archive.local)
+
+    def status(self) -> list[TaskReport]:
+        """Return what is known of each task that was begun, the last one first."""
+        return [report_of(self._outcomes, task, self.items) for task in self._outcomes.tasks()]

@@ -1,0 +1,207 @@
+"""The process in which a user's function runs on the series of a cohort: Volume in, numbers and objects out.
+
+The function runs with the rights of the user who runs the command, like any program of theirs.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import hashlib
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+from pydicom.dataset import Dataset
+
+from dicomdock.api.archive import Archive
+from dicomdock.api.segmentation import Segmentation
+from dicomdock.api.volume import Volume
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.sop_classes import kind_of
+from dicomdock.errors import DicomdockError, InvalidInput
+
+Function: TypeAlias = Callable[[Volume], object]
+Cell: TypeAlias = str | int | float | bool | None
+
+
+def load(name: str) -> tuple[Function, str]:
+    """Import a function; return it and the digest of the file it is in.
+
+    Raises
+    ------
+    InvalidInput
+        There is none of that name, or importing it failed.
+    """
+    module_name, colon, function_name = name.rpartition(":")
+    if not colon or not module_name or not function_name:
+        raise InvalidInput(f"{name!r} is not MODULE:FUNCTION, or FILE.py:FUNCTION.")
+    try:
+        module = _imported(module_name)
+    except Exception as error:
+        raise InvalidInput(f"{module_name} cannot be imported: {type(error).__name__}: {error}.") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise InvalidInput(f"{module_name} has no function {function_name}.")
+    file = getattr(module, "__file__", None)
+    digest = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+    return function, digest
+
+
+class Storing(Archive):
+    """The archive, in which what is stored for a series gets the same UIDs whenever it is computed.
+
+    A process may be killed after an object was stored and before anybody knew; it is then computed again, and
+    not stored twice.
+
+    Attributes
+    ----------
+    saved : what was stored since ``begin``.
+    """
+
+    def begin(self, seed: str) -> None:
+        """Begin a series."""
+        self.saved: list[Resource] = []
+        self._seed = seed
+
+    def save_once(self, value: object, make: Callable[[], Sequence[Dataset]], form: str = "") -> Resource:
+        """Store what a value is in DICOM, once."""
+        place = super().save_once(value, lambda: self._renamed(make()), form)
+        if place not in self.saved:
+            self.saved.append(place)
+        return place
+
+    def _renamed(self, datasets: Sequence[Dataset]) -> Sequence[Dataset]:
+        made = [uid for one in datasets for uid in (str(one.SeriesInstanceUID), str(one.SOPInstanceUID))]
+        known = {
+            uid
+            for one in datasets[:1]
+            if self.present(Resource(one.StudyInstanceUID, one.SeriesInstanceUID))
+            for uid in (str(one.SeriesInstanceUID),)
+        }
+        uids = {
+            uid: _uid(f"{self._seed}|{len(self.saved)}|{number}")
+            for number, uid in enumerate(dict.fromkeys(made))
+            if uid not in known
+        }
+        for one in datasets:
+            one.walk(lambda _dataset, element: _rename(element, uids))
+            one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
+        return datasets
+
+
+def evaluate(archive: Storing, function: Function, series: Resource, seed: str) -> dict[str, Any]:
+    """Run the function on a series, and return its answer as JSON has it.
+
+    Parameters
+    ----------
+    seed : with the series and the order it makes the UIDs of what is stored.
+    """
+    instances = archive.instances(series)
+    if not instances:
+        return {"error": "It is not in the archive; pull the cohort first."}
+    kind = kind_of(instances[0].sop_class_uid)
+    if kind != "image":
+        return {"passed_over": f"It holds no images: {kind}."}
+    archive.begin(f"{seed}|{series}")
+    try:
+        cells = dict(_cells(function(archive.volume(series)), archive))
+    except DicomdockError as error:
+        return {"error": str(error)}
+    except Exception as error:  # noqa: BLE001 - whatever the user's function raises is the reason of this series
+        return {"error": f"{type(error).__name__}: {error}"}
+    if archive.saved:
+        cells["saved"] = " ".join(map(str, archive.saved))
+    return {"result": cells}
+
+
+def _cells(answer: object, archive: Archive) -> Iterator[tuple[str, Cell]]:
+    """Yield the numbers of what a function returned; objects are stored on the way."""
+    if isinstance(answer, (Segmentation, Volume)):
+        answer.save(archive=archive)
+    elif isinstance(answer, Mapping):
+        for name, value in answer.items():
+            if isinstance(value, (Segmentation, Volume)):
+                value.save(archive=archive)
+            else:
+                yield str(name), _cell(value, str(name))
+    elif isinstance(answer, (tuple, list)):
+        for one in answer:
+            yield from _cells(one, archive)
+    elif answer is not None:
+        yield "value", _cell(answer, "value")
+
+
+def _cell(value: object, name: str) -> Cell:
+    item = getattr(value, "item", None)  # a number of numpy's
+    if item is not None and getattr(value, "size", 0) == 1:
+        value = item()
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    raise TypeError(
+        f"the function returned {name} as {type(value).__name__}: no number, text, Segmentation or Volume"
+    )
+
+
+def _imported(name: str) -> Any:
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    path = Path(name).absolute()
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _rename(element: Any, uids: Mapping[str, str]) -> None:
+    if element.VR == "UI" and element.value:
+        if isinstance(element.value, str):
+            element.value = uids.get(element.value, element.value)
+        else:
+            element.value = [uids.get(one, one) for one in element.value]
+
+
+def _uid(text: str) -> str:
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, text).int}"
+
+
+def _answer(writer: IO[bytes], message: Mapping[str, Any]) -> None:
+    writer.write(json.dumps(message).encode() + b"\n")
+    writer.flush()
+
+
+def main() -> None:
+    """Answer the lines of standard input until it ends; what the function prints goes to standard error."""
+    writer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    reader = sys.stdin.buffer
+    first = json.loads(reader.readline())
+    sys.path[:0] = [one for one in first["path"] if one not in sys.path]
+    try:
+        function, digest = load(first["function"])
+    except InvalidInput as error:
+        _answer(writer, {"error": str(error)})
+        return
+    folders: dict[str, Any] = {name: Path(path) for name, path in first["folders"].items()}
+    with Storing.open(Settings(**folders, **first["settings"])) as archive:
+        _answer(writer, {"digest": digest})
+        for line in reader:
+            faulthandler.dump_traceback_later(first["seconds"] + 10, exit=True)
+            message = json.loads(line)
+            answer = evaluate(archive, function, Resource.parse(message["series"]), message["seed"])
+            faulthandler.cancel_dump_traceback_later()
+            _answer(writer, answer)
+
+
+if __name__ == "__main__":
+    main()

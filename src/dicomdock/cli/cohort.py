@@ -1,0 +1,193 @@
+"""``cohort``: many series at once, as a table that is pulled, computed on, exported and sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dicomdock.cli import cohort_tasks as tasks
+from dicomdock.cli import sources
+from dicomdock.cli.cohort_tasks import Name, line
+from dicomdock.cli.exit_codes import PARTLY
+from dicomdock.cli.formatting import counted
+from dicomdock.cli.output import Console, examples
+from dicomdock.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from dicomdock.cohort.makers import Made
+    from dicomdock.sources import DicomSource
+
+commands = typer.Typer()
+cohort = typer.Typer(help="Work on many series at once.", no_args_is_help=True)
+commands.add_typer(cohort, name="cohort")
+
+
+@cohort.command(
+    epilog=examples(
+        "dicomdock cohort make chest --server hospital StudyDate=2024 Modality=CT",
+        "dicomdock cohort make chest --from series.csv --server hospital",
+        "dicomdock cohort make mine --local PatientID=4711",
+    )
+)
+def make(
+    context: typer.Context,
+    name: Name,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Take what matches.", show_default=False)
+    ] = None,
+    server: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Where the series are; else the default server.", show_default=False
+        ),
+    ] = "",
+    local: Annotated[bool, typer.Option("--local", help="Take series of the archive.")] = False,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Take the rows of a CSV or Parquet file: StudyInstanceUID, SeriesInstanceUID (else all"
+            " series of the study), Server.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Make a cohort: a table of series with where each is. A name that exists gets its next version."""
+    console: Console = context.obj
+    from dicomdock.api.cohort import save
+
+    if file is not None and words:
+        raise InvalidInput("A cohort is made of what matches KEY=VALUE, or --from a file, not of both.")
+    if local and server:
+        raise InvalidInput("--local and --server exclude each other.")
+    chosen = "" if local else sources.server_name(console, server)
+    with ExitStack() as stack:
+        open_ = _opener(console, stack)
+        made = _from_file(file, chosen, open_) if file is not None else _found(words or [], chosen, open_)
+    facts = {"server": chosen, "query": " ".join(words or ()), "file": file.name if file else ""}
+    path = save(console.settings, name, made, facts)
+    items = made.items.values()
+    studies = len({one.resource.study for one in items})
+    console.result(
+        {
+            "cohort": name,
+            "version": int(path.stem),
+            "file": str(path),
+            "studies": studies,
+            "series": len(items),
+            "duplicates": made.duplicates,
+            "problems": [*made.problems],
+        }
+    )
+    console.print(
+        f"Cohort {name}, version {int(path.stem)}: {counted(len(items), 'series', 'series')} of"
+        f" {counted(studies, 'study', 'studies')}."
+    )
+    if made.duplicates:
+        console.note(
+            f"{counted(made.duplicates, 'row names a series', 'rows name series')} again; each counts once."
+        )
+    console.note(*made.problems)
+    if made.problems:
+        raise typer.Exit(PARTLY)
+
+
+cohort.command(epilog=examples("dicomdock cohort pull chest", "dicomdock cohort pull chest --workers 2"))(
+    tasks.pull
+)
+cohort.command(
+    epilog=examples(
+        "dicomdock cohort export chest ./chest --format nifti --deidentify basic",
+        "dicomdock cohort export chest ./chest",
+    )
+)(tasks.export)
+cohort.command(
+    epilog=examples(
+        "dicomdock cohort run chest lungs.py:volume --out lungs.parquet",
+        "dicomdock cohort run chest mypackage.lesions:segment --workers 4 --timeout 60",
+    )
+)(tasks.run)
+cohort.command(
+    epilog=examples(
+        "dicomdock cohort push chest --server trial --deidentify basic",
+        "dicomdock cohort push chest --server research",
+    )
+)(tasks.push)
+
+
+@cohort.command(epilog=examples("dicomdock cohort report chest chest.html"))
+def report(
+    context: typer.Context,
+    name: Name,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The page; it must not be there yet.")],
+) -> None:
+    """Write an HTML page of a cohort: counts, failures by reason, and a picture of each series."""
+    console: Console = context.obj
+    from dicomdock.api.archive import Archive
+
+    with Archive.open(console.settings) as archive:
+        archive.cohort(name).report(file)
+    console.result({"cohort": name, "file": str(file)})
+    console.print(f"The report of {name} is in {file}.")
+
+
+@cohort.command(epilog=examples("dicomdock cohort status chest", "dicomdock cohort status chest --json"))
+def status(context: typer.Context, name: Name) -> None:
+    """Show what was done with a cohort, and what is left."""
+    console: Console = context.obj
+    from dicomdock.api.archive import Archive
+
+    with Archive.open(console.settings) as archive:
+        chosen = archive.cohort(name)
+        reports = chosen.status()
+    console.result({"cohort": name, "series": len(chosen.items), "tasks": [one.to_json() for one in reports]})
+    console.print(f"Cohort {name}: {counted(len(chosen.items), 'series', 'series')}.")
+    for report in reports:
+        console.print(line(report))
+
+
+@cohort.command("list", epilog=examples("dicomdock cohort list"))
+def list_cohorts(context: typer.Context) -> None:
+    """List the cohorts."""
+    console: Console = context.obj
+    from dicomdock.cohort.folder import Cohorts
+
+    names = Cohorts(console.settings).names()
+    console.result({"cohorts": [*names]})
+    console.print(*names)
+
+
+def _opener(console: Console, stack: ExitStack) -> Callable[[str], DicomSource]:
+    """Return what opens a source once, and closes it with the stack; the archive has no name."""
+    opened: dict[str, DicomSource] = {}
+
+    def open_(server: str) -> DicomSource:
+        if server not in opened:
+            if server:
+                opened[server] = stack.enter_context(sources.connect(server, console.settings))
+            else:
+                opened[server] = stack.enter_context(sources.archive(console))
+        return opened[server]
+
+    return open_
+
+
+def _from_file(file: Path, server: str, open_: Callable[[str], DicomSource]) -> Made:
+    from dicomdock.cohort.makers import from_file
+
+    return from_file(file, server, open_)
+
+
+def _found(words: list[str], server: str, open_: Callable[[str], DicomSource]) -> Made:
+    from dicomdock.cohort.makers import from_search
+
+    match = sources.keys(words)
+    if sources.INSTANCE_KEYS.intersection(match):
+        raise InvalidInput("A cohort is made of studies and series; no key can select instances.")
+    level = "series" if sources.SERIES_KEYS.intersection(match) else "studies"
+    return from_search(open_(server), server, match, level)

@@ -1,0 +1,204 @@
+"""What ``cohort`` does with every series: pull, run, export, push, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dicomdock.cli import deidentification, sources
+from dicomdock.cli.exit_codes import FAILED, PARTLY
+from dicomdock.cli.formatting import counted
+from dicomdock.cli.images import Format
+from dicomdock.cli.output import Console
+from dicomdock.errors import InvalidInput, MissingDependency
+
+if TYPE_CHECKING:
+    from dicomdock.cohort.cluster import Cluster
+    from dicomdock.cohort.task import TaskReport
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The cohort.", show_default=False)]
+Workers = Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Series side by side.")]
+ClusterAddress = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Let the workers of a Dask cluster do it, tcp://HOST:8786; they open the same archive.",
+        show_default=False,
+    ),
+]
+_SHOWN = 10  # failed series that are shown one by one
+
+
+def pull(
+    context: typer.Context,
+    name: Name,
+    workers: Workers = 4,
+    requests: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=2, max=256, help="Requests to one server at a time, by all workers together."
+        ),
+    ] = 8,
+    cluster: ClusterAddress = "",
+) -> None:
+    """Bring every series of a cohort here, verified; the same command again does what is left."""
+    console: Console = context.obj
+    from dicomdock.api.archive import Archive
+
+    with Archive.open(console.settings) as archive:
+        chosen = archive.cohort(name)
+        with _cluster(console, cluster) as there:
+            work = chosen.pulling(workers=workers, requests=requests, cluster=there)
+            ended = console.follow(work, f"pull of {name}")
+    _tell(console, name, ended)
+
+
+def export(
+    context: typer.Context,
+    name: Name,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Created where it is missing.")],
+    form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.dicom,
+    straighten: Annotated[
+        bool, typer.Option("--straighten", help="Resample volumes of a tilted gantry; for NIfTI and NRRD.")
+    ] = False,
+    workers: Workers = 2,
+    deidentify: deidentification.ProfileOption = "",
+    key_file: deidentification.KeyFile = None,
+    blank: deidentification.Blank = None,
+) -> None:
+    """Write the series of a cohort as files, each whole or not at all; the same command does what is left."""
+    console: Console = context.obj
+    from dicomdock.api.archive import Archive
+
+    deidentifier = deidentification.deidentifier_of(console.settings, deidentify, key_file, blank)
+    if straighten and form is Format.dicom:
+        raise InvalidInput("DICOM is exported byte for byte; --straighten is for NIfTI and NRRD.")
+    with Archive.open(console.settings) as archive:
+        work = archive.cohort(name).exporting(
+            folder,
+            form.value,
+            Archive.open,
+            deidentifier=deidentifier,
+            straighten=straighten,
+            workers=workers,
+        )
+        ended = console.follow(work, f"export of {name}")
+    _tell(console, name, ended)
+
+
+def run(
+    context: typer.Context,
+    name: Name,
+    function: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:FUNCTION",
+            help="Takes a Volume; returns numbers, Segmentation or Volume. FILE.py:FUNCTION too.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a row for each series: .parquet or .csv.", show_default=False
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Processes side by side.")] = 2,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="For one series; its process is then killed.")
+    ] = 600.0,
+    again: Annotated[bool, typer.Option("--again", help="Compute everything anew.")] = False,
+    cluster: ClusterAddress = "",
+) -> None:
+    """Run a Python function on every series of a cohort. Its code runs with your rights.
+
+    What it computed stays until its file changes; the same command again does what is left.
+    """
+    console: Console = context.obj
+    from dicomdock.api.archive import Archive
+    from dicomdock.cohort import results
+
+    if out is not None:
+        results.check(out)
+    with Archive.open(console.settings) as archive:
+        chosen = archive.cohort(name)
+        with _cluster(console, cluster) as there:
+            work = chosen.running(function, workers=workers, seconds=timeout, again=again, cluster=there)
+            ended = console.follow(work, f"run on {name}")
+    if out is not None:
+        results.write(out, name, chosen.items, ended)
+    _tell(console, name, ended)
+
+
+def push(
+    context: typer.Context,
+    name: Name,
+    server: Annotated[
+        str, typer.Option(metavar="NAME", help="The server; else the default one.", show_default=False)
+    ] = "",
+    workers: Workers = 2,
+    deidentify: deidentification.ProfileOption = "",
+    key_file: deidentification.KeyFile = None,
+    blank: deidentification.Blank = None,
+) -> None:
+    """Send the series of a cohort to a server; the same command again does what is left."""
+    console: Console = context.obj
+    from dicomdock.api.archive import Archive
+
+    deidentifier = deidentification.deidentifier_of(console.settings, deidentify, key_file, blank)
+    with (
+        Archive.open(console.settings) as archive,
+        sources.connect(sources.server_name(console, server), console.settings) as client,
+    ):
+        work = archive.cohort(name).pushing(client, deidentifier=deidentifier, workers=workers)
+        ended = console.follow(work, f"push of {name}")
+    _tell(console, name, ended)
+
+
+@contextmanager
+def _cluster(console: Console, address: str) -> Iterator[Cluster | None]:
+    """Connect to a cluster, where one was named."""
+    if not address:
+        yield None
+        return
+    try:
+        from dicomdock.cohort.cluster import Cluster
+    except ImportError:
+        raise MissingDependency(
+            "What works on a cluster (Dask)", "install it with: pip install 'dicomdock[cluster]'"
+        ) from None
+    with Cluster(address) as cluster:
+        console.note(f"{counted(cluster.workers, 'worker')}; dashboard: {cluster.dashboard}")
+        yield cluster
+
+
+def _tell(console: Console, name: str, report: TaskReport) -> None:
+    """Show the report of a task, and end with its exit code."""
+    console.result({"cohort": name, **report.to_json()})
+    console.print(line(report))
+    failed = [one for one in report.outcomes if one.state == "failed"]
+    for one in failed[:_SHOWN]:
+        console.note(f"{one.resource}: {one.reason}")
+    if len(failed) > _SHOWN:
+        console.note(
+            f"{counted(len(failed) - _SHOWN, 'more series', 'more series')} failed; --json lists them all."
+        )
+    if report.stopped:
+        console.note(report.stopped)
+    if not report.complete:
+        console.note("The same command again does what is left, and tries again what failed.")
+        raise typer.Exit(PARTLY if report.count("done") else FAILED)
+
+
+def line(report: TaskReport) -> str:
+    """Return how far a task is, as a sentence."""
+    parts = [f"{report.task}: {report.count('done'):,} of {counted(report.total, 'series', 'series')} done"]
+    counts = ((report.count(state), state) for state in ("failed", "passed over"))
+    parts.extend(f"{count:,} {state}" for count, state in counts if count)
+    if report.left:
+        parts.append(f"{report.left:,} left")
+    return ", ".join(parts) + "."

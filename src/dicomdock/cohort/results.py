@@ -1,0 +1,82 @@
+"""Results: what became of each series of a cohort in a task, as a table for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from dicomdock.cohort.table import Cell, Item, facts_of, write_rows
+from dicomdock.cohort.task import TaskReport
+from dicomdock.config.home import write_private
+from dicomdock.errors import InvalidInput
+
+_COLUMNS = ("StudyInstanceUID", "SeriesInstanceUID", "PatientID", "Modality", "SeriesDescription")
+_FACTS = ("state", "reason", "seconds")
+
+
+def check(path: Path) -> None:
+    """Refuse a file that results cannot be written to.
+
+    Results of an earlier run are replaced, so that the same command can go on; no other file is.
+
+    Raises
+    ------
+    InvalidInput
+        Its name tells neither Parquet nor CSV, its folder is not there, or it is somebody else's.
+    """
+    kind = path.suffix.lower()
+    if kind not in (".parquet", ".csv"):
+        raise InvalidInput(f"Results are written as .parquet or .csv, not {path.name}.")
+    if not path.parent.is_dir():
+        raise InvalidInput(f"There is no folder {path.parent}.")
+    if path.exists() and not _is_ours(path):
+        raise InvalidInput(f"{path} exists already, and holds no results of a cohort.")
+
+
+def write(path: Path, cohort: str, items: Sequence[Item], report: TaskReport) -> None:
+    """Write a row for each series: what it is, what became of it, and its numbers.
+
+    Raises
+    ------
+    InvalidInput
+        The file cannot be written.
+    """
+    rows = _rows(items, report)
+    try:
+        if path.suffix.lower() == ".parquet":
+            write_rows(path, rows, {"cohort": cohort, "task": report.task})
+        else:
+            write_private(path, _csv(rows))
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _rows(items: Sequence[Item], report: TaskReport) -> list[dict[str, Cell]]:
+    outcomes = {one.resource: one for one in report.outcomes}
+    rows: list[dict[str, Cell]] = []
+    for item in items:
+        outcome = outcomes.get(item.resource)
+        known = (item.resource.study, item.resource.series, item.patient, item.modality, item.description)
+        row: dict[str, Cell] = dict(zip(_COLUMNS, known, strict=True))
+        row["state"] = outcome.state if outcome else "left"
+        row["reason"] = outcome.reason if outcome else ""
+        row["seconds"] = round(outcome.seconds, 3) if outcome else None
+        rows.append({**row, **(outcome.result if outcome else {})})
+    return rows
+
+
+def _is_ours(path: Path) -> bool:
+    if path.suffix.lower() == ".parquet":
+        return "cohort" in facts_of(path)
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return file.readline().startswith(",".join((*_COLUMNS, *_FACTS)))
+
+
+def _csv(rows: Sequence[dict[str, Cell]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()

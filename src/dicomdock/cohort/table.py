@@ -1,0 +1,169 @@
+"""The table of a cohort: a row for each series, as Parquet."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from dicomdock.config.home import write_private
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import InvalidInput, MissingDependency
+
+Cell: TypeAlias = str | int | float | bool | None
+
+_COLUMNS = (
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "Server",
+    "PatientID",
+    "Modality",
+    "SeriesDescription",
+    "NumberOfSeriesRelatedInstances",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A series of a cohort.
+
+    Parameters
+    ----------
+    resource : the series.
+    server : name of the profile that it comes from; empty for what is in the archive.
+    patient, modality, description : as the maker of the table knew them; empty where it did not.
+    instances : how many the source states; None where it does not.
+    """
+
+    resource: Resource
+    server: str = ""
+    patient: str = ""
+    modality: str = ""
+    description: str = ""
+    instances: int | None = None
+
+
+def arrow(module: str = "pyarrow") -> Any:
+    """Return a module of pyarrow, which tables are read and written with.
+
+    Raises
+    ------
+    MissingDependency
+        It is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise MissingDependency(
+            "What reads and writes Parquet (pyarrow)", "install it with: pip install 'dicomdock[cohort]'"
+        ) from None
+
+
+def write_items(path: Path, items: Iterable[Item], facts: Mapping[str, str]) -> None:
+    """Write the table of a cohort; ``facts`` say how it was made, and go into the file's metadata."""
+    rows = [
+        dict(
+            zip(
+                _COLUMNS,
+                (
+                    one.resource.study,
+                    one.resource.series,
+                    one.server,
+                    one.patient,
+                    one.modality,
+                    one.description,
+                    one.instances,
+                ),
+                strict=True,
+            )
+        )
+        for one in items
+    ]
+    pyarrow = arrow()
+    fields = [(name, pyarrow.string()) for name in _COLUMNS[:-1]] + [(_COLUMNS[-1], pyarrow.int64())]
+    schema = pyarrow.schema(fields, metadata={f"dicomdock.{key}": text for key, text in facts.items()})
+    write_private(path, _parquet(pyarrow.Table.from_pylist(rows, schema=schema)))
+
+
+def read_items(path: Path) -> list[Item]:
+    """Read the table of a cohort.
+
+    Raises
+    ------
+    InvalidInput
+        The file is not one.
+    """
+    items = []
+    for row in read_rows(path):
+        try:
+            resource = Resource(str(row["StudyInstanceUID"]), str(row["SeriesInstanceUID"]))
+        except KeyError as error:
+            raise InvalidInput(f"{path} is no cohort: it has no column {error.args[0]}.") from None
+        server, patient, modality, description = (str(row.get(name) or "") for name in _COLUMNS[2:6])
+        count = row.get(_COLUMNS[-1])
+        instances = int(count) if isinstance(count, int) else None
+        items.append(Item(resource, server, patient, modality, description, instances))
+    return items
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read any Parquet file.
+
+    Raises
+    ------
+    InvalidInput
+        It cannot be read.
+    """
+    parquet, pyarrow = arrow("pyarrow.parquet"), arrow()
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InvalidInput(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+    return rows
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Cell]], facts: Mapping[str, str]) -> None:
+    """Write results as Parquet: a column for each key, in the order in which they first appear.
+
+    A column of whole and other numbers becomes one of floats, one of different kinds becomes text.
+    """
+    pyarrow = arrow()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: _column([row.get(name) for row in rows]) for name in names}
+    table = pyarrow.table(columns).replace_schema_metadata(
+        {f"dicomdock.{key}": text for key, text in facts.items()}
+    )
+    write_private(path, _parquet(table))
+
+
+def facts_of(path: Path) -> dict[str, str]:
+    """Return what a Parquet file of dicomdock's says of itself; nothing for another."""
+    parquet, pyarrow = arrow("pyarrow.parquet"), arrow()
+    try:
+        metadata = parquet.read_schema(path).metadata or {}
+    except (OSError, pyarrow.ArrowException):
+        return {}
+    prefix = "dicomdock."
+    decoded = {
+        key.decode("utf-8", "replace"): text.decode("utf-8", "replace") for key, text in metadata.items()
+    }
+    return {key.removeprefix(prefix): text for key, text in decoded.items() if key.startswith(prefix)}
+
+
+def _column(cells: Sequence[Cell]) -> list[Cell]:
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if len(kinds) < 2:
+        return list(cells)
+    if kinds == {int, float}:
+        return [None if cell is None else float(cell) for cell in cells]
+    return [None if cell is None else str(cell) for cell in cells]
+
+
+def _parquet(table: Any) -> bytes:
+    pyarrow = arrow()
+    buffer = pyarrow.BufferOutputStream()
+    arrow("pyarrow.parquet").write_table(table, buffer)
+    data: bytes = buffer.getvalue().to_pybytes()
+    return data

@@ -1,0 +1,1 @@
+"""The overlays feature of the viewer."""

@@ -1,0 +1,34 @@
+"""The document that trame's page begins with, under our own name: no foreign title, picture or words."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+
+# Without a picture of our own, trame's page asks a foreign host for one.
+FAVICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+    "%3Crect width='16' height='16' rx='4' fill='%235b8def'/%3E"
+    "%3Cpath d='M4 11V5h3.2a3 3 0 0 1 0 6z' fill='%23fff'/%3E%3C/svg%3E"
+)
+TITLE = "dicomdock"
+LOADING = '<p style="font: 14px system-ui, sans-serif; padding: 16px">Opening the viewer …</p>'
+_OURS = (
+    (r"<title>.*?</title>", f"<title>{TITLE}</title>"),
+    # A page that forbids to enlarge it is of no use to many (WCAG 1.4.4).
+    ("initial-scale=1,maximum-scale=1,minimum-scale=1", "initial-scale=1"),
+    (r'<meta\s+name="(description|keywords)".*?/>', ""),
+    (r"<noscript>.*?</noscript>", "<noscript>The viewer needs JavaScript.</noscript>"),
+    (r'<link rel="icon".*?/>', f'<link rel="icon" href="{FAVICON}" />'),
+)
+
+
+@cache
+def index_page() -> str:
+    """Return the document; its scripts are trame's, unchanged."""
+    page = resources.files("trame_client") / "module" / "vue3-www" / "index.html"
+    text = page.read_text("utf-8")
+    for pattern, ours in _OURS:
+        text = re.sub(pattern, ours, text, flags=re.DOTALL)
+    return text
