@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     real = {"orthanc", "orthanc_next", "tiny_pacs"}
     for item in items:
         names = getattr(item, "fixturenames", ())
-        if "anyserver" in item.path.parts:  # a server for nearly every test
+        if {"anyserver", "storms"}.intersection(item.path.parts):  # servers or programs for nearly every test
             item.add_marker(pytest.mark.slow)
         if real.intersection(names):
             item.add_marker(pytest.mark.servers)

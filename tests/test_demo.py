@@ -12,6 +12,8 @@ import pytest
 
 from dicomdock.demo import demo_study
 
+pytestmark = pytest.mark.slow
+
 
 def made() -> list[tuple[str, bytes]]:
     return [(str(part.resource), b"".join(part.chunks())) for part in demo_study()]
@@ -32,7 +34,6 @@ def segmentation(study):
     return highdicom.seg.Segmentation.from_dataset(pydicom.dcmread(BytesIO(study[-1][1])))
 
 
-@pytest.mark.slow
 def test_the_study_is_the_same_each_time(study):
     def digests(parts):
         return [(name, hashlib.sha256(body).hexdigest()) for name, body in parts]

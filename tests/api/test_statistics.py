@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 from dicomdock import Archive, Resource, Segmentation
@@ -31,6 +32,10 @@ def test_stored_segments_have_the_numbers_of_numpy(archive, series, kind, tmp_pa
         found.to_csv(table)
     with table.open(encoding="utf-8", newline="") as file:
         written = list(csv.DictReader(file))
+    found.to_parquet(tmp_path / "numbers.parquet")
+    columns = pyarrow.parquet.read_table(tmp_path / "numbers.parquet")
+    assert columns.to_pylist() == found.rows()
+    assert str(columns.schema.field("suv_peak").type) == "double"  # though there is none
     for number, (row, line) in enumerate(zip(found.rows(), written, strict=True), 1):
         inside = values()[labels() == number]
         assert (row["segment"], row["label"]) == (number, ("liver", "tumor")[number - 1])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pydicom
+import pytest
 
 from dicomdock.archive import Archive
+from dicomdock.archive.storage.object_store import ObjectStore
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
@@ -67,3 +70,36 @@ def test_a_removed_instance_can_come_again(stored_settings: Settings, bucket: S3
             assert len(bucket.objects()) == 1
             archive.remove(one.resource)
             assert bucket.objects() == {}
+
+
+def test_nothing_is_downloaded_before_it_is_wanted(
+    stored_settings: Settings, bucket: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = ct_series(40)
+    study = Resource(series[0].study)
+    fetched: list[str] = []
+    fetch = ObjectStore.fetch
+
+    def counted(self: ObjectStore, key: str, digest: str) -> Path:
+        fetched.append(key)
+        return fetch(self, key, digest)
+
+    monkeypatch.setattr(ObjectStore, "fetch", counted)
+    with Archive.open(stored_settings) as archive:
+        with archive.writer() as writer:
+            for one in series:
+                writer.add(part(one.data))
+        shutil.rmtree(stored_settings.archive / "cache")
+        parts = [archive.part(one) for one in archive.instances(study)]
+        assert archive.present(study) == {one.instance for one in series}
+        assert fetched == []
+        assert parts[3].intact is not None
+        assert parts[3].intact()
+        assert len(fetched) == 1
+        assert b"".join(parts[3].chunks()) == series[3].data
+        shutil.rmtree(stored_settings.archive / "cache")
+        some = archive.retrieve(study)
+        assert b"".join(next(some).chunks()) == series[0].data
+        some.close()  # type: ignore[attr-defined]
+        assert len(fetched) < 40  # no more than some ahead
+        assert [path.read_bytes() for _, path in archive.files(study)] == [one.data for one in series]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dicomdock.archive import Archive
-from dicomdock.archive.storage import object_client
+from dicomdock.archive.storage import object_client, object_store
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, InvalidInput
@@ -121,6 +121,25 @@ def test_a_store_that_stays_busy(
         assert archive.summary().instances == 4
 
 
+def test_what_cannot_be_deleted_now_is_deleted_later(
+    one_store: Settings, faulty: Faulty, bucket: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "IMPATIENT", 0.3)
+    series, other = ct_series(2), ct_series(1)
+    with Archive.open(one_store) as archive:
+        add(archive, [*series, *other])
+        faulty.left, faulty.methods = -1, frozenset({"POST", "DELETE"})
+        assert archive.remove(Resource(series[0].study)) == 2
+    with Archive.open(one_store) as archive:
+        assert archive.summary().instances == 1
+        assert len(bucket.objects()) == 3
+        add(archive, series[:1])  # one of them comes again
+        faulty.left = 0
+    with Archive.open(one_store) as archive:
+        assert len(bucket.objects()) == 2
+        assert Counter(one.status for one in archive.verify()) == {"intact": 2}
+
+
 def test_a_store_that_cannot_be_reached(
     one_store: Settings, faulty: Faulty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +186,7 @@ def test_objects_that_vanished_or_changed(one_store: Settings, bucket: S3, tmp_p
 
 def test_the_cache_is_bounded(one_store: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dicomdock.archive.storage.object_cache.IN_USE", 0.0)
+    monkeypatch.setattr(object_store, "AHEAD", 0)
     series = ct_series(12, rows=64, columns=64)
     size = len(series[0].data)
     settings = replace(one_store, cache_limit=4 * size)

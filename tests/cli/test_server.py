@@ -155,3 +155,21 @@ def test_an_address_that_answers_nothing_leaves_the_server_of_that_name_alone(ru
     assert refused.code == 1 and "--untested" in refused.err
     assert load_profiles(settings).get("box") == profile
     assert Secrets(settings).get("box", profile.origin) == "first-word"
+
+
+def test_the_password_of_a_proxy_is_read_from_standard_input(run, settings):
+    login = ("--user", "alice", "--password-stdin", "--untested")
+    through = ("--proxy", "http://bob@127.0.0.1:9", "--proxy-password-stdin")
+    added = run(
+        "server", "add", "far", "http://127.0.0.1:9/", *login, *through, stdin="pr0xy-pass\nl0gin-pass\n"
+    )
+    assert added.code == 0
+    (profile,) = load_profiles(settings)
+    assert profile.proxy_password == "pr0xy-pass"
+    assert Secrets(settings).get("far", profile.origin) == "l0gin-pass"
+    shown = run("server", "show", "far", "--json")
+    for secret in ("pr0xy-pass", "l0gin-pass"):
+        assert secret not in shown.out + added.out + added.err
+    without = run("server", "add", "near", "http://127.0.0.1:9/", "--proxy-password-stdin", stdin="x\n")
+    assert without.code == 2
+    assert "needs a proxy with a user" in without.err

@@ -16,6 +16,7 @@ from tests.builders import ct_series, write
 from tests.programs import Program
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
 PROGRAM = Path(sys.executable).with_name("dicomdock")
 
 
@@ -32,7 +33,6 @@ def get(url: str, **headers: str) -> tuple[int, bytes]:
             return error.code, error.read()
 
 
-@pytest.mark.slow
 def test_other_programs_find_the_archive(run, tmp_path):
     made = ct_series(2)
     run("import", *write(tmp_path / "in", made))
@@ -51,7 +51,6 @@ def test_other_programs_find_the_archive(run, tmp_path):
         assert process.stderr == ""
 
 
-@pytest.mark.slow
 def test_a_token_keeps_others_out():
     with started("serve", "--port", "0", "--token-stdin", "--json", stdin="t0ken\n") as process:
         url = process.json()["url"]
@@ -70,7 +69,6 @@ def serving(process: Program) -> set[int]:
     return serves
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are seen in /proc")
 def test_several_processes_serve_one_address_and_one_that_dies_is_replaced(run, tmp_path):
     made = ct_series(2)
@@ -96,7 +94,6 @@ def test_several_processes_serve_one_address_and_one_that_dies_is_replaced(run, 
         assert not [pid for pid in last if Path(f"/proc/{pid}").exists()]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "root"), [((), None), (("--trusted-proxy", "127.0.0.1"), "https://pacs.example.org")]
 )
@@ -110,7 +107,6 @@ def test_a_reverse_proxy_is_believed_only_where_it_is_trusted(run, tmp_path, opt
         assert match["00081190"]["Value"][0].startswith(f"{expected}/studies/")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "policy"), [((), "same-origin"), (("--cors", "https://viewer.example"), "cross-origin")]
 )
@@ -127,7 +123,6 @@ def test_other_sites_cannot_embed_what_is_served(options: tuple[str, ...], polic
             assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.slow
 def test_the_token_is_shown_once_and_the_same_from_then_on():
     with started("serve", "--port", "0", "--json") as process:
         token = {"Authorization": f"Bearer {process.json()['token']}"}
@@ -142,7 +137,6 @@ def test_the_token_is_shown_once_and_the_same_from_then_on():
         assert get(f"{said['url']}/studies", Authorization=f"Bearer {said['token']}")[0] == 200
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_no_address_is_served_without_a_token_unless_told(host):
     with started("serve", "--host", host, "--port", "0", "--json") as process:
@@ -159,7 +153,6 @@ def test_a_login_is_never_lent_to_who_shows_no_token(run, hospital):
     assert "your login at hospital" in refused.err
 
 
-@pytest.mark.slow
 def test_a_server_for_reading_only_stores_and_deletes_nothing():
     with started("serve", "--port", "0", "--json", "--read-only", "--without-token") as process:
         url = process.json()["url"]
@@ -181,7 +174,6 @@ def test_a_server_is_passed_on(hospital):
         assert (status, made[0].study.encode() in body) == (200, True)
 
 
-@pytest.mark.slow
 def test_a_port_in_use_is_told(run):
     with started("serve", "--port", "0", "--json") as process:
         port = process.json()["url"].split(":")[2].split("/")[0]
@@ -190,7 +182,6 @@ def test_a_port_in_use_is_told(run):
     assert port in taken.err
 
 
-@pytest.mark.slow
 def test_the_demonstration_starts_and_ends():
     with started("run", "--demo", "--no-browser", "--port", "0") as process:
         line = process.line("127.0.0.1")
@@ -205,7 +196,6 @@ def test_the_demonstration_starts_and_ends():
         assert process.ends(30) == 0
 
 
-@pytest.mark.slow
 def test_a_demonstration_that_was_interrupted_is_made_whole_at_the_next_start(run, home):
     with started("run", "--demo", "--no-browser", "--port", "0") as process:
         process.line("being made")

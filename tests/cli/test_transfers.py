@@ -46,6 +46,7 @@ def leaky():
         yield server, made, lost
 
 
+@pytest.mark.slow
 def test_a_pull_that_is_not_whole_names_what_is_missing_and_goes_on_later(run, leaky):
     server, made, lost = leaky
     run("server", "add", "leaky", f"{server.url}/dicom-web")
@@ -85,6 +86,7 @@ def test_an_interrupt_is_told_with_the_way_to_go_on(run, leaky):
     assert run("transfers", "--json").json["transfers"][0]["state"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_one_unknown_study_of_two_is_named(run, leaky):
     server, made, lost = leaky
     lost.clear()

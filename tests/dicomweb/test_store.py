@@ -275,6 +275,7 @@ def test_a_connection_cut_in_the_answer_loses_nothing(head, settings):
         assert statuses(client.store(map(part, head)), head) == ["stored"] * 6
 
 
+@pytest.mark.slow
 def test_a_lost_answer_to_a_single_instance_is_looked_up(head, settings):
     def stores(sent):
         server.keep(sent[:1] if sent[0].instance == head[0].instance else [])

@@ -20,6 +20,7 @@ from tests.dock.using import keep, open_at, rows, still
 from tests.pictures import picture_file
 
 SIZES = {"1280": {"width": 1280, "height": 800}, "1920": {"width": 1920, "height": 1080}}
+NARROW = (640, 390)
 NAMES = ("Doe^Jane", "Yamada^Tarou=山田^太郎=やまだ^たろう", "Buc^Jérôme", "Люкceмбypг", "Müster^Max^^Dr.")
 FILES = "input-folder"
 
@@ -181,6 +182,14 @@ def check(page: Page) -> None:
     )
 
 
+def fits(page: Page) -> None:
+    """See that a page is no wider than a phone, and than a small window whose letters are doubled."""
+    for width in NARROW:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+    page.set_viewport_size(SIZES["1280"])
+
+
 def picture(page: Page, name: str, folder: Path) -> None:
     """Take the picture in both sizes."""
     scheme = "dark" if page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
@@ -197,6 +206,7 @@ def test_a_page(full_dock: RunningDock, themed: Page, shot: Shot, tmp_path: Path
     themed.goto(f"{full_dock.url}{shot.path}")
     shot.ready(themed)
     check(themed)
+    fits(themed)
     picture(themed, shot.name, tmp_path)
 
 

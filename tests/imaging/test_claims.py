@@ -18,7 +18,9 @@ from hypothesis.extra.numpy import arrays
 from dicomdock.errors import GeometryError, UnreadableFile
 from dicomdock.imaging.formats.nifti import volumes_from_nifti
 from dicomdock.imaging.formats.unpack import allowance, unpack
-from dicomdock.imaging.segmentation.segmentation import masks_of
+from dicomdock.imaging.segmentation import label_map
+from dicomdock.imaging.segmentation.label_map import masks_of
+from dicomdock.imaging.segmentation.mask import Mask
 
 NRRD = """NRRD0004
 type: {kind}
@@ -53,6 +55,14 @@ def bomb(head: bytes, size: int) -> bytes:
     return b"".join([*parts, packer.flush()])
 
 
+def corners(labels: int, shape: tuple[int, int, int]) -> bytes:
+    """Return a small packed label map with labels in opposite corners: each one's box is the whole image."""
+    values = np.zeros(shape, np.uint8).reshape(-1)
+    values[1 : labels + 1] = values[-1 : -labels - 1 : -1] = np.arange(1, labels + 1)
+    packer = zlib.compressobj(1, wbits=zlib.MAX_WBITS | 16)
+    return packer.compress(nifti(shape[::-1])) + packer.compress(values) + packer.flush()
+
+
 def claims() -> dict[str, bytes]:
     packed = bomb(b"", 64 << 20)
     return {
@@ -61,6 +71,7 @@ def claims() -> dict[str, bytes]:
         "nii.gz": gzip.compress(nifti((1000, 1000, 500))) + packed * 8,
         "nii.gz scaled": gzip.compress(nifti((500, 500, 250), scl_slope=0.5)) + packed,
         "nii.gz with more than it claims": gzip.compress(nifti((100, 100, 10))) + packed * 8,
+        "nii.gz with labels far apart": corners(4, (180, 1000, 1000)),
         "nrrd": NRRD.format(kind="uint8", sizes="30000 30000 10", encoding="raw").encode(),
         "nrrd gzip": NRRD.format(kind="double", sizes="30000 30000 10", encoding="gzip").encode() + packed,
         "nrrd bomb": NRRD.format(kind="uchar", sizes="10 10 10", encoding="gzip").encode() + packed * 8,
@@ -132,6 +143,30 @@ def test_label_maps_of_any_kind_are_taken_apart(array, times):
     for value, mask in masks.items():
         assert np.array_equal(mask.whole(wide.shape), wide == value)
         assert mask.array.any(axis=(1, 2)).all() or mask.array.shape[0] > 1
+
+
+@given(arrays(np.uint16, st.tuples(*[st.integers(1, 6)] * 3), elements=st.integers(0, 5)), st.integers(1, 50))
+def test_blocks_of_any_size_give_the_same_masks(array, block):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(label_map, "BLOCK", block)
+        for value, mask in masks_of(array).items():
+            assert np.array_equal(mask.whole(array.shape), array == value)
+            assert Mask.of(array == value).array.shape == mask.array.shape
+
+
+def test_labels_that_alternate_are_given_up_early():
+    """A file of 947 kB took 36 s and 9 GB."""
+    stripes = np.tile(np.arange(250, dtype=np.uint8), (16, 1024, 4))
+    with pytest.raises(GeometryError, match="need more than 8 MB"):
+        masks_of(stripes, most=8 << 20)
+    one = masks_of(stripes == 3, most=stripes.size)
+    assert one[1].array.sum() == 16 * 1024 * 4
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan"), float("inf"), -1.0, 65536.0, -1, 1 << 40])
+def test_values_that_are_no_labels_are_refused(value):
+    with pytest.raises(GeometryError, match="whole numbers"):
+        masks_of(np.full((2, 2, 2), value))
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom,
 from dicomdock.imaging.rtstruct import read_structures, structures_to_dicom
 from dicomdock.imaging.segmentation import Segmentation, read_segmentation, segmentation_to_dicom
 from dicomdock.imaging.volume import Volume
+from dicomdock.imaging.volume.volume import outline
 from tests.imaging.scans import headers, scan
 from tests.imaging.test_geometry import enhanced
 
@@ -99,3 +100,11 @@ def test_numbers_of_bits_are_bounded_before_they_are_used(keyword: str, bits: in
     assert keyword == "BitsStored"  # more than are allocated are those that are allocated
     assert bits > 64
     assert plan.dtype.itemsize <= 8
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "Columns"])
+def test_more_pixels_than_an_image_can_have_are_an_error_of_ours(keyword: str) -> None:
+    header = headers(INSTANCES[:1])[0]
+    header[keyword] = DataElement(keyword, "DS", "1e30")
+    with pytest.raises(GeometryError):
+        outline(split_series([header])[0])

@@ -330,6 +330,7 @@ def test_a_refused_login_ends_the_pull(orthanc: Orthanc, archive: Archive, setti
         ended(pull(client, archive, [Resource("1.2.3")], settings))
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_ends_the_pull_with_what_came(archive: Archive, settings: Settings):
     made = ct_series(40)
     server = Awkward(made, levels=("instance",))
@@ -348,6 +349,7 @@ def test_a_server_that_goes_away_ends_the_pull_with_what_came(archive: Archive, 
     assert len(archive.instances(series_of(made))) == 10
 
 
+@pytest.mark.slow
 def test_a_gateway_without_its_server_is_not_asked_for_every_instance(archive: Archive, settings: Settings):
     made = ct_series(40)
     server = Awkward(made, levels=("instance",))

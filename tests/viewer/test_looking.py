@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 from pydicom.uid import UltrasoundMultiFrameImageStorage, generate_uid
@@ -417,3 +418,41 @@ def test_every_key_of_the_help_does_something(screen: Screen) -> None:
     ):
         screen.page.keyboard.press(key)
         screen.wait(condition)
+
+
+def test_every_panel_has_names_and_contrast_by_axe(screen: Screen) -> None:
+    screen.brush()
+    (x, y), found = screen.middle(), Axe()
+    screen.drag((x - 20, y), (x + 20, y))
+    screen.wait("s.unsaved")
+
+    def faults() -> list[str]:
+        found_now = found.run(screen.page).response["violations"]
+        return [f"{one['id']}: {node['html'][:200]}" for one in found_now for node in one["nodes"]]
+
+    # The brush's own panel, then those of other tools of it, then all others; names come with the next frame.
+    for icon in ("mdi-brush", "mdi-auto-fix", "mdi-square-rounded-outline", "mdi-scatter-plot"):
+        screen.page.locator(f".editor button:has(.{icon})").click()
+        screen.handled()
+        screen.until(lambda: not faults(), words=f"{icon}: controls without a name or contrast")
+    for tool in ("series", "window", "measure", "layout", "volume", "derive"):
+        screen.tool(tool)
+        screen.handled()
+        assert faults() == [], tool
+
+
+@pytest.mark.parametrize(
+    ("normal", "usual", "named"),
+    [
+        ((0, 0, 1), "Axial", "Axial"),
+        ((0, 0, -1), "Sagittal", "Axial"),  # a single slice, seen by every view
+        ((0.1, 0.98, 0.1), "Coronal", "Coronal"),
+        ((0.55, 0.0, 0.83), "Sagittal", "Sagittal"),  # oblique images, along their own planes
+    ],
+)
+def test_a_view_is_named_after_what_it_shows(
+    normal: tuple[float, float, float], usual: str, named: str
+) -> None:
+    from dicomdock.viewer.features.views.logic import plane_shown
+
+    assert plane_shown(normal, usual) == named

@@ -165,13 +165,17 @@ def test_the_list_is_one_step_back_and_the_tab_is_named_after_the_study(
     dock: RunningDock, page: Page, tmp_path: Path
 ) -> None:
     _, _, instances = made_study(StudyDescription="Head", StudyDate="20240131")
-    keep(dock.settings, tmp_path / "files", instances)
+    prior, before, older = made_study(
+        StudyDescription="Earlier", StudyDate="20200131", SeriesDescription="Old"
+    )
+    _, _, another = made_study(PatientName="Doe^John", StudyDescription="Of another", PatientBirthDate="")
+    keep(dock.settings, tmp_path / "files", [*instances, *older, *another])
     open_at(page, dock, "/?PatientName=Doe")
     page.wait_for_url(lambda url: url.endswith("/?source=local&PatientName=Doe"), timeout=SECONDS * 1000)
     found = page.url
 
     def into_the_viewer() -> Screen:
-        rows(page, "studies").filter(has_text="Doe").dblclick()
+        rows(page, "studies").filter(has_text="Head").dblclick()
         screen = in_the_viewer(dock, page)
         screen.wait("s.complete", SECONDS)
         return screen
@@ -179,7 +183,7 @@ def test_the_list_is_one_step_back_and_the_tab_is_named_after_the_study(
     def in_the_list() -> None:
         page.wait_for_url(found, timeout=SECONDS * 1000)
         connected(page)
-        expect(page.get_by_test_id("studies").locator(".row")).to_have_count(1)
+        expect(page.get_by_test_id("studies").locator(".row")).to_have_count(3)
 
     # The first time its page comes in between, until a viewer runs; the second time it leads there at once.
     for _ in range(2):
@@ -191,5 +195,64 @@ def test_the_list_is_one_step_back_and_the_tab_is_named_after_the_study(
     screen.button("leave").click()
     in_the_list()
     screen = into_the_viewer()
+    the_earlier_study_is_shown_beside(screen, prior, before)
     page.go_back()
     in_the_list()
+
+
+def the_earlier_study_is_shown_beside(screen: Screen, prior: str, series: str) -> None:
+    """Look at thumbnails, and drag a series of an earlier study of the same patient to a view."""
+    page = screen.page
+    screen.wait("s.priors.length")
+    assert [one["name"] for one in screen.state("priors")] == ["2020-01-31 Earlier"]
+    screen.button(f"prior-{prior}").click()
+    seen = page.locator(".thumbnail img")
+    expect(seen).to_have_count(2)
+    for at in range(2):  # what they show is as bright as the phantom is
+        image = seen.nth(at)
+        image.scroll_into_view_if_needed()
+        page.wait_for_function("(image) => image.complete", arg=image.element_handle())
+        assert image.evaluate(BRIGHTEST) > 200
+    screen.button(f"series-{series}").drag_to(page.locator('[data-view="Red"]'))
+    screen.wait(f"s.layout === 'Compare' && s.compare_uid === '{series}' && s.Other_count === {SHAPE[0]}")
+    assert "2024-01-31" in screen.words("tr")
+    assert "2020-01-31" in screen.words("tr", "Other")
+    page.mouse.move(*screen.middle())
+    page.keyboard.press("Home")
+    screen.wait("s.Red_at === 0 && s.Other_at === 0")
+    # Brought together by hand, they stay as far apart.
+    screen.tool("layout")
+    linked = page.get_by_label("Scroll together")
+    linked.uncheck()
+    page.mouse.move(*screen.middle("Other"))
+    for at in (1, 2, 3):
+        page.keyboard.press("ArrowUp")
+        screen.wait(f"s.Other_at === {at}")
+    assert screen.state("Red_at") == 0
+    linked.check()
+    page.get_by_label("Same window").check()
+    screen.handled()
+    page.mouse.move(*screen.middle())
+    page.keyboard.press("ArrowUp")
+    screen.wait("s.Red_at === 1 && s.Other_at === 4")
+    x, y = screen.middle()
+    screen.drag((x, y), (x + 60, y + 30))
+    screen.wait("s.window_width !== 400")
+    assert screen.words("br") == screen.words("br", "Other") != "W 400  C 100"
+    page.get_by_label("Zoom together").check()
+    small = screen.pixels("Other")
+    page.mouse.move(*screen.middle())
+    page.mouse.down(button="right")
+    page.mouse.move(x, y + 80, steps=6)
+    page.mouse.up(button="right")
+    screen.until(lambda: screen.changed(small, "Other") > 0.02, words="the other view was not enlarged")
+
+
+BRIGHTEST = """(image) => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    const drawn = canvas.getContext("2d");
+    drawn.drawImage(image, 0, 0);
+    const { data } = drawn.getImageData(0, 0, canvas.width, canvas.height);
+    return Math.max(...data.filter((_, i) => i % 4 < 3));
+}"""

@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, expect
 
 from dicomdock import Archive
 from dicomdock.dicom.resource import Resource
+from dicomdock.imaging.terminology import Terminology, colour_for
 from tests.viewer.conftest import SHAPE, Opened, Screen, folders, made_study, phantom, store, viewing
 from tests.viewer.editing import Editor, Voxels, box, store_segmentation, until_coloured
 
@@ -185,6 +186,10 @@ def test_islands_become_segments(editor: Editor) -> None:
     editor.tool("islands")
     editor.page.locator(".editor").get_by_role("button", name="Split").click()
     editor.apply()
+    colours = ["#{:02x}{:02x}{:02x}".format(*colour_for(Terminology(), number)) for number in (3, 4, 5)]
+    editor.screen.wait(f"{SEGMENTS}.length === 5")
+    pieces = editor.screen.state(f"{SEGMENTS.removeprefix('s.')}.slice(2)")
+    assert [one["color"].lower() for one in pieces] == colours
     after = {"A": LARGE, "A 2": MIDDLE, "A 3": SMALL, "A 4": SPECK, "B": STARTS["islands"]["B"]}
     same(editor.saved(), **after)
     and_back(editor, STARTS["islands"], after)
@@ -370,6 +375,8 @@ def test_segments_are_added_named_coloured_hidden_and_removed(opened: Opened, ed
     page = editor.page
     page.locator(".editor .mdi-plus").click()  # a third one, which is the active one now
     editor.screen.wait(f"{SEGMENTS}.length === 3")
+    third = "#{:02x}{:02x}{:02x}".format(*colour_for(Terminology(), 3))
+    editor.screen.wait(f"{SEGMENTS}[2].color.toLowerCase() === '{third}'")
     editor.screen.button("structure").fill("Kidney left")
     editor.screen.button("structure").press("Enter")
     editor.screen.wait("s.unsaved")

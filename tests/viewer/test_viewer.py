@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
 from dicomdock.imaging.segmentation import read_segmentation
 from dicomdock.viewer.autosave import UnsavedWork
+from tests.imaging.scans import grid
 from tests.pictures import FOR_DOCS, SCREENSHOTS
-from tests.viewer.conftest import SHAPE, WINDOW, Opened, Screen, looked_at, phantom
+from tests.viewer.conftest import AFFINE, SHAPE, WINDOW, Opened, Screen, looked_at, phantom
 from tests.viewer.editing import until_coloured
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
@@ -130,6 +133,19 @@ def test_what_is_painted_is_undone_redone_saved_listed_and_opened_again(
     assert found.segments[0].mask.count > 50
     assert found.source_series == opened.series
     screen.wait(f"s.drawings.length === {listed + 1} && !s.unsaved")
+    drawn = read_segmentation(saved.path.read_bytes(), onto=grid(SHAPE, AFFINE)).segments[0].mask
+    inside = phantom()[drawn.box][drawn.array]
+    screen.button("statistics").click()
+    screen.wait("s.statistics_rows.length === 1")
+    numbers = dict(zip(screen.state("statistics_titles"), screen.state("statistics_rows[0]"), strict=True))
+    assert numbers["Segment"] == "Kidney left"
+    assert numbers["ml"] == f"{inside.size * 2 / 1000:.4g}"  # voxels of 1 x 1 x 2 mm
+    assert numbers["Mean (1)"] == f"{inside.mean():.4g}"
+    assert numbers["Median"] == f"{np.median(inside):.4g}"
+    with screen.page.expect_download() as downloaded:
+        screen.button("statistics-csv").click()
+    (row,) = csv.DictReader(downloaded.value.path().read_text("utf-8").splitlines())
+    assert float(row["mean"]) == pytest.approx(inside.mean())
     screen.button("new-drawing").click()
     screen.wait("!s.drawing_uid")
     uid = saved.resource.series

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+
+from pydicom.dataset import Dataset
 
 from dicomdock.api.home import Home
 from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.api.volume import fill, plan_named
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import GeometryError, InvalidInput
+from dicomdock.errors import GeometryError, InvalidInput, MissingDependency
 from dicomdock.imaging.geometry import VolumePlan, split_series
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.statistics import PERCENTILES, SegmentStatistics, place, segment_statistics, to_suv
-from dicomdock.imaging.volume import outline
+from dicomdock.imaging.volume import Volume, outline
 
 Cell = str | int | float | None
 
@@ -26,6 +30,7 @@ COLUMNS = (
     *("suv_peak", "metabolic_volume_ml", "total_lesion_glycolysis_g"),
 )
 """Names of the numbers of a segment, with their units; those of grey values are in ``unit``."""
+COUNTS, TEXTS = ("segment", "voxels", "values"), ("label", "quantity", "unit")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +60,47 @@ class Statistics:
         InvalidInput
             There is a file of that name.
         """
+        _write(path, self.csv().encode())
+
+    def csv(self) -> str:
+        """Return the table as CSV with a header line; an absent number is an empty field."""
+        file = io.StringIO(newline="")
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(self.rows())
+        return file.getvalue()
+
+    def to_parquet(self, path: Path | str) -> None:
+        """Write the table as Parquet; an absent number is null.
+
+        Raises
+        ------
+        InvalidInput
+            There is a file of that name.
+        MissingDependency
+            pyarrow is not installed.
+        """
+        _write(path, self.parquet())
+
+    def parquet(self) -> bytes:
+        """Return the table as Parquet.
+
+        Raises
+        ------
+        MissingDependency
+            pyarrow is not installed.
+        """
         try:
-            with Path(path).open("x", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS)
-                writer.writeheader()
-                writer.writerows(self.rows())
-        except FileExistsError:
-            raise InvalidInput(f"{path} exists already.") from None
+            pyarrow, writer = import_module("pyarrow"), import_module("pyarrow.parquet")
+        except ImportError:
+            raise MissingDependency(
+                "Parquet (pyarrow)", "install it with: pip install 'dicomdock[cohort]'"
+            ) from None
+        kinds = {**dict.fromkeys(COUNTS, pyarrow.int64()), **dict.fromkeys(TEXTS, pyarrow.string())}
+        schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in COLUMNS])
+        file = io.BytesIO()
+        writer.write_table(pyarrow.Table.from_pylist(self.rows(), schema=schema), file)
+        return file.getvalue()
 
 
 def measure(segmentation: Segmentation, archive: Home, images: Resource, name: str | None) -> Statistics:
@@ -82,7 +121,24 @@ def measure(segmentation: Segmentation, archive: Home, images: Resource, name: s
     headers = headers_of(paths)
     plans = split_series(headers)
     plan = plan_named(plans, images, _chosen(segmentation, plans, images, name))
-    volume = fill(plan, paths, headers)
+    return measure_over(segmentation, fill(plan, paths, headers), images, headers)
+
+
+def measure_over(
+    segmentation: Segmentation, volume: Volume, images: Resource, headers: Sequence[Dataset]
+) -> Statistics:
+    """Measure the segments over a volume.
+
+    Parameters
+    ----------
+    images : the series that the volume is of.
+    headers : of its instances; used for PET alone.
+
+    Raises
+    ------
+    GeometryError
+        The volume is in colour, has no position in the patient, or another frame of reference.
+    """
     remarks = []
     measured = volume
     if volume.modality == "PT":
@@ -131,3 +187,11 @@ def _row(one: SegmentStatistics) -> dict[str, Cell]:
         cells += values.percentiles
     cells += [one.peak, one.metabolic_volume, one.glycolysis]
     return dict(zip(COLUMNS, cells, strict=True))
+
+
+def _write(path: Path | str, content: bytes) -> None:
+    try:
+        with Path(path).open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise InvalidInput(f"{path} exists already.") from None

@@ -120,6 +120,14 @@ class Archive:
         with self._index.reading() as connection:
             return list(instances_of(connection, self._files.storage, resource))
 
+    def files(self, resource: Resource) -> Iterator[tuple[ArchivedInstance, Path]]:
+        """Return the instances of a resource with their files, in the order of ``instances``.
+
+        Objects are downloaded side by side.
+        """
+        found = self.instances(resource)
+        return zip(found, self._files.storage.fetched((one.key, one.digest) for one in found), strict=True)
+
     def present(self, resource: Resource) -> set[str]:
         """Return the SOP Instance UIDs of a resource whose files are there with their size."""
         storage = self._files.storage
@@ -153,10 +161,10 @@ class Archive:
         found = self._found(resource)
         self._mark_used(resource)
         damaged: list[Resource] = []
-        for one in found:
-            part = self.part(one)
-            if part.intact is not None and part.intact():
-                yield part
+        files = self._files.storage.fetched((one.key, one.digest) for one in found)
+        for one, path in zip(found, files, strict=True):
+            if self._integrity.is_intact(path, one.size, one.digest):
+                yield self.part(one)
             elif self._is_indexed(one.resource):  # else it was removed meanwhile
                 damaged.append(one.resource)
         if damaged:
@@ -172,15 +180,17 @@ class Archive:
                 mark_used(connection, stale)
 
     def part(self, instance: ArchivedInstance) -> Part:
-        """Return an instance as its file, which can be compared with its digest by ``Part.intact``."""
-        path = instance.path
+        """Return an instance as its file, which can be compared with its digest by ``Part.intact``.
+
+        An object is downloaded when it is compared or read.
+        """
         return Part(
             in_transfer_syntax(DICOM, instance.transfer_syntax_uid or ""),
-            partial(file_chunks, path),
+            lambda: file_chunks(instance.path),
             length=instance.size,
             resource=instance.resource,
-            path=path,
-            intact=partial(self._integrity.is_intact, path, instance.size, instance.digest),
+            path=instance.storage.path(instance.key),
+            intact=lambda: self._integrity.is_intact(instance.path, instance.size, instance.digest),
         )
 
     def metadata(self, resource: Resource) -> Iterator[DicomJson]:
@@ -193,8 +203,8 @@ class Archive:
             some = found[start : start + DESCRIBED]
             cached = self._metadata.get([one.digest for one in some])
             new: dict[str, DicomJson] = {}
-            for one in some:
-                path = one.path
+            files = self._files.storage.fetched((one.key, one.digest) for one in some)
+            for one, path in zip(some, files, strict=True):
                 attributes = cached.get(one.digest) if has_size(path, one.size) else None
                 try:
                     if attributes is None:

@@ -73,7 +73,7 @@ class Planned:
     @property
     def source(self) -> Path:
         """Its file on this machine, as ``ArchivedInstance.path``."""
-        return self.storage.local(self.key, self.digest)
+        return self.storage.fetch(self.key, self.digest)
 
 
 _PLANNED = f"""
@@ -151,8 +151,9 @@ def export(
     """
     damaged: list[Resource] = []
     with _zip_file(target) if zip else _folder(target) as write:
+        sources = _fetched(plan)
         for done, one in enumerate(plan, 1):
-            if not integrity.is_intact(one.source, one.size, one.digest):
+            if not integrity.is_intact(next(sources), one.size, one.digest):
                 damaged.append(one.resource)
                 continue
             made = copy(one)
@@ -161,6 +162,11 @@ def export(
                 yield Exported(made.resource, made.name, made.size, done, len(plan))
     if damaged:
         raise damaged_error(damaged)
+
+
+def _fetched(plan: Sequence[Planned]) -> Iterator[Path]:
+    """Return the files of all, some of them fetched ahead."""
+    return plan[0].storage.fetched((one.key, one.digest) for one in plan) if plan else iter(())
 
 
 @contextmanager

@@ -103,11 +103,11 @@ def remove_deleted_files(files: Files, index: Index) -> None:
     while more:  # the store is asked under the lock: others wait for so many only
         with index.writing() as connection:
             keys = deletable(connection, DELETED_AT_ONCE)
-            _discard(files, connection, keys)
-            more = len(keys) == DELETED_AT_ONCE
+            more = _discard(files, connection, keys) == DELETED_AT_ONCE
 
 
-def _discard(files: Files, connection: Connection, keys: Sequence[str]) -> None:
+def _discard(files: Files, connection: Connection, keys: Sequence[str]) -> int:
+    """Remove files, and return the number of those that are gone."""
     removed = []
     for key in files.storage.discard(keys):
         removed.append(key)
@@ -117,6 +117,7 @@ def _discard(files: Files, connection: Connection, keys: Sequence[str]) -> None:
         files.journal.append([Removed(removed)])
         files.reached("remove: in the journal")
         connection.execute_many("DELETE FROM doomed WHERE path = ?", [(key,) for key in removed])
+    return len(removed)
 
 
 def _finish_replacements(files: Files, index: Index) -> None:

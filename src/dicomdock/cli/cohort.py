@@ -52,7 +52,15 @@ def make(
             "--from",
             metavar="FILE",
             help="Take the rows of a CSV or Parquet file: StudyInstanceUID, SeriesInstanceUID (else all"
-            " series of the study), Server.",
+            " series of the study), Server; or a manifest of the Imaging Data Commons (.s5cmd).",
+            show_default=False,
+        ),
+    ] = None,
+    idc_index: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The table that names the series of a manifest; else that of the package idc-index-data.",
             show_default=False,
         ),
     ] = None,
@@ -68,7 +76,11 @@ def make(
     chosen = "" if local else sources.server_name(console, server)
     with ExitStack() as stack:
         open_ = _opener(console, stack)
-        made = _from_file(file, chosen, open_) if file is not None else _found(words or [], chosen, open_)
+        made = (
+            _from_file(file, chosen, open_, idc_index)
+            if file is not None
+            else _found(words or [], chosen, open_)
+        )
     facts = {"server": chosen, "query": " ".join(words or ()), "file": file.name if file else ""}
     path = save(console.settings, name, made, facts)
     items = made.items.values()
@@ -177,9 +189,12 @@ def _opener(console: Console, stack: ExitStack) -> Callable[[str], DicomSource]:
     return open_
 
 
-def _from_file(file: Path, server: str, open_: Callable[[str], DicomSource]) -> Made:
+def _from_file(file: Path, server: str, open_: Callable[[str], DicomSource], index: Path | None) -> Made:
+    from dicomdock.cohort.idc import ENDINGS, from_manifest
     from dicomdock.cohort.makers import from_file
 
+    if file.suffix.lower() in ENDINGS:
+        return from_manifest(file, server, index)
     return from_file(file, server, open_)
 
 

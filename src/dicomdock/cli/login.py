@@ -107,6 +107,13 @@ class LoginOptions:
     proxy: Annotated[
         str, typer.Option(metavar="URL", help="Go through this HTTP proxy; a password is asked for.")
     ] = ""
+    proxy_password_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--proxy-password-stdin",
+            help="Read the proxy's password from standard input, on a line before that of the login.",
+        ),
+    ] = False
     search_url: Annotated[
         str, typer.Option(metavar="URL", help="Where it is searched, if not at its address.")
     ] = ""

@@ -80,9 +80,7 @@ def add(
     repaired = urls.repair(HEALTHCARE if at_google else url)
     profile = options.profile(name, repaired.url, has_token=bool(repaired.token))
     check_profile(profile)
-    if Proxy.parse(profile.proxy).user and not profile.proxy_password and console.attended:
-        password = console.secret("Password of the proxy", from_stdin=False)
-        profile = replace(profile, proxy_password=password)
+    profile = _with_proxy_password(console, profile, from_stdin=options.proxy_password_stdin)
     secrets = Secrets(console.settings)
     before = secrets.get(name, profile.origin)
     if name in profiles and not same_secret(profiles.get(name).login, profile.login):
@@ -118,6 +116,18 @@ def add(
             raise typer.Exit(problem.exit_code)
     elif report is not None:
         console.print("It answers; 'dicomdock server test " + name + "' tells what works.")
+
+
+def _with_proxy_password(console: Console, profile: ServerProfile, *, from_stdin: bool) -> ServerProfile:
+    """Add the password of the proxy, read from standard input or typed, where it has a user."""
+    user = Proxy.parse(profile.proxy).user
+    if from_stdin and (not user or profile.proxy_password):
+        raise InvalidInput(
+            "--proxy-password-stdin needs a proxy with a user and no password: --proxy http://USER@HOST:PORT."
+        )
+    if not user or profile.proxy_password or not (from_stdin or console.attended):
+        return profile
+    return replace(profile, proxy_password=console.secret("Password of the proxy", from_stdin=from_stdin))
 
 
 def _may_replace(console: Console, profiles: Profiles, name: str, *, sure: bool) -> None:

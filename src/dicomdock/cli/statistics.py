@@ -34,6 +34,7 @@ _SHOWN = (
     epilog=examples(
         "dicomdock statistics 1.2.840.1/1.2.840.9",
         "dicomdock statistics 1.2.840.1/1.2.840.9 --csv lesions.csv",
+        "dicomdock statistics 1.2.840.1/1.2.840.9 --parquet lesions.parquet",
         "dicomdock statistics 1.2.840.1/1.2.840.9 --images 1.2.840.1/1.2.840.3 --json",
     )
 )
@@ -61,6 +62,10 @@ def statistics(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write all numbers as CSV.", show_default=False),
     ] = None,
+    parquet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write all numbers as Parquet.", show_default=False),
+    ] = None,
 ) -> None:
     """Measure segments on their images: volume, surface, diameters, values, and SUV where it can be computed.
 
@@ -74,11 +79,14 @@ def statistics(
         found = sources.resources(words, archive)
         if len(found) != 1:
             raise InvalidInput(f"One segmentation is measured at a time, not {len(found)}.")
-        if table is not None and table.exists():
-            raise InvalidInput(f"{table} exists already.")
+        for file in (table, parquet):
+            if file is not None and file.exists():
+                raise InvalidInput(f"{file} exists already.")
         measured = archive.segmentation(found[0]).statistics(images or None, volume=volume or None)
     if table is not None:
         measured.to_csv(table)
+    if parquet is not None:
+        measured.to_parquet(parquet)
     rows = measured.rows()
     console.result(
         {

@@ -114,12 +114,16 @@ def from_file(path: Path, server: str, opened: Callable[[str], DicomSource]) -> 
                 made.problems.append(f"Row {number} of {path.name}: {error}")
         else:
             made.add(Item(resource, origin))
-    made.problems.extend(unreadable[:_SHOWN])
-    if len(unreadable) > _SHOWN:
-        made.problems.append(f"{len(unreadable) - _SHOWN} more rows of {path.name} cannot be used.")
+    made.problems.extend(few(unreadable))
     if not made.items:
         raise InvalidInput(" ".join(made.problems) or f"{path} has no rows.")
     return made
+
+
+def few(problems: list[str]) -> list[str]:
+    """Return the first of several sentences of one kind, and how many more there are."""
+    more = len(problems) - _SHOWN
+    return [*problems[:_SHOWN], *([f"There are {more:,} more like these."] if more > 0 else [])]
 
 
 def _add_study(made: Made, source: DicomSource, server: str, study: str, patient: str = "") -> None:

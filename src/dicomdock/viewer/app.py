@@ -27,11 +27,14 @@ from dicomdock.viewer.features.layout.logic import LayoutLogic
 from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.objects.logic import OthersLogic
 from dicomdock.viewer.features.overlays.logic import OverlaysLogic
+from dicomdock.viewer.features.priors.logic import PriorsLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.send.logic import SendingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.features.series.thumbnails import Thumbnails
 from dicomdock.viewer.features.source_images.logic import SourcesLogic
+from dicomdock.viewer.features.statistics.logic import StatisticsLogic
 from dicomdock.viewer.features.views.cine import Cine
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.features.volume.logic import VolumeLogic
@@ -49,7 +52,7 @@ from dicomdock.viewer.shell.tabs import Tabs
 STATIC = Path(__file__).with_name("static")
 MODULE = {
     "serve": {"__dicomdock": str(STATIC)},
-    "scripts": ["__dicomdock/viewer.js"],
+    "scripts": ["__dicomdock/viewer.js", "__dicomdock/names.js"],
     "styles": ["__dicomdock/viewer.css"],
     "vue_use": ["dicomdock"],
 }
@@ -122,6 +125,12 @@ class Workstation(TrameApp):
             self.server, self.series, self.segments, self.saving, self.notifications
         )
         self.compare = CompareLogic(self.server, app, self.series, self.views, self.notifications)
+        self.statistics = StatisticsLogic(
+            self.server, self.series, self.segments, self.archive, self.notifications
+        )
+        self.window.on_window.append(self.compare.same_window)
+        self.thumbnails = Thumbnails(self.server, self.archive, settings)
+        self.priors = PriorsLogic(self.server, self.series, self.compare, self.archive)
         self.cine = Cine(self.server, self.series, self.views)
         self.segments.on_tool.append(self.volume.painting)
         self.segments.on_tool.append(lambda on: self.views.interaction("none" if on else "window"))

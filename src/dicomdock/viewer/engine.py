@@ -25,6 +25,7 @@ from trame_slicer.views import (
 )
 from vtkmodules.vtkCommonCore import vtkCommand
 
+from dicomdock.imaging.terminology import Terminology, colour_for
 from dicomdock.viewer.frames import FrameScheduler
 
 FRAMES_A_SECOND = 30.0
@@ -76,6 +77,12 @@ class SegmentEditor(SegmentEditorLogic):
     def apply_display(self) -> None:
         """Draw the active segmentation as the panel's display settings say."""
         self._on_segment_display_changed(self.data.segment_display)
+
+    def _on_add_segment_clicked(self) -> None:
+        # Without a colour it gets one by chance, which can be a grey that no one sees on the images.
+        number = len(self.segmentation_editor.get_segment_ids()) + 1
+        colour = [part / 255 for part in colour_for(Terminology(), number)]
+        self.segmentation_editor.add_empty_segment(segment_color=colour)
 
     def effect(self, kind: type[Any]) -> Any:
         """Return the logic of an effect."""

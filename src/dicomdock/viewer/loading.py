@@ -244,9 +244,9 @@ class Loader:
 
     def _look(self) -> None:
         self._looked = time.monotonic()
-        for one in self._archive.instances(self.series):
+        for one, path in self._archive.files(self.series):
             if one.resource.instance is not None:
-                self._paths.setdefault(one.resource.instance, one.path)
+                self._paths.setdefault(one.resource.instance, path)
 
     def _show_one(self) -> bool:
         paths = list(self._paths.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -15,6 +15,8 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import Kind, kind_of
 from dicomdock.imaging.dataset import as_dataset
 
+PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
+MOST_PRIORS = 100
 COUNT = "NumberOfSeriesRelatedInstances"
 
 _KINDS: Mapping[str, Kind] = {
@@ -73,6 +75,7 @@ class Study:
     ----------
     uid : Study Instance UID.
     patient, patient_id, born, sex, date, description : as stored, for the corners of the views.
+    modalities : of its series, where it was searched without them.
     series : in the order of their numbers.
     """
 
@@ -83,6 +86,7 @@ class Study:
     sex: str = ""
     date: str = ""
     description: str = ""
+    modalities: str = ""
     series: tuple[Series, ...] = ()
 
     @property
@@ -151,8 +155,27 @@ def read_study(archive: Archive, uid: str, coming: Sequence[DicomJson] = ()) -> 
         study.sex,
         study.date,
         study.description,
-        tuple(found),
+        series=tuple(found),
     )
+
+
+def read_priors(archive: Archive, study: Study) -> tuple[Study, ...]:
+    """Look up the other studies of a study's patient in the archive, the latest first; without their series.
+
+    An ID alone is not trusted, as two hospitals give the same one: the name or the birth date must agree too.
+    """
+    if not study.patient_id:
+        return ()
+    names = (*PATIENT, "StudyDate", "StudyDescription", "ModalitiesInStudy", "StudyInstanceUID")
+    found: list[Study] = []
+    for page in archive.search(Query("studies", {**dict.fromkeys(names, ""), "PatientID": study.patient_id})):
+        for answer in page.matches:
+            one = _described(Study(text(answer.attributes, "StudyInstanceUID")), answer.attributes)
+            same_name = one.patient.casefold() == study.patient.casefold()
+            same = one.patient_id == study.patient_id and (same_name or (one.born and one.born == study.born))
+            if same and one.uid != study.uid:
+                found.append(replace(one, modalities=text(answer.attributes, "ModalitiesInStudy")))
+    return tuple(sorted(found, key=lambda one: (one.date, one.uid), reverse=True)[:MOST_PRIORS])
 
 
 def _answers(archive: Archive, uid: str) -> Iterator[DicomJson]:

@@ -71,7 +71,7 @@ class ArchivedInstance:
         ArchiveError
             The storage cannot be reached.
         """
-        return self.storage.local(self.key, self.digest)
+        return self.storage.fetch(self.key, self.digest)
 
 
 _DIGESTS = f"""

@@ -43,13 +43,29 @@ class Storage(Protocol):
     def shown(self, key: str) -> str:
         """Return where a file is, for people."""
 
-    def local(self, key: str, digest: str) -> Path:
-        """Return a file of this machine with the same bytes; where they are gone, it is not there.
+    def path(self, key: str) -> Path:
+        """Return the path that a file has on this machine once it was fetched; it need not be there."""
+
+    def fetch(self, key: str, digest: str) -> Path:
+        """Bring a file to this machine, and return its path; where its bytes are gone, it is not there.
 
         Raises
         ------
         ArchiveError
             The storage cannot be reached.
+        """
+
+    def fetched(self, files: Iterable[tuple[str, str]]) -> Iterator[Path]:
+        """Fetch files in their order, some of them ahead.
+
+        Parameters
+        ----------
+        files : key and digest of each.
+
+        Raises
+        ------
+        ArchiveError
+            As ``fetch``.
         """
 
     def is_empty(self) -> bool:

@@ -88,9 +88,17 @@ class LocalFolder:
         """Return the path of a file for people."""
         return str(self.folder / key)
 
-    def local(self, key: str, digest: str) -> Path:  # noqa: ARG002
+    def path(self, key: str) -> Path:
         """Return a file; it need not be there."""
         return self.folder / key
+
+    def fetch(self, key: str, digest: str) -> Path:  # noqa: ARG002
+        """Return the same."""
+        return self.folder / key
+
+    def fetched(self, files: Iterable[tuple[str, str]]) -> Iterator[Path]:
+        """Return files in their order."""
+        return (self.folder / key for key, _ in files)
 
     def is_empty(self) -> bool:
         """Return whether there are no folders of studies."""

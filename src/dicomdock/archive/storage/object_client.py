@@ -31,10 +31,14 @@ _REFUSED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMat
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
-def connect(url: str) -> Connection:
+def connect(url: str, *, retry_seconds: float | None = None) -> Connection:
     """Return the connection to an object store; its prefix is the URL's, and nothing is sent yet.
 
     Credentials come from the environment, or from the profile of the AWS command line.
+
+    Parameters
+    ----------
+    retry_seconds : in which a request that is refused with 5xx or 429 is sent again; None for long.
 
     Raises
     ------
@@ -55,7 +59,7 @@ def connect(url: str) -> Connection:
         },
         "retry_config": {
             "max_retries": 100,
-            "retry_timeout": timedelta(seconds=RETRY_SECONDS),
+            "retry_timeout": timedelta(seconds=RETRY_SECONDS if retry_seconds is None else retry_seconds),
             "backoff": {
                 "init_backoff": timedelta(milliseconds=100),
                 "max_backoff": timedelta(seconds=LONGEST_PAUSE),

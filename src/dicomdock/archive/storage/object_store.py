@@ -8,9 +8,11 @@ and nothing rests on conditional requests, which some gateways ignore.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -22,14 +24,18 @@ from dicomdock.archive.storage.object_cache import ObjectCache
 from dicomdock.archive.storage.object_client import connect, store_errors
 from dicomdock.dicom.part10 import HEAD
 from dicomdock.dicom.resource import Resource
+from dicomdock.errors import ArchiveError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Connection
 
+AHEAD = 32  # objects downloaded before they are wanted
 SIDE_BY_SIDE = 16  # requests; one takes as long as the way to the store and back
 PART = 16 << 20  # bytes of one request; a larger file is sent in several, and appears when the last is there
 DELETED_AT_ONCE = 1000  # what one request of S3 takes
 LISTED_AT_ONCE = 1000
+IMPATIENT = 5.0  # seconds in which a deletion is tried again
+log = logging.getLogger(__name__)
 _DIGEST = re.compile(r"\.([0-9a-f]{64})\.dcm\Z")
 
 
@@ -61,7 +67,38 @@ class ObjectStore:
         """Return the URL of an object."""
         return f"{self.url}/{key}"
 
-    def local(self, key: str, digest: str) -> Path:
+    def path(self, key: str) -> Path:
+        """Return the path of the local copy of an object, which need not be there."""
+        return self.cache.path(key)
+
+    def fetched(self, files: Iterable[tuple[str, str]]) -> Iterator[Path]:
+        """Return local copies in the order of their objects; some are downloaded ahead.
+
+        Raises
+        ------
+        ArchiveError
+            The store cannot be reached.
+        """
+        running: deque[Future[Path] | Path] = deque()
+
+        def first() -> Path:
+            one = running.popleft()
+            return one if isinstance(one, Path) else one.result()
+
+        with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="download") as pool:
+            try:
+                for key, digest in files:
+                    running.append(self.cache.find(key) or pool.submit(self.fetch, key, digest))
+                    if len(running) > AHEAD:
+                        yield first()
+                while running:
+                    yield first()
+            finally:
+                for one in running:
+                    if isinstance(one, Future):
+                        one.cancel()
+
+    def fetch(self, key: str, digest: str) -> Path:
         """Return a local copy of an object; where its bytes are gone or others, it is not there.
 
         Raises
@@ -141,7 +178,7 @@ class ObjectStore:
             found = obstore.get(self._connection, key, options={"range": (0, HEAD)})
             head, size = bytes(found.bytes()), found.meta["size"]
         digest = digest_in(key)
-        yield StoredFile(head, size, lambda: mapped(self.local(key, digest)), lambda: digest)
+        yield StoredFile(head, size, lambda: mapped(self.fetch(key, digest)), lambda: digest)
 
     def upload(
         self, files: Sequence[tuple[Path, str]], uploaded: Callable[[], object] = lambda: None
@@ -170,16 +207,42 @@ class ObjectStore:
                     one.cancel()
 
     def discard(self, keys: Sequence[str]) -> Iterator[str]:
-        """Delete objects and their local copies, and return the keys of those that are gone."""
-        import obstore
+        """Delete objects and their local copies, and return the keys of those that are gone.
 
+        What the store does not delete now stays, which is logged.
+        """
         for start in range(0, len(keys), DELETED_AT_ONCE):
             some = list(keys[start : start + DELETED_AT_ONCE])
             for key in some:
                 self.cache.remove(key)
-            with store_errors("Removing from the archive", self.url), suppress(FileNotFoundError):
-                obstore.delete(self._connection, some)
-            yield from some
+            try:
+                left = self._delete(some)
+            except ArchiveError as error:
+                log.warning("%s %d objects stay there, and are deleted later.", error, len(some))
+                return
+            yield from (key for key in some if key not in left)
+
+    def _delete(self, keys: list[str]) -> set[str]:
+        """Delete objects, and return the keys of those that are there all the same."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        with store_errors("Removing from the archive", self.url):
+            try:
+                obstore.delete(self._impatient, keys)
+            except FileNotFoundError as error:
+                if "Bucket" in str(error):
+                    raise
+            except BaseError as error:
+                if "DeleteObjects response" not in str(error):
+                    raise
+                return self.existing(keys)  # JuiceFS names nothing in its answer
+        return set()
+
+    @cached_property
+    def _impatient(self) -> Connection:
+        """The connection for what waits under the index's lock, and can be done another time."""
+        return connect(self.url, retry_seconds=IMPATIENT)
 
     @cached_property
     def _connection(self) -> Connection:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -21,7 +17,6 @@ from dicomdock.errors import DicomdockError
 if TYPE_CHECKING:
     from dicomdock.origin.workers import Workers
 
-MAX_BYTES = 1 << 20
 NO_PICTURE = "private, max-age=300"  # a server that is away now may be back in five minutes
 KEPT = "private, max-age=86400"
 
@@ -54,20 +49,9 @@ class Thumbnails:
         return Response(picture, media_type=media_type, headers={"Cache-Control": KEPT})
 
     def _picture(self, source: str, resource: Resource) -> tuple[str, bytes]:
-        file = self._file(source, resource)
-        try:
-            return "image/jpeg", file.read_bytes()
-        except FileNotFoundError:
-            pass
-        media_type, picture = self._make(source, resource)
-        if len(picture) <= MAX_BYTES and media_type == "image/jpeg":
-            _keep(file, picture)
-        return media_type, picture
+        from dicomdock.origin.thumbnails import ThumbnailCache
 
-    def _file(self, source: str, resource: Resource) -> Path:
-        # Named by a digest: neither a server's name nor a UID becomes a path.
-        digest = hashlib.sha256(f"{source}\0{resource}".encode()).hexdigest()
-        return self._folder / digest[:2] / f"{digest[2:]}.jpg"
+        return ThumbnailCache(self._folder).get(source, resource, lambda: self._make(source, resource))
 
     def _make(self, source: str, resource: Resource) -> tuple[str, bytes]:
         if source == LOCAL:
@@ -79,11 +63,3 @@ class Thumbnails:
             answer = one_picture(origin, resource, View(viewport=THUMBNAIL, media_type="image/jpeg"))
             return "image/jpeg", bytes(answer.body)
         return self._servers.client(source).thumbnail(resource)
-
-
-def _keep(file: Path, picture: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=file.parent)
-    with os.fdopen(handle, "wb") as out:
-        out.write(picture)
-    Path(name).replace(file)

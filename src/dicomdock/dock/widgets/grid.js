@@ -68,7 +68,10 @@ export default {
           </span>
         </div>
       </div>
-      <div class="grid-foot" v-if="more" aria-live="polite">{{ loading ? "Loading more …" : "More available" }}</div>
+      <div class="grid-foot" v-if="more" role="row"><span role="gridcell" aria-live="polite">
+        <template v-if="loading">Loading more …</template>
+        <button v-else type="button" data-testid="load-more" @click="loadMore" @keydown.enter.stop @keydown.space.stop>Load more</button>
+      </span></div>
     </div>`,
   props: {
     columns: { type: Array, default: () => [] },
@@ -219,7 +222,11 @@ export default {
     },
     askForMore() {
       const end = (this.top + this.height) / this.rowHeight + NEAR_END;
-      if (!this.more || this.loading || end < this.order.length) return;
+      // Of narrowed rows none may be among those that follow, however many: these are loaded as the user asks for them.
+      if (!this.more || this.loading || this.words.length || end < this.order.length) return;
+      this.loadMore();
+    },
+    loadMore() {
       this.loading = true;
       this.$emit("more");
     },

@@ -23,9 +23,10 @@ import numpy.typing as npt
 
 from dicomdock.errors import GeometryError, UnreadableFile
 from dicomdock.imaging.dataset import reading
-from dicomdock.imaging.formats.unpack import allowance, unpack
+from dicomdock.imaging.formats.unpack import allowance, boxes, unpack
 from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan
 from dicomdock.imaging.segmentation import Segmentation
+from dicomdock.imaging.segmentation.label_map import masks_of
 from dicomdock.imaging.volume import Volume
 
 UNPLACED = "The file does not state how the image lies in the patient."
@@ -168,7 +169,8 @@ def segmentation_from_nifti(
     volumes = volumes_from_nifti(data)
     if len(volumes) > 1 or volumes[0].colour:
         raise UnreadableFile("A label map has three dimensions and no colours.")
-    made = Segmentation.from_array(volumes[0].array, volumes[0].geometry, names=names, name=name)
+    masks = masks_of(volumes[0].array, most=boxes(len(data)))
+    made = Segmentation.from_masks(masks, volumes[0].geometry, names=names, name=name)
     return attached(replace(made, remarks=volumes[0].remarks), source)
 
 
@@ -223,7 +225,9 @@ def _read(data: bytes) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64], tuple
     scaled = scaled and slope != 0 and (slope, intercept) != (1.0, 0.0)
     values = _values(data, begin, shape, dtype, width=8 if scaled else dtype.itemsize)
     if scaled:
-        values = values * np.float64(slope) + np.float64(intercept)
+        values = values.astype(np.float64, order="K")
+        values *= slope
+        values += intercept
     scale = np.diag([*[_MILLIMETRES.get(unit, 1.0)] * 3, 1.0])
     remarks = () if placed else (UNPLACED,)
     return values, scale @ affine, remarks
@@ -249,11 +253,13 @@ def _values(
                 f"The NIfTI file of {len(data):,} bytes claims {size:,} bytes of voxels; if that is right,"
                 " save it unpacked, as .nii."
             )
-        data = bytes(unpack(data, begin + size))
-    if begin + size > len(data):
-        there = max(0, len(data) - begin)
+        unpacked: bytes | bytearray = unpack(data, begin + size)
+    else:
+        unpacked = data
+    if begin + size > len(unpacked):
+        there = max(0, len(unpacked) - begin)
         raise UnreadableFile(f"The NIfTI file claims {size:,} bytes of voxels, and has {there:,}.")
-    return np.frombuffer(data, dtype, count, begin).reshape(shape, order="F")
+    return np.frombuffer(unpacked, dtype, count, begin).reshape(shape, order="F")
 
 
 def _integer(data: bytes | bytearray, order: str) -> int:

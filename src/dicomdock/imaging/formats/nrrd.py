@@ -10,7 +10,7 @@ https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.ht
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -21,11 +21,11 @@ import numpy.typing as npt
 from dicomdock.errors import UnreadableFile
 from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.formats.nifti import UNPLACED, attached
-from dicomdock.imaging.formats.unpack import allowance, unpack
+from dicomdock.imaging.formats.unpack import allowance, boxes, unpack
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation import Mask, Segment, Segmentation
+from dicomdock.imaging.segmentation.label_map import masks_of
 from dicomdock.imaging.segmentation.mask import EMPTY
-from dicomdock.imaging.segmentation.segmentation import masks_of
 from dicomdock.imaging.terminology import RGB, Terminology, colour_for
 from dicomdock.imaging.volume import Volume
 
@@ -88,10 +88,14 @@ def segmentation_from_nrrd(
     array, header = _read(data)
     array, geometry, remarks = _placed(array, header)
     if "Segment0_LabelValue" not in header:
-        made = Segmentation.from_array(array, geometry, names=names, name=name)
+        if array.ndim == 4:
+            made = Segmentation.from_array(array, geometry, names=names, name=name)
+        else:
+            labels = masks_of(array, most=boxes(len(data)))
+            made = Segmentation.from_masks(labels, geometry, names=names, name=name)
         return attached(replace(made, remarks=remarks), source)
     layers = array if array.ndim == 4 else array[None]
-    masks = [masks_of(layer) for layer in layers]
+    masks = list(_masks(layers, boxes(len(data))))
     # Slicer crops the array to what is drawn and notes the image's whole extent; the grid we keep is the
     # array's.
     segments = []
@@ -101,6 +105,14 @@ def segmentation_from_nrrd(
             break
         segments.append(_segment(header, key, masks, number + 1))
     return attached(Segmentation(geometry, tuple(segments), name=name, remarks=remarks), source)
+
+
+def _masks(layers: npt.NDArray[Any], most: int) -> Iterator[dict[int, Mask]]:
+    """Yield the masks of each layer, all of them within a number of bytes."""
+    for layer in layers:
+        masks = masks_of(layer, most=most)
+        most -= sum(mask.array.size for mask in masks.values())
+        yield masks
 
 
 def segmentation_to_nrrd(segmentation: Segmentation) -> bytes:

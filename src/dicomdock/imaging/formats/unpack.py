@@ -11,6 +11,9 @@ SMALL = 256 << 20  # bytes that any packed file may unpack to: a label map of 10
 RATIO = 256  # times its own size that a larger one may unpack to
 MOST = 8 << 30  # bytes that no file may exceed
 
+BOXES, BOXES_RATIO = 224 << 20, 224
+"""Bytes that the boxes of all segments of a file may take: so many, or so many times its own size."""
+
 _CHUNK = 1 << 20
 _GZIP, _BZIP2 = b"\x1f\x8b", b"BZ"
 
@@ -18,6 +21,11 @@ _GZIP, _BZIP2 = b"\x1f\x8b", b"BZ"
 def allowance(stored: int) -> int:
     """Return how many bytes a packed file of a size may unpack to."""
     return min(max(SMALL, RATIO * stored), MOST)
+
+
+def boxes(stored: int) -> int:
+    """Return how many bytes the boxes of all segments of a file of a size may take."""
+    return max(BOXES, BOXES_RATIO * stored)
 
 
 def unpack(data: bytes | memoryview, limit: int) -> bytearray:

@@ -39,6 +39,9 @@ _NO_UNITS = ("", "US", "SUV")
 MAX_BITS = 64
 """Bits Allocated are at most this, for double floating point (PS3.3 §C.7.6.3.1)."""
 
+MAX_PIXELS = 65535
+"""Rows and columns are unsigned integers of 16 bits (PS3.3 §C.7.6.3.1)."""
+
 _NUCLEAR = "1.2.840.10008.5.1.4.1.1.20"
 
 
@@ -62,6 +65,8 @@ def planes_of(header: Dataset) -> list[Plane]:
         raise GeometryError(
             f"The instance is no image: it has no rows and columns ({_kind(header)}).", [instance]
         )
+    if max(rows, columns) > MAX_PIXELS:
+        raise GeometryError(f"The instance claims {columns} x {rows} pixels.", [instance])
     if sop_class in _SEGMENTATION:
         raise GeometryError(
             "The instance is a segmentation; open it over the series it was drawn on.", [instance]

@@ -24,8 +24,9 @@ from dicomdock.imaging.codecs import iter_pixels
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.segmentation.frames import Frame, frames_of, grid_of
+from dicomdock.imaging.segmentation.label_map import masks_of
 from dicomdock.imaging.segmentation.mask import EMPTY, Mask
-from dicomdock.imaging.segmentation.segmentation import Algorithm, Origin, Segment, Segmentation, masks_of
+from dicomdock.imaging.segmentation.segmentation import Algorithm, Origin, Segment, Segmentation
 from dicomdock.imaging.terminology import TISSUE, Code, Terminology, code_of, colour_for, from_cielab
 
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"

@@ -12,14 +12,10 @@ import numpy.typing as npt
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import Shape, VolumeGeometry
+from dicomdock.imaging.segmentation.label_map import masks_of
 from dicomdock.imaging.segmentation.mask import Mask
 from dicomdock.imaging.terminology import RGB, Terminology, colour_for
 from dicomdock.imaging.volume import Volume, resample
-
-MOST_PASSES = 50  # over a label map, one for each segment; for more its voxels are sorted
-SMALL_PLANE = 4096  # voxels of a slice below which counting its values takes longer than sorting them
-MOST_SCATTERED, SCATTER = 128 << 20, 8
-"""Bytes of the boxes of all segments: so many, or so many times the label map."""
 
 Algorithm = Literal["MANUAL", "SEMIAUTOMATIC", "AUTOMATIC"]
 
@@ -133,6 +129,32 @@ class Segmentation:
             masks = masks_of(array)
         else:
             masks = {number: Mask.of(one) for number, one in enumerate(array, 1)}
+        return cls.from_masks(
+            masks,
+            source,
+            names=names,
+            terminologies=terminologies,
+            colours=colours,
+            algorithm=algorithm,
+            algorithm_name=algorithm_name,
+            name=name,
+        )
+
+    @classmethod
+    def from_masks(
+        cls,
+        masks: Mapping[int, Mask],
+        source: Volume | VolumeGeometry,
+        *,
+        names: Sequence[str] | Mapping[int, str] = (),
+        terminologies: Sequence[Terminology] = (),
+        colours: Sequence[RGB] = (),
+        algorithm: Algorithm = "SEMIAUTOMATIC",
+        algorithm_name: str = "dicomdock",
+        name: str = "",
+    ) -> Segmentation:
+        """Make a segmentation of the mask of each value; parameters as for ``from_array``."""
+        geometry = source if isinstance(source, VolumeGeometry) else source.geometry
         segments = []
         for at, (value, mask) in enumerate(masks.items()):
             named = (
@@ -233,66 +255,6 @@ class Segmentation:
         )
         remarks = (f"{lost} voxels beyond the images are left out.",) if lost else ()
         return replace(self, geometry=geometry, segments=tuple(segments), remarks=(*self.remarks, *remarks))
-
-
-def masks_of(labels: npt.NDArray[Any]) -> dict[int, Mask]:
-    """Take a label map (k, j, i) apart: the mask of each value but 0, in ascending order.
-
-    Raises
-    ------
-    GeometryError
-        The values are not whole numbers from 0 to 65535.
-    """
-    whole = labels
-    if labels.dtype.kind == "f":
-        whole = labels.astype(np.int64)
-        if not np.array_equal(whole, labels):
-            raise GeometryError("A label map holds whole numbers only.")
-    if whole.dtype.kind not in "iub" or int(whole.min(initial=0)) < 0 or int(whole.max(initial=0)) > 65535:
-        raise GeometryError("A label map holds whole numbers from 0 to 65535.")
-    whole = whole.astype(np.uint8 if int(whole.max(initial=0)) < 256 else np.uint16, copy=False)
-    if whole[:1].size < SMALL_PLANE:
-        return _sorted_masks(whole)
-    ends: dict[int, tuple[int, int]] = {}
-    for k, plane in enumerate(whole):
-        for value in np.flatnonzero(np.bincount(plane.reshape(-1))).tolist():
-            low, _ = ends.get(value, (k, k))
-            ends[value] = (low, k + 1)
-    ends.pop(0, None)
-    if sum(high - low for low, high in ends.values()) > MOST_PASSES * len(whole):
-        return _sorted_masks(whole)
-    masks = {}
-    for number, (low, high) in sorted(ends.items()):
-        mask = Mask.of(whole[low:high] == number)
-        masks[number] = Mask((mask.start[0] + low, *mask.start[1:]), mask.array)
-    return masks
-
-
-def _sorted_masks(labels: npt.NDArray[Any]) -> dict[int, Mask]:
-    """Take a label map of many segments apart in one pass, however they are scattered."""
-    flat = labels.reshape(-1)
-    inside = np.flatnonzero(flat)
-    if not inside.size:
-        return {}
-    order = np.argsort(flat[inside], kind="stable")
-    inside = inside[order]
-    values = flat[inside]
-    begins = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-    at = np.stack(np.unravel_index(inside, labels.shape), axis=1)
-    low, high = np.minimum.reduceat(at, begins), np.maximum.reduceat(at, begins) + 1
-    needed = int(np.prod((high - low).astype(np.float64), axis=1).sum())
-    if needed > max(MOST_SCATTERED, SCATTER * labels.size):
-        raise GeometryError(
-            f"The {len(begins)} segments of the label map are scattered so far that they would need"
-            f" {needed >> 20:,} MB."
-        )
-    ends = np.append(begins[1:], len(inside))
-    masks = {}
-    for number, begin, end, first, last in zip(values[begins], begins, ends, low, high, strict=True):
-        array = np.zeros(tuple(last - first), np.bool_)
-        array[tuple((at[begin:end] - first).T)] = True
-        masks[int(number)] = Mask((int(first[0]), int(first[1]), int(first[2])), array)
-    return masks
 
 
 def _resampled(mask: Mask, source: VolumeGeometry, target: VolumeGeometry) -> Mask:

@@ -9,6 +9,7 @@ from trame.widgets import html
 from dicomdock.viewer.features.derive.ui import deriving_panel
 from dicomdock.viewer.features.layout.ui import layout_panel
 from dicomdock.viewer.features.measure.ui import measuring_panel
+from dicomdock.viewer.features.priors.ui import priors_list
 from dicomdock.viewer.features.save.state import SaveState
 from dicomdock.viewer.features.save.ui import leaving_dialog
 from dicomdock.viewer.features.segments.state import SegmentsState
@@ -17,6 +18,7 @@ from dicomdock.viewer.features.send.ui import send_dialog
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.series.ui import series_panel
 from dicomdock.viewer.features.source_images.ui import missing_line
+from dicomdock.viewer.features.statistics.ui import statistics_part
 from dicomdock.viewer.features.views.state import CineState
 from dicomdock.viewer.features.volume.ui import volume_panel
 from dicomdock.viewer.features.window.ui import window_panel
@@ -42,8 +44,12 @@ TOOLS = (
 def build(station: Any) -> None:
     """Build the page."""
     server, control = station.server, station.ctrl
-    with html.Div(
-        classes="bar", raw_attrs=['role="toolbar"', 'aria-label="Tools"', 'aria-orientation="vertical"']
+    with (
+        html.Nav(raw_attrs=['aria-label="Tools"']),
+        html.Div(
+            classes="bar",
+            raw_attrs=['role="toolbar"', 'aria-label="Tools"', 'aria-orientation="vertical"'],
+        ),
     ):
         with html.Button(
             classes="back",
@@ -84,14 +90,15 @@ def build(station: Any) -> None:
         )
         bar_button("mdi-send-outline", "Send to a server", control.ask_send, testid="send")
         bar_button("mdi-help-circle-outline", "Keys (?)", f"{SHELL.help_open} = true", testid="help")
-    series_panel(server)
+    series_panel(server, priors_list)
     window_panel(server)
     measuring_panel(server)
-    station.segments.set_ui(segments_panel(server))
+    station.segments.set_ui(segments_panel(server, statistics_part))
     layout_panel(server)
     volume_panel(server)
     deriving_panel(server)
-    with html.Div(classes=(f"['views', {TOOL} ? 'beside' : '']",)):
+    with html.Main(classes=(f"['views', {TOOL} ? 'beside' : '']",)):
+        html.H1(shown(SERIES.study_words), classes="unseen", v_if=f"!{SERIES.empty_title}")
         with html.Div(style="position:relative;flex:1;min-width:0"):
             station.views.build(station.ui)
     with html.Div(

@@ -40,6 +40,14 @@ def panel(name: str, title: str) -> Iterator[Any]:
         yield made
 
 
+@contextmanager
+def panel_part(title: str, when: str) -> Iterator[Any]:
+    """Make a part of a panel with a title of its own; it is there while ``when`` holds."""
+    with html.Div(v_show=when) as made:
+        html.H3(title)
+        yield made
+
+
 def bar_button(
     icon: str,
     label: str,

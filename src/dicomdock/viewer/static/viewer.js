@@ -102,7 +102,7 @@
 
   window.dicomdock = { install: (app) => app.component("DicomdockPicture", picture), settled };
 
-  const typing = (node) => node && (node.isContentEditable || ["INPUT", "SELECT", "TEXTAREA"].includes(node.tagName) && node.type !== "range");
+  const typing = (node) => node && (node.isContentEditable || ["INPUT", "SELECT", "TEXTAREA"].includes(node.tagName) && !["range", "checkbox"].includes(node.type));
   // Keys mean the view that the mouse is in.
   let view = "";
   window.addEventListener("mouseover", (event) => {
@@ -114,7 +114,7 @@
     if (event.altKey || event.metaKey || typing(event.target) && name !== "Ctrl+s") return;
     const ours = /^(Ctrl\+[zysZYS]|[a-zA-Z0-9+\-?[\]{} ]|Arrow(Up|Down|Left|Right)|Page(Up|Down)|Home|End|Escape)$/;
     if (!ours.test(name) || !window.trame) return;
-    if (event.target && event.target.tagName === "BUTTON" && (name === " ")) return;
+    if (event.target && (event.target.tagName === "BUTTON" || event.target.type === "checkbox") && name === " ") return;
     event.preventDefault();
     settled().then(() => window.trame.trigger("key", [name, view]));
   });
@@ -122,6 +122,29 @@
   // A double click shows a view alone, and all again.
   window.addEventListener("dblclick", (event) => {
     if (view && event.target.closest && event.target.closest(".views") && !event.target.closest("button, input")) window.trame.trigger("alone", [view]);
+  });
+
+  // A series that is dragged from the list onto a view is shown there.
+  let dragged = "";
+  const target = (event) => (dragged && event.target.closest?.("[data-view]")) || null;
+  const mark = (shown) => document.querySelectorAll("[data-view]").forEach((one) => one.classList.toggle("target", one === shown));
+  window.addEventListener("dragstart", (event) => {
+    dragged = event.target.closest?.("[data-series]")?.dataset.series ?? "";
+    if (dragged) event.dataTransfer.setData("text/plain", dragged);
+  });
+  window.addEventListener("dragover", (event) => {
+    mark(target(event));
+    if (target(event)) event.preventDefault();
+  });
+  window.addEventListener("dragend", () => { dragged = ""; mark(null); });
+  window.addEventListener("drop", (event) => {
+    const shown = target(event);
+    if (!shown) return;
+    event.preventDefault();
+    inOrder();
+    window.trame.trigger("dropped", [dragged, shown.dataset.view === "Other"]);
+    dragged = "";
+    mark(null);
   });
 
   // A dialog takes the focus, keeps it, and gives it back.

@@ -14,6 +14,10 @@ from dicomdock.viewer.loading import Events, Loaded, Loader
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import ShownVolume, add_volume
+from dicomdock.viewer.study import Series, Study
+
+PAIR = {AXIAL: OTHER, OTHER: AXIAL}
+SAME_SCALE = 1e-4  # part that two scales may differ by
 
 
 class CompareLogic:
@@ -27,19 +31,35 @@ class CompareLogic:
         self._loader: Loader | None = None
         self._shown: ShownVolume | None = None
         self._following = False
+        self._named = ("", "")  # the study of the second view, and its series in words
+        self._offset: float | None = None  # mm between slices that the user brought together
 
         server.controller.compare = self.open
+        series.on_studied.append(self._studied)
         views.state.bind_changes({views.state.name.layout: self._layout_chosen})
+        name = self.state.name
+        self.state.bind_changes(
+            {
+                name.linked: self._linked,
+                name.zoomed: lambda _: self.follow(AXIAL),
+                name.windowed: self.same_window,
+            }
+        )
 
     def open(self, uid: str) -> None:
-        """Show a series in the second view."""
-        series = self.series.study.find(uid) if self.series.study is not None else None
-        if series is None:
-            return
+        """Show a series of the study in the second view."""
+        study = self.series.study
+        series = study.find(uid) if study is not None else None
+        if study is not None and series is not None:
+            self.show(study, series)
+
+    def show(self, study: Study, series: Series) -> None:
+        """Show a series in the second view, of whichever study of the patient."""
         if self._loader is not None:
             self._loader.close()
+        self._offset = None
         with self.state as data:
-            data.compare_uid = uid
+            data.compare_uid = series.uid
             self.views.state.data.layout = COMPARE
         loop = asyncio.get_running_loop()
 
@@ -54,8 +74,9 @@ class CompareLogic:
             self._shown.set_window(loaded.volume.window())
             self.views.view(OTHER)
             self.views.show(self._shown, [OTHER])
-            assert self.series.study is not None
-            self.views.describe(self.series.study, series.name, [OTHER])
+            self._named = (study.uid, series.name)
+            self.views.describe(study, series.name, [OTHER])
+            self.same_window()
             if before is not None:
                 before.remove(self.app)
 
@@ -63,6 +84,7 @@ class CompareLogic:
             assert self._shown is not None
             self._shown.set_window(loaded.volume.window())
             self._shown.changed()
+            self.same_window()
             self.follow(AXIAL)
             self.views.refresh_text()
 
@@ -78,37 +100,72 @@ class CompareLogic:
             Events(
                 later(planned), later(allocated), later(filled), later(ended), later(self.notifications.error)
             ),
-            arriving=lambda: self.series.pulling,
+            arriving=lambda: self.series.pulling and self._in_study(study),
         )
         self._loader.start()
 
+    def _in_study(self, study: Study) -> bool:
+        return self.series.study is not None and self.series.study.uid == study.uid
+
+    def _studied(self) -> None:
+        """Show what has been learned of the patient meanwhile beside the second view too."""
+        study = self.series.study
+        if study is not None and self._named[0] == study.uid:
+            self.views.describe(study, self._named[1], [OTHER])
+
     def follow(self, moved: str) -> None:
         """Bring the other view to where one of the two was scrolled."""
-        if self._following or not self.state.data.linked or self.views.state.data.layout != COMPARE:
+        choice = self.state.data
+        if self._following or self.views.state.data.layout != COMPARE:
             return
-        pair = {AXIAL: OTHER, OTHER: AXIAL}
-        if moved not in pair or self._shown is None or self.series.shown is None:
+        if moved not in PAIR or self._shown is None or self.series.shown is None:
             return
         manager = self.app.view_manager
-        here, there = manager.get_view(moved), manager.get_view(pair[moved])
+        here, there = manager.get_view(moved), manager.get_view(PAIR[moved])
         if here is None or there is None:
             return
-        one, two = self.series.shown.volume, self._shown.volume
         self._following = True
         try:
-            if one.frame_of_reference and one.frame_of_reference == two.frame_of_reference:
-                matrix = here.get_view_node().GetSliceToRAS()
-                point = [matrix.GetElement(row, 3) for row in range(3)]
-                there.get_view_node().JumpSliceByOffsetting(*point)
-            else:
-                low, high = here.get_slice_range()
-                share = (here.get_slice_value() - low) / ((high - low) or 1.0)
-                low, high = there.get_slice_range()
-                step = there.get_slice_step() or 1.0
-                there.set_slice_value(low + round(share * (high - low) / step) * step)
+            if choice.linked:
+                self._scroll(moved, here, there)
+            if choice.zoomed:
+                zoom_alike(here.get_view_node(), there.get_view_node())
             there.schedule_render()
         finally:
             self._following = False
+
+    def _scroll(self, moved: str, here: Any, there: Any) -> None:
+        """Bring a view to the other one's position; without a common frame of reference as far along."""
+        assert self._shown is not None and self.series.shown is not None
+        one, two = self.series.shown.volume, self._shown.volume
+        if one.frame_of_reference and one.frame_of_reference == two.frame_of_reference:
+            matrix = here.get_view_node().GetSliceToRAS()
+            there.get_view_node().JumpSliceByOffsetting(*(matrix.GetElement(row, 3) for row in range(3)))
+        elif self._offset is not None:
+            offset = self._offset if moved == AXIAL else -self._offset
+            low, high = there.get_slice_range()
+            there.set_slice_value(min(max(here.get_slice_value() + offset, low), high))
+        else:
+            low, high = here.get_slice_range()
+            share = (here.get_slice_value() - low) / ((high - low) or 1.0)
+            low, high = there.get_slice_range()
+            step = there.get_slice_step() or 1.0
+            there.set_slice_value(low + round(share * (high - low) / step) * step)
+
+    def _linked(self, linked: bool) -> None:
+        """Take the slices that were brought together by hand as the same position from now on."""
+        here, there = (self.app.view_manager.get_view(tag) for tag in (AXIAL, OTHER))
+        if linked and here is not None and there is not None:
+            self._offset = there.get_slice_value() - here.get_slice_value()
+
+    def same_window(self, *_: Any) -> None:
+        """Show the second series by the window of the first one."""
+        shown, other = self.series.shown, self._shown
+        if not self.state.data.windowed or shown is None or other is None or not (shown.grey and other.grey):
+            return
+        if other.window != shown.window:
+            other.set_window(shown.window)
+            self.views.refresh_text()
 
     def _layout_chosen(self, layout: str) -> None:
         if layout == COMPARE and not self.state.data.compare_uid and self.series.study is not None:
@@ -118,3 +175,13 @@ class CompareLogic:
                 self.open(others[0].uid)
             elif shown is not None:
                 self.open(shown.uid)
+
+
+def zoom_alike(here: Any, there: Any) -> None:
+    """Give a slice node the scale of another one: as many millimetres a pixel."""
+    scale = here.GetFieldOfView()[0] / max(1, here.GetDimensions()[0])
+    columns, rows, _ = there.GetDimensions()
+    wanted = (columns * scale, rows * scale)
+    now = there.GetFieldOfView()
+    if scale > 0 and abs(now[0] / wanted[0] - 1) > SAME_SCALE:
+        there.SetFieldOfView(*wanted, now[2])

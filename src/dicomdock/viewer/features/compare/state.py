@@ -13,7 +13,10 @@ class CompareState:
     ----------
     compare_uid : its Series Instance UID.
     linked : both views scroll together.
+    zoomed, windowed : they are enlarged together, and have the same window.
     """
 
     compare_uid: str = ""
     linked: bool = True
+    zoomed: bool = False
+    windowed: bool = False

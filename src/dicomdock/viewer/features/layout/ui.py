@@ -40,3 +40,5 @@ def layout_panel(server: Any) -> None:
                 html.Span("{{ one.name }}", classes="grow")
                 html.Span("{{ one.modality }} {{ one.count }}", classes="faint")
             checkbox(COMPARED.linked, "Scroll together")
+            checkbox(COMPARED.zoomed, "Zoom together")
+            checkbox(COMPARED.windowed, "Same window")

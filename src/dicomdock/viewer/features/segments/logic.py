@@ -64,6 +64,7 @@ class SegmentsLogic:
         self._not_on_disk: dict[str, list[Segmentation]] = {}  # what could not be written, by series
         self._autosave_failed = self._replacing = False
         self.on_tool: list[Callable[[bool], None]] = []
+        self.on_opened: list[Callable[[], None]] = []  # another segmentation is open, or none
 
         self.computing = ComputingLogic(server, self, self.state, notifications)
 
@@ -305,6 +306,8 @@ class SegmentsLogic:
             self.app.scene.RemoveNode(before.node)
         with self.state as data:
             data.drawing_name, data.drawing_uid = name, ""
+        for callback in self.on_opened:
+            callback()
         self._update_unsaved()
 
     def _attach(self, current: SegmentationNode, shown: Any) -> None:
@@ -355,6 +358,8 @@ class SegmentsLogic:
         self.app.scene.RemoveNode(node)
         with self.state as data:
             data.drawing_name = data.drawing_uid = ""
+        for callback in self.on_opened:
+            callback()
         self._update_unsaved()
 
     def _series_complete(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from trame.widgets import html
@@ -41,8 +42,8 @@ def _values(label: str, bound: str, shown: str) -> None:
             )
 
 
-def segments_panel(server: Any) -> SegmentEditorUI:
-    """Build the panel and return the part of it that is trame-slicer's."""
+def segments_panel(server: Any, more: Callable[[Any], None]) -> SegmentEditorUI:
+    """Build the panel, with ``more`` at its end, and return the part of it that is trame-slicer's."""
     control = server.controller
     with panel("segment", "Segment"):
         html.P(
@@ -125,4 +126,5 @@ def segments_panel(server: Any) -> SegmentEditorUI:
                     ):
                         html.Option("Segmentation (SEG)", value="SEG")
                         html.Option("Structure set (RTSTRUCT)", value="RTSTRUCT")
+                more(server)
     return editor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dicomdock import rpc
@@ -14,12 +14,14 @@ from dicomdock.imaging.geometry import VolumePlan, Window
 from dicomdock.viewer.features.layout.layouts import AXIAL, CORONAL, OTHER, SAGITTAL
 from dicomdock.viewer.features.series.arrival import arrival_marks
 from dicomdock.viewer.features.series.state import SeriesRow, SeriesState
+from dicomdock.viewer.features.series.thumbnails import thumbnail_address
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.loading import Events, Loaded, Loader
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.study import Series, Study, read_study
 
+ON_THEIR_WAY = "One image; the others are on their way"
 REFRESH = 0.22  # seconds between two redraws of a series that is arriving
 
 
@@ -152,23 +154,14 @@ class SeriesLogic:
         before = self.study
         self.study = read_study(self.archive, self._asked.study, self._coming)
         with self.state as data:
-            data.series_list = [
-                SeriesRow(
-                    one.uid,
-                    one.name,
-                    one.kind,
-                    one.modality,
-                    f"{one.count} of {one.due}" if one.due > one.count else str(one.count),
-                )
-                for one in self.study.series
-            ]
+            data.series_list = series_rows(self.study.series)
             data.study_words = ", ".join(word for word in (self.study.description, self.study.date) if word)
             self.server.state.trame__title = self.study.title
         for callback in self.on_studied:
             callback()
         known_better = before is not None and before.patient_lines != self.study.patient_lines
         if known_better and self.shown is not None and self.series is not None:
-            self.views.describe(self.study, self.series.name, (AXIAL, SAGITTAL, CORONAL))
+            self._describe()
         if self.series is None or self._failed_early:
             self._start_first()
         elif self.complete and self._has_late_images():
@@ -297,12 +290,19 @@ class SeriesLogic:
             data.empty_title = data.empty_words = ""
             data.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
         self.views.show(shown)
-        self.views.describe(self.study, self.series.name, (AXIAL, SAGITTAL, CORONAL))
+        self._describe()
         self._dirty = True
         for callback in self.on_shown:
             callback()
         if before is not None:
             before.remove(self.app)
+
+    def _describe(self) -> None:
+        """Name patient, study and series in the corners; a first image alone says that it is one."""
+        assert self.series is not None and self.study is not None
+        alone = self.loaded is not None and self.loaded.provisional
+        name = f"{self.series.name}\n{ON_THEIR_WAY}" if alone else self.series.name
+        self.views.describe(self.study, name, (AXIAL, SAGITTAL, CORONAL))
 
     def _filled(self, loaded: Loaded) -> None:
         self.loaded = loaded
@@ -379,3 +379,18 @@ class SeriesLogic:
     def _volume_chosen(self, volume: int) -> None:
         if self.series is not None and self.state.data.volumes and volume != self._choice:
             self._start(self.series, volume)
+
+
+def series_rows(found: Iterable[Series]) -> list[SeriesRow]:
+    """Return series as the page lists them."""
+    return [
+        SeriesRow(
+            one.uid,
+            one.name,
+            one.kind,
+            one.modality,
+            f"{one.count} of {one.due}" if one.due > one.count else str(one.count),
+            thumbnail_address(one.resource) if one.kind == "image" and one.count else "",
+        )
+        for one in found
+    ]

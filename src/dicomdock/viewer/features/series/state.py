@@ -14,6 +14,7 @@ class SeriesRow:
     uid : Series Instance UID.
     name, kind, modality : as in ``study.Series``.
     count : instances in the archive, and of how many.
+    picture : address of its thumbnail; empty where there is none.
     """
 
     uid: str
@@ -21,6 +22,7 @@ class SeriesRow:
     kind: str
     modality: str
     count: str
+    picture: str = ""
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from trame.widgets import html
@@ -17,23 +18,45 @@ from dicomdock.viewer.shell.widgets import panel, shown
 SERIES, OBJECTS, CINE = names_of(SeriesState), names_of(ObjectsState), names_of(CineState)
 
 
-def series_panel(server: Any) -> None:
-    """Build the list of series."""
+def series_item(rows: str, chosen: object, click: Any, hint: str) -> None:
+    """Make a button for each of some series: its thumbnail, name, modality and number of images."""
+    with html.Button(
+        v_for=f"one in {rows}",
+        key="one.uid",
+        classes=(f"['item', 'series', one.uid === {chosen} ? 'on' : '']",),
+        click=(click, "[one.uid]"),
+        title=hint,
+        raw_attrs=[
+            'draggable="true"',
+            ':data-series="one.uid"',
+            ":data-testid=\"'series-' + one.uid\"",
+        ],
+    ):
+        with html.Span(classes="thumbnail"):
+            html.Img(
+                v_if="one.picture",
+                raw_attrs=[':src="one.picture"', 'alt=""', 'loading="lazy"', 'draggable="false"'],
+            )
+            VIcon("mdi-image-multiple-outline", size=20, v_else=True)
+        with html.Span(classes="grow"):
+            html.Span("{{ one.name }}")
+            html.Span("{{ one.modality }}, {{ one.count }}", classes="faint")
+
+
+def series_panel(server: Any, priors: Callable[[Any], None]) -> None:
+    """Build the list of series, and ``priors`` below it."""
     with panel("series", "Series"):
         html.P(shown(SERIES.study_words), v_show=SERIES.study_words)
-        with html.Button(
-            v_for=f"one in {SERIES.series_list}.filter(s => s.kind === 'image')",
-            key="one.uid",
-            classes=(f"['item', one.uid === {SERIES.series_uid} ? 'on' : '']",),
-            click=(server.controller.open_series, "[one.uid]"),
-            raw_attrs=[":data-testid=\"'series-' + one.uid\""],
-        ):
-            VIcon("mdi-image-multiple-outline", size=16)
-            html.Span("{{ one.name }}", classes="grow", raw_attrs=[':title="one.name"'])
-            html.Span("{{ one.modality }} {{ one.count }}", classes="faint")
+        series_item(
+            f"{SERIES.series_list}.filter(s => s.kind === 'image')",
+            SERIES.series_uid,
+            server.controller.open_series,
+            "Click, or drag to a view",
+        )
         with html.Div(v_show=f"{OBJECTS.others}.length"):
             html.H3("Also in this study")
             _others(server)
+        priors(server)
         with html.Div(v_show=f"{SERIES.volumes}.length > 1"):
             html.H3("This series holds several volumes")
             with html.Select(

@@ -35,6 +35,7 @@ LPS = np.array((-1.0, -1.0, 1.0))  # between RAS and LPS
 PARALLEL = 0.999  # cosine from which on a view scrolls along an axis of the volume
 WARM_SIZE = (600, 400)  # pixels, about what a view will have
 SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
+LEANING = 0.5  # cosine down to which an oblique slice is named after its view (60 degrees)
 OBLIQUE = 0.25
 """Share of the main direction that a second one must have to be named beside it (14 degrees)."""
 
@@ -53,7 +54,7 @@ class Views:
         self.state = PageState(server.state, ViewsState)
         self._slices: dict[str, PageState[SliceViewState]] = {}
         self._series_text: dict[str, str] = {}
-        self._study_text = ""
+        self._study_text: dict[str, str] = {}
         self._fitted: dict[str, float] = {}
         self.on_slice: Callable[[str], None] | None = None
         self._shown: dict[str, ShownVolume] = {}
@@ -130,8 +131,8 @@ class Views:
 
     def describe(self, study: Study, series: str, tags: Iterable[str]) -> None:
         """Show the patient and the series in the corners."""
-        self._study_text = "\n".join(study.patient_lines)
         for tag in tags:
+            self._study_text[tag] = "\n".join(study.patient_lines)
             self._series_text[tag] = series
         self.refresh_text()
 
@@ -342,8 +343,10 @@ class Views:
             text = SliceViewState(at, count, now.arrival, written=now.written)
             if shown is not None:
                 spatial = shown.volume.spatial
-                text.tr = self._study_text
-                plane, series = self._plane(tag) if spatial else "", self._series_text.get(tag, "")
+                text.tr = self._study_text.get(tag, "")
+                matrix = array_of(view.get_view_node().GetSliceToRAS())
+                plane = plane_shown(matrix[:3, 2], self._plane(tag)) if spatial else ""
+                series = self._series_text.get(tag, "")
                 seen = self._frame(view)
                 side = seen.side if seen is not None else ""
                 text.tl = "\n".join(line for line in (plane, series, side) if line)
@@ -351,7 +354,6 @@ class Views:
                 text.bl = f"{number}\n{view.get_slice_value():.1f} mm" if spatial else number
                 text.br = window_text(shown.window) if shown.grey else ""
                 if spatial:
-                    matrix = array_of(view.get_view_node().GetSliceToRAS())
                     across, up = matrix[:3, 0], matrix[:3, 1]
                     text.right, text.left = letters(across), letters(-across)
                     text.top, text.bottom = letters(up), letters(-up)
@@ -393,6 +395,17 @@ class Views:
         page = self._slices[tag]
         if page.data.arrival != css:
             page.data.arrival = css
+
+
+def plane_shown(normal: Sequence[float] | np.ndarray, usual: str) -> str:
+    """Name the plane that a view shows by its normal in RAS: ``usual`` unless it lies clearly in another one.
+
+    A single slice is shown in the plane that it lies in, by every view.
+    """
+    along = np.abs(np.asarray(normal))
+    if usual in PLANES and along[PLANES.index(usual)] >= LEANING:
+        return usual
+    return PLANES[int(np.argmax(along))]
 
 
 def window_text(window: Window) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from dicomdock.imaging.geometry import Window
@@ -27,6 +28,7 @@ class WindowLogic:
         self.state, self.series = PageState(server.state, WindowState), series
         self._presets: list[Window] = []
         self._observed: tuple[Any, int] | None = None
+        self.on_window: list[Callable[[], None]] = []
 
         server.controller.use_preset = self.use
         server.controller.auto_window = self.auto
@@ -80,4 +82,6 @@ class WindowLogic:
         with self.state as data:
             data.window_width, data.window_centre = round(window.width, 3), round(window.center, 3)
 
+        for callback in self.on_window:
+            callback()
         self.series.views.refresh_text()

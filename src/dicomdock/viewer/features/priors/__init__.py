@@ -1,0 +1,1 @@
+"""The prior studies feature of the viewer."""

@@ -1,0 +1,41 @@
+"""The list of the patient's other studies, below the series."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trame.widgets import html
+from trame_vuetify.widgets.vuetify3 import VIcon
+
+from dicomdock.viewer.features.compare.state import CompareState
+from dicomdock.viewer.features.priors.state import PriorsState
+from dicomdock.viewer.features.series.ui import series_item
+from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.widgets import panel_part
+
+PRIORS, COMPARED = names_of(PriorsState), names_of(CompareState)
+ICON = f"study.uid === {PRIORS.prior_uid} ? 'mdi-chevron-down' : 'mdi-chevron-right'"
+
+
+def priors_list(server: Any) -> None:
+    """Build the list."""
+    with panel_part("Other studies of this patient", f"{PRIORS.priors}.length"):
+        with html.Template(v_for=f"study in {PRIORS.priors}", key="study.uid"):
+            with html.Button(
+                classes="item",
+                click=(server.controller.list_prior, "[study.uid]"),
+                raw_attrs=[
+                    f':aria-expanded="study.uid === {PRIORS.prior_uid}"',
+                    ":data-testid=\"'prior-' + study.uid\"",
+                ],
+            ):
+                VIcon(icon=(ICON,), size=16)
+                html.Span("{{ study.name }}", classes="grow", raw_attrs=[':title="study.name"'])
+                html.Span("{{ study.modalities }}", classes="faint")
+            with html.Div(v_if=f"study.uid === {PRIORS.prior_uid}", classes="within"):
+                series_item(
+                    f"{PRIORS.prior_series}",
+                    COMPARED.compare_uid,
+                    server.controller.compare_prior,
+                    "Show beside the present series",
+                )

@@ -1,0 +1,1 @@
+"""The statistics feature of the viewer."""

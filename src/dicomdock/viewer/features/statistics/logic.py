@@ -1,0 +1,132 @@
+"""The numbers of the segments that are drawn, over the images that they lie on; saved or not."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Any
+
+from dicomdock.api.instances import headers_of
+from dicomdock.api.statistics import Statistics, measure_over
+from dicomdock.archive import Archive
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import DicomdockError
+from dicomdock.imaging.segmentation import Segmentation
+from dicomdock.imaging.volume import Volume
+from dicomdock.viewer.features.segments.logic import SegmentsLogic
+from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.features.statistics.state import StatisticsState
+from dicomdock.viewer.notifications import Notifications
+from dicomdock.viewer.page_state import PageState
+
+SHOWN = (
+    ("label", "Segment"),
+    ("volume_ml", "ml"),
+    ("mean", "Mean"),
+    ("standard_deviation", "SD"),
+    ("minimum", "Min"),
+    ("median", "Median"),
+    ("maximum", "Max"),
+    ("diameter_mm", "Longest mm"),
+    ("surface_mm2", "Surface mm²"),
+)
+UPTAKE = (
+    ("suv_peak", "SUVpeak"),
+    ("metabolic_volume_ml", "MTV ml"),
+    ("total_lesion_glycolysis_g", "TLG g"),
+)
+
+
+class StatisticsLogic:
+    """Computes the table beside the event loop, and offers it as a file.
+
+    Parameters
+    ----------
+    server : trame's.
+    series, segments : the images, and what is drawn on them.
+    archive : where the headers of the images are.
+    notifications : shows messages to the user.
+    """
+
+    def __init__(
+        self,
+        server: Any,
+        series: SeriesLogic,
+        segments: SegmentsLogic,
+        archive: Archive,
+        notifications: Notifications,
+    ) -> None:
+        self.server, self.state = server, PageState(server.state, StatisticsState)
+        self.series, self.segments, self.notifications = series, segments, notifications
+        self._archive = archive
+        self._found: Statistics | None = None
+        server.controller.measure_segments = self.measure
+        server.controller.save_statistics = self.save
+        segments.editor.segmentation_modified.connect(self._modified)
+        segments.on_opened.append(self._forget)
+
+    async def measure(self) -> None:
+        """Compute the numbers of all segments as they are now."""
+        current, scanned, series = self.segments.current, self.series.scanned, self.series.series
+        if current is None or scanned is None or series is None or self.state.data.statistics_busy:
+            return
+        with self.state as data:
+            data.statistics_busy, data.statistics_stale = True, False
+        try:
+            found = await asyncio.to_thread(self._measure, current.read(), scanned, series.resource)
+        except DicomdockError as error:
+            self.notifications.error(str(error))
+            return
+        finally:
+            with self.state as data:
+                data.statistics_busy = False
+        if self.segments.current is current:
+            self._show(found)
+
+    def save(self, kind: str) -> None:
+        """Offer the table, with all of its numbers, as a file: ``csv`` or ``parquet``."""
+        if self._found is None:
+            return
+        try:
+            content = self._found.csv().encode() if kind == "csv" else self._found.parquet()
+        except DicomdockError as error:
+            self.notifications.error(str(error))
+            return
+        coded = base64.b64encode(content).decode()
+        media_type = "text/csv" if kind == "csv" else "application/vnd.apache.parquet"
+        self.server.js_call("page", "save", f"segments.{kind}", coded, media_type)
+
+    def _measure(self, value: Segmentation, scanned: Volume, series: Resource) -> Statistics:
+        headers = (
+            headers_of([one.path for one in self._archive.instances(series)])
+            if scanned.modality == "PT"
+            else ()
+        )
+        return measure_over(value.onto(scanned.geometry), scanned, series, headers)
+
+    def _show(self, found: Statistics) -> None:
+        self._found, rows = found, found.rows()
+        uptake = any(row["suv_peak"] is not None for row in rows)
+        columns = (*SHOWN, *(UPTAKE if uptake else ()))
+        units = {str(row["unit"]) for row in rows if row["unit"]}
+        unit = f" ({', '.join(sorted(units))})" if units else ""
+        with self.state as data:
+            data.statistics_titles = [
+                f"{title}{unit}" if name == "mean" else title for name, title in columns
+            ]
+            data.statistics_rows = [[_cell(row[name]) for name, _ in columns] for row in rows]
+            data.statistics_remarks = [*found.remarks]
+
+    def _modified(self) -> None:
+        if self._found is not None and not self.state.data.statistics_stale:
+            with self.state as data:
+                data.statistics_stale = True
+
+    def _forget(self) -> None:
+        self._found = None
+        with self.state as data:
+            data.statistics_rows, data.statistics_remarks, data.statistics_stale = [], [], False
+
+
+def _cell(value: object) -> str:
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

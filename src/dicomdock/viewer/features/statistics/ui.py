@@ -1,0 +1,53 @@
+"""The table of the numbers of segments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trame.widgets import html
+
+from dicomdock.viewer.features.statistics.state import StatisticsState
+from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.widgets import button, shown
+
+NUMBERS = names_of(StatisticsState)
+
+
+def statistics_part(server: Any) -> None:
+    """Build the table, and what computes and saves it."""
+    control, there = server.controller, f"{NUMBERS.statistics_rows}.length"
+    html.H3("Numbers of the segments")
+    with html.Div(classes="row"):
+        button(
+            "Measure", control.measure_segments, disabled=f"{NUMBERS.statistics_busy}", testid="statistics"
+        )
+        for kind, label in (("csv", "CSV"), ("parquet", "Parquet")):
+            button(
+                label,
+                (control.save_statistics, f"['{kind}']"),
+                disabled=f"!{there}",
+                title=f"All numbers as {label}",
+                testid=f"statistics-{kind}",
+            )
+    html.P("Measuring …", v_show=NUMBERS.statistics_busy, raw_attrs=['role="status"'])
+    html.P(
+        "Segments were changed since; measure again.",
+        v_show=f"{NUMBERS.statistics_stale} && {there}",
+        raw_attrs=['role="status"', 'data-testid="statistics-stale"'],
+    )
+    with html.Div(
+        classes="numbers",
+        v_show=there,
+        raw_attrs=['tabindex="0"', 'role="region"', 'aria-label="Numbers of the segments"'],
+    ):
+        with html.Table(raw_attrs=['data-testid="statistics-table"']):
+            with html.Tr():
+                html.Th(
+                    shown("title"),
+                    v_for=f"title in {NUMBERS.statistics_titles}",
+                    key="title",
+                    raw_attrs=['scope="col"'],
+                )
+            with html.Tr(v_for=f"(row, i) in {NUMBERS.statistics_rows}", key="i"):
+                html.Td(shown("cell"), v_for="(cell, j) in row", key="j")
+    html.P(shown("remark"), v_for=f"(remark, i) in {NUMBERS.statistics_remarks}", key="i")
