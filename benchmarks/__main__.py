@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import click, local, pages, pull, push, segments, viewer
+from benchmarks import click, local, pages, pull, push, segments, viewer, viewers
 from benchmarks.place import Place, place
 from benchmarks.rounds import FULL, SMOKE, STEADY
 
@@ -46,7 +46,7 @@ def sections(here: Place, wanted: set[str]) -> list[str]:
     if "pages" in wanted:
         found.append(pages.section(here))
     if "viewer" in wanted:
-        found.append(viewer.section(here))
+        found += [viewer.section(here), viewers.section(here)]
     return found
 
 

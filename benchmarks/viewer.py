@@ -41,7 +41,7 @@ PATIENCE = 120_000  # ms
 QUIET = 1.5  # seconds in which a process does next to nothing: what it had to do is done
 
 # A view shows a picture with more in it than the words around it.
-_IMAGE = """() => {
+IMAGE = """() => {
     const image = document.querySelector('[data-view="Red"] canvas');
     if (!image || image.width < 20) return false;
     const canvas = document.createElement("canvas");
@@ -84,7 +84,7 @@ def _opening(here: Place, browser: Browser, series: Series) -> dict[str, tuple[l
         with _warm(here, browser, f"viewer-opening{number}") as (dock, page):
             began = time.perf_counter()
             _click(here, dock, page, series)
-            page.wait_for_function(_IMAGE, polling=20, timeout=PATIENCE)
+            page.wait_for_function(IMAGE, polling=20, timeout=PATIENCE)
             shown = time.perf_counter() - began
             page.wait_for_function(
                 "window.trame?.state?.state?.complete === true", polling=20, timeout=PATIENCE
@@ -102,7 +102,7 @@ def _using(here: Place, browser: Browser, series: Series) -> dict[str, tuple[lis
     with _warm(here, browser, "viewer-using") as (dock, page):
         _click(here, dock, page, series)
         page.wait_for_function("window.trame?.state?.state?.complete === true", timeout=PATIENCE)
-        _until_quiet(dock)  # the next spare has started
+        until_quiet(dock)  # the next spare has started
         screen = Screen(page)
         painting = _painting(screen)
         stepping = _stepping(screen)
@@ -194,9 +194,9 @@ def _warm(here: Place, browser: Browser, name: str) -> Iterator[tuple[RunningDoc
         page = context.new_page()
         open_at(page, dock)
         rows(page).first.click()  # who walks the list is about to open something
-        while not _viewers(dock):
+        while not viewers_of(dock):
             page.wait_for_timeout(100)
-        _until_quiet(dock)
+        until_quiet(dock)
         yield dock, page
         context.close()
 
@@ -209,7 +209,7 @@ def _click(here: Place, dock: RunningDock, page: Page, series: Series) -> None:
     page.wait_for_url(lambda url: not url.startswith(dock.url), timeout=PATIENCE, wait_until="commit")
 
 
-def _viewers(dock: RunningDock) -> list[int]:
+def viewers_of(dock: RunningDock) -> list[int]:
     """Give the processes of a dock's viewers."""
     found = []
     for process in Path("/proc").iterdir():
@@ -223,13 +223,13 @@ def _viewers(dock: RunningDock) -> list[int]:
     return found
 
 
-def _until_quiet(dock: RunningDock, *, patience: float = 90) -> None:
+def until_quiet(dock: RunningDock, *, patience: float = 90) -> None:
     """Wait until the dock and its viewers do next to nothing."""
     began = since = time.monotonic()
     before = -1.0
     while (now := time.monotonic()) < min(began + patience, since + QUIET):
         time.sleep(0.1)
-        used = sum(_processor(pid) for pid in (dock.pid, *_viewers(dock)))
+        used = sum(_processor(pid) for pid in (dock.pid, *viewers_of(dock)))
         if used - before > 0.06:
             before, since = used, now
 

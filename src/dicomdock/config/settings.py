@@ -82,7 +82,12 @@ class Settings:
         10_000 * MIB, "bytes of local copies of what an archive in an object store holds"
     )
     viewer_patience: float = setting(
-        1800.0, "seconds that a viewer waits for its closed page to come back before it ends"
+        1800.0, "seconds that a viewer waits for a page whose connection broke before it ends"
+    )
+    viewer_memory: int = setting(
+        0,
+        "bytes that viewers may use together before those that nobody looks at end; 0 for a quarter of the"
+        " machine's memory",
     )
 
     @property

@@ -90,6 +90,18 @@ class Close:
 
 
 @dataclass(frozen=True)
+class CloseWhenUnused:
+    """End when no page is in sight and nothing runs, after saving what was drawn.
+
+    Parameters
+    ----------
+    seconds : to wait for a page to come back.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a request is.
 
@@ -203,7 +215,7 @@ class ErrorReply:
 
 
 Reply: TypeAlias = ServersReply | SendReply | FetchReply | AddressReply | ErrorReply
-Order: TypeAlias = Start | OpenStudy | PullChanged | ExpectSeries | Close | Progress | Reply
+Order: TypeAlias = Start | OpenStudy | PullChanged | ExpectSeries | Close | CloseWhenUnused | Progress | Reply
 
 
 # ---- Viewer to dock
@@ -236,6 +248,21 @@ class SeriesShown:
 @dataclass(frozen=True)
 class Settled:
     """Nothing is being loaded any more."""
+
+
+PageState = Literal["visible", "hidden", "lost", "closed"]
+
+
+@dataclass(frozen=True)
+class PageChanged:
+    """The page of the study came, left, or was hidden behind another tab.
+
+    Parameters
+    ----------
+    state : ``closed`` where the page said so (a reload says so too), ``lost`` where its connection ended.
+    """
+
+    state: PageState
 
 
 @dataclass(frozen=True)
@@ -298,7 +325,7 @@ class FindList:
 
 
 Request: TypeAlias = ListServers | SendSeries | FetchSources | FindList
-Event: TypeAlias = Ready | SeriesShown | Settled | StudyChanged | Request
+Event: TypeAlias = Ready | SeriesShown | Settled | PageChanged | StudyChanged | Request
 
 ORDERS: Mapping[str, type[Order]] = {kind.__name__: kind for kind in get_args(Order)}
 EVENTS: Mapping[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}

@@ -78,6 +78,8 @@ def obey(station: Any, order: rpc.Order) -> None:
             station.series.pull_changed(running, reason)
         case rpc.ExpectSeries(series, metadata):
             station.series.expect(series, metadata)
+        case rpc.CloseWhenUnused(seconds):
+            station.idle_shutdown.close_when_unused(seconds)
         case rpc.Close():
             leave(station)
         case rpc.Start():

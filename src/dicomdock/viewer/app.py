@@ -91,7 +91,13 @@ class Workstation(TrameApp):
         self.focus = AXIAL
         self.notifications = Notifications(self.server)
         self.tabs = Tabs(self.server)
-        self.idle_shutdown = IdleShutdown(self.server, settings.viewer_patience, self.is_busy, exit_process)
+        self.idle_shutdown = IdleShutdown(
+            self.server,
+            settings.viewer_patience,
+            self.must_stay,
+            exit_process,
+            lambda page: send(rpc.PageChanged(page)),
+        )
         self.dock = DockClient(send)
         self.views = Views(self.server, app)
         self.series = SeriesLogic(self.server, app, self.views, self.archive, self.notifications, send)
@@ -163,6 +169,12 @@ class Workstation(TrameApp):
         return (
             bool(computing) or saving or self.sending.state.data.sending or self.deriving.state.data.deriving
         )
+
+    def must_stay(self) -> bool:
+        """Return whether the end of the viewer would interrupt work, or lose what cannot be autosaved."""
+        if self.is_busy():
+            return True
+        return self.segments.is_only_in_memory() or self.measuring.is_only_in_memory()
 
     def escape(self) -> None:
         """Close the dialog, stop the measurement or deactivate the tool, whichever is first."""

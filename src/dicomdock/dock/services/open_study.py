@@ -13,7 +13,7 @@ from dicomdock.dock.services.archive import LocalArchive
 from dicomdock.dock.services.prefetch import Prefetch
 from dicomdock.dock.services.transfers import Downloads
 from dicomdock.dock.services.viewers import Viewers
-from dicomdock.errors import DicomdockError
+from dicomdock.errors import DicomdockError, NotInArchive
 
 if TYPE_CHECKING:
     from dicomdock.transfer import Transfer
@@ -51,7 +51,7 @@ class OpenStudy:
         self._prefetch = prefetch
         self._viewers = viewers
         self._preferences = preferences
-        viewers.observe(self._series_shown)
+        viewers.observe(self._series_shown, self._reopen)
 
     @property
     def has_viewer(self) -> bool:
@@ -122,6 +122,18 @@ class OpenStudy:
         """Let the viewer of a study expect nothing more."""
         self._prefetch.forget(study)
         self._viewers.pull_changed(study, running=False, reason=reason)
+
+    def _reopen(self, series: Resource) -> str:
+        """Open a study again for a page whose viewer had ended.
+
+        Raises
+        ------
+        NotInArchive
+            It was deleted meanwhile.
+        """
+        if not self.is_known(series.study):
+            raise NotInArchive("The study is no longer in the archive.")
+        return self.open(series)
 
     def _series_shown(self, series: Resource) -> None:
         self._downloads.prioritise(series)

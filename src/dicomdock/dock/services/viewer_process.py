@@ -21,6 +21,7 @@ from typing import TypeAlias
 
 from dicomdock import rpc
 from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
 
 START_SECONDS = 90.0  # until a viewer answers; a cold disk makes the first start slow
@@ -58,6 +59,9 @@ class ViewerProcess:
         ended: Callable[[ViewerProcess], None],
     ) -> None:
         self.study = ""
+        self.shown: Resource | None = None  # the series that its page shows
+        self.page: rpc.PageState = "lost"
+        self.page_since = time.monotonic()
         self._settings = settings
         self._choose_gl, self._receive, self._report_end = choose_gl, receive, ended
         self._secret = secrets.token_urlsafe(32)
@@ -70,6 +74,7 @@ class ViewerProcess:
         self._open: rpc.OpenStudy | None = None  # repeated after a restart
         self._starts: list[float] = []
         self._closing = False
+        self._exit_code: int | None = None
         self._problem: DicomdockError | None = None
 
     @property
@@ -91,6 +96,21 @@ class ViewerProcess:
     def pid(self) -> int:
         """The process ID; 0 before the start."""
         return 0 if self._process is None else self._process.pid
+
+    @property
+    def left(self) -> bool:
+        """It ended by itself because nobody looked at its study."""
+        return not self._closing and self._exit_code == 0
+
+    @property
+    def port(self) -> int:
+        """Where its page is; 0 before it is ready."""
+        return self._port
+
+    @property
+    def secret(self) -> str:
+        """What authorises its page."""
+        return self._secret
 
     @property
     def url(self) -> str:
@@ -145,7 +165,7 @@ class ViewerProcess:
 
     def open(self, order: rpc.OpenStudy) -> None:
         """Show a study, also after a restart."""
-        self._open = order
+        self._open, self.shown = order, order.resource
         self.send(order)
 
     def pull_changed(self, running: bool, reason: str = "") -> None:
@@ -205,7 +225,7 @@ class ViewerProcess:
                     self._take(process, rpc.decode_event(line))
                 except rpc.MessageError as error:
                     log.warning("A viewer sent an unknown message: %s", error)
-        code = process.wait()
+        code = self._exit_code = process.wait()
         if process.stdin is not None:
             with contextlib.suppress(OSError):
                 process.stdin.close()

@@ -6,20 +6,24 @@ import importlib.util
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dicomdock import rpc
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.viewer_memory import Usage, machine_share, memory_of, viewers_to_end
 from dicomdock.dock.services.viewer_process import MODULE, Send, ViewerError, ViewerProcess, close_all
 from dicomdock.dock.services.viewer_requests import StandaloneNetwork, ViewerRequests
+from dicomdock.dock.services.viewer_return import ViewerReturn
 from dicomdock.errors import DicomdockError, MissingDependency
 
 if TYPE_CHECKING:
     from dicomdock.sources import DicomJson
 
 INSTALL = "install it with: pip install 'dicomdock[viewer]'"
+RETURN_SECONDS = 5.0  # for a page that closed to come back: a reload closes it, too
 NO_GL = (
     "The viewer cannot draw: no OpenGL library works on this machine."
     " On Debian or Ubuntu: apt-get install libegl1 libgl1-mesa-dri. Everything but the viewer works without."
@@ -33,7 +37,7 @@ class Viewers:
     ----------
     settings : passed on to each.
     requests : answers what viewers ask; by default with the servers of the user's list.
-    spare : keep one started, so that a study opens at once.
+    spare : keep one started, so that a study opens at once, and let viewers end that nobody looks at.
     """
 
     def __init__(
@@ -43,7 +47,9 @@ class Viewers:
         self._requests = requests or ViewerRequests(settings, StandaloneNetwork(settings))
         self._spare_wanted = spare
         self._series_shown: Callable[[Resource], None] | None = None
+        self._reopen: Callable[[Resource], str] = self.open
         self._open: dict[str, ViewerProcess] = {}
+        self._return = ViewerReturn() if spare else None
         self._spare: ViewerProcess | None = None
         self._gl: str | None = None
         self._lock = threading.RLock()
@@ -53,9 +59,17 @@ class Viewers:
         """Return whether the viewer is installed."""
         return importlib.util.find_spec("trame_slicer") is not None
 
-    def observe(self, series_shown: Callable[[Resource], None]) -> None:
-        """Call ``series_shown`` with each series that a viewer begins to show."""
+    def observe(
+        self, series_shown: Callable[[Resource], None], reopen: Callable[[Resource], str] | None = None
+    ) -> None:
+        """Call ``series_shown`` with each series that a viewer begins to show.
+
+        Parameters
+        ----------
+        reopen : opens a study again whose viewer had ended, and returns the address; by default ``open``.
+        """
         self._series_shown = series_shown
+        self._reopen = reopen or self.open
 
     def is_ready(self, study: str) -> bool:
         """Return whether a viewer could show the study at once."""
@@ -140,6 +154,8 @@ class Viewers:
             self._open.clear()
             self._spare = None
         close_all(viewers)
+        if self._return is not None:
+            self._return.close()
 
     # Inner
 
@@ -163,11 +179,15 @@ class Viewers:
 
     def _receive(self, viewer: ViewerProcess, event: rpc.Event, send: Send) -> None:
         match event:
-            case rpc.SeriesShown(series) if self._series_shown is not None:
-                self._series_shown(Resource(viewer.study, series))
+            case rpc.SeriesShown(series):
+                viewer.shown = Resource(viewer.study, series)
+                if self._series_shown is not None:
+                    self._series_shown(viewer.shown)
             # A new spare takes the processor for seconds, which the study that was opened needs first.
-            case rpc.Settled() if self._spare_wanted:
+            case rpc.Settled() if self._spare_wanted and self._free_memory():
                 self.warm()
+            case rpc.PageChanged(page):
+                self._page_changed(viewer, page)
             case rpc.StudyChanged() if viewer.study:
                 self._requests.study_changed(viewer.study)
             case rpc.ListServers() | rpc.SendSeries() | rpc.FetchSources() | rpc.FindList() if viewer.study:
@@ -181,6 +201,39 @@ class Viewers:
         with self._lock:
             if self._open.get(viewer.study) is viewer:
                 del self._open[viewer.study]
+            closed = self._closed
+        if self._return is None or closed or not viewer.left or viewer.shown is None:
+            return
+        shown = viewer.shown
+        self._return.add(viewer.port, viewer.secret, lambda: self._reopen(shown))
+        if self._free_memory():
+            self.warm()
+
+    def _page_changed(self, viewer: ViewerProcess, page: rpc.PageState) -> None:
+        viewer.page, viewer.page_since = page, time.monotonic()
+        if not self._spare_wanted or not viewer.study:
+            return
+        if page == "closed":
+            viewer.send(rpc.CloseWhenUnused(RETURN_SECONDS))
+        elif page != "visible":
+            self._free_memory()
+
+    def _free_memory(self) -> bool:
+        """Let viewers end that nobody looks at while all use too much; return whether a spare one fits."""
+        with self._lock:
+            shown, spare = dict(self._open), self._spare
+        limit = self._settings.viewer_memory or machine_share()
+        used = [
+            Usage(study, memory_of(one.pid), one.page, one.page_since)
+            for study, one in shown.items()
+            if one.running
+        ]
+        others = memory_of(spare.pid) if spare is not None and spare.running else 0
+        ended = viewers_to_end(used, others, limit)
+        for study in ended:
+            gone = time.monotonic() - shown[study].page_since
+            shown[study].send(rpc.CloseWhenUnused(max(0.0, RETURN_SECONDS - gone)))
+        return others + sum(one.memory for one in used if one.study not in ended) <= limit
 
 
 __all__ = ["ViewerError", "Viewers"]

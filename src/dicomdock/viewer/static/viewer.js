@@ -177,10 +177,14 @@
   const given = new URL(visit?.name ?? location.href).searchParams.get("secret");
   if (given) sessionStorage.setItem(SECRET, given);
   const renew = () => fetch(`/index.html?secret=${encodeURIComponent(sessionStorage.getItem(SECRET))}`, { cache: "no-store" });
+  // 410: the viewer gave its memory up while nobody looked; the dock opens its study again.
+  const PARKED = 410;
+  let parked = false;
   const alive = async () => {
     const ask = () => fetch("/__dicomdock/viewer.css", { method: "HEAD", cache: "no-store" });
     try {
       let answer = await ask();
+      parked = answer.status === PARKED;
       if (answer.status === 403 && (await renew()).ok) answer = await ask();
       return answer.ok;
     } catch { return false; }
@@ -189,6 +193,11 @@
   const gone = async () => {
     if (saying) return;
     saying = true;
+    const seen = () => new Promise((go) => {
+      const look = () => { if (document.visibilityState === "visible") go(); };
+      document.addEventListener("visibilitychange", look);
+      look();
+    });
     const note = document.createElement("div");
     note.id = "gone";
     note.setAttribute("role", "alert");
@@ -196,6 +205,12 @@
     document.body.appendChild(note);
     // A loaded machine takes long to start a viewer; the page comes back whenever it is there.
     for (let tries = 0; ; tries++) {
+      if (parked) {
+        note.firstChild.innerHTML = "<b>The study was put away to free memory.</b><br>Nothing of your work is lost. It is being opened again&hellip;";
+        await seen();
+        window.location.assign("/");
+        return;
+      }
       await new Promise((wait) => setTimeout(wait, 500));
       if (await alive()) { window.location.assign("/"); return; }
       if (tries === 60) note.firstChild.innerHTML = "<b>The viewer has stopped.</b><br>Your work is autosaved. If the viewer does not come back, open the study again from dicomdock.";
@@ -203,7 +218,13 @@
   };
   // The page cannot see its own connection break in all browsers, so it asks from time to time.
   let leaving = false;
+  let elsewhere = false;
   window.addEventListener("beforeunload", () => { leaving = true; });
+  // A viewer that no page shows gives its memory up after some seconds, or when another study needs it.
+  window.addEventListener("pagehide", () => { if (!elsewhere && !saying) navigator.sendBeacon("/closed"); });
+  window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); });
+  const tellSight = () => { if (!leaving) navigator.sendBeacon(`/${document.visibilityState}`); };
+  document.addEventListener("visibilitychange", tellSight);
   const watch = async () => {
     if (!leaving && !(await alive()) && !leaving) await gone();
     else setTimeout(watch, 1500);
@@ -226,7 +247,7 @@
     // Another page of the same viewer was opened: it has it now.
     shownIn(other) {
       if (other === tab) return;
-      leaving = true;
+      leaving = elsewhere = true;
       window.location.replace("/elsewhere");
     },
   };
@@ -235,5 +256,6 @@
     clearInterval(ready);
     window.trame.refs.page = page;
     window.trame.trigger("here", [tab]);
+    if (document.visibilityState !== "visible") tellSight();
   }, 50);
 })();

@@ -72,6 +72,7 @@ class MeasuringLogic:
         self._report: Report | None = None
         self._saved: list[PlacedMeasurement] = []  # what the report holds
         self._autosaved: list[PlacedMeasurement] = []  # what is on disk
+        self._not_on_disk: set[str] = set()  # series whose measurements could not be written
 
         control = server.controller
         control.measure = self.place
@@ -188,6 +189,13 @@ class MeasuringLogic:
             await asyncio.sleep(AUTOSAVE_SECONDS)
             self._autosave()
 
+    def is_only_in_memory(self) -> bool:
+        """Return whether there are measurements that the state folder does not take, after one more try."""
+        if self._shown in self._not_on_disk:
+            self._autosaved = [PlacedMeasurement("", "", ())]  # nothing that could be wanted: written again
+        self._autosave()
+        return bool(self._not_on_disk)
+
     def close(self) -> None:
         """Write to the state folder what is not in a report yet."""
         self._autosave()
@@ -245,7 +253,10 @@ class MeasuringLogic:
         try:
             self._unsaved_work().write_measurements(self._shown, wanted)
         except OSError as error:
+            self._not_on_disk.add(self._shown)
             self.notifications.error(f"What you measured cannot be autosaved ({error.strerror or error}).")
+        else:
+            self._not_on_disk.discard(self._shown)
         self._autosaved = wanted  # a full disk is reported once for each change
 
     def _unsaved_work(self) -> UnsavedWork:

@@ -186,6 +186,19 @@ class SegmentsLogic:
             self._not_on_disk[current.series] = [value, *others]
             self._report_autosave_error(error)
 
+    def is_only_in_memory(self) -> bool:
+        """Return whether there is unsaved work that the state folder does not take, after one more try."""
+        current = self.current
+        if current is not None and current.unsaved and current.autosaved != current.changes:
+            changes = current.changes
+            try:
+                self._unsaved_work().write_segmentation(current.series, current.read())
+            except OSError as error:
+                self._report_autosave_error(error)
+                return True
+            current.autosaved = changes
+        return any(self._not_on_disk.values())
+
     def close(self) -> None:
         """Write unsaved work, and stop what is being computed."""
         self.autosave_now()

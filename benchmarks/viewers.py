@@ -1,0 +1,80 @@
+"""Ten studies in the viewer one after another, in one tab: until each is seen, and the memory they use."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+from tests.builders import ct_series
+from tests.conftest import CHROMIUM
+from tests.dock.running import running
+from tests.dock.using import keep, open_at, rows
+
+from benchmarks.place import Place
+from benchmarks.rounds import goals_table
+from benchmarks.viewer import ENVIRONMENT, IMAGE, PATIENCE, until_quiet, viewers_of
+
+STUDIES = 10
+SLICES, SIDE = 60, 512  # 31 MB a study
+LOOK = 4.0  # seconds that one looks at each study
+SLOWER, RESIDENT = 1.5, 1500.0  # the goals: times the first one's, MB
+
+
+def section(here: Place) -> str:
+    """Measure, and return the table."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        measured = one_after_another(here.empty("viewers"), browser)
+        browser.close()
+    return goals_table(
+        f"{STUDIES} studies one after another, {SLICES} slices of {SIDE}x{SIDE} each", measured
+    )
+
+
+def one_after_another(home: Path, browser: Browser) -> dict[str, tuple[list[float], float]]:
+    """Return what was measured, with its goals.
+
+    Parameters
+    ----------
+    home : folder for the dock; empty.
+    browser : whose tab shows them.
+    """
+    seconds, resident = [], []
+    with running(home / "home", env=ENVIRONMENT, viewer=True) as dock:
+        studies = []
+        for number in range(STUDIES):
+            made = ct_series(SLICES, rows=SIDE, columns=SIDE)
+            keep(dock.settings, home / f"made{number}", made)
+            studies.append(str(made[0].dataset.StudyInstanceUID))
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        page = context.new_page()
+        open_at(page, dock)
+        rows(page).first.click()
+        while not viewers_of(dock):
+            page.wait_for_timeout(100)
+        until_quiet(dock)
+        for study in studies:
+            began = time.perf_counter()
+            page.goto(f"{dock.url}/open/{study}", wait_until="commit")
+            page.wait_for_function(IMAGE, polling=20, timeout=PATIENCE)
+            seconds.append(time.perf_counter() - began)
+            page.wait_for_function("window.trame?.state?.state?.complete === true", timeout=PATIENCE)
+            page.wait_for_timeout(1000 * LOOK)
+            resident.append(sum(_resident(pid) for pid in (dock.pid, *viewers_of(dock))) / 1e6)
+        context.close()
+    slower = max(seconds[1:]) / seconds[0]
+    return {
+        "the first of ten studies, until it is seen, s": (seconds[:1], 1.5),
+        "the others, until they are seen, s": (seconds[1:], SLOWER * seconds[0]),
+        "the slowest of the others, times the first": ([slower], SLOWER),
+        "resident memory of dock and viewers while each is seen, MB": (resident, RESIDENT),
+        "the most of it, MB": ([max(resident)], RESIDENT),
+    }
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+    except OSError:
+        return 0
