@@ -28,8 +28,9 @@ PERMISSIVE = {
 }
 # The MPL covers changes to the library's own files, and nothing of the program that uses it.
 OF_ITS_FILES_ONLY = {"bidict", "certifi", "orjson"}
-# docutils is in the public domain but for a file for an editor, which its classifiers name too.
-NAMED_WITH_CARE = {"docutils"}
+# docutils is in the public domain but for a file for an editor, which its classifiers name too; the licence
+# file of partd, which states only "BSD", is BSD-3-Clause.
+NAMED_WITH_CARE = {"docutils", "partd"}
 # What the user chooses by name may be licensed otherwise; nothing else needs these.
 CHOSEN = {"libjpeg", "postgresql"}
 

@@ -174,7 +174,7 @@ def test_work_on_several_volumes_and_on_fewer_images_is_lost_by_neither(
         screen.tool("segment")
         stroke(editor, 40)
         choose_volume(screen, 0)
-        screen.wait("s.unsaved")
+        screen.until(lambda: len(drawn()) == 2)
         (second,) = drawn().keys() - {few}
         until_coloured(screen, more=0.001)
         assert drawn()[few] == count

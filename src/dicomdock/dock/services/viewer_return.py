@@ -38,10 +38,7 @@ class ViewerReturn:
     def __init__(self) -> None:
         self._servers: dict[int, _Server] = {}
         self._lock = threading.Lock()
-        self._selector = selectors.DefaultSelector()
-        self._wake, self._woken = socket.socketpair()
-        self._selector.register(self._woken, selectors.EVENT_READ)
-        self._thread: threading.Thread | None = None
+        self._loop: _Loop | None = None
         self._closed = False
 
     def add(self, port: int, secret: str, reopen: Reopen) -> bool:
@@ -62,45 +59,65 @@ class ViewerReturn:
             if self._closed:
                 server.server_close()
                 return False
+            if self._loop is None:
+                self._loop = _Loop(self._answer)
             self._servers[port] = server
-            self._selector.register(server, selectors.EVENT_READ)
+            self._loop.selector.register(server, selectors.EVENT_READ)
             while len(self._servers) > MOST:
-                self._drop(next(iter(self._servers)))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="viewer return", daemon=True)
-                self._thread.start()
-        self._wake.send(b"-")
+                self._drop(self._loop, next(iter(self._servers)))
+            self._loop.wake.send(b"-")
         return True
 
     def close(self) -> None:
         """Stop listening."""
         with self._lock:
             self._closed = True
+            loop, self._loop = self._loop, None
+            if loop is None:
+                return
             for port in list(self._servers):
-                self._drop(port)
-        self._wake.send(b"-")
-        if self._thread is not None:
-            self._thread.join()
-        self._selector.close()
-        self._wake.close()
-        self._woken.close()
+                self._drop(loop, port)
+        loop.close()
 
-    def _drop(self, port: int) -> None:
+    def _drop(self, loop: _Loop, port: int) -> None:
         server = self._servers.pop(port)
-        self._selector.unregister(server)
+        loop.selector.unregister(server)
         server.server_close()
 
+    def _answer(self, ready: list[_Server]) -> bool:
+        """Answer those who came, each in a thread of its own; return whether to go on listening."""
+        with self._lock:
+            for server in ready:
+                if server in self._servers.values():
+                    server.handle_request()
+            return not self._closed
+
+
+class _Loop:
+    """Waits for connections in a thread of its own, until it is closed."""
+
+    def __init__(self, answer: Callable[[list[_Server]], bool]) -> None:
+        self._answer = answer
+        self.selector = selectors.DefaultSelector()
+        self.wake, self._woken = socket.socketpair()
+        self.selector.register(self._woken, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._run, name="viewer return", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.wake.send(b"-")
+        self._thread.join()
+        self.selector.close()
+        self.wake.close()
+        self._woken.close()
+
     def _run(self) -> None:
-        while True:
-            ready = self._selector.select()
-            with self._lock:
-                if self._closed:
-                    return
-                for key, _ in ready:
-                    if key.fileobj is self._woken:
-                        self._woken.recv(64)
-                    elif isinstance(key.fileobj, _Server) and key.fileobj in self._servers.values():
-                        key.fileobj.handle_request()  # answers in a thread of its own
+        going_on = True
+        while going_on:
+            ready = [key.fileobj for key, _ in self.selector.select()]
+            if self._woken in ready:
+                self._woken.recv(64)
+            going_on = self._answer([one for one in ready if isinstance(one, _Server)])
 
 
 class _Server(ThreadingHTTPServer):
