@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Event
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -107,6 +108,22 @@ def test_select_all_selects_what_is_not_loaded_too(dock: RunningDock, page: Page
         expect(page.get_by_test_id("status")).to_contain_text("2,300 studies")
         expect(page.get_by_test_id("status")).to_contain_text("selected")
         expect(page.get_by_test_id("select-all")).to_have_count(0)
+
+
+def test_nothing_is_offered_for_studies_that_have_not_come(dock: RunningDock, page: Page):
+    asked, many = Event(), Many(2300, total=True)
+
+    def late(request: Received) -> Answer:
+        asked.wait(60)
+        return many(request)
+
+    with answering(late) as server:
+        known(dock.settings, server.url)
+        open_at(page, dock, "/?source=far")
+        expect(page.get_by_text("far has not answered yet.")).to_be_visible()
+        expect(page.get_by_test_id("sorted-among")).to_have_count(0)
+        asked.set()
+        expect(page.get_by_test_id("sorted-among")).to_contain_text("Sorted among the 200 loaded.")
 
 
 def test_the_archive_is_sorted_as_a_whole(dock: RunningDock, page: Page, tmp_path: Path):

@@ -102,7 +102,7 @@ class StudyLoader:
     def offer_rest(self, selected: int) -> None:
         """Offer to load all studies where not all are loaded; to select them where the loaded ones are."""
         listing = self.listing
-        if listing is None or not listing.more or self._loading is listing:
+        if listing is None or not listing.found or not listing.more or self._loading is listing:
             self._offer.clear()
             return
         loaded = formatting.number(len(listing.found))

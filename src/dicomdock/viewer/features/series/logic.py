@@ -325,9 +325,10 @@ class SeriesLogic:
             data.complete = loaded.complete
             data.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
             self._show_arrival()
+            if loaded.failed and not loaded.filled:  # with the rest: no page calls an empty picture complete
+                data.empty_title = "This series cannot be shown"
+                data.empty_words = next(iter(loaded.failed.values()))
         self.views.refresh_text()
-        if loaded.failed and not loaded.filled:
-            self._show_empty("This series cannot be shown", next(iter(loaded.failed.values())))
         for callback in self.on_complete:
             callback()
         self._send(rpc.Settled())
