@@ -13,6 +13,8 @@ import pytest
 
 from dicomdock.archive import Archive
 from dicomdock.archive.storage.object_store import ObjectStore
+from dicomdock.cohort.report import write as write_report
+from dicomdock.cohort.table import Item
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
@@ -72,6 +74,18 @@ def test_a_removed_instance_can_come_again(stored_settings: Settings, bucket: S3
             assert bucket.objects() == {}
 
 
+def test_the_report_of_a_cohort_shows_images_that_are_not_on_this_machine(
+    stored_settings: Settings, bucket: S3, tmp_path: Path
+) -> None:
+    (one,) = ct_series(1)
+    with Archive.open(stored_settings) as archive:
+        with archive.writer() as writer:
+            writer.add(part(one.data))
+        shutil.rmtree(stored_settings.archive / "cache")
+        write_report(tmp_path / "report.html", "chest", [Item(Resource(one.study, one.series))], [], archive)
+    assert "data:image/jpeg;base64," in (tmp_path / "report.html").read_text("utf-8")
+
+
 def test_nothing_is_downloaded_before_it_is_wanted(
     stored_settings: Settings, bucket: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,9 +94,9 @@ def test_nothing_is_downloaded_before_it_is_wanted(
     fetched: list[str] = []
     fetch = ObjectStore.fetch
 
-    def counted(self: ObjectStore, key: str, digest: str) -> Path:
+    def counted(self: ObjectStore, key: str) -> Path:
         fetched.append(key)
-        return fetch(self, key, digest)
+        return fetch(self, key)
 
     monkeypatch.setattr(ObjectStore, "fetch", counted)
     with Archive.open(stored_settings) as archive:

@@ -126,7 +126,7 @@ class Archive:
         Objects are downloaded side by side.
         """
         found = self.instances(resource)
-        return zip(found, self._files.storage.fetched((one.key, one.digest) for one in found), strict=True)
+        return zip(found, self._files.storage.fetched(one.key for one in found), strict=True)
 
     def present(self, resource: Resource) -> set[str]:
         """Return the SOP Instance UIDs of a resource whose files are there with their size."""
@@ -161,7 +161,7 @@ class Archive:
         found = self._found(resource)
         self._mark_used(resource)
         damaged: list[Resource] = []
-        files = self._files.storage.fetched((one.key, one.digest) for one in found)
+        files = self._files.storage.fetched(one.key for one in found)
         for one, path in zip(found, files, strict=True):
             if self._integrity.is_intact(path, one.size, one.digest):
                 yield self.part(one)
@@ -203,7 +203,7 @@ class Archive:
             some = found[start : start + DESCRIBED]
             cached = self._metadata.get([one.digest for one in some])
             new: dict[str, DicomJson] = {}
-            files = self._files.storage.fetched((one.key, one.digest) for one in some)
+            files = self._files.storage.fetched(one.key for one in some)
             for one, path in zip(some, files, strict=True):
                 attributes = cached.get(one.digest) if has_size(path, one.size) else None
                 try:

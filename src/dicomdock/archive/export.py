@@ -73,7 +73,7 @@ class Planned:
     @property
     def source(self) -> Path:
         """Its file on this machine, as ``ArchivedInstance.path``."""
-        return self.storage.fetch(self.key, self.digest)
+        return self.storage.fetch(self.key)
 
 
 _PLANNED = f"""
@@ -166,7 +166,7 @@ def export(
 
 def _fetched(plan: Sequence[Planned]) -> Iterator[Path]:
     """Return the files of all, some of them fetched ahead."""
-    return plan[0].storage.fetched((one.key, one.digest) for one in plan) if plan else iter(())
+    return plan[0].storage.fetched(one.key for one in plan) if plan else iter(())
 
 
 @contextmanager

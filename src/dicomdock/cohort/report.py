@@ -131,10 +131,7 @@ def _picture(item: Item, archive: Archive, workers: Workers) -> bytes:
     instances = [one for one in archive.instances(item.resource) if kind_of(one.sop_class_uid) == "image"]
     if not instances:
         return b""
-    part = archive.part(instances[len(instances) // 2])
-    if part.path is None:
-        return b""
     try:
-        return workers.call(render, part.path, 1, View(viewport=SIZE))
+        return workers.call(render, instances[len(instances) // 2].path, 1, View(viewport=SIZE))
     except DicomdockError:
         return b""

@@ -71,7 +71,7 @@ class ArchivedInstance:
         ArchiveError
             The storage cannot be reached.
         """
-        return self.storage.fetch(self.key, self.digest)
+        return self.storage.fetch(self.key)
 
 
 _DIGESTS = f"""

@@ -46,7 +46,7 @@ class Storage(Protocol):
     def path(self, key: str) -> Path:
         """Return the path that a file has on this machine once it was fetched; it need not be there."""
 
-    def fetch(self, key: str, digest: str) -> Path:
+    def fetch(self, key: str) -> Path:
         """Bring a file to this machine, and return its path; where its bytes are gone, it is not there.
 
         Raises
@@ -55,12 +55,8 @@ class Storage(Protocol):
             The storage cannot be reached.
         """
 
-    def fetched(self, files: Iterable[tuple[str, str]]) -> Iterator[Path]:
+    def fetched(self, keys: Iterable[str]) -> Iterator[Path]:
         """Fetch files in their order, some of them ahead.
-
-        Parameters
-        ----------
-        files : key and digest of each.
 
         Raises
         ------

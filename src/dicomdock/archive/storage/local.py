@@ -92,13 +92,13 @@ class LocalFolder:
         """Return a file; it need not be there."""
         return self.folder / key
 
-    def fetch(self, key: str, digest: str) -> Path:  # noqa: ARG002
+    def fetch(self, key: str) -> Path:
         """Return the same."""
         return self.folder / key
 
-    def fetched(self, files: Iterable[tuple[str, str]]) -> Iterator[Path]:
+    def fetched(self, keys: Iterable[str]) -> Iterator[Path]:
         """Return files in their order."""
-        return (self.folder / key for key, _ in files)
+        return (self.folder / key for key in keys)
 
     def is_empty(self) -> bool:
         """Return whether there are no folders of studies."""

@@ -71,7 +71,7 @@ class ObjectStore:
         """Return the path of the local copy of an object, which need not be there."""
         return self.cache.path(key)
 
-    def fetched(self, files: Iterable[tuple[str, str]]) -> Iterator[Path]:
+    def fetched(self, keys: Iterable[str]) -> Iterator[Path]:
         """Return local copies in the order of their objects; some are downloaded ahead.
 
         Raises
@@ -87,8 +87,8 @@ class ObjectStore:
 
         with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="download") as pool:
             try:
-                for key, digest in files:
-                    running.append(self.cache.find(key) or pool.submit(self.fetch, key, digest))
+                for key in keys:
+                    running.append(self.cache.find(key) or pool.submit(self.fetch, key))
                     if len(running) > AHEAD:
                         yield first()
                 while running:
@@ -98,8 +98,8 @@ class ObjectStore:
                     if isinstance(one, Future):
                         one.cancel()
 
-    def fetch(self, key: str, digest: str) -> Path:
-        """Return a local copy of an object; where its bytes are gone or others, it is not there.
+    def fetch(self, key: str) -> Path:
+        """Return a local copy of an object; not there where its bytes are gone or others.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class ObjectStore:
             found = hashlib.sha256()
             with suppress(FileNotFoundError), file.open("wb", buffering=0) as target:
                 modified = self._read(key, found.update, target.write)
-                if found.hexdigest() == digest:
+                if found.hexdigest() == digest_in(key):
                     return self.cache.add(key, file, modified)
         finally:
             file.unlink(missing_ok=True)
@@ -177,8 +177,7 @@ class ObjectStore:
         with store_errors("Reading the archive", self.url):
             found = obstore.get(self._connection, key, options={"range": (0, HEAD)})
             head, size = bytes(found.bytes()), found.meta["size"]
-        digest = digest_in(key)
-        yield StoredFile(head, size, lambda: mapped(self.fetch(key, digest)), lambda: digest)
+        yield StoredFile(head, size, lambda: mapped(self.fetch(key)), lambda: digest_in(key))
 
     def upload(
         self, files: Sequence[tuple[Path, str]], uploaded: Callable[[], object] = lambda: None
