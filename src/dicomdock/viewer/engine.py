@@ -25,7 +25,7 @@ from trame_slicer.views import (
 )
 from vtkmodules.vtkCommonCore import vtkCommand
 
-from dicomdock.imaging.terminology import Terminology, colour_for
+from dicomdock.imaging.terminology import Terminology, colour_for, fractions
 from dicomdock.viewer.frames import FrameScheduler
 
 FRAMES_A_SECOND = 30.0
@@ -44,6 +44,14 @@ Overlay = Callable[[Any, str, Any], None]
 def render_volumes_on_the_processor(app: Any) -> None:
     """Let volumes be rendered by the processor: on software GL the default takes seconds for each picture."""
     app.volume_rendering._logic.SetDefaultRenderingMethod(CPU_RAY_CASTING)
+
+
+def next_colour(editor: Any) -> list[float]:
+    """Return the colour of the sequence for one more segment of the active segmentation.
+
+    Without a colour the engine gives it one by chance, which can be a grey that no one sees on the images.
+    """
+    return fractions(colour_for(Terminology(), len(editor.get_segment_ids()) + 1))
 
 
 class SegmentEditor(SegmentEditorLogic):
@@ -79,10 +87,7 @@ class SegmentEditor(SegmentEditorLogic):
         self._on_segment_display_changed(self.data.segment_display)
 
     def _on_add_segment_clicked(self) -> None:
-        # Without a colour it gets one by chance, which can be a grey that no one sees on the images.
-        number = len(self.segmentation_editor.get_segment_ids()) + 1
-        colour = [part / 255 for part in colour_for(Terminology(), number)]
-        self.segmentation_editor.add_empty_segment(segment_color=colour)
+        self.segmentation_editor.add_empty_segment(segment_color=next_colour(self.segmentation_editor))
 
     def effect(self, kind: type[Any]) -> Any:
         """Return the logic of an effect."""

@@ -10,7 +10,7 @@ import numpy as np
 from trame_slicer.segmentation import SegmentProperties
 
 from dicomdock.imaging.segmentation import Mask, Segment, Segmentation
-from dicomdock.imaging.terminology import Terminology
+from dicomdock.imaging.terminology import Terminology, fractions
 from dicomdock.viewer.scene import mask_of, set_segment
 
 
@@ -74,8 +74,7 @@ def put_in_scene(editor: Any, segmentation: Segmentation, name: str) -> Any:
     node = editor.create_empty_segmentation_node()
     node.SetName(name)
     for segment in segmentation.segments:
-        colour = [part / 255 for part in segment.colour]
-        segment_id = node.GetSegmentation().AddEmptySegment("", segment.label, colour)
+        segment_id = node.GetSegmentation().AddEmptySegment("", segment.label, fractions(segment.colour))
         made = node.GetSegmentation().GetSegment(segment_id)
         properties = SegmentProperties.from_segment(made)
         properties.terminology_tag = segment.terminology.to_slicer()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dicomdock.imaging.terminology.code import Code, code_item, code_of
-from dicomdock.imaging.terminology.colour import RGB, from_cielab, to_cielab
+from dicomdock.imaging.terminology.colour import RGB, fractions, from_cielab, to_cielab
 from dicomdock.imaging.terminology.terminology import (
     ALTERED,
     ANATOMY,
@@ -30,6 +30,7 @@ __all__ = [
     "code_item",
     "code_of",
     "colour_for",
+    "fractions",
     "from_cielab",
     "to_cielab",
 ]

@@ -18,6 +18,11 @@ _WHITE = np.array([0.95047, 1.0, 1.08883])
 _KNEE = (6 / 29) ** 3  # below it CIELab is linear
 
 
+def fractions(rgb: Sequence[int]) -> list[float]:
+    """Return red, green, blue from 0 to 1, as drawing libraries take them, of those from 0 to 255."""
+    return [part / 255 for part in rgb]
+
+
 def to_cielab(rgb: Sequence[int]) -> tuple[int, int, int]:
     """Return the three unsigned 16-bit numbers of Recommended Display CIELab Value.
 

@@ -71,7 +71,7 @@ class MeasuringLogic:
         self._count = 0
         self._report: Report | None = None
         self._saved: list[PlacedMeasurement] = []  # what the report holds
-        self._autosaved: list[PlacedMeasurement] = []  # what is on disk
+        self._autosaved: list[PlacedMeasurement] | None = []  # what is on disk; None to write it anew
         self._not_on_disk: set[str] = set()  # series whose measurements could not be written
 
         control = server.controller
@@ -192,7 +192,7 @@ class MeasuringLogic:
     def is_only_in_memory(self) -> bool:
         """Return whether there are measurements that the state folder does not take, after one more try."""
         if self._shown in self._not_on_disk:
-            self._autosaved = [PlacedMeasurement("", "", ())]  # nothing that could be wanted: written again
+            self._autosaved = None
         self._autosave()
         return bool(self._not_on_disk)
 

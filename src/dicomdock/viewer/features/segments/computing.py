@@ -27,7 +27,7 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.segmentation import Mask
-from dicomdock.imaging.terminology import Terminology, colour_for
+from dicomdock.viewer.engine import next_colour
 from dicomdock.viewer.features.segments.state import SegmentsState
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
@@ -282,11 +282,8 @@ class ComputingLogic:
         for number in range(2, count + 2):
             name = f"{like.name} {number}"
             # Pieces of one thing: distinguished by colours of the sequence, not by its own.
-            colour = [
-                part / 255 for part in colour_for(Terminology(), len(self.editor.get_segment_ids()) + 1)
-            ]
             add = self.editor.active_segmentation.add_empty_segment
-            made.append(add(segment_name=name, segment_color=colour))
+            made.append(add(segment_name=name, segment_color=next_colour(self.editor)))
             properties = self.editor.get_segment_properties(made[-1])
             properties.terminology_tag = like.terminology_tag
             self.editor.set_segment_properties(made[-1], properties)

@@ -22,9 +22,9 @@ from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures
 from dicomdock.imaging.segmentation import Segmentation, read_segmentation
-from dicomdock.imaging.terminology import Terminology, colour_for
+from dicomdock.imaging.terminology import Terminology, colour_for, fractions
 from dicomdock.viewer.autosave import AUTOSAVE_SECONDS, UnsavedWork
-from dicomdock.viewer.engine import SegmentEditor
+from dicomdock.viewer.engine import SegmentEditor, next_colour
 from dicomdock.viewer.features.segments.computing import ComputingLogic
 from dicomdock.viewer.features.segments.state import SegmentationRow, SegmentsState
 from dicomdock.viewer.features.series.logic import SeriesLogic
@@ -99,9 +99,7 @@ class SegmentsLogic:
             tuple(one for one in self.series.scanned.sources if one is not None),
         )
         self._replace(base, "Segmentation", changed=False)
-        # Without a colour it gets one by chance, which can be a grey that no one sees on the images.
-        colour = [part / 255 for part in colour_for(Terminology(), 1)]
-        self.editor.add_empty_segment(segment_name="Segment 1", segment_color=colour)
+        self.editor.add_empty_segment(segment_name="Segment 1", segment_color=next_colour(self.editor))
         assert self.current is not None
         self.current.changes = 0  # an empty segment is not worth saving
         self.logic.forget_steps()
@@ -124,7 +122,7 @@ class SegmentsLogic:
         number = self.editor.get_segment_ids().index(segment_id) + 1
         properties.name, properties.terminology_tag = text, terminology.to_slicer()
         if terminology != Terminology():
-            properties.color = [part / 255 for part in colour_for(terminology, number)]
+            properties.color = fractions(colour_for(terminology, number))
         self.editor.set_segment_properties(segment_id, properties)
         self.logic.show_properties(segment_id)
         with self.state as data:
@@ -178,26 +176,29 @@ class SegmentsLogic:
         if current is None or not current.unsaved or current.autosaved == current.changes:
             return
         value = current.read()
-        try:
-            self._unsaved_work().write_segmentation(current.series, value)
-        except OSError as error:
+        if not self._is_written(current.series, value):
             before = self._not_on_disk.get(current.series, ())
             others = (one for one in before if not one.geometry.matches(value.geometry))
             self._not_on_disk[current.series] = [value, *others]
-            self._report_autosave_error(error)
 
     def is_only_in_memory(self) -> bool:
         """Return whether there is unsaved work that the state folder does not take, after one more try."""
         current = self.current
         if current is not None and current.unsaved and current.autosaved != current.changes:
             changes = current.changes
-            try:
-                self._unsaved_work().write_segmentation(current.series, current.read())
-            except OSError as error:
-                self._report_autosave_error(error)
+            if not self._is_written(current.series, current.read()):
                 return True
             current.autosaved = changes
         return any(self._not_on_disk.values())
+
+    def _is_written(self, series: str, value: Segmentation) -> bool:
+        """Write unsaved work to the state folder; a failure is reported, and returned as False."""
+        try:
+            self._unsaved_work().write_segmentation(series, value)
+        except OSError as error:
+            self._report_autosave_error(error)
+            return False
+        return True
 
     def close(self) -> None:
         """Write unsaved work, and stop what is being computed."""

@@ -98,9 +98,7 @@ class StatisticsLogic:
 
     def _measure(self, value: Segmentation, scanned: Volume, series: Resource) -> Statistics:
         headers = (
-            headers_of([one.path for one in self._archive.instances(series)])
-            if scanned.modality == "PT"
-            else ()
+            headers_of([path for _, path in self._archive.files(series)]) if scanned.modality == "PT" else ()
         )
         return measure_over(value.onto(scanned.geometry), scanned, series, headers)
 
