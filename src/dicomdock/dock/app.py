@@ -119,17 +119,18 @@ def build(settings: Settings, *, port: int, open_browser: Callable[[str], object
     downloads = Downloads(queue)
     transfers = Transfers(settings, queue, downloads, local, connections.connect, events)
 
+    def one_time_link(path: str) -> str:
+        return f"{url}{path}#{keys.one_time_token()}"
+
     def list_address() -> str:
-        return f"{url}{LIST_ADDRESS}#{keys.one_time_token()}"
+        return one_time_link(LIST_ADDRESS)
 
     requests = ViewerRequests(settings, DockNetwork(servers, connections, transfers, events, list_address))
     viewers = Viewers(settings, requests)
     prefetch = Prefetch(connections.connect)
     open_study = OpenStudy(local, downloads, prefetch, viewers, preferences)
     transfers.observe(open_study)
-    opener = (
-        None if open_browser is None else lambda path: open_browser(f"{url}{path}#{keys.one_time_token()}")
-    )
+    opener = None if open_browser is None else lambda path: open_browser(one_time_link(path))
     tabs = BrowserTabs(threads.run, opener)
 
     def own_token(endpoint: str, token: str) -> Grant | None:
