@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -513,6 +512,7 @@ class Archive:
     ) -> PullReport | PushReport:
         from dicomdock import dicomweb, transfer
         from dicomdock.config.servers import load_profiles
+        from dicomdock.transfer.progress import finish
 
         settings = self._settings
         wanted = [str(resource_of(one)) for one in resources]
@@ -522,13 +522,7 @@ class Archive:
         work = transfer.run(
             queue, claimed, self.local, lambda name: dicomweb.connect(name, settings), settings
         )
-        with closing(work):
-            while True:
-                try:
-                    next(work)
-                except StopIteration as end:
-                    report: PullReport | PushReport = end.value
-                    return report
+        return finish(work)
 
 
 def _list(resources: Resource | str | Sequence[Resource | str]) -> list[Resource]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from dicomdock.cohort import pull as pulling
 from dicomdock.cohort.engine import run_in_threads
 from dicomdock.cohort.folder import Cohorts
 from dicomdock.cohort.function import FunctionRun, FunctionWork, opened
-from dicomdock.cohort.makers import Made
 from dicomdock.cohort.push import Pusher
 from dicomdock.cohort.state import Outcome
 from dicomdock.cohort.table import Item
@@ -33,17 +32,6 @@ WORKERS = 4  # series that are pulled side by side
 PROCESSES = 2  # in which a function runs side by side
 SECONDS = 600.0  # that a function may take for one series
 DIGEST = 8  # hexadecimal digits of the digest of a function's file, enough to see that it has changed
-
-
-def save(settings: Settings, name: str, made: Made, facts: Mapping[str, str]) -> Path:
-    """Write what a maker found as the next version of a cohort, and return its file.
-
-    Raises
-    ------
-    InvalidInput
-        The name cannot be one.
-    """
-    return Cohorts(settings).save(name, made.items.values(), facts)
 
 
 class Cohort:

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from dicomdock.api.home import LocalHome
 from dicomdock.api.ingest import import_paths
 from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.archive.storage.local import disk_errors
-from dicomdock.cohort.state import Outcome
+from dicomdock.cohort.state import NOT_PULLED, Outcome
 from dicomdock.cohort.table import Item
 from dicomdock.config.lock import FileLock
 from dicomdock.config.settings import Settings
@@ -89,20 +88,18 @@ class Exporter:
         NoSpace
             No further series can be written.
         """
-        started = time.monotonic()
         if not self.archive.present(item.resource):
-            return Outcome(item.resource, "failed", "It is not in the archive; pull the cohort first.")
+            return Outcome(item.resource, "failed", NOT_PULLED)
         try:
             with (
                 disk_errors(f"Exporting to {self.folder}"),
                 tempfile.TemporaryDirectory(dir=self.stage, ignore_cleanup_errors=True) as work,
             ):
-                outcome = self._exported(item.resource, Path(work))
+                return self._exported(item.resource, Path(work))
         except NoSpace:
             raise
         except DicomdockError as error:
-            outcome = Outcome(item.resource, "failed", str(error))
-        return replace(outcome, seconds=time.monotonic() - started)
+            return Outcome(item.resource, "failed", str(error))
 
     def _exported(self, series: Resource, work: Path) -> Outcome:
         files = work / "files"

@@ -22,13 +22,14 @@ from pydicom.dataset import Dataset
 from dicomdock.api.archive import Archive
 from dicomdock.api.segmentation import Segmentation
 from dicomdock.api.volume import Volume
+from dicomdock.cohort.state import NOT_PULLED
+from dicomdock.cohort.table import Cell
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import kind_of
 from dicomdock.errors import DicomdockError, InvalidInput
 
 Function: TypeAlias = Callable[[Volume], object]
-Cell: TypeAlias = str | int | float | bool | None
 
 
 def load(name: str) -> tuple[Function, str]:
@@ -80,10 +81,9 @@ class Storing(Archive):
     def _renamed(self, datasets: Sequence[Dataset]) -> Sequence[Dataset]:
         made = [uid for one in datasets for uid in (str(one.SeriesInstanceUID), str(one.SOPInstanceUID))]
         known = {
-            uid
+            str(one.SeriesInstanceUID)
             for one in datasets[:1]
             if self.present(Resource(one.StudyInstanceUID, one.SeriesInstanceUID))
-            for uid in (str(one.SeriesInstanceUID),)
         }
         uids = {
             uid: _uid(f"{self._seed}|{len(self.saved)}|{number}")
@@ -105,7 +105,7 @@ def evaluate(archive: Storing, function: Function, series: Resource, seed: str) 
     """
     instances = archive.instances(series)
     if not instances:
-        return {"error": "It is not in the archive; pull the cohort first."}
+        return {"error": NOT_PULLED}
     kind = kind_of(instances[0].sop_class_uid)
     if kind != "image":
         return {"passed_over": f"It holds no images: {kind}."}

@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -14,8 +13,9 @@ from pydicom.dataset import Dataset
 from dicomdock.api.home import Home
 from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.api.volume import fill, plan_named
+from dicomdock.cohort.table import arrow, parquet_of
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import GeometryError, InvalidInput, MissingDependency
+from dicomdock.errors import GeometryError, InvalidInput
 from dicomdock.imaging.geometry import VolumePlan, split_series
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.statistics import PERCENTILES, SegmentStatistics, place, segment_statistics, to_suv
@@ -90,17 +90,10 @@ class Statistics:
         MissingDependency
             pyarrow is not installed.
         """
-        try:
-            pyarrow, writer = import_module("pyarrow"), import_module("pyarrow.parquet")
-        except ImportError:
-            raise MissingDependency(
-                "Parquet (pyarrow)", "install it with: pip install 'dicomdock[cohort]'"
-            ) from None
+        pyarrow = arrow()
         kinds = {**dict.fromkeys(COUNTS, pyarrow.int64()), **dict.fromkeys(TEXTS, pyarrow.string())}
         schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in COLUMNS])
-        file = io.BytesIO()
-        writer.write_table(pyarrow.Table.from_pylist(self.rows(), schema=schema), file)
-        return file.getvalue()
+        return parquet_of(pyarrow.Table.from_pylist(self.rows(), schema=schema))
 
 
 def measure(segmentation: Segmentation, archive: Home, images: Resource, name: str | None) -> Statistics:

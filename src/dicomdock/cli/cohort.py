@@ -67,7 +67,7 @@ def make(
 ) -> None:
     """Make a cohort: a table of series with where each is. A name that exists gets its next version."""
     console: Console = context.obj
-    from dicomdock.api.cohort import save
+    from dicomdock.cohort.folder import Cohorts
 
     if file is not None and words:
         raise InvalidInput("A cohort is made of what matches KEY=VALUE, or --from a file, not of both.")
@@ -82,7 +82,7 @@ def make(
             else _found(words or [], chosen, open_)
         )
     facts = {"server": chosen, "query": " ".join(words or ()), "file": file.name if file else ""}
-    path = save(console.settings, name, made, facts)
+    path = Cohorts(console.settings).save(name, made.items.values(), facts)
     items = made.items.values()
     studies = len({one.resource.study for one in items})
     console.result(

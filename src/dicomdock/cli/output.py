@@ -131,7 +131,9 @@ class Console:
                     from dicomdock.cli.progress_bar import show
 
                     return show(work, what)
-                return _last(work)
+                from dicomdock.transfer.progress import finish
+
+                return finish(work)
         except KeyboardInterrupt:
             raise Cancelled(f"The {what} was cancelled; what was done until then stays.") from None
 
@@ -141,15 +143,6 @@ def _without_mark(line: str) -> str:
     encoding = sys.stdin.encoding or "utf-8"
     mark = codecs.BOM_UTF8.decode(encoding, "replace")
     return line.removeprefix("\ufeff").removeprefix(mark)
-
-
-def _last(work: Generator[Progress, None, Report]) -> Report:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            report: Report = end.value
-            return report
 
 
 def _sentence(error: BaseException) -> str:

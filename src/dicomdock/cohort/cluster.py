@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import distributed
 from distributed.scheduler import KilledWorker
 
-from dicomdock.cohort.engine import Line, Work
+from dicomdock.cohort.engine import Line, Work, timed
 from dicomdock.cohort.state import Outcome
 from dicomdock.cohort.table import Item
 from dicomdock.errors import DicomdockError, Unreachable
@@ -163,4 +163,4 @@ class Cluster:
 
 def _do(name: str, item: Item) -> Outcome:
     plugin: _Plugin = distributed.get_worker().plugins[name]
-    return plugin.work(item)
+    return timed(plugin.work, item)

@@ -6,6 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import TypeAlias
 
 from dicomdock.cohort.state import Outcome
@@ -14,6 +15,13 @@ from dicomdock.web.hold import Hold
 
 Work: TypeAlias = Callable[[Item], Outcome]
 """Does what a task is for one series. What it raises ends the task: only what no series can go on after."""
+
+
+def timed(work: Work, item: Item) -> Outcome:
+    """Do the work for a series, and note how long it took."""
+    started = time.monotonic()
+    outcome = work(item)
+    return replace(outcome, seconds=time.monotonic() - started)
 
 
 class Line:
@@ -85,7 +93,7 @@ def run_in_threads(
         try:
             while True:
                 while len(running) < workers and (item := line.next()) is not None:
-                    running[pool.submit(work, item)] = item.server
+                    running[pool.submit(timed, work, item)] = item.server
                 if not running:
                     if line.wait():
                         continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,9 +64,8 @@ class FunctionWork:
 
     def __call__(self, item: Item) -> Outcome:
         """Run it."""
-        started = time.monotonic()
         answer = self.children.ask({"series": str(item.resource), "seed": self.seed}, self.seconds)
-        return _outcome(item.resource, answer, time.monotonic() - started)
+        return _outcome(item.resource, answer)
 
 
 @contextmanager
@@ -77,11 +75,11 @@ def opened(run: FunctionRun, seed: str) -> Iterator[FunctionWork]:
         yield FunctionWork(children, seed, run.seconds)
 
 
-def _outcome(series: Resource, answer: Mapping[str, Any] | Lost, seconds: float) -> Outcome:
+def _outcome(series: Resource, answer: Mapping[str, Any] | Lost) -> Outcome:
     if isinstance(answer, Lost):
-        return Outcome(series, "failed", answer.reason, seconds=seconds)
+        return Outcome(series, "failed", answer.reason)
     if "error" in answer:
-        return Outcome(series, "failed", str(answer["error"]), seconds=seconds)
+        return Outcome(series, "failed", str(answer["error"]))
     if "passed_over" in answer:
-        return Outcome(series, "passed over", str(answer["passed_over"]), seconds=seconds)
-    return Outcome(series, "done", "", answer["result"], seconds)
+        return Outcome(series, "passed over", str(answer["passed_over"]))
+    return Outcome(series, "done", "", answer["result"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dicomdock.cohort.table import Item, read_rows
@@ -130,13 +130,9 @@ def _add_study(made: Made, source: DicomSource, server: str, study: str, patient
     count = 0
     for item in _series(source, server, {"StudyInstanceUID": study}, made):
         count += 1
-        made.add(item if item.patient else Item(item.resource, server, patient, *_rest(item)))
+        made.add(item if item.patient else replace(item, patient=patient))
     if not count:
         made.problems.append(f"{source.name} has no study {study}.")
-
-
-def _rest(item: Item) -> tuple[str, str, int | None]:
-    return item.modality, item.description, item.instances
 
 
 def _series(source: DicomSource, server: str, match: Mapping[str, str], made: Made) -> Iterator[Item]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -22,7 +21,7 @@ from dicomdock.errors import (
     ProfileError,
     Unreachable,
 )
-from dicomdock.transfer.progress import PullReport
+from dicomdock.transfer.progress import PullReport, finish
 from dicomdock.transfer.pull import GONE_AFTER, pull
 from dicomdock.web.hold import Hold
 
@@ -65,7 +64,6 @@ class Puller:
         return replace(outcome, hold=hold.seconds) if hold else outcome
 
     def _outcome(self, item: Item) -> Outcome:
-        started = time.monotonic()
         if not item.server:
             present = len(self._archive.present(item.resource))
             if present:
@@ -81,17 +79,16 @@ class Puller:
             raise
         except DicomdockError as error:
             self._note(item.server, error)
-            return Outcome(item.resource, "failed", str(error), seconds=time.monotonic() - started)
+            return Outcome(item.resource, "failed", str(error))
         self._note(item.server, None)
         counts = {
             "instances": report.received + report.skipped,
             "received": report.received,
             "bytes": report.bytes,
         }
-        seconds = time.monotonic() - started
         if report.complete:
-            return Outcome(item.resource, "done", "", counts, seconds)
-        return Outcome(item.resource, "failed", _reason(report), counts, seconds)
+            return Outcome(item.resource, "done", "", counts)
+        return Outcome(item.resource, "failed", _reason(report), counts)
 
     def close(self) -> None:
         """Close the connections; pulls that are under way end."""
@@ -102,14 +99,7 @@ class Puller:
             source.close()
 
     def _pulled(self, item: Item) -> PullReport:
-        work = pull(self._source(item.server), self._archive, [item.resource], self._settings)
-        with closing(work):
-            while True:
-                try:
-                    next(work)
-                except StopIteration as end:
-                    report: PullReport = end.value
-                    return report
+        return finish(pull(self._source(item.server), self._archive, [item.resource], self._settings))
 
     def _source(self, server: str) -> Client:
         with self._lock:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator
-from contextlib import closing
 from dataclasses import dataclass
-from typing import TypeVar
 
 from dicomdock.archive import Archive
-from dicomdock.cohort.state import Outcome
+from dicomdock.cohort.state import NOT_PULLED, Outcome
 from dicomdock.cohort.table import Item
 from dicomdock.config.settings import Settings
 from dicomdock.deidentify import Deidentifier
@@ -19,10 +15,8 @@ from dicomdock.errors import AuthenticationError, Cancelled, DicomdockError
 from dicomdock.sources import StoreResult
 from dicomdock.transfer.deidentified import Copies
 from dicomdock.transfer.files import Selection
-from dicomdock.transfer.progress import ON_THE_SERVER, PushReport
+from dicomdock.transfer.progress import ON_THE_SERVER, PushReport, finish
 from dicomdock.transfer.push import push
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,22 +41,19 @@ class Pusher:
         AuthenticationError, Cancelled
             No further series can be sent.
         """
-        started = time.monotonic()
         instances = self.archive.instances(item.resource)
         if not instances:
-            return Outcome(item.resource, "failed", "It is not in the archive; pull the cohort first.")
+            return Outcome(item.resource, "failed", NOT_PULLED)
         selection = Selection.of(self.archive.part(one) for one in instances)
         try:
             if self.deidentifier is not None:
-                with closing(Copies(self.deidentifier).of(selection)) as copying:
-                    selection = _ended(copying)
-            with closing(push(selection, self.client, self.settings, ledger=self._note)) as work:
-                report = _ended(work)
+                selection = finish(Copies(self.deidentifier).of(selection))
+            report = finish(push(selection, self.client, self.settings, ledger=self._note))
         except (AuthenticationError, Cancelled):
             raise
         except DicomdockError as error:
-            return Outcome(item.resource, "failed", str(error), seconds=time.monotonic() - started)
-        return _outcome(item.resource, report, time.monotonic() - started)
+            return Outcome(item.resource, "failed", str(error))
+        return _outcome(item.resource, report)
 
     def _note(self, resource: Resource, result: StoreResult) -> None:
         """Let the archive know what is elsewhere too; who has a copy does not have the instance."""
@@ -70,19 +61,10 @@ class Pusher:
             self.archive.retention.record_sent([resource], self.client.name)
 
 
-def _outcome(series: Resource, report: PushReport, seconds: float) -> Outcome:
+def _outcome(series: Resource, report: PushReport) -> Outcome:
     counts = {"instances": report.instances, "sent": report.sent, "bytes": report.bytes}
     if report.complete:
-        return Outcome(series, "done", "", counts, seconds)
+        return Outcome(series, "done", "", counts)
     failed = [one for one in report.results if one.status not in ON_THE_SERVER]
     reason = f"{len(failed)} of {len(report.results)} instances not stored: {failed[0].reason}"
-    return Outcome(series, "failed", reason, counts, seconds)
-
-
-def _ended(work: Generator[object, None, T]) -> T:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            value: T = end.value
-            return value
+    return Outcome(series, "failed", reason, counts)

@@ -16,6 +16,7 @@ from dicomdock.sources import JsonValue
 from dicomdock.transfer.database import Database
 
 State = Literal["done", "failed", "passed over"]
+NOT_PULLED = "It is not in the archive; pull the cohort first."
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def write_items(path: Path, items: Iterable[Item], facts: Mapping[str, str]) -> 
     pyarrow = arrow()
     fields = [(name, pyarrow.string()) for name in _COLUMNS[:-1]] + [(_COLUMNS[-1], pyarrow.int64())]
     schema = pyarrow.schema(fields, metadata={f"dicomdock.{key}": text for key, text in facts.items()})
-    write_private(path, _parquet(pyarrow.Table.from_pylist(rows, schema=schema)))
+    write_private(path, parquet_of(pyarrow.Table.from_pylist(rows, schema=schema)))
 
 
 def read_items(path: Path) -> list[Item]:
@@ -135,7 +135,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Cell]], facts: Mapping[st
     table = pyarrow.table(columns).replace_schema_metadata(
         {f"dicomdock.{key}": text for key, text in facts.items()}
     )
-    write_private(path, _parquet(table))
+    write_private(path, parquet_of(table))
 
 
 def facts_of(path: Path) -> dict[str, str]:
@@ -161,7 +161,8 @@ def _column(cells: Sequence[Cell]) -> list[Cell]:
     return [None if cell is None else str(cell) for cell in cells]
 
 
-def _parquet(table: Any) -> bytes:
+def parquet_of(table: Any) -> bytes:
+    """Return a table of pyarrow as Parquet."""
     pyarrow = arrow()
     buffer = pyarrow.BufferOutputStream()
     arrow("pyarrow.parquet").write_table(table, buffer)

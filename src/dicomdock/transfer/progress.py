@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.sources import JsonValue, StoreResult
 
 ON_THE_SERVER = ("stored", "warning", "duplicate")  # outcomes after which the server has the instance
 MAX_REMARKS = 20  # sentences about single instances in one report
+
+Result = TypeVar("Result")
+
+
+def finish(work: Generator[object, None, Result]) -> Result:
+    """Run work to its end whatever it reports on the way, and return its result."""
+    with closing(work):
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
 
 
 @dataclass(frozen=True, slots=True)
