@@ -112,6 +112,24 @@ def as_numpy_draws_it(screen: Screen) -> None:
     )
 
 
+def test_the_viewer_answers_after_what_was_changed_before(screen: Screen) -> None:
+    """An answer that overtook the state let tests look at what was shown before."""
+    late = screen.page.evaluate(
+        """async () => {
+            const { state } = window.trame;
+            const late = [];
+            for (let at = 0; at < 20; at += 1) {
+                state.set("Red_at", at);
+                state.flush("Red_at");
+                await window.trame.trigger("scene_states");
+                if (!state.state.Red_bl.startsWith(`${at + 1} /`)) late.push(state.state.Red_bl);
+            }
+            return late;
+        }"""
+    )
+    assert not late
+
+
 def test_windows_come_from_the_header_by_key_by_number_and_by_mouse(screen: Screen) -> None:
     assert screen.state("presets")[1:] == ["Brain", "Lung", "Abdomen", "Mediastinum", "Bone"]
     for key, width, centre in (("2", 80, 40), ("6", 1800, 400), ("1", 400, 100)):

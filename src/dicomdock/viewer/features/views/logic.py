@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -36,6 +37,7 @@ PARALLEL = 0.999  # cosine from which on a view scrolls along an axis of the vol
 WARM_SIZE = (600, 400)  # pixels, about what a view will have
 SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
 LEANING = 0.5  # cosine down to which an oblique slice is named after its view (60 degrees)
+A_TURN = 1e-4  # seconds; timers of the event loop that were set before, for no time at all, end first
 OBLIQUE = 0.25
 """Share of the main direction that a second one must have to be named beside it (14 degrees)."""
 
@@ -317,8 +319,13 @@ class Views:
         geometry = self._shown[view.get_singleton_tag()].volume.geometry
         return float(normal @ geometry.directions[:, axis]) > 0
 
-    def _scene_states(self) -> dict[str, int]:
-        """Return the number of each view's current state; its text is sent with that number."""
+    async def _scene_states(self) -> dict[str, int]:
+        """Return the number of each view's current state; its text is sent with that number.
+
+        wslink sends what is published a turn of its loop later, and an answer at once: it would reach the
+        page before the state that was changed ahead of it.
+        """
+        await asyncio.sleep(A_TURN)
         states = self._states()
         for view in self.slices():
             tag = view.get_singleton_tag()
