@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser
@@ -44,8 +46,16 @@ def screen(opened: Opened, browser: Browser) -> Iterator[Screen]:
     yield from looked_at(browser, opened.url, falls=True)
 
 
-def gone(opened: Opened, pid: int | None) -> None:
+def gone(opened: Opened, pid: int | None, address: str) -> None:
+    """Wait until a viewer has ended and the dock listens in its place, which follows by some milliseconds."""
+    port = urlsplit(address).port
     until(lambda: opened.pid != pid, "the end of the viewer")
+    until(lambda: listens(port), "the way back to the viewer")
+
+
+def listens(port: int | None) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 def drawn(screen: Screen) -> None:
@@ -69,14 +79,14 @@ def test_the_drawing_of_a_page_that_is_left_or_hidden_comes_back_with_it(
     assert opened.pid == first, "a reload finds its viewer"
 
     page.goto("about:blank")
-    gone(opened, first)
+    gone(opened, first, address)
     page.goto(address)
     drawn(screen)
     second = opened.pid
     assert second not in (None, first)
 
     page.evaluate(HIDE)
-    gone(opened, second)
+    gone(opened, second, page.url)
     page.wait_for_selector("#gone:has-text('put away to free memory')")
     page.evaluate(SHOW)
     page.wait_for_url(lambda url: url != address)
