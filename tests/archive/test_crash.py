@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dicomdock.archive import Archive
+from dicomdock.archive.storage.sessions import abandoned
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from tests.archive.conftest import part
@@ -165,6 +169,31 @@ def test_a_living_session_is_left_alone(crash_settings: Settings) -> None:
         writer.add(part(series[1].data))
         writer.flush()
         assert len(archive.present(Resource(series[0].study))) == 2
+
+
+@pytest.mark.parametrize("removes", [True, False])
+def test_a_session_that_is_being_made_is_not_lost_to_who_looks_for_dead_ones(
+    crash_settings: Settings, monkeypatch: pytest.MonkeyPatch, removes: bool
+) -> None:
+    """Between the making of its lock file and the lock itself another process finds it unlocked."""
+    really_open = os.open
+    (one,) = ct_series(1)
+    with ExitStack() as looking, Archive.open(crash_settings) as archive:
+
+        def found_meanwhile(*arguments: Any) -> int:
+            descriptor = really_open(*arguments)
+            monkeypatch.undo()
+            assert looking.enter_context(abandoned(archive._files.incoming))
+            if removes:
+                looking.close()
+            return descriptor
+
+        monkeypatch.setattr("dicomdock.config.lock.os.open", found_meanwhile)
+        with archive.writer() as writer:
+            with abandoned(archive._files.incoming) as dead:
+                assert not dead
+            writer.add(part(one.data))
+        assert archive.present(Resource(one.study)) == {one.instance}
 
 
 @pytest.mark.slow

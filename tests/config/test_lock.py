@@ -1,5 +1,6 @@
 """Locks between processes."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -51,6 +52,22 @@ def test_it_ends_with_a_killed_process(tmp_path: Path):
         assert not lock.acquire()
         holder.kill()
         assert lock.acquire()
+
+
+def test_a_lock_whose_file_was_removed_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whoever comes later locks the new file of that name, so the lock must be of that one."""
+    path, really_open = tmp_path / "lock", os.open
+
+    def removed_meanwhile(*arguments) -> int:
+        descriptor = really_open(*arguments)
+        monkeypatch.undo()
+        path.unlink()
+        return descriptor
+
+    lock = FileLock(path)
+    monkeypatch.setattr("dicomdock.config.lock.os.open", removed_meanwhile)
+    assert lock.acquire()
+    assert not FileLock(path).acquire()
 
 
 def test_its_file_is_private_and_no_link(tmp_path: Path):

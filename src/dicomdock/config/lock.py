@@ -52,18 +52,29 @@ class FileLock:
         NoLocks
             The file system has no locks; an OSError too.
         """
-        if self._descriptor is None:
+        while self._descriptor is None:
             descriptor = os.open(self.path, FLAGS, 0o600)
-            taken = False
+            taken = ours = False
             try:
                 taken = _take(descriptor, wait=wait)
+                ours = taken and self._is_file_of(descriptor)
             finally:
-                if not taken:
+                if not ours:
                     os.close(descriptor)
             if not taken:
                 return False
-            self._descriptor = descriptor
+            if ours:
+                self._descriptor = descriptor
         return True
+
+    def _is_file_of(self, descriptor: int) -> bool:
+        """Return whether the file was not removed before it was locked: others would lock the next one."""
+        if sys.platform == "win32":
+            return True  # what is open cannot be removed there
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.lstat(self.path))
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Release the lock."""

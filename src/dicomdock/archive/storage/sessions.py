@@ -17,6 +17,7 @@ from dicomdock.errors import ArchiveError
 
 NOTE = ".places"
 YOUNG = 60.0  # seconds in which a session has long locked its folder
+TRIES = 100  # to lock a new folder before another process does
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,9 @@ class Session:
     """
 
     def __init__(self, incoming: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="session-", dir=incoming))
-        self._lock = FileLock(self.folder / "lock")
         try:
-            if not self._lock.acquire():
-                raise ArchiveError(f"{self.folder} is locked by another process.")
+            self.folder, self._lock = _locked_folder(incoming)
         except NoLocks as error:
-            shutil.rmtree(self.folder, ignore_errors=True)
             raise ArchiveError(
                 f"The file system of {incoming} has no locks (neither flock nor lockf), so that nothing "
                 "can be added safely.",
@@ -110,6 +107,23 @@ class Session:
             return
         self._lock.release()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _locked_folder(incoming: Path) -> tuple[Path, FileLock]:
+    for _ in range(TRIES):
+        folder = Path(tempfile.mkdtemp(prefix="session-", dir=incoming))
+        lock = FileLock(folder / "lock")
+        # Before it is locked it looks like one of a process that is gone, and whoever opens the archive
+        # in that moment takes it away.
+        try:
+            if lock.acquire():
+                return folder, lock
+        except FileNotFoundError:
+            continue
+        except NoLocks:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    raise ArchiveError(f"No folder could be locked in {incoming}.")
 
 
 @contextmanager
