@@ -54,17 +54,14 @@ class FileLock:
         """
         while self._descriptor is None:
             descriptor = os.open(self.path, FLAGS, 0o600)
-            taken = ours = False
             try:
-                taken = _take(descriptor, wait=wait)
-                ours = taken and self._is_file_of(descriptor)
+                if not _take(descriptor, wait=wait):
+                    return False
+                if self._is_file_of(descriptor):
+                    self._descriptor = descriptor
             finally:
-                if not ours:
+                if self._descriptor is None:
                     os.close(descriptor)
-            if not taken:
-                return False
-            if ours:
-                self._descriptor = descriptor
         return True
 
     def _is_file_of(self, descriptor: int) -> bool:

@@ -71,14 +71,7 @@ class Session:
     """
 
     def __init__(self, incoming: Path) -> None:
-        try:
-            self.folder, self._lock = _locked_folder(incoming)
-        except NoLocks as error:
-            raise ArchiveError(
-                f"The file system of {incoming} has no locks (neither flock nor lockf), so that nothing "
-                "can be added safely.",
-                remedy="Put the archive on a local disk: the setting 'archive' names its folder.",
-            ) from error
+        self.folder, self._lock = _locked_folder(incoming)
         self._numbers = itertools.count()
 
     def new_path(self) -> Path:
@@ -120,9 +113,13 @@ def _locked_folder(incoming: Path) -> tuple[Path, FileLock]:
                 return folder, lock
         except FileNotFoundError:
             continue
-        except NoLocks:
+        except NoLocks as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise
+            raise ArchiveError(
+                f"The file system of {incoming} has no locks (neither flock nor lockf), so that nothing "
+                "can be added safely.",
+                remedy="Put the archive on a local disk: the setting 'archive' names its folder.",
+            ) from error
     raise ArchiveError(f"No folder could be locked in {incoming}.")
 
 

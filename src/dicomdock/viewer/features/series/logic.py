@@ -326,8 +326,7 @@ class SeriesLogic:
             data.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
             self._show_arrival()
             if loaded.failed and not loaded.filled:  # with the rest: no page calls an empty picture complete
-                data.empty_title = "This series cannot be shown"
-                data.empty_words = next(iter(loaded.failed.values()))
+                self._show_empty("This series cannot be shown", next(iter(loaded.failed.values())))
         self.views.refresh_text()
         for callback in self.on_complete:
             callback()
