@@ -26,6 +26,7 @@ from tests.conftest import PROJECT
 from tests.origin.running import serving
 from tests.programs import Program
 from tests.transfer.conftest import ended
+from tests.waiting import until
 
 SERIES = [Resource("1.2.777.1", f"1.2.777.1.{number}") for number in range(12)]
 FUNCTION = """
@@ -57,9 +58,14 @@ def case(settings: Settings, tmp_path: Path) -> Iterator[tuple[Archive, dict[Res
         yield here, numbers
 
 
-def kill_a_worker(address: str) -> None:
+def kill_the_workers(address: str) -> None:
+    """Kill them when one has a result that nobody has fetched, which is lost until others have started."""
     with distributed.Client(address, set_as_default=False) as client:
-        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+        until(lambda: any(client.has_what().values()), "a result")
+        processes = client.run(os.getpid)
+        for process in processes.values():
+            os.kill(process, signal.SIGKILL)
+        until(lambda: not processes.keys() & client.has_what().keys(), "the end of the workers")
 
 
 def test_workers_and_the_scheduler_are_killed_and_the_numbers_are_the_same(case, tmp_path):
@@ -75,7 +81,7 @@ def test_workers_and_the_scheduler_are_killed_and_the_numbers_are_the_same(case,
             work = cohort.pulling(cluster=cluster)
             while next(work).done < 3:
                 pass
-            kill_a_worker(address)
+            kill_the_workers(address)
             report = ended(work)
             assert report.complete, report
             assert {one: len(here.present(one)) for one in SERIES} == {
@@ -86,7 +92,7 @@ def test_workers_and_the_scheduler_are_killed_and_the_numbers_are_the_same(case,
             work = cohort.running(function, cluster=cluster)
             while next(work).done < 3:
                 pass
-            kill_a_worker(address)
+            kill_the_workers(address)
             while next(work).done < 6:
                 pass
             program.kill()

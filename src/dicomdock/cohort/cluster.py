@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, TypeAlias
 
@@ -107,6 +108,7 @@ class Cluster:
                 future = next(running)
                 item = waiting.pop(future.key)
                 outcome = self._outcome(future, item)
+                del future  # else the end of its worker would have the series done again
                 line.ended(item.server, outcome)
                 yield outcome
         except DicomdockError:
@@ -130,10 +132,11 @@ class Cluster:
         self.close()
 
     def _outcome(self, future: Any, item: Item) -> Outcome:
-        if future.status in ("cancelled", "lost"):
-            raise self._gone()
         try:
+            # A result that was lost with its worker is waited for: another one does the series again.
             outcome: Outcome = future.result()
+        except CancelledError:  # of all futures, when the scheduler is gone
+            raise self._gone() from None
         except KilledWorker as error:
             reason = f"The workers that had it ended, the last one {error.last_worker.address}."
             return Outcome(item.resource, "failed", reason)
