@@ -164,11 +164,11 @@ def test_positions_that_are_rounded_still_form_a_volume(
     assert len(placed.slices) == count
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(
     st.tuples(*[st.floats(0.1, 0.6)] * 3),
     st.sampled_from([7.0, 3.3, 2.0]),
-    st.integers(5, 40),
+    st.integers(5, 20),
     st.tuples(*[st.floats(-0.05, 0.05)] * 3),
 )
 def test_positions_that_are_rounded_and_then_shifted_still_form_a_volume(
