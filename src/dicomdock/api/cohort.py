@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from dicomdock.api.cohort_export import Exporter, Form, OpenArchive, staging
-from dicomdock.api.home import LocalHome
+from dicomdock.api.cohort_arrays import INSTALL, lazy_array
+from dicomdock.api.cohort_export import Exporter, Form, staging
+from dicomdock.api.cohort_map import Answer, Function, MapWork
+from dicomdock.api.cohort_map import opened as opened_map
+from dicomdock.api.home import LocalHome, OpenArchive, resource_of
 from dicomdock.cohort import pull as pulling
+from dicomdock.cohort import results
 from dicomdock.cohort.engine import run_in_threads
 from dicomdock.cohort.folder import Cohorts
 from dicomdock.cohort.function import FunctionRun, FunctionWork, opened
@@ -21,13 +26,20 @@ from dicomdock.cohort.table import Item
 from dicomdock.cohort.task import TaskReport, carry_out, report_of
 from dicomdock.config.settings import Settings
 from dicomdock.deidentify import Deidentifier
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
+from dicomdock.errors import MissingDependency
 from dicomdock.sources import JsonValue
 from dicomdock.transfer.progress import Progress
 
 if TYPE_CHECKING:  # Dask takes long to import, and is often not installed
+    import pandas
+    import xarray
+
     from dicomdock.cohort.cluster import Cluster
 
+NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
+SLICES = 32  # in a chunk of an array: some 16 MB of CT, read in a tenth of a second
 WORKERS = 4  # series that are pulled side by side
 PROCESSES = 2  # in which a function runs side by side
 SECONDS = 600.0  # that a function may take for one series
@@ -40,8 +52,13 @@ class Cohort:
     Parameters
     ----------
     archive : has the series that are here.
+    open_archive : opens it again, in another process.
     name : of the cohort.
     version : of its table; None for the last one.
+
+    Attributes
+    ----------
+    items : its series, one ``Item`` each.
 
     Raises
     ------
@@ -49,9 +66,16 @@ class Cohort:
         There is none.
     """
 
-    def __init__(self, archive: LocalHome, settings: Settings, name: str, version: int | None = None) -> None:
+    def __init__(
+        self,
+        archive: LocalHome,
+        settings: Settings,
+        open_archive: OpenArchive,
+        name: str,
+        version: int | None = None,
+    ) -> None:
         cohorts = Cohorts(settings)
-        self._archive, self._settings = archive, settings
+        self._archive, self._settings, self._open = archive, settings, open_archive
         self.name = name
         self.items: tuple[Item, ...] = tuple(cohorts.items(name, version))
         self._outcomes = cohorts.outcomes(name)
@@ -93,6 +117,7 @@ class Cohort:
         seconds: float = SECONDS,
         again: bool = False,
         cluster: Cluster | None = None,
+        noted: Mapping[str, JsonValue] = NOTHING,
     ) -> Generator[Progress, None, TaskReport]:
         """Run a function on every series, in processes of its own; yield progress and return the report.
 
@@ -108,6 +133,7 @@ class Cohort:
         again : compute everything anew.
         cluster : does the work, instead of this machine; its workers open the same archive and find the same
             module.
+        noted : what else the task is to be repeated with.
 
         Raises
         ------
@@ -132,17 +158,18 @@ class Cohort:
                 )
 
             options: dict[str, JsonValue] = {"function": function, "generation": generation}
+            options |= {"seconds": seconds, "workers": workers, **noted}
             return (yield from carry_out(self._outcomes, task, self.items, run, options=options))
 
     def exporting(
         self,
         folder: Path,
         form: Form,
-        open_archive: OpenArchive,
         *,
         deidentifier: Deidentifier | None = None,
         straighten: bool = False,
         workers: int = WORKERS,
+        noted: Mapping[str, JsonValue] = NOTHING,
     ) -> Generator[Progress, None, TaskReport]:
         """Write every series as files; yield progress and return the report.
 
@@ -153,10 +180,10 @@ class Cohort:
         ----------
         folder : created where it is missing.
         form : ``dicom``, ``nifti`` or ``nrrd``.
-        open_archive : opens another archive, in which de-identified copies are converted.
         deidentifier : lets only de-identified copies leave; a series of which an instance is held back fails.
         straighten : as in ``Archive.export_as``.
         workers : series side by side.
+        noted : what else the task is to be repeated with.
 
         Raises
         ------
@@ -169,7 +196,7 @@ class Cohort:
         def run(items: Sequence[Item]) -> Generator[Outcome, None, None]:
             with staging(folder) as stage:
                 exporter = Exporter(
-                    self._archive, self._settings, folder, stage, form, open_archive, deidentifier, straighten
+                    self._archive, self._settings, folder, stage, form, self._open, deidentifier, straighten
                 )
                 yield from run_in_threads(exporter, items, workers, {})
 
@@ -180,11 +207,19 @@ class Cohort:
             "folder": str(folder.absolute()),
             "format": form,
             "deidentify": profile,
+            "straighten": straighten,
+            "workers": workers,
+            **noted,
         }
         return carry_out(self._outcomes, task, self.items, run, options=options, holds=holds)
 
     def pushing(
-        self, client: Client, *, deidentifier: Deidentifier | None = None, workers: int = PROCESSES
+        self,
+        client: Client,
+        *,
+        deidentifier: Deidentifier | None = None,
+        workers: int = PROCESSES,
+        noted: Mapping[str, JsonValue] = NOTHING,
     ) -> Generator[Progress, None, TaskReport]:
         """Send every series to a server; what it has already is not sent again.
 
@@ -193,6 +228,7 @@ class Cohort:
         client : the server.
         deidentifier : lets only de-identified copies leave; a series of which an instance is held back fails.
         workers : series side by side.
+        noted : what else the task is to be repeated with.
 
         Raises
         ------
@@ -207,7 +243,86 @@ class Cohort:
             return run_in_threads(pusher, items, workers, {}, client.close)
 
         options: dict[str, JsonValue] = {"server": client.name, "deidentify": profile}
+        options |= {"workers": workers, **noted}
         return carry_out(self._outcomes, task, self.items, run, options=options)
+
+    def map(
+        self, function: Function, *, workers: int = WORKERS, cluster: Cluster | None = None
+    ) -> Generator[Answer, None, None]:
+        """Call a function with the volume of every series, and yield each answer as soon as it is known.
+
+        Nothing is stored or remembered; ``running`` does that, in processes that can be killed. A series on
+        which the function raises is an answer whose ``state`` is ``failed``, with the ``reason``.
+
+        Parameters
+        ----------
+        function : receives a ``Volume``, and returns anything.
+        workers : threads of this process.
+        cluster : does the work instead, in processes of its own; function and answers are pickled.
+
+        Raises
+        ------
+        Unreachable
+            The cluster is gone.
+        """
+        if cluster is not None:
+            outcomes = cluster.run(partial(opened_map, self._settings, self._open, function), self.items, {})
+        else:
+            outcomes = run_in_threads(MapWork(self._archive, function), self.items, workers, {})
+        with closing(outcomes):
+            for outcome in outcomes:  # on a cluster, also for a series whose workers ended
+                yield (
+                    outcome
+                    if isinstance(outcome, Answer)
+                    else Answer(outcome.resource, outcome.state, outcome.reason)
+                )
+
+    def array(
+        self, series: Item | Resource | str, name: str | None = None, *, slices: int = SLICES
+    ) -> xarray.DataArray:
+        """Return a volume as a lazily loaded array: its headers are read now, its pixels when computed.
+
+        Parameters
+        ----------
+        series : of the archive.
+        name : of the volume, where the series holds several.
+        slices : in a chunk; each chunk reads only the instances that it needs.
+
+        Returns
+        -------
+        Dimensions k, j, i (and rgb in colour), over a Dask array that can be pickled; ``attrs`` has the UIDs,
+        units, spacing in mm, and ``affine``, which takes (k, j, i, 1) to mm, LPS.
+
+        Raises
+        ------
+        NotInArchive
+            The series has not been pulled.
+        GeometryError
+            It holds no volume, or several and none is named.
+        MissingDependency
+            ``dicomdock[notebook]`` is not installed.
+        """
+        resource = series.resource if isinstance(series, Item) else resource_of(series, "series")
+        return lazy_array(self._archive, self._settings, self._open, resource, name, slices)
+
+    def to_dataframe(self, outcomes: Iterable[Outcome] = ()) -> pandas.DataFrame:
+        """Return the table of the cohort, with what became of its series, as a DataFrame of pandas.
+
+        Parameters
+        ----------
+        outcomes : answers of ``map``, or ``outcomes`` of a report of ``running`` or ``status``. Numbers of a
+            mapping become columns of their names, any other value the column ``value``.
+
+        Raises
+        ------
+        MissingDependency
+            ``dicomdock[notebook]`` is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingDependency("What makes DataFrames (pandas)", INSTALL) from None
+        return pandas.DataFrame(results.rows(self.items, outcomes))
 
     def report(self, path: Path) -> None:
         """Write a report as one HTML page: counts, failures by reason, and a picture of each series.
@@ -220,6 +335,23 @@ class Cohort:
         from dicomdock.cohort.report import write
 
         write(path, self.name, self.items, self.status(), self._archive.local)
+
+    def incomplete(self) -> list[tuple[str, dict[str, JsonValue]]]:
+        """Return the tasks of which something failed or is left, with their options, in the order of work.
+
+        A pull comes first, since the others need it. Of a function only the last run counts: an earlier one
+        was of a file that has changed.
+        """
+        tasks = self._outcomes.tasks()
+        seen: set[str] = set()
+        found = []
+        for task, options in tasks.items():  # the last one first
+            key = f"run {options.get('function')}" if task.startswith("run ") else task
+            if key not in seen and not report_of(self._outcomes, task, self.items).complete:
+                found.append((task, options))
+            seen.add(key)
+        order = (pulling.TASK, "run", "export", "push")
+        return sorted(found, key=lambda one: order.index(one[0].split(" ")[0]))
 
     def status(self) -> list[TaskReport]:
         """Return what is known of each task that was begun, the last one first."""

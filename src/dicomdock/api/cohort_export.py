@@ -6,14 +6,14 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from dicomdock.api.export import export_as
-from dicomdock.api.home import LocalHome
+from dicomdock.api.home import LocalHome, OpenArchive
 from dicomdock.api.ingest import import_paths
 from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.archive.storage.local import disk_errors
@@ -27,7 +27,6 @@ from dicomdock.errors import DicomdockError, InvalidInput, NoSpace
 from dicomdock.imaging.references import references_of
 
 Form: TypeAlias = Literal["dicom", "nifti", "nrrd"]
-OpenArchive: TypeAlias = Callable[[Settings], AbstractContextManager[LocalHome]]
 
 STAGE = ".dicomdock"
 """The folder below that of an export in which files are written; what a broken run left there goes."""

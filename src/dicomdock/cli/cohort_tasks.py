@@ -73,6 +73,7 @@ def export(
     """Write the series of a cohort as files, each whole or not at all; the same command does what is left."""
     console: Console = context.obj
     from dicomdock.api.archive import Archive
+    from dicomdock.transfer.deidentified import options_for
 
     deidentifier = deidentification.deidentifier_of(console.settings, deidentify, key_file, blank)
     if straighten and form is Format.dicom:
@@ -81,10 +82,10 @@ def export(
         work = archive.cohort(name).exporting(
             folder,
             form.value,
-            Archive.open,
             deidentifier=deidentifier,
             straighten=straighten,
             workers=workers,
+            noted=options_for(deidentify, key_file, blank) if deidentify else {},
         )
         ended = console.follow(work, f"export of {name}")
     _tell(console, name, ended)
@@ -127,7 +128,14 @@ def run(
     with Archive.open(console.settings) as archive:
         chosen = archive.cohort(name)
         with _cluster(console, cluster) as there:
-            work = chosen.running(function, workers=workers, seconds=timeout, again=again, cluster=there)
+            work = chosen.running(
+                function,
+                workers=workers,
+                seconds=timeout,
+                again=again,
+                cluster=there,
+                noted={"out": str(out.absolute())} if out is not None else {},
+            )
             ended = console.follow(work, f"run on {name}")
     if out is not None:
         results.write(out, name, chosen.items, ended)
@@ -148,13 +156,15 @@ def push(
     """Send the series of a cohort to a server; the same command again does what is left."""
     console: Console = context.obj
     from dicomdock.api.archive import Archive
+    from dicomdock.transfer.deidentified import options_for
 
     deidentifier = deidentification.deidentifier_of(console.settings, deidentify, key_file, blank)
     with (
         Archive.open(console.settings) as archive,
         sources.connect(sources.server_name(console, server), console.settings) as client,
     ):
-        work = archive.cohort(name).pushing(client, deidentifier=deidentifier, workers=workers)
+        noted = options_for(deidentify, key_file, blank) if deidentify else {}
+        work = archive.cohort(name).pushing(client, deidentifier=deidentifier, workers=workers, noted=noted)
         ended = console.follow(work, f"push of {name}")
     _tell(console, name, ended)
 
@@ -179,6 +189,14 @@ def _cluster(console: Console, address: str) -> Iterator[Cluster | None]:
 def _tell(console: Console, name: str, report: TaskReport) -> None:
     """Show the report of a task, and end with its exit code."""
     console.result({"cohort": name, **report.to_json()})
+    show(console, report)
+    if not report.complete:
+        console.note("'cohort retry' does what is left, and tries again what failed.")
+        raise typer.Exit(PARTLY if report.count("done") else FAILED)
+
+
+def show(console: Console, report: TaskReport) -> None:
+    """Show how far a task is, and what failed."""
     console.print(line(report))
     failed = [one for one in report.outcomes if one.state == "failed"]
     for one in failed[:_SHOWN]:
@@ -189,9 +207,6 @@ def _tell(console: Console, name: str, report: TaskReport) -> None:
         )
     if report.stopped:
         console.note(report.stopped)
-    if not report.complete:
-        console.note("The same command again does what is left, and tries again what failed.")
-        raise typer.Exit(PARTLY if report.count("done") else FAILED)
 
 
 def line(report: TaskReport) -> str:
