@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from dicomdock.api import cohort_bids as bids
 from dicomdock.api.cohort_arrays import INSTALL, lazy_array
 from dicomdock.api.cohort_export import Exporter, Form, staging
 from dicomdock.api.cohort_map import Answer, Function, MapWork
@@ -189,7 +190,7 @@ class Cohort:
         Parameters
         ----------
         folder : created where it is missing.
-        form : ``dicom``, ``nifti`` or ``nrrd``.
+        form : ``dicom``, ``nifti``, ``nrrd`` or ``bids``.
         deidentifier : lets only de-identified copies leave; a series of which an instance is held back fails.
         straighten : as in ``Archive.export_as``.
         workers : series side by side.
@@ -208,7 +209,11 @@ class Cohort:
                 exporter = Exporter(
                     self._archive, self._settings, folder, stage, form, self._open, deidentifier, straighten
                 )
+                if form == "bids":
+                    bids.begin(folder, self.name)
                 yield from run_in_threads(exporter, items, workers, {})
+                if form == "bids":
+                    bids.finish(folder, self.name)
 
         def holds(_item: Item, outcome: Outcome) -> bool:
             return all((folder / path).exists() for path in str(outcome.result.get("path") or "").split("|"))

@@ -11,7 +11,6 @@ import typer
 from dicomdock.cli import cohort_tasks as tasks
 from dicomdock.cli import sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
-from dicomdock.cli.images import Format
 from dicomdock.cli.output import Console
 from dicomdock.errors import Cancelled, DicomdockError, InvalidInput
 
@@ -83,7 +82,7 @@ def _work(
     if kind == "export":
         return cohort.exporting(
             Path(str(options["folder"])),
-            Format(str(options["format"])).value,
+            tasks.Format(str(options["format"])).value,
             deidentifier=deidentifier,
             straighten=bool(options.get("straighten")),
             workers=workers,

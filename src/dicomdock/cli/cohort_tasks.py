@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,6 @@ import typer
 from dicomdock.cli import deidentification, sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted
-from dicomdock.cli.images import Format
 from dicomdock.cli.output import Console
 from dicomdock.errors import InvalidInput, MissingDependency
 
@@ -30,6 +30,17 @@ ClusterAddress = Annotated[
         show_default=False,
     ),
 ]
+
+
+class Format(StrEnum):
+    """What ``cohort export`` writes."""
+
+    dicom = "dicom"
+    nifti = "nifti"
+    nrrd = "nrrd"
+    bids = "bids"
+
+
 _WORDS = {"series": ("series", "series"), "study": ("study", "studies")}
 _SHOWN = 10  # failed series that are shown one by one
 
@@ -64,7 +75,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Created where it is missing.")],
     form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.dicom,
     straighten: Annotated[
-        bool, typer.Option("--straighten", help="Resample volumes of a tilted gantry; for NIfTI and NRRD.")
+        bool, typer.Option("--straighten", help="Resample volumes of a tilted gantry; not for DICOM.")
     ] = False,
     workers: Workers = 2,
     deidentify: deidentification.ProfileOption = "",
