@@ -125,7 +125,7 @@ def test_no_label_has_another_character_than_letters_and_digits(
     header.PatientID, header.SeriesDescription, header.ProtocolName = patient, description, protocol
     header.StudyInstanceUID = "1.2"
     kind = kind_of_image(header, description, volumes=volumes, diffusion=diffusion) or Kind("other", "image")
-    name = name_of(subject_of(header), "s", kind, "a", None).name
+    name = name_of(subject_of(header), "s", kind, "a", None).rpartition("/")[2]
     parts = name.split("_")
     for part in parts[:-1]:
         key, dash, label = part.partition("-")

@@ -89,7 +89,7 @@ def targets(
         name = bids.name_of(subject, session, kind, acquisition, number if len(found) > 1 else None)
         for ending in (IMAGE, ".json", ".bval", ".bvec"):
             if (file := image.with_name(stem + ending)).exists():
-                placed[file] = below / name.with_name(name.name + ending)
+                placed[file] = below / f"{name}{ending}"
         if task := kind.entities.get("task"):
             _add(image.with_name(f"{stem}.json"), {"TaskName": task})
     return placed, [*remarks]

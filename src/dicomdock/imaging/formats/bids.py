@@ -11,7 +11,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from pydicom.dataset import Dataset
 
@@ -118,7 +117,7 @@ def session_of(header: Dataset) -> str:
     return _label(text(header, "StudyDate")) + mark_of(text(header, "StudyInstanceUID"))[:6]
 
 
-def name_of(subject: str, session: str, kind: Kind, acquisition: str, run: int | None) -> PurePosixPath:
+def name_of(subject: str, session: str, kind: Kind, acquisition: str, run: int | None) -> str:
     """Return the path of a file below a data set, without its ending.
 
     Parameters
@@ -130,7 +129,7 @@ def name_of(subject: str, session: str, kind: Kind, acquisition: str, run: int |
     if run is not None:
         entities["run"] = str(run)
     name = "_".join(f"{key}-{label}" for key, label in entities.items())
-    return PurePosixPath(f"sub-{subject}", f"ses-{session}", kind.datatype, f"{name}_{kind.suffix}")
+    return f"sub-{subject}/ses-{session}/{kind.datatype}/{name}_{kind.suffix}"
 
 
 def acquisition_of(header: Dataset, series: str) -> str:
