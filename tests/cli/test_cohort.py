@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -260,3 +261,39 @@ def test_what_failed_and_what_is_left_is_done_again_as_it_was_begun(
         "export": True,
     }
     assert len([*Path("out").rglob("*.nii.gz")]) == 3
+
+
+PER_STUDY = """
+from dicomdock import Segmentation
+
+
+def measure(volumes):
+    if volumes[0].modality == "MR":
+        raise ValueError("no CT")
+    largest = max(volumes, key=lambda volume: volume.array.size)
+    mask = largest.array > -1000
+    return {"volumes": len(volumes)}, Segmentation.from_array(mask, largest, names=["high"])
+"""
+
+
+def test_a_function_of_studies_receives_all_volumes_of_each(run, hospital, settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(PER_STUDY)
+    run("cohort", "make", "all", "--server", "hospital", "PatientID=P*")
+    run("cohort", "pull", "all")
+    command = ("cohort", "run", "all", "own:measure", "--per-study", "--out", "out.csv")
+    ran = run(*command, "--json")
+    assert ran.code == 3, ran.err
+    assert (ran.json["per"], ran.json["series"]["total"], ran.json["series"]["done"]) == ("study", 2, 1)
+    assert ran.json["failures"] == [{"resource": "2.25.2", "reason": "ValueError: no CT"}]
+    with Path("out.csv").open(newline="") as file:
+        found = {row["StudyInstanceUID"]: row for row in csv.DictReader(file)}
+    assert (found["2.25.1"]["volumes"], found["2.25.1"]["SeriesInstanceUID"]) == ("2", "")
+    assert found["2.25.1"]["saved"].startswith("2.25.1/")
+    Path("own.py").write_text(PER_STUDY.replace('"MR"', '"US"'))
+    again = run(*command)
+    assert again.code == 0, again.err
+    assert "2 of 2 studies done" in again.out
+    assert "2 of 2 studies done" in run("cohort", "status", "all").out
+    assert run("cohort", "retry", "all").out.startswith("Nothing of all failed")
+    assert run("cohort", "report", "all", "report.html").code == 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from dicomdock.api import cohort_bids as bids
 from dicomdock.api.cohort_arrays import INSTALL, lazy_array
 from dicomdock.api.cohort_export import Exporter, Form, staging
 from dicomdock.api.cohort_map import Answer, Function, MapWork
@@ -23,7 +25,7 @@ from dicomdock.cohort.function import FunctionRun, FunctionWork, opened
 from dicomdock.cohort.push import Pusher
 from dicomdock.cohort.state import Outcome
 from dicomdock.cohort.table import Item
-from dicomdock.cohort.task import TaskReport, carry_out, report_of
+from dicomdock.cohort.task import Per, TaskReport, carry_out, report_of, studies_of
 from dicomdock.config.settings import Settings
 from dicomdock.deidentify import Deidentifier
 from dicomdock.dicom.resource import Resource
@@ -80,6 +82,10 @@ class Cohort:
         self.items: tuple[Item, ...] = tuple(cohorts.items(name, version))
         self._outcomes = cohorts.outcomes(name)
 
+    def items_per(self, per: Per) -> Sequence[Item]:
+        """Return what is worked on one by one: the series of the cohort, or its studies."""
+        return studies_of(self.items) if per == "study" else self.items
+
     def pulling(
         self, *, workers: int = WORKERS, requests: int = pulling.REQUESTS, cluster: Cluster | None = None
     ) -> Generator[Progress, None, TaskReport]:
@@ -116,10 +122,11 @@ class Cohort:
         workers: int = PROCESSES,
         seconds: float = SECONDS,
         again: bool = False,
+        per: Per = "series",
         cluster: Cluster | None = None,
         noted: Mapping[str, JsonValue] = NOTHING,
     ) -> Generator[Progress, None, TaskReport]:
-        """Run a function on every series, in processes of its own; yield progress and return the report.
+        """Run a function on every series or study, in processes of its own.
 
         The function's code runs with the rights of the user. What it returned for a series is kept, until the
         file that it is in changes.
@@ -129,8 +136,9 @@ class Cohort:
         function : ``module:function`` or ``file.py:function``. It receives a ``Volume`` and returns a number,
             a mapping of numbers and texts, a ``Segmentation``, a ``Volume``, or a list of these.
         workers : processes side by side, on this machine.
-        seconds : for one series, after which its process is killed.
+        seconds : for one series or study, after which its process is killed.
         again : compute everything anew.
+        per : ``study`` calls it once for each study, with a list of the volumes of its series in the cohort.
         cluster : does the work, instead of this machine; its workers open the same archive and find the same
             module.
         noted : what else the task is to be repeated with.
@@ -140,10 +148,14 @@ class Cohort:
         InvalidInput
             The function cannot be imported.
         """
-        chosen = FunctionRun(self._settings, function, (str(Path.cwd()), *sys.path), seconds)
+        studies: dict[str, list[str]] = {}
+        if per == "study":
+            for item in self.items:
+                studies.setdefault(item.resource.study, []).append(item.resource.series or "")
+        chosen = FunctionRun(self._settings, function, (str(Path.cwd()), *sys.path), seconds, studies)
         with chosen.children() as children:
             digest = str(children.greeting()["digest"])[:DIGEST]
-            task = f"run {function} {digest}".rstrip()
+            task = f"run {'per study ' if studies else ''}{function} {digest}".rstrip()
             generation = int(str(self._outcomes.tasks().get(task, {}).get("generation", 0)))
             if again:
                 generation += 1
@@ -153,13 +165,12 @@ class Cohort:
             def run(items: Sequence[Item]) -> Generator[Outcome, None, None]:
                 if cluster is not None:
                     return cluster.run(partial(opened, chosen, seed), items, {})
-                return run_in_threads(
-                    FunctionWork(children, seed, seconds), items, workers, {}, children.stop
-                )
+                return run_in_threads(FunctionWork(chosen, children, seed), items, workers, {}, children.stop)
 
             options: dict[str, JsonValue] = {"function": function, "generation": generation}
-            options |= {"seconds": seconds, "workers": workers, **noted}
-            return (yield from carry_out(self._outcomes, task, self.items, run, options=options))
+            options |= {"seconds": seconds, "workers": workers, "per": per, **noted}
+            report = yield from carry_out(self._outcomes, task, self.items_per(per), run, options=options)
+            return replace(report, per=per)
 
     def exporting(
         self,
@@ -179,7 +190,7 @@ class Cohort:
         Parameters
         ----------
         folder : created where it is missing.
-        form : ``dicom``, ``nifti`` or ``nrrd``.
+        form : ``dicom``, ``nifti``, ``nrrd`` or ``bids``.
         deidentifier : lets only de-identified copies leave; a series of which an instance is held back fails.
         straighten : as in ``Archive.export_as``.
         workers : series side by side.
@@ -198,7 +209,11 @@ class Cohort:
                 exporter = Exporter(
                     self._archive, self._settings, folder, stage, form, self._open, deidentifier, straighten
                 )
+                if form == "bids":
+                    bids.begin(folder, self.name)
                 yield from run_in_threads(exporter, items, workers, {})
+                if form == "bids":
+                    bids.finish(folder, self.name)
 
         def holds(_item: Item, outcome: Outcome) -> bool:
             return all((folder / path).exists() for path in str(outcome.result.get("path") or "").split("|"))
@@ -322,7 +337,9 @@ class Cohort:
             import pandas
         except ImportError:
             raise MissingDependency("What makes DataFrames (pandas)", INSTALL) from None
-        return pandas.DataFrame(results.rows(self.items, outcomes))
+        found = [*outcomes]
+        per: Per = "study" if any(one.resource.series is None for one in found) else "series"
+        return pandas.DataFrame(results.rows(self.items_per(per), found))
 
     def report(self, path: Path) -> None:
         """Write a report as one HTML page: counts, failures by reason, and a picture of each series.
@@ -346,8 +363,8 @@ class Cohort:
         seen: set[str] = set()
         found = []
         for task, options in tasks.items():  # the last one first
-            key = f"run {options.get('function')}" if task.startswith("run ") else task
-            if key not in seen and not report_of(self._outcomes, task, self.items).complete:
+            key = f"run {options.get('per')} {options.get('function')}" if task.startswith("run ") else task
+            if key not in seen and not self._report_of(task, options).complete:
                 found.append((task, options))
             seen.add(key)
         order = (pulling.TASK, "run", "export", "push")
@@ -355,4 +372,8 @@ class Cohort:
 
     def status(self) -> list[TaskReport]:
         """Return what is known of each task that was begun, the last one first."""
-        return [report_of(self._outcomes, task, self.items) for task in self._outcomes.tasks()]
+        return [self._report_of(task, options) for task, options in self._outcomes.tasks().items()]
+
+    def _report_of(self, task: str, options: Mapping[str, JsonValue]) -> TaskReport:
+        per: Per = "study" if options.get("per") == "study" else "series"
+        return report_of(self._outcomes, task, self.items_per(per), per)

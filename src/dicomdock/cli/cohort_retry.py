@@ -11,7 +11,6 @@ import typer
 from dicomdock.cli import cohort_tasks as tasks
 from dicomdock.cli import sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
-from dicomdock.cli.images import Format
 from dicomdock.cli.output import Console
 from dicomdock.errors import Cancelled, DicomdockError, InvalidInput
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from dicomdock.api.cohort import Cohort
-    from dicomdock.cohort.task import TaskReport
+    from dicomdock.cohort.task import Per, TaskReport
     from dicomdock.deidentify import Deidentifier
     from dicomdock.sources import JsonValue
     from dicomdock.transfer.progress import Progress
@@ -76,12 +75,14 @@ def _work(
     if kind == "run":
         noted = {"out": options["out"]} if options.get("out") else {}
         seconds = float(str(options.get("seconds") or 600.0))
-        return cohort.running(str(options["function"]), workers=workers, seconds=seconds, noted=noted)
+        per: Per = "study" if options.get("per") == "study" else "series"
+        function = str(options["function"])
+        return cohort.running(function, workers=workers, seconds=seconds, per=per, noted=noted)
     deidentifier, noted = _deidentifier(console, options)
     if kind == "export":
         return cohort.exporting(
             Path(str(options["folder"])),
-            Format(str(options["format"])).value,
+            tasks.Format(str(options["format"])).value,
             deidentifier=deidentifier,
             straighten=bool(options.get("straighten")),
             workers=workers,
@@ -115,4 +116,4 @@ def _write(path: Path, name: str, cohort: Cohort, report: TaskReport) -> None:
     from dicomdock.cohort import results
 
     results.check(path)
-    results.write(path, name, cohort.items, report)
+    results.write(path, name, cohort.items_per(report.per), report)

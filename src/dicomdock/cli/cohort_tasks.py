@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,6 @@ import typer
 from dicomdock.cli import deidentification, sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted
-from dicomdock.cli.images import Format
 from dicomdock.cli.output import Console
 from dicomdock.errors import InvalidInput, MissingDependency
 
@@ -30,6 +30,18 @@ ClusterAddress = Annotated[
         show_default=False,
     ),
 ]
+
+
+class Format(StrEnum):
+    """What ``cohort export`` writes."""
+
+    dicom = "dicom"
+    nifti = "nifti"
+    nrrd = "nrrd"
+    bids = "bids"
+
+
+_WORDS = {"series": ("series", "series"), "study": ("study", "studies")}
 _SHOWN = 10  # failed series that are shown one by one
 
 
@@ -63,7 +75,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Created where it is missing.")],
     form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.dicom,
     straighten: Annotated[
-        bool, typer.Option("--straighten", help="Resample volumes of a tilted gantry; for NIfTI and NRRD.")
+        bool, typer.Option("--straighten", help="Resample volumes of a tilted gantry; not for DICOM.")
     ] = False,
     workers: Workers = 2,
     deidentify: deidentification.ProfileOption = "",
@@ -110,8 +122,13 @@ def run(
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Processes side by side.")] = 2,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, help="For one series; its process is then killed.")
+        float,
+        typer.Option(metavar="SECONDS", min=0.1, help="For each call; its process is then killed."),
     ] = 600.0,
+    per_study: Annotated[
+        bool,
+        typer.Option("--per-study", help="Call it once for each study, with a list of its volumes."),
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Compute everything anew.")] = False,
     cluster: ClusterAddress = "",
 ) -> None:
@@ -133,12 +150,13 @@ def run(
                 workers=workers,
                 seconds=timeout,
                 again=again,
+                per="study" if per_study else "series",
                 cluster=there,
                 noted={"out": str(out.absolute())} if out is not None else {},
             )
             ended = console.follow(work, f"run on {name}")
     if out is not None:
-        results.write(out, name, chosen.items, ended)
+        results.write(out, name, chosen.items_per(ended.per), ended)
     _tell(console, name, ended)
 
 
@@ -202,16 +220,15 @@ def show(console: Console, report: TaskReport) -> None:
     for one in failed[:_SHOWN]:
         console.note(f"{one.resource}: {one.reason}")
     if len(failed) > _SHOWN:
-        console.note(
-            f"{counted(len(failed) - _SHOWN, 'more series', 'more series')} failed; --json lists them all."
-        )
+        more = counted(len(failed) - _SHOWN, *(f"more {word}" for word in _WORDS[report.per]))
+        console.note(f"{more} failed; --json lists them all.")
     if report.stopped:
         console.note(report.stopped)
 
 
 def line(report: TaskReport) -> str:
     """Return how far a task is, as a sentence."""
-    parts = [f"{report.task}: {report.count('done'):,} of {counted(report.total, 'series', 'series')} done"]
+    parts = [f"{report.task}: {report.count('done'):,} of {counted(report.total, *_WORDS[report.per])} done"]
     counts = ((report.count(state), state) for state in ("failed", "passed over"))
     parts.extend(f"{count:,} {state}" for count, state in counts if count)
     if report.left:
