@@ -149,6 +149,48 @@ def test_windows_come_from_the_header_by_key_by_number_and_by_mouse(screen: Scre
     screen.until(lambda: screen.pixels().mean() != pytest.approx(bright, abs=5))
 
 
+def test_a_view_is_fitted_without_a_word_of_other_slices(screen: Screen) -> None:
+    screen.button("slices-Red").fill("3")
+    screen.handled()
+    screen.page.evaluate(
+        """() => {
+            window.slicesSent = [];
+            window.trame.client.getConnection().getSession().subscribe("trame.state.topic", ([sent]) => {
+                if ("Red_at" in sent) window.slicesSent.push(sent.Red_at);
+            });
+        }"""
+    )
+    screen.tool("layout")
+    screen.button("layout-Axial").click()
+    expect(screen.page.locator("[data-view]")).to_have_count(1)
+    screen.drawn()
+    screen.page.keyboard.press("r")
+    screen.put("aligned", False)
+    screen.handled()
+    assert screen.slice() == (4, SHAPE[0])
+    assert screen.page.evaluate("() => window.slicesSent") == []
+
+
+def test_what_is_set_is_not_replaced_by_what_was_sent_before(screen: Screen) -> None:
+    screen.page.evaluate(
+        """() => {
+            window.trame.client.getConnection().getSession().call("trame.force.push", ["Red_at"]);
+            window.trame.state.set("Red_at", 5);
+        }"""
+    )
+    screen.until(lambda: screen.slice() == (6, SHAPE[0]))
+    screen.handled()
+    assert screen.state("Red_at") == 5
+    # The viewer's own correction of what was set still comes.
+    screen.page.evaluate(
+        """() => {
+            window.trame.client.getConnection().getSession().call("trame.force.push", ["Red_at"]);
+            window.trame.state.set("Red_at", 1000);
+        }"""
+    )
+    screen.wait(f"s.Red_at === {SHAPE[0] - 1}")
+
+
 def test_slices_are_reached_by_wheel_keys_and_slider(screen: Screen) -> None:
     press = screen.page.keyboard.press
     press("Home")
