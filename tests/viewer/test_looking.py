@@ -21,6 +21,7 @@ from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
 from tests.builders import Made, composite, made
+from tests.dock.using import arrived
 from tests.imaging.scans import headers, oblique, put_pixels, scan
 from tests.viewer.conftest import (
     SHAPE,
@@ -440,14 +441,14 @@ def test_a_second_tab_takes_the_viewer_and_the_first_says_so(screen: Screen, ope
     second.goto(opened.url)
     taken = Screen(second)
     taken.wait("s.complete")
-    screen.page.wait_for_url("**/elsewhere")
+    arrived(screen.page, lambda url: url.endswith("/elsewhere"))
     expect(screen.page.get_by_role("heading")).to_have_text("This study is shown in another tab")
     second.wait_for_selector('[data-view="Red"]')
     second.mouse.move(*taken.middle())
     second.keyboard.press("Home")
     taken.wait("s.Red_at === 0")
     screen.page.get_by_role("link", name="Show it here").click()
-    second.wait_for_url("**/elsewhere")
+    arrived(second, lambda url: url.endswith("/elsewhere"))
     second.close()
     screen.wait("s.complete && s.Red_at === 0")
     screen.page.wait_for_selector('[data-view="Red"]')
