@@ -79,14 +79,14 @@ def search(index: Index, storage: Storage, query: Query) -> Iterator[Page]:
     """
     mixed = _is_mixed(index, query)
     planned = plan(query, index.dialect, mixed=mixed)
-    keywords = _keywords(query)
+    keywords = returned_keywords(query)
     warnings = tuple(
         f"{keyword} is not in the local index; the answer was not narrowed by it."
         for keyword in planned.ignored
     )
     own = _OWN[query.level]
     write = json_writer(keywords, [keyword for keyword in keywords if keyword not in own])
-    not_indexed = _not_indexed(query)
+    not_indexed = fields_not_indexed(query)
     left, skip, size = query.limit, query.offset, FIRST_PAGE
     with index.reading() as connection:
         rows_from = _rows_of(connection, query, planned, keywords, mixed=mixed)
@@ -151,7 +151,7 @@ def _of_patient(connection: Connection, match: Match, query: Query) -> Match:
     return match
 
 
-def _keywords(query: Query) -> tuple[str, ...]:
+def returned_keywords(query: Query) -> tuple[str, ...]:
     """Choose what a match carries."""
     wanted = list(_OWN[query.level])
     for uid, above in _ABOVE[query.level]:
@@ -161,7 +161,7 @@ def _keywords(query: Query) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-def _not_indexed(query: Query) -> tuple[str, ...]:
+def fields_not_indexed(query: Query) -> tuple[str, ...]:
     """Name the wanted attributes that only the files have."""
     asked = {
         name.partition(".")[0]
