@@ -626,6 +626,37 @@ def test_a_name_without_accents_is_asked_for_once_where_the_server_ignores_wildc
     assert len(server.searches) <= 2  # one page, and that nothing follows it
 
 
+class Vague(Literal):
+    """Returns one name besides those that match, as a server that compares names by sound."""
+
+    def satisfies(self, attributes, name, values):
+        one = attributes["00100010"]["Value"][0]["Alphabetic"]
+        besides = one == "Doe^Jane" and values != ["*DICOMDOCKNOBODY*"]
+        return super().satisfies(attributes, name, values) or (name == "PatientName" and besides)
+
+
+@pytest.mark.parametrize("typed", ["Müller, Hans", "nobody"])
+def test_a_server_that_ignores_names_is_asked_for_a_name_once(typed, settings):
+    made = [named(name) for name in ("Müller^Hans", "Mulder^Hanna", "Doe^Jane")]
+    wanted = [made[0].study] if typed != "nobody" else []
+    server = Literal(made, honours=frozenset())
+    asked = []
+    with client_of(server, settings) as client:
+        client.session.learn(short_page_ends=True)
+        for _ in range(2):
+            before = len(server.searches)
+            assert found(client.search(Query(match={"PatientName": typed}, typed=True))) == wanted
+            asked.append(len(server.searches) - before)
+    assert asked == [2, 1]  # once a session a name that nobody has is asked for besides
+
+
+def test_every_spelling_is_asked_for_where_some_names_only_do_not_match(settings):
+    made = [named(name) for name in ("Müller^Hans", "MULLER^HANS", "Doe^Jane")]
+    with client_of(Vague(made), settings) as client:
+        got = found(client.search(Query(match={"PatientName": "Müller, Hans"}, typed=True)))
+    assert sorted(got) == sorted(one.study for one in made[:2])
+
+
 def test_a_name_that_many_may_match_is_looked_for_among_2000_only(settings):
     server = Literal([named("Emma^M") for _ in range(30)])
     with client_of(server, settings) as client, pytest.MonkeyPatch.context() as patch:

@@ -234,6 +234,7 @@ class Listing:
         for key in shown - self.local:
             if not self.query.matches(row, keys={key}):
                 self.local.add(key)
+                self.session.key_checks.doubtful.add((self.query.level, key))
                 self.remarks.add(
                     f"{self.session.name} did not apply the filter on {key} as asked; "
                     "its answers were filtered locally."
