@@ -48,17 +48,17 @@ def files(folder: Path) -> list[Path]:
 def test_every_series_is_written_once_and_again_where_its_files_are_gone(made, tmp_path):
     cohort, _ = made
     folder = tmp_path / "out"
-    report = ended(cohort.exporting(folder, "dicom", Archive.open))
+    report = ended(cohort.exporting(folder, "dicom"))
     assert report.complete, report
     written = files(folder)
     assert len(written) == 6
     assert len({path.parent for path in written}) == 3  # although two series have one name
-    again = ended(cohort.exporting(folder, "dicom", Archive.open))
+    again = ended(cohort.exporting(folder, "dicom"))
     assert (again.now, again.complete, files(folder)) == (0, True, written)
     for path in written[0].parent.iterdir():
         path.unlink()
     written[0].parent.rmdir()
-    assert ended(cohort.exporting(folder, "dicom", Archive.open)).now == 1
+    assert ended(cohort.exporting(folder, "dicom")).now == 1
     assert files(folder) == written
 
 
@@ -76,7 +76,7 @@ def test_what_leaves_as_nifti_has_no_name_and_the_voxels_and_segments_of_the_ser
     key.write_text("0" * 64)
     deidentifier = make_deidentifier(settings, "basic", key)
     folder = tmp_path / "out"
-    report = ended(cohort.exporting(folder, "nifti", Archive.open, deidentifier=deidentifier))
+    report = ended(cohort.exporting(folder, "nifti", deidentifier=deidentifier))
     states = {one.resource: one for one in report.outcomes}
     assert states[series[2]].state == "failed"
     assert "held back" in states[series[2]].reason
@@ -101,7 +101,7 @@ def test_what_leaves_as_nifti_has_no_name_and_the_voxels_and_segments_of_the_ser
     assert arrays[everything[-1]].shape == arrays[series[0]].shape
 
     copies = tmp_path / "copies"
-    assert not ended(cohort.exporting(copies, "dicom", Archive.open, deidentifier=deidentifier)).complete
+    assert not ended(cohort.exporting(copies, "dicom", deidentifier=deidentifier)).complete
     assert {pydicom.dcmread(path).PatientIdentityRemoved for path in files(copies)} == {"YES"}
     assert len(files(copies)) == 3 + 2 + 1
 
@@ -109,10 +109,10 @@ def test_what_leaves_as_nifti_has_no_name_and_the_voxels_and_segments_of_the_ser
 def test_two_exports_do_not_write_to_one_folder_at_a_time(made, tmp_path):
     cohort, _ = made
     folder = tmp_path / "out"
-    first = cohort.exporting(folder, "dicom", Archive.open, workers=1)
+    first = cohort.exporting(folder, "dicom", workers=1)
     next(first)
     next(first)  # one series is done
     with pytest.raises(InvalidInput, match="Another export"):
-        ended(cohort.exporting(folder, "nifti", Archive.open))
+        ended(cohort.exporting(folder, "nifti"))
     first.close()
     assert [path.name for path in folder.iterdir()] == ["Doe Jane P1"]

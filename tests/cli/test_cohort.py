@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -218,3 +219,81 @@ def test_a_function_runs_on_every_series_and_its_objects_are_stored_once(
     assert second["2.25.11"]["saved"] == first["2.25.11"]["saved"]
     assert run("cohort", "run", "all", "own:measure", "--out", "own.py").code == 2
     assert run("cohort", "run", "all", "missing.py:measure").code == 2
+
+
+def test_what_failed_and_what_is_left_is_done_again_as_it_was_begun(
+    run, hospital, server, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(FUNCTIONS)
+    Path("key").write_text("0" * 64)
+    run("cohort", "make", "all", "--server", "hospital", "PatientID=P*")
+    nothing = run("cohort", "retry", "all", "--json")
+    assert (nothing.code, nothing.json["tasks"]) == (0, [])
+    server.archive.remove(Resource("2.25.2"))  # while it is gone, its series fails
+    assert run("cohort", "pull", "all").code == 3
+    exported = ("--format", "nifti", "--deidentify", "basic", "--key-file", "key", "--workers", "1")
+    assert run("cohort", "export", "all", "out", *exported).code == 3
+    monkeypatch.setenv("killed", "")
+    assert run("cohort", "run", "all", "own:measure", "--out", "out.parquet", "--workers", "1").code == 3
+
+    server.add(*(one.data for one in hospital[5:]))
+    monkeypatch.delenv("killed")
+    (tmp_path / "key").rename(tmp_path / "away")
+    again = run("cohort", "retry", "all", "--json")
+    assert again.code == 3, again.err
+    assert [one["task"].split(" ")[0] for one in again.json["tasks"]] == ["pull", "run"]
+    assert [one["now"] for one in again.json["tasks"]] == [1, 2]
+    assert [one["reason"] for one in again.json["tasks"][1]["failures"]] == ["ValueError: no CT"]
+    (refused,) = again.json["refused"]  # never with another key
+    assert refused["task"].startswith("export nifti basic")
+    assert "key" in refused["reason"]
+    assert {row["SeriesInstanceUID"]: row["state"] for row in rows("out.parquet")} == {
+        "2.25.11": "done",
+        "2.25.12": "done",
+        "2.25.21": "failed",
+    }
+
+    (tmp_path / "away").rename(tmp_path / "key")
+    last = run("cohort", "retry", "all", "--json")
+    assert {one["task"].split(" ")[0]: one["complete"] for one in last.json["tasks"]} == {
+        "run": False,
+        "export": True,
+    }
+    assert len([*Path("out").rglob("*.nii.gz")]) == 3
+
+
+PER_STUDY = """
+from dicomdock import Segmentation
+
+
+def measure(volumes):
+    if volumes[0].modality == "MR":
+        raise ValueError("no CT")
+    largest = max(volumes, key=lambda volume: volume.array.size)
+    mask = largest.array > -1000
+    return {"volumes": len(volumes)}, Segmentation.from_array(mask, largest, names=["high"])
+"""
+
+
+def test_a_function_of_studies_receives_all_volumes_of_each(run, hospital, settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(PER_STUDY)
+    run("cohort", "make", "all", "--server", "hospital", "PatientID=P*")
+    run("cohort", "pull", "all")
+    command = ("cohort", "run", "all", "own:measure", "--per-study", "--out", "out.csv")
+    ran = run(*command, "--json")
+    assert ran.code == 3, ran.err
+    assert (ran.json["per"], ran.json["series"]["total"], ran.json["series"]["done"]) == ("study", 2, 1)
+    assert ran.json["failures"] == [{"resource": "2.25.2", "reason": "ValueError: no CT"}]
+    with Path("out.csv").open(newline="") as file:
+        found = {row["StudyInstanceUID"]: row for row in csv.DictReader(file)}
+    assert (found["2.25.1"]["volumes"], found["2.25.1"]["SeriesInstanceUID"]) == ("2", "")
+    assert found["2.25.1"]["saved"].startswith("2.25.1/")
+    Path("own.py").write_text(PER_STUDY.replace('"MR"', '"US"'))
+    again = run(*command)
+    assert again.code == 0, again.err
+    assert "2 of 2 studies done" in again.out
+    assert "2 of 2 studies done" in run("cohort", "status", "all").out
+    assert run("cohort", "retry", "all").out.startswith("Nothing of all failed")
+    assert run("cohort", "report", "all", "report.html").code == 0

@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.builders import ct_series, write
+from pydicom import dcmread
+from tests.builders import ct_series, document, write
 from tests.programs import Program
 from tests.waiting import until
 
@@ -205,3 +206,40 @@ def test_a_demonstration_that_was_interrupted_is_made_whole_at_the_next_start(ru
         process.line("study is ready")
         listed = run("search", "--server", "demo", "--json")
         assert listed.json["matches"][0]["NumberOfStudyRelatedInstances"] == 121
+
+
+def test_copies_are_served_by_the_key_of_exports_and_what_is_held_back_is_listed(run, tmp_path):
+    made, held = ct_series(2), document()
+    run("import", *write(tmp_path / "in", [*made, held]))
+    key = tmp_path / "key"
+    key.write_text("ab" * 32)
+    options = ("--deidentify", "basic", "--key-file", str(key))
+    run("export", made[0].study, tmp_path / "out", *options)
+    copies = {dcmread(path).SOPInstanceUID for path in (tmp_path / "out").rglob("*.dcm")}
+    with started("serve", "--port", "0", "--json", "--without-token", *options) as process:
+        url = process.json()["url"]
+        (study,) = json.loads(get(f"{url}/studies")[1])
+        assert "Doe" not in json.dumps(study)
+        study = study["0020000D"]["Value"][0]
+        found = json.loads(get(f"{url}/studies/{study}/instances")[1])
+        assert {one["00080018"]["Value"][0] for one in found} == copies
+        deletion = urllib.request.Request(f"{url}/studies/{study}", method="DELETE")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(deletion)
+        refused.value.close()
+        assert refused.value.code == 403
+        process.signal(signal.SIGINT)
+        assert process.ends(20) == 0
+        assert f"{held.resource} is held back: " in process.stderr
+
+
+def test_what_cannot_be_served_deidentified_is_refused_before_anything_listens(run):
+    run("server", "add", "far", "http://127.0.0.1:9/dicom-web", "--no-probe")
+    for words, sentence in (
+        (("--deidentify", "strict"), "is not a profile"),
+        (("--key-file", "key"), "belong to --deidentify"),
+        (("--deidentify", "basic", "--source", "far"), "--deidentify serves the archive"),
+    ):
+        refused = run("serve", "--port", "0", *words)
+        assert refused.code == 2
+        assert sentence in refused.err

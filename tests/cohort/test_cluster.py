@@ -93,6 +93,12 @@ def test_workers_and_the_scheduler_are_killed_and_the_numbers_are_the_same(case,
             while next(work).done < 3:
                 pass
             kill_the_workers(address)
+            answers = {
+                one.resource: one for one in cohort.map(lambda found: found.array.shape, cluster=cluster)
+            }
+            assert {one: answer.value[0] for one, answer in answers.items()} == {
+                one: numbers[one]["slices"] for one in SERIES
+            }
             while next(work).done < 6:
                 pass
             program.kill()

@@ -431,7 +431,7 @@ class Archive:
         """
         from dicomdock.api.cohort import Cohort
 
-        return Cohort(self, self._settings, name, version)
+        return Cohort(self, self._settings, Archive.open, name, version)
 
     def verify(self, resource: Resource | str | None = None) -> Iterator[Finding]:
         """Compare the files of a resource with their recorded digests; without a resource all files."""

@@ -6,14 +6,17 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
+from pydicom.dataset import Dataset
+
+from dicomdock.api import cohort_bids as bids
 from dicomdock.api.export import export_as
-from dicomdock.api.home import LocalHome
+from dicomdock.api.home import LocalHome, OpenArchive
 from dicomdock.api.ingest import import_paths
 from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.archive.storage.local import disk_errors
@@ -23,11 +26,11 @@ from dicomdock.config.lock import FileLock
 from dicomdock.config.settings import Settings
 from dicomdock.deidentify import Deidentifier, Report
 from dicomdock.dicom.resource import Resource
+from dicomdock.dicom.sop_classes import kind_of
 from dicomdock.errors import DicomdockError, InvalidInput, NoSpace
 from dicomdock.imaging.references import references_of
 
-Form: TypeAlias = Literal["dicom", "nifti", "nrrd"]
-OpenArchive: TypeAlias = Callable[[Settings], AbstractContextManager[LocalHome]]
+Form: TypeAlias = Literal["dicom", "nifti", "nrrd", "bids"]
 
 STAGE = ".dicomdock"
 """The folder below that of an export in which files are written; what a broken run left there goes."""
@@ -109,7 +112,7 @@ class Exporter:
             for _ in self.archive.local.export([series], files):
                 pass
             return self._moved(series, series, files)
-        return self._converted(series, self.archive, series, files, self.form)
+        return self._converted(series, self.archive, series, files)
 
     def _deidentified(self, series: Resource, work: Path, deidentifier: Deidentifier) -> Outcome:
         """Write copies; those of another format come from an archive that has nothing but copies."""
@@ -132,29 +135,33 @@ class Exporter:
         with self.open_archive(inside) as converted:
             given = [copies, work / "images"] if images else [copies]
             import_paths(converted.local, given, origin="", replace=False)
-            return self._converted(series, converted, leaving, work / "files", self.form)
+            return self._converted(series, converted, leaving, work / "files")
 
-    def _converted(
-        self,
-        series: Resource,
-        home: LocalHome,
-        leaving: Resource,
-        files: Path,
-        form: Literal["nifti", "nrrd"],
-    ) -> Outcome:
+    def _converted(self, series: Resource, home: LocalHome, leaving: Resource, files: Path) -> Outcome:
+        form: Literal["nifti", "nrrd"] = "nrrd" if self.form == "nrrd" else "nifti"
         found = list(export_as(home.local, home, [leaving], files, form, self.straighten))
         failed = [one for one in found if one.status == "failed"]
         if failed:
             return Outcome(series, "failed", failed[0].reason)
         if not any(one.status == "written" for one in found):
             return Outcome(series, "passed over", found[0].reason if found else "It holds no instance.")
-        outcome = self._moved(series, leaving, files)
         remarks = dict.fromkeys(remark for one in found for remark in one.remarks)
+        if self.form == "bids":
+            original, copy = self._header(self.archive, series), self._header(home, leaving)
+            images = kind_of(home.local.instances(leaving)[0].sop_class_uid) == "image"
+            placed, more = bids.targets(files, leaving, original, copy, images=images)
+            remarks |= dict.fromkeys(more)
+            outcome = self._put(series, placed)
+        else:
+            outcome = self._moved(series, leaving, files)
         return replace(outcome, reason=" ".join(remarks))
+
+    def _header(self, home: LocalHome, series: Resource) -> Dataset:
+        return headers_of(paths_of(home, series)[:1])[0]
 
     def _images(self, series: Resource) -> list[Resource]:
         """Return the series that the objects of a series were made of."""
-        header = headers_of(paths_of(self.archive, series)[:1])[0]
+        header = self._header(self.archive, series)
         images = []
         for uid in references_of(header):
             with contextlib.suppress(InvalidInput):
@@ -164,21 +171,26 @@ class Exporter:
     def _moved(self, series: Resource, leaving: Resource, files: Path) -> Outcome:
         """Move the files of a series to where they belong, under names with a mark of its UID."""
         mark = hashlib.sha256(str(leaving.series).encode()).hexdigest()[:8]
-        targets: dict[Path, None] = {}
-        count = size = 0
+        placed: dict[Path, PurePosixPath] = {}
         for file in sorted(one for one in files.rglob("*") if one.is_file()):
-            below = file.relative_to(files)
+            below = PurePosixPath(file.relative_to(files).as_posix())
             if self.form == "dicom":  # a folder for each series
-                top = below.parent.with_name(f"{below.parent.name} [{mark}]")
-                target, shown = top / below.name, top
+                placed[file] = below.parent.with_name(f"{below.parent.name} [{mark}]") / below.name
             else:
-                target = shown = below.with_name(_marked(below.name, mark))
-            count, size = count + 1, size + file.stat().st_size
-            targets[shown] = None
+                placed[file] = below.with_name(_marked(below.name, mark))
+        return self._put(series, placed)
+
+    def _put(self, series: Resource, placed: Mapping[Path, PurePosixPath]) -> Outcome:
+        """Move files to where they belong below the folder."""
+        shown: dict[PurePosixPath, None] = {}
+        size = 0
+        for file, target in placed.items():
+            size += file.stat().st_size
+            shown[target.parent if self.form == "dicom" else target] = None
             (self.folder / target).parent.mkdir(parents=True, exist_ok=True)
             file.replace(self.folder / target)
-        paths = "|".join(path.as_posix() for path in targets if path.suffix != ".json")
-        return Outcome(series, "done", result={"files": count, "bytes": size, "path": paths})
+        paths = "|".join(str(path) for path in shown if path.suffix != ".json")
+        return Outcome(series, "done", result={"files": len(placed), "bytes": size, "path": paths})
 
 
 def _marked(name: str, mark: str) -> str:

@@ -29,7 +29,8 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import kind_of
 from dicomdock.errors import DicomdockError, InvalidInput
 
-Function: TypeAlias = Callable[[Volume], object]
+Function: TypeAlias = Callable[[Any], object]
+"""Receives the volume of a series, or the volumes of a study."""
 
 
 def load(name: str) -> tuple[Function, str]:
@@ -96,22 +97,34 @@ class Storing(Archive):
         return datasets
 
 
-def evaluate(archive: Storing, function: Function, series: Resource, seed: str) -> dict[str, Any]:
-    """Run the function on a series, and return its answer as JSON has it.
+def evaluate(
+    archive: Storing,
+    function: Function,
+    resource: Resource,
+    seed: str,
+    series: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Run the function on a series or study, and return its answer as JSON has it.
 
     Parameters
     ----------
-    seed : with the series and the order it makes the UIDs of what is stored.
+    seed : with the resource and the order it makes the UIDs of what is stored.
+    series : of the study; None where the resource is a series.
     """
-    instances = archive.instances(series)
-    if not instances:
-        return {"error": NOT_PULLED}
-    kind = kind_of(instances[0].sop_class_uid)
-    if kind != "image":
-        return {"passed_over": f"It holds no images: {kind}."}
-    archive.begin(f"{seed}|{series}")
+    members = [resource] if series is None else [Resource(resource.study, uid) for uid in series]
+    kinds: dict[Resource, str] = {}
+    for one in members:
+        instances = archive.instances(one)
+        if not instances:
+            return {"error": NOT_PULLED}
+        kinds[one] = kind_of(instances[0].sop_class_uid)
+    images = [one for one, kind in kinds.items() if kind == "image"]
+    if not images:
+        return {"passed_over": f"It holds no images: {', '.join(sorted(set(kinds.values())))}."}
+    archive.begin(f"{seed}|{resource}")
     try:
-        cells = dict(_cells(function(archive.volume(series)), archive))
+        given = archive.volume(resource) if series is None else _volumes(archive, images)
+        cells = dict(_cells(function(given), archive))
     except DicomdockError as error:
         return {"error": str(error)}
     except Exception as error:  # noqa: BLE001 - whatever the user's function raises is the reason of this series
@@ -119,6 +132,10 @@ def evaluate(archive: Storing, function: Function, series: Resource, seed: str) 
     if archive.saved:
         cells["saved"] = " ".join(map(str, archive.saved))
     return {"result": cells}
+
+
+def _volumes(archive: Archive, series: Sequence[Resource]) -> list[Volume]:
+    return [volume for one in series for volume in archive.volumes(one)]
 
 
 def _cells(answer: object, archive: Archive) -> Iterator[tuple[str, Cell]]:
@@ -198,7 +215,8 @@ def main() -> None:
         for line in reader:
             faulthandler.dump_traceback_later(first["seconds"] + 10, exit=True)
             message = json.loads(line)
-            answer = evaluate(archive, function, Resource.parse(message["series"]), message["seed"])
+            resource, seed = Resource.parse(message["resource"]), message["seed"]
+            answer = evaluate(archive, function, resource, seed, message.get("series"))
             faulthandler.cancel_dump_traceback_later()
             _answer(writer, answer)
 

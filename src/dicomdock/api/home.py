@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from dicomdock import archive
+from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
@@ -42,6 +44,10 @@ class LocalHome(Home, Protocol):
     @property
     def local(self) -> archive.Archive:
         """The archive itself."""
+
+
+OpenArchive: TypeAlias = Callable[[Settings], AbstractContextManager[LocalHome]]
+"""Opens an archive, also in another process: it can be pickled."""
 
 
 def resource_of(given: Resource | str, *levels: str) -> Resource:

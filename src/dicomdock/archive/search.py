@@ -17,6 +17,7 @@ from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.criteria_sql import TABLES, Plan, column_of, plan
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import json_writer
+from dicomdock.archive.index.ordering import asked_order, can_sort
 from dicomdock.archive.index.paging import Order, Rows
 from dicomdock.archive.index.queries import instances_of
 from dicomdock.archive.index.schema import ALL_LEVELS, patient
@@ -52,6 +53,7 @@ _ORDERS: Mapping[SearchLevel, Order] = {
     "series": Order(("series.id",)),
     "instances": Order(("instance.id",)),
 }
+_LATEST_FIRST = (("-StudyDate",), ("-StudyDate", "-StudyTime"))  # is the order of ``_ORDERS``
 _BY_NUMBER: Mapping[SearchLevel, Order] = {
     "series": Order(('series."SeriesNumber" NULLS LAST', "series.id"), keyed=False),
     "instances": Order(
@@ -72,21 +74,26 @@ _TABLES: Mapping[SearchLevel, str] = {
 
 
 def search(index: Index, storage: Storage, query: Query) -> Iterator[Page]:
-    """Answer a query, the latest studies first, series and instances by their numbers.
+    """Answer a query in the order that it asks for, else the latest studies first, series and instances by
+    their numbers.
 
     A match carries what the index has of its level. What it has of the levels above comes too where the query
     does not name them by UID, or asks for it.
     """
     mixed = _is_mixed(index, query)
     planned = plan(query, index.dialect, mixed=mixed)
-    keywords = _keywords(query)
+    keywords = returned_keywords(query)
     warnings = tuple(
         f"{keyword} is not in the local index; the answer was not narrowed by it."
         for keyword in planned.ignored
+    ) + tuple(
+        f"{keyword} is not in the local index at this level; the answer was not sorted by it."
+        for keyword in (part.removeprefix("-") for part in query.order)
+        if not can_sort(query, keyword)
     )
     own = _OWN[query.level]
     write = json_writer(keywords, [keyword for keyword in keywords if keyword not in own])
-    not_indexed = _not_indexed(query)
+    not_indexed = fields_not_indexed(query)
     left, skip, size = query.limit, query.offset, FIRST_PAGE
     with index.reading() as connection:
         rows_from = _rows_of(connection, query, planned, keywords, mixed=mixed)
@@ -151,7 +158,7 @@ def _of_patient(connection: Connection, match: Match, query: Query) -> Match:
     return match
 
 
-def _keywords(query: Query) -> tuple[str, ...]:
+def returned_keywords(query: Query) -> tuple[str, ...]:
     """Choose what a match carries."""
     wanted = list(_OWN[query.level])
     for uid, above in _ABOVE[query.level]:
@@ -161,7 +168,7 @@ def _keywords(query: Query) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-def _not_indexed(query: Query) -> tuple[str, ...]:
+def fields_not_indexed(query: Query) -> tuple[str, ...]:
     """Name the wanted attributes that only the files have."""
     asked = {
         name.partition(".")[0]
@@ -212,12 +219,13 @@ def _rows_of(
     hidden = plan(query, connection.dialect, mixed=mixed, visible=visible)
     clause = hidden.clause if ids is None else all_of((one_of_ids(f"{table.name}.id", ids), hidden.clause))
     order = _ORDERS[query.level] if query.level == "studies" or not named else _BY_NUMBER[query.level]
+    asked = None if query.level == "studies" and query.order in _LATEST_FIRST else asked_order(query)
     tables = _TABLES[query.level]
     return Rows(
         [_column(keyword) for keyword in keywords],
         tables,
-        table.name if planned.alone and not named else tables,
+        table.name if planned.alone and not named and asked is None else tables,
         clause,
-        order,
+        asked or order,
         any_=ids != [],
     )

@@ -11,6 +11,7 @@ import typer
 
 from dicomdock.cli import cohort_tasks as tasks
 from dicomdock.cli import sources
+from dicomdock.cli.cohort_retry import retry
 from dicomdock.cli.cohort_tasks import Name, line
 from dicomdock.cli.exit_codes import PARTLY
 from dicomdock.cli.formatting import counted
@@ -130,6 +131,7 @@ cohort.command(
         "dicomdock cohort push chest --server research",
     )
 )(tasks.push)
+cohort.command(epilog=examples("dicomdock cohort retry chest"))(retry)
 
 
 @cohort.command(epilog=examples("dicomdock cohort report chest chest.html"))

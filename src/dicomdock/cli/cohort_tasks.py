@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,6 @@ import typer
 from dicomdock.cli import deidentification, sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted
-from dicomdock.cli.images import Format
 from dicomdock.cli.output import Console
 from dicomdock.errors import InvalidInput, MissingDependency
 
@@ -30,6 +30,18 @@ ClusterAddress = Annotated[
         show_default=False,
     ),
 ]
+
+
+class Format(StrEnum):
+    """What ``cohort export`` writes."""
+
+    dicom = "dicom"
+    nifti = "nifti"
+    nrrd = "nrrd"
+    bids = "bids"
+
+
+_WORDS = {"series": ("series", "series"), "study": ("study", "studies")}
 _SHOWN = 10  # failed series that are shown one by one
 
 
@@ -63,7 +75,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Created where it is missing.")],
     form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.dicom,
     straighten: Annotated[
-        bool, typer.Option("--straighten", help="Resample volumes of a tilted gantry; for NIfTI and NRRD.")
+        bool, typer.Option("--straighten", help="Resample volumes of a tilted gantry; not for DICOM.")
     ] = False,
     workers: Workers = 2,
     deidentify: deidentification.ProfileOption = "",
@@ -73,6 +85,7 @@ def export(
     """Write the series of a cohort as files, each whole or not at all; the same command does what is left."""
     console: Console = context.obj
     from dicomdock.api.archive import Archive
+    from dicomdock.transfer.deidentified import options_for
 
     deidentifier = deidentification.deidentifier_of(console.settings, deidentify, key_file, blank)
     if straighten and form is Format.dicom:
@@ -81,10 +94,10 @@ def export(
         work = archive.cohort(name).exporting(
             folder,
             form.value,
-            Archive.open,
             deidentifier=deidentifier,
             straighten=straighten,
             workers=workers,
+            noted=options_for(deidentify, key_file, blank) if deidentify else {},
         )
         ended = console.follow(work, f"export of {name}")
     _tell(console, name, ended)
@@ -109,8 +122,13 @@ def run(
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Processes side by side.")] = 2,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, help="For one series; its process is then killed.")
+        float,
+        typer.Option(metavar="SECONDS", min=0.1, help="For each call; its process is then killed."),
     ] = 600.0,
+    per_study: Annotated[
+        bool,
+        typer.Option("--per-study", help="Call it once for each study, with a list of its volumes."),
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Compute everything anew.")] = False,
     cluster: ClusterAddress = "",
 ) -> None:
@@ -127,10 +145,18 @@ def run(
     with Archive.open(console.settings) as archive:
         chosen = archive.cohort(name)
         with _cluster(console, cluster) as there:
-            work = chosen.running(function, workers=workers, seconds=timeout, again=again, cluster=there)
+            work = chosen.running(
+                function,
+                workers=workers,
+                seconds=timeout,
+                again=again,
+                per="study" if per_study else "series",
+                cluster=there,
+                noted={"out": str(out.absolute())} if out is not None else {},
+            )
             ended = console.follow(work, f"run on {name}")
     if out is not None:
-        results.write(out, name, chosen.items, ended)
+        results.write(out, name, chosen.items_per(ended.per), ended)
     _tell(console, name, ended)
 
 
@@ -148,13 +174,15 @@ def push(
     """Send the series of a cohort to a server; the same command again does what is left."""
     console: Console = context.obj
     from dicomdock.api.archive import Archive
+    from dicomdock.transfer.deidentified import options_for
 
     deidentifier = deidentification.deidentifier_of(console.settings, deidentify, key_file, blank)
     with (
         Archive.open(console.settings) as archive,
         sources.connect(sources.server_name(console, server), console.settings) as client,
     ):
-        work = archive.cohort(name).pushing(client, deidentifier=deidentifier, workers=workers)
+        noted = options_for(deidentify, key_file, blank) if deidentify else {}
+        work = archive.cohort(name).pushing(client, deidentifier=deidentifier, workers=workers, noted=noted)
         ended = console.follow(work, f"push of {name}")
     _tell(console, name, ended)
 
@@ -179,24 +207,28 @@ def _cluster(console: Console, address: str) -> Iterator[Cluster | None]:
 def _tell(console: Console, name: str, report: TaskReport) -> None:
     """Show the report of a task, and end with its exit code."""
     console.result({"cohort": name, **report.to_json()})
+    show(console, report)
+    if not report.complete:
+        console.note("'cohort retry' does what is left, and tries again what failed.")
+        raise typer.Exit(PARTLY if report.count("done") else FAILED)
+
+
+def show(console: Console, report: TaskReport) -> None:
+    """Show how far a task is, and what failed."""
     console.print(line(report))
     failed = [one for one in report.outcomes if one.state == "failed"]
     for one in failed[:_SHOWN]:
         console.note(f"{one.resource}: {one.reason}")
     if len(failed) > _SHOWN:
-        console.note(
-            f"{counted(len(failed) - _SHOWN, 'more series', 'more series')} failed; --json lists them all."
-        )
+        more = counted(len(failed) - _SHOWN, *(f"more {word}" for word in _WORDS[report.per]))
+        console.note(f"{more} failed; --json lists them all.")
     if report.stopped:
         console.note(report.stopped)
-    if not report.complete:
-        console.note("The same command again does what is left, and tries again what failed.")
-        raise typer.Exit(PARTLY if report.count("done") else FAILED)
 
 
 def line(report: TaskReport) -> str:
     """Return how far a task is, as a sentence."""
-    parts = [f"{report.task}: {report.count('done'):,} of {counted(report.total, 'series', 'series')} done"]
+    parts = [f"{report.task}: {report.count('done'):,} of {counted(report.total, *_WORDS[report.per])} done"]
     counts = ((report.count(state), state) for state in ("failed", "passed over"))
     parts.extend(f"{count:,} {state}" for count, state in counts if count)
     if report.left:

@@ -6,11 +6,13 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dicomdock.cli import sources
+from dicomdock.cli.deidentification import Blank, KeyFile, ProfileOption, deidentifier_of
 from dicomdock.cli.extras import require_dock
 from dicomdock.cli.output import Console, examples
 from dicomdock.errors import InvalidInput
@@ -59,6 +61,7 @@ def run(
         "dicomdock serve --port 8080",
         "dicomdock serve --read-only",
         "dicomdock serve --source hospital",
+        "dicomdock serve --deidentify basic,retain-modified-dates",
         "dicomdock serve --host 0.0.0.0 --token-stdin < token.txt",
     )
 )
@@ -114,10 +117,15 @@ def serve(
             " Forwarded, X-Forwarded-Host, -Proto, -Port; can be given again.",
         ),
     ] = None,
+    deidentify: ProfileOption = "",
+    key_file: KeyFile = None,
+    blank: Blank = None,
 ) -> None:
     """Serve the archive (or pass on a server) over DICOMweb to other programs, without pages.
 
     Clients need a Bearer token. It is made and shown at the first start, and then kept in the keyring.
+
+    With --deidentify every answer is made of de-identified copies, and nothing is stored or deleted.
     """
     require_dock("The DICOMweb server")
     console: Console = context.obj
@@ -128,6 +136,9 @@ def serve(
         )
     if without_token + token_stdin + new_token > 1:
         raise InvalidInput("Choose one of --token-stdin, --new-token and --without-token.")
+    if deidentify and source:
+        raise InvalidInput(f"--deidentify serves the archive; pull from {source} what you want to serve.")
+    deidentifier_of(console.settings, deidentify, key_file, blank)  # what is wrong with it
     token = made = ""
     if token_stdin:
         token = console.secret("Token", from_stdin=True)
@@ -141,13 +152,16 @@ def serve(
         # On loopback, a page whose own name was made to point here must not be answered.
         hosts=(host, "localhost") if is_loopback(host) else (),
         proxies=tuple(trusted_proxy or ()),
-        read_only=read_only,
+        read_only=read_only or bool(deidentify),
         other_users=other_users,
         processes=workers,
+        deidentify=deidentify,
+        key_file=key_file,
+        blank=tuple(blank or ()),
     )
-    with published.source() as opened:  # what is wrong with it is said before anything listens
+    with published.opened() as opened:  # what is wrong with it is said before anything listens
         if workers == 1:
-            _serve(console, partial(published.serve_source, opened), host, port, made=made)
+            _serve(console, partial(published.serve_opened, opened), host, port, made=made)
             return
     from dicomdock.origin.processes import serve_in_processes
 
@@ -165,6 +179,7 @@ class Published:
     cors, hosts, proxies, read_only : as in ``create_app``.
     other_users : programs of other users of this machine may connect.
     processes : how many serve side by side.
+    deidentify, key_file, blank : the options of de-identification; an empty profile for none.
     """
 
     settings: Settings
@@ -176,8 +191,11 @@ class Published:
     read_only: bool
     other_users: bool
     processes: int
+    deidentify: str = ""
+    key_file: Path | None = None
+    blank: tuple[str, ...] = ()
 
-    def source(self) -> Archive | Client:
+    def opened(self) -> Archive | Client:
         """Open the archive, or connect to the server."""
         if self.name:
             return sources.connect(self.name, self.settings)
@@ -187,16 +205,16 @@ class Published:
 
     def serve(self, listener: socket.socket) -> None:
         """Open what is published, and serve it until this process is asked to end."""
-        with self.source() as source:
-            self.serve_source(source, listener)
+        with self.opened() as opened:
+            self.serve_opened(opened, listener)
 
-    def serve_source(self, source: DicomSource, listener: socket.socket) -> None:
+    def serve_opened(self, opened: Archive | Client, listener: socket.socket) -> None:
         """Serve what has been opened."""
         from dicomdock.origin.app import create_app
         from dicomdock.origin.serving import Server
 
         app = create_app(
-            source,
+            self._seen(opened),
             token=self.token or None,
             cors=self.cors,
             hosts=self.hosts,
@@ -206,6 +224,20 @@ class Published:
         )
         with contextlib.suppress(KeyboardInterrupt):  # the usual end of a server is no failure
             Server(app, any_user=self.other_users, last=LAST).run(sockets=[listener])
+
+    def _seen(self, opened: Archive | Client) -> DicomSource:
+        """Return what clients see of what has been opened: itself, or its de-identified copies."""
+        deidentifier = deidentifier_of(self.settings, self.deidentify, self.key_file, [*self.blank])
+        if deidentifier is None:
+            return opened
+        from dicomdock.archive import Archive
+        from dicomdock.origin.deidentified import DeidentifiedArchive
+
+        if not isinstance(opened, Archive):
+            raise InvalidInput(
+                f"--deidentify serves the archive; pull from {self.name} what you want to serve."
+            )
+        return DeidentifiedArchive(opened, deidentifier)
 
 
 def _stored_token(console: Console, *, anew: bool) -> tuple[str, str]:

@@ -1,11 +1,11 @@
-"""Run a user's function on series: what a thread, or a worker of a cluster, does for each of them."""
+"""Run a user's function on series or studies: what a thread, or a worker of a cluster, does for each."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,15 @@ class FunctionRun:
     ----------
     function : ``module:function`` or ``file.py:function``.
     path : folders in which modules are looked for first.
-    seconds : for one series.
+    seconds : for one series or study.
+    studies : for a function that receives all of a study: its UID -> its series; empty for one of series.
     """
 
     settings: Settings
     function: str
     path: tuple[str, ...]
     seconds: float
+    studies: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def children(self) -> Children:
         """Return the processes that it runs in."""
@@ -51,35 +53,37 @@ class FunctionRun:
 
 @dataclass(frozen=True)
 class FunctionWork:
-    """Runs the function on one series; safe to use from several threads at once.
+    """Runs the function on one series or study; safe to use from several threads at once.
 
     Parameters
     ----------
-    seed : with the series it makes the UIDs of what is stored.
+    seed : with the resource it makes the UIDs of what is stored.
     """
 
+    run: FunctionRun
     children: Children
     seed: str
-    seconds: float
 
     def __call__(self, item: Item) -> Outcome:
         """Run it."""
-        answer = self.children.ask({"series": str(item.resource), "seed": self.seed}, self.seconds)
-        return _outcome(item.resource, answer)
+        message: dict[str, Any] = {"resource": str(item.resource), "seed": self.seed}
+        if item.resource.series is None:
+            message["series"] = [*self.run.studies[item.resource.study]]
+        return _outcome(item.resource, self.children.ask(message, self.run.seconds))
 
 
 @contextmanager
 def opened(run: FunctionRun, seed: str) -> Iterator[FunctionWork]:
     """Run a function in processes until the block ends: on a worker of a cluster."""
     with run.children() as children:
-        yield FunctionWork(children, seed, run.seconds)
+        yield FunctionWork(run, children, seed)
 
 
-def _outcome(series: Resource, answer: Mapping[str, Any] | Lost) -> Outcome:
+def _outcome(resource: Resource, answer: Mapping[str, Any] | Lost) -> Outcome:
     if isinstance(answer, Lost):
-        return Outcome(series, "failed", answer.reason)
+        return Outcome(resource, "failed", answer.reason)
     if "error" in answer:
-        return Outcome(series, "failed", str(answer["error"]))
+        return Outcome(resource, "failed", str(answer["error"]))
     if "passed_over" in answer:
-        return Outcome(series, "passed over", str(answer["passed_over"]))
-    return Outcome(series, "done", "", answer["result"])
+        return Outcome(resource, "passed over", str(answer["passed_over"]))
+    return Outcome(resource, "done", "", answer["result"])

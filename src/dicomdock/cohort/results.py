@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from dicomdock.cohort.state import Outcome
 from dicomdock.cohort.table import Cell, Item, facts_of, write_rows
 from dicomdock.cohort.task import TaskReport
 from dicomdock.config.home import write_private
@@ -43,28 +44,29 @@ def write(path: Path, cohort: str, items: Sequence[Item], report: TaskReport) ->
     InvalidInput
         The file cannot be written.
     """
-    rows = _rows(items, report)
+    found = rows(items, report.outcomes)
     try:
         if path.suffix.lower() == ".parquet":
-            write_rows(path, rows, {"cohort": cohort, "task": report.task})
+            write_rows(path, found, {"cohort": cohort, "task": report.task})
         else:
-            write_private(path, _csv(rows))
+            write_private(path, _csv(found))
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written: {error.strerror}.") from None
 
 
-def _rows(items: Sequence[Item], report: TaskReport) -> list[dict[str, Cell]]:
-    outcomes = {one.resource: one for one in report.outcomes}
-    rows: list[dict[str, Cell]] = []
+def rows(items: Sequence[Item], outcomes: Iterable[Outcome]) -> list[dict[str, Cell]]:
+    """Return a row for each series: what it is, what became of it, and its numbers."""
+    by_series = {one.resource: one for one in outcomes}
+    found: list[dict[str, Cell]] = []
     for item in items:
-        outcome = outcomes.get(item.resource)
+        outcome = by_series.get(item.resource)
         known = (item.resource.study, item.resource.series, item.patient, item.modality, item.description)
         row: dict[str, Cell] = dict(zip(_COLUMNS, known, strict=True))
         row["state"] = outcome.state if outcome else "left"
         row["reason"] = outcome.reason if outcome else ""
         row["seconds"] = round(outcome.seconds, 3) if outcome else None
-        rows.append({**row, **(outcome.result if outcome else {})})
-    return rows
+        found.append({**row, **(outcome.result if outcome else {})})
+    return found
 
 
 def _is_ours(path: Path) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from dicomdock.cohort.state import Outcome, Outcomes
 from dicomdock.cohort.table import Item
@@ -15,6 +15,7 @@ from dicomdock.errors import NoSpace, Unreachable
 from dicomdock.sources import JsonValue
 from dicomdock.transfer.progress import Progress
 
+Per: TypeAlias = Literal["series", "study"]
 Run: TypeAlias = Callable[[Sequence[Item]], Generator[Outcome, None, None]]
 """Works on series and yields what becomes of each."""
 
@@ -31,6 +32,7 @@ class TaskReport:
     now : how many were worked on by this command.
     seconds : how long that took.
     stopped : what ended it before every series had its turn; empty where nothing did.
+    per : what was worked on one by one: every ``series``, or every ``study`` with its series.
     """
 
     task: str
@@ -39,6 +41,7 @@ class TaskReport:
     now: int = 0
     seconds: float = 0.0
     stopped: str = ""
+    per: Per = "series"
 
     def count(self, state: str) -> int:
         """Count the series in a state."""
@@ -58,6 +61,7 @@ class TaskReport:
         """Return the report as the command line's contract has it."""
         return {
             "task": self.task,
+            "per": self.per,
             "series": {
                 "total": self.total,
                 "done": self.count("done"),
@@ -77,9 +81,18 @@ class TaskReport:
         }
 
 
-def report_of(outcomes: Outcomes, task: str, items: Sequence[Item]) -> TaskReport:
+def report_of(outcomes: Outcomes, task: str, items: Sequence[Item], per: Per = "series") -> TaskReport:
     """Return what is known of a task."""
-    return _report(outcomes.of(task), task, items)
+    return replace(_report(outcomes.of(task), task, items), per=per)
+
+
+def studies_of(items: Sequence[Item]) -> list[Item]:
+    """Return an item for each study of the series, in their order."""
+    found: dict[Resource, Item] = {}
+    for item in items:
+        study = Resource(item.resource.study)
+        found.setdefault(study, Item(study, item.server, item.patient))
+    return [*found.values()]
 
 
 def carry_out(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dicomdock.imaging.volume.pixels import modality_table, rescale
 from dicomdock.imaging.volume.resample import resample
 from dicomdock.imaging.volume.volume import (
+    AIR,
     Volume,
     allocate,
     check_claim,
@@ -19,6 +20,7 @@ from dicomdock.imaging.volume.volume import (
 )
 
 __all__ = [
+    "AIR",
     "Volume",
     "allocate",
     "check_claim",
