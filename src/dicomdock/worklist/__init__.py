@@ -1,0 +1,1 @@
+"""Work lists: Unified Procedure Steps and their states."""

@@ -1,0 +1,333 @@
+"""The Unified Procedure Step as a value, and what each request does to it.
+
+Nothing is stored by these functions: each takes a step as it is and returns it as it becomes, or refuses. Who
+stores it runs them in one transaction, so that of two who claim a step one is refused.
+
+References
+----------
+PS3.3 C.30; PS3.4 Table CC.1.1-2 (state transitions), CC.2.1.4, CC.2.2.4, CC.2.6.4 (status codes).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+from dicomdock.dicom.json_model import DicomJson, items, text, values
+from dicomdock.dicom.uid import check_uid
+from dicomdock.errors import DicomdockError, InvalidInput
+
+STATE: Final = "00741000"  # Procedure Step State
+TRANSACTION_UID: Final = "00081195"
+_PROGRESS: Final = "00741002"  # Procedure Step Progress Information Sequence
+_CANCELED_AT: Final = "00404052"  # Procedure Step Cancellation DateTime
+_DISCONTINUED: Final = "0074100E"  # Procedure Step Discontinuation Reason Code Sequence
+_UNSPECIFIED: Final[DicomJson] = {
+    "00080100": {"vr": "SH", "Value": ["110513"]},
+    "00080102": {"vr": "SH", "Value": ["DCM"]},
+    "00080104": {"vr": "LO", "Value": ["Discontinued for unspecified reason"]},
+}
+
+
+class State(StrEnum):
+    """The states of a Unified Procedure Step (PS3.4 Table CC.1.1-1)."""
+
+    SCHEDULED = "SCHEDULED"
+    IN_PROGRESS = "IN PROGRESS"
+    COMPLETED = "COMPLETED"
+    CANCELED = "CANCELED"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no request leads out of it."""
+        return self in (State.COMPLETED, State.CANCELED)
+
+
+class Reason(StrEnum):
+    """Why a request is refused: the standard's status code, in hexadecimal."""
+
+    NO_LONGER_UPDATABLE = "C300"
+    WRONG_TRANSACTION_UID = "C301"
+    ALREADY_IN_PROGRESS = "C302"
+    SCHEDULED_BY_CREATION_ONLY = "C303"
+    FINAL_STATE_REQUIREMENTS = "C304"
+    NOT_IN_PROGRESS = "C310"
+    ALREADY_COMPLETED = "C311"
+
+
+class Remark(StrEnum):
+    """What a request that changes nothing is answered with: the standard's status code, in hexadecimal."""
+
+    ALREADY_CANCELED = "B304"
+    ALREADY_COMPLETED = "B306"
+
+
+_SENTENCES: Final = {
+    Reason.NO_LONGER_UPDATABLE: "The procedure step may no longer be updated.",
+    Reason.WRONG_TRANSACTION_UID: "The correct Transaction UID was not provided.",
+    Reason.ALREADY_IN_PROGRESS: "The procedure step is already IN PROGRESS.",
+    Reason.SCHEDULED_BY_CREATION_ONLY: "A procedure step becomes SCHEDULED only when it is created.",
+    Reason.FINAL_STATE_REQUIREMENTS: "The procedure step lacks what its final state requires",
+    Reason.NOT_IN_PROGRESS: "The procedure step is not IN PROGRESS yet.",
+    Reason.ALREADY_COMPLETED: "The procedure step is already COMPLETED.",
+}
+
+
+class StepRefused(DicomdockError):
+    """A request that the state of a procedure step does not permit.
+
+    Parameters
+    ----------
+    reason : the standard's code.
+    missing : keywords of the attributes that the final state requires.
+    """
+
+    http_status = 409
+
+    def __init__(self, reason: Reason, missing: Sequence[str] = ()) -> None:
+        sentence = _SENTENCES[reason]
+        super().__init__(f"{sentence}: {', '.join(missing)}." if missing else sentence)
+        self.reason = reason
+        self.missing = tuple(missing)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureStep:
+    """A Unified Procedure Step.
+
+    Parameters
+    ----------
+    uid : SOP Instance UID.
+    attributes : in DICOM JSON, without the Transaction UID.
+    lock : digest of the Transaction UID; empty before the step is claimed. The UID itself is stored nowhere.
+    """
+
+    uid: str
+    attributes: DicomJson
+    lock: str = field(default="", repr=False)
+
+    @property
+    def state(self) -> State:
+        """Procedure Step State."""
+        return State(text(self.attributes, "ProcedureStepState"))
+
+    def is_opened_by(self, transaction_uid: str) -> bool:
+        """Return whether this is the Transaction UID by which the step was claimed; in constant time."""
+        return bool(self.lock) and hmac.compare_digest(self.lock, _digest(transaction_uid))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request made of a step.
+
+    Parameters
+    ----------
+    step : as it is now.
+    passed : the states that it went through, for who watches it; empty where it did not change.
+    remark : a warning of the standard.
+    """
+
+    step: ProcedureStep
+    passed: tuple[State, ...] = ()
+    remark: Remark | None = None
+
+
+def create(uid: str, attributes: DicomJson) -> ProcedureStep:
+    """Return a new step, SCHEDULED.
+
+    Raises
+    ------
+    InvalidInput
+        The attributes have another state or a Transaction UID, which only a claim sets.
+    """
+    if text(attributes, "ProcedureStepState") != State.SCHEDULED:
+        raise InvalidInput("A new procedure step has the Procedure Step State SCHEDULED.")
+    if text(attributes, "TransactionUID"):
+        raise InvalidInput("A new procedure step has no Transaction UID.")
+    return ProcedureStep(check_uid(uid), _without_lock(attributes))
+
+
+def change_state(step: ProcedureStep, state: State, transaction_uid: str, now: str) -> Outcome:
+    """Change the state of a step by request of who claims or has claimed it.
+
+    Parameters
+    ----------
+    step : as it is.
+    state : the one asked for.
+    transaction_uid : to claim a SCHEDULED step, one that the claimant has made; later the same.
+    now : the time, in the form of a DT value; that of the cancellation where the step has none.
+
+    Raises
+    ------
+    StepRefused
+        The state of the step, the Transaction UID or the final state requirements do not permit it.
+    InvalidInput
+        The Transaction UID of a claim is not a UID.
+    """
+    if state is State.SCHEDULED:
+        raise StepRefused(Reason.SCHEDULED_BY_CREATION_ONLY)
+    if not transaction_uid:
+        raise StepRefused(Reason.WRONG_TRANSACTION_UID)
+    if step.state is State.SCHEDULED:
+        if state.is_final:
+            raise StepRefused(Reason.NOT_IN_PROGRESS)
+        claimed = replace(_in_state(step, state), lock=_digest(_claim_uid(transaction_uid)))
+        return Outcome(claimed, (state,))
+    if not step.is_opened_by(transaction_uid):
+        raise StepRefused(Reason.WRONG_TRANSACTION_UID)
+    if step.state.is_final:
+        if state is not step.state:
+            raise StepRefused(Reason.NO_LONGER_UPDATABLE)
+        completed = state is State.COMPLETED
+        return Outcome(step, remark=Remark.ALREADY_COMPLETED if completed else Remark.ALREADY_CANCELED)
+    if state is State.IN_PROGRESS:
+        raise StepRefused(Reason.ALREADY_IN_PROGRESS)
+    if state is State.CANCELED:
+        step = _with_progress(step, {_CANCELED_AT: {"vr": "DT", "Value": [now]}})
+    if missing := missing_for(step.attributes, state):
+        raise StepRefused(Reason.FINAL_STATE_REQUIREMENTS, missing)
+    return Outcome(_in_state(step, state), (state,))
+
+
+def request_cancellation(step: ProcedureStep, now: str) -> Outcome:
+    """Cancel a step by request of who has not claimed it.
+
+    A SCHEDULED step is canceled, by way of IN PROGRESS. One that is IN PROGRESS stays so: who has claimed it
+    is notified, and decides.
+
+    Parameters
+    ----------
+    step : as it is.
+    now : the time, in the form of a DT value.
+
+    Raises
+    ------
+    StepRefused
+        The step is COMPLETED, or lacks what each final state requires.
+    """
+    if step.state is State.COMPLETED:
+        raise StepRefused(Reason.ALREADY_COMPLETED)
+    if step.state is State.CANCELED:
+        return Outcome(step, remark=Remark.ALREADY_CANCELED)
+    if step.state is State.IN_PROGRESS:
+        return Outcome(step)
+    canceled = _with_progress(
+        step,
+        {
+            _CANCELED_AT: {"vr": "DT", "Value": [now]},
+            _DISCONTINUED: {"vr": "SQ", "Value": [dict(_UNSPECIFIED)]},
+        },
+    )
+    if missing := missing_for(canceled.attributes, State.CANCELED):
+        raise StepRefused(Reason.FINAL_STATE_REQUIREMENTS, missing)
+    return Outcome(_in_state(canceled, State.CANCELED), (State.IN_PROGRESS, State.CANCELED))
+
+
+def update(step: ProcedureStep, attributes: DicomJson, transaction_uid: str = "") -> ProcedureStep:
+    """Return the step with attributes replaced.
+
+    Parameters
+    ----------
+    step : as it is.
+    attributes : those that change, each whole.
+    transaction_uid : of who has claimed the step; none while it is SCHEDULED.
+
+    Raises
+    ------
+    StepRefused
+        The step is final, or claimed with another Transaction UID.
+    InvalidInput
+        They contain the state or the UID, which an update does not change.
+    """
+    if step.state.is_final:
+        raise StepRefused(Reason.NO_LONGER_UPDATABLE)
+    if step.state is State.IN_PROGRESS and not step.is_opened_by(transaction_uid):
+        raise StepRefused(Reason.WRONG_TRANSACTION_UID)
+    if step.state is State.SCHEDULED and transaction_uid:
+        raise StepRefused(Reason.WRONG_TRANSACTION_UID)
+    if STATE in attributes:
+        raise InvalidInput("An update does not change the Procedure Step State.")
+    if text(attributes, "SOPInstanceUID") not in ("", step.uid):
+        raise InvalidInput("An update does not change the SOP Instance UID.")
+    return replace(step, attributes={**step.attributes, **_without_lock(attributes)})
+
+
+def missing_for(attributes: DicomJson, state: State) -> list[str]:
+    """Return the keywords of the attributes that a final state requires and that are missing or empty.
+
+    References
+    ----------
+    PS3.4 Table CC.2.5-3, column Final State.
+    """
+    if not state.is_final:
+        return []
+    missing = _absent(attributes, _FOR_EITHER)
+    if state is State.CANCELED:
+        sequence, required = "ProcedureStepProgressInformationSequence", _FOR_CANCELED
+    else:
+        sequence, required = "UnifiedProcedureStepPerformedProcedureSequence", _FOR_COMPLETED
+    performed = items(attributes, sequence)
+    if not performed:
+        return [*missing, sequence]
+    for item in performed:
+        missing += _absent(item, required)
+        if state is State.COMPLETED and _OUTPUT not in item:  # which may have no items
+            missing.append("OutputInformationSequence")
+    return list(dict.fromkeys(missing))
+
+
+_FOR_EITHER: Final = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "ScheduledProcedureStepPriority",
+    "ScheduledProcedureStepModificationDateTime",
+    "ScheduledProcedureStepStartDateTime",
+    "InputReadinessState",
+)
+_FOR_CANCELED: Final = (
+    "ProcedureStepCancellationDateTime",
+    "ProcedureStepDiscontinuationReasonCodeSequence",
+)
+_FOR_COMPLETED: Final = (
+    "PerformedStationNameCodeSequence",
+    "PerformedProcedureStepStartDateTime",
+    "PerformedWorkitemCodeSequence",
+    "PerformedProcedureStepEndDateTime",
+)
+_OUTPUT: Final = "00404033"  # Output Information Sequence
+
+
+def _absent(attributes: DicomJson, keywords: Sequence[str]) -> list[str]:
+    return [keyword for keyword in keywords if not any(values(attributes, keyword))]
+
+
+def _with_progress(step: ProcedureStep, defaults: DicomJson) -> ProcedureStep:
+    """Return the step with attributes added to its progress information where it has no values of them."""
+    progress = items(step.attributes, "ProcedureStepProgressInformationSequence")
+    first = {**progress[0]} if progress else {}
+    first.update({tag: attribute for tag, attribute in defaults.items() if not any(values(first, tag))})
+    sequence: DicomJson = {"vr": "SQ", "Value": [first, *(dict(item) for item in progress[1:])]}
+    return replace(step, attributes={**step.attributes, _PROGRESS: dict(sequence)})
+
+
+def _in_state(step: ProcedureStep, state: State) -> ProcedureStep:
+    return replace(step, attributes={**step.attributes, STATE: {"vr": "CS", "Value": [state.value]}})
+
+
+def _without_lock(attributes: DicomJson) -> DicomJson:
+    return {tag: attribute for tag, attribute in attributes.items() if tag != TRANSACTION_UID}
+
+
+def _claim_uid(transaction_uid: str) -> str:
+    try:
+        return check_uid(transaction_uid)
+    except InvalidInput:  # which quotes it
+        raise InvalidInput("The Transaction UID is not a DICOM UID.") from None
+
+
+def _digest(transaction_uid: str) -> str:
+    return hashlib.sha256(transaction_uid.strip(" \0\t\r\n").encode()).hexdigest()

@@ -1,0 +1,193 @@
+"""The Unified Procedure Step's states, against PS3.4 Table CC.1.1-2 written out, and in random order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomdock.dicom.json_model import DicomJson, text
+from dicomdock.errors import InvalidInput
+from dicomdock.worklist.procedure_step import (
+    Outcome,
+    ProcedureStep,
+    Reason,
+    Remark,
+    State,
+    StepRefused,
+    change_state,
+    create,
+    missing_for,
+    request_cancellation,
+    update,
+)
+
+MINE, OTHER = "1.2.3.4", "1.2.3.5"
+NOW = "20260102030405"
+CODE = {
+    "00080100": {"vr": "SH", "Value": ["1"]},
+    "00080102": {"vr": "SH", "Value": ["99TEST"]},
+    "00080104": {"vr": "LO", "Value": ["test"]},
+}
+SCHEDULED: DicomJson = {
+    "00080016": {"vr": "UI", "Value": ["1.2.840.10008.5.1.4.34.6.1"]},
+    "00080018": {"vr": "UI", "Value": ["1.2.3"]},
+    "00741000": {"vr": "CS", "Value": ["SCHEDULED"]},
+    "00741200": {"vr": "CS", "Value": ["MEDIUM"]},
+    "00404010": {"vr": "DT", "Value": [NOW]},
+    "00404005": {"vr": "DT", "Value": [NOW]},
+    "00404041": {"vr": "CS", "Value": ["READY"]},
+    "00741002": {"vr": "SQ"},
+    "00741216": {"vr": "SQ"},
+}
+PERFORMED: DicomJson = {
+    "00404028": {"vr": "SQ", "Value": [CODE]},
+    "00404050": {"vr": "DT", "Value": [NOW]},
+    "00404019": {"vr": "SQ", "Value": [CODE]},
+    "00404051": {"vr": "DT", "Value": [NOW]},
+    "00404033": {"vr": "SQ"},  # it may have no items
+}
+FINISHED: DicomJson = {
+    "00741216": {"vr": "SQ", "Value": [dict(PERFORMED)]},
+    "00741002": {"vr": "SQ", "Value": [{"0074100E": {"vr": "SQ", "Value": [CODE]}}]},
+}
+
+
+def _step(state: State, *, finished: bool = True) -> ProcedureStep:
+    step = create("1.2.3", {**SCHEDULED, **(FINISHED if finished else {})})
+    if state is State.SCHEDULED:
+        return step
+    step = change_state(step, State.IN_PROGRESS, MINE, NOW).step
+    return step if state is State.IN_PROGRESS else change_state(step, state, MINE, NOW).step
+
+
+def _answer(request: Callable[[], Outcome]) -> Reason | Remark | tuple[State, ...]:
+    try:
+        outcome = request()
+    except StepRefused as error:
+        return error.reason
+    return outcome.remark or outcome.passed
+
+
+ALL = list(State)
+GO, DONE, STOP = State.IN_PROGRESS, State.COMPLETED, State.CANCELED
+C301 = Reason.WRONG_TRANSACTION_UID
+# In the order of the standard's columns: SCHEDULED, IN PROGRESS, COMPLETED, CANCELED.
+CORRECT = {
+    State.SCHEDULED: ["C303"] * 4,
+    GO: [(GO,), "C302", "C300", "C300"],
+    DONE: ["C310", (DONE,), "B306", "C300"],
+    STOP: ["C310", (STOP,), "C300", "B304"],
+}
+
+
+@pytest.mark.parametrize("wanted", ALL)
+def test_the_right_transaction_uid_does_what_the_standards_table_says(wanted: State) -> None:
+    assert [_answer(lambda at=at: change_state(_step(at), wanted, MINE, NOW)) for at in ALL] == CORRECT[
+        wanted
+    ]
+
+
+@pytest.mark.parametrize("wanted", [GO, DONE, STOP])
+@pytest.mark.parametrize("uid", ["", OTHER])
+def test_another_transaction_uid_is_refused_in_each_state(wanted: State, uid: str) -> None:
+    for at in ALL[1:]:
+        assert _answer(lambda at=at: change_state(_step(at), wanted, uid, NOW)) == C301
+    assert _answer(lambda: change_state(_step(State.SCHEDULED), wanted, "", NOW)) == C301
+
+
+def test_a_request_to_cancel_does_what_the_standards_table_says() -> None:
+    answers = [
+        _answer(lambda at=at: request_cancellation(_step(at, finished=at.is_final), NOW)) for at in ALL
+    ]
+    assert answers == [(GO, STOP), (), "C311", "B304"]
+    canceled = request_cancellation(_step(State.SCHEDULED, finished=False), NOW).step
+    assert canceled.state is STOP
+    assert missing_for(canceled.attributes, STOP) == []
+
+
+@pytest.mark.parametrize("tag", list(PERFORMED))
+def test_nothing_is_completed_without_what_the_final_state_requires(tag: str) -> None:
+    performed = {other: value for other, value in PERFORMED.items() if other != tag}
+    step = _step(GO, finished=False)
+    step = update(step, {"00741216": {"vr": "SQ", "Value": [performed]}}, MINE)
+    with pytest.raises(StepRefused, match="requires") as refused:
+        change_state(step, DONE, MINE, NOW)
+    assert refused.value.reason is Reason.FINAL_STATE_REQUIREMENTS
+    assert len(refused.value.missing) == 1
+
+
+def test_a_step_is_canceled_with_a_reason_and_the_time_is_filled_in() -> None:
+    assert _answer(lambda: change_state(_step(GO, finished=False), STOP, MINE, NOW)) == "C304"
+    canceled = change_state(_step(GO), STOP, MINE, NOW).step
+    assert canceled.attributes["00741002"]["Value"][0]["00404052"]["Value"] == [NOW]  # type: ignore[index, call-overload]
+
+
+def test_an_update_needs_the_transaction_uid_and_leaves_the_state() -> None:
+    label: DicomJson = {"00741204": {"vr": "LO", "Value": ["liver"]}}
+    assert text(update(_step(State.SCHEDULED), label).attributes, "ProcedureStepLabel") == "liver"
+    assert text(update(_step(GO), label, MINE).attributes, "ProcedureStepLabel") == "liver"
+    for at, uid, reason in [
+        (State.SCHEDULED, MINE, "C301"),
+        (GO, OTHER, "C301"),
+        (GO, "", "C301"),
+        (DONE, MINE, "C300"),
+    ]:
+        with pytest.raises(StepRefused) as refused:
+            update(_step(at), label, uid)
+        assert refused.value.reason == reason
+    with pytest.raises(InvalidInput):
+        update(_step(GO), {"00741000": {"vr": "CS", "Value": ["COMPLETED"]}}, MINE)
+
+
+@pytest.mark.parametrize("bad", ["", "FINISHED", "IN PROGRESS"])
+def test_a_new_step_is_scheduled(bad: str) -> None:
+    with pytest.raises(InvalidInput):
+        create("1.2.3", {**SCHEDULED, "00741000": {"vr": "CS", "Value": [bad]}})
+
+
+def test_the_transaction_uid_appears_nowhere() -> None:
+    secret = "2.25.314159265358979"
+    step = change_state(_step(State.SCHEDULED), GO, secret, NOW).step
+    step = update(step, {"00081195": {"vr": "UI", "Value": [secret]}}, secret)
+    assert secret not in repr(step)
+    assert secret not in step.lock
+    with pytest.raises(InvalidInput) as refused:
+        change_state(_step(State.SCHEDULED), GO, "no uid: " + secret, NOW)
+    assert secret not in str(refused.value)
+
+
+REQUESTS = st.lists(
+    st.tuples(st.sampled_from(["cancel", "update", *ALL]), st.sampled_from(["", MINE, OTHER])), max_size=12
+)
+
+
+@given(REQUESTS)
+def test_whatever_is_asked_for_a_step_only_moves_forward_and_has_one_owner(
+    requests: list[tuple[str, str]],
+) -> None:
+    order = {State.SCHEDULED: 0, GO: 1, DONE: 2, STOP: 2}
+    step, owner = _step(State.SCHEDULED), ""
+    for request, uid in requests:
+        before = step
+        try:
+            if request == "cancel":
+                step = request_cancellation(step, NOW).step
+            elif request == "update":
+                step = update(step, FINISHED, uid)
+            else:
+                step = change_state(step, State(request), uid, NOW).step
+        except StepRefused:
+            assert step is before
+            continue
+        assert step.state is before.state or order[step.state] > order[before.state]
+        if before.state.is_final:
+            assert step == before
+        if before.state is GO and step != before:
+            assert uid == owner
+        if before.state is State.SCHEDULED and step.state is GO:
+            owner = uid
+        if step.state.is_final:
+            assert missing_for(step.attributes, step.state) == []
