@@ -25,18 +25,15 @@ from dicomdock.worklist.procedure_step import (
 )
 
 MINE, OTHER = "1.2.3.4", "1.2.3.5"
-NOW = "20260102030405"
+NOW, LATER = "20260102030405", "20260102030406"
 CODE = {
     "00080100": {"vr": "SH", "Value": ["1"]},
     "00080102": {"vr": "SH", "Value": ["99TEST"]},
     "00080104": {"vr": "LO", "Value": ["test"]},
 }
 SCHEDULED: DicomJson = {
-    "00080016": {"vr": "UI", "Value": ["1.2.840.10008.5.1.4.34.6.1"]},
-    "00080018": {"vr": "UI", "Value": ["1.2.3"]},
     "00741000": {"vr": "CS", "Value": ["SCHEDULED"]},
     "00741200": {"vr": "CS", "Value": ["MEDIUM"]},
-    "00404010": {"vr": "DT", "Value": [NOW]},
     "00404005": {"vr": "DT", "Value": [NOW]},
     "00404041": {"vr": "CS", "Value": ["READY"]},
     "00741002": {"vr": "SQ"},
@@ -56,7 +53,7 @@ FINISHED: DicomJson = {
 
 
 def _step(state: State, *, finished: bool = True) -> ProcedureStep:
-    step = create("1.2.3", {**SCHEDULED, **(FINISHED if finished else {})})
+    step = create("1.2.3", {**SCHEDULED, **(FINISHED if finished else {})}, NOW)
     if state is State.SCHEDULED:
         return step
     step = change_state(step, State.IN_PROGRESS, MINE, NOW).step
@@ -112,7 +109,7 @@ def test_a_request_to_cancel_does_what_the_standards_table_says() -> None:
 def test_nothing_is_completed_without_what_the_final_state_requires(tag: str) -> None:
     performed = {other: value for other, value in PERFORMED.items() if other != tag}
     step = _step(GO, finished=False)
-    step = update(step, {"00741216": {"vr": "SQ", "Value": [performed]}}, MINE)
+    step = update(step, {"00741216": {"vr": "SQ", "Value": [performed]}}, MINE, NOW)
     with pytest.raises(StepRefused, match="requires") as refused:
         change_state(step, DONE, MINE, NOW)
     assert refused.value.reason is Reason.FINAL_STATE_REQUIREMENTS
@@ -127,8 +124,10 @@ def test_a_step_is_canceled_with_a_reason_and_the_time_is_filled_in() -> None:
 
 def test_an_update_needs_the_transaction_uid_and_leaves_the_state() -> None:
     label: DicomJson = {"00741204": {"vr": "LO", "Value": ["liver"]}}
-    assert text(update(_step(State.SCHEDULED), label).attributes, "ProcedureStepLabel") == "liver"
-    assert text(update(_step(GO), label, MINE).attributes, "ProcedureStepLabel") == "liver"
+    assert text(update(_step(State.SCHEDULED), label, "", LATER).attributes, "ProcedureStepLabel") == "liver"
+    assert text(update(_step(GO), label, MINE, LATER).attributes, "ProcedureStepLabel") == "liver"
+    modified = update(_step(GO), label, MINE, LATER)
+    assert text(modified.attributes, "ScheduledProcedureStepModificationDateTime") == LATER
     for at, uid, reason in [
         (State.SCHEDULED, MINE, "C301"),
         (GO, OTHER, "C301"),
@@ -136,22 +135,22 @@ def test_an_update_needs_the_transaction_uid_and_leaves_the_state() -> None:
         (DONE, MINE, "C300"),
     ]:
         with pytest.raises(StepRefused) as refused:
-            update(_step(at), label, uid)
+            update(_step(at), label, uid, LATER)
         assert refused.value.reason == reason
     with pytest.raises(InvalidInput):
-        update(_step(GO), {"00741000": {"vr": "CS", "Value": ["COMPLETED"]}}, MINE)
+        update(_step(GO), {"00741000": {"vr": "CS", "Value": ["COMPLETED"]}}, MINE, LATER)
 
 
 @pytest.mark.parametrize("bad", ["", "FINISHED", "IN PROGRESS"])
 def test_a_new_step_is_scheduled(bad: str) -> None:
     with pytest.raises(InvalidInput):
-        create("1.2.3", {**SCHEDULED, "00741000": {"vr": "CS", "Value": [bad]}})
+        create("1.2.3", {**SCHEDULED, "00741000": {"vr": "CS", "Value": [bad]}}, NOW)
 
 
 def test_the_transaction_uid_appears_nowhere() -> None:
     secret = "2.25.314159265358979"
     step = change_state(_step(State.SCHEDULED), GO, secret, NOW).step
-    step = update(step, {"00081195": {"vr": "UI", "Value": [secret]}}, secret)
+    step = update(step, {"00081195": {"vr": "UI", "Value": [secret]}}, secret, LATER)
     assert secret not in repr(step)
     assert secret not in step.lock
     with pytest.raises(InvalidInput) as refused:
@@ -176,7 +175,7 @@ def test_whatever_is_asked_for_a_step_only_moves_forward_and_has_one_owner(
             if request == "cancel":
                 step = request_cancellation(step, NOW).step
             elif request == "update":
-                step = update(step, FINISHED, uid)
+                step = update(step, FINISHED, uid, LATER)
             else:
                 step = change_state(step, State(request), uid, NOW).step
         except StepRefused:

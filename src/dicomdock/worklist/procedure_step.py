@@ -23,6 +23,9 @@ from dicomdock.errors import DicomdockError, InvalidInput
 
 STATE: Final = "00741000"  # Procedure Step State
 TRANSACTION_UID: Final = "00081195"
+SOP_CLASS: Final = "1.2.840.10008.5.1.4.34.6.1"  # UPS Push, which every step has (PS3.4 CC.3.1)
+_FIXED: Final = frozenset({"00080016", "00080018"})
+_MODIFIED: Final = "00404010"  # Scheduled Procedure Step Modification DateTime
 _PROGRESS: Final = "00741002"  # Procedure Step Progress Information Sequence
 _CANCELED_AT: Final = "00404052"  # Procedure Step Cancellation DateTime
 _DISCONTINUED: Final = "0074100E"  # Procedure Step Discontinuation Reason Code Sequence
@@ -136,8 +139,14 @@ class Outcome:
     remark: Remark | None = None
 
 
-def create(uid: str, attributes: DicomJson) -> ProcedureStep:
+def create(uid: str, attributes: DicomJson, now: str) -> ProcedureStep:
     """Return a new step, SCHEDULED.
+
+    Parameters
+    ----------
+    uid : SOP Instance UID.
+    attributes : of the request.
+    now : the time, in the form of a DT value.
 
     Raises
     ------
@@ -148,7 +157,15 @@ def create(uid: str, attributes: DicomJson) -> ProcedureStep:
         raise InvalidInput("A new procedure step has the Procedure Step State SCHEDULED.")
     if text(attributes, "TransactionUID"):
         raise InvalidInput("A new procedure step has no Transaction UID.")
-    return ProcedureStep(check_uid(uid), _without_lock(attributes))
+    uid = check_uid(uid)
+    if text(attributes, "SOPInstanceUID") not in ("", uid):
+        raise InvalidInput("The SOP Instance UID of the procedure step is not the one that was given.")
+    own: DicomJson = {
+        "00080016": {"vr": "UI", "Value": [SOP_CLASS]},
+        "00080018": {"vr": "UI", "Value": [uid]},
+        _MODIFIED: {"vr": "DT", "Value": [now]},
+    }
+    return ProcedureStep(uid, {**_without_lock(attributes), **own})
 
 
 def change_state(step: ProcedureStep, state: State, transaction_uid: str, now: str) -> Outcome:
@@ -227,14 +244,15 @@ def request_cancellation(step: ProcedureStep, now: str) -> Outcome:
     return Outcome(_in_state(canceled, State.CANCELED), (State.IN_PROGRESS, State.CANCELED))
 
 
-def update(step: ProcedureStep, attributes: DicomJson, transaction_uid: str = "") -> ProcedureStep:
+def update(step: ProcedureStep, attributes: DicomJson, transaction_uid: str, now: str) -> ProcedureStep:
     """Return the step with attributes replaced.
 
     Parameters
     ----------
     step : as it is.
     attributes : those that change, each whole.
-    transaction_uid : of who has claimed the step; none while it is SCHEDULED.
+    transaction_uid : of who has claimed the step; empty while it is SCHEDULED.
+    now : the time, in the form of a DT value.
 
     Raises
     ------
@@ -251,9 +269,12 @@ def update(step: ProcedureStep, attributes: DicomJson, transaction_uid: str = ""
         raise StepRefused(Reason.WRONG_TRANSACTION_UID)
     if STATE in attributes:
         raise InvalidInput("An update does not change the Procedure Step State.")
-    if text(attributes, "SOPInstanceUID") not in ("", step.uid):
-        raise InvalidInput("An update does not change the SOP Instance UID.")
-    return replace(step, attributes={**step.attributes, **_without_lock(attributes)})
+    for keyword in ("SOPClassUID", "SOPInstanceUID"):
+        if text(attributes, keyword) not in ("", text(step.attributes, keyword)):
+            raise InvalidInput(f"An update does not change the {keyword}.")
+    attributes = {tag: value for tag, value in attributes.items() if tag not in _FIXED}
+    modified: DicomJson = {_MODIFIED: {"vr": "DT", "Value": [now]}}
+    return replace(step, attributes={**step.attributes, **_without_lock(attributes), **modified})
 
 
 def missing_for(attributes: DicomJson, state: State) -> list[str]:
