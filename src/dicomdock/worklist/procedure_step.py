@@ -309,11 +309,11 @@ _FOR_EITHER: Final = (
     "ScheduledProcedureStepStartDateTime",
     "InputReadinessState",
 )
-_FOR_CANCELED: Final = (
+_FOR_CANCELED: Final[tuple[str, ...]] = (
     "ProcedureStepCancellationDateTime",
     "ProcedureStepDiscontinuationReasonCodeSequence",
 )
-_FOR_COMPLETED: Final = (
+_FOR_COMPLETED: Final[tuple[str, ...]] = (
     "PerformedStationNameCodeSequence",
     "PerformedProcedureStepStartDateTime",
     "PerformedWorkitemCodeSequence",
