@@ -66,6 +66,12 @@ def test_pet_is_measured_in_suv_where_it_can_be(archive, tmp_path):
         assert (row["mean"], row["maximum"]) == pytest.approx((inside.mean(), inside.max()))
         assert (row["suv_peak"] is None) == (row["total_lesion_glycolysis_g"] is None) == (factor == 1)
         assert ("No SUV is computed: the patient's weight is not stated." in found.remarks) == (factor == 1)
+        lean = archive.segmentation(saved(archive, series)).statistics(suv_type="LBMJANMA")
+        assert lean.rows()[0]["unit"] == "Bq/ml"
+        missing = "size" if factor != 1 else "weight"
+        assert any(f"(Janmahasatian): the patient's {missing} is not stated" in one for one in lean.remarks)
+    with pytest.raises(InvalidInput, match="SUV Type is one of BW, LBM"):
+        archive.segmentation(saved(archive, made[0])).statistics(suv_type="SUL")
 
 
 def test_other_images_of_the_frame_of_reference(archive, series, made, tmp_path):

@@ -589,6 +589,17 @@ def test_a_key_is_checked_once_a_session(five, settings):
     assert len(server.asked) == 6  # four searches, a sample and the check
 
 
+def test_an_order_is_sent_to_a_server_that_sorts_and_missed_where_it_does_not(many, settings):
+    sent = {}
+    for sorts in (True, False):
+        server = Awkward(many)
+        with client_of(server, settings, order=sorts, key_style="tag") as client:
+            pages = list(client.search(Query(order=("-StudyDate", "PatientName"), limit=3)))
+        sent[sorts] = parse_qs(urlsplit(server.searches[0]).query).get("orderby")
+        assert words(pages).count("does not sort its answers") == (0 if sorts else 1)
+    assert sent == {True: ["-StudyDate,PatientName"], False: None}
+
+
 # ---- names as people type them
 
 
@@ -624,6 +635,37 @@ def test_a_name_without_accents_is_asked_for_once_where_the_server_ignores_wildc
     with client_of(server, settings, wildcard=False) as client:
         assert len(found(client.search(Query(match={"PatientName": "jane doe"}, typed=True)))) == 1
     assert len(server.searches) <= 2  # one page, and that nothing follows it
+
+
+class Vague(Literal):
+    """Returns one name besides those that match, as a server that compares names by sound."""
+
+    def satisfies(self, attributes, name, values):
+        one = attributes["00100010"]["Value"][0]["Alphabetic"]
+        besides = one == "Doe^Jane" and values != ["*DICOMDOCKNOBODY*"]
+        return super().satisfies(attributes, name, values) or (name == "PatientName" and besides)
+
+
+@pytest.mark.parametrize("typed", ["Müller, Hans", "nobody"])
+def test_a_server_that_ignores_names_is_asked_for_a_name_once(typed, settings):
+    made = [named(name) for name in ("Müller^Hans", "Mulder^Hanna", "Doe^Jane")]
+    wanted = [made[0].study] if typed != "nobody" else []
+    server = Literal(made, honours=frozenset())
+    asked = []
+    with client_of(server, settings) as client:
+        client.session.learn(short_page_ends=True)
+        for _ in range(2):
+            before = len(server.searches)
+            assert found(client.search(Query(match={"PatientName": typed}, typed=True))) == wanted
+            asked.append(len(server.searches) - before)
+    assert asked == [2, 1]  # once a session a name that nobody has is asked for besides
+
+
+def test_every_spelling_is_asked_for_where_some_names_only_do_not_match(settings):
+    made = [named(name) for name in ("Müller^Hans", "MULLER^HANS", "Doe^Jane")]
+    with client_of(Vague(made), settings) as client:
+        got = found(client.search(Query(match={"PatientName": "Müller, Hans"}, typed=True)))
+    assert sorted(got) == sorted(one.study for one in made[:2])
 
 
 def test_a_name_that_many_may_match_is_looked_for_among_2000_only(settings):

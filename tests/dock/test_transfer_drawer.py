@@ -56,6 +56,7 @@ def test_a_transfer_is_paused_taken_up_and_cancelled_in_it(home: Path, page: Pag
             expect(page.get_by_test_id("action-download")).to_be_enabled()
             server.asked_for.clear()
             page.keyboard.press("d")
+            expect(page.get_by_test_id("running-transfers")).to_have_text("1")
             page.get_by_test_id("transfer-drawer-switch").click()
             row = page.get_by_test_id("transfer-drawer").get_by_role("listitem")
             assert server.asked_for.wait(60)
@@ -63,6 +64,7 @@ def test_a_transfer_is_paused_taken_up_and_cancelled_in_it(home: Path, page: Pag
             expect(row).to_contain_text(outcome)
             if wish == "Cancel":
                 page.get_by_test_id("transfer-drawer-close").click()
+                expect(page.get_by_test_id("transfer-drawer")).to_be_hidden()
         server.gate.set()
         row.get_by_label("Resume").click()
         expect(row).to_contain_text("done, 5 of 5 images")

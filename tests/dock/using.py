@@ -15,6 +15,7 @@ from dicomdock.sources import Part
 from tests.builders import Made
 from tests.dock.running import RunningDock, connected
 from tests.servers.orthanc import Orthanc
+from tests.waiting import PAUSE, until
 
 
 def keep(settings: Settings, folder: Path, instances: Sequence[Made], *, origin: str = "test") -> None:
@@ -41,8 +42,16 @@ def open_at(page: Page, dock: RunningDock, path: str = "/") -> None:
 
 
 def arrived(page: Page, holds: Callable[[str], bool], seconds: float = 60) -> None:
-    """Wait until the page's address is such; a page that leads on before it is loaded does no harm."""
-    page.wait_for_url(holds, wait_until="commit", timeout=1000 * seconds)
+    """Wait until the page's address is such.
+
+    The address is looked at: a page that leads on before it is loaded would end a wait for its navigation.
+    """
+
+    def there() -> bool:
+        page.wait_for_timeout(PAUSE * 1000)  # in which the browser's events arrive
+        return holds(page.url)
+
+    until(there, f"the way on from {page.url}", seconds=seconds)
 
 
 STILL = """() => {

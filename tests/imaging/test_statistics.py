@@ -194,6 +194,106 @@ def test_factors_are_those_of_another_program() -> None:
     assert body_weight_factor(counts) == pytest.approx(0.0006976, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("sex", "size", "expected"),
+    [
+        (
+            "F",
+            "1.62",
+            {"LBM": 0.00019723655942201156, "LBMJANMA": 0.00017711361177455702, "BSA": 7.292234016724022e-05},
+        ),
+        (
+            "M",
+            "1.85",
+            {"LBM": 0.0002496160772396651, "LBMJANMA": 0.0002439884074449027, "BSA": 8.029004749093148e-05},
+        ),
+    ],
+)
+def test_lean_body_mass_and_surface_are_those_of_another_program(
+    sex: str, size: str, expected: dict[str, float]
+) -> None:
+    """The values are those that @cornerstonejs/calculate-suv 1.1.0 computes from the same header."""
+    datasets = pet(PatientSex=sex, PatientSize=size)
+    volume = Volume.from_instances(datasets)
+    for suv_type, factor in expected.items():
+        found = to_suv(volume, datasets, suv_type)
+        assert found.suv_type == suv_type
+        assert found.array.max() / volume.array.max() == pytest.approx(factor, rel=1e-9)
+
+
+def test_uptake_of_one_type_becomes_that_of_another() -> None:
+    counts = pet(Units="CNTS", PatientSex="M", PatientSize="1.85")
+    for one in counts:
+        one.private_block(0x7053, "Philips PET Private Group", create=True).add_new(0x00, "DS", "0.25")
+    volume = Volume.from_instances(counts)
+    plain = to_suv(volume, counts)
+    assert (plain.suv_type, plain.array.max()) == ("BW", volume.array.max() * 0.25)
+    mass = 1.1 * 70 - 128 * (70 / 185) ** 2
+    lean = to_suv(volume, counts, "LBMJAMES128")
+    assert lean.array.max() == pytest.approx(plain.array.max() * mass / 70)
+    assert to_suv(lean, counts) is lean
+    assert to_suv(lean, counts, "BW").array.max() == pytest.approx(plain.array.max())
+    # Units and SUV Type of the scanner are what the values are in.
+    for stated, suv_type in (({"Units": "GML"}, "BW"), ({"Units": "CM2ML"}, "BSA")):
+        own = pet(PatientSex="M", PatientSize="1.85", **stated)
+        assert to_suv(Volume.from_instances(own), own).suv_type == suv_type
+    odd = pet(Units="GML", SUVType="IBW", PatientSex="M", PatientSize="1.85")
+    with pytest.raises(GeometryError, match="in SUV of the type 'IBW'"):
+        to_suv(Volume.from_instances(odd), odd, "LBMJANMA")
+
+
+@pytest.mark.parametrize("suv_type", ["LBM", "LBMJAMES128", "LBMJANMA", "BSA"])
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"PatientSize": None}, "size is not stated"),
+        ({"PatientSize": "0"}, "size is not stated"),
+        ({"PatientSize": "185"}, "size is stated as 185 m"),
+        ({"PatientWeight": None}, "weight is not stated"),
+        ({"RadionuclideTotalDose": None}, "injected dose is not stated"),
+        ({"PatientSex": "O"}, "sex is not stated as male or female"),
+        ({"PatientSex": None}, "sex is not stated as male or female"),
+        ({"PatientWeight": "290", "PatientSize": "1.5"}, "no mass for 290 kg at 1.5 m"),
+    ],
+)
+def test_no_uptake_by_lean_mass_or_surface_without_its_inputs(
+    suv_type: str, changed: dict[str, Any], sentence: str
+) -> None:
+    datasets = pet(**{"PatientSex": "F", "PatientSize": "1.7", **changed})
+    volume = Volume.from_instances(datasets)
+    if (suv_type == "BSA" and "sex" in sentence) or (
+        suv_type in ("BSA", "LBMJANMA") and "no mass" in sentence
+    ):
+        assert to_suv(volume, datasets, suv_type).suv_type == suv_type
+        return
+    with pytest.raises(GeometryError, match=sentence):
+        to_suv(volume, datasets, suv_type)
+
+
+@pytest.mark.parametrize("modality", ["PT", "NM", "OT"])
+@pytest.mark.parametrize("stated", ["GML", "CM2ML", "SUV"])
+def test_a_rescale_type_makes_no_uptake(modality: str, stated: str) -> None:
+    made = scan(
+        np.ones((3, 4, 5), np.int16),
+        Modality=modality,
+        RescaleSlope="1",
+        RescaleIntercept="0",
+        RescaleType=stated,
+    )
+    volume = Volume.from_instances([one.data for one in made])
+    assert (volume.units, volume.suv_type) == ("", "")
+
+
+def test_uptake_by_surface_has_its_unit_and_no_glycolysis() -> None:
+    datasets = pet(PatientSize="1.7")
+    volume = Volume.from_instances(datasets)
+    drawn = Segmentation.from_array(np.ones(volume.array.shape, np.uint8), volume, names=["lesion"])
+    (found,) = segment_statistics(drawn, to_suv(volume, datasets, "BSA"))
+    assert (found.quantity.value, found.unit.value) == ("126400", "cm2/ml{SUVbsa}")
+    assert found.peak is not None
+    assert found.glycolysis is None
+
+
 def test_body_weight_factors() -> None:
     assert body_weight_factor(pet()[0]) == pytest.approx(FACTOR)
     assert body_weight_factor(pet(DecayCorrection="ADMIN")[0]) == pytest.approx(70_000 / 350e6)

@@ -64,6 +64,13 @@ NOTES = """(() => {
 })()"""
 """Lists every note that a page shows, because most of them go away by themselves."""
 
+CLOSE_NOTES = """() => {
+    const open = document.querySelectorAll('[data-testid="notes"] button');
+    open.forEach((one) => one.click());
+    return open.length;
+}"""
+"""Close what notes there are, which also go by themselves; gives how many there were."""
+
 USUAL = {
     "layout": "Four views",
     "slab": 0,
@@ -158,8 +165,7 @@ class Screen:
         while self.state("send_open || s.help_open || s.leaving_open || s.measuring"):
             self.page.keyboard.press("Escape")
             self.drawn()
-        while self.page.locator('[data-testid="notes"] button').count():
-            self.page.locator('[data-testid="notes"] button').first.click()
+        self.until(lambda: not self.page.evaluate(CLOSE_NOTES))
         self.drop_measurements()
         if self.state("unsaved"):
             self.tool("segment")

@@ -136,6 +136,12 @@ def test_a_page_in_sight_keeps_it_a_hidden_one_does_not(viewer: Viewer) -> None:
     assert viewer.after(RETURN)
 
 
+def test_a_tab_that_is_left_while_its_page_connects_is_hidden(viewer: Viewer) -> None:
+    viewer.page("went", "visit", "hide", "came", "order")
+    assert viewer.said[-1] == "hidden"
+    assert viewer.after(LOADING_SECONDS)
+
+
 def test_what_must_not_be_interrupted_ends_first(viewer: Viewer) -> None:
     viewer.busy = True
     viewer.page("close", "went", "order")

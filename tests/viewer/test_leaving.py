@@ -13,6 +13,7 @@ from playwright.sync_api import Browser
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock.services.viewers import Viewers
+from tests.dock.using import arrived
 from tests.viewer.conftest import Opened, Screen, folders, looked_at, made_study, store
 from tests.waiting import until
 
@@ -89,6 +90,6 @@ def test_the_drawing_of_a_page_that_is_left_or_hidden_comes_back_with_it(
     gone(opened, second, page.url)
     page.wait_for_selector("#gone:has-text('put away to free memory')")
     page.evaluate(SHOW)
-    page.wait_for_url(lambda url: url != address)
+    arrived(page, lambda url: url != address)
     drawn(screen)
     assert opened.pid not in (None, first, second)

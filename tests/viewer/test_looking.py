@@ -21,6 +21,7 @@ from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
 from tests.builders import Made, composite, made
+from tests.dock.using import arrived
 from tests.imaging.scans import headers, oblique, put_pixels, scan
 from tests.viewer.conftest import (
     SHAPE,
@@ -147,6 +148,48 @@ def test_windows_come_from_the_header_by_key_by_number_and_by_mouse(screen: Scre
     bright = screen.pixels().mean()
     screen.page.get_by_role("button", name="Lung").click()
     screen.until(lambda: screen.pixels().mean() != pytest.approx(bright, abs=5))
+
+
+def test_a_view_is_fitted_without_a_word_of_other_slices(screen: Screen) -> None:
+    screen.button("slices-Red").fill("3")
+    screen.handled()
+    screen.page.evaluate(
+        """() => {
+            window.slicesSent = [];
+            window.trame.client.getConnection().getSession().subscribe("trame.state.topic", ([sent]) => {
+                if ("Red_at" in sent) window.slicesSent.push(sent.Red_at);
+            });
+        }"""
+    )
+    screen.tool("layout")
+    screen.button("layout-Axial").click()
+    expect(screen.page.locator("[data-view]")).to_have_count(1)
+    screen.drawn()
+    screen.page.keyboard.press("r")
+    screen.put("aligned", False)
+    screen.handled()
+    assert screen.slice() == (4, SHAPE[0])
+    assert screen.page.evaluate("() => window.slicesSent") == []
+
+
+def test_what_is_set_is_not_replaced_by_what_was_sent_before(screen: Screen) -> None:
+    screen.page.evaluate(
+        """() => {
+            window.trame.client.getConnection().getSession().call("trame.force.push", ["Red_at"]);
+            window.trame.state.set("Red_at", 5);
+        }"""
+    )
+    screen.until(lambda: screen.slice() == (6, SHAPE[0]))
+    screen.handled()
+    assert screen.state("Red_at") == 5
+    # The viewer's own correction of what was set still comes.
+    screen.page.evaluate(
+        """() => {
+            window.trame.client.getConnection().getSession().call("trame.force.push", ["Red_at"]);
+            window.trame.state.set("Red_at", 1000);
+        }"""
+    )
+    screen.wait(f"s.Red_at === {SHAPE[0] - 1}")
 
 
 def test_slices_are_reached_by_wheel_keys_and_slider(screen: Screen) -> None:
@@ -398,14 +441,14 @@ def test_a_second_tab_takes_the_viewer_and_the_first_says_so(screen: Screen, ope
     second.goto(opened.url)
     taken = Screen(second)
     taken.wait("s.complete")
-    screen.page.wait_for_url("**/elsewhere")
+    arrived(screen.page, lambda url: url.endswith("/elsewhere"))
     expect(screen.page.get_by_role("heading")).to_have_text("This study is shown in another tab")
     second.wait_for_selector('[data-view="Red"]')
     second.mouse.move(*taken.middle())
     second.keyboard.press("Home")
     taken.wait("s.Red_at === 0")
     screen.page.get_by_role("link", name="Show it here").click()
-    second.wait_for_url("**/elsewhere")
+    arrived(second, lambda url: url.endswith("/elsewhere"))
     second.close()
     screen.wait("s.complete && s.Red_at === 0")
     screen.page.wait_for_selector('[data-view="Red"]')

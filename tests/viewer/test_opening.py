@@ -171,7 +171,7 @@ def test_the_list_is_one_step_back_and_the_tab_is_named_after_the_study(
     _, _, another = made_study(PatientName="Doe^John", StudyDescription="Of another", PatientBirthDate="")
     keep(dock.settings, tmp_path / "files", [*instances, *older, *another])
     open_at(page, dock, "/?PatientName=Doe")
-    page.wait_for_url(lambda url: url.endswith("/?source=local&PatientName=Doe"), timeout=SECONDS * 1000)
+    arrived(page, lambda url: url.endswith("/?source=local&PatientName=Doe"), SECONDS)
     found = page.url
 
     def into_the_viewer() -> Screen:
@@ -181,7 +181,7 @@ def test_the_list_is_one_step_back_and_the_tab_is_named_after_the_study(
         return screen
 
     def in_the_list() -> None:
-        page.wait_for_url(found, timeout=SECONDS * 1000)
+        arrived(page, lambda url: url == found, SECONDS)
         connected(page)
         expect(page.get_by_test_id("studies").locator(".row")).to_have_count(3)
 

@@ -200,7 +200,12 @@ class Segmentation(imaging.Segmentation):
         return home.push(server, place)
 
     def statistics(
-        self, images: Resource | str | None = None, archive: Home | None = None, *, volume: str | None = None
+        self,
+        images: Resource | str | None = None,
+        archive: Home | None = None,
+        *,
+        volume: str | None = None,
+        suv_type: str = "",
     ) -> Statistics:
         """Measure each segment over its images: size, surface, diameters, values, and the uptake of PET.
 
@@ -209,9 +214,13 @@ class Segmentation(imaging.Segmentation):
         images : another series than it was drawn on, of the same frame of reference: the PET of a PET/CT.
         archive : another than its images are from.
         volume : the name of the volume, where the series holds several.
+        suv_type : SUV Type (0054,1006) of PET: ``BW``, ``LBM`` (James), ``LBMJAMES128``, ``LBMJANMA``
+            (Janmahasatian) or ``BSA``; empty for that of the images, else body weight.
 
         Raises
         ------
+        InvalidInput
+            The SUV Type is another.
         NotInArchive
             Its images are not in the archive.
         GeometryError
@@ -220,7 +229,8 @@ class Segmentation(imaging.Segmentation):
         from dicomdock.api.statistics import measure
 
         home = home_of(archive or self.archive)
-        return measure(self, home, images_of(images or self.images or _images_of(home, self)), volume)
+        series = images_of(images or self.images or _images_of(home, self))
+        return measure(self, home, series, volume, suv_type)
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.geometry.shape))

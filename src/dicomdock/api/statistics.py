@@ -18,7 +18,14 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput
 from dicomdock.imaging.geometry import VolumePlan, split_series
 from dicomdock.imaging.segmentation import Segmentation
-from dicomdock.imaging.statistics import PERCENTILES, SegmentStatistics, place, segment_statistics, to_suv
+from dicomdock.imaging.statistics import (
+    BODIES,
+    PERCENTILES,
+    SegmentStatistics,
+    place,
+    segment_statistics,
+    to_suv,
+)
 from dicomdock.imaging.volume import Volume, outline
 
 Cell = str | int | float | None
@@ -96,12 +103,15 @@ class Statistics:
         return parquet_of(pyarrow.Table.from_pylist(self.rows(), schema=schema))
 
 
-def measure(segmentation: Segmentation, archive: Home, images: Resource, name: str | None) -> Statistics:
+def measure(
+    segmentation: Segmentation, archive: Home, images: Resource, name: str | None, suv_type: str = ""
+) -> Statistics:
     """Measure the segments over a series of the archive.
 
     Parameters
     ----------
     name : of the volume; None for the only one that the segmentation can lie on.
+    suv_type : SUV Type (0054,1006) of PET; empty for that of the images, else body weight.
 
     Raises
     ------
@@ -114,11 +124,15 @@ def measure(segmentation: Segmentation, archive: Home, images: Resource, name: s
     headers = headers_of(paths)
     plans = split_series(headers)
     plan = plan_named(plans, images, _chosen(segmentation, plans, images, name))
-    return measure_over(segmentation, fill(plan, paths, headers), images, headers)
+    return measure_over(segmentation, fill(plan, paths, headers), images, headers, suv_type)
 
 
 def measure_over(
-    segmentation: Segmentation, volume: Volume, images: Resource, headers: Sequence[Dataset]
+    segmentation: Segmentation,
+    volume: Volume,
+    images: Resource,
+    headers: Sequence[Dataset],
+    suv_type: str = "",
 ) -> Statistics:
     """Measure the segments over a volume.
 
@@ -126,17 +140,20 @@ def measure_over(
     ----------
     images : the series that the volume is of.
     headers : of its instances; used for PET alone.
+    suv_type : SUV Type (0054,1006) of PET; empty for that of the images, else body weight.
 
     Raises
     ------
     GeometryError
         The volume is in colour, has no position in the patient, or another frame of reference.
     """
+    if suv_type and suv_type not in BODIES:
+        raise InvalidInput(f"SUV Type is one of {', '.join(BODIES)}, not {suv_type!r}.")
     remarks = []
     measured = volume
     if volume.modality == "PT":
         try:
-            measured = to_suv(volume, headers)
+            measured = to_suv(volume, headers, suv_type)
         except GeometryError as error:
             remarks.append(error.reason)
     placed = place(segmentation, volume)

@@ -58,6 +58,14 @@ def statistics(
     volume: Annotated[
         str, typer.Option(metavar="NAME", help="The volume to measure on, where the series holds several.")
     ] = "",
+    suv: Annotated[
+        str,
+        typer.Option(
+            metavar="TYPE",
+            help="SUV Type of PET: BW, LBM (James), LBMJAMES128, LBMJANMA (Janmahasatian) or BSA;"
+            " else that of the images, or BW.",
+        ),
+    ] = "",
     table: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write all numbers as CSV.", show_default=False),
@@ -69,7 +77,8 @@ def statistics(
 ) -> None:
     """Measure segments on their images: volume, surface, diameters, values, and SUV where it can be computed.
 
-    SUV needs weight, dose, half-life and times in the images; where one is missing, values stay in their own
+    SUV needs weight, dose, half-life and times in the images, by body surface area also the size, and by lean
+    body mass the size and sex; where one is missing, values stay in their own
     unit, and a sentence names what is missing.
     """
     console: Console = context.obj
@@ -82,7 +91,9 @@ def statistics(
         for file in (table, parquet):
             if file is not None and file.exists():
                 raise InvalidInput(f"{file} exists already.")
-        measured = archive.segmentation(found[0]).statistics(images or None, volume=volume or None)
+        measured = archive.segmentation(found[0]).statistics(
+            images or None, volume=volume or None, suv_type=suv
+        )
     if table is not None:
         measured.to_csv(table)
     if parquet is not None:
@@ -101,10 +112,12 @@ def statistics(
     ):
         console.print(line)
     for row in rows:
+        glycolysis = row["total_lesion_glycolysis_g"]
         if row["suv_peak"] is not None:
             console.print(
-                f"{row['label']}: SUVpeak {_cell(row['suv_peak'])}, metabolic volume"
-                f" {_cell(row['metabolic_volume_ml'])} ml, TLG {_cell(row['total_lesion_glycolysis_g'])} g"
+                f"{row['label']}: SUVpeak {_cell(row['suv_peak'])} {row['unit']}, metabolic volume"
+                f" {_cell(row['metabolic_volume_ml'])} ml"
+                + (f", TLG {_cell(glycolysis)} g" if glycolysis is not None else "")
             )
     console.print(f"{counted(len(rows), 'segment')} measured on {measured.images}.")
     console.note(*measured.remarks)

@@ -31,6 +31,7 @@ Ask: TypeAlias = Callable[[str, str], "Sequence[DicomJson] | None"]
 SAMPLE: Final = 20  # rows of the first page, among which one with a value of the key is looked for
 _SPECIAL: Final = frozenset('*?,\\&#%+="')  # characters that servers read in their own ways
 _PLAIN: Final = re.compile(r"\d{4,14}(\.\d+)?\Z")
+NOBODY: Final = "DICOMDOCKNOBODY"  # a text that no data set has
 _NOBODY: Final = {
     "UI": "2.25.1",
     "CS": "ZZ",
@@ -69,7 +70,7 @@ def known_value(kind: Kind, keyword: str, row: DicomJson) -> str:
     if kind in ("wildcard", "question mark"):
         return f"{value[:-1]}{'*' if kind == 'wildcard' else '?'}" if len(value) > 1 else ""
     if kind == "list":
-        return f"{value}{',' if vr == 'UI' else chr(92)}{_NOBODY.get(vr, 'DICOMDOCKNOBODY')}"
+        return f"{value}{',' if vr == 'UI' else chr(92)}{_NOBODY.get(vr, NOBODY)}"
     if vr in ("DA", "TM", "DT") and not _PLAIN.match(value):
         return ""  # 10:15:00, 2020.01.31: old forms, which not every server reads as what they mean
     if kind in ("range", "open range"):
@@ -86,9 +87,25 @@ class KeyChecks:
     ----------
     known : True where a key of the kind was seen to work, False where it was not; None where no row had a
         value to tell by.
+    doubtful : level and keyword of keys that were answered with rows which do not match them.
+    ignored : the doubtful keys that were checked, and whether the server returns every row whatever they ask.
     """
 
     known: dict[tuple[SearchLevel, str, Kind], bool | None] = field(default_factory=dict)
+    doubtful: set[tuple[SearchLevel, str]] = field(default_factory=set)
+    ignored: dict[tuple[SearchLevel, str], bool] = field(default_factory=dict)
+
+    def is_ignored(self, level: SearchLevel, keyword: str, ask: Ask) -> bool:
+        """Return whether the server ignores a text key: it returns rows for a value that none has.
+
+        Only a doubtful key is checked, by one request.
+        """
+        key = (level, keyword)
+        if key not in self.doubtful:
+            return False
+        if key not in self.ignored:
+            self.ignored[key] = bool(ask(keyword, f"*{NOBODY}*"))
+        return self.ignored[key]
 
     def check(
         self, level: SearchLevel, keyword: str, kind: Kind, rows: Sequence[DicomJson], ask: Ask

@@ -14,14 +14,17 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom.criteria import NameWords, broad_pattern, fold_name, name_words, unquoted
 from dicomdock.dicom.dictionary import vr_of
 from dicomdock.dicom.json_model import texts
-from dicomdock.dicom.query import Query
+from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.uid import UID_KEYWORDS
-from dicomdock.sources import Match, Page
+from dicomdock.dicomweb.listing import Listing, NoSuchList
+from dicomdock.errors import TransactionError
+from dicomdock.sources import DicomJson, Match, Page
 
 if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
@@ -65,7 +68,7 @@ def search_typed(
         is_broad = pattern in broad
         if folded.accents or (folded.case and pattern not in (literal[0], broad[0])):
             continue
-        if pattern != literal[0] and _filters_here(session, first):
+        if pattern != literal[0] and _filters_here(session, query.level, first):
             return  # every name was compared here already, without case and accents
         plain = replace(query, match={**rest, first: pattern}, fields=fields, limit=None, offset=0)
         candidates = 0
@@ -83,10 +86,21 @@ def search_typed(
                 break
 
 
-def _filters_here(session: Session, key: str) -> bool:
+def _filters_here(session: Session, level: SearchLevel, key: str) -> bool:
     """Return whether the server does not apply wildcards of a key, so that the client compares every row."""
     dialect = session.dialect
-    return not dialect.wildcard or (bool(dialect.match_keys) and key not in dialect.match_keys)
+    unsent = not dialect.wildcard or (bool(dialect.match_keys) and key not in dialect.match_keys)
+    return unsent or session.key_checks.is_ignored(level, key, partial(_one_row, session, level))
+
+
+def _one_row(session: Session, level: SearchLevel, key: str, value: str) -> list[DicomJson]:
+    """Return a row as the server returns it for a key; none where it refuses the search."""
+    listing = Listing(session, Query(level, {key: value}), f"/{level}", frozenset())
+    try:
+        answer = listing.tried(0, 1, ())
+    except (TransactionError, NoSuchList):
+        return []
+    return answer.rows if answer else []
 
 
 def _fresh(query: Query, matches: tuple[Match, ...], seen: set[tuple[str, ...]]) -> Iterator[Match]:

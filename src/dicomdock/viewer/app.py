@@ -43,7 +43,7 @@ from dicomdock.viewer.guard import Guard
 from dicomdock.viewer.idle_shutdown import IdleShutdown
 from dicomdock.viewer.index_page import FAVICON, TITLE
 from dicomdock.viewer.notifications import Notifications
-from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.page_state import PageState, answer_changes
 from dicomdock.viewer.shell import keys, ui
 from dicomdock.viewer.shell.picture import png_of
 from dicomdock.viewer.shell.state import ShellState
@@ -143,6 +143,7 @@ class Workstation(TrameApp):
             ui.build(self)
         self.views.interaction("window")
         self._keys = keys.bindings(self)
+        answer_changes(self.server)
         self.ctrl.trigger("key")(self._key)
         self.ctrl.trigger("alone")(self.layout.alone)
         self.ctrl.on_server_bind.add(lambda bound: self._guard.install(bound.app))

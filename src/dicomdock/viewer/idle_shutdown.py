@@ -92,7 +92,7 @@ class IdleShutdown:
     def _connected(self) -> None:
         self._pages += 1
         self._expected_until = 0.0
-        self._set_hidden(False)
+        self._set_hidden(self._hidden)  # its tab may have been left before it was connected
 
     def _disconnected(self) -> None:
         self._pages = max(0, self._pages - 1)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from types import SimpleNamespace, TracebackType
 from typing import Any, Generic, TypeVar, cast
 
 from trame_server.utils.typed_state import TypedState
+
+A_TURN = 1e-4
+"""Seconds; timers of the event loop that were set before, for no time at all, end first.
+
+wslink sends what is published a turn of its loop later, and an answer at once: without a turn between them an
+answer would reach the page before the state that was changed ahead of it.
+"""
 
 T = TypeVar("T")
 
@@ -96,3 +104,17 @@ class _PlainKeys:
 
     def change(self, *keys: str) -> Any:
         return self._state.change(*map(self._plain, keys))
+
+
+def answer_changes(server: Any) -> None:
+    """Answer the page when it has set keys with the values that they have then.
+
+    What was published before reaches the page before the answer, so the page knows which value is newer.
+    """
+
+    async def changed(changes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        server.protocol_call("trame.state.update", changes)
+        await asyncio.sleep(A_TURN)
+        return {one["key"]: server.state[one["key"]] for one in changes}
+
+    server.controller.trigger("set")(changed)

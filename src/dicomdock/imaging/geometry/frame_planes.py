@@ -36,6 +36,9 @@ _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _NO_UNITS = ("", "US", "SUV")
 """Rescale Types that state no unit: unspecified, and a word that says neither which SUV nor of what."""
 
+_SUV_TYPES = {"GML": "BW", "CM2ML": "BSA"}
+"""Units (0054,1001) of Standardized Uptake Values, and the SUV Type where none is stated."""
+
 MAX_BITS = 64
 """Bits Allocated are at most this, for double floating point (PS3.3 §C.7.6.3.1)."""
 
@@ -174,10 +177,10 @@ def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str, 
         units = "HU"
     if units:
         pixels = replace(pixels, units=units)
-    elif plane.modality == "PT":
+    elif plane.modality == "PT" or pixels.units.upper() in _SUV_TYPES:
         pixels = replace(pixels, units="")
-    if pixels.units == "GML":
-        pixels = replace(pixels, suv_type=text(header, "SUVType") or "BW")
+    if pixels.units in _SUV_TYPES:
+        pixels = replace(pixels, suv_type=text(header, "SUVType") or _SUV_TYPES[pixels.units])
     pixels = replace(pixels, padding=_padding(header, pixels))
     windows = next((seen for place in places if (seen := windows_of(place, header))), ())
     kinds = image_type.upper().split("\\")

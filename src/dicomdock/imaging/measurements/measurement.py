@@ -65,6 +65,7 @@ _SUV = {
     ),
     "LBMJANMA": Code("g/ml{SUVlbm(Janma)}", "UCUM", "Standardized Uptake Value lean body mass (Janma)"),
     "IBW": Code("g/ml{SUVibw}", "UCUM", "Standardized Uptake Value ideal body weight"),
+    "BSA": Code("cm2/ml{SUVbsa}", "UCUM", "Standardized Uptake Value body surface area"),
 }
 """SUV Type (0054,1006)."""
 
@@ -196,7 +197,7 @@ def quantity_of(volume: Volume) -> tuple[Code, Code]:
     """Return what the values of a volume measure, and their unit."""
     if volume.units == "HU":
         return ATTENUATION, HOUNSFIELD
-    if volume.suv_type in _SUV and volume.units == "GML":
+    if volume.suv_type in _SUV and volume.units == ("CM2ML" if volume.suv_type == "BSA" else "GML"):
         return UPTAKE, _SUV[volume.suv_type]
     if volume.units in _EMISSION:
         return ACTIVITY, _EMISSION[volume.units]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dicomdock.imaging.statistics.body import BODIES, body_size
 from dicomdock.imaging.statistics.segments import SegmentStatistics, place, segment_statistics
 from dicomdock.imaging.statistics.shape import Shape, measure_shape
 from dicomdock.imaging.statistics.uptake import body_weight_factor, to_suv
 from dicomdock.imaging.statistics.values import PERCENTILES, ValueStatistics, peak, summarize
 
 __all__ = [
+    "BODIES",
     "PERCENTILES",
     "SegmentStatistics",
     "Shape",
     "ValueStatistics",
+    "body_size",
     "body_weight_factor",
     "measure_shape",
     "peak",

@@ -28,7 +28,8 @@ class SegmentStatistics:
     values : of its voxels; None where it has none in the images.
     peak : the greatest mean in a sphere of 1 ml; only of Standardized Uptake Values.
     metabolic_volume : its volume in ml; only with Standardized Uptake Values.
-    glycolysis : total lesion glycolysis, mean uptake times volume, in g; likewise.
+    glycolysis : total lesion glycolysis, mean uptake times volume, in g; likewise, but not by body surface
+        area, whose uptake is in cm2/ml.
     """
 
     number: int
@@ -80,7 +81,7 @@ def segment_statistics(
             found,
             peak=peak(volume.array, volume.geometry, chosen, volume.padding),
             metabolic_volume=shape.volume,
-            glycolysis=values.mean * shape.volume,
+            glycolysis=values.mean * shape.volume if volume.units == "GML" else None,
         )
 
 

@@ -1,4 +1,4 @@
-"""Standardized Uptake Value by body weight, only where every input is stated.
+"""Standardized Uptake Values by SUV Type, only where every input is stated.
 
 References
 ----------
@@ -19,6 +19,7 @@ from pydicom.valuerep import DA, DT, TM
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, number, text
+from dicomdock.imaging.statistics.body import BODIES, NAMES, body_size
 from dicomdock.imaging.volume import Volume
 
 _PHILIPS = "Philips PET Private Group"
@@ -29,32 +30,46 @@ _GE_SCAN = 0x0D
 MOST_DELAY = timedelta(days=1)  # of the scan after the injection
 
 
-def to_suv(volume: Volume, headers: Sequence[Dataset]) -> Volume:
-    """Return a PET volume in SUV by body weight; one that is in SUV already as it is.
+def to_suv(volume: Volume, headers: Sequence[Dataset], suv_type: str = "") -> Volume:
+    """Return a PET volume in Standardized Uptake Values.
 
     Parameters
     ----------
     headers : of the instances of its series.
+    suv_type : SUV Type (0054,1006), one of ``BODIES``. Empty: by body weight, and a volume that is in SUV
+        already stays as it is.
 
     Raises
     ------
     GeometryError
         An input is missing; the sentence names it.
     """
-    if volume.units == "GML":
+    stated = volume.suv_type or ("BW" if volume.units == "GML" else "")
+    wanted = suv_type or stated or "BW"
+    if stated and wanted == stated:
         return volume
-    wanted = {source[0] for source in volume.sources if source is not None}
-    used = [one for one in headers if text(one, "SOPInstanceUID") in wanted] or list(headers)
+    if wanted not in BODIES:
+        raise GeometryError(f"No SUV is computed of the type {wanted!r}, only {', '.join(BODIES)}.")
+    known = {source[0] for source in volume.sources if source is not None}
+    used = [one for one in headers if text(one, "SOPInstanceUID") in known] or list(headers)
     if not used:
         raise _missing("the headers of its images")
-    factors = [body_weight_factor(one, headers) for one in used]
+    if stated and stated not in BODIES:
+        raise GeometryError(
+            f"No SUV is computed {NAMES[wanted]}: the images are in SUV of the type {stated!r}."
+        )
+    if stated:
+        factors = [body_size(one, wanted) / body_size(one, stated) for one in used]
+    else:
+        factors = [_factor(one, headers, wanted) for one in used]
     if max(factors) - min(factors) > 1e-4 * max(factors):
-        raise GeometryError("No SUV is computed: the images state different doses, weights or times.")
+        raise GeometryError("No SUV is computed: the images state different doses, bodies or times.")
     array = volume.array.astype(np.float64) * factors[0]
     padding = volume.padding
     if padding is not None:
         padding = (padding[0] * factors[0], padding[1] * factors[0])
-    return replace(volume, array=array, units="GML", suv_type="BW", padding=padding, windows=(), plan=None)
+    units = "CM2ML" if wanted == "BSA" else "GML"
+    return replace(volume, array=array, units=units, suv_type=wanted, padding=padding, windows=(), plan=None)
 
 
 def body_weight_factor(header: Dataset, series: Sequence[Dataset] = ()) -> float:
@@ -70,6 +85,11 @@ def body_weight_factor(header: Dataset, series: Sequence[Dataset] = ()) -> float
     GeometryError
         An input is missing; the sentence names it.
     """
+    return _factor(header, series, "BW")
+
+
+def _factor(header: Dataset, series: Sequence[Dataset], suv_type: str) -> float:
+    """Return what the values of an image are multiplied by to become SUV of a type."""
     corrected = text(header, "CorrectedImage").split("\\")
     for needed, meaning in (("ATTN", "attenuation"), ("DECY", "decay")):
         if needed not in corrected:
@@ -79,18 +99,20 @@ def body_weight_factor(header: Dataset, series: Sequence[Dataset] = ()) -> float
     if units == "CNTS":
         direct = _private(header, 0x7053, _PHILIPS, _PHILIPS_SUV)
         if direct:
-            return direct
+            return (
+                direct if suv_type == "BW" else direct * body_size(header, suv_type) / body_size(header, "BW")
+            )
         concentration = _private(header, 0x7053, _PHILIPS, _PHILIPS_ACTIVITY) or 0.0
         if not concentration:
             raise _missing("the vendor's scale factor of counts")
     elif units != "BQML":
         raise GeometryError(f"No SUV is computed: the images are in {units or 'no stated unit'}, not Bq/ml.")
-    weight = _positive(header, "PatientWeight", "the patient's weight")
+    body = body_size(header, suv_type)
     drug = first(header, "RadiopharmaceuticalInformationSequence")
     dose = _positive(drug, "RadionuclideTotalDose", "the injected dose")
     reference = text(header, "DecayCorrection")
     if reference == "ADMIN":
-        return concentration * weight * 1000 / dose
+        return concentration * body / dose
     if reference != "START":
         raise _missing("the time that decay is corrected to")
     half_life = _positive(drug, "RadionuclideHalfLife", "the half-life")
@@ -98,7 +120,7 @@ def body_weight_factor(header: Dataset, series: Sequence[Dataset] = ()) -> float
     delay = scan - _injection(drug, scan)
     if not timedelta(0) <= delay <= MOST_DELAY:
         raise GeometryError("No SUV is computed: the scan does not follow the injection within a day.")
-    return concentration * weight * 1000 / (dose * 2 ** (-delay.total_seconds() / half_life))
+    return concentration * body / (dose * 2 ** (-delay.total_seconds() / half_life))
 
 
 def _scan_start(header: Dataset, series: Sequence[Dataset], half_life: float) -> datetime:

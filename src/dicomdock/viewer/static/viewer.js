@@ -89,6 +89,36 @@
   };
   for (const kind of ["pointerdown", "keydown"]) window.addEventListener(kind, inOrder, true);
 
+  // What the user sets stands until the viewer has answered it: a value that was on its way here must not replace it.
+  const keepWhatIsSet = () => {
+    const { client, state } = window.trame;
+    const viewer = client.getRemote().Trame;
+    const set = new Map();
+    const put = (values) => {
+      const changed = Object.keys(values).filter((key) => state.get(key) !== values[key]);
+      changed.forEach((key) => { state.state[key] = values[key]; });
+      if (changed.length) state.notifyListeners({ type: "dirty-state", keys: changed });
+    };
+    const { dirty } = state;
+    state.dirty = (...keys) => {
+      const plain = keys.filter((key) => state.canDirty(key) && Object(state.get(key)) !== state.get(key));
+      plain.forEach((key) => set.set(key, state.get(key)));
+      dirty.call(state, ...keys);
+    };
+    viewer.updateState = async (changes) => {
+      const now = await viewer.trigger("set", [changes]).catch((error) => {
+        changes.forEach(({ key }) => set.delete(key));
+        throw error;
+      });
+      const answered = changes.filter(({ key, value }) => set.has(key) && set.get(key) === value);
+      answered.forEach(({ key }) => set.delete(key));
+      put(Object.fromEntries(answered.map(({ key }) => [key, now[key]])));
+    };
+    client.getConnection().getSession().subscribe("trame.state.topic", ([sent]) => {
+      put(Object.fromEntries(Object.keys(sent).filter((key) => set.has(key)).map((key) => [key, set.get(key)])));
+    });
+  };
+
   // What is being typed is the user's until the field is left: whenever anything changes the page is drawn anew, and
   // Vue would put back what the field held before. Vuetify's own fields know that themselves.
   const TYPED = "input:is([type=number], [type=text]):not(.v-field__input)";
@@ -254,6 +284,7 @@
   const ready = setInterval(() => {
     if (!document.querySelector("[data-view]")) return;
     clearInterval(ready);
+    keepWhatIsSet();
     window.trame.refs.page = page;
     window.trame.trigger("here", [tab]);
     if (document.visibilityState !== "visible") tellSight();

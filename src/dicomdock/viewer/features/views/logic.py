@@ -27,7 +27,7 @@ from dicomdock.viewer.features.layout.layouts import (
 )
 from dicomdock.viewer.features.views.state import SliceViewState, ViewsState
 from dicomdock.viewer.features.views.ui import slice_overlay, threed_overlay
-from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.page_state import A_TURN, PageState
 from dicomdock.viewer.scene import ShownVolume, array_of
 from dicomdock.viewer.study import Study
 
@@ -37,7 +37,6 @@ PARALLEL = 0.999  # cosine from which on a view scrolls along an axis of the vol
 WARM_SIZE = (600, 400)  # pixels, about what a view will have
 SAME_SCALE = 0.01  # part that the size of a fitted picture may differ by and still be the fitted one
 LEANING = 0.5  # cosine down to which an oblique slice is named after its view (60 degrees)
-A_TURN = 1e-4  # seconds; timers of the event loop that were set before, for no time at all, end first
 OBLIQUE = 0.25
 """Share of the main direction that a second one must have to be named beside it (14 degrees)."""
 
@@ -97,12 +96,12 @@ class Views:
             if tag not in wanted:
                 continue
             self._shown[tag] = shown
-            view.set_background_volume_id(shown.node.GetID())
-            if refit:
-                self._orient(view)
-                view.fit_view_to_content()
-                self._fitted[tag] = self._scale(view)
-            self._update_text(view)
+            with view.trigger_modified_once():
+                view.set_background_volume_id(shown.node.GetID())
+                if refit:
+                    self._orient(view)
+                    view.fit_view_to_content()
+                    self._fitted[tag] = self._scale(view)
         for tag in wanted:
             self._shown[tag] = shown
 
@@ -153,24 +152,20 @@ class Views:
         for view in self.app.view_manager.get_views():
             if tag not in ("", view.get_singleton_tag()):
                 continue
-            slices = view in self.slices()
-            at = self._centre(view) if slices else None
-            if slices:
-                self._orient(view)
-            view.fit_view_to_content()
-            if at is not None and view.get_singleton_tag() in self._shown:
-                view.get_view_node().JumpSliceByOffsetting(*at)
-                self._fitted[view.get_singleton_tag()] = self._scale(view)
+            if view in self.slices():
+                self._fit_slice(view)
+            else:
+                view.fit_view_to_content()
             view.schedule_render()
 
     def align(self) -> None:
         """Turn slice views onto the images' own planes, or onto the patient's axes."""
         for view in self.slices():
-            at = self._centre(view)
-            self._orient(view)
-            if at is not None:
-                view.get_view_node().JumpSliceByOffsetting(*at)
-            self._update_text(view)
+            with view.trigger_modified_once():
+                at = self._centre(view)
+                self._orient(view)
+                if at is not None:
+                    view.get_view_node().JumpSliceByOffsetting(*at)
             view.schedule_render()
 
     def go_to(self, point: Any) -> None:
@@ -240,6 +235,17 @@ class Views:
             fitted = self._fitted.get(tag)
             if fitted is None or abs(self._scale(view) / fitted - 1) < SAME_SCALE:
                 self.fit(tag)
+
+    def _fit_slice(self, view: Any) -> None:
+        tag = view.get_singleton_tag()
+        # On its way the view shows the middle of the volume: no user asked for it, and no page is sent it.
+        with view.trigger_modified_once():
+            at = self._centre(view)
+            self._orient(view)
+            view.fit_view_to_content()
+            if at is not None and tag in self._shown:
+                view.get_view_node().JumpSliceByOffsetting(*at)
+                self._fitted[tag] = self._scale(view)
 
     def _scale(self, view: Any) -> float:
         node = view.get_view_node()
@@ -320,11 +326,7 @@ class Views:
         return float(normal @ geometry.directions[:, axis]) > 0
 
     async def _scene_states(self) -> dict[str, int]:
-        """Return the number of each view's current state; its text is sent with that number.
-
-        wslink sends what is published a turn of its loop later, and an answer at once: it would reach the
-        page before the state that was changed ahead of it.
-        """
+        """Return the number of each view's current state; its text is sent with that number."""
         await asyncio.sleep(A_TURN)
         states = self._states()
         for view in self.slices():
