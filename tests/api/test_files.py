@@ -16,7 +16,7 @@ from dicomdock.errors import EmptyResult, GeometryError, InvalidInput, NotInArch
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.volume import Volume as PlainVolume
 from tests.api.conftest import AFFINE, SHAPE, labels, values
-from tests.builders import document, write
+from tests.builders import Made, document, encode, write
 from tests.imaging.scans import grid, oblique, scan
 
 
@@ -208,6 +208,29 @@ def test_each_volume_of_a_series_has_a_file(archive, tmp_path):
     labelled = nifti(tmp_path / "labels.nii.gz", labels())
     made = archive.import_segmentation(labelled, f"{first[0].study}/{first[0].series}")
     assert np.array_equal(made.to_array(), labels())
+
+
+def test_each_echo_of_a_time_series_has_a_file_of_four_dimensions(archive, tmp_path):
+    """As dcm2niix writes them; the echoes come by turns, one time point after the other."""
+    made, same = [], {}
+    for at, (time, echo) in enumerate((time, echo) for time in (1, 2, 3) for echo in (12, 34.5)):
+        scanned = scan(values() + at, AFFINE, EchoTime=echo, AcquisitionNumber=time, **same)
+        for one in scanned:
+            one.dataset.InstanceNumber = at * len(scanned) + int(one.dataset.InstanceNumber)
+            made.append(Made(one.dataset, encode(one.dataset)))
+        for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
+            same[name] = scanned[0].dataset[name].value
+    archive.import_paths(write(tmp_path / "echoes", made))
+    paths = export(archive, made[0].study, tmp_path / "out", "nifti")
+    assert [path.name.rpartition("(")[2] for path in paths] == [
+        "1) echo time 12.nii.gz",
+        "2) echo time 34.5.nii.gz",
+    ]
+    for first, path in enumerate(paths):
+        image = nib.load(path)
+        assert image.shape == (*SHAPE[::-1], 3)
+        assert (image.get_fdata() - image.get_fdata()[..., :1]).max(axis=(0, 1, 2)).tolist() == [0, 2, 4]
+        assert image.get_fdata()[..., 0].min() == values().min() + first
 
 
 def test_names_never_collide_and_a_failure_loses_nothing(archive, tmp_path):

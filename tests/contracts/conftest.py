@@ -44,7 +44,7 @@ class Case:
 def _origin(settings: Settings) -> Iterator[str]:
     """Run our origin server over an archive of its own."""
     with Archive.open(settings) as archive:
-        config = uvicorn.Config(create_app(archive), host="127.0.0.1", port=0, log_level="warning")
+        config = uvicorn.Config(create_app(archive), host="127.0.0.1", port=0, ws="none", log_level="warning")
         server = uvicorn.Server(config)
         started = threading.Event()
         startup = server.startup

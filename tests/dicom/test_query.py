@@ -205,6 +205,16 @@ def test_parameters_both_ways() -> None:
     assert Query(match={"StudyDate": ""}).to_params() == [("includefield", "StudyDate")]
 
 
+def test_an_order_both_ways() -> None:
+    query = Query(order=("-StudyDate", "PatientName"))
+    assert query.to_params() == [("orderby", "-StudyDate,PatientName")]
+    assert Query.from_params("studies", query.to_params()) == query
+    assert (
+        Query.from_params("studies", [("orderby", "-00080020,+PatientName"), ("orderby", "PatientName")])
+        == query
+    )
+
+
 def test_parameters_by_tag_repeated_and_from_the_path() -> None:
     query = Query.from_params(
         "instances",

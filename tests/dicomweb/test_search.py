@@ -589,6 +589,17 @@ def test_a_key_is_checked_once_a_session(five, settings):
     assert len(server.asked) == 6  # four searches, a sample and the check
 
 
+def test_an_order_is_sent_to_a_server_that_sorts_and_missed_where_it_does_not(many, settings):
+    sent = {}
+    for sorts in (True, False):
+        server = Awkward(many)
+        with client_of(server, settings, order=sorts, key_style="tag") as client:
+            pages = list(client.search(Query(order=("-StudyDate", "PatientName"), limit=3)))
+        sent[sorts] = parse_qs(urlsplit(server.searches[0]).query).get("orderby")
+        assert words(pages).count("does not sort its answers") == (0 if sorts else 1)
+    assert sent == {True: ["-StudyDate,PatientName"], False: None}
+
+
 # ---- names as people type them
 
 

@@ -164,6 +164,40 @@ def test_positions_that_are_rounded_still_form_a_volume(
     assert len(placed.slices) == count
 
 
+@settings(max_examples=15)
+@given(
+    st.tuples(*[st.floats(0.1, 0.6)] * 3),
+    st.sampled_from([7.0, 3.3, 2.0]),
+    st.integers(5, 20),
+    st.tuples(*[st.floats(-0.05, 0.05)] * 3),
+)
+def test_positions_that_are_rounded_and_then_shifted_still_form_a_volume(
+    angles: tuple[float, ...], gap: float, count: int, shift: tuple[float, ...]
+) -> None:
+    """A GE scanner states -72.7575, -65.7575, -58.8575: steps of 0.1 mm behind four decimals."""
+    geometry = grid((count, 5, 7), oblique(angles, (gap, 0.9, 0.9), (10, -20, 30)))
+    instances = stack(geometry)
+    for k, instance in enumerate(instances):
+        position = np.round(geometry.to_lps([k, 0, 0]), 1) + shift
+        instance.ImagePositionPatient = [f"{value:.4f}" for value in position]
+    (plan,) = split_series(instances)
+    assert plan.problem is None
+    assert list(plan.instances) == [str(one.SOPInstanceUID) for one in instances]
+    ends = [[0, 0, 0], [count - 1, 0, 0]]
+    assert np.abs(plan.geometry.to_lps(ends) - geometry.to_lps(ends) - shift).max() < 0.1
+    assert len(place_sources(plan.geometry, instances).slices) == count
+
+
+def test_rounding_and_a_shift_explain_no_irregular_gaps() -> None:
+    geometry = grid((12, 5, 7), oblique((0.3, 0.2, 0.1), (1, 0.9, 0.9), (0, 0, 0)))
+    instances = stack(geometry)
+    for at, instance in enumerate(instances):
+        position = np.round(geometry.to_lps([3 * at + (at % 3) * 0.6, 0, 0]), 1) + 0.0123
+        instance.ImagePositionPatient = [f"{value:.4f}" for value in position]
+    (plan,) = split_series(instances)
+    assert plan.problem is not None
+
+
 def test_whole_millimetres_hide_no_change_of_spacing() -> None:
     instances = stack(grid((9, 4, 4)))
     for k, z in enumerate([0, 1, 2, 3, 4, 6, 8, 10, 12]):

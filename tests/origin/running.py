@@ -47,7 +47,12 @@ class Running:
 def serving(archive: Archive, **options) -> Iterator[Running]:
     """Serve an archive by HTTP until the block ends."""
     config = uvicorn.Config(
-        create_app(archive, **options), host="127.0.0.1", port=0, log_level="warning", proxy_headers=False
+        create_app(archive, **options),
+        host="127.0.0.1",
+        port=0,
+        ws="none",
+        log_level="warning",
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -247,3 +247,13 @@ def test_what_comes_is_seen_and_what_goes_is_not(archive: Archive) -> None:
     assert len([*source.metadata(Resource(copy.study))]) == 2
     archive.remove(Resource(one.study))
     assert copy.study not in str([*source.search(Query("studies"))])
+
+
+def test_no_order_gives_the_originals_away(archive: Archive, originals: list[Made]) -> None:
+    source = DeidentifiedArchive(archive, deidentifier())
+    plain, *orders = (
+        [match.attributes for page in source.search(Query("studies", order=order)) for match in page.matches]
+        for order in ((), ("PatientName",), ("-PatientName",), ("PatientBirthDate",))
+    )
+    assert plain and all(found == plain for found in orders)
+    assert next(source.search(Query("studies", order=("PatientName",)))).warnings

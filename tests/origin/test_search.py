@@ -75,6 +75,18 @@ def test_pages_follow_each_other(filled):
     assert len(set(uids(pages[0] + pages[1], "00080018"))) == 6
 
 
+def test_matches_come_in_the_order_asked_for(filled):
+    def patients(order):
+        return uids(answer(filled.server.ask(f"/dicom-web/studies?orderby={order}", JSON)), "00100010")
+
+    names = [{"Alphabetic": "Doe^Jane"}, {"Alphabetic": "Müller^Jörg"}]
+    assert patients("PatientName") == patients("00100010,-StudyDate") == names
+    assert patients("-PatientName") == names[::-1]
+    response = filled.server.ask("/dicom-web/studies?orderby=Manufacturer", JSON)
+    assert len(answer(response)) == 2
+    assert "was not sorted by it" in response.headers["Warning"]
+
+
 def test_nothing_found_is_an_empty_list(filled):
     assert answer(filled.server.ask("/dicom-web/studies?PatientID=nobody", JSON)) == []
     assert answer(filled.server.ask("/dicom-web/studies/1.2.3/series", JSON)) == []
@@ -95,6 +107,7 @@ def test_plain_json_is_given_by_that_name(filled):
         "fuzzymatching=perhaps",
         "StudyDate=yesterday",
         "NoSuchAttribute=1",
+        "orderby=-NoSuchAttribute",
     ],
 )
 def test_a_query_that_cannot_be_right_is_told_in_a_sentence(filled, query):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import groupby, starmap
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
@@ -26,6 +26,7 @@ from dicomdock.errors import ArchiveError, EmptyResult, GeometryError, InvalidIn
 from dicomdock.imaging.attributes import number, text
 from dicomdock.imaging.formats.nifti import undirected
 from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan, split_series
+from dicomdock.imaging.geometry.split_keys import words
 from dicomdock.imaging.parametric import read_parametric_map
 from dicomdock.imaging.segmentation import Segment
 from dicomdock.imaging.volume import Volume, straight_grid
@@ -206,42 +207,50 @@ def _images(items: Sequence[Item], target: _Target) -> Iterator[Exported]:
         return
     runs = _runs(plans) if target.form == "nifti" and not target.straighten else [[plan] for plan in plans]
     for at, run in enumerate(runs, 1):
-        label = run[0].label if len(run) == 1 else ""
+        label = run[0].label if len(run) == 1 else ", ".join(starmap(words, _lasting(run[0]).items()))
         several = f" {clean_name(f'({at}) {label}')}" if len(runs) > 1 else ""
 
-        def make(path: Path, run: Sequence[VolumePlan] = run) -> _Written:
-            sidecar = Sidecar(series, name=run[0].label, units=run[0].units, timing=_timing(run[0], headers))
+        def make(path: Path, run: Sequence[VolumePlan] = run, label: str = label) -> _Written:
+            sidecar = Sidecar(series, name=label, units=run[0].units, timing=_timing(run[0], headers))
             if len(run) == 1:
                 volume = fill(run[0].require_spatial(), paths, headers)
                 return _write_volume(volume, path, sidecar, target)
             remarks = tuple(dict.fromkeys(remark for plan in run for remark in plan.remarks))
             remarks = (*remarks, *target.grid_of(run[0].geometry)[1], *_undirected(run))
             volumes = (fill(plan, paths, headers) for plan in run)
-            sidecar = replace(sidecar, name="", remarks=remarks)
+            sidecar = replace(sidecar, remarks=remarks)
             return write_series(volumes, run, path, sidecar), remarks
 
         yield target.write(series, target.name(f"{base}{several}", _VOLUME[target.form]), make)
 
 
 def _runs(plans: Sequence[VolumePlan]) -> list[list[VolumePlan]]:
-    """Group the volumes that are time points or diffusion directions of one grid."""
+    """Group the volumes that are time points or diffusion directions of one grid, of each echo and kind."""
     runs: list[list[VolumePlan]] = []
     for plan in plans:
-        alike = runs[-1][0] if runs else None
-        if (
-            alike is not None
-            and plan.phase.keys() <= _TIME_POINTS
-            and alike.phase.keys() <= _TIME_POINTS
-            and plan.spatial
-            and alike.spatial
-            and not plan.colour
-            and not alike.colour
-            and plan.geometry.matches(alike.geometry)
-        ):
-            runs[-1].append(plan)
-        else:
+        run = next((run for run in runs if _continues(run[0], plan)), None)
+        if run is None:
             runs.append([plan])
+        else:
+            run.append(plan)
     return runs
+
+
+def _continues(first: VolumePlan, plan: VolumePlan) -> bool:
+    return (
+        _lasting(first) == _lasting(plan)
+        and first.spatial
+        and plan.spatial
+        and not first.colour
+        and not plan.colour
+        and plan.frame_of_reference == first.frame_of_reference
+        and plan.geometry.matches(first.geometry)
+    )
+
+
+def _lasting(plan: VolumePlan) -> dict[str, object]:
+    """Return the split keys that all volumes of one file share."""
+    return {name: value for name, value in plan.phase.items() if name not in _TIME_POINTS}
 
 
 def _undirected(run: Sequence[VolumePlan]) -> tuple[str, ...]:

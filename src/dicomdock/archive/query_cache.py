@@ -87,4 +87,6 @@ def _key(server: str, login: str, query: Query) -> str:
     asked = [sorted(query.match.items()), sorted(query.fields), query.limit, query.offset, query.fuzzy]
     if query.typed:
         asked.append("typed")
+    if query.order:
+        asked.append(list(query.order))
     return hashlib.sha256(json.dumps((server, login, query.level, *asked)).encode()).hexdigest()

@@ -17,6 +17,7 @@ from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.criteria_sql import TABLES, Plan, column_of, plan
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import json_writer
+from dicomdock.archive.index.ordering import asked_order, can_sort
 from dicomdock.archive.index.paging import Order, Rows
 from dicomdock.archive.index.queries import instances_of
 from dicomdock.archive.index.schema import ALL_LEVELS, patient
@@ -52,6 +53,7 @@ _ORDERS: Mapping[SearchLevel, Order] = {
     "series": Order(("series.id",)),
     "instances": Order(("instance.id",)),
 }
+_LATEST_FIRST = (("-StudyDate",), ("-StudyDate", "-StudyTime"))  # is the order of ``_ORDERS``
 _BY_NUMBER: Mapping[SearchLevel, Order] = {
     "series": Order(('series."SeriesNumber" NULLS LAST', "series.id"), keyed=False),
     "instances": Order(
@@ -72,7 +74,8 @@ _TABLES: Mapping[SearchLevel, str] = {
 
 
 def search(index: Index, storage: Storage, query: Query) -> Iterator[Page]:
-    """Answer a query, the latest studies first, series and instances by their numbers.
+    """Answer a query in the order that it asks for, else the latest studies first, series and instances by
+    their numbers.
 
     A match carries what the index has of its level. What it has of the levels above comes too where the query
     does not name them by UID, or asks for it.
@@ -83,6 +86,10 @@ def search(index: Index, storage: Storage, query: Query) -> Iterator[Page]:
     warnings = tuple(
         f"{keyword} is not in the local index; the answer was not narrowed by it."
         for keyword in planned.ignored
+    ) + tuple(
+        f"{keyword} is not in the local index at this level; the answer was not sorted by it."
+        for keyword in (part.removeprefix("-") for part in query.order)
+        if not can_sort(query, keyword)
     )
     own = _OWN[query.level]
     write = json_writer(keywords, [keyword for keyword in keywords if keyword not in own])
@@ -212,12 +219,13 @@ def _rows_of(
     hidden = plan(query, connection.dialect, mixed=mixed, visible=visible)
     clause = hidden.clause if ids is None else all_of((one_of_ids(f"{table.name}.id", ids), hidden.clause))
     order = _ORDERS[query.level] if query.level == "studies" or not named else _BY_NUMBER[query.level]
+    asked = None if query.level == "studies" and query.order in _LATEST_FIRST else asked_order(query)
     tables = _TABLES[query.level]
     return Rows(
         [_column(keyword) for keyword in keywords],
         tables,
-        table.name if planned.alone and not named else tables,
+        table.name if planned.alone and not named and asked is None else tables,
         clause,
-        order,
+        asked or order,
         any_=ids != [],
     )

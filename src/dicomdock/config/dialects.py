@@ -27,6 +27,7 @@ class Dialect:
     wildcard : ``*`` and ``?`` are understood; else they are filtered locally.
     question_mark : ``?`` is understood where ``*`` is; else it is filtered locally.
     fuzzy : fuzzymatching is understood.
+    order : orderby, which is no part of PS3.18, is honoured.
     offset : offset is honoured; else one page is all there is.
     page_limit : the most matches to ask for at once, by level (studies, series, instances).
     short_page_ends : a page shorter than asked for, without a warning, is known to be the last.
@@ -56,6 +57,7 @@ class Dialect:
     wildcard: bool = True
     question_mark: bool = True
     fuzzy: bool = True
+    order: bool = False
     offset: bool = True
     page_limit: Mapping[str, int] = field(
         default_factory=lambda: {"studies": 200, "series": 1000, "instances": 1000}
@@ -98,6 +100,7 @@ ORTHANC: Final = Dialect(
 
 DCM4CHEE: Final = Dialect(
     name="dcm4chee",
+    order=True,  # orderby=-StudyDate,... (D4 QidoRS.java)
     # 1000 as shipped, a cut answer says so by Warning 299 (D4 default-config.ldif:39, QidoRS.java:544)
     page_limit={"studies": 200, "series": 1000, "instances": 1000},
     short_page_ends=True,

@@ -62,6 +62,8 @@ class Query:
     fuzzy : fuzzy matching of person names, where the source can.
     typed : person names are as people type them (``Schmidt, Hans``, ``hans schmidt``): each of their words
         somewhere in the name, without regard to order, case and accents. Never sent to a server in this form.
+    order : keywords to sort by, the first one first; ``-StudyDate`` is descending. Matches without a value
+        come last. A source that cannot sort so returns its own order and a warning; empty for its own order.
     """
 
     level: SearchLevel = "studies"
@@ -71,6 +73,7 @@ class Query:
     offset: int = 0
     fuzzy: bool = False
     typed: bool = False
+    order: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.level not in UID_KEYWORDS:
@@ -107,6 +110,8 @@ class Query:
         params += [("includefield", name) for name in dict.fromkeys((*wanted, *self.fields))]
         if self.fuzzy:
             params.append(("fuzzymatching", "true"))
+        if self.order:
+            params.append(("orderby", ",".join(self.order)))
         if self.limit is not None:
             params.append(("limit", str(self.limit)))
         if self.offset:
@@ -125,7 +130,8 @@ class Query:
         """Read URL parameters, decoded already, with attributes by keyword or by tag.
 
         Parameters that are no attributes and not of QIDO-RS are passed over, as the standard wants it. A key
-        that comes several times stands for any of its values.
+        that comes several times stands for any of its values. ``orderby``, an extension that several
+        servers have, names attributes with commas between them, those in descending order behind a minus.
 
         Parameters
         ----------
@@ -138,11 +144,16 @@ class Query:
         """
         match: dict[str, str] = {}
         fields: list[str] = []
+        order: list[str] = []
         numbers: dict[str, int | None] = {"limit": None, "offset": None}
         fuzzy = False
         for name, value in params:
             if name == "includefield":
                 fields += [_keywords(part) if part != "all" else part for part in value.split(",") if part]
+            elif name == "orderby":
+                order += [
+                    _descending(part) + _keywords(part.lstrip("+-")) for part in value.split(",") if part
+                ]
             elif name in numbers:
                 numbers[name] = _count(name, value)
             elif name == "fuzzymatching":
@@ -156,7 +167,13 @@ class Query:
         if series is not None:
             match["SeriesInstanceUID"] = series
         return cls(
-            level, match, tuple(dict.fromkeys(fields)), numbers["limit"], numbers["offset"] or 0, fuzzy
+            level,
+            match,
+            tuple(dict.fromkeys(fields)),
+            numbers["limit"],
+            numbers["offset"] or 0,
+            fuzzy,
+            order=tuple(dict.fromkeys(order)),
         )
 
     def matches(self, attributes: DicomJson, *, keys: Container[str] | None = None) -> bool:
@@ -215,6 +232,10 @@ def _date(keyword: str, key: str) -> str:
 def _keywords(name: str) -> str:
     """Write ``00400275.00400009`` as ``RequestAttributesSequence.ScheduledProcedureStepID``."""
     return ".".join(keyword_of(tag_and_vr(part)[0]) for part in name.split("."))
+
+
+def _descending(name: str) -> str:
+    return "-" if name.startswith("-") else ""
 
 
 def _add(match: dict[str, str], keyword: str, value: str) -> None:

@@ -246,6 +246,8 @@ class Listing:
         found = [*answer.warnings]
         if self.query.fuzzy and not self.session.dialect.fuzzy:
             found.append(f"{self.session.name} does not match names fuzzily; they were compared as written.")
+        if self.query.order and not self.session.dialect.order:
+            found.append(f"{self.session.name} does not sort its answers; they are in an order of its own.")
         found.extend(
             f"{self.session.name} leaves {key} empty in all its answers, so that nothing matches it."
             for key in sorted(self.empty or ())
@@ -374,6 +376,8 @@ class Listing:
             )
         if self.query.fuzzy and dialect.fuzzy:
             sent.append(("fuzzymatching", "true"))
+        if self.query.order and dialect.order:
+            sent.append(("orderby", ",".join(self.query.order)))
         if count is not None and not self.unlimited:
             sent.append(("limit", str(count)))
         if position and dialect.offset:

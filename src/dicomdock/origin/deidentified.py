@@ -65,15 +65,16 @@ class DeidentifiedArchive:
         self._summaries = Remembered(SUMMARIES)
 
     def search(self, query: Query) -> Iterator[Page]:
-        """Search what the copies say."""
+        """Search what the copies say, in no order that the originals would give away."""
+        warnings = ("De-identified studies are not sorted.",) if query.order else ()
         end = None if query.limit is None else query.offset + query.limit
         matches = islice(self._matches(query), query.offset, end)
         nothing = True
         while some := tuple(islice(matches, PAGE)):
-            yield Page(some)
+            yield Page(some, warnings=warnings if nothing else ())
             nothing = False
         if nothing:
-            yield Page(())
+            yield Page((), warnings=warnings)
 
     def retrieve(self, resource: Resource) -> Iterator[Part]:
         """Return the copies of the instances of a resource.

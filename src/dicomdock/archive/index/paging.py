@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dicomdock.archive.index.clauses import Clause, all_of
+from dicomdock.archive.index.clauses import Clause, all_of, any_of
 from dicomdock.archive.index.connection import Connection, Row
 from dicomdock.archive.index.schema import Value, marks
 
@@ -18,22 +18,39 @@ class Order:
     ----------
     columns : by which they are ordered; no two rows have the same values.
     descending : the largest first.
-    keyed : a row is found again by the values of these columns; else they are sorted each time.
+    keyed : a row is found again by the values of these columns, none of which is NULL; else they are sorted
+        each time.
+    turned : columns whose direction is the other one.
     """
 
     columns: tuple[str, ...]
     descending: bool = False
     keyed: bool = True
+    turned: frozenset[str] = frozenset()
 
     @property
     def sql(self) -> str:
         """What stands behind ORDER BY."""
-        return ", ".join(f"{column} DESC" if self.descending else column for column in self.columns)
+        return ", ".join(f"{column} DESC" if self._falls(column) else column for column in self.columns)
 
     def behind(self, key: Sequence[Value]) -> Clause:
         """Return the condition that a row comes behind the one with these values."""
-        sign = "<" if self.descending else ">"
-        return Clause(f"({', '.join(self.columns)}) {sign} ({marks(len(key))})", tuple(key))
+        if not self.turned:
+            sign = "<" if self.descending else ">"
+            return Clause(f"({', '.join(self.columns)}) {sign} ({marks(len(key))})", tuple(key))
+        pairs = tuple(zip(self.columns, key, strict=True))
+        return any_of(
+            all_of(
+                (
+                    *(Clause(f"{same} = ?", (value,)) for same, value in pairs[:at]),
+                    Clause(f"{column} {'<' if self._falls(column) else '>'} ?", (here,)),
+                )
+            )
+            for at, (column, here) in enumerate(pairs)
+        )
+
+    def _falls(self, column: str) -> bool:
+        return self.descending is not (column in self.turned)
 
 
 class Rows:

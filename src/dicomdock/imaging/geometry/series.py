@@ -18,6 +18,7 @@ from dicomdock.imaging.geometry.plane import PixelFormat, Plane, Window
 from dicomdock.imaging.geometry.split_keys import NAMES, words
 from dicomdock.imaging.geometry.stack import (
     ROUNDING_LIMIT,
+    coarsely_rounded,
     coincidence,
     gap_tolerance,
     plane_positions,
@@ -279,9 +280,16 @@ def _spatial(planes: Sequence[Plane], label: str, phase: Mapping[str, object]) -
     try:
         return [_regular(planes, label, phase)]
     except GeometryError as error:
-        runs = _runs(planes)
-        if runs is None:
-            return [_stack(planes, error, label)]
+        problem = error
+    coarse = coarsely_rounded(planes)
+    if coarse:
+        try:
+            return [_regular(coarse, label, phase)]
+        except GeometryError:
+            pass  # it is not the rounding
+    runs = _runs(planes)
+    if runs is None:
+        return [_stack(planes, problem, label)]
     note = "The slice spacing changes within the series; each stretch is a volume of its own."
     return [_remarked(_regular(run, label or f"part {at}", phase), note) for at, run in enumerate(runs, 1)]
 

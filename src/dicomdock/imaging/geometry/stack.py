@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,8 @@ EXACT = 1e-3  # mm from a line below which positions are taken to lie on it
 ROUNDING_LIMIT = 0.2
 """Slices: the most that rounded positions may explain; a header that states whole millimetres between slices
 of two says nothing of how they lie."""
+
+COARSE_UNIT = 0.1  # mm: what some scanners round the table or gradient position to, and then add an offset
 
 DRIFT_TOLERANCE = 0.1
 """Slices: how far a slice may lie from its place in the regular grid once small differences have added up."""
@@ -147,6 +149,21 @@ def rounded(planes: Sequence[Plane]) -> float:
     """Return the mm by which planes may lie off their true place along the normal, for their decimals."""
     unit = min((plane.rounding for plane in planes), default=0.0)
     return 0.5 * unit * float(np.abs(planes[0].normal).sum()) if unit else 0.0
+
+
+def coarsely_rounded(planes: Sequence[Plane]) -> list[Plane] | None:
+    """Return oblique planes with the unit that their distances show, where their decimals claim a finer one.
+
+    Positions such as -72.7575, -65.7575 and -58.8575 are rounded to 0.1 mm and then shifted by a constant.
+    None where nothing shows that. Of a stack that runs along one axis, steps of 0.1 mm show nothing.
+    """
+    origins = np.array([plane.origin for plane in planes])
+    away = origins - origins[0]
+    off = np.abs(away - np.round(away / COARSE_UNIT) * COARSE_UNIT).max()
+    slanting = (np.ptp(origins, axis=0) > COARSE_UNIT).sum() > 1
+    if not slanting or off > COARSE_UNIT / 100 or max(plane.rounding for plane in planes) >= COARSE_UNIT:
+        return None
+    return [replace(plane, rounding=COARSE_UNIT) for plane in planes]
 
 
 def _line(origins: Matrix, places: Sequence[int], normal: Matrix, unit: float) -> tuple[Matrix, Matrix]:
