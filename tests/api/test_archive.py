@@ -265,19 +265,19 @@ def test_volumes_without_a_place_go_to_no_file(archive, tmp_path):
 
 @pytest.mark.slow
 def test_an_oblique_series_survives_nifti_voxel_by_voxel(settings, tmp_path):
-    folder = shared_data("mr-head")
+    files = sorted(shared_data("mr-head").iterdir())[:96]
     with Archive.open(settings) as archive:
-        *_, report = archive.import_paths([folder])
+        *_, report = archive.import_paths(files)
         (page,) = archive.search(Query("series", {"Modality": "MR"}))
         uids = (text(page.matches[0].attributes, f"{one}InstanceUID") for one in ("Study", "Series"))
         volume = archive.volume("/".join(uids))
-        assert volume.array.shape[0] == report.stored == 384
+        assert volume.array.shape[0] == report.stored == 96
         volume.to_file(tmp_path / "head.nii.gz")
         copy = Volume.from_file(tmp_path / "head.nii.gz")
         assert np.array_equal(copy.array, volume.array)
         assert copy.geometry.matches(volume.geometry)
         marked = (volume.array > 60).astype(np.uint8)
-        marked[:100] *= 2
+        marked[:30] *= 2
         Segmentation.from_array(marked, volume).to_file(tmp_path / "marked.nii.gz")
         made = archive.import_segmentation(tmp_path / "marked.nii.gz", volume.series, names={1: "head"})
         place = made.save()

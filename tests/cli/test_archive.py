@@ -139,4 +139,6 @@ def test_several_places_are_searched_at_once(run, hospital, made):
     assert [match["PatientID"] for match in results["local"]["matches"]] == ["P1"]
     assert [match["PatientID"] for match in results["hospital"]["matches"]] == ["far"]
     assert "127.0.0.1:9" in results["down"]["error"]
+    nothing = run("search", "PatientID=nobody", "--all").out
+    assert "Nothing was found. Whether down has something is not known." in nothing
     assert run("search", "--local", "--json").json["server"] == "local"

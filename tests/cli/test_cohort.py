@@ -177,6 +177,7 @@ def stored(settings: Settings) -> int:
         return archive.summary().instances
 
 
+@pytest.mark.slow
 def test_a_function_runs_on_every_series_and_its_objects_are_stored_once(
     run, hospital, settings, tmp_path, monkeypatch
 ):
@@ -221,6 +222,7 @@ def test_a_function_runs_on_every_series_and_its_objects_are_stored_once(
     assert run("cohort", "run", "all", "missing.py:measure").code == 2
 
 
+@pytest.mark.slow
 def test_what_failed_and_what_is_left_is_done_again_as_it_was_begun(
     run, hospital, server, tmp_path, monkeypatch
 ):
@@ -276,6 +278,7 @@ def measure(volumes):
 """
 
 
+@pytest.mark.slow
 def test_a_function_of_studies_receives_all_volumes_of_each(run, hospital, settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("own.py").write_text(PER_STUDY)

@@ -137,6 +137,13 @@ def test_attributes_of_the_selection(demo_dock: RunningDock, page: Page, tmp_pat
     expect(rows(page, "attributes").first).to_be_visible()
 
 
+def send_to_demo(dock: RunningDock, page: Page) -> None:
+    """Choose the server in the menu, and wait until everything is there."""
+    page.get_by_test_id("send-to-demo").click()
+    queue = TransferQueue(dock.settings)
+    until(lambda: [one.state for one in queue.latest()] == ["done"], "the upload")
+
+
 def test_a_study_is_sent_without_names(demo_dock: RunningDock, page: Page, tmp_path: Path):
     (made,) = ct_series(1, PatientName="Quiet^Quinn", PatientID="Q1")
     keep(demo_dock.settings, tmp_path / "made", [made], origin="")
@@ -147,9 +154,7 @@ def test_a_study_is_sent_without_names(demo_dock: RunningDock, page: Page, tmp_p
     page.get_by_role("option", name="De-identified", exact=True).click()
     pseudonym = pseudonyms_of(demo_dock.settings).name("patient", "Q1")
     expect(page.get_by_test_id("send-note")).to_contain_text(f"Patient ID: {pseudonym}")
-    page.get_by_test_id("send-to-demo").click()
-    queue = TransferQueue(demo_dock.settings)
-    until(lambda: [one.state for one in queue.latest()] == ["done"], "the upload")
+    send_to_demo(demo_dock, page)
     page.goto(f"{demo_dock.url}/?source=demo&PatientName={pseudonym}")
     expect(rows(page)).to_have_count(1)
     page.goto(f"{demo_dock.url}/?source=demo&PatientName=Quinn")
@@ -162,7 +167,7 @@ def test_deleting_on_a_server_is_asked_twice(demo_dock: RunningDock, page: Page,
     open_at(page, demo_dock, "/?source=local&PatientName=Gil")
     stand_on_first(page)
     page.keyboard.press("s")
-    page.get_by_test_id("send-to-demo").click()
+    send_to_demo(demo_dock, page)
     page.goto(f"{demo_dock.url}/?source=demo&PatientName=Gil")
     mark = rows(page).first.locator(".mark")
     expect(mark).to_have_attribute("aria-label", "on this computer and on the server")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from dicomdock.config.servers import Profiles, ServerProfile
 from dicomdock.config.settings import Settings
+from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query
+from dicomdock.dock.pages import study_answer, study_list
 from dicomdock.dock.pages.study_filter import Filter, as_key
+from dicomdock.dock.pages.study_loading import OnLoad, StudyLoader
 from dicomdock.dock.services.archive import LocalArchive
 from dicomdock.dock.services.events import Events
 from dicomdock.dock.services.servers import Servers
@@ -19,6 +25,8 @@ from dicomdock.dock.services.sources import Sources
 from dicomdock.dock.services.studies import Found, Listing, StudyFinder
 from dicomdock.errors import Unreachable
 from dicomdock.sources import Match, Page
+from tests.builders import ct_series
+from tests.dock.using import keep
 
 
 @pytest.mark.parametrize(
@@ -111,12 +119,12 @@ class Home:
     settings: Settings
     local: LocalArchive
 
-    def listing(self, sources: list[str], **answers: object) -> Listing:
+    def listing(self, sources: list[str], order: Sequence[str] = (), **answers: object) -> Listing:
         profiles = Profiles({name: ServerProfile(name, f"http://{name}.example") for name in answers})
         profiles.save(self.settings)
         servers = Servers(self.settings, Events())
         finder = StudyFinder(self.local, servers, Answers(self.local, servers, answers))
-        return finder.studies({}, sources)
+        return finder.studies({}, sources, order)
 
 
 @pytest.fixture
@@ -161,3 +169,124 @@ def test_what_one_of_two_servers_lost_stays_at_the_other(home_with_archive: Home
     for stream in again.streams:
         again.take(stream)
     assert dict(again.found["1.1"].counts) == {"a": None}
+
+
+def taken(listing: Listing) -> list[str]:
+    """Take every page and return the UIDs of the studies as they came."""
+    uids = []
+    for stream in listing.streams:
+        while not stream.ended:
+            uids += [one.uid for one in listing.take(stream)]
+    return uids
+
+
+AWAY = Unreachable("It is away.")
+
+
+@pytest.mark.parametrize(
+    ("answers", "summary", "unknown"),
+    [
+        (
+            {"near": [[]], "far": AWAY},
+            "far did not answer",
+            (
+                "No answer from far",
+                "This computer and near have none that matches; whether it has one is not known.",
+            ),
+        ),
+        (
+            {"near": AWAY, "far": AWAY},
+            "near and far did not answer",
+            (
+                "No answer from near and far",
+                "This computer has none that matches; whether they have one is not known.",
+            ),
+        ),
+        ({"near": [["1.1", "1.2"]], "far": AWAY}, "2 studies; far did not answer", None),
+        ({"near": [["1.1"]], "far": [["1.1"]]}, "1 study", None),
+        ({"near": [[]], "far": [[]]}, "0 studies", None),
+    ],
+)
+def test_an_answer_without_a_server_is_no_answer_without_studies(
+    home_with_archive: Home, answers: dict[str, object], summary: str, unknown: tuple[str, str] | None
+):
+    listing = home_with_archive.listing(["local", "near", "far"], **answers)
+    taken(listing)
+    assert study_answer.summary(listing) == summary
+    if unknown is not None:
+        assert study_answer.unknown(listing.sources, listing.errors) == unknown
+
+
+def test_no_server_that_answered_is_named_where_none_did():
+    title, text = study_answer.unknown(["far"], {"far": "It is away."})
+    assert (title, text) == ("No answer from far", "Whether there are studies that match is not known.")
+
+
+def test_the_archive_sorts_more_than_a_page_by_each_column_of_the_list(
+    home_with_archive: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("dicomdock.archive.search.FIRST_PAGE", 2)
+    made = [
+        ct_series(
+            1 + number % 2,
+            PatientName=f"N{number * 3 % 7}",
+            PatientID=f"{number * 5 % 7}",
+            StudyDate=f"2020010{number + 1}",
+        )
+        for number in range(7)
+    ]
+    keep(home_with_archive.settings, tmp_path / "made", [one for series in made for one in series])
+    for column in study_list.COLUMNS:
+        for descending in (False, True):
+            order = study_list.order(column, descending)
+            assert bool(order) is (column not in ("state", "places"))
+            listing = home_with_archive.listing(["local"], order)
+            first = listing.take(listing.streams[0])
+            assert listing.more
+            values = [study_list.row(one, ()) for one in first]
+            uids = [one.uid for one in first] + taken(listing)
+            assert len(set(uids)) == len(made) == len(uids)
+            rows = [study_list.row(listing.found[uid], ()) for uid in uids]
+            shown = [row.sort.get(column, row.cells[column]) for row in rows]
+            if order:
+                assert shown == sorted(shown, reverse=descending), (column, descending)
+            assert values == rows[: len(values)]
+
+
+def test_servers_are_not_asked_for_an_order(home_with_archive: Home):
+    for sources in (["far"], ["local", "far"]):
+        assert home_with_archive.listing(sources, ("PatientName",), far=[[]]).query.order == ()
+
+
+def test_an_archive_with_more_studies_than_are_loaded_to_sort_is_searched_again(
+    home_with_archive: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("dicomdock.archive.search.FIRST_PAGE", 2)
+    monkeypatch.setattr("dicomdock.archive.search.LARGEST_PAGE", 2)
+    made = [ct_series(1, PatientName=f"N{number * 3 % 7}")[0] for number in range(7)]
+    keep(home_with_archive.settings, tmp_path / "made", made)
+
+    async def run(function, *arguments):
+        return function(*arguments)
+
+    def loaded(order: tuple[str, bool], most: int) -> StudyLoader:
+        monkeypatch.setattr("dicomdock.dock.pages.study_loading.LOADED_TO_SORT", most)
+        quiet = OnLoad(lambda: None, lambda listing, waiting: None)
+        loader = StudyLoader(run, Mock(), Mock(), order, quiet)
+        loader.begin(home_with_archive.listing(["local"], study_list.order(*order)))
+        asyncio.run(loader.first(loader.listing))
+        return loader
+
+    loader = loaded(("date", True), 4)
+    assert len(loader.listing.found) == 2  # the archive sorts them: nothing more is loaded for it
+    loader.order = ("patient", False)
+    assert asyncio.run(loader.reorder())
+    assert [
+        text(one.attributes, "PatientName") for one in loaded(("patient", False), 4).listing.found.values()
+    ] == ["N0", "N1"]
+    loader.order = ("state", False)
+    assert not asyncio.run(loader.reorder())  # by what the archive does not know
+    few = loaded(("date", True), 20)
+    few.order = ("patient", False)
+    assert not asyncio.run(few.reorder())  # all are loaded, and the list sorts them
+    assert len(few.listing.found) == 7

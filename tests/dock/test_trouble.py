@@ -166,3 +166,6 @@ def test_servers_together_name_the_one_that_fails(demo_dock: RunningDock, page: 
         "aria-label", "on this computer and on the server"
     )
     expect(retry).to_have_attribute("data-before", "")
+    open_at(page, demo_dock, "/?source=all&PatientName=nobody")
+    expect(page.get_by_test_id("no-answer")).to_contain_text("No answer from broken")
+    expect(page.get_by_test_id("status")).to_have_text("broken did not answer")

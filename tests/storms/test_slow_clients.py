@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,17 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import anyio
 import pytest
 import urllib3
 
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.errors import Unreachable
-from dicomdock.origin.uploads import IDLE, Uploads
+from dicomdock.origin.uploads import IDLE, MAX_UPLOADS, Uploads
 from tests.builders import ct_series, write
 from tests.programs import Program
 
 CLIENTS = 40  # as many as took every thread of the pool
+PLURAL = MAX_UPLOADS + 32  # more than there are slots, in however many processes
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,13 @@ def test_uploads_that_stall_stop_no_answer_and_no_end(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_an_upload_that_stalls_does_not_keep_another_waiting(tmp_path: Path):
+@pytest.mark.parametrize("clients", [CLIENTS, PLURAL])
+def test_uploads_that_stall_keep_no_other_one_out(tmp_path: Path, clients: int):
     made = ct_series(1)[0]
     body = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + made.data + b"\r\n--x--\r\n"
     headers = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=x'}
     with served(tmp_path) as server, ExitStack() as stack:
-        for _ in range(CLIENTS):
+        for _ in range(clients):
             begin_upload(server.connection(stack))
         stored = urllib3.request(
             "POST", f"{server.url}/studies", body=body, headers=headers, timeout=IDLE - 1, retries=False
@@ -157,6 +161,36 @@ def test_drops_of_a_body_do_not_hold_a_place():
 
     with pytest.raises(Unreachable, match="stopped sending"):
         asyncio.run(asyncio.wait_for(store(), 60))
+
+
+def test_a_slot_goes_from_the_slowest_client_to_another_one_and_not_from_one_that_the_server_lets_wait():
+    uploads = Uploads(grace=0.05, _limiter=anyio.CapacityLimiter(2))
+    stored = threading.Event()
+
+    def work(blocks: Iterator[bytes]) -> None:
+        for _ in blocks:
+            assert stored.wait(60)
+
+    async def sent() -> AsyncIterator[bytes]:
+        yield b"a" * (1 << 20)
+
+    async def store() -> None:
+        assert await uploads.admit()
+        honest = asyncio.ensure_future(uploads.store(sent(), work))
+        assert await uploads.admit()
+        stalled = asyncio.ensure_future(uploads.store(stalling(b"b"), lambda blocks: b"".join(blocks)))
+        await asyncio.sleep(0)
+        assert await uploads.admit()
+        with pytest.raises(Unreachable, match="too slowly while others"):
+            await stalled
+        another = asyncio.ensure_future(uploads.store(sent(), work))
+        await asyncio.sleep(0)
+        assert not await uploads.admit()
+        stored.set()
+        await asyncio.gather(honest, another)
+        assert await uploads.admit()
+
+    asyncio.run(asyncio.wait_for(store(), 60))
 
 
 def test_a_body_comes_whole_and_in_order():

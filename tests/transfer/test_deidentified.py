@@ -6,16 +6,19 @@ import json
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from pydicom import dcmread
 
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
+from dicomdock.deidentify import Deidentifier, HeldBack
+from dicomdock.deidentify.deidentifier import Outcome
 from dicomdock.errors import InvalidInput
 from dicomdock.sources import Part
 from dicomdock.transfer import TransferQueue, run
-from tests.builders import Made, changed, ct_series, document
+from tests.builders import Made, changed, ct_series, document, encode
 from tests.deidentify.canaries import found, infest
 from tests.deidentify.conftest import odd_values  # noqa: F401
 from tests.dicomweb.awkward import Awkward
@@ -160,6 +163,41 @@ def test_files_leave_as_copies_too(
     assert copy.dataset.BurnedInAnnotation == "NO"
     assert (copy.dataset.pixel_array[:4, :4] == -32768).all()
     assert file.read_bytes() == one.data
+
+
+def test_each_copy_is_made_once_and_what_cannot_be_blanked_does_not_stop_the_rest(
+    queue: TransferQueue,
+    archive: Archive,
+    settings: Settings,
+    server: Recording,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = [changed(one, BurnedInAnnotation="YES") for one in ct_series(4)]
+    small = changed(made[1], Columns=2, Rows=2)  # the rectangle is outside
+    short = changed(made[2])
+    short.dataset.PixelData = short.dataset.PixelData[:-2]  # known only when its pixels are read
+    add(archive, made[0].data, encode(small.dataset), encode(short.dataset), made[3].data)
+    seen: list[Outcome] = []
+    whole = Deidentifier.file
+
+    def counted(self: Deidentifier, file: BinaryIO) -> Outcome:
+        seen.append(whole(self, file))
+        return seen[-1]
+
+    monkeypatch.setattr(Deidentifier, "file", counted)
+    with connecting(server, settings) as connect:
+        options = {**OPTIONS, "blank": ["2,2,4,4"]}
+        transfer = claimed(queue, "push", "x", resources=[made[0].study], options=options)
+        report = ended(run(queue, transfer, archive, connect, settings))
+    assert len(server.received) == 2
+    assert [isinstance(one, HeldBack) for one in seen] == [False, True, False]
+    held = report.to_json()["deidentification"]["held_back"]
+    assert {one["resource"]: one["reason"].partition(" ")[0] for one in held} == {
+        str(small.resource): "the",
+        str(short.resource): "its",
+    }
+    assert all("it was held back: " in item.reason for item in queue.items(transfer.id, "failed"))
+    assert len(queue.items(transfer.id, "failed")) == 2
 
 
 def test_options_that_cannot_be_read_send_nothing(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # libraries of images are slow to import
 
     from dicomdock.api.cohort import Cohort
     from dicomdock.api.deidentify import DeidentifiedExport
+    from dicomdock.api.dose import Dose
     from dicomdock.api.export import Exported as ExportedImage
     from dicomdock.api.export import Format
     from dicomdock.api.ingest import ImportReport
@@ -133,6 +134,24 @@ class Archive:
             It is neither, or cannot be read.
         """
         from dicomdock.api.segmentation import read
+
+        return read(self, resource_of(resource, "series", "instance"))
+
+    def dose(self, resource: Resource | str) -> Dose:
+        """Read an RT Dose.
+
+        Parameters
+        ----------
+        resource : an instance, or a series of just one.
+
+        Raises
+        ------
+        NotInArchive
+            It is not in the archive.
+        GeometryError
+            It is none, or does not state its scaling, units, type or position.
+        """
+        from dicomdock.api.dose import read
 
         return read(self, resource_of(resource, "series", "instance"))
 

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Final
 
@@ -126,31 +127,44 @@ def named_by(dicomdir: Path) -> Iterator[Path]:
     Raises
     ------
     WireError
-        It cannot be read.
+        It cannot be read; or, after the files, it is cut off or has names that lead out of its folder.
     OSError
     """
     from dicomdock.dicom.dataset import READ_ERRORS, read_dataset
+    from dicomdock.dicom.part10 import walk
 
-    with dicomdir.open("rb") as file:
-        dataset = read_dataset(file)
+    data = dicomdir.read_bytes()
+    dataset = read_dataset(BytesIO(data))
     try:
         records = list(dataset.get("DirectoryRecordSequence") or ())
         named = [record.get("ReferencedFileID") for record in records]
     except READ_ERRORS as error:
         raise WireError(f"The DICOMDIR cannot be read: {error}.") from error
-    for components in named:
-        if components:
-            names = [components] if isinstance(components, str) else list(map(str, components))
-            if not any(name in ("", ".", "..") or "/" in name or "\0" in name for name in names):
-                yield _on_disk(dicomdir.parent, names)
+    unusable = []
+    for value in filter(None, named):
+        joined = value if isinstance(value, str) else "/".join(map(str, value))
+        names = joined.split("/")
+        if any(name in ("", ".", "..") or "\0" in name for name in names):
+            unusable.append(joined)
+        else:
+            yield _on_disk(dicomdir.parent, names)
+    walk(data, len(data))
+    if unusable:
+        shown = ", ".join(repr(one[:80]) for one in unusable[:3]) + ("..." if len(unusable) > 3 else "")
+        raise WireError(f"Names in the DICOMDIR lead to no file below its folder: {shown}")
 
 
 def _on_disk(folder: Path, names: list[str]) -> Path:
-    """Return a file's path, also where a copy of a medium has names in other case."""
+    """Return a file's path, also where a copy of a medium has names in other case or with their versions."""
     for name in names:
         exact = folder / name
         if not exact.exists() and folder.is_dir():
-            same = (one for one in folder.iterdir() if one.name.casefold() == name.casefold())
+            same = (one for one in folder.iterdir() if _plain(one.name) == _plain(name))
             exact = next(same, exact)
         folder = exact
     return folder
+
+
+def _plain(name: str) -> str:
+    """Return a name without the version and the empty extension that ISO 9660 gives it."""
+    return name.partition(";")[0].rstrip(".").casefold()

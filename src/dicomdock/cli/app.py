@@ -27,6 +27,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "transfers": ("transfers",),
     "files": ("import", "export"),
     "statistics": ("statistics",),
+    "dose": ("dose",),
     "cohort": ("cohort",),
     "archive": ("list", "remove", "verify", "pin", "unpin", "evict"),
     "link": ("open",),

@@ -112,7 +112,9 @@ def _ask_all(console: Console, names: list[str], query: Query, patience: float) 
     for told in answers.values():
         console.note(*told.notes(query))
     if not found:
-        console.print("Nothing was found.")
+        failed = [told.source for told in answers.values() if told.error]
+        beside = f" Whether {' or '.join(failed)} has something is not known." if failed else ""
+        console.print(f"Nothing was found.{beside}")
     matches: list[JsonValue] = [_plain(one) for one in found.values()] if console.json else []
     results: list[JsonValue] = [told.to_json(query) for told in answers.values()] if console.json else []
     console.result({"level": query.level, "matches": matches, "results": results})

@@ -19,7 +19,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 from dicomdock.deidentify.frames import clean_comments
 from dicomdock.deidentify.holding import reason_for_good, reason_to_hold
 from dicomdock.deidentify.identity import Identity
-from dicomdock.deidentify.pixels import Decode, Rectangle, blank
+from dicomdock.deidentify.pixels import Decode, Rectangle, blank, reason_not_to_blank
 from dicomdock.deidentify.profile import (
     BASIC_CODE,
     CLEAN_PIXELS_CODE,
@@ -111,12 +111,15 @@ class Deidentifier:
     def held_back(self, file: BinaryIO) -> str:
         """Return why the instance in a file would be held back, empty if it is not; pixels are not read.
 
-        One whose pixels cannot be blanked is held back only when it is its turn.
+        Pixel data that cannot be decoded or are too short are found when the copy is made.
         """
         try:
             dataset = read_dataset(file, pixels=False)
             with quiet():
-                return reason_for_good(dataset) if self.rectangles else reason_to_hold(dataset)
+                reason = reason_to_hold(dataset)
+                if reason and self.rectangles:
+                    return reason_for_good(dataset) or reason_not_to_blank(dataset, self.rectangles)
+                return reason
         except (WireError, *READ_ERRORS):
             return UNREADABLE
 

@@ -54,6 +54,19 @@ class Rectangle:
         return found
 
 
+NO_PIXELS = "it has no pixels of whole bytes to blank"
+
+
+def reason_not_to_blank(dataset: Dataset, rectangles: Sequence[Rectangle]) -> str:
+    """Return why rectangles cannot be blanked, as far as the attributes say without the pixel data."""
+    if int(dataset.get("BitsAllocated") or 0) not in (8, 16, 32):
+        return NO_PIXELS
+    rows, columns = _size(dataset)
+    if outside := next((one for one in rectangles if one.left >= columns or one.top >= rows), None):
+        return f"the rectangle at {outside.left},{outside.top} is outside of its {columns} x {rows} pixels"
+    return ""
+
+
 def blank(dataset: Dataset, rectangles: Sequence[Rectangle], decode: Decode) -> str:
     """Blank rectangles in every frame of a Dataset, in place; return why that is not possible, or nothing.
 
@@ -64,11 +77,11 @@ def blank(dataset: Dataset, rectangles: Sequence[Rectangle], decode: Decode) -> 
     MissingDependency
         The transfer syntax needs a decoder that is not installed.
     """
-    rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
-    if "PixelData" not in dataset or int(dataset.get("BitsAllocated") or 0) not in (8, 16, 32):
-        return "it has no pixels of whole bytes to blank"
-    if outside := next((one for one in rectangles if one.left >= columns or one.top >= rows), None):
-        return f"the rectangle at {outside.left},{outside.top} is outside of its {columns} x {rows} pixels"
+    if "PixelData" not in dataset:
+        return NO_PIXELS
+    if failure := reason_not_to_blank(dataset, rectangles):
+        return failure
+    rows, columns = _size(dataset)
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         decode(dataset)
     frames = _frames(dataset, rows, columns)
@@ -83,6 +96,10 @@ def blank(dataset: Dataset, rectangles: Sequence[Rectangle], decode: Decode) -> 
     dataset.PixelData = content + b"\0" * (len(content) % 2)
     dataset.BurnedInAnnotation = "NO"
     return ""
+
+
+def _size(dataset: Dataset) -> tuple[int, int]:
+    return int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
 
 
 def _frames(dataset: Dataset, rows: int, columns: int) -> npt.NDArray[Any] | None:

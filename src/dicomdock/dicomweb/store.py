@@ -164,9 +164,15 @@ def _item(part: Part, spool: Path) -> _Item | StoreResult:
     spooled = None
     resource = part.resource
     if not part.replayable:
-        with spool.open("xb") as file:
-            for chunk in part.chunks():
-                file.write(chunk)
+        try:
+            with spool.open("xb") as file:
+                for chunk in part.chunks():
+                    file.write(chunk)
+        except WireError as error:
+            spool.unlink()
+            if resource is None or resource.instance is None:
+                raise
+            return StoreResult(resource.instance, "failed", None, str(error))
         spooled = spool
         part = Part.from_file(spool, resource=resource, content_type=part.content_type)
     if resource is None or resource.instance is None:

@@ -60,7 +60,7 @@ async def store(origin: Origin, request: Request) -> Response:
         )
     study = request.path_params.get("study")
     study = check_uid(study, tolerant=True) if study else None
-    if origin.uploads.full:
+    if not await origin.uploads.admit():
         return sentence("Too many clients are storing; try again.", 503, {"Retry-After": "10"})
     base = origin.base(request)
     # What was stored is reported in JSON where the client accepts neither: refusing it would be worse.

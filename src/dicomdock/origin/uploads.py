@@ -1,7 +1,7 @@
 """Uploads: request bodies, received on the event loop and read by the thread that stores them.
 
 Reading never waits for writing: uploads have threads of their own, and only a few of them work at a time. A
-client that sends nothing costs one waiting thread until its time is up.
+client that sends nothing costs one waiting thread until its time is up, or until another one needs its slot.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ from dicomdock.origin.responses import GATHERED
 
 T = TypeVar("T")
 
-MAX_UPLOADS = 128  # at once; more are told to come back
+MAX_UPLOADS = 128  # at once; where all of them make progress, others are asked to come back
 WRITERS = 4  # of them store at the same moment; the others receive
 IDLE = 30.0  # seconds until a client that sends nothing is given up
 MIN_RATE = 1000.0  # bytes a second over the whole body, beyond IDLE; slower is meant to hold a place
 WAITING = 2  # blocks that wait to be stored
+GRACE = 2.0  # seconds that a client may keep us waiting before its slot can go to another one ...
+SLOW = 16_000.0  # ... where it sent fewer bytes than this for each of these seconds
+LOOK_EVERY = 0.1  # seconds between two looks for a slot
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Uploads:
     Parameters
     ----------
     idle : seconds until a client that sends nothing is given up.
+    grace : seconds that a client may keep the server waiting before its slot can go to another one.
     """
 
     @classmethod
@@ -46,13 +50,42 @@ class Uploads:
         return cls(_limiter=limiter, _turns=threading.Semaphore(max(1, WRITERS // processes)))
 
     idle: float = IDLE
+    grace: float = GRACE
     _limiter: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MAX_UPLOADS))
     _turns: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(WRITERS))
+    _active: set[_Upload] = field(default_factory=set)
+    _waiting: set[object] = field(default_factory=set)
 
-    @property
-    def full(self) -> bool:
-        """So many clients are sending that another one should come back later."""
-        return self._limiter.available_tokens < 1
+    async def admit(self) -> bool:
+        """Return whether there is a slot for another upload; ``store`` takes it if it is called at once.
+
+        Where all are taken, the slowest client that keeps the server waiting loses its own; it is waited for
+        twice the grace.
+        """
+        most = int(self._limiter.total_tokens)
+        if len(self._waiting) >= most:
+            return False
+        waiting = object()
+        self._waiting.add(waiting)
+        try:
+            end = time.monotonic() + 2 * self.grace
+            while len(self._active) >= most and not self._dismiss():
+                if time.monotonic() > end:
+                    return False
+                await asyncio.sleep(LOOK_EVERY)
+        finally:
+            self._waiting.discard(waiting)
+        return True
+
+    def _dismiss(self) -> bool:
+        """End the upload of the slowest client, if there is one that is too slow."""
+        slow = [one for one in self._active if one.waited > self.grace and one.rate < SLOW]
+        if not slow:
+            return False
+        slowest = min(slow, key=lambda one: (one.rate, -one.waited))
+        self._active.discard(slowest)
+        slowest.end(Unreachable("The client sent too slowly while others waited."))
+        return True
 
     async def store(self, body: AsyncIterator[bytes], work: Callable[[Iterator[bytes]], T]) -> T:
         """Run work on a body that arrives while it runs.
@@ -63,6 +96,7 @@ class Uploads:
         work : reads the blocks to their end; Unreachable is raised where they stop coming.
         """
         upload = _Upload()
+        self._active.add(upload)
         receiving = asyncio.ensure_future(upload.receive(body, self.idle))
 
         def run() -> T:
@@ -76,6 +110,7 @@ class Uploads:
             # When the server ends, nobody waits for the thread; its blocks end with the next line.
             return await anyio.to_thread.run_sync(run, limiter=self._limiter, abandon_on_cancel=True)
         finally:
+            self._active.discard(upload)
             upload.end(Unreachable("The server ends."))
             receiving.cancel()
             with suppress(asyncio.CancelledError):
@@ -115,11 +150,37 @@ class _Upload:
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Semaphore(WAITING)
         self._blocks: queue.SimpleQueue[bytes | DicomdockError] = queue.SimpleQueue()
+        self._received = 0
+        self._waited = 0.0
+        self._since: float | None = None  # when the client began to keep us waiting
+
+    @property
+    def waited(self) -> float:
+        """Seconds that the client has kept the server waiting, in all."""
+        return self._waited + (time.monotonic() - self._since if self._since is not None else 0.0)
+
+    @property
+    def rate(self) -> float:
+        """Bytes received for each second of waiting."""
+        return self._received / max(self.waited, 1e-6)
+
+    async def _observed(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Return the body, and note how long it is waited for."""
+        while True:
+            self._since = time.monotonic()
+            try:
+                chunk = await anext(body, None)
+            finally:
+                self._waited, self._since = self.waited, None
+            if chunk is None:
+                return
+            self._received += len(chunk)
+            yield chunk
 
     async def receive(self, body: AsyncIterator[bytes], idle: float) -> None:
         """Receive the body to its end, or until the client's time is up."""
         try:
-            async for block in _gathered(body, idle):
+            async for block in _gathered(self._observed(body), idle):
                 await self._room.acquire()
                 self._blocks.put(block)
             self._blocks.put(b"")

@@ -94,7 +94,7 @@ class Copies:
                 yield Progress(done, len(selection.parts), 0, 0, now - started, "looking for text in pixels")
             assert part.resource is not None
             if reason := self._reason(part):
-                self.report.hold_back(str(part.resource), reason)
+                self._hold_back(part, reason)
                 uid = part.resource.instance or ""
                 result = StoreResult(uid, "failed", None, f"it was held back: {reason}")
                 unsent.append(Unsent(str(part.path or part.resource), result))
@@ -103,9 +103,6 @@ class Copies:
         return Selection.of(parts, unsent)
 
     def _reason(self, part: Part) -> str:
-        if self._deidentifier.rectangles:  # whether they can be blanked is known when they are
-            outcome = self._deidentifier.file(BytesIO(b"".join(part.chunks())))
-            return outcome.reason if isinstance(outcome, HeldBack) else ""
         if part.path is None:
             return self._deidentifier.held_back(BytesIO(b"".join(part.chunks())))
         try:
@@ -122,12 +119,20 @@ class Copies:
         def opener() -> Iterator[bytes]:
             outcome = self._deidentifier.file(BytesIO(b"".join(part.chunks())))
             if isinstance(outcome, HeldBack):
-                raise WireError(f"{part.path or part.resource} was held back: {outcome.reason}.")
+                self._hold_back(part, outcome.reason)
+                raise WireError(f"it was held back: {outcome.reason}")
             self._count(resource, outcome)
             view = memoryview(outcome.data)
             return (bytes(view[start : start + CHUNK]) for start in range(0, len(view), CHUNK))
 
         return Part("application/dicom", opener, resource=resource, intact=part.intact)
+
+    def _hold_back(self, part: Part, reason: str) -> None:
+        assert part.resource is not None
+        with self._lock:
+            if part.resource not in self._counted:
+                self._counted.add(part.resource)
+                self.report.hold_back(str(part.resource), reason)
 
     def _count(self, resource: Resource, outcome: Deidentified) -> None:
         with self._lock:

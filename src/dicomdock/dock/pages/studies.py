@@ -9,9 +9,9 @@ from typing import Any
 
 from nicegui import ui
 
-from dicomdock.dock import formatting, widgets
+from dicomdock.dock import widgets
 from dicomdock.dock.bundle import Services
-from dicomdock.dock.pages import study_list
+from dicomdock.dock.pages import study_answer, study_list
 from dicomdock.dock.pages.action_services import ActionServices
 from dicomdock.dock.pages.selection import Selection
 from dicomdock.dock.pages.study_actions import ActionBar
@@ -138,7 +138,8 @@ class StudiesPage:
         )
         sources = self._names if self._source == ALL else (self._source,)
         try:
-            listing = self._finder.studies(self._bar.value.to_match(), sources)
+            order = study_list.order(*self._loader.order)
+            listing = self._finder.studies(self._bar.value.to_match(), sources, order)
         except InvalidInput as error:
             self._loader.begin(None)
             self._show_notes({"": str(error)})
@@ -153,7 +154,8 @@ class StudiesPage:
     async def _sorted(self, by: str, descending: bool) -> None:
         self._loader.order = (by, descending)
         await self._tools.remember("studies.sort", {"by": by, "descending": descending})
-        await self._loader.reorder()
+        if await self._loader.reorder() and not self._selected:
+            await self.search()
 
     def _say_narrowed(self, count: int | None) -> None:
         self._narrowed = count
@@ -163,11 +165,18 @@ class StudiesPage:
         self._grid.set_more(listing.more and not waiting)
         self._show_notes(listing.errors, (waiting, *listing.warnings) if waiting else listing.warnings)
         self._loader.offer_rest(len(self._selected))
-        if listing.found or waiting or listing.errors:
+        if listing.found or waiting:
             self._empty.clear()
+        elif listing.errors:
+            unknown = study_answer.unknown(listing.sources, listing.errors)
+            self._empty.show(unknown, partial(self._draw_unknown, *unknown))
         else:
             self._empty.show((self._bar.value, self._source, self._names), self._draw_empty)
         self._say_status()
+
+    def _draw_unknown(self, title: str, text: str) -> None:
+        with widgets.empty(title, text, testid="no-answer"):
+            pass
 
     def _draw_empty(self) -> None:
         if self._bar.value != Filter():
@@ -188,7 +197,9 @@ class StudiesPage:
                         "Try the demonstration", self._demonstrate, icon="school", testid="door-demo"
                     )
         else:
-            with widgets.empty("This server has no studies", testid="no-studies"):
+            every = "No studies on this computer or a server"
+            title = every if self._source == ALL else "This server has no studies"
+            with widgets.empty(title, testid="no-studies"):
                 pass
 
     def _show_notes(self, errors: Mapping[str, str], warnings: tuple[str, ...] = ()) -> None:
@@ -210,20 +221,7 @@ class StudiesPage:
         if self._selected or self._panel.selected:
             self._actions.status.set_text(f"{selection.words} selected")
         elif listing is not None:
-            count = formatting.counted(len(listing.found), "study", "studies")
-            if self._narrowed is not None:
-                found = formatting.number(self._narrowed)
-                more = ", more available" if listing.more else ""
-                self._actions.status.set_text(f"{found} of the {count} loaded{more}")
-                return
-            total = listing.total
-            if listing.more:
-                of = f" of {formatting.number(total)}" if total is not None else ", more available"
-                self._actions.status.set_text(f"{count}{of}")
-            else:
-                self._actions.status.set_text(count)
-            if listing.age is not None:
-                self._actions.status.set_text(f"{count}, as of {formatting.ago(listing.age)}")
+            self._actions.status.set_text(study_answer.summary(listing, self._narrowed))
 
     # ---- walking and selecting
 

@@ -27,6 +27,19 @@ COLUMNS: Mapping[str, widgets.Column] = {
         widgets.Column("places", "Where", "minmax(80px, 1fr)"),
     )
 }
+_SORTED_BY: Mapping[str, tuple[str, ...]] = {
+    "patient": ("PatientName",),
+    "id": ("PatientID",),
+    "birth": ("PatientBirthDate",),
+    "date": ("StudyDate", "StudyTime"),
+    "time": ("StudyTime",),
+    "modality": ("ModalitiesInStudy",),
+    "description": ("StudyDescription",),
+    "accession": ("AccessionNumber",),
+    "referrer": ("ReferringPhysicianName",),
+    "series": ("NumberOfStudyRelatedSeries",),
+    "images": ("NumberOfStudyRelatedInstances",),
+}
 ALWAYS = ("state", "patient")
 USUAL = ("state", "patient", "id", "date", "modality", "description", "images")
 
@@ -35,6 +48,11 @@ def chosen(names: object) -> list[widgets.Column]:
     """Return the columns of a remembered choice, in our order; the usual ones where there is none."""
     wanted = set(names) if isinstance(names, list) else set(USUAL)
     return [column for name, column in COLUMNS.items() if name in wanted or name in ALWAYS]
+
+
+def order(column: str, descending: bool) -> tuple[str, ...]:
+    """Return ``Query.order`` for a column that the list is sorted by; nothing where no source can sort so."""
+    return tuple(f"-{keyword}" if descending else keyword for keyword in _SORTED_BY.get(column, ()))
 
 
 def patient(study: Found) -> str:

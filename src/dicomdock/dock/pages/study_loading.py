@@ -87,11 +87,19 @@ class StudyLoader:
         if listing is self.listing:
             self._on_load.settled(listing, "")
 
-    async def reorder(self) -> None:
-        """Load what a new ``order`` needs to be that of all studies."""
-        if self.listing is not None:
-            self._on_load.settled(self.listing, "")
-            await self._load_to_sort(self.listing)
+    async def reorder(self) -> bool:
+        """Load what a new ``order`` needs to be that of all studies; return whether a new search can do more.
+
+        The archive can sort more studies than are loaded to be sorted.
+        """
+        listing = self.listing
+        if listing is None:
+            return False
+        self._on_load.settled(listing, "")
+        await self._load_to_sort(listing)
+        if listing is not self.listing or not listing.more or self._comes_sorted(listing):
+            return False
+        return listing.sources == (LOCAL,) and bool(study_list.order(*self.order))
 
     def show(self, changed: Iterable[Found]) -> None:
         """Renew the rows of studies; one that no source has any more is removed."""
@@ -139,8 +147,8 @@ class StudyLoader:
             self.show(changed)
 
     def _comes_sorted(self, listing: Listing) -> bool:
-        """Return whether the studies come in the order that is shown: the archive's, the latest first."""
-        return listing.sources == (LOCAL,) and self.order == ("date", True)
+        """Return whether the studies come in the order that is shown: the archive was asked for it."""
+        return bool(listing.query.order) and listing.query.order == study_list.order(*self.order)
 
     async def _load_to_sort(self, listing: Listing) -> None:
         """Load all studies where they are few, so that their order is the order of all."""

@@ -134,9 +134,9 @@ class StudyFinder:
         """
         return str(self._servers.profiles().get(server).login)
 
-    def studies(self, match: Mapping[str, str], sources: Sequence[str]) -> Listing:
-        """Begin a search for studies in these sources."""
-        return Listing(self, match, sources)
+    def studies(self, match: Mapping[str, str], sources: Sequence[str], order: Sequence[str] = ()) -> Listing:
+        """Begin a search for studies in these sources, sorted as in ``Query.order`` by the archive alone."""
+        return Listing(self, match, sources, order)
 
     def study(self, uid: str, source: str) -> Found | None:
         """Look up one study of a source; None where the source has none or does not answer."""
@@ -172,12 +172,20 @@ class Listing:
     finder : of the dock.
     match : what to look for.
     sources : names of the sources.
+    order : as in ``Query.order``; not asked of servers, whose orders differ.
     """
 
-    def __init__(self, finder: StudyFinder, match: Mapping[str, str], sources: Sequence[str]) -> None:
+    def __init__(
+        self,
+        finder: StudyFinder,
+        match: Mapping[str, str],
+        sources: Sequence[str],
+        order: Sequence[str] = (),
+    ) -> None:
         self._finder = finder
         self.sources = tuple(sources)
-        self.query = Query("studies", dict(match), STUDY_FIELDS, typed=True)
+        sorted_by = tuple(order) if self.sources == (LOCAL,) else ()
+        self.query = Query("studies", dict(match), STUDY_FIELDS, typed=True, order=sorted_by)
         self._join = federation.Join(self.query)
         self.streams = [
             Stream(name, federation.pages_of(partial(finder.source, name), self.query)) for name in sources
