@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomdock.dicom.json_model import DicomJson, text
+from dicomdock.dicom.json_model import DicomJson, items, text
 from dicomdock.errors import InvalidInput
 from dicomdock.worklist.procedure_step import (
     Outcome,
@@ -34,6 +34,7 @@ CODE = {
 SCHEDULED: DicomJson = {
     "00741000": {"vr": "CS", "Value": ["SCHEDULED"]},
     "00741200": {"vr": "CS", "Value": ["MEDIUM"]},
+    "00741204": {"vr": "LO", "Value": ["segment the liver"]},
     "00404005": {"vr": "DT", "Value": [NOW]},
     "00404041": {"vr": "CS", "Value": ["READY"]},
     "00741002": {"vr": "SQ"},
@@ -99,10 +100,15 @@ def test_a_request_to_cancel_does_what_the_standards_table_says() -> None:
     answers = [
         _answer(lambda at=at: request_cancellation(_step(at, finished=at.is_final), NOW)) for at in ALL
     ]
-    assert answers == [(GO, STOP), (), "C311", "B304"]
+    assert answers == [(GO, STOP), "C312", "C311", "B304"]
     canceled = request_cancellation(_step(State.SCHEDULED, finished=False), NOW).step
     assert canceled.state is STOP
     assert missing_for(canceled.attributes, STOP) == []
+    reason: DicomJson = {"00741238": {"vr": "LT", "Value": ["a duplicate"]}, "00741204": {"vr": "LO"}}
+    canceled = request_cancellation(_step(State.SCHEDULED, finished=False), NOW, reason).step
+    (progress,) = items(canceled.attributes, "ProcedureStepProgressInformationSequence")
+    assert text(progress, "ReasonForCancellation") == "a duplicate"
+    assert text(canceled.attributes, "ProcedureStepLabel") == "segment the liver"
 
 
 @pytest.mark.parametrize("tag", list(PERFORMED))
@@ -145,6 +151,12 @@ def test_an_update_needs_the_transaction_uid_and_leaves_the_state() -> None:
 def test_a_new_step_is_scheduled(bad: str) -> None:
     with pytest.raises(InvalidInput):
         create("1.2.3", {**SCHEDULED, "00741000": {"vr": "CS", "Value": [bad]}}, NOW)
+
+
+@pytest.mark.parametrize("tag", ["00741200", "00741204", "00404005", "00404041"])
+def test_a_new_step_has_what_the_standard_requires(tag: str) -> None:
+    with pytest.raises(InvalidInput, match="values of"):
+        create("1.2.3", {**SCHEDULED, tag: {"vr": SCHEDULED[tag]["vr"]}}, NOW)  # type: ignore[index, call-overload]
 
 
 def test_the_transaction_uid_appears_nowhere() -> None:

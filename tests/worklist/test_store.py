@@ -1,9 +1,11 @@
-"""Procedure steps in the archive's index, on SQLite and PostgreSQL."""
+"""Procedure steps in a database, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 from threading import Barrier
 
 import pytest
@@ -11,30 +13,36 @@ import pytest
 from dicomdock.archive import Archive
 from dicomdock.archive.index.engine import Index
 from dicomdock.config.settings import Settings
-from dicomdock.errors import NotFound
+from dicomdock.dicom.json_model import DicomJson, text
+from dicomdock.dicom.query import Query
+from dicomdock.errors import ArchiveError, ArchiveTooNew, NotFound
+from dicomdock.worklist import store
 from dicomdock.worklist.procedure_step import State, StepRefused
-from dicomdock.worklist.store import ProcedureSteps, StepExists
+from dicomdock.worklist.store import ProcedureSteps, StepExists, StepTooLarge
+from tests.builders import document, write
 from tests.worklist.test_procedure_step import FINISHED, SCHEDULED
 
 CLAIMERS = 50
+PATIENCE = 300.0  # seconds; longer than fifty transactions take on any machine
 
 
 @pytest.fixture
-def index(archive_settings: Settings) -> Iterator[Index]:
-    """Give the index of an archive that was there before work lists were."""
+def database(archive_settings: Settings) -> Iterator[Index]:
+    """Give an empty database, that of an archive's work list as it opens it."""
     Archive.open(archive_settings).close()
-    index = Index(archive_settings.database, archive_settings.archive)
+    file = "index-worklist.sqlite"
+    index = Index(archive_settings.database, archive_settings.archive, lock_timeout=PATIENCE, file=file)
     yield index
     index.close()
 
 
-def test_of_many_claimers_at_once_one_has_the_step(index: Index) -> None:
-    ProcedureSteps(index).create("1.2.3", SCHEDULED)
+def test_of_many_claimers_at_once_one_has_the_step(database: Index) -> None:
+    ProcedureSteps(database).create("1.2.3", SCHEDULED)
     together = Barrier(CLAIMERS)
 
     def claim(number: int) -> str:
-        steps = ProcedureSteps(index)
-        together.wait()
+        steps = ProcedureSteps(database)
+        together.wait(PATIENCE)
         try:
             steps.change_state("1.2.3", State.IN_PROGRESS, f"1.2.{number}")
         except StepRefused as error:
@@ -45,13 +53,13 @@ def test_of_many_claimers_at_once_one_has_the_step(index: Index) -> None:
         answers = list(threads.map(claim, range(CLAIMERS)))
     assert answers.count("mine") == 1
     assert answers.count("C301") == CLAIMERS - 1
-    winner = ProcedureSteps(index).retrieve("1.2.3")
+    winner = ProcedureSteps(database).retrieve("1.2.3")
     assert winner.state is State.IN_PROGRESS
     assert winner.is_opened_by(f"1.2.{answers.index('mine')}")
 
 
-def test_a_step_is_created_worked_on_and_completed(index: Index) -> None:
-    steps = ProcedureSteps(index)
+def test_a_step_is_created_worked_on_and_completed(database: Index) -> None:
+    steps = ProcedureSteps(database)
     steps.create("1.2.3", SCHEDULED)
     with pytest.raises(StepExists):
         steps.create("1.2.3", SCHEDULED)
@@ -60,17 +68,90 @@ def test_a_step_is_created_worked_on_and_completed(index: Index) -> None:
         steps.change_state("1.2.3", State.COMPLETED, "1.2.9")
     steps.update("1.2.3", FINISHED, "1.2.9")
     steps.change_state("1.2.3", State.COMPLETED, "1.2.9")
-    again = ProcedureSteps(index).retrieve("1.2.3")
+    again = ProcedureSteps(database).retrieve("1.2.3")
     assert again.state is State.COMPLETED
     expected = {**SCHEDULED, **FINISHED, "00741000": {"vr": "CS", "Value": ["COMPLETED"]}}
     assert {tag: again.attributes[tag] for tag in expected} == expected
 
 
-def test_a_step_that_nobody_claimed_is_canceled_and_an_unknown_one_is_not_found(index: Index) -> None:
-    steps = ProcedureSteps(index)
+def test_a_step_that_nobody_claimed_is_canceled_and_an_unknown_one_is_not_found(database: Index) -> None:
+    steps = ProcedureSteps(database)
     steps.create("1.2.3", SCHEDULED)
     assert steps.request_cancellation("1.2.3").step.state is State.CANCELED
     assert steps.retrieve("1.2.3").state is State.CANCELED
     for request in (steps.retrieve, steps.request_cancellation):
         with pytest.raises(NotFound):
             request("1.2.4")
+
+
+def test_a_rebuild_of_the_index_leaves_the_steps(archive_settings: Settings) -> None:
+    made = document()
+    with Archive.open(archive_settings) as archive:
+        list(archive.import_paths(write(archive_settings.state / "new", [made])))
+        steps = ProcedureSteps(archive.worklist.open())
+        steps.create("1.2.3", SCHEDULED)
+        steps.change_state("1.2.3", State.IN_PROGRESS, "1.2.9")
+        if not archive_settings.database:
+            (archive_settings.archive / "index.sqlite").write_bytes(b"no database" * 1000)
+        else:
+            with archive._index.writing() as connection:
+                connection.execute("DELETE FROM study")
+    with Archive.open(archive_settings) as archive:
+        assert [one.resource for one in archive.instances(made.resource)] == [made.resource]  # rebuilt
+        again = ProcedureSteps(archive.worklist.open()).retrieve("1.2.3")
+    assert again.is_opened_by("1.2.9")
+
+
+def test_a_search_finds_what_matches_page_by_page(database: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "PAGE", 2)
+    steps = ProcedureSteps(database)
+    for number in range(5):
+        label: DicomJson = {"00741204": {"vr": "LO", "Value": [f"segment {number}"]}}
+        steps.create(f"1.2.{number}", {**SCHEDULED, **label})
+    steps.change_state("1.2.2", State.IN_PROGRESS, "1.2.9")
+
+    def found(query: Query) -> list[str]:
+        return [step.uid for step in steps.search(query)]
+
+    everything = [f"1.2.{number}" for number in range(5)]
+    assert found(Query()) == everything
+    assert found(Query(limit=2, offset=3)) == everything[3:]
+    assert found(Query(limit=0)) == []
+    assert found(Query(match={"ProcedureStepState": "SCHEDULED"})) == ["1.2.0", "1.2.1", "1.2.3", "1.2.4"]
+    assert found(Query(match={"ProcedureStepState": "IN PROGRESS,COMPLETED"})) == ["1.2.2"]
+    assert found(Query(match={"ProcedureStepState": "FINISHED"})) == []
+    assert found(Query(match={"ProcedureStepLabel": "*4", "SOPInstanceUID": "1.2.3,1.2.4"})) == ["1.2.4"]
+    assert found(Query(match={"TransactionUID": "1.2.9"})) == []
+
+
+def test_moments_are_in_utc_wherever_the_machine_is(database: Index) -> None:
+    there = timezone(timedelta(hours=9))
+    steps = ProcedureSteps(database, now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=there))
+    step = steps.create("1.2.3", SCHEDULED)
+    modified = text(step.attributes, "ScheduledProcedureStepModificationDateTime")
+    assert modified == "20260101180405.000000+0000"
+
+
+def test_a_step_does_not_grow_without_bounds(database: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MAX_STEP", 3000)
+    steps = ProcedureSteps(database)
+    steps.create("1.2.3", SCHEDULED)
+    with pytest.raises(StepTooLarge):
+        steps.update("1.2.3", {"00404041": {"vr": "LT", "Value": ["x" * 3000]}})
+    assert steps.retrieve("1.2.3").attributes["00404041"] == SCHEDULED["00404041"]
+
+
+def test_a_damaged_or_later_database_is_named_and_left_as_it_is(settings: Settings) -> None:
+    path = settings.archive / "index-worklist.sqlite"
+    with Archive.open(settings) as archive:
+        ProcedureSteps(archive.worklist.open()).create("1.2.3", SCHEDULED)
+    with sqlite3.connect(path) as later:
+        later.execute("UPDATE worklist SET version = 99")
+    later.close()
+    with Archive.open(settings) as archive, pytest.raises(ArchiveTooNew, match="work list"):
+        ProcedureSteps(archive.worklist.open())
+    damaged = b"no database" * 1000
+    path.write_bytes(damaged)
+    with Archive.open(settings) as archive, pytest.raises(ArchiveError, match="move it away"):
+        ProcedureSteps(archive.worklist.open())
+    assert path.read_bytes() == damaged

@@ -32,6 +32,7 @@ from dicomdock.archive.problems import damaged_error, not_in_archive
 from dicomdock.archive.query_cache import QueryCache
 from dicomdock.archive.recovery import remove_deleted_files
 from dicomdock.archive.search import search
+from dicomdock.archive.side_database import SideDatabase
 from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.local import IntegrityCheck, disk_errors, has_size
 from dicomdock.archive.store import store
@@ -63,6 +64,7 @@ class Archive:
     ----------
     retention : which instances stay: pins, eviction and its limits.
     query_cache : what servers answered to searches.
+    worklist : the database of the procedure steps, which no DICOM file holds.
     """
 
     name = "local"
@@ -77,6 +79,7 @@ class Archive:
         )
         self.retention = Retention(files, index, limit)
         self.query_cache = QueryCache(index, read_only=files.read_only)
+        self.worklist = SideDatabase(index, "worklist", read_only=files.read_only)
 
     @classmethod
     def open(cls, settings: Settings) -> Archive:
@@ -94,6 +97,7 @@ class Archive:
     def close(self) -> None:
         """Close the index."""
         self._metadata.close()
+        self.worklist.close()
         self._index.close()
 
     def __enter__(self) -> Self:

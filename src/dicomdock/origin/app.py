@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dicomdock.errors import DicomdockError
-from dicomdock.origin import bulkdata, delete, rendered, retrieve, search, store, uri
+from dicomdock.origin import bulkdata, delete, rendered, retrieve, search, store, uri, worklist
 from dicomdock.origin.context import Origin
 from dicomdock.origin.forwarded import Forwarded, networks
 from dicomdock.origin.granted import GRANT
@@ -58,6 +58,7 @@ class Transaction:
 _STUDY, _SERIES = "/studies/{study}", "/studies/{study}/series/{series}"
 _INSTANCE = _SERIES + "/instances/{instance}"
 _FRAMES = _INSTANCE + "/frames/{frames}"
+_WORKITEM = "/workitems/{workitem}"
 _LEVELS = ((_STUDY, "study"), (_SERIES, "series"), (_INSTANCE, "instance"))
 
 TRANSACTIONS: Sequence[Transaction] = (
@@ -116,6 +117,24 @@ TRANSACTIONS: Sequence[Transaction] = (
     Transaction("Store (STOW-RS)", "POST", "/studies", store.store, "store instances"),
     Transaction("Store (STOW-RS)", "POST", _STUDY, store.store, "store instances of the study only"),
     *(Transaction("Delete", "DELETE", path, delete.delete, f"delete the {level}") for path, level in _LEVELS),
+    Transaction("Worklist (UPS-RS)", "GET", "/workitems", worklist.search, "find work items"),
+    Transaction("Worklist (UPS-RS)", "POST", "/workitems", worklist.create, "create a work item"),
+    Transaction("Worklist (UPS-RS)", "GET", _WORKITEM, worklist.retrieve, "the work item"),
+    Transaction("Worklist (UPS-RS)", "POST", _WORKITEM, worklist.update, "update the work item"),
+    Transaction(
+        "Worklist (UPS-RS)",
+        "PUT",
+        _WORKITEM + "/state",
+        worklist.change_state,
+        "claim, complete or cancel it",
+    ),
+    Transaction(
+        "Worklist (UPS-RS)",
+        "POST",
+        _WORKITEM + "/cancelrequest",
+        worklist.request_cancellation,
+        "request that it is canceled",
+    ),
     Transaction("URI service (WADO-URI)", "GET", WADO_URI, uri.retrieve_by_uri, "an instance or its picture"),
 )
 
@@ -181,7 +200,7 @@ def create_app(
     hosts : names in the Host header that are answered; all where none are given. Guards a server on the
         loopback address against pages that let their own name point to it.
     proxies : IP addresses or networks of reverse proxies, which may state the address they were reached by.
-    read_only : store and delete nothing.
+    read_only : store, change and delete nothing.
     processes : that serve side by side; each has its part of the limits.
     """
     workers = Workers(max(1, PROCESSES // processes))
@@ -193,9 +212,9 @@ def create_app(
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(cors),
-                allow_methods=["GET", "HEAD", "POST", "DELETE"],
+                allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
                 allow_headers=["Accept", "Authorization", "Content-Type"],
-                expose_headers=["Warning", "Content-Length"],
+                expose_headers=["Warning", "Content-Length", "Location"],
             )
         )
     if token:
@@ -250,7 +269,7 @@ class ResourcePolicy:
 
 
 class ReadOnly:
-    """Refuses whatever would store or delete (PS3.18 §10.5, §10.8)."""
+    """Refuses whatever would store, change or delete (PS3.18 §10.5, §10.8, §11)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from dicomdock.dicom import part10
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput, NotFound
+from dicomdock.errors import InvalidInput, NotAcceptable, NotFound
 from dicomdock.origin.accept import IMPLICIT_LITTLE
 from dicomdock.origin.granted import Granted
 from dicomdock.origin.responses import Flow
@@ -69,6 +69,20 @@ def accept_of(request: Request) -> str:
     # "+" stands for itself in a media type, but reads as a blank in a query.
     asked = request.query_params.get("accept", "").replace("dicom json", "dicom+json")
     return asked or ",".join(request.headers.getlist("accept"))
+
+
+def check_not_encoded(request: Request) -> None:
+    """Refuse a body with a content coding (RFC 9110 §15.5.16).
+
+    Raises
+    ------
+    NotAcceptable
+    """
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.strip().lower() not in ("", "identity"):
+        raise NotAcceptable(
+            f"The request's body is encoded as {coding[:40]}; send it without a Content-Encoding.", status=415
+        )
 
 
 def resource_of(request: Request) -> Resource:

@@ -46,6 +46,11 @@ def sentence(text: str, status: int, headers: Mapping[str, str] | None = None) -
     return Response(text + "\n", status, safe, media_type="text/plain")
 
 
+def too_many_clients() -> Response:
+    """Answer a client that would send a body while as many as are served at once send theirs."""
+    return sentence("Too many clients are storing; try again.", 503, {"Retry-After": "10"})
+
+
 async def in_thread(function: Callable[[], T]) -> T:
     """Run blocking work in a thread."""
     return await anyio.to_thread.run_sync(function)

@@ -31,8 +31,8 @@ from dicomdock.errors import (
     WireError,
 )
 from dicomdock.origin.accept import DataSetForm, data_set_form
-from dicomdock.origin.context import Origin, accept_of
-from dicomdock.origin.responses import UTF_8, sentence
+from dicomdock.origin.context import Origin, accept_of, check_not_encoded
+from dicomdock.origin.responses import UTF_8, too_many_clients
 from dicomdock.sources import DicomSource, JsonValue, Part, StoreResult
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -48,11 +48,7 @@ async def store(origin: Origin, request: Request) -> Response:
     """Store instances, of one study only where the path names it."""
     content_type = request.headers.get("content-type", "")
     media = MediaType.parse(content_type)
-    coding = request.headers.get("content-encoding", "identity")
-    if coding.strip().lower() not in ("", "identity"):  # RFC 9110 §15.5.16
-        raise NotAcceptable(
-            f"The request's body is encoded as {coding[:40]}; send it without a Content-Encoding.", status=415
-        )
+    check_not_encoded(request)
     if media.essence not in ("multipart/related", DICOM) or media.root_type not in (DICOM, ""):
         raise NotAcceptable(
             'Instances are taken as multipart/related; type="application/dicom", one as application/dicom.',
@@ -61,7 +57,7 @@ async def store(origin: Origin, request: Request) -> Response:
     study = request.path_params.get("study")
     study = check_uid(study, tolerant=True) if study else None
     if not await origin.uploads.admit():
-        return sentence("Too many clients are storing; try again.", 503, {"Retry-After": "10"})
+        return too_many_clients()
     base = origin.base(request)
     # What was stored is reported in JSON where the client accepts neither: refusing it would be worse.
     form = data_set_form(accept_of(request)) or DataSetForm(DICOM_JSON)

@@ -29,6 +29,7 @@ _MODIFIED: Final = "00404010"  # Scheduled Procedure Step Modification DateTime
 _PROGRESS: Final = "00741002"  # Procedure Step Progress Information Sequence
 _CANCELED_AT: Final = "00404052"  # Procedure Step Cancellation DateTime
 _DISCONTINUED: Final = "0074100E"  # Procedure Step Discontinuation Reason Code Sequence
+_REASON: Final = "00741238"  # Reason For Cancellation
 _UNSPECIFIED: Final[DicomJson] = {
     "00080100": {"vr": "SH", "Value": ["110513"]},
     "00080102": {"vr": "SH", "Value": ["DCM"]},
@@ -60,6 +61,7 @@ class Reason(StrEnum):
     FINAL_STATE_REQUIREMENTS = "C304"
     NOT_IN_PROGRESS = "C310"
     ALREADY_COMPLETED = "C311"
+    NOBODY_TO_NOTIFY = "C312"
 
 
 class Remark(StrEnum):
@@ -77,6 +79,7 @@ _SENTENCES: Final = {
     Reason.FINAL_STATE_REQUIREMENTS: "The procedure step lacks what its final state requires",
     Reason.NOT_IN_PROGRESS: "The procedure step is not IN PROGRESS yet.",
     Reason.ALREADY_COMPLETED: "The procedure step is already COMPLETED.",
+    Reason.NOBODY_TO_NOTIFY: "The procedure step is IN PROGRESS, and its performer cannot be notified.",
 }
 
 
@@ -151,7 +154,8 @@ def create(uid: str, attributes: DicomJson, now: str) -> ProcedureStep:
     Raises
     ------
     InvalidInput
-        The attributes have another state or a Transaction UID, which only a claim sets.
+        The attributes have another state or a Transaction UID, which only a claim sets; or one that each
+        step has is missing (PS3.4 Table CC.2.5-3, type 1 of N-CREATE).
     """
     if text(attributes, "ProcedureStepState") != State.SCHEDULED:
         raise InvalidInput("A new procedure step has the Procedure Step State SCHEDULED.")
@@ -160,6 +164,8 @@ def create(uid: str, attributes: DicomJson, now: str) -> ProcedureStep:
     uid = check_uid(uid)
     if text(attributes, "SOPInstanceUID") not in ("", uid):
         raise InvalidInput("The SOP Instance UID of the procedure step is not the one that was given.")
+    if missing := _absent(attributes, _FOR_CREATION):
+        raise InvalidInput(f"A new procedure step has values of {', '.join(missing)}.")
     own: DicomJson = {
         "00080016": {"vr": "UI", "Value": [SOP_CLASS]},
         "00080018": {"vr": "UI", "Value": [uid]},
@@ -210,28 +216,32 @@ def change_state(step: ProcedureStep, state: State, transaction_uid: str, now: s
     return Outcome(_in_state(step, state), (state,))
 
 
-def request_cancellation(step: ProcedureStep, now: str) -> Outcome:
+def request_cancellation(step: ProcedureStep, now: str, attributes: DicomJson | None = None) -> Outcome:
     """Cancel a step by request of who has not claimed it.
 
-    A SCHEDULED step is canceled, by way of IN PROGRESS. One that is IN PROGRESS stays so: who has claimed it
-    is notified, and decides.
+    A SCHEDULED step is canceled, by way of IN PROGRESS. One that is IN PROGRESS stays so, and the request is
+    refused: nobody can subscribe to a step, so that who has claimed it would not learn of the request.
 
     Parameters
     ----------
     step : as it is.
     now : the time, in the form of a DT value.
+    attributes : of the request; the Reason For Cancellation and the Procedure Step Discontinuation Reason
+        Code Sequence become those of the step.
 
     Raises
     ------
     StepRefused
-        The step is COMPLETED, or lacks what each final state requires.
+        The step is IN PROGRESS or COMPLETED, or lacks what each final state requires.
     """
     if step.state is State.COMPLETED:
         raise StepRefused(Reason.ALREADY_COMPLETED)
     if step.state is State.CANCELED:
         return Outcome(step, remark=Remark.ALREADY_CANCELED)
     if step.state is State.IN_PROGRESS:
-        return Outcome(step)
+        raise StepRefused(Reason.NOBODY_TO_NOTIFY)
+    asked = {tag: (attributes or {}).get(tag) for tag in (_DISCONTINUED, _REASON)}
+    step = _with_progress(step, {tag: attribute for tag, attribute in asked.items() if attribute})
     canceled = _with_progress(
         step,
         {
@@ -301,6 +311,12 @@ def missing_for(attributes: DicomJson, state: State) -> list[str]:
     return list(dict.fromkeys(missing))
 
 
+_FOR_CREATION: Final = (
+    "ScheduledProcedureStepPriority",
+    "ProcedureStepLabel",
+    "ScheduledProcedureStepStartDateTime",
+    "InputReadinessState",
+)
 _FOR_EITHER: Final = (
     "SOPClassUID",
     "SOPInstanceUID",

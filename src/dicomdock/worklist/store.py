@@ -1,4 +1,4 @@
-"""Store procedure steps in the archive's index: SQLite or PostgreSQL.
+"""Store procedure steps: in SQLite or PostgreSQL, in a database that no rebuild of the index touches.
 
 Each change reads the step, decides and writes within one transaction, of which both databases let in one at
 a time; so of many who claim a step at once one has it. What a process that dies had not committed did not
@@ -8,23 +8,27 @@ happen.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from itertools import islice
 
-from dicomdock.archive.index.connection import Connection
+from dicomdock.archive.index.connection import Connection, Row
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.schema import Column, Table
+from dicomdock.dicom.criteria import OneOf
 from dicomdock.dicom.json_model import DicomJson
-from dicomdock.errors import DicomdockError, NotFound
+from dicomdock.dicom.query import Query
+from dicomdock.errors import ArchiveError, DicomdockError, IndexDamaged, NotFound
 from dicomdock.worklist import procedure_step
 from dicomdock.worklist.procedure_step import Outcome, ProcedureStep, State
+from dicomdock.worklist.schema import migrate, steps
 
-steps = Table(
-    "procedure_step",
-    (Column("uid"), Column("state"), Column("lock"), Column("attributes")),
-    key=("uid",),
-    indexes={"procedure_step_by_state": ("state",)},
-)
+MAX_STEP = 2 << 20  # characters of a step; one that names 10,000 instances has about as many
+PAGE = 32  # steps that a search reads at once
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class StepExists(DicomdockError):
@@ -33,25 +37,30 @@ class StepExists(DicomdockError):
     http_status = 409
 
 
+class StepTooLarge(DicomdockError):
+    """A procedure step, or a request about it, is larger than is accepted."""
+
+    http_status = 413
+
+
 class ProcedureSteps:
     """The procedure steps of an archive.
 
     Parameters
     ----------
-    index : of the archive; the table is created where it has none.
-    now : returns the time of a change.
+    database : of the work list; its tables are created where it has none.
+    now : returns the time of a change, with its time zone.
+
+    Raises
+    ------
+    ArchiveTooNew, ArchiveLocked, NoSpace, ArchiveError
     """
 
-    def __init__(self, index: Index, now: Callable[[], datetime] = datetime.now) -> None:
-        self._index = index
+    def __init__(self, database: Index, now: Callable[[], datetime] = _utc_now) -> None:
+        self._database = database
         self._now = now
-        with index.reading() as connection:
-            present = connection.has_table(steps.name)
-        if not present:
-            with index.writing() as connection:
-                if not connection.has_table(steps.name):  # another process was faster
-                    for statement in steps.create(connection.dialect):
-                        connection.execute(statement)
+        with self._sound():
+            migrate(database)
 
     def create(self, uid: str, attributes: DicomJson) -> ProcedureStep:
         """Store a new step, SCHEDULED.
@@ -62,12 +71,14 @@ class ProcedureSteps:
             There is one with this UID.
         InvalidInput
             The attributes are not those of a new step.
+        StepTooLarge
         """
         step = procedure_step.create(uid, attributes, self._moment())
-        with self._index.writing() as connection:
+        row = steps.values(_row(step))
+        with self._transaction(self._database.writing) as connection:
             if _find(connection, step.uid) is not None:
                 raise StepExists("There is a procedure step with this UID already.")
-            connection.insert(steps, [steps.values(_row(step))])
+            connection.insert(steps, [row])
         return step
 
     def retrieve(self, uid: str) -> ProcedureStep:
@@ -78,8 +89,24 @@ class ProcedureSteps:
         NotFound
             There is none with this UID.
         """
-        with self._index.reading() as connection:
+        with self._transaction(self._database.reading) as connection:
             return _found(connection, uid)
+
+    def search(self, query: Query) -> Iterator[ProcedureStep]:
+        """Return the steps that match, by UID; a few are read at once.
+
+        Parameters
+        ----------
+        query : of which the level and the order are not looked at.
+
+        Raises
+        ------
+        InvalidInput
+            A key is unknown, or its value cannot be one of its VR.
+        """
+        end = None if query.limit is None else query.offset + query.limit
+        matches = (step for step in self._each(query) if query.matches(step.attributes))
+        return islice(matches, query.offset, end)
 
     def change_state(self, uid: str, state: State, transaction_uid: str) -> Outcome:
         """Change the state of a step; see ``procedure_step.change_state``.
@@ -92,21 +119,23 @@ class ProcedureSteps:
             uid, lambda step: procedure_step.change_state(step, state, transaction_uid, self._moment())
         )
 
-    def request_cancellation(self, uid: str) -> Outcome:
+    def request_cancellation(self, uid: str, attributes: DicomJson | None = None) -> Outcome:
         """Cancel a step that nobody has claimed; see ``procedure_step.request_cancellation``.
 
         Raises
         ------
-        NotFound, StepRefused
+        NotFound, StepRefused, StepTooLarge
         """
-        return self._change(uid, lambda step: procedure_step.request_cancellation(step, self._moment()))
+        return self._change(
+            uid, lambda step: procedure_step.request_cancellation(step, self._moment(), attributes)
+        )
 
     def update(self, uid: str, attributes: DicomJson, transaction_uid: str = "") -> ProcedureStep:
         """Replace attributes of a step; see ``procedure_step.update``.
 
         Raises
         ------
-        NotFound, StepRefused, InvalidInput
+        NotFound, StepRefused, InvalidInput, StepTooLarge
         """
         return self._change(
             uid,
@@ -114,7 +143,7 @@ class ProcedureSteps:
         ).step
 
     def _change(self, uid: str, change: Callable[[ProcedureStep], Outcome]) -> Outcome:
-        with self._index.writing() as connection:
+        with self._transaction(self._database.writing) as connection:
             outcome = change(_found(connection, uid))
             row = _row(outcome.step)
             connection.execute(
@@ -126,18 +155,63 @@ class ProcedureSteps:
             )
         return outcome
 
+    def _each(self, query: Query) -> Iterator[ProcedureStep]:
+        asked = query.criteria.get("ProcedureStepState")
+        one = asked.values[0] if isinstance(asked, OneOf) and len(asked.values) == 1 else None
+        if one is not None and one not in tuple(State):
+            return
+        columns = 'SELECT "uid", "lock", "attributes" FROM procedure_step WHERE '
+        after = ""
+        while True:
+            with self._transaction(self._database.reading) as connection:
+                if one is None:
+                    rows = connection.all(columns + '"uid" > ? ORDER BY "uid" LIMIT ?', after, PAGE)
+                else:
+                    narrowed = columns + '"state" = ? AND "uid" > ? ORDER BY "uid" LIMIT ?'
+                    rows = connection.all(narrowed, one, after, PAGE)
+            yield from map(_step, rows)
+            if len(rows) < PAGE:
+                return
+            after = rows[-1][0]
+
+    @contextmanager
+    def _transaction(self, begin: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:
+        with self._sound(), begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        """See that a damaged file is named: unlike the index it cannot be rebuilt."""
+        try:
+            yield
+        except IndexDamaged as error:
+            path = self._database.path
+            if path is None:
+                raise
+            raise ArchiveError(
+                f"The database of the work list, {path}, is damaged.",
+                remedy="Restore it from a backup, or move it away to begin an empty work list.",
+            ) from error
+
     def _moment(self) -> str:
-        return self._now().strftime("%Y%m%d%H%M%S.%f")
+        """Return the time in UTC: several machines may use one work list."""
+        return self._now().astimezone(UTC).strftime("%Y%m%d%H%M%S.%f+0000")
 
 
 def _row(step: ProcedureStep) -> dict[str, str]:
     attributes = json.dumps(step.attributes, ensure_ascii=False, separators=(",", ":"))
+    if len(attributes) > MAX_STEP:
+        raise StepTooLarge(f"A procedure step has at most {MAX_STEP >> 20} MB.")
     return {"uid": step.uid, "state": step.state.value, "lock": step.lock, "attributes": attributes}
+
+
+def _step(row: Row) -> ProcedureStep:
+    return ProcedureStep(row[0], json.loads(row[2]), row[1])
 
 
 def _find(connection: Connection, uid: str) -> ProcedureStep | None:
     row = connection.first('SELECT "uid", "lock", "attributes" FROM procedure_step WHERE "uid" = ?', uid)
-    return ProcedureStep(row[0], json.loads(row[2]), row[1]) if row else None
+    return _step(row) if row else None
 
 
 def _found(connection: Connection, uid: str) -> ProcedureStep:

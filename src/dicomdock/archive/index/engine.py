@@ -45,6 +45,7 @@ class Index:
     folder : of the archive.
     lock_timeout : seconds to wait for another process.
     read_only : how SQLite is to open a file that cannot be written: URI parameters.
+    file : name of SQLite's file in the folder, where the URL is empty.
 
     Attributes
     ----------
@@ -60,14 +61,20 @@ class Index:
     """
 
     def __init__(
-        self, url: str, folder: Path, *, lock_timeout: float = LOCK_TIMEOUT, read_only: str = ""
+        self,
+        url: str,
+        folder: Path,
+        *,
+        lock_timeout: float = LOCK_TIMEOUT,
+        read_only: str = "",
+        file: str = FILE,
     ) -> None:
         self._lock_timeout = lock_timeout
         self.folder = folder
         self.dialect: Dialect
         self.path: Path | None
         self.dialect, self.path, self._connect, self._errors = _driver(
-            url, folder / FILE, lock_timeout, read_only
+            url, folder / file, lock_timeout, read_only
         )
         self.on_damage: Callable[[int | None], None] | None = None
         self.on_close: Callable[[], None] = lambda: None

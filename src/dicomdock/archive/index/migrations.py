@@ -78,11 +78,11 @@ def _build_indexes(index: Index, steps: Sequence[Migration]) -> None:
 MIGRATIONS: Sequence[Migration] = (first_tables, add_patients, add_remarks, index_what_is_searched)
 
 
-def version_of(connection: Connection) -> int:
-    """Return the version of the index's schema; 0 where it has no tables."""
-    if not connection.has_table(schema.archive.name):
+def version_of(connection: Connection, table: schema.Table = schema.archive) -> int:
+    """Return the version of the schema that a table states in its only row; 0 where there is none."""
+    if not connection.has_table(table.name):
         return 0
-    row = connection.first("SELECT version FROM archive")
+    row = connection.first(f"SELECT version FROM {table.name}")
     return int(row[0]) if row else 0
 
 
@@ -91,28 +91,39 @@ def _create(connection: Connection, table: schema.Table) -> None:
         connection.execute(statement)
 
 
-class _VersionedIndex:
-    """An index whose version is the only row of a table of its own."""
+class VersionedIndex:
+    """A database whose version is the only row of a table of its own.
 
-    def __init__(self, index: Index) -> None:
+    Parameters
+    ----------
+    index : the database.
+    table : with the column ``version`` alone.
+    """
+
+    def __init__(self, index: Index, table: schema.Table = schema.archive) -> None:
         self._index = index
+        self._table = table
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
+        """Return a connection that sees one state of the database."""
         with self._index.reading() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
+        """Return the one connection that writes; a transaction of its own."""
         with self._index.writing() as connection:
             yield connection
 
     def version(self, connection: Connection) -> int:
-        return version_of(connection)
+        """Read the version of the schema."""
+        return version_of(connection, self._table)
 
     def set_version(self, connection: Connection, version: int) -> None:
-        connection.execute("DELETE FROM archive")
-        connection.execute(schema.archive.insert, version)
+        """Write the version of the schema."""
+        connection.execute(f"DELETE FROM {self._table.name}")
+        connection.execute(self._table.insert, version)
 
 
 def migrate(index: Index, steps: Sequence[Migration] = MIGRATIONS) -> None:
@@ -125,4 +136,4 @@ def migrate(index: Index, steps: Sequence[Migration] = MIGRATIONS) -> None:
     """
     _build_indexes(index, steps)
     # A new archive gets today's tables at once.
-    migrations.migrate(_VersionedIndex(index), steps, name="The archive", create=first_tables)
+    migrations.migrate(VersionedIndex(index), steps, name="The archive", create=first_tables)
