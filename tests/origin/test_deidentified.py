@@ -96,7 +96,7 @@ def paths(resource: Resource) -> list[tuple[str, str]]:
     uids = {"study": resource.study, "series": resource.series, "instance": resource.instance}
     found = []
     for one in TRANSACTIONS:
-        if one.method != "GET" or one.path == "/wado":
+        if one.method != "GET" or one.path.startswith(("/wado", "/workitems")):  # no resource is named there
             continue
         path = re.sub(r"\{value:path\}", "7FE00010", one.path).replace("{frames}", "1")
         kind = re.sub(r".*?((/metadata|/rendered|/thumbnail|/frames/1|/bulk/7FE00010)?)\Z", r"\2", path)

@@ -12,10 +12,11 @@ import pytest
 
 from dicomdock.archive import Archive
 from dicomdock.archive.index.engine import Index
+from dicomdock.archive.side_database import SideDatabase
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.query import Query
-from dicomdock.errors import ArchiveError, ArchiveTooNew, NotFound
+from dicomdock.errors import ArchiveError, ArchiveTooNew, NotFound, UnsupportedByServer
 from dicomdock.worklist import store
 from dicomdock.worklist.procedure_step import State, StepRefused
 from dicomdock.worklist.store import ProcedureSteps, StepExists, StepTooLarge
@@ -155,3 +156,12 @@ def test_a_damaged_or_later_database_is_named_and_left_as_it_is(settings: Settin
     with Archive.open(settings) as archive, pytest.raises(ArchiveError, match="move it away"):
         ProcedureSteps(archive.worklist.open())
     assert path.read_bytes() == damaged
+
+
+def test_an_archive_that_cannot_be_written_has_no_work_list_of_its_own(database: Index) -> None:
+    opened = SideDatabase(database, "worklist", read_only=True)
+    if database.path is None:
+        assert opened.open() is database
+    else:
+        with pytest.raises(UnsupportedByServer):
+            opened.open()
