@@ -222,7 +222,8 @@ async def _gathered(body: AsyncIterator[bytes], idle: float) -> AsyncIterator[by
     while True:
         left = begun + idle + received / MIN_RATE - time.monotonic()
         try:
-            chunk = await asyncio.wait_for(anext(body), min(idle, max(left, 0.0)))
+            async with asyncio.timeout(min(idle, max(left, 0.0))):  # wait_for of 3.11 can lose a cancellation
+                chunk = await anext(body)
         except StopAsyncIteration:
             break
         held.append(chunk)

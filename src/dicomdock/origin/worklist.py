@@ -39,6 +39,7 @@ from dicomdock.worklist.procedure_step import ProcedureStep, Reason, Remark, Sta
 from dicomdock.worklist.store import MAX_STEP, ProcedureSteps, StepTooLarge
 
 CHARACTER_SET = "00080005"
+MAX_READ = 16 * MAX_STEP  # bytes of a body that are read at all
 CREATION_NAMES = ("workitem", "affectedsopinstanceuid", "00001000")  # in the query; the UID alone as well
 TRANSACTION_NAMES = ("transactionuid", "00081195")
 # Texts of the Warning header that the standard lays down (PS3.18 §11.4.3.2, §11.6.3.2, §11.7.3.2, §11.8.3.2).
@@ -200,16 +201,20 @@ def _check_form(request: Request, *, body_optional: bool) -> None:
 
 
 def _whole(blocks: Iterator[bytes]) -> bytes:
+    """Return the body. Of one that is too large the rest is read, so that the client hears the answer."""
     held: list[bytes] = []
     length = 0
     try:
         for block in blocks:
             length += len(block)
-            if length > MAX_STEP:
-                raise StepTooLarge(f"A request about a work item has at most {MAX_STEP >> 20} MB.")
-            held.append(block)
+            if length <= MAX_STEP:
+                held.append(block)
+            elif length > MAX_READ:
+                break
     except Unreachable as error:
         raise InvalidInput(str(error)) from None
+    if length > MAX_STEP:
+        raise StepTooLarge(f"A request about a work item has at most {MAX_STEP >> 20} MB.")
     return b"".join(held)
 
 
