@@ -87,6 +87,10 @@ def segmentation_from_nrrd(
     """
     array, header = _read(data)
     array, geometry, remarks = _placed(array, header)
+    if array.ndim == 4 and len(array) > _MAX_SEGMENTS:
+        raise UnreadableFile(
+            f"The NRRD file holds {len(array):,} layers; {_MAX_SEGMENTS:,} are read at most."
+        )
     if "Segment0_LabelValue" not in header:
         if array.ndim == 4:
             made = Segmentation.from_array(array, geometry, names=names, name=name)
@@ -117,30 +121,25 @@ def _masks(layers: npt.NDArray[Any], most: int) -> Iterator[dict[int, Mask]]:
 
 def segmentation_to_nrrd(segmentation: Segmentation) -> bytes:
     """Write a ``.seg.nrrd`` as Slicer does: overlapping segments go to layers of their own."""
-    layers: list[list[int]] = []
-    for at, segment in enumerate(segmentation.segments):
-        for layer in layers:
-            if not any(segment.mask.overlaps(segmentation.segments[one].mask) for one in layer):
-                layer.append(at)
-                break
-        else:
-            layers.append([at])
-    array = np.zeros(
-        (max(len(layers), 1), *segmentation.shape),
-        np.uint8 if len(segmentation.segments) < 256 else np.uint16,
-    )
+    kind = np.uint8 if len(segmentation.segments) < 256 else np.uint16
+    layers: list[npt.NDArray[Any]] = [np.zeros(segmentation.shape, kind)]
+    counts = [0]
     header: dict[str, object] = {
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
     }
-    for number, layer in enumerate(layers):
-        for value, at in enumerate(layer, 1):
-            segment = segmentation.segments[at]
-            array[number][segment.mask.box][segment.mask.array] = value
-            header.update(_described(segment, f"Segment{at}_", at, number, value))
-    if len(array) == 1:
-        return _write(array[0], segmentation.geometry, header, "")
-    return _write(array, segmentation.geometry, header, "list")
+    for at, segment in enumerate(segmentation.segments):
+        box, drawn = segment.mask.box, segment.mask.array
+        number = next((one for one, layer in enumerate(layers) if not layer[box][drawn].any()), len(layers))
+        if number == len(layers):
+            layers.append(np.zeros(segmentation.shape, kind))
+            counts.append(0)
+        counts[number] += 1
+        layers[number][box][drawn] = counts[number]
+        header.update(_described(segment, f"Segment{at}_", at, number, counts[number]))
+    if len(layers) == 1:
+        return _write(layers[0], segmentation.geometry, header, "")
+    return _write(np.stack(layers), segmentation.geometry, header, "list")
 
 
 def _segment(
