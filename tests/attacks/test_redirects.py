@@ -83,6 +83,31 @@ FORMS = (
         "file://{evil}/etc/passwd",
         "http://[bad",
     ),
+    *(
+        "http://\u2460\u2461\u2466.0.0.1:{port}/",
+        "http://127\u30020\u30020\u30021:{port}/",
+        "http://017700000001:{port}/",
+        "http://0:{port}/",
+        "http://127.0.0.1.:{port}/",
+        "http://localhost.:{port}/",
+        "http://[::ffff:7f00:1]:{port}/",
+    ),
+    *(
+        "http://{own};@{evil}/",
+        "http://{own}&@{evil}/",
+        "http://{own}\xa0@{evil}/",
+        "http://{own}\x00@{evil}/",
+        "http://{own}\u2028@{evil}/",
+        "http://{own}.@{evil}/",
+    ),
+    *(
+        "blob:http://{evil}/",
+        "gopher://{evil}/",
+        "ws://{evil}/",
+        "?\n//{evil}/",
+        ".//\\{evil}/",
+        "%2f%2f{evil}/",
+    ),
 )
 
 

@@ -177,3 +177,27 @@ def test_what_everybody_knows_is_read_though_it_is_written_as_unknown() -> None:
         tag: value for tag, value in from_dataset(dataset).items() if tag != "00091001"
     }
     assert written["00091001"] == {"vr": "UN", "BulkDataURI": "00091001"}
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        ("ISO_IR 100", "M\u00fcller^J\u00f6rg"),
+        ("ISO_IR 144", "\u041b\u044e\u043ac"),
+        (
+            ["", "ISO 2022 IR 87"],
+            "Yamada^Tarou=\u5c71\u7530^\u592a\u90ce=\u3084\u307e\u3060^\u305f\u308d\u3046",
+        ),
+    ],
+)
+def test_text_that_pydicom_has_decoded_is_written_as_what_it_is(charset: str | list[str], name: str) -> None:
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = charset
+    dataset.PatientName = name
+    item = Dataset()
+    item.PatientName = name
+    dataset.OtherPatientIDsSequence = [item]
+    judge = dataset.to_json_dict()
+    written = from_dataset(dataset)
+    assert written["00100010"] == judge["00100010"]
+    assert written["00101002"] == judge["00101002"]

@@ -178,6 +178,34 @@ def derived(folder: Path) -> Target:
     return Target([to_bytes(one) for one in made], readers, DICOM, cases, trees=True)
 
 
+def drawing(folder: Path) -> Target:
+    """Return what is done with segmentations and structures once they are read: arrays, files, outlines."""
+    from dicomdock.imaging.authoring import to_bytes
+    from dicomdock.imaging.formats.nrrd import segmentation_to_nrrd
+    from dicomdock.imaging.rtstruct import read_structures, structures_to_dicom
+    from dicomdock.imaging.segmentation import Segmentation, read_segmentation, segmentation_to_dicom
+
+    drawn, _, sources = _drawn()
+    made = [
+        segmentation_to_dicom(drawn, sources),
+        segmentation_to_dicom(drawn, sources, compression="none"),
+        segmentation_to_dicom(drawn, sources, kind="LABELMAP"),
+        structures_to_dicom(drawn, sources),
+    ]
+
+    def use(found: Segmentation) -> None:
+        assert isinstance(found.overlapping, bool)
+        found.to_array()
+        segmentation_to_nrrd(found)
+
+    readers = (
+        lambda data: use(read_segmentation(data)),
+        lambda data: use(read_segmentation(data, onto=drawn.geometry)),
+        lambda data: use(read_structures(data, drawn.geometry)),
+    )
+    return Target([to_bytes(one) for one in made], readers, DICOM, lambda: found_before("seg_"), trees=True)
+
+
 def _images() -> list[bytes]:
     from pydicom.pixels.encoders import RLELosslessEncoder  # noqa: F401 - registers the encoder
 
@@ -217,7 +245,7 @@ def _enhanced() -> bytes:
 def geometry(folder: Path) -> Target:
     from dicomdock.imaging.dataset import as_dataset
     from dicomdock.imaging.geometry import split_series
-    from dicomdock.imaging.volume import Volume
+    from dicomdock.imaging.volume import Volume, allocate, check_claim, outline
 
     slices = scan(np.arange(192, dtype=np.int16).reshape(SHAPE))
     others = [slices[0].data, slices[2].data]
@@ -227,6 +255,9 @@ def geometry(folder: Path) -> Target:
             repr(
                 (plan.shape, plan.dtype, plan.units, plan.windows, plan.label, plan.inverted, plan.frame_time)
             )
+            outline(plan).window()
+            check_claim(plan, len(data) + sum(map(len, others)))
+            allocate(plan)
 
     def alone(data: bytes) -> None:
         volume = Volume.from_instances([data])

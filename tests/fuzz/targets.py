@@ -1,4 +1,4 @@
-"""What is fuzzed: ten kinds of readers of what comes from outside, with honest inputs to begin from.
+"""What is fuzzed: eleven kinds of readers of what comes from outside, with honest inputs to begin from.
 
 A reader may return anything or raise a ``DicomdockError``; every other exception, more
 than 5 s and more than 500 MB are faults.
@@ -60,7 +60,7 @@ def found_before(*names: str) -> list[bytes]:
 MODULES = {
     "wire": ("links", "multipart", "documents"),
     "exchange": ("answers", "stow"),
-    "objects": ("headers", "files", "derived", "geometry", "rendering"),
+    "objects": ("headers", "files", "derived", "drawing", "geometry", "rendering"),
 }
 NAMES = tuple(name for names in MODULES.values() for name in names)
 

@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dicomdock.errors import GeometryError, UnreadableFile
-from dicomdock.imaging.formats.nifti import volumes_from_nifti
+from dicomdock.imaging.formats.nifti import segmentation_from_nifti, volumes_from_nifti
+from dicomdock.imaging.formats.nrrd import segmentation_from_nrrd, segmentation_to_nrrd
 from dicomdock.imaging.formats.unpack import allowance, unpack
-from dicomdock.imaging.segmentation import label_map
+from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.segmentation import Segmentation, label_map
+from dicomdock.imaging.segmentation import mask as mask_module
 from dicomdock.imaging.segmentation.label_map import masks_of
 from dicomdock.imaging.segmentation.mask import Mask
 
@@ -63,6 +66,23 @@ def corners(labels: int, shape: tuple[int, int, int]) -> bytes:
     return packer.compress(nifti(shape[::-1])) + packer.compress(values) + packer.flush()
 
 
+def time_points(count: int) -> bytes:
+    """Return a packed NIfTI-2 file of single voxels in time."""
+    header = nib.Nifti2Header()
+    header.set_data_dtype(np.uint8)
+    header.set_data_shape((1, 1, 1, count))
+    header["vox_offset"] = 544
+    return gzip.compress(header.binaryblock + bytes(4 + count), 1)
+
+
+def layers(count: int, *, segments: int) -> bytes:
+    """Return a packed NRRD file of single voxels in layers, with keys of so many segments."""
+    head = NRRD.format(kind="uint8", sizes=f"{count} 1 1 1", encoding="gzip").replace(": 3", ": 4")
+    head = head.replace("directions: ", "directions: none ").replace("kinds: ", "kinds: list ")
+    keys = "".join(f"Segment{number}_LabelValue:=1\n" for number in range(segments))
+    return f"{head[:-1]}{keys}\n".encode() + gzip.compress(bytes([1]) * count, 1)
+
+
 def claims() -> dict[str, bytes]:
     packed = bomb(b"", 64 << 20)
     return {
@@ -72,6 +92,10 @@ def claims() -> dict[str, bytes]:
         "nii.gz scaled": gzip.compress(nifti((500, 500, 250), scl_slope=0.5)) + packed,
         "nii.gz with more than it claims": gzip.compress(nifti((100, 100, 10))) + packed * 8,
         "nii.gz with labels far apart": corners(4, (180, 1000, 1000)),
+        "nii.gz of 10 million time points": time_points(10_000_000),
+        "nrrd of 20,000 layers": layers(20_000, segments=1),
+        "nrrd of 10 million layers": layers(10_000_000, segments=0),
+        "nrrd of 35,000 segments": layers(1, segments=35_000),
         "nrrd": NRRD.format(kind="uint8", sizes="30000 30000 10", encoding="raw").encode(),
         "nrrd gzip": NRRD.format(kind="double", sizes="30000 30000 10", encoding="gzip").encode() + packed,
         "nrrd bomb": NRRD.format(kind="uchar", sizes="10 10 10", encoding="gzip").encode() + packed * 8,
@@ -124,6 +148,35 @@ def test_honest_files_of_any_packing_are_read():
     scaled = nib.Nifti1Image(array.transpose(2, 1, 0) * 0.5 - 3, np.eye(4), image.header)
     scaled.set_data_dtype(np.int16)
     assert np.allclose(volumes_from_nifti(scaled.to_bytes())[0].array, array * 0.5 - 3, atol=1e-3)
+
+
+def test_more_time_points_and_layers_than_can_be_meant_are_named():
+    with pytest.raises(UnreadableFile, match="40,000 volumes; 32,767 are read"):
+        volumes_from_nifti(time_points(40_000))
+    with pytest.raises(UnreadableFile, match="three dimensions"):
+        segmentation_from_nifti(time_points(2))
+    with pytest.raises(UnreadableFile, match="70,000 layers; 65,535 are read"):
+        segmentation_from_nrrd(layers(70_000, segments=0))
+    assert len(volumes_from_nifti(time_points(3))) == 3
+
+
+@settings(max_examples=60)
+@given(arrays(np.bool_, st.tuples(st.integers(0, 5), *[st.integers(1, 4)] * 3)), st.booleans())
+def test_masks_that_share_a_voxel_are_found(array, pairs):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mask_module, "MOST_COUNTED", 0 if pairs else 1 << 29)
+        assert mask_module.overlap(map(Mask.of, array)) == bool((array.sum(axis=0) > 1).any())
+
+
+def test_many_segments_are_compared_and_written_in_time_that_grows_with_their_voxels():
+    """3,000 took 17 s, and 18 s to be written."""
+    labels = np.arange(1, 3001, dtype=np.uint16).reshape(30, 10, 10)
+    made = Segmentation.from_array(labels, VolumeGeometry.from_ijk_to_ras((30, 10, 10), np.eye(4)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Mask, "overlaps", None)  # none is compared with another one
+        assert not made.overlapping
+        again = segmentation_from_nrrd(segmentation_to_nrrd(made))
+    assert np.array_equal(again.to_array(), labels)
 
 
 @given(st.binary(max_size=3000), st.integers(0, 4000))

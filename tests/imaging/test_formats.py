@@ -144,6 +144,25 @@ def test_slicers_segmentations_keep_names_colours_codes_and_overlaps() -> None:
     assert (header["Segment0_Layer"], header["Segment1_Layer"]) == ("0", "1")
 
 
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")) | st.sampled_from("\n \\")),
+        min_size=1,
+        max_size=3,
+    )
+)
+@settings(max_examples=60)
+def test_names_of_segments_survive_nrrd_in_any_script(labels: list[str]) -> None:
+    names = [f"a{label}b" for label in labels]
+    made = Segmentation.from_array(np.ones((len(names), 2, 2, 2), bool), grid((2, 2, 2)), names=names)
+    data = segmentation_to_nrrd(made)
+    found = segmentation_from_nrrd(data)
+    assert [one.label for one in found.segments] == names
+    if not {"\n", "\\"} & set(names[0]):
+        assert f"\nSegment0_Name:={names[0]}\n".encode() in data  # as Slicer writes it
+    assert found.to_masks().all()
+
+
 def test_a_plain_nrrd_label_map_in_ras() -> None:
     file = io.BytesIO()
     labels = (values() % 3).astype(np.uint8)

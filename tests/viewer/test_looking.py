@@ -38,6 +38,7 @@ from tests.viewer.pictures import difference, windowed
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
+THRESHOLD = "ThresholdState__threshold_slider__RangeSliderState__value"
 ALIKE = 4.0  # mean difference, of 255, of a view from what numpy draws
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
 
@@ -173,23 +174,24 @@ def test_a_view_is_fitted_without_a_word_of_other_slices(screen: Screen) -> None
 
 
 def test_what_is_set_is_not_replaced_by_what_was_sent_before(screen: Screen) -> None:
-    screen.page.evaluate(
-        """() => {
-            window.trame.client.getConnection().getSession().call("trame.force.push", ["Red_at"]);
-            window.trame.state.set("Red_at", 5);
-        }"""
-    )
+    def set_while_sent(name: str, value: object) -> None:
+        screen.page.evaluate(
+            """([name, value]) => {
+                window.trame.client.getConnection().getSession().call("trame.force.push", [name]);
+                window.trame.state.set(name, value);
+            }""",
+            [name, value],
+        )
+
+    set_while_sent("Red_at", 5)
     screen.until(lambda: screen.slice() == (6, SHAPE[0]))
     screen.handled()
     assert screen.state("Red_at") == 5
-    # The viewer's own correction of what was set still comes.
-    screen.page.evaluate(
-        """() => {
-            window.trame.client.getConnection().getSession().call("trame.force.push", ["Red_at"]);
-            window.trame.state.set("Red_at", 1000);
-        }"""
-    )
+    set_while_sent("Red_at", 1000)  # the viewer's own correction still comes
     screen.wait(f"s.Red_at === {SHAPE[0] - 1}")
+    set_while_sent(THRESHOLD, [60, 100])
+    screen.handled()
+    assert screen.state(THRESHOLD) == [60, 100]
 
 
 def test_slices_are_reached_by_wheel_keys_and_slider(screen: Screen) -> None:

@@ -247,6 +247,9 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,20}\Z")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\Z")
 
 
+UTF_8 = b"ISO_IR 192"
+
+
 def from_dataset(
     dataset: Dataset, base: str = "", *, charset: bytes = b"", signed: bool = False
 ) -> dict[str, JsonValue]:
@@ -290,7 +293,8 @@ def from_dataset(
             elif vr in _BINARY and (numbers := _decoded_numbers(dataset, tag)):
                 written = numbers
             else:
-                written = json_values(vr, _raw_value(dataset, tag), charset, little=little)
+                text = not isinstance(dataset.get_item(tag).value, bytes)  # pydicom has decoded it already
+                written = json_values(vr, _raw_value(dataset, tag), UTF_8 if text else charset, little=little)
         except READ_ERRORS:
             written = []
         found[name] = {"vr": vr, "Value": written} if written else {"vr": vr}

@@ -109,11 +109,13 @@ class _PlainKeys:
 def answer_changes(server: Any) -> None:
     """Answer the page when it has set keys with the values that they have then.
 
-    What was published before reaches the page before the answer, so the page knows which value is newer.
+    What was published before reaches the page before the answer, so the page knows which value is newer. Keys
+    are set one after another, as the user did: what follows from one must not overwrite the next.
     """
 
     async def changed(changes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        server.protocol_call("trame.state.update", changes)
+        for one in changes:
+            server.protocol_call("trame.state.update", [one])
         await asyncio.sleep(A_TURN)
         return {one["key"]: server.state[one["key"]] for one in changes}
 

@@ -32,6 +32,9 @@ from dicomdock.imaging.volume import Volume
 UNPLACED = "The file does not state how the image lies in the patient."
 """The remark on volumes and segmentations of a file without a geometry."""
 
+MOST_TIME_POINTS = 32767
+"""Volumes of one file: as many as the 16 bits of NIfTI-1 can count."""
+
 _GZIP = b"\x1f\x8b"
 _SIZES = {348: "Nifti1Image", 540: "Nifti2Image"}
 _LENGTHS = {"Nifti1Image": 348, "Nifti2Image": 540}
@@ -47,8 +50,13 @@ def volumes_from_nifti(data: bytes) -> list[Volume]:
     Raises
     ------
     UnreadableFile
-        It is no NIfTI-1 or -2 file, or not of three or four dimensions.
+        It is no NIfTI-1 or -2 file, not of three or four dimensions, or of more time points than NIfTI-1 can
+        hold.
     """
+    return _volumes(data, most=MOST_TIME_POINTS)
+
+
+def _volumes(data: bytes, *, most: int) -> list[Volume]:
     array, affine, remarks = _read(data)
     colour = array.dtype.names is not None
     if colour:
@@ -60,11 +68,16 @@ def volumes_from_nifti(data: bytes) -> list[Volume]:
         array, spatial = array[:, :, None], 3
     if spatial not in (3, 4):
         raise UnreadableFile(f"A NIfTI file of {spatial} dimensions holds no volumes.")
-    parts = [array] if spatial == 3 else [array[:, :, :, at] for at in range(array.shape[3])]
+    count = 1 if spatial == 3 else array.shape[3]
+    if count > most == 1:
+        raise UnreadableFile("A label map has three dimensions and no colours.")
+    if count > most:
+        raise UnreadableFile(f"The NIfTI file holds {count:,} volumes; {most:,} are read at most.")
+    parts = [array] if spatial == 3 else [array[:, :, :, at] for at in range(count)]
+    geometry = VolumeGeometry.from_ijk_to_ras(array.shape[2::-1], affine)
     volumes = []
     for at, part in enumerate(parts):
         values = np.ascontiguousarray(part.transpose(2, 1, 0, *range(3, part.ndim)))
-        geometry = VolumeGeometry.from_ijk_to_ras(values.shape[:3], affine)
         name = f"time point {at + 1}" if len(parts) > 1 else ""
         volumes.append(Volume(values, geometry, name=name, remarks=remarks))
     return volumes
@@ -166,12 +179,12 @@ def segmentation_from_nifti(
     UnreadableFile
         It is no label map.
     """
-    volumes = volumes_from_nifti(data)
-    if len(volumes) > 1 or volumes[0].colour:
+    (volume,) = _volumes(data, most=1)
+    if volume.colour:
         raise UnreadableFile("A label map has three dimensions and no colours.")
-    masks = masks_of(volumes[0].array, most=boxes(len(data)))
-    made = Segmentation.from_masks(masks, volumes[0].geometry, names=names, name=name)
-    return attached(replace(made, remarks=volumes[0].remarks), source)
+    masks = masks_of(volume.array, most=boxes(len(data)))
+    made = Segmentation.from_masks(masks, volume.geometry, names=names, name=name)
+    return attached(replace(made, remarks=volume.remarks), source)
 
 
 def segmentation_to_nifti(segmentation: Segmentation, *, compress: bool = True) -> bytes:

@@ -14,7 +14,6 @@ from dicomdock.imaging.segmentation.mask import Mask
 MOST_SCATTERED, SCATTER = 128 << 20, 8
 """Bytes of the boxes of all segments: so many, or so many times the label map."""
 
-LABELS = 1 << 16
 BLOCK = 1 << 20  # voxels that are looked at together
 
 Ends = npt.NDArray[np.int64]
@@ -65,7 +64,8 @@ def _boxes(whole: npt.NDArray[Any], most: int) -> tuple[Ends, Ends]:
     It is given up as soon as the boxes are too large.
     """
     flat, (_, rows, columns) = whole.reshape(-1), whole.shape
-    low, high = np.zeros((LABELS, 3), np.int64), np.zeros((LABELS, 3), np.int64)
+    labels = int(whole.max(initial=0)) + 1
+    low, high = np.zeros((labels, 3), np.int64), np.zeros((labels, 3), np.int64)
     for block in _blocks(flat.size):
         inside = np.flatnonzero(flat[block])
         if not inside.size:

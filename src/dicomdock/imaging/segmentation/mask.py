@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import Shape
 
 BoolArray = npt.NDArray[np.bool_]
+
+MOST_COUNTED = 1 << 29  # voxels of the box around several masks; in a larger one they are compared in pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +152,26 @@ class Mask:
 
 
 EMPTY = Mask((0, 0, 0), np.zeros((0, 0, 0), np.bool_))
+
+
+def overlap(masks: Iterable[Mask]) -> bool:
+    """Return whether two of several masks share a voxel."""
+    filled = [mask for mask in masks if mask.array.size]
+    if len(filled) < 2:
+        return False
+    low = np.min([mask.start for mask in filled], axis=0)
+    shape = np.max([mask.stop for mask in filled], axis=0) - low
+    if math.prod(shape.tolist()) > MOST_COUNTED:
+        return any(a.overlaps(b) for a, b in combinations(filled, 2))
+    drawn = np.zeros(shape, np.bool_)  # memory is used where a mask lies
+    for mask in filled:
+        k, j, i = (np.array(mask.start) - low).tolist()
+        dk, dj, di = mask.array.shape
+        box = drawn[k : k + dk, j : j + dj, i : i + di]
+        if (box & mask.array).any():
+            return True
+        box |= mask.array
+    return False
 
 
 def _ends(line: npt.NDArray[Any]) -> tuple[int, int] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy.typing as npt
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import Shape, VolumeGeometry
 from dicomdock.imaging.segmentation.label_map import masks_of
-from dicomdock.imaging.segmentation.mask import Mask
+from dicomdock.imaging.segmentation.mask import Mask, overlap
 from dicomdock.imaging.terminology import RGB, Terminology, colour_for
 from dicomdock.imaging.volume import Volume, resample
 
@@ -182,7 +181,7 @@ class Segmentation:
     @property
     def overlapping(self) -> bool:
         """True when a voxel belongs to more than one segment."""
-        return any(a.mask.overlaps(b.mask) for a, b in combinations(self.segments, 2))
+        return overlap(segment.mask for segment in self.segments)
 
     def to_array(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
         """Return the segments as numbers (k, j, i), from 1; where segments overlap the later one shows."""

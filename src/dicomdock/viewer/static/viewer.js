@@ -94,15 +94,19 @@
     const { client, state } = window.trame;
     const viewer = client.getRemote().Trame;
     const set = new Map();
+    const plain = (value) => (Array.isArray(value) ? value.every(plain) : Object(value) !== value);
+    const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
     const put = (values) => {
-      const changed = Object.keys(values).filter((key) => state.get(key) !== values[key]);
+      const changed = Object.keys(values).filter((key) => !same(state.get(key), values[key]));
       changed.forEach((key) => { state.state[key] = values[key]; });
       if (changed.length) state.notifyListeners({ type: "dirty-state", keys: changed });
     };
     const { dirty } = state;
     state.dirty = (...keys) => {
-      const plain = keys.filter((key) => state.canDirty(key) && Object(state.get(key)) !== state.get(key));
-      plain.forEach((key) => set.set(key, state.get(key)));
+      keys.forEach((key) => {
+        if (state.canDirty(key) && plain(state.get(key))) set.set(key, state.get(key));
+        else set.delete(key);
+      });
       dirty.call(state, ...keys);
     };
     viewer.updateState = async (changes) => {
@@ -110,7 +114,7 @@
         changes.forEach(({ key }) => set.delete(key));
         throw error;
       });
-      const answered = changes.filter(({ key, value }) => set.has(key) && set.get(key) === value);
+      const answered = changes.filter(({ key, value }) => set.has(key) && same(set.get(key), value));
       answered.forEach(({ key }) => set.delete(key));
       put(Object.fromEntries(answered.map(({ key }) => [key, now[key]])));
     };
