@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from dicomdock.viewer.index_page import LOADING, TITLE, index_page
+from dicomdock.viewer.index_page import TITLE, index_page
 from dicomdock.web.cookies import cookie_values
 from dicomdock.web.peers import is_foreign
 
@@ -119,8 +119,6 @@ class Guard:
                 return web.HTTPFound(f"/index.html?secret={self._secret}", headers=headers(request.host))
             if request.path == "/index.html":
                 return web.Response(text=index_page(), content_type="text/html")
-            if request.path == "/loading.tpl":
-                return web.Response(text=LOADING, content_type="text/html")
             return await handler(request)
 
         async def prepare(request: web.Request, response: web.StreamResponse) -> None:

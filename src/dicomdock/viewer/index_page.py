@@ -21,6 +21,8 @@ _OURS = (
     (r'<meta\s+name="(description|keywords)".*?/>', ""),
     (r"<noscript>.*?</noscript>", "<noscript>The viewer needs JavaScript.</noscript>"),
     (r'<link rel="icon".*?/>', f'<link rel="icon" href="{FAVICON}" />'),
+    # trame's page fetches what it shows until it is there, and a late answer would replace the page itself.
+    (r'<div id="app"></div>\s*<script>.*?</script>', f'<div id="app">{LOADING}</div>'),
 )
 
 

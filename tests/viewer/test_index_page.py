@@ -1,0 +1,16 @@
+"""The document that the viewer's page begins with."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+pytest.importorskip("trame_client")
+from dicomdock.viewer.index_page import LOADING, index_page
+
+
+def test_nothing_that_comes_late_replaces_the_page() -> None:
+    page = index_page()
+    assert f'<div id="app">{LOADING}</div>' in page
+    assert not re.findall(r"<script>.*?</script>", page, flags=re.DOTALL)
