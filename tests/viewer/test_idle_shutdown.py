@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 pytest.importorskip("aiohttp")
+pytest.importorskip("wslink")
 from dicomdock.rpc import PageState
 from dicomdock.viewer import idle_shutdown as module
 from dicomdock.viewer.idle_shutdown import LOADING_SECONDS, RETRY_SECONDS, IdleShutdown
@@ -22,16 +24,13 @@ class Viewer:
         self.now, self.timers = 0.0, list[SimpleNamespace]()
         monkeypatch.setattr(module, "asyncio", SimpleNamespace(get_running_loop=lambda: self))
         self.busy, self.ended, self.said = False, False, list[PageState]()
-        events: dict[str, list[Callable[[], None]]] = {"came": [], "went": []}
-        self.events = events
-        hooks = SimpleNamespace(
-            on_client_connected=SimpleNamespace(add=events["came"].append),
-            on_client_exited=SimpleNamespace(add=events["went"].append),
-            on_server_bind=SimpleNamespace(add=lambda _: None),
+        links = list[Any]()
+        server = SimpleNamespace(
+            controller=SimpleNamespace(on_server_bind=SimpleNamespace(add=lambda _: None)),
+            add_protocol_to_configure=lambda add: add(SimpleNamespace(registerLinkProtocol=links.append)),
         )
-        self.idle = IdleShutdown(
-            SimpleNamespace(controller=hooks), PATIENCE, lambda: self.busy, self.end, self.said.append
-        )
+        self.idle = IdleShutdown(server, PATIENCE, lambda: self.busy, self.end, self.said.append)
+        (self.connections,) = links
 
     def end(self) -> None:
         self.ended = True
@@ -65,8 +64,12 @@ class Viewer:
                     self.idle._set_hidden(False)
                 case "order":
                     self.idle.close_when_unused(RETURN)
+                case "came":
+                    self.connections.onConnect(None, "one")
+                case "went":
+                    self.connections.onClose("one")
                 case _:
-                    self.events[event][0]()
+                    raise ValueError(event)
 
 
 @pytest.fixture

@@ -59,8 +59,10 @@ def listens(port: int | None) -> bool:
         return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
-def drawn(screen: Screen) -> None:
+def loaded(screen: Screen) -> None:
+    """Wait for the page with what was drawn; a viewer waits a minute for one that has not connected yet."""
     screen.wait("s.complete && s.unsaved")
+    screen.drawn()
 
 
 def test_the_drawing_of_a_page_that_is_left_or_hidden_comes_back_with_it(
@@ -76,13 +78,13 @@ def test_the_drawing_of_a_page_that_is_left_or_hidden_comes_back_with_it(
     page.keyboard.press("Escape")
 
     page.reload()
-    screen.wait("s.complete")
+    loaded(screen)
     assert opened.pid == first, "a reload finds its viewer"
 
     page.goto("about:blank")
     gone(opened, first, address)
     page.goto(address)
-    drawn(screen)
+    loaded(screen)
     second = opened.pid
     assert second not in (None, first)
 
@@ -91,5 +93,5 @@ def test_the_drawing_of_a_page_that_is_left_or_hidden_comes_back_with_it(
     page.wait_for_selector("#gone:has-text('put away to free memory')")
     page.evaluate(SHOW)
     arrived(page, lambda url: url != address)
-    drawn(screen)
+    loaded(screen)
     assert opened.pid not in (None, first, second)

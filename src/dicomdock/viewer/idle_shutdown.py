@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
+from wslink.websocket import LinkProtocol
 
 from dicomdock.rpc import PageState
 
@@ -28,7 +29,7 @@ class IdleShutdown:
 
     Parameters
     ----------
-    server : trame's; calls when a page connects and disconnects.
+    server : trame's.
     timeout : seconds without a page.
     busy : returns whether something is running that must not be interrupted, or would be lost.
     exit_viewer : ends the viewer.
@@ -50,8 +51,8 @@ class IdleShutdown:
         self._closing = False
         self._expected_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        server.controller.on_client_connected.add(self._connected)
-        server.controller.on_client_exited.add(self._disconnected)
+        connections = _Connections(self._connected, self._disconnected)
+        server.add_protocol_to_configure(lambda protocol: protocol.registerLinkProtocol(connections))
         server.controller.on_server_bind.add(lambda bound: self.install(bound.app))
 
     def install(self, app: web.Application) -> None:
@@ -132,3 +133,17 @@ class IdleShutdown:
             self._wait(RETRY_SECONDS, hidden_too=True)
         else:
             self._exit()
+
+
+class _Connections(LinkProtocol):  # type: ignore[misc]  # without types
+    """Hears of each connection of a page itself: the last message of a page that ends may be lost."""
+
+    def __init__(self, opened: Callable[[], None], closed: Callable[[], None]) -> None:
+        super().__init__()
+        self._opened, self._closed = opened, closed
+
+    def onConnect(self, _request: object, _client: str) -> None:  # noqa: N802
+        self._opened()
+
+    def onClose(self, _client: str) -> None:  # noqa: N802
+        self._closed()
