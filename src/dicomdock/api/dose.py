@@ -10,8 +10,8 @@ from typing import Self
 
 from dicomdock.api import instances
 from dicomdock.api.home import Home
+from dicomdock.api.statistics import write_new
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput
 from dicomdock.imaging import dose as imaging
 from dicomdock.imaging.dose import DoseHistogram
 from dicomdock.imaging.dose.histogram import SHARES
@@ -61,11 +61,7 @@ class DoseHistograms:
         InvalidInput
             There is a file of that name.
         """
-        try:
-            with Path(path).open("xb") as file:
-                file.write(self.csv().encode())
-        except FileExistsError:
-            raise InvalidInput(f"{path} exists already.") from None
+        write_new(path, self.csv().encode())
 
     def _row(self, one: DoseHistogram) -> dict[str, Cell]:
         shares = one.at_least or (None,) * len(SHARES)
@@ -126,7 +122,4 @@ class Dose(imaging.Dose):
 
 def read(archive: Home, resource: Resource) -> Dose:
     """Read an RT Dose of the archive."""
-    paths = instances.paths_of(archive, resource)
-    if len(paths) > 1:
-        raise InvalidInput(f"{resource} holds {len(paths)} instances; name one: STUDY/SERIES/INSTANCE.")
-    return Dose.of(imaging.read_dose(instances.read(paths[0])))
+    return Dose.of(imaging.read_dose(instances.read_single(archive, resource)))

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from dicomdock.api.home import Home
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import GeometryError
+from dicomdock.errors import GeometryError, InvalidInput
 from dicomdock.imaging.dataset import as_dataset
 
 READERS = 2  # files read side by side; more wait for each other, since parsing holds the interpreter
@@ -25,6 +25,24 @@ def paths_of(archive: Home, resource: Resource) -> list[Path]:
         Nothing of it is in the archive.
     """
     return [part.path for part in archive.retrieve(resource) if part.path is not None]
+
+
+def read_single(archive: Home, resource: Resource) -> Dataset:
+    """Read the only instance of a resource.
+
+    Raises
+    ------
+    NotInArchive
+        Nothing of it is in the archive.
+    InvalidInput
+        It has several.
+    GeometryError
+        The file is damaged.
+    """
+    paths = paths_of(archive, resource)
+    if len(paths) > 1:
+        raise InvalidInput(f"{resource} holds {len(paths)} instances; name one: STUDY/SERIES/INSTANCE.")
+    return read(paths[0])
 
 
 def read(path: Path, *, pixels: bool = True) -> Dataset:

@@ -256,10 +256,7 @@ class Segmentation(imaging.Segmentation):
 
 def read(archive: Home, resource: Resource) -> Segmentation:
     """Read a segmentation or structure set of the archive, onto the grid of its images."""
-    paths = reading.paths_of(archive, resource)
-    if len(paths) > 1:
-        raise InvalidInput(f"{resource} holds {len(paths)} instances; name one: STUDY/SERIES/INSTANCE.")
-    dataset = reading.read(paths[0])
+    dataset = reading.read_single(archive, resource)
     series, volumes, why_none = _images(archive, resource, dataset)
     place = _structures if is_structure_set(dataset) else _segments
     found = place(dataset, volumes, why_none)

@@ -67,7 +67,7 @@ class Statistics:
         InvalidInput
             There is a file of that name.
         """
-        _write(path, self.csv().encode())
+        write_new(path, self.csv().encode())
 
     def csv(self) -> str:
         """Return the table as CSV with a header line; an absent number is an empty field."""
@@ -87,7 +87,7 @@ class Statistics:
         MissingDependency
             pyarrow is not installed.
         """
-        _write(path, self.parquet())
+        write_new(path, self.parquet())
 
     def parquet(self) -> bytes:
         """Return the table as Parquet.
@@ -199,7 +199,14 @@ def _row(one: SegmentStatistics) -> dict[str, Cell]:
     return dict(zip(COLUMNS, cells, strict=True))
 
 
-def _write(path: Path | str, content: bytes) -> None:
+def write_new(path: Path | str, content: bytes) -> None:
+    """Write a table to a new file.
+
+    Raises
+    ------
+    InvalidInput
+        There is a file of that name.
+    """
     try:
         with Path(path).open("xb") as file:
             file.write(content)
