@@ -55,6 +55,12 @@ def file_chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
+def data_chunks(data: bytes) -> Iterator[bytes]:
+    """Return bytes chunk by chunk."""
+    view = memoryview(data)
+    return (bytes(view[start : start + CHUNK]) for start in range(0, len(view), CHUNK))
+
+
 def head_of(chunks: Iterator[bytes], size: int) -> bytes:
     """Read the beginning of a stream: whole chunks, until they are so many bytes; less only at its end."""
     head = b""

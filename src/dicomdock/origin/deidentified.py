@@ -28,9 +28,9 @@ from dicomdock.dicom.media_types import DICOM, in_transfer_syntax
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import Forbidden, InvalidInput, NotFound
-from dicomdock.origin.deidentified_copies import Copies, Copy, Remembered, chunks_of
+from dicomdock.origin.deidentified_copies import Copies, Copy, Remembered
 from dicomdock.origin.deidentified_studies import Studies
-from dicomdock.sources import Match, Page, Part, StoreResult
+from dicomdock.sources import Match, Page, Part, StoreResult, data_chunks
 
 PAGE = 20  # matches; small, as the first search has to read every instance that it finds
 SUMMARIES = 64 << 20  # bytes of studies as a search finds them
@@ -92,7 +92,7 @@ class DeidentifiedArchive:
             data = self._copies.data(instance)
             if data is not None:
                 content_type = in_transfer_syntax(DICOM, copy.transfer_syntax_uid)
-                yield Part(content_type, partial(chunks_of, data), length=len(data), resource=copy.resource)
+                yield Part(content_type, partial(data_chunks, data), length=len(data), resource=copy.resource)
 
     def metadata(self, resource: Resource) -> Iterator[DicomJson]:
         """Return the attributes of the copies of the instances of a resource.

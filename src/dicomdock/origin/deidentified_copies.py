@@ -6,7 +6,6 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 
@@ -17,13 +16,11 @@ from dicomdock.dicom.dataset import read_dataset
 from dicomdock.dicom.json_model import DicomJson, from_dataset
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, NotFound
-from dicomdock.origin.responses import UTF_8
-from dicomdock.sources import CHUNK
+from dicomdock.origin.responses import CHARACTER_SET, UTF_8
 
 log = logging.getLogger(__name__)
 
 COPIES, DESCRIPTIONS = 256 << 20, 128 << 20  # bytes that are remembered
-CHARACTER_SET = "00080005"
 
 
 class Remembered:
@@ -130,9 +127,3 @@ class Copies:
         except (ArchiveError, NotFound, OSError) as error:  # its sentence names the original
             log.warning("%s is not served: %s", instance.resource, error)
             return None
-
-
-def chunks_of(data: bytes) -> Iterator[bytes]:
-    """Yield data chunk by chunk."""
-    view = memoryview(data)
-    return (bytes(view[start : start + CHUNK]) for start in range(0, len(view), CHUNK))

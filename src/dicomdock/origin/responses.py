@@ -24,6 +24,7 @@ from dicomdock.sources import DicomJson, Part
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+CHARACTER_SET = "00080005"
 UTF_8: DicomJson = {"vr": "CS", "Value": ["ISO_IR 192"]}
 """Specific Character Set of every answer: the DICOM JSON model is UTF-8 (PS3.18 §F.2.1)."""
 GATHERED = 1 << 20  # bytes sent at once; smaller pieces cost more in thread changes than they save in memory

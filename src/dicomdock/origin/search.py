@@ -17,10 +17,10 @@ from dicomdock.dicom.resource import resource_in
 from dicomdock.dicom.uid import check_uid
 from dicomdock.origin.context import Origin, accept_of
 from dicomdock.origin.data_sets import answer, wanted_form
-from dicomdock.origin.responses import UTF_8, in_thread, warning_header
+from dicomdock.origin.responses import CHARACTER_SET, UTF_8, in_thread, warning_header
 from dicomdock.sources import DicomJson, Page
 
-RETRIEVE_URL, CHARACTER_SET = "00081190", "00080005"
+RETRIEVE_URL = "00081190"
 
 
 async def search_studies(origin: Origin, request: Request) -> Response:

@@ -32,7 +32,7 @@ from dicomdock.errors import (
 )
 from dicomdock.origin.accept import DataSetForm, data_set_form
 from dicomdock.origin.context import Origin, accept_of, check_not_encoded
-from dicomdock.origin.responses import UTF_8, too_many_clients
+from dicomdock.origin.responses import CHARACTER_SET, UTF_8, too_many_clients
 from dicomdock.sources import DicomSource, JsonValue, Part, StoreResult
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
@@ -141,7 +141,7 @@ def _answer(source: DicomSource, results: Sequence[StoreResult], study: str | No
     # Type 2: empty where the answer is about several studies, or none.
     one = study or (stored.pop() if len(stored) == 1 else None)
     answer: Json = {
-        "00080005": {**UTF_8},
+        CHARACTER_SET: {**UTF_8},
         "00081190": {"vr": "UR", "Value": [base + Resource(one).path]} if one else {"vr": "UR"},
     }
     for result in results:

@@ -32,13 +32,19 @@ from dicomdock.errors import (
 from dicomdock.origin.context import Origin, accept_of, check_not_encoded
 from dicomdock.origin.data_sets import answer, wanted_form
 from dicomdock.origin.granted import Granted
-from dicomdock.origin.responses import UTF_8, in_thread, sentence, too_many_clients, warning_header
+from dicomdock.origin.responses import (
+    CHARACTER_SET,
+    UTF_8,
+    in_thread,
+    sentence,
+    too_many_clients,
+    warning_header,
+)
 from dicomdock.web.media_type import MediaType
 from dicomdock.worklist.data_set import read_data_set
 from dicomdock.worklist.procedure_step import ProcedureStep, Reason, Remark, State, StepRefused
 from dicomdock.worklist.store import MAX_STEP, ProcedureSteps, StepTooLarge
 
-CHARACTER_SET = "00080005"
 MAX_READ = 16 * MAX_STEP  # bytes of a body that are read at all
 CREATION_NAMES = ("workitem", "affectedsopinstanceuid", "00001000")  # in the query; the UID alone as well
 TRANSACTION_NAMES = ("transactionuid", "00081195")

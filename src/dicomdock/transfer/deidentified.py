@@ -15,7 +15,7 @@ from dicomdock.deidentify.pixels import Rectangle
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import WireError
 from dicomdock.imaging.codecs import decompress
-from dicomdock.sources import CHUNK, JsonValue, Part, StoreResult
+from dicomdock.sources import JsonValue, Part, StoreResult, data_chunks
 from dicomdock.transfer.files import Selection, Unsent
 from dicomdock.transfer.progress import Progress
 
@@ -122,8 +122,7 @@ class Copies:
                 self._hold_back(part, outcome.reason)
                 raise WireError(f"it was held back: {outcome.reason}")
             self._count(resource, outcome)
-            view = memoryview(outcome.data)
-            return (bytes(view[start : start + CHUNK]) for start in range(0, len(view), CHUNK))
+            return data_chunks(outcome.data)
 
         return Part("application/dicom", opener, resource=resource, intact=part.intact)
 
