@@ -293,8 +293,9 @@ def from_dataset(
             elif vr in _BINARY and (numbers := _decoded_numbers(dataset, tag)):
                 written = numbers
             else:
-                text = not isinstance(dataset.get_item(tag).value, bytes)  # pydicom has decoded it already
-                written = json_values(vr, _raw_value(dataset, tag), UTF_8 if text else charset, little=little)
+                decoded = not isinstance(dataset.get_item(tag).value, bytes)  # by pydicom
+                written_in = UTF_8 if decoded else charset
+                written = json_values(vr, _raw_value(dataset, tag), written_in, little=little)
         except READ_ERRORS:
             written = []
         found[name] = {"vr": vr, "Value": written} if written else {"vr": vr}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.migrations import VersionedIndex
+from dicomdock.archive.index.migrations import VersionedIndex, create
 from dicomdock.archive.index.schema import Column, Table
 from dicomdock.config import migrations
 
@@ -22,8 +22,7 @@ version = Table("worklist", (Column("version", "number"),), key=())
 def first_tables(connection: Connection) -> None:
     """Version 1."""
     for table in (steps, version):
-        for statement in table.create(connection.dialect):
-            connection.execute(statement)
+        create(connection, table)
 
 
 MIGRATIONS: Sequence[Callable[[Connection], None]] = (first_tables,)

@@ -27,18 +27,18 @@ log = logging.getLogger(__name__)
 def first_tables(connection: Connection) -> None:
     """Version 1."""
     for table in schema.TABLES:
-        _create(connection, table)
+        create(connection, table)
     text_search.create(connection)
 
 
 def add_patients(connection: Connection) -> None:
     """Version 2: the patients of series that are not their study's."""
-    _create(connection, schema.patient)
+    create(connection, schema.patient)
 
 
 def add_remarks(connection: Connection) -> None:
     """Version 3: what was odd about instances when they were stored."""
-    _create(connection, schema.remark)
+    create(connection, schema.remark)
 
 
 def index_what_is_searched(connection: Connection) -> None:
@@ -86,7 +86,8 @@ def version_of(connection: Connection, table: schema.Table = schema.archive) -> 
     return int(row[0]) if row else 0
 
 
-def _create(connection: Connection, table: schema.Table) -> None:
+def create(connection: Connection, table: schema.Table) -> None:
+    """Create a table with its indexes."""
     for statement in table.create(connection.dialect):
         connection.execute(statement)
 
