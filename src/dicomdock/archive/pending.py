@@ -115,8 +115,8 @@ def insert_instances(
             )
         study_id = studies[study_uid]
         unique: Row = {"study": study_id, "SeriesInstanceUID": series_uid}
-        added: Row = {"added": now, "used": now}
-        series_id = _ensure(connection, series, unique, series_row, group[0].header, added)
+        moments: Row = {"added": now, "used": now}
+        series_id = _ensure(connection, series, unique, series_row, group[0].header, moments)
         patient_id = _fill_study(connection, study_id, group)
         _fill(connection, series, series_id, group, series_row, SERIES_TAGS)
         _add_patients(connection, series_id, patient_id, group)
