@@ -13,16 +13,13 @@ from dicomdock.errors import InvalidInput
 from dicomdock.worklist.procedure_step import (
     Outcome,
     ProcedureStep,
-    Reason,
-    Remark,
-    State,
-    StepRefused,
     change_state,
     create,
-    missing_for,
     request_cancellation,
     update,
 )
+from dicomdock.worklist.refusals import Reason, Remark, StepRefused
+from dicomdock.worklist.requirements import State, missing_for
 
 MINE, OTHER = "1.2.3.4", "1.2.3.5"
 NOW, LATER = "20260102030405", "20260102030406"

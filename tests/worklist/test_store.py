@@ -18,7 +18,8 @@ from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.query import Query
 from dicomdock.errors import ArchiveError, ArchiveTooNew, NotFound, UnsupportedByServer
 from dicomdock.worklist import store
-from dicomdock.worklist.procedure_step import State, StepRefused
+from dicomdock.worklist.refusals import StepRefused
+from dicomdock.worklist.requirements import State
 from dicomdock.worklist.store import ProcedureSteps, StepExists, StepTooLarge
 from tests.builders import document, write
 from tests.worklist.test_procedure_step import FINISHED, SCHEDULED

@@ -42,7 +42,9 @@ from dicomdock.origin.responses import (
 )
 from dicomdock.web.media_type import MediaType
 from dicomdock.worklist.data_set import read_data_set
-from dicomdock.worklist.procedure_step import ProcedureStep, Reason, Remark, State, StepRefused
+from dicomdock.worklist.procedure_step import ProcedureStep
+from dicomdock.worklist.refusals import Reason, Remark, StepRefused
+from dicomdock.worklist.requirements import State
 from dicomdock.worklist.store import MAX_STEP, ProcedureSteps, StepTooLarge
 
 MAX_READ = 16 * MAX_STEP  # bytes of a body that are read at all

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Final
 
 from dicomdock.dicom.json_model import DicomJson, items, text, values
 from dicomdock.dicom.uid import check_uid
-from dicomdock.errors import DicomdockError, InvalidInput
+from dicomdock.errors import InvalidInput
+from dicomdock.worklist.refusals import Reason, Remark, StepRefused
+from dicomdock.worklist.requirements import FOR_CREATION, State, absent, missing_for
 
 STATE: Final = "00741000"  # Procedure Step State
 TRANSACTION_UID: Final = "00081195"
@@ -35,70 +35,6 @@ _UNSPECIFIED: Final[DicomJson] = {
     "00080102": {"vr": "SH", "Value": ["DCM"]},
     "00080104": {"vr": "LO", "Value": ["Discontinued for unspecified reason"]},
 }
-
-
-class State(StrEnum):
-    """The states of a Unified Procedure Step (PS3.4 Table CC.1.1-1)."""
-
-    SCHEDULED = "SCHEDULED"
-    IN_PROGRESS = "IN PROGRESS"
-    COMPLETED = "COMPLETED"
-    CANCELED = "CANCELED"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether no request leads out of it."""
-        return self in (State.COMPLETED, State.CANCELED)
-
-
-class Reason(StrEnum):
-    """Why a request is refused: the standard's status code, in hexadecimal."""
-
-    NO_LONGER_UPDATABLE = "C300"
-    WRONG_TRANSACTION_UID = "C301"
-    ALREADY_IN_PROGRESS = "C302"
-    SCHEDULED_BY_CREATION_ONLY = "C303"
-    FINAL_STATE_REQUIREMENTS = "C304"
-    NOT_IN_PROGRESS = "C310"
-    ALREADY_COMPLETED = "C311"
-    NOBODY_TO_NOTIFY = "C312"
-
-
-class Remark(StrEnum):
-    """What a request that changes nothing is answered with: the standard's status code, in hexadecimal."""
-
-    ALREADY_CANCELED = "B304"
-    ALREADY_COMPLETED = "B306"
-
-
-_SENTENCES: Final = {
-    Reason.NO_LONGER_UPDATABLE: "The procedure step may no longer be updated.",
-    Reason.WRONG_TRANSACTION_UID: "The correct Transaction UID was not provided.",
-    Reason.ALREADY_IN_PROGRESS: "The procedure step is already IN PROGRESS.",
-    Reason.SCHEDULED_BY_CREATION_ONLY: "A procedure step becomes SCHEDULED only when it is created.",
-    Reason.FINAL_STATE_REQUIREMENTS: "The procedure step lacks what its final state requires",
-    Reason.NOT_IN_PROGRESS: "The procedure step is not IN PROGRESS yet.",
-    Reason.ALREADY_COMPLETED: "The procedure step is already COMPLETED.",
-    Reason.NOBODY_TO_NOTIFY: "The procedure step is IN PROGRESS, and its performer cannot be notified.",
-}
-
-
-class StepRefused(DicomdockError):
-    """A request that the state of a procedure step does not permit.
-
-    Parameters
-    ----------
-    reason : the standard's code.
-    missing : keywords of the attributes that the final state requires.
-    """
-
-    http_status = 409
-
-    def __init__(self, reason: Reason, missing: Sequence[str] = ()) -> None:
-        sentence = _SENTENCES[reason]
-        super().__init__(f"{sentence}: {', '.join(missing)}." if missing else sentence)
-        self.reason = reason
-        self.missing = tuple(missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +100,7 @@ def create(uid: str, attributes: DicomJson, now: str) -> ProcedureStep:
     uid = check_uid(uid)
     if text(attributes, "SOPInstanceUID") not in ("", uid):
         raise InvalidInput("The SOP Instance UID of the procedure step is not the one that was given.")
-    if missing := _absent(attributes, _FOR_CREATION):
+    if missing := absent(attributes, FOR_CREATION):
         raise InvalidInput(f"A new procedure step has values of {', '.join(missing)}.")
     own: DicomJson = {
         "00080016": {"vr": "UI", "Value": [SOP_CLASS]},
@@ -285,61 +221,6 @@ def update(step: ProcedureStep, attributes: DicomJson, transaction_uid: str, now
     attributes = {tag: value for tag, value in attributes.items() if tag not in _FIXED}
     modified: DicomJson = {_MODIFIED: {"vr": "DT", "Value": [now]}}
     return replace(step, attributes={**step.attributes, **_without_lock(attributes), **modified})
-
-
-def missing_for(attributes: DicomJson, state: State) -> list[str]:
-    """Return the keywords of the attributes that a final state requires and that are missing or empty.
-
-    References
-    ----------
-    PS3.4 Table CC.2.5-3, column Final State.
-    """
-    if not state.is_final:
-        return []
-    missing = _absent(attributes, _FOR_EITHER)
-    if state is State.CANCELED:
-        sequence, required = "ProcedureStepProgressInformationSequence", _FOR_CANCELED
-    else:
-        sequence, required = "UnifiedProcedureStepPerformedProcedureSequence", _FOR_COMPLETED
-    performed = items(attributes, sequence)
-    if not performed:
-        return [*missing, sequence]
-    for item in performed:
-        missing += _absent(item, required)
-        if state is State.COMPLETED and _OUTPUT not in item:  # which may have no items
-            missing.append("OutputInformationSequence")
-    return list(dict.fromkeys(missing))
-
-
-_FOR_CREATION: Final = (
-    "ScheduledProcedureStepPriority",
-    "ProcedureStepLabel",
-    "ScheduledProcedureStepStartDateTime",
-    "InputReadinessState",
-)
-_FOR_EITHER: Final = (
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "ScheduledProcedureStepPriority",
-    "ScheduledProcedureStepModificationDateTime",
-    "ScheduledProcedureStepStartDateTime",
-    "InputReadinessState",
-)
-_FOR_CANCELED: Final[tuple[str, ...]] = (
-    "ProcedureStepCancellationDateTime",
-    "ProcedureStepDiscontinuationReasonCodeSequence",
-)
-_FOR_COMPLETED: Final[tuple[str, ...]] = (
-    "PerformedStationNameCodeSequence",
-    "PerformedProcedureStepStartDateTime",
-    "PerformedWorkitemCodeSequence",
-    "PerformedProcedureStepEndDateTime",
-)
-_OUTPUT: Final = "00404033"  # Output Information Sequence
-
-
-def _absent(attributes: DicomJson, keywords: Sequence[str]) -> list[str]:
-    return [keyword for keyword in keywords if not any(values(attributes, keyword))]
 
 
 def _with_progress(step: ProcedureStep, defaults: DicomJson) -> ProcedureStep:
