@@ -19,12 +19,14 @@ from dicomdock.dicom.json_model import DicomJson, items, text, values
 from dicomdock.dicom.uid import check_uid
 from dicomdock.errors import InvalidInput
 from dicomdock.worklist.refusals import Reason, Remark, StepRefused
-from dicomdock.worklist.requirements import FOR_CREATION, State, absent, missing_for
+from dicomdock.worklist.requirements import State, check_new, check_update, missing_for
 
 STATE: Final = "00741000"  # Procedure Step State
 TRANSACTION_UID: Final = "00081195"
 SOP_CLASS: Final = "1.2.840.10008.5.1.4.34.6.1"  # UPS Push, which every step has (PS3.4 CC.3.1)
 _FIXED: Final = frozenset({"00080016", "00080018"})
+_WORKLIST_LABEL: Final = "00741202"
+DEFAULT_LABEL: Final = "dicomdock"  # of steps whose creator named no work list
 _MODIFIED: Final = "00404010"  # Scheduled Procedure Step Modification DateTime
 _PROGRESS: Final = "00741002"  # Procedure Step Progress Information Sequence
 _CANCELED_AT: Final = "00404052"  # Procedure Step Cancellation DateTime
@@ -90,24 +92,20 @@ def create(uid: str, attributes: DicomJson, now: str) -> ProcedureStep:
     Raises
     ------
     InvalidInput
-        The attributes have another state or a Transaction UID, which only a claim sets; or one that each
-        step has is missing (PS3.4 Table CC.2.5-3, type 1 of N-CREATE).
+        The attributes are not those of a new step (PS3.4 Table CC.2.5-3, column N-CREATE).
     """
-    if text(attributes, "ProcedureStepState") != State.SCHEDULED:
-        raise InvalidInput("A new procedure step has the Procedure Step State SCHEDULED.")
-    if text(attributes, "TransactionUID"):
-        raise InvalidInput("A new procedure step has no Transaction UID.")
+    check_new(attributes)
     uid = check_uid(uid)
     if text(attributes, "SOPInstanceUID") not in ("", uid):
         raise InvalidInput("The SOP Instance UID of the procedure step is not the one that was given.")
-    if missing := absent(attributes, FOR_CREATION):
-        raise InvalidInput(f"A new procedure step has values of {', '.join(missing)}.")
     own: DicomJson = {
         "00080016": {"vr": "UI", "Value": [SOP_CLASS]},
         "00080018": {"vr": "UI", "Value": [uid]},
         _MODIFIED: {"vr": "DT", "Value": [now]},
     }
-    return ProcedureStep(uid, {**_without_lock(attributes), **own})
+    label = text(attributes, "WorklistLabel") or DEFAULT_LABEL
+    labelled: DicomJson = {_WORKLIST_LABEL: {"vr": "LO", "Value": [label]}}
+    return ProcedureStep(uid, {**_without_lock(attributes), **own, **labelled})
 
 
 def change_state(step: ProcedureStep, state: State, transaction_uid: str, now: str) -> Outcome:
@@ -205,7 +203,7 @@ def update(step: ProcedureStep, attributes: DicomJson, transaction_uid: str, now
     StepRefused
         The step is final, or claimed with another Transaction UID.
     InvalidInput
-        They contain the state or the UID, which an update does not change.
+        They are not what an update may change (PS3.4 Table CC.2.5-3, column N-SET).
     """
     if step.state.is_final:
         raise StepRefused(Reason.NO_LONGER_UPDATABLE)
@@ -213,11 +211,7 @@ def update(step: ProcedureStep, attributes: DicomJson, transaction_uid: str, now
         raise StepRefused(Reason.WRONG_TRANSACTION_UID)
     if step.state is State.SCHEDULED and transaction_uid:
         raise StepRefused(Reason.WRONG_TRANSACTION_UID)
-    if STATE in attributes:
-        raise InvalidInput("An update does not change the Procedure Step State.")
-    for keyword in ("SOPClassUID", "SOPInstanceUID"):
-        if text(attributes, keyword) not in ("", text(step.attributes, keyword)):
-            raise InvalidInput(f"An update does not change the {keyword}.")
+    check_update(attributes, step.attributes)
     attributes = {tag: value for tag, value in attributes.items() if tag not in _FIXED}
     modified: DicomJson = {_MODIFIED: {"vr": "DT", "Value": [now]}}
     return replace(step, attributes={**step.attributes, **_without_lock(attributes), **modified})
