@@ -20,7 +20,8 @@ from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.query import Query
 from dicomdock.errors import ArchiveError, DicomdockError, IndexDamaged, NotFound
 from dicomdock.worklist import procedure_step
-from dicomdock.worklist.procedure_step import Outcome, ProcedureStep, State
+from dicomdock.worklist.procedure_step import Outcome, ProcedureStep
+from dicomdock.worklist.requirements import State
 from dicomdock.worklist.schema import migrate, steps
 
 MAX_STEP = 2 << 20  # characters of a step; one that names 10,000 instances has about as many
