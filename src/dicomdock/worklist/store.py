@@ -203,8 +203,8 @@ class ProcedureSteps:
         if heard or not in_progress:
             connection.execute('DELETE FROM procedure_step_claim WHERE "uid" = ?', step.uid)
         if heard and in_progress:
-            claim = {"uid": step.uid, "heard": self._now().timestamp()}
-            connection.insert(claims, [claims.values(claim)])
+            heard_at = self._now().timestamp()
+            connection.insert(claims, [claims.values({"uid": step.uid, "heard": heard_at})])
 
     def _each(self, query: Query) -> Iterator[ProcedureStep]:
         asked = query.criteria.get("ProcedureStepState")
