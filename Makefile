@@ -17,7 +17,7 @@ PIP := scripts/pip-install.sh
 RUN_ARGS ?=
 STORM_SECONDS ?= 1800
 # More workers than cores: many tests wait for a program that they started.
-TEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
+TEST_ARGS ?= -n 4 --dist loadfile --no-loadscope-reorder
 FUZZ_ARGS ?=
 
 # Without bytecode of ours every process that a test starts, and every worker, compiles it again.
