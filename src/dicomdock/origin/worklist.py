@@ -10,6 +10,7 @@ PS3.18 §11 (worklist service); PS3.4 Annex CC (unified procedure step service).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from itertools import chain
 from types import MappingProxyType
 
@@ -46,7 +47,7 @@ from dicomdock.worklist.data_set import read_data_set
 from dicomdock.worklist.procedure_step import ProcedureStep
 from dicomdock.worklist.refusals import Reason, Remark, StepRefused
 from dicomdock.worklist.requirements import RETURNED, State
-from dicomdock.worklist.store import MAX_STEP, ProcedureSteps, StepTooLarge
+from dicomdock.worklist.store import MAX_STEP, ProcedureSteps, StepTooLarge, hours
 
 MAX_READ = 16 * MAX_STEP  # bytes of a body that are read at all
 CREATION_NAMES = ("workitem", "affectedsopinstanceuid", "00001000")  # in the query; the UID alone as well
@@ -158,7 +159,9 @@ async def change_state(origin: Origin, request: Request) -> Response:
             if refused.reason is not Reason.WRONG_TRANSACTION_UID:
                 return _refusal(refused, INCONSISTENT_STATE)
             return _refusal(refused, UID_INCORRECT if transaction_uid else UID_MISSING)
-        return Response(status_code=200, headers=_remarked(outcome.remark))
+        claimed = State.IN_PROGRESS in outcome.passed
+        headers = warning_header([_ends(steps.deadline)]) if claimed and steps.deadline else {}
+        return Response(status_code=200, headers={**headers, **_remarked(outcome.remark)})
 
     return await _changed(origin, request, changed)
 
@@ -208,7 +211,8 @@ def _steps(origin: Origin) -> ProcedureSteps:
         raise UnsupportedByServer(
             "This server has no work list: only an archive as it is has one.", feature="UPS-RS"
         )
-    return ProcedureSteps(source.worklist.open())
+    seconds = source.worklist_deadline
+    return ProcedureSteps(source.worklist.open(), deadline=timedelta(seconds=seconds) if seconds else None)
 
 
 def _check_form(request: Request, *, body_optional: bool) -> None:
@@ -267,6 +271,10 @@ def _chosen(step: ProcedureStep, query: Query) -> DicomJson:
 
 def _shown(attributes: DicomJson) -> DicomJson:
     return {**attributes, CHARACTER_SET: {**UTF_8}}
+
+
+def _ends(deadline: timedelta) -> str:
+    return f"A claim without an update for {hours(deadline)} is canceled, and the work scheduled anew."
 
 
 def _remarked(remark: Remark | None) -> dict[str, str]:
