@@ -162,7 +162,7 @@ def test_a_state_is_refused_by_the_code_of_the_standard(server: Running) -> None
         400,
         True,
     )
-    assert changed("IN PROGRESS") == (200, "")
+    assert changed("IN PROGRESS")[0] == 200
     assert changed("IN PROGRESS") == (409, worklist.INCONSISTENT_STATE)
     refused = _send(server, f"{path}/cancelrequest")
     assert (refused.status, "The performer cannot be contacted." in refused.headers["warning"]) == (409, True)
@@ -182,6 +182,26 @@ def test_a_work_item_that_nobody_claimed_is_canceled_with_the_reason(server: Run
     (item,) = json.loads(server.ask(ITEMS + path).data)
     assert item["00741000"]["Value"] == ["CANCELED"]
     assert item["00741002"]["Value"][0]["00741238"] == reason["00741238"]
+
+
+def test_an_abandoned_claim_is_told_to_both_sides(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _created(server, "1.2.840.10")
+    monkeypatch.setattr(server.archive, "worklist_deadline", 7200.0)
+    claimed = _send(server, f"{path}/state", _state("IN PROGRESS"), "PUT")
+    assert (claimed.status, "for 2 hours is canceled" in claimed.headers["warning"]) == (200, True)
+    monkeypatch.setattr(server.archive, "worklist_deadline", 1e-9)
+    for refused in (
+        _send(server, f"{path}?{SECRET}", FINISHED),
+        _send(server, f"{path}/state", _state("COMPLETED"), "PUT"),
+    ):
+        assert refused.status in (400, 409)
+        assert b"the work goes on as procedure step 2.25." in refused.data
+    (canceled,) = json.loads(server.ask(ITEMS + path).data)
+    assert canceled["00741000"]["Value"] == ["CANCELED"]
+    replaced = (
+        "ReplacedProcedureStepSequence.ReferencedSOPInstanceUID=1.2.840.10&ProcedureStepState=SCHEDULED"
+    )
+    assert len(json.loads(server.ask(f"{ITEMS}?{replaced}").data)) == 1
 
 
 def test_the_work_list_is_not_open_to_everybody(server: Running) -> None:

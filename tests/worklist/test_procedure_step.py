@@ -17,6 +17,7 @@ from dicomdock.worklist.procedure_step import (
     change_state,
     create,
     request_cancellation,
+    reschedule,
     update,
 )
 from dicomdock.worklist.refusals import Reason, Remark, StepRefused
@@ -215,6 +216,32 @@ def test_the_transaction_uid_appears_nowhere() -> None:
     with pytest.raises(InvalidInput) as refused:
         change_state(_step(State.SCHEDULED), GO, "no uid: " + secret, NOW)
     assert secret not in str(refused.value)
+
+
+def test_an_abandoned_step_is_canceled_and_another_one_replaces_it() -> None:
+    patient: DicomJson = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "A^B"}]}}
+    step = change_state(create("1.2.3", {**SCHEDULED, **patient}, NOW), GO, MINE, NOW).step
+    step = update(step, FINISHED, MINE, NOW)
+    canceled, scheduled = reschedule(step, "1.2.4", "its performer was silent.", LATER)
+    assert (canceled.state, missing_for(canceled.attributes, STOP)) == (STOP, [])
+    assert canceled.attributes["00741216"] == FINISHED["00741216"]  # what was done so far is not lost
+    (progress,) = items(canceled.attributes, "ProcedureStepProgressInformationSequence")
+    assert text(items(progress, "ProcedureStepDiscontinuationReasonCodeSequence")[0], "CodeValue") == "110528"
+    assert (scheduled.state, scheduled.lock) == (State.SCHEDULED, "")
+    (replaced,) = items(scheduled.attributes, "ReplacedProcedureStepSequence")
+    assert text(replaced, "ReferencedSOPInstanceUID") == "1.2.3"
+    left = {**SCHEDULED, **patient}.keys() - {"00741002", "00741216"}
+    assert {tag: scheduled.attributes[tag] for tag in left} == {
+        tag: step.attributes[tag] for tag in left - {"00741000"}
+    } | {"00741000": SCHEDULED["00741000"]}
+    for request in (
+        lambda: change_state(canceled, DONE, MINE, LATER),
+        lambda: update(canceled, {}, MINE, LATER),
+    ):
+        with pytest.raises(
+            StepRefused, match=r"no longer be updated\. It was canceled: its performer was silent"
+        ):
+            request()
 
 
 REQUESTS = st.lists(

@@ -1,4 +1,4 @@
-"""UPS-RS: the work list of the archive, without subscriptions.
+"""UPS-RS: the work list of the archive.
 
 The Transaction UID is the lock of a work item: it appears in no answer, error or log.
 
@@ -10,6 +10,7 @@ PS3.18 §11 (worklist service); PS3.4 Annex CC (unified procedure step service).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from itertools import chain
 from types import MappingProxyType
 
@@ -17,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dicomdock.archive import Archive
+from dicomdock.archive.index.engine import Index
 from dicomdock.dicom.dictionary import tag_of
 from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.media_types import DICOM_JSON
@@ -46,7 +48,7 @@ from dicomdock.worklist.data_set import read_data_set
 from dicomdock.worklist.procedure_step import ProcedureStep
 from dicomdock.worklist.refusals import Reason, Remark, StepRefused
 from dicomdock.worklist.requirements import RETURNED, State
-from dicomdock.worklist.store import MAX_STEP, ProcedureSteps, StepTooLarge
+from dicomdock.worklist.store import MAX_STEP, ProcedureSteps, StepTooLarge, hours
 
 MAX_READ = 16 * MAX_STEP  # bytes of a body that are read at all
 CREATION_NAMES = ("workitem", "affectedsopinstanceuid", "00001000")  # in the query; the UID alone as well
@@ -158,13 +160,15 @@ async def change_state(origin: Origin, request: Request) -> Response:
             if refused.reason is not Reason.WRONG_TRANSACTION_UID:
                 return _refusal(refused, INCONSISTENT_STATE)
             return _refusal(refused, UID_INCORRECT if transaction_uid else UID_MISSING)
-        return Response(status_code=200, headers=_remarked(outcome.remark))
+        claimed = State.IN_PROGRESS in outcome.passed
+        headers = warning_header([_ends(steps.deadline)]) if claimed and steps.deadline else {}
+        return Response(status_code=200, headers={**headers, **_remarked(outcome.remark)})
 
     return await _changed(origin, request, changed)
 
 
 async def request_cancellation(origin: Origin, request: Request) -> Response:
-    """Cancel a work item that nobody has claimed."""
+    """Cancel a work item that nobody has claimed, or notify who watches it."""
     uid = _workitem(request)
 
     def requested(steps: ProcedureSteps, attributes: DicomJson) -> Response:
@@ -200,7 +204,23 @@ async def _changed(
     return await origin.uploads.store(request.stream(), work)
 
 
+def worklist_database(origin: Origin) -> Index:
+    """Return the database of the work list of what is published.
+
+    Raises
+    ------
+    Forbidden, UnsupportedByServer
+        The request's token is for something else; there is none.
+    """
+    return _archive(origin).worklist.open()
+
+
 def _steps(origin: Origin) -> ProcedureSteps:
+    seconds = _archive(origin).worklist_deadline
+    return ProcedureSteps(worklist_database(origin), deadline=timedelta(seconds=seconds) if seconds else None)
+
+
+def _archive(origin: Origin) -> Archive:
     source = origin.source()
     if isinstance(source, Granted):
         raise Forbidden("This token is for images; it does not open the work list.")
@@ -208,7 +228,7 @@ def _steps(origin: Origin) -> ProcedureSteps:
         raise UnsupportedByServer(
             "This server has no work list: only an archive as it is has one.", feature="UPS-RS"
         )
-    return ProcedureSteps(source.worklist.open())
+    return source
 
 
 def _check_form(request: Request, *, body_optional: bool) -> None:
@@ -267,6 +287,10 @@ def _chosen(step: ProcedureStep, query: Query) -> DicomJson:
 
 def _shown(attributes: DicomJson) -> DicomJson:
     return {**attributes, CHARACTER_SET: {**UTF_8}}
+
+
+def _ends(deadline: timedelta) -> str:
+    return f"A claim without an update for {hours(deadline)} is canceled, and the work scheduled anew."
 
 
 def _remarked(remark: Remark | None) -> dict[str, str]:

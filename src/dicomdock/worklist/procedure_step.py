@@ -32,6 +32,14 @@ _PROGRESS: Final = "00741002"  # Procedure Step Progress Information Sequence
 _CANCELED_AT: Final = "00404052"  # Procedure Step Cancellation DateTime
 _DISCONTINUED: Final = "0074100E"  # Procedure Step Discontinuation Reason Code Sequence
 _REASON: Final = "00741238"  # Reason For Cancellation
+_PERFORMED: Final = "00741216"  # Unified Procedure Step Performed Procedure Sequence
+_REPLACED: Final = "00741224"  # Replaced Procedure Step Sequence
+_NOT_REPLACED: Final = frozenset({*_FIXED, _PROGRESS, _PERFORMED})
+_RESCHEDULED: Final[DicomJson] = {
+    "00080100": {"vr": "SH", "Value": ["110528"]},
+    "00080102": {"vr": "SH", "Value": ["DCM"]},
+    "00080104": {"vr": "LO", "Value": ["Discontinued Procedure Step rescheduled"]},
+}
 _UNSPECIFIED: Final[DicomJson] = {
     "00080100": {"vr": "SH", "Value": ["110513"]},
     "00080102": {"vr": "SH", "Value": ["DCM"]},
@@ -73,11 +81,13 @@ class Outcome:
     step : as it is now.
     passed : the states that it went through, for who watches it; empty where it did not change.
     remark : a warning of the standard.
+    cancel_requested : the attributes of a request to cancel it that its watchers are notified of.
     """
 
     step: ProcedureStep
     passed: tuple[State, ...] = ()
     remark: Remark | None = None
+    cancel_requested: DicomJson | None = None
 
 
 def create(uid: str, attributes: DicomJson, now: str) -> ProcedureStep:
@@ -138,7 +148,7 @@ def change_state(step: ProcedureStep, state: State, transaction_uid: str, now: s
         raise StepRefused(Reason.WRONG_TRANSACTION_UID)
     if step.state.is_final:
         if state is not step.state:
-            raise StepRefused(Reason.NO_LONGER_UPDATABLE)
+            raise StepRefused(Reason.NO_LONGER_UPDATABLE, why=_why_canceled(step))
         completed = state is State.COMPLETED
         return Outcome(step, remark=Remark.ALREADY_COMPLETED if completed else Remark.ALREADY_CANCELED)
     if state is State.IN_PROGRESS:
@@ -150,11 +160,13 @@ def change_state(step: ProcedureStep, state: State, transaction_uid: str, now: s
     return Outcome(_in_state(step, state), (state,))
 
 
-def request_cancellation(step: ProcedureStep, now: str, attributes: DicomJson | None = None) -> Outcome:
+def request_cancellation(
+    step: ProcedureStep, now: str, attributes: DicomJson | None = None, *, watched: bool = False
+) -> Outcome:
     """Cancel a step by request of who has not claimed it.
 
-    A SCHEDULED step is canceled, by way of IN PROGRESS. One that is IN PROGRESS stays so, and the request is
-    refused: nobody can subscribe to a step, so that who has claimed it would not learn of the request.
+    A SCHEDULED step is canceled, by way of IN PROGRESS. One that is IN PROGRESS stays so: those who watch it
+    are notified, its performer among them perhaps, who decides. Where nobody does, the request is refused.
 
     Parameters
     ----------
@@ -162,18 +174,21 @@ def request_cancellation(step: ProcedureStep, now: str, attributes: DicomJson | 
     now : the time, in the form of a DT value.
     attributes : of the request; the Reason For Cancellation and the Procedure Step Discontinuation Reason
         Code Sequence become those of the step.
+    watched : somebody is subscribed to the step.
 
     Raises
     ------
     StepRefused
-        The step is IN PROGRESS or COMPLETED, or lacks what each final state requires.
+        The step is IN PROGRESS and not watched, or COMPLETED, or lacks what each final state requires.
     """
     if step.state is State.COMPLETED:
         raise StepRefused(Reason.ALREADY_COMPLETED)
     if step.state is State.CANCELED:
         return Outcome(step, remark=Remark.ALREADY_CANCELED)
     if step.state is State.IN_PROGRESS:
-        raise StepRefused(Reason.NOBODY_TO_NOTIFY)
+        if not watched:
+            raise StepRefused(Reason.NOBODY_TO_NOTIFY)
+        return Outcome(step, cancel_requested=attributes or {})
     asked = {tag: (attributes or {}).get(tag) for tag in (_DISCONTINUED, _REASON)}
     step = _with_progress(step, {tag: attribute for tag, attribute in asked.items() if attribute})
     canceled = _with_progress(
@@ -185,7 +200,8 @@ def request_cancellation(step: ProcedureStep, now: str, attributes: DicomJson | 
     )
     if missing := missing_for(canceled.attributes, State.CANCELED):
         raise StepRefused(Reason.FINAL_STATE_REQUIREMENTS, missing)
-    return Outcome(_in_state(canceled, State.CANCELED), (State.IN_PROGRESS, State.CANCELED))
+    passed = (State.IN_PROGRESS, State.CANCELED)
+    return Outcome(_in_state(canceled, State.CANCELED), passed, cancel_requested=attributes or {})
 
 
 def update(step: ProcedureStep, attributes: DicomJson, transaction_uid: str, now: str) -> ProcedureStep:
@@ -206,7 +222,7 @@ def update(step: ProcedureStep, attributes: DicomJson, transaction_uid: str, now
         They are not what an update may change (PS3.4 Table CC.2.5-3, column N-SET).
     """
     if step.state.is_final:
-        raise StepRefused(Reason.NO_LONGER_UPDATABLE)
+        raise StepRefused(Reason.NO_LONGER_UPDATABLE, why=_why_canceled(step))
     if step.state is State.IN_PROGRESS and not step.is_opened_by(transaction_uid):
         raise StepRefused(Reason.WRONG_TRANSACTION_UID)
     if step.state is State.SCHEDULED and transaction_uid:
@@ -215,6 +231,52 @@ def update(step: ProcedureStep, attributes: DicomJson, transaction_uid: str, now
     attributes = {tag: value for tag, value in attributes.items() if tag not in _FIXED}
     modified: DicomJson = {_MODIFIED: {"vr": "DT", "Value": [now]}}
     return replace(step, attributes={**step.attributes, **_without_lock(attributes), **modified})
+
+
+def reschedule(step: ProcedureStep, uid: str, reason: str, now: str) -> tuple[ProcedureStep, ProcedureStep]:
+    """Return a step that its performer has abandoned, CANCELED, and the new one that replaces it, SCHEDULED.
+
+    A step never becomes SCHEDULED again: the standard has another one scheduled, which names it. The new step
+    has what was scheduled, and nothing of the progress and the results.
+
+    Parameters
+    ----------
+    step : IN PROGRESS.
+    uid : of the new step.
+    reason : the Reason For Cancellation.
+    now : the time, in the form of a DT value.
+
+    References
+    ----------
+    PS3.4 Table CC.1.1-1, CC.2.1.3 (a performer that has been disabled); PS3.3 C.30.4 (Replaced Procedure Step
+    Sequence).
+    """
+    because: DicomJson = {
+        _CANCELED_AT: {"vr": "DT", "Value": [now]},
+        _DISCONTINUED: {"vr": "SQ", "Value": [dict(_RESCHEDULED)]},
+        _REASON: {"vr": "LT", "Value": [reason]},
+    }
+    first, *others = items(step.attributes, "ProcedureStepProgressInformationSequence") or [{}]
+    progress: DicomJson = {
+        _PROGRESS: {"vr": "SQ", "Value": [{**first, **because}, *(dict(item) for item in others)]}
+    }
+    canceled = _in_state(replace(step, attributes={**step.attributes, **progress}), State.CANCELED)
+    replaced: DicomJson = {
+        "00081150": {"vr": "UI", "Value": [SOP_CLASS]},
+        "00081155": {"vr": "UI", "Value": [step.uid]},
+    }
+    scheduled: DicomJson = {
+        **{tag: attribute for tag, attribute in step.attributes.items() if tag not in _NOT_REPLACED},
+        STATE: {"vr": "CS", "Value": [State.SCHEDULED.value]},
+        _REPLACED: {"vr": "SQ", "Value": [dict(replaced)]},
+    }
+    return canceled, create(uid, scheduled, now)
+
+
+def _why_canceled(step: ProcedureStep) -> str:
+    progress = items(step.attributes, "ProcedureStepProgressInformationSequence")
+    reason = text(progress[0], "ReasonForCancellation") if progress else ""
+    return f"It was canceled: {reason}" if reason and step.state is State.CANCELED else ""
 
 
 def _with_progress(step: ProcedureStep, defaults: DicomJson) -> ProcedureStep:

@@ -53,12 +53,15 @@ class StepRefused(DicomdockError):
     ----------
     reason : the standard's code.
     missing : keywords of the attributes that the final state requires.
+    why : what led to the state of the step, as the step itself has it.
     """
 
     http_status = 409
 
-    def __init__(self, reason: Reason, missing: Sequence[str] = ()) -> None:
+    def __init__(self, reason: Reason, missing: Sequence[str] = (), why: str = "") -> None:
         sentence = _SENTENCES[reason]
-        super().__init__(f"{sentence}: {', '.join(missing)}." if missing else sentence)
+        if missing:
+            sentence = f"{sentence}: {', '.join(missing)}."
+        super().__init__(f"{sentence} {why}" if why else sentence)
         self.reason = reason
         self.missing = tuple(missing)
