@@ -73,8 +73,12 @@ class Response:
         """Return words of the answer without the secrets of its request, to be shown or stored."""
         return self._redactor.redact(text)
 
-    def chunks(self, bound: Bound = STREAM) -> Iterator[bytes]:
+    def chunks(self, bound: Bound = STREAM, *, detect: bool = False) -> Iterator[bytes]:
         """Return the body as it arrives, decoded from gzip or deflate where the server coded it.
+
+        Parameters
+        ----------
+        detect : the body is text or DICOM, so that its first bytes show whether it is coded.
 
         Raises
         ------
@@ -84,7 +88,7 @@ class Response:
             Nothing came for the read time-out.
         """
         return content_encoding.decoded(
-            self._received(), self._raw.headers.get("Content-Encoding", ""), bound
+            self._received(), self._raw.headers.get("Content-Encoding", ""), bound, detect=detect
         )
 
     def _received(self) -> Iterator[bytes]:
@@ -104,8 +108,8 @@ class Response:
         if self._stopped.is_set():  # an interrupted connection looks like an answer that has ended
             raise Cancelled("The connection was closed.")
 
-    def read(self, limit: int = MAX_READ, bound: Bound = STREAM) -> bytes:
-        """Return the whole body.
+    def read(self, limit: int = MAX_READ, bound: Bound = STREAM, *, detect: bool = False) -> bytes:
+        """Return the whole body; see ``chunks``.
 
         Raises
         ------
@@ -113,7 +117,7 @@ class Response:
             As ``chunks``; or the body is longer than ``limit`` bytes.
         """
         pieces, count = [], 0
-        for chunk in self.chunks(bound):
+        for chunk in self.chunks(bound, detect=detect):
             count += len(chunk)
             if count > limit:
                 self.close()
