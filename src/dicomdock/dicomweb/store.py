@@ -268,7 +268,7 @@ class _Sender:
                     url=response.url,
                 )
             try:
-                content = response.read(MAX_ANSWER, DOCUMENT)
+                content = response.read(MAX_ANSWER, DOCUMENT, detect=True)
             except (Unreachable, WireError) as error:
                 return Outcome(0, {}, str(error), cause=error)
             return store_response.read(
