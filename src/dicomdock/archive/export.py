@@ -19,11 +19,10 @@ from typing import TypeAlias
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.queries import within
 from dicomdock.archive.index.schema import ALL_LEVELS, BY_NUMBER
-from dicomdock.archive.problems import damaged_error
 from dicomdock.archive.storage.backend import Storage
 from dicomdock.archive.storage.local import IntegrityCheck, disk_errors
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput
+from dicomdock.errors import DamagedInstances, InvalidInput
 
 NAME_BYTES = 80  # of one folder's name; four of them stay below every system's limit of a path
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
@@ -147,13 +146,16 @@ def export(
     InvalidInput
         A file of that name is there.
     NoSpace, ArchiveError
-        It cannot be written; or instances are damaged, and the others have been exported.
+        It cannot be written.
+    DamagedInstances
+        Instances are damaged or missing; the others have been exported.
     """
     damaged: list[Resource] = []
     with _zip_file(target) if zip else _folder(target) as write:
         sources = _fetched(plan)
         for done, one in enumerate(plan, 1):
-            if not integrity.is_intact(next(sources), one.size, one.digest):
+            next(sources)
+            if not integrity.is_intact(one):
                 damaged.append(one.resource)
                 continue
             made = copy(one)
@@ -161,7 +163,7 @@ def export(
                 write(made.name, made.content)
                 yield Exported(made.resource, made.name, made.size, done, len(plan))
     if damaged:
-        raise damaged_error(damaged)
+        raise DamagedInstances(damaged)
 
 
 def _fetched(plan: Sequence[Planned]) -> Iterator[Path]:
