@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, starmap
 from pathlib import Path, PurePosixPath
@@ -18,7 +18,7 @@ from dicomdock.api.instances import headers_of, read
 from dicomdock.api.segmentation import read as read_segmentation
 from dicomdock.api.sidecar import Sidecar
 from dicomdock.api.volume import fill
-from dicomdock.archive.export import clean_name
+from dicomdock.archive.export import Planned, clean_name, unfinished
 from dicomdock.archive.storage.local import disk_errors
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import Kind, kind_of
@@ -144,7 +144,21 @@ def export_as(
     items = [Item(one.resource, one.source, one.name, kinds[one.resource]) for one in plan]
     groups = [list(group) for _, group in groupby(items, key=lambda one: one.series)]
     target = _Target(folder, form, straighten)
-    target.refuse_existing(dict.fromkeys(item.name.parent for item in items))
+    series = dict.fromkeys(item.name.parent for item in items)
+    with unfinished(folder, "\n".join([form, *map(str, series)])) as again:
+        if not again:
+            target.refuse_existing(series)
+        yield from _written(local, home, groups, files, target)
+
+
+def _written(
+    local: archive.Archive,
+    home: Home,
+    groups: Sequence[Sequence[Item]],
+    files: Mapping[Resource, Planned],
+    target: _Target,
+) -> Iterator[Exported]:
+    """Write one series after the other; what is damaged is not read."""
     for done, group in enumerate(groups, 1):
         damaged = {*local.damaged(files[item.resource] for item in group)}
         if group[0].kind == "image":  # a volume without some of its slices would be another one
