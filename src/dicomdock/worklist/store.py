@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from dicomdock.archive.index.connection import Connection, Row
@@ -18,13 +17,18 @@ from dicomdock.archive.index.engine import Index
 from dicomdock.dicom.criteria import OneOf
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.query import Query
-from dicomdock.errors import ArchiveError, DicomdockError, IndexDamaged, NotFound
-from dicomdock.worklist import procedure_step
-from dicomdock.worklist.procedure_step import Outcome, ProcedureStep, State
-from dicomdock.worklist.schema import migrate, steps
+from dicomdock.dicom.uid import new_uid
+from dicomdock.errors import DicomdockError, NotFound
+from dicomdock.worklist import procedure_step, subscriptions
+from dicomdock.worklist.database import WorklistDatabase
+from dicomdock.worklist.events import changes
+from dicomdock.worklist.procedure_step import Outcome, ProcedureStep
+from dicomdock.worklist.requirements import State
+from dicomdock.worklist.schema import claims, steps
 
 MAX_STEP = 2 << 20  # characters of a step; one that names 10,000 instances has about as many
 PAGE = 32  # steps that a search reads at once
+_ABANDONED = 'SELECT "uid" FROM procedure_step_claim WHERE "heard" < ? ORDER BY "heard" LIMIT ?'
 
 
 def _utc_now() -> datetime:
@@ -50,17 +54,24 @@ class ProcedureSteps:
     ----------
     database : of the work list; its tables are created where it has none.
     now : returns the time of a change, with its time zone.
+    deadline : after which a claimed step whose performer is silent is canceled, and another one scheduled in
+        its stead; None for never. An update by the performer is a sign of them.
 
     Raises
     ------
     ArchiveTooNew, ArchiveLocked, NoSpace, ArchiveError
     """
 
-    def __init__(self, database: Index, now: Callable[[], datetime] = _utc_now) -> None:
-        self._database = database
+    def __init__(
+        self,
+        database: Index,
+        now: Callable[[], datetime] = _utc_now,
+        *,
+        deadline: timedelta | None = None,
+    ) -> None:
+        self._database = WorklistDatabase(database)
         self._now = now
-        with self._sound():
-            migrate(database)
+        self.deadline = deadline
 
     def create(self, uid: str, attributes: DicomJson) -> ProcedureStep:
         """Store a new step, SCHEDULED.
@@ -74,11 +85,10 @@ class ProcedureSteps:
         StepTooLarge
         """
         step = procedure_step.create(uid, attributes, self._moment())
-        row = steps.values(_row(step))
-        with self._transaction(self._database.writing) as connection:
+        with self._database.writing() as connection:
             if _find(connection, step.uid) is not None:
                 raise StepExists("There is a procedure step with this UID already.")
-            connection.insert(steps, [row])
+            _insert(connection, step)
         return step
 
     def retrieve(self, uid: str) -> ProcedureStep:
@@ -89,8 +99,9 @@ class ProcedureSteps:
         NotFound
             There is none with this UID.
         """
-        with self._transaction(self._database.reading) as connection:
-            return _found(connection, uid)
+        self.reschedule_abandoned()
+        with self._database.reading() as connection:
+            return found(connection, uid)
 
     def search(self, query: Query) -> Iterator[ProcedureStep]:
         """Return the steps that match, by UID; a few are read at once.
@@ -104,6 +115,7 @@ class ProcedureSteps:
         InvalidInput
             A key is unknown, or its value cannot be one of its VR.
         """
+        self.reschedule_abandoned()
         end = None if query.limit is None else query.offset + query.limit
         matches = (step for step in self._each(query) if query.matches(step.attributes))
         return islice(matches, query.offset, end)
@@ -116,18 +128,24 @@ class ProcedureSteps:
         NotFound, StepRefused, InvalidInput
         """
         return self._change(
-            uid, lambda step: procedure_step.change_state(step, state, transaction_uid, self._moment())
+            uid, lambda step, _: procedure_step.change_state(step, state, transaction_uid, self._moment())
         )
 
     def request_cancellation(self, uid: str, attributes: DicomJson | None = None) -> Outcome:
-        """Cancel a step that nobody has claimed; see ``procedure_step.request_cancellation``.
+        """Cancel a step that nobody has claimed, or notify who watches it.
+
+        See ``procedure_step.request_cancellation``.
 
         Raises
         ------
         NotFound, StepRefused, StepTooLarge
         """
         return self._change(
-            uid, lambda step: procedure_step.request_cancellation(step, self._moment(), attributes)
+            uid,
+            lambda step, watched: procedure_step.request_cancellation(
+                step, self._moment(), attributes, watched=watched
+            ),
+            by_performer=False,
         )
 
     def update(self, uid: str, attributes: DicomJson, transaction_uid: str = "") -> ProcedureStep:
@@ -139,21 +157,63 @@ class ProcedureSteps:
         """
         return self._change(
             uid,
-            lambda step: Outcome(procedure_step.update(step, attributes, transaction_uid, self._moment())),
+            lambda step, _: Outcome(procedure_step.update(step, attributes, transaction_uid, self._moment())),
         ).step
 
-    def _change(self, uid: str, change: Callable[[ProcedureStep], Outcome]) -> Outcome:
-        with self._transaction(self._database.writing) as connection:
-            outcome = change(_found(connection, uid))
-            row = _row(outcome.step)
-            connection.execute(
-                'UPDATE procedure_step SET "state" = ?, "lock" = ?, "attributes" = ? WHERE "uid" = ?',
-                row["state"],
-                row["lock"],
-                row["attributes"],
-                row["uid"],
-            )
+    def reschedule_abandoned(self) -> None:
+        """Cancel the steps whose performers are silent too long, and schedule others in their stead.
+
+        Every other request about a step does this first.
+        """
+        if self.deadline is None:
+            return
+        limit = self._now().timestamp() - self.deadline.total_seconds()
+        with self._database.reading() as connection:
+            if connection.first(_ABANDONED, limit, 1) is None:
+                return
+        with self._database.writing() as connection:  # another may have done it meanwhile
+            for uid in connection.column(_ABANDONED, limit, PAGE):
+                self._reschedule(connection, found(connection, uid), self.deadline)
+
+    def _reschedule(self, connection: Connection, step: ProcedureStep, silence: timedelta) -> None:
+        uid = new_uid()
+        reason = f"its performer was silent for {hours(silence)}; the work goes on as procedure step {uid}."
+        canceled, scheduled = procedure_step.reschedule(step, uid, reason, self._moment())
+        _insert(connection, scheduled)
+        self._write(connection, canceled)
+        watching = subscriptions.titles_of(connection, step.uid)
+        subscriptions.put(connection, watching, list(changes(step, Outcome(canceled, (State.CANCELED,)))))
+
+    def _change(
+        self, uid: str, change: Callable[[ProcedureStep, bool], Outcome], *, by_performer: bool = True
+    ) -> Outcome:
+        """Change a step by a function of it and of whether anybody is subscribed to it."""
+        self.reschedule_abandoned()
+        with self._database.writing() as connection:
+            before = found(connection, uid)
+            watching = subscriptions.titles_of(connection, uid)
+            outcome = change(before, bool(watching))
+            self._write(connection, outcome.step, heard=by_performer)
+            if watching:
+                subscriptions.put(connection, watching, list(changes(before, outcome)))
         return outcome
+
+    def _write(self, connection: Connection, step: ProcedureStep, *, heard: bool = False) -> None:
+        """Write a step that is there, and whether its performer was just heard of."""
+        row = _row(step)
+        connection.execute(
+            'UPDATE procedure_step SET "state" = ?, "lock" = ?, "attributes" = ? WHERE "uid" = ?',
+            row["state"],
+            row["lock"],
+            row["attributes"],
+            row["uid"],
+        )
+        in_progress = step.state is State.IN_PROGRESS
+        if heard or not in_progress:
+            connection.execute('DELETE FROM procedure_step_claim WHERE "uid" = ?', step.uid)
+        if heard and in_progress:
+            heard_at = self._now().timestamp()
+            connection.insert(claims, [claims.values({"uid": step.uid, "heard": heard_at})])
 
     def _each(self, query: Query) -> Iterator[ProcedureStep]:
         asked = query.criteria.get("ProcedureStepState")
@@ -163,7 +223,7 @@ class ProcedureSteps:
         columns = 'SELECT "uid", "lock", "attributes" FROM procedure_step WHERE '
         after = ""
         while True:
-            with self._transaction(self._database.reading) as connection:
+            with self._database.reading() as connection:
                 if one is None:
                     rows = connection.all(columns + '"uid" > ? ORDER BY "uid" LIMIT ?', after, PAGE)
                 else:
@@ -174,28 +234,14 @@ class ProcedureSteps:
                 return
             after = rows[-1][0]
 
-    @contextmanager
-    def _transaction(self, begin: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:
-        with self._sound(), begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _sound(self) -> Iterator[None]:
-        """See that a damaged file is named: unlike the index it cannot be rebuilt."""
-        try:
-            yield
-        except IndexDamaged as error:
-            path = self._database.path
-            if path is None:
-                raise
-            raise ArchiveError(
-                f"The database of the work list, {path}, is damaged.",
-                remedy="Restore it from a backup, or move it away to begin an empty work list.",
-            ) from error
-
     def _moment(self) -> str:
         """Return the time in UTC: several machines may use one work list."""
         return self._now().astimezone(UTC).strftime("%Y%m%d%H%M%S.%f+0000")
+
+
+def hours(span: timedelta) -> str:
+    """Return a span as people read it."""
+    return f"{span / timedelta(hours=1):g} hours"
 
 
 def _row(step: ProcedureStep) -> dict[str, str]:
@@ -203,6 +249,14 @@ def _row(step: ProcedureStep) -> dict[str, str]:
     if len(attributes) > MAX_STEP:
         raise StepTooLarge(f"A procedure step has at most {MAX_STEP >> 20} MB.")
     return {"uid": step.uid, "state": step.state.value, "lock": step.lock, "attributes": attributes}
+
+
+def _insert(connection: Connection, step: ProcedureStep) -> None:
+    """Insert a new step, and notify who is subscribed to all steps."""
+    connection.insert(steps, [steps.values(_row(step))])
+    subscriptions.add_new(connection, step)
+    watching = subscriptions.titles_of(connection, step.uid)
+    subscriptions.put(connection, watching, list(changes(None, Outcome(step))))
 
 
 def _step(row: Row) -> ProcedureStep:
@@ -214,7 +268,14 @@ def _find(connection: Connection, uid: str) -> ProcedureStep | None:
     return _step(row) if row else None
 
 
-def _found(connection: Connection, uid: str) -> ProcedureStep:
+def found(connection: Connection, uid: str) -> ProcedureStep:
+    """Return a step.
+
+    Raises
+    ------
+    NotFound
+        There is none with this UID.
+    """
     step = _find(connection, uid)
     if step is None:
         raise NotFound("There is no procedure step with this UID.")
