@@ -12,7 +12,6 @@ import random
 import signal
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -102,11 +101,19 @@ class CohortStorm:
     ----------
     settings : of an archive in the bucket, with its index in PostgreSQL.
     truth : what the function computes for each series.
+    cluster : does the work; else the command itself.
     """
 
-    def __init__(self, settings: Settings, store: S3, faulty: Faulty, truth: dict[Resource, float]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: S3,
+        faulty: Faulty,
+        truth: dict[Resource, float],
+        cluster: Cluster | None,
+    ) -> None:
         self.settings, self._store, self._faulty, self._truth = settings, store, faulty, truth
-        self.cluster = Cluster()
+        self.cluster = cluster
         self.happened: Counter[str] = Counter()
         self._code = settings.state.parent / "own.py"
         self._code.write_text(FUNCTION)
@@ -124,16 +131,11 @@ class CohortStorm:
 
     def _until_done(self, words: list[str], chance: random.Random, kind: str) -> None:
         for number in range(TRIES):
-            self.cluster.start()
-            argv = [
-                sys.executable,
-                "-m",
-                "dicomdock.cli",
-                "cohort",
-                *words,
-                "--cluster",
-                self.cluster.address,
-            ]
+            more: list[str] = []
+            if self.cluster is not None:
+                self.cluster.start()
+                more = ["--cluster", self.cluster.address]
+            argv = [sys.executable, "-m", "dicomdock.cli", "cohort", *words, *more]
             with Program(argv, cwd=PROJECT, limit=LIMIT) as command:
                 if number < EVENTFUL:
                     self._begun(words[0], command)
@@ -142,32 +144,32 @@ class CohortStorm:
                             self._happen(kind, command, chance)
                 if command.ends() == 0:
                     return
-            time.sleep(0.2)
         raise AssertionError(f"{words} was not done:\n{command.stdout}{command.stderr}")
 
     def _begun(self, task: str, command: Program) -> None:
         """Wait until a command has its first outcome, or has ended."""
 
         def look() -> bool:
-            if command.ends_within(0):
+            if command.ends_within(0.1):
                 return True
-            with suppress(Exception):
-                outcomes = Cohorts(self.settings).outcomes("c")
-                return any(outcomes.of(one) for one in outcomes.tasks() if one.startswith(task))
-            return False
+            found = outcomes.tasks()
+            return any(outcomes.of(one) for one in found if one.startswith(task))
 
+        outcomes = Cohorts(self.settings).outcomes("c")
         until(look, f"the first series of {task}", seconds=LIMIT)
 
     def _happen(self, kind: str, command: Program, chance: random.Random) -> None:
         self.happened[kind] += 1
         if kind in ("worker", "function"):
             part = "spawn_main" if kind == "worker" else "cohort_function"
+            assert self.cluster is not None
             if found := self.cluster.processes(part):
                 with suppress(psutil.Error):
                     chance.choice(found).kill()
         elif kind == "command":
             command.signal(signal.SIGKILL)
         elif kind == "scheduler":
+            assert self.cluster is not None
             self.cluster.end()
         elif kind == "database":
             postgresql.restart(self.settings.database)
@@ -202,7 +204,7 @@ class CohortStorm:
 
 
 @contextmanager
-def prepared(folder: Path, studies: int) -> Iterator[CohortStorm]:
+def prepared(folder: Path, studies: int, *, on_cluster: bool) -> Iterator[CohortStorm]:
     """Start what a storm needs, and name it to the processes that it starts."""
     home = folder / "home"
     with ExitStack() as stack:
@@ -228,9 +230,10 @@ def prepared(folder: Path, studies: int) -> Iterator[CohortStorm]:
             truth[Resource(made[0].study, made[0].series)] = round(volume, 3)
         settings.state.mkdir(parents=True, exist_ok=True)
         Cohorts(settings).save("c", [Item(one, "pacs") for one in truth], {})
-        storm = CohortStorm(settings, store, faulty, truth)
-        stack.callback(storm.cluster.end)
-        yield storm
+        cluster = Cluster() if on_cluster else None
+        if cluster is not None:
+            stack.callback(cluster.end)
+        yield CohortStorm(settings, store, faulty, truth, cluster)
 
 
 def _restore(values: dict[str, str | None]) -> None:
@@ -251,7 +254,7 @@ def main() -> int:
     chance = random.Random(chosen.seed)
     with (
         tempfile.TemporaryDirectory(prefix="dicomdock-storm-") as folder,
-        prepared(Path(folder), chosen.studies) as storm,
+        prepared(Path(folder), chosen.studies, on_cluster=True) as storm,
     ):
         print(f"seed {chosen.seed}", flush=True)
         while sum(storm.happened.values()) < chosen.kills:

@@ -17,5 +17,5 @@ pytestmark = pytest.mark.servers
 def test_a_cohort_is_done_once_whatever_happens(tmp_path: Path) -> None:
     if remedies := missing():
         unavailable("What the storm needs", "; ".join(remedies))
-    with prepared(tmp_path, 3) as storm:
+    with prepared(tmp_path, 3, on_cluster=False) as storm:
         storm.round(random.Random(1), ("database", "command"))
