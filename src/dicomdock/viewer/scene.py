@@ -16,6 +16,7 @@ from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from dicomdock.imaging.geometry import VolumeGeometry, Window
+from dicomdock.imaging.measurements import quantity_of, unit_text
 from dicomdock.imaging.presentation import STEPS, Grey, curve_of, window_of
 from dicomdock.imaging.segmentation import Mask
 from dicomdock.imaging.volume import Volume
@@ -62,6 +63,11 @@ class ShownVolume:
     def grey(self) -> bool:
         """It has one value a voxel, so it has a window."""
         return not self.volume.colour
+
+    @property
+    def unit(self) -> str:
+        """The unit of its values as numbers are shown with it; empty where none is stated."""
+        return unit_text(quantity_of(self.volume)[1]) or self.volume.units
 
     def changed(self) -> None:
         """Let views draw what was written to the array."""

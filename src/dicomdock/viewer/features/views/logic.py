@@ -25,6 +25,7 @@ from dicomdock.viewer.features.layout.layouts import (
     SAGITTAL,
     definitions,
 )
+from dicomdock.viewer.features.views.cursor_values import CursorValues
 from dicomdock.viewer.features.views.state import SliceViewState, ViewsState
 from dicomdock.viewer.features.views.ui import slice_overlay, threed_overlay
 from dicomdock.viewer.page_state import A_TURN, PageState
@@ -61,7 +62,8 @@ class Views:
         self._shown: dict[str, ShownVolume] = {}
 
         server.controller.fit_view = self.fit
-        self._states = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
+        self._remote = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
+        self._values = CursorValues(self._layers, self._remote.show_value)
         # All that a page has sent before it asks is done when it has the answer.
         server.controller.trigger("scene_states")(self._scene_states)
         self.layouts = LayoutManager(app.scene, app.view_manager, server)
@@ -216,6 +218,7 @@ class Views:
         page = self._slices[view_id] = PageState(server.state, SliceViewState, view_id)
         slice_overlay(server, view_id, view)
         view.modified.connect(self._moved)
+        self._values.watch(view)
         page.bind_changes({page.name.at: lambda at: self._slider_moved(view_id, at)})
         view.interactor().AddObserver("WindowResizeEvent", lambda *_: self._resized(view_id))
         if (shown := self._shown.get(view_id) or self._shown.get(AXIAL)) is not None and view_id != OTHER:
@@ -328,13 +331,18 @@ class Views:
     async def _scene_states(self) -> dict[str, int]:
         """Return the number of each view's current state; its text is sent with that number."""
         await asyncio.sleep(A_TURN)
-        states = self._states()
+        states = self._remote.states()
         for view in self.slices():
             tag = view.get_singleton_tag()
             self._update_text(view)
             with self._slices[tag] as now:
                 now.written = states[tag]
         return states
+
+    def _layers(self, tag: str) -> Sequence[ShownVolume]:
+        """Return the volumes that a view shows, the one below first."""
+        shown = self._shown.get(tag)
+        return () if shown is None else (shown,)
 
     def _frame(self, view: Any) -> Plane | None:
         """Return the frame that a view shows; None where it cuts across frames."""
@@ -361,7 +369,7 @@ class Views:
                 text.tl = "\n".join(line for line in (plane, series, side) if line)
                 number = f"{at + 1} / {count}"
                 text.bl = f"{number}\n{view.get_slice_value():.1f} mm" if spatial else number
-                text.br = window_text(shown.window) if shown.grey else ""
+                text.br = window_text(shown.window, shown.unit) if shown.grey else ""
                 if spatial:
                     across, up = matrix[:3, 0], matrix[:3, 1]
                     text.right, text.left = letters(across), letters(-across)
@@ -372,6 +380,7 @@ class Views:
             for name, value in asdict(text).items():
                 if getattr(now, name) != value:
                     setattr(now, name, value)
+        self._values.update(view)
 
     def _layout_chosen(self, layout: str) -> None:
         before = self.layouts.layout_id
@@ -417,9 +426,9 @@ def plane_shown(normal: Sequence[float] | np.ndarray, usual: str) -> str:
     return PLANES[int(np.argmax(along))]
 
 
-def window_text(window: Window) -> str:
-    """Return a window as the corner of a view states it."""
-    stated = f"W {window.width:.5g}  C {window.center:.5g}"
+def window_text(window: Window, unit: str = "") -> str:
+    """Return a window as the corner of a view states it, with the unit of its values."""
+    stated = f"W {window.width:.5g}  C {window.center:.5g}  {unit}".rstrip()
     if window.table is not None:
         return f"{window.name}\n{stated}"
     return f"{stated}  sigmoid" if window.function == "SIGMOID" else stated

@@ -8,6 +8,7 @@ from typing import Any
 from dicomdock.imaging.geometry import Window
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.window.state import WindowState
+from dicomdock.viewer.loading import SUV_WINDOWS
 from dicomdock.viewer.page_state import PageState
 
 # Usual windows of CT in HU, as radiology workstations offer them.
@@ -64,7 +65,8 @@ class WindowLogic:
         shown = self.series.shown
         assert shown is not None
         volume = shown.volume
-        usual = CT_WINDOWS if volume.units == "HU" else ()
+        usual = {"HU": CT_WINDOWS, "GML": SUV_WINDOWS}.get(volume.units, ())
+        usual = tuple(one for one in usual if one not in volume.windows)
         self._presets = [*volume.windows, *usual][:MOST] if shown.grey else []
         display = shown.node.GetDisplayNode()
         if self._observed is not None:
@@ -81,6 +83,7 @@ class WindowLogic:
         window = shown.window
         with self.state as data:
             data.window_width, data.window_centre = round(window.width, 3), round(window.center, 3)
+            data.window_unit = shown.unit
 
         for callback in self.on_window:
             callback()

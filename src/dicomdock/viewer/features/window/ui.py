@@ -42,6 +42,7 @@ def window_panel(server: Any) -> None:
                     raw_attrs=[f':value="{key}"', 'step="any"', f'data-testid="{label.lower()}"'],
                     change=(control.set_window, other),
                 )
+                html.Span(shown(WINDOW.window_unit), v_show=WINDOW.window_unit, classes="faint")
         html.H3("Slab")
         with html.Label():
             html.Input(
