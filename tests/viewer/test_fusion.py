@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 from pydicom.dataset import Dataset
 from pydicom.uid import PositronEmissionTomographyImageStorage, generate_uid
 
 from dicomdock.dicom.resource import Resource
 from tests.builders import Made
 from tests.imaging.scans import scan
-from tests.viewer.conftest import Opened, Screen, folders, made_study, store, viewing
-from tests.viewer.pictures import difference
+from tests.viewer.conftest import SHAPE, WINDOW, Opened, Screen, folders, made_study, phantom, store, viewing
+from tests.viewer.pictures import difference, windowed
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
@@ -118,4 +119,94 @@ def test_pet_is_shown_in_uptake_with_its_unit_where_every_input_is_there(
     due = f"{activity()[screen.slice()[0] - 1, 6, 4]:.5g} Bq/ml"
     screen.until(lambda: value_under_mouse(screen, 6, 4, PET_SHAPE[1:], 3) == due)
     screen.page.mouse.move(1, 1)  # out of the views
-    screen.until(lambda: screen.words("value") == "")
+    expect(screen.page.locator('[data-view="Red"] .value')).to_be_hidden()
+
+
+def hot_iron(share: np.ndarray) -> np.ndarray:
+    """Return the colours of DICOM's palette Hot Iron (PS3.6 §B.1.1), (..., 3), for values from 0 to 1."""
+    step = np.clip(np.floor(share * 256), 0, 255)
+    return np.stack(
+        [np.minimum(2 * step, 255), np.clip(2 * (step - 128), 0, 254), 4 * (step - 192)], -1
+    ).clip(0, 255)
+
+
+def fused(values: np.ndarray, points: np.ndarray, opacity: float, most: float = 5) -> np.ndarray:
+    """Draw values of the CT in the header's window, and above them the uptake at their points (LPS, mm)."""
+    i, j, k = np.moveaxis((points - PET_AFFINE[:3, 3]) / (3, 3, 4), -1, 0)
+    inside = np.logical_and.reduce(
+        [(at >= -0.5) & (at <= count - 0.5) for at, count in zip((k, j, i), PET_SHAPE, strict=True)]
+    )
+    uptake = 0.1 * i + 0.15 * j + 0.2 * k  # a ramp: what lies between its voxels is exact
+    below = np.repeat(windowed(values, *WINDOW)[..., None], 3, axis=-1)
+    share = opacity * inside[..., None]
+    return below * (1 - share) + hot_iron(uptake / most) * share
+
+
+def slices_of(view: str, at: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+    """Return a slice of the CT as a view shows it: values, points in LPS and spacing of the pixels."""
+    k, j, i = np.indices(SHAPE)
+    points = np.stack([i - 32.0, j - 40.0, 2.0 * k + 10], -1)
+    if view == "Red":
+        return phantom()[at], points[at], (1, 1)
+    if view == "Yellow":
+        return phantom()[::-1, :, at], points[::-1, :, at], (2, 1)
+    return phantom()[::-1, at], points[::-1, at], (2, 1)
+
+
+def shows(screen: Screen, view: str, opacity: float, most: float = 5) -> bool:
+    """Return whether a view shows its slice of the CT with PET above, as numpy draws it."""
+    at, count = screen.slice(view)
+    found = []
+    for index in {at - 1, count - at}:  # counted from either side
+        values, points, spacing = slices_of(view, index)
+        found.append(difference(screen.pixels(view), fused(values, points, opacity, most), spacing, WINDOW))
+    return min(found) < ALIKE
+
+
+def test_a_pet_ct_study_opens_with_pet_over_its_ct(screen: Screen, study: dict[str, list[Made]]) -> None:
+    uid = study["pet"][0].series
+    screen.wait(f"s.fusion_uid === '{uid}' && s.fusion_name === '4 PET 4' && s.fusion_width === 5")
+    for view in ("Red", "Yellow", "Green"):
+        screen.until(lambda view=view: shows(screen, view, 0.4), words=f"{view} is not fused")
+    assert screen.words("tl").endswith("4 PET 4, 40 %")
+    assert screen.words("br").split("\n") == ["W 400 C 100 HU", "W 5 C 2.5 g/ml{SUVbw}"]
+    k = screen.slice()[0] - 1
+    due = f"{phantom()[k, 25, 17]} HU "
+    screen.until(lambda: value_under_mouse(screen, 25, 17, SHAPE[1:], 1).startswith(due))
+    uptake, unit = screen.words("value").removeprefix(due).split()
+    assert unit == "g/ml{SUVbw}"
+    assert float(uptake) == pytest.approx(0.1 * 4 + 0.15 * 6 + 0.2 * (2 * k + 10 - 12) / 4, abs=0.11)
+    screen.page.keyboard.press("}")
+    screen.wait("s.fusion_opacity === 50")
+    screen.until(lambda: shows(screen, "Red", 0.5))
+    screen.page.keyboard.press("f")
+    screen.wait("!s.fusion_on")
+    screen.until(lambda: shows(screen, "Red", 0))
+    screen.page.keyboard.press("f")
+    screen.tool("fusion")
+    screen.button("fusion-opacity").fill("40")
+    screen.button("fusion-width").fill("8")
+    screen.button("fusion-width").press("Enter")
+    screen.button("fusion-centre").fill("4")
+    screen.button("fusion-centre").press("Enter")
+    screen.wait("s.fusion_width === 8 && s.fusion_centre === 4 && s.fusion_opacity === 40")
+    screen.until(lambda: shows(screen, "Red", 0.4, 8))
+    screen.put("slab", 8)
+    screen.until(lambda: shows_slab(screen), words="the slab is not fused")
+    screen.put("slab", 0)
+    screen.button(f"fuse-{study['elsewhere'][0].series}").click()
+    words = "6 PET 6 is not shown: it has another frame of reference than the images."
+    screen.wait(f"s.fusion_words === '{words}' && !s.fusion_uid")
+    screen.until(lambda: shows(screen, "Red", 0))
+    screen.button(f"fuse-{study['no dose'][0].series}").click()
+    screen.wait("s.fusion_unit === 'Bq/ml' && s.fusion_words.includes('the injected dose is not stated')")
+    screen.button(f"fuse-{uid}").click()
+    screen.wait("s.fusion_name === '4 PET 4' && !s.fusion_words")
+    screen.until(lambda: shows(screen, "Red", 0.4))
+
+
+def shows_slab(screen: Screen) -> bool:
+    """Return whether the axial view shows the greatest values of 8 mm, of CT and PET alike."""
+    k = screen.slice()[0] - 1
+    values, points = phantom()[k - 2 : k + 2].max(axis=0), slices_of("Red", k + 1)[1]
+    return difference(screen.pixels(), fused(values, points, 0.4, 8), (1, 1), WINDOW) < ALIKE

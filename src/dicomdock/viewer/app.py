@@ -22,6 +22,8 @@ from dicomdock.viewer.dock_client import DockClient, RequestFailed
 from dicomdock.viewer.engine import render_volumes_on_the_processor
 from dicomdock.viewer.features.compare.logic import CompareLogic
 from dicomdock.viewer.features.derive.logic import DerivingLogic
+from dicomdock.viewer.features.dose.logic import DoseLogic
+from dicomdock.viewer.features.fusion.logic import FusionLogic
 from dicomdock.viewer.features.layout.layouts import AXIAL, NAMES
 from dicomdock.viewer.features.layout.logic import LayoutLogic
 from dicomdock.viewer.features.measure.logic import MeasuringLogic
@@ -125,6 +127,10 @@ class Workstation(TrameApp):
             self.server, self.series, self.segments, self.saving, self.notifications
         )
         self.compare = CompareLogic(self.server, app, self.series, self.views, self.notifications)
+        self.fusion = FusionLogic(self.server, app, self.series, self.views)
+        self.dose = DoseLogic(
+            self.server, app, self.series, self.fusion, self.archive, settings, self.notifications
+        )
         self.statistics = StatisticsLogic(
             self.server, self.series, self.segments, self.archive, self.notifications
         )

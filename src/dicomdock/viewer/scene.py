@@ -52,12 +52,14 @@ class ShownVolume:
     node : Slicer's node of it.
     shading : the window that was chosen last, before any change by hand.
     table : Slicer's node of its shades of grey, where these are no straight line; None else.
+    palette : ID of Slicer's node of the colours that it is shown in instead of shades of grey; may be empty.
     """
 
     volume: Volume
     node: Any
     shading: Window = BYTES
     table: Any = None
+    palette: str = ""
 
     @property
     def grey(self) -> bool:
@@ -85,7 +87,7 @@ class ShownVolume:
         self.shading = window
         before = display.StartModify()
         display.SetAutoWindowLevel(0)
-        display.SetAndObserveColorNodeID(self._colours(curve.shades))
+        display.SetAndObserveColorNodeID(self.palette or self._colours(curve.shades))
         display.SetWindowLevel(curve.high - curve.low, (curve.high + curve.low) / 2)
         display.EndModify(before)
 

@@ -40,7 +40,7 @@
           if (name === this.name) shown.dataset.state = state;
         }),
         session.subscribe("dicomdock.value", ([{ name, text }]) => {
-          if (name === this.name && hovered === shown) shown.querySelector(".value").textContent = text;
+          if (name === this.name) shown.querySelector(".value").textContent = text;
         }),
         session.subscribe("dicomdock.released", ([name]) => { if (name === this.name) released(); }),
       ];
@@ -51,17 +51,6 @@
     },
     beforeUnmount() { this.leave(); },
   };
-  // The values under the mouse are shown in the view that it is in, and in no other one.
-  let hovered = null;
-  window.addEventListener("mouseover", (event) => {
-    const now = event.target.closest?.("[data-view]") ?? null;
-    if (hovered && now !== hovered) {
-      const left = hovered.querySelector(".value");
-      if (left) left.textContent = "";
-    }
-    hovered = now;
-  });
-
   // What the mouse does goes to the viewer in its own time; a key that is pressed behind it must not overtake it.
   const held = new Set();
   let outstanding = 0;

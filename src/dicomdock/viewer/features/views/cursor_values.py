@@ -45,6 +45,7 @@ class CursorValues:
             self._send(tag, text)
 
     def _moved(self, view: Any) -> None:
+        self._sent.pop(view.get_singleton_tag(), None)  # the page may be another one
         self._at[view.get_singleton_tag()] = view.interactor().GetEventPosition()
         self.update(view)
 

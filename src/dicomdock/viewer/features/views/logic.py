@@ -60,6 +60,8 @@ class Views:
         self._fitted: dict[str, float] = {}
         self.on_slice: Callable[[str], None] | None = None
         self._shown: dict[str, ShownVolume] = {}
+        self._over: ShownVolume | None = None
+        self._opacity = 0
 
         server.controller.fit_view = self.fit
         self._remote = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
@@ -114,6 +116,26 @@ class Views:
             composite = nodes.GetItemAsObject(at)
             if composite.GetLayoutName() == tag:
                 composite.SetLabelVolumeID(node.GetID() if node is not None else None)
+
+    def show_over(self, over: ShownVolume | None, opacity: int) -> None:
+        """Show a volume over that of all views but the second one of a comparison; None for nothing.
+
+        Parameters
+        ----------
+        opacity : in percent.
+        """
+        self._over, self._opacity = over, opacity
+        for view in self.slices():
+            self._lay_over(view)
+        self.refresh_text()
+
+    def _lay_over(self, view: Any) -> None:
+        over = self._over if view.get_singleton_tag() != OTHER else None
+        node_id = over.node.GetID() if over is not None else None
+        with view.trigger_modified_once():
+            if view.get_foreground_volume_id() != node_id:
+                view.set_foreground_volume_id(node_id)
+            view.set_foreground_opacity(self._opacity / 100 if over is not None else 0.0)
 
     def shown(self, tag: str = AXIAL) -> ShownVolume | None:
         """Return the volume that a view shows."""
@@ -224,6 +246,7 @@ class Views:
         if (shown := self._shown.get(view_id) or self._shown.get(AXIAL)) is not None and view_id != OTHER:
             self._shown[view_id] = shown
             view.set_background_volume_id(shown.node.GetID())
+            self._lay_over(view)
 
     def _threed_ui(self, server: Any, view_id: str, view: Any) -> None:
         view.render_window().SetMultiSamples(0)
@@ -342,7 +365,8 @@ class Views:
     def _layers(self, tag: str) -> Sequence[ShownVolume]:
         """Return the volumes that a view shows, the one below first."""
         shown = self._shown.get(tag)
-        return () if shown is None else (shown,)
+        over = self._over if tag != OTHER else None
+        return tuple(one for one in (shown, over) if one is not None)
 
     def _frame(self, view: Any) -> Plane | None:
         """Return the frame that a view shows; None where it cuts across frames."""
@@ -366,10 +390,14 @@ class Views:
                 series = self._series_text.get(tag, "")
                 seen = self._frame(view)
                 side = seen.side if seen is not None else ""
-                text.tl = "\n".join(line for line in (plane, series, side) if line)
+                over = self._over if tag != OTHER else None
+                above = f"{over.node.GetName()}, {self._opacity} %" if over is not None else ""
+                text.tl = "\n".join(line for line in (plane, series, above, side) if line)
                 number = f"{at + 1} / {count}"
                 text.bl = f"{number}\n{view.get_slice_value():.1f} mm" if spatial else number
-                text.br = window_text(shown.window, shown.unit) if shown.grey else ""
+                text.br = "\n".join(
+                    window_text(one.window, one.unit) for one in self._layers(tag) if one.grey
+                )
                 if spatial:
                     across, up = matrix[:3, 0], matrix[:3, 1]
                     text.right, text.left = letters(across), letters(-across)

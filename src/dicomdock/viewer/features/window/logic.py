@@ -48,13 +48,17 @@ class WindowLogic:
         if loaded is not None and shown is not None and shown.grey:
             self._apply(self.series.guess_window(loaded))
 
-    def set(self, width: float, centre: float) -> None:
-        """Apply a window by its numbers."""
-        shown, width = self.series.shown, max(float(width), 1e-6)
-        function = shown.shading.function if shown is not None else "LINEAR"
+    def set(self, width: float | None, centre: float | None) -> None:
+        """Apply a window by its numbers; None for one that stays."""
+        shown = self.series.shown
+        if shown is None:
+            return
+        width = shown.window.width if width is None else max(float(width), 1e-6)
+        centre = shown.window.center if centre is None else float(centre)
+        function = shown.shading.function
         if function == "TABLE" or (function == "LINEAR" and width < 1):
             function = "LINEAR_EXACT"
-        self._apply(Window(float(centre), width, function=function))
+        self._apply(Window(centre, width, function=function))
 
     def _apply(self, window: Window) -> None:
         if self.series.shown is not None:

@@ -32,8 +32,8 @@ def window_panel(server: Any) -> None:
                 raw_attrs=[':title="`Key ${i + 1}`"'],
             )
         for label, key, other in (
-            ("Width", WINDOW.window_width, f"[{TYPED}, {WINDOW.window_centre}]"),
-            ("Centre", WINDOW.window_centre, f"[{WINDOW.window_width}, {TYPED}]"),
+            ("Width", WINDOW.window_width, f"[{TYPED}, null]"),
+            ("Centre", WINDOW.window_centre, f"[null, {TYPED}]"),
         ):
             with html.Label():
                 html.Span(label, style="width:52px")
