@@ -3,6 +3,7 @@
 # make check   ruff, mypy, the import contracts and the fast tests
 # make storm   kill, cut and repeat, for half an hour
 # make fuzz    mutated inputs for everything that reads what came from outside: 100,000 for each of eleven readers
+# make tutorial   the servers of docs/tutorials/large-cohort.md: Orthanc, moto and PostgreSQL, until Ctrl-C
 # make bench   the side-by-side measurements of docs/benchmarks.md
 # make bench-smoke   do they run? Once, on little data, whatever the times; make test does it too
 # make dist    the wheel, the source archive and the bill of materials, in dist
@@ -19,11 +20,12 @@ STORM_SECONDS ?= 1800
 # More workers than cores: many tests wait for a program that they started.
 TEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 FUZZ_ARGS ?=
+TUTORIAL_ARGS ?=
 
 # Without bytecode of ours every process that a test starts, and every worker, compiles it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check lint bench bench-smoke fuzz storm dist lock test-lowest setup clean system-packages
+.PHONY: run test check lint bench bench-smoke fuzz storm tutorial dist lock test-lowest setup clean system-packages
 
 run: .venv/.installed
 	$(BIN)/dicomdock run --demo $(RUN_ARGS)
@@ -46,6 +48,9 @@ lint: .venv/.developed
 # Kills, cuts and transfers in a row, for half an hour; STORM_SECONDS sets another budget.
 storm: .venv/.developed
 	$(BIN)/python -m tests.storms.storm --seconds $(STORM_SECONDS)
+
+tutorial: .venv/.developed
+	$(BIN)/python -m tests.tutorials $(TUTORIAL_ARGS)
 
 bench: .venv/.developed
 	$(BIN)/python -m benchmarks

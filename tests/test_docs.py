@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import shlex
+import signal
 import subprocess
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from dicomdock.cli.app import run
 from dicomdock.config.settings import Settings
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, unavailable
 from tests.servers.orthanc import Orthanc
 
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -27,17 +30,21 @@ def blocks(page: str) -> list[tuple[str, str]]:
     return [(found[1], found[2]) for found in FENCED.finditer((PROJECT / page).read_text("utf-8"))]
 
 
-def walk(page: str, folder: Path) -> None:
+def walk(page: str, folder: Path, numbers: Mapping[str, str] = MappingProxyType({})) -> None:
     """Do what a page says, in a folder; ``text`` is what the blocks since the last ``text`` printed.
 
     ``console`` is shown only. ``...`` stands for anything.
+
+    Parameters
+    ----------
+    numbers : in the text of the page -> what is printed here instead.
     """
     names: dict[str, object] = {}
     said = ""
     for language, body in blocks(page):
         if language == "sh":
             ran = subprocess.run(
-                ["bash", "-eu", "-c", body], cwd=folder, capture_output=True, text=True, timeout=120
+                ["bash", "-eu", "-c", body], cwd=folder, capture_output=True, text=True, timeout=900
             )
             assert ran.returncode == 0, f"{body}{ran.stderr}"
             said += ran.stdout
@@ -47,6 +54,8 @@ def walk(page: str, folder: Path) -> None:
                 exec(compile(body, page, "exec"), names)
             said += printed.getvalue()
         elif language == "text":
+            for number, here in numbers.items():
+                body = re.sub(rf"\b{number}\b", here, body)
             pattern = re.escape(body.strip()).replace(re.escape("..."), ".*")
             assert re.fullmatch(pattern, said.strip(), re.DOTALL), f"{page} promises\n{body}and gets\n{said}"
             said = ""
@@ -82,6 +91,33 @@ def test_the_notebook(demo, folder):
 @pytest.mark.slow
 def test_many_studies_at_once(demo, folder):
     walk("docs/tutorials/cohort.md", folder)
+
+
+@pytest.fixture
+def tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Run the servers of the large tutorial with few studies, and yield the folder to work in."""
+    from tests.tutorials.servers import missing, running
+
+    if remedies := missing():
+        unavailable("What the tutorial needs", "; ".join(remedies))
+    with running(tmp_path, 6) as work:
+        values = subprocess.run(
+            ["bash", "-c", ". ./environment.sh && env -0"], cwd=work, capture_output=True, text=True
+        ).stdout
+        for name, _, value in (line.partition("=") for line in values.split("\0") if line):
+            monkeypatch.setenv(name, value)
+        try:
+            yield work
+        finally:
+            for file in work.glob("*.pid"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(file.read_text()), signal.SIGKILL)
+
+
+@pytest.mark.servers
+@pytest.mark.slow
+def test_two_hundred_studies_and_a_kill(tutorial):
+    walk("docs/tutorials/large-cohort.md", tutorial, {"1,200": "36", "200": "6"})
 
 
 @pytest.mark.slow

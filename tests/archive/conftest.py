@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +12,7 @@ from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.sources import Part
 from tests.conftest import unavailable
+from tests.servers import postgresql as postgresql_server
 from tests.servers import s3
 from tests.servers.s3 import S3
 
@@ -28,49 +25,13 @@ def part(data: bytes, *, chunk: int = 1 << 16) -> Part:
     return Part("application/dicom", lambda: chunks)
 
 
-def _postgres_programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if found:
-        return found[-1].parent
-    on_path = shutil.which("initdb")
-    return Path(on_path).parent if on_path else unavailable("PostgreSQL", "apt install postgresql")
-
-
-def _as_owner(*command: str | Path) -> list[str]:
-    """PostgreSQL refuses to run as root."""
-    words = [str(word) for word in command]
-    return ["runuser", "-u", "postgres", "--", *words] if os.geteuid() == 0 else words
-
-
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """Run a PostgreSQL of the tests' own behind a socket, and give the URL without the database's name."""
-    programs = _postgres_programs()
-    folder = Path(tempfile.mkdtemp(prefix="dicomdock-pg-"))  # a socket's path must be short
-    try:
-        if os.geteuid() == 0:
-            shutil.chown(folder, "postgres", "postgres")
-        data = folder / "data"
-        quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/"}
-        subprocess.run(
-            _as_owner(
-                programs / "initdb", "-D", data, "-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync"
-            ),
-            **quiet,
-        )
-        options = (
-            f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c max_connections=60"
-        )
-        subprocess.run(
-            _as_owner(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"),
-            **quiet,
-        )
-        try:
-            yield f"postgresql://test@/{{database}}?host={folder}"
-        finally:
-            subprocess.run(_as_owner(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"), **quiet)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    if postgresql_server.programs() is None:
+        unavailable("PostgreSQL", postgresql_server.INSTALL)
+    with postgresql_server.running() as url:
+        yield url
 
 
 @pytest.fixture

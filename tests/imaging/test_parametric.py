@@ -13,6 +13,7 @@ import pytest
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.formats.nrrd import volume_from_nrrd
+from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom, read_parametric_map
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
@@ -68,6 +69,50 @@ def test_dcmqi_reads_the_same_values(tmp_path: Path) -> None:
     found = volume_from_nrrd(file.read_bytes())
     assert np.allclose(found.array, made().volume.array)
     assert np.allclose(found.affine, TURNED, atol=1e-4)
+
+
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+def test_a_map_with_holes_survives_dicom(hole: float, tmp_path: Path) -> None:
+    instances = scan(np.zeros(SHAPE, np.int16), TURNED)
+    array = made().volume.array.copy()
+    array[:, :2] = hole
+    for holed in (array, np.full(SHAPE, hole, np.float32)):
+        volume = Volume(holed, grid(SHAPE, TURNED))
+        data = to_bytes(parametric_map_to_dicom(ParametricMap(volume), headers(instances)))
+        check_with_dciodvfy(data, tmp_path)
+        found = read_parametric_map(data).volume
+        assert np.array_equal(found.array, holed, equal_nan=True)
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_the_window_of_a_scaled_map_shows_what_its_stored_numbers_do(function: str) -> None:
+    """The window of the header is for the numbers before they are mapped to real-world values."""
+    sources = headers(scan(np.zeros(SHAPE, np.int16), TURNED))
+    stored = np.random.default_rng(3).integers(0, 1000, SHAPE).astype(np.uint16)
+    mapping = hd.pm.RealWorldValueMapping("ADC", "ADC", UNIT, (0, 1000), slope=-0.001, intercept=2)
+    shown = hd.VOILUTTransformation(window_center=400.0, window_width=500.0, voi_lut_function=function)
+    dataset = hd.pm.ParametricMap(
+        sources,
+        stored,
+        *(hd.UID(), 1, hd.UID(), 1, "m", "m", "1", "1", False),
+        real_world_value_mappings=[mapping],
+        voi_lut_transformations=[shown],
+    )
+    volume = read_parametric_map(dataset).volume
+    window = volume.window()
+    expected = 2 - 0.001 * (399.5 if function == "LINEAR" else 400)
+    assert window.center == pytest.approx(expected)
+    assert window.width == pytest.approx(0.499 if function == "LINEAR" else 0.5)
+    assert volume.array.max() <= 2
+
+
+def test_a_map_without_a_linear_mapping_states_no_unit() -> None:
+    written = parametric_map_to_dicom(made(), headers(scan(np.zeros(SHAPE, np.int16), TURNED)))
+    (mapping,) = written.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence
+    del mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept
+    mapping.RealWorldValueLUTData = [1.0, 4.0, 9.0]
+    (plan,) = split_series([written])
+    assert plan.units == ""
 
 
 def test_refusals() -> None:

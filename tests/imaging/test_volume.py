@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,6 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
-    MRImageStorage,
     PositronEmissionTomographyImageStorage,
     RLELossless,
     SecondaryCaptureImageStorage,
@@ -26,6 +28,8 @@ from pydicom.uid import (
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry, split_series
+from dicomdock.imaging.presentation import windowed
+from dicomdock.imaging.statistics import summarize
 from dicomdock.imaging.volume import Volume, allocate, fill_slice, resample, window_over
 from tests.builders import Made, composite, encode
 from tests.conftest import shared_data
@@ -431,15 +435,58 @@ def test_windows_are_over_finite_values(padding: float) -> None:
     assert window_over(np.full((2, 2, 2), padding)).width > 0
 
 
-@pytest.mark.parametrize(("signed", "padding"), [(True, -2000), (True, 32767), (False, 65535), (False, 0)])
-def test_padding_never_enters_a_window(signed: bool, padding: int) -> None:
-    array = np.random.default_rng(0).integers(100, 200, (8, 20, 20)).astype(np.int16 if signed else np.uint16)
-    array[:, :8] = padding
-    made = scan(array, Modality="MR", SOPClassUID=MRImageStorage)
-    for one in made:
-        one.dataset.add_new("PixelPaddingValue", "SS" if signed else "US", padding)
-    window = Volume.from_instances([one.dataset for one in made]).window()
-    assert 90 < window.center - window.width / 2 < window.center + window.width / 2 < 210
+@pytest.mark.parametrize("modality", ["CT", "MR", "PT"])
+@pytest.mark.parametrize("scale", [("1", "0"), ("1", "-1024"), ("0.0371", "5.3"), ("-1", "10")])
+@pytest.mark.parametrize("signed", [True, False])
+def test_padding_enters_no_window_and_no_statistics(
+    signed: bool, scale: tuple[str, str], modality: str
+) -> None:
+    """Whatever VR its value has, at either end of the stored numbers, as one value or a range."""
+    for bits, highest, span, wrong in product((12, 16), (True, False), (0, 3), (True, False)):
+        least, greatest = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+        value, limit = (greatest, greatest - span) if highest else (least, least + span)
+        array = np.random.default_rng(0).integers(100, 900, (2, 8, 9)).astype("int16" if signed else "uint16")
+        array[:, :3] = limit
+        array[:, 0, 0] = value
+        kind = "SS" if signed != wrong else "US"
+        datasets = [
+            one.dataset for one in scan(array, Modality=modality, **dict(zip(RESCALE, scale, strict=True)))
+        ]
+        for one in datasets:
+            one.BitsStored, one.HighBit = bits, bits - 1
+            for keyword, end in (("PixelPaddingValue", value), ("PixelPaddingRangeLimit", limit)):
+                if keyword == "PixelPaddingValue" or span:
+                    packed = struct.pack("<i", end)[:2]
+                    one.add_new(keyword, kind, struct.unpack("<h" if kind == "SS" else "<H", packed)[0])
+        volume = Volume.from_instances(datasets)
+        image = array[:, 3:] * float(scale[0]) + float(scale[1])
+        window = volume.window()
+        low, high = window.center - window.width / 2, window.center + window.width / 2
+        assert (0 if modality == "PT" and image.max() > 0 else image.min()) - 1 <= low
+        assert image.min() < high <= image.max() + 1
+        found = summarize(volume.array.reshape(-1), volume.padding)
+        assert found is not None
+        assert found.count == image.size
+        assert found.mean == pytest.approx(image.mean(), rel=1e-5)
+        doubled = to_double(volume)
+        assert summarize(doubled.array.reshape(-1), doubled.padding).count == image.size
+
+
+RESCALE = ("RescaleSlope", "RescaleIntercept")
+
+
+def to_double(volume: Volume) -> Volume:
+    """Return the volume in wider numbers, as statistics compute with."""
+    return replace(volume, array=volume.array.astype(np.float64))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-9, 1.0, 1e30])
+def test_a_window_is_as_fine_as_the_values(scale: float) -> None:
+    array = np.linspace(0, scale, 1000).reshape(10, 10, 10)
+    window = window_over(array)
+    assert (window.center, window.width) == pytest.approx((scale / 2, scale), rel=0.02)
+    shown = windowed(array.astype(np.float32), window)
+    assert (shown.min(), shown.max()) == (0, 255)
 
 
 def test_a_hot_lesion_of_pet_is_seen() -> None:

@@ -85,6 +85,32 @@ def test_padding_does_not_count_for_the_range(tmp_path):
     assert shown[7, 250] > 240
 
 
+@pytest.mark.parametrize("padding", [np.nan, np.inf, -np.inf, -9999.0, 9999.0])
+def test_float_pixels_are_shown_over_their_values(tmp_path, padding):
+    samples = (RAMP * 1e-9).astype(np.float32)
+    samples[:4] = padding
+    stated = {"FloatPixelPaddingValue": padding} if np.isfinite(padding) else {}
+    shown = picture(image(samples, RescaleSlope=2, RescaleIntercept=0, **stated), tmp_path)
+    assert (shown[:4] == (255 if padding > 0 else 0)).all()
+    assert shown[7, 20] < 40
+    assert shown[7, 250] > 230
+
+
+@pytest.mark.parametrize("modality", ["CT", "PT", "MR"])
+@pytest.mark.parametrize(("dtype", "intercept"), [(np.uint16, 0), (np.uint16, -1024), (np.int16, -1500)])
+def test_an_image_without_a_window_is_shown(tmp_path, modality, dtype, intercept):
+    made = image(RAMP.astype(dtype), RescaleSlope=1, RescaleIntercept=intercept, Modality=modality)
+    shown = picture(made, tmp_path)
+    assert shown[7, 250] > 200
+
+
+def test_a_hot_spot_of_pet_is_shown(tmp_path):
+    samples = np.full((64, 64), 50, np.uint16)
+    samples[30:33, 30:33] = 1000
+    shown = picture(image(samples, Modality="PT", Units="BQML"), tmp_path)
+    assert (shown[0, 0], shown[31, 31]) == (13, 255)
+
+
 def test_monochrome1_is_inverted(tmp_path):
     window = Window(512, 1024, "LINEAR_EXACT")
     bright = picture(image(RAMP), tmp_path, window=window)

@@ -66,7 +66,8 @@ def test_curl_creates_claims_updates_and_completes_a_work_item(
     with caplog.at_level(logging.DEBUG):
         status, created = ask("?1.2.840.1", [SCHEDULED], "POST")
         assert status == 201
-        assert f"location: {server.url}/workitems/1.2.840.1\r\n" in created.lower()
+        assert created.lower().count(f"location: {server.url}/workitems/1.2.840.1\r\n") == 2
+        assert "content-location" in created.lower()
         assert "warning" not in created.lower()
         assert ask("/1.2.840.1/state", _state("IN PROGRESS"), "PUT")[0] == 200
         status, refused = ask("/1.2.840.1/state", _state("IN PROGRESS", OTHER), "PUT")
@@ -104,6 +105,15 @@ def test_a_work_item_goes_out_as_json_or_xml_and_is_found_or_not(server: Running
     assert server.ask(ITEMS + path, accept="image/png").status == 406
     assert server.ask(f"{ITEMS}?SOPInstanceUID=1.2.840.2&limit=1").status == 200
     nothing = server.ask(f"{ITEMS}?SOPInstanceUID=1.2.840.2&offset=1")
+    for asked, tags in (
+        ("", {"00080016", "00741000", "00741002", "00741204"}),
+        ("&includefield=00741216", {"00741216", "00741204"}),
+        ("&ScheduledProcedureStepModificationDateTime=", {"00404010", "00741204"}),
+        ("&includefield=all", {"00741216", "00404010", "00741204"}),
+    ):
+        (match,) = json.loads(server.ask(f"{ITEMS}?SOPInstanceUID=1.2.840.2{asked}").data)
+        assert tags <= match.keys()
+        assert asked or not {"00741216", "00404010"} & match.keys()
     assert (nothing.status, nothing.data) == (204, b"")
     assert "sorted" in server.ask(f"{ITEMS}?orderby=PatientName").headers["warning"]
     assert server.ask(f"{ITEMS}?limit=many").status == 400
@@ -152,9 +162,10 @@ def test_a_state_is_refused_by_the_code_of_the_standard(server: Running) -> None
         400,
         True,
     )
-    assert changed("IN PROGRESS") == (200, "")
+    assert changed("IN PROGRESS")[0] == 200
     assert changed("IN PROGRESS") == (409, worklist.INCONSISTENT_STATE)
-    assert _send(server, f"{path}/cancelrequest").status == 409  # nobody tells its performer
+    refused = _send(server, f"{path}/cancelrequest")
+    assert (refused.status, "The performer cannot be contacted." in refused.headers["warning"]) == (409, True)
     assert _send(server, f"{path}?{SECRET}", FINISHED).status == 200
     assert changed("CANCELED") == (200, "")
     assert changed("CANCELED") == (200, worklist.REMARKS["B304"])  # type: ignore[index]
@@ -171,6 +182,26 @@ def test_a_work_item_that_nobody_claimed_is_canceled_with_the_reason(server: Run
     (item,) = json.loads(server.ask(ITEMS + path).data)
     assert item["00741000"]["Value"] == ["CANCELED"]
     assert item["00741002"]["Value"][0]["00741238"] == reason["00741238"]
+
+
+def test_an_abandoned_claim_is_told_to_both_sides(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _created(server, "1.2.840.10")
+    monkeypatch.setattr(server.archive, "worklist_deadline", 7200.0)
+    claimed = _send(server, f"{path}/state", _state("IN PROGRESS"), "PUT")
+    assert (claimed.status, "for 2 hours is canceled" in claimed.headers["warning"]) == (200, True)
+    monkeypatch.setattr(server.archive, "worklist_deadline", 1e-9)
+    for refused in (
+        _send(server, f"{path}?{SECRET}", FINISHED),
+        _send(server, f"{path}/state", _state("COMPLETED"), "PUT"),
+    ):
+        assert refused.status in (400, 409)
+        assert b"the work goes on as procedure step 2.25." in refused.data
+    (canceled,) = json.loads(server.ask(ITEMS + path).data)
+    assert canceled["00741000"]["Value"] == ["CANCELED"]
+    replaced = (
+        "ReplacedProcedureStepSequence.ReferencedSOPInstanceUID=1.2.840.10&ProcedureStepState=SCHEDULED"
+    )
+    assert len(json.loads(server.ask(f"{ITEMS}?{replaced}").data)) == 1
 
 
 def test_the_work_list_is_not_open_to_everybody(server: Running) -> None:

@@ -97,7 +97,7 @@ def missing_next() -> str:
 
 
 @contextmanager
-def running(folder: Path, *, next_release: bool = False) -> Iterator[Orthanc]:
+def running(folder: Path, *, next_release: bool = False, login: bool = True) -> Iterator[Orthanc]:
     """Run an Orthanc that keeps everything in the folder, and stop it at the end."""
     server = Orthanc(free_port())
     plugin = orthanc_next.PLUGIN if next_release else PLUGIN
@@ -110,7 +110,7 @@ def running(folder: Path, *, next_release: bool = False) -> Iterator[Orthanc]:
         "HttpPort": server.port,
         "DicomServerEnabled": False,
         "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": True,
+        "AuthenticationEnabled": login,
         "RegisteredUsers": {server.user: server.password},
         "KeepAlive": True,
         "DefaultEncoding": "Utf8",

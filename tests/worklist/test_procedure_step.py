@@ -8,21 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicomdock.dicom.dictionary import tag_and_vr
 from dicomdock.dicom.json_model import DicomJson, items, text
 from dicomdock.errors import InvalidInput
 from dicomdock.worklist.procedure_step import (
     Outcome,
     ProcedureStep,
-    Reason,
-    Remark,
-    State,
-    StepRefused,
     change_state,
     create,
-    missing_for,
     request_cancellation,
+    reschedule,
     update,
 )
+from dicomdock.worklist.refusals import Reason, Remark, StepRefused
+from dicomdock.worklist.requirements import State, missing_for
 
 MINE, OTHER = "1.2.3.4", "1.2.3.5"
 NOW, LATER = "20260102030405", "20260102030406"
@@ -54,10 +53,11 @@ FINISHED: DicomJson = {
 
 
 def _step(state: State, *, finished: bool = True) -> ProcedureStep:
-    step = create("1.2.3", {**SCHEDULED, **(FINISHED if finished else {})}, NOW)
+    step = create("1.2.3", SCHEDULED, NOW)
     if state is State.SCHEDULED:
         return step
     step = change_state(step, State.IN_PROGRESS, MINE, NOW).step
+    step = update(step, FINISHED, MINE, NOW) if finished else step
     return step if state is State.IN_PROGRESS else change_state(step, state, MINE, NOW).step
 
 
@@ -159,6 +159,54 @@ def test_a_new_step_has_what_the_standard_requires(tag: str) -> None:
         create("1.2.3", {**SCHEDULED, tag: {"vr": SCHEDULED[tag]["vr"]}}, NOW)  # type: ignore[index, call-overload]
 
 
+@pytest.mark.parametrize("tag", list(FINISHED))
+def test_a_new_step_has_neither_progress_nor_results(tag: str) -> None:
+    with pytest.raises(InvalidInput, match="no items"):
+        create("1.2.3", {**SCHEDULED, tag: FINISHED[tag]}, NOW)
+
+
+def test_a_new_step_is_on_a_work_list_that_has_a_label() -> None:
+    assert text(create("1.2.3", SCHEDULED, NOW).attributes, "WorklistLabel") == "dicomdock"
+    named: DicomJson = {"00741202": {"vr": "LO", "Value": ["liver"]}}
+    assert text(create("1.2.3", {**SCHEDULED, **named}, NOW).attributes, "WorklistLabel") == "liver"
+
+
+@pytest.mark.parametrize(("tag", "value"), [("00741200", "STAT"), ("00404041", "MAYBE")])
+def test_an_enumerated_value_is_one_of_the_standard(tag: str, value: str) -> None:
+    wrong: DicomJson = {tag: {"vr": "CS", "Value": [value]}}
+    with pytest.raises(InvalidInput, match=" or "):
+        create("1.2.3", {**SCHEDULED, **wrong}, NOW)
+    with pytest.raises(InvalidInput, match=" or "):
+        update(_step(GO), wrong, MINE, NOW)
+
+
+# Those that dcm4chee-arc refuses in an N-SET too, where the standard has "Not allowed".
+NOT_SET = [
+    "PatientName",
+    "PatientID",
+    "PatientSex",
+    "ReferencedRequestSequence",
+    "ReplacedProcedureStepSequence",
+]
+
+
+@pytest.mark.parametrize("keyword", NOT_SET)
+def test_an_update_leaves_what_only_the_creation_sets(keyword: str) -> None:
+    tag, vr = tag_and_vr(keyword)
+    first, other = ([CODE], [{}]) if vr == "SQ" else (["A"], ["B"])
+    step = create("1.2.3", {**SCHEDULED, tag: {"vr": vr, "Value": [*first]}}, NOW)
+    assert update(step, {tag: {"vr": vr, "Value": [*first]}}, "", NOW).attributes == step.attributes
+    for changed in ({"vr": vr, "Value": [*other]}, {"vr": vr}):
+        with pytest.raises(InvalidInput, match=keyword):
+            update(step, {tag: changed}, "", NOW)
+
+
+@pytest.mark.parametrize("tag", ["00741200", "00741204", "00404005", "00404041"])
+def test_an_update_removes_nothing_that_a_step_always_has(tag: str) -> None:
+    with pytest.raises(InvalidInput, match="remove"):
+        update(_step(GO), {tag: {"vr": SCHEDULED[tag]["vr"]}}, MINE, NOW)  # type: ignore[index, call-overload]
+
+
 def test_the_transaction_uid_appears_nowhere() -> None:
     secret = "2.25.314159265358979"
     step = change_state(_step(State.SCHEDULED), GO, secret, NOW).step
@@ -168,6 +216,32 @@ def test_the_transaction_uid_appears_nowhere() -> None:
     with pytest.raises(InvalidInput) as refused:
         change_state(_step(State.SCHEDULED), GO, "no uid: " + secret, NOW)
     assert secret not in str(refused.value)
+
+
+def test_an_abandoned_step_is_canceled_and_another_one_replaces_it() -> None:
+    patient: DicomJson = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "A^B"}]}}
+    step = change_state(create("1.2.3", {**SCHEDULED, **patient}, NOW), GO, MINE, NOW).step
+    step = update(step, FINISHED, MINE, NOW)
+    canceled, scheduled = reschedule(step, "1.2.4", "its performer was silent.", LATER)
+    assert (canceled.state, missing_for(canceled.attributes, STOP)) == (STOP, [])
+    assert canceled.attributes["00741216"] == FINISHED["00741216"]  # what was done so far is not lost
+    (progress,) = items(canceled.attributes, "ProcedureStepProgressInformationSequence")
+    assert text(items(progress, "ProcedureStepDiscontinuationReasonCodeSequence")[0], "CodeValue") == "110528"
+    assert (scheduled.state, scheduled.lock) == (State.SCHEDULED, "")
+    (replaced,) = items(scheduled.attributes, "ReplacedProcedureStepSequence")
+    assert text(replaced, "ReferencedSOPInstanceUID") == "1.2.3"
+    left = {**SCHEDULED, **patient}.keys() - {"00741002", "00741216"}
+    assert {tag: scheduled.attributes[tag] for tag in left} == {
+        tag: step.attributes[tag] for tag in left - {"00741000"}
+    } | {"00741000": SCHEDULED["00741000"]}
+    for request in (
+        lambda: change_state(canceled, DONE, MINE, LATER),
+        lambda: update(canceled, {}, MINE, LATER),
+    ):
+        with pytest.raises(
+            StepRefused, match=r"no longer be updated\. It was canceled: its performer was silent"
+        ):
+            request()
 
 
 REQUESTS = st.lists(

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from threading import Barrier
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dicomdock.archive import Archive
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.side_database import SideDatabase
 from dicomdock.config.settings import Settings
-from dicomdock.dicom.json_model import DicomJson, text
+from dicomdock.dicom.json_model import DicomJson, items, text
 from dicomdock.dicom.query import Query
+from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import ArchiveError, ArchiveTooNew, NotFound, UnsupportedByServer
 from dicomdock.worklist import store
-from dicomdock.worklist.procedure_step import State, StepRefused
+from dicomdock.worklist.refusals import StepRefused
+from dicomdock.worklist.requirements import State
 from dicomdock.worklist.store import ProcedureSteps, StepExists, StepTooLarge
 from tests.builders import document, write
 from tests.worklist.test_procedure_step import FINISHED, SCHEDULED
@@ -133,13 +138,89 @@ def test_moments_are_in_utc_wherever_the_machine_is(database: Index) -> None:
     assert modified == "20260101180405.000000+0000"
 
 
+def test_a_claim_whose_performer_is_silent_is_scheduled_anew(database: Index) -> None:
+    clock = [datetime(2026, 1, 2, tzinfo=UTC)]
+    steps = ProcedureSteps(database, lambda: clock[0], deadline=timedelta(hours=2))
+    other = ProcedureSteps(database, lambda: clock[0], deadline=timedelta(hours=2))
+    steps.create("1.2.3", SCHEDULED)
+    steps.create("1.2.4", SCHEDULED)
+    clock[0] += timedelta(days=9)  # nobody has to claim a step soon
+    steps.change_state("1.2.3", State.IN_PROGRESS, "1.2.9")
+    for _ in range(3):
+        clock[0] += timedelta(hours=2)
+        steps.update("1.2.3", {}, "1.2.9")  # a sign of the performer
+    with pytest.raises(StepRefused):
+        steps.request_cancellation("1.2.3")  # which is none
+    clock[0] += timedelta(hours=2, seconds=1)
+    for request in (
+        lambda: steps.update("1.2.3", FINISHED, "1.2.9"),
+        lambda: other.change_state("1.2.3", State.COMPLETED, "1.2.9"),
+    ):
+        with pytest.raises(StepRefused, match=r"silent for 2 hours; the work goes on as .* 2\.25"):
+            request()
+    scheduled = {step.uid: step for step in other.search(Query(match={"ProcedureStepState": "SCHEDULED"}))}
+    (uid,) = scheduled.keys() - {"1.2.4"}
+    (replaced,) = items(scheduled[uid].attributes, "ReplacedProcedureStepSequence")
+    assert text(replaced, "ReferencedSOPInstanceUID") == "1.2.3"
+    other.change_state(uid, State.IN_PROGRESS, "1.2.10")
+    assert sum(1 for _ in steps.search(Query())) == 3  # none is scheduled twice
+
+
+def test_whatever_happens_each_work_is_on_the_list_until_it_is_done_or_canceled(database: Index) -> None:
+    clock = [datetime(2026, 1, 2, tzinfo=UTC)]
+    steps = ProcedureSteps(database, lambda: clock[0], deadline=timedelta(hours=2))
+    requests = st.sampled_from(["claim", "update", "complete", "cancel", "request", "wait", "wait long"])
+
+    @settings(max_examples=12, deadline=None)
+    @given(st.lists(st.tuples(requests, st.sampled_from(["1.2.9", "1.2.10"])), max_size=9))
+    def walk(walked: list[tuple[str, str]]) -> None:
+        uid = steps.create(new_uid(), SCHEDULED).uid
+        known = [uid]
+        for request, mine in walked:
+            clock[0] += timedelta(hours={"wait": 1, "wait long": 3}.get(request, 0))
+            with contextlib.suppress(StepRefused):
+                if request == "claim":
+                    steps.change_state(uid, State.IN_PROGRESS, mine)
+                elif request == "update":
+                    steps.update(uid, FINISHED, mine)
+                elif request == "request":
+                    steps.request_cancellation(uid)
+                elif request in ("complete", "cancel"):
+                    wanted = State.COMPLETED if request == "complete" else State.CANCELED
+                    steps.change_state(uid, wanted, mine)
+            steps.reschedule_abandoned()
+            replaced = {"ReplacedProcedureStepSequence.ReferencedSOPInstanceUID": uid}
+            followers = [step.uid for step in steps.search(Query(match=replaced))]
+            assert len(followers) <= (steps.retrieve(uid).state is State.CANCELED)
+            known += followers
+            uid = known[-1]
+        states = [steps.retrieve(one).state for one in known]
+        assert states[:-1] == [State.CANCELED] * (len(known) - 1)
+
+    walk()
+
+
+def test_steps_claimed_before_there_was_a_deadline_have_it_from_now_on(database: Index) -> None:
+    steps = ProcedureSteps(database)
+    steps.create("1.2.3", SCHEDULED)
+    steps.change_state("1.2.3", State.IN_PROGRESS, "1.2.9")
+    with database.writing() as connection:  # as version 1 had it
+        connection.execute("DROP TABLE procedure_step_claim")
+        connection.execute("UPDATE worklist SET version = 1")
+    steps = ProcedureSteps(database, deadline=timedelta(hours=1))
+    assert steps.retrieve("1.2.3").state is State.IN_PROGRESS
+    later = datetime.now(UTC) + timedelta(hours=2)
+    steps = ProcedureSteps(database, lambda: later, deadline=timedelta(hours=1))
+    assert steps.retrieve("1.2.3").state is State.CANCELED
+
+
 def test_a_step_does_not_grow_without_bounds(database: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MAX_STEP", 3000)
     steps = ProcedureSteps(database)
     steps.create("1.2.3", SCHEDULED)
     with pytest.raises(StepTooLarge):
-        steps.update("1.2.3", {"00404041": {"vr": "LT", "Value": ["x" * 3000]}})
-    assert steps.retrieve("1.2.3").attributes["00404041"] == SCHEDULED["00404041"]
+        steps.update("1.2.3", {"00400400": {"vr": "LT", "Value": ["x" * 3000]}})
+    assert "00400400" not in steps.retrieve("1.2.3").attributes
 
 
 def test_a_damaged_or_later_database_is_named_and_left_as_it_is(settings: Settings) -> None:

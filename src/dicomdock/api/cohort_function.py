@@ -5,6 +5,7 @@ The function runs with the rights of the user who runs the command, like any pro
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import hashlib
 import importlib
@@ -31,6 +32,8 @@ from dicomdock.errors import DicomdockError, InvalidInput
 
 Function: TypeAlias = Callable[[Any], object]
 """Receives the volume of a series, or the volumes of a study."""
+LONGEST_REASON = 1000  # characters of what a function raised
+_INT64 = range(-(1 << 63), 1 << 63)
 
 
 def load(name: str) -> tuple[Function, str]:
@@ -128,7 +131,7 @@ def evaluate(
     except DicomdockError as error:
         return {"error": str(error)}
     except Exception as error:  # noqa: BLE001 - whatever the user's function raises is the reason of this series
-        return {"error": f"{type(error).__name__}: {error}"}
+        return {"error": f"{type(error).__name__}: {error}"[:LONGEST_REASON]}
     if archive.saved:
         cells["saved"] = " ".join(map(str, archive.saved))
     return {"result": cells}
@@ -159,6 +162,8 @@ def _cell(value: object, name: str) -> Cell:
     item = getattr(value, "item", None)  # a number of numpy's
     if item is not None and getattr(value, "size", 0) == 1:
         value = item()
+    if isinstance(value, int) and value not in _INT64:
+        return str(value)
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     raise TypeError(
@@ -192,17 +197,24 @@ def _uid(text: str) -> str:
 
 
 def _answer(writer: IO[bytes], message: Mapping[str, Any]) -> None:
-    writer.write(json.dumps(message).encode() + b"\n")
+    # A lone surrogate, as in names of files that are not UTF-8, could be stored nowhere.
+    writer.write(json.dumps(message, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
     writer.flush()
 
 
 def main() -> None:
-    """Answer the lines of standard input until it ends; what the function prints goes to standard error."""
-    writer = os.fdopen(os.dup(1), "wb")
+    """Answer the lines of standard input until it ends.
+
+    What the function prints goes to standard error, and what it reads is empty.
+    """
+    writer, reader = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    reader = sys.stdin.buffer
+    with open(os.devnull) as nothing:  # noqa: PTH123 - a device
+        os.dup2(nothing.fileno(), 0)
     first = json.loads(reader.readline())
+    with contextlib.suppress(OSError):  # where memory runs out, Linux kills this process and no other
+        Path("/proc/self/oom_score_adj").write_text("1000")
     sys.path[:0] = [one for one in first["path"] if one not in sys.path]
     try:
         function, digest = load(first["function"])

@@ -65,11 +65,12 @@ class Archive:
     retention : which instances stay: pins, eviction and its limits.
     query_cache : what servers answered to searches.
     worklist : the database of the procedure steps, which no DICOM file holds.
+    worklist_deadline : seconds without an update after which a claimed step is scheduled anew; 0 for never.
     """
 
     name = "local"
 
-    def __init__(self, files: Files, index: Index, *, limit: int = 0) -> None:
+    def __init__(self, files: Files, index: Index, *, limit: int = 0, worklist_deadline: float = 0.0) -> None:
         self._files = files
         self._index = index
         self._integrity = IntegrityCheck()
@@ -80,6 +81,7 @@ class Archive:
         self.retention = Retention(files, index, limit)
         self.query_cache = QueryCache(index, read_only=files.read_only)
         self.worklist = SideDatabase(index, "worklist", read_only=files.read_only)
+        self.worklist_deadline = worklist_deadline
 
     @classmethod
     def open(cls, settings: Settings) -> Archive:
@@ -92,7 +94,7 @@ class Archive:
             Among other reasons: files of an archive that was there are gone, perhaps with their disk.
         """
         files, index = open_archive(settings)
-        return cls(files, index, limit=settings.archive_limit)
+        return cls(files, index, limit=settings.archive_limit, worklist_deadline=settings.worklist_deadline)
 
     def close(self) -> None:
         """Close the index."""

@@ -23,6 +23,7 @@ FIELDS = (
 _STUDY = frozenset({"studyinstanceuid", "study_instance_uid", "study"})
 _SERIES = frozenset({"seriesinstanceuid", "series_instance_uid", "series"})
 _SERVER = frozenset({"server"})
+_DELIMITERS = ",;\t"  # spreadsheets of some countries write semicolons
 _SHOWN = 3  # problems of one kind that are reported with their lines
 
 
@@ -100,13 +101,13 @@ def from_file(path: Path, server: str, opened: Callable[[str], DicomSource]) -> 
     columns: tuple[str, str, str] | None = None
     for number, row in enumerate(rows, 2):
         columns = columns or _columns(path, row)
-        study, series, origin = (str(row.get(name) or "").strip() if name else "" for name in columns)
-        origin = origin or server
         try:
+            study, series, origin = (_text(row.get(name)) if name else "" for name in columns)
             resource = Resource(study, series or None)
         except InvalidInput as error:
             unreadable.append(f"Row {number} of {path.name} cannot be used: {error}")
             continue
+        origin = origin or server
         if resource.series is None:
             try:
                 _add_study(made, opened(origin), origin, resource.study)
@@ -162,11 +163,25 @@ def _item(attributes: DicomJson, server: str, study: str) -> Item:
 def _csv(path: Path) -> Iterable[Mapping[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.DictReader(file))
+            head = file.readline()
+            file.seek(0)
+            found = max(_DELIMITERS, key=head.count)  # of several that occur as often, the comma
+            return list(csv.DictReader(file, delimiter=found))
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(f"{path} is no table of comma-separated values in UTF-8: {error}.") from None
+
+
+def _text(value: object) -> str:
+    """Return a cell as text; what is missing, also as pandas writes it in a column of numbers, is empty."""
+    if value is None or value != value:  # NaN
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("ascii", "replace").strip()
+    if not isinstance(value, str):
+        raise InvalidInput(f"{str(value)[:80]!r} is not text but {type(value).__name__}.")
+    return value.strip()
 
 
 def _columns(path: Path, row: Mapping[str, object]) -> tuple[str, str, str]:

@@ -55,7 +55,10 @@ def write(path: Path, cohort: str, items: Sequence[Item], report: TaskReport) ->
 
 
 def rows(items: Sequence[Item], outcomes: Iterable[Outcome]) -> list[dict[str, Cell]]:
-    """Return a row for each series: what it is, what became of it, and its numbers."""
+    """Return a row for each series: what it is, what became of it, and its numbers.
+
+    A number that is named like one of the other columns gets ``function.`` before its name.
+    """
     by_series = {one.resource: one for one in outcomes}
     found: list[dict[str, Cell]] = []
     for item in items:
@@ -65,7 +68,10 @@ def rows(items: Sequence[Item], outcomes: Iterable[Outcome]) -> list[dict[str, C
         row["state"] = outcome.state if outcome else "left"
         row["reason"] = outcome.reason if outcome else ""
         row["seconds"] = round(outcome.seconds, 3) if outcome else None
-        found.append({**row, **(outcome.result if outcome else {})})
+        result = outcome.result if outcome else {}
+        found.append(
+            row | {f"function.{name}" if name in row else name: cell for name, cell in result.items()}
+        )
     return found
 
 

@@ -89,6 +89,11 @@ class Settings:
         "bytes that viewers may use together before those that nobody looks at end; 0 for a quarter of the"
         " machine's memory",
     )
+    worklist_deadline: float = setting(
+        604_800.0,
+        "seconds without an update after which a claimed step of the work list is canceled and scheduled"
+        " anew; 0 for never",
+    )
 
     @property
     def archive_location(self) -> str:

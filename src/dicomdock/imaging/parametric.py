@@ -154,7 +154,8 @@ def parametric_map_to_dicom(
     )
     placed.require_frame_of_reference()
     values = np.ascontiguousarray(volume.array, dtype=np.float32)
-    low, high = float(values.min()), float(values.max())
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     name = parametric.name or (parametric.quantity.meaning if parametric.quantity else "Parametric map")
     described = authorship or _presented(parametric, name, sources)
     geometry = volume.geometry

@@ -26,14 +26,15 @@ def windowed(values: npt.NDArray[Any], window: Window) -> Grey:
     """Return values as 8-bit grey by a window or VOI lookup table; what is no number is black."""
     if window.table is not None:
         return to_bytes(window.table.apply(values), window.table.bits)
-    scaled = values.astype(np.float64 if values.dtype.itemsize > 4 else np.float32)
-    scaled = np.nan_to_num(scaled, nan=-np.inf if values.dtype.kind == "f" else 0.0)
-    if window.function == "SIGMOID":
-        with np.errstate(over="ignore"):
+    scaled: npt.NDArray[Any] = values.astype(np.float64 if values.dtype.itemsize > 4 else np.float32)
+    if values.dtype.kind == "f":
+        scaled = np.nan_to_num(scaled, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    with np.errstate(over="ignore"):
+        if window.function == "SIGMOID":
             scaled = 1 / (1 + np.exp(-4 * (scaled - window.center) / window.width))
-    else:
-        low, high = _ends(window)
-        scaled = (scaled - low) / (high - low)
+        else:
+            low, high = _ends(window)
+            scaled = (scaled - low) / (high - low)
     shown: Grey = (scaled.clip(0, 1) * 255 + 0.5).astype(np.uint8)
     return shown
 

@@ -214,7 +214,7 @@ def create_app(
                 allow_origins=list(cors),
                 allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
                 allow_headers=["Accept", "Authorization", "Content-Type"],
-                expose_headers=["Warning", "Content-Length", "Location"],
+                expose_headers=["Warning", "Content-Length", "Location", "Content-Location"],
             )
         )
     if token:

@@ -121,7 +121,7 @@ def _picture(samples: Array, header: Dataset, window: Window | None) -> Array:
 def _grey(samples: Array, header: Dataset, window: Window | None) -> Array:
     if header.get("Modality") == "SEG" and window is None:
         return _segment(samples, header)
-    stored = imaging.pixel_format_of(header)
+    stored = imaging.pixel_format_of(header, floating=samples.dtype.kind == "f")
     table = modality_table(header)
     values = table.apply(samples) if table is not None else rescale(samples, stored)
     if window is not None:

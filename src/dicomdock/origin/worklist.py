@@ -10,6 +10,7 @@ PS3.18 §11 (worklist service); PS3.4 Annex CC (unified procedure step service).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from itertools import chain
 from types import MappingProxyType
 
@@ -17,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dicomdock.archive import Archive
+from dicomdock.dicom.dictionary import tag_of
 from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.media_types import DICOM_JSON
 from dicomdock.dicom.query import Query
@@ -42,8 +44,10 @@ from dicomdock.origin.responses import (
 )
 from dicomdock.web.media_type import MediaType
 from dicomdock.worklist.data_set import read_data_set
-from dicomdock.worklist.procedure_step import ProcedureStep, Reason, Remark, State, StepRefused
-from dicomdock.worklist.store import MAX_STEP, ProcedureSteps, StepTooLarge
+from dicomdock.worklist.procedure_step import ProcedureStep
+from dicomdock.worklist.refusals import Reason, Remark, StepRefused
+from dicomdock.worklist.requirements import RETURNED, State
+from dicomdock.worklist.store import MAX_STEP, ProcedureSteps, StepTooLarge, hours
 
 MAX_READ = 16 * MAX_STEP  # bytes of a body that are read at all
 CREATION_NAMES = ("workitem", "affectedsopinstanceuid", "00001000")  # in the query; the UID alone as well
@@ -61,6 +65,12 @@ REMARKS: Mapping[Remark, str] = MappingProxyType(
         Remark.ALREADY_COMPLETED: "The UPS is already in the requested state of COMPLETED.",
     }
 )
+NOT_CANCELED: Mapping[Reason, str] = MappingProxyType(
+    {
+        Reason.ALREADY_COMPLETED: "The UPS is already COMPLETED.",
+        Reason.NOBODY_TO_NOTIFY: "The performer cannot be contacted.",
+    }
+)
 _BAD_REQUESTS = (Reason.WRONG_TRANSACTION_UID, Reason.SCHEDULED_BY_CREATION_ONLY)
 
 
@@ -72,7 +82,7 @@ async def search(origin: Origin, request: Request) -> Response:
     warnings = ["Work items are not sorted; they come by UID."] if query.order else []
 
     def answered() -> Response:
-        found = map(_shown, _steps(origin).search(query))
+        found = (_shown(_chosen(step, query)) for step in _steps(origin).search(query))
         headers = warning_header(warnings)
         first = next(found, None)
         if first is None:
@@ -87,7 +97,9 @@ async def retrieve(origin: Origin, request: Request) -> Response:
     form = wanted_form(accept_of(request), "Work items")
     uid = _workitem(request)
     return await in_thread(
-        lambda: answer(iter([_shown(_steps(origin).retrieve(uid))]), form, single=True, flow=origin.flow)
+        lambda: answer(
+            iter([_shown(_steps(origin).retrieve(uid).attributes)]), form, single=True, flow=origin.flow
+        )
     )
 
 
@@ -107,7 +119,10 @@ async def create(origin: Origin, request: Request) -> Response:
             step.attributes.get(tag) != given for tag, given in attributes.items() if _has_value(given)
         )
         headers = warning_header([CREATED_MODIFIED] if changed else [])
-        return Response(status_code=201, headers={"Location": f"{base}/workitems/{step.uid}", **headers})
+        address = f"{base}/workitems/{step.uid}"
+        return Response(
+            status_code=201, headers={"Location": address, "Content-Location": address, **headers}
+        )
 
     return await _changed(origin, request, created)
 
@@ -144,7 +159,9 @@ async def change_state(origin: Origin, request: Request) -> Response:
             if refused.reason is not Reason.WRONG_TRANSACTION_UID:
                 return _refusal(refused, INCONSISTENT_STATE)
             return _refusal(refused, UID_INCORRECT if transaction_uid else UID_MISSING)
-        return Response(status_code=200, headers=_remarked(outcome.remark))
+        claimed = State.IN_PROGRESS in outcome.passed
+        headers = warning_header([_ends(steps.deadline)]) if claimed and steps.deadline else {}
+        return Response(status_code=200, headers={**headers, **_remarked(outcome.remark)})
 
     return await _changed(origin, request, changed)
 
@@ -157,7 +174,7 @@ async def request_cancellation(origin: Origin, request: Request) -> Response:
         try:
             outcome = steps.request_cancellation(uid, attributes)
         except StepRefused as refused:
-            return _refusal(refused, INCONSISTENT_STATE)
+            return _refusal(refused, NOT_CANCELED.get(refused.reason, INCONSISTENT_STATE))
         return Response(status_code=202, headers=_remarked(outcome.remark))
 
     return await _changed(origin, request, requested, body_optional=True)
@@ -194,7 +211,8 @@ def _steps(origin: Origin) -> ProcedureSteps:
         raise UnsupportedByServer(
             "This server has no work list: only an archive as it is has one.", feature="UPS-RS"
         )
-    return ProcedureSteps(source.worklist.open())
+    seconds = source.worklist_deadline
+    return ProcedureSteps(source.worklist.open(), deadline=timedelta(seconds=seconds) if seconds else None)
 
 
 def _check_form(request: Request, *, body_optional: bool) -> None:
@@ -242,8 +260,21 @@ def _has_value(attribute: object) -> bool:
     return isinstance(attribute, Mapping) and bool(attribute.get("Value"))
 
 
-def _shown(step: ProcedureStep) -> DicomJson:
-    return {**step.attributes, CHARACTER_SET: {**UTF_8}}
+def _chosen(step: ProcedureStep, query: Query) -> DicomJson:
+    """Return the attributes of a match: those that each has, those of its keys, those asked for."""
+    if "all" in query.fields:
+        return step.attributes
+    asked = (path.partition(".")[0] for path in (*query.match, *query.fields))
+    tags = {tag_of(keyword) for keyword in (*RETURNED, *asked)}
+    return {tag: attribute for tag, attribute in step.attributes.items() if tag in tags}
+
+
+def _shown(attributes: DicomJson) -> DicomJson:
+    return {**attributes, CHARACTER_SET: {**UTF_8}}
+
+
+def _ends(deadline: timedelta) -> str:
+    return f"A claim without an update for {hours(deadline)} is canceled, and the work scheduled anew."
 
 
 def _remarked(remark: Remark | None) -> dict[str, str]:

@@ -12,93 +12,39 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Final
 
 from dicomdock.dicom.json_model import DicomJson, items, text, values
 from dicomdock.dicom.uid import check_uid
-from dicomdock.errors import DicomdockError, InvalidInput
+from dicomdock.errors import InvalidInput
+from dicomdock.worklist.refusals import Reason, Remark, StepRefused
+from dicomdock.worklist.requirements import State, check_new, check_update, missing_for
 
 STATE: Final = "00741000"  # Procedure Step State
 TRANSACTION_UID: Final = "00081195"
 SOP_CLASS: Final = "1.2.840.10008.5.1.4.34.6.1"  # UPS Push, which every step has (PS3.4 CC.3.1)
 _FIXED: Final = frozenset({"00080016", "00080018"})
+_WORKLIST_LABEL: Final = "00741202"
+DEFAULT_LABEL: Final = "dicomdock"  # of steps whose creator named no work list
 _MODIFIED: Final = "00404010"  # Scheduled Procedure Step Modification DateTime
 _PROGRESS: Final = "00741002"  # Procedure Step Progress Information Sequence
 _CANCELED_AT: Final = "00404052"  # Procedure Step Cancellation DateTime
 _DISCONTINUED: Final = "0074100E"  # Procedure Step Discontinuation Reason Code Sequence
 _REASON: Final = "00741238"  # Reason For Cancellation
+_PERFORMED: Final = "00741216"  # Unified Procedure Step Performed Procedure Sequence
+_REPLACED: Final = "00741224"  # Replaced Procedure Step Sequence
+_NOT_REPLACED: Final = frozenset({*_FIXED, _PROGRESS, _PERFORMED})
+_RESCHEDULED: Final[DicomJson] = {
+    "00080100": {"vr": "SH", "Value": ["110528"]},
+    "00080102": {"vr": "SH", "Value": ["DCM"]},
+    "00080104": {"vr": "LO", "Value": ["Discontinued Procedure Step rescheduled"]},
+}
 _UNSPECIFIED: Final[DicomJson] = {
     "00080100": {"vr": "SH", "Value": ["110513"]},
     "00080102": {"vr": "SH", "Value": ["DCM"]},
     "00080104": {"vr": "LO", "Value": ["Discontinued for unspecified reason"]},
 }
-
-
-class State(StrEnum):
-    """The states of a Unified Procedure Step (PS3.4 Table CC.1.1-1)."""
-
-    SCHEDULED = "SCHEDULED"
-    IN_PROGRESS = "IN PROGRESS"
-    COMPLETED = "COMPLETED"
-    CANCELED = "CANCELED"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether no request leads out of it."""
-        return self in (State.COMPLETED, State.CANCELED)
-
-
-class Reason(StrEnum):
-    """Why a request is refused: the standard's status code, in hexadecimal."""
-
-    NO_LONGER_UPDATABLE = "C300"
-    WRONG_TRANSACTION_UID = "C301"
-    ALREADY_IN_PROGRESS = "C302"
-    SCHEDULED_BY_CREATION_ONLY = "C303"
-    FINAL_STATE_REQUIREMENTS = "C304"
-    NOT_IN_PROGRESS = "C310"
-    ALREADY_COMPLETED = "C311"
-    NOBODY_TO_NOTIFY = "C312"
-
-
-class Remark(StrEnum):
-    """What a request that changes nothing is answered with: the standard's status code, in hexadecimal."""
-
-    ALREADY_CANCELED = "B304"
-    ALREADY_COMPLETED = "B306"
-
-
-_SENTENCES: Final = {
-    Reason.NO_LONGER_UPDATABLE: "The procedure step may no longer be updated.",
-    Reason.WRONG_TRANSACTION_UID: "The correct Transaction UID was not provided.",
-    Reason.ALREADY_IN_PROGRESS: "The procedure step is already IN PROGRESS.",
-    Reason.SCHEDULED_BY_CREATION_ONLY: "A procedure step becomes SCHEDULED only when it is created.",
-    Reason.FINAL_STATE_REQUIREMENTS: "The procedure step lacks what its final state requires",
-    Reason.NOT_IN_PROGRESS: "The procedure step is not IN PROGRESS yet.",
-    Reason.ALREADY_COMPLETED: "The procedure step is already COMPLETED.",
-    Reason.NOBODY_TO_NOTIFY: "The procedure step is IN PROGRESS, and its performer cannot be notified.",
-}
-
-
-class StepRefused(DicomdockError):
-    """A request that the state of a procedure step does not permit.
-
-    Parameters
-    ----------
-    reason : the standard's code.
-    missing : keywords of the attributes that the final state requires.
-    """
-
-    http_status = 409
-
-    def __init__(self, reason: Reason, missing: Sequence[str] = ()) -> None:
-        sentence = _SENTENCES[reason]
-        super().__init__(f"{sentence}: {', '.join(missing)}." if missing else sentence)
-        self.reason = reason
-        self.missing = tuple(missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,24 +100,20 @@ def create(uid: str, attributes: DicomJson, now: str) -> ProcedureStep:
     Raises
     ------
     InvalidInput
-        The attributes have another state or a Transaction UID, which only a claim sets; or one that each
-        step has is missing (PS3.4 Table CC.2.5-3, type 1 of N-CREATE).
+        The attributes are not those of a new step (PS3.4 Table CC.2.5-3, column N-CREATE).
     """
-    if text(attributes, "ProcedureStepState") != State.SCHEDULED:
-        raise InvalidInput("A new procedure step has the Procedure Step State SCHEDULED.")
-    if text(attributes, "TransactionUID"):
-        raise InvalidInput("A new procedure step has no Transaction UID.")
+    check_new(attributes)
     uid = check_uid(uid)
     if text(attributes, "SOPInstanceUID") not in ("", uid):
         raise InvalidInput("The SOP Instance UID of the procedure step is not the one that was given.")
-    if missing := _absent(attributes, _FOR_CREATION):
-        raise InvalidInput(f"A new procedure step has values of {', '.join(missing)}.")
     own: DicomJson = {
         "00080016": {"vr": "UI", "Value": [SOP_CLASS]},
         "00080018": {"vr": "UI", "Value": [uid]},
         _MODIFIED: {"vr": "DT", "Value": [now]},
     }
-    return ProcedureStep(uid, {**_without_lock(attributes), **own})
+    label = text(attributes, "WorklistLabel") or DEFAULT_LABEL
+    labelled: DicomJson = {_WORKLIST_LABEL: {"vr": "LO", "Value": [label]}}
+    return ProcedureStep(uid, {**_without_lock(attributes), **own, **labelled})
 
 
 def change_state(step: ProcedureStep, state: State, transaction_uid: str, now: str) -> Outcome:
@@ -204,7 +146,7 @@ def change_state(step: ProcedureStep, state: State, transaction_uid: str, now: s
         raise StepRefused(Reason.WRONG_TRANSACTION_UID)
     if step.state.is_final:
         if state is not step.state:
-            raise StepRefused(Reason.NO_LONGER_UPDATABLE)
+            raise StepRefused(Reason.NO_LONGER_UPDATABLE, why=_why_canceled(step))
         completed = state is State.COMPLETED
         return Outcome(step, remark=Remark.ALREADY_COMPLETED if completed else Remark.ALREADY_CANCELED)
     if state is State.IN_PROGRESS:
@@ -269,77 +211,64 @@ def update(step: ProcedureStep, attributes: DicomJson, transaction_uid: str, now
     StepRefused
         The step is final, or claimed with another Transaction UID.
     InvalidInput
-        They contain the state or the UID, which an update does not change.
+        They are not what an update may change (PS3.4 Table CC.2.5-3, column N-SET).
     """
     if step.state.is_final:
-        raise StepRefused(Reason.NO_LONGER_UPDATABLE)
+        raise StepRefused(Reason.NO_LONGER_UPDATABLE, why=_why_canceled(step))
     if step.state is State.IN_PROGRESS and not step.is_opened_by(transaction_uid):
         raise StepRefused(Reason.WRONG_TRANSACTION_UID)
     if step.state is State.SCHEDULED and transaction_uid:
         raise StepRefused(Reason.WRONG_TRANSACTION_UID)
-    if STATE in attributes:
-        raise InvalidInput("An update does not change the Procedure Step State.")
-    for keyword in ("SOPClassUID", "SOPInstanceUID"):
-        if text(attributes, keyword) not in ("", text(step.attributes, keyword)):
-            raise InvalidInput(f"An update does not change the {keyword}.")
+    check_update(attributes, step.attributes)
     attributes = {tag: value for tag, value in attributes.items() if tag not in _FIXED}
     modified: DicomJson = {_MODIFIED: {"vr": "DT", "Value": [now]}}
     return replace(step, attributes={**step.attributes, **_without_lock(attributes), **modified})
 
 
-def missing_for(attributes: DicomJson, state: State) -> list[str]:
-    """Return the keywords of the attributes that a final state requires and that are missing or empty.
+def reschedule(step: ProcedureStep, uid: str, reason: str, now: str) -> tuple[ProcedureStep, ProcedureStep]:
+    """Return a step that its performer has abandoned, CANCELED, and the new one that replaces it, SCHEDULED.
+
+    A step never becomes SCHEDULED again: the standard has another one scheduled, which names it. The new step
+    has what was scheduled, and nothing of the progress and the results.
+
+    Parameters
+    ----------
+    step : IN PROGRESS.
+    uid : of the new step.
+    reason : the Reason For Cancellation.
+    now : the time, in the form of a DT value.
 
     References
     ----------
-    PS3.4 Table CC.2.5-3, column Final State.
+    PS3.4 Table CC.1.1-1, CC.2.1.3 (a performer that has been disabled); PS3.3 C.30.4 (Replaced Procedure Step
+    Sequence).
     """
-    if not state.is_final:
-        return []
-    missing = _absent(attributes, _FOR_EITHER)
-    if state is State.CANCELED:
-        sequence, required = "ProcedureStepProgressInformationSequence", _FOR_CANCELED
-    else:
-        sequence, required = "UnifiedProcedureStepPerformedProcedureSequence", _FOR_COMPLETED
-    performed = items(attributes, sequence)
-    if not performed:
-        return [*missing, sequence]
-    for item in performed:
-        missing += _absent(item, required)
-        if state is State.COMPLETED and _OUTPUT not in item:  # which may have no items
-            missing.append("OutputInformationSequence")
-    return list(dict.fromkeys(missing))
+    because: DicomJson = {
+        _CANCELED_AT: {"vr": "DT", "Value": [now]},
+        _DISCONTINUED: {"vr": "SQ", "Value": [dict(_RESCHEDULED)]},
+        _REASON: {"vr": "LT", "Value": [reason]},
+    }
+    first, *others = items(step.attributes, "ProcedureStepProgressInformationSequence") or [{}]
+    progress: DicomJson = {
+        _PROGRESS: {"vr": "SQ", "Value": [{**first, **because}, *(dict(item) for item in others)]}
+    }
+    canceled = _in_state(replace(step, attributes={**step.attributes, **progress}), State.CANCELED)
+    replaced: DicomJson = {
+        "00081150": {"vr": "UI", "Value": [SOP_CLASS]},
+        "00081155": {"vr": "UI", "Value": [step.uid]},
+    }
+    scheduled: DicomJson = {
+        **{tag: attribute for tag, attribute in step.attributes.items() if tag not in _NOT_REPLACED},
+        STATE: {"vr": "CS", "Value": [State.SCHEDULED.value]},
+        _REPLACED: {"vr": "SQ", "Value": [dict(replaced)]},
+    }
+    return canceled, create(uid, scheduled, now)
 
 
-_FOR_CREATION: Final = (
-    "ScheduledProcedureStepPriority",
-    "ProcedureStepLabel",
-    "ScheduledProcedureStepStartDateTime",
-    "InputReadinessState",
-)
-_FOR_EITHER: Final = (
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "ScheduledProcedureStepPriority",
-    "ScheduledProcedureStepModificationDateTime",
-    "ScheduledProcedureStepStartDateTime",
-    "InputReadinessState",
-)
-_FOR_CANCELED: Final[tuple[str, ...]] = (
-    "ProcedureStepCancellationDateTime",
-    "ProcedureStepDiscontinuationReasonCodeSequence",
-)
-_FOR_COMPLETED: Final[tuple[str, ...]] = (
-    "PerformedStationNameCodeSequence",
-    "PerformedProcedureStepStartDateTime",
-    "PerformedWorkitemCodeSequence",
-    "PerformedProcedureStepEndDateTime",
-)
-_OUTPUT: Final = "00404033"  # Output Information Sequence
-
-
-def _absent(attributes: DicomJson, keywords: Sequence[str]) -> list[str]:
-    return [keyword for keyword in keywords if not any(values(attributes, keyword))]
+def _why_canceled(step: ProcedureStep) -> str:
+    progress = items(step.attributes, "ProcedureStepProgressInformationSequence")
+    reason = text(progress[0], "ReasonForCancellation") if progress else ""
+    return f"It was canceled: {reason}" if reason and step.state is State.CANCELED else ""
 
 
 def _with_progress(step: ProcedureStep, defaults: DicomJson) -> ProcedureStep:

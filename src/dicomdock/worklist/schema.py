@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from dicomdock.archive.index.connection import Connection
@@ -9,12 +10,19 @@ from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.migrations import VersionedIndex, create
 from dicomdock.archive.index.schema import Column, Table
 from dicomdock.config import migrations
+from dicomdock.worklist.requirements import State
 
 steps = Table(
     "procedure_step",
     (Column("uid"), Column("state"), Column("lock"), Column("attributes")),
     key=("uid",),
     indexes={"procedure_step_by_state": ("state", "uid")},
+)
+claims = Table(  # the steps that are IN PROGRESS, and when their performers were last heard of
+    "procedure_step_claim",
+    (Column("uid"), Column("heard", "moment")),
+    key=("uid",),
+    indexes={"procedure_step_claim_by_moment": ("heard",)},
 )
 version = Table("worklist", (Column("version", "number"),), key=())
 
@@ -25,7 +33,15 @@ def first_tables(connection: Connection) -> None:
         create(connection, table)
 
 
-MIGRATIONS: Sequence[Callable[[Connection], None]] = (first_tables,)
+def add_claims(connection: Connection) -> None:
+    """Version 2: when the performers of claimed steps were last heard of; today, as far as is known."""
+    create(connection, claims)
+    now = time.time()
+    claimed = connection.column('SELECT "uid" FROM procedure_step WHERE "state" = ?', State.IN_PROGRESS.value)
+    connection.insert(claims, [claims.values({"uid": uid, "heard": now}) for uid in claimed])
+
+
+MIGRATIONS: Sequence[Callable[[Connection], None]] = (first_tables, add_claims)
 
 
 def migrate(database: Index) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from dicomdock.archive.index.connection import Connection, Row
@@ -18,13 +18,16 @@ from dicomdock.archive.index.engine import Index
 from dicomdock.dicom.criteria import OneOf
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.query import Query
+from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import ArchiveError, DicomdockError, IndexDamaged, NotFound
 from dicomdock.worklist import procedure_step
-from dicomdock.worklist.procedure_step import Outcome, ProcedureStep, State
-from dicomdock.worklist.schema import migrate, steps
+from dicomdock.worklist.procedure_step import Outcome, ProcedureStep
+from dicomdock.worklist.requirements import State
+from dicomdock.worklist.schema import claims, migrate, steps
 
 MAX_STEP = 2 << 20  # characters of a step; one that names 10,000 instances has about as many
 PAGE = 32  # steps that a search reads at once
+_ABANDONED = 'SELECT "uid" FROM procedure_step_claim WHERE "heard" < ? ORDER BY "heard" LIMIT ?'
 
 
 def _utc_now() -> datetime:
@@ -50,15 +53,24 @@ class ProcedureSteps:
     ----------
     database : of the work list; its tables are created where it has none.
     now : returns the time of a change, with its time zone.
+    deadline : after which a claimed step whose performer is silent is canceled, and another one scheduled in
+        its stead; None for never. An update by the performer is a sign of them.
 
     Raises
     ------
     ArchiveTooNew, ArchiveLocked, NoSpace, ArchiveError
     """
 
-    def __init__(self, database: Index, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self,
+        database: Index,
+        now: Callable[[], datetime] = _utc_now,
+        *,
+        deadline: timedelta | None = None,
+    ) -> None:
         self._database = database
         self._now = now
+        self.deadline = deadline
         with self._sound():
             migrate(database)
 
@@ -89,6 +101,7 @@ class ProcedureSteps:
         NotFound
             There is none with this UID.
         """
+        self.reschedule_abandoned()
         with self._transaction(self._database.reading) as connection:
             return _found(connection, uid)
 
@@ -104,6 +117,7 @@ class ProcedureSteps:
         InvalidInput
             A key is unknown, or its value cannot be one of its VR.
         """
+        self.reschedule_abandoned()
         end = None if query.limit is None else query.offset + query.limit
         matches = (step for step in self._each(query) if query.matches(step.attributes))
         return islice(matches, query.offset, end)
@@ -127,7 +141,9 @@ class ProcedureSteps:
         NotFound, StepRefused, StepTooLarge
         """
         return self._change(
-            uid, lambda step: procedure_step.request_cancellation(step, self._moment(), attributes)
+            uid,
+            lambda step: procedure_step.request_cancellation(step, self._moment(), attributes),
+            by_performer=False,
         )
 
     def update(self, uid: str, attributes: DicomJson, transaction_uid: str = "") -> ProcedureStep:
@@ -142,18 +158,53 @@ class ProcedureSteps:
             lambda step: Outcome(procedure_step.update(step, attributes, transaction_uid, self._moment())),
         ).step
 
-    def _change(self, uid: str, change: Callable[[ProcedureStep], Outcome]) -> Outcome:
+    def reschedule_abandoned(self) -> None:
+        """Cancel the steps whose performers are silent too long, and schedule others in their stead.
+
+        Every other request about a step does this first.
+        """
+        if self.deadline is None:
+            return
+        limit = self._now().timestamp() - self.deadline.total_seconds()
+        with self._transaction(self._database.reading) as connection:
+            if connection.first(_ABANDONED, limit, 1) is None:
+                return
+        with self._transaction(self._database.writing) as connection:  # another may have done it meanwhile
+            for uid in connection.column(_ABANDONED, limit, PAGE):
+                self._reschedule(connection, _found(connection, uid), self.deadline)
+
+    def _reschedule(self, connection: Connection, step: ProcedureStep, silence: timedelta) -> None:
+        uid = new_uid()
+        reason = f"its performer was silent for {hours(silence)}; the work goes on as procedure step {uid}."
+        canceled, scheduled = procedure_step.reschedule(step, uid, reason, self._moment())
+        connection.insert(steps, [steps.values(_row(scheduled))])
+        self._write(connection, canceled)
+
+    def _change(
+        self, uid: str, change: Callable[[ProcedureStep], Outcome], *, by_performer: bool = True
+    ) -> Outcome:
+        self.reschedule_abandoned()
         with self._transaction(self._database.writing) as connection:
             outcome = change(_found(connection, uid))
-            row = _row(outcome.step)
-            connection.execute(
-                'UPDATE procedure_step SET "state" = ?, "lock" = ?, "attributes" = ? WHERE "uid" = ?',
-                row["state"],
-                row["lock"],
-                row["attributes"],
-                row["uid"],
-            )
+            self._write(connection, outcome.step, heard=by_performer)
         return outcome
+
+    def _write(self, connection: Connection, step: ProcedureStep, *, heard: bool = False) -> None:
+        """Write a step that is there, and whether its performer was just heard of."""
+        row = _row(step)
+        connection.execute(
+            'UPDATE procedure_step SET "state" = ?, "lock" = ?, "attributes" = ? WHERE "uid" = ?',
+            row["state"],
+            row["lock"],
+            row["attributes"],
+            row["uid"],
+        )
+        in_progress = step.state is State.IN_PROGRESS
+        if heard or not in_progress:
+            connection.execute('DELETE FROM procedure_step_claim WHERE "uid" = ?', step.uid)
+        if heard and in_progress:
+            heard_at = self._now().timestamp()
+            connection.insert(claims, [claims.values({"uid": step.uid, "heard": heard_at})])
 
     def _each(self, query: Query) -> Iterator[ProcedureStep]:
         asked = query.criteria.get("ProcedureStepState")
@@ -196,6 +247,11 @@ class ProcedureSteps:
     def _moment(self) -> str:
         """Return the time in UTC: several machines may use one work list."""
         return self._now().astimezone(UTC).strftime("%Y%m%d%H%M%S.%f+0000")
+
+
+def hours(span: timedelta) -> str:
+    """Return a span as people read it."""
+    return f"{span / timedelta(hours=1):g} hours"
 
 
 def _row(step: ProcedureStep) -> dict[str, str]:

@@ -144,14 +144,16 @@ def _pixels(header: Dataset, sop_class: str) -> PixelFormat:
     )
 
 
-def pixel_format_of(header: Dataset) -> PixelFormat:
+def pixel_format_of(header: Dataset, *, floating: bool = False) -> PixelFormat:
     """Return how the numbers of an instance become values.
 
     Parameters
     ----------
     header : of an instance; of an enhanced one with the functional groups of a frame laid over it.
+    floating : the pixel data are known to be floating point, which a header without them need not show.
     """
     pixels = _pixels(header, text(header, "SOPClassUID"))
+    pixels = replace(pixels, floating=pixels.floating or floating)
     plane = Plane("", 1, 1, 1, modality=text(header, "Modality"), pixels=pixels)
     return _described(plane, [header], "", header).pixels
 
@@ -191,14 +193,34 @@ def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str, 
 
 def _padding(header: Dataset, pixels: PixelFormat) -> tuple[float, float] | None:
     """Return the values of padding, after the rescale (PS3.3 §C.7.5.1.1.2)."""
-    value, limit = number(header, "PixelPaddingValue"), number(header, "PixelPaddingRangeLimit")
-    value = number(header, "FloatPixelPaddingValue") if value is None else value
-    if value is None or pixels.lut or pixels.colour:
+    if pixels.lut or pixels.colour:
         return None
-    if not pixels.signed and value < 0:  # the bits of a signed number, by the wrong VR
-        value += 1 << pixels.bits_allocated
-    ends = [end * pixels.slope + pixels.intercept for end in (value, value if limit is None else limit)]
+    stated = ((number(header, value), number(header, limit)) for value, limit in _PADDING)
+    value, limit = next((found for found in stated if found[0] is not None), (None, None))
+    if value is None:
+        return None
+    ends = [value, value if limit is None else limit]
+    if not pixels.floating:
+        ends = [_as_stored(end, pixels) for end in ends]
+    ends = [end * pixels.slope + pixels.intercept for end in ends]
     return min(ends), max(ends)
+
+
+def _as_stored(value: float, pixels: PixelFormat) -> float:
+    """Return a number of the pixel data by its bits, where its VR has another sign than the pixels."""
+    if not pixels.signed:
+        return value + (1 << pixels.bits_allocated) if value < 0 else value
+    for bits in (pixels.bits_allocated, pixels.bits_stored):
+        if value >= 1 << bits - 1:
+            value -= 1 << bits
+    return value
+
+
+_PADDING = (
+    ("PixelPaddingValue", "PixelPaddingRangeLimit"),
+    ("FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit"),
+    ("DoubleFloatPixelPaddingValue", "DoubleFloatPixelPaddingRangeLimit"),
+)
 
 
 def _placed(
@@ -275,8 +297,8 @@ def _enhanced(header: Dataset, base: Plane, groups: Sequence[Dataset]) -> list[P
         image_type = frame_types[0] if frame_types else text(header, "ImageType")
         values = [group(item, "PixelValueTransformationSequence"), group(item, "FrameVOILUTSequence"), header]
         plane = _described(replace(base, frame=at + 1), values, image_type, header)
-        if mapped and (mapping := group(item, "RealWorldValueMappingSequence")) is not None:
-            plane = replace(plane, pixels=_mapped(plane.pixels, mapping))
+        if mapped:
+            plane = _mapped(plane, header, group(item, "RealWorldValueMappingSequence"))
         stating = [found for name in _SPLIT_KEY_GROUPS if (found := group(item, name)) is not None]
         plane = replace(plane, split_keys=split_keys_of([*stating, header], image_type))
         orientation = group(item, "PlaneOrientationSequence")
@@ -288,13 +310,37 @@ def _enhanced(header: Dataset, base: Plane, groups: Sequence[Dataset]) -> list[P
     return planes
 
 
-def _mapped(pixels: PixelFormat, mapping: Dataset) -> PixelFormat:
-    return replace(
-        pixels,
-        slope=number(mapping, "RealWorldValueSlope") or 1.0,
-        intercept=number(mapping, "RealWorldValueIntercept") or 0.0,
+def _mapped(plane: Plane, header: Dataset, mapping: Dataset | None) -> Plane:
+    """Return a plane of real-world values; without a mapping that is a line they stay numbers without a unit.
+
+    The windows of the header, which are for the values before, are moved with them.
+    """
+    slope, intercept = number(mapping, "RealWorldValueSlope"), number(mapping, "RealWorldValueIntercept")
+    before = plane.pixels
+    if not slope or before.lut:
+        return replace(plane, pixels=replace(before, units="", suv_type=""))
+    pixels = replace(
+        before,
+        slope=slope,
+        intercept=intercept or 0.0,
         units=text(first(mapping, "MeasurementUnitsCodeSequence"), "CodeValue"),
     )
+    pixels = replace(pixels, padding=_padding(header, pixels))
+    if (pixels.slope, pixels.intercept) == (before.slope, before.intercept):
+        return replace(plane, pixels=pixels)
+    factor = pixels.slope / before.slope
+    windows = [
+        replace(
+            window,
+            center=(window.center - half - before.intercept) * factor + pixels.intercept,
+            width=(window.width - 2 * half) * abs(factor),
+            function="LINEAR_EXACT" if half else window.function,
+        )
+        for window in plane.windows
+        if window.table is None
+        for half in (0.5 if window.function == "LINEAR" and window.width > 1 else 0.0,)
+    ]
+    return replace(plane, pixels=pixels, windows=tuple(windows))
 
 
 _FRAME_TYPES = (

@@ -204,8 +204,19 @@ def _described(plan: VolumePlan, array: Array) -> Volume:
         plan,
         plan.modality,
         plan.lead.pixels.suv_type,
-        plan.lead.pixels.padding,
+        _padding(plan),
     )
+
+
+def _padding(plan: VolumePlan) -> tuple[float, float] | None:
+    """Return the ends of padding as the array holds them: rounded to its type, or clipped."""
+    ends = plan.lead.pixels.padding
+    if ends is None:
+        return None
+    if plan.dtype.kind == "f":
+        return float(plan.dtype.type(ends[0])), float(plan.dtype.type(ends[1]))
+    limits = np.iinfo(plan.dtype)
+    return min(max(ends[0], limits.min), limits.max), min(max(ends[1], limits.min), limits.max)
 
 
 @reading("The image")
@@ -258,7 +269,7 @@ def window_over(
     ----------
     padding : least and greatest value of padding.
     """
-    hottest = modality == "PT" and array.ndim == 3
+    hottest = modality == "PT" and array.ndim < 4  # else in colour
     values = array.reshape(-1) if hottest else _sample(array)
     if values.dtype.kind == "f":
         values = values[np.isfinite(values)]
@@ -269,13 +280,15 @@ def window_over(
         return Window(0.5, 1.0, "auto", "LINEAR_EXACT")
     if hottest:
         number = min(values.size, max(HOTTEST, values.size // HOTTEST_SHARE))
-        low, high = 0.0, float(np.partition(values, -number)[-number])
+        high = float(np.partition(values, -number)[-number])
+        low = 0.0 if high > 0 else float(values.min())
     else:
-        ends = np.percentile(np.maximum(values, AIR) if units == "HU" else values, WINDOW_SHARE)
+        airless = np.maximum(values, AIR) if units == "HU" and values.dtype.kind != "u" else values
+        ends = np.percentile(airless, WINDOW_SHARE)
         low, high = float(ends[0]), float(ends[1])
         if low == high:  # nearly all values are one: the few others are what there is to see
             low, high = float(values.min()), float(values.max())
-    least = 1.0 if array.dtype.kind in "iu" else 1e-6
+    least = 1.0 if array.dtype.kind in "iu" else abs(high) * 1e-6 or 1e-6
     return Window((low + high) / 2, max(high - low, least), "auto", "LINEAR_EXACT")
 
 
