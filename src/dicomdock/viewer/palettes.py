@@ -7,6 +7,7 @@ PS3.6 §B (Well-known Color Palettes).
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,18 +23,16 @@ WELL_KNOWN: Mapping[str, UID] = {
     "Hot metal blue": UID("1.2.840.10008.1.5.3"),
     "PET 20 step": UID("1.2.840.10008.1.5.4"),
 }
-SLICER: Mapping[str, str] = {
-    RAINBOW: "vtkMRMLColorTableNodeReverseRainbow",
-    "Grey": "vtkMRMLColorTableNodeGrey",
-}
-NAMES = (*WELL_KNOWN, *SLICER)
+GREY = "Grey"
+NAMES = (*WELL_KNOWN, RAINBOW, GREY)
+BLUE = 2 / 3  # hue of the least value of a rainbow; that of the greatest is red
 STEPS = 256
 
 
 def colour_node(scene: Any, name: str) -> str:
     """Return the ID of the scene's colours of a name, which are added when they are first asked for."""
-    if name in SLICER:
-        return SLICER[name]
+    if name == GREY:
+        return "vtkMRMLColorTableNodeGrey"
     label = f"palette {name}"
     node = scene.GetFirstNodeByName(label)
     if node is None:
@@ -41,7 +40,18 @@ def colour_node(scene: Any, name: str) -> str:
         node.SetTypeToUser()
         node.SetNumberOfColors(STEPS)
         node.GetLookupTable().SetRange(0, STEPS - 1)
-        colours = apply_color_lut(np.arange(STEPS, dtype=np.uint8), palette=WELL_KNOWN[name])
-        for step, colour in enumerate(colours):
-            node.SetColor(step, str(step), *(float(part) / 255 for part in colour), 1.0)
+        for step, colour in enumerate(_colours(name)):
+            node.SetColor(step, str(step), *colour, 1.0)
     return str(node.GetID())
+
+
+def rainbow(share: float) -> tuple[float, float, float]:
+    """Return red, green and blue, from 0 to 1, of a share of the greatest value."""
+    return colorsys.hsv_to_rgb(BLUE * (1 - min(max(share, 0.0), 1.0)), 1, 1)
+
+
+def _colours(name: str) -> list[tuple[float, ...]]:
+    if name == RAINBOW:
+        return [rainbow(step / (STEPS - 1)) for step in range(STEPS)]
+    found = apply_color_lut(np.arange(STEPS, dtype=np.uint8), palette=WELL_KNOWN[name])
+    return [tuple(float(part) / 255 for part in colour) for colour in found]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import colorsys
 import re
 from typing import Any
-
-import numpy as np
 
 from dicomdock.api import archive as api
 from dicomdock.api.dose import Dose, DoseHistograms
@@ -25,13 +22,12 @@ from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.isodose import Colour, add_isodoses
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
-from dicomdock.viewer.palettes import RAINBOW
+from dicomdock.viewer.palettes import RAINBOW, rainbow
 
 MODALITY = "RTDOSE"
 SHARES = (0.95, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1)
 """Of the greatest dose, at which isodose lines are drawn unless the user types others."""
 MOST_LEVELS = 12
-BLUE = 2 / 3  # hue of the lowest line; the highest one is red
 
 
 class DoseLogic:
@@ -88,14 +84,16 @@ class DoseLogic:
                 data.dose_words = error.reason if isinstance(error, GeometryError) else str(error)
             return
         most = float(dose.volume.array.max())
+        levels = sorted({round(share * most, 1) for share in SHARES} - {0.0}, reverse=True)
+        window = Window(most / 2, max(most, 1e-6), function="LINEAR_EXACT")
+        lowest = levels[-1] if levels else 0.0
+        self.fusion.put(uid, self._name(uid), dose.volume, window, RAINBOW, above=lowest)
         self._dose = dose
         with self.state as data:
             data.dose_uid, data.dose_unit = uid, "Gy" if dose.units == "GY" else "relative"
             data.dose_words = " ".join(dose.remarks)
-        self._set(sorted({round(share * most, 1) for share in SHARES} - {0.0}, reverse=True))
-        lowest = self._levels[-1][0] if self._levels else 0.0
-        window = Window(most / 2, max(most, 1e-6), function="LINEAR_EXACT")
-        self.fusion.put(uid, self._name(uid), dose.volume, window, RAINBOW, above=lowest)
+        self._set(levels)
+        self._draw()
 
     def set_levels(self, typed: str) -> None:
         """Draw isodose lines at the doses that were typed."""
@@ -153,8 +151,8 @@ class DoseLogic:
         return max(self._archive.instances(series), key=lambda one: one.path.stat().st_mtime).resource
 
     def _set(self, doses: list[float]) -> None:
-        colours = [colorsys.hsv_to_rgb(hue, 1, 1) for hue in np.linspace(0, BLUE, max(len(doses), 2))]
-        self._levels = list(zip(doses, colours, strict=False))
+        most = float(self._dose.volume.array.max()) if self._dose is not None else 0.0
+        self._levels = [(dose, rainbow(dose / (most or 1.0))) for dose in doses]
         with self.state as data:
             data.dose_typed = ", ".join(f"{dose:g}" for dose in doses)
             data.dose_levels = [
