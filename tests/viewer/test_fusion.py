@@ -13,7 +13,18 @@ from pydicom.uid import PositronEmissionTomographyImageStorage, generate_uid
 from dicomdock.dicom.resource import Resource
 from tests.builders import Made
 from tests.imaging.scans import scan
-from tests.viewer.conftest import SHAPE, WINDOW, Opened, Screen, folders, made_study, phantom, store, viewing
+from tests.viewer.conftest import (
+    AFFINE,
+    SHAPE,
+    WINDOW,
+    Opened,
+    Screen,
+    folders,
+    made_study,
+    phantom,
+    store,
+    viewing,
+)
 from tests.viewer.pictures import difference, windowed
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
@@ -210,3 +221,52 @@ def shows_slab(screen: Screen) -> bool:
     k = screen.slice()[0] - 1
     values, points = phantom()[k - 2 : k + 2].max(axis=0), slices_of("Red", k + 1)[1]
     return difference(screen.pixels(), fused(values, points, 0.4, 8), (1, 1), WINDOW) < ALIKE
+
+
+def turned_plane(size: tuple[int, int], z: float, turn: float, tilt: float) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the CT with PET above in a plane through the middle of an axial slice; also which pixels count.
+
+    Turned, the right of the picture leads away from the user; tilted, its top does. The user looks from the
+    feet to the head.
+    """
+    a, b = np.radians((turn, tilt))
+    left, front, head = np.array([1.0, 0, 0]), np.array([0, -1.0, 0]), np.array([0, 0, 1.0])
+    right, away = np.cos(a) * left + np.sin(a) * head, np.cos(a) * head - np.sin(a) * left
+    up = np.cos(b) * front + np.sin(b) * away
+    scale = max(SHAPE[1] / size[0], SHAPE[2] / size[1])  # mm a pixel, as the straight slice was fitted
+    y, x = np.indices(size)
+    points = np.array([-0.5, -0.5, z]) + scale * (
+        (x + 0.5 - size[1] / 2)[..., None] * right - (y + 0.5 - size[0] / 2)[..., None] * up
+    )
+    i, j, k = np.moveaxis((points - AFFINE[:3, 3]) / (1, 1, 2), -1, 0)
+    inside = np.logical_and.reduce(
+        [(at >= 0) & (at <= count - 1) for at, count in zip((k, j, i), SHAPE, strict=True)]
+    )
+    box = (k >= 7.5) & (k < 15.5) & (j >= 19.5) & (j < 39.5) & (i >= 35.5) & (i < 55.5)
+    values = np.where(box, 280, -100 + 6 * k + 2 * j + i)
+    return fused(values, points, 0.4), inside
+
+
+def test_an_oblique_plane_is_what_numpy_cuts_out_of_both(screen: Screen) -> None:
+    screen.button("tool-layout").click()
+    screen.button("layout-Axial").click()
+    expect(screen.page.locator("[data-view]")).to_have_count(1)
+    screen.drawn()
+    screen.page.keyboard.press("r")
+    screen.until(lambda: shows(screen, "Red", 0.4))
+    z = 2.0 * (screen.slice()[0] - 1) + 10
+    screen.tool("window")
+    screen.button("turn").fill("25")
+    screen.button("tilt").fill("-15")
+    screen.wait("s.oblique_turn === 25 && s.oblique_tilt === -15")
+
+    def as_cut() -> bool:
+        seen = screen.pixels().astype(float)
+        due, inside = turned_plane(seen.shape[:2], z, 25, -15)
+        return inside.mean() > 0.2 and float(abs(seen - due)[inside].mean()) < ALIKE
+
+    screen.until(as_cut)
+    assert screen.edges("Red") != ["R", "L", "A", "P"]
+    screen.button("straighten").click()
+    screen.wait("s.oblique_turn === 0 && s.oblique_tilt === 0")
+    screen.until(lambda: shows(screen, "Red", 0.4) and screen.edges("Red") == ["R", "L", "A", "P"])

@@ -28,6 +28,7 @@ from dicomdock.viewer.features.layout.layouts import AXIAL, NAMES
 from dicomdock.viewer.features.layout.logic import LayoutLogic
 from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.objects.logic import OthersLogic
+from dicomdock.viewer.features.oblique.logic import ObliqueLogic
 from dicomdock.viewer.features.overlays.logic import OverlaysLogic
 from dicomdock.viewer.features.priors.logic import PriorsLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
@@ -127,6 +128,7 @@ class Workstation(TrameApp):
             self.server, self.series, self.segments, self.saving, self.notifications
         )
         self.compare = CompareLogic(self.server, app, self.series, self.views, self.notifications)
+        self.oblique = ObliqueLogic(self.server, self.series, self.views)
         self.fusion = FusionLogic(self.server, app, self.series, self.views)
         self.dose = DoseLogic(
             self.server, app, self.series, self.fusion, self.archive, settings, self.notifications

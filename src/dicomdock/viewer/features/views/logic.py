@@ -29,7 +29,7 @@ from dicomdock.viewer.features.views.cursor_values import CursorValues
 from dicomdock.viewer.features.views.state import SliceViewState, ViewsState
 from dicomdock.viewer.features.views.ui import slice_overlay, threed_overlay
 from dicomdock.viewer.page_state import A_TURN, PageState
-from dicomdock.viewer.scene import ShownVolume, array_of
+from dicomdock.viewer.scene import ShownVolume, array_of, matrix_of
 from dicomdock.viewer.study import Study
 
 TOWARDS, AWAY = "RAS", "LPI"  # letters of the axes of RAS, and of their other ends
@@ -62,6 +62,7 @@ class Views:
         self._shown: dict[str, ShownVolume] = {}
         self._over: ShownVolume | None = None
         self._opacity = 0
+        self._angles: dict[str, tuple[float, float]] = {}
 
         server.controller.fit_view = self.fit
         self._remote = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
@@ -185,12 +186,41 @@ class Views:
     def align(self) -> None:
         """Turn slice views onto the images' own planes, or onto the patient's axes."""
         for view in self.slices():
-            with view.trigger_modified_once():
-                at = self._centre(view)
-                self._orient(view)
-                if at is not None:
-                    view.get_view_node().JumpSliceByOffsetting(*at)
-            view.schedule_render()
+            self._reorient(view)
+
+    def _reorient(self, view: Any) -> None:
+        with view.trigger_modified_once():
+            at = self._centre(view)
+            self._orient(view)
+            if at is not None:
+                view.get_view_node().JumpSliceByOffsetting(*at)
+        view.schedule_render()
+
+    def angles(self, tag: str) -> tuple[float, float]:
+        """Return by how many degrees the plane of a view is turned and tilted."""
+        return self._angles.get(tag, (0.0, 0.0))
+
+    def turn(self, tag: str, turn: float, tilt: float) -> None:
+        """Show a plane that is turned from a view's usual one, through the same point.
+
+        Parameters
+        ----------
+        turn, tilt : degrees about the vertical and the horizontal of the picture, by which its right edge and
+            its upper edge move away from the user.
+        """
+        if (turn, tilt) == self.angles(tag):
+            return
+        self._angles[tag] = (turn, tilt)
+        view = self.view(tag)
+        if view is not None:
+            self._reorient(view)
+
+    def turn_back(self) -> None:
+        """Show all views in their usual planes."""
+        turned, self._angles = [*self._angles], {}
+        for view in self.slices():
+            if view.get_singleton_tag() in turned:
+                self._reorient(view)
 
     def go_to(self, point: Any) -> None:
         """Show the slices through a point in RAS, in all views."""
@@ -291,6 +321,11 @@ class Views:
         node.SetOrientation(self._plane(tag))
         if shown is not None and self.state.data.aligned and shown.volume.spatial:
             node.RotateToVolumePlane(shown.node)
+        if any(angles := self.angles(tag)):
+            turned = array_of(node.GetSliceToRAS())
+            turned[:3, :3] = turned[:3, :3] @ rotation(*angles)
+            node.GetSliceToRAS().DeepCopy(matrix_of(turned))
+            node.UpdateMatrices()
 
     def _centre(self, view: Any) -> tuple[float, float, float] | None:
         node = view.get_view_node()
@@ -441,6 +476,14 @@ class Views:
         page = self._slices[tag]
         if page.data.arrival != css:
             page.data.arrival = css
+
+
+def rotation(turn: float, tilt: float) -> np.ndarray:
+    """Return the rotation of a picture's axes (right, up, away from the user) by two angles in degrees."""
+    a, b = np.radians((turn, tilt))
+    about_vertical = [[np.cos(a), 0, -np.sin(a)], [0, 1, 0], [np.sin(a), 0, np.cos(a)]]
+    about_horizontal = [[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]]
+    return np.array(about_vertical) @ np.array(about_horizontal)
 
 
 def plane_shown(normal: Sequence[float] | np.ndarray, usual: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from trame.widgets import html
 
+from dicomdock.viewer.features.oblique.ui import oblique_part
 from dicomdock.viewer.features.overlays.state import OverlaysState
 from dicomdock.viewer.features.views.state import ViewsState
 from dicomdock.viewer.features.window.state import WindowState
@@ -59,6 +60,7 @@ def window_panel(server: Any) -> None:
         with html.Div(classes="row"):
             for kind, label in (("max", "Maximum"), ("min", "Minimum"), ("mean", "Mean")):
                 button(label, f"{VIEWS.slab_kind} = '{kind}'", on=f"{VIEWS.slab_kind} === '{kind}'")
+        oblique_part(server)
         html.H3("Pictures")
         for box, label in (
             (VIEWS.crosshair, "Crosshair (move with Shift held)"),
