@@ -272,7 +272,7 @@ def _dicom_only(part: Part, response: Response) -> Part:
         raise NotAcceptable(
             "The server answered with bulk data instead of DICOM.", status=response.status, url=response.url
         )
-    return replace(part, opener=lambda: with_head(head, chunks))
+    return part.with_opener(lambda: with_head(head, chunks))
 
 
 def retrieve_by_uri(session: Session, resource: Resource, refusal: TransactionError) -> Parts:

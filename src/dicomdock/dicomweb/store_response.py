@@ -21,6 +21,7 @@ from dicomdock.sources import DicomJson, JsonValue, StoreResult, StoreStatus
 
 _TAG = re.compile(r"[0-9A-Fa-f]{8}\Z")
 _REFERENCED: Final = "00081199"  # Referenced SOP Sequence
+LOOKED_AT: Final = 4096  # characters of it that are searched for secrets
 MAX_EXCERPT: Final = 1 << 15  # bytes read of an answer that is no store response
 _FAILED: Final = "00081198"  # Failed SOP Sequence
 _OTHER: Final = "0008119A"  # Other Failures Sequence: failures of what could not even be named
@@ -90,8 +91,8 @@ def read(
         except WireError:
             attributes = {}
         if not attributes:
-            beginning = redact(body[:MAX_EXCERPT].decode("utf-8", "replace"))
-            excerpt = " ".join(beginning.split())[:200]
+            beginning = " ".join(body[:MAX_EXCERPT].decode("utf-8", "replace").split())
+            excerpt = redact(beginning[:LOOKED_AT])[:200]
     reason = f"{server} answered {status}" + (
         f": {excerpt}" if excerpt and not excerpt.startswith("<") else ""
     )
@@ -135,7 +136,9 @@ def _result(
         status = "warning"
     items = (item, *json_model.items(item, _FAILED_ATTRIBUTES)[:MAX_COMMENTS])
     texts = [text for one in items for name in _COMMENTS for text in json_model.texts(one, name)]
-    comments = tuple(dict.fromkeys(_line(redact(text)) for text in texts[:MAX_COMMENTS] if text.strip()))
+    comments = tuple(
+        dict.fromkeys(_line(redact(text[:LOOKED_AT])) for text in texts[:MAX_COMMENTS] if text.strip())
+    )
     elements = (
         _keyword(one) for part in items for name in _ELEMENTS for one in json_model.values(part, name)
     )

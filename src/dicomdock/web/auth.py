@@ -11,8 +11,9 @@ RFC 7617 (Basic); RFC 7616 (Digest); RFC 6750 (Bearer).
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from collections.abc import Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from dicomdock.web.request import Request
 
 _FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _FIELD_VALUE = re.compile(r"[\x20-\x7e\x80-\xff]+\Z")
+MIN_WORD = 8  # letters of a word in a header field that is masked by itself; shorter ones are names
 _RESERVED = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "accept"})
 
 
@@ -87,7 +89,8 @@ class HeaderAuth(NoAuth):
 
     def authorize(self, request: Request) -> Request:
         """See ``Auth``."""
-        return request.with_headers(self.fields, secrets=tuple(self.fields.values()))
+        secrets = tuple(secret for value in self.fields.values() for secret in _secrets_of(value))
+        return request.with_headers(self.fields, secrets=secrets)
 
     def describe(self) -> str:
         """See ``Auth``."""
@@ -127,8 +130,9 @@ class BasicAuth(NoAuth):
             return request.with_headers({"Authorization": header}, secrets=(login, self.password))
         if self.digest_only:
             return request
-        fields = {"Authorization": "Basic " + b64encode(login.encode()).decode()}
-        return request.with_headers(fields, secrets=(login, self.password))
+        encoded = b64encode(login.encode()).decode()
+        fields = {"Authorization": f"Basic {encoded}"}
+        return request.with_headers(fields, secrets=(login, self.password, encoded))
 
     def challenged(self, challenge: str) -> bool:
         """See ``Auth``; a server that offers Basic, which was sent, has refused the password itself."""
@@ -164,3 +168,21 @@ class BearerAuth(NoAuth):
     def describe(self) -> str:
         """See ``Auth``."""
         return "Bearer token"
+
+
+def _secrets_of(value: str) -> Iterator[str]:
+    """Yield what of a header field is secret: the whole, its words, and the login that Basic encodes.
+
+    A server may repeat ``abc`` of ``Token abc`` or ``session=abc; path=/``.
+    """
+    yield value
+    for word in re.split(r"[\s;,]+", value):
+        for part in (word, word.partition("=")[2]):
+            if len(part) >= MIN_WORD:
+                yield part
+    scheme, _, encoded = value.partition(" ")
+    if scheme.lower() == "basic":
+        with suppress(ValueError):
+            login = b64decode(encoded.strip(), validate=True).decode("utf-8", "replace")
+            yield login
+            yield login.partition(":")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from urllib.parse import quote, unquote
@@ -22,6 +23,14 @@ class Proxy:
     url: str
     user: str = ""
     password: str = field(default="", repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may repeat: the password, and the login as it is sent."""
+        if not (self.user or self.password):
+            return ()
+        login = f"{self.user}:{self.password}"
+        return (login, self.password, b64encode(login.encode("utf-8", "surrogatepass")).decode())
 
     @property
     def address(self) -> str:

@@ -198,8 +198,9 @@ def open_manager(endpoint: Endpoint, line: Line) -> urllib3.PoolManager:
     ProfileError
         A certificate file or the proxy's address cannot be used.
     """
-    # urllib3 logs whole addresses at this level, with tokens in their queries; we log our own, redacted.
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+    # urllib3 logs whole addresses, with tokens in their queries, and header fields that it could not read,
+    # which may repeat a login; we log our own, redacted.
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     options: dict[str, Any] = {"num_pools": 4, "maxsize": POOL_SIZE, "block": False}
     if endpoint.origin.is_encrypted:
         options["ssl_context"] = tls.context(endpoint)

@@ -1,8 +1,9 @@
 """Redactor: takes the secrets of a request out of whatever its answer repeats.
 
-A server may send a secret back as it was, percent-encoded, escaped for HTML or JSON, or in base64, also in
-several of these at once. The text is unescaped level by level with a map back to where each byte came from,
-so that it is found in any mixture of them.
+A server may send a secret back as it was, percent-encoded, escaped for HTML or JSON, in base64 or
+hexadecimal, also in several of these at once. The text is unescaped level by level with a map back to where
+each byte came from, so that it is found in any mixture of them. A part of a long secret is masked too: what
+is shown of an answer may have been cut within it, or be written in small letters.
 """
 
 from __future__ import annotations
@@ -12,18 +13,24 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 
+from dicomdock.errors import DicomdockError
+
 MASK = "***"
 MIN_PLAIN = 6  # characters; shorter secrets are hidden only where they stand as a word of their own
 MIN_BASE64 = 6  # characters of base64 that prove the secret
+PIECE = 8  # characters of a secret, or of its base64, that are masked wherever they stand
+MAX_FACT = 4096  # characters of an exception of another library that are kept
 LEVELS = 4  # escapes inside escapes
 MAX_READINGS = 24  # ways to unescape one text that are looked at
 # Undone one kind at a time: a secret may hold for itself what would be an escape of another kind.
 _ESCAPES = (
     re.compile(r"%(?P<percent>[0-9A-Fa-f]{2})"),
     re.compile(r"\\u(?P<unicode>[0-9A-Fa-f]{4})|\\x(?P<hex>[0-9A-Fa-f]{2})|\\(?P<plain>[/\"'\\])"),
-    re.compile(r"(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos|sol|equals);)"),
+    re.compile(r"(?P<entity>&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};))"),
 )
 _WORD = b"[0-9A-Za-z_]"
+# Letters that stand for each other: the two alphabets of base64, and the blank that a form writes as a plus.
+_ALIKE = bytes.maketrans(b"-_ ", b"+/+")
 _SAME = {ord("+"): b"[+-]", ord("/"): b"[/_]"}  # the two alphabets of base64 (RFC 4648 §4, §5)
 
 
@@ -36,8 +43,11 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets = tuple(dict.fromkeys(secret for secret in secrets if secret))
+        self._secrets = tuple(
+            dict.fromkeys(one for secret in secrets if secret for one in _spellings(secret))
+        )
         self._pattern: re.Pattern[bytes] | None = None
+        self._pieces: frozenset[bytes] = frozenset()
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._secrets)} secrets)"
@@ -47,20 +57,45 @@ class Redactor:
         if not self._secrets or not text:
             return text
         if self._pattern is None:
-            self._pattern = re.compile(b"|".join(_forms(self._secrets)))
+            self._pieces = frozenset(_pieces(self._secrets))
+            self._pattern = re.compile(b"|".join(_forms(self._secrets)), re.IGNORECASE)
         hidden: list[tuple[int, int]] = []
         for level in _readings(text):
             hidden += (level.origin(*found.span()) for found in self._pattern.finditer(level.data))
+            hidden += (level.origin(at, at + PIECE) for at in self._pieces_in(level.data))
         return _masked(text, hidden)
 
+    def _pieces_in(self, data: bytes) -> Iterator[int]:
+        """Yield the positions at which a piece of a secret begins."""
+        if self._pieces:
+            plain = data.translate(_ALIKE).lower()
+            yield from (at for at in range(len(plain) - PIECE + 1) if plain[at : at + PIECE] in self._pieces)
+
     def redact_error(self, error: BaseException) -> None:
-        """Mask the secrets in an error's words and facts, in place."""
-        if not self._secrets:
+        """Mask the secrets in the words and facts of an error, and of those that led to it, in place."""
+        if self._secrets:
+            self._redact_chain(error, set())
+
+    def _redact_chain(self, error: BaseException, seen: set[int]) -> None:
+        if id(error) in seen:
             return
-        error.args = tuple(self.redact(item) if isinstance(item, str) else item for item in error.args)
-        for name, value in list(vars(error).items()):
-            if isinstance(value, str):
-                setattr(error, name, self.redact(value))
+        seen.add(id(error))
+        limit = None if isinstance(error, DicomdockError) else MAX_FACT
+        facts = vars(error)
+        args = error.args
+        error.args = tuple(self._redacted_fact(item, limit) for item in args)
+        for name, value in list(facts.items()):
+            facts[name] = self._redacted_fact(value, limit)
+        for item in (error.__cause__, error.__context__, *args, *facts.values()):
+            if isinstance(item, BaseException):
+                self._redact_chain(item, seen)
+
+    def _redacted_fact(self, value: object, limit: int | None) -> object:
+        if isinstance(value, str):
+            return self.redact(value[:limit])
+        if isinstance(value, bytes):
+            return self.redact(value[: limit or MAX_FACT].decode("latin-1")).encode("latin-1", "replace")
+        return value
 
 
 class _Level:
@@ -146,6 +181,30 @@ def _forms(secrets: Iterable[str]) -> Iterator[bytes]:
                 yield b"[0-9A-Za-z+/_-]?" + b"".join(letters) + b"[0-9A-Za-z+/_-]{0,2}={0,2}"
         if len(content) * 8 // 6 < MIN_BASE64:
             yield rb"(?<![0-9A-Za-z+/_-])" + re.escape(b64encode(content))
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """Yield a secret, and how it looks where its letters beyond ASCII were read in a wrong encoding."""
+    yield secret
+    if not secret.isascii():
+        encoded = secret.encode("utf-8", "surrogatepass")
+        yield encoded.decode("latin-1")
+        yield secret.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _pieces(secrets: tuple[str, ...]) -> Iterator[bytes]:
+    """Yield all runs of ``PIECE`` letters of long secrets, of their base64 and of their hexadecimal form."""
+    for secret in secrets:
+        content = secret.encode("utf-8", "surrogatepass")
+        if len(content) < PIECE:
+            continue
+        login = any(secret != other and secret.endswith(f":{other}") for other in secrets)
+        # The user's name is no secret; a login as a whole is masked by what it ends with.
+        written = [] if login else [content, content.hex().encode()]
+        written += (_base64_core(content, ahead) for ahead in range(3))
+        for form in written:
+            plain = form.translate(_ALIKE).lower()
+            yield from (plain[at : at + PIECE] for at in range(len(plain) - PIECE + 1))
 
 
 def _base64_core(content: bytes, ahead: int) -> bytes:

@@ -18,8 +18,11 @@ from dicomdock.web.redaction import Redactor
 
 MAX_READ = 256 << 20  # bytes of an answer that is read as a whole (JSON, rendered images)
 MAX_DISCARDED = 1 << 16  # bytes read of an answer that is only looked at
-MARGIN = 1 << 15  # bytes read beyond that, so that a secret at the edge is seen whole and masked
 EXCERPT = 300  # characters of an answer that go into an error
+_SILENT = re.compile(r"<(style|script)\b", re.IGNORECASE)
+_CLOSING = {name: re.compile(f"</{name}>", re.IGNORECASE) for name in ("style", "script")}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+LOOKED_AT = 4096  # characters of an answer or a header field that are searched for secrets, and cut further
 
 
 class Response:
@@ -67,7 +70,7 @@ class Response:
     @property
     def warning(self) -> str:
         """The Warning header, redacted: what servers write there is shown."""
-        return self.redact(self._raw.headers.get("Warning", ""))
+        return self.redact(self._raw.headers.get("Warning", "")[:LOOKED_AT])
 
     def redact(self, text: str) -> str:
         """Return words of the answer without the secrets of its request, to be shown or stored."""
@@ -83,9 +86,12 @@ class Response:
         Unreachable
             Nothing came for the read time-out.
         """
-        return content_encoding.decoded(
-            self._received(), self._raw.headers.get("Content-Encoding", ""), bound
-        )
+        coding = self._raw.headers.get("Content-Encoding", "")
+        try:
+            yield from content_encoding.decoded(self._received(), coding, bound)
+        except DicomdockError as error:
+            self._redactor.redact_error(error)
+            raise
 
     def _received(self) -> Iterator[bytes]:
         try:
@@ -134,13 +140,11 @@ class Response:
 
     def excerpt(self) -> str:
         """Return the answer's beginning as a line of text for an error, redacted, and close it."""
-        beginning = self._beginning(MAX_DISCARDED + MARGIN)
+        beginning = self._beginning(MAX_DISCARDED)
         self.close()
-        text = self.redact(beginning.decode("utf-8", "replace"))[:MAX_DISCARDED]
-        text = re.sub(
-            r"<(style|script)\b.*?</\1>|<[^>]*>|[\x00-\x1f\x7f]", " ", text, flags=re.DOTALL | re.IGNORECASE
-        )
-        return self.redact(" ".join(text.split()))[:EXCERPT]  # blanks may have hidden one
+        text = without_tags(beginning.decode("utf-8", "replace").replace("\0", ""))  # zeros: UTF-16
+        text = _CONTROL.sub(" ", text)
+        return self.redact(" ".join(text.split())[:LOOKED_AT])[:EXCERPT]
 
     def _beginning(self, limit: int) -> bytes:
         pieces, count = [], 0
@@ -161,3 +165,27 @@ class Response:
         self.close()
         if isinstance(error, DicomdockError):
             self._redactor.redact_error(error)
+
+
+def without_tags(text: str) -> str:
+    """Return the text of a page, in one pass: tags become blanks, and so does what a page does not show."""
+    pieces: list[str] = []
+    unclosed: set[str] = set()
+    at = 0
+    while (start := text.find("<", at)) >= 0:
+        pieces += (text[at:start], " ")
+        silent = _SILENT.match(text, start)
+        end = -1
+        if silent and (name := silent[1].lower()) not in unclosed:
+            closing = _CLOSING[name].search(text, silent.end())
+            if closing:
+                end = closing.end() - 1
+            else:
+                unclosed.add(name)
+        if end < 0:
+            end = text.find(">", start)
+        if end < 0:
+            at = start
+            break
+        at = end + 1
+    return "".join((*pieces, text[at:]))

@@ -141,6 +141,8 @@ class Http:
         self._stopped = threading.Event()
         self._escape_query = False
         self._cookies = Cookies()
+        proxy = pool.proxy_for(endpoint)
+        self._proxy_secrets = () if proxy is None else proxy.secrets
 
     def request(
         self,
@@ -250,7 +252,8 @@ class Http:
         if self._stopped.is_set():
             raise Cancelled("The connection was closed.")
         check_fields(request.headers)
-        shown = request.url.redacted
+        redactor = Redactor((*request.secrets, *self._proxy_secrets))
+        shown = redactor.redact(request.url.redacted)
         started = time.monotonic()
         thread = self._line.this_thread
         thread.escaped, thread.has_body = call.escaped, request.body is not None
@@ -265,12 +268,13 @@ class Http:
         except (HTTPError, OSError) as error:
             if self._stopped.is_set():
                 raise Cancelled("The connection was closed.") from error
+            redactor.redact_error(error)
             failure = pool.no_answer(error, self._endpoint, self._options, shown, half_sent=call.begun)
             log.debug("%s %s failed after %.0f ms: %s", request.method, shown, _ms(started), failure)
             raise failure from error
         log.debug("%s %s -> %d in %.0f ms", request.method, shown, raw.status, _ms(started))
         self._cookies.store(request.url, raw.headers.getlist("Set-Cookie"))
-        return Response(raw, shown, self._stopped, Redactor(request.secrets))
+        return Response(raw, shown, self._stopped, redactor)
 
     def _final(self, call: Call, response: Response, sent: Request, allow: Container[int]) -> bool:
         """Return whether this answer is the one to return; False to ask again, as prepared in ``call``."""

@@ -108,8 +108,8 @@ class AwsAuth(NoAuth):
             raise self._refused(f"they could not be used: {error}") from error
         wanted = ("authorization", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token")
         fields = {name: value for name, value in signed.headers.items() if name.lower() in wanted}
-        secrets = (keys.secret_key, keys.token or "", str(fields.get("Authorization", "")).partition(" ")[2])
-        return request.with_headers(fields, secrets=secrets)
+        signature = str(fields.get("Authorization", "")).rpartition("Signature=")[2]
+        return request.with_headers(fields, secrets=(keys.secret_key, keys.token or "", signature))
 
     def describe(self) -> str:
         """See ``Auth``."""

@@ -171,6 +171,7 @@ class TokenClient:
             The issuer refused; ``code`` holds the error code.
         """
         auth, form = _authenticated(issuer, credentials, form)
+        secrets = (credentials.client_secret, *(form.get(name, "") for name in _SECRET_FIELDS))
         with (
             Http(self._at(url), auth, self._settings.connection) as http,
             http.request(
@@ -180,7 +181,7 @@ class TokenClient:
                 accept="application/json",
                 allow=_REFUSALS,
                 what=what,
-                secrets=tuple(form.get(name, "") for name in _SECRET_FIELDS),
+                secrets=secrets,
             ) as answer,
         ):
             content = answer.read(MAX_ANSWER)

@@ -21,6 +21,7 @@ from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, number, text
 from dicomdock.imaging.statistics.body import BODIES, NAMES, body_size
+from dicomdock.imaging.suv import UPTAKE_UNITS, suv_type_of, unit_of
 from dicomdock.imaging.volume import Volume
 
 _PHILIPS = "Philips PET Private Group"
@@ -51,7 +52,9 @@ def to_suv(
     GeometryError
         An input is missing; the sentence names it.
     """
-    stated = volume.suv_type or ("BW" if volume.units == "GML" else "")
+    stated = suv_type_of(volume.units, volume.suv_type)
+    if volume.units in UPTAKE_UNITS and not stated:
+        raise GeometryError("No SUV is computed: the units of the images are not those of their SUV Type.")
     wanted = suv_type or stated or "BW"
     if stated and wanted == stated:
         return volume
@@ -75,8 +78,9 @@ def to_suv(
     padding = volume.padding
     if padding is not None:
         padding = (padding[0] * factors[0], padding[1] * factors[0])
-    units = "CM2ML" if wanted == "BSA" else "GML"
-    return replace(volume, array=array, units=units, suv_type=wanted, padding=padding, windows=(), plan=None)
+    return replace(
+        volume, array=array, units=unit_of(wanted), suv_type=wanted, padding=padding, windows=(), plan=None
+    )
 
 
 def body_weight_factor(header: Dataset, series: Sequence[Dataset] = ()) -> float:
