@@ -76,8 +76,9 @@ def to_suv(
         raise GeometryError("No SUV is computed: the images state different doses, bodies or times.")
     array = np.multiply(volume.array, factors[0], dtype=dtype, casting="same_kind")
     padding = volume.padding
-    if padding is not None:
-        padding = (padding[0] * factors[0], padding[1] * factors[0])
+    if padding is not None:  # as the array holds it
+        low, high = np.multiply(np.array(padding), factors[0], dtype=dtype, casting="same_kind")
+        padding = (float(low), float(high))
     return replace(
         volume, array=array, units=unit_of(wanted), suv_type=wanted, padding=padding, windows=(), plan=None
     )
