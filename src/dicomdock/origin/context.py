@@ -35,6 +35,7 @@ class Origin:
     workers : the processes that decode.
     uploads : what clients are storing.
     flow : what clients are retrieving.
+    sends_events : it has event channels for subscribers of work items.
     """
 
     source: Callable[[], DicomSource]
@@ -42,6 +43,7 @@ class Origin:
     workers: Workers = field(default_factory=Workers)
     uploads: Uploads = field(default_factory=Uploads)
     flow: Flow = field(default_factory=Flow)
+    sends_events: bool = False
 
     def within(self, granted: Resource | None) -> Origin:
         """Return the server as a request sees it whose token opens one resource; None opens all."""
