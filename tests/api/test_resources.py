@@ -6,13 +6,16 @@ import inspect
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pydicom.uid import generate_uid
 
 import dicomdock
 from dicomdock import Archive, Segmentation, Volume
+from dicomdock.api.instances import read_single
 from dicomdock.errors import InvalidInput, NotFound
 from tests.api.conftest import labels
-from tests.builders import document, write
+from tests.builders import document, made, write
 
 DOCS = Path(__file__).parents[2] / "docs" / "python.md"
 
@@ -114,3 +117,17 @@ def test_every_documented_signature_exists(owner, name, parameters):
         if not default and not variadic:
             names = [key for key in signature.parameters if key != "self"]
             assert names[number] == word
+
+
+def test_a_segmentation_of_another_frame_of_reference_is_remarked(archive, series, tmp_path):
+    place = archive.segmentation  # reads what is stored below
+    volume = archive.volume(series)
+    drawn = Segmentation.from_array((volume.array > 100).astype(np.uint8), volume, names=["bone"])
+    saved = drawn.save()
+    assert place(saved).remarks == ()
+    dataset = read_single(archive, saved)
+    dataset.FrameOfReferenceUID = generate_uid()
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    archive.import_paths(write(tmp_path / "other", [made(dataset)]))
+    (remark,) = place(f"{saved.study}/{saved.series}/{dataset.SOPInstanceUID}").remarks
+    assert "another frame of reference" in remark

@@ -292,8 +292,11 @@ def test_a_dicomdir_stands_for_the_files_that_it_names(archive: Archive, tmp_pat
     lost.unlink()
     again = report(archive, tmp_path / "medium" / "DICOMDIR")
     assert (again.identical, [one.path for one in again.failed]) == (2, [lost])
+    whole = report(archive, tmp_path / "medium")
+    assert (whole.identical, whole.directories, whole.failed) == (2, 1, again.failed)
     dicomdir = tmp_path / "medium" / "DICOMDIR"
     dicomdir.write_bytes(dicomdir.read_bytes()[:-1])
     cut = report(archive, dicomdir)
     assert cut.identical < 3
     assert dicomdir in [one.path for one in cut.failed]
+    assert report(archive, tmp_path / "medium").failed[-1].path == dicomdir

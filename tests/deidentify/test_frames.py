@@ -76,3 +76,18 @@ def test_any_bytes_are_walked_to_an_end_within_them(data: bytes, start: bytes) -
         assert first <= len(data) + 6
     item = b"\xfe\xff\x00\xe0" + len(data).to_bytes(4, "little") + data
     assert [*_fragments(item * 2)] == [(8, 8 + len(data)), (16 + len(data), 16 + 2 * len(data))]
+
+
+@pytest.mark.parametrize("tail", [CANARY, CANARY * 200, b"\0" * 7 + CANARY])
+@pytest.mark.parametrize("bits", [1, 16])
+def test_what_lies_behind_the_last_frame_does_not_leave(tail: bytes, bits: int) -> None:
+    dataset = ct_series(1)[0].dataset
+    pixels = dataset.PixelData
+    if bits == 1:
+        dataset.BitsAllocated = dataset.BitsStored = 1
+        dataset.HighBit = 0
+        dataset.NumberOfFrames = 5
+        pixels = pixels[: 16 * 24 * 5 // 8]
+    dataset.PixelData = pixels + tail
+    copy = dcmread(io.BytesIO(deidentified(encode(dataset)).data))
+    assert copy.PixelData == pixels

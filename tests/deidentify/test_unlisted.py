@@ -8,7 +8,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from dicomdock.deidentify.unlisted import machine_text
+from dicomdock.deidentify.unlisted import machine_binary, machine_text
 from tests.builders import ct_series, encode
 from tests.deidentify.canaries import found, text
 from tests.deidentify.conftest import deidentified
@@ -46,3 +46,46 @@ def test_text_in_any_attribute_of_the_dictionary_goes(profile: str, vr: str, nes
         tag for tag in left if DicomDictionary[tag][0] == "CS" or DicomDictionary[tag][4] in machine_text()
     }
     assert left == known
+
+
+BYTES = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
+NUMBERS = {"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"}
+STRUCTURE = {
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "SamplesPerPixel",
+    "PixelRepresentation",
+}
+
+
+def stuffed(vr: str) -> Dataset:
+    """Give a data set with a canary in every attribute of the dictionary that holds bytes or one number."""
+    made = Dataset()
+    for tag, (own, number, _, _, keyword) in DicomDictionary.items():
+        single = own in NUMBERS and number == "1"
+        if (
+            tag >> 16 >= 0x0008
+            and (own in BYTES or single)
+            and keyword not in STRUCTURE | {"EncapsulatedDocument"}
+        ):
+            raw = text(tag).encode() * (4 if own in ("FD", "OD", "OV", "SV", "UV", "FL", "UL") else 2)
+            made[tag] = RawDataElement(Tag(tag), vr or own, len(raw), raw, 0, False, True)
+    return made
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("vr", ["", "UN", "OB"])
+def test_bytes_of_unknown_meaning_go(vr: str, nested: bool) -> None:
+    """Only what is pixels, curves, surfaces and tables of numbers stays as it is."""
+    dataset = ct_series(1)[0].dataset
+    if nested:
+        dataset.PertinentOtherEvidenceSequence = [stuffed(vr)]
+    else:
+        dataset.update(stuffed(vr))
+    data = encode(dataset)
+    assert len(found(data)) > 500
+    left = {DicomDictionary[int(one[1:9], 16)][4] for one in found(deidentified(data).data)}
+    assert left <= machine_binary()

@@ -20,7 +20,7 @@ from dicomdock.errors import AuthenticationError, RemoteNotFound, UnsupportedByS
 from dicomdock.sources import Part
 from tests import builders
 from tests.dicomweb.awkward import JSON, Answer, Awkward, refused
-from tests.dicomweb.clients import client_of, orthanc_client
+from tests.dicomweb.clients import client_of, orthanc_client, parts_of
 from tests.waiting import join
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
@@ -496,3 +496,28 @@ def test_no_reason_breaks_the_reading(reason):
     body += f'"00081197": {{"vr": "US", "Value": [{reason}]}}}}]}}}}'
     outcome = store_response.read(409, "application/dicom+json", body.encode(), "pacs")
     assert outcome.results["1.2.3"].status == "failed"
+
+
+def test_an_answer_of_several_data_sets_is_read_whole():
+    def named(tag, uid):
+        item = {"00081155": {"vr": "UI", "Value": [uid]}, "00081197": {"vr": "US", "Value": [272]}}
+        return {tag: {"vr": "SQ", "Value": [item]}}
+
+    body = json.dumps([named("00081199", "1.1"), named("00081199", "1.2"), named("00081198", "1.3")])
+    outcome = store_response.read(202, "application/dicom+json", body.encode(), "pacs")
+    statuses = {uid: one.status for uid, one in outcome.results.items()}
+    assert statuses == {"1.1": "stored", "1.2": "stored", "1.3": "failed"}
+
+
+def test_several_failures_without_a_name_are_all_reported(head, settings):
+    items = [
+        {"00081197": {"vr": "US", "Value": [code]}, "00000902": {"vr": "LO", "Value": [remark]}}
+        for code, remark in ((0xC000, "no UID"), (0xA700, "no room"))
+    ]
+    body = json.dumps({"0008119A": {"vr": "SQ", "Value": items}}).encode()
+    server = Awkward(stores=lambda _: Answer(409, body, {"Content-Type": JSON}))
+    with client_of(server, settings) as client:
+        results = list(client.store(parts_of(head[:2])))
+    assert {one.status for one in results} == {"failed"}
+    assert all("no UID" in one.reason and "no room" in one.reason for one in results)
+    assert all(one.comments == ("no UID", "no room") for one in results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.derived import cropped, derived_to_dicom, masked, resampled, smoothed
 from dicomdock.imaging.segmentation import Mask
 from dicomdock.imaging.volume import Volume
+from dicomdock.imaging.volume.pixels import valid
 from tests.conftest import shared_data
 from tests.imaging.scans import AXIAL, check_with_dciodvfy, grid, headers, oblique, scan
 
@@ -67,6 +69,25 @@ def test_a_derived_series_is_read_as_it_was_made(kind: dict[str, object], tmp_pa
         assert one.SeriesInstanceUID != instances[0].series
         assert one.FrameOfReferenceUID == instances[0].dataset.FrameOfReferenceUID
         assert one.DerivationDescription == "Cropped"
+
+
+@pytest.mark.parametrize("kind", [CT, MR, PET])
+def test_padding_and_what_is_no_number_become_padding(kind: dict[str, object], tmp_path: Path) -> None:
+    array = values() + 1
+    array[:, :3] = -2000
+    sources = scan(array, **{**kind, "PixelPaddingValue": -2000})
+    volume = Volume.from_instances([one.dataset for one in sources])
+    holed = volume.array.astype(np.float32)
+    holed[:, :3] = np.nan
+    holed[:, 0] = np.inf
+    for one in (volume, replace(volume, array=holed), replace(volume, array=np.full_like(holed, np.nan))):
+        made = cropped(one, (0, 0, 0), volume.geometry.shape)
+        written = derived_to_dicom(made, headers(sources))
+        check_with_dciodvfy(to_bytes(written[0]), tmp_path)
+        found = Volume.from_instances([to_bytes(part) for part in written])
+        image = valid(found.array, found.padding)
+        assert np.array_equal(image, valid(one.array, one.padding))
+        assert np.allclose(found.array[image], one.array[image], atol=0.02)
 
 
 def test_slices_that_lie_on_source_slices_refer_to_them_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from copy import deepcopy
 
 import numpy as np
 import pydicom
@@ -11,7 +12,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, MRImageStorage, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedMRImageStorage,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry, plane_positions, planes_of, split_series
@@ -509,3 +516,43 @@ def test_the_view_of_a_mammogram_is_abbreviated_by_its_code(code: str, side: str
     item.CodeValue, item.CodeMeaning = code, "axillary tail"
     dataset.ViewCodeSequence = [item]
     assert planes_of(dataset)[0].side == side
+
+
+def test_images_that_share_positions_without_a_difference_are_remarked() -> None:
+    """A copy under another UID; time points, which are all there, are none."""
+    made = [one.dataset for one in scan(np.zeros((6, 8, 9), np.int16))]
+    again = [deepcopy(one) for one in made]
+    for one in again:
+        one.SOPInstanceUID = generate_uid()
+    copied = split_series([*made, again[2]])
+    assert [len(plan.planes) for plan in copied] == [6, 1]
+    assert all("share a position" in " ".join(plan.remarks) for plan in copied)
+    assert [plan.remarks for plan in split_series([*made, *again])] == [(), ()]
+
+
+def test_what_sets_images_apart_is_remarked_and_each_volume_has_a_name() -> None:
+    first = [one.dataset for one in scan(np.zeros((6, 8, 9), np.int16))]
+    small = [one.dataset for one in scan(np.zeros((3, 4, 9), np.int16))]
+    turned = [one.dataset for one in scan(np.zeros((2, 8, 9), np.int16), AXIAL[:, [0, 2, 1, 3]])]
+    for one in turned:
+        one.FrameOfReferenceUID = first[0].FrameOfReferenceUID
+    plans = split_series([*turned, *small, *first])
+    assert [plan.label for plan in plans] == ["", "volume 2", "volume 3"]
+    assert [plan.remarks for plan in plans] == [
+        (),
+        ("Its images differ from the others of the series in size, frame of reference.",),
+        ("Its images differ from the others of the series in orientation.",),
+    ]
+    for one in turned:
+        one.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    assert split_series([*first, *turned])[1].remarks == ()
+
+
+def test_many_missing_slices_are_called_missing() -> None:
+    made = [one.dataset for one in scan(np.zeros((8, 8, 9), np.int16))]
+    plans = split_series([*made[:4], *made[5:]])
+    assert all(plan.remarks[0].startswith("Slices are missing") for plan in plans)
+    for at, one in enumerate(made[5:]):
+        one.ImagePositionPatient = [*one.ImagePositionPatient[:2], 30 + 5 * at]
+    plans = split_series([*made[:4], *made[5:]])
+    assert all("spacing changes" in plan.remarks[0] for plan in plans)

@@ -608,3 +608,18 @@ def test_a_segmentation_without_pixel_measures_takes_the_spacing_of_its_images(
     other = grid((6, 20, 24), affine)
     with pytest.raises(GeometryError, match="pixel spacing"):
         read_segmentation(to_bytes(made), onto=other)  # of other pixels, so it says nothing of these
+
+
+def test_what_lies_beyond_another_grid_is_counted() -> None:
+    """Of any grids: as many voxels as numpy counts outside, and a segment that is wholly outside is named."""
+    small = grid((4, 8, 8), oblique((0.2, -0.1, 0.3), (2, 0.7, 0.7), (-28, -17, 11)))
+    masks = np.zeros((3, *SHAPE), bool)
+    masks[0, 1:3, 2:4, 2:4] = masks[1] = masks[2, 5, 9, 11] = True
+    made = Segmentation.from_array(masks, grid(SHAPE), names=["inside", "all", "far"])
+    found = made.onto(small)
+    at = np.argwhere(np.ones(SHAPE, bool))
+    there = small.to_index(made.geometry.to_lps(at))
+    outside = int(((there < -0.5) | (there > np.array(small.shape) - 0.5)).any(axis=1).sum())
+    assert 0 < outside < at.shape[0]
+    assert f"{outside} of {at.shape[0]} voxels of all lie beyond the images." in found.remarks
+    assert "far has no voxels on the images." in found.remarks

@@ -237,6 +237,9 @@ def test_uptake_of_one_type_becomes_that_of_another() -> None:
     for stated, suv_type in (({"Units": "GML"}, "BW"), ({"Units": "CM2ML"}, "BSA")):
         own = pet(PatientSex="M", PatientSize="1.85", **stated)
         assert to_suv(Volume.from_instances(own), own).suv_type == suv_type
+    wrong = pet(Units="GML", SUVType="BSA", PatientSex="M", PatientSize="1.85")
+    with pytest.raises(GeometryError, match="not those of their SUV Type"):
+        to_suv(Volume.from_instances(wrong), wrong)
     odd = pet(Units="GML", SUVType="IBW", PatientSex="M", PatientSize="1.85")
     with pytest.raises(GeometryError, match="in SUV of the type 'IBW'"):
         to_suv(Volume.from_instances(odd), odd, "LBMJANMA")

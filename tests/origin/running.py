@@ -50,7 +50,7 @@ def serving(archive: Archive, **options) -> Iterator[Running]:
         create_app(archive, **options),
         host="127.0.0.1",
         port=0,
-        ws="none",
+        ws="websockets-sansio",
         log_level="warning",
         proxy_headers=False,
     )

@@ -140,12 +140,15 @@ class Digest:
     Parameters
     ----------
     server : what lies behind the login.
+    before, after : other challenges of the same header.
     """
 
     server: Awkward
     algorithm: str = "SHA-256"
     qop: str = 'qop="auth", '
     password: str = "se:cret"
+    before: str = ""
+    after: str = ""
 
     def __post_init__(self) -> None:
         self.asked: list[Request] = []
@@ -160,6 +163,7 @@ class Digest:
                 self.nonce = f"n{len(self.asked)}"
             return self.server(request)
         challenge = f'Digest realm="pacs", {self.qop}algorithm={self.algorithm}, nonce="{self.nonce}"'
+        challenge = f"{self.before}{challenge}{self.after}"
         return Answer(401, b"", {"WWW-Authenticate": challenge})
 
     def right(self, request: Request, fields: dict[str, str]) -> bool:
@@ -169,10 +173,15 @@ class Digest:
         def digest(text: str) -> str:
             return hashlib.new(name, text.encode()).hexdigest()
 
-        first, second = digest(f"alice:pacs:{self.password}"), digest(f"{request.method}:{request.path}")
-        middle = f":{fields['nc']}:{fields['cnonce']}:auth" if self.qop else ""
+        body = f":{hashlib.new(name, request.body).hexdigest()}" if fields.get("qop") == "auth-int" else ""
+        first, second = (
+            digest(f"alice:pacs:{self.password}"),
+            digest(f"{request.method}:{request.path}{body}"),
+        )
+        middle = f":{fields['nc']}:{fields['cnonce']}:{fields['qop']}" if self.qop else ""
         return (
             fields["uri"] == request.path
+            and fields.get("qop", "") in self.qop
             and fields["username"] == "alice"
             and fields["response"] == digest(f"{first}:{fields['nonce']}{middle}:{second}")
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import importlib.util
 import io
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from pydicom.uid import generate_uid
 from dicomdock.archive import Archive, ArchivedInstance
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.viewer_template import ViewerTemplate
 from dicomdock.dock.services.viewers import Viewers
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.segmentation import Mask, Segment, Segmentation, segmentation_to_dicom
@@ -407,10 +410,18 @@ def viewer_installed() -> None:
         unavailable("The viewer", "pip install 'dicomdock[viewer]'")
 
 
+@cache
+def template() -> ViewerTemplate:
+    """What starts the viewers of all tests of this process; it ends with it."""
+    made = ViewerTemplate()
+    atexit.register(made.close)
+    return made
+
+
 @contextmanager
 def viewing(settings: Settings, asked: Resource, series: str = "") -> Iterator[Opened]:
     """Open a study of an archive in a viewer of its own; ``series`` is the one that it comes to show."""
-    viewers = Viewers(settings, spare=False)
+    viewers = Viewers(settings, spare=False, template=template())
     try:
         yield Opened(settings, viewers, asked.study, series or asked.series or "", viewers.open(asked))
     finally:

@@ -25,6 +25,7 @@ from tests.viewer.conftest import (
     made_study,
     segmented_box,
     store,
+    template,
     viewing,
 )
 
@@ -179,7 +180,7 @@ def test_a_segmentation_that_is_asked_for_while_its_study_comes_is_opened_when_a
     settings = folders(tmp_path)
     study, series, instances = made_study()
     drawn = segmented_box(instances)
-    viewers = Viewers(settings, spare=False)
+    viewers = Viewers(settings, spare=False, template=template())
     try:
         url = viewers.open(Resource(study, drawn.series), pulling=True)
         for screen in looked_at(browser, url, complete=False):

@@ -14,11 +14,13 @@ from dicomdock.dicomweb import Client
 from dicomdock.errors import AuthenticationError
 from dicomdock.web.auth import BasicAuth, NoAuth
 from dicomdock.web.cookies import Cookies
-from dicomdock.web.digest import Challenge, answer, schemes
+from dicomdock.web.digest import Challenge, answer, challenges, schemes
 from dicomdock.web.url import Url
+from tests.builders import ct_series
 from tests.dicomweb.awkward import Awkward
+from tests.dicomweb.clients import parts_of
 from tests.servers.canned import Answer, answering
-from tests.servers.forms import Digest, Sticky
+from tests.servers.forms import Digest, Sticky, storing
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,55 @@ def test_the_examples_of_the_standard(algorithm, response):
 )
 def test_the_schemes_of_a_challenge_are_named(header, expected):
     assert schemes(header) == expected
+
+
+AMONG_OTHERS = {
+    "another realm behind": ("", ', Bearer realm="other", error="invalid_token", nonce="none"'),
+    "another realm before": ('Bearer realm="other", scope="a, Digest realm=x", ', ""),
+    "a token": ("Negotiate YII=abc==, ", ", NTLM"),
+    "no algorithm that is known": ('Digest realm="pacs", nonce="x", algorithm=SHA3-512, ', ""),
+}
+
+
+@pytest.mark.parametrize("among", AMONG_OTHERS)
+def test_a_digest_challenge_is_found_among_others(among, settings):
+    before, after = AMONG_OTHERS[among]
+    with answering(Digest(Awkward(), before=before, after=after)) as canned:
+        assert searched(canned.url, BasicAuth("alice", "se:cret"), settings) == 200
+
+
+def test_an_answer_covers_the_body_where_the_server_wants_it(settings):
+    made = ct_series(2)
+    behind = Awkward()
+    server = Digest(storing(behind), qop='qop="auth-int", ')
+    with answering(server) as canned:
+        auth = BasicAuth("alice", "se:cret", digest_only=True)
+        with Client(ServerProfile("pacs", canned.url), settings=settings, auth=auth) as client:
+            assert {one.status for one in client.store(parts_of(made))} == {"stored"}
+            assert len(list(client.retrieve(made[0].resource))) == 1
+    assert [one.data for one in behind.instances] == [one.data for one in made]
+
+
+NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,9}", fullmatch=True)
+CHALLENGES = st.lists(
+    st.tuples(
+        NAMES, st.dictionaries(NAMES.map(str.lower), st.text('ab ,="\\\\Digest', max_size=12), max_size=4)
+    ),
+    max_size=4,
+)
+
+
+@given(CHALLENGES)
+def test_every_challenge_of_a_header_is_read(offered):
+    def quoted(text):
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+
+    header = ", ".join(
+        f"{scheme} {', '.join(f'{name}={quoted(text)}' for name, text in values.items())}".strip()
+        for scheme, values in offered
+    )
+    assert challenges(header) == [(scheme, values) for scheme, values in offered]
 
 
 @given(st.text())
@@ -131,14 +182,37 @@ def test_cookies_go_where_they_belong():
             "f=6; Domain=pacs.example; Path=/",
             "g=7; Max-Age=0; Path=/",
             "h=8; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/",
+            "i=9; Expires=Wed, 21 Oct 2015 07:28:00 GMT; Path=/",
+            "j=10; Max-Age=soon; Path=/",
+            "__Host-k=11; Path=/",
+            "__Secure-l=12; Path=/",
             "nonsense",
             "=x",
         ],
     )
-    assert sorted(cookies.header(url)[0].split("; ")) == ["a=1", "b=2", "f=6"]
-    assert sorted(cookies.header(Url.parse("http://pacs.example/dicom"))[0].split("; ")) == ["b=2", "f=6"]
+    assert sorted(cookies.header(url)[0].split("; ")) == ["a=1", "b=2", "f=6", "j=10"]
+    assert sorted(cookies.header(Url.parse("http://pacs.example/dicom"))[0].split("; ")) == [
+        "b=2",
+        "f=6",
+        "j=10",
+    ]
     cookies.store(url, ["b=; Path=/; Max-Age=0"])
     assert "b=" not in cookies.header(url)[0]
+
+
+def test_secure_cookies_go_where_nobody_listens():
+    lines = [
+        "a=1; Secure",
+        "__Host-b=2; Path=/; Secure",
+        "__Secure-c=3; Secure; Domain=localhost",
+        "__Host-d=4; Path=/; Secure; Domain=localhost",
+        "__Host-e=5; Path=/x; Secure",
+    ]
+    for address in ("https://localhost/x/", "http://localhost/x/", "http://127.0.0.1/x/"):
+        cookies = Cookies()
+        cookies.store(Url.parse(address), lines if "localhost" in address else lines[:2])
+        sent = sorted(cookies.header(Url.parse(address))[0].split("; "))
+        assert sent == ["__Host-b=2", *(["__Secure-c=3"] if "localhost" in address else []), "a=1"]
 
 
 @given(st.lists(st.text(), max_size=5))

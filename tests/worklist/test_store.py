@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Barrier
@@ -26,20 +25,10 @@ from dicomdock.worklist.refusals import StepRefused
 from dicomdock.worklist.requirements import State
 from dicomdock.worklist.store import ProcedureSteps, StepExists, StepTooLarge
 from tests.builders import document, write
+from tests.worklist.conftest import PATIENCE
 from tests.worklist.test_procedure_step import FINISHED, SCHEDULED
 
 CLAIMERS = 50
-PATIENCE = 300.0  # seconds; longer than fifty transactions take on any machine
-
-
-@pytest.fixture
-def database(archive_settings: Settings) -> Iterator[Index]:
-    """Give an empty database, that of an archive's work list as it opens it."""
-    Archive.open(archive_settings).close()
-    file = "index-worklist.sqlite"
-    index = Index(archive_settings.database, archive_settings.archive, lock_timeout=PATIENCE, file=file)
-    yield index
-    index.close()
 
 
 def test_of_many_claimers_at_once_one_has_the_step(database: Index) -> None:
@@ -205,7 +194,8 @@ def test_steps_claimed_before_there_was_a_deadline_have_it_from_now_on(database:
     steps.create("1.2.3", SCHEDULED)
     steps.change_state("1.2.3", State.IN_PROGRESS, "1.2.9")
     with database.writing() as connection:  # as version 1 had it
-        connection.execute("DROP TABLE procedure_step_claim")
+        for table in ("claim", "subscriber", "subscription", "report"):
+            connection.execute(f"DROP TABLE procedure_step_{table}")
         connection.execute("UPDATE worklist SET version = 1")
     steps = ProcedureSteps(database, deadline=timedelta(hours=1))
     assert steps.retrieve("1.2.3").state is State.IN_PROGRESS

@@ -315,8 +315,9 @@ def _structures(dataset: Dataset, volumes: Sequence[Volume], why_none: str) -> i
             else "The images that the structure set was drawn on are not in the archive; pull them first.",
             [text(dataset, "SOPInstanceUID")],
         )
-    volume = volumes[0]
-    instances = [source[0] for source in volume.sources if source is not None]
+    named = {uid for uids in references_of(dataset).values() for uid in uids}
+    volume = max(volumes, key=lambda one: len(named & _instances(one)))  # the first of several alike
+    instances = _instances(volume)
     frame = volume.frame_of_reference
     return read_structures(dataset, volume.geometry, frame_of_reference=frame, instances=instances)
 
@@ -325,7 +326,7 @@ def _segments(dataset: Dataset, volumes: Sequence[Volume], why_none: str) -> ima
     found = read_segmentation(dataset, onto=volumes[0].geometry if volumes else None)
     for volume in volumes:
         if found.fits(volume.geometry):
-            return found.onto(volume.geometry)
+            return _checked(found.onto(volume.geometry), volume)
     if volumes:
         remark = "Its grid is not that of its images; 'onto' resamples it."
     elif why_none:
@@ -333,6 +334,21 @@ def _segments(dataset: Dataset, volumes: Sequence[Volume], why_none: str) -> ima
     else:
         remark = "Its images are not in the archive; it keeps its own grid."
     return replace(found, remarks=(*found.remarks, remark))
+
+
+def _checked(found: imaging.Segmentation, volume: Volume) -> imaging.Segmentation:
+    """Return a segmentation on its images with a remark where its frame of reference is another one."""
+    frames = (found.frame_of_reference, volume.frame_of_reference)
+    if not all(frames) or frames[0] == frames[1]:
+        return found
+    return replace(found, remarks=(*found.remarks, _OTHER_FRAME))
+
+
+def _instances(volume: Volume) -> frozenset[str]:
+    return frozenset(source[0] for source in volume.sources if source is not None)
+
+
+_OTHER_FRAME = "It states another frame of reference than the images it refers to; check that it fits."
 
 
 def _images_of(archive: Home, segmentation: Segmentation) -> Resource:

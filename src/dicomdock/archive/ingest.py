@@ -38,6 +38,9 @@ class Failure:
     reason: str
 
 
+_DICOMDIR = "dicomdir"  # its name, in any case (PS3.10 §8.6)
+
+
 @dataclass(frozen=True, slots=True)
 class _Packed:
     """A file that holds others."""
@@ -157,7 +160,10 @@ def import_paths(writer: ArchiveWriter, paths: Iterable[Path]) -> Iterator[Impor
 
 
 def _files(paths: Iterable[Path]) -> Iterator[_Found]:
-    """Return every file below the paths, folder by folder, and folders that cannot be read."""
+    """Return every file below the paths, folder by folder, and what cannot be read or is not there.
+
+    The files of a DICOMDIR that is a path itself are added; below a folder they are found without it.
+    """
     for path in paths:
         if not path.is_dir():
             yield path
@@ -166,14 +172,17 @@ def _files(paths: Iterable[Path]) -> Iterator[_Found]:
         unreadable: list[OSError] = []
         for folder, folders, names in os.walk(path, onerror=unreadable.append):
             folders.sort()
-            yield from (Path(folder, name) for name in sorted(names))
+            for name in sorted(names):
+                yield Path(folder, name)
+                if name.casefold() == _DICOMDIR:
+                    yield from (one for one in _named_by(Path(folder, name)) if isinstance(one, Failure))
             yield from (Failure(Path(error.filename or path), _cause(error)) for error in unreadable)
             unreadable.clear()
         yield from (Failure(Path(error.filename or path), _cause(error)) for error in unreadable)
 
 
 def _named_by(path: Path) -> Iterator[_Found]:
-    """Return the files of a DICOMDIR that was named itself; in a folder they are found without it."""
+    """Return the files that a DICOMDIR names, and which of them are not there."""
     try:
         with path.open("rb") as file:
             directory = path.is_file() and is_dicomdir(file.read(HEAD))

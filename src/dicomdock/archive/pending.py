@@ -23,7 +23,7 @@ from dicomdock.archive.index.mapping import (
     study_row,
 )
 from dicomdock.archive.index.queries import known_rows, mark_used
-from dicomdock.archive.index.schema import Table, Value, instance, patient, remark, series, study
+from dicomdock.archive.index.schema import Table, instance, patient, remark, series, study
 from dicomdock.archive.storage.backend import Storage
 from dicomdock.archive.storage.journal import Stored, StoredInstance
 from dicomdock.archive.storage.local import relative_path
@@ -110,12 +110,13 @@ def insert_instances(
     classes: dict[int, set[str]] = {}
     for (study_uid, series_uid), group in _by_series(pending).items():
         if study_uid not in studies:
-            row = {**study_row(group[0].header), "StudyInstanceUID": study_uid, "added": now}
-            studies[study_uid] = _ensure(connection, study, row, ("StudyInstanceUID",))
+            studies[study_uid] = _ensure(
+                connection, study, {"StudyInstanceUID": study_uid}, study_row, group[0].header, {"added": now}
+            )
         study_id = studies[study_uid]
-        row = {**series_row(group[0].header), "SeriesInstanceUID": series_uid, "study": study_id}
-        row |= {"added": now, "used": now}
-        series_id = _ensure(connection, series, row, ("study", "SeriesInstanceUID"))
+        unique: Row = {"study": study_id, "SeriesInstanceUID": series_uid}
+        moments: Row = {"added": now, "used": now}
+        series_id = _ensure(connection, series, unique, series_row, group[0].header, moments)
         patient_id = _fill_study(connection, study_id, group)
         _fill(connection, series, series_id, group, series_row, SERIES_TAGS)
         _add_patients(connection, series_id, patient_id, group)
@@ -271,15 +272,30 @@ SELECT series.id, series.study FROM instance JOIN series ON instance.series = se
 """
 
 
-def _ensure(connection: Connection, table: Table, row: Mapping[str, Value], unique: tuple[str, ...]) -> int:
-    """Return the id of a row, which is inserted where it is missing."""
+def _ensure(
+    connection: Connection,
+    table: Table,
+    unique: Row,
+    row_of: Callable[[Header], Row],
+    header: Header,
+    others: Row,
+) -> int:
+    """Return the id of a row, which is inserted where it is missing.
+
+    Most instances belong to a series that has its row already, so that row is not made from their headers.
+
+    Parameters
+    ----------
+    unique : the columns that identify the row.
+    row_of : makes the columns that the header states.
+    others : the columns that it does not state.
+    """
     wanted = (
         f"SELECT id FROM {table.name} WHERE {' AND '.join(f'{table[name].quoted} = ?' for name in unique)}"
     )
-    values = [row[name] for name in unique]
-    found = connection.first(wanted, *values)
+    found = connection.first(wanted, *unique.values())
     if found is None:
-        connection.execute(table.insert, *table.values(row))
-        found = connection.first(wanted, *values)
+        connection.execute(table.insert, *table.values({**row_of(header), **unique, **others}))
+        found = connection.first(wanted, *unique.values())
     assert found is not None
     return int(found[0])

@@ -30,6 +30,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "dose": ("dose",),
     "cohort": ("cohort",),
     "archive": ("list", "remove", "verify", "pin", "unpin", "evict"),
+    "worklist": ("worklist",),
     "link": ("open",),
     "register": ("register", "unregister"),
     "trust": ("trust",),

@@ -223,7 +223,7 @@ class Published:
             processes=self.processes,
         )
         with contextlib.suppress(KeyboardInterrupt):  # the usual end of a server is no failure
-            Server(app, any_user=self.other_users, last=LAST).run(sockets=[listener])
+            Server(app, any_user=self.other_users, websockets=True, last=LAST).run(sockets=[listener])
 
     def _seen(self, opened: Archive | Client) -> DicomSource:
         """Return what clients see of what has been opened: itself, or its de-identified copies."""

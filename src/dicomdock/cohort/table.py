@@ -27,7 +27,9 @@ _COLUMNS = (
     "Modality",
     "SeriesDescription",
     "NumberOfSeriesRelatedInstances",
+    "Prefix",
 )
+_WHOLE_NUMBERS = frozenset({"NumberOfSeriesRelatedInstances"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,10 @@ class Item:
     Parameters
     ----------
     resource : the series.
-    server : name of the profile that it comes from; empty for what is in the archive.
+    server : name of the profile that it comes from, or the URL of a bucket; empty for what is in the archive.
     patient, modality, description : as the maker of the table knew them; empty where it did not.
     instances : how many the source states; None where it does not.
+    prefix : of the keys of its objects in a bucket.
     """
 
     resource: Resource
@@ -48,6 +51,7 @@ class Item:
     modality: str = ""
     description: str = ""
     instances: int | None = None
+    prefix: str = ""
 
 
 def arrow(module: str = "pyarrow") -> Any:
@@ -80,6 +84,7 @@ def write_items(path: Path, items: Iterable[Item], facts: Mapping[str, str]) -> 
                     one.modality,
                     one.description,
                     one.instances,
+                    one.prefix,
                 ),
                 strict=True,
             )
@@ -87,7 +92,7 @@ def write_items(path: Path, items: Iterable[Item], facts: Mapping[str, str]) -> 
         for one in items
     ]
     pyarrow = arrow()
-    fields = [(name, pyarrow.string()) for name in _COLUMNS[:-1]] + [(_COLUMNS[-1], pyarrow.int64())]
+    fields = [(name, pyarrow.int64() if name in _WHOLE_NUMBERS else pyarrow.string()) for name in _COLUMNS]
     schema = pyarrow.schema(fields, metadata={f"dicomdock.{key}": text for key, text in facts.items()})
     write_private(path, parquet_of(pyarrow.Table.from_pylist(rows, schema=schema)))
 
@@ -107,9 +112,10 @@ def read_items(path: Path) -> list[Item]:
         except KeyError as error:
             raise InvalidInput(f"{path} is no cohort: it has no column {error.args[0]}.") from None
         server, patient, modality, description = (str(row.get(name) or "") for name in _COLUMNS[2:6])
-        count = row.get(_COLUMNS[-1])
+        count = row.get("NumberOfSeriesRelatedInstances")
         instances = int(count) if isinstance(count, int) else None
-        items.append(Item(resource, server, patient, modality, description, instances))
+        prefix = str(row.get("Prefix") or "")
+        items.append(Item(resource, server, patient, modality, description, instances, prefix))
     return items
 
 

@@ -16,7 +16,7 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomdock.deidentify.frames import clean_comments
+from dicomdock.deidentify.frames import clean_comments, clean_end
 from dicomdock.deidentify.holding import reason_for_good, reason_to_hold
 from dicomdock.deidentify.identity import Identity
 from dicomdock.deidentify.pixels import Decode, Rectangle, blank, reason_not_to_blank
@@ -149,7 +149,7 @@ class Deidentifier:
         made = walk.dataset(dataset)
         self._state(made, dataset, blanked=blanked)
         _begin(made, dataset)
-        if clean_comments(made):
+        if clean_comments(made) or clean_end(made):
             walk.changes.append(Change("PixelData", "cleaned"))
         return Deidentified(_encode(made), made, tuple(walk.changes), blanked)
 

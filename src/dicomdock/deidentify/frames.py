@@ -1,4 +1,4 @@
-"""Comments in compressed frames: JPEG and JPEG 2000 streams can hold text beside their pixels.
+"""Text beside the pixels: comments in JPEG and JPEG 2000 streams, and what lies behind the last frame.
 
 What a comment says is overwritten where it stands, so that no length and no pixel changes.
 
@@ -9,6 +9,7 @@ ISO/IEC 10918-1 §B.2.4 (COM, APPn); ISO/IEC 14495-1 §C.2; ISO/IEC 15444-1 §A.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 
@@ -42,6 +43,20 @@ def clean_comments(dataset: Dataset) -> bool:
     element = DataElement(PIXEL_DATA, "OB", bytes(changed))
     element.is_undefined_length = True
     dataset[PIXEL_DATA] = element
+    return True
+
+
+def clean_end(dataset: Dataset) -> bool:
+    """Cut what lies behind the last frame of pixels that are not compressed; return whether there was any."""
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated or PIXEL_DATA not in dataset:
+        return False
+    data = dataset[PIXEL_DATA].value
+    sizes = [int(dataset.get(keyword) or 0) for keyword in ("Rows", "Columns", "BitsAllocated")]
+    frames, samples = (int(dataset.get(one) or 1) for one in ("NumberOfFrames", "SamplesPerPixel"))
+    size = (math.prod(sizes) * frames * samples + 7) // 8
+    if not isinstance(data, bytes) or not data[size:].strip(b"\0"):
+        return False
+    dataset[PIXEL_DATA] = DataElement(PIXEL_DATA, dataset[PIXEL_DATA].VR, data[:size] + bytes(size % 2))
     return True
 
 

@@ -9,10 +9,14 @@ from pydicom.dataset import Dataset
 
 from dicomdock.deidentify.attributes import text, texts
 from dicomdock.deidentify.content import refers_by_position
+from dicomdock.deidentify.descriptors import vocabulary
 from dicomdock.deidentify.pseudonyms import Pseudonyms
 
 SHORTEST = 4
 """Letters of a name that is looked for; shorter ones would be found in anything."""
+
+SHORTEST_IDEOGRAPHIC = 2
+"""Characters of a name in another script, where a few are a whole one."""
 
 SHORTEST_NUMBER = 6
 """Characters of an identifier that is looked for, also inside of other words."""
@@ -68,7 +72,7 @@ class Identity:
         return cls(
             key or text(dataset, "StudyInstanceUID"),
             patient,
-            frozenset(word for word in words if len(word) >= SHORTEST and not word.isdecimal()),
+            frozenset(word for word in words if len(word) >= _shortest(word) and not word.isdecimal()),
             frozenset(one for one in numbers if len(one) >= SHORTEST_NUMBER),
             refers_by_position(dataset.get("ContentSequence") or ()),
         )
@@ -78,4 +82,21 @@ class Identity:
         folded = text.casefold()
         if any(number in folded for number in self.numbers):
             return True
-        return any(word in folded for word in self.words) and not self.words.isdisjoint(_WORD.findall(folded))
+        return bool(self._words_in(folded))
+
+    def is_named_in_code(self, text: str) -> bool:
+        """Return whether a code string holds a word or number of these that is no term of the field."""
+        folded = text.casefold()
+        return any(number in folded for number in self.numbers) or not self._words_in(folded) <= vocabulary()
+
+    def _words_in(self, folded: str) -> set[str]:
+        """Return the words of these that a text holds; those in scripts without blanks also within others."""
+        there = {word for word in self.words if word in folded}
+        if not there:
+            return there
+        whole = {*_WORD.findall(folded)}
+        return {word for word in there if word in whole or not word.isascii()}
+
+
+def _shortest(word: str) -> int:
+    return SHORTEST if word.isascii() else SHORTEST_IDEOGRAPHIC

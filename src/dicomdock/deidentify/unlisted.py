@@ -1,8 +1,8 @@
 """Attributes that table E.1-1 does not list: what is known to be safe stays, other text does not.
 
-The standard asks only for what it lists, and says that the list may not suffice; so free text, names, dates
-and UIDs that it does not list are treated as their listed neighbours are, and only text that equipment writes
-stays.
+The standard asks only for what it lists, and says that the list may not suffice; so free text, names, dates,
+UIDs and bytes that it does not list are treated as their listed neighbours are, and only text that equipment
+writes, and bytes that are pixels or other numbers, stay.
 
 References
 ----------
@@ -15,6 +15,9 @@ from dicomdock.deidentify.tables import words
 
 TEXT = frozenset({"LO", "SH", "LT", "ST", "UT", "UC", "UR"})
 """Value Representations that hold whatever somebody typed."""
+
+BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+"""Value Representations that hold any bytes."""
 
 CLEANED_ALWAYS = frozenset({"SegmentLabel", "ROIName", "DoseComment", "BeamName"})
 """Labels without which an object cannot be used: of these the words that are safe always stay."""
@@ -44,11 +47,16 @@ def machine_text() -> frozenset[str]:
     return words("machine_text.txt")
 
 
+def machine_binary() -> frozenset[str]:
+    """Return the attributes of bytes that hold pixels, curves, surfaces and tables of numbers."""
+    return words("machine_binary.txt")
+
+
 def basic_action(keyword: str, vr: str, *, retired: bool) -> str:
     """Return the action code by which an attribute is treated that the table does not list.
 
     Besides the codes of the table: ``T`` keeps text that does not hold identifiers of the patient, ``W``
-    keeps the words that are safe, ``N`` keeps what is no text.
+    keeps the words that are safe, ``N`` keeps what is no text and no bytes of unknown meaning.
     """
     if keyword in ALWAYS_REMOVED:
         return "X"
@@ -62,4 +70,6 @@ def basic_action(keyword: str, vr: str, *, retired: bool) -> str:
         if keyword in machine_text():
             return "T"
         return "X" if retired else "X/Z/D" if vr not in ("LO", "SH") else "W"
+    if vr in BINARY and keyword not in machine_binary():
+        return "X" if retired else "X/Z/D"
     return "N"

@@ -6,12 +6,13 @@ The data set that is read is not changed. What needs no change is passed on as t
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, get_entry, keyword_for_tag
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -32,6 +33,9 @@ from dicomdock.deidentify.unlisted import PUBLIC_ROOTS, SCHEME_UIDS, TEXT
 
 _NUMBERS = re.compile(r"[\d\s+\-.eE\\\0]*")
 _TIMES = re.compile(r"[\d\s:.+\-YMWD\\\0]*")
+_ESCAPE = 0x1B  # begins another character set (PS3.5 §6.1.2.5)
+_CODED = TEXT | {"CS", "PN"}
+_SIZES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "SV": 8, "UV": 8, "FL": 4, "FD": 8, "AT": 4}
 _FLOATS = frozenset({"FL", "FD", "OF", "OD"})
 _ACTIONS: dict[Step, Action] = {
     "remove": "removed",
@@ -117,7 +121,7 @@ class Walk:
             raw = source.get_item(tag)
             if _is_sequence(raw, vr):
                 return step, self._sequence(source[tag], name, keyword, numbers=numbers)
-            if raw is not None and self._may_stay(raw, vr):
+            if raw is not None and self._may_stay(_readable(source, raw, vr), vr):
                 return step, raw if _is_portable(raw) else source[tag]
             step = rule.otherwise if rule.otherwise not in ("keep", "pass") else "remove"
         if step == "shift" and vr == "TM":
@@ -227,7 +231,9 @@ class Walk:
             if vr not in TEXT:  # text where the dictionary has none
                 return False
             return not self.identity.is_named_in(_text(value))
-        return True
+        if stated == "CS" or vr == "CS":
+            return not self.identity.is_named_in_code(_text(value))
+        return not isinstance(value, bytes) or len(value) <= _most_bytes(element.tag, vr)
 
 
 def _vr(tag: BaseTag) -> str:
@@ -240,6 +246,24 @@ def _vr(tag: BaseTag) -> str:
 
 def _is_sequence(element: Element | None, vr: str) -> bool:
     return vr == "SQ" or (element is not None and element.VR == "SQ")
+
+
+def _readable(source: Dataset, raw: Element, vr: str) -> Element:
+    """Return an element whose text can be read without its character set."""
+    value = raw.value
+    is_text = vr in _CODED or (raw.VR or vr) in _CODED
+    if not isinstance(value, bytes) or not is_text or (value.isascii() and _ESCAPE not in value):
+        return raw
+    return source[raw.tag]
+
+
+def _most_bytes(tag: BaseTag, vr: str) -> int:
+    """Return how many bytes an attribute of numbers may have; without a limit where it may have many."""
+    size = _SIZES.get(vr)
+    if size is None or not dictionary_has_tag(tag) or "OW" in get_entry(tag)[0]:
+        return sys.maxsize
+    number = get_entry(tag)[1]
+    return size * int(number) if number.isdecimal() else sys.maxsize
 
 
 def _is_portable(element: Element) -> bool:

@@ -11,7 +11,6 @@ PS3.18 Annex F (DICOM JSON model).
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import struct
@@ -19,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from dicomdock.dicom import json_text
 from dicomdock.dicom.dictionary import keyword_of, tag_of
 from dicomdock.errors import WireError
 
@@ -51,42 +51,44 @@ def parse(body: bytes, content_type: str = "", *, what: str = "the answer") -> l
     WireError
         It is HTML, XML or otherwise not DICOM JSON.
     """
+    return parse_read(body, content_type, what=what)[0]
+
+
+def parse_read(
+    body: bytes, content_type: str = "", *, what: str = "the answer"
+) -> tuple[list[DicomJson], str]:
+    """Read the data sets of an answer body, and how letters that are not Unicode were read.
+
+    See ``parse`` and ``json_text.load``.
+    """
     text = body.strip(b" \t\r\n\0\xef\xbb\xbf")
-    if not text:
-        return []
-    if text[:1] not in b"[{":
+    if text in (b"", b"null"):  # programs that write an empty list of none as null
+        return [], ""
+    if json_text.begin(body) not in ("[", "{"):
         raise WireError(
             f"The server answered {what} with {_nature(text, content_type)} instead of DICOM JSON; "
             f"{_advice(text)}"
         )
     check_density(200 * text.count(b"{") + 80 * text.count(b"["), len(text), what)
     try:
-        loaded = json.loads(text if is_unicode(text) else text.decode("utf-8", "replace"))
+        loaded, reading = json_text.load(body, content_type)
     except (ValueError, RecursionError) as error:
         raise WireError(f"The server's DICOM JSON for {what} is broken ({_shortly(error)}).") from error
     found = loaded if isinstance(loaded, list) else [loaded]
     data_sets = [clean(item) for item in found if isinstance(item, dict)]
-    if found and not data_sets:  # Orthanc's own REST API answers /studies with a list of names
+    # Orthanc's own REST API answers /studies with a list of names; others with {"error": "..."}.
+    if found and not any(data_sets) and any(found):
         raise WireError(
             f"The server answered {what} with JSON that is not DICOM JSON; "
             "is the address the DICOMweb base URL?"
         )
-    return data_sets
+    return data_sets, reading
 
 
 def check_density(size: int, length: int, what: str) -> None:
     """Refuse a document that is nearly nothing but brackets: its objects would take far more memory."""
     if size > UNCHECKED and size > MAX_DENSITY * length:
         raise WireError(f"The server answered {what} with a document of brackets, which is refused.")
-
-
-def is_unicode(body: bytes) -> bool:
-    """Return whether a body is UTF-8, as DICOM JSON must be; other bytes are replaced when it is read."""
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def clean(item: Mapping[str, JsonValue], *, depth: int = 0) -> DicomJson:

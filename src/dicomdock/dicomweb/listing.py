@@ -19,7 +19,7 @@ from dicomdock.dicom.dictionary import tag_of, vr_of
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.uid import UID_KEYWORDS
 from dicomdock.dicomweb.session import JSON, failure, read_rows
-from dicomdock.errors import TransactionError
+from dicomdock.errors import TransactionError, WireError
 from dicomdock.sources import DicomJson, Match, Page
 from dicomdock.web.transport import Encoded, encode_query_value
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _NO_SUCH_LIST: Final = frozenset({404, 405, 501})
 _WARNING = re.compile(r'299\s+\S+\s+"?(?:Warning:\s*299\s+\S+:?\s*)?([^"]*)')
 _SAFE_LIMIT: Final = 100  # matches; the smallest page that every known server allows
+_MOST_AT_ONCE: Final = 10_000  # rows that a list may have to be requested again without a limit
+_ROUND: Final = 50  # a page of so many rows, or of a multiple, looks like a cap
 
 
 class NoSuchList(Exception):
@@ -54,6 +56,7 @@ class _Answer:
     rows: list[DicomJson]
     total: int | None
     warnings: tuple[str, ...]
+    refused: bool = False
 
 
 @dataclass
@@ -77,6 +80,7 @@ class Listing:
     empty: set[str] | None = None
     reported: set[str] = field(default_factory=set)
     missing: dict[str, Query] = field(default_factory=dict)
+    repeats: int = 0
 
     def __post_init__(self) -> None:
         dialect = self.session.dialect
@@ -88,7 +92,7 @@ class Listing:
             if self.selects(key) and key not in self.in_path and (wild or unknown or not self.wire(key)):
                 self.local.add(key)
         universal = (key for key in self.query.match if not self.selects(key))
-        self.fields = tuple(dict.fromkeys((*universal, *self.query.fields)))
+        self.fields = tuple(dict.fromkeys((*universal, *self.query.fields, *sorted(self.local))))
         self.most = dialect.page_limit.get(self.query.level, _SAFE_LIMIT)
         if key := self.value_list:
             self.missing = {
@@ -117,19 +121,25 @@ class Listing:
     def pages(self) -> Iterator[Page]:
         """Yield page after page until nothing new comes; what is learned on the way changes the requests."""
         left, rows_taken = self.query.limit, 0
-        skip = self.query.offset if self.counts_locally else 0
-        position = 0 if self.counts_locally else self.query.offset
+        # What a server does not apply, or an offset that it ignores, shows on the way: counted from the first
+        # match, the offset is right all the same.
+        from_first = self.counts_locally or self.query.offset <= self.most
+        skip = self.query.offset if from_first else 0
+        position = 0 if from_first else self.query.offset
+        was_full = False
         while True:
             counted_locally = self.counts_locally
             count = self.count(left, skip)
-            answer = self.ask(position, count)
+            answer = self.further(position, count, was_full) if rows_taken else self.ask(position, count)
             fresh = self.fresh(answer.rows)
             matches = [row for row in fresh if self.matches(row)]
-            if self.counts_locally and not counted_locally and not rows_taken and position:
-                # The server turned out to ignore a filter, so its offset counted other rows than ours.
-                position, skip = 0, self.query.offset
-                self.seen.clear()
-                continue
+            if self.counts_locally and not counted_locally and position and not from_first:
+                if not rows_taken:
+                    # The server turned out to ignore a filter, so its offset counted other rows than ours.
+                    position, skip = 0, self.query.offset
+                    self.seen.clear()
+                    continue
+                self.remarks.add(f"The offset counted matches of {self.session.name} before that filter.")
             position += len(answer.rows)
             rows_taken += len(answer.rows)
             passed = min(skip, len(matches))
@@ -138,22 +148,97 @@ class Listing:
                 position = 0
                 continue
             last = self.is_last(answer, fresh, count, position)
-            more = False if last else True if answer.total is not None and answer.total > position else None
+            stops = last and not answer.rows and not answer.refused
+            if stops and was_full and self.resumes(position, count):
+                position = 0 if self.unlimited else position - 1
+                continue
+            total = self.total(answer, count, position)
+            more = answer.refused or None if not last or answer.refused else False
+            if not last and total is not None and total > position:
+                more = True
             if left is not None and len(matches) >= left:
                 more = True if len(matches) > left else more
                 last, matches = True, matches[:left]
             left = None if left is None else left - len(matches)
-            total = None if self.local else answer.total
-            yield Page(tuple(map(Match, matches)), more, total, self.warnings(answer, count, last=last))
-            if last:
+            again = last and left is None and self.is_unsteady(answer)
+            total = None if self.local else total
+            yield Page(
+                tuple(map(Match, matches)),
+                None if again else more,
+                total,
+                self.warnings(answer, count, last=last and not again),
+            )
+            if again:
+                self.unlimited, position = True, 0
+            elif last:
                 return
+            was_full = count is not None and len(answer.rows) >= count
+
+    def further(self, position: int, count: int | None, was_full: bool) -> _Answer:
+        """Request a page after the first; where the server refuses to go on, its list ends there.
+
+        Parameters
+        ----------
+        was_full : the page before was as long as asked for, so that more are likely.
+        """
+        try:
+            return self.ask(position, count)
+        except TransactionError as error:
+            if error.status != 400:
+                raise
+        refused = f"{self.session.name} refused to list more than {position} matches; there may be more."
+        return _Answer([], None, (refused,) if was_full else (), refused=was_full)
+
+    def resumes(self, position: int, count: int | None) -> bool:
+        """Return whether a list goes on although a full page was followed by an empty one.
+
+        The last row must come again when it is asked for. Where nothing comes, the server counts its pages in
+        another way, and everything is requested at once; where more comes, the empty page was a slip.
+        """
+        if self.unlimited or not self.session.dialect.offset or self.session.dialect.name != "standard":
+            return False
+        again = self.tried(position - 1, count, self.wanted())
+        if again is None or len(again.rows) == 1:
+            return False
+        if not again.rows:
+            self.session.learn(offset=False)
+            self.unlimited = True
+            return True
+        return bool(self.unseen(again.rows))
+
+    def is_unsteady(self, answer: _Answer) -> bool:
+        """Return whether a list changed its order between its pages, so that it is requested in one page.
+
+        Rows that come twice show it: others then came on no page. What one request cannot hold is reported.
+        """
+        if not self.repeats or self.session.dialect.name != "standard" or not self.session.dialect.offset:
+            return False
+        if not self.unlimited and len(self.seen) <= _MOST_AT_ONCE:
+            return True
+        if not self.unlimited or len(answer.rows) < len(self.seen):
+            self.remarks.add(
+                f"{self.session.name} changes the order of its list between pages; some may be missing."
+            )
+        return False
+
+    def total(self, answer: _Answer, count: int | None, position: int) -> int | None:
+        """Return the number of all matches as stated; None where that is only the length of a full page."""
+        stated = answer.total
+        if stated is None or (stated == len(answer.rows) and stated == count) or stated < position:
+            return None
+        return stated
 
     @property
     def is_unique(self) -> bool:
         """No second match can exist: a study, or something below a named study, is asked for by its UID."""
         uid = self.query.match.get(UID_KEYWORDS[self.query.level][-1], "")
         named = self.query.level == "studies" or "StudyInstanceUID" in self.in_path
-        return named and bool(uid) and not set(uid) & set("*?,\\")
+        return (
+            named
+            and bool(uid)
+            and UID_KEYWORDS[self.query.level][-1] not in self.local
+            and not set(uid) & set("*?,\\")
+        )
 
     @property
     def value_list(self) -> str:
@@ -178,25 +263,35 @@ class Listing:
         """Return the limit to request: one more than wanted shows whether there are more; None for all."""
         if not self.session.dialect.offset:
             return None if left is None or self.local or self.unlimited else skip + left + 1
-        return self.most if left is None or self.local else min(self.most, left + 1)
+        return self.most if left is None or self.local else min(self.most, skip + left + 1)
 
     def fresh(self, rows: list[DicomJson]) -> list[DicomJson]:
-        """Return the rows whose UID of this level was not seen before."""
-        found = []
-        for row in rows:
-            uids = [json_model.text(row, tag) for tag in UID_KEYWORDS[self.query.level]]
-            key = "/".join(uids)
-            if uids[-1] and key not in self.seen:
-                self.seen.add(key)
-                found.append(row)
+        """Return the rows whose UID of this level was not seen before, and note them."""
+        found = self.unseen(rows)
+        self.seen.update(map(self.key, found))
+        named = sum(bool(self.key(row)) for row in rows)
+        self.repeats += (named - len(found)) if found else 0
+        if named < len(list(filter(None, rows))):
+            keyword = UID_KEYWORDS[self.query.level][-1]
+            self.remarks.add(f"{self.session.name} listed matches without {keyword}; they were left out.")
         return found
+
+    def unseen(self, rows: list[DicomJson]) -> list[DicomJson]:
+        """Return the rows, each once, whose UID of this level was not seen before."""
+        keyed = {key: row for row in reversed(rows) if (key := self.key(row)) and key not in self.seen}
+        return list(reversed(keyed.values()))
+
+    def key(self, row: DicomJson) -> str:
+        """Return what names a row; empty where it has no UID of this level."""
+        uids = [json_model.text(row, tag) for tag in UID_KEYWORDS[self.query.level]]
+        return "/".join(uids) if uids[-1] else ""
 
     def is_last(self, answer: _Answer, fresh: list[DicomJson], count: int | None, position: int) -> bool:
         """Return whether nothing can follow this page."""
-        if not fresh or not self.session.dialect.offset or self.is_unique:
+        if not fresh or not self.session.dialect.offset or self.unlimited or self.is_unique:
             return True
-        if answer.total is not None:
-            return position >= answer.total
+        if (total := self.total(answer, count, position)) is not None:
+            return position >= total
         short = count is not None and len(answer.rows) < count
         return short and self.session.dialect.short_page_ends and not answer.warnings
 
@@ -253,11 +348,11 @@ class Listing:
             for key in sorted(self.empty or ())
             if last and self.selects(key) and key not in self.in_path
         )
-        full = len(answer.rows) >= self.most
-        if last and not self.session.dialect.offset and full and (count is None or self.unlimited):
-            found.append(
-                f"{self.session.name} gives one page only ({len(answer.rows)} matches); there may be more."
-            )
+        rows = len(answer.rows)
+        is_round = self.session.dialect.name == "standard" and rows > 0 and not rows % _ROUND
+        asked_for_all = count is None or self.unlimited or (is_round and rows < count)
+        if last and not self.session.dialect.offset and (rows >= self.most or is_round) and asked_for_all:
+            found.append(f"{self.session.name} gives one page only ({rows} matches); there may be more.")
         fresh = tuple(
             dict.fromkeys(one for one in (*found, *sorted(self.remarks)) if one not in self.reported)
         )
@@ -278,7 +373,7 @@ class Listing:
             limits = {**self.session.dialect.page_limit, self.query.level: _SAFE_LIMIT}
             self.session.learn(page_limit=limits, short_page_ends=False)
             return answer
-        droppable = {key for key in self.sent if not key.endswith("UID")}
+        droppable = {key for key in self.sent if key not in UID_KEYWORDS["instances"]}
         if droppable and not position:
             self.local |= droppable
             if answer := self.tried(0, min(self.most, _SAFE_LIMIT), ()):
@@ -287,6 +382,8 @@ class Listing:
                     "its answers were filtered locally."
                 )
                 return answer
+        if not self.sent and not position and self.query.level != "studies":
+            raise NoSuchList(error)
         raise error
 
     def tried(self, position: int, count: int | None, names: Sequence[str]) -> _Answer | None:
@@ -349,10 +446,15 @@ class Listing:
             return _Answer([], None, ())
         total = response.headers.get("X-Total-Count", "")
         warnings = warnings_of(response.warning, self.session.name)
-        rows, foreign = read_rows(response, what)
+        try:
+            rows, foreign = read_rows(response, what)
+        except WireError as error:
+            if self.query.level == "studies" or position:
+                raise
+            raise NoSuchList(TransactionError(str(error), status=0, url=response.url)) from error
         if foreign:
-            warnings += (f"{self.session.name} sent characters that are not UTF-8; they were replaced.",)
-        if rows and not any(rows) and not position and self.query.level != "studies":
+            warnings += (f"{self.session.name} sent characters that are not UTF-8; they were {foreign}.",)
+        if rows and not position and self.query.level != "studies" and not any(map(self.key, rows)):
             raise NoSuchList(
                 TransactionError(
                     f"{self.session.name} has no list of {self.query.level} at {self.path}.",

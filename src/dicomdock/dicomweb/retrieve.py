@@ -24,6 +24,7 @@ from dicomdock.dicomweb.metadata import request_metadata
 from dicomdock.dicomweb.session import ABSENT, REFUSED, failure, is_refusal
 from dicomdock.errors import NotAcceptable, RemoteNotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, Part, head_of, with_head
+from dicomdock.web.content_encoding import GZIP_MAGIC, decoded
 from dicomdock.web.media_type import MediaType
 from dicomdock.web.multipart.reader import read_parts
 
@@ -229,8 +230,12 @@ def _parts(session: Session, response: Response, resource: Resource) -> Parts:
 
 
 def _read(response: Response) -> Iterator[Part]:
-    chunks = response.chunks()
+    coded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
+    chunks = response.chunks(detect=coded)
     head = head_of(chunks, part10.PREAMBLE)
+    if not coded and head.startswith(GZIP_MAGIC):
+        coded, chunks = True, decoded(with_head(head, chunks), "gzip")
+        head = head_of(chunks, part10.PREAMBLE)
     label = MediaType.parse(response.content_type)
     kind = label.parameters.get("type", "").lower()
     if label.essence.startswith("multipart/") or head.lstrip(b"\r\n").startswith(b"--"):
@@ -249,7 +254,6 @@ def _read(response: Response) -> Iterator[Part]:
             yield part
     elif label.essence == "application/dicom" or part10.has_prefix(head):
         length = response.headers.get("Content-Length", "")
-        coded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
         yield Part(
             response.content_type or "application/dicom",
             lambda: with_head(head, chunks),
@@ -272,7 +276,7 @@ def _dicom_only(part: Part, response: Response) -> Part:
         raise NotAcceptable(
             "The server answered with bulk data instead of DICOM.", status=response.status, url=response.url
         )
-    return replace(part, opener=lambda: with_head(head, chunks))
+    return part.with_opener(lambda: with_head(head, chunks))
 
 
 def retrieve_by_uri(session: Session, resource: Resource, refusal: TransactionError) -> Parts:

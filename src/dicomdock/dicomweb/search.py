@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom import json_model
+from dicomdock.dicom.dictionary import keyword_of, tag_of
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.uid import UID_KEYWORDS
@@ -19,7 +21,7 @@ from dicomdock.dicomweb.key_checks import SAMPLE, kind_of
 from dicomdock.dicomweb.listing import Listing, NoSuchList, list_values
 from dicomdock.dicomweb.metadata import request_metadata
 from dicomdock.dicomweb.typed_names import as_standard, search_typed, typed_keys
-from dicomdock.errors import InvalidInput, ServerFault, TransactionError, UnsupportedByServer
+from dicomdock.errors import InvalidInput, ServerFault, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, Match, Page
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ SERIES_KEYS: Final = frozenset(
     }
 )
 INSTANCE_KEYS: Final = frozenset({"SOPInstanceUID", "SOPClassUID", "InstanceNumber", "Rows", "Columns"})
+_HIERARCHY: Final = frozenset(UID_KEYWORDS["instances"])
 _MOST_ASKED: Final = 50  # rows of a key check; among them one that matches must be
 
 
@@ -61,35 +64,40 @@ def search(session: Session, query: Query) -> Iterator[Page]:
     if query.level == "studies":
         yield from _list_or_nothing(session, query, "/studies")
     elif study is not None and query.level == "instances" and series is not None:
-        yield from _instances(session, query, Resource(study, series))
+        yield from _below(session, query, Resource(study, series))
     elif study is not None and query.level == "series":
-        path = f"{Resource(study).path}/series"
-        yield from _list_or_nothing(session, query, path, ("StudyInstanceUID",))
+        yield from _below(session, query, Resource(study))
     elif study is not None and session.dialect.study_instances:
         try:
             yield from _list(session, query, f"{Resource(study).path}/instances", ("StudyInstanceUID",))
         except NoSuchList:
-            session.learn(study_instances=False)
-            yield from _window(query, _walk(session, query))
+            yield from _learning(session, _window(query, _walk(session, query)), study_instances=False)
     elif study is None and query.level in session.dialect.root_levels:
         try:
             yield from _list(session, query, f"/{query.level}")
         except NoSuchList:
             levels = tuple(level for level in session.dialect.root_levels if level != query.level)
-            session.learn(root_levels=levels)
-            yield from _window(query, _walk(session, query))
+            yield from _learning(session, _window(query, _walk(session, query)), root_levels=levels)
     else:
         yield from _window(query, _walk(session, query))
 
 
-def _list_or_nothing(
-    session: Session, query: Query, path: str, in_path: Sequence[str] = ()
-) -> Iterator[Page]:
+def _learning(session: Session, pages: Iterator[Page], **capabilities: object) -> Iterator[Page]:
+    """Yield pages, and learn by their first match what the server cannot do."""
+    learned = False
+    for page in pages:
+        if page.matches and not learned:
+            session.learn(**capabilities)
+            learned = True
+        yield page
+
+
+def _list_or_nothing(session: Session, query: Query, path: str) -> Iterator[Page]:
     """Search one list; one that is not there is empty, since some servers answer so."""
     try:
-        yield from _list(session, query, path, in_path)
+        yield from _list(session, query, path)
     except NoSuchList as missing:
-        yield _nothing(session, query, missing.error, hint=not in_path)
+        yield _nothing(session, query, missing.error, hint=True)
 
 
 def _nothing(session: Session, query: Query, error: TransactionError, *, hint: bool = False) -> Page:
@@ -102,12 +110,15 @@ def _nothing(session: Session, query: Query, error: TransactionError, *, hint: b
     return Page((), more=False, warnings=(warning,) if hint else ())
 
 
-def _instances(session: Session, query: Query, series: Resource) -> Iterator[Page]:
-    """Search the instances of a series, in its metadata where the server cannot list them."""
-    keys = ("StudyInstanceUID", "SeriesInstanceUID")
+def _below(session: Session, query: Query, resource: Resource) -> Iterator[Page]:
+    """Search the series of a study or the instances of a series, elsewhere where the server lists none there.
+
+    That is in the metadata of what they belong to, and in the list over all studies.
+    """
+    keys = ("StudyInstanceUID", "SeriesInstanceUID")[: 1 if resource.series is None else 2]
     failed: ServerFault | None = None
     try:
-        yield from _list(session, query, f"{series.path}/instances", keys)
+        yield from _list(session, query, f"{resource.path}/{query.level}", keys)
         return
     except NoSuchList as missing:
         error = missing.error
@@ -116,9 +127,16 @@ def _instances(session: Session, query: Query, series: Resource) -> Iterator[Pag
             raise
         error = failed = fault
     try:
-        rows = request_metadata(session, series) if session.dialect.metadata else []
-    except TransactionError:
+        rows = request_metadata(session, resource) if session.dialect.metadata else []
+    except (TransactionError, WireError):
         rows = []
+    rows = rows if query.level == "instances" else _series_of(rows)
+    if not rows and query.level in session.dialect.root_levels:
+        uids = dict(zip(keys, filter(None, (resource.study, resource.series)), strict=True))
+        over_all = replace(query, match=uids)
+        if _rows(session, replace(over_all, limit=1), f"/{query.level}"):
+            yield from _list(session, query, f"/{query.level}")
+            return
     if not rows:
         if failed is not None:
             raise failed
@@ -126,6 +144,21 @@ def _instances(session: Session, query: Query, series: Resource) -> Iterator[Pag
         return
     found = tuple(Match(row) for row in rows if query.matches(row, keys=query.match.keys() - set(keys)))
     yield from _window(query, iter([Page(found)]))
+
+
+def _series_of(instances: Sequence[DicomJson]) -> list[DicomJson]:
+    """Return the rows of the series to which instances belong, each with the number of them."""
+    series: dict[str, list[DicomJson]] = {}
+    for row in instances:
+        series.setdefault(json_model.text(row, "SeriesInstanceUID"), []).append(row)
+    series.pop("", None)
+    return [
+        {
+            **{tag: one for tag, one in rows[0].items() if keyword_of(tag) in STUDY_KEYS | SERIES_KEYS},
+            tag_of("NumberOfSeriesRelatedInstances"): {"vr": "IS", "Value": [len(rows)]},
+        }
+        for rows in series.values()
+    ]
 
 
 def _one_uid(query: Query, keyword: str) -> str | None:
@@ -166,10 +199,35 @@ def _list(session: Session, query: Query, path: str, in_path: Sequence[str] = ()
         yield from _window(query, _one_by_one(session, query, key))
     elif misread := _misread(session, listing):
         local = Listing(session, query, path, frozenset(in_path), local=misread)
-        yield from _reported(session, local.pages(), misread)
+        pages = local.pages()
+        first = next(pages)
+        if not local.seen and query.level != "studies":
+            raise _empty(session, query, path)
+        yield from _reported(session, chain((first,), pages), misread)
+    elif query.level != "studies" and (
+        not listing.sent or not _lists_all(session, query.level, path, in_path)
+    ):
+        raise _empty(session, query, path)
     else:
         yield first
         yield from pages
+
+
+def _empty(session: Session, query: Query, path: str) -> NoSuchList:
+    """Return the error of a list that is empty, so that what it should list is looked for elsewhere."""
+    return NoSuchList(
+        TransactionError(f"{session.name} lists no {query.level} at {path}.", status=200, url=path)
+    )
+
+
+def _lists_all(session: Session, level: SearchLevel, path: str, in_path: Sequence[str]) -> bool:
+    """Return whether a list over all studies has anything where there are studies; asked once a session."""
+    if in_path or session.dialect.name != "standard":
+        return True
+    if level not in session.root_lists:
+        rows = _rows(session, Query(level, limit=1), path)
+        session.root_lists[level] = bool(rows) or not _rows(session, Query("studies", limit=1), "/studies")
+    return session.root_lists[level]
 
 
 def _reported(session: Session, pages: Iterator[Page], misread: set[str]) -> Iterator[Page]:
@@ -252,7 +310,7 @@ def _misread(session: Session, listing: Listing) -> set[str]:
     key is checked once a session by a study that the server has listed; built-in dialects are trusted.
     """
     query = listing.query
-    keys = {key for key in listing.sent if not (key.endswith("UID") and "." not in key)}
+    keys = {key for key in listing.sent if query.level == "studies" or key not in _HIERARCHY}
     if not keys or listing.local:
         return set()
     if listing.in_path:

@@ -13,10 +13,20 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from urllib.parse import urljoin
 
-from dicomdock.dicom import json_model
+from dicomdock.dicom import json_model, xml_model
+from dicomdock.dicom.json_text import REPLACED
 from dicomdock.dicomweb.key_checks import KeyChecks
-from dicomdock.errors import InflatesTooFar, NotAcceptable, RemoteNotFound, ServerFault, TransactionError
+from dicomdock.errors import (
+    InflatesTooFar,
+    NotAcceptable,
+    RemoteNotFound,
+    ServerFault,
+    TransactionError,
+    WireError,
+)
 from dicomdock.web.content_encoding import DOCUMENT
+from dicomdock.web.media_type import MediaType
+from dicomdock.web.multipart.reader import read_parts
 
 if TYPE_CHECKING:
     from dicomdock.config.dialects import Dialect
@@ -49,6 +59,7 @@ class Session:
     refused_fields : keywords that the server answered with 400 when asked to include them.
     key_checks : which kinds of matching keys were seen to work.
     lists : keyword -> whether a list of several values was seen to find more than one of them.
+    root_lists : level -> whether the list over all studies was seen not to be empty without reason.
     forms : level -> index of the retrieval form that worked (``retrieve.FORMS``).
     """
 
@@ -59,6 +70,7 @@ class Session:
     refused_fields: frozenset[str] = frozenset()
     key_checks: KeyChecks = field(default_factory=KeyChecks)
     lists: dict[str, bool] = field(default_factory=dict)
+    root_lists: dict[str, bool] = field(default_factory=dict)
     forms: dict[str, int] = field(default_factory=dict)
     _gzip: bool = True
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -111,17 +123,35 @@ def read_json(response: Response, what: str) -> list[DicomJson]:
     """Return the data sets of a JSON answer; 204 and an empty body are an empty list."""
     rows, foreign = read_rows(response, what)
     if foreign:
-        log.warning("%s: characters that are not UTF-8 were replaced", what)
+        log.warning("%s: characters that are not UTF-8 were %s", what, foreign)
     return rows
 
 
-def read_rows(response: Response, what: str) -> tuple[list[DicomJson], bool]:
-    """Return the data sets of a JSON answer, and whether characters that are not UTF-8 were replaced."""
+def read_rows(response: Response, what: str) -> tuple[list[DicomJson], str]:
+    """Return the data sets of a JSON answer, and what was done with characters that are not UTF-8."""
     with response:
         if response.status == 204:
-            return [], False
-        body = response.read(MAX_JSON, DOCUMENT)
-        return json_model.parse(body, response.content_type, what=what), not json_model.is_unicode(body)
+            return [], ""
+        body = response.read(MAX_JSON, DOCUMENT, detect=True)
+        label = MediaType.parse(response.content_type).essence
+        if label.startswith("multipart/") and body.lstrip().startswith(b"--"):  # older servers, as XML
+            parts = read_parts([body], response.content_type)
+            return [row for part in parts for row in _rows_of(b"".join(part.chunks()), what)], ""
+        if xml_model.is_xml(body, ""):
+            return _rows_of(body, what), ""
+        rows, reading = json_model.parse_read(body, response.content_type, what=what)
+        return rows, reading if reading in ("", REPLACED) else f"read as {reading}"
+
+
+def _rows_of(body: bytes, what: str) -> list[DicomJson]:
+    """Return the data sets of one part, in XML or JSON."""
+    text = body.lstrip(b" \t\r\n\xef\xbb\xbf")
+    if not text.startswith(b"<"):
+        return json_model.parse(text, what=what)
+    row = xml_model.from_xml(text, what=what)
+    if not row:
+        raise WireError(f"The server answered {what} with XML that is not DICOM.")
+    return [row]
 
 
 def failure(response: Response, sentence: str) -> TransactionError:

@@ -268,7 +268,7 @@ class _Sender:
                     url=response.url,
                 )
             try:
-                content = response.read(MAX_ANSWER, DOCUMENT)
+                content = response.read(MAX_ANSWER, DOCUMENT, detect=True)
             except (Unreachable, WireError) as error:
                 return Outcome(0, {}, str(error), cause=error)
             return store_response.read(
@@ -286,8 +286,8 @@ class _Sender:
         if found is None:
             why = "the answer does not mention it, and the search for it failed"
             return [StoreResult(item.uid, "unconfirmed", None, why) for item in items]
-        if outcome.others:
-            missing = outcome.others[0]
+        if outcome.other is not None:
+            missing = outcome.other
         elif outcome.results:
             why = "the answer does not mention it, and the server does not list it"
             missing = StoreResult("", "failed", None, why)
@@ -303,8 +303,8 @@ class _Sender:
 
     def single_failure(self, item: _Item, outcome: Outcome) -> StoreResult:
         """Return what became of an instance that was sent alone and failed without a reason."""
-        if outcome.others:
-            return replace(outcome.others[0], sop_instance_uid=item.uid)
+        if outcome.other is not None:
+            return replace(outcome.other, sop_instance_uid=item.uid)
         certain = outcome.status in (400, 413, 422)
         found = None if certain else self.present([item], ONCE if outcome.status == 409 else LOOKS)
         if found and outcome.status == 409:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dicomdock.dicom import json_model, xml_model
@@ -59,6 +59,21 @@ class Outcome:
     cause: Exception | None = None
 
     @property
+    def other(self) -> StoreResult | None:
+        """The failure of an instance that the answer does not name; of several, with the reasons of all."""
+        if len(self.others) < 2:
+            return next(iter(self.others), None)
+        reasons = tuple(dict.fromkeys(one.reason for one in self.others))
+        comments = tuple(dict.fromkeys(remark for one in self.others for remark in one.comments))
+        codes = {one.reason_code for one in self.others}
+        return replace(
+            self.others[0],
+            reason=" or ".join(reasons[:MAX_COMMENTS]),
+            reason_code=codes.pop() if len(codes) == 1 else None,
+            comments=comments[:MAX_COMMENTS],
+        )
+
+    @property
     def accepted(self) -> bool:
         """The server took the batch, wholly or in part."""
         return 200 <= self.status < 300
@@ -80,17 +95,17 @@ def read(
     redact : masks the secrets of the request, which a server may repeat.
     remarks : of the Warning header, where some servers write why instances failed.
     """
-    attributes: DicomJson = {}
+    answers: list[DicomJson] = []
     excerpt = ""
     if body.strip():
         try:
             if xml_model.is_xml(body, content_type):
-                attributes = xml_model.from_xml(body, what="the upload")
-            else:
-                attributes = next(iter(json_model.parse(body, content_type, what="the upload")), {})
+                answers = [xml_model.from_xml(body.lstrip(), what="the upload")]
+            else:  # some servers answer with a data set for each study
+                answers = json_model.parse(body, content_type, what="the upload")
         except WireError:
-            attributes = {}
-        if not attributes:
+            answers = []
+        if not any(answers):
             beginning = " ".join(body[:MAX_EXCERPT].decode("utf-8", "replace").split())
             excerpt = redact(beginning[:LOOKED_AT])[:200]
     reason = f"{server} answered {status}" + (
@@ -102,19 +117,22 @@ def read(
         return _result(uid, item, tag, outcome, redact, () if outcome == "stored" else remarks)
 
     others = tuple(
-        result("", item, _FAILURE_REASON, "failed") for item in json_model.items(attributes, _OTHER)
+        result("", item, _FAILURE_REASON, "failed")
+        for attributes in answers
+        for item in json_model.items(attributes, _OTHER)
     )
-    return Outcome(status, _results(attributes, result), reason, others)
+    return Outcome(status, _results(answers, result), reason, others)
 
 
 def _results(
-    attributes: DicomJson, result: Callable[[str, DicomJson, str, StoreStatus], StoreResult]
+    answers: Sequence[DicomJson], result: Callable[[str, DicomJson, str, StoreStatus], StoreResult]
 ) -> dict[str, StoreResult]:
     found: dict[str, StoreResult] = {}
-    for item in json_model.items(attributes, _REFERENCED):
+    for item in (one for attributes in answers for one in json_model.items(attributes, _REFERENCED)):
         uid = json_model.text(item, _INSTANCE)
         found[uid] = result(uid, item, _WARNING_REASON, "stored")
-    for item in json_model.items(attributes, _FAILED):  # what is named as both did not make it
+    # What is named as both did not make it.
+    for item in (one for attributes in answers for one in json_model.items(attributes, _FAILED)):
         uid = json_model.text(item, _INSTANCE)
         found[uid] = result(uid, item, _FAILURE_REASON, "failed")
     found.pop("", None)

@@ -14,12 +14,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, Router
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dicomdock.errors import DicomdockError
-from dicomdock.origin import bulkdata, delete, rendered, retrieve, search, store, uri, worklist
+from dicomdock.origin import bulkdata, delete, rendered, retrieve, search, store, subscriptions, uri, worklist
 from dicomdock.origin.context import Origin
+from dicomdock.origin.event_channel import EventChannels
 from dicomdock.origin.forwarded import Forwarded, networks
 from dicomdock.origin.granted import GRANT
 from dicomdock.origin.paths import Answer, Paths
@@ -59,6 +60,8 @@ _STUDY, _SERIES = "/studies/{study}", "/studies/{study}/series/{series}"
 _INSTANCE = _SERIES + "/instances/{instance}"
 _FRAMES = _INSTANCE + "/frames/{frames}"
 _WORKITEM = "/workitems/{workitem}"
+_SUBSCRIBER = _WORKITEM + "/subscribers/{aetitle}"
+EVENT_CHANNEL = "/subscribers/{aetitle}"
 _LEVELS = ((_STUDY, "study"), (_SERIES, "series"), (_INSTANCE, "instance"))
 
 TRANSACTIONS: Sequence[Transaction] = (
@@ -135,12 +138,33 @@ TRANSACTIONS: Sequence[Transaction] = (
         worklist.request_cancellation,
         "request that it is canceled",
     ),
+    Transaction(
+        "Worklist (UPS-RS)",
+        "POST",
+        _SUBSCRIBER,
+        subscriptions.subscribe,
+        "subscribe to the work item, or to all",
+    ),
+    Transaction(
+        "Worklist (UPS-RS)", "DELETE", _SUBSCRIBER, subscriptions.unsubscribe, "end the subscription"
+    ),
+    Transaction(
+        "Worklist (UPS-RS)",
+        "POST",
+        _SUBSCRIBER + "/suspend",
+        subscriptions.suspend,
+        "end the subscription to work items to come",
+    ),
     Transaction("URI service (WADO-URI)", "GET", WADO_URI, uri.retrieve_by_uri, "an instance or its picture"),
 )
 
 
 def routes(
-    source: Callable[[], DicomSource] | DicomSource, *, workers: Workers | None = None, processes: int = 1
+    source: Callable[[], DicomSource] | DicomSource,
+    *,
+    workers: Workers | None = None,
+    processes: int = 1,
+    pages: Sequence[str] | None = None,
 ) -> list[BaseRoute]:
     """Return the routes of an origin server: everything below ``/dicom-web``, and ``/wado``.
 
@@ -149,6 +173,7 @@ def routes(
     source : what is published, or what returns it for each request.
     workers : the processes that decode; own ones by default, which end with the program.
     processes : that serve side by side, and share the limits.
+    pages : origins whose web pages may open event channels; None for a server without such channels.
     """
     origin = Origin(
         source if callable(source) else lambda: source,
@@ -156,12 +181,16 @@ def routes(
         workers or Workers(),
         Uploads.shared(processes),
         Flow(processes),
+        pages is not None,
     )
     by_path: dict[str, dict[str, Endpoint]] = {}
     for transaction in TRANSACTIONS:
         path = (PREFIX if transaction.path != WADO_URI else "") + transaction.path
         by_path.setdefault(path, {})[transaction.method] = transaction.endpoint
-    return [Paths({path: _answering(endpoints, origin) for path, endpoints in by_path.items()})]
+    paths = Paths({path: _answering(endpoints, origin) for path, endpoints in by_path.items()})
+    if pages is None:
+        return [paths]
+    return [paths, WebSocketRoute(PREFIX + EVENT_CHANNEL, EventChannels(origin, pages))]
 
 
 def _answering(endpoints: Mapping[str, Endpoint], origin: Origin) -> Mapping[str, Answer]:
@@ -231,7 +260,8 @@ def create_app(
 
     # Without Starlette's own layers: the answers of our routes hold every error already.
     app: ASGIApp = Router(
-        [Route("/", _greeting), *routes(source, workers=workers, processes=processes)], lifespan=lifespan
+        [Route("/", _greeting), *routes(source, workers=workers, processes=processes, pages=cors)],
+        lifespan=lifespan,
     )
     for layer, arguments, named in reversed(middleware):
         app = layer(app, *arguments, **named)
@@ -297,7 +327,7 @@ class BearerToken:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        if scope["type"] == "http" and not self._allowed(scope):
+        if scope["type"] in ("http", "websocket") and not self._allowed(scope):
             refusal = sentence("This server asks for a Bearer token.", 401, {"WWW-Authenticate": "Bearer"})
             await refusal(scope, receive, send)
             return

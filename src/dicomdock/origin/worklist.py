@@ -1,4 +1,4 @@
-"""UPS-RS: the work list of the archive, without subscriptions.
+"""UPS-RS: the work list of the archive.
 
 The Transaction UID is the lock of a work item: it appears in no answer, error or log.
 
@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dicomdock.archive import Archive
+from dicomdock.archive.index.engine import Index
 from dicomdock.dicom.dictionary import tag_of
 from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.media_types import DICOM_JSON
@@ -167,7 +168,7 @@ async def change_state(origin: Origin, request: Request) -> Response:
 
 
 async def request_cancellation(origin: Origin, request: Request) -> Response:
-    """Cancel a work item that nobody has claimed."""
+    """Cancel a work item that nobody has claimed, or notify who watches it."""
     uid = _workitem(request)
 
     def requested(steps: ProcedureSteps, attributes: DicomJson) -> Response:
@@ -203,7 +204,23 @@ async def _changed(
     return await origin.uploads.store(request.stream(), work)
 
 
+def worklist_database(origin: Origin) -> Index:
+    """Return the database of the work list of what is published.
+
+    Raises
+    ------
+    Forbidden, UnsupportedByServer
+        The request's token is for something else; there is none.
+    """
+    return _archive(origin).worklist.open()
+
+
 def _steps(origin: Origin) -> ProcedureSteps:
+    seconds = _archive(origin).worklist_deadline
+    return ProcedureSteps(worklist_database(origin), deadline=timedelta(seconds=seconds) if seconds else None)
+
+
+def _archive(origin: Origin) -> Archive:
     source = origin.source()
     if isinstance(source, Granted):
         raise Forbidden("This token is for images; it does not open the work list.")
@@ -211,8 +228,7 @@ def _steps(origin: Origin) -> ProcedureSteps:
         raise UnsupportedByServer(
             "This server has no work list: only an archive as it is has one.", feature="UPS-RS"
         )
-    seconds = source.worklist_deadline
-    return ProcedureSteps(source.worklist.open(), deadline=timedelta(seconds=seconds) if seconds else None)
+    return source
 
 
 def _check_form(request: Request, *, body_optional: bool) -> None:

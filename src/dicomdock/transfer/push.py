@@ -6,7 +6,6 @@ import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from itertools import islice
 from typing import Literal
 
@@ -200,7 +199,7 @@ class _Push:
             yield from part.chunks()
             self.sent.add(_resource_of(part))
 
-        return replace(part, opener=opener)
+        return part.with_opener(opener)
 
     def _verify(self, stop: Stop) -> None:
         def check(resource: Resource) -> None:

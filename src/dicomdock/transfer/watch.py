@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import replace
 from typing import TypeVar
 
 from dicomdock.errors import Cancelled, StoreError
@@ -134,7 +133,7 @@ def metered(part: Part, tracker: ProgressTracker, stop: Stop) -> Part:
         except OSError as error:
             raise StoreError(f"{part.path} cannot be read: {error.strerror or error}.") from error
 
-    return replace(part, opener=opener)
+    return part.with_opener(opener)
 
 
 def consume(progress: Iterable[Progress]) -> None:

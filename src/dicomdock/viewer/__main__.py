@@ -26,8 +26,7 @@ def main() -> None:
         return
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     logging.getLogger("trame_rca").setLevel(logging.ERROR)
-    # wslink's own announcement is none of the dock's events; pictures in its messages are packed already.
-    os.environ.update({"WSLINK_READY_MSG": "", "WSLINK_WS_COMPRESS": "0"})
+    prepare_environment()
     # trame reads the arguments of whatever program it is in; ours never reach a command line.
     sys.setswitchinterval(SWITCH_SECONDS)
     sys.argv = ["dicomdock-viewer", f"--authKey={start.secret}"]  # in one: a secret may begin with a dash
@@ -67,6 +66,12 @@ def main() -> None:
         timeout=0,
         disable_logging=True,
     )
+
+
+def prepare_environment() -> None:
+    """Set what the libraries read when they are imported."""
+    # wslink's own announcement is none of the dock's events; pictures in its messages are packed already.
+    os.environ.update({"WSLINK_READY_MSG": "", "WSLINK_WS_COMPRESS": "0"})
 
 
 def obey(station: Any, order: rpc.Order) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from dicomdock.errors import InflatesTooFar, WireError
@@ -18,7 +19,7 @@ CHUNK = (
     1 << 18
 )  # bytes at a time; large enough that per-chunk work vanishes, small enough for constant memory
 _EITHER_HEADER = zlib.MAX_WBITS | 32  # gzip or zlib, told by the first bytes
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,15 @@ DOCUMENT: Final = Bound(24 << 20, 24)
 """Of JSON, which becomes many times larger as objects; most of it packs 10 to 20 times, some 60."""
 
 
-def decoded(chunks: Iterator[bytes], content_encoding: str, bound: Bound = STREAM) -> Iterator[bytes]:
+def decoded(
+    chunks: Iterator[bytes], content_encoding: str, bound: Bound = STREAM, *, detect: bool = False
+) -> Iterator[bytes]:
     """Undo a content coding, in constant memory.
+
+    Parameters
+    ----------
+    detect : go by the first bytes, where the body cannot begin as gzip data does: some servers do not name
+        the coding that they use, others name one that they do not use.
 
     Raises
     ------
@@ -55,11 +63,24 @@ def decoded(chunks: Iterator[bytes], content_encoding: str, bound: Bound = STREA
     names = [
         name for part in content_encoding.split(",") if (name := part.strip().lower()) not in ("", "identity")
     ]
+    if detect and names in ([], ["gzip"], ["x-gzip"]):
+        return _detected(chunks, bound, named=bool(names))
     if not names:
         return chunks
     if names[0] not in ("gzip", "x-gzip", "deflate") or len(names) > 1:
         raise WireError(f"The server coded its answer as {content_encoding[:40]!r}, which was not asked for.")
     return _inflated(chunks, bound)
+
+
+def _detected(chunks: Iterator[bytes], bound: Bound, *, named: bool) -> Iterator[bytes]:
+    start = b""
+    for chunk in chunks:
+        start += chunk
+        if len(start) >= len(GZIP_MAGIC):
+            break
+    coded = start.startswith(GZIP_MAGIC) or (named and bool(start) and _has_header(start))
+    whole = chain((start,), chunks)
+    yield from _inflated(whole, bound) if coded else whole
 
 
 def _inflated(chunks: Iterator[bytes], bound: Bound) -> Iterator[bytes]:
@@ -82,7 +103,7 @@ def _inflated(chunks: Iterator[bytes], bound: Bound) -> Iterator[bytes]:
                 if piece:
                     yield piece
                 chunk = inflater.unconsumed_tail
-                if inflater.eof and inflater.unused_data.startswith(_GZIP_MAGIC):
+                if inflater.eof and inflater.unused_data.startswith(GZIP_MAGIC):
                     chunk, inflater = inflater.unused_data, zlib.decompressobj(_EITHER_HEADER)
         if rest := inflater.flush():
             yield rest
@@ -93,7 +114,7 @@ def _inflated(chunks: Iterator[bytes], bound: Bound) -> Iterator[bytes]:
 
 
 def _has_header(start: bytes) -> bool:
-    if start.startswith(_GZIP_MAGIC[: len(start)]):
+    if start.startswith(GZIP_MAGIC[: len(start)]):
         return True
     return start[0] & 0x0F == zlib.DEFLATED and (
         len(start) < 2 or (start[0] << 8 | start[1]) % 31 == 0

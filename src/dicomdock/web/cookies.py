@@ -2,12 +2,14 @@
 
 References
 ----------
-RFC 6265 §5.2 (Set-Cookie), §5.4 (the Cookie header).
+RFC 6265 §5.2 (Set-Cookie), §5.4 (the Cookie header); RFC 6265bis §4.1.3 (prefixes of names).
 """
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -61,6 +63,8 @@ class Cookies:
                 continue
             path = known.get("path", "")
             path = path if path.startswith("/") else url.path.rpartition("/")[0] or "/"
+            if not _keeps_its_prefix(name, known, path):
+                continue
             with self._lock:
                 self._cookies.pop((name, path), None)
                 if not _is_expired(known) and len(self._cookies) < MAX_COOKIES:
@@ -72,7 +76,7 @@ class Cookies:
             sent = {
                 name: cookie.value
                 for (name, _), cookie in sorted(self._cookies.items(), key=lambda item: len(item[1].path))
-                if _matches(cookie.path, url.path) and (not cookie.secure or url.origin.scheme == "https")
+                if _matches(cookie.path, url.path) and (not cookie.secure or _is_safe(url))
             }
         return "; ".join(f"{name}={value}" for name, value in sent.items()), tuple(sent.values())
 
@@ -81,12 +85,26 @@ def _matches(cookie_path: str, path: str) -> bool:
     return cookie_path == "/" or path == cookie_path or path.startswith(cookie_path.rstrip("/") + "/")
 
 
+def _is_safe(url: Url) -> bool:
+    """Return whether nobody can listen: TLS, or this machine, as browsers have it."""
+    return url.origin.scheme == "https" or url.origin.is_loopback
+
+
+def _keeps_its_prefix(name: str, attributes: dict[str, str], path: str) -> bool:
+    """Return whether a cookie is what its name says (RFC 6265bis §4.1.3)."""
+    prefix = name.lower()
+    if prefix.startswith("__host-"):
+        return "secure" in attributes and not attributes.get("domain") and path == "/"
+    return not prefix.startswith("__secure-") or "secure" in attributes
+
+
 def _is_expired(attributes: dict[str, str]) -> bool:
-    if "max-age" in attributes:
-        return not attributes["max-age"].isdecimal() or not int(attributes["max-age"][:9])
+    age = attributes.get("max-age", "")
+    if re.fullmatch(r"-?\d{1,18}", age, re.ASCII):  # anything else is passed over
+        return int(age) <= 0
     if expires := attributes.get("expires"):
         try:
-            return parsedate_to_datetime(expires).timestamp() <= 86400  # how a server deletes one
-        except ValueError:
+            return parsedate_to_datetime(expires).timestamp() <= time.time()
+        except (ValueError, OverflowError):
             return False
     return False

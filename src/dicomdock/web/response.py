@@ -76,8 +76,12 @@ class Response:
         """Return words of the answer without the secrets of its request, to be shown or stored."""
         return self._redactor.redact(text)
 
-    def chunks(self, bound: Bound = STREAM) -> Iterator[bytes]:
+    def chunks(self, bound: Bound = STREAM, *, detect: bool = False) -> Iterator[bytes]:
         """Return the body as it arrives, decoded from gzip or deflate where the server coded it.
+
+        Parameters
+        ----------
+        detect : the body is text or DICOM, so that its first bytes show whether it is coded.
 
         Raises
         ------
@@ -88,7 +92,7 @@ class Response:
         """
         coding = self._raw.headers.get("Content-Encoding", "")
         try:
-            yield from content_encoding.decoded(self._received(), coding, bound)
+            yield from content_encoding.decoded(self._received(), coding, bound, detect=detect)
         except DicomdockError as error:
             self._redactor.redact_error(error)
             raise
@@ -110,8 +114,8 @@ class Response:
         if self._stopped.is_set():  # an interrupted connection looks like an answer that has ended
             raise Cancelled("The connection was closed.")
 
-    def read(self, limit: int = MAX_READ, bound: Bound = STREAM) -> bytes:
-        """Return the whole body.
+    def read(self, limit: int = MAX_READ, bound: Bound = STREAM, *, detect: bool = False) -> bytes:
+        """Return the whole body; see ``chunks``.
 
         Raises
         ------
@@ -119,7 +123,7 @@ class Response:
             As ``chunks``; or the body is longer than ``limit`` bytes.
         """
         pieces, count = [], 0
-        for chunk in self.chunks(bound):
+        for chunk in self.chunks(bound, detect=detect):
             count += len(chunk)
             if count > limit:
                 self.close()

@@ -81,11 +81,13 @@ class Outcome:
     step : as it is now.
     passed : the states that it went through, for who watches it; empty where it did not change.
     remark : a warning of the standard.
+    cancel_requested : the attributes of a request to cancel it that its watchers are notified of.
     """
 
     step: ProcedureStep
     passed: tuple[State, ...] = ()
     remark: Remark | None = None
+    cancel_requested: DicomJson | None = None
 
 
 def create(uid: str, attributes: DicomJson, now: str) -> ProcedureStep:
@@ -158,11 +160,13 @@ def change_state(step: ProcedureStep, state: State, transaction_uid: str, now: s
     return Outcome(_in_state(step, state), (state,))
 
 
-def request_cancellation(step: ProcedureStep, now: str, attributes: DicomJson | None = None) -> Outcome:
+def request_cancellation(
+    step: ProcedureStep, now: str, attributes: DicomJson | None = None, *, watched: bool = False
+) -> Outcome:
     """Cancel a step by request of who has not claimed it.
 
-    A SCHEDULED step is canceled, by way of IN PROGRESS. One that is IN PROGRESS stays so, and the request is
-    refused: nobody can subscribe to a step, so that who has claimed it would not learn of the request.
+    A SCHEDULED step is canceled, by way of IN PROGRESS. One that is IN PROGRESS stays so: those who watch it
+    are notified, its performer among them perhaps, who decides. Where nobody does, the request is refused.
 
     Parameters
     ----------
@@ -170,18 +174,21 @@ def request_cancellation(step: ProcedureStep, now: str, attributes: DicomJson | 
     now : the time, in the form of a DT value.
     attributes : of the request; the Reason For Cancellation and the Procedure Step Discontinuation Reason
         Code Sequence become those of the step.
+    watched : somebody is subscribed to the step.
 
     Raises
     ------
     StepRefused
-        The step is IN PROGRESS or COMPLETED, or lacks what each final state requires.
+        The step is IN PROGRESS and not watched, or COMPLETED, or lacks what each final state requires.
     """
     if step.state is State.COMPLETED:
         raise StepRefused(Reason.ALREADY_COMPLETED)
     if step.state is State.CANCELED:
         return Outcome(step, remark=Remark.ALREADY_CANCELED)
     if step.state is State.IN_PROGRESS:
-        raise StepRefused(Reason.NOBODY_TO_NOTIFY)
+        if not watched:
+            raise StepRefused(Reason.NOBODY_TO_NOTIFY)
+        return Outcome(step, cancel_requested=attributes or {})
     asked = {tag: (attributes or {}).get(tag) for tag in (_DISCONTINUED, _REASON)}
     step = _with_progress(step, {tag: attribute for tag, attribute in asked.items() if attribute})
     canceled = _with_progress(
@@ -193,7 +200,8 @@ def request_cancellation(step: ProcedureStep, now: str, attributes: DicomJson | 
     )
     if missing := missing_for(canceled.attributes, State.CANCELED):
         raise StepRefused(Reason.FINAL_STATE_REQUIREMENTS, missing)
-    return Outcome(_in_state(canceled, State.CANCELED), (State.IN_PROGRESS, State.CANCELED))
+    passed = (State.IN_PROGRESS, State.CANCELED)
+    return Outcome(_in_state(canceled, State.CANCELED), passed, cancel_requested=attributes or {})
 
 
 def update(step: ProcedureStep, attributes: DicomJson, transaction_uid: str, now: str) -> ProcedureStep:

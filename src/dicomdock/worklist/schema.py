@@ -24,6 +24,23 @@ claims = Table(  # the steps that are IN PROGRESS, and when their performers wer
     key=("uid",),
     indexes={"procedure_step_claim_by_moment": ("heard",)},
 )
+subscribers = Table(  # AE titles, and whether they are subscribed to all steps
+    "procedure_step_subscriber",
+    (Column("title"), Column("everything", "flag")),
+    key=("title",),
+)
+subscriptions = Table(
+    "procedure_step_subscription",
+    (Column("title"), Column("uid")),
+    key=("title", "uid"),
+    indexes={"procedure_step_subscription_by_step": ("uid",)},
+)
+reports = Table(
+    "procedure_step_report",
+    (Column("number", "number"), Column("title"), Column("sent", "flag"), Column("report")),
+    key=("number",),
+    indexes={"procedure_step_report_by_subscriber": ("title", "number")},
+)
 version = Table("worklist", (Column("version", "number"),), key=())
 
 
@@ -41,7 +58,17 @@ def add_claims(connection: Connection) -> None:
     connection.insert(claims, [claims.values({"uid": uid, "heard": now}) for uid in claimed])
 
 
-MIGRATIONS: Sequence[Callable[[Connection], None]] = (first_tables, add_claims)
+def add_subscriptions(connection: Connection) -> None:
+    """Version 3: subscribers, their subscriptions and the reports that wait for them."""
+    for table in (subscribers, subscriptions, reports):
+        create(connection, table)
+
+
+MIGRATIONS: Sequence[Callable[[Connection], None]] = (
+    first_tables,
+    add_claims,
+    add_subscriptions,
+)
 
 
 def migrate(database: Index) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -19,11 +18,13 @@ from dicomdock.dicom.criteria import OneOf
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.uid import new_uid
-from dicomdock.errors import ArchiveError, DicomdockError, IndexDamaged, NotFound
-from dicomdock.worklist import procedure_step
+from dicomdock.errors import DicomdockError, NotFound
+from dicomdock.worklist import procedure_step, subscriptions
+from dicomdock.worklist.database import WorklistDatabase
+from dicomdock.worklist.events import changes
 from dicomdock.worklist.procedure_step import Outcome, ProcedureStep
 from dicomdock.worklist.requirements import State
-from dicomdock.worklist.schema import claims, migrate, steps
+from dicomdock.worklist.schema import claims, steps
 
 MAX_STEP = 2 << 20  # characters of a step; one that names 10,000 instances has about as many
 PAGE = 32  # steps that a search reads at once
@@ -68,11 +69,9 @@ class ProcedureSteps:
         *,
         deadline: timedelta | None = None,
     ) -> None:
-        self._database = database
+        self._database = WorklistDatabase(database)
         self._now = now
         self.deadline = deadline
-        with self._sound():
-            migrate(database)
 
     def create(self, uid: str, attributes: DicomJson) -> ProcedureStep:
         """Store a new step, SCHEDULED.
@@ -86,11 +85,10 @@ class ProcedureSteps:
         StepTooLarge
         """
         step = procedure_step.create(uid, attributes, self._moment())
-        row = steps.values(_row(step))
-        with self._transaction(self._database.writing) as connection:
+        with self._database.writing() as connection:
             if _find(connection, step.uid) is not None:
                 raise StepExists("There is a procedure step with this UID already.")
-            connection.insert(steps, [row])
+            _insert(connection, step)
         return step
 
     def retrieve(self, uid: str) -> ProcedureStep:
@@ -102,8 +100,8 @@ class ProcedureSteps:
             There is none with this UID.
         """
         self.reschedule_abandoned()
-        with self._transaction(self._database.reading) as connection:
-            return _found(connection, uid)
+        with self._database.reading() as connection:
+            return found(connection, uid)
 
     def search(self, query: Query) -> Iterator[ProcedureStep]:
         """Return the steps that match, by UID; a few are read at once.
@@ -130,11 +128,13 @@ class ProcedureSteps:
         NotFound, StepRefused, InvalidInput
         """
         return self._change(
-            uid, lambda step: procedure_step.change_state(step, state, transaction_uid, self._moment())
+            uid, lambda step, _: procedure_step.change_state(step, state, transaction_uid, self._moment())
         )
 
     def request_cancellation(self, uid: str, attributes: DicomJson | None = None) -> Outcome:
-        """Cancel a step that nobody has claimed; see ``procedure_step.request_cancellation``.
+        """Cancel a step that nobody has claimed, or notify who watches it.
+
+        See ``procedure_step.request_cancellation``.
 
         Raises
         ------
@@ -142,7 +142,9 @@ class ProcedureSteps:
         """
         return self._change(
             uid,
-            lambda step: procedure_step.request_cancellation(step, self._moment(), attributes),
+            lambda step, watched: procedure_step.request_cancellation(
+                step, self._moment(), attributes, watched=watched
+            ),
             by_performer=False,
         )
 
@@ -155,7 +157,7 @@ class ProcedureSteps:
         """
         return self._change(
             uid,
-            lambda step: Outcome(procedure_step.update(step, attributes, transaction_uid, self._moment())),
+            lambda step, _: Outcome(procedure_step.update(step, attributes, transaction_uid, self._moment())),
         ).step
 
     def reschedule_abandoned(self) -> None:
@@ -166,27 +168,34 @@ class ProcedureSteps:
         if self.deadline is None:
             return
         limit = self._now().timestamp() - self.deadline.total_seconds()
-        with self._transaction(self._database.reading) as connection:
+        with self._database.reading() as connection:
             if connection.first(_ABANDONED, limit, 1) is None:
                 return
-        with self._transaction(self._database.writing) as connection:  # another may have done it meanwhile
+        with self._database.writing() as connection:  # another may have done it meanwhile
             for uid in connection.column(_ABANDONED, limit, PAGE):
-                self._reschedule(connection, _found(connection, uid), self.deadline)
+                self._reschedule(connection, found(connection, uid), self.deadline)
 
     def _reschedule(self, connection: Connection, step: ProcedureStep, silence: timedelta) -> None:
         uid = new_uid()
         reason = f"its performer was silent for {hours(silence)}; the work goes on as procedure step {uid}."
         canceled, scheduled = procedure_step.reschedule(step, uid, reason, self._moment())
-        connection.insert(steps, [steps.values(_row(scheduled))])
+        _insert(connection, scheduled)
         self._write(connection, canceled)
+        watching = subscriptions.titles_of(connection, step.uid)
+        subscriptions.put(connection, watching, list(changes(step, Outcome(canceled, (State.CANCELED,)))))
 
     def _change(
-        self, uid: str, change: Callable[[ProcedureStep], Outcome], *, by_performer: bool = True
+        self, uid: str, change: Callable[[ProcedureStep, bool], Outcome], *, by_performer: bool = True
     ) -> Outcome:
+        """Change a step by a function of it and of whether anybody is subscribed to it."""
         self.reschedule_abandoned()
-        with self._transaction(self._database.writing) as connection:
-            outcome = change(_found(connection, uid))
+        with self._database.writing() as connection:
+            before = found(connection, uid)
+            watching = subscriptions.titles_of(connection, uid)
+            outcome = change(before, bool(watching))
             self._write(connection, outcome.step, heard=by_performer)
+            if watching:
+                subscriptions.put(connection, watching, list(changes(before, outcome)))
         return outcome
 
     def _write(self, connection: Connection, step: ProcedureStep, *, heard: bool = False) -> None:
@@ -214,7 +223,7 @@ class ProcedureSteps:
         columns = 'SELECT "uid", "lock", "attributes" FROM procedure_step WHERE '
         after = ""
         while True:
-            with self._transaction(self._database.reading) as connection:
+            with self._database.reading() as connection:
                 if one is None:
                     rows = connection.all(columns + '"uid" > ? ORDER BY "uid" LIMIT ?', after, PAGE)
                 else:
@@ -224,25 +233,6 @@ class ProcedureSteps:
             if len(rows) < PAGE:
                 return
             after = rows[-1][0]
-
-    @contextmanager
-    def _transaction(self, begin: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:
-        with self._sound(), begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _sound(self) -> Iterator[None]:
-        """See that a damaged file is named: unlike the index it cannot be rebuilt."""
-        try:
-            yield
-        except IndexDamaged as error:
-            path = self._database.path
-            if path is None:
-                raise
-            raise ArchiveError(
-                f"The database of the work list, {path}, is damaged.",
-                remedy="Restore it from a backup, or move it away to begin an empty work list.",
-            ) from error
 
     def _moment(self) -> str:
         """Return the time in UTC: several machines may use one work list."""
@@ -261,6 +251,14 @@ def _row(step: ProcedureStep) -> dict[str, str]:
     return {"uid": step.uid, "state": step.state.value, "lock": step.lock, "attributes": attributes}
 
 
+def _insert(connection: Connection, step: ProcedureStep) -> None:
+    """Insert a new step, and notify who is subscribed to all steps."""
+    connection.insert(steps, [steps.values(_row(step))])
+    subscriptions.add_new(connection, step)
+    watching = subscriptions.titles_of(connection, step.uid)
+    subscriptions.put(connection, watching, list(changes(None, Outcome(step))))
+
+
 def _step(row: Row) -> ProcedureStep:
     return ProcedureStep(row[0], json.loads(row[2]), row[1])
 
@@ -270,7 +268,14 @@ def _find(connection: Connection, uid: str) -> ProcedureStep | None:
     return _step(row) if row else None
 
 
-def _found(connection: Connection, uid: str) -> ProcedureStep:
+def found(connection: Connection, uid: str) -> ProcedureStep:
+    """Return a step.
+
+    Raises
+    ------
+    NotFound
+        There is none with this UID.
+    """
     step = _find(connection, uid)
     if step is None:
         raise NotFound("There is no procedure step with this UID.")

@@ -6,7 +6,7 @@ Statements are written once, in the SQL that both know, with ``?`` for each valu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
@@ -62,8 +62,7 @@ class Connection:
 
     def execute(self, statement: str, *values: Value) -> None:
         """Execute a statement that returns nothing."""
-        with self._executed(statement, values):
-            pass
+        self._executed(statement, values).close()
 
     def execute_many(self, statement: str, rows: Iterable[Sequence[Value]]) -> None:
         """Execute a statement for each row of values."""
@@ -72,12 +71,12 @@ class Connection:
 
     def each(self, statement: str, *values: Value) -> Iterator[Row]:
         """Return the rows of a query one after the other."""
-        with self._executed(statement, values) as cursor:
+        with closing(self._executed(statement, values)) as cursor:
             yield from cursor
 
     def all(self, statement: str, *values: Value) -> list[Row]:
         """Return all rows of a query."""
-        with self._executed(statement, values) as cursor:
+        with closing(self._executed(statement, values)) as cursor:
             return cursor.fetchall()
 
     def column(self, statement: str, *values: Value) -> list[Any]:
@@ -86,7 +85,7 @@ class Connection:
 
     def first(self, statement: str, *values: Value) -> Row | None:
         """Return the first row of a query, None where there is none."""
-        with self._executed(statement, values) as cursor:
+        with closing(self._executed(statement, values)) as cursor:
             return cursor.fetchone()
 
     def insert(self, table: Table, rows: Iterable[Sequence[Value]]) -> None:
@@ -105,11 +104,15 @@ class Connection:
             found = self.first("SELECT 1 FROM pg_class WHERE relname = ? AND pg_table_is_visible(oid)", name)
         return found is not None
 
-    @contextmanager
-    def _executed(self, statement: str, values: Sequence[Value]) -> Iterator[_Cursor]:
-        with closing(self._driver.cursor()) as cursor:
+    def _executed(self, statement: str, values: Sequence[Value]) -> _Cursor:
+        """Return a cursor over the result of a statement, to be closed by the caller."""
+        cursor = self._driver.cursor()
+        try:
             cursor.execute(self._written(statement), values)
-            yield cursor
+        except BaseException:
+            cursor.close()
+            raise
+        return cursor
 
     def _written(self, statement: str) -> str:
         return statement if self.dialect == "sqlite" else _for_psycopg(statement)

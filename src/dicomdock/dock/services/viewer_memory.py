@@ -13,7 +13,7 @@ from dicomdock.rpc import PageState
 SHARE = 4  # viewers may use one part in so many of the machine's memory
 ASSUMED_MACHINE = 8 << 30  # bytes, where the system does not say
 ASSUMED_VIEWER = 600 << 20
-PROC = Path("/proc/self/statm")
+PROC = Path("/proc/self/smaps_rollup")
 PS_SECONDS = 5.0
 
 
@@ -70,8 +70,9 @@ def memory_of(pid: int) -> int:
     """Return the bytes that a process uses; on Linux without what it shares with others."""
     try:
         if PROC.exists():
-            resident, shared = Path(f"/proc/{pid}/statm").read_text("ascii").split()[1:3]
-            return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+            # Not statm: what a forked viewer shares with its template counts there as its own.
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()
+            return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_"))
         listed = subprocess.run(
             ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True, timeout=PS_SECONDS
         )

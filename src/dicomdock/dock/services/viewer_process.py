@@ -1,7 +1,7 @@
 """One viewer process: started, sent orders, watched, and started again when it crashes.
 
-A viewer is ``python -m dicomdock.viewer``. Settings, secret and orders (``dicomdock.rpc``) go to its standard
-input, so no process list shows them; it ends when that is closed.
+A viewer is what ``python -m dicomdock.viewer`` runs. Settings, secret and orders (``dicomdock.rpc``) go to
+its standard input, so no process list shows them; it ends when that is closed.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import logging
 import os
 import secrets
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 from dicomdock import rpc
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.viewer_template import Process
 from dicomdock.errors import DicomdockError
 
 START_SECONDS = 90.0  # until a viewer answers; a cold disk makes the first start slow
@@ -29,11 +29,11 @@ CLOSE_SECONDS = 8.0  # for it to save what was drawn
 NOTICE_SECONDS = 0.05  # for the thread that watches a process to notice its end
 RESTARTS = 3  # of one viewer within RESTART_SPAN; what crashes more often crashes again
 RESTART_SPAN = 120.0  # seconds
-MODULE = "dicomdock.viewer"
 GL_CHOICE = "VTK_DEFAULT_OPENGL_WINDOW"
 
 log = logging.getLogger(__name__)
 Send: TypeAlias = Callable[[rpc.Order], None]
+StartProcess: TypeAlias = Callable[[Mapping[str, str], IO[bytes]], Process]
 
 
 class ViewerError(DicomdockError):
@@ -46,6 +46,7 @@ class ViewerProcess:
     Parameters
     ----------
     settings : passed on to it.
+    start_process : starts one, with these environment variables and this file for its standard error.
     choose_gl : finds the OpenGL window class to use; raises ``ViewerError`` where none works.
     receive : called with each event except ``Ready``, and with a way to answer the process that sent it.
     ended : called once it has ended for good.
@@ -55,6 +56,7 @@ class ViewerProcess:
         self,
         settings: Settings,
         choose_gl: Callable[[], str],
+        start_process: StartProcess,
         receive: Callable[[ViewerProcess, rpc.Event, Send], None],
         ended: Callable[[ViewerProcess], None],
     ) -> None:
@@ -63,11 +65,12 @@ class ViewerProcess:
         self.page: rpc.PageState = "lost"
         self.page_since = time.monotonic()
         self._settings = settings
-        self._choose_gl, self._receive, self._report_end = choose_gl, receive, ended
+        self._choose_gl, self._start_process = choose_gl, start_process
+        self._receive, self._report_end = receive, ended
         self._secret = secrets.token_urlsafe(32)
         self._one_time_token = ""
         self._port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._ready = threading.Event()
         self._ended = threading.Event()
         self._writing = threading.Lock()  # one order at a time
@@ -197,27 +200,20 @@ class ViewerProcess:
             environment.pop(GL_CHOICE, None)  # an empty one would be taken for the name of a class
         self._settings.state.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as journal:
-            process = subprocess.Popen(
-                [sys.executable, "-m", MODULE],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=journal,
-                env=environment,
-                start_new_session=os.name == "posix",
-            )
+            process = self._start_process(environment, journal)
         self._process = process
         self._one_time_token = secrets.token_urlsafe(32)
         self.send(rpc.Start(self._secret, self._one_time_token, self._settings, self._port))
         threading.Thread(target=self._watch, args=(process,), name="viewer", daemon=True).start()
 
-    def _send_to(self, process: subprocess.Popen[bytes] | None, order: rpc.Order) -> None:
+    def _send_to(self, process: Process | None, order: rpc.Order) -> None:
         if process is None or process is not self._process or process.stdin is None:
             return  # an answer to a process that was started again meanwhile has no reader
         with contextlib.suppress(OSError, ValueError), self._writing:
             process.stdin.write(rpc.encode(order))
             process.stdin.flush()
 
-    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+    def _watch(self, process: Process) -> None:
         assert process.stdout is not None
         with process.stdout as stream:
             for line in stream:
@@ -233,7 +229,7 @@ class ViewerProcess:
             self._ready.set()
             self._finish()
 
-    def _take(self, process: subprocess.Popen[bytes], event: rpc.Event) -> None:
+    def _take(self, process: Process, event: rpc.Event) -> None:
         if isinstance(event, rpc.Ready):
             self._port = event.port
             self._ready.set()

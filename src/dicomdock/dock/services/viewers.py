@@ -14,9 +14,10 @@ from dicomdock import rpc
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock.services.viewer_memory import Usage, machine_share, memory_of, viewers_to_end
-from dicomdock.dock.services.viewer_process import MODULE, Send, ViewerError, ViewerProcess, close_all
+from dicomdock.dock.services.viewer_process import Send, StartProcess, ViewerError, ViewerProcess, close_all
 from dicomdock.dock.services.viewer_requests import StandaloneNetwork, ViewerRequests
 from dicomdock.dock.services.viewer_return import ViewerReturn
+from dicomdock.dock.services.viewer_template import VIEWER, ViewerTemplate, start_anew
 from dicomdock.errors import DicomdockError, MissingDependency
 
 if TYPE_CHECKING:
@@ -38,14 +39,23 @@ class Viewers:
     settings : passed on to each.
     requests : answers what viewers ask; by default with the servers of the user's list.
     spare : keep one started, so that a study opens at once, and let viewers end that nobody looks at.
+    template : starts viewers; by default one of its own where a spare is wanted, else each starts anew.
     """
 
     def __init__(
-        self, settings: Settings, requests: ViewerRequests | None = None, *, spare: bool = True
+        self,
+        settings: Settings,
+        requests: ViewerRequests | None = None,
+        *,
+        spare: bool = True,
+        template: ViewerTemplate | None = None,
     ) -> None:
         self._settings = settings
         self._requests = requests or ViewerRequests(settings, StandaloneNetwork(settings))
         self._spare_wanted = spare
+        self._template = ViewerTemplate() if spare and template is None else None
+        own = template or self._template
+        self._start_process: StartProcess = start_anew if own is None else own.start
         self._series_shown: Callable[[Resource], None] | None = None
         self._reopen: Callable[[Resource], str] = self.open
         self._open: dict[str, ViewerProcess] = {}
@@ -154,19 +164,21 @@ class Viewers:
             self._open.clear()
             self._spare = None
         close_all(viewers)
+        if self._template is not None:
+            self._template.close()
         if self._return is not None:
             self._return.close()
 
     # Inner
 
     def _new(self) -> ViewerProcess:
-        return ViewerProcess(self._settings, self._choose_gl, self._receive, self._ended)
+        return ViewerProcess(self._settings, self._choose_gl, self._start_process, self._receive, self._ended)
 
     def _choose_gl(self) -> str:
         with self._lock:
             if self._gl is None:
                 tried = subprocess.run(
-                    [sys.executable, "-m", f"{MODULE}.process.gl", "choose"],
+                    [sys.executable, "-m", f"{VIEWER}.process.gl", "choose"],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,

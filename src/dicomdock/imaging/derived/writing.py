@@ -33,6 +33,7 @@ from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.source_images import Placed, place_sources
 from dicomdock.imaging.terminology import Code, code_item
 from dicomdock.imaging.volume import Volume
+from dicomdock.imaging.volume.pixels import valid
 
 CT, MR, PET = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.128"
 
@@ -127,7 +128,8 @@ def derived_to_dicom(
 ) -> list[Dataset]:
     """Write a derived volume as a new series of the study.
 
-    Whole numbers are stored as they are; other values in 16 bits with a rescale.
+    Whole numbers are stored as they are; other values in 16 bits with a rescale. What is padding or no number
+    is padding of the new images.
 
     Parameters
     ----------
@@ -168,28 +170,47 @@ def derived_to_dicom(
 
 @dataclass(frozen=True, eq=False)
 class _Stored:
-    """Values as they are stored, and the way back."""
+    """Values as they are stored, and the way back.
+
+    Parameters
+    ----------
+    array : the stored numbers.
+    slope, intercept : of the rescale.
+    padding : least and greatest stored number of voxels that are no part of the image; None for none.
+    """
 
     array: npt.NDArray[np.generic]
     slope: str
     intercept: str
+    padding: tuple[int, int] | None = None
 
 
 def _stored(volume: Volume, sop_class: str) -> _Stored:
+    """Return the values as 16 bits; padding, and what is no number, becomes padding."""
     array = volume.array
-    low, high = float(array.min()), float(array.max())
+    image = valid(array, volume.padding)
+    low, high = (float(array[image].min()), float(array[image].max())) if image.any() else (0.0, 0.0)
     if sop_class != PET and array.dtype.kind in "iu":
         for kind in (np.int16, np.uint16):
-            if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-                return _Stored(array.astype(kind), "1", "0")
+            if np.iinfo(kind).min <= float(array.min()) and float(array.max()) <= np.iinfo(kind).max:
+                return _Stored(array.astype(kind), "1", "0", _ends(array[~image]))
+    padded = not image.all()
     if sop_class == PET:
         # PET asks for an intercept of 0.
-        slope = decimal_string(max(abs(low), abs(high), 1e-30) / 32767)
-        return _Stored(np.round(array / float(slope)).clip(-32768, 32767).astype(np.int16), slope, "0")
-    intercept = decimal_string(low)
-    slope = decimal_string(max(high - low, 1e-30) / 65535)
-    whole = np.round((array - np.float64(intercept)) / float(slope)).clip(0, 65535).astype(np.uint16)
-    return _Stored(whole, slope, intercept)
+        slope, intercept = decimal_string(max(abs(low), abs(high), 1e-30) / 32767), "0"
+        limits, blank = (-32767, 32767), -32768
+    else:
+        limits, blank = (1 if padded else 0, 65535), 0
+        slope = decimal_string(max(high - low, 1e-30) / (limits[1] - limits[0]))
+        intercept = decimal_string(low - limits[0] * float(slope))
+    whole = np.round((np.where(image, array, 0) - np.float64(intercept)) / float(slope))
+    whole = np.where(image, whole.clip(*limits), blank)
+    kind = np.int16 if sop_class == PET else np.uint16
+    return _Stored(whole.astype(kind), slope, intercept, (blank, blank) if padded else None)
+
+
+def _ends(values: npt.NDArray[np.generic]) -> tuple[int, int] | None:
+    return (int(values.min()), int(values.max())) if values.size else None
 
 
 def _slice(
@@ -307,5 +328,11 @@ def _pixels(dataset: Dataset, stored: _Stored, k: int) -> None:
     dataset.BitsAllocated = dataset.BitsStored = 16
     dataset.HighBit = 15
     dataset.PixelRepresentation = 1 if pixels.dtype.kind == "i" else 0
+    if stored.padding is not None:
+        least, greatest = stored.padding
+        vr = "SS" if pixels.dtype.kind == "i" else "US"
+        dataset.add_new("PixelPaddingValue", vr, least)
+        if greatest != least:
+            dataset.add_new("PixelPaddingRangeLimit", vr, greatest)
     dataset.PixelData = pixels.astype("<i2" if pixels.dtype.kind == "i" else "<u2").tobytes()
     dataset["PixelData"].VR = "OW"

@@ -22,6 +22,7 @@ from dicomdock.imaging.geometry.projection import orientation_of, side_of
 from dicomdock.imaging.geometry.siemens import is_mosaic, mosaic_of, tiles
 from dicomdock.imaging.geometry.split_keys import split_keys_of
 from dicomdock.imaging.geometry.windows import is_inverse, windows_of
+from dicomdock.imaging.suv import UPTAKE_UNITS, suv_type_of
 
 UNIT_TOLERANCE = 0.01
 """Of a direction's length from 1, and of the cosine between rows and columns: beyond it the header is not a
@@ -35,9 +36,6 @@ _RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _NO_UNITS = ("", "US", "SUV")
 """Rescale Types that state no unit: unspecified, and a word that says neither which SUV nor of what."""
-
-_SUV_TYPES = {"GML": "BW", "CM2ML": "BSA"}
-"""Units (0054,1001) of Standardized Uptake Values, and the SUV Type where none is stated."""
 
 MAX_BITS = 64
 """Bits Allocated are at most this, for double floating point (PS3.3 §C.7.6.3.1)."""
@@ -179,10 +177,11 @@ def _described(plane: Plane, places: Sequence[Dataset | None], image_type: str, 
         units = "HU"
     if units:
         pixels = replace(pixels, units=units)
-    elif plane.modality == "PT" or pixels.units.upper() in _SUV_TYPES:
+    elif plane.modality == "PT" or pixels.units.upper() in UPTAKE_UNITS:
         pixels = replace(pixels, units="")
-    if pixels.units in _SUV_TYPES:
-        pixels = replace(pixels, suv_type=text(header, "SUVType") or _SUV_TYPES[pixels.units])
+    if pixels.units in UPTAKE_UNITS:
+        stated = text(header, "SUVType")
+        pixels = replace(pixels, suv_type=suv_type_of(pixels.units, stated) or stated)
     pixels = replace(pixels, padding=_padding(header, pixels))
     windows = next((seen for place in places if (seen := windows_of(place, header))), ())
     kinds = image_type.upper().split("\\")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,6 +38,11 @@ PADDING_BELOW = 4096
 
 ACQUIRED = ("DiffusionBValue", "DiffusionGradientOrientation")
 """Split keys by which volumes are told apart and which say nothing of their order."""
+
+REPETITION = "Repetition"
+"""Split key of images that share a position and state nothing to tell them apart."""
+
+_SHARED = "Some of its images share a position, and nothing but their order tells which belong together."
 
 TILT_SHOWN = 0.1  # degrees; a smaller tilt is rounding
 
@@ -179,7 +184,7 @@ def value_type(formats: Sequence[PixelFormat]) -> np.dtype[Any]:
         limits = np.iinfo(candidate)
         if limits.min <= low and high <= limits.max:
             return np.dtype(candidate)
-    return np.dtype(np.float32)
+    return np.dtype(np.float64)  # whole numbers up to 2**53; a float32 holds them up to 2**24
 
 
 def split_series(headers: Iterable[Dataset]) -> list[VolumePlan]:
@@ -213,8 +218,14 @@ def split_series(headers: Iterable[Dataset]) -> list[VolumePlan]:
         if refusals:
             raise refusals[0]
         raise GeometryError("The series has no instances.")
-    plans = [plan for group in _alike(planes) for plan in _volumes(group)]
+    groups = sorted(_alike(planes), key=len, reverse=True)
+    plans = []
+    for group in groups:
+        apart = _differences(group[0], groups[0][0])
+        note = f"Its images differ from the others of the series in {apart}." if apart else ""
+        plans += [_remarked(plan, note) if note else plan for plan in _volumes(group)]
     plans.sort(key=lambda plan: (plan.lead.localizer, not plan.spatial, -len(plan.planes), plan.lead.number))
+    plans = _named_apart(plans)
     if refusals:
         note = f"{len(refusals)} instances of the series are left out: {refusals[0].reason}"
         plans[0] = _remarked(plans[0], note)
@@ -222,20 +233,40 @@ def split_series(headers: Iterable[Dataset]) -> list[VolumePlan]:
 
 
 def _remarked(plan: VolumePlan, note: str) -> VolumePlan:
-    return VolumePlan(
-        plan.planes, plan.geometry, plan.spatial, plan.label, plan.phase, plan.problem, (*plan.remarks, note)
-    )
+    return replace(plan, remarks=(*plan.remarks, note))
+
+
+def _named_apart(plans: Sequence[VolumePlan]) -> list[VolumePlan]:
+    """Number the volumes whose labels are those of volumes before them."""
+    counts: Counter[str] = Counter()
+    named = []
+    for plan in plans:
+        counts[plan.label] += 1
+        number = f"volume {counts[plan.label]}"
+        label = ", ".join(filter(None, (plan.label, number))) if counts[plan.label] > 1 else plan.label
+        named.append(replace(plan, label=label) if label != plan.label else plan)
+    return named
+
+
+def _differences(plane: Plane, other: Plane) -> str:
+    """Name what sets two planes apart, of what ``_alike`` asks for; empty for a localizer, which says it."""
+    if plane.localizer:
+        return ""
+    names = {
+        "size": (plane.rows, plane.columns) != (other.rows, other.columns),
+        "colour": plane.pixels.colour != other.pixels.colour,
+        "frame of reference": plane.frame_of_reference != other.frame_of_reference,
+        "position, which they do not state": other.placed and not plane.placed,
+        "pixel spacing": plane.placed and other.placed and _spacing(plane) != _spacing(other),
+        "orientation": plane.placed and other.placed and not same_orientation(plane, other),
+    }
+    return ", ".join(name for name, differs in names.items() if differs)
 
 
 def _alike(planes: Sequence[Plane]) -> list[list[Plane]]:
     """Group planes that could lie in one grid."""
     groups: dict[Hashable, list[list[Plane]]] = defaultdict(list)
     for plane in planes:
-        spacing = (
-            tuple(float(f"{value:.4g}") for value in plane.spacing)
-            if plane.spacing and plane.placed
-            else None
-        )
         key = (
             plane.rows,
             plane.columns,
@@ -243,7 +274,7 @@ def _alike(planes: Sequence[Plane]) -> list[list[Plane]]:
             plane.localizer,
             plane.frame_of_reference,
             plane.placed,
-            spacing,
+            _spacing(plane),
         )
         for group in groups[key]:
             if same_orientation(group[0], plane):
@@ -254,13 +285,25 @@ def _alike(planes: Sequence[Plane]) -> list[list[Plane]]:
     return [group for found in groups.values() for group in found]
 
 
+def _spacing(plane: Plane) -> tuple[float, ...] | None:
+    """Return the pixel spacing of a plane with a position, up to what rounding makes of it."""
+    if not plane.spacing or not plane.placed:
+        return None
+    return tuple(float(f"{value:.4g}") for value in plane.spacing)
+
+
 def _volumes(planes: list[Plane]) -> list[VolumePlan]:
     if not planes[0].placed:
         return [_stack(planes)]
     plans = []
-    for phase, group in _phases(planes):
+    phases = _phases(planes)
+    # Repetitions that are all of one size are time points; others are copies, or what should not be there.
+    ranks = [len(group) for phase, group in phases if REPETITION in phase]
+    note = _SHARED if len(set(ranks)) > 1 else ""
+    for phase, group in phases:
         label = ", ".join(words(name, value) for name, value in phase.items())
-        plans += _spatial(group, label, phase)
+        found = _spatial(group, label, phase)
+        plans += [_remarked(plan, note) for plan in found] if note and REPETITION in phase else found
     return plans
 
 
@@ -290,7 +333,7 @@ def _spatial(planes: Sequence[Plane], label: str, phase: Mapping[str, object]) -
     runs = _runs(planes)
     if runs is None:
         return [_stack(planes, problem, label)]
-    note = "The slice spacing changes within the series; each stretch is a volume of its own."
+    note = f"{_why_stretches(runs)}; each stretch is a volume of its own."
     return [_remarked(_regular(run, label or f"part {at}", phase), note) for at, run in enumerate(runs, 1)]
 
 
@@ -312,6 +355,13 @@ def _regular(planes: Sequence[Plane], label: str, phase: Mapping[str, object]) -
         )
     ordered = tuple(None if at is None else planes[at] for at in report.order)
     return VolumePlan(ordered, geometry, True, label, phase, None, tuple(remarks))
+
+
+def _why_stretches(runs: Sequence[Sequence[Plane]]) -> str:
+    steps = [plane_positions(run).spacing for run in runs]
+    if max(steps) - min(steps) > gap_tolerance(min(steps)):
+        return "The slice spacing changes within the series"
+    return "Slices are missing within the series"
 
 
 def _runs(planes: Sequence[Plane]) -> list[list[Plane]] | None:
@@ -426,4 +476,4 @@ def _by_rank(
         place = places[plane.instance, plane.frame]
         ranks[crowd[place]].append(plane)
         crowd[place] += 1
-    return [({"Repetition": rank + 1}, group) for rank, group in sorted(ranks.items())]
+    return [({REPETITION: rank + 1}, group) for rank, group in sorted(ranks.items())]

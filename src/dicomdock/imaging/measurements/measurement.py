@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.rtstruct import fill
+from dicomdock.imaging.suv import suv_type_of
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
 from dicomdock.imaging.volume.pixels import valid
@@ -91,8 +92,12 @@ class Value:
     def words(self) -> str:
         """The value for the user, for example ``Length 12.3 mm``."""
         name = self.name.meaning if self.derivation is None else self.derivation.meaning
-        unit = "" if self.unit == NO_UNITS else f" {'HU' if self.unit == HOUNSFIELD else self.unit.value}"
-        return f"{name} {self.number:.4g}{unit}"
+        return f"{name} {self.number:.4g} {unit_text(self.unit)}".rstrip()
+
+
+def unit_text(unit: Code) -> str:
+    """Return a unit as numbers are shown with it; empty where there is none."""
+    return "" if unit == NO_UNITS else "HU" if unit == HOUNSFIELD else unit.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +202,9 @@ def quantity_of(volume: Volume) -> tuple[Code, Code]:
     """Return what the values of a volume measure, and their unit."""
     if volume.units == "HU":
         return ATTENUATION, HOUNSFIELD
-    if volume.suv_type in _SUV and volume.units == ("CM2ML" if volume.suv_type == "BSA" else "GML"):
-        return UPTAKE, _SUV[volume.suv_type]
+    suv_type = suv_type_of(volume.units, volume.suv_type)
+    if suv_type in _SUV:
+        return UPTAKE, _SUV[suv_type]
     if volume.units in _EMISSION:
         return ACTIVITY, _EMISSION[volume.units]
     if volume.units == "GY":

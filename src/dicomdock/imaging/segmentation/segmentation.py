@@ -13,8 +13,9 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import Shape, VolumeGeometry
 from dicomdock.imaging.segmentation.label_map import masks_of
 from dicomdock.imaging.segmentation.mask import Mask, overlap
+from dicomdock.imaging.segmentation.resampling import lost, resampled
 from dicomdock.imaging.terminology import RGB, Terminology, colour_for
-from dicomdock.imaging.volume import Volume, resample
+from dicomdock.imaging.volume import Volume
 
 Algorithm = Literal["MANUAL", "SEMIAUTOMATIC", "AUTOMATIC"]
 
@@ -221,11 +222,12 @@ class Segmentation:
         if moved is not None:
             return moved
         segments = tuple(
-            replace(segment, mask=_resampled(segment.mask, self.geometry, geometry))
+            replace(segment, mask=resampled(segment.mask, self.geometry, geometry))
             for segment in self.segments
         )
-        note = "The segmentation was resampled to the grid of the images."
-        return replace(self, geometry=geometry, segments=segments, remarks=(*self.remarks, note))
+        notes = ["The segmentation was resampled to the grid of the images."]
+        notes += lost(self.segments, segments, self.geometry, geometry)
+        return replace(self, geometry=geometry, segments=segments, remarks=(*self.remarks, *notes))
 
     def _turned(self, geometry: VolumeGeometry) -> Self:
         """Return the same voxels with axes in the order and sense of another grid's."""
@@ -254,21 +256,3 @@ class Segmentation:
         )
         remarks = (f"{lost} voxels beyond the images are left out.",) if lost else ()
         return replace(self, geometry=geometry, segments=tuple(segments), remarks=(*self.remarks, *remarks))
-
-
-def _resampled(mask: Mask, source: VolumeGeometry, target: VolumeGeometry) -> Mask:
-    """Take the nearest voxel of a mask at each voxel of the part of a grid that can meet it."""
-    if not mask.array.size:
-        return mask
-    box = source.part(mask.start, mask.stop)
-    corners = np.array([(k, j, i) for k in (0, 1) for j in (0, 1) for i in (0, 1)])
-    outer = corners * np.array(mask.array.shape) - 0.5  # the outer edges of the box's voxels
-    reached = target.to_index(box.to_lps(outer))
-    low = np.maximum(np.floor(reached.min(axis=0)), 0).astype(int)
-    high = np.minimum(np.ceil(reached.max(axis=0)) + 1, target.shape).astype(int)
-    if (high <= low).any():
-        return Mask.of(np.zeros((1, 1, 1), np.bool_))
-    start = (int(low[0]), int(low[1]), int(low[2]))
-    part = target.part(start, (int(high[0]), int(high[1]), int(high[2])))
-    found = Mask.of(resample(mask.array, box, part, linear=False))
-    return found.moved(start, target.shape)

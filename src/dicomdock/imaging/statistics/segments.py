@@ -12,6 +12,7 @@ from dicomdock.imaging.measurements.measurement import UPTAKE, quantity_of
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.statistics.shape import Shape, measure_shape
 from dicomdock.imaging.statistics.values import ValueStatistics, peak, summarize
+from dicomdock.imaging.suv import unit_of
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
 
@@ -81,7 +82,7 @@ def segment_statistics(
             found,
             peak=peak(volume.array, volume.geometry, chosen, volume.padding),
             metabolic_volume=shape.volume,
-            glycolysis=values.mean * shape.volume if volume.units == "GML" else None,
+            glycolysis=values.mean * shape.volume if volume.units != unit_of("BSA") else None,
         )
 
 

@@ -1,0 +1,109 @@
+"""Load JSON as servers send it: other encodings than UTF-8, raw control characters, stray backslashes.
+
+References
+----------
+RFC 8259 §8.1 (JSON is UTF-8), §7 (strings); PS3.18 §F.2 (also whatever Specific Character Set says).
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from dicomdock.dicom.charset import usable_terms
+
+BLANK: Final = " \t\r\n\0\ufeff"
+REPLACED: Final = "replaced"
+# In these the second byte of a letter can be a backslash, which breaks the JSON where it is read otherwise.
+_WITH_BACKSLASH: Final = ("cp932", "big5", "gb18030")
+_CHARSET = re.compile(r"""(?i);\s*charset\s*=\s*"?([A-Za-z0-9_.:-]+)""")
+_TERMS = re.compile(rb'"00080005"\s*:\s*\{[^{}]*"Value"\s*:\s*(?:\[([^\]]*)\]|"([^"]*)")')
+_BACKSLASH = re.compile(r'\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}|)')
+
+
+def load(body: bytes, content_type: str = "") -> tuple[object, str]:
+    """Return the value of a JSON document, and how letters that are not Unicode were read.
+
+    Returns
+    -------
+    The value; None for an empty document. Then nothing where the body is Unicode, ``replaced`` where letters
+    were replaced, else the name of the encoding in which the body was read.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON in any encoding.
+    """
+    failure: ValueError | None = None
+    for text, reading in _readings(body, content_type):
+        try:
+            return _loads(text.strip(BLANK)), reading
+        except ValueError as error:
+            failure = failure or error
+    raise failure or ValueError("it is empty")
+
+
+def begin(body: bytes) -> str:
+    """Return the first letter of a document, whatever its Unicode encoding; empty where it is blank."""
+    return body[:400].decode(json.detect_encoding(body), "replace").strip(BLANK)[:1]
+
+
+def _readings(body: bytes, content_type: str) -> Iterator[tuple[str, str]]:
+    unicode = json.detect_encoding(body)
+    if not unicode.startswith("utf-8"):
+        yield body.decode(unicode, "replace"), ""
+    try:
+        yield body.decode("utf-8"), ""
+        return
+    except UnicodeDecodeError:
+        pass
+    for encoding in filter(None, (_labelled(content_type), _declared(body))):
+        yield from _strictly(body, encoding)
+    yield body.decode("utf-8", "replace"), REPLACED
+    for encoding in _WITH_BACKSLASH:
+        yield from _strictly(body, encoding)
+
+
+def _strictly(body: bytes, encoding: str) -> Iterator[tuple[str, str]]:
+    try:
+        yield body.decode(encoding), encoding
+    except (UnicodeError, LookupError):
+        return
+
+
+def _labelled(content_type: str) -> str:
+    """Return the text encoding that a Content-Type names; empty for none, UTF-8 and what is no text."""
+    found = _CHARSET.search(content_type)
+    try:
+        known = codecs.lookup(found[1]) if found else None
+    except LookupError:
+        return ""
+    is_text = known is not None and getattr(known, "_is_text_encoding", True)
+    return known.name if known is not None and is_text and known.name != "utf-8" else ""
+
+
+def _declared(body: bytes) -> str:
+    """Return the encoding of the one Specific Character Set that all data sets declare; empty for none."""
+    from pydicom.charset import python_encoding
+
+    found = {(listed or alone).replace(b'"', b"").strip() for listed, alone in _TERMS.findall(body)}
+    if len(found) != 1:
+        return ""
+    (term,) = usable_terms([found.pop().decode("ascii", "replace")])
+    encoding = str(python_encoding.get(term, "")) if term else ""
+    return "" if encoding in ("utf8", "utf-8", "ascii") else encoding
+
+
+def _loads(text: str) -> object:
+    if not text:
+        return None
+    try:
+        return json.loads(text, strict=False)
+    except ValueError:
+        mended = _BACKSLASH.sub(lambda found: found[0] if len(found[0]) > 1 else "\\\\", text)
+        if mended == text:
+            raise
+        return json.loads(mended, strict=False)

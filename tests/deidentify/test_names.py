@@ -1,0 +1,92 @@
+"""A patient's name in any script and encoding leaves nowhere, nor in what equipment writes."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from tests.builders import ct_series, encode
+from tests.deidentify.conftest import deidentified
+
+NAMES = [
+    ("ISO_IR 100", "Müllerová^Zoë"),
+    ("ISO_IR 144", "Люкceмбypг^Анна"),
+    ("ISO_IR 126", "Διονυσιος^Ελενη"),
+    ("ISO_IR 138", "שרון^דבורה"),
+    (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
+    (["ISO 2022 IR 13", "ISO 2022 IR 87"], "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎"),
+    (["", "ISO 2022 IR 149"], "Hong^Gildong=洪吉^吉洞"),
+    ("GB18030", "Wang^Xiaodong=王小^小东"),
+    ("ISO_IR 192", "Kovács^Ilona=高瀬^小百合"),
+    ("", "Quagmire^Zebulon"),
+]
+ENCODINGS = (
+    "utf-8", "utf-16-le", "utf-16-be", "latin-1", "iso8859-5", "iso8859-7", "iso8859-8",
+    "iso2022_jp", "shift_jis", "euc_kr", "gb18030",
+)  # fmt: skip
+TEXTS = (
+    "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "SequenceName", "ReceiveCoilName",
+    "StudyDescription", "SeriesDescription", "ImageComments", "ProtocolName", "InstitutionName",
+    "ReasonForStudy", "TextComments",
+)  # fmt: skip
+CODES = ("BodyPartExamined", "ImageType", "ScanOptions", "SequenceVariant")
+PROFILES = ["basic", "basic,clean-descriptors,clean-structured-content,retain-device-identity"]
+
+
+def named(charset: object, name: str) -> tuple[bytes, list[str]]:
+    """Make an instance with a patient's name in every place; return its bytes and the words of the name."""
+    words = [word for part in name.split("=") for word in part.split("^")]
+    dataset = ct_series(1)[0].dataset
+    dataset.SpecificCharacterSet = charset
+    dataset.PatientName = name
+    nested = Dataset()
+    for target in (dataset, nested):
+        for keyword in TEXTS:
+            setattr(target, keyword, f"of {words[0]} {words[-1]}")
+    if name.isascii():
+        for keyword in CODES:
+            setattr(dataset, keyword, words[0].upper())
+    nested.PersonName = name
+    dataset.PertinentOtherEvidenceSequence = [nested]
+    dataset.RequestAttributesSequence = [nested]
+    return encode(dataset), words
+
+
+def forms(word: str) -> set[bytes]:
+    """Give the bytes of a word in every encoding that has it."""
+    found = set()
+    for encoding in ENCODINGS:
+        for one in {word, word.upper(), word.lower()}:
+            try:
+                found.add(one.encode(encoding))
+            except UnicodeEncodeError:
+                continue
+    return {one.removeprefix(b"\x1b$B").removesuffix(b"\x1b(B") for one in found}
+
+
+@pytest.mark.usefixtures("odd_values")
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(("charset", "name"), NAMES)
+def test_a_name_leaves_in_no_encoding(charset: object, name: str, profile: str) -> None:
+    data, words = named(charset, name)
+    for word in (words[0], words[-1]):
+        assert any(form in data for form in forms(word))
+    made = deidentified(data, profile).data
+    for word in (words[0], words[-1]):
+        assert [form for form in forms(word) if form in made] == []
+    for element in dcmread(io.BytesIO(made)).iterall():
+        assert not any(word.casefold() in str(element.value).casefold() for word in words if len(word) > 1), (
+            element
+        )
+
+
+def test_terms_stay_where_a_patient_is_named_like_one() -> None:
+    dataset = ct_series(1)[0].dataset
+    dataset.PatientName = "Chest^Phantom"
+    dataset.BodyPartExamined = "CHEST"
+    copy = dcmread(io.BytesIO(deidentified(encode(dataset)).data))
+    assert copy.BodyPartExamined == "CHEST"
+    assert copy.ImageType == ["ORIGINAL", "PRIMARY", "AXIAL"]
