@@ -189,6 +189,7 @@ def unfinished(folder: Path, what: str) -> Iterator[bool]:
     mark = folder / f".dicomdock-export-{sha256(what.encode()).hexdigest()[:16]}"
     lock = FileLock(mark)
     with disk_errors(f"Exporting to {folder}"):
+        made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         begun = mark.exists()
         try:
@@ -207,6 +208,8 @@ def unfinished(folder: Path, what: str) -> Iterator[bool]:
         if ended:
             with suppress(OSError):
                 mark.unlink()
+                if made:
+                    folder.rmdir()  # where nothing was written into it
 
 
 @contextmanager

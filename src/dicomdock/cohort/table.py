@@ -12,6 +12,11 @@ from dicomdock.config.home import write_private
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, MissingDependency
 
+BATCH = 10_000  # rows that are read at once
+MOST_BYTES = 1 << 28  # of any table once it is unpacked, or ...
+RATIO = 100  # ... so many times its own size
+MOST_CELLS = 1_000_000  # of any table, or one for each byte of its file
+
 Cell: TypeAlias = str | int | float | bool | None
 
 _COLUMNS = (
@@ -122,12 +127,53 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     InvalidInput
         It cannot be read.
     """
-    parquet, pyarrow = arrow("pyarrow.parquet"), arrow()
+    pyarrow = arrow()
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+        return _read_rows(path)
     except (OSError, pyarrow.ArrowException) as error:
         raise InvalidInput(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read a file batch by batch; a text that many rows share is one object.
+
+    Raises
+    ------
+    InvalidInput
+        It states, or becomes, far more than files of its size hold: a few bytes can stand for gigabytes.
+    """
+    parquet, pyarrow = arrow("pyarrow.parquet"), arrow()
+    size = path.stat().st_size
+    schema = parquet.read_schema(path)
+    texts = [field.name for field in schema if pyarrow.types.is_string(field.type)]
+    with parquet.ParquetFile(path, read_dictionary=texts) as file:
+        stated = file.metadata
+        groups = [stated.row_group(number) for number in range(stated.num_row_groups)]
+        cells = sum(group.num_rows for group in groups) * stated.num_columns
+        left = max(MOST_BYTES, RATIO * size)
+        if cells > max(MOST_CELLS, size) or sum(group.total_byte_size for group in groups) > left:
+            raise _too_large(path)
+        rows: list[dict[str, Any]] = []
+        for batch in file.iter_batches(BATCH):
+            left -= batch.nbytes
+            if left < 0:
+                raise _too_large(path)
+            columns = [_values(column) for column in batch.columns]
+            rows += (dict(zip(schema.names, row, strict=True)) for row in zip(*columns, strict=True))
     return rows
+
+
+def _values(column: Any) -> list[Any]:
+    """Return the values of a column; those that a dictionary holds once are shared."""
+    if not arrow().types.is_dictionary(column.type):
+        values: list[Any] = column.to_pylist()
+        return values
+    known = column.dictionary.to_pylist()
+    return [None if index is None else known[index] for index in column.indices.to_pylist()]
+
+
+def _too_large(path: Path) -> InvalidInput:
+    return InvalidInput(f"{path} becomes far larger than its size when it is read, which is refused.")
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Cell]], facts: Mapping[str, str]) -> None:
