@@ -20,6 +20,7 @@
     ├── UnsupportedByServer(feature)          the server cannot do it, by its dialect or its answer
     ├── StoreError                            an upload that cannot go on (single failures are StoreResults)
     ├── ArchiveError                          the local archive
+    │   ├── DamagedInstances(instances)       files that are gone, or are not what was stored
     │   ├── ArchiveLocked                     another process holds it for too long
     │   ├── ArchiveTooNew                     written by a later version of dicomdock
     │   ├── IndexDamaged                      the index cannot be read; the files are not affected
@@ -216,6 +217,27 @@ class ArchiveError(DicomdockError):
 
 class NotInArchive(NotFound, ArchiveError):
     """The local archive does not have what was asked for."""
+
+
+class DamagedInstances(ArchiveError):
+    """Files of the archive are gone, or are not what was stored; what else was asked for went on.
+
+    Parameters
+    ----------
+    instances : ``STUDY/SERIES/INSTANCE`` of each, or its resource.
+    """
+
+    remedy = "Retrieve or import the same instances again to restore them; 'dicomdock verify' lists all."
+
+    def __init__(self, instances: Sequence[object]) -> None:
+        self.instances = tuple(map(str, instances))
+        names = ", ".join(self.instances[:3]) + (", ..." if len(self.instances) > 3 else "")
+        number = "1 instance is" if len(self.instances) == 1 else f"{len(self.instances)} instances are"
+        super().__init__(f"{number} damaged or missing in the archive: {names}.")
+
+    def __reduce__(self) -> tuple[type[DamagedInstances], tuple[tuple[str, ...]]]:
+        """Return how it is made again in another process."""
+        return DamagedInstances, (self.instances,)
 
 
 class ArchiveLocked(ArchiveError):

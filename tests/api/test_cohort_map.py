@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from dicomdock import Archive, Segmentation
+from dicomdock.api.cohort_function import Storing, evaluate
 from dicomdock.cohort.folder import Cohorts
 from dicomdock.cohort.table import Item
 from dicomdock.config.settings import Settings
@@ -50,12 +51,21 @@ def test_every_series_has_its_answer_and_one_that_raises_costs_no_other(cohort) 
     assert answers[SERIES[0]].value == {"voxels": 5 * 16 * 24, "most": -1024 + 400 + 150 + 23}
     assert (answers[SERIES[1]].state, answers[SERIES[1]].reason) == ("failed", "ZeroDivisionError: no")
     assert "pull the cohort" in answers[ABSENT].reason
+    assert "1 slice is missing" in answers[SERIES[3]].reason
     assert [one.state for one in answers.values()].count("passed over") == 1
 
     frame = cohort.to_dataframe(answers.values())
     assert list(frame["SeriesInstanceUID"]) == [item.resource.series for item in cohort.items]
     assert frame.loc[frame["state"] == "done", "voxels"].sum() == (5 + 7 + 40) * 16 * 24
     assert list(cohort.to_dataframe()["state"]) == ["left"] * 6
+
+
+def test_a_run_says_of_each_series_what_is_unusual_about_it(cohort, settings) -> None:
+    with Storing.open(settings) as archive:
+        for series in (None, [str(SERIES[3].series)]):
+            found = evaluate(archive, lambda _volume: 1, SERIES[3], "seed", series)
+            assert "1 slice is missing" in found["remarks"]
+        assert evaluate(archive, lambda _volume: 1, SERIES[0], "seed")["remarks"] == ""
 
 
 def test_any_value_is_an_answer_and_a_map_can_be_left(cohort) -> None:

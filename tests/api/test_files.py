@@ -34,6 +34,10 @@ def export(archive: Archive, resource: str, folder: Path, form: str) -> list[Pat
     return [folder / one.path for one in outcomes]
 
 
+def interrupted(*_: object) -> int:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("form", ["nifti", "nrrd"])
 def test_what_is_exported_comes_back_as_it_was(archive, series, tmp_path, form):
     segmentation = Segmentation.from_array(labels(), archive.volume(series), names=["liver", "left kidney"])
@@ -51,6 +55,12 @@ def test_what_is_exported_comes_back_as_it_was(archive, series, tmp_path, form):
     assert archive.present(made.save())
     with pytest.raises(InvalidInput, match="is there already"):
         export(archive, place.study, tmp_path / "out", form)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("dicomdock.api.export.write_segmentation", interrupted)
+        export(archive, place.study, tmp_path / "killed", form)
+    again = export(archive, place.study, tmp_path / "killed", form)
+    assert {image.name, drawing.name} < {one.name for one in again}
+    assert not [*(tmp_path / "killed").glob(".dicomdock*")]
 
 
 def test_a_reoriented_label_map_is_the_same_voxels(archive, series, tmp_path):

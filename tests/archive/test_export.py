@@ -51,6 +51,47 @@ def test_folders_have_readable_names(filled, tmp_path: Path) -> None:
         list(archive.export([series[0].resource], tmp_path / "out"))
 
 
+def test_an_export_that_was_killed_goes_on_and_one_that_ended_is_not_repeated(filled, tmp_path: Path) -> None:
+    archive, series = filled
+    study, out = [Resource(series[0].study)], tmp_path / "out"
+    killed = archive.export(study, out)
+    first = next(killed)
+    killed.close()
+    second = out / first.path.with_name("0002.dcm")
+    (tmp_path / "elsewhere").write_text("not to be written to")
+    second.with_name("0002.dcm.part").symlink_to(tmp_path / "elsewhere")
+    assert len(list(archive.export(study, out))) == 2
+    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == ["0001.dcm", "0002.dcm"]
+    assert [one.read_bytes() for one in (out / first.path, second)] == [one.data for one in series[:2]]
+    assert (tmp_path / "elsewhere").read_text() == "not to be written to"
+    with pytest.raises(InvalidInput, match="there already"):
+        list(archive.export(study, out))
+
+
+def test_an_export_that_goes_on_overwrites_nothing(filled, tmp_path: Path) -> None:
+    archive, series = filled
+    study, out = [Resource(series[0].study)], tmp_path / "out"
+    killed = archive.export(study, out)
+    first = out / next(killed).path
+    killed.close()
+    first.write_bytes(b"of another program")
+    with pytest.raises(InvalidInput, match="there already"):
+        list(archive.export(study, out))
+    assert first.read_bytes() == b"of another program"
+    beside = archive.export([Resource(series[3].study)], out)  # another export has a mark of its own
+    assert len(list(beside)) == 1
+
+
+def test_an_export_beside_the_same_one_does_not_take_its_files_for_its_own(filled, tmp_path: Path) -> None:
+    archive, series = filled
+    study, out = [Resource(series[0].study)], tmp_path / "out"
+    running = archive.export(study, out)
+    next(running)
+    with pytest.raises(InvalidInput, match="there already"):
+        list(archive.export(study, out))
+    assert len(list(running)) == 1
+
+
 def test_a_zip_file_holds_the_same(filled, tmp_path: Path) -> None:
     archive, series = filled
     target = tmp_path / "out.zip"

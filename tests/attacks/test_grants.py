@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -33,9 +33,23 @@ class Attacked:
         self.app = Guard(Starlette(routes=routes(archive)), self.keys, port=8104)
         self.token = self.keys.grant(Resource(own.study))
 
-    def ask(self, path: str, query: str = "", method: str = "GET", token: str = "") -> tuple[int, bytes]:
-        """Ask as a client does that writes its own request."""
+    def ask(
+        self,
+        path: str,
+        query: str = "",
+        method: str = "GET",
+        token: str = "",
+        fields: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+        sent_body: bytes | None = None,
+    ) -> tuple[int, bytes]:
+        """Ask as a client does that writes its own request; ``fields`` replace ours of the same name."""
         sent: list[dict[str, Any]] = []
+        written = [
+            (name, value) for name, value in (fields.items() if isinstance(fields, Mapping) else fields)
+        ]
+        ours = {"host": HOST, "authorization": f"Bearer {token or self.token}", "accept": "*/*"}
+        names = {name.lower() for name, _ in written}
+        written += [(name, value) for name, value in ours.items() if name not in names]
         scope = {
             "type": "http",
             "method": method,
@@ -47,14 +61,14 @@ class Attacked:
             "http_version": "1.1",
             "server": ("127.0.0.1", 8104),
             "client": ("127.0.0.1", 4),
-            "headers": [
-                (b"host", HOST.encode()),
-                (b"authorization", f"Bearer {token or self.token}".encode()),
-                (b"accept", b"*/*"),
-            ],
+            "headers": [(name.encode(), value.encode()) for name, value in written],
         }
 
+        bodies = [] if sent_body is None else [sent_body]
+
         async def receive() -> dict[str, Any]:
+            if bodies:
+                return {"type": "http.request", "body": bodies.pop(), "more_body": False}
             await asyncio.Event().wait()
             raise AssertionError
 
@@ -188,3 +202,178 @@ def test_nothing_of_another_study_comes_out(
     # The sentence of a refusal may quote what was asked; data may not come.
     assert b"Secret^Other" not in body
     assert not (body.startswith((b"[{", b"--")) and leaked(attacked, body))
+
+
+BULK = "/bulk/00100010"
+ROUTES = [
+    "/dicom-web/studies/{other}{rest}",
+    "/dicom-web/studies/{own}/series/{other_series}{rest}",
+    "/dicom-web/studies/{own}/series/{own_series}/instances/{other_instance}{rest}",
+    "/dicom-web/studies/{other}/series/{other_series}/instances/{other_instance}{rest}",
+    "/dicom-web/studies/{own}/series/{own_series}/instances/{own_instance}/../{other_instance}{rest}",
+    "/dicom-web/./studies/{other}{rest}",
+    "//dicom-web//studies//{other}{rest}",
+    "/dicom-web/studies/{own}%2f..%2f{other}{rest}",
+    "/dicom-web/studies/{own}\\..\\{other}{rest}",
+    "/dicom-web/studies/{own}\x00{other}{rest}",
+    "/dicom-web/studies/{own};{other}{rest}",
+    "/dicom-web/studies/{own},{other}{rest}",
+    "/dicom-web/studies/*{rest}",
+    "/dicom-web/studies/ {other}{rest}",
+    "/DICOM-WEB/studies/{other}{rest}",
+    "/dicom-web/Studies/{other}{rest}",
+]
+RESTS = ["", "/", "/metadata", "/rendered", "/thumbnail", "/frames/1", "/frames/1/rendered", BULK, "/series"]
+
+
+METHODS = ["HEAD", "OPTIONS", "TRACE", "get", "PROPFIND", "POST", "DELETE"]
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_no_route_of_another_study_answers(attacked: Attacked, path: str):
+    own, other = attacked.own, attacked.other
+    names = {
+        "own": own.study,
+        "own_series": own.series,
+        "own_instance": own.instance,
+        "other": other.study,
+        "other_series": other.series,
+        "other_instance": other.instance,
+    }
+    for method, rest in [("GET", rest) for rest in RESTS] + [(method, "/metadata") for method in METHODS]:
+        status, body = attacked.ask(path.format(**names, rest=rest), method=method)
+        assert status >= 300, rest  # a redirect adds or drops a slash
+        assert b"Secret^Other" not in body
+        assert not body.startswith((b"[{", b"--", b"\x89PNG", b"\xff\xd8"))
+
+
+# What a query may be written like, and how a server might read it otherwise than whoever judged it.
+QUERIES = [
+    "StudyInstanceUID={own}&StudyInstanceUID={other}",
+    "StudyInstanceUID={other}&StudyInstanceUID={own}",
+    "StudyInstanceUID={own}&0020000d={other}",
+    "StudyInstanceUID={own}&0020000D={other}",
+    "StudyInstanceUID={own};StudyInstanceUID={other}",
+    "StudyInstanceUID={own};0020000D={other}",
+    "%53tudyInstanceUID={other}&StudyInstanceUID={own}",
+    "StudyInstanceUID={own}&%30020000D={other}",
+    "StudyInstanceUID%00={other}&StudyInstanceUID={own}",
+    "StudyInstanceUID[]={own}&StudyInstanceUID[]={other}",
+    "StudyInstanceUID=&StudyInstanceUID={other}",
+    "StudyInstanceUID=%22%22",
+    "StudyInstanceUID={own}%5C{other}",
+    "StudyInstanceUID={own}%2C{other}",
+    "StudyInstanceUID={own},{other}",
+    "StudyInstanceUID={own}*",
+    "StudyInstanceUID=%2A",
+    "StudyInstanceUID={own}%00{other}",
+    "0020,000D={other}",
+    "(0020,000D)={other}&StudyInstanceUID={own}",
+    "studyinstanceuid={other}&StudyInstanceUID={own}",
+    "StudyInstanceUID={own}&ReferencedStudySequence.ReferencedSOPInstanceUID={other}&fuzzymatching=true",
+    "StudyInstanceUID={own}#&StudyInstanceUID={other}",
+    "?StudyInstanceUID={other}&StudyInstanceUID={own}",
+    "StudyInstanceUID+={other}&StudyInstanceUID={own}",
+    "StudyInstanceUID={own}&StudyInstanceUID.StudyInstanceUID={other}",
+    "StudyInstanceUID={own}&offset=0&limit=0&includefield=all&includefield=00100010",
+    "",
+    "includefield=StudyInstanceUID&limit=1000",
+    "PatientName=Secret*",
+]
+WADO = [
+    "requestType=WADO&studyUID={own}&studyUID={other}&seriesUID={other_series}&objectUID={other_instance}",
+    "requestType=WADO&studyUID={other}&studyUID={own}&seriesUID={other_series}&objectUID={other_instance}",
+    "requestType=WADO&studyUID={own}&seriesUID={own_series}&objectUID={own_instance}&objectUID={other_instance}",
+    "requestType=WADO&studyUID={own}&objectUID={other_instance}",
+    "requestType=WADO&objectUID={other_instance}",
+    "requestType=WADO&studyUID={own};studyUID={other}&objectUID={other_instance}",
+    "requestType=WADO&studyUID=&seriesUID={other_series}&objectUID={other_instance}",
+    "requestType=wado&%73tudyUID={other}&seriesUID={other_series}&objectUID={other_instance}",
+    "requestType=WADO&studyUID={own}&seriesUID={other_series}&objectUID={other_instance}&frameNumber=1",
+]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_no_query_finds_another_study(attacked: Attacked, query: str):
+    own, other = attacked.own, attacked.other
+    asked = query.format(own=own.study, other=other.study)
+    for level in ("studies", "series", "instances"):
+        _, body = attacked.ask(f"/dicom-web/{level}", asked)
+        assert b"Secret^Other" not in body
+        assert not (body.startswith((b"[{", b"--")) and leaked(attacked, body))
+
+
+@pytest.mark.parametrize("query", WADO)
+def test_no_uri_retrieves_another_study(attacked: Attacked, query: str):
+    own, other = attacked.own, attacked.other
+    names = {
+        "own": own.study,
+        "own_series": own.series,
+        "own_instance": own.instance,
+        "other": other.study,
+        "other_series": other.series,
+        "other_instance": other.instance,
+    }
+    for path, kind in (
+        ("/wado", ""),
+        ("/wado", "application/dicom"),
+        ("//wado", "image/png"),
+        ("/wado/", ""),
+    ):
+        status, body = attacked.ask(path, query.format(**names) + (f"&contentType={kind}" if kind else ""))
+        assert status >= 300
+        assert b"Secret^Other" not in body
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/dicom-web/workitems"),
+        ("HEAD", "/dicom-web/workitems"),
+        ("GET", "/dicom-web//workitems"),
+        ("GET", "/dicom-web/workitems/1.2.3"),
+        ("POST", "/dicom-web/workitems"),
+        ("POST", "/dicom-web/workitems/1.2.3"),
+        ("PUT", "/dicom-web/workitems/1.2.3/state"),
+        ("POST", "/dicom-web/workitems/1.2.3/cancelrequest"),
+        ("POST", "/dicom-web/studies"),
+        ("POST", "/dicom-web/studies/{own}"),
+        ("DELETE", "/dicom-web/studies/{own}"),
+        ("PUT", "/dicom-web/studies/{own}"),
+    ],
+)
+@pytest.mark.parametrize("reading", [True, False], ids=["as a reading method", "as it is"])
+def test_the_work_list_and_what_writes_stay_closed(attacked: Attacked, method: str, path: str, reading: bool):
+    """Also where the method is hidden in a header that some frameworks obey."""
+    fields = {
+        "x-http-method-override": method,
+        "x-http-method": method,
+        "x-method-override": method,
+        "content-type": "application/dicom+json",
+    }
+    asked = path.format(own=attacked.own.study)
+    query = "_method=DELETE&StudyInstanceUID=" + attacked.own.study
+    status, body = attacked.ask(asked, query, "GET" if reading else method, fields=fields, sent_body=b"[{}]")
+    if "workitems" in path or not reading:
+        assert status in (403, 404, 405)
+        assert b"00080018" not in body
+    assert attacked.ask(f"/dicom-web/studies/{attacked.own.study}/metadata")[0] == 200
+
+
+def test_two_logins_in_one_request_open_nothing(attacked: Attacked):
+    whole = attacked.keys.grant(None)
+    for first, second in ((attacked.token, whole), (whole, attacked.token), (whole, whole)):
+        status, _ = attacked.ask(
+            "/dicom-web/studies",
+            fields=[("authorization", f"Bearer {first}"), ("Authorization", f"Bearer {second}")],
+        )
+        assert status == 401
+    for written in (f"bearer  {attacked.token}", f"BEARER {attacked.token}"):
+        assert attacked.ask("/dicom-web/studies", fields={"authorization": written})[0] == 403
+    for written in (
+        f"Basic {attacked.token}",
+        f"Bearer {attacked.token},{whole}",
+        f"Bearer {whole[:-1]}",
+        "",
+    ):
+        assert attacked.ask("/dicom-web/studies", fields={"authorization": written})[0] == 401

@@ -42,6 +42,7 @@ def test_real_orthanc_is_described_by_few_requests(orthanc, head, settings):
         assert report.works(topic) is True, topic
     assert report.works("delete") is False
     assert report.works("store") is None
+    assert report.works("worklist") is False
 
 
 def test_the_next_orthanc_needs_no_override_and_works(orthanc_next, head, settings):
@@ -162,6 +163,27 @@ def test_nobody_there_is_a_report_too(settings):
     profile = ServerProfile("gone", "http://127.0.0.1:9")
     with Client(profile, settings=replace(settings, retries=0)) as client:
         assert not probe.test(client).reachable
+
+
+@pytest.mark.parametrize(
+    ("answer", "works"),
+    [
+        (rows([{"00741000": {"vr": "CS", "Value": ["SCHEDULED"]}}]), True),
+        (Answer(204, b"", {}), True),
+        (rows([]), True),
+        (rows([{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}]), False),  # studies at every address
+        (Answer(200, b"<html>", {"Content-Type": "text/html"}), False),
+        (refused(404), False),
+        (refused(501), False),
+        (refused(403), None),
+        (refused(500), None),
+    ],
+)
+def test_a_work_list_is_a_finding(answer, works, head, settings):
+    images = Awkward(head)
+    report = report_of(lambda request: answer if "/workitems" in request.path else images(request), settings)
+    assert report.reachable
+    assert report.works("worklist") is works
 
 
 def test_a_probe_only_reads(head, settings):

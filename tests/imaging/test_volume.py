@@ -418,6 +418,13 @@ def test_no_value_of_a_ct_is_clipped(slope: str, intercept: str) -> None:
     assert np.array_equal(volume.array, array.astype(np.int64) * int(slope) + int(intercept))
 
 
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_no_whole_number_of_32_bits_is_rounded(modality: str) -> None:
+    array = np.linspace(0, 2**32 - 1, 24).astype(np.uint32).reshape(2, 3, 4)
+    volume = read(scan(array, RescaleSlope="3", RescaleIntercept="-7", Modality=modality))
+    assert np.array_equal(volume.array, array.astype(np.int64) * 3 - 7)
+
+
 def test_twelve_bits_of_a_ct_stay_small() -> None:
     made = scan(values(), RescaleSlope="1", RescaleIntercept="-1024")
     for one in made:

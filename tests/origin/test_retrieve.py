@@ -83,6 +83,21 @@ def test_what_was_stored_comes_back_byte_for_byte(server, level):
     assert sorted(bodies(response)) == sorted(made.data for made in expected)
 
 
+def test_a_damaged_instance_is_named_and_the_others_are_given(server):
+    stored = builders.ct_series(3)
+    server.add(*(made.data for made in stored))
+    file = server.archive.instances(stored[1].resource)[0].path
+    file.write_bytes(file.read_bytes()[:-1] + b"\xee")
+    for accept in (ANY, DEFAULT):
+        response = server.ask(series_path(stored[0]), accept)
+        assert response.status == 206
+        assert stored[1].instance in response.headers["Warning"]
+        given = read_parts([response.data], response.headers["Content-Type"])
+        assert [b"".join(part.chunks()) for part in given] == [stored[0].data, stored[2].data]
+    for below in ("", "/frames/1", "/rendered", "/thumbnail", "/metadata", "/bulk/7FE00010"):
+        assert server.ask(path(stored[1]) + below, "*/*").status == 500
+
+
 def test_one_instance_can_be_had_bare(server):
     (made,) = builders.ct_series(1)
     server.add(made.data)

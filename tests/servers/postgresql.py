@@ -28,6 +28,24 @@ def _as_owner(*command: str | Path) -> list[str]:
     return ["runuser", "-u", "postgres", "--", *words] if os.geteuid() == 0 else words
 
 
+def restart(url: str) -> None:
+    """Restart a server that runs, as after a crash: connections break, and what was committed is there."""
+    found, folder = programs(), Path(url.partition("?host=")[2])
+    assert found is not None
+    command = (
+        found / "pg_ctl",
+        "-D",
+        folder / "data",
+        "-m",
+        "immediate",
+        "-w",
+        "-l",
+        folder / "log",
+        "restart",
+    )
+    subprocess.run(_as_owner(*command), check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
 @contextmanager
 def running() -> Iterator[str]:
     """Run a server and yield the URL of its databases, with ``{database}`` for the name."""

@@ -78,10 +78,12 @@ class Faulty:
     left : how many more requests fail; -1 for all.
     status, code : of the failure.
     methods : of the requests that fail; empty for all.
+    sent : bytes of bodies that were answered.
     """
 
     def __init__(self, real: str) -> None:
         self.left, self.status, self.code = 0, 503, "SlowDown"
+        self.sent = 0
         self.methods: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         faulty, target = self, urlsplit(real)
@@ -102,6 +104,8 @@ class Faulty:
                 connection.request(self.command, self.path, body, dict(self.headers))
                 response = connection.getresponse()
                 data = response.read()
+                with faulty._lock:
+                    faulty.sent += len(data)
                 self.send_response(response.status)
                 for name, value in response.getheaders():
                     if name.lower() not in ("content-length", "connection", "date", "server"):

@@ -396,9 +396,8 @@ def test_closing_the_pull_cancels_it_and_keeps_what_came(archive: Archive, setti
             return None
         return server(request)
 
-    quick = replace(settings, read_timeout=1.0)
-    with client_of(stalls, quick, retrieve_level="instance") as client:
-        work = pull(client, archive, [series_of(made)], quick)
+    with client_of(stalls, settings, retrieve_level="instance") as client:
+        work = pull(client, archive, [series_of(made)], settings, on_cancel=client.close)
         while next(work).done < 10:
             pass
         work.close()

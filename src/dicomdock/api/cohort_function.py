@@ -127,6 +127,8 @@ def evaluate(
     archive.begin(f"{seed}|{resource}")
     try:
         given = archive.volume(resource) if series is None else _volumes(archive, images)
+        volumes = [given] if isinstance(given, Volume) else given
+        remarks = dict.fromkeys(remark for one in volumes for remark in one.remarks)
         cells = dict(_cells(function(given), archive))
     except DicomdockError as error:
         return {"error": str(error)}
@@ -134,7 +136,7 @@ def evaluate(
         return {"error": f"{type(error).__name__}: {error}"[:LONGEST_REASON]}
     if archive.saved:
         cells["saved"] = " ".join(map(str, archive.saved))
-    return {"result": cells}
+    return {"result": cells, "remarks": " ".join(remarks)}
 
 
 def _volumes(archive: Archive, series: Sequence[Resource]) -> list[Volume]:

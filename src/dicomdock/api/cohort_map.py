@@ -51,7 +51,8 @@ class MapWork:
         if (kind := kind_of(instances[0].sop_class_uid)) != "image":
             return Answer(item.resource, "passed over", f"It holds no images: {kind}.")
         try:
-            value = self.function(find_volume(self.archive, item.resource, None))
+            volume = find_volume(self.archive, item.resource, None)
+            value = self.function(volume)
         except NoSpace:
             raise
         except DicomdockError as error:
@@ -59,7 +60,7 @@ class MapWork:
         except Exception as error:  # noqa: BLE001 - whatever the user's function raises
             return Answer(item.resource, "failed", f"{type(error).__name__}: {error}")
         result: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {"value": value}
-        return Answer(item.resource, "done", result=result, value=value)
+        return Answer(item.resource, "done", " ".join(volume.remarks), result, value=value)
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby, starmap
+from itertools import chain, groupby, starmap
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
@@ -18,11 +18,19 @@ from dicomdock.api.instances import headers_of, read
 from dicomdock.api.segmentation import read as read_segmentation
 from dicomdock.api.sidecar import Sidecar
 from dicomdock.api.volume import fill
-from dicomdock.archive.export import clean_name
+from dicomdock.archive.export import Planned, clean_name, unfinished
 from dicomdock.archive.storage.local import disk_errors
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import Kind, kind_of
-from dicomdock.errors import ArchiveError, EmptyResult, GeometryError, InvalidInput, NoSpace, NotFound
+from dicomdock.errors import (
+    ArchiveError,
+    DamagedInstances,
+    EmptyResult,
+    GeometryError,
+    InvalidInput,
+    NoSpace,
+    NotFound,
+)
 from dicomdock.imaging.attributes import number, text
 from dicomdock.imaging.formats.nifti import undirected
 from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan, split_series
@@ -132,14 +140,40 @@ def export_as(
         for resource in resources
         for one in local.instances(resource)
     }
+    files = {one.resource: one for one in plan}
     items = [Item(one.resource, one.source, one.name, kinds[one.resource]) for one in plan]
     groups = [list(group) for _, group in groupby(items, key=lambda one: one.series)]
     target = _Target(folder, form, straighten)
-    target.refuse_existing(dict.fromkeys(item.name.parent for item in items))
+    series = dict.fromkeys(item.name.parent for item in items)
+    with unfinished(folder, "\n".join([form, *map(str, series)])) as again:
+        if not again:
+            target.refuse_existing(series)
+        yield from _written(local, home, groups, files, target)
+
+
+def _written(
+    local: archive.Archive,
+    home: Home,
+    groups: Sequence[Sequence[Item]],
+    files: Mapping[Resource, Planned],
+    target: _Target,
+) -> Iterator[Exported]:
+    """Write one series after the other; what is damaged is not read."""
     for done, group in enumerate(groups, 1):
-        images = group[0].kind == "image"
-        for outcome in _images(group, target) if images else _objects(home, group, target):
+        damaged = {*local.damaged(files[item.resource] for item in group)}
+        if group[0].kind == "image":  # a volume without some of its slices would be another one
+            outcomes = _images(group, target) if not damaged else _refused(group[0].series, [*damaged])
+        else:
+            outcomes = chain(
+                _objects(home, [item for item in group if item.resource not in damaged], target),
+                *(_refused(item.resource, [item.resource]) for item in group if item.resource in damaged),
+            )
+        for outcome in outcomes:
             yield replace(outcome, done=done, total=len(groups))
+
+
+def _refused(resource: Resource, damaged: Sequence[Resource]) -> Iterator[Exported]:
+    yield Exported(resource, "failed", reason=str(DamagedInstances(damaged)))
 
 
 @dataclass

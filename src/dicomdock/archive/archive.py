@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +29,7 @@ from dicomdock.archive.index.queries import (
 )
 from dicomdock.archive.metadata_cache import MetadataCache
 from dicomdock.archive.opening import open_archive
-from dicomdock.archive.problems import damaged_error, not_in_archive
+from dicomdock.archive.problems import not_in_archive
 from dicomdock.archive.query_cache import QueryCache
 from dicomdock.archive.recovery import remove_deleted_files
 from dicomdock.archive.search import search
@@ -43,7 +44,7 @@ from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.media_types import DICOM, in_transfer_syntax
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput
+from dicomdock.errors import DamagedInstances, InvalidInput
 from dicomdock.sources import Page, Part, StoreResult, file_chunks
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Archive:
         ------
         NotInArchive
             Nothing is there.
-        ArchiveError
+        DamagedInstances
             Instances are damaged or missing; the others have been returned before.
         """
         if resource.frames:
@@ -168,13 +169,13 @@ class Archive:
         self._mark_used(resource)
         damaged: list[Resource] = []
         files = self._files.storage.fetched(one.key for one in found)
-        for one, path in zip(found, files, strict=True):
-            if self._integrity.is_intact(path, one.size, one.digest):
+        for one, _ in zip(found, files, strict=True):
+            if self._integrity.is_intact(one):
                 yield self.part(one)
             elif self._is_indexed(one.resource):  # else it was removed meanwhile
                 damaged.append(one.resource)
         if damaged:
-            raise damaged_error(damaged)
+            raise DamagedInstances(damaged)
 
     def _mark_used(self, resource: Resource) -> None:
         if self._files.read_only:
@@ -196,14 +197,22 @@ class Archive:
             length=instance.size,
             resource=instance.resource,
             path=instance.storage.path(instance.key),
-            intact=lambda: self._integrity.is_intact(instance.path, instance.size, instance.digest),
+            intact=lambda: self._integrity.is_intact(instance),
         )
 
     def metadata(self, resource: Resource) -> Iterator[DicomJson]:
-        """Return the attributes of every instance; bulk data are paths below the instance's."""
+        """Return the attributes of every instance; bulk data are paths below the instance's.
+
+        Raises
+        ------
+        NotInArchive
+            Nothing is there.
+        DamagedInstances
+            Instances are damaged or missing; the others have been returned before.
+        """
         from dicomdock.archive.metadata import read_metadata
 
-        missing: list[Resource] = []
+        damaged: list[Resource] = []
         found = self._found(resource)
         for start in range(0, len(found), DESCRIBED):
             some = found[start : start + DESCRIBED]
@@ -212,18 +221,16 @@ class Archive:
             files = self._files.storage.fetched(one.key for one in some)
             for one, path in zip(some, files, strict=True):
                 attributes = cached.get(one.digest) if has_size(path, one.size) else None
-                try:
-                    if attributes is None:
-                        attributes = read_metadata(path, one.resource)
-                        if self._integrity.is_intact(path, one.size, one.digest):
-                            new[one.digest] = attributes
+                with suppress(FileNotFoundError):  # removed meanwhile
+                    if attributes is None and self._integrity.is_intact(one):
+                        attributes = new[one.digest] = read_metadata(path, one.resource)
+                if attributes is not None:
                     yield attributes
-                except FileNotFoundError:
-                    if self._is_indexed(one.resource):
-                        missing.append(one.resource)
+                elif self._is_indexed(one.resource):
+                    damaged.append(one.resource)
             self._metadata.put(new)
-        if missing:
-            raise damaged_error(missing)
+        if damaged:
+            raise DamagedInstances(damaged)
 
     def store(self, parts: Iterable[Part], *, study: str | None = None) -> Iterator[StoreResult]:
         """Store instances; an outcome is returned once it is committed.
@@ -297,6 +304,8 @@ class Archive:
             A file of that name is there.
         NoSpace, ArchiveError
             It cannot be written.
+        DamagedInstances
+            Instances are damaged or missing; the others have been exported.
         """
         from dicomdock.archive.export import export
 
@@ -347,6 +356,10 @@ class Archive:
                 raise not_in_archive(resource)
         with self._index.reading() as connection:
             return planned(connection, self._files.storage, resources)
+
+    def damaged(self, plan: Iterable[Planned]) -> list[Resource]:
+        """Return those instances of an export whose files are not what was stored."""
+        return [one.resource for one in plan if not self._integrity.is_intact(one)]
 
     def verify(self, resource: Resource | None = None) -> Iterator[Finding]:
         """Compare files with what was stored; without a resource all, and unknown files too."""

@@ -6,24 +6,26 @@ them.
 
 from __future__ import annotations
 
+import filecmp
 import re
 import shutil
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.queries import within
 from dicomdock.archive.index.schema import ALL_LEVELS, BY_NUMBER
-from dicomdock.archive.problems import damaged_error
 from dicomdock.archive.storage.backend import Storage
 from dicomdock.archive.storage.local import IntegrityCheck, disk_errors
+from dicomdock.config.lock import FileLock, NoLocks
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput
+from dicomdock.errors import DamagedInstances, InvalidInput
 
 NAME_BYTES = 80  # of one folder's name; four of them stay below every system's limit of a path
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
@@ -147,13 +149,17 @@ def export(
     InvalidInput
         A file of that name is there.
     NoSpace, ArchiveError
-        It cannot be written; or instances are damaged, and the others have been exported.
+        It cannot be written.
+    DamagedInstances
+        Instances are damaged or missing; the others have been exported.
     """
     damaged: list[Resource] = []
-    with _zip_file(target) if zip else _folder(target) as write:
+    what = "\n".join(str(one.name) for one in plan)
+    with _zip_file(target) if zip else _folder(target, what) as write:
         sources = _fetched(plan)
         for done, one in enumerate(plan, 1):
-            if not integrity.is_intact(next(sources), one.size, one.digest):
+            next(sources)
+            if not integrity.is_intact(one):
                 damaged.append(one.resource)
                 continue
             made = copy(one)
@@ -161,7 +167,7 @@ def export(
                 write(made.name, made.content)
                 yield Exported(made.resource, made.name, made.size, done, len(plan))
     if damaged:
-        raise damaged_error(damaged)
+        raise DamagedInstances(damaged)
 
 
 def _fetched(plan: Sequence[Planned]) -> Iterator[Path]:
@@ -170,14 +176,54 @@ def _fetched(plan: Sequence[Planned]) -> Iterator[Path]:
 
 
 @contextmanager
-def _folder(folder: Path) -> Iterator[Write]:
+def unfinished(folder: Path, what: str) -> Iterator[bool]:
+    """Mark a folder while an export writes into it; return whether the same was begun there and not ended.
+
+    The mark stays after a crash or an error, so that the same export can be repeated; a name that is taken is
+    none.
+
+    Parameters
+    ----------
+    what : is exported; the same text for the same export.
+    """
+    mark = folder / f".dicomdock-export-{sha256(what.encode()).hexdigest()[:16]}"
+    lock = FileLock(mark)
+    with disk_errors(f"Exporting to {folder}"):
+        made = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        begun = mark.exists()
+        try:
+            ours = lock.acquire()
+        except NoLocks:
+            ours = begun = False
+    ended = False
+    try:
+        yield begun and ours
+        ended = True
+    except InvalidInput:
+        ended = not begun
+        raise
+    finally:
+        lock.release()
+        if ended:
+            with suppress(OSError):
+                mark.unlink()
+                if made:
+                    folder.rmdir()  # where nothing was written into it
+
+
+@contextmanager
+def _folder(folder: Path, what: str) -> Iterator[Write]:
     def write(name: PurePosixPath, content: Path | bytes) -> None:
         target = folder / name
         with disk_errors(f"Exporting to {folder}"):
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(target.name + ".part")
+            if again and _holds(target, content):
+                return
             if target.exists():
                 raise InvalidInput(f"{target} is there already; export to another folder, or remove it.")
+            partial.unlink(missing_ok=True)  # of one that was killed; a link is not followed
             try:
                 if isinstance(content, Path):
                     shutil.copyfile(content, partial)
@@ -188,7 +234,15 @@ def _folder(folder: Path) -> Iterator[Write]:
                 partial.unlink(missing_ok=True)
                 raise
 
-    yield write
+    with unfinished(folder, what) as again:
+        yield write
+
+
+def _holds(target: Path, content: Path | bytes) -> bool:
+    """Return whether a file has these bytes."""
+    if isinstance(content, Path):
+        return target.is_file() and filecmp.cmp(content, target, shallow=False)
+    return target.is_file() and target.read_bytes() == content
 
 
 @contextmanager
@@ -198,6 +252,7 @@ def _zip_file(target: Path) -> Iterator[Write]:
     partial = target.with_name(target.name + ".part")
     with disk_errors(f"Exporting to {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
         try:
             # A clock that was wrong when a file came is no reason to refuse it: zip begins in 1980.
             with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:

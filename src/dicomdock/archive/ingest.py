@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
-from dicomdock.archive.packed import UNPACK_ERRORS, Member, is_packed, is_tar, members, named_by
+from dicomdock.archive.packed import UNPACK_ERRORS, Member, exists, is_packed, is_tar, members, named_by
 from dicomdock.archive.pending import PendingInstance
 from dicomdock.archive.writer import AddResult, ArchiveWriter
 from dicomdock.dicom.part10 import HEAD, is_dicomdir, looks_like_dicom
@@ -189,7 +189,7 @@ def _named_by(path: Path) -> Iterator[_Found]:
         if directory:
             for named in named_by(path):
                 missing = Failure(named, "The DICOMDIR names this file, but it is not there.")
-                yield named if named.is_file() else missing
+                yield named if exists(named) and named.is_file() else missing
     except WireError as error:
         yield Failure(path, str(error))
     except OSError:

@@ -10,7 +10,11 @@ PS3.10 §8.6 (DICOMDIR); PS3.3 §F.3.2.2 (directory records).
 
 from __future__ import annotations
 
+import bz2
+import copy
 import gzip
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,7 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Self
 
 from dicomdock.errors import WireError
 from dicomdock.sources import CHUNK
@@ -26,7 +30,11 @@ from dicomdock.sources import CHUNK
 UNPACKED: Final = 1 << 28  # bytes that any packed file may become, or ...
 RATIO: Final = 100  # ... so many times its own size
 MEMBERS: Final = 200_000  # files in one zip file
-UNPACK_ERRORS: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+DEPTH: Final = 64  # components of a name in a DICOMDIR; PS3.10 §8.5 has at most 8
+UNPACK_ERRORS: Final = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, UnicodeDecodeError),
+    *(EOFError, OverflowError, RuntimeError, NotImplementedError),
+)
 """What a packed file that is damaged, encrypted or of an unknown method raises while it is read."""
 
 _ZIP, _EMPTY_ZIP, _GZIP = b"PK\3\4", b"PK\5\6", b"\x1f\x8b"
@@ -64,7 +72,7 @@ class Member:
     """
 
     name: Path
-    opener: Callable[[], IO[bytes] | gzip.GzipFile]
+    opener: Callable[[], IO[bytes] | gzip.GzipFile | _Unpacked]
     allowance: Allowance
 
     def chunks(self) -> Iterator[bytes]:
@@ -114,7 +122,65 @@ def members(path: Path) -> Iterator[Member]:
         raise WireError(f"The zip file has more than {MEMBERS} files; unpack it first.")
     # Left open until the last member is read: they are read by other threads, later.
     for info in infos:
-        yield Member(path / _printable(info.filename), partial(archive.open, info), allowance)
+        yield Member(path / _printable(info.filename), partial(_opened, archive, info), allowance)
+
+
+def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes] | _Unpacked:
+    """Open a member so that no more of it is unpacked at once than is asked for.
+
+    ``zipfile`` sees to that for the usual methods only: of a few bytes in the others it makes gigabytes.
+    """
+    if info.compress_type not in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        return archive.open(info)
+    as_stored = copy.copy(info)
+    as_stored.compress_type, as_stored.file_size = zipfile.ZIP_STORED, info.compress_size
+    del as_stored.CRC  # is that of the unpacked bytes, and compared with those
+    packed = archive.open(as_stored)
+    if info.compress_type == zipfile.ZIP_BZIP2:
+        return _Unpacked(bz2.BZ2File(packed), info.CRC)
+    size = info.file_size if not info.flag_bits & 2 else (1 << 64) - 1  # bit 1: it ends with a mark
+    _, properties = struct.unpack("<HH", packed.read(4))
+    if properties != 5:
+        raise zipfile.BadZipFile("Its LZMA properties are of an unknown size")
+    head = packed.read(properties) + struct.pack("<Q", size)
+    return _Unpacked(lzma.LZMAFile(_Behind(head, packed), format=lzma.FORMAT_ALONE), info.CRC)  # type: ignore[arg-type]
+
+
+class _Behind:
+    """A file with a few bytes before it."""
+
+    def __init__(self, head: bytes, file: IO[bytes]) -> None:
+        self._head = head
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        head, self._head = self._head, b""
+        return head or self._file.read(size)
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _Unpacked:
+    """What a stream unpacks, compared with its checksum at the end."""
+
+    def __init__(self, stream: bz2.BZ2File | lzma.LZMAFile, checksum: int) -> None:
+        self._stream = stream
+        self._checksum = checksum
+        self._found = 0
+
+    def read(self, size: int) -> bytes:
+        chunk = self._stream.read(size)
+        self._found = zlib.crc32(chunk, self._found)
+        if not chunk and self._found != self._checksum:
+            raise zipfile.BadZipFile("Its checksum is wrong")
+        return chunk
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
 
 
 def _printable(name: str) -> str:
@@ -141,28 +207,54 @@ def named_by(dicomdir: Path) -> Iterator[Path]:
     except READ_ERRORS as error:
         raise WireError(f"The DICOMDIR cannot be read: {error}.") from error
     unusable = []
+    listings: dict[Path, dict[str, str]] = {}
     for value in filter(None, named):
         joined = value if isinstance(value, str) else "/".join(map(str, value))
         names = joined.split("/")
-        if any(name in ("", ".", "..") or "\0" in name for name in names):
+        if len(names) > DEPTH or any(name in ("", ".", "..") or "\0" in name for name in names):
             unusable.append(joined)
         else:
-            yield _on_disk(dicomdir.parent, names)
+            yield _on_disk(dicomdir.parent, names, listings)
     walk(data, len(data))
     if unusable:
         shown = ", ".join(repr(one[:80]) for one in unusable[:3]) + ("..." if len(unusable) > 3 else "")
         raise WireError(f"Names in the DICOMDIR lead to no file below its folder: {shown}")
 
 
-def _on_disk(folder: Path, names: list[str]) -> Path:
-    """Return a file's path, also where a copy of a medium has names in other case or with their versions."""
-    for name in names:
+def _on_disk(folder: Path, names: list[str], listings: dict[Path, dict[str, str]]) -> Path:
+    """Return a file's path, also where a copy of a medium has names in other case or with their versions.
+
+    Parameters
+    ----------
+    listings : the names in the folders that were looked into already; each is listed once.
+    """
+    for number, name in enumerate(names):
         exact = folder / name
-        if not exact.exists() and folder.is_dir():
-            same = (one for one in folder.iterdir() if _plain(one.name) == _plain(name))
-            exact = next(same, exact)
+        if not exists(exact):
+            if folder not in listings:
+                listings[folder] = _listing(folder)
+            same = listings[folder].get(_plain(name))
+            if same is None:
+                return folder.joinpath(*names[number:])
+            exact = folder / same
         folder = exact
     return folder
+
+
+def _listing(folder: Path) -> dict[str, str]:
+    try:
+        found = sorted(one.name for one in folder.iterdir())
+    except OSError:
+        return {}
+    return {_plain(name): name for name in reversed(found)}
+
+
+def exists(path: Path) -> bool:
+    """Return whether a path exists; one that is too long for the system does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _plain(name: str) -> str:

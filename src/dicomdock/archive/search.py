@@ -217,7 +217,9 @@ def _rows_of(
             visible = {one.keyword for one in planned.conditions if one.table is table and one.gives_order}
             visible = {*sorted(visible)[:1], "StudyDate"}
     hidden = plan(query, connection.dialect, mixed=mixed, visible=visible)
-    clause = hidden.clause if ids is None else all_of((one_of_ids(f"{table.name}.id", ids), hidden.clause))
+    clause = hidden.clause
+    if ids is not None:
+        clause = all_of((one_of_ids(f"{table.name}.id", ids, connection.dialect), clause))
     order = _ORDERS[query.level] if query.level == "studies" or not named else _BY_NUMBER[query.level]
     asked = None if query.level == "studies" and query.order in _LATEST_FIRST else asked_order(query)
     tables = _TABLES[query.level]

@@ -32,6 +32,7 @@ commands.add_typer(cohort, name="cohort")
         "dicomdock cohort make chest --server hospital StudyDate=2024 Modality=CT",
         "dicomdock cohort make chest --from series.csv --server hospital",
         "dicomdock cohort make mine --local PatientID=4711",
+        "dicomdock cohort make theirs --from s3://bucket/prefix",
     )
 )
 def make(
@@ -47,16 +48,17 @@ def make(
         ),
     ] = "",
     local: Annotated[bool, typer.Option("--local", help="Take series of the archive.")] = False,
-    file: Annotated[
-        Path | None,
+    source: Annotated[
+        str,
         typer.Option(
             "--from",
             metavar="FILE",
             help="Take the rows of a CSV or Parquet file: StudyInstanceUID, SeriesInstanceUID (else all"
-            " series of the study), Server; or a manifest of the Imaging Data Commons (.s5cmd).",
+            " series of the study), Server; a manifest of the Imaging Data Commons (.s5cmd); or what is in a"
+            " bucket, s3://BUCKET/PREFIX.",
             show_default=False,
         ),
-    ] = None,
+    ] = "",
     idc_index: Annotated[
         Path | None,
         typer.Option(
@@ -68,21 +70,28 @@ def make(
 ) -> None:
     """Make a cohort: a table of series with where each is. A name that exists gets its next version."""
     console: Console = context.obj
+    from dicomdock.cohort.bucket import from_bucket, is_bucket
     from dicomdock.cohort.folder import Cohorts
 
-    if file is not None and words:
+    if source and words:
         raise InvalidInput("A cohort is made of what matches KEY=VALUE, or --from a file, not of both.")
     if local and server:
         raise InvalidInput("--local and --server exclude each other.")
-    chosen = "" if local else sources.server_name(console, server)
+    if is_bucket(source) and (local or server):
+        raise InvalidInput("Series of a bucket come from the bucket; leave --local and --server away.")
     with ExitStack() as stack:
         open_ = _opener(console, stack)
-        made = (
-            _from_file(file, chosen, open_, idc_index)
-            if file is not None
-            else _found(words or [], chosen, open_)
-        )
-    facts = {"server": chosen, "query": " ".join(words or ()), "file": file.name if file else ""}
+        if is_bucket(source):
+            chosen, name_of_file = "", source
+            made = from_bucket(source)
+        else:
+            chosen, name_of_file = "" if local else sources.server_name(console, server), Path(source).name
+            made = (
+                _from_file(Path(source), chosen, open_, idc_index)
+                if source
+                else _found(words or [], chosen, open_)
+            )
+    facts = {"server": chosen, "query": " ".join(words or ()), "file": name_of_file}
     path = Cohorts(console.settings).save(name, made.items.values(), facts)
     items = made.items.values()
     studies = len({one.resource.study for one in items})

@@ -13,12 +13,13 @@ from dicomdock.cli import deidentification, images, sources
 from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted, size
 from dicomdock.cli.output import Console, examples
-from dicomdock.errors import InvalidInput
+from dicomdock.errors import DamagedInstances, InvalidInput
 
 if TYPE_CHECKING:
     from dicomdock.archive.export import Exported
     from dicomdock.archive.ingest import ImportProgress
     from dicomdock.deidentify import Deidentifier
+    from dicomdock.sources import JsonValue
     from dicomdock.transfer import Progress
 
 commands = typer.Typer()
@@ -233,9 +234,11 @@ def export(
         return
     with sources.archive(console) as archive:
         wanted = sources.resources(resources, archive)
-        report = console.follow(_export(archive.export(wanted, folder, zip=zip_file)), "export")
-    console.result({"folder": str(folder), "instances": report.done, "bytes": report.bytes})
+        report, damaged = console.follow(_export(archive.export(wanted, folder, zip=zip_file)), "export")
+    facts: dict[str, JsonValue] = {"folder": str(folder), "instances": report.done, "bytes": report.bytes}
+    console.result({**facts, **_damaged(damaged)})
     console.print(f"{counted(report.done, 'instance')} ({size(report.bytes)}) in {folder}")
+    _end(console, report, damaged)
 
 
 def _export_deidentified(
@@ -247,28 +250,48 @@ def _export_deidentified(
     with sources.archive(console) as archive:
         wanted = sources.resources(words, archive)
         steps = archive.export_deidentified(wanted, folder, deidentifier, done, zip=zip_file)
-        report = console.follow(_export(steps), "export")
+        report, damaged = console.follow(_export(steps), "export")
     console.result(
         {
             "folder": str(folder),
             "instances": done.instances,
             "bytes": report.bytes,
             "deidentification": done.to_json(),
+            **_damaged(damaged),
         }
     )
     copies = counted(done.instances, "de-identified instance")
     console.print(f"{copies} ({size(report.bytes)}) in {folder}")
     deidentification.show(console, done)
+    _end(console, report, damaged)
 
 
-def _export(steps: Iterator[Exported]) -> Generator[Progress, None, Progress]:
-    """Show an export as a transfer."""
+def _export(
+    steps: Iterator[Exported],
+) -> Generator[Progress, None, tuple[Progress, DamagedInstances | None]]:
+    """Show an export as a transfer; the result is its end, and which instances were damaged."""
     from dicomdock.transfer import Progress
 
     start = time.perf_counter()
     moved = Progress()
-    for step in steps:
-        seconds = time.perf_counter() - start
-        moved = Progress(step.done, step.total, 0, moved.bytes + step.size, seconds, "copying")
-        yield moved
-    return moved
+    number = 0
+    try:
+        for number, step in enumerate(steps, 1):
+            seconds = time.perf_counter() - start
+            moved = Progress(number, step.total, 0, moved.bytes + step.size, seconds, "copying")
+            yield moved
+    except DamagedInstances as damaged:
+        return moved, damaged
+    return moved, None
+
+
+def _damaged(error: DamagedInstances | None) -> dict[str, JsonValue]:
+    """Return what the JSON document says of damaged instances: nothing where there are none."""
+    return {} if error is None else {"damaged": [*error.instances]}
+
+
+def _end(console: Console, report: Progress, error: DamagedInstances | None) -> None:
+    """Name the damaged instances and end with their exit code."""
+    if error is not None:
+        console.note(*(f"{one}: its file is damaged or missing." for one in error.instances), error.remedy)
+        raise typer.Exit(PARTLY if report.done else FAILED)

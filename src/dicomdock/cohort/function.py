@@ -86,4 +86,4 @@ def _outcome(resource: Resource, answer: Mapping[str, Any] | Lost) -> Outcome:
         return Outcome(resource, "failed", str(answer["error"]))
     if "passed_over" in answer:
         return Outcome(resource, "passed over", str(answer["passed_over"]))
-    return Outcome(resource, "done", "", answer["result"])
+    return Outcome(resource, "done", str(answer.get("remarks", "")), answer["result"])

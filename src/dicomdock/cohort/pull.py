@@ -9,6 +9,8 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from dicomdock.archive import Archive
+from dicomdock.archive.storage.bucket import Bucket
+from dicomdock.cohort.bucket import copied, is_bucket
 from dicomdock.cohort.state import Outcome
 from dicomdock.cohort.table import Item
 from dicomdock.config.settings import Settings
@@ -46,6 +48,7 @@ class Puller:
         self._settings = replace(settings, series_workers=1, instance_workers=max(1, requests - 1))
         self._lock = threading.Lock()
         self._sources: dict[str, Client] = {}
+        self._buckets: dict[str, Bucket] = {}
         self._holds: dict[str, Hold] = {}
         self._given_up: dict[str, str] = {}
         self._unreached: Counter[str] = Counter()
@@ -74,6 +77,8 @@ class Puller:
         if reason := self._given_up.get(item.server):
             return Outcome(item.resource, "failed", f"Not tried: {reason}")
         try:
+            if is_bucket(item.server):
+                return copied(self._bucket(item.server), self._archive, item)
             report = self._pulled(item)
         except (NoSpace, Cancelled):
             raise
@@ -109,6 +114,12 @@ class Puller:
                 self._holds[server] = Hold()
                 self._sources[server] = connect(server, self._settings, hold=self._holds[server])
             return self._sources[server]
+
+    def _bucket(self, server: str) -> Bucket:
+        with self._lock:
+            if server not in self._buckets:
+                self._buckets[server] = Bucket(server, self._settings.instance_workers)
+            return self._buckets[server]
 
     def _note(self, server: str, error: DicomdockError | None) -> None:
         """Decide whether a server is asked again."""

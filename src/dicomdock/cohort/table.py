@@ -12,6 +12,11 @@ from dicomdock.config.home import write_private
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, MissingDependency
 
+BATCH = 10_000  # rows that are read at once
+MOST_BYTES = 1 << 28  # of any table once it is unpacked, or ...
+RATIO = 100  # ... so many times its own size
+MOST_CELLS = 1_000_000  # of any table, or one for each byte of its file
+
 Cell: TypeAlias = str | int | float | bool | None
 
 _COLUMNS = (
@@ -22,7 +27,9 @@ _COLUMNS = (
     "Modality",
     "SeriesDescription",
     "NumberOfSeriesRelatedInstances",
+    "Prefix",
 )
+_WHOLE_NUMBERS = frozenset({"NumberOfSeriesRelatedInstances"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +39,10 @@ class Item:
     Parameters
     ----------
     resource : the series.
-    server : name of the profile that it comes from; empty for what is in the archive.
+    server : name of the profile that it comes from, or the URL of a bucket; empty for what is in the archive.
     patient, modality, description : as the maker of the table knew them; empty where it did not.
     instances : how many the source states; None where it does not.
+    prefix : of the keys of its objects in a bucket.
     """
 
     resource: Resource
@@ -43,6 +51,7 @@ class Item:
     modality: str = ""
     description: str = ""
     instances: int | None = None
+    prefix: str = ""
 
 
 def arrow(module: str = "pyarrow") -> Any:
@@ -75,6 +84,7 @@ def write_items(path: Path, items: Iterable[Item], facts: Mapping[str, str]) -> 
                     one.modality,
                     one.description,
                     one.instances,
+                    one.prefix,
                 ),
                 strict=True,
             )
@@ -82,7 +92,7 @@ def write_items(path: Path, items: Iterable[Item], facts: Mapping[str, str]) -> 
         for one in items
     ]
     pyarrow = arrow()
-    fields = [(name, pyarrow.string()) for name in _COLUMNS[:-1]] + [(_COLUMNS[-1], pyarrow.int64())]
+    fields = [(name, pyarrow.int64() if name in _WHOLE_NUMBERS else pyarrow.string()) for name in _COLUMNS]
     schema = pyarrow.schema(fields, metadata={f"dicomdock.{key}": text for key, text in facts.items()})
     write_private(path, parquet_of(pyarrow.Table.from_pylist(rows, schema=schema)))
 
@@ -102,9 +112,10 @@ def read_items(path: Path) -> list[Item]:
         except KeyError as error:
             raise InvalidInput(f"{path} is no cohort: it has no column {error.args[0]}.") from None
         server, patient, modality, description = (str(row.get(name) or "") for name in _COLUMNS[2:6])
-        count = row.get(_COLUMNS[-1])
+        count = row.get("NumberOfSeriesRelatedInstances")
         instances = int(count) if isinstance(count, int) else None
-        items.append(Item(resource, server, patient, modality, description, instances))
+        prefix = str(row.get("Prefix") or "")
+        items.append(Item(resource, server, patient, modality, description, instances, prefix))
     return items
 
 
@@ -116,12 +127,53 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     InvalidInput
         It cannot be read.
     """
-    parquet, pyarrow = arrow("pyarrow.parquet"), arrow()
+    pyarrow = arrow()
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+        return _read_rows(path)
     except (OSError, pyarrow.ArrowException) as error:
         raise InvalidInput(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read a file batch by batch; a text that many rows share is one object.
+
+    Raises
+    ------
+    InvalidInput
+        It states, or becomes, far more than files of its size hold: a few bytes can stand for gigabytes.
+    """
+    parquet, pyarrow = arrow("pyarrow.parquet"), arrow()
+    size = path.stat().st_size
+    schema = parquet.read_schema(path)
+    texts = [field.name for field in schema if pyarrow.types.is_string(field.type)]
+    with parquet.ParquetFile(path, read_dictionary=texts) as file:
+        stated = file.metadata
+        groups = [stated.row_group(number) for number in range(stated.num_row_groups)]
+        cells = sum(group.num_rows for group in groups) * stated.num_columns
+        left = max(MOST_BYTES, RATIO * size)
+        if cells > max(MOST_CELLS, size) or sum(group.total_byte_size for group in groups) > left:
+            raise _too_large(path)
+        rows: list[dict[str, Any]] = []
+        for batch in file.iter_batches(BATCH):
+            left -= batch.nbytes
+            if left < 0:
+                raise _too_large(path)
+            columns = [_values(column) for column in batch.columns]
+            rows += (dict(zip(schema.names, row, strict=True)) for row in zip(*columns, strict=True))
     return rows
+
+
+def _values(column: Any) -> list[Any]:
+    """Return the values of a column; those that a dictionary holds once are shared."""
+    if not arrow().types.is_dictionary(column.type):
+        values: list[Any] = column.to_pylist()
+        return values
+    known = column.dictionary.to_pylist()
+    return [None if index is None else known[index] for index in column.indices.to_pylist()]
+
+
+def _too_large(path: Path) -> InvalidInput:
+    return InvalidInput(f"{path} becomes far larger than its size when it is read, which is refused.")
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Cell]], facts: Mapping[str, str]) -> None:

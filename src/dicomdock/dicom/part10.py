@@ -124,13 +124,18 @@ def _meta_uid(head: bytes, tag: int) -> str:
     return found.get(tag, b"").strip(b" \0\t\r\n").decode("ascii", "replace")
 
 
-def identify(head: Buffer) -> Resource | None:
-    """Return the instance that a file is, by its first bytes; None where they do not state it."""
+def read_partial(head: Buffer, wanted: Wanted = IDENTITY) -> Header:
+    """Return what the first bytes of a file hold of the wanted attributes, whole or not."""
     raw: dict[int, bytes] = {}
     with suppress(Beyond, Cut, Malformed, WireError):  # what is read until then may be enough
-        _walk(head, max(len(head) + 1, 1 << 40), IDENTITY, raw, [], partial=True)
+        _walk(head, max(len(head) + 1, 1 << 40), wanted, raw, [], partial=True)
+    return Header(raw)
+
+
+def identify(head: Buffer) -> Resource | None:
+    """Return the instance that a file is, by its first bytes; None where they do not state it."""
     try:
-        return Header(raw).resource()
+        return read_partial(head).resource()
     except WireError:
         return None
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from dicomdock.dicom import part10
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput, NotAcceptable, NotFound
+from dicomdock.errors import DamagedInstances, InvalidInput, NotAcceptable, NotFound
 from dicomdock.origin.accept import IMPLICIT_LITTLE
 from dicomdock.origin.granted import Granted
 from dicomdock.origin.responses import Flow
@@ -115,21 +115,31 @@ def _frame_numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, numbers))
 
 
-def known_parts(source: DicomSource, resource: Resource) -> Sequence[Part] | Iterator[Part]:
-    """Return the parts of a resource: as a list where all lie in files, else as they come.
+def known_parts(
+    source: DicomSource, resource: Resource
+) -> tuple[Sequence[Part] | Iterator[Part], DamagedInstances | None]:
+    """Return the parts of a resource, as a list where all lie in files, and which are damaged.
 
     Raises
     ------
     NotFound
         There are none.
+    DamagedInstances
+        All are damaged.
     """
     parts = source.retrieve(resource)
     first = next(parts, None)
     if first is None:
         raise NotFound(f"There is nothing at {resource}.")
-    if first.path is not None:
-        return [first, *parts]
-    return _after(first, parts)
+    if first.path is None:
+        return _after(first, parts), None
+    known = [first]
+    try:
+        for part in parts:
+            known.append(part)  # noqa: PERF402 - those before the error count
+    except DamagedInstances as damaged:
+        return known, damaged
+    return known, None
 
 
 def _after(first: Part, rest: Iterator[Part]) -> Iterator[Part]:

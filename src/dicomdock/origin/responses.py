@@ -230,6 +230,7 @@ class Streamed(Response):
         media_type: str,
         *,
         length: int | None = None,
+        status: int = 200,
         headers: Mapping[str, str] | None = None,
         flow: Flow | None = None,
     ) -> Response:
@@ -240,15 +241,16 @@ class Streamed(Response):
         """
         pieces = iter(chunks)
         if length is not None and length > SHORT:
-            return cls(pieces, media_type, length=length, headers=headers, flow=flow)
+            return cls(pieces, media_type, length=length, status=status, headers=headers, flow=flow)
         first: list[bytes] = []
         size = 0
         for piece in pieces:
             first.append(piece)
             size += len(piece)
             if size > SHORT:
-                return cls(_chained(first, pieces), media_type, length=length, headers=headers, flow=flow)
-        return Response(b"".join(first), headers={"Content-Type": media_type, **(headers or {})})
+                chunks = _chained(first, pieces)
+                return cls(chunks, media_type, length=length, status=status, headers=headers, flow=flow)
+        return Response(b"".join(first), status, headers={"Content-Type": media_type, **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""

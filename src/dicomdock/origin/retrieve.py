@@ -39,7 +39,7 @@ from dicomdock.origin.context import (
 )
 from dicomdock.origin.data_sets import answer, wanted_form
 from dicomdock.origin.decoding import decode_frame, read_frame, write_explicit
-from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread, whole
+from dicomdock.origin.responses import Multipart, Streamed, gathered, in_thread, warning_header, whole
 from dicomdock.origin.workers import Workers
 from dicomdock.sources import DicomJson, JsonValue, Part
 
@@ -67,8 +67,10 @@ def instances(origin: Origin, resource: Resource, form: InstanceForm) -> Respons
     NotAcceptable
         The one that was asked for cannot be given so, or none of a study or series is stored so.
     """
-    parts = known_parts(origin.source(), resource)
+    parts, damaged = known_parts(origin.source(), resource)
     single = resource.instance is not None
+    status = 200 if damaged is None else 206  # the others are given, and those that are not are named
+    warned = {} if damaged is None else warning_header([str(damaged)])
     outgoing: Sequence[Part] | Iterator[Part]
     if isinstance(parts, Sequence) and all(form.as_stored(transfer_syntax(part)) for part in parts):
         outgoing = [_labelled(part, transfer_syntax(part)) for part in parts]
@@ -88,7 +90,14 @@ def instances(origin: Origin, resource: Resource, form: InstanceForm) -> Respons
     if form.multipart:
         body = Multipart(outgoing, DICOM, origin.flow)
         chunks = gathered(body.chunks(), origin.flow)
-        return Streamed.started(chunks, body.content_type, length=body.length, flow=origin.flow)
+        return Streamed.started(
+            chunks,
+            body.content_type,
+            length=body.length,
+            status=status,
+            headers=warned,
+            flow=origin.flow,
+        )
     part = next(iter(outgoing))
     chunks = whole(part, origin.flow)
     return Streamed.started(chunks, part.content_type, length=part.length, flow=origin.flow)

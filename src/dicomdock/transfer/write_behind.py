@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, repeat
+from itertools import chain
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
@@ -31,8 +31,8 @@ class WriteBehind:
         self._pool = ThreadPoolExecutor(1, "write-behind")
         # A future for each of many small instances would cost as much as to receive it.
         self._waiting: SimpleQueue[tuple[Part, int] | None] = SimpleQueue()
-        self._free: SimpleQueue[None] = SimpleQueue()
-        self._release(SHARES)
+        self._released: SimpleQueue[int] = SimpleQueue()
+        self._free = SHARES  # of which the receiving thread knows
         self._failure: BaseException | None = None
         self._worker: Future[None] | None = None
 
@@ -51,7 +51,8 @@ class WriteBehind:
         if self._worker is None:
             self._worker = self._pool.submit(self._work)
         item = part.with_opener(held.__iter__), 1 + size // SHARE
-        self._take(item[1])
+        self._wait_for(item[1])
+        self._free -= item[1]
         self._waiting.put(item)
 
     def _work(self) -> None:
@@ -63,20 +64,16 @@ class WriteBehind:
             except BaseException as error:  # noqa: BLE001 - the job boundary: raised by put and at the end
                 if self._failure is None:
                     self._failure = error
-            self._release(shares)
+            self._released.put(shares)
 
-    def _take(self, shares: int) -> None:
-        for _ in range(shares):
-            self._free.get()
-
-    def _release(self, shares: int) -> None:
-        for share in repeat(None, shares):
-            self._free.put(share)
+    def _wait_for(self, shares: int) -> None:
+        """Wait until so many shares are free."""
+        while self._free < shares:
+            self._free += self._released.get()
 
     def _drain(self) -> None:
         """Wait until everything is stored."""
-        self._take(SHARES)
-        self._release(SHARES)
+        self._wait_for(SHARES)
         self._raise_failure()
 
     def _raise_failure(self) -> None:

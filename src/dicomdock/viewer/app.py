@@ -22,10 +22,13 @@ from dicomdock.viewer.dock_client import DockClient, RequestFailed
 from dicomdock.viewer.engine import render_volumes_on_the_processor
 from dicomdock.viewer.features.compare.logic import CompareLogic
 from dicomdock.viewer.features.derive.logic import DerivingLogic
+from dicomdock.viewer.features.dose.logic import DoseLogic
+from dicomdock.viewer.features.fusion.logic import FusionLogic
 from dicomdock.viewer.features.layout.layouts import AXIAL, NAMES
 from dicomdock.viewer.features.layout.logic import LayoutLogic
 from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.objects.logic import OthersLogic
+from dicomdock.viewer.features.oblique.logic import ObliqueLogic
 from dicomdock.viewer.features.overlays.logic import OverlaysLogic
 from dicomdock.viewer.features.priors.logic import PriorsLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
@@ -125,6 +128,11 @@ class Workstation(TrameApp):
             self.server, self.series, self.segments, self.saving, self.notifications
         )
         self.compare = CompareLogic(self.server, app, self.series, self.views, self.notifications)
+        self.oblique = ObliqueLogic(self.server, self.series, self.views)
+        self.fusion = FusionLogic(self.server, app, self.series, self.views)
+        self.dose = DoseLogic(
+            self.server, app, self.series, self.fusion, self.archive, settings, self.notifications
+        )
         self.statistics = StatisticsLogic(
             self.server, self.series, self.segments, self.archive, self.notifications
         )

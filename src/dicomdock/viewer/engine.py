@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ EVENT_MS = 10  # between two messages of the mouse
 
 # What viewer.js subscribes to: a scene's new numbers, and that a button of the mouse was let go.
 STATE_TOPIC, RELEASED_TOPIC = "dicomdock.state", "dicomdock.released"
+VALUE_TOPIC = "dicomdock.value"  # the values under the mouse, as text
 
 UNDO_STEPS = 10
 CPU_RAY_CASTING = "vtkMRMLCPURayCastVolumeRenderingDisplayNode"
@@ -158,6 +159,11 @@ class RemoteViewFactory(IViewFactory):
         """Return the number of the scene's current state in each view."""
         return {tag: one.scheduler.state for tag, one in self._views.items()}
 
+    def publish(self, tag: str, topic: str, message: Any) -> None:
+        """Send a message to the page of one of the views."""
+        if tag in self._views and (streamer := self._views[tag].adapter.streamer) is not None:
+            streamer.publish(topic, message)
+
     def _get_slicer_view(self, view: _RemoteView) -> Any:
         return view.view
 
@@ -211,14 +217,33 @@ class RemoteViewFactory(IViewFactory):
             self._overlay(self._server, tag, view)
 
 
-def remote_views(
-    server: Any, manager: Any, slice_overlay: Overlay, threed_overlay: Overlay
-) -> Callable[[], dict[str, int]]:
-    """Let a view manager make its views for the page; return a function for their states' numbers."""
+class RemoteViews:
+    """The views of the page.
+
+    Parameters
+    ----------
+    factories : what made them.
+    """
+
+    def __init__(self, factories: Sequence[RemoteViewFactory]) -> None:
+        self._factories = factories
+
+    def states(self) -> dict[str, int]:
+        """Return the number of the scene's current state in each view."""
+        return {tag: state for factory in self._factories for tag, state in factory.states().items()}
+
+    def show_value(self, tag: str, text: str) -> None:
+        """Show the values under the mouse in a view."""
+        for factory in self._factories:
+            factory.publish(tag, VALUE_TOPIC, {"name": tag, "text": text})
+
+
+def remote_views(server: Any, manager: Any, slice_overlay: Overlay, threed_overlay: Overlay) -> RemoteViews:
+    """Let a view manager make its views for the page."""
     factories = (
         RemoteViewFactory(server, SliceView, ViewType.SLICE_VIEW, slice_overlay),
         RemoteViewFactory(server, ThreeDView, ViewType.THREE_D_VIEW, threed_overlay),
     )
     for factory in factories:
         manager.register_factory(factory)
-    return lambda: {tag: state for factory in factories for tag, state in factory.states().items()}
+    return RemoteViews(factories)

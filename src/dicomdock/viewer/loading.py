@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,14 +30,18 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.codecs import pixel_array
-from dicomdock.imaging.geometry import VolumePlan, split_series
+from dicomdock.imaging.geometry import VolumePlan, Window, split_series
 from dicomdock.imaging.overlays import has_overlays, overlay_bits
+from dicomdock.imaging.statistics import to_suv
 from dicomdock.imaging.volume import Volume, allocate, fill_slice
+from dicomdock.imaging.volume.pixels import PIXELS
 from dicomdock.viewer.study import read_instance
 
 LOOK = 0.12  # seconds between two looks into the archive while instances arrive
 FILLERS = 2  # threads; decoding outside the interpreter's lock gains from a second one
 QUIET = 5.0  # seconds in which nothing came of a series although its study is being fetched: it is all here
+SUV_WINDOWS = tuple(Window(most / 2, most, f"0 to {most}", "LINEAR_EXACT") for most in (5, 10, 20))
+"""Usual windows of PET in g/ml; the first one is what it is shown in."""
 CACHED_BYTES = 192 << 20  # of files that were read for the plan and need not be read again for their pixels
 
 
@@ -53,6 +57,9 @@ class Loaded:
     failed : reason by SOP Instance UID, for what could not be read.
     provisional : one image of a series whose other images are not known yet.
     overlays : 1 for each voxel that the images' overlays cover; None while none of them has any.
+    uptake : the volume in Standardized Uptake Values, once all of a PET series has been read; None where it
+        is none, is in them already, or an input is missing.
+    no_uptake : the sentence that names the missing input; empty where there is none.
     """
 
     plan: VolumePlan
@@ -61,14 +68,41 @@ class Loaded:
     failed: dict[str, str] = field(default_factory=dict)
     provisional: bool = False
     overlays: npt.NDArray[np.uint8] | None = None
+    uptake: Volume | None = None
+    no_uptake: str = ""
+    _headers: list[Dataset] = field(default_factory=list, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def fill(self, dataset: Dataset) -> None:
-        """Decode an instance into its slices, with its overlays; several threads may do so at once."""
+        """Decode an instance into its slices, with its overlays; several threads may do so at once.
+
+        The instance loses its pixels where its header is needed for uptake.
+        """
         self.filled.update(fill_slice(self.volume, dataset))
         if has_overlays(dataset):
             with suppress(*READ_ERRORS):  # an image is shown without an overlay that cannot be read
                 self._fill_overlays(dataset)
+        if self.volume.modality == "PT" and not self.provisional:
+            for name in PIXELS:
+                dataset.pop(name, None)
+            self._headers.append(dataset)
+
+    @property
+    def displayed(self) -> Volume:
+        """The volume in the values that it is shown in: PET as uptake where that can be computed."""
+        return self.volume if self.uptake is None else self.uptake
+
+    def compute_uptake(self) -> None:
+        """Compute Standardized Uptake Values of PET from what has been read."""
+        headers, self._headers = self._headers, []
+        if self.volume.modality != "PT" or not headers:
+            return
+        try:
+            found = to_suv(self.volume, headers, dtype=np.float32)
+        except GeometryError as error:
+            self.no_uptake = error.reason
+        else:
+            self.uptake = replace(found, windows=SUV_WINDOWS) if found is not self.volume else None
 
     def _fill_overlays(self, dataset: Dataset) -> None:
         for frame, k in self.plan.places(text(dataset, "SOPInstanceUID")).items():
@@ -204,6 +238,7 @@ class Loader:
             return
         self._read.clear()
         if not self._closed.is_set():
+            loaded.compute_uptake()
             self._events.ended(loaded)
 
     def _plan(self) -> list[VolumePlan]:

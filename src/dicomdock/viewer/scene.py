@@ -16,6 +16,7 @@ from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from dicomdock.imaging.geometry import VolumeGeometry, Window
+from dicomdock.imaging.measurements import quantity_of, unit_text
 from dicomdock.imaging.presentation import STEPS, Grey, curve_of, window_of
 from dicomdock.imaging.segmentation import Mask
 from dicomdock.imaging.volume import Volume
@@ -51,17 +52,24 @@ class ShownVolume:
     node : Slicer's node of it.
     shading : the window that was chosen last, before any change by hand.
     table : Slicer's node of its shades of grey, where these are no straight line; None else.
+    palette : ID of Slicer's node of the colours that it is shown in instead of shades of grey; may be empty.
     """
 
     volume: Volume
     node: Any
     shading: Window = BYTES
     table: Any = None
+    palette: str = ""
 
     @property
     def grey(self) -> bool:
         """It has one value a voxel, so it has a window."""
         return not self.volume.colour
+
+    @property
+    def unit(self) -> str:
+        """The unit of its values as numbers are shown with it; empty where none is stated."""
+        return unit_text(quantity_of(self.volume)[1]) or self.volume.units
 
     def changed(self) -> None:
         """Let views draw what was written to the array."""
@@ -79,7 +87,7 @@ class ShownVolume:
         self.shading = window
         before = display.StartModify()
         display.SetAutoWindowLevel(0)
-        display.SetAndObserveColorNodeID(self._colours(curve.shades))
+        display.SetAndObserveColorNodeID(self.palette or self._colours(curve.shades))
         display.SetWindowLevel(curve.high - curve.low, (curve.high + curve.low) / 2)
         display.EndModify(before)
 

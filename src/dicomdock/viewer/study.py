@@ -107,8 +107,11 @@ class Study:
         return tuple(one for one in self.series if one.kind == "image")
 
     def largest(self) -> Series | None:
-        """Return the series with the most images, those on their way included."""
-        return max(self.images(), key=lambda one: max(one.count, one.due), default=None)
+        """Return the series with the most images, those on their way included; of PET/CT the largest CT."""
+        images = self.images()
+        scans = [one for one in images if one.modality == "CT"]
+        both = scans if any(one.modality == "PT" for one in images) else []
+        return max(both or images, key=lambda one: max(one.count, one.due), default=None)
 
     def find(self, uid: str) -> Series | None:
         """Return a series by its UID."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dicomdock.archive.index.schema import Value, marks
+from dicomdock.archive.index.schema import Dialect, Value, marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,18 @@ def one_of(expression: str, values: Iterable[Value]) -> Clause:
     return Clause(f"{expression} IN ({marks(len(values))})", values) if values else NOTHING
 
 
-def one_of_ids(expression: str, ids: Iterable[int]) -> Clause:
-    """Return the condition that an expression is one of many numbers, which stand in the statement."""
-    numbers = ", ".join(f"{number:d}" for number in ids)
-    return Clause(f"{expression} IN ({numbers})") if numbers else NOTHING
+def one_of_ids(expression: str, ids: Iterable[int], dialect: Dialect) -> Clause:
+    """Return the condition that an expression is one of many numbers.
+
+    SQLite bounds the values of a statement, so the numbers stand in it; PostgreSQL, which plans a list of
+    thousands for tens of milliseconds, has them as one array.
+    """
+    numbers = ",".join(f"{number:d}" for number in ids)
+    if not numbers:
+        return NOTHING
+    if dialect == "sqlite":
+        return Clause(f"{expression} IN ({numbers})")
+    return Clause(f"{expression} = ANY(CAST(? AS BIGINT[]))", (f"{{{numbers}}}",))
 
 
 def _joined(word: str, clauses: Iterable[Clause], empty: str) -> Clause:

@@ -30,6 +30,26 @@ class StoredFile:
     digest: Callable[[], str]
 
 
+class InStorage(Protocol):
+    """A file that a storage holds, and what it was when it was stored."""
+
+    @property
+    def storage(self) -> Storage:
+        """What holds it."""
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hexadecimal."""
+
+
 class Storage(Protocol):
     """What holds the files of instances, each under a key made of its UIDs.
 
@@ -57,6 +77,15 @@ class Storage(Protocol):
 
     def fetched(self, keys: Iterable[str]) -> Iterator[Path]:
         """Fetch files in their order, some of them ahead.
+
+        Raises
+        ------
+        ArchiveError
+            As ``fetch``.
+        """
+
+    def fetched_again(self, key: str) -> Path:
+        """Return the path of a file whose copy on this machine is damaged, once it was brought here again.
 
         Raises
         ------

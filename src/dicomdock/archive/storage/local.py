@@ -13,13 +13,14 @@ import hashlib
 import mmap
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 
-from dicomdock.archive.storage.backend import StoredFile
+from dicomdock.archive.storage.backend import InStorage, StoredFile
 from dicomdock.archive.storage.journal import private_file
 from dicomdock.dicom.part10 import HEAD
 from dicomdock.dicom.resource import Resource
@@ -28,6 +29,7 @@ from dicomdock.errors import ArchiveError, NoSpace
 NAME_LENGTH = 32  # hexadecimal digits: 128 bits, so that two UIDs never share a name
 SUFFIX = ".dcm"
 COPY = ".part"  # of a file that is on its way from another disk
+ASIDE = ".aside"  # of what lay where a file of the archive belongs
 BLOCK = 1 << 20  # bytes read at once to digest a file
 MANY = 8  # files from which on one sync of the whole file system is quicker
 LARGE = 1 << 18  # bytes from which on a file is sent to the disk before its group is
@@ -93,12 +95,19 @@ class LocalFolder:
         return self.folder / key
 
     def fetch(self, key: str) -> Path:
-        """Return the same."""
-        return self.folder / key
+        """Return the same; where a pipe, a device or a folder lies, a path where nothing is."""
+        path = self.folder / key
+        if state_of(path) is None and path.exists():  # reading it might never end
+            return path.with_name(f"{path.name} is not a file")
+        return path
 
     def fetched(self, keys: Iterable[str]) -> Iterator[Path]:
         """Return files in their order."""
-        return (self.folder / key for key in keys)
+        return map(self.fetch, keys)
+
+    def fetched_again(self, key: str) -> Path:
+        """Return the same: there is no other copy."""
+        return self.folder / key
 
     def is_empty(self) -> bool:
         """Return whether there are no folders of studies."""
@@ -125,7 +134,7 @@ class LocalFolder:
 
     def existing(self, keys: Collection[str]) -> set[str]:
         """Return those among keys whose files are there."""
-        return {key for key in keys if (self.folder / key).exists()}
+        return {key for key in keys if state_of(self.folder / key) is not None}
 
     def digest(self, key: str) -> str | None:
         """Return the SHA-256 of a file; None where it is gone or cannot be read."""
@@ -142,7 +151,11 @@ class LocalFolder:
         ----------
         files : UID, key and size of each.
         """
-        return {uid for uid, key, size in files if has_size(self.folder / key, size)}
+        return {uid for uid, key, size in files if self._is_readable(self.folder / key, size)}
+
+    @staticmethod
+    def _is_readable(path: Path, size: int) -> bool:
+        return has_size(path, size) and os.access(path, os.R_OK)
 
     @contextmanager
     def opened(self, key: str) -> Iterator[StoredFile]:
@@ -154,6 +167,9 @@ class LocalFolder:
             It cannot be read.
         """
         path = self.folder / key
+        path.stat()  # raises where nothing is there
+        if state_of(path) is None:
+            raise OSError(errno.EINVAL, "It is no file, but a folder, a pipe or a device", str(path))
         with path.open("rb") as file:
             head = file.read(HEAD)
             size = os.fstat(file.fileno()).st_size
@@ -166,7 +182,8 @@ class LocalFolder:
             target = self.folder / key
             try:
                 _move(written, target)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                self._clear_way(target)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _move(written, target)
                 touched |= dict.fromkeys((target.parent.parent, self.folder))
@@ -175,6 +192,14 @@ class LocalFolder:
                 self._on_renamed()
         for folder in touched:
             _sync_folder(folder)
+
+    def _clear_way(self, target: Path) -> None:
+        """Rename what lies where a file or a folder of it belongs and is of another kind; verify names it."""
+        for folder in (target.parent.parent, target.parent):
+            if folder != self.folder and os.path.lexists(folder) and not folder.is_dir():
+                _set_aside(folder)
+        if target.is_dir() and not target.is_symlink():
+            _set_aside(target)
 
     def discard(self, keys: Sequence[str]) -> Iterator[str]:
         """Remove files, and the folders that they leave empty; return those that are gone."""
@@ -208,6 +233,14 @@ def _move(written: Path, target: Path) -> None:
             written.unlink()
 
 
+def _set_aside(path: Path) -> None:
+    aside, count = path.with_name(path.name + ASIDE), 1
+    while os.path.lexists(aside):
+        count += 1
+        aside = path.with_name(f"{path.name}{ASIDE}-{count}")
+    path.rename(aside)
+
+
 def digest_of(path: Path) -> str:
     """Return the SHA-256 of a file, hexadecimal."""
     digest = hashlib.sha256()
@@ -218,9 +251,9 @@ def digest_of(path: Path) -> str:
 
 
 def digest_or_none(path: Path) -> str | None:
-    """Return the same; None where the file is gone or cannot be read."""
+    """Return the same; None where the file is gone, cannot be read, or is none."""
     try:
-        return digest_of(path)
+        return digest_of(path) if state_of(path) is not None else None
     except OSError:
         return None
 
@@ -238,15 +271,27 @@ class IntegrityCheck:
     def __init__(self) -> None:
         self._intact: dict[Path, tuple[int, int, int]] = {}
 
-    def is_intact(self, path: Path, size: int, digest: str) -> bool:
-        """Return whether a file is there with the bytes that it was stored with."""
-        try:
-            stat = path.stat()
-        except OSError:
+    def is_intact(self, one: InStorage) -> bool:
+        """Return whether a file is there with the bytes that it was stored with.
+
+        The copy of an object that is damaged on this machine is downloaded again.
+
+        Raises
+        ------
+        ArchiveError
+            The storage cannot be reached.
+        """
+        path = one.storage.path(one.key)
+        if self._is_intact(path, one.size, one.digest):
+            return True
+        again = one.storage.fetched_again(one.key)
+        return self._is_intact(again, one.size, one.digest)
+
+    def _is_intact(self, path: Path, size: int, digest: str) -> bool:
+        found = state_of(path)
+        if found is None or found.st_size != size:
             return False
-        if stat.st_size != size:
-            return False
-        state = (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
+        state = (found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
         if self._intact.get(path) == state:
             return True
         if digest_or_none(path) != digest:
@@ -257,12 +302,19 @@ class IntegrityCheck:
         return True
 
 
+def state_of(path: Path) -> os.stat_result | None:
+    """Return the status of a file; None where there is none, or a folder, a pipe or a device in its place."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
+
+
 def has_size(path: Path, size: int) -> bool:
     """Return whether a file is there with this size."""
-    try:
-        return path.stat().st_size == size
-    except OSError:
-        return False
+    found = state_of(path)
+    return found is not None and found.st_size == size
 
 
 def begin_sync(descriptor: int, size: int) -> None:

@@ -6,6 +6,8 @@ A copy is whole and has the digest of its object, or it is not there.
 from __future__ import annotations
 
 import os
+import shutil
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -51,11 +53,13 @@ class ObjectCache:
         """Return a copy, and note its use; None where there is none."""
         path = self.path(key)
         try:
-            stat = path.stat()
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                return None
             now = time.time()
-            if now - stat.st_atime > GRAIN:
-                os.utime(path, ns=(int(now * 1e9), stat.st_mtime_ns))
-        except FileNotFoundError:
+            if now - found.st_atime > GRAIN:
+                os.utime(path, ns=(int(now * 1e9), found.st_mtime_ns))
+        except OSError:
             return None
         return path
 
@@ -75,9 +79,14 @@ class ObjectCache:
         """
         size = file.stat().st_size
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.utime(file, (time.time(), modified))
-        file.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file.replace(path)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            self._clear_way(path)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file.replace(path)
         with self._lock:
             if self._size is not None:
                 self._size += size
@@ -91,6 +100,14 @@ class ObjectCache:
         """Remove a copy; none is no error."""
         with suppress(OSError):
             self.path(key).unlink()
+
+    def _clear_way(self, path: Path) -> None:
+        """Remove what lies where a copy or a folder of it belongs and is of another kind."""
+        for folder in (path.parent.parent, path.parent):
+            if folder != self.folder and os.path.lexists(folder) and not folder.is_dir():
+                folder.unlink()
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
 
     def _make_room(self) -> None:
         copies = sorted(self._copies(), key=lambda copy: copy.used)
@@ -109,5 +126,5 @@ class ObjectCache:
             for name in names:
                 path = Path(folder, name)
                 with suppress(OSError):
-                    stat = path.stat()
-                    yield _Copy(path, stat.st_size, stat.st_atime)
+                    found = path.stat()
+                    yield _Copy(path, found.st_size, found.st_atime)

@@ -106,7 +106,7 @@ def _of_profile(config: dict[str, Any]) -> dict[str, Any]:
         raise ArchiveError(f"The profile of AWS cannot be used: {type(error).__name__}.") from None
     if found is None:
         raise ArchiveError(
-            "There are no credentials for the archive's object store.",
+            "There are no credentials for the object store.",
             remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",
         )
     if region and not {"AWS_REGION", "AWS_DEFAULT_REGION"}.intersection(os.environ):
@@ -164,5 +164,5 @@ def _no_bucket(what: str, url: str) -> ArchiveError:
     scheme, _, rest = url.partition("://")
     return ArchiveError(
         f"{what} failed: there is no bucket {scheme}://{rest.split('/')[0]}.",
-        remedy="Make it, or correct the setting 'archive'.",
+        remedy="Make it, or correct its name.",
     )

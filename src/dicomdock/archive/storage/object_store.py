@@ -120,6 +120,17 @@ class ObjectStore:
             file.unlink(missing_ok=True)
         return self.cache.path(key)
 
+    def fetched_again(self, key: str) -> Path:
+        """Drop the local copy of an object, and download it once more.
+
+        Raises
+        ------
+        ArchiveError
+            The store cannot be reached.
+        """
+        self.cache.remove(key)
+        return self.fetch(key)
+
     def is_empty(self) -> bool:
         """Return whether no study was ever stored."""
         return next(self._listed(""), None) is None

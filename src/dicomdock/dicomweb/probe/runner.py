@@ -17,7 +17,7 @@ from dicomdock.config import dialects
 from dicomdock.config.dialects import Dialect
 from dicomdock.dicom.resource import resource_in
 from dicomdock.dicomweb import urls
-from dicomdock.dicomweb.probe import addresses, retrieve_checks, store_checks, tls
+from dicomdock.dicomweb.probe import addresses, retrieve_checks, store_checks, tls, worklist_check
 from dicomdock.dicomweb.probe.report import Findings, Report
 from dicomdock.dicomweb.probe.search_checks import TELLING, SearchChecks
 from dicomdock.dicomweb.session import JSON, Session, read_json
@@ -149,6 +149,7 @@ def test(client: Client, *, write: bool = False) -> Report:
         if instance is not None:
             addresses.find(session, findings, instance)
             retrieve_checks.run(session, findings, instance)
+        worklist_check.run(session, findings)
     except _Spent:
         findings.add("complete", None, f"Stopped after {MOST_REQUESTS} requests; the rest was not tried.")
     except (Unreachable, AuthenticationError, TransactionError, WireError) as problem:

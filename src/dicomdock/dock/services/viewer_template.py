@@ -24,7 +24,6 @@ VIEWER = "dicomdock.viewer"
 TEMPLATE = "dicomdock.viewer.template"
 LENGTH = struct.Struct("!Q")
 UNKNOWN_CODE = -signal.SIGKILL  # of a viewer whose template is gone
-CLOSE_SECONDS = 5.0
 
 
 class Process(Protocol):
@@ -72,19 +71,14 @@ class ViewerTemplate:
         return start_anew(environment, journal)
 
     def close(self) -> None:
-        """End the process that forks; viewers go on."""
+        """End the process that forks; viewers go on, but their exit codes are not known."""
         with self._lock:
             self._closed = True
-            process = self._process
             if self._socket is not None:
                 self._socket.close()
-        if process is None:
-            return
-        try:
-            process.wait(CLOSE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()  # it is still importing
-            process.wait()
+            if self._process is not None:
+                self._process.kill()  # it has nothing to save, and may be in the middle of importing
+                self._process.wait()
 
     # Inner
 

@@ -184,7 +184,7 @@ def value_type(formats: Sequence[PixelFormat]) -> np.dtype[Any]:
         limits = np.iinfo(candidate)
         if limits.min <= low and high <= limits.max:
             return np.dtype(candidate)
-    return np.dtype(np.float32)
+    return np.dtype(np.float64)  # whole numbers up to 2**53; a float32 holds them up to 2**24
 
 
 def split_series(headers: Iterable[Dataset]) -> list[VolumePlan]:

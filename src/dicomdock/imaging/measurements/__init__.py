@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from dicomdock.imaging.measurements.measurement import Measurement, Value, angle, distance, region
+from dicomdock.imaging.measurements.measurement import (
+    Measurement,
+    Value,
+    angle,
+    distance,
+    quantity_of,
+    region,
+    unit_text,
+)
 from dicomdock.imaging.measurements.reading import Report, is_report, read_report
 from dicomdock.imaging.measurements.writing import report_to_dicom
 
@@ -13,7 +21,9 @@ __all__ = [
     "angle",
     "distance",
     "is_report",
+    "quantity_of",
     "read_report",
     "region",
     "report_to_dicom",
+    "unit_text",
 ]

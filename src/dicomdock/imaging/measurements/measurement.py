@@ -92,8 +92,12 @@ class Value:
     def words(self) -> str:
         """The value for the user, for example ``Length 12.3 mm``."""
         name = self.name.meaning if self.derivation is None else self.derivation.meaning
-        unit = "" if self.unit == NO_UNITS else f" {'HU' if self.unit == HOUNSFIELD else self.unit.value}"
-        return f"{name} {self.number:.4g}{unit}"
+        return f"{name} {self.number:.4g} {unit_text(self.unit)}".rstrip()
+
+
+def unit_text(unit: Code) -> str:
+    """Return a unit as numbers are shown with it; empty where there is none."""
+    return "" if unit == NO_UNITS else "HU" if unit == HOUNSFIELD else unit.value
 
 
 @dataclass(frozen=True, slots=True)

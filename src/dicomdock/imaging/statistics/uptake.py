@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -31,7 +32,12 @@ _GE_SCAN = 0x0D
 MOST_DELAY = timedelta(days=1)  # of the scan after the injection
 
 
-def to_suv(volume: Volume, headers: Sequence[Dataset], suv_type: str = "") -> Volume:
+def to_suv(
+    volume: Volume,
+    headers: Sequence[Dataset],
+    suv_type: str = "",
+    dtype: type[np.floating[Any]] = np.float64,
+) -> Volume:
     """Return a PET volume in Standardized Uptake Values.
 
     Parameters
@@ -39,6 +45,7 @@ def to_suv(volume: Volume, headers: Sequence[Dataset], suv_type: str = "") -> Vo
     headers : of the instances of its series.
     suv_type : SUV Type (0054,1006), one of ``BODIES``. Empty: by body weight, and a volume that is in SUV
         already stays as it is.
+    dtype : of the values.
 
     Raises
     ------
@@ -67,10 +74,11 @@ def to_suv(volume: Volume, headers: Sequence[Dataset], suv_type: str = "") -> Vo
         factors = [_factor(one, headers, wanted) for one in used]
     if max(factors) - min(factors) > 1e-4 * max(factors):
         raise GeometryError("No SUV is computed: the images state different doses, bodies or times.")
-    array = volume.array.astype(np.float64) * factors[0]
+    array = np.multiply(volume.array, factors[0], dtype=dtype, casting="same_kind")
     padding = volume.padding
-    if padding is not None:
-        padding = (padding[0] * factors[0], padding[1] * factors[0])
+    if padding is not None:  # as the array holds it
+        low, high = np.multiply(np.array(padding), factors[0], dtype=dtype, casting="same_kind")
+        padding = (float(low), float(high))
     return replace(
         volume, array=array, units=unit_of(wanted), suv_type=wanted, padding=padding, windows=(), plan=None
     )

@@ -7,6 +7,8 @@ from typing import Any
 from trame.widgets import html
 
 from dicomdock.viewer.features.derive.ui import deriving_panel
+from dicomdock.viewer.features.dose.ui import dose_part
+from dicomdock.viewer.features.fusion.ui import fusion_panel
 from dicomdock.viewer.features.layout.ui import layout_panel
 from dicomdock.viewer.features.measure.ui import measuring_panel
 from dicomdock.viewer.features.priors.ui import priors_list
@@ -35,6 +37,7 @@ TOOLS = (
     ("window", "mdi-contrast-circle", "Window"),
     ("measure", "mdi-ruler", "Measure"),
     ("segment", "mdi-brush", "Segment"),
+    ("fusion", "mdi-layers-outline", "Fusion and dose"),
     ("layout", "mdi-view-grid-outline", "Layout and compare"),
     ("volume", "mdi-cube-outline", "3D"),
     ("derive", "mdi-image-plus-outline", "New images"),
@@ -94,6 +97,7 @@ def build(station: Any) -> None:
     window_panel(server)
     measuring_panel(server)
     station.segments.set_ui(segments_panel(server, statistics_part))
+    fusion_panel(server, dose_part)
     layout_panel(server)
     volume_panel(server)
     deriving_panel(server)

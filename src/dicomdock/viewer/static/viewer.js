@@ -39,6 +39,9 @@
         session.subscribe("dicomdock.state", ([{ name, state }]) => {
           if (name === this.name) shown.dataset.state = state;
         }),
+        session.subscribe("dicomdock.value", ([{ name, text }]) => {
+          if (name === this.name) shown.querySelector(".value").textContent = text;
+        }),
         session.subscribe("dicomdock.released", ([name]) => { if (name === this.name) released(); }),
       ];
       this.leave = () => {

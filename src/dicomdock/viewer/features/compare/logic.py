@@ -82,7 +82,11 @@ class CompareLogic:
 
         def ended(loaded: Loaded) -> None:
             assert self._shown is not None
-            self._shown.set_window(loaded.volume.window())
+            if loaded.uptake is not None:
+                before, self._shown = self._shown, add_volume(self.app, loaded.uptake, series.name)
+                self.views.show(self._shown, [OTHER], refit=False)
+                before.remove(self.app)
+            self._shown.set_window(self._shown.volume.window())
             self._shown.changed()
             self.same_window()
             self.follow(AXIAL)

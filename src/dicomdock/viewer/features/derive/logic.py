@@ -72,7 +72,8 @@ class DerivingLogic:
         return len(datasets)
 
     def _derivation(self, kind: str, mask: Mask | None) -> Derivation:
-        volume = self.series.volume
+        scanned = self.series.scanned  # in the units of the series, whatever it is shown in
+        volume = self.series.volume if scanned.geometry.sheared else scanned
         if kind == "smooth":
             return smoothed(volume, _millimetres(self.state.data.smooth_mm))
         if kind == "resample":

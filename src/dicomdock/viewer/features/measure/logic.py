@@ -81,6 +81,7 @@ class MeasuringLogic:
         control.save_measurements = self.save
         control.open_report = self.open
         series.on_shown.append(self._series_changed)
+        series.on_complete.append(self._update_rows)
         series.on_studied.append(self._update_reports)
         app.scene.AddNode(slicer.vtkMRMLInteractionNode()) if self._interaction() is None else None
         self._interaction().AddObserver(slicer.vtkMRMLInteractionNode.EndPlacementEvent, self._placed)

@@ -129,7 +129,7 @@ class SeriesLogic:
             await asyncio.sleep(REFRESH)
             if self._dirty and self.loaded is not None and self.shown is not None:
                 self._dirty = False
-                if not self.loaded.volume.windows and not self._user_window:
+                if not self.shown.volume.windows and not self._user_window:
                     self.shown.set_window(self.guess_window(self.loaded))
                 self.shown.changed()
                 with self.state:
@@ -280,16 +280,16 @@ class SeriesLogic:
             present = min(sorted(loaded.filled), key=lambda k: abs(k - at))
             self.views.look_at(loaded.volume.geometry.to_lps((present, rows // 2, columns // 2)))
 
-    def _show(self, loaded: Loaded, shown: ShownVolume) -> None:
+    def _show(self, loaded: Loaded, shown: ShownVolume, *, refit: bool = True) -> None:
         assert self.series is not None and self.study is not None
         before, self.shown = self.shown, shown
-        windows = loaded.volume.windows
+        windows = shown.volume.windows
         shown.set_window(windows[0] if windows else self.guess_window(loaded))
         with self.state as data:
             data.kind_3d = loaded.volume.spatial
             data.empty_title = data.empty_words = ""
             data.remarks = [*loaded.plan.remarks, *self._problem(loaded)]
-        self.views.show(shown)
+        self.views.show(shown, refit=refit)
         self._describe()
         self._dirty = True
         for callback in self.on_shown:
@@ -314,11 +314,12 @@ class SeriesLogic:
     def _ended(self, loaded: Loaded) -> None:
         assert self.series is not None
         self.loaded = loaded
-        if loaded.volume.geometry.sheared:
-            straight = loaded.volume.straightened()
-            self._show(loaded, add_volume(self.app, straight, self.series.name))
+        if loaded.volume.geometry.sheared or loaded.uptake is not None:
+            straight = loaded.displayed.straightened()
+            refit = straight.geometry is not loaded.volume.geometry
+            self._show(loaded, add_volume(self.app, straight, self.series.name), refit=refit)
         assert self.shown is not None
-        if not loaded.volume.windows and not self._user_window:
+        if not self.shown.volume.windows and (loaded.uptake is not None or not self._user_window):
             self.shown.set_window(self.guess_window(loaded))
         self.shown.changed()
         with self.state as data:
@@ -346,7 +347,7 @@ class SeriesLogic:
             some = next(iter(loaded.failed.values()))
             many = "1 image" if len(loaded.failed) == 1 else f"{len(loaded.failed)} images"
             problems.append(f"{many} of the series cannot be shown: {some}")
-        return problems
+        return [*problems, loaded.no_uptake] if loaded.no_uptake else problems
 
     def window_touched(self) -> None:
         """The user chose a window himself; arrival does not change it any more."""
@@ -357,8 +358,8 @@ class SeriesLogic:
         there = sorted(loaded.filled)
         if not there:
             return loaded.volume.window()
-        some = loaded.volume.array[there[:: max(1, len(there) // 12)]]
-        return loaded.volume.window_over(some)
+        some = loaded.displayed.array[there[:: max(1, len(there) // 12)]]
+        return loaded.displayed.window_over(some)
 
     def _show_arrival(self) -> None:
         loaded = self.loaded

@@ -25,10 +25,11 @@ from dicomdock.viewer.features.layout.layouts import (
     SAGITTAL,
     definitions,
 )
+from dicomdock.viewer.features.views.cursor_values import CursorValues
 from dicomdock.viewer.features.views.state import SliceViewState, ViewsState
 from dicomdock.viewer.features.views.ui import slice_overlay, threed_overlay
 from dicomdock.viewer.page_state import A_TURN, PageState
-from dicomdock.viewer.scene import ShownVolume, array_of
+from dicomdock.viewer.scene import ShownVolume, array_of, matrix_of
 from dicomdock.viewer.study import Study
 
 TOWARDS, AWAY = "RAS", "LPI"  # letters of the axes of RAS, and of their other ends
@@ -59,9 +60,13 @@ class Views:
         self._fitted: dict[str, float] = {}
         self.on_slice: Callable[[str], None] | None = None
         self._shown: dict[str, ShownVolume] = {}
+        self._over: ShownVolume | None = None
+        self._opacity = 0
+        self._angles: dict[str, tuple[float, float]] = {}
 
         server.controller.fit_view = self.fit
-        self._states = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
+        self._remote = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
+        self._values = CursorValues(self._layers, self._remote.show_value)
         # All that a page has sent before it asks is done when it has the answer.
         server.controller.trigger("scene_states")(self._scene_states)
         self.layouts = LayoutManager(app.scene, app.view_manager, server)
@@ -113,6 +118,26 @@ class Views:
             if composite.GetLayoutName() == tag:
                 composite.SetLabelVolumeID(node.GetID() if node is not None else None)
 
+    def show_over(self, over: ShownVolume | None, opacity: int) -> None:
+        """Show a volume over that of all views but the second one of a comparison; None for nothing.
+
+        Parameters
+        ----------
+        opacity : in percent.
+        """
+        self._over, self._opacity = over, opacity
+        for view in self.slices():
+            self._lay_over(view)
+        self.refresh_text()
+
+    def _lay_over(self, view: Any) -> None:
+        over = self._over if view.get_singleton_tag() != OTHER else None
+        node_id = over.node.GetID() if over is not None else None
+        with view.trigger_modified_once():
+            if view.get_foreground_volume_id() != node_id:
+                view.set_foreground_volume_id(node_id)
+            view.set_foreground_opacity(self._opacity / 100 if over is not None else 0.0)
+
     def shown(self, tag: str = AXIAL) -> ShownVolume | None:
         """Return the volume that a view shows."""
         return self._shown.get(tag)
@@ -161,12 +186,41 @@ class Views:
     def align(self) -> None:
         """Turn slice views onto the images' own planes, or onto the patient's axes."""
         for view in self.slices():
-            with view.trigger_modified_once():
-                at = self._centre(view)
-                self._orient(view)
-                if at is not None:
-                    view.get_view_node().JumpSliceByOffsetting(*at)
-            view.schedule_render()
+            self._reorient(view)
+
+    def _reorient(self, view: Any) -> None:
+        with view.trigger_modified_once():
+            at = self._centre(view)
+            self._orient(view)
+            if at is not None:
+                view.get_view_node().JumpSliceByOffsetting(*at)
+        view.schedule_render()
+
+    def angles(self, tag: str) -> tuple[float, float]:
+        """Return by how many degrees the plane of a view is turned and tilted."""
+        return self._angles.get(tag, (0.0, 0.0))
+
+    def turn(self, tag: str, turn: float, tilt: float) -> None:
+        """Show a plane that is turned from a view's usual one, through the same point.
+
+        Parameters
+        ----------
+        turn, tilt : degrees about the vertical and the horizontal of the picture, by which its right edge and
+            its upper edge move away from the user.
+        """
+        if (turn, tilt) == self.angles(tag):
+            return
+        self._angles[tag] = (turn, tilt)
+        view = self.view(tag)
+        if view is not None:
+            self._reorient(view)
+
+    def turn_back(self) -> None:
+        """Show all views in their usual planes."""
+        turned, self._angles = [*self._angles], {}
+        for view in self.slices():
+            if view.get_singleton_tag() in turned:
+                self._reorient(view)
 
     def go_to(self, point: Any) -> None:
         """Show the slices through a point in RAS, in all views."""
@@ -216,11 +270,13 @@ class Views:
         page = self._slices[view_id] = PageState(server.state, SliceViewState, view_id)
         slice_overlay(server, view_id, view)
         view.modified.connect(self._moved)
+        self._values.watch(view)
         page.bind_changes({page.name.at: lambda at: self._slider_moved(view_id, at)})
         view.interactor().AddObserver("WindowResizeEvent", lambda *_: self._resized(view_id))
         if (shown := self._shown.get(view_id) or self._shown.get(AXIAL)) is not None and view_id != OTHER:
             self._shown[view_id] = shown
             view.set_background_volume_id(shown.node.GetID())
+            self._lay_over(view)
 
     def _threed_ui(self, server: Any, view_id: str, view: Any) -> None:
         view.render_window().SetMultiSamples(0)
@@ -265,6 +321,11 @@ class Views:
         node.SetOrientation(self._plane(tag))
         if shown is not None and self.state.data.aligned and shown.volume.spatial:
             node.RotateToVolumePlane(shown.node)
+        if any(angles := self.angles(tag)):
+            turned = array_of(node.GetSliceToRAS())
+            turned[:3, :3] = turned[:3, :3] @ rotation(*angles)
+            node.GetSliceToRAS().DeepCopy(matrix_of(turned))
+            node.UpdateMatrices()
 
     def _centre(self, view: Any) -> tuple[float, float, float] | None:
         node = view.get_view_node()
@@ -328,13 +389,19 @@ class Views:
     async def _scene_states(self) -> dict[str, int]:
         """Return the number of each view's current state; its text is sent with that number."""
         await asyncio.sleep(A_TURN)
-        states = self._states()
+        states = self._remote.states()
         for view in self.slices():
             tag = view.get_singleton_tag()
             self._update_text(view)
             with self._slices[tag] as now:
                 now.written = states[tag]
         return states
+
+    def _layers(self, tag: str) -> Sequence[ShownVolume]:
+        """Return the volumes that a view shows, the one below first."""
+        shown = self._shown.get(tag)
+        over = self._over if tag != OTHER else None
+        return tuple(one for one in (shown, over) if one is not None)
 
     def _frame(self, view: Any) -> Plane | None:
         """Return the frame that a view shows; None where it cuts across frames."""
@@ -358,10 +425,14 @@ class Views:
                 series = self._series_text.get(tag, "")
                 seen = self._frame(view)
                 side = seen.side if seen is not None else ""
-                text.tl = "\n".join(line for line in (plane, series, side) if line)
+                over = self._over if tag != OTHER else None
+                above = f"{over.node.GetName()}, {self._opacity} %" if over is not None else ""
+                text.tl = "\n".join(line for line in (plane, series, above, side) if line)
                 number = f"{at + 1} / {count}"
                 text.bl = f"{number}\n{view.get_slice_value():.1f} mm" if spatial else number
-                text.br = window_text(shown.window) if shown.grey else ""
+                text.br = "\n".join(
+                    window_text(one.window, one.unit) for one in self._layers(tag) if one.grey
+                )
                 if spatial:
                     across, up = matrix[:3, 0], matrix[:3, 1]
                     text.right, text.left = letters(across), letters(-across)
@@ -372,6 +443,7 @@ class Views:
             for name, value in asdict(text).items():
                 if getattr(now, name) != value:
                     setattr(now, name, value)
+        self._values.update(view)
 
     def _layout_chosen(self, layout: str) -> None:
         before = self.layouts.layout_id
@@ -406,6 +478,14 @@ class Views:
             page.data.arrival = css
 
 
+def rotation(turn: float, tilt: float) -> np.ndarray:
+    """Return the rotation of a picture's axes (right, up, away from the user) by two angles in degrees."""
+    a, b = np.radians((turn, tilt))
+    about_vertical = [[np.cos(a), 0, -np.sin(a)], [0, 1, 0], [np.sin(a), 0, np.cos(a)]]
+    about_horizontal = [[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]]
+    return np.array(about_vertical) @ np.array(about_horizontal)
+
+
 def plane_shown(normal: Sequence[float] | np.ndarray, usual: str) -> str:
     """Name the plane that a view shows by its normal in RAS: ``usual`` unless it lies clearly in another one.
 
@@ -417,9 +497,9 @@ def plane_shown(normal: Sequence[float] | np.ndarray, usual: str) -> str:
     return PLANES[int(np.argmax(along))]
 
 
-def window_text(window: Window) -> str:
-    """Return a window as the corner of a view states it."""
-    stated = f"W {window.width:.5g}  C {window.center:.5g}"
+def window_text(window: Window, unit: str = "") -> str:
+    """Return a window as the corner of a view states it, with the unit of its values."""
+    stated = f"W {window.width:.5g}  C {window.center:.5g}  {unit}".rstrip()
     if window.table is not None:
         return f"{window.name}\n{stated}"
     return f"{stated}  sigmoid" if window.function == "SIGMOID" else stated

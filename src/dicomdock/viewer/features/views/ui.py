@@ -27,6 +27,9 @@ def slice_overlay(server: Any, view_id: str, _view: Any) -> None:
             html.Div(shown(text), classes=f"corner {corner}", v_show=VIEWS.words_shown)
         for edge, letters in edges.items():
             html.Div(shown(letters), classes=f"edge {edge}", v_show=VIEWS.words_shown)
+        html.Div(
+            classes="corner value", v_show=VIEWS.words_shown
+        )  # written by viewer.js, shown where the mouse is
     _reset_button(server, view_id)
     with html.Div(classes="slices", v_show=f"{view.count} > 1"):
         html.Div(classes="arrival", style=(f"{{ backgroundImage: {view.arrival} }}",))

@@ -8,6 +8,7 @@ from typing import Any
 from dicomdock.imaging.geometry import Window
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.window.state import WindowState
+from dicomdock.viewer.loading import SUV_WINDOWS
 from dicomdock.viewer.page_state import PageState
 
 # Usual windows of CT in HU, as radiology workstations offer them.
@@ -47,13 +48,17 @@ class WindowLogic:
         if loaded is not None and shown is not None and shown.grey:
             self._apply(self.series.guess_window(loaded))
 
-    def set(self, width: float, centre: float) -> None:
-        """Apply a window by its numbers."""
-        shown, width = self.series.shown, max(float(width), 1e-6)
-        function = shown.shading.function if shown is not None else "LINEAR"
+    def set(self, width: float | None, centre: float | None) -> None:
+        """Apply a window by its numbers; None for one that stays."""
+        shown = self.series.shown
+        if shown is None:
+            return
+        width = shown.window.width if width is None else max(float(width), 1e-6)
+        centre = shown.window.center if centre is None else float(centre)
+        function = shown.shading.function
         if function == "TABLE" or (function == "LINEAR" and width < 1):
             function = "LINEAR_EXACT"
-        self._apply(Window(float(centre), width, function=function))
+        self._apply(Window(centre, width, function=function))
 
     def _apply(self, window: Window) -> None:
         if self.series.shown is not None:
@@ -64,7 +69,8 @@ class WindowLogic:
         shown = self.series.shown
         assert shown is not None
         volume = shown.volume
-        usual = CT_WINDOWS if volume.units == "HU" else ()
+        usual = {"HU": CT_WINDOWS, "GML": SUV_WINDOWS}.get(volume.units, ())
+        usual = tuple(one for one in usual if one not in volume.windows)
         self._presets = [*volume.windows, *usual][:MOST] if shown.grey else []
         display = shown.node.GetDisplayNode()
         if self._observed is not None:
@@ -81,6 +87,7 @@ class WindowLogic:
         window = shown.window
         with self.state as data:
             data.window_width, data.window_centre = round(window.width, 3), round(window.center, 3)
+            data.window_unit = shown.unit
 
         for callback in self.on_window:
             callback()

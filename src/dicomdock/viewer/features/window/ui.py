@@ -6,6 +6,7 @@ from typing import Any
 
 from trame.widgets import html
 
+from dicomdock.viewer.features.oblique.ui import oblique_part
 from dicomdock.viewer.features.overlays.state import OverlaysState
 from dicomdock.viewer.features.views.state import ViewsState
 from dicomdock.viewer.features.window.state import WindowState
@@ -32,8 +33,8 @@ def window_panel(server: Any) -> None:
                 raw_attrs=[':title="`Key ${i + 1}`"'],
             )
         for label, key, other in (
-            ("Width", WINDOW.window_width, f"[{TYPED}, {WINDOW.window_centre}]"),
-            ("Centre", WINDOW.window_centre, f"[{WINDOW.window_width}, {TYPED}]"),
+            ("Width", WINDOW.window_width, f"[{TYPED}, null]"),
+            ("Centre", WINDOW.window_centre, f"[null, {TYPED}]"),
         ):
             with html.Label():
                 html.Span(label, style="width:52px")
@@ -42,6 +43,7 @@ def window_panel(server: Any) -> None:
                     raw_attrs=[f':value="{key}"', 'step="any"', f'data-testid="{label.lower()}"'],
                     change=(control.set_window, other),
                 )
+                html.Span(shown(WINDOW.window_unit), v_show=WINDOW.window_unit, classes="faint")
         html.H3("Slab")
         with html.Label():
             html.Input(
@@ -58,6 +60,7 @@ def window_panel(server: Any) -> None:
         with html.Div(classes="row"):
             for kind, label in (("max", "Maximum"), ("min", "Minimum"), ("mean", "Mean")):
                 button(label, f"{VIEWS.slab_kind} = '{kind}'", on=f"{VIEWS.slab_kind} === '{kind}'")
+        oblique_part(server)
         html.H3("Pictures")
         for box, label in (
             (VIEWS.crosshair, "Crosshair (move with Shift held)"),

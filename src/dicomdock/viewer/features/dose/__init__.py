@@ -1,0 +1,1 @@
+"""The dose feature of the viewer."""

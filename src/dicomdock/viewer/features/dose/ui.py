@@ -1,0 +1,119 @@
+"""The part of the fusion panel that shows dose: isodose lines, and histograms of structures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trame.widgets import html
+from trame_client.widgets.core import AbstractElement
+
+from dicomdock.viewer.features.dose.plot import HEIGHT, WIDTH
+from dicomdock.viewer.features.dose.state import DoseState
+from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.widgets import button, checkbox, shown
+
+DOSE = names_of(DoseState)
+LEFT, BELOW = 30, 16  # of the plot, for the numbers at its axes
+
+
+def dose_part(server: Any) -> None:
+    """Build the part; it is there while the study has doses."""
+    control = server.controller
+    with html.Div(v_show=f"{DOSE.doses}.length"):
+        html.H3("Dose")
+        _rows(f"{DOSE.doses}", f"{DOSE.dose_uid}", control.show_dose, "dose")
+        html.P(
+            shown(DOSE.dose_words),
+            v_show=DOSE.dose_words,
+            raw_attrs=['role="status"', 'data-testid="dose-words"'],
+        )
+        with html.Div(v_show=DOSE.dose_uid):
+            checkbox(DOSE.dose_lines, "Isodose lines")
+            with html.Label():
+                html.Span(shown(f"'At ' + {DOSE.dose_unit}"), style="width:52px")
+                html.Input(
+                    type="text",
+                    raw_attrs=[
+                        f':value="{DOSE.dose_typed}"',
+                        'aria-label="Doses of the isodose lines"',
+                        'data-testid="isodoses"',
+                    ],
+                    change=(control.set_isodoses, "[$event.target.value]"),
+                )
+            with html.Div(classes="row", raw_attrs=['data-testid="isodose-levels"']):
+                with html.Span(
+                    v_for=f"(one, i) in {DOSE.dose_levels}", key="i", classes="row", style="flex-wrap:nowrap"
+                ):
+                    html.Span(classes="swatch", style=("{ background: one.colour }",))
+                    html.Span("{{ one.text }}", style="white-space:nowrap")
+            _histograms(control)
+
+
+def _rows(rows: str, chosen: str, click: Any, name: str) -> None:
+    html.Button(
+        "{{ one.name }}",
+        v_for=f"one in {rows}",
+        key="one.uid",
+        classes=(f"['item', one.uid === {chosen} ? 'on' : '']",),
+        click=(click, "[one.uid]"),
+        raw_attrs=[f":data-testid=\"'{name}-' + one.uid\"", f':aria-pressed="one.uid === {chosen}"'],
+    )
+
+
+def _histograms(control: Any) -> None:
+    html.H3("Dose-volume histograms")
+    html.P("This study has no structures.", v_show=f"!{DOSE.dose_structures}.length")
+    _rows(f"{DOSE.dose_structures}", f"{DOSE.dvh_uid}", control.dose_histograms, "dvh")
+    html.P("Computing …", v_show=DOSE.dvh_busy, raw_attrs=['role="status"'])
+    with html.Div(v_if=f"{DOSE.dvh_curves}.length"):
+        _plot()
+        with html.Div(classes="row"):
+            with html.Span(v_for=f"(one, i) in {DOSE.dvh_curves}", key="i", classes="row"):
+                html.Span(classes="swatch", style=("{ background: one.colour }",))
+                html.Span("{{ one.name }}")
+    with html.Div(
+        classes="numbers",
+        v_show=f"{DOSE.dvh_rows}.length",
+        raw_attrs=['tabindex="0"', 'role="region"', 'aria-label="Dose in the structures"'],
+    ):
+        with html.Table(raw_attrs=['data-testid="dvh-table"']):
+            with html.Tr():
+                html.Th(
+                    shown("title"),
+                    v_for=f"title in {DOSE.dvh_titles}",
+                    key="title",
+                    raw_attrs=['scope="col"'],
+                )
+            with html.Tr(v_for=f"(row, i) in {DOSE.dvh_rows}", key="i"):
+                html.Td(shown("cell"), v_for="(cell, j) in row", key="j")
+    html.P(shown("remark"), v_for=f"(remark, i) in {DOSE.dvh_remarks}", key="i")
+    with html.Div(classes="row", v_show=f"{DOSE.dvh_rows}.length"):
+        button("CSV", control.save_histograms, title="The cumulative histograms as CSV", testid="dvh-csv")
+
+
+def _plot() -> None:
+    def label(text: str, x: float, y: float, anchor: str) -> None:
+        AbstractElement(
+            "text", text, raw_attrs=[f'x="{x:g}"', f'y="{y:g}"', f'text-anchor="{anchor}"', 'class="tick"']
+        )
+
+    with AbstractElement(
+        "svg",
+        raw_attrs=[
+            f'viewBox="{-LEFT} -6 {WIDTH + LEFT + 4:g} {HEIGHT + BELOW + 6:g}"',
+            'class="plot"',
+            'role="img"',
+            'aria-label="Volume in percent that receives at least a dose"',
+            'data-testid="dvh-plot"',
+        ],
+    ):
+        AbstractElement("path", raw_attrs=[f'd="M0 0V{HEIGHT:g}H{WIDTH:g}"', 'class="axis"'])
+        AbstractElement(
+            "polyline",
+            v_for=f"(one, i) in {DOSE.dvh_curves}",
+            key="i",
+            raw_attrs=[':points="one.points"', ':stroke="one.colour"', 'class="curve"'],
+        )
+        label("100 %", -3, 4, "end")
+        label("0", -3, HEIGHT, "end")
+        label(shown(DOSE.dvh_most), WIDTH, HEIGHT + 12, "end")

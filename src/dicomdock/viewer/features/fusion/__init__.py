@@ -1,0 +1,1 @@
+"""The fusion feature of the viewer."""

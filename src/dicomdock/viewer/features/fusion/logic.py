@@ -1,0 +1,276 @@
+"""A volume over another one of the same frame of reference: PET over CT, dose over its plan's images."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dicomdock.imaging.geometry import VolumePlan, Window
+from dicomdock.imaging.volume import Volume
+from dicomdock.viewer.features.fusion.state import FusionState
+from dicomdock.viewer.features.series.logic import SeriesLogic
+from dicomdock.viewer.features.views.logic import Views
+from dicomdock.viewer.loading import Events, Loaded, Loader
+from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.palettes import HOT_IRON, colour_node
+from dicomdock.viewer.scene import ShownVolume, add_volume
+from dicomdock.viewer.study import Series
+
+STEP = 10  # percent of opacity that a key changes
+
+
+class FusionLogic:
+    """The volume over the shown one.
+
+    Parameters
+    ----------
+    server, app : trame's and Slicer's.
+    series : what is shown below.
+    views : where both are shown.
+    """
+
+    def __init__(self, server: Any, app: Any, series: SeriesLogic, views: Views) -> None:
+        self.app, self.series, self.views = app, series, views
+        self.state = PageState(server.state, FusionState)
+        self._loader: Loader | None = None
+        self._over: ShownVolume | None = None
+        self._study = ""
+        self._tried: set[str] = set()  # series that were laid over the others without being asked for
+        self._users = False  # the user chose what lies over the images, or that nothing does
+        self._observed: tuple[Any, int] | None = None
+        self._drawn: ShownVolume | None = None
+        self.on_drawn: list[Callable[[], None]] = []  # what is drawn over the images may be another
+
+        control = server.controller
+        control.fuse = self.choose
+        control.set_fusion_window = self.set_window
+        control.use_fusion_preset = self.use_preset
+        name = self.state.name
+        self.state.bind_changes(
+            {
+                (name.fusion_on, name.fusion_opacity): lambda *_: self._draw(),
+                name.fusion_colours: lambda _: self._colour(),
+            }
+        )
+        series.on_studied.append(self._studied)
+        series.on_shown.append(self._draw)
+        series.on_complete.append(self._propose)
+
+    @property
+    def drawn(self) -> ShownVolume | None:
+        """The volume that is drawn over the images; None where there is none."""
+        return self._drawn
+
+    def choose(self, uid: str) -> None:
+        """Show a series of the study over the shown one; the one that is shown already is taken away."""
+        if uid == self.state.data.fusion_uid:
+            self.remove()
+        else:
+            self._users = True
+            self._load(uid)
+
+    def remove(self) -> None:
+        """Take the volume away, as the user wants it."""
+        self._users = True
+        self._forget()
+
+    def put(
+        self, uid: str, name: str, volume: Volume, window: Window, colours: str, *, above: float | None = None
+    ) -> None:
+        """Show a volume that was read elsewhere over the images, as the user wants it.
+
+        Parameters
+        ----------
+        uid, name : what it is known by.
+        colours : name of its colour table.
+        above : values below this are not drawn.
+        """
+        self._users = True
+        self._forget()
+        with self.state as data:
+            data.fusion_uid, data.fusion_on, data.fusion_colours = uid, True, colours
+        self._add(name, volume, window, "")
+        if above is not None and self._over is not None:
+            display = self._over.node.GetDisplayNode()
+            display.SetThreshold(above, float("inf"))
+            display.SetApplyThreshold(True)
+
+    def toggle(self) -> None:
+        """Draw the volume, or hide it."""
+        self.state.toggle(self.state.name.fusion_on)
+
+    def more(self, steps: int) -> None:
+        """Change the opacity by some steps."""
+        with self.state as data:
+            data.fusion_opacity = min(max(data.fusion_opacity + steps * STEP, 0), 100)
+
+    def set_window(self, width: float | None, centre: float | None) -> None:
+        """Apply a window by its numbers; None for one that stays."""
+        if self._over is not None:
+            now = self._over.window
+            width = now.width if width is None else max(float(width), 1e-6)
+            centre = now.center if centre is None else float(centre)
+            self._over.set_window(Window(centre, width, function="LINEAR_EXACT"))
+
+    def use_preset(self, number: int) -> None:
+        """Apply one of the volume's own windows, counted from 0."""
+        if self._over is not None and number < len(self._over.volume.windows):
+            self._over.set_window(self._over.volume.windows[number])
+
+    def _studied(self) -> None:
+        study = self.series.study
+        if study is not None and study.uid != self._study:
+            self._study, self._users = study.uid, False
+            self._tried.clear()
+            self._forget()
+
+    def _propose(self) -> None:
+        """Lay PET over the CT of its frame of reference, unless the user has chosen himself."""
+        study, shown = self.series.study, self.series.series
+        if (
+            self._users
+            or self.state.data.fusion_uid
+            or study is None
+            or shown is None
+            or shown.modality != "CT"
+        ):
+            return
+        wanted = (one for one in study.images() if one.modality == "PT" and one.uid not in self._tried)
+        if (one := next(wanted, None)) is not None:
+            self._tried.add(one.uid)
+            self._load(one.uid)
+
+    def _load(self, uid: str) -> None:
+        series = self.series.study.find(uid) if self.series.study is not None else None
+        if series is None:
+            return
+        self._forget()
+        with self.state as data:
+            data.fusion_uid, data.fusion_on, data.fusion_words = uid, True, f"{series.name} is being read …"
+        loop = asyncio.get_running_loop()
+
+        def later(work: Callable[..., None]) -> Callable[..., None]:
+            def call(*facts: Any) -> None:
+                loop.call_soon_threadsafe(self._if_current, loader, work, *facts)
+
+            return call
+
+        loader = self._loader = Loader(
+            self.series.archive,
+            series.resource,
+            Events(
+                later(lambda plans: self._planned(series, plans)),
+                lambda _: None,
+                lambda _: None,
+                later(lambda loaded: self._ended(series, loaded)),
+                later(lambda why: self._refuse(f"{series.name} cannot be shown: {why}")),
+            ),
+            arriving=lambda: self.series.pulling,
+            due=series.due,
+        )
+        loader.start()
+
+    def _if_current(self, loader: Loader, work: Callable[..., None], *facts: Any) -> None:
+        if loader is self._loader:
+            work(*facts)
+
+    def _planned(self, series: Series, plans: Sequence[VolumePlan]) -> None:
+        """Read no images that could not be shown."""
+        below = self.series.volume
+        if below is not None and not same_space(below.frame_of_reference, plans[0].frame_of_reference):
+            self._refuse(different_frames(series.name, plans[0].frame_of_reference))
+
+    def _ended(self, series: Series, loaded: Loaded) -> None:
+        if not loaded.filled or loaded.volume.colour or not loaded.volume.spatial:
+            why = next(iter(loaded.failed.values()), "it holds no grey volume with a position in the patient")
+            self._refuse(f"{series.name} cannot be shown over other images: {why}.".replace("..", "."))
+            return
+        volume = loaded.displayed.straightened()
+        self._add(series.name, volume, volume.window(), loaded.no_uptake)
+
+    def _add(self, name: str, volume: Volume, window: Window, words: str) -> None:
+        self._over = add_volume(self.app, volume, name)
+        display = self._over.node.GetDisplayNode()
+        self._observed = (display, display.AddObserver("ModifiedEvent", self._changed))
+        with self.state as data:
+            data.fusion_name, data.fusion_words = name, words
+            data.fusion_presets = [one.name or f"Header {at + 1}" for at, one in enumerate(volume.windows)]
+        self._over.set_window(window)
+        self._colour()
+        self._draw()
+
+    def _refuse(self, why: str) -> None:
+        self._forget()
+        with self.state as data:
+            data.fusion_words = why
+        self._propose()
+
+    def _forget(self) -> None:
+        """Take the volume away."""
+        if self._loader is not None:
+            self._loader.close()
+            self._loader = None
+        before, self._over = self._over, None
+        if self._observed is not None:
+            self._observed[0].RemoveObserver(self._observed[1])
+            self._observed = None
+        with self.state as data:
+            data.fusion_uid = data.fusion_name = data.fusion_words = data.fusion_unit = ""
+            data.fusion_presets = []
+        self._draw()
+        if before is not None:
+            before.remove(self.app)
+
+    def _fits(self, below: Volume, over: Volume) -> bool:
+        return below.spatial and same_space(below.frame_of_reference, over.frame_of_reference)
+
+    def _draw(self) -> None:
+        """Show the volume over the images, where both are of one frame of reference."""
+        data, shown, over = self.state.data, self.series.shown, self._over
+        if shown is not None and over is not None:
+            fits = self._fits(shown.volume, over.volume)
+            if not fits or data.fusion_words.endswith(OTHER_FRAME):
+                with self.state:
+                    frame = over.volume.frame_of_reference
+                    data.fusion_words = "" if fits else different_frames(data.fusion_name, frame)
+            if not fits or not self._wanted():
+                over = None
+        self._drawn = over if data.fusion_on else None
+        self.views.show_over(self._drawn, data.fusion_opacity)
+        for callback in self.on_drawn:
+            callback()
+
+    def _wanted(self) -> bool:
+        """Return whether the volume belongs over the shown series: not over itself, and by itself over CT."""
+        below = self.series.series
+        if below is None or below.uid == self.state.data.fusion_uid:
+            return False
+        return self._users or below.modality == "CT"
+
+    def _colour(self) -> None:
+        if self._over is not None:
+            self._over.palette = colour_node(self.app.scene, self.state.data.fusion_colours or HOT_IRON)
+            self._over.set_window(self._over.window)
+
+    def _changed(self, *_: Any) -> None:
+        if self._over is None:
+            return
+        window = self._over.window
+        with self.state as data:
+            data.fusion_width, data.fusion_centre = round(window.width, 3), round(window.center, 3)
+            data.fusion_unit = self._over.unit
+        self.views.refresh_text()
+
+
+OTHER_FRAME = "has another frame of reference than the images."
+
+
+def same_space(one: str, other: str) -> bool:
+    """Return whether two frames of reference are one; what states none lies nowhere."""
+    return bool(one) and one == other
+
+
+def different_frames(name: str, frame: str) -> str:
+    """Return the sentence of a volume that does not lie in the space of the shown one."""
+    return f"{name} is not shown: it {OTHER_FRAME if frame else 'states no frame of reference.'}"

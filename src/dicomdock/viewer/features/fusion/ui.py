@@ -1,0 +1,106 @@
+"""The panel of the volume that lies over the shown one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from trame.widgets import html
+
+from dicomdock.viewer.features.fusion.state import FusionState
+from dicomdock.viewer.features.series.state import SeriesState
+from dicomdock.viewer.page_state import names_of
+from dicomdock.viewer.shell.widgets import checkbox, panel, shown
+
+FUSION, SERIES = names_of(FusionState), names_of(SeriesState)
+TYPED = "Number($event.target.value)"
+
+
+def fusion_panel(server: Any, dose: Callable[[Any], None]) -> None:
+    """Build the panel, with ``dose`` at its end."""
+    control = server.controller
+    with panel("fusion", "Fusion"):
+        html.P(
+            "A series of the same frame of reference is shown over the present one, in colours of its own."
+        )
+        with html.Button(
+            v_for=f"one in {SERIES.series_list}.filter("
+            f"s => s.kind === 'image' && s.modality !== 'RTDOSE' && s.uid !== {SERIES.series_uid})",
+            key="one.uid",
+            classes=(f"['item', one.uid === {FUSION.fusion_uid} ? 'on' : '']",),
+            click=(control.fuse, "[one.uid]"),
+            raw_attrs=[
+                ":data-testid=\"'fuse-' + one.uid\"",
+                f':aria-pressed="one.uid === {FUSION.fusion_uid}"',
+            ],
+        ):
+            html.Span("{{ one.name }}", classes="grow")
+            html.Span("{{ one.modality }} {{ one.count }}", classes="faint")
+        html.P(
+            shown(FUSION.fusion_words),
+            v_show=FUSION.fusion_words,
+            raw_attrs=['role="status"', 'data-testid="fusion-words"'],
+        )
+        with html.Div(v_show=FUSION.fusion_name):
+            html.H3(shown(FUSION.fusion_name))
+            checkbox(FUSION.fusion_on, "Shown (f)")
+            _opacity()
+            _colours()
+            _window(control)
+        dose(server)
+
+
+def _opacity() -> None:
+    with html.Label():
+        html.Input(
+            type="range",
+            min=0,
+            max=100,
+            raw_attrs=[
+                f':value="{FUSION.fusion_opacity}"',
+                f'@input="{FUSION.fusion_opacity} = {TYPED}"',
+                'aria-label="Opacity in percent"',
+                'data-testid="fusion-opacity"',
+            ],
+        )
+        html.Span(shown(f"{FUSION.fusion_opacity} + ' %'"), style="width:52px")
+
+
+def _colours() -> None:
+    with html.Select(
+        raw_attrs=[
+            f':value="{FUSION.fusion_colours}"',
+            f'@change="{FUSION.fusion_colours} = $event.target.value"',
+            'aria-label="Colours"',
+            'data-testid="fusion-colours"',
+        ]
+    ):
+        html.Option("{{ name }}", v_for=f"name in {FUSION.fusion_palettes}", key="name", value=("name",))
+
+
+def _window(control: Any) -> None:
+    with html.Div(classes="row", style="margin-top:8px"):
+        html.Button(
+            "{{ name }}",
+            v_for=f"(name, i) in {FUSION.fusion_presets}",
+            key="i",
+            classes="btn",
+            click=(control.use_fusion_preset, "[i]"),
+        )
+    for label, key, other in (
+        ("Width", FUSION.fusion_width, f"[{TYPED}, null]"),
+        ("Centre", FUSION.fusion_centre, f"[null, {TYPED}]"),
+    ):
+        with html.Label():
+            html.Span(label, style="width:52px")
+            html.Input(
+                type="number",
+                raw_attrs=[
+                    f':value="{key}"',
+                    'step="any"',
+                    f'data-testid="fusion-{label.lower()}"',
+                    f'aria-label="{label} of the window of the series above"',
+                ],
+                change=(control.set_fusion_window, other),
+            )
+            html.Span(shown(FUSION.fusion_unit), v_show=FUSION.fusion_unit, classes="faint")

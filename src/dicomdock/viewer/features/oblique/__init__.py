@@ -1,0 +1,1 @@
+"""The oblique feature of the viewer."""

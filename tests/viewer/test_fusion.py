@@ -1,0 +1,272 @@
+"""PET in uptake with its unit, and over the CT of its study; in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+from pydicom.dataset import Dataset
+from pydicom.uid import PositronEmissionTomographyImageStorage, generate_uid
+
+from dicomdock.dicom.resource import Resource
+from tests.builders import Made
+from tests.imaging.scans import scan
+from tests.viewer.conftest import (
+    AFFINE,
+    SHAPE,
+    WINDOW,
+    Opened,
+    Screen,
+    folders,
+    made_study,
+    phantom,
+    store,
+    viewing,
+)
+from tests.viewer.pictures import difference, windowed
+
+pytestmark = [pytest.mark.viewer, pytest.mark.slow]
+
+ALIKE = 4.0  # mean difference, of 255, of a view from what numpy draws
+PET_SHAPE = (12, 24, 20)
+PET_AFFINE = np.array([[0, 0, 3.0, -27], [0, 3.0, 0, -33], [4, 0, 0, 12], [0, 0, 0, 1.0]])
+"""3 mm pixels, 4 mm slices, inside of the CT; (k, j, i) -> LPS."""
+
+PER_BECQUEREL = 70 * 1000 / (350e6 * 2 ** (-3600 / 6588))
+"""SUV by body weight of one Bq/ml: 70 kg, 350 MBq an hour before the scan."""
+
+
+def activity() -> np.ndarray:
+    """Return Bq/ml that tell every voxel's place."""
+    k, j, i = np.indices(PET_SHAPE)
+    return np.round((0.1 * i + 0.15 * j + 0.2 * k) / PER_BECQUEREL).astype(np.int16)
+
+
+def pet(study: str, number: int, dose: str = "350000000", **attributes: object) -> list[Made]:
+    """Make a PET series of a study; without a dose it lacks an input of SUV."""
+    drug = Dataset()
+    drug.RadionuclideTotalDose, drug.RadionuclideHalfLife = dose or None, "6588"
+    drug.RadiopharmaceuticalStartTime = "090000"
+    given = {
+        "SOPClassUID": PositronEmissionTomographyImageStorage,
+        "PatientName": "Doe^Jane",
+        "PatientID": "4711",
+        "StudyInstanceUID": study,
+        "Modality": "PT",
+        "SeriesNumber": number,
+        "SeriesDescription": f"PET {number}",
+        "Units": "BQML",
+        "CorrectedImage": ["ATTN", "DECY"],
+        "DecayCorrection": "START",
+        "PatientWeight": "70",
+        **dict.fromkeys(("SeriesDate", "AcquisitionDate"), "20240102"),
+        **dict.fromkeys(("SeriesTime", "AcquisitionTime"), "100000"),
+        "RescaleSlope": "1",
+        "RescaleIntercept": "0",
+        "RadiopharmaceuticalInformationSequence": [drug],
+        **attributes,
+    }
+    return scan(activity(), PET_AFFINE, **given)
+
+
+@pytest.fixture(scope="module")
+def study() -> dict[str, list[Made]]:
+    """A CT, a PET of the same frame of reference, one without its dose, and one of another frame."""
+    frame = str(generate_uid())
+    uid, _, ct = made_study(FrameOfReferenceUID=frame, RescaleIntercept="0", RescaleSlope="1")
+    return {
+        "ct": ct,
+        "pet": pet(uid, 4, FrameOfReferenceUID=frame),
+        "no dose": pet(uid, 5, dose="", FrameOfReferenceUID=frame),
+        "elsewhere": pet(uid, 6),
+    }
+
+
+@pytest.fixture(scope="module")
+def opened(
+    viewer_installed: None, study: dict[str, list[Made]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Opened]:
+    """The study in one viewer."""
+    settings = folders(tmp_path_factory.mktemp("viewer"))
+    store(settings, [one for series in study.values() for one in series])
+    first = study["ct"][0]
+    with viewing(settings, Resource(first.study, first.series)) as found:
+        yield found
+
+
+def value_under_mouse(screen: Screen, j: float, i: float, shape: tuple[int, int], pixel: float) -> str:
+    """Read the values of the axial view with the mouse at a place (row, column) of its fitted slice."""
+    box = screen.box()
+    scale = max(shape[0] * pixel / box["height"], shape[1] * pixel / box["width"])  # mm a pixel of the page
+    x = box["x"] + box["width"] / 2 + (i + 0.5 - shape[1] / 2) * pixel / scale
+    y = box["y"] + box["height"] / 2 + (j + 0.5 - shape[0] / 2) * pixel / scale
+    screen.page.mouse.move(x - 3, y)
+    screen.page.mouse.move(x, y)
+    return screen.words("value")
+
+
+def test_pet_is_shown_in_uptake_with_its_unit_where_every_input_is_there(
+    screen: Screen, study: dict[str, list[Made]]
+) -> None:
+    uptake = activity() * PER_BECQUEREL
+    screen.show(study["pet"][0].series)
+    screen.wait("s.window_width === 5 && s.window_unit === 'g/ml{SUVbw}'")
+    assert screen.state("presets") == ["0 to 5", "0 to 10", "0 to 20"]
+    assert "W 5 C 2.5 g/ml{SUVbw}" in screen.words("br")
+    k = screen.slice()[0] - 1
+    screen.until(lambda: difference(screen.pixels(), uptake[k], (3, 3), (5, 2.5)) < ALIKE)
+    due = f"{uptake[k, 6, 4]:.5g} g/ml{{SUVbw}}"
+    screen.until(lambda: value_under_mouse(screen, 6, 4, PET_SHAPE[1:], 3) == due)
+    screen.page.keyboard.press("ArrowUp")  # another slice comes under the mouse
+    screen.until(lambda: screen.words("value") == f"{uptake[k + 1, 6, 4]:.5g} g/ml{{SUVbw}}")
+    assert screen.state("remarks") == []
+
+    screen.show(study["no dose"][0].series)
+    screen.wait("s.window_unit === 'Bq/ml'")
+    assert screen.words("br").endswith("Bq/ml")
+    assert screen.state("remarks") == ["No SUV is computed: the injected dose is not stated."]
+    due = f"{activity()[screen.slice()[0] - 1, 6, 4]:.5g} Bq/ml"
+    screen.until(lambda: value_under_mouse(screen, 6, 4, PET_SHAPE[1:], 3) == due)
+    screen.page.mouse.move(1, 1)  # out of the views
+    expect(screen.page.locator('[data-view="Red"] .value')).to_be_hidden()
+
+
+def hot_iron(share: np.ndarray) -> np.ndarray:
+    """Return the colours of DICOM's palette Hot Iron (PS3.6 §B.1.1), (..., 3), for values from 0 to 1."""
+    step = np.clip(np.floor(share * 256), 0, 255)
+    return np.stack(
+        [np.minimum(2 * step, 255), np.clip(2 * (step - 128), 0, 254), 4 * (step - 192)], -1
+    ).clip(0, 255)
+
+
+def fused(values: np.ndarray, points: np.ndarray, opacity: float, most: float = 5) -> np.ndarray:
+    """Draw values of the CT in the header's window, and above them the uptake at their points (LPS, mm)."""
+    i, j, k = np.moveaxis((points - PET_AFFINE[:3, 3]) / (3, 3, 4), -1, 0)
+    inside = np.logical_and.reduce(
+        [(at >= -0.5) & (at <= count - 0.5) for at, count in zip((k, j, i), PET_SHAPE, strict=True)]
+    )
+    uptake = 0.1 * i + 0.15 * j + 0.2 * k  # a ramp: what lies between its voxels is exact
+    below = np.repeat(windowed(values, *WINDOW)[..., None], 3, axis=-1)
+    share = opacity * inside[..., None]
+    return below * (1 - share) + hot_iron(uptake / most) * share
+
+
+def slices_of(view: str, at: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+    """Return a slice of the CT as a view shows it: values, points in LPS and spacing of the pixels."""
+    k, j, i = np.indices(SHAPE)
+    points = np.stack([i - 32.0, j - 40.0, 2.0 * k + 10], -1)
+    if view == "Red":
+        return phantom()[at], points[at], (1, 1)
+    if view == "Yellow":
+        return phantom()[::-1, :, at], points[::-1, :, at], (2, 1)
+    return phantom()[::-1, at], points[::-1, at], (2, 1)
+
+
+def shows(screen: Screen, view: str, opacity: float, most: float = 5) -> bool:
+    """Return whether a view shows its slice of the CT with PET above, as numpy draws it."""
+    at, count = screen.slice(view)
+    found = []
+    for index in {at - 1, count - at}:  # counted from either side
+        values, points, spacing = slices_of(view, index)
+        found.append(difference(screen.pixels(view), fused(values, points, opacity, most), spacing, WINDOW))
+    return min(found) < ALIKE
+
+
+def test_a_pet_ct_study_opens_with_pet_over_its_ct(screen: Screen, study: dict[str, list[Made]]) -> None:
+    uid = study["pet"][0].series
+    screen.wait(f"s.fusion_uid === '{uid}' && s.fusion_name === '4 PET 4' && s.fusion_width === 5")
+    for view in ("Red", "Yellow", "Green"):
+        screen.until(lambda view=view: shows(screen, view, 0.4), words=f"{view} is not fused")
+    assert screen.words("tl").endswith("4 PET 4, 40 %")
+    assert screen.words("br").split("\n") == ["W 400 C 100 HU", "W 5 C 2.5 g/ml{SUVbw}"]
+    k = screen.slice()[0] - 1
+    due = f"{phantom()[k, 25, 17]} HU "
+    screen.until(lambda: value_under_mouse(screen, 25, 17, SHAPE[1:], 1).startswith(due))
+    uptake, unit = screen.words("value").removeprefix(due).split()
+    assert unit == "g/ml{SUVbw}"
+    assert float(uptake) == pytest.approx(0.1 * 4 + 0.15 * 6 + 0.2 * (2 * k + 10 - 12) / 4, abs=0.11)
+    screen.page.keyboard.press("}")
+    screen.wait("s.fusion_opacity === 50")
+    screen.until(lambda: shows(screen, "Red", 0.5))
+    screen.page.keyboard.press("f")
+    screen.wait("!s.fusion_on")
+    screen.until(lambda: shows(screen, "Red", 0))
+    screen.page.keyboard.press("f")
+    screen.tool("fusion")
+    screen.button("fusion-opacity").fill("40")
+    screen.button("fusion-width").fill("8")
+    screen.button("fusion-width").press("Enter")
+    screen.button("fusion-centre").fill("4")
+    screen.button("fusion-centre").press("Enter")
+    screen.wait("s.fusion_width === 8 && s.fusion_centre === 4 && s.fusion_opacity === 40")
+    screen.until(lambda: shows(screen, "Red", 0.4, 8))
+    screen.put("slab", 8)
+    screen.until(lambda: shows_slab(screen), words="the slab is not fused")
+    screen.put("slab", 0)
+    screen.button(f"fuse-{study['elsewhere'][0].series}").click()
+    words = "6 PET 6 is not shown: it has another frame of reference than the images."
+    screen.wait(f"s.fusion_words === '{words}' && !s.fusion_uid")
+    screen.until(lambda: shows(screen, "Red", 0))
+    screen.button(f"fuse-{study['no dose'][0].series}").click()
+    screen.wait("s.fusion_unit === 'Bq/ml' && s.fusion_words.includes('the injected dose is not stated')")
+    screen.button(f"fuse-{uid}").click()
+    screen.wait("s.fusion_name === '4 PET 4' && !s.fusion_words")
+    screen.until(lambda: shows(screen, "Red", 0.4))
+
+
+def shows_slab(screen: Screen) -> bool:
+    """Return whether the axial view shows the greatest values of 8 mm, of CT and PET alike."""
+    k = screen.slice()[0] - 1
+    values, points = phantom()[k - 2 : k + 2].max(axis=0), slices_of("Red", k + 1)[1]
+    return difference(screen.pixels(), fused(values, points, 0.4, 8), (1, 1), WINDOW) < ALIKE
+
+
+def turned_plane(size: tuple[int, int], z: float, turn: float, tilt: float) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the CT with PET above in a plane through the middle of an axial slice; also which pixels count.
+
+    Turned, the right of the picture leads away from the user; tilted, its top does. The user looks from the
+    feet to the head.
+    """
+    a, b = np.radians((turn, tilt))
+    left, front, head = np.array([1.0, 0, 0]), np.array([0, -1.0, 0]), np.array([0, 0, 1.0])
+    right, away = np.cos(a) * left + np.sin(a) * head, np.cos(a) * head - np.sin(a) * left
+    up = np.cos(b) * front + np.sin(b) * away
+    scale = max(SHAPE[1] / size[0], SHAPE[2] / size[1])  # mm a pixel, as the straight slice was fitted
+    y, x = np.indices(size)
+    points = np.array([-0.5, -0.5, z]) + scale * (
+        (x + 0.5 - size[1] / 2)[..., None] * right - (y + 0.5 - size[0] / 2)[..., None] * up
+    )
+    i, j, k = np.moveaxis((points - AFFINE[:3, 3]) / (1, 1, 2), -1, 0)
+    inside = np.logical_and.reduce(
+        [(at >= 0) & (at <= count - 1) for at, count in zip((k, j, i), SHAPE, strict=True)]
+    )
+    box = (k >= 7.5) & (k < 15.5) & (j >= 19.5) & (j < 39.5) & (i >= 35.5) & (i < 55.5)
+    values = np.where(box, 280, -100 + 6 * k + 2 * j + i)
+    return fused(values, points, 0.4), inside
+
+
+def test_an_oblique_plane_is_what_numpy_cuts_out_of_both(screen: Screen) -> None:
+    screen.button("tool-layout").click()
+    screen.button("layout-Axial").click()
+    expect(screen.page.locator("[data-view]")).to_have_count(1)
+    screen.drawn()
+    screen.page.keyboard.press("r")
+    screen.until(lambda: shows(screen, "Red", 0.4))
+    z = 2.0 * (screen.slice()[0] - 1) + 10
+    screen.tool("window")
+    screen.button("turn").fill("25")
+    screen.button("tilt").fill("-15")
+    screen.wait("s.oblique_turn === 25 && s.oblique_tilt === -15")
+
+    def as_cut() -> bool:
+        seen = screen.pixels().astype(float)
+        due, inside = turned_plane(seen.shape[:2], z, 25, -15)
+        return inside.mean() > 0.2 and float(abs(seen - due)[inside].mean()) < ALIKE
+
+    screen.until(as_cut)
+    assert screen.edges("Red") != ["R", "L", "A", "P"]
+    screen.button("straighten").click()
+    screen.wait("s.oblique_turn === 0 && s.oblique_tilt === 0")
+    screen.until(lambda: shows(screen, "Red", 0.4) and screen.edges("Red") == ["R", "L", "A", "P"])
