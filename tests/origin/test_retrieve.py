@@ -139,6 +139,10 @@ def test_a_named_syntax_is_given_where_it_is_the_stored_one_and_else_not_accepta
     response = server.ask(path(made), f"{DEFAULT}; transfer-syntax={JPEGLSLossless}")
     assert response.status == 406
     assert RLELossless in response.data.decode()
+    none = server.ask(series_path(made), f"{DEFAULT}; transfer-syntax={JPEGLSLossless}")
+    assert none.status == 406
+    assert JPEGLSLossless in none.data.decode()
+    assert bodies(server.ask(series_path(made), f"{DEFAULT}; transfer-syntax={RLELossless}")) == [made.data]
 
 
 def test_broken_pixels_cannot_be_decoded_but_are_given_as_stored(server):

@@ -65,7 +65,7 @@ def instances(origin: Origin, resource: Resource, form: InstanceForm) -> Respons
     NotFound
         There are none.
     NotAcceptable
-        The one that was asked for cannot be given so.
+        The one that was asked for cannot be given so, or none of a study or series is stored so.
     """
     parts, damaged = known_parts(origin.source(), resource)
     single = resource.instance is not None
@@ -74,6 +74,16 @@ def instances(origin: Origin, resource: Resource, form: InstanceForm) -> Respons
     outgoing: Sequence[Part] | Iterator[Part]
     if isinstance(parts, Sequence) and all(form.as_stored(transfer_syntax(part)) for part in parts):
         outgoing = [_labelled(part, transfer_syntax(part)) for part in parts]
+    elif (
+        not single
+        and not form.decode
+        and isinstance(parts, Sequence)
+        and not any(map(form.as_stored, map(transfer_syntax, parts)))
+    ):
+        raise NotAcceptable(
+            f"No instance is stored in transfer syntax {' or '.join(sorted(form.transfer_syntaxes))}.",
+            status=406,
+        )
     else:
         converted = _converted(parts, form, origin.workers, strict=single)
         outgoing = [_alone(converted)] if single else converted
