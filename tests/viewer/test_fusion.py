@@ -267,6 +267,8 @@ def test_an_oblique_plane_is_what_numpy_cuts_out_of_both(screen: Screen) -> None
 
     screen.until(as_cut)
     assert screen.edges("Red") != ["R", "L", "A", "P"]
+    assert screen.words("tl").startswith("Axial, turned 25°, tilted -15°")
     screen.button("straighten").click()
     screen.wait("s.oblique_turn === 0 && s.oblique_tilt === 0")
     screen.until(lambda: shows(screen, "Red", 0.4) and screen.edges("Red") == ["R", "L", "A", "P"])
+    assert "turned" not in screen.words("tl")

@@ -422,6 +422,8 @@ class Views:
                 text.tr = self._study_text.get(tag, "")
                 matrix = array_of(view.get_view_node().GetSliceToRAS())
                 plane = plane_shown(matrix[:3, 2], self._plane(tag)) if spatial else ""
+                if spatial and any(self.angles(tag)):
+                    plane += ", turned {:g}°, tilted {:g}°".format(*self.angles(tag))
                 series = self._series_text.get(tag, "")
                 seen = self._frame(view)
                 side = seen.side if seen is not None else ""
