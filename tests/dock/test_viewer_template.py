@@ -71,6 +71,7 @@ def test_viewers_end_each_by_itself_and_outlive_what_forked_them(
     assert isinstance(fourth, ForkedProcess)
     fourth.kill()  # before it was forked
     third.kill()
+    assert fourth.wait(SECONDS) == -signal.SIGKILL  # not because its standard input was closed
     assert end(fourth) == end(third) == -signal.SIGKILL
 
     fifth = begun(template, log)
