@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -456,6 +459,16 @@ def test_a_hidden_segment_is_not_in_the_picture(editor: Editor) -> None:
     until_coloured(editor.screen, more=0.02)
 
 
+def hold_computing(opened: Opened) -> bool:
+    """Stop the process in which the viewer computes; return whether there is one yet."""
+    threads = Path(f"/proc/{opened.pid}/task").iterdir()
+    children = [int(child) for one in threads for child in (one / "children").read_text().split()]
+    found = [one for one in children if b"computing" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    for one in found:
+        os.kill(one, signal.SIGSTOP)
+    return bool(found)
+
+
 def test_a_long_computation_is_told_and_can_be_stopped(editor: Editor) -> None:
     editor.open("noisy")
     editor.tool("smoothing")
@@ -463,6 +476,7 @@ def test_a_long_computation_is_told_and_can_be_stopped(editor: Editor) -> None:
     editor.number("Kernel size", 61)  # of this one nobody would wait for the end
     editor.page.locator(".editor").get_by_role("button", name="Apply").click()
     expect(editor.screen.button("busy")).to_contain_text("Smoothing, ")  # and for how long
+    editor.screen.until(lambda: hold_computing(editor.opened))  # and so it takes for ever
     at = editor.screen.slice()[0]
     editor.page.mouse.move(*editor.screen.middle())
     editor.page.mouse.wheel(0, -100)
