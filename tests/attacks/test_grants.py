@@ -32,6 +32,14 @@ class Attacked:
         self.keys = Keys()
         self.app = Guard(Starlette(routes=routes(archive)), self.keys, port=8104)
         self.token = self.keys.grant(Resource(own.study))
+        self.names = {
+            "own": own.study,
+            "own_series": own.series,
+            "own_instance": own.instance,
+            "other": other.study,
+            "other_series": other.series,
+            "other_instance": other.instance,
+        }
 
     def ask(
         self,
@@ -190,15 +198,9 @@ PATHS = [
 def test_nothing_of_another_study_comes_out(
     attacked: Attacked, path: str, pairs: list[tuple[str, str]], encoded: bool
 ):
-    names = {
-        "own": attacked.own.study,
-        "other": attacked.other.study,
-        "other_series": attacked.other.series,
-        "other_instance": attacked.other.instance,
-    }
-    written = [(key, value.format(**names)) for key, value in pairs]
+    written = [(key, value.format(**attacked.names)) for key, value in pairs]
     query = urlencode(written, quote_via=quote) if encoded else "&".join(map("=".join, written))
-    _, body = attacked.ask(path.format(**names), query)
+    _, body = attacked.ask(path.format(**attacked.names), query)
     # The sentence of a refusal may quote what was asked; data may not come.
     assert b"Secret^Other" not in body
     assert not (body.startswith((b"[{", b"--")) and leaked(attacked, body))
@@ -231,17 +233,8 @@ METHODS = ["HEAD", "OPTIONS", "TRACE", "get", "PROPFIND", "POST", "DELETE"]
 
 @pytest.mark.parametrize("path", ROUTES)
 def test_no_route_of_another_study_answers(attacked: Attacked, path: str):
-    own, other = attacked.own, attacked.other
-    names = {
-        "own": own.study,
-        "own_series": own.series,
-        "own_instance": own.instance,
-        "other": other.study,
-        "other_series": other.series,
-        "other_instance": other.instance,
-    }
     for method, rest in [("GET", rest) for rest in RESTS] + [(method, "/metadata") for method in METHODS]:
-        status, body = attacked.ask(path.format(**names, rest=rest), method=method)
+        status, body = attacked.ask(path.format(**attacked.names, rest=rest), method=method)
         assert status >= 300, rest  # a redirect adds or drops a slash
         assert b"Secret^Other" not in body
         assert not body.startswith((b"[{", b"--", b"\x89PNG", b"\xff\xd8"))
@@ -305,22 +298,15 @@ def test_no_query_finds_another_study(attacked: Attacked, query: str):
 
 @pytest.mark.parametrize("query", WADO)
 def test_no_uri_retrieves_another_study(attacked: Attacked, query: str):
-    own, other = attacked.own, attacked.other
-    names = {
-        "own": own.study,
-        "own_series": own.series,
-        "own_instance": own.instance,
-        "other": other.study,
-        "other_series": other.series,
-        "other_instance": other.instance,
-    }
     for path, kind in (
         ("/wado", ""),
         ("/wado", "application/dicom"),
         ("//wado", "image/png"),
         ("/wado/", ""),
     ):
-        status, body = attacked.ask(path, query.format(**names) + (f"&contentType={kind}" if kind else ""))
+        status, body = attacked.ask(
+            path, query.format(**attacked.names) + (f"&contentType={kind}" if kind else "")
+        )
         assert status >= 300
         assert b"Secret^Other" not in body
 

@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -426,6 +426,16 @@ def viewing(settings: Settings, asked: Resource, series: str = "") -> Iterator[O
         yield Opened(settings, viewers, asked.study, series or asked.series or "", viewers.open(asked))
     finally:
         viewers.close()
+
+
+@contextmanager
+def viewing_study(study: Mapping[str, Sequence[Made]], first: str, folder: Path) -> Iterator[Opened]:
+    """Open a study of several series, by name, at the one that is named first."""
+    settings = folders(folder)
+    store(settings, [one for series in study.values() for one in series])
+    shown = study[first][0]
+    with viewing(settings, Resource(shown.study, shown.series)) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

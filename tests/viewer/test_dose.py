@@ -12,13 +12,19 @@ from playwright.sync_api import expect
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.rtstruct import structures_to_dicom
 from dicomdock.imaging.segmentation import Mask, Segment, Segmentation
 from tests.builders import Made, composite, encode
 from tests.imaging.scans import grid, headers, put_pixels
-from tests.viewer.conftest import AFFINE, SHAPE, Opened, Screen, folders, made_study, store, viewing
+from tests.viewer.conftest import (
+    AFFINE,
+    SHAPE,
+    Opened,
+    Screen,
+    made_study,
+    viewing_study,
+)
 from tests.viewer.pictures import drawn
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
@@ -92,10 +98,7 @@ def opened(
     viewer_installed: None, study: dict[str, list[Made]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Opened]:
     """The study in one viewer."""
-    settings = folders(tmp_path_factory.mktemp("viewer"))
-    store(settings, [one for series in study.values() for one in series])
-    first = study["ct"][0]
-    with viewing(settings, Resource(first.study, first.series)) as found:
+    with viewing_study(study, "ct", tmp_path_factory.mktemp("viewer")) as found:
         yield found
 
 

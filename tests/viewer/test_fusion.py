@@ -10,7 +10,6 @@ from playwright.sync_api import expect
 from pydicom.dataset import Dataset
 from pydicom.uid import PositronEmissionTomographyImageStorage, generate_uid
 
-from dicomdock.dicom.resource import Resource
 from tests.builders import Made
 from tests.imaging.scans import scan
 from tests.viewer.conftest import (
@@ -19,11 +18,9 @@ from tests.viewer.conftest import (
     WINDOW,
     Opened,
     Screen,
-    folders,
     made_study,
     phantom,
-    store,
-    viewing,
+    viewing_study,
 )
 from tests.viewer.pictures import difference, windowed
 
@@ -89,10 +86,7 @@ def opened(
     viewer_installed: None, study: dict[str, list[Made]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Opened]:
     """The study in one viewer."""
-    settings = folders(tmp_path_factory.mktemp("viewer"))
-    store(settings, [one for series in study.values() for one in series])
-    first = study["ct"][0]
-    with viewing(settings, Resource(first.study, first.series)) as found:
+    with viewing_study(study, "ct", tmp_path_factory.mktemp("viewer")) as found:
         yield found
 
 

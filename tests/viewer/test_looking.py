@@ -13,7 +13,6 @@ from PIL import Image
 from playwright.sync_api import expect
 from pydicom.uid import UltrasoundMultiFrameImageStorage, generate_uid
 
-from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.documents import pdf_to_dicom, stl_to_dicom
 from dicomdock.imaging.geometry import split_series
@@ -28,11 +27,9 @@ from tests.viewer.conftest import (
     WINDOW,
     Opened,
     Screen,
-    folders,
     made_study,
     phantom,
-    store,
-    viewing,
+    viewing_study,
 )
 from tests.viewer.pictures import difference, windowed
 
@@ -100,10 +97,7 @@ def opened(
     viewer_installed: None, study: dict[str, list[Made]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Opened]:
     """The study in one viewer."""
-    settings = folders(tmp_path_factory.mktemp("viewer"))
-    store(settings, [one for series in study.values() for one in series])
-    first = study["ct"][0]
-    with viewing(settings, Resource(first.study, first.series)) as found:
+    with viewing_study(study, "ct", tmp_path_factory.mktemp("viewer")) as found:
         yield found
 
 

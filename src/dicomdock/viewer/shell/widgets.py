@@ -13,6 +13,7 @@ from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.state import ShellState
 
 TOOL = names_of(ShellState).tool
+TYPED = "Number($event.target.value)"  # what a user chose in an input, in the page's language
 
 
 def shown(expression: object) -> str:
@@ -87,6 +88,51 @@ def button(
     if title:
         given["title"] = title
     html.Button(label, click=click, raw_attrs=[f'data-testid="{testid or label.lower()}"'], **given, **more)
+
+
+def numbers_table(label: str, titles: object, rows: object, testid: str) -> None:
+    """Make a table that is there while it has rows.
+
+    Parameters
+    ----------
+    label : what the numbers are, for those who do not see the page.
+    titles, rows : fields of the state: the head of each column, and the cells of each row.
+    """
+    with html.Div(
+        classes="numbers",
+        v_show=f"{rows}.length",
+        raw_attrs=['tabindex="0"', 'role="region"', f'aria-label="{label}"'],
+    ):
+        with html.Table(raw_attrs=[f'data-testid="{testid}"']):
+            with html.Tr():
+                html.Th(shown("title"), v_for=f"title in {titles}", key="title", raw_attrs=['scope="col"'])
+            with html.Tr(v_for=f"(row, i) in {rows}", key="i"):
+                html.Td(shown("cell"), v_for="(cell, j) in row", key="j")
+
+
+def window_fields(
+    width: object, centre: object, unit: object, change: Any, *, testid: str = "", of: str = ""
+) -> None:
+    """Make the two numbers of a window.
+
+    Parameters
+    ----------
+    width, centre, unit : fields of the state.
+    change : called with both numbers; null for the one that was not typed.
+    testid : begins the test ids of both.
+    of : whose window it is, where there are several.
+    """
+    for label, key, given in (
+        ("Width", width, f"[{TYPED}, null]"),
+        ("Centre", centre, f"[null, {TYPED}]"),
+    ):
+        attributes = [f':value="{key}"', 'step="any"', f'data-testid="{testid}{label.lower()}"']
+        if of:
+            attributes.append(f'aria-label="{label} of the window of {of}"')
+        with html.Label():
+            html.Span(label, style="width:52px")
+            html.Input(type="number", raw_attrs=attributes, change=(change, given))
+            html.Span(shown(unit), v_show=unit, classes="faint")
 
 
 Handler = Callable[..., Any]

@@ -10,7 +10,7 @@ from trame_client.widgets.core import AbstractElement
 from dicomdock.viewer.features.dose.plot import HEIGHT, WIDTH
 from dicomdock.viewer.features.dose.state import DoseState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import button, checkbox, shown
+from dicomdock.viewer.shell.widgets import button, checkbox, numbers_table, shown
 
 DOSE = names_of(DoseState)
 LEFT, BELOW = 30, 16  # of the plot, for the numbers at its axes
@@ -71,21 +71,7 @@ def _histograms(control: Any) -> None:
             with html.Span(v_for=f"(one, i) in {DOSE.dvh_curves}", key="i", classes="row"):
                 html.Span(classes="swatch", style=("{ background: one.colour }",))
                 html.Span("{{ one.name }}")
-    with html.Div(
-        classes="numbers",
-        v_show=f"{DOSE.dvh_rows}.length",
-        raw_attrs=['tabindex="0"', 'role="region"', 'aria-label="Dose in the structures"'],
-    ):
-        with html.Table(raw_attrs=['data-testid="dvh-table"']):
-            with html.Tr():
-                html.Th(
-                    shown("title"),
-                    v_for=f"title in {DOSE.dvh_titles}",
-                    key="title",
-                    raw_attrs=['scope="col"'],
-                )
-            with html.Tr(v_for=f"(row, i) in {DOSE.dvh_rows}", key="i"):
-                html.Td(shown("cell"), v_for="(cell, j) in row", key="j")
+    numbers_table("Dose in the structures", DOSE.dvh_titles, DOSE.dvh_rows, "dvh-table")
     html.P(shown("remark"), v_for=f"(remark, i) in {DOSE.dvh_remarks}", key="i")
     with html.Div(classes="row", v_show=f"{DOSE.dvh_rows}.length"):
         button("CSV", control.save_histograms, title="The cumulative histograms as CSV", testid="dvh-csv")

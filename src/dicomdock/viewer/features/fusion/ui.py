@@ -10,10 +10,9 @@ from trame.widgets import html
 from dicomdock.viewer.features.fusion.state import FusionState
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import checkbox, panel, shown
+from dicomdock.viewer.shell.widgets import TYPED, checkbox, panel, shown, window_fields
 
 FUSION, SERIES = names_of(FusionState), names_of(SeriesState)
-TYPED = "Number($event.target.value)"
 
 
 def fusion_panel(server: Any, dose: Callable[[Any], None]) -> None:
@@ -87,20 +86,11 @@ def _window(control: Any) -> None:
             classes="btn",
             click=(control.use_fusion_preset, "[i]"),
         )
-    for label, key, other in (
-        ("Width", FUSION.fusion_width, f"[{TYPED}, null]"),
-        ("Centre", FUSION.fusion_centre, f"[null, {TYPED}]"),
-    ):
-        with html.Label():
-            html.Span(label, style="width:52px")
-            html.Input(
-                type="number",
-                raw_attrs=[
-                    f':value="{key}"',
-                    'step="any"',
-                    f'data-testid="fusion-{label.lower()}"',
-                    f'aria-label="{label} of the window of the series above"',
-                ],
-                change=(control.set_fusion_window, other),
-            )
-            html.Span(shown(FUSION.fusion_unit), v_show=FUSION.fusion_unit, classes="faint")
+    window_fields(
+        FUSION.fusion_width,
+        FUSION.fusion_centre,
+        FUSION.fusion_unit,
+        control.set_fusion_window,
+        testid="fusion-",
+        of="the series above",
+    )

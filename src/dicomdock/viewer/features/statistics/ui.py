@@ -8,7 +8,7 @@ from trame.widgets import html
 
 from dicomdock.viewer.features.statistics.state import StatisticsState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import button, shown
+from dicomdock.viewer.shell.widgets import button, numbers_table, shown
 
 NUMBERS = names_of(StatisticsState)
 
@@ -35,19 +35,10 @@ def statistics_part(server: Any) -> None:
         v_show=f"{NUMBERS.statistics_stale} && {there}",
         raw_attrs=['role="status"', 'data-testid="statistics-stale"'],
     )
-    with html.Div(
-        classes="numbers",
-        v_show=there,
-        raw_attrs=['tabindex="0"', 'role="region"', 'aria-label="Numbers of the segments"'],
-    ):
-        with html.Table(raw_attrs=['data-testid="statistics-table"']):
-            with html.Tr():
-                html.Th(
-                    shown("title"),
-                    v_for=f"title in {NUMBERS.statistics_titles}",
-                    key="title",
-                    raw_attrs=['scope="col"'],
-                )
-            with html.Tr(v_for=f"(row, i) in {NUMBERS.statistics_rows}", key="i"):
-                html.Td(shown("cell"), v_for="(cell, j) in row", key="j")
+    numbers_table(
+        "Numbers of the segments",
+        NUMBERS.statistics_titles,
+        NUMBERS.statistics_rows,
+        "statistics-table",
+    )
     html.P(shown("remark"), v_for=f"(remark, i) in {NUMBERS.statistics_remarks}", key="i")

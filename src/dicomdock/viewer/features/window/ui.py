@@ -11,10 +11,9 @@ from dicomdock.viewer.features.overlays.state import OverlaysState
 from dicomdock.viewer.features.views.state import ViewsState
 from dicomdock.viewer.features.window.state import WindowState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import button, checkbox, panel, shown
+from dicomdock.viewer.shell.widgets import TYPED, button, checkbox, panel, shown, window_fields
 
 WINDOW, VIEWS, OVERLAYS = names_of(WindowState), names_of(ViewsState), names_of(OverlaysState)
-TYPED = "Number($event.target.value)"
 
 
 def window_panel(server: Any) -> None:
@@ -32,18 +31,7 @@ def window_panel(server: Any) -> None:
                 click=(control.use_preset, "[i]"),
                 raw_attrs=[':title="`Key ${i + 1}`"'],
             )
-        for label, key, other in (
-            ("Width", WINDOW.window_width, f"[{TYPED}, null]"),
-            ("Centre", WINDOW.window_centre, f"[null, {TYPED}]"),
-        ):
-            with html.Label():
-                html.Span(label, style="width:52px")
-                html.Input(
-                    type="number",
-                    raw_attrs=[f':value="{key}"', 'step="any"', f'data-testid="{label.lower()}"'],
-                    change=(control.set_window, other),
-                )
-                html.Span(shown(WINDOW.window_unit), v_show=WINDOW.window_unit, classes="faint")
+        window_fields(WINDOW.window_width, WINDOW.window_centre, WINDOW.window_unit, control.set_window)
         html.H3("Slab")
         with html.Label():
             html.Input(
