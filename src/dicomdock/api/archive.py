@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.api.export import Exported as ExportedImage
     from dicomdock.api.export import Format
     from dicomdock.api.ingest import ImportReport
+    from dicomdock.api.multivolume import MultiVolume
     from dicomdock.api.segmentation import Kind, Segmentation
     from dicomdock.api.volume import Volume
     from dicomdock.archive.adoption import Finding
@@ -115,6 +116,20 @@ class Archive:
         from dicomdock.api.volume import read_volumes
 
         return read_volumes(self, resource_of(series, "series"))
+
+    def multivolume(self, series: Resource | str) -> MultiVolume:
+        """Return the time points, echoes or b-values of a series as one object.
+
+        Raises
+        ------
+        NotInArchive
+            The series is not in the archive.
+        GeometryError
+            No two volumes of it share a grid.
+        """
+        from dicomdock.api.multivolume import MultiVolume
+
+        return MultiVolume(self, resource_of(series, "series"))
 
     def segmentation(self, resource: Resource | str) -> Segmentation:
         """Read a DICOM Segmentation or an RT Structure Set.

@@ -28,6 +28,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "files": ("import", "export"),
     "statistics": ("statistics",),
     "dose": ("dose",),
+    "multivolume": ("multivolume",),
     "cohort": ("cohort",),
     "archive": ("list", "remove", "verify", "pin", "unpin", "evict"),
     "worklist": ("worklist",),
