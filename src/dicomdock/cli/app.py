@@ -29,6 +29,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "statistics": ("statistics",),
     "dose": ("dose",),
     "multivolume": ("multivolume",),
+    "key_images": ("key-images",),
+    "presentation": ("presentation",),
     "cohort": ("cohort",),
     "archive": ("list", "remove", "verify", "pin", "unpin", "evict"),
     "worklist": ("worklist",),
