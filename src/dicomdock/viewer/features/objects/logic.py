@@ -17,6 +17,7 @@ from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.documents import PDF, STL, read_document
+from dicomdock.viewer.features.key_images.logic import KeyImagesLogic
 from dicomdock.viewer.features.layout.layouts import THREED
 from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.objects.state import ObjectRow, ObjectsState
@@ -33,6 +34,7 @@ LABELS: Mapping[str, str] = {
     "segmentation": "segmentation",
     "structures": "structures",
     "report": "report",
+    "key images": "key images",
     "presentation": "not shown",
     "other": "not shown",
 }
@@ -45,7 +47,7 @@ class OthersLogic:
     Parameters
     ----------
     server, app : trame's and Slicer's.
-    series, segments, measuring : show maps, segmentations and reports.
+    series, segments, measuring, key_images : show maps, segmentations, reports and selections.
     archive : where documents lie.
     notifications : shows messages to the user.
     """
@@ -57,6 +59,7 @@ class OthersLogic:
         series: SeriesLogic,
         segments: SegmentsLogic,
         measuring: MeasuringLogic,
+        key_images: KeyImagesLogic,
         archive: Archive,
         notifications: Notifications,
     ) -> None:
@@ -67,6 +70,7 @@ class OthersLogic:
             "segmentation": ("segment", segments.open),
             "structures": ("segment", segments.open),
             "report": ("measure", measuring.open),
+            "key images": ("series", key_images.open),
         }
         self._models: dict[str, Any] = {}
 
