@@ -25,6 +25,9 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.api.export import Exported as ExportedImage
     from dicomdock.api.export import Format
     from dicomdock.api.ingest import ImportReport
+    from dicomdock.api.key_images import KeyImages
+    from dicomdock.api.multivolume import MultiVolume
+    from dicomdock.api.presentation import Presentation
     from dicomdock.api.segmentation import Kind, Segmentation
     from dicomdock.api.volume import Volume
     from dicomdock.archive.adoption import Finding
@@ -32,6 +35,7 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.archive.export import Exported
     from dicomdock.archive.index.queries import ArchivedInstance, Summary
     from dicomdock.archive.writer import ArchiveWriter
+    from dicomdock.imaging.presentation_state import PresentationState
     from dicomdock.transfer import PullReport, PushReport
 
 
@@ -115,6 +119,96 @@ class Archive:
         from dicomdock.api.volume import read_volumes
 
         return read_volumes(self, resource_of(series, "series"))
+
+    def multivolume(self, series: Resource | str) -> MultiVolume:
+        """Return the time points, echoes or b-values of a series as one object.
+
+        Raises
+        ------
+        NotInArchive
+            The series is not in the archive.
+        GeometryError
+            No two volumes of it share a grid.
+        """
+        from dicomdock.api.multivolume import MultiVolume
+
+        return MultiVolume(self, resource_of(series, "series"))
+
+    def key_images(self, resource: Resource | str) -> KeyImages:
+        """Read a Key Object Selection, an instance or a series of just one.
+
+        Raises
+        ------
+        NotInArchive
+            It is not in the archive.
+        GeometryError
+            It is none.
+        """
+        from dicomdock.api.key_images import read
+
+        return read(self, resource_of(resource, "series", "instance"))
+
+    def key_images_of(self, study: Resource | str) -> list[KeyImages]:
+        """Return the Key Object Selections of a study."""
+        from dicomdock.api.key_images import of_study
+
+        return list(of_study(self, resource_of(study, "study")))
+
+    def save_key_images(
+        self, images: Sequence[Resource | str], *, title: str = "Of Interest", description: str = ""
+    ) -> Resource:
+        """Store a Key Object Selection of instances of one study.
+
+        Parameters
+        ----------
+        title : a document title of CID 7010: ``Of Interest``, ``For Teaching``.
+
+        Raises
+        ------
+        InvalidInput
+            The title is not known, or a resource is no instance.
+        NotInArchive
+            An image is not in the archive.
+        GeometryError
+            They are of several studies, or none was named.
+        """
+        from dicomdock.api.key_images import save
+
+        return save(self, images, title, description)
+
+    def presentation(self, resource: Resource | str) -> Presentation:
+        """Read a Grayscale Softcopy Presentation State, an instance or a series of just one.
+
+        Raises
+        ------
+        NotInArchive
+            It is not in the archive.
+        GeometryError
+            It is none.
+        """
+        from dicomdock.api.presentation import read
+
+        return read(self, resource_of(resource, "series", "instance"))
+
+    def save_presentation(self, images: Sequence[Resource | str], state: PresentationState) -> Resource:
+        """Store a presentation state for grey instances of one study.
+
+        Parameters
+        ----------
+        state : window, area and annotations; the images replace its own.
+
+        Raises
+        ------
+        InvalidInput
+            A resource is no instance.
+        NotInArchive
+            An image is not in the archive.
+        GeometryError
+            Images are in colour, of several studies, or have different rescales.
+        """
+        from dicomdock.api.presentation import save
+
+        return save(self, images, state)
 
     def segmentation(self, resource: Resource | str) -> Segmentation:
         """Read a DICOM Segmentation or an RT Structure Set.

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, text
-from dicomdock.imaging.authoring import Authorship, begin, finish, next_series_number
+from dicomdock.imaging.authoring import Authorship, begin, finish, next_series_number, reference
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.segmentation import Origin, content_label
@@ -212,8 +212,19 @@ def parametric_map_to_dicom(
     placed.resolve(dataset)
     dataset.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy(parametric, placed.headers[0])]
     dataset.ContentCreatorName = described.creator
+    _refer(dataset, parametric, sources)
     _ascend(dataset)
     return finish(dataset)
+
+
+def _refer(dataset: Dataset, parametric: ParametricMap, sources: Sequence[Dataset]) -> None:
+    """Refer to every image that the map names as its source, also where several lie on one slice."""
+    (series,) = dataset.ReferencedSeriesSequence
+    known = {item.ReferencedSOPInstanceUID for item in series.ReferencedInstanceSequence}
+    named = set(parametric.source_instances) - known
+    series.ReferencedInstanceSequence += [
+        reference(source) for source in sources if text(source, "SOPInstanceUID") in named
+    ]
 
 
 def _ascend(dataset: Dataset) -> None:

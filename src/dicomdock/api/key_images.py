@@ -1,0 +1,114 @@
+"""KeyImages: Key Object Selections of the archive with the images that they select."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dicomdock.api.home import Home, resource_of
+from dicomdock.api.instances import headers_of, paths_of, read_single
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import InvalidInput
+from dicomdock.imaging.key_objects import (
+    KEY_OBJECTS,
+    TITLES,
+    KeyObject,
+    KeyObjects,
+    key_objects_to_dicom,
+    read_key_objects,
+)
+
+
+@dataclass(frozen=True)
+class KeyImages:
+    """A selection of the archive.
+
+    Parameters
+    ----------
+    resource : the document.
+    keys : its title, description and objects.
+    images : what it selects and the archive has, with frames where some were selected.
+    remarks : what of it is missing from the archive, one sentence.
+    """
+
+    resource: Resource
+    keys: KeyObjects
+    images: tuple[Resource, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def read(archive: Home, resource: Resource) -> KeyImages:
+    """Read a Key Object Selection, and look which of its images are in the archive.
+
+    Raises
+    ------
+    NotInArchive
+        The document is not in the archive.
+    GeometryError
+        It is no Key Object Selection.
+    """
+    dataset = read_single(archive, resource)
+    keys = read_key_objects(dataset)
+    own = Resource(str(dataset.StudyInstanceUID), str(dataset.SeriesInstanceUID), keys.instance)
+    found = [
+        Resource(one.study or own.study, one.series, one.instance, one.frames)
+        for one in keys.objects
+        if one.series
+    ]
+    there = {uid for series in _series(found) for uid in archive.present(series)}
+    images = tuple(one for one in found if one.instance in there)
+    lost = len(keys.objects) - len(images)
+    remarks = (
+        (f"{lost} of the {len(keys.objects)} images that {own} selects are not in the archive.",)
+        if lost
+        else ()
+    )
+    return KeyImages(own, keys, images, remarks)
+
+
+def of_study(archive: Home, study: Resource) -> Iterator[KeyImages]:
+    """Yield the Key Object Selections of a study."""
+    query = Query("instances", {"StudyInstanceUID": study.study, "SOPClassUID": KEY_OBJECTS})
+    for page in archive.search(query):
+        for match in page.matches:
+            study_uid, series, instance = (
+                text(match.attributes, name)
+                for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+            )
+            yield read(archive, Resource(study_uid, series, instance))
+
+
+def save(archive: Home, images: Sequence[Resource | str], title: str, description: str) -> Resource:
+    """Store a Key Object Selection of images of one study; return the instance.
+
+    Parameters
+    ----------
+    images : instances, with frames where some are meant.
+    title : a meaning of ``TITLES``.
+
+    Raises
+    ------
+    InvalidInput
+        The title is another, or a resource is no instance.
+    NotInArchive
+        An image is not in the archive.
+    GeometryError
+        They are of several studies, or none was named.
+    """
+    if title not in TITLES:
+        raise InvalidInput(f"The title is one of {', '.join(TITLES)}, not {title!r}.")
+    chosen = [resource_of(one) for one in images]
+    headers = []
+    for one in chosen:
+        if one.instance is None:
+            raise InvalidInput(f"{one} is no instance; name one: STUDY/SERIES/INSTANCE.")
+        headers += headers_of(paths_of(archive, Resource(one.study, one.series, one.instance)))
+    objects = tuple(KeyObject(one.instance or "", tuple(one.frames)) for one in chosen)
+    keys = KeyObjects(TITLES[title], objects, description)
+    return archive.save_once(keys, lambda: [key_objects_to_dicom(keys, headers)])
+
+
+def _series(images: Sequence[Resource]) -> list[Resource]:
+    return list(dict.fromkeys(Resource(one.study, one.series) for one in images))

@@ -1,0 +1,121 @@
+"""Presentation: a presentation state of the archive, and its images as it shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dicomdock.api.home import Home, resource_of
+from dicomdock.api.instances import headers_of, paths_of, read_single
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import GeometryError, InvalidInput
+from dicomdock.imaging.attributes import number
+from dicomdock.imaging.geometry.windows import is_inverse
+from dicomdock.imaging.presentation_state import (
+    Frame,
+    PresentationState,
+    arranged,
+    presentation_state_to_dicom,
+    presented,
+    read_presentation_state,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Presentation:
+    """A presentation state.
+
+    Parameters
+    ----------
+    state : windows, displayed areas, annotations and shutter.
+    resource : the instance.
+    archive : keeps it and its images.
+    images : of the state, as far as the archive has them.
+    remarks : what is not applied, and which images are missing, one sentence each.
+    """
+
+    state: PresentationState
+    resource: Resource
+    archive: Home
+    images: tuple[Resource, ...]
+    remarks: tuple[str, ...] = ()
+
+    def render(self, image: Resource | str | None = None, frame: int = 1) -> npt.NDArray[np.uint8]:
+        """Return the displayed area of an image in 8 bits, without annotations.
+
+        Parameters
+        ----------
+        image : an instance of ``images``; None for the first.
+        frame : 1-based.
+
+        Raises
+        ------
+        GeometryError
+            None of its images is in the archive, the state is not for that image, or it cannot be decoded.
+        """
+        if image is None and not self.images:
+            raise GeometryError("None of the images of the presentation state is in the archive.")
+        chosen = self.images[0] if image is None else resource_of(image, "instance")
+        dataset = read_single(self.archive, chosen)
+        shown = presented(self.state, dataset, frame)
+        return arranged(self.state, shown, chosen.instance or "", frame)
+
+
+def read(archive: Home, resource: Resource) -> Presentation:
+    """Read a Grayscale Softcopy Presentation State.
+
+    Raises
+    ------
+    NotInArchive
+        It is not in the archive.
+    GeometryError
+        It is none.
+    """
+    dataset = read_single(archive, resource)
+    state = read_presentation_state(dataset)
+    study = str(dataset.StudyInstanceUID)
+    series = dict.fromkeys(Resource(study, one.series) for one in state.images if one.series)
+    there = {uid for one in series for uid in archive.present(one)}
+    images = tuple(Resource(study, one.series, one.instance) for one in state.images if one.instance in there)
+    lost = len(state.images) - len(images)
+    missing = f"{lost} of the {len(state.images)} images of the presentation state are not in the archive."
+    own = Resource(study, str(dataset.SeriesInstanceUID), state.instance)
+    return Presentation(state, own, archive, images, (*state.remarks, *((missing,) if lost else ())))
+
+
+def save(archive: Home, images: Sequence[Resource | str], state: PresentationState) -> Resource:
+    """Store a presentation state for grey images of one study; return the instance.
+
+    Parameters
+    ----------
+    images : instances, with frames where some are meant; they replace those of the state.
+
+    Raises
+    ------
+    InvalidInput
+        A resource is no instance.
+    NotInArchive
+        An image is not in the archive.
+    GeometryError
+        Images are in colour, of several studies, or have different rescales.
+    """
+    headers, frames = [], []
+    for one in map(resource_of, images):
+        if one.instance is None:
+            raise InvalidInput(f"{one} is no instance; name one: STUDY/SERIES/INSTANCE.")
+        headers += headers_of(paths_of(archive, Resource(one.study, one.series, one.instance)))
+        frames.append(Frame(one.instance, tuple(one.frames), one.series or ""))
+    if not headers:
+        raise InvalidInput("Name the images of the presentation state.")
+    slope = number(headers[0], "RescaleSlope")
+    made = replace(
+        state,
+        images=tuple(frames),
+        inverse=is_inverse(headers[0]) != state.inverse,
+        slope=1.0 if slope is None else slope,
+        intercept=number(headers[0], "RescaleIntercept") or 0.0,
+    )
+    return archive.save_once(made, lambda: [presentation_state_to_dicom(made, headers)])

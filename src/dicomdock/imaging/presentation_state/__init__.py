@@ -1,0 +1,31 @@
+"""Presentation states: how images were shown, with what was drawn on them."""
+
+from __future__ import annotations
+
+from dicomdock.imaging.presentation_state.applying import arranged, presented
+from dicomdock.imaging.presentation_state.reading import is_presentation_state, read_presentation_state
+from dicomdock.imaging.presentation_state.state import (
+    GREYSCALE,
+    Area,
+    Frame,
+    Graphic,
+    Note,
+    PresentationState,
+    Shutter,
+)
+from dicomdock.imaging.presentation_state.writing import presentation_state_to_dicom
+
+__all__ = [
+    "GREYSCALE",
+    "Area",
+    "Frame",
+    "Graphic",
+    "Note",
+    "PresentationState",
+    "Shutter",
+    "arranged",
+    "is_presentation_state",
+    "presentation_state_to_dicom",
+    "presented",
+    "read_presentation_state",
+]

@@ -1,0 +1,58 @@
+"""``key-images`` and ``presentation`` from the command line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.builders import write
+from tests.imaging.scans import scan
+
+VALUES = (np.arange(3 * 8 * 10) * 7).reshape(3, 8, 10).astype(np.int16)
+
+
+@pytest.fixture
+def images(run, tmp_path):
+    made = scan(VALUES)
+    assert run("import", *write(tmp_path / "made", made)).code == 0
+    return [f"{one.study}/{one.series}/{one.instance}" for one in made]
+
+
+def test_key_images_from_writing_to_lost_images(run, images):
+    written = run(
+        "key-images", "write", *images[:2], "--title", "For Teaching", "--description", "Cyst", "--json"
+    )
+    assert written.code == 0, written.err
+    (found,) = run("key-images", "list", images[0].split("/")[0], "--json").json
+    assert (found["title"], found["description"], found["images"]) == ("For Teaching", "Cyst", images[:2])
+    assert found["resource"] == written.json["resource"]
+    assert run("remove", images[1]).code == 0
+    shown = run("key-images", "show", written.json["resource"])
+    assert shown.code == 0
+    assert images[0] in shown.out
+    assert "1 of the 2 images that" in shown.err
+    wrong = run("key-images", "write", images[0], "--title", "Nice")
+    assert (wrong.code, "The title is one of Of Interest" in wrong.err) == (2, True)
+    series = run("key-images", "write", "/".join(images[0].split("/")[:2]))
+    assert (series.code, "is no instance" in series.err) == (2, True)
+
+
+def test_a_presentation_state_is_written_and_applied(run, images, tmp_path):
+    options = ("--window", "300,201", "--area", "3,2,8,6", "--note", "4,5,Cyst, large")
+    written = run("presentation", "write", images[0], *options, "--json")
+    assert written.code == 0, written.err
+    shown = run("presentation", "show", written.json["resource"], "--json").json
+    assert shown["windows"] == [{"center": 300, "width": 201, "function": "LINEAR"}]
+    assert (shown["areas"], shown["notes"], shown["images"]) == ([[3, 2, 8, 6]], ["Cyst, large"], images[:1])
+    picture = tmp_path / "picture.png"
+    rendered = run("presentation", "render", written.json["resource"], picture)
+    assert rendered.code == 0, rendered.err
+    due = np.clip((VALUES[0, 1:6, 2:8] - 199.5) / 200, 0, 1) * 255
+    assert np.abs(np.asarray(Image.open(picture)) - due).max() <= 1
+    again = run("presentation", "render", written.json["resource"], picture)
+    assert (again.code, "exists already" in again.err) == (2, True)
+    wrong = run("presentation", "write", images[0], "--window", "40")
+    assert (wrong.code, "takes 2 numbers" in wrong.err) == (2, True)
+    assert run("remove", images[0]).code == 0
+    lost = run("presentation", "render", written.json["resource"], tmp_path / "other.png")
+    assert (lost.code, "None of the images" in lost.err) == (1, True)

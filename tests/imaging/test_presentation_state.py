@@ -1,0 +1,199 @@
+"""Grayscale presentation states, with DCMTK as the other reader."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from pydicom import dcmread
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.authoring import to_bytes
+from dicomdock.imaging.geometry import Window
+from dicomdock.imaging.presentation_state import (
+    Area,
+    Frame,
+    Graphic,
+    Note,
+    PresentationState,
+    arranged,
+    presentation_state_to_dicom,
+    presented,
+    read_presentation_state,
+)
+from tests.builders import Made, encode
+from tests.imaging.scans import check_with_dciodvfy, headers, scan
+
+SHAPE = (2, 40, 50)
+VALUES = np.random.default_rng(3).integers(0, 2000, SHAPE).astype(np.uint16)
+
+
+def images() -> list[Made]:
+    made = scan(VALUES, RescaleSlope="1", RescaleIntercept="-1024")
+    for one in made:
+        one.dataset.BitsStored, one.dataset.HighBit = 12, 11
+    return [Made(one.dataset, encode(one.dataset)) for one in made]
+
+
+MADE = images()
+FIRST, SECOND = Frame(MADE[0].instance, (), MADE[0].series), Frame(MADE[1].instance, (), MADE[0].series)
+STATE = PresentationState(
+    images=(FIRST, SECOND),
+    label="LIVER",
+    description="Leber größer",
+    creator="Doe^Jane",
+    windows=((Window(40, 400, "liver"), ()),),
+    areas=(Area((5, 3), (44, 32)),),
+    graphics=(Graphic("POLYLINE", ((1.5, 2.5), (10.0, 12.25)), images=(Frame(MADE[0].instance),)),),
+    notes=(Note("Herd 1", (12.0, 13.5), images=(Frame(MADE[0].instance),)),),
+    slope=1.0,
+    intercept=-1024.0,
+)
+
+
+def by_dcmtk(state: bytes, image: bytes, folder: Path) -> np.ndarray:
+    program = shutil.which("dcmp2pgm")
+    if program is None:
+        pytest.skip("dcmp2pgm is not here; to run this test: apt install dcmtk")
+    (folder / "state.dcm").write_bytes(state)
+    (folder / "image.dcm").write_bytes(image)
+    command = [program, "-p", folder / "state.dcm", folder / "image.dcm", folder / "out.pgm"]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    return np.asarray(Image.open(folder / "out.pgm"))
+
+
+def test_a_state_survives_dicom(tmp_path: Path) -> None:
+    data = to_bytes(presentation_state_to_dicom(STATE, headers(MADE)))
+    check_with_dciodvfy(data, tmp_path)
+    found = read_presentation_state(data)
+    assert found.remarks == ()
+    assert replace(found, instance="") == STATE
+    assert found.graphics_of(MADE[1].instance) == []
+    assert [one.text for one in found.notes_of(MADE[0].instance)] == ["Herd 1"]
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("window", [Window(40, 400), Window(-700, 33.5), Window(0, 1)])
+def test_dcmtk_shows_the_same_greys(window: Window, inverse: bool, tmp_path: Path) -> None:
+    state = replace(STATE, windows=((window, ()),), inverse=inverse)
+    data = to_bytes(presentation_state_to_dicom(state, headers(MADE)))
+    due = by_dcmtk(data, MADE[0].data, tmp_path)
+    shown = presented(read_presentation_state(data), MADE[0].data)
+    assert np.abs(shown.astype(int) - due).max() <= 1
+
+
+SHUTTERS = {
+    "box": {
+        "ShutterShape": "RECTANGULAR",
+        "ShutterLeftVerticalEdge": 7,
+        "ShutterRightVerticalEdge": 41,
+        "ShutterUpperHorizontalEdge": 4,
+        "ShutterLowerHorizontalEdge": 33,
+    },
+    "circle": {
+        "ShutterShape": "CIRCULAR",
+        "CenterOfCircularShutter": [18, 26],
+        "RadiusOfCircularShutter": 12,
+    },
+    "polygon": {
+        "ShutterShape": "POLYGONAL",
+        "VerticesOfThePolygonalShutter": [4, 7, 8, 40, 35, 30, 22, 11],
+    },
+}
+
+
+def drawn_by_pillow(kind: str) -> np.ndarray:
+    """Draw what a shutter leaves open; Pillow counts from 0, and column before row."""
+    picture = Image.new("1", SHAPE[:0:-1])
+    draw = ImageDraw.Draw(picture)
+    if kind == "box":
+        draw.rectangle((6, 3, 40, 32), fill=1)
+    elif kind == "circle":
+        draw.ellipse((25 - 12, 17 - 12, 25 + 12, 17 + 12), fill=1)
+    else:
+        data = np.array(SHUTTERS[kind]["VerticesOfThePolygonalShutter"]) - 1
+        draw.polygon([(int(column), int(row)) for row, column in data.reshape(-1, 2)], fill=1)
+    return np.asarray(picture)
+
+
+@pytest.mark.parametrize("kind", SHUTTERS)
+def test_a_shutter_covers_what_lies_beyond_it(kind: str) -> None:
+    state = replace(STATE, windows=((Window(-24, 1000), ()),))
+    written = presentation_state_to_dicom(state, headers(MADE))
+    plain = presented(read_presentation_state(written), MADE[0].data)
+    for keyword, value in SHUTTERS[kind].items():
+        setattr(written, keyword, value)
+    written.ShutterPresentationValue = 0x8000
+    shown = presented(read_presentation_state(written), MADE[0].data)
+    due = np.where(drawn_by_pillow(kind), plain, 128)
+    differing = int((shown != due).sum())  # Pillow draws the outline with its pixels
+    assert differing <= (0 if kind == "box" else 60), f"{differing} pixels differ"
+
+
+def test_what_a_state_has_and_is_not_applied_is_named() -> None:
+    written = presentation_state_to_dicom(STATE, headers(MADE))
+    written.MaskSubtractionSequence = []
+    (remark,) = read_presentation_state(written).remarks
+    assert "mask subtraction" in remark
+
+
+def test_a_state_of_highdicoms_is_read() -> None:
+    sources = headers(MADE)
+    layer = hd.pr.GraphicLayer("LAYER", 1)
+    drawn = hd.pr.GraphicAnnotation(
+        sources[:1],
+        layer,
+        graphic_objects=[hd.pr.GraphicObject("CIRCLE", np.array([[20.0, 10.0], [24.0, 10.0]]), "PIXEL")],
+        text_objects=[hd.pr.TextObject("cyst", "PIXEL", anchor_point=(20.0, 10.0))],
+    )
+    written = hd.pr.GrayscaleSoftcopyPresentationState(
+        sources,
+        *(hd.UID(), 1, hd.UID(), 1, "m", "m", "1", "1", "LABEL"),
+        graphic_annotations=[drawn],
+        graphic_layers=[layer],
+        voi_lut_transformations=[hd.pr.SoftcopyVOILUTTransformation(60.0, 300.0)],
+    )
+    found = read_presentation_state(written)
+    window = found.window_of(MADE[1].instance)
+    assert window is not None
+    assert (window.center, window.width) == (60, 300)
+    assert found.intercept == -1024
+    (circle,) = found.graphics_of(MADE[0].instance)
+    assert (circle.form, circle.points) == ("CIRCLE", ((20.0, 10.0), (24.0, 10.0)))
+    assert found.notes_of(MADE[0].instance)[0].text == "cyst"
+    assert not found.notes_of(MADE[1].instance)
+    assert found.area_of(MADE[0].instance) == Area((1, 1), (50, 40))
+
+
+def test_the_displayed_area_turned_and_flipped() -> None:
+    """An asymmetric image: a quarter to the right, then left and right exchanged (PS3.3 §C.10.6)."""
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    plain = replace(STATE, areas=(Area((2, 1), (4, 2)),))
+    assert arranged(plain, image, FIRST.instance).tolist() == [[1, 2, 3], [5, 6, 7]]
+    turned = replace(plain, rotation=90)
+    assert arranged(turned, image, FIRST.instance).tolist() == [[5, 1], [6, 2], [7, 3]]
+    flipped = replace(turned, flipped=True)
+    assert arranged(flipped, image, FIRST.instance).tolist() == [[1, 5], [2, 6], [3, 7]]
+    beyond = replace(STATE, areas=(Area((0, 0), (2, 1)),))
+    assert arranged(beyond, image, FIRST.instance).tolist() == [[0, 0, 0], [0, 0, 1]]
+
+
+def test_refusals() -> None:
+    data = presentation_state_to_dicom(STATE, headers(MADE))
+    other = scan(VALUES)
+    with pytest.raises(GeometryError, match="for other images"):
+        presented(read_presentation_state(data), other[0].data)
+    with pytest.raises(GeometryError, match="needs the images"):
+        presentation_state_to_dicom(STATE, headers(other))
+    mixed = replace(STATE, images=(FIRST, Frame(other[0].instance)))
+    with pytest.raises(GeometryError, match="differ in StudyInstanceUID"):
+        presentation_state_to_dicom(mixed, headers([*MADE, *other]))
+    with pytest.raises(GeometryError, match="not a Grayscale Softcopy"):
+        read_presentation_state(dcmread(BytesIO(MADE[0].data)))
