@@ -56,4 +56,17 @@ printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
 
 apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
 "${apt[@]}" update
-"${apt[@]}" install --no-install-recommends "${missing[@]}"
+# What this release does not have keeps nothing else from being installed.
+known=() unknown=()
+for package in "${missing[@]}"; do
+    if [ -n "$(apt-cache policy "$package" | sed -n '/Candidate: [^(]/p')" ]; then
+        known+=("$package")
+    else
+        unknown+=("$package")
+    fi
+done
+[ ${#known[@]} -eq 0 ] || "${apt[@]}" install --no-install-recommends "${known[@]}"
+if [ ${#unknown[@]} -gt 0 ]; then
+    echo "This release has no such packages; what needs them is left out: ${unknown[*]}" >&2
+    exit 1
+fi

@@ -15,7 +15,7 @@ import pytest
 from pydicom.fileset import FileSet
 
 from dicomdock.archive import Archive
-from dicomdock.archive.ingest import Failure
+from dicomdock.archive.import_progress import Failure
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import text, texts
 from dicomdock.dicom.query import Query

@@ -22,7 +22,7 @@ from dicomdock.dock.services.viewers import Viewers
 from dicomdock.web.cookies import cookie_values
 from tests.conftest import unavailable
 from tests.dock.running import RunningDock, running
-from tests.viewer.conftest import folders, made_study, store, template
+from tests.viewer.conftest import folders, gl, made_study, store, template
 
 PLANTED = ("planted", '"', "\udcff\udc80", "a" * 3000)
 PLANT_KEY = """planted => new Promise((done) => {
@@ -170,7 +170,7 @@ def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = folders(tmp_path_factory.mktemp("neighbours"))
     study, _, instances = made_study()
     store(settings, instances)
-    viewers = Viewers(settings, spare=False, template=template())
+    viewers = Viewers(settings, spare=False, template=template(), gl=gl())
     try:
         yield viewers.open(Resource(study))
     finally:

@@ -22,6 +22,7 @@ from dicomdock.dicom import json_model
 from dicomdock.dicomweb import store_response
 from dicomdock.dicomweb.auth.issuer import ClientCredentials, Issuer, Refused, TokenClient
 from dicomdock.errors import DicomdockError
+from dicomdock.sources import DicomJson
 from dicomdock.web import call
 from dicomdock.web.auth import Auth, BasicAuth, BearerAuth, HeaderAuth
 from dicomdock.web.endpoint import Endpoint, Proxy
@@ -48,6 +49,12 @@ def head(status: str, fields: str = "", length: object = 0) -> bytes:
 
 def answer(status: str, body: bytes, fields: str = "") -> list[bytes]:
     return [head(status, fields, len(body)), body]
+
+
+def named_by(text: str) -> DicomJson:
+    """Return a match with the text in the place of its UIDs, once with separators that none can have."""
+    uids = {"0020000D": f"/{text}", "0020000E": text, "00080018": f"{text}\\", "00080016": text}
+    return {tag: {"vr": "UI", "Value": [uid]} for tag, uid in uids.items()}
 
 
 JSON = "Content-Type: application/dicom+json\r\n"
@@ -96,6 +103,9 @@ REPLIES: dict[str, Reply] = {
     "when to ask again": lambda _: [head("503 S", f"Retry-After: {SECRET}\r\n")],
     "a warning": lambda _: answer(
         "200 OK", b"[]", f'{JSON}Warning: 299 x "{ALL}"\r\nX-Total-Count: {SECRET}\r\n'
+    ),
+    "UIDs of matches": lambda _: answer(
+        "200 OK", json.dumps([named_by(SECRET), named_by(BASIC)]).encode(), JSON
     ),
     "a redirect to nothing": lambda request: (
         [] if "pA55" in request.target else [head("307 T", f"Location: /x/{quote(SECRET, safe='')}\r\n")]

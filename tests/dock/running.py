@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from playwright.sync_api import Page
 
@@ -17,9 +18,12 @@ from dicomdock.config.settings import Settings
 from dicomdock.demo import demo_study
 from dicomdock.dock.addresses import OPEN_PREFERENCE
 from dicomdock.dock.services.demonstration import NAME
+from dicomdock.dock.services.viewer_template import can_fork
 from dicomdock.launch.handoff import NotRunning, show
-from tests.servers.process import ServerProcess, answers_http
+from tests.dock.template import fork
+from tests.servers.process import Running, ServerProcess, answers_http
 
+COMMAND = (sys.executable, "-m", "dicomdock.cli")
 DEMONSTRATED = "The demonstration study is ready."
 
 
@@ -60,6 +64,13 @@ class RunningDock:
         return self.process.log.read_text()
 
 
+class _Forked(ServerProcess):
+    """A dock that imports nothing anew."""
+
+    def start(self, log: IO[bytes]) -> Running:
+        return fork(self.argv[len(COMMAND) :], self.env, log)
+
+
 def connected(page: Page) -> None:
     """Wait until the page can talk to the dock; nobody's finger is faster, but a test's is."""
     # The entrance, which uses up the link's token and leads on, lets no script be asked.
@@ -87,7 +98,11 @@ def demonstrating(home: Path, made: Path) -> AbstractContextManager[RunningDock]
 
 @contextmanager
 def running(
-    home: Path, *options: str, env: Mapping[str, str] | None = None, viewer: bool = False
+    home: Path,
+    *options: str,
+    env: Mapping[str, str] | None = None,
+    viewer: bool = False,
+    anew: bool = False,
 ) -> Iterator[RunningDock]:
     """Run ``dicomdock run`` while the ``with`` does.
 
@@ -97,6 +112,7 @@ def running(
     options : of the command.
     env : more of its environment.
     viewer : studies open in the viewer, where it is installed; else as a list, so that no viewer is started.
+    anew : start the program itself; else, where the system can, fork one that has imported everything.
     """
     settings = Settings(home / "config", home / "archive", home / "state")
     if not viewer:
@@ -110,19 +126,9 @@ def running(
         return answers_http(port) and ("--demo" not in options or DEMONSTRATED in log.read_text())
 
     log = home.parent / f"{home.name}.log"
-    argv = [
-        sys.executable,
-        "-m",
-        "dicomdock.cli",
-        "--home",
-        str(home),
-        "run",
-        "--no-browser",
-        "--port",
-        "0",
-        *options,
-    ]
-    process = ServerProcess(argv, log=log, ready=ready, env=env)
+    arguments = ["--home", str(home), "run", "--no-browser", "--port", "0", *options]
+    how = ServerProcess if anew or not can_fork() else _Forked
+    process = how([*COMMAND, *arguments], log=log, ready=ready, env=env)
     with process:
         port = _port(show(settings).text)
         yield RunningDock(replace(settings, port=port), port, process)

@@ -20,16 +20,17 @@ from dicomdock.launch.handoff import send
 from tests.builders import ct_series
 from tests.dock.running import RunningDock, connected
 from tests.dock.test_link_opening import TOKEN, only_album
-from tests.pictures import picture_file
+from tests.dock.using import still
+from tests.pictures import COLOURS, picture
 from tests.servers import nginx
 from tests.servers.canned import Answer, Request, answering
 from tests.servers.orthanc import Orthanc
 
 
-@pytest.fixture(params=["light", "dark"])
-def themed(request: pytest.FixtureRequest, browser: Browser, dock: RunningDock) -> Iterator[Page]:
-    """A page in one of the colours, with a session."""
-    context = browser.new_context(color_scheme=request.param, viewport={"width": 1280, "height": 800})
+@pytest.fixture
+def seen(browser: Browser, dock: RunningDock) -> Iterator[Page]:
+    """A page with a session."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     page.goto(dock.link("/servers"))
     expect(page.get_by_test_id("nav-studies")).to_be_visible()
@@ -37,14 +38,16 @@ def themed(request: pytest.FixtureRequest, browser: Browser, dock: RunningDock) 
     context.close()
 
 
-def picture(page: Page, name: str, folder: Path) -> None:
-    """Look whether everybody can use the page, and take its picture."""
+def check(page: Page, name: str) -> None:
+    """Look whether everybody can use the page, in both colours, and take its pictures."""
     connected(page)
-    found = Axe().run(page).response["violations"]
-    serious = [item["id"] for item in found if item["impact"] in ("serious", "critical")]
-    assert not serious
-    scheme = "dark" if page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
-    page.screenshot(path=picture_file(f"{name}-1280-{scheme}.png", folder), animations="disabled")
+    for colours in COLOURS:
+        page.emulate_media(color_scheme=colours)
+        still(page)
+        found = Axe().run(page).response["violations"]
+        serious = [item["id"] for item in found if item["impact"] in ("serious", "critical")]
+        assert not serious, colours
+        picture(page, f"{name}-1280-{colours}.png")
 
 
 def album_of_jane(request: Request) -> Answer:
@@ -66,34 +69,34 @@ def slow(orthanc: Orthanc, folder: Path) -> Iterator[str]:
         yield f"{root}/dicom-web"
 
 
-def test_the_way_of_a_link(dock: RunningDock, themed: Page, orthanc: Orthanc, tmp_path: Path) -> None:
+def test_the_way_of_a_link(dock: RunningDock, seen: Page, orthanc: Orthanc, tmp_path: Path) -> None:
     instances = ct_series(12, rows=128, columns=128)
     orthanc.add(*(instance.data for instance in instances))
     study = instances[0].resource.study
     with answering(album_of_jane) as kheops:
         send(f"{kheops.url.replace('/dicom-web', '')}/view/{TOKEN}", dock.settings, command=())
-        expect(themed.get_by_test_id("answer-refuse")).to_be_focused()
-        connected(themed)
-        themed.keyboard.press("o")
-        expect(themed.get_by_test_id("offer")).to_be_visible()
-        themed.get_by_test_id("offer-0").click()
-        picture(themed, "link-offer", tmp_path)
+        expect(seen.get_by_test_id("answer-refuse")).to_be_focused()
+        connected(seen)
+        seen.keyboard.press("o")
+        expect(seen.get_by_test_id("offer")).to_be_visible()
+        seen.get_by_test_id("offer-0").click()
+        check(seen, "link-offer")
     with slow(orthanc, tmp_path / "slow") as endpoint:
         link = (
             f"slicer://viewer/?studyUID={study}&access_token=x&dicomweb_endpoint={quote(endpoint, safe='')}"
         )
         send(link, dock.settings, command=())
-        expect(themed.get_by_test_id("question-studies")).to_have_text(study)
-        connected(themed)
-        expect(themed.get_by_test_id("answer-refuse")).to_be_focused()
-        ring = themed.get_by_test_id("answer-refuse").evaluate("e => getComputedStyle(e).boxShadow")
+        expect(seen.get_by_test_id("question-studies")).to_have_text(study)
+        connected(seen)
+        expect(seen.get_by_test_id("answer-refuse")).to_be_focused()
+        ring = seen.get_by_test_id("answer-refuse").evaluate("e => getComputedStyle(e).boxShadow")
         assert "4px" in ring, "the focus is not seen"
-        picture(themed, "link-question", tmp_path)
-        themed.keyboard.press("Tab")
-        themed.keyboard.press("Enter")
-        expect(themed).to_have_url(re.compile("/study/"))
-        expect(themed.get_by_test_id("arrival")).to_contain_text("of 12 images")
-        picture(themed, "link-progress", tmp_path)
-        expect(themed.get_by_test_id("arrival")).to_contain_text("12 of 12 images")
-        expect(themed.get_by_test_id("series").locator(".row")).to_have_count(1)
-        picture(themed, "link-study", tmp_path)
+        check(seen, "link-question")
+        seen.keyboard.press("Tab")
+        seen.keyboard.press("Enter")
+        expect(seen).to_have_url(re.compile("/study/"))
+        expect(seen.get_by_test_id("arrival")).to_contain_text("of 12 images")
+        check(seen, "link-progress")
+        expect(seen.get_by_test_id("arrival")).to_contain_text("12 of 12 images")
+        expect(seen.get_by_test_id("series").locator(".row")).to_have_count(1)
+        check(seen, "link-study")

@@ -266,7 +266,7 @@ def test_a_server_with_a_password(dock: RunningDock, page: Page, orthanc: Orthan
 def test_the_dock_ends_quietly(tmp_path: Path, number: signal.Signals):
     import os
 
-    with running(tmp_path / "mine") as dock:
+    with running(tmp_path / "mine", anew=True) as dock:
         os.kill(dock.pid, number)
         assert dock.process.process is not None
         assert dock.process.process.wait(60) == 0

@@ -17,7 +17,7 @@ from dicomdock.launch.trust import TrustStore
 from tests.builders import changed, ct_series, document, mr_series, write
 from tests.dock.running import RunningDock, demonstrating
 from tests.dock.using import keep, open_at, rows, still
-from tests.pictures import picture_file
+from tests.pictures import COLOURS, picture
 
 SIZES = {"1280": {"width": 1280, "height": 800}, "1920": {"width": 1920, "height": 1080}}
 NARROW = (640, 390)
@@ -161,13 +161,6 @@ def seen(browser: Browser, full_dock: RunningDock) -> Iterator[Page]:
     context.close()
 
 
-@pytest.fixture(params=["light", "dark"])
-def themed(request: pytest.FixtureRequest, seen: Page) -> Page:
-    """The same in one of the colours."""
-    seen.emulate_media(color_scheme=request.param)
-    return seen
-
-
 def check(page: Page) -> None:
     """See that nobody is shut out, and that nothing lies beside the page."""
     still(page)  # what fades in has too little contrast until it is there
@@ -190,29 +183,34 @@ def fits(page: Page) -> None:
     page.set_viewport_size(SIZES["1280"])
 
 
-def picture(page: Page, name: str, folder: Path) -> None:
-    """Take the picture in both sizes."""
-    scheme = "dark" if page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
+def pictured(page: Page, name: str, colours: str) -> None:
+    """See that a page is no wider than the window in both sizes, and take its pictures."""
     for size, viewport in SIZES.items():
         page.set_viewport_size(viewport)
         still(page)
-        page.screenshot(path=picture_file(f"{name}-{size}-{scheme}.png", folder))
+        picture(page, f"{name}-{size}-{colours}.png")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.set_viewport_size(SIZES["1280"])
 
 
+def in_both_colours(page: Page, name: str) -> None:
+    """See all that for a page as it is, in both colours."""
+    for colours in COLOURS:
+        page.emulate_media(color_scheme=colours)
+        check(page)
+        fits(page)
+        pictured(page, name, colours)
+
+
 @pytest.mark.parametrize("shot", SHOTS, ids=lambda shot: shot.name)
-def test_a_page(full_dock: RunningDock, themed: Page, shot: Shot, tmp_path: Path):
-    themed.goto(f"{full_dock.url}{shot.path}")
-    shot.ready(themed)
-    check(themed)
-    fits(themed)
-    picture(themed, shot.name, tmp_path)
+def test_a_page(full_dock: RunningDock, seen: Page, shot: Shot):
+    seen.emulate_media(color_scheme="light")
+    seen.goto(f"{full_dock.url}{shot.path}")
+    shot.ready(seen)
+    in_both_colours(seen, shot.name)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_upload_pages(demo_dock: RunningDock, page: Page, scheme: str, tmp_path: Path):
-    page.emulate_media(color_scheme=scheme)
+def test_the_upload_pages(demo_dock: RunningDock, page: Page, tmp_path: Path):
     head, chest = ct_series(3, rows=64, columns=64), mr_series(2, PatientName="Yamada^Tarou=山田^太郎")
     odd = changed(head[0], PatientComments="other")
     write(tmp_path / "disk" / "DICOM", [*head, odd, *chest, document()])
@@ -223,8 +221,7 @@ def test_the_upload_pages(demo_dock: RunningDock, page: Page, scheme: str, tmp_p
     page.get_by_test_id(FILES).set_input_files(tmp_path / "disk")
     expect(rows(page, "groups")).to_have_count(3)
     expect(page.get_by_test_id("keep-batch")).to_be_enabled()
-    check(page)
-    picture(page, "upload-preview", tmp_path)
+    in_both_colours(page, "upload-preview")
     page.get_by_test_id("target").click()
     page.get_by_role("option", name="Store, and send to demo").click()
     page.get_by_test_id("keep-batch").click()
@@ -232,5 +229,4 @@ def test_the_upload_pages(demo_dock: RunningDock, page: Page, scheme: str, tmp_p
     refused = rows(page, "results").filter(has_text="with other content")
     expect(refused).to_have_count(1)
     expect(refused).to_contain_text("not stored")
-    check(page)
-    picture(page, "upload-results", tmp_path)
+    in_both_colours(page, "upload-results")

@@ -22,7 +22,7 @@ from dicomdock.dock.services.viewers import ViewerError, Viewers
 from dicomdock.errors import MissingDependency
 from tests.conftest import unavailable
 from tests.machines import without_gl
-from tests.viewer.conftest import folders, made_study, store, template
+from tests.viewer.conftest import folders, gl, made_study, store, template
 from tests.waiting import until
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
@@ -40,7 +40,7 @@ def showing(folder: Path) -> Iterator[tuple[Viewers, str, str]]:
     settings = folders(folder)
     study, _, instances = made_study()
     store(settings, instances)
-    viewers = Viewers(settings, spare=False, template=template())
+    viewers = Viewers(settings, spare=False, template=template(), gl=gl())
     try:
         yield viewers, viewers.open(Resource(study)), study
     finally:
@@ -214,7 +214,7 @@ def test_a_viewer_that_nobody_looks_at_ends_and_its_study_opens_again(
     settings = replace(folders(tmp_path / "home"), viewer_patience=0.2)
     study, _, instances = made_study()
     store(settings, instances)
-    viewers = Viewers(settings, spare=False, template=template())
+    viewers = Viewers(settings, spare=False, template=template(), gl=gl())
     try:
         viewers.open(Resource(study))
         viewer = viewers.get(study)

@@ -11,7 +11,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn, Protocol
 
 from tests.waiting import until
 
@@ -50,6 +50,26 @@ def answers_http(port: int) -> bool:
         connection.close()
 
 
+class Running(Protocol):
+    """A process, as ``subprocess.Popen`` shows it."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def poll(self) -> int | None:
+        """Return its exit code; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; return its exit code."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
 class ServerProcess:
     """A program that runs while the ``with`` does.
 
@@ -74,21 +94,25 @@ class ServerProcess:
         self.ready = ready
         self.env = {**os.environ, **(env or {})}
         self.cwd = cwd
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Running | None = None
 
-    def __enter__(self) -> ServerProcess:
+    def start(self, log: IO[bytes]) -> Running:
+        """Start the program, which prints into the log."""
         # The kernel stops the server when the test run is killed and no fixture can.
         guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+        return subprocess.Popen(
+            [*guard, *self.argv],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=self.env,
+            cwd=self.cwd,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> ServerProcess:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*guard, *self.argv],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self.env,
-                cwd=self.cwd,
-                start_new_session=True,
-            )
+            self.process = self.start(log)
         try:
             until(lambda: self.process_ended() or self.ready(), self.argv[0], seconds=START_SECONDS)
         except AssertionError:

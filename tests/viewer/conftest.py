@@ -26,6 +26,7 @@ from pydicom.uid import generate_uid
 from dicomdock.archive import Archive, ArchivedInstance
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.viewer_gl import GlChoice
 from dicomdock.dock.services.viewer_template import ViewerTemplate
 from dicomdock.dock.services.viewers import Viewers
 from dicomdock.imaging.authoring import to_bytes
@@ -419,10 +420,16 @@ def template() -> ViewerTemplate:
     return made
 
 
+@cache
+def gl() -> GlChoice:
+    """What the viewers of all tests of this process draw with."""
+    return GlChoice()
+
+
 @contextmanager
 def viewing(settings: Settings, asked: Resource, series: str = "") -> Iterator[Opened]:
     """Open a study of an archive in a viewer of its own; ``series`` is the one that it comes to show."""
-    viewers = Viewers(settings, spare=False, template=template())
+    viewers = Viewers(settings, spare=False, template=template(), gl=gl())
     try:
         yield Opened(settings, viewers, asked.study, series or asked.series or "", viewers.open(asked))
     finally:

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock.services.viewers import Viewers
 from tests.dock.using import arrived
-from tests.viewer.conftest import Opened, Screen, folders, looked_at, made_study, store, template
+from tests.viewer.conftest import Opened, Screen, folders, gl, looked_at, made_study, store, template
 from tests.waiting import until
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
@@ -35,7 +35,7 @@ def opened(viewer_installed: None, tmp_path: Path) -> Iterator[Opened]:
     settings = replace(folders(tmp_path), viewer_memory=1)
     study, series, instances = made_study()
     store(settings, instances)
-    viewers = Viewers(settings, template=template())
+    viewers = Viewers(settings, template=template(), gl=gl())
     try:
         yield Opened(settings, viewers, study, series, viewers.open(Resource(study, series)))
     finally:

@@ -22,7 +22,7 @@ from dicomdock.transfer.pull import pull
 from tests.conftest import shared_data, unavailable
 from tests.dock.running import RunningDock, connected, running
 from tests.dock.using import arrived, introduce, open_at, rows
-from tests.pictures import FOR_DOCS, picture_file
+from tests.pictures import FOR_DOCS, picture
 from tests.servers import nginx
 from tests.servers.orthanc import Orthanc
 from tests.viewer.conftest import Screen, folders, made_study
@@ -35,18 +35,15 @@ TOKEN = "l1nk-t0ken"
 class Walk:
     """One user's way through the pages, with a picture of each station."""
 
-    def __init__(self, page: Page, dock: RunningDock, folder: Path) -> None:
+    def __init__(self, page: Page, dock: RunningDock) -> None:
         self.page, self.dock = page, dock
         self.screen = Screen(page)
-        self._folder = folder
         self._stations = 0
 
     def picture(self, name: str) -> None:
         """Keep what is seen."""
         self._stations += 1
-        self.page.screenshot(
-            path=picture_file(f"loop-{self._stations}-{name}.png", self._folder), animations="disabled"
-        )
+        picture(self.page, f"loop-{self._stations}-{name}.png")
 
     def in_viewer(self) -> None:
         """Wait until the viewer shows the whole series; it opens by itself."""
@@ -168,7 +165,7 @@ def test_the_whole_loop_from_a_link_to_the_changed_segmentation(
     page.set_default_timeout(30_000)
     with gate(orthanc, tmp_path / "gate") as endpoint, running(tmp_path / "dock", viewer=True) as dock:
         introduce(dock.settings, orthanc, "orthanc")
-        walk = Walk(page, dock, tmp_path)
+        walk = Walk(page, dock)
         open_at(page, dock, "/servers")
         connected(page)
         link = f"slicer://viewer/?studyUID={study}&access_token={TOKEN}"

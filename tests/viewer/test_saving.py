@@ -21,6 +21,7 @@ from tests.viewer.conftest import (
     Opened,
     Screen,
     folders,
+    gl,
     looked_at,
     made_study,
     segmented_box,
@@ -180,7 +181,7 @@ def test_a_segmentation_that_is_asked_for_while_its_study_comes_is_opened_when_a
     settings = folders(tmp_path)
     study, series, instances = made_study()
     drawn = segmented_box(instances)
-    viewers = Viewers(settings, spare=False, template=template())
+    viewers = Viewers(settings, spare=False, template=template(), gl=gl())
     try:
         url = viewers.open(Resource(study, drawn.series), pulling=True)
         for screen in looked_at(browser, url, complete=False):

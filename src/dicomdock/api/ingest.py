@@ -14,7 +14,7 @@ from dicomdock.api.home import Home
 from dicomdock.api.segmentation import Kind, Segmentation
 from dicomdock.api.sidecar import read_sidecar
 from dicomdock.api.volume import Volume, grids
-from dicomdock.archive.ingest import ImportProgress
+from dicomdock.archive.import_progress import ImportProgress
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import EmptyResult, GeometryError, InvalidInput
 from dicomdock.imaging.formats.nifti import UNPLACED

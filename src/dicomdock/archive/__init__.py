@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from dicomdock.archive.archive import Archive as Archive
     from dicomdock.archive.eviction import Eviction as Eviction
     from dicomdock.archive.export import Exported as Exported
+    from dicomdock.archive.import_progress import ImportProgress as ImportProgress
     from dicomdock.archive.index.queries import ArchivedInstance as ArchivedInstance
     from dicomdock.archive.index.queries import Summary as Summary
-    from dicomdock.archive.ingest import ImportProgress as ImportProgress
     from dicomdock.archive.query_cache import CachedAnswer as CachedAnswer
     from dicomdock.archive.writer import AddResult as AddResult
     from dicomdock.archive.writer import ArchiveWriter as ArchiveWriter
@@ -29,7 +29,7 @@ _HOMES = {
     "Eviction": "eviction",
     "Exported": "export",
     "Finding": "adoption",
-    "ImportProgress": "ingest",
+    "ImportProgress": "import_progress",
     "Summary": "index.queries",
 }
 __all__ = [*_HOMES]

@@ -49,7 +49,7 @@ from dicomdock.sources import Page, Part, StoreResult, file_chunks
 
 if TYPE_CHECKING:
     from dicomdock.archive.export import Exported, Planned
-    from dicomdock.archive.ingest import ImportProgress
+    from dicomdock.archive.import_progress import ImportProgress
     from dicomdock.deidentify import Deidentifier, Report
 
 DESCRIBED = 256  # instances whose attributes are looked up at once

@@ -6,15 +6,16 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
+from dicomdock.archive.import_progress import Failure, ImportProgress, ImportTally
 from dicomdock.archive.packed import UNPACK_ERRORS, Member, exists, is_packed, is_tar, members, named_by
 from dicomdock.archive.pending import PendingInstance
-from dicomdock.archive.writer import AddResult, ArchiveWriter
+from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.dicom.part10 import HEAD, is_dicomdir, looks_like_dicom
 from dicomdock.errors import InvalidInput, WireError
 from dicomdock.sources import CHUNK, Part
@@ -22,22 +23,6 @@ from dicomdock.sources import CHUNK, Part
 WORKERS = 2  # reading and digesting one file while another is written
 NAMED_LIKE_DICOM = frozenset({".dcm", ".dicom", ".ima"})
 AHEAD = 32  # files in work at once at most
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A file that could not be imported, or that something is odd about.
-
-    Parameters
-    ----------
-    path : the file or folder.
-    reason : why, or what, in a sentence.
-    """
-
-    path: Path
-    reason: str
-
-
 _DICOMDIR = "dicomdir"  # its name, in any case (PS3.10 §8.6)
 
 
@@ -50,60 +35,6 @@ class _Packed:
 
 _Read: TypeAlias = "PendingInstance | Failure | _Packed | str"
 _Found: TypeAlias = "Path | Member | Failure"
-
-
-@dataclass(frozen=True)
-class ImportProgress:
-    """How far an import is; the last one is the report.
-
-    Parameters
-    ----------
-    files : files looked at.
-    bytes : bytes of the instances stored.
-    stored, identical, conflicts : instances, as the archive took them (``AddResult.status``).
-    skipped : files that are no DICOM.
-    directories : DICOMDIR files, which are not stored.
-    failed : files that look like DICOM, or are named so, and could not be stored, with the reason.
-    conflicting : files whose UID the archive has with other bytes.
-    remarks : files that are stored although something about them is odd, with what it is.
-    studies : UIDs of the studies that the instances belong to.
-    done : this is the report, and everything stored is committed.
-    """
-
-    files: int = 0
-    bytes: int = 0
-    stored: int = 0
-    identical: int = 0
-    conflicts: int = 0
-    skipped: int = 0
-    directories: int = 0
-    failed: tuple[Failure, ...] = ()
-    conflicting: tuple[Path, ...] = ()
-    remarks: tuple[Failure, ...] = ()
-    studies: frozenset[str] = field(default_factory=frozenset)
-    done: bool = False
-
-    def after(self, path: Path, outcome: AddResult | Failure | str) -> ImportProgress:
-        """Return the progress with one more file."""
-        progress = replace(self, files=self.files + 1)
-        if isinstance(outcome, Failure):
-            return replace(progress, failed=(*self.failed, outcome))
-        if outcome == "skipped":
-            return replace(progress, skipped=self.skipped + 1)
-        if outcome == "directory":
-            return replace(progress, directories=self.directories + 1)
-        assert isinstance(outcome, AddResult)
-        study = outcome.resource.study
-        if study not in self.studies:
-            progress = replace(progress, studies=self.studies | {study})
-        if outcome.remarks and outcome.status != "conflict":
-            remarks = (Failure(path, remark) for remark in outcome.remarks)
-            progress = replace(progress, remarks=(*progress.remarks, *remarks))
-        if outcome.status == "identical":
-            return replace(progress, identical=self.identical + 1)
-        if outcome.status == "conflict":
-            return replace(progress, conflicts=self.conflicts + 1, conflicting=(*self.conflicting, path))
-        return replace(progress, stored=self.stored + 1, bytes=self.bytes + outcome.size)
 
 
 def import_paths(writer: ArchiveWriter, paths: Iterable[Path]) -> Iterator[ImportProgress]:
@@ -119,7 +50,7 @@ def import_paths(writer: ArchiveWriter, paths: Iterable[Path]) -> Iterator[Impor
         The archive cannot go on.
     """
     paths = list(paths)
-    progress = ImportProgress()
+    tally = ImportTally()
     with writer, ThreadPoolExecutor(WORKERS, thread_name_prefix="import") as workers:
         for path in paths:
             if not path.exists():
@@ -132,7 +63,7 @@ def import_paths(writer: ArchiveWriter, paths: Iterable[Path]) -> Iterator[Impor
                 if found is None:
                     del sources[-1:]
                 elif isinstance(found, Failure):
-                    progress = progress.after(found.path, found)
+                    tally.add(found.path, found)
                 elif isinstance(found, Path):
                     running.append((found, workers.submit(_read, writer, found)))
                 else:
@@ -145,18 +76,14 @@ def import_paths(writer: ArchiveWriter, paths: Iterable[Path]) -> Iterator[Impor
                         continue
                     # Registered in their order: of two under one UID the first stays.
                     result = writer.register(outcome) if isinstance(outcome, PendingInstance) else outcome
-                    progress = progress.after(path, result)
-                    yield progress
+                    tally.add(path, result)
+                    yield tally.progress()
         finally:
             for _, future in running:
                 future.cancel()
         for late in writer.flush():
-            stored = replace(progress, stored=progress.stored - 1, bytes=progress.bytes - late.size)
-            conflict = late.status == "conflict"
-            progress = replace(
-                stored, conflicts=stored.conflicts + conflict, identical=stored.identical + (not conflict)
-            )
-    yield replace(progress, done=True)
+            tally.correct(late)
+    yield tally.report()
 
 
 def _files(paths: Iterable[Path]) -> Iterator[_Found]:

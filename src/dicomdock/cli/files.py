@@ -17,7 +17,7 @@ from dicomdock.errors import DamagedInstances, InvalidInput
 
 if TYPE_CHECKING:
     from dicomdock.archive.export import Exported
-    from dicomdock.archive.ingest import ImportProgress
+    from dicomdock.archive.import_progress import ImportProgress
     from dicomdock.deidentify import Deidentifier
     from dicomdock.sources import JsonValue
     from dicomdock.transfer import Progress

@@ -62,6 +62,11 @@ def check_uid(text: str, *, tolerant: bool = False) -> str:
     return uid
 
 
+def is_uid(text: str) -> bool:
+    """Return whether a text consists of the digits and dots of a UID, whatever its length."""
+    return _STRICT_UID.match(text) is not None
+
+
 def shown(text: str) -> str:
     """Return a text as it stands in an error message: quoted, and shortened."""
     return repr(text if len(text) <= 80 else text[:77] + "...")

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from urllib.parse import urljoin
 
 from dicomdock.dicom import json_model, xml_model
+from dicomdock.dicom.dictionary import tag_of
 from dicomdock.dicom.json_text import REPLACED
+from dicomdock.dicom.uid import UID_KEYWORDS, is_uid
 from dicomdock.dicomweb.key_checks import KeyChecks
 from dicomdock.errors import (
     InflatesTooFar,
@@ -40,6 +42,9 @@ T = TypeVar("T")
 
 JSON: Final = "application/dicom+json"
 MAX_JSON: Final = 256 << 20  # bytes of one JSON answer; a page or a series' metadata stays far below
+_UID_TAGS: Final = tuple(
+    map(tag_of, ("SOPClassUID", "AvailableTransferSyntaxUID", *UID_KEYWORDS["instances"]))
+)
 REFUSED: Final = frozenset({400, 406, 415})  # not in this form
 ABSENT: Final = frozenset({404, 405, 410, 501})  # no such object, or no such route
 
@@ -129,6 +134,25 @@ def read_json(response: Response, what: str) -> list[DicomJson]:
 
 def read_rows(response: Response, what: str) -> tuple[list[DicomJson], str]:
     """Return the data sets of a JSON answer, and what was done with characters that are not UTF-8."""
+    rows, reading = _read_rows(response, what)
+    for row in rows:
+        _mask_uids(row, response)
+    return rows, reading
+
+
+def _mask_uids(row: DicomJson, response: Response) -> None:
+    """Take the login out of what stands in the place of UIDs: one that cannot be used is named."""
+    for tag in _UID_TAGS:
+        element = row.get(tag)
+        values = element.get("Value") if isinstance(element, dict) else None
+        if isinstance(values, list):
+            values[:] = [
+                response.redact(value) if isinstance(value, str) and not is_uid(value) else value
+                for value in values
+            ]
+
+
+def _read_rows(response: Response, what: str) -> tuple[list[DicomJson], str]:
     with response:
         if response.status == 204:
             return [], ""

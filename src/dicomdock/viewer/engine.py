@@ -16,6 +16,7 @@ from trame_slicer.rca_view.rca_view_factory import RcaWindow
 from trame_slicer.views import (
     CursorId,
     IViewFactory,
+    NoScheduleRendering,
     ScheduledRenderStrategy,
     SliceView,
     ThreeDView,
@@ -169,7 +170,10 @@ class RemoteViewFactory(IViewFactory):
 
     def _create_view(self, view: ViewLayoutDefinition, scene: Any, app_logic: Any) -> _RemoteView:
         tag = view.singleton_tag
-        made = self._make(scene=scene, app_logic=app_logic, name=tag)
+        # Until its own scheduler is there, each of its properties would draw the empty view once more.
+        made = self._make(
+            scene=scene, app_logic=app_logic, name=tag, scheduled_render_strategy=NoScheduleRendering()
+        )
         made.set_view_properties(view.properties)
         cursor = f"{tag}_active_view_cursor"
         self._server.state.setdefault(cursor, CursorId.DEFAULT.value)

@@ -23,6 +23,7 @@ import socket
 import struct
 import sys
 import traceback
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from dicomdock.viewer import __main__ as viewer
@@ -43,9 +44,21 @@ PRELOADED = (
 def main() -> None:
     """Fork viewers until standard input is closed."""
     viewer.prepare_environment()
-    for name in PRELOADED:
+    serve(PRELOADED, viewer.main)
+
+
+def serve(preloaded: Iterable[str], run: Callable[[], int | None]) -> None:
+    """Fork a process for each request, until standard input is closed.
+
+    Parameters
+    ----------
+    preloaded : the modules that are imported first.
+    run : what each process does, with standard streams and an environment of its own; returns its exit
+        code, None for 0.
+    """
+    for name in preloaded:
         importlib.import_module(name)
-    # The collector would touch, and so copy, what the viewers share.
+    # The collector would touch, and so copy, what the forks share.
     gc.collect()
     gc.freeze()
     requests = socket.socket(fileno=os.dup(sys.stdin.fileno()))
@@ -69,7 +82,7 @@ def main() -> None:
             files, environment = request
             child = os.fork()
             if child == 0:
-                become_viewer(files, environment, (*own, *children.values()))
+                become(run, files, environment, (*own, *children.values()))
             for file in files[:-1]:
                 os.close(file)
             children[child] = files[-1]
@@ -112,16 +125,20 @@ def report(file: int, number: int) -> None:
         os.write(file, b"%d\n" % number)
 
 
-def become_viewer(files: list[int], environment: dict[str, str], foreign: tuple[int, ...]) -> NoReturn:
-    """Run a viewer in this process, which was just forked, and end it.
+def become(
+    run: Callable[[], int | None], files: list[int], environment: dict[str, str], foreign: tuple[int, ...]
+) -> NoReturn:
+    """Do in this process, which was just forked, what it was forked for, and end it.
 
     Parameters
     ----------
+    run : what it does; returns its exit code, None for 0.
     files : its standard streams, and one more that is the template's.
     environment : its environment variables.
     foreign : open files that are the template's.
     """
     code = 1
+    raised = True
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
@@ -132,10 +149,10 @@ def become_viewer(files: list[int], environment: dict[str, str], foreign: tuple[
             os.close(file)
         os.environ.clear()
         os.environ.update(environment)
-        viewer.main()
-        code = 0
+        code = run() or 0
+        raised = False
     finally:
-        if code:
+        if raised:
             traceback.print_exc()
         os._exit(code)  # nothing may return into the template's loop
 

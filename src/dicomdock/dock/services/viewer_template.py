@@ -47,9 +47,15 @@ class Process(Protocol):
 
 
 class ViewerTemplate:
-    """Starts viewers, on Linux by forking one process, which it starts for the first. Thread-safe."""
+    """Starts viewers, on Linux by forking one process, which it starts for the first. Thread-safe.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    module : what that process runs.
+    """
+
+    def __init__(self, module: str = TEMPLATE) -> None:
+        self._module = module
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
@@ -90,7 +96,7 @@ class ViewerTemplate:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", TEMPLATE],
+                [sys.executable, "-m", self._module],
                 stdin=theirs.fileno(),
                 stdout=journal,
                 stderr=journal,

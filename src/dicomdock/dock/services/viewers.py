@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,11 +11,12 @@ from typing import TYPE_CHECKING
 from dicomdock import rpc
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.viewer_gl import GlChoice
 from dicomdock.dock.services.viewer_memory import Usage, machine_share, memory_of, viewers_to_end
 from dicomdock.dock.services.viewer_process import Send, StartProcess, ViewerError, ViewerProcess, close_all
 from dicomdock.dock.services.viewer_requests import StandaloneNetwork, ViewerRequests
 from dicomdock.dock.services.viewer_return import ViewerReturn
-from dicomdock.dock.services.viewer_template import VIEWER, ViewerTemplate, start_anew
+from dicomdock.dock.services.viewer_template import ViewerTemplate, start_anew
 from dicomdock.errors import DicomdockError, MissingDependency
 
 if TYPE_CHECKING:
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
 
 INSTALL = "install it with: pip install 'dicomdock[viewer]'"
 RETURN_SECONDS = 5.0  # for a page that closed to come back: a reload closes it, too
-NO_GL = (
-    "The viewer cannot draw: no OpenGL library works on this machine."
-    " On Debian or Ubuntu: apt-get install libegl1 libgl1-mesa-dri. Everything but the viewer works without."
-)
 
 
 class Viewers:
@@ -40,6 +35,7 @@ class Viewers:
     requests : answers what viewers ask; by default with the servers of the user's list.
     spare : keep one started, so that a study opens at once, and let viewers end that nobody looks at.
     template : starts viewers; by default one of its own where a spare is wanted, else each starts anew.
+    gl : what the viewers draw with; by default it is tried out for the first.
     """
 
     def __init__(
@@ -49,6 +45,7 @@ class Viewers:
         *,
         spare: bool = True,
         template: ViewerTemplate | None = None,
+        gl: GlChoice | None = None,
     ) -> None:
         self._settings = settings
         self._requests = requests or ViewerRequests(settings, StandaloneNetwork(settings))
@@ -61,7 +58,7 @@ class Viewers:
         self._open: dict[str, ViewerProcess] = {}
         self._return = ViewerReturn() if spare else None
         self._spare: ViewerProcess | None = None
-        self._gl: str | None = None
+        self._gl = gl or GlChoice()
         self._lock = threading.RLock()
         self._closed = False
 
@@ -172,22 +169,7 @@ class Viewers:
     # Inner
 
     def _new(self) -> ViewerProcess:
-        return ViewerProcess(self._settings, self._choose_gl, self._start_process, self._receive, self._ended)
-
-    def _choose_gl(self) -> str:
-        with self._lock:
-            if self._gl is None:
-                tried = subprocess.run(
-                    [sys.executable, "-m", f"{VIEWER}.process.gl", "choose"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    check=False,
-                )
-                if tried.returncode != 0:
-                    raise ViewerError(NO_GL)
-                self._gl = tried.stdout.decode(errors="replace").strip()
-            return self._gl
+        return ViewerProcess(self._settings, self._gl.choose, self._start_process, self._receive, self._ended)
 
     def _receive(self, viewer: ViewerProcess, event: rpc.Event, send: Send) -> None:
         match event:
