@@ -17,6 +17,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.sources import JsonValue, Page, Part, StoreResult
 
 if TYPE_CHECKING:  # libraries of images are slow to import
+    from numpy.typing import ArrayLike
     from pydicom.dataset import Dataset
 
     from dicomdock.api.cohort import Cohort
@@ -36,6 +37,8 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.archive.index.queries import ArchivedInstance, Summary
     from dicomdock.archive.writer import ArchiveWriter
     from dicomdock.imaging.presentation_state import PresentationState
+    from dicomdock.imaging.registration import Registration
+    from dicomdock.imaging.terminology import Code
     from dicomdock.transfer import PullReport, PushReport
 
 
@@ -209,6 +212,68 @@ class Archive:
         from dicomdock.api.presentation import save
 
         return save(self, images, state)
+
+    def registrations(self, resource: Resource | str) -> list[Registration]:
+        """Read the Spatial Registrations of an instance, a series or a study.
+
+        Raises
+        ------
+        NotInArchive
+            The instance or series is not in the archive.
+        GeometryError
+            It is no Spatial Registration, or not rigid.
+        """
+        from dicomdock.api.registration import read_all
+
+        return read_all(self, resource_of(resource))
+
+    def save_registration(
+        self,
+        fixed: Resource | str,
+        moving: Resource | str,
+        matrix: ArrayLike,
+        *,
+        kind: Code | None = None,
+        comment: str = "",
+    ) -> Resource:
+        """Store a rigid Spatial Registration of two series in the study of the first.
+
+        Parameters
+        ----------
+        matrix : 4 x 4, takes points of ``moving`` to points of ``fixed``, in mm, LPS.
+        kind : how it was found, of CID 7100.
+        comment : in words.
+
+        Raises
+        ------
+        NotInArchive
+            A series is not in the archive.
+        GeometryError
+            The matrix is not rigid, or both series lie in one frame of reference, or one in none or several.
+        """
+        from dicomdock.api.registration import save
+
+        return save(self, resource_of(fixed, "series"), resource_of(moving, "series"), matrix, kind, comment)
+
+    def registered(
+        self, registration: Resource | str, *, fixed: Resource | str, moving: Resource | str
+    ) -> Volume:
+        """Return the moving series on the grid of the fixed one, with linear interpolation.
+
+        Parameters
+        ----------
+        registration : a Spatial Registration, or a study with some.
+
+        Raises
+        ------
+        NotInArchive
+            One of them is not in the archive.
+        GeometryError
+            No registration joins their frames of reference, or a series holds several volumes.
+        """
+        from dicomdock.api.registration import on_grid
+
+        return on_grid(self.registrations(registration), self.volume(moving), self.volume(fixed))
 
     def segmentation(self, resource: Resource | str) -> Segmentation:
         """Read a DICOM Segmentation or an RT Structure Set.

@@ -31,6 +31,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "multivolume": ("multivolume",),
     "key_images": ("key-images",),
     "presentation": ("presentation",),
+    "registration": ("registration",),
     "cohort": ("cohort",),
     "archive": ("list", "remove", "verify", "pin", "unpin", "evict"),
     "worklist": ("worklist",),

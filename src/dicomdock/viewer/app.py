@@ -49,6 +49,7 @@ from dicomdock.viewer.idle_shutdown import IdleShutdown
 from dicomdock.viewer.index_page import FAVICON, TITLE
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState, answer_changes
+from dicomdock.viewer.registrations import Registrations
 from dicomdock.viewer.shell import keys, ui
 from dicomdock.viewer.shell.picture import png_of
 from dicomdock.viewer.shell.state import ShellState
@@ -139,9 +140,12 @@ class Workstation(TrameApp):
         self.deriving = DerivingLogic(
             self.server, self.series, self.segments, self.saving, self.notifications
         )
-        self.compare = CompareLogic(self.server, app, self.series, self.views, self.notifications)
+        registrations = Registrations(self.archive, lambda: self.series.study)
+        self.compare = CompareLogic(
+            self.server, app, self.series, self.views, registrations, self.notifications
+        )
         self.oblique = ObliqueLogic(self.server, self.series, self.views)
-        self.fusion = FusionLogic(self.server, app, self.series, self.views)
+        self.fusion = FusionLogic(self.server, app, self.series, self.views, registrations)
         self.dose = DoseLogic(
             self.server, app, self.series, self.fusion, self.archive, settings, self.notifications
         )
