@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.api.multivolume import MultiVolume
     from dicomdock.api.presentation import Presentation
     from dicomdock.api.segmentation import Kind, Segmentation
+    from dicomdock.api.targets import TargetTable
     from dicomdock.api.volume import Volume
     from dicomdock.archive.adoption import Finding
     from dicomdock.archive.eviction import Eviction
@@ -212,6 +213,22 @@ class Archive:
         from dicomdock.api.presentation import save
 
         return save(self, images, state)
+
+    def targets(self, studies: Sequence[Resource | str], *, only: Sequence[str] = ()) -> TargetTable:
+        """Return the diameters of lesions over studies of one patient, from their measurement reports.
+
+        Parameters
+        ----------
+        only : names of lesions; empty for all that have a diameter.
+
+        Raises
+        ------
+        InvalidInput
+            The studies are of several patients.
+        """
+        from dicomdock.api.targets import measured
+
+        return measured(self, [resource_of(one, "study") for one in studies], only)
 
     def registrations(self, resource: Resource | str) -> list[Registration]:
         """Read the Spatial Registrations of an instance, a series or a study.

@@ -32,6 +32,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "key_images": ("key-images",),
     "presentation": ("presentation",),
     "registration": ("registration",),
+    "targets": ("targets",),
     "cohort": ("cohort",),
     "archive": ("list", "remove", "verify", "pin", "unpin", "evict"),
     "worklist": ("worklist",),
