@@ -23,6 +23,7 @@ from dicomdock.imaging.volume import Volume
 from tests.builders import Made, composite, made
 from tests.dock.using import arrived
 from tests.imaging.scans import AXIAL, headers, oblique, put_pixels, scan
+from tests.imaging.test_waveforms import ecg
 from tests.viewer.conftest import (
     SHAPE,
     WINDOW,
@@ -80,11 +81,14 @@ def other_series(study: str, frame: str) -> dict[str, list[Made]]:
     loop = composite(UltrasoundMultiFrameImageStorage, **{**shared, "Modality": "US"})
     loop.SeriesNumber, loop.SeriesDescription, loop.FrameTime = 6, "Loop", "100"
     put_pixels(loop, np.stack([np.full((60, 80), 8 * at, np.uint8) for at in range(20)]))
+    heart = ecg()
+    heart.StudyInstanceUID, heart.SeriesNumber, heart.SeriesDescription = study, 8, "Rest"
     return {
         "sagittal": scan(values, sagittal, **shared, **named),
         "oblique": scan(values, oblique((0.5, 0.1, 0.0), (3, 1, 1), (-20, -30, 5)), **shared, **leaning),
         "loop": [made(loop)],
         "bolus": [one for volume in times for one in volume],
+        "ecg": [made(heart)],
     }
 
 
@@ -465,6 +469,20 @@ def test_a_document_opens_in_a_tab_of_its_own(screen: Screen, study: dict[str, l
     assert answer.headers["content-type"] == "application/pdf"
     assert answer.headers["content-disposition"] == "inline; filename*=UTF-8''Findings.pdf"
     assert answer.body() == PDF
+
+
+def test_an_ecg_opens_as_a_strip_in_a_tab_of_its_own(screen: Screen, study: dict[str, list[Made]]) -> None:
+    screen.tool("series")
+    link = screen.button(f"other-{study['ecg'][0].instance}")
+    assert "waveform" in link.inner_text()
+    with screen.page.expect_popup() as popup:
+        link.click()
+    tab = popup.value
+    expect(tab.locator("polyline")).to_have_count(2)
+    box = tab.locator("svg").bounding_box()
+    assert box is not None
+    assert box["width"] == pytest.approx(250 * 96 / 25.4, abs=1)  # 10 s of 25 mm, in CSS pixels
+    tab.close()
 
 
 def test_a_model_is_shown_in_3d_and_on_the_slices(screen: Screen, study: dict[str, list[Made]]) -> None:

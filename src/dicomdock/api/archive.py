@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.imaging.presentation_state import PresentationState
     from dicomdock.imaging.registration import Registration
     from dicomdock.imaging.terminology import Code
+    from dicomdock.imaging.waveforms import Channel
     from dicomdock.transfer import PullReport, PushReport
 
 
@@ -213,6 +214,21 @@ class Archive:
         from dicomdock.api.presentation import save
 
         return save(self, images, state)
+
+    def waveform(self, resource: Resource | str) -> list[Channel]:
+        """Read the channels of a waveform, an instance or a series of just one.
+
+        Raises
+        ------
+        NotInArchive
+            It is not in the archive.
+        GeometryError
+            It is none, or cannot be read.
+        """
+        from dicomdock.api.instances import read_single
+        from dicomdock.imaging.waveforms import read_waveform
+
+        return read_waveform(read_single(self, resource_of(resource, "series", "instance")))
 
     def targets(self, studies: Sequence[Resource | str], *, only: Sequence[str] = ()) -> TargetTable:
         """Return the diameters of lesions over studies of one patient, from their measurement reports.

@@ -33,6 +33,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "presentation": ("presentation",),
     "registration": ("registration",),
     "targets": ("targets",),
+    "waveform": ("waveform",),
     "cohort": ("cohort",),
     "archive": ("list", "remove", "verify", "pin", "unpin", "evict"),
     "worklist": ("worklist",),
