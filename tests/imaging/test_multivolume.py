@@ -12,6 +12,7 @@ from pydicom.uid import MRImageStorage, generate_uid
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.authoring import to_bytes
+from dicomdock.imaging.derived import Derivation, derived_to_dicom
 from dicomdock.imaging.geometry import split_series
 from dicomdock.imaging.multivolume import (
     apparent_diffusion,
@@ -25,6 +26,7 @@ from dicomdock.imaging.multivolume import (
 )
 from dicomdock.imaging.parametric import parametric_map_to_dicom
 from dicomdock.imaging.segmentation import Segmentation
+from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
 from tests.builders import Made, encode
 from tests.imaging.scans import check_with_dciodvfy, headers, oblique, scan
@@ -32,6 +34,7 @@ from tests.imaging.scans import check_with_dciodvfy, headers, oblique, scan
 SHAPE = (3, 5, 6)
 AFFINE = oblique((0.3, -0.2, 0.5), (2.5, 0.8, 0.6), (10, -20, 30))
 RANDOM = np.random.default_rng(11)
+MADE = Code("113085", "DCM", "Spatial resampling")
 DIRECTIONS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
@@ -194,6 +197,25 @@ def test_directions_in_a_plane_are_no_mean(directions) -> None:
     assert "do not span space" in remark
     with pytest.raises(GeometryError, match="do not state three gradient directions"):
         trace_weighted(volumes, found.axis, found.plans, 800)
+
+
+def test_what_volumes_differ_in_is_not_stated_of_what_is_made_of_all(tmp_path: Path) -> None:
+    """A mean over echoes has no echo time; what all have in common stays."""
+    for own in (
+        [{"EchoTime": t, "RepetitionTime": 900} for t in (10, 20, 30)],
+        [{"DiffusionBValue": float(b), "RepetitionTime": 900} for b in (0, 500, 1000)],
+    ):
+        made = series(arrays(3), own)
+        _, volumes = read(made)
+        for volume in (mean(volumes), difference(volumes[2], volumes[0])):
+            written = derived_to_dicom(Derivation(volume, MADE, "of all"), headers(made))
+            check_with_dciodvfy(to_bytes(written[0]), tmp_path)
+            for one in written:
+                assert not one.get("EchoTime")
+                assert "DiffusionBValue" not in one
+                assert one.RepetitionTime == 900
+        single = derived_to_dicom(Derivation(volumes[2], MADE, "of one"), headers(made))
+        assert all(one[name].value == value for one in single for name, value in own[2].items())
 
 
 def test_refusals() -> None:

@@ -163,9 +163,23 @@ def derived_to_dicom(
     frame = volume.frame_of_reference or text(placed.headers[0], "FrameOfReferenceUID") or new_uid()
     derivation = replace(derivation, volume=replace(volume, frame_of_reference=frame))
     stored = _stored(volume, sop_class)
+    apart = frozenset() if any(volume.sources) else _differing(sources, sop_class)
     return [
-        _slice(derivation, k, stored, sop_class, placed, described) for k in range(volume.geometry.shape[0])
+        _slice(derivation, k, stored, sop_class, placed, described, apart)
+        for k in range(volume.geometry.shape[0])
     ]
+
+
+def _differing(sources: Sequence[Dataset], sop_class: str) -> frozenset[str]:
+    """Return what images at one place differ in: echo time, b-value. It is not stated of a volume of all."""
+    first: dict[tuple[str, str], str] = {}
+    return frozenset(
+        keyword
+        for source in sources
+        for keyword in _KEPT[sop_class]
+        if first.setdefault((keyword, text(source, "ImagePositionPatient")), text(source, keyword))
+        != text(source, keyword)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +228,13 @@ def _ends(values: npt.NDArray[np.generic]) -> tuple[int, int] | None:
 
 
 def _slice(
-    derivation: Derivation, k: int, stored: _Stored, sop_class: str, placed: Placed, authorship: Authorship
+    derivation: Derivation,
+    k: int,
+    stored: _Stored,
+    sop_class: str,
+    placed: Placed,
+    authorship: Authorship,
+    apart: frozenset[str],
 ) -> Dataset:
     volume = derivation.volume
     on_slice = placed.slices.get(k)
@@ -224,7 +244,7 @@ def _slice(
     begin(dataset, sop_class, _MODALITIES[sop_class], lead, authorship)
     dataset.InstanceNumber = k + 1
     for keyword in (*_SERIES, *_KEPT[sop_class]):
-        if keyword in lead:
+        if keyword in lead and keyword not in apart:
             dataset.add(deepcopy(lead[keyword]))
     _described(dataset, derivation, sources, on_slice)
     set_laterality(dataset, lead)

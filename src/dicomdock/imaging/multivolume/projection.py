@@ -93,4 +93,4 @@ def alike(first: Volume | None, volume: Volume) -> Volume:
 
 def _made(volume: Volume, values: npt.NDArray[np.float64], name: str) -> Volume:
     array = values.astype(np.float32)
-    return replace(volume, array=array, padding=None, windows=(), plan=None, name=name)
+    return replace(volume, array=array, padding=None, windows=(), plan=None, name=name, sources=())
