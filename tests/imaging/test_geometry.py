@@ -23,7 +23,8 @@ from pydicom.uid import (
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry, plane_positions, planes_of, split_series
 from dicomdock.imaging.source_images import place_sources
-from tests.builders import composite
+from dicomdock.imaging.volume import Volume
+from tests.builders import composite, made
 from tests.conftest import shared_data
 from tests.imaging.scans import AXIAL, ds, grid, headers, oblique, place, put_pixels, scan
 
@@ -556,3 +557,32 @@ def test_many_missing_slices_are_called_missing() -> None:
         one.ImagePositionPatient = [*one.ImagePositionPatient[:2], 30 + 5 * at]
     plans = split_series([*made[:4], *made[5:]])
     assert all("spacing changes" in plan.remarks[0] for plan in plans)
+
+
+def test_a_reconstruction_of_nuclear_medicine_is_a_volume() -> None:
+    """Its frames lie from the detector's position on, a spacing apart along the normal (PS3.3 §C.8.4.15)."""
+    array = np.random.default_rng(4).integers(0, 900, (4, 6, 7)).astype(np.uint16)
+    affine = oblique((0.2, 0.1, -0.3), (5, 4, 4), (-10, 20, 30))
+    dataset = composite("1.2.840.10008.5.1.4.1.1.20", Modality="NM", FrameOfReferenceUID="1.2.3")
+    put_pixels(dataset, array)
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "RECON TOMO", "EMISSION"]
+    detector = Dataset()
+    detector.ImagePositionPatient = [float(one) for one in affine[:3, 3]]
+    detector.ImageOrientationPatient = [float(one) for one in (*affine[:3, 2] / 4, *affine[:3, 1] / 4)]
+    dataset.DetectorInformationSequence = [detector]
+    dataset.PixelSpacing, dataset.SpacingBetweenSlices = [4, 4], 5
+    normal = np.cross(affine[:3, 2], affine[:3, 1]) / 16  # of unit length
+    volume = Volume.from_instances([made(dataset).data])
+    k, j, i = np.round(volume.geometry.to_index([affine[:3, 3]])[0]).astype(int)
+    assert volume.spatial
+    assert (j, i) == (0, 0)
+    assert volume.array[k, 2, 3] == array[0, 2, 3]
+    along = volume.geometry.to_index([affine[:3, 3] + 5 * normal])[0].round().astype(int)
+    assert volume.array[along[0], 2, 3] == array[1, 2, 3]
+    assert volume.geometry.spacing == pytest.approx((5, 4, 4))
+
+
+def test_a_whole_slide_image_names_programs_that_show_it() -> None:
+    dataset = composite("1.2.840.10008.5.1.4.1.1.77.1.6", Modality="SM", Rows=4, Columns=4)
+    with pytest.raises(GeometryError, match="QuPath or Slim"):
+        split_series([dataset])

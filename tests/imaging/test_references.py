@@ -9,8 +9,10 @@ from pydicom.dataset import Dataset
 
 from dicomdock.dicom.sop_classes import kind_of
 from dicomdock.imaging.geometry import split_series
+from dicomdock.imaging.key_objects import OF_INTEREST, KeyObject, KeyObjects, key_objects_to_dicom
 from dicomdock.imaging.measurements import Report, distance, report_to_dicom
 from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom
+from dicomdock.imaging.presentation_state import Frame, PresentationState, presentation_state_to_dicom
 from dicomdock.imaging.references import references_of
 from dicomdock.imaging.rtstruct import structures_to_dicom
 from dicomdock.imaging.segmentation import Segmentation, segmentation_to_dicom
@@ -30,6 +32,7 @@ SHAPE = (3, 4, 5)
         ("481.5", "other"),
         ("66.1", "other"),
         ("88.33", "report"),
+        ("88.59", "key images"),
         ("104.3", "document"),
         ("11.1", "presentation"),
         ("9.1.1", "other"),
@@ -50,6 +53,12 @@ def test_everything_we_make_names_its_series() -> None:
         "segmentation": segmentation_to_dicom(drawn, sources),
         "structures": structures_to_dicom(drawn, sources),
         "report": report_to_dicom(Report((distance("d", (0, 0, 0), (1, 1, 1)),)), sources),
+        "key images": key_objects_to_dicom(
+            KeyObjects(OF_INTEREST, tuple(KeyObject(one.instance) for one in instances)), sources
+        ),
+        "presentation": presentation_state_to_dicom(
+            PresentationState(tuple(Frame(one.instance) for one in instances)), sources
+        ),
         "parametric map": parametric_map_to_dicom(ParametricMap(Volume(np.ones(SHAPE), geometry)), sources),
     }
     due = {instances[0].series: {one.instance for one in instances}}

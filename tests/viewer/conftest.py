@@ -84,6 +84,7 @@ USUAL = {
     "words_shown": True,
     "overlays_shown": True,
     "playing": False,
+    "volumes_playing": False,
     "rendering": False,
 }
 """What the page's controls are set to when it is opened."""

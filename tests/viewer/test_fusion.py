@@ -10,8 +10,10 @@ from playwright.sync_api import expect
 from pydicom.dataset import Dataset
 from pydicom.uid import PositronEmissionTomographyImageStorage, generate_uid
 
+from dicomdock.imaging.authoring import to_bytes
+from dicomdock.imaging.registration import Registration, registration_to_dicom
 from tests.builders import Made
-from tests.imaging.scans import scan
+from tests.imaging.scans import headers, oblique, scan
 from tests.viewer.conftest import (
     AFFINE,
     SHAPE,
@@ -41,7 +43,13 @@ def activity() -> np.ndarray:
     return np.round((0.1 * i + 0.15 * j + 0.2 * k) / PER_BECQUEREL).astype(np.int16)
 
 
-def pet(study: str, number: int, dose: str = "350000000", **attributes: object) -> list[Made]:
+MOVED = oblique((0.2, -0.1, 0.4), (1, 1, 1), (12, -7, 25))[:, [2, 1, 0, 3]]
+"""From the frame of reference of the PET that was acquired elsewhere to that of the CT."""
+
+
+def pet(
+    study: str, number: int, dose: str = "350000000", affine: np.ndarray = PET_AFFINE, **attributes: object
+) -> list[Made]:
     """Make a PET series of a study; without a dose it lacks an input of SUV."""
     drug = Dataset()
     drug.RadionuclideTotalDose, drug.RadionuclideHalfLife = dose or None, "6588"
@@ -65,15 +73,20 @@ def pet(study: str, number: int, dose: str = "350000000", **attributes: object) 
         "RadiopharmaceuticalInformationSequence": [drug],
         **attributes,
     }
-    return scan(activity(), PET_AFFINE, **given)
+    return scan(activity(), affine, **given)
 
 
 @pytest.fixture(scope="module")
 def study() -> dict[str, list[Made]]:
-    """A CT, a PET of the same frame of reference, one without its dose, and one of another frame."""
+    """A CT, a PET of the same frame of reference, one without its dose, and two of others, one registered."""
     frame = str(generate_uid())
     uid, _, ct = made_study(FrameOfReferenceUID=frame, RescaleIntercept="0", RescaleSlope="1")
+    there = str(generate_uid())
+    moved = pet(uid, 7, affine=np.linalg.inv(MOVED) @ PET_AFFINE, FrameOfReferenceUID=there)
+    joined = registration_to_dicom(Registration(frame, there, MOVED), headers(ct), headers(moved))
     return {
+        "moved": moved,
+        "registration": [Made(joined, to_bytes(joined))],
         "ct": ct,
         "pet": pet(uid, 4, FrameOfReferenceUID=frame),
         "no dose": pet(uid, 5, dose="", FrameOfReferenceUID=frame),
@@ -205,6 +218,10 @@ def test_a_pet_ct_study_opens_with_pet_over_its_ct(screen: Screen, study: dict[s
     screen.until(lambda: shows(screen, "Red", 0))
     screen.button(f"fuse-{study['no dose'][0].series}").click()
     screen.wait("s.fusion_unit === 'Bq/ml' && s.fusion_words.includes('the injected dose is not stated')")
+    screen.button(f"fuse-{study['moved'][0].series}").click()
+    screen.wait("s.fusion_name === '7 PET 7' && s.fusion_words === 'Moved by a registration of this study.'")
+    for view in ("Red", "Yellow", "Green"):
+        screen.until(lambda view=view: shows(screen, view, 0.4), words=f"{view} is not registered")
     screen.button(f"fuse-{uid}").click()
     screen.wait("s.fusion_name === '4 PET 4' && !s.fusion_words")
     screen.until(lambda: shows(screen, "Red", 0.4))

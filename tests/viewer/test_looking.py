@@ -16,12 +16,14 @@ from pydicom.uid import UltrasoundMultiFrameImageStorage, generate_uid
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.documents import pdf_to_dicom, stl_to_dicom
 from dicomdock.imaging.geometry import split_series
+from dicomdock.imaging.key_objects import read_key_objects
 from dicomdock.imaging.parametric import ParametricMap, parametric_map_to_dicom
 from dicomdock.imaging.terminology import Code
 from dicomdock.imaging.volume import Volume
 from tests.builders import Made, composite, made
 from tests.dock.using import arrived
-from tests.imaging.scans import headers, oblique, put_pixels, scan
+from tests.imaging.scans import AXIAL, headers, oblique, put_pixels, scan
+from tests.imaging.test_waveforms import ecg
 from tests.viewer.conftest import (
     SHAPE,
     WINDOW,
@@ -37,6 +39,7 @@ pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 
 THRESHOLD = "ThresholdState__threshold_slider__RangeSliderState__value"
 ALIKE = 4.0  # mean difference, of 255, of a view from what numpy draws
+BOLUS = str(generate_uid())
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
 
 
@@ -71,15 +74,30 @@ def other_series(study: str, frame: str) -> dict[str, list[Made]]:
     k, j, i = np.indices((12, 50, 40))
     values = (20 * k + 4 * j + 2 * i).astype(np.int16)
     sagittal = np.array([[3, 0, 0, -18], [0, 0, 1.0, -20], [0, -1.0, 0, 60], [0, 0, 0, 1.0]])
+    timed = {"SeriesInstanceUID": generate_uid(), "SeriesNumber": 7, "SeriesDescription": "Bolus"}
+    times = [scan(values[:, :30] + 100 * at, AXIAL, **shared, **timed, **at_time(at)) for at in range(3)]
     named = {"SeriesNumber": 4, "SeriesDescription": "Sagittal", "FrameOfReferenceUID": frame}
     leaning = {"SeriesNumber": 5, "SeriesDescription": "Oblique"}
     loop = composite(UltrasoundMultiFrameImageStorage, **{**shared, "Modality": "US"})
     loop.SeriesNumber, loop.SeriesDescription, loop.FrameTime = 6, "Loop", "100"
     put_pixels(loop, np.stack([np.full((60, 80), 8 * at, np.uint8) for at in range(20)]))
+    heart = ecg()
+    heart.StudyInstanceUID, heart.SeriesNumber, heart.SeriesDescription = study, 8, "Rest"
     return {
         "sagittal": scan(values, sagittal, **shared, **named),
         "oblique": scan(values, oblique((0.5, 0.1, 0.0), (3, 1, 1), (-20, -30, 5)), **shared, **leaning),
         "loop": [made(loop)],
+        "bolus": [one for volume in times for one in volume],
+        "ecg": [made(heart)],
+    }
+
+
+def at_time(at: int) -> dict[str, object]:
+    """Return what a time point states, 2.5 s after the one before it."""
+    return {
+        "FrameOfReferenceUID": BOLUS,
+        "TemporalPositionIdentifier": at + 1,
+        "AcquisitionDateTime": f"202401011200{2.5 * at:04.1f}",
     }
 
 
@@ -387,6 +405,60 @@ def test_a_parametric_map_is_a_volume(screen: Screen, study: dict[str, list[Made
     screen.until(as_due)
 
 
+def test_time_points_are_reached_played_and_measured(screen: Screen, study: dict[str, list[Made]]) -> None:
+    """Time points 2.5 s after each other, each 100 brighter than the one before."""
+    series = study["bolus"][0].series
+    screen.show(series)
+    screen.wait("s.volumes.length === 3")
+    at = screen.slice()
+    screen.page.get_by_test_id("volume-slider").fill("2")
+    screen.handled()
+    screen.wait("s.volume_at === 2 && s.complete")
+    assert "12:00" not in screen.words("tr")
+    assert "time point 3" in screen.words("tr") + screen.words("tl")
+    assert screen.slice() == at
+    screen.button("curves").click()
+    screen.wait("s.curves.length === 1 && !s.curves_busy")
+    assert [screen.state(f"curves_{end}") for end in ("first", "last")] == ["time 0 s", "time 5 s"]
+    steps = [float(point.split(",")[1]) for point in screen.state("curves[0].points").split()]
+    assert steps[0] - steps[1] == pytest.approx(steps[1] - steps[2], abs=0.2)
+    assert steps[0] > steps[2]
+    with screen.page.expect_download() as download:
+        screen.button("curves-csv").click()
+    rows = download.value.path().read_text().splitlines()
+    means = [float(row.split(",")[6]) for row in rows[1:]]
+    assert means == [means[0], means[0] + 100, means[0] + 200]
+    screen.page.get_by_label("Play the volumes").check()
+    for due in (0, 1, 2, 0):
+        screen.wait(f"s.volume_at === {due}")
+    screen.page.get_by_label("Play the volumes").uncheck()
+    screen.wait("!s.volumes_playing && s.complete")
+
+
+def test_a_key_image_is_saved_and_found_again(
+    screen: Screen, opened: Opened, study: dict[str, list[Made]]
+) -> None:
+    before = opened.made_here()
+    screen.page.keyboard.press("Home")
+    screen.page.keyboard.press("PageUp")
+    screen.drawn()
+    at, _ = screen.slice()
+    screen.page.keyboard.press("k")
+    screen.until(lambda: len(opened.made_here()) == len(before) + 1)
+    kept = opened.saved_since(before)
+    keys = read_key_objects(kept.path.read_bytes())
+    assert len(keys.objects) == 1
+    depths = {one.instance: number for number, one in enumerate(study["ct"], 1)}
+    marked = depths[keys.objects[0].instance]
+    assert marked in (at, len(study["ct"]) + 1 - at), (marked, at)
+    screen.show(study["bolus"][0].series)
+    uid = kept.resource.series
+    screen.wait(f"s.others.some(one => one.uid === '{uid}')")
+    screen.button(f"other-{uid}").click()
+    screen.wait(f"s.series_uid === '{opened.series}' && s.complete && s.key_image_at === 0")
+    screen.until(lambda: screen.slice()[0] == at)
+
+
 def test_a_document_opens_in_a_tab_of_its_own(screen: Screen, study: dict[str, list[Made]]) -> None:
     screen.tool("series")
     link = screen.button(f"other-{study['pdf'][0].instance}")
@@ -397,6 +469,20 @@ def test_a_document_opens_in_a_tab_of_its_own(screen: Screen, study: dict[str, l
     assert answer.headers["content-type"] == "application/pdf"
     assert answer.headers["content-disposition"] == "inline; filename*=UTF-8''Findings.pdf"
     assert answer.body() == PDF
+
+
+def test_an_ecg_opens_as_a_strip_in_a_tab_of_its_own(screen: Screen, study: dict[str, list[Made]]) -> None:
+    screen.tool("series")
+    link = screen.button(f"other-{study['ecg'][0].instance}")
+    assert "waveform" in link.inner_text()
+    with screen.page.expect_popup() as popup:
+        link.click()
+    tab = popup.value
+    expect(tab.locator("polyline")).to_have_count(2)
+    box = tab.locator("svg").bounding_box()
+    assert box is not None
+    assert box["width"] == pytest.approx(250 * 96 / 25.4, abs=1)  # 10 s of 25 mm, in CSS pixels
+    tab.close()
 
 
 def test_a_model_is_shown_in_3d_and_on_the_slices(screen: Screen, study: dict[str, list[Made]]) -> None:

@@ -17,6 +17,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.sources import JsonValue, Page, Part, StoreResult
 
 if TYPE_CHECKING:  # libraries of images are slow to import
+    from numpy.typing import ArrayLike
     from pydicom.dataset import Dataset
 
     from dicomdock.api.cohort import Cohort
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.api.multivolume import MultiVolume
     from dicomdock.api.presentation import Presentation
     from dicomdock.api.segmentation import Kind, Segmentation
+    from dicomdock.api.targets import TargetTable
     from dicomdock.api.volume import Volume
     from dicomdock.archive.adoption import Finding
     from dicomdock.archive.eviction import Eviction
@@ -36,6 +38,9 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.archive.index.queries import ArchivedInstance, Summary
     from dicomdock.archive.writer import ArchiveWriter
     from dicomdock.imaging.presentation_state import PresentationState
+    from dicomdock.imaging.registration import Registration
+    from dicomdock.imaging.terminology import Code
+    from dicomdock.imaging.waveforms import Channel
     from dicomdock.transfer import PullReport, PushReport
 
 
@@ -209,6 +214,99 @@ class Archive:
         from dicomdock.api.presentation import save
 
         return save(self, images, state)
+
+    def waveform(self, resource: Resource | str) -> list[Channel]:
+        """Read the channels of a waveform, an instance or a series of just one.
+
+        Raises
+        ------
+        NotInArchive
+            It is not in the archive.
+        GeometryError
+            It is none, or cannot be read.
+        """
+        from dicomdock.api.instances import read_single
+        from dicomdock.imaging.waveforms import read_waveform
+
+        return read_waveform(read_single(self, resource_of(resource, "series", "instance")))
+
+    def targets(self, studies: Sequence[Resource | str], *, only: Sequence[str] = ()) -> TargetTable:
+        """Return the diameters of lesions over studies of one patient, from their measurement reports.
+
+        Parameters
+        ----------
+        only : names of lesions; empty for all that have a diameter.
+
+        Raises
+        ------
+        InvalidInput
+            The studies are of several patients.
+        """
+        from dicomdock.api.targets import measured
+
+        return measured(self, [resource_of(one, "study") for one in studies], only)
+
+    def registrations(self, resource: Resource | str) -> list[Registration]:
+        """Read the Spatial Registrations of an instance, a series or a study.
+
+        Raises
+        ------
+        NotInArchive
+            The instance or series is not in the archive.
+        GeometryError
+            It is no Spatial Registration, or not rigid.
+        """
+        from dicomdock.api.registration import read_all
+
+        return read_all(self, resource_of(resource))
+
+    def save_registration(
+        self,
+        fixed: Resource | str,
+        moving: Resource | str,
+        matrix: ArrayLike,
+        *,
+        kind: Code | None = None,
+        comment: str = "",
+    ) -> Resource:
+        """Store a rigid Spatial Registration of two series in the study of the first.
+
+        Parameters
+        ----------
+        matrix : 4 x 4, takes points of ``moving`` to points of ``fixed``, in mm, LPS.
+        kind : how it was found, of CID 7100.
+        comment : in words.
+
+        Raises
+        ------
+        NotInArchive
+            A series is not in the archive.
+        GeometryError
+            The matrix is not rigid, or both series lie in one frame of reference, or one in none or several.
+        """
+        from dicomdock.api.registration import save
+
+        return save(self, resource_of(fixed, "series"), resource_of(moving, "series"), matrix, kind, comment)
+
+    def registered(
+        self, registration: Resource | str, *, fixed: Resource | str, moving: Resource | str
+    ) -> Volume:
+        """Return the moving series on the grid of the fixed one, with linear interpolation.
+
+        Parameters
+        ----------
+        registration : a Spatial Registration, or a study with some.
+
+        Raises
+        ------
+        NotInArchive
+            One of them is not in the archive.
+        GeometryError
+            No registration joins their frames of reference, or a series holds several volumes.
+        """
+        from dicomdock.api.registration import on_grid
+
+        return on_grid(self.registrations(registration), self.volume(moving), self.volume(fixed))
 
     def segmentation(self, resource: Resource | str) -> Segmentation:
         """Read a DICOM Segmentation or an RT Structure Set.

@@ -41,7 +41,7 @@ from dicomdock.dicom.sop_classes import kind_of
 MAX_DEPTH: Final = 128  # sequences in sequences; deeper only in files made to do harm
 MAX_ITEMS: Final = 64  # items of the wanted sequence that are read
 _ROWS: Final = 0x00280010
-_WITHOUT_PIXELS: Final = ("report", "structures", "document", "presentation", "other")
+_WITHOUT_PIXELS: Final = ("report", "key images", "structures", "document", "presentation", "other")
 _PIXEL_GROUP: Final = 0x7FE0
 PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))  # float, double float, integer
 _LATE_GROUP: Final = 0x0020  # the identifying attributes are in groups up to this one

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from typing import Literal
 
 Kind = Literal[
-    "image", "segmentation", "structures", "report", "parametric map", "document", "presentation", "other"
+    "image",
+    "segmentation",
+    "structures",
+    "report",
+    "key images",
+    "parametric map",
+    "document",
+    "presentation",
+    "other",
 ]
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -20,6 +28,7 @@ _KINDS: Mapping[str, Kind] = {
     "66.7": "segmentation",
     "481.3": "structures",
     "30": "parametric map",
+    "88.59": "key images",
 }
 _FAMILIES: Mapping[str, Kind] = {"88": "report", "104": "document", "11": "presentation"}
 _NO_IMAGES = ("9", "66", "67", "78", "79", "90", "131", "200", "201", "481")

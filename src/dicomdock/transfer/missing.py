@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from dicomdock.archive import Archive, ArchivedInstance
     from dicomdock.sources import JsonValue
 
-REFERRING: Final = frozenset({"segmentation", "structures", "report", "parametric map", "presentation"})
+REFERRING: Final = frozenset(
+    {"segmentation", "structures", "report", "key images", "parametric map", "presentation"}
+)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from dicomdock.viewer.features.compare.logic import CompareLogic
 from dicomdock.viewer.features.derive.logic import DerivingLogic
 from dicomdock.viewer.features.dose.logic import DoseLogic
 from dicomdock.viewer.features.fusion.logic import FusionLogic
+from dicomdock.viewer.features.key_images.logic import KeyImagesLogic
 from dicomdock.viewer.features.layout.layouts import AXIAL, NAMES
 from dicomdock.viewer.features.layout.logic import LayoutLogic
 from dicomdock.viewer.features.measure.logic import MeasuringLogic
@@ -38,6 +39,7 @@ from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.series.thumbnails import Thumbnails
 from dicomdock.viewer.features.source_images.logic import SourcesLogic
 from dicomdock.viewer.features.statistics.logic import StatisticsLogic
+from dicomdock.viewer.features.timepoints.logic import TimePointsLogic
 from dicomdock.viewer.features.views.cine import Cine
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.features.volume.logic import VolumeLogic
@@ -47,6 +49,7 @@ from dicomdock.viewer.idle_shutdown import IdleShutdown
 from dicomdock.viewer.index_page import FAVICON, TITLE
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState, answer_changes
+from dicomdock.viewer.registrations import Registrations
 from dicomdock.viewer.shell import keys, ui
 from dicomdock.viewer.shell.picture import png_of
 from dicomdock.viewer.shell.state import ShellState
@@ -121,15 +124,28 @@ class Workstation(TrameApp):
         self.sources = SourcesLogic(
             self.server, self.series, self.saving, self.measuring, self.archive, self.dock, self.notifications
         )
+        self.key_images = KeyImagesLogic(
+            self.server, self.series, self.views, self.saving, self.notifications
+        )
         self.others = OthersLogic(
-            self.server, app, self.series, self.segments, self.measuring, self.archive, self.notifications
+            self.server,
+            app,
+            self.series,
+            self.segments,
+            self.measuring,
+            self.key_images,
+            self.archive,
+            self.notifications,
         )
         self.deriving = DerivingLogic(
             self.server, self.series, self.segments, self.saving, self.notifications
         )
-        self.compare = CompareLogic(self.server, app, self.series, self.views, self.notifications)
+        registrations = Registrations(self.archive, lambda: self.series.study)
+        self.compare = CompareLogic(
+            self.server, app, self.series, self.views, registrations, self.notifications
+        )
         self.oblique = ObliqueLogic(self.server, self.series, self.views)
-        self.fusion = FusionLogic(self.server, app, self.series, self.views)
+        self.fusion = FusionLogic(self.server, app, self.series, self.views, registrations)
         self.dose = DoseLogic(
             self.server, app, self.series, self.fusion, self.archive, settings, self.notifications
         )
@@ -139,6 +155,9 @@ class Workstation(TrameApp):
         self.window.on_window.append(self.compare.same_window)
         self.thumbnails = Thumbnails(self.server, self.archive, settings)
         self.priors = PriorsLogic(self.server, self.series, self.compare, self.archive)
+        self.timepoints = TimePointsLogic(
+            self.server, self.series, self.segments, self.views, self.archive, self.notifications
+        )
         self.cine = Cine(self.server, self.series, self.views)
         self.segments.on_tool.append(self.volume.painting)
         self.segments.on_tool.append(lambda on: self.views.interaction("none" if on else "window"))

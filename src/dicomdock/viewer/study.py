@@ -25,7 +25,8 @@ _KINDS: Mapping[str, Kind] = {
     "SR": "report",
     "DOC": "document",
     "PR": "presentation",
-    **dict.fromkeys(("KO", "REG", "RTPLAN", "RTRECORD", "ECG", "EEG", "HD", "FID", "AU", "PLAN"), "other"),
+    "KO": "key images",
+    **dict.fromkeys(("REG", "RTPLAN", "RTRECORD", "ECG", "EEG", "HD", "FID", "AU", "PLAN"), "other"),
 }
 """Kinds of series by Modality (PS3.3 §C.7.3.1.1.1) while the archive has no instance; others are images."""
 

@@ -34,6 +34,10 @@ _SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 _RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+WHOLE_SLIDE = (
+    "The instance is a tiled whole-slide image, which has no slices; programs for pathology such as QuPath or"
+    " Slim show it."
+)
 _NO_UNITS = ("", "US", "SUV")
 """Rescale Types that state no unit: unspecified, and a word that says neither which SUV nor of what."""
 
@@ -73,7 +77,7 @@ def planes_of(header: Dataset) -> list[Plane]:
             "The instance is a segmentation; open it over the series it was drawn on.", [instance]
         )
     if sop_class == _WHOLE_SLIDE:
-        raise GeometryError("The instance is a tiled whole-slide image, which has no slices.", [instance])
+        raise GeometryError(WHOLE_SLIDE, [instance])
     frames = integer(header, "NumberOfFrames") or 1
     if not 1 <= frames <= MAX_FRAMES:
         raise GeometryError(

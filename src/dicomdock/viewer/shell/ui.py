@@ -21,6 +21,7 @@ from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.series.ui import series_panel
 from dicomdock.viewer.features.source_images.ui import missing_line
 from dicomdock.viewer.features.statistics.ui import statistics_part
+from dicomdock.viewer.features.timepoints.ui import timepoints_part
 from dicomdock.viewer.features.views.state import CineState
 from dicomdock.viewer.features.volume.ui import volume_panel
 from dicomdock.viewer.features.window.ui import window_panel
@@ -93,7 +94,7 @@ def build(station: Any) -> None:
         )
         bar_button("mdi-send-outline", "Send to a server", control.ask_send, testid="send")
         bar_button("mdi-help-circle-outline", "Keys (?)", f"{SHELL.help_open} = true", testid="help")
-    series_panel(server, priors_list)
+    series_panel(server, priors_list, timepoints_part)
     window_panel(server)
     measuring_panel(server)
     station.segments.set_ui(segments_panel(server, statistics_part))

@@ -13,6 +13,7 @@ from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.loading import Events, Loaded, Loader
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.registrations import Registrations
 from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.study import Series, Study
 
@@ -24,8 +25,15 @@ class CompareLogic:
     """The series in the second view of a comparison."""
 
     def __init__(
-        self, server: Any, app: Any, series: SeriesLogic, views: Views, notifications: Notifications
+        self,
+        server: Any,
+        app: Any,
+        series: SeriesLogic,
+        views: Views,
+        registrations: Registrations,
+        notifications: Notifications,
     ) -> None:
+        self.registrations = registrations
         self.app, self.series, self.views, self.notifications = app, series, views, notifications
         self.state = PageState(server.state, CompareState)
         self._loader: Loader | None = None
@@ -138,6 +146,19 @@ class CompareLogic:
         finally:
             self._following = False
 
+    def _registered(self, moved: str, here: Any) -> tuple[float, float, float] | None:
+        """Return where the middle of a view lies in the other one, in RAS; None without a registration."""
+        assert self._shown is not None and self.series.shown is not None
+        frames = [one.volume.frame_of_reference for one in (self.series.shown, self._shown)]
+        source, target = frames if moved == AXIAL else reversed(frames)
+        matrix = self.registrations.between(target, source)
+        if matrix is None:
+            return None
+        at = here.get_view_node().GetSliceToRAS()
+        x, y, z = (at.GetElement(row, 3) for row in range(3))
+        left, back, head, _ = matrix @ (-x, -y, z, 1)
+        return -left, -back, head
+
     def _scroll(self, moved: str, here: Any, there: Any) -> None:
         """Bring a view to the other one's position; without a common frame of reference as far along."""
         assert self._shown is not None and self.series.shown is not None
@@ -145,6 +166,8 @@ class CompareLogic:
         if one.frame_of_reference and one.frame_of_reference == two.frame_of_reference:
             matrix = here.get_view_node().GetSliceToRAS()
             there.get_view_node().JumpSliceByOffsetting(*(matrix.GetElement(row, 3) for row in range(3)))
+        elif (point := self._registered(moved, here)) is not None:
+            there.get_view_node().JumpSliceByOffsetting(*point)
         elif self._offset is not None:
             offset = self._offset if moved == AXIAL else -self._offset
             low, high = there.get_slice_range()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dicomdock.imaging.geometry import VolumePlan, Window
+from dicomdock.imaging.registration import moved
 from dicomdock.imaging.volume import Volume
 from dicomdock.viewer.features.fusion.state import FusionState
 from dicomdock.viewer.features.series.logic import SeriesLogic
@@ -14,6 +15,7 @@ from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.loading import Events, Loaded, Loader
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.palettes import HOT_IRON, colour_node
+from dicomdock.viewer.registrations import Registrations
 from dicomdock.viewer.scene import ShownVolume, add_volume
 from dicomdock.viewer.study import Series
 
@@ -28,10 +30,13 @@ class FusionLogic:
     server, app : trame's and Slicer's.
     series : what is shown below.
     views : where both are shown.
+    registrations : of the study; they bring series of other frames of reference over the shown one.
     """
 
-    def __init__(self, server: Any, app: Any, series: SeriesLogic, views: Views) -> None:
-        self.app, self.series, self.views = app, series, views
+    def __init__(
+        self, server: Any, app: Any, series: SeriesLogic, views: Views, registrations: Registrations
+    ) -> None:
+        self.app, self.series, self.views, self.registrations = app, series, views, registrations
         self.state = PageState(server.state, FusionState)
         self._loader: Loader | None = None
         self._over: ShownVolume | None = None
@@ -178,7 +183,10 @@ class FusionLogic:
     def _planned(self, series: Series, plans: Sequence[VolumePlan]) -> None:
         """Read no images that could not be shown."""
         below = self.series.volume
-        if below is not None and not same_space(below.frame_of_reference, plans[0].frame_of_reference):
+        frame = plans[0].frame_of_reference
+        if below is None or same_space(below.frame_of_reference, frame):
+            return
+        if self.registrations.between(below.frame_of_reference, frame) is None:
             self._refuse(different_frames(series.name, plans[0].frame_of_reference))
 
     def _ended(self, series: Series, loaded: Loaded) -> None:
@@ -186,8 +194,19 @@ class FusionLogic:
             why = next(iter(loaded.failed.values()), "it holds no grey volume with a position in the patient")
             self._refuse(f"{series.name} cannot be shown over other images: {why}.".replace("..", "."))
             return
-        volume = loaded.displayed.straightened()
-        self._add(series.name, volume, volume.window(), loaded.no_uptake)
+        volume, words = self._registered(loaded.displayed.straightened())
+        remarks = " ".join(one for one in (words, loaded.no_uptake) if one)
+        self._add(series.name, volume, volume.window(), remarks)
+
+    def _registered(self, volume: Volume) -> tuple[Volume, str]:
+        """Return a volume in the frame of reference of the images, with a sentence where it was moved."""
+        below = self.series.volume
+        if below is None or same_space(below.frame_of_reference, volume.frame_of_reference):
+            return volume, ""
+        matrix = self.registrations.between(below.frame_of_reference, volume.frame_of_reference)
+        if matrix is None:
+            return volume, ""
+        return moved(volume, matrix, below.frame_of_reference), REGISTERED
 
     def _add(self, name: str, volume: Volume, window: Window, words: str) -> None:
         self._over = add_volume(self.app, volume, name)
@@ -263,6 +282,7 @@ class FusionLogic:
         self.views.refresh_text()
 
 
+REGISTERED = "Moved by a registration of this study."
 OTHER_FRAME = "has another frame of reference than the images."
 
 

@@ -17,6 +17,8 @@ from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.documents import PDF, STL, read_document
+from dicomdock.imaging.waveforms import FAMILY, is_waveform, read_waveform, strip
+from dicomdock.viewer.features.key_images.logic import KeyImagesLogic
 from dicomdock.viewer.features.layout.layouts import THREED
 from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.objects.state import ObjectRow, ObjectsState
@@ -33,9 +35,12 @@ LABELS: Mapping[str, str] = {
     "segmentation": "segmentation",
     "structures": "structures",
     "report": "report",
+    "key images": "key images",
     "presentation": "not shown",
     "other": "not shown",
 }
+WORDS = {STL: "model", PDF: "PDF"}
+WAVEFORMS = ("ECG", "EEG", "EMG", "EOG", "HD")
 MODEL_COLOUR = (0.93, 0.78, 0.55)
 
 
@@ -45,7 +50,7 @@ class OthersLogic:
     Parameters
     ----------
     server, app : trame's and Slicer's.
-    series, segments, measuring : show maps, segmentations and reports.
+    series, segments, measuring, key_images : show maps, segmentations, reports and selections.
     archive : where documents lie.
     notifications : shows messages to the user.
     """
@@ -57,6 +62,7 @@ class OthersLogic:
         series: SeriesLogic,
         segments: SegmentsLogic,
         measuring: MeasuringLogic,
+        key_images: KeyImagesLogic,
         archive: Archive,
         notifications: Notifications,
     ) -> None:
@@ -67,6 +73,7 @@ class OthersLogic:
             "segmentation": ("segment", segments.open),
             "structures": ("segment", segments.open),
             "report": ("measure", measuring.open),
+            "key images": ("series", key_images.open),
         }
         self._models: dict[str, Any] = {}
 
@@ -106,7 +113,7 @@ class OthersLogic:
         assert study is not None
         found: list[ObjectRow] = []
         for one in study.series:
-            if one.kind == "document":
+            if one.kind == "document" or one.modality in WAVEFORMS:
                 found += self._documents(one)
             elif one.kind != "image":
                 found.append(ObjectRow(one.uid, one.name, one.kind, LABELS[one.kind]))
@@ -120,7 +127,7 @@ class OthersLogic:
                 one.resource.instance or "",
                 series.name if len(instances) == 1 else f"{series.name} ({at})",
                 "model" if one.sop_class_uid == STL else "document",
-                {STL: "model", PDF: "PDF"}.get(one.sop_class_uid, "file"),
+                "waveform" if one.sop_class_uid.startswith(FAMILY) else WORDS.get(one.sop_class_uid, "file"),
                 f"{PATH}{one.resource.instance}",
             )
             for at, one in enumerate(instances, 1)
@@ -132,7 +139,8 @@ class OthersLogic:
             return None
         for series in study.series:
             for one in self.archive.instances(Resource(study.uid, series.uid)):
-                if one.resource.instance == uid and series.kind == "document":
+                wave = one.sop_class_uid.startswith(FAMILY)
+                if one.resource.instance == uid and (series.kind == "document" or wave):
                     return one.path
         return None
 
@@ -167,7 +175,13 @@ class OthersLogic:
         if path is None:
             return web.Response(status=404, text="This document is not in the study.")
         try:
-            document = read_document(read_instance(path))
+            dataset = read_instance(path)
+            if is_waveform(dataset):
+                drawn, _ = strip(read_waveform(dataset))
+                # It may be opened as a page of its own: nothing in it is to run or to be fetched.
+                policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+                return web.Response(text=drawn, content_type="image/svg+xml", headers=policy)
+            document = read_document(dataset)
         except (DicomdockError, OSError) as error:
             return web.Response(status=422, text=str(error))
         name = quote((document.title or "document") + document.suffix)

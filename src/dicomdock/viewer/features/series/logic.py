@@ -60,6 +60,8 @@ class SeriesLogic:
         self._loader: Loader | None = None
         self._dirty = False
         self._choice = 0
+        self._another_volume = False  # of the series that was shown before it
+        self._own_window: Window | None = None  # that the user chose for that one
         self._seen = False  # an image of what is shown
         self._counted = 0  # images of the shown series, as last reported to the user
         self._user_window = False
@@ -146,6 +148,11 @@ class SeriesLogic:
             return
         self._start(series, volume)
 
+    def volume_of(self, instance: str, frame: int) -> int | None:
+        """Return which volume of the shown series holds a frame; None for none."""
+        plans = self._plans.get(self.series.uid, ()) if self.series is not None else ()
+        return next((at for at, plan in enumerate(plans) if frame in plan.places(instance)), None)
+
     def refresh(self) -> None:
         """Read again what the study contains."""
         self._look()
@@ -209,6 +216,11 @@ class SeriesLogic:
     def _start(self, series: Series, choice: int) -> None:
         if self._loader is not None:
             self._loader.close()
+        self._another_volume = (
+            self.shown is not None and self.series is not None and series.uid == self.series.uid
+        )
+        kept = self.shown is not None and self._another_volume and self._user_window
+        self._own_window = self.shown.window if kept and self.shown is not None else None
         self.series, self.loaded, self._choice = series, None, choice
         self._user_window = self._failed_early = False
         with self.state as data:
@@ -265,8 +277,13 @@ class SeriesLogic:
         self.loaded = loaded
         if loaded.volume.geometry.sheared and not loaded.complete:
             return  # a tilted gantry's slices are set straight when all are here
-        self._show(loaded, add_volume(self.app, loaded.volume, self.series.name))
-        self._seen = False
+        before = self.shown.volume.geometry if self.shown is not None and self._another_volume else None
+        stay = before is not None and before.matches(loaded.volume.geometry)
+        self._show(loaded, add_volume(self.app, loaded.volume, self.series.name), refit=not stay)
+        self._seen = stay
+        if stay and self._own_window is not None and self.shown is not None:
+            self.shown.set_window(self._own_window)
+            self._user_window = True
         self._see(loaded)
 
     def _see(self, loaded: Loaded) -> None:
@@ -301,7 +318,10 @@ class SeriesLogic:
         """Name patient, study and series in the corners; a first image alone says that it is one."""
         assert self.series is not None and self.study is not None
         alone = self.loaded is not None and self.loaded.provisional
-        name = f"{self.series.name}\n{ON_THEIR_WAY}" if alone else self.series.name
+        plans = self._plans.get(self.series.uid, ())
+        several = len(plans) > 1 and self._choice < len(plans) and plans[self._choice].label
+        name = f"{self.series.name}\n{several}" if several else self.series.name
+        name = f"{name}\n{ON_THEIR_WAY}" if alone else name
         self.views.describe(self.study, name, (AXIAL, SAGITTAL, CORONAL))
 
     def _filled(self, loaded: Loaded) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from trame.widgets import html
 from trame_vuetify.widgets.vuetify3 import VIcon
 
+from dicomdock.viewer.features.key_images.state import KeyImagesState
 from dicomdock.viewer.features.layout.layouts import AXIAL
 from dicomdock.viewer.features.objects.state import ObjectsState
 from dicomdock.viewer.features.series.state import SeriesState
@@ -16,6 +17,7 @@ from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import panel, shown
 
 SERIES, OBJECTS, CINE = names_of(SeriesState), names_of(ObjectsState), names_of(CineState)
+KEYS = names_of(KeyImagesState)
 
 
 def series_item(rows: str, chosen: object, click: Any, hint: str) -> None:
@@ -43,8 +45,8 @@ def series_item(rows: str, chosen: object, click: Any, hint: str) -> None:
             html.Span("{{ one.modality }}, {{ one.count }}", classes="faint")
 
 
-def series_panel(server: Any, priors: Callable[[Any], None]) -> None:
-    """Build the list of series, and ``priors`` below it."""
+def series_panel(server: Any, priors: Callable[[Any], None], volumes: Callable[[Any], None]) -> None:
+    """Build the list of series, with ``priors`` below it and ``volumes`` for one that holds several."""
     with panel("series", "Series"):
         html.P(shown(SERIES.study_words), v_show=SERIES.study_words)
         series_item(
@@ -56,6 +58,16 @@ def series_panel(server: Any, priors: Callable[[Any], None]) -> None:
         with html.Div(v_show=f"{OBJECTS.others}.length"):
             html.H3("Also in this study")
             _others(server)
+        with html.Div(v_show=f"{KEYS.key_images}.length"):
+            html.H3("Key images")
+            html.Button(
+                "{{ one.name }}",
+                v_for=f"(one, i) in {KEYS.key_images}",
+                key="i",
+                classes=(f"['item', i === {KEYS.key_image_at} ? 'on' : '']",),
+                click=(server.controller.show_key_image, "[i]"),
+                raw_attrs=[":data-testid=\"'key-image-' + i\""],
+            )
         priors(server)
         with html.Div(v_show=f"{SERIES.volumes}.length > 1"):
             html.H3("This series holds several volumes")
@@ -67,6 +79,7 @@ def series_panel(server: Any, priors: Callable[[Any], None]) -> None:
                 ]
             ):
                 html.Option("{{ name }}", v_for=f"(name, i) in {SERIES.volumes}", key="i", value=("i",))
+            volumes(server)
         with html.Label(v_show=f"!{SERIES.kind_3d} && {names_of(SliceViewState, AXIAL).count} > 1"):
             html.Input(
                 type="number",

@@ -254,6 +254,12 @@ class Views:
         for view in self.slices():
             view.get_view_node().JumpSliceByOffsetting(*(np.asarray(point) * LPS))
 
+    def centre(self, tag: str = AXIAL) -> tuple[float, float, float] | None:
+        """Return the point in the middle of a view, in mm, LPS; None before it is there."""
+        view = self.app.view_manager.get_view(tag)
+        at = self._centre(view) if view is not None else None
+        return None if at is None else (-at[0], -at[1], at[2])
+
     def interaction(self, mode: str) -> None:
         """Set what dragging with the left button does: ``window``, ``place`` a measurement, ``none``."""
         node = self.app.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")

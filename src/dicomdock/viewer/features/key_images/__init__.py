@@ -1,0 +1,1 @@
+"""The key images feature of the viewer."""

@@ -1,0 +1,1 @@
+"""The time points feature of the viewer."""

@@ -1,0 +1,55 @@
+"""The registrations of the shown study: where other frames of reference lie in that of the images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dicomdock.archive import Archive
+from dicomdock.errors import DicomdockError
+from dicomdock.imaging.registration import SPATIAL_REGISTRATION, Registration, read_registrations
+from dicomdock.viewer.study import Study, read_instance
+
+Matrix = np.ndarray
+
+
+class Registrations:
+    """Reads Spatial Registrations when the study has another number of them.
+
+    Parameters
+    ----------
+    archive : where they are.
+    study : returns the study that is shown; None before there is one.
+    """
+
+    def __init__(self, archive: Archive, study: Callable[[], Study | None]) -> None:
+        self._archive, self._study = archive, study
+        self._read: tuple[tuple[str, int], ...] = ()
+        self._found: list[Registration] = []
+
+    def between(self, fixed: str, moving: str) -> Matrix | None:
+        """Return the matrix from one frame of reference to another; None where no registration joins them.
+
+        The one that was stored last wins. One that cannot be read, or is not rigid, joins nothing.
+        """
+        if not fixed or not moving:
+            return None
+        self._look()
+        matrices = (one.between(fixed, moving) for one in reversed(self._found))
+        return next((one for one in matrices if one is not None), None)
+
+    def _look(self) -> None:
+        study = self._study()
+        series = [one for one in study.series if one.modality == "REG"] if study is not None else []
+        here = tuple((one.uid, one.count) for one in series)
+        if here == self._read:
+            return
+        self._read, self._found = here, []
+        instances = [one for each in series for one in self._archive.instances(each.resource)]
+        for one in sorted(instances, key=lambda one: one.path.stat().st_mtime):
+            if one.sop_class_uid == SPATIAL_REGISTRATION:
+                try:
+                    self._found += read_registrations(read_instance(one.path))
+                except (DicomdockError, OSError):
+                    continue
