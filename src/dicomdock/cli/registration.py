@@ -111,6 +111,34 @@ def matrix(
     console.print(f"The registration is stored as {stored}.")
 
 
+@registration.command(
+    epilog=examples("dicomdock registration intensity 1.2.840.1/1.2.840.3 1.2.840.1/1.2.840.4")
+)
+def intensity(context: typer.Context, fixed: Fixed, moving: Moving) -> None:
+    """Register by the values of both series, and store the Spatial Registration; Ctrl+C stops it.
+
+    Needs dicomdock[registration]. Look at the result before you use it: nothing says that it is right.
+    """
+    console: Console = context.obj
+    from rich.console import Console as Terminal
+    from rich.progress import Progress
+
+    from dicomdock.api.archive import Archive
+    from dicomdock.api.intensity import register
+    from dicomdock.imaging.registration.spatial import CONTENT
+
+    with Archive.open(console.settings) as archive:
+        volumes = archive.volume(fixed), archive.volume(moving)
+        with Progress(console=Terminal(stderr=True), transient=True, disable=not console.attended) as bar:
+            task = bar.add_task("Registering", total=1.0)
+            found = register(*volumes, lambda share: bar.update(task, completed=share))
+        stored = archive.save_registration(
+            fixed, moving, found, kind=CONTENT, comment="Mutual information, rigid"
+        )
+    console.result({"resource": str(stored), "matrix": [[float(one) for one in row] for row in found]})
+    console.print(f"The registration is stored as {stored}. Look at it before you use it.")
+
+
 @registration.command(epilog=examples("dicomdock registration show 1.2.840.1"))
 def show(context: typer.Context, resource: Found) -> None:
     """Show the registrations of an object or a study."""
