@@ -17,7 +17,7 @@ from dicomdock.cohort.folder import Cohorts
 from dicomdock.cohort.table import Item
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import GeometryError, NotInArchive
+from dicomdock.errors import DamagedInstances, NotInArchive
 from tests.builders import ct_series, multiframe, write
 
 SLICES = (5, 6, 7, 40)
@@ -103,8 +103,13 @@ def test_only_the_instances_of_a_chunk_are_read(cohort, archive) -> None:
         one.path.unlink()
     with dask.config.set(scheduler="synchronous"):
         assert array[:2].compute().shape == (2, 16, 24)
-        with pytest.raises((GeometryError, OSError)):
+        with pytest.raises(DamagedInstances):
             array[2:].compute()
+        other = instances[0].path
+        other.chmod(0o600)
+        other.write_bytes(other.read_bytes()[:-1] + b"\x7f")
+        with pytest.raises(DamagedInstances, match="1 instance is damaged"):
+            array[:2].compute()
 
 
 def test_frames_of_one_file_are_chunks_too(cohort, archive, tmp_path) -> None:

@@ -134,6 +134,10 @@ def test_the_rest_goes_on_and_an_import_mends(
             assert len(whole) == 2
         list(archive.search(Query("instances", {"StudyInstanceUID": study}, fields=("WindowCenter",))))
 
+    code, _ = run("export", name, tmp_path / "none.zip", "--zip")
+    assert code != 0
+    assert not [*tmp_path.glob("none.zip*")]
+
     assert run("verify")[0] == 1
     code, out = run("import", tmp_path / "in")
     assert (code, json.loads(out)["instances"]["stored"]) == (0, 1)

@@ -178,6 +178,50 @@ def test_a_plain_nrrd_label_map_in_ras() -> None:
     assert found.remarks == ()
 
 
+def test_labels_that_a_segment_file_does_not_name_are_segments_too() -> None:
+    """Numbers may be left out where a program removed a segment, and whole layers may have no name."""
+    layers = np.zeros((2, *SHAPE), np.uint8)
+    layers[0, 0, 0, :3] = 1, 2, 3
+    layers[1, 1, 1, :2] = 7
+    header = {
+        "space": "left-posterior-superior",
+        "space directions": np.vstack([[np.nan] * 3, np.eye(3)]),
+        "space origin": np.zeros(3),
+        "Segment0_LabelValue": "1",
+        "Segment0_Name": "liver",
+        "Segment2_LabelValue": "3",
+        "Segment2_Name": "spleen",
+    }
+    file = io.BytesIO()
+    nrrd.write(file, np.moveaxis(layers, 0, -1), header, index_order="C")
+    found = segmentation_from_nrrd(file.getvalue())
+    voxels = {one.label: int(one.mask.array.sum()) for one in found.segments}
+    assert voxels == {"liver": 1, "spleen": 1, "Segment 2": 1, "Segment 7": 2}
+    assert found.remarks == ("Labels that the file does not name became segments: 2, 7.",)
+
+
+def test_a_layer_for_each_segment_without_label_values_keeps_its_names() -> None:
+    """As Slicer wrote them until version 4.10."""
+    layers = np.zeros((2, *SHAPE), np.uint8)
+    layers[0, 0, 0, :3] = 1
+    layers[1, 0, 0, 2:4] = 1
+    header = {
+        "space": "left-posterior-superior",
+        "space directions": np.vstack([[np.nan] * 3, np.eye(3)]),
+        "space origin": np.zeros(3),
+        **{
+            f"Segment{at}_{key}": value
+            for at, pair in enumerate((("a", "liver"), ("b", "spleen")))
+            for key, value in zip(("ID", "Name"), pair, strict=True)
+        },
+    }
+    file = io.BytesIO()
+    nrrd.write(file, np.moveaxis(layers, 0, -1), header, index_order="C")
+    found = segmentation_from_nrrd(file.getvalue())
+    assert [(one.label, int(one.mask.array.sum())) for one in found.segments] == [("liver", 3), ("spleen", 2)]
+    assert found.remarks == ()
+
+
 def test_what_cannot_be_read_or_written_is_said_in_words() -> None:
     for read in (volumes_from_nifti, volume_from_nrrd, segmentation_from_nifti, segmentation_from_nrrd):
         for data in (b"", b"nonsense" * 100, b"\x1f\x8b nonsense"):

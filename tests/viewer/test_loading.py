@@ -178,21 +178,28 @@ def test_a_server_that_describes_a_series_wrongly_is_not_believed(settings: Sett
 
 
 @pytest.mark.slow
-def test_a_broken_image_is_named_and_the_others_are_shown(settings: Settings) -> None:
+@pytest.mark.parametrize("damage", [lambda data: data[:-3000], lambda data: data[:-1] + b"\x7f"])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_damaged_image_is_named_and_the_others_are_shown(settings: Settings, damage, known: bool) -> None:
+    """Also one that can be read: other pixels than those that were stored are nobody's findings."""
     _, _, instances = made_study()
-    broken = instances[5].data[: len(instances[5].data) - 3000]
-    store(settings, [one for one in instances if one is not instances[5]])
+    store(settings, instances)
+    uid = str(instances[5].dataset.SOPInstanceUID)
     told = Told()
     with Archive.open(settings) as archive:
-        loader = Loader(archive, resource_of(instances), told.events(), expected=described(instances))
-        loader._paths[str(instances[5].dataset.SOPInstanceUID)] = settings.state / "broken.dcm"
-        settings.state.mkdir(parents=True, exist_ok=True)
-        (settings.state / "broken.dcm").write_bytes(broken)
+        (file,) = (
+            path for one, path in archive.files(resource_of(instances)) if one.resource.instance == uid
+        )
+        file.chmod(0o600)
+        file.write_bytes(damage(file.read_bytes()))
+        expected = described(instances) if known else ()
+        loader = Loader(archive, resource_of(instances), told.events(), expected=expected)
         loader.start()
         assert told.ended.wait(SECONDS)
         loader.close()
     whole = told.allocated[-1]
-    assert list(whole.failed) == [str(instances[5].dataset.SOPInstanceUID)]
+    assert list(whole.failed) == [uid]
+    assert "damaged" in whole.failed[uid]
     assert whole.complete
     assert len(whole.filled) == SHAPE[0] - 1
 

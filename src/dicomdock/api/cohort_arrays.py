@@ -12,7 +12,7 @@ from dicomdock.api.instances import read
 from dicomdock.api.volume import grids, plan_named
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import GeometryError, MissingDependency
+from dicomdock.errors import DamagedInstances, GeometryError, MissingDependency
 from dicomdock.imaging import volume as imaging
 from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan
 
@@ -46,14 +46,15 @@ class Slices:
         ------
         GeometryError
             Instances are not in the archive any more, or cannot be decoded.
+        DamagedInstances
+            Their files are not what was stored.
         """
         wanted = set(self.plan.instances)
         with self.open_archive(self.settings) as archive:
-            files = {
-                str(one.resource.instance): one.path
-                for one in archive.local.instances(self.series)
-                if one.resource.instance in wanted
-            }
+            found = [one for one in archive.local.instances(self.series) if one.resource.instance in wanted]
+            if damaged := archive.local.damaged(found):
+                raise DamagedInstances(damaged)
+            files = {str(one.resource.instance): one.path for one in found}
             if gone := wanted - files.keys():
                 raise GeometryError(f"{len(gone)} instances of {self.series} are gone.", sorted(gone))
             imaging.check_claim(self.plan, sum(path.stat().st_size for path in files.values()))

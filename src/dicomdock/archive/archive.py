@@ -357,9 +357,9 @@ class Archive:
         with self._index.reading() as connection:
             return planned(connection, self._files.storage, resources)
 
-    def damaged(self, plan: Iterable[Planned]) -> list[Resource]:
-        """Return those instances of an export whose files are not what was stored."""
-        return [one.resource for one in plan if not self._integrity.is_intact(one)]
+    def damaged(self, instances: Iterable[Planned | ArchivedInstance]) -> list[Resource]:
+        """Return those instances whose files are not what was stored."""
+        return [one.resource for one in instances if not self._integrity.is_intact(one)]
 
     def verify(self, resource: Resource | None = None) -> Iterator[Finding]:
         """Compare files with what was stored; without a resource all, and unknown files too."""

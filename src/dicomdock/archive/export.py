@@ -142,7 +142,8 @@ def export(
     Parameters
     ----------
     copy : returns what is written of an instance; None where it does not leave.
-    zip : the target is a zip file, not compressed further; it appears when it is whole.
+    zip : the target is a zip file, not compressed further; it appears when it is whole, and holds
+        something.
 
     Raises
     ------
@@ -264,7 +265,8 @@ def _zip_file(target: Path) -> Iterator[Write]:
                         archive.writestr(zipfile.ZipInfo(str(name)), content)  # of no time: 1 January 1980
 
                 yield write
-            partial.replace(target)
+            if archive.namelist():
+                partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
 

@@ -23,11 +23,11 @@ import numpy.typing as npt
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from dicomdock.archive import Archive
+from dicomdock.archive import Archive, ArchivedInstance
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.errors import DamagedInstances, DicomdockError, GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.codecs import pixel_array
 from dicomdock.imaging.geometry import VolumePlan, Window, split_series
@@ -188,6 +188,7 @@ class Loader:
         self._expected, self._due = expected, due
         self._choice, self._plans = choice, list(plans)
         self._paths: dict[str, Path] = {}
+        self._instances: dict[str, ArchivedInstance] = {}
         self._read: dict[str, Dataset] = {}
         self._cached = 0
         self._looked = 0.0
@@ -282,11 +283,13 @@ class Loader:
         for one, path in self._archive.files(self.series):
             if one.resource.instance is not None:
                 self._paths.setdefault(one.resource.instance, path)
+                self._instances.setdefault(one.resource.instance, one)
 
     def _show_one(self) -> bool:
-        paths = list(self._paths.values())
+        uid = list(self._paths)[len(self._paths) // 2]
         try:
-            dataset = read_instance(paths[len(paths) // 2])
+            self._check(uid)
+            dataset = read_instance(self._paths[uid])
             plan = split_series([dataset])[0]
             loaded = Loaded(plan, allocate(plan), provisional=True)
             loaded.fill(dataset)
@@ -344,6 +347,7 @@ class Loader:
         if self._closed.is_set():
             return
         try:
+            self._check(uid)
             dataset = self._read.pop(uid, None)
             if dataset is None:
                 dataset = read_instance(self._paths[uid])
@@ -352,6 +356,11 @@ class Loader:
             loaded.failed[uid] = str(error)
         except READ_ERRORS as error:
             loaded.failed[uid] = str(error)
+
+    def _check(self, uid: str) -> None:
+        """Compare the file of an instance with what was stored."""
+        if damaged := self._archive.damaged([self._instances[uid]]):
+            raise DamagedInstances(damaged)
 
 
 def _planned(metadata: Sequence[DicomJson]) -> list[VolumePlan]:

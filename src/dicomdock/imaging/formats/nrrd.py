@@ -40,6 +40,8 @@ _TO_LPS = {
     "las": (1, -1, 1),
 }
 _MAX_SEGMENTS = 65535
+_DESCRIBED = re.compile(r"Segment(\d{1,5})_(?:ID|Name|LabelValue)", re.ASCII)
+_LISTED = 10  # labels named in a remark
 
 
 @reading("The NRRD file", UnreadableFile)
@@ -93,7 +95,8 @@ def segmentation_from_nrrd(
         raise UnreadableFile(
             f"The NRRD file holds {len(array):,} layers; {_MAX_SEGMENTS:,} are read at most."
         )
-    if "Segment0_LabelValue" not in header:
+    described = sorted({int(found[1]) for key in header if (found := _DESCRIBED.fullmatch(key))})
+    if not described:
         if array.ndim == 4:
             made = Segmentation.from_array(array, geometry, names=names, name=name)
         else:
@@ -101,15 +104,31 @@ def segmentation_from_nrrd(
             made = Segmentation.from_masks(labels, geometry, names=names, name=name)
         return attached(replace(made, remarks=remarks), source)
     layers = array if array.ndim == 4 else array[None]
-    masks = list(_masks(layers, boxes(len(data))))
+    masks = dict(enumerate(_masks(layers, boxes(len(data)))))
     # Slicer crops the array to what is drawn and notes the image's whole extent; the grid we keep is the
     # array's.
-    segments = []
-    for number in range(_MAX_SEGMENTS):
-        key = f"Segment{number}_"
-        if f"{key}LabelValue" not in header:
-            break
-        segments.append(_segment(header, key, masks, number + 1))
+    where = [_layer_and_value(header, number) for number in described[:_MAX_SEGMENTS]]
+    if not {layer for layer, _ in where} <= set(masks):
+        raise UnreadableFile("The NRRD file names a layer that it does not hold.")
+    segments = [
+        _segment(header, number, masks[layer].get(value, EMPTY), at + 1)
+        for at, (number, (layer, value)) in enumerate(zip(described, where, strict=False))
+    ]
+    unnamed = [
+        (value, mask)
+        for layer, drawn in masks.items()
+        for value, mask in drawn.items()
+        if (layer, value) not in set(where)
+    ]
+    if unnamed:
+        made = Segmentation.from_masks(dict(enumerate(mask for _, mask in unnamed)), geometry)
+        segments += (
+            replace(segment, label=f"Segment {value}")
+            for segment, (value, _) in zip(made.segments, unnamed, strict=True)
+        )
+        listed = ", ".join(str(value) for value, _ in unnamed[:_LISTED])
+        more = "" if len(unnamed) <= _LISTED else " and more"
+        remarks += (f"Labels that the file does not name became segments: {listed}{more}.",)
     return attached(Segmentation(geometry, tuple(segments), name=name, remarks=remarks), source)
 
 
@@ -144,18 +163,20 @@ def segmentation_to_nrrd(segmentation: Segmentation) -> bytes:
     return _write(np.stack(layers), segmentation.geometry, header, "list")
 
 
-def _segment(
-    header: Mapping[str, Any], key: str, layers: Sequence[Mapping[int, Mask]], number: int
-) -> Segment:
-    layer, value = _whole(header.get(f"{key}Layer", 0)), _whole(header[f"{key}LabelValue"])
-    if not 0 <= layer < len(layers):
-        raise UnreadableFile("The NRRD file names a layer that it does not hold.")
+def _layer_and_value(header: Mapping[str, Any], number: int) -> tuple[int, int]:
+    """Return where a segment is; files of Slicer before 4.11 have a layer for each, of ones."""
+    value = header.get(f"Segment{number}_LabelValue")
+    layer = header.get(f"Segment{number}_Layer", number if value is None else 0)
+    return _whole(layer), _whole(1 if value is None else value)
+
+
+def _segment(header: Mapping[str, Any], number: int, mask: Mask, at: int) -> Segment:
+    key = f"Segment{number}_"
     tags = dict(part.split(":", 1) for part in str(header.get(f"{key}Tags", "")).split("|") if ":" in part)
-    label = _unescape(str(header.get(f"{key}Name", f"Segment {number}")))
+    label = _unescape(str(header.get(f"{key}Name", f"Segment {at}")))
     entry = tags.get("TerminologyEntry", "")
     terminology = Terminology.from_slicer(entry) if entry else Terminology.suggest(label)
-    mask = layers[layer].get(value, EMPTY)
-    return Segment(label, mask, terminology, _colour(header, key, terminology, number))
+    return Segment(label, mask, terminology, _colour(header, key, terminology, at))
 
 
 def _colour(header: Mapping[str, Any], key: str, terminology: Terminology, number: int) -> RGB:
