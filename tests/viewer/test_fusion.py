@@ -283,3 +283,21 @@ def test_an_oblique_plane_is_what_numpy_cuts_out_of_both(screen: Screen) -> None
     screen.wait("s.oblique_turn === 0 && s.oblique_tilt === 0")
     screen.until(lambda: shows(screen, "Red", 0.4) and screen.edges("Red") == ["R", "L", "A", "P"])
     assert "turned" not in screen.words("tl")
+
+
+def test_a_registered_series_is_scrolled_to_the_same_place(
+    screen: Screen, study: dict[str, list[Made]]
+) -> None:
+    """At 30 mm in the CT the turned series is at 30 mm less the shift along its own normal."""
+    screen.tool("layout")
+    screen.button("layout-Compare").click()
+    screen.button(f"compare-{study['moved'][0].series}").click()
+    screen.page.wait_for_selector('[data-view="Other"] .bl')
+    screen.until(lambda: "7 PET 7" in screen.words("tl", "Other"))
+    screen.page.mouse.move(*screen.middle())
+    screen.page.keyboard.press("Home")
+    screen.page.keyboard.press("PageUp")
+    screen.wait("s.Red_at === 10")
+    screen.until(lambda: screen.words("bl").endswith("\n30.0 mm"))
+    due = f"\n{30 - MOVED[2, 3]:.1f} mm"
+    screen.until(lambda: screen.words("bl", "Other").endswith(due), words=f"not at {due}")
