@@ -40,6 +40,7 @@ pytestmark = [pytest.mark.viewer, pytest.mark.slow]
 THRESHOLD = "ThresholdState__threshold_slider__RangeSliderState__value"
 ALIKE = 4.0  # mean difference, of 255, of a view from what numpy draws
 BOLUS = str(generate_uid())
+CDA = b"<ClinicalDocument><title>Letter</title><script>document.title = 'run'</script></ClinicalDocument>"
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
 
 
@@ -81,6 +82,8 @@ def other_series(study: str, frame: str) -> dict[str, list[Made]]:
     loop = composite(UltrasoundMultiFrameImageStorage, **{**shared, "Modality": "US"})
     loop.SeriesNumber, loop.SeriesDescription, loop.FrameTime = 6, "Loop", "100"
     put_pixels(loop, np.stack([np.full((60, 80), 8 * at, np.uint8) for at in range(20)]))
+    letter = composite("1.2.840.10008.5.1.4.1.1.104.2", StudyInstanceUID=study, Modality="DOC")
+    letter.SeriesNumber, letter.SeriesDescription, letter.EncapsulatedDocument = 9, "Letter", CDA
     heart = ecg()
     heart.StudyInstanceUID, heart.SeriesNumber, heart.SeriesDescription = study, 8, "Rest"
     return {
@@ -89,6 +92,7 @@ def other_series(study: str, frame: str) -> dict[str, list[Made]]:
         "loop": [made(loop)],
         "bolus": [one for volume in times for one in volume],
         "ecg": [made(heart)],
+        "cda": [made(letter)],
     }
 
 
@@ -482,6 +486,18 @@ def test_an_ecg_opens_as_a_strip_in_a_tab_of_its_own(screen: Screen, study: dict
     box = tab.locator("svg").bounding_box()
     assert box is not None
     assert box["width"] == pytest.approx(250 * 96 / 25.4, abs=1)  # 10 s of 25 mm, in CSS pixels
+    tab.close()
+
+
+def test_a_clinical_document_is_text_and_nothing_in_it_runs(
+    screen: Screen, study: dict[str, list[Made]]
+) -> None:
+    screen.tool("series")
+    with screen.page.expect_popup() as popup:
+        screen.button(f"other-{study['cda'][0].instance}").click()
+    tab = popup.value
+    expect(tab.locator("body")).to_contain_text("<title>Letter</title>")
+    assert tab.title() != "run"
     tab.close()
 
 

@@ -21,10 +21,11 @@ from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.terminology import Code, code_item
 
 PDF, STL = "1.2.840.10008.5.1.4.1.1.104.1", "1.2.840.10008.5.1.4.1.1.104.3"
+CDA = "1.2.840.10008.5.1.4.1.1.104.2"
 
 KINDS = {
     PDF: ("application/pdf", ".pdf"),
-    "1.2.840.10008.5.1.4.1.1.104.2": ("text/XML", ".xml"),
+    CDA: ("text/XML", ".xml"),
     STL: ("model/stl", ".stl"),
     "1.2.840.10008.5.1.4.1.1.104.4": ("model/obj", ".obj"),
     "1.2.840.10008.5.1.4.1.1.104.5": ("model/mtl", ".mtl"),

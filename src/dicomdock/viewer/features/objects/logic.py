@@ -16,7 +16,7 @@ from vtkmodules.vtkIOGeometry import vtkSTLReader
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
-from dicomdock.imaging.documents import PDF, STL, read_document
+from dicomdock.imaging.documents import CDA, PDF, STL, read_document
 from dicomdock.imaging.waveforms import FAMILY, is_waveform, read_waveform, strip
 from dicomdock.viewer.features.key_images.logic import KeyImagesLogic
 from dicomdock.viewer.features.layout.layouts import THREED
@@ -39,7 +39,8 @@ LABELS: Mapping[str, str] = {
     "presentation": "not shown",
     "other": "not shown",
 }
-WORDS = {STL: "model", PDF: "PDF"}
+WORDS = {STL: "model", PDF: "PDF", CDA: "CDA"}
+TYPES = {".pdf": "application/pdf", ".xml": "text/plain"}  # shown; a browser would run a page of XML
 WAVEFORMS = ("ECG", "EEG", "EMG", "EOG", "HD")
 MODEL_COLOUR = (0.93, 0.78, 0.55)
 
@@ -185,12 +186,13 @@ class OthersLogic:
         except (DicomdockError, OSError) as error:
             return web.Response(status=422, text=str(error))
         name = quote((document.title or "document") + document.suffix)
-        shown = document.suffix == ".pdf"
+        shown = document.suffix in TYPES
         return web.Response(
             body=document.data,
             # The type that the object declares is not trusted: a browser would run a page.
-            content_type="application/pdf" if shown else "application/octet-stream",
+            content_type=TYPES.get(document.suffix, "application/octet-stream"),
             headers={
+                "X-Content-Type-Options": "nosniff",
                 "Content-Disposition": f"{'inline' if shown else 'attachment'}; filename*=UTF-8''{name}",
             },
         )
