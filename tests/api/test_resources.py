@@ -111,7 +111,7 @@ def test_every_documented_signature_exists(owner, name, parameters):
         assert actual is not None, f"{name} has no parameter {word}"
         assert (actual.kind is inspect.Parameter.VAR_POSITIONAL) == variadic
         if default not in ("", "{}"):
-            assert actual.default == {"None": None, "False": False, "True": True}.get(
+            assert actual.default == {"None": None, "False": False, "True": True, "()": ()}.get(
                 default, default.strip('"')
             )
         if not default and not variadic:

@@ -269,6 +269,8 @@ def from_dataset(
     """
     from dicomdock.dicom.dataset import READ_ERRORS
 
+    if len(dataset) == 0:  # an item of eight bytes, of which a file can hold very many
+        return {}
     with suppress(*READ_ERRORS):
         charset = _raw_value(dataset, 0x00080005) or charset
     with suppress(*READ_ERRORS):

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0  # seconds for an open page to say whether it is in sight
 TURN = 3.0  # seconds for a tab to go from one page to another
-START = 10.0  # seconds for a browser to start, and for a page to load where no browser may be opened
+START = (
+    10.0  # seconds for a browser to start, and for a page to load or answer where no browser may be opened
+)
 TRIES = 3  # of sending a tab that is just leaving its page, which loses what it is sent
 
 
@@ -126,7 +128,7 @@ class BrowserTabs:
         """Return the visible pages, the youngest last; a page that is loading is waited for."""
         from nicegui import Client
 
-        patience = TURN if self._open_browser is not None else START
+        patience, answer = (TURN, PATIENCE) if self._open_browser is not None else (START, START)
         loading = [
             asyncio.ensure_future(client.connected(patience))
             for client in Client.instances.values()
@@ -138,7 +140,7 @@ class BrowserTabs:
                 task.cancel()
             await asyncio.gather(*loading, return_exceptions=True)
         clients = [client for client in Client.instances.values() if client.has_socket_connection]
-        seen = await asyncio.gather(*(_in_sight(client) for client in clients))
+        seen = await asyncio.gather(*(_in_sight(client, answer) for client in clients))
         return [client for client, visible in zip(clients, seen, strict=True) if visible]
 
     def _requested(self, path: str, since: float) -> bool:
@@ -158,8 +160,8 @@ def _path(client: Client) -> str:
     return str(client.request.scope["path"])
 
 
-async def _in_sight(client: Client) -> bool:
+async def _in_sight(client: Client, patience: float) -> bool:
     try:
-        return bool(await client.run_javascript("document.visibilityState === 'visible'", timeout=PATIENCE))
+        return bool(await client.run_javascript("document.visibilityState === 'visible'", timeout=patience))
     except TimeoutError:
         return False
