@@ -114,11 +114,12 @@ def segmentation_from_nrrd(
         _segment(header, number, masks[layer].get(value, EMPTY), at + 1)
         for at, (number, (layer, value)) in enumerate(zip(described, where, strict=False))
     ]
+    named = set(where)
     unnamed = [
         (value, mask)
         for layer, drawn in masks.items()
         for value, mask in drawn.items()
-        if (layer, value) not in set(where)
+        if (layer, value) not in named
     ]
     if unnamed:
         made = Segmentation.from_masks(dict(enumerate(mask for _, mask in unnamed)), geometry)
