@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 
 from dicomdock.api.home import Home
+from dicomdock.dicom.json_model import text
+from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput
 from dicomdock.imaging.dataset import as_dataset
@@ -66,3 +68,31 @@ def headers_of(paths: Sequence[Path]) -> list[Dataset]:
     """Read instances without their pixels, in the order of the paths."""
     with ThreadPoolExecutor(READERS, "headers") as pool:
         return list(pool.map(lambda path: read(path, pixels=False), paths))
+
+
+def found_in(archive: Home, study: Resource, **criteria: str) -> Iterator[Resource]:
+    """Yield the instances of a study that match, by keywords such as ``SOPClassUID``."""
+    for page in archive.search(Query("instances", {"StudyInstanceUID": study.study, **criteria})):
+        for match in page.matches:
+            series, instance = (
+                text(match.attributes, name) for name in ("SeriesInstanceUID", "SOPInstanceUID")
+            )
+            yield Resource(study.study, series, instance)
+
+
+def headers_of_each(archive: Home, images: Iterable[Resource]) -> list[Dataset]:
+    """Read the headers of instances, whatever frames of them are named.
+
+    Raises
+    ------
+    InvalidInput
+        A resource is no instance.
+    NotInArchive
+        An instance is not in the archive.
+    """
+    headers = []
+    for one in images:
+        if one.instance is None:
+            raise InvalidInput(f"{one} is no instance; name one: STUDY/SERIES/INSTANCE.")
+        headers += headers_of(paths_of(archive, Resource(one.study, one.series, one.instance)))
+    return headers

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dicomdock.api.home import Home, resource_of
-from dicomdock.api.instances import headers_of, paths_of, read_single
-from dicomdock.dicom.json_model import text
-from dicomdock.dicom.query import Query
+from dicomdock.api.instances import found_in, headers_of_each, read_single
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 from dicomdock.imaging.key_objects import (
@@ -70,14 +68,8 @@ def read(archive: Home, resource: Resource) -> KeyImages:
 
 def of_study(archive: Home, study: Resource) -> Iterator[KeyImages]:
     """Yield the Key Object Selections of a study."""
-    query = Query("instances", {"StudyInstanceUID": study.study, "SOPClassUID": KEY_OBJECTS})
-    for page in archive.search(query):
-        for match in page.matches:
-            study_uid, series, instance = (
-                text(match.attributes, name)
-                for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-            )
-            yield read(archive, Resource(study_uid, series, instance))
+    for one in found_in(archive, study, SOPClassUID=KEY_OBJECTS):
+        yield read(archive, one)
 
 
 def save(archive: Home, images: Sequence[Resource | str], title: str, description: str) -> Resource:
@@ -100,11 +92,7 @@ def save(archive: Home, images: Sequence[Resource | str], title: str, descriptio
     if title not in TITLES:
         raise InvalidInput(f"The title is one of {', '.join(TITLES)}, not {title!r}.")
     chosen = [resource_of(one) for one in images]
-    headers = []
-    for one in chosen:
-        if one.instance is None:
-            raise InvalidInput(f"{one} is no instance; name one: STUDY/SERIES/INSTANCE.")
-        headers += headers_of(paths_of(archive, Resource(one.study, one.series, one.instance)))
+    headers = headers_of_each(archive, chosen)
     objects = tuple(KeyObject(one.instance or "", tuple(one.frames)) for one in chosen)
     keys = KeyObjects(TITLES[title], objects, description)
     return archive.save_once(keys, lambda: [key_objects_to_dicom(keys, headers)])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ import numpy.typing as npt
 from dicomdock.api.home import Home
 from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.api.segmentation import Segmentation
-from dicomdock.api.statistics import Cell, write_new
+from dicomdock.api.statistics import Cell, csv_of, write_new
 from dicomdock.api.volume import Volume, fill
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError
@@ -203,11 +201,7 @@ class Curves:
 
     def csv(self) -> str:
         """Return the table as CSV with a header line; an absent number is an empty field."""
-        file = io.StringIO(newline="")
-        writer = csv.DictWriter(file, (*COLUMNS, *EXTREMES))
-        writer.writeheader()
-        writer.writerows(self.rows())
-        return file.getvalue()
+        return csv_of((*COLUMNS, *EXTREMES), self.rows())
 
     def to_csv(self, path: Path | str) -> None:
         """Write the table as CSV in UTF-8.

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dicomdock.api.home import Home, resource_of
-from dicomdock.api.instances import headers_of, paths_of, read_single
+from dicomdock.api.instances import headers_of_each, read_single
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput
 from dicomdock.imaging.attributes import number
@@ -102,18 +102,14 @@ def save(archive: Home, images: Sequence[Resource | str], state: PresentationSta
     GeometryError
         Images are in colour, of several studies, or have different rescales.
     """
-    headers, frames = [], []
-    for one in map(resource_of, images):
-        if one.instance is None:
-            raise InvalidInput(f"{one} is no instance; name one: STUDY/SERIES/INSTANCE.")
-        headers += headers_of(paths_of(archive, Resource(one.study, one.series, one.instance)))
-        frames.append(Frame(one.instance, tuple(one.frames), one.series or ""))
+    chosen = [resource_of(one) for one in images]
+    headers = headers_of_each(archive, chosen)
     if not headers:
         raise InvalidInput("Name the images of the presentation state.")
     slope = number(headers[0], "RescaleSlope")
     made = replace(
         state,
-        images=tuple(frames),
+        images=tuple(Frame(one.instance or "", tuple(one.frames), one.series or "") for one in chosen),
         inverse=is_inverse(headers[0]) != state.inverse,
         slope=1.0 if slope is None else slope,
         intercept=number(headers[0], "RescaleIntercept") or 0.0,

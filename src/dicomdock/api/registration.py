@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from dicomdock.api.home import Home
-from dicomdock.api.instances import headers_of, paths_of, read
+from dicomdock.api.instances import found_in, headers_of, paths_of, read
 from dicomdock.api.volume import Volume
-from dicomdock.dicom.json_model import text
-from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError
 from dicomdock.imaging import attributes
@@ -39,7 +36,9 @@ def read_all(archive: Home, resource: Resource) -> list[Registration]:
     GeometryError
         It is no Spatial Registration, or not rigid.
     """
-    found = list(_of_study(archive, resource)) if resource.level == "study" else [resource]
+    found = [resource]
+    if resource.level == "study":
+        found = [*found_in(archive, resource, SOPClassUID=SPATIAL_REGISTRATION)]
     return [
         registration
         for one in found
@@ -93,16 +92,6 @@ def on_grid(registrations: list[Registration], moving: Volume, fixed: Volume) ->
     fill = AIR if moving.units == "HU" else 0
     array = resample(there.array, there.geometry, fixed.geometry, linear=True, fill=fill)
     return replace(there, array=array, geometry=fixed.geometry, sources=(), padding=None)
-
-
-def _of_study(archive: Home, study: Resource) -> Iterator[Resource]:
-    query = Query("instances", {"StudyInstanceUID": study.study, "SOPClassUID": SPATIAL_REGISTRATION})
-    for page in archive.search(query):
-        for match in page.matches:
-            series, instance = (
-                text(match.attributes, name) for name in ("SeriesInstanceUID", "SOPInstanceUID")
-            )
-            yield Resource(study.study, series, instance)
 
 
 def _frame(headers: list[Dataset], series: Resource) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,11 +71,7 @@ class Statistics:
 
     def csv(self) -> str:
         """Return the table as CSV with a header line; an absent number is an empty field."""
-        file = io.StringIO(newline="")
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(self.rows())
-        return file.getvalue()
+        return csv_of(COLUMNS, self.rows())
 
     def to_parquet(self, path: Path | str) -> None:
         """Write the table as Parquet; an absent number is null.
@@ -197,6 +193,15 @@ def _row(one: SegmentStatistics) -> dict[str, Cell]:
         cells += values.percentiles
     cells += [one.peak, one.metabolic_volume, one.glycolysis]
     return dict(zip(COLUMNS, cells, strict=True))
+
+
+def csv_of(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """Return a table as CSV with a header line; None is an empty field."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
 
 
 def write_new(path: Path | str, content: bytes) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dicomdock.api.home import Home
-from dicomdock.api.instances import paths_of, read
-from dicomdock.api.statistics import Cell, write_new
-from dicomdock.dicom.json_model import text
-from dicomdock.dicom.query import Query
+from dicomdock.api.instances import found_in, paths_of, read
+from dicomdock.api.statistics import Cell, csv_of, write_new
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 from dicomdock.imaging import attributes
@@ -58,11 +54,7 @@ class TargetTable:
 
     def csv(self) -> str:
         """Return the table as CSV with a header line; an absent number is an empty field."""
-        file = io.StringIO(newline="")
-        writer = csv.DictWriter(file, ("target", *self.columns))
-        writer.writeheader()
-        writer.writerows(self.rows())
-        return file.getvalue()
+        return csv_of(("target", *self.columns), self.rows())
 
     def to_csv(self, path: Path | str) -> None:
         """Write the table as CSV in UTF-8.
@@ -93,7 +85,7 @@ def measured(archive: Home, studies: Sequence[Resource], only: Sequence[str] = (
     wanted = {one.casefold() for one in only}
     for study in studies:
         date, reports = "", []
-        for one in _reports(archive, study):
+        for one in found_in(archive, study, Modality="SR"):
             for path in paths_of(archive, one):
                 dataset = read(path)
                 patients.add(attributes.text(dataset, "PatientID"))
@@ -108,15 +100,3 @@ def measured(archive: Home, studies: Sequence[Resource], only: Sequence[str] = (
     if len(patients) > 1:
         raise InvalidInput("The studies are of several patients; name those of one.")
     return TargetTable(targets_of(points))
-
-
-def _reports(archive: Home, study: Resource) -> list[Resource]:
-    query = Query("instances", {"StudyInstanceUID": study.study, "Modality": "SR"})
-    found = []
-    for page in archive.search(query):
-        for match in page.matches:
-            series, instance = (
-                text(match.attributes, name) for name in ("SeriesInstanceUID", "SOPInstanceUID")
-            )
-            found.append(Resource(study.study, series, instance))
-    return found

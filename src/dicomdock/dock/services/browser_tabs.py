@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0  # seconds for an open page to say whether it is in sight
 TURN = 3.0  # seconds for a tab to go from one page to another
-START = (
-    10.0  # seconds for a browser to start, and for a page to load or answer where no browser may be opened
-)
+START = 10.0  # seconds for a browser to start; where none may be opened, for a page to load or to answer
 TRIES = 3  # of sending a tab that is just leaving its page, which loses what it is sent
 
 

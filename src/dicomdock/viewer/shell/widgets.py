@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from trame.widgets import html
+from trame_client.widgets.core import AbstractElement
 from trame_vuetify.widgets.vuetify3 import VIcon
 
 from dicomdock.viewer.page_state import names_of
@@ -108,6 +109,54 @@ def numbers_table(label: str, titles: object, rows: object, testid: str) -> None
                 html.Th(shown("title"), v_for=f"title in {titles}", key="title", raw_attrs=['scope="col"'])
             with html.Tr(v_for=f"(row, i) in {rows}", key="i"):
                 html.Td(shown("cell"), v_for="(cell, j) in row", key="j")
+
+
+def plot(
+    label: str,
+    testid: str,
+    curves: object,
+    size: tuple[float, float],
+    margins: tuple[float, float, float, float],
+    numbers: Sequence[tuple[str, float, float, str]],
+) -> None:
+    """Make a plot of lines, and the legend below it.
+
+    Parameters
+    ----------
+    label : what is plotted, for those who do not see the page.
+    curves : field of the state: the lines, each with ``name``, ``colour`` and ``points``.
+    size : width and height of the area between the axes.
+    margins : beside that area: left, top, right and bottom.
+    numbers : at the axes: text, position, and which end of it stands there (``start``, ``end``).
+    """
+    (width, height), (left, top, right, bottom) = size, margins
+    with AbstractElement(
+        "svg",
+        raw_attrs=[
+            f'viewBox="{-left:g} {-top:g} {width + left + right:g} {height + top + bottom:g}"',
+            'class="plot"',
+            'role="img"',
+            f'aria-label="{label}"',
+            f'data-testid="{testid}"',
+        ],
+    ):
+        AbstractElement("path", raw_attrs=[f'd="M0 0V{height:g}H{width:g}"', 'class="axis"'])
+        AbstractElement(
+            "polyline",
+            v_for=f"(one, i) in {curves}",
+            key="i",
+            raw_attrs=[':points="one.points"', ':stroke="one.colour"', 'class="curve"'],
+        )
+        for text, x, y, anchor in numbers:
+            AbstractElement(
+                "text",
+                text,
+                raw_attrs=[f'x="{x:g}"', f'y="{y:g}"', f'text-anchor="{anchor}"', 'class="tick"'],
+            )
+    with html.Div(classes="row"):
+        with html.Span(v_for=f"(one, i) in {curves}", key="i", classes="row"):
+            html.Span(classes="swatch", style=("{ background: one.colour }",))
+            html.Span("{{ one.name }}")
 
 
 def window_fields(

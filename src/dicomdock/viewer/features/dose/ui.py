@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from trame.widgets import html
-from trame_client.widgets.core import AbstractElement
 
 from dicomdock.viewer.features.dose.plot import HEIGHT, WIDTH
 from dicomdock.viewer.features.dose.state import DoseState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import button, checkbox, numbers_table, shown
+from dicomdock.viewer.shell.widgets import button, checkbox, numbers_table, plot, shown
 
 DOSE = names_of(DoseState)
-LEFT, BELOW = 30, 16  # of the plot, for the numbers at its axes
 
 
 def dose_part(server: Any) -> None:
@@ -66,40 +64,19 @@ def _histograms(control: Any) -> None:
     _rows(f"{DOSE.dose_structures}", f"{DOSE.dvh_uid}", control.dose_histograms, "dvh")
     html.P("Computing …", v_show=DOSE.dvh_busy, raw_attrs=['role="status"'])
     with html.Div(v_if=f"{DOSE.dvh_curves}.length"):
-        _plot()
-        with html.Div(classes="row"):
-            with html.Span(v_for=f"(one, i) in {DOSE.dvh_curves}", key="i", classes="row"):
-                html.Span(classes="swatch", style=("{ background: one.colour }",))
-                html.Span("{{ one.name }}")
+        plot(
+            "Volume in percent that receives at least a dose",
+            "dvh-plot",
+            DOSE.dvh_curves,
+            (WIDTH, HEIGHT),
+            (30, 6, 4, 16),
+            (
+                ("100 %", -3, 4, "end"),
+                ("0", -3, HEIGHT, "end"),
+                (shown(DOSE.dvh_most), WIDTH, HEIGHT + 12, "end"),
+            ),
+        )
     numbers_table("Dose in the structures", DOSE.dvh_titles, DOSE.dvh_rows, "dvh-table")
     html.P(shown("remark"), v_for=f"(remark, i) in {DOSE.dvh_remarks}", key="i")
     with html.Div(classes="row", v_show=f"{DOSE.dvh_rows}.length"):
         button("CSV", control.save_histograms, title="The cumulative histograms as CSV", testid="dvh-csv")
-
-
-def _plot() -> None:
-    def label(text: str, x: float, y: float, anchor: str) -> None:
-        AbstractElement(
-            "text", text, raw_attrs=[f'x="{x:g}"', f'y="{y:g}"', f'text-anchor="{anchor}"', 'class="tick"']
-        )
-
-    with AbstractElement(
-        "svg",
-        raw_attrs=[
-            f'viewBox="{-LEFT} -6 {WIDTH + LEFT + 4:g} {HEIGHT + BELOW + 6:g}"',
-            'class="plot"',
-            'role="img"',
-            'aria-label="Volume in percent that receives at least a dose"',
-            'data-testid="dvh-plot"',
-        ],
-    ):
-        AbstractElement("path", raw_attrs=[f'd="M0 0V{HEIGHT:g}H{WIDTH:g}"', 'class="axis"'])
-        AbstractElement(
-            "polyline",
-            v_for=f"(one, i) in {DOSE.dvh_curves}",
-            key="i",
-            raw_attrs=[':points="one.points"', ':stroke="one.colour"', 'class="curve"'],
-        )
-        label("100 %", -3, 4, "end")
-        label("0", -3, HEIGHT, "end")
-        label(shown(DOSE.dvh_most), WIDTH, HEIGHT + 12, "end")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from trame.widgets import html
-from trame_client.widgets.core import AbstractElement
 
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.timepoints.plot import HEIGHT, WIDTH
 from dicomdock.viewer.features.timepoints.state import TimePointsState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import button, checkbox, shown
+from dicomdock.viewer.shell.widgets import button, checkbox, plot, shown
 
 SERIES, TIME = names_of(SeriesState), names_of(TimePointsState)
 
@@ -57,38 +56,17 @@ def timepoints_part(server: Any) -> None:
         button("CSV", control.save_curves, title="All numbers as CSV", testid="curves-csv")
     html.P("Computing …", v_show=TIME.curves_busy, raw_attrs=['role="status"'])
     with html.Div(v_if=f"{TIME.curves}.length"):
-        _plot()
-        with html.Div(classes="row"):
-            with html.Span(v_for=f"(one, i) in {TIME.curves}", key="i", classes="row"):
-                html.Span(classes="swatch", style=("{ background: one.colour }",))
-                html.Span("{{ one.name }}")
+        plot(
+            "Mean values over the volumes",
+            "curves-plot",
+            TIME.curves,
+            (WIDTH, HEIGHT),
+            (4, 14, 4, 26),
+            (
+                (shown(TIME.curves_high), 0, -4, "start"),
+                (shown(TIME.curves_low), 3, HEIGHT - 3, "start"),
+                (shown(TIME.curves_first), 0, HEIGHT + 12, "start"),
+                (shown(TIME.curves_last), WIDTH, HEIGHT + 24, "end"),
+            ),
+        )
         html.P(shown("remark"), v_for=f"(remark, i) in {TIME.curves_remarks}", key="i")
-
-
-def _plot() -> None:
-    def label(text: str, x: float, y: float, anchor: str) -> None:
-        AbstractElement(
-            "text", text, raw_attrs=[f'x="{x:g}"', f'y="{y:g}"', f'text-anchor="{anchor}"', 'class="tick"']
-        )
-
-    with AbstractElement(
-        "svg",
-        raw_attrs=[
-            f'viewBox="-4 -14 {WIDTH + 8:g} {HEIGHT + 40:g}"',
-            'class="plot"',
-            'role="img"',
-            'aria-label="Mean values over the volumes"',
-            'data-testid="curves-plot"',
-        ],
-    ):
-        AbstractElement("path", raw_attrs=[f'd="M0 0V{HEIGHT:g}H{WIDTH:g}"', 'class="axis"'])
-        AbstractElement(
-            "polyline",
-            v_for=f"(one, i) in {TIME.curves}",
-            key="i",
-            raw_attrs=[':points="one.points"', ':stroke="one.colour"', 'class="curve"'],
-        )
-        label(shown(TIME.curves_high), 0, -4, "start")
-        label(shown(TIME.curves_low), 3, HEIGHT - 3, "start")
-        label(shown(TIME.curves_first), 0, HEIGHT + 12, "start")
-        label(shown(TIME.curves_last), WIDTH, HEIGHT + 24, "end")
