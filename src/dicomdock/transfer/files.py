@@ -61,8 +61,8 @@ class Selection:
 def select_files(paths: Sequence[Path]) -> Selection:
     """Return the DICOM instances in files and, recursively, folders.
 
-    Inside a folder what is not DICOM is counted, and a DICOMDIR ignored. What looks like DICOM, is named so, or is
-    packed, and cannot be sent is among the unsent.
+    Inside a folder what is not DICOM is counted, and a DICOMDIR ignored. What looks like DICOM, is named so,
+    or is packed, and cannot be sent is among the unsent.
 
     Raises
     ------
