@@ -37,6 +37,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "cohort": ("cohort",),
     "archive": ("list", "remove", "verify", "pin", "unpin", "evict"),
     "worklist": ("worklist",),
+    "project": ("project",),
     "link": ("open",),
     "register": ("register", "unregister"),
     "trust": ("trust",),

@@ -40,7 +40,11 @@ _REGIONS = ("POLYGON", "ELLIPSE")
 
 
 def report_to_dicom(
-    report: Report, sources: Sequence[Dataset], *, authorship: Authorship | None = None
+    report: Report,
+    sources: Sequence[Dataset],
+    *,
+    authorship: Authorship | None = None,
+    segmentations: Sequence[Dataset] = (),
 ) -> Dataset:
     """Write measurements as a DICOM measurement report of the study of their images.
 
@@ -51,6 +55,7 @@ def report_to_dicom(
     ----------
     report : at least one measurement; points in mm, LPS.
     sources : instances of the series that was measured, with or without pixels.
+    segmentations : those of whose segments volumes were measured.
 
     Raises
     ------
@@ -68,15 +73,21 @@ def report_to_dicom(
     named = {text(header, "SOPInstanceUID"): header for header in sources}
     used = [named[one.image[0]] for one in report.measurements if one.image and one.image[0] in named]
     evidence = list({text(one, "SOPInstanceUID"): one for one in used}.values()) or list(sources)
+    drawn = {text(header, "SOPInstanceUID"): header for header in segmentations}
     try:
         content = hd.sr.MeasurementReport(
             observation_context=_observers(hd, described.creator),
             procedure_reported=_PROCEDURE,
-            imaging_measurements=[_group(hd, one, frame, named) for one in report.measurements],
+            imaging_measurements=[
+                _volume_of(hd, one, drawn[one.segment[0]], sources[0])
+                if one.segment and one.segment[0] in drawn
+                else _group(hd, one, frame, named)
+                for one in report.measurements
+            ],
             title=Code("126000", "DCM", "Imaging Measurement Report"),
         )
         made = hd.sr.Comprehensive3DSR(
-            evidence=[slim(header) for header in evidence],
+            evidence=[slim(header) for header in (*evidence, *segmentations)],
             content=content,
             series_instance_uid=new_uid(),
             series_number=1,
@@ -105,9 +116,11 @@ def _presented(report: Report, sources: Sequence[Dataset]) -> Authorship:
 def _observers(hd: Any, creator: str) -> Any:
     person = None
     if creator:
+        # highdicom takes a name without a caret for a mistake; a trailing one means nothing (PS3.5 §6.2.1.1).
+        name = creator if "^" in creator else f"{creator}^"
         person = hd.sr.ObserverContext(
             observer_type=Code("121006", "DCM", "Person"),
-            observer_identifying_attributes=hd.sr.PersonObserverIdentifyingAttributes(name=creator),
+            observer_identifying_attributes=hd.sr.PersonObserverIdentifyingAttributes(name=name),
         )
     device = hd.sr.ObserverContext(
         observer_type=Code("121007", "DCM", "Device"),
@@ -157,6 +170,26 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
         finding_sites=sites,
         measurements=[_measurement(hd, value, place) for value in measurement.values],
         source_images=images,
+    )
+
+
+def _volume_of(hd: Any, measurement: Measurement, segmentation: Dataset, source: Dataset) -> Any:
+    """Return the group of a segment (TID 1411)."""
+    assert measurement.segment is not None, "only measurements of segments are written so"
+    instance, number = measurement.segment
+    return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(
+            measurement.tracking_uid or new_uid(), measurement.label[:64] or f"Segment {number}"
+        ),
+        referenced_segment=hd.sr.ReferencedSegment(
+            segmentation.SOPClassUID,
+            instance,
+            number,
+            source_series=hd.sr.SourceSeriesForSegmentation(text(source, "SeriesInstanceUID")),
+        ),
+        finding_type=measurement.finding,
+        finding_sites=[hd.sr.FindingSite(measurement.site)] if measurement.site else None,
+        measurements=[_measurement(hd, value) for value in measurement.values],
     )
 
 

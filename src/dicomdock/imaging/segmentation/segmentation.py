@@ -80,6 +80,8 @@ class Segmentation:
     origin : the object it was read from; None for a new one.
     name : of the whole; may be empty.
     remarks : what the user should know, one sentence each.
+    creator : who draws it, as a DICOM person name; may be empty. It is written, and not read: what is changed
+        of an object is not its first creator's.
     """
 
     geometry: VolumeGeometry
@@ -90,6 +92,7 @@ class Segmentation:
     origin: Origin | None = None
     name: str = ""
     remarks: tuple[str, ...] = ()
+    creator: str = ""
 
     @classmethod
     def from_array(
