@@ -19,7 +19,7 @@ MASK = "***"
 MIN_PLAIN = 6  # characters; shorter secrets are hidden only where they stand as a word of their own
 MIN_BASE64 = 6  # characters of base64 that prove the secret
 PIECE = 8  # characters of a secret, or of its base64, that are masked wherever they stand
-MAX_FACT = 4096  # characters of an exception of another library that are kept
+MAX_FACT = 4096  # characters of an exception of another library that are shown
 LEVELS = 4  # escapes inside escapes
 MAX_READINGS = 24  # ways to unescape one text that are looked at
 # Undone one kind at a time: a secret may hold for itself what would be an escape of another kind.

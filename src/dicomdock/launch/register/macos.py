@@ -165,7 +165,7 @@ class MacRegistrar:
         status, output = self._run(command, text)
         if status:
             raise LaunchError(
-                f"{Path(command[0]).name} could not build {self.applet} (it said: {output.strip()[:200]}); "
+                f"{Path(command[0]).name} could not build {self.applet} ({output.strip()[:200]}); "
                 "run `xcode-select --install` if a tool is missing, then register again."
             )
 
