@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.api.multivolume import MultiVolume
     from dicomdock.api.presentation import Presentation
     from dicomdock.api.segmentation import Kind, Segmentation
+    from dicomdock.api.statistics import Statistics
     from dicomdock.api.targets import TargetTable
     from dicomdock.api.volume import Volume
     from dicomdock.archive.adoption import Finding
@@ -230,6 +231,29 @@ class Archive:
         from dicomdock.imaging.waveforms import read_waveform
 
         return read_waveform(read_single(self, resource_of(resource, "series", "instance")))
+
+    def save_statistics(self, statistics: Statistics, segmentation: Resource | str) -> Resource:
+        """Store the numbers of segments as a measurement report (TID 1500) that refers to each segment.
+
+        Percentiles and the longest diameter within a slice, for which the standard has no codes, are left
+        out.
+
+        Parameters
+        ----------
+        segmentation : the DICOM Segmentation that was measured; an instance, or a series of just one.
+
+        Raises
+        ------
+        InvalidInput
+            It holds other segments than those that were measured.
+        NotInArchive
+            The segmentation or its images are not in the archive.
+        GeometryError
+            It is a structure set, or its images are of another study.
+        """
+        from dicomdock.api.statistics import save
+
+        return save(self, statistics, resource_of(segmentation, "series", "instance"))
 
     def targets(self, studies: Sequence[Resource | str], *, only: Sequence[str] = ()) -> TargetTable:
         """Return the diameters of lesions over studies of one patient, from their measurement reports.
@@ -473,17 +497,20 @@ class Archive:
         format: Format,  # noqa: A002 - what it is called everywhere
         *,
         straighten: bool = False,
+        smoothing: int = 20,
     ) -> list[ExportedImage]:
-        """Write volumes and segmentations as NIfTI or NRRD, in folders with readable names.
+        """Write volumes and segmentations as NIfTI or NRRD, or segments as meshes, in readable folders.
 
-        Beside each a JSON file says which study it belongs to and what its segments are called. What cannot
-        be written (reports, pictures without a position in the patient) is returned with the reason.
+        Beside each volume and segmentation a JSON file says which study it belongs to and what its segments
+        are called. What cannot be written (reports, pictures without a position in the patient) is returned
+        with the reason.
 
         Parameters
         ----------
         folder : created where it is missing; nothing in it is overwritten.
-        format : ``nifti`` or ``nrrd``.
+        format : ``nifti`` or ``nrrd``; ``stl``, ``obj`` or ``gltf`` for meshes in mm, LPS.
         straighten : resample volumes of a tilted gantry onto a grid with perpendicular axes, which ITK needs.
+        smoothing : rounds for meshes; 0 for the surface between the voxels.
 
         Raises
         ------
@@ -494,7 +521,8 @@ class Archive:
         """
         from dicomdock.api.export import export_as
 
-        return list(export_as(self.local, self, _list(resources), Path(folder), format, straighten))
+        wanted = _list(resources)
+        return list(export_as(self.local, self, wanted, Path(folder), format, straighten, smoothing))
 
     def pull(self, server: str, *resources: Resource | str) -> PullReport:
         """Retrieve studies, series or instances from a server; what the archive holds is not fetched again.
