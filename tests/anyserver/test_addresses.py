@@ -15,6 +15,10 @@ from tests.servers.canned import answering
 from tests.servers.forms import Split, storing
 
 
+def retrieved(client, resource) -> list[bytes]:
+    return sorted(b"".join(part.chunks()) for part in client.retrieve(resource))
+
+
 @pytest.mark.parametrize("pasted", ["", "/qidors", "/wadors", "/stowrs"])
 def test_the_three_addresses_are_found_from_any_of_them(pasted, settings, run):
     made = ct_series(2)
@@ -29,16 +33,54 @@ def test_the_three_addresses_are_found_from_any_of_them(pasted, settings, run):
             f"{canned.url}/stowrs",
         )
         with Client(profile, settings=settings) as client:
-            parts = [b"".join(part.chunks()) for part in client.retrieve(Resource(made[0].study))]
-            assert sorted(parts) == sorted(one.data for one in made)
+            assert retrieved(client, Resource(made[0].study)) == sorted(one.data for one in made)
             (result,) = client.store(parts_of(ct_series(1)))
             assert result.status == "stored"
             assert len([one for page in client.search(Query()) for one in page.matches]) == 2
 
 
+@pytest.mark.parametrize(
+    ("points", "at", "pasted", "habits"),
+    [
+        ("/wadors/studies/{study}", Split.at, "", {}),  # from the root
+        ("../wadors/studies/{study}", Split.at, "", {}),  # from the list
+        ("https://{host}/wadors/studies/{study}", Split.at, "", {}),  # TLS ends before it
+        ("http://inside.example:8080/wadors/studies/{study}?x=1", Split.at, "", {}),
+        (
+            "http://inside.example/wadors/studies/{study}",
+            ("pacs/qidors", "pacs/wadors", "pacs/stowrs"),
+            "/pacs",
+            {},
+        ),
+        ("http://{host}/wado/rs/studies/{study}", ("qido/rs", "wado/rs", "stow/rs"), "/qido/rs", {}),
+        ("http://{host}/b/wado-rs/studies/{study}", ("a", "b/wado-rs", "b/stow-rs"), "/a", {}),
+        ("http://{host}/wadors/studies/{study}", Split.at, "", {"point_in": ("series",)}),
+        ("http://{host}/wadors/studies/{study}", Split.at, "", {"point_in": ("instances",)}),
+        ("http://{host}/wadors/studies/{study}", Split.at, "", {"describes": False}),
+    ],
+)
+def test_whatever_the_answers_point_with_the_path_is_found(points, at, pasted, habits, settings, run):
+    """Relative, of another scheme, host or folder, or in other lists: only its path counts."""
+    made = ct_series(2)
+    server = storing(Split(made))
+    server.points, server.at = points, at
+    for habit, value in habits.items():
+        setattr(server, habit, value)
+    with answering(server) as canned:
+        added = run("server", "add", "s", canned.url + pasted)
+        assert added.code == 0, added.err
+        profile = load_profiles(settings).get("s")
+        assert (profile.url, profile.retrieve_url, profile.store_url) == tuple(
+            f"{canned.url}/{one}" for one in at
+        )
+        pulled = run("pull", made[0].study, "--server", "s", "--json")
+        assert pulled.code == 0, pulled.err
+        assert pulled.json["instances"]["received"] == 2
+
+
 def test_an_address_that_nothing_points_to_is_not_guessed(settings):
     server = Split(ct_series(1))
-    server.points = False
+    server.points = None
     with answering(server) as canned:
         profile = ServerProfile("s", f"{canned.url}/qidors")
         with Client(profile, settings=settings) as client:
@@ -54,7 +96,7 @@ def test_a_login_is_sent_to_one_origin_alone(settings):
 def test_the_addresses_can_be_given(settings, run):
     made = ct_series(2)
     server = storing(Split(made))
-    server.points = False
+    server.points = None
     with answering(server) as canned:
         services = {
             name: f"{canned.url}/{path}"

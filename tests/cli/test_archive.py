@@ -142,3 +142,15 @@ def test_several_places_are_searched_at_once(run, hospital, made):
     nothing = run("search", "PatientID=nobody", "--all").out
     assert "Nothing was found. Whether down has something is not known." in nothing
     assert run("search", "--local", "--json").json["server"] == "local"
+
+
+def test_a_name_without_an_alphabetic_group_is_listed_by_its_first(run, tmp_path):
+    """PS3.18 §F.2.2: a person name has up to three groups, and none of them must be there."""
+    written = write(
+        tmp_path, [*ct_series(1, PatientName="=山田^太郎"), *ct_series(1, PatientName="==やまだ^たろう")]
+    )
+    assert run("import", *written).code == 0
+    listed = run("list").out
+    assert "山田^太郎" in listed
+    assert "やまだ^たろう" in listed
+    assert "{" not in listed

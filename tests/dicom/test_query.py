@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomdock.dicom.criteria import broad_pattern, like, typed_words
+from dicomdock.dicom.criteria import broad_pattern, like, normal, typed_words
 from dicomdock.dicom.dictionary import keyword_of, tag_and_vr
 from dicomdock.dicom.json_model import text, texts, value
 from dicomdock.dicom.query import Query
@@ -323,6 +323,12 @@ def test_dates_are_accepted_as_lists_print_them(typed: str, sent: str) -> None:
     query = Query(match={"StudyDate": typed, "PatientID": typed})
     assert query.match == {"StudyDate": sent, "PatientID": typed}
     assert query.matches({"00080020": element("DA", "20240131"), "00100020": element("LO", typed)})
+
+
+def test_what_is_no_date_keeps_its_letters() -> None:
+    """A range in the place of a date would become sixteen digits that nobody wrote."""
+    assert normal("DA", "2024.01.31") == normal("DA", "2024-01-31") == "20240131"
+    assert normal("DA", "20240101-20240202") == "20240101-20240202"
 
 
 @given(st.dates(date(1000, 1, 1)), st.dates(date(1000, 1, 1)))

@@ -93,16 +93,26 @@ class Remarking(Awkward):
 class Split(Awkward):
     """Searches, retrieves and stores at three addresses (OHIF/Viewers#5820, DICOMcloud/DICOMcloud#59)."""
 
-    points = True
+    points: str | None = "http://{host}/wadors/studies/{study}"  # its Retrieve URL
+    point_in = ("studies", "series", "instances")  # the lists that have it
+    at = ("qidors", "wadors", "stowrs")
+    describes = True  # has metadata
 
     def __call__(self, request: Request) -> Answer:
-        service, _, below = request.path.lstrip("/").partition("/")
-        whole = dataclasses.replace(request, path=f"/{below}")
+        whole = next(
+            (request.path.removeprefix(f"/{one}") for one in self.at if request.path.startswith(f"/{one}/")),
+            "",
+        )
+        service = dict(zip(self.at, Split.at, strict=True)).get(request.path.removesuffix(whole).lstrip("/"))
+        below = whole.lstrip("/")
+        whole = dataclasses.replace(request, path=whole)
         last = below.partition("?")[0].rpartition("/")[2]
         if service == "qidors" and request.method == "GET" and last in ("studies", "series", "instances"):
             return self.pointed(super().__call__(whole), request)
         if service == "wadors" and request.method == "GET" and last not in ("studies", "series", "instances"):
-            return self.described(whole) if last == "metadata" else super().__call__(whole)
+            if last != "metadata":
+                return super().__call__(whole)
+            return self.described(whole) if self.describes else refused(404)
         if service == "stowrs":
             return super().__call__(whole) if request.method == "POST" else refused(405)
         return refused(404)
@@ -113,11 +123,12 @@ class Split(Awkward):
 
     def pointed(self, answer: Answer, request: Request) -> Answer:
         """Let each row point to where its study is retrieved."""
-        if not self.points or answer.status != 200:
+        level = request.path.partition("?")[0].rpartition("/")[2]
+        if self.points is None or level not in self.point_in or answer.status != 200:
             return answer
         found = json.loads(answer.body)
         for row in found:
-            url = f"http://{request.headers['Host']}/wadors/studies/{row['0020000D']['Value'][0]}"
+            url = self.points.format(host=request.headers["Host"], study=row["0020000D"]["Value"][0])
             row["00081190"] = {"vr": "UR", "Value": [url]}
         return dataclasses.replace(answer, body=json.dumps(found).encode())
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import threading
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -315,6 +317,9 @@ def test_every_file_of_a_folder_gets_an_answer(orthanc: Orthanc, settings: Setti
     (folder / "unusable").write_bytes(one.data.replace(uid, b"/" * len(uid)))
     (folder / "text.dcm").write_text("not an image")
     (folder / "notes.txt").write_text("not an image")
+    (folder / "packed.dcm.gz").write_bytes(gzip.compress(one.data))
+    with zipfile.ZipFile(folder / "packed.zip", "w") as packed:
+        packed.writestr("image.dcm", one.data)
     selection = select_files([folder])
     with orthanc_client(orthanc, settings) as client:
         report = ended(push(selection, client, settings))
@@ -322,6 +327,7 @@ def test_every_file_of_a_folder_gets_an_answer(orthanc: Orthanc, settings: Setti
     assert [result.status for result in report.results].count("stored") == 2
     assert not report.complete
     assert report.instances == 2
+    assert report.passed_over == 1
     reasons = {one.path.removeprefix(f"{folder}/"): one.result for one in selection.unsent}
     assert {name.split("/")[0]: result.status for name, result in reasons.items()} == {
         "b": "duplicate",
@@ -329,7 +335,11 @@ def test_every_file_of_a_folder_gets_an_answer(orthanc: Orthanc, settings: Setti
         "nameless.dcm": "failed",
         "unusable": "failed",
         "text.dcm": "failed",
+        "packed.dcm.gz": "failed",
+        "packed.zip": "failed",
     }
+    with pytest.raises(InvalidInput, match=r"packed\.zip was not sent: It is a packed file; unpack it"):
+        select_files([folder / "packed.zip"])
     assert [one.result for one in selection.unsent] == list(report.results[2:])
     assert all(one.path in one.result.reason for one in selection.unsent)
 

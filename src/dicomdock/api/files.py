@@ -1,4 +1,4 @@
-"""NIfTI and NRRD files: their names, the volumes and label maps in them, and the sidecar beside each."""
+"""NIfTI and NRRD files: their names, what is in them, and the sidecar beside each; meshes of segments."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Literal
 from dicomdock.api.sidecar import Sidecar, read_sidecar
 from dicomdock.archive.storage.local import disk_errors
 from dicomdock.errors import GeometryError, InvalidInput
+from dicomdock.imaging.formats.meshes import to_glb, to_mtl, to_obj, to_stl
 from dicomdock.imaging.formats.nifti import (
     UNPLACED,
     attached,
@@ -27,10 +28,14 @@ from dicomdock.imaging.formats.nrrd import (
     volume_to_nrrd,
 )
 from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan
+from dicomdock.imaging.mesh import Mesh
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.volume import Volume
 
 Format = Literal["nifti", "nrrd"]
+MeshFormat = Literal["stl", "obj", "gltf"]
+
+MESH_ENDINGS: Mapping[MeshFormat, str] = {"stl": ".stl", "obj": ".obj", "gltf": ".glb"}
 
 _ENDINGS: Mapping[str, Format] = {
     ".nii.gz": "nifti",
@@ -171,6 +176,22 @@ def write_segmentation(segmentation: Segmentation, path: Path, sidecar: Sidecar 
     if format_of(path) == "nifti":
         return _write(path, segmentation_to_nifti(segmentation, compress=_packed(path)), sidecar)
     return _write(path, segmentation_to_nrrd(segmentation), sidecar)
+
+
+def mesh_format_of(path: Path) -> MeshFormat | None:
+    """Return the format of meshes that a file's name says; None for none."""
+    return next((form for form, ending in MESH_ENDINGS.items() if path.name.lower().endswith(ending)), None)
+
+
+def write_meshes(meshes: Sequence[Mesh], path: Path, form: MeshFormat) -> int:
+    """Write meshes to one file, and the colours of an OBJ beside it; give the bytes of the file."""
+    if form == "stl":
+        return _write(path, to_stl(meshes), None)
+    if form == "gltf":
+        return _write(path, to_glb(meshes), None)
+    colours = path.with_name(f"{path.name[:-4]}.mtl")
+    _write(colours, to_mtl(meshes).encode(), None)
+    return _write(path, to_obj(meshes, colours.name).encode(), None)
 
 
 def sidecar_of(path: Path) -> Path:

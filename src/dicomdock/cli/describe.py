@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dicomdock.cli.formatting import size
+from dicomdock.dicom.json_model import first_group
 from dicomdock.dicom.uid import UID_KEYWORDS
 
 if TYPE_CHECKING:
@@ -67,5 +68,5 @@ def _text(value: JsonValue) -> str:
     if isinstance(value, list):
         return ", ".join(_text(item) for item in value)
     if isinstance(value, dict):
-        return _text(value.get("Alphabetic", str(value)))
+        return first_group(value) or str(value)
     return str(value)

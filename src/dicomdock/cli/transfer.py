@@ -204,6 +204,8 @@ def _tell_push(console: Console, report: PushReport) -> None:
         console.print(f"{moved} stored on {report.server} in {report.seconds:.1f} s.")
     if there:
         console.print(f"{counted(there, 'instance')} there already.")
+    if report.passed_over:
+        console.print(f"{counted(report.passed_over, 'file')} passed over, which are not DICOM.")
     for result in report.results:
         if result.status in ("failed", "unconfirmed", "warning"):
             instance = f"{result.sop_instance_uid}: " if result.sop_instance_uid else ""

@@ -191,7 +191,8 @@ def normal(vr: str, value: str) -> str:
     """Write a value so that equal ones are equal text and dates and times sort as text."""
     value = value.strip(" \0")
     if vr == "DA":
-        return value.replace(".", "").replace("-", "")
+        digits = value.replace(".", "").replace("-", "")
+        return digits if len(digits) == 8 else value
     if vr == "TM":
         return value.replace(":", "")
     if vr in NUMBER_VRS:

@@ -146,10 +146,15 @@ def text(attributes: DicomJson, name: str) -> str:
     """
     for item in values(attributes, name):
         if isinstance(item, Mapping):
-            return next((str(item[group]).strip(" \0") for group in NAME_GROUPS if item.get(group)), "")
+            return first_group(item)
         if item is not None:
             return str(item).strip(" \0")
     return ""
+
+
+def first_group(name: Mapping[str, JsonValue]) -> str:
+    """Return the alphabetic group of a person name, or the first that is not empty (PS3.18 §F.2.2)."""
+    return next((str(name[group]).strip(" \0") for group in NAME_GROUPS if name.get(group)), "")
 
 
 def _as_text(item: JsonValue) -> str:

@@ -16,7 +16,8 @@ from dicomdock.errors import InvalidInput, WireError
 from dicomdock.web.url import Url, literal, reach
 
 MAX_URL: Final = 4096  # characters
-_OTHER_SERVICE = re.compile(r"(?i)(?:wado|stow)(?=(?:-?rs)?\Z)")
+_OTHER_SERVICE = re.compile(r"(?i)(?:wado|stow)(?=(?:-?rs)?(?:/|\Z))")
+_SEARCHES = ("/qidors", "/qido-rs", "/qido")  # where a server has an address of each service
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{4,}\Z")
 # What stands behind the base in the address of a resource or search.
@@ -112,9 +113,10 @@ def candidates(url: str) -> tuple[str, ...]:
         root = base.origin.short
         # A server with an address of each service is found by the one that searches.
         named = _OTHER_SERVICE.sub(lambda name: "QIDO" if name[0].isupper() else "qido", url.rstrip("/"))
-        return tuple(dict.fromkeys((url, named, f"{url}/dicom-web", f"{url}/rs", f"{root}/dicom-web")))
+        below = (f"{url}{path}" for path in ("/dicom-web", "/rs", *_SEARCHES))
+        return tuple(dict.fromkeys((url, named, *below, f"{root}/dicom-web")))
     usual = ("", "/dicom-web", "/dicomweb", "/dicom", "/api", "/dcm4chee-arc/aets/DCM4CHEE/rs", "/v2")
-    return tuple(url.rstrip("/") + path for path in (*usual, "/qidors", "/qido-rs"))
+    return tuple(url.rstrip("/") + path for path in (*usual, *_SEARCHES))
 
 
 def rebuild(uri: str, base: str, within: Resource | None = None) -> tuple[str, ...]:

@@ -100,7 +100,7 @@ class Copies:
                 unsent.append(Unsent(str(part.path or part.resource), result))
             else:
                 parts.append(self._copy(part))
-        return Selection.of(parts, unsent)
+        return Selection.of(parts, unsent, selection.passed_over)
 
     def _reason(self, part: Part) -> str:
         if part.path is None:

@@ -13,6 +13,7 @@ from dicomdock.errors import InvalidInput
 from dicomdock.sources import Part, StoreResult
 
 NO_UIDS = "It has no usable study, series and SOP Instance UIDs."
+PACKED = "It is a packed file; unpack it, or import it and send what it held."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,15 @@ class Selection:
     ----------
     parts : instances, each named by its ``resource``, no two alike.
     unsent : the rest, each with its reason.
+    passed_over : files of folders that are not DICOM.
     """
 
     parts: tuple[Part, ...]
     unsent: tuple[Unsent, ...] = ()
+    passed_over: int = 0
 
     @classmethod
-    def of(cls, parts: Iterable[Part], unsent: Iterable[Unsent] = ()) -> Selection:
+    def of(cls, parts: Iterable[Part], unsent: Iterable[Unsent] = (), passed_over: int = 0) -> Selection:
         """Return a selection of parts; of several of one instance the first is sent, the others are named."""
         chosen: dict[Resource, Part] = {}
         left = [*unsent]
@@ -52,14 +55,14 @@ class Selection:
             first = chosen.setdefault(part.resource, part)
             if first is not part:
                 left.append(_second(part, first))
-        return cls(tuple(chosen.values()), tuple(left))
+        return cls(tuple(chosen.values()), tuple(left), passed_over)
 
 
 def select_files(paths: Sequence[Path]) -> Selection:
     """Return the DICOM instances in files and, recursively, folders.
 
-    Inside a folder what is not DICOM is ignored, as is a DICOMDIR. What looks like DICOM, or is named so, and
-    cannot be sent is among the unsent.
+    Inside a folder what is not DICOM is counted, and a DICOMDIR ignored. What looks like DICOM, is named so,
+    or is packed, and cannot be sent is among the unsent.
 
     Raises
     ------
@@ -68,15 +71,18 @@ def select_files(paths: Sequence[Path]) -> Selection:
     """
     parts: list[Part] = []
     unsent: list[Unsent] = []
+    passed_over = 0
     for path in paths:
         for found in _found(path):
             if isinstance(found, Part):
                 parts.append(found)
-            else:
+            elif found is not None:
                 unsent.append(found)
+            else:
+                passed_over += 1
     if paths and not (parts or unsent):
         raise InvalidInput(f"There is no DICOM file in {', '.join(map(str, paths))}.")
-    return Selection.of(parts, unsent)
+    return Selection.of(parts, unsent, passed_over)
 
 
 def parts_of_files(paths: Sequence[Path]) -> list[Part]:
@@ -84,20 +90,23 @@ def parts_of_files(paths: Sequence[Path]) -> list[Part]:
     return [*select_files(paths).parts]
 
 
-def _found(path: Path) -> Iterator[Part | Unsent]:
+def _found(path: Path) -> Iterator[Part | Unsent | None]:
+    """Return what becomes of each file; None where it is not DICOM."""
     if path.is_dir():
         for file in _files(path):
             if isinstance(file, Unsent):
                 yield file
-            elif file.is_file() and (found := _inspected(file)) is not None:
-                yield found
+            elif not file.is_file():  # a socket or device would never end
+                yield None
+            else:
+                yield from _inspected(file)
     elif path.is_file():
         try:
             alone = _identified(path)
         except OSError as error:
             raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from error
         if alone is None:
-            raise InvalidInput(f"{path} is not a DICOM file with study, series and instance UIDs.")
+            raise InvalidInput(_why_none(path))
         yield alone
     else:
         raise InvalidInput(f"There is no file or folder {path}.")
@@ -112,12 +121,31 @@ def _files(folder: Path) -> Iterator[Path | Unsent]:
     yield from (_failed(Path(error.filename or folder), _cause(error)) for error in unreadable)
 
 
-def _inspected(file: Path) -> Part | Unsent | None:
-    """Return a file of a folder as what becomes of it; None where it is not DICOM."""
+def _inspected(file: Path) -> Iterator[Part | Unsent | None]:
+    """Return what becomes of a file of a folder: nothing of a DICOMDIR, None where it is not DICOM."""
+    from dicomdock.dicom.part10 import is_dicomdir
+
     try:
-        return _identified(file) or (_failed(file, NO_UIDS) if _is_meant_as_dicom(file) else None)
+        if (part := _identified(file)) is not None:
+            yield part
+        elif _is_packed(head := _head(file)):
+            yield _failed(file, PACKED)
+        elif not is_dicomdir(head):
+            yield _failed(file, NO_UIDS) if _is_meant_as_dicom(file, head) else None
     except OSError as error:
-        return _failed(file, _cause(error))
+        yield _failed(file, _cause(error))
+
+
+def _why_none(file: Path) -> str:
+    """Return why a file that was named by itself cannot be sent."""
+    from dicomdock.dicom.part10 import is_dicomdir
+
+    head = _head(file)
+    if _is_packed(head):
+        return f"{file} was not sent: {PACKED}"
+    if is_dicomdir(head):
+        return f"{file} is a DICOMDIR, which only names files; name its folder."
+    return f"{file} is not a DICOM file with study, series and instance UIDs."
 
 
 def _identified(file: Path) -> Part | None:
@@ -128,16 +156,23 @@ def _identified(file: Path) -> Part | None:
     return None if resource is None else Part.from_file(file, resource=resource)
 
 
-def _is_meant_as_dicom(file: Path) -> bool:
+def _is_meant_as_dicom(file: Path, head: bytes) -> bool:
     """Return whether a file looks like DICOM or is named so, as an import decides it."""
     from dicomdock.archive.ingest import NAMED_LIKE_DICOM
-    from dicomdock.dicom.part10 import is_dicomdir, looks_like_dicom
+    from dicomdock.dicom.part10 import looks_like_dicom
 
-    with file.open("rb") as opened:
-        head = opened.read(1 << 12)
-    if is_dicomdir(head):
-        return False
     return looks_like_dicom(head) or file.suffix.lower() in NAMED_LIKE_DICOM
+
+
+def _is_packed(head: bytes) -> bool:
+    from dicomdock.archive.packed import is_packed, is_tar
+
+    return is_packed(head) or is_tar(head)
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(1 << 12)
 
 
 def _failed(path: Path, reason: str) -> Unsent:

@@ -132,6 +132,7 @@ class PushReport:
     seconds : duration.
     warnings : what else the user must know, a sentence each.
     instances : distinct instances among the results; several files can hold one, or none.
+    passed_over : files of folders that are not DICOM.
     deidentification : what became of them where copies were sent, as its report in JSON.
     """
 
@@ -142,6 +143,7 @@ class PushReport:
     seconds: float
     warnings: tuple[str, ...] = ()
     instances: int = 0
+    passed_over: int = 0
     deidentification: Mapping[str, JsonValue] | None = None
 
     def count(self, *statuses: str) -> int:
@@ -164,6 +166,7 @@ class PushReport:
                 "failed": self.count("failed"),
                 "unconfirmed": self.count("unconfirmed"),
             },
+            "passed_over": self.passed_over,
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "complete": self.complete,

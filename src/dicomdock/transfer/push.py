@@ -85,7 +85,7 @@ class _Push:
         ledger: Ledger | None,
     ) -> None:
         self.parts = {_resource_of(part): part for part in selection.parts}
-        self.unsent = selection.unsent
+        self.unsent, self.passed_over = selection.unsent, selection.passed_over
         self.target, self.settings = target, settings
         self.on_duplicate, self.ledger = on_duplicate, ledger
         self.results: dict[Resource, StoreResult] = {}
@@ -254,6 +254,7 @@ class _Push:
             seconds=self.tracker.seconds,
             warnings=tuple(self.tracker.warnings),
             instances=len(self.parts),
+            passed_over=self.passed_over,
         )
 
 

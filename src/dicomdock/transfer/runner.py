@@ -233,7 +233,7 @@ def selected(archive: Archive, transfer: Transfer) -> Selection:
         for resource in transfer.resources
         for instance in archive.instances(Resource.parse(resource))
     ]
-    return Selection.of((*parts, *files.parts), files.unsent)
+    return Selection.of((*parts, *files.parts), files.unsent, files.passed_over)
 
 
 def _state(report: Report) -> State:

@@ -1,7 +1,9 @@
 """The check of a probe for servers that search, retrieve and store at addresses of their own.
 
-Search answers point to where their studies are retrieved (Retrieve URL); the address of uploads is that of
-its neighbours by name, and is taken where the server says that something is there that is not read.
+Search answers point to where their studies are retrieved (Retrieve URL). Of what they point to only the path
+counts: servers behind a proxy name schemes, hosts and folders that are not theirs, and a login is sent to one
+origin alone. The address of uploads is that of its neighbours by name, and is taken where the server says
+that something is there that is not read.
 
 References
 ----------
@@ -10,8 +12,10 @@ PS3.18 §10.6.3 (search responses, Retrieve URL); PS3.3 Table C.12-1.
 
 from __future__ import annotations
 
+import contextlib
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +24,8 @@ from dicomdock.dicom.query import Query
 from dicomdock.dicomweb import search
 from dicomdock.dicomweb.metadata import request_metadata
 from dicomdock.dicomweb.probe.report import SERVICES
-from dicomdock.errors import DicomdockError
+from dicomdock.dicomweb.probe.retrieve_checks import first_bytes
+from dicomdock.errors import DicomdockError, InvalidInput
 from dicomdock.web.url import Url
 
 if TYPE_CHECKING:
@@ -29,18 +34,19 @@ if TYPE_CHECKING:
     from dicomdock.dicomweb.probe.report import Findings
     from dicomdock.dicomweb.session import Session
 
-_SEARCH_NAME: Final = re.compile(r"(?i)qido(?=(-?rs)?\Z)")
+_SERVICE: Final = re.compile(r"(?i)(?:qido|wado)(?=(?:-?rs)?(?:/|\Z))")
+_BELOW: Final = re.compile(r"/(?:studies|series|instances)/")
 
 
 def find(session: Session, findings: Findings, instance: Resource) -> None:
     """Find the address of retrieval, where the base has none, and the one of uploads beside it."""
     profile = session.profile
-    pointed = "" if profile.retrieve_url else _pointed(session, instance)
-    if pointed and not _retrieves(session, instance):
-        session.profile = replace(profile, retrieve_url=pointed)
-        if _retrieves(session, instance):
-            findings.add("retrieve-address", True, f"Instances are retrieved at {pointed}.")
-        else:
+    if not profile.retrieve_url and not _retrieves(session, instance):
+        for pointed in _pointed(session, instance):
+            session.profile = replace(profile, retrieve_url=pointed)
+            if _retrieves(session, instance):
+                findings.add("retrieve-address", True, f"Instances are retrieved at {pointed}.")
+                break
             session.profile = profile
     if not session.profile.store_url and (beside := _beside(session)):
         session.profile = replace(session.profile, store_url=beside)
@@ -52,38 +58,65 @@ def changed(before: ServerProfile, after: ServerProfile) -> Mapping[str, str]:
     return {name: getattr(after, name) for name in SERVICES if getattr(after, name) != getattr(before, name)}
 
 
-def _pointed(session: Session, instance: Resource) -> str:
-    """Return the base URL that the Retrieve URL of a study lies below; empty for the profile's own."""
-    pages = search.search(session, Query(match={"StudyInstanceUID": instance.study}, limit=1))
+def _pointed(session: Session, instance: Resource) -> Iterator[str]:
+    """Return the base URLs that the Retrieve URLs of an instance can mean, the likeliest first."""
+    base = Url.parse(session.profile.search_url or session.profile.url)
+    root, own = base.origin.short, base.path.rstrip("/")
+    seen = {own}
+    for query in _lists(instance):
+        for reference in _retrieve_urls(session, query):
+            try:
+                url = Url.parse(f"{root}{own}/studies").join(reference)
+            except InvalidInput:
+                continue
+            found = _BELOW.search(url.path)
+            prefix = posixpath.normpath(url.path[: found.start()] or "/").rstrip("/") if found else own
+            beside = f"{posixpath.dirname(own).rstrip('/')}/{posixpath.basename(prefix)}".rstrip("/")
+            for path in (prefix, beside):  # the second where a proxy adds a folder
+                if path not in seen:
+                    seen.add(path)
+                    yield f"{root}{path}"
+
+
+def _lists(instance: Resource) -> Iterator[Query]:
+    yield Query(match={"StudyInstanceUID": instance.study}, limit=1)
+    yield Query("series", {"StudyInstanceUID": instance.study}, limit=1)
+    if instance.series:
+        match = {"StudyInstanceUID": instance.study, "SeriesInstanceUID": instance.series}
+        yield Query("instances", match, limit=1)
+
+
+def _retrieve_urls(session: Session, query: Query) -> list[str]:
     try:
-        rows = [match.attributes for page in pages for match in page.matches]
-        base = Url.parse(session.profile.url)
-        url = Url.parse(json_model.text(rows[0], "RetrieveURL")) if rows else base
+        rows = [match.attributes for page in search.search(session, query) for match in page.matches]
     except DicomdockError:
-        return ""
-    prefix, found, _ = url.path.rpartition("/studies/")
-    if not found or url.origin != base.origin or prefix.rstrip("/") == base.path.rstrip("/"):
-        return ""
-    return f"{base.origin.short}{prefix}"
+        return []
+    return [found for row in rows[:1] if (found := json_model.text(row, "RetrieveURL"))]
 
 
 def _retrieves(session: Session, instance: Resource) -> bool:
-    try:
-        return bool(request_metadata(session, instance))
-    except DicomdockError:
-        return False
+    with contextlib.suppress(DicomdockError):  # a server can give instances and no metadata
+        if request_metadata(session, instance):
+            return True
+    return first_bytes(session, instance) is not None
 
 
 def _beside(session: Session) -> str:
-    """Return the address of uploads, named as the one of searches is; empty where there is no sign of it."""
-    own = session.profile.search_url or session.profile.url
-    beside = _SEARCH_NAME.sub(lambda name: "STOW" if name[0].isupper() else "stow", own.rstrip("/"))
-    if beside == own.rstrip("/"):
-        return ""
-    try:
-        with session.http.request(
-            "GET", f"{beside}/studies", allow={405}, what="the address of uploads"
-        ) as answer:
-            return beside if answer.status == 405 else ""
-    except DicomdockError:
-        return ""
+    """Return the address of uploads, named as the others are; empty where there is no sign of it."""
+    profile = session.profile
+    for own in filter(None, (profile.search_url or profile.url, profile.retrieve_url)):
+        base = Url.parse(own)
+        path = base.path.rstrip("/")
+        beside = _SERVICE.sub(lambda name: "STOW" if name[0].isupper() else "stow", path)
+        if beside == path:
+            continue
+        url = f"{base.origin.short}{beside}"
+        with (
+            contextlib.suppress(DicomdockError),
+            session.http.request(
+                "GET", f"{url}/studies", allow={405}, what="the address of uploads"
+            ) as answer,
+        ):
+            if answer.status == 405:
+                return url
+    return ""

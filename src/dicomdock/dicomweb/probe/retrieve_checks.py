@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def run(session: Session, findings: Findings, instance: Resource) -> None:
     """Retrieve an instance in every form; streams are closed as soon as the first part begins."""
-    head = _head(session, instance)
+    head = first_bytes(session, instance)
     works = head is not None
     form = retrieve.FORMS[session.forms["instance"]] if works and "instance" in session.forms else None
     if form is None:
@@ -55,7 +55,7 @@ def _name(syntax: str) -> str:
 def _check_groups(session: Session, findings: Findings, instance: Resource) -> None:
     series = Resource(instance.study, instance.series)
     for level, group in (("series", series), ("study", Resource(instance.study))):
-        if _head(session, group) is not None:
+        if first_bytes(session, group) is not None:
             session.learn(retrieve_level=level)
             findings.add(f"retrieve-{level}", True, f"A {level} comes in one stream.")
             continue
@@ -69,7 +69,7 @@ def _check_groups(session: Session, findings: Findings, instance: Resource) -> N
         return
 
 
-def _head(session: Session, resource: Resource) -> bytes | None:
+def first_bytes(session: Session, resource: Resource) -> bytes | None:
     """Return the first bytes of the first part of a resource; None where it cannot be retrieved."""
     with contextlib.suppress(DicomdockError):
         try:
