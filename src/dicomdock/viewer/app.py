@@ -150,7 +150,7 @@ class Workstation(TrameApp):
             self.server, app, self.series, self.fusion, self.archive, settings, self.notifications
         )
         self.statistics = StatisticsLogic(
-            self.server, self.series, self.segments, self.archive, self.notifications
+            self.server, self.series, self.segments, self.saving, self.archive, self.notifications
         )
         self.window.on_window.append(self.compare.same_window)
         self.thumbnails = Thumbnails(self.server, self.archive, settings)
