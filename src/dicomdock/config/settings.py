@@ -94,11 +94,26 @@ class Settings:
         "seconds without an update after which a claimed step of the work list is canceled and scheduled"
         " anew; 0 for never",
     )
+    person: str = setting(
+        "", "name under which you annotate and review in projects; empty for that of the user at the system"
+    )
 
     @property
     def archive_location(self) -> str:
         """Where the archive's instances are, for people: a folder, or the URL of a bucket."""
         return self.object_store or str(self.archive)
+
+    @property
+    def person_name(self) -> str:
+        """The name under which this user annotates and reviews."""
+        if self.person:
+            return self.person
+        import getpass
+
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):  # a container may run as a number that no user has
+            return f"user-{os.getuid()}" if hasattr(os, "getuid") else "user"
 
     @property
     def connection(self) -> ConnectionOptions:

@@ -6,23 +6,22 @@ it at the next start, and the step is not lost to everybody.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from dicomdock.config.toml_file import Table, TomlFile
-from dicomdock.dicom.json_model import DicomJson, JsonValue, items, text
+from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import DicomdockError, InvalidInput, TransactionError
 from dicomdock.worklist.lists import WorkList
+from dicomdock.worklist.performed import performed
 from dicomdock.worklist.refusals import StepRefused
 from dicomdock.worklist.requirements import State, missing_for
 
 FILE: Final = "worklist-claims.toml"
 _HEADING: Final = "# The keys to steps of work lists that were claimed here. Keep them to yourself.\n"
-_SCHEME: Final = "99DICOMDOCK"
 _DISCONTINUED: Final[DicomJson] = {
     "00080100": {"vr": "SH", "Value": ["110513"]},
     "00080102": {"vr": "SH", "Value": ["DCM"]},
@@ -102,8 +101,8 @@ class Performer:
         claim = self._claimed(uid)
         step = self._list.retrieve(uid)
         if missing_for(step, State.COMPLETED) and text(step, "ProcedureStepState") == State.IN_PROGRESS:
-            performed = self._performed(step, str(claim["claimed"]), comment)
-            self._list.update(uid, performed, str(claim["transaction_uid"]))
+            done = performed(step, begun=str(claim["claimed"]), ended=self._moment(), comment=comment)
+            self._list.update(uid, done, str(claim["transaction_uid"]))
         self._list.change_state(uid, State.COMPLETED, str(claim["transaction_uid"]))
         self._change(uid, None)
 
@@ -131,25 +130,6 @@ class Performer:
         self._list.change_state(uid, State.CANCELED, key)
         self._change(uid, None)
         return True
-
-    def _performed(self, step: DicomJson, begun: str, comment: str) -> DicomJson:
-        """Return the Performed Procedure Sequence with what the final state requires."""
-        first, *others = items(step, "UnifiedProcedureStepPerformedProcedureSequence") or [{}]
-        scheduled = items(step, "ScheduledWorkitemCodeSequence")
-        label = text(step, "ProcedureStepLabel")[:64] or "Work"
-        required: DicomJson = {
-            "00404028": _code(platform.node()[:16] or "station", platform.node()[:64] or "station"),
-            "00404050": {"vr": "DT", "Value": [begun]},
-            "00404019": {"vr": "SQ", "Value": [dict(item) for item in scheduled]}
-            if scheduled
-            else _code("WORK", label),
-            "00404051": {"vr": "DT", "Value": [self._moment()]},
-            "00404033": {"vr": "SQ"},
-        }
-        if comment:
-            required = {**required, "00400280": {"vr": "ST", "Value": [comment[:1024]]}}
-        items_: list[DicomJson] = [{**required, **first}, *others]
-        return {"00741216": {"vr": "SQ", "Value": [dict(item) for item in items_]}}
 
     def _is_ours(self, uid: str, key: str) -> bool:
         """Return whether the work list takes this key for the step's."""
@@ -191,12 +171,3 @@ def _is_refusal(error: DicomdockError) -> bool:
     if isinstance(error, TransactionError):
         return error.status in _REFUSED
     return isinstance(error, StepRefused) or error.http_status in _REFUSED
-
-
-def _code(value: str, meaning: str) -> dict[str, JsonValue]:
-    code: DicomJson = {
-        "00080100": {"vr": "SH", "Value": [value]},
-        "00080102": {"vr": "SH", "Value": [_SCHEME]},
-        "00080104": {"vr": "LO", "Value": [meaning]},
-    }
-    return {"vr": "SQ", "Value": [dict(code)]}

@@ -273,6 +273,53 @@ def reschedule(step: ProcedureStep, uid: str, reason: str, now: str) -> tuple[Pr
     return canceled, create(uid, scheduled, now)
 
 
+def conclude(step: ProcedureStep, attributes: DicomJson, now: str) -> Outcome:
+    """Complete a step for its performer, by a program that need not know the Transaction UID of the claim.
+
+    Parameters
+    ----------
+    step : IN PROGRESS.
+    attributes : those that change, each whole.
+    now : the time, in the form of a DT value.
+
+    Raises
+    ------
+    StepRefused
+        The step is not IN PROGRESS, or lacks what its final state requires.
+    """
+    if step.state is State.SCHEDULED:
+        raise StepRefused(Reason.NOT_IN_PROGRESS)
+    if step.state.is_final:
+        raise StepRefused(Reason.NO_LONGER_UPDATABLE, why=_why_canceled(step))
+    modified: DicomJson = {_MODIFIED: {"vr": "DT", "Value": [now]}}
+    step = replace(step, attributes={**step.attributes, **_without_lock(attributes), **modified})
+    if missing := missing_for(step.attributes, State.COMPLETED):
+        raise StepRefused(Reason.FINAL_STATE_REQUIREMENTS, missing)
+    return Outcome(_in_state(step, State.COMPLETED), (State.COMPLETED,))
+
+
+def withdraw(step: ProcedureStep, now: str) -> Outcome:
+    """Cancel a step because the work is no longer wanted, whoever has claimed it; a final one stays.
+
+    Parameters
+    ----------
+    step : as it is.
+    now : the time, in the form of a DT value.
+    """
+    if step.state.is_final:
+        return Outcome(step)
+    canceled = _with_progress(
+        step,
+        {
+            _CANCELED_AT: {"vr": "DT", "Value": [now]},
+            _DISCONTINUED: {"vr": "SQ", "Value": [dict(_UNSPECIFIED)]},
+            _REASON: {"vr": "LT", "Value": ["The work was withdrawn."]},
+        },
+    )
+    passed = (State.CANCELED,) if step.state is State.IN_PROGRESS else (State.IN_PROGRESS, State.CANCELED)
+    return Outcome(_in_state(canceled, State.CANCELED), passed)
+
+
 def _why_canceled(step: ProcedureStep) -> str:
     progress = items(step.attributes, "ProcedureStepProgressInformationSequence")
     reason = text(progress[0], "ReasonForCancellation") if progress else ""

@@ -41,6 +41,11 @@ reports = Table(
     key=("number",),
     indexes={"procedure_step_report_by_subscriber": ("title", "number")},
 )
+replacements = Table(  # the steps that were canceled because nobody was heard of, and those in their stead
+    "procedure_step_replacement",
+    (Column("uid"), Column("replacement")),
+    key=("uid",),
+)
 version = Table("worklist", (Column("version", "number"),), key=())
 
 
@@ -64,10 +69,16 @@ def add_subscriptions(connection: Connection) -> None:
         create(connection, table)
 
 
+def add_replacements(connection: Connection) -> None:
+    """Version 4: which step replaces an abandoned one."""
+    create(connection, replacements)
+
+
 MIGRATIONS: Sequence[Callable[[Connection], None]] = (
     first_tables,
     add_claims,
     add_subscriptions,
+    add_replacements,
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -24,7 +25,7 @@ from dicomdock.worklist.database import WorklistDatabase
 from dicomdock.worklist.events import changes
 from dicomdock.worklist.procedure_step import Outcome, ProcedureStep
 from dicomdock.worklist.requirements import State
-from dicomdock.worklist.schema import claims, steps
+from dicomdock.worklist.schema import claims, replacements, steps
 
 MAX_STEP = 2 << 20  # characters of a step; one that names 10,000 instances has about as many
 PAGE = 32  # steps that a search reads at once
@@ -45,6 +46,63 @@ class StepTooLarge(DicomdockError):
     """A procedure step, or a request about it, is larger than is accepted."""
 
     http_status = 413
+
+
+class StepChanges:
+    """One transaction that changes several steps, and rows of other tables of their database with them.
+
+    Parameters
+    ----------
+    steps : the steps.
+    connection : that the transaction is on.
+    """
+
+    def __init__(self, steps: ProcedureSteps, connection: Connection) -> None:
+        self._steps = steps
+        self.connection = connection
+
+    def create(self, attributes: DicomJson) -> str:
+        """Store a new step, and return its UID; see ``procedure_step.create``."""
+        step = procedure_step.create(new_uid(), attributes, self._steps.moment())
+        _insert(self.connection, step)
+        return step.uid
+
+    def retrieve(self, uid: str) -> ProcedureStep:
+        """Return a step.
+
+        Raises
+        ------
+        NotFound
+        """
+        return found(self.connection, uid)
+
+    def change(self, uid: str, change: Callable[[ProcedureStep, str], Outcome]) -> ProcedureStep:
+        """Change a step for its performer, by a function of it and of the time, and return it.
+
+        Raises
+        ------
+        NotFound, StepRefused, InvalidInput, StepTooLarge
+        """
+        moment = self._steps.moment()
+        return self._steps.changed(self.connection, uid, lambda step, _: change(step, moment)).step
+
+    def reschedule(self, uid: str, reason: str) -> str:
+        """Cancel a step that is IN PROGRESS, schedule another in its stead, and return that one's UID."""
+        return self._steps.reschedule(self.connection, found(self.connection, uid), reason)
+
+    def cancel(self, uid: str) -> None:
+        """Cancel a step that is not final, whoever has claimed it.
+
+        Raises
+        ------
+        NotFound
+        """
+        moment = self._steps.moment()
+
+        def canceled(step: ProcedureStep, _: bool) -> Outcome:
+            return procedure_step.withdraw(step, moment)
+
+        self._steps.changed(self.connection, uid, canceled)
 
 
 class ProcedureSteps:
@@ -84,7 +142,7 @@ class ProcedureSteps:
             The attributes are not those of a new step.
         StepTooLarge
         """
-        step = procedure_step.create(uid, attributes, self._moment())
+        step = procedure_step.create(uid, attributes, self.moment())
         with self._database.writing() as connection:
             if _find(connection, step.uid) is not None:
                 raise StepExists("There is a procedure step with this UID already.")
@@ -128,7 +186,7 @@ class ProcedureSteps:
         NotFound, StepRefused, InvalidInput
         """
         return self._change(
-            uid, lambda step, _: procedure_step.change_state(step, state, transaction_uid, self._moment())
+            uid, lambda step, _: procedure_step.change_state(step, state, transaction_uid, self.moment())
         )
 
     def request_cancellation(self, uid: str, attributes: DicomJson | None = None) -> Outcome:
@@ -143,7 +201,7 @@ class ProcedureSteps:
         return self._change(
             uid,
             lambda step, watched: procedure_step.request_cancellation(
-                step, self._moment(), attributes, watched=watched
+                step, self.moment(), attributes, watched=watched
             ),
             by_performer=False,
         )
@@ -157,7 +215,7 @@ class ProcedureSteps:
         """
         return self._change(
             uid,
-            lambda step, _: Outcome(procedure_step.update(step, attributes, transaction_uid, self._moment())),
+            lambda step, _: Outcome(procedure_step.update(step, attributes, transaction_uid, self.moment())),
         ).step
 
     def reschedule_abandoned(self) -> None:
@@ -173,29 +231,62 @@ class ProcedureSteps:
                 return
         with self._database.writing() as connection:  # another may have done it meanwhile
             for uid in connection.column(_ABANDONED, limit, PAGE):
-                self._reschedule(connection, found(connection, uid), self.deadline)
+                silence = f"its performer was silent for {hours(self.deadline)}"
+                self.reschedule(connection, found(connection, uid), silence)
 
-    def _reschedule(self, connection: Connection, step: ProcedureStep, silence: timedelta) -> None:
+    def reschedule(self, connection: Connection, step: ProcedureStep, why: str) -> str:
+        """Cancel a step within a transaction, schedule another in its stead, and return that one's UID."""
         uid = new_uid()
-        reason = f"its performer was silent for {hours(silence)}; the work goes on as procedure step {uid}."
-        canceled, scheduled = procedure_step.reschedule(step, uid, reason, self._moment())
+        reason = f"{why}; the work goes on as procedure step {uid}."
+        canceled, scheduled = procedure_step.reschedule(step, uid, reason, self.moment())
         _insert(connection, scheduled)
         self._write(connection, canceled)
+        connection.insert(replacements, [replacements.values({"uid": step.uid, "replacement": uid})])
         watching = subscriptions.titles_of(connection, step.uid)
         subscriptions.put(connection, watching, list(changes(step, Outcome(canceled, (State.CANCELED,)))))
+        return uid
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Return a connection that sees one state of the steps, and of the tables beside them."""
+        self.reschedule_abandoned()
+        with self._database.reading() as connection:
+            yield connection
+
+    @contextmanager
+    def changing(self) -> Iterator[StepChanges]:
+        """Return one transaction for several changes."""
+        self.reschedule_abandoned()
+        with self._database.writing() as connection:
+            yield StepChanges(self, connection)
 
     def _change(
         self, uid: str, change: Callable[[ProcedureStep, bool], Outcome], *, by_performer: bool = True
     ) -> Outcome:
-        """Change a step by a function of it and of whether anybody is subscribed to it."""
         self.reschedule_abandoned()
         with self._database.writing() as connection:
-            before = found(connection, uid)
-            watching = subscriptions.titles_of(connection, uid)
-            outcome = change(before, bool(watching))
-            self._write(connection, outcome.step, heard=by_performer)
-            if watching:
-                subscriptions.put(connection, watching, list(changes(before, outcome)))
+            return self.changed(connection, uid, change, by_performer=by_performer)
+
+    def changed(
+        self,
+        connection: Connection,
+        uid: str,
+        change: Callable[[ProcedureStep, bool], Outcome],
+        *,
+        by_performer: bool = True,
+    ) -> Outcome:
+        """Change a step within a transaction, by a function of it and of whether anybody is subscribed to it.
+
+        Raises
+        ------
+        NotFound, StepRefused, InvalidInput, StepTooLarge
+        """
+        before = found(connection, uid)
+        watching = subscriptions.titles_of(connection, uid)
+        outcome = change(before, bool(watching))
+        self._write(connection, outcome.step, heard=by_performer)
+        if watching:
+            subscriptions.put(connection, watching, list(changes(before, outcome)))
         return outcome
 
     def _write(self, connection: Connection, step: ProcedureStep, *, heard: bool = False) -> None:
@@ -234,14 +325,15 @@ class ProcedureSteps:
                 return
             after = rows[-1][0]
 
-    def _moment(self) -> str:
-        """Return the time in UTC: several machines may use one work list."""
+    def moment(self) -> str:
+        """Return the time as a DT value in UTC: several machines may use one work list."""
         return self._now().astimezone(UTC).strftime("%Y%m%d%H%M%S.%f+0000")
 
 
 def hours(span: timedelta) -> str:
     """Return a span as people read it."""
-    return f"{span / timedelta(hours=1):g} hours"
+    number = span / timedelta(hours=1)
+    return f"{number:g} hour{'s' if number != 1 else ''}"
 
 
 def _row(step: ProcedureStep) -> dict[str, str]:

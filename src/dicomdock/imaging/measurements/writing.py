@@ -2,7 +2,8 @@
 
 References
 ----------
-PS3.3 §A.35.13 (Comprehensive 3D SR IOD), §C.18.6, §C.18.9 (coordinates); PS3.16 TID 1500, 1501, 1410, 300.
+PS3.3 §A.35.13 (Comprehensive 3D SR IOD), §C.18.6, §C.18.9 (coordinates); PS3.16 TID 1500, 1501, 1410,
+1411, 300.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def report_to_dicom(
     Parameters
     ----------
     report : at least one measurement; points in mm, LPS.
-    sources : instances of the series that was measured, with or without pixels.
+    sources : instances of the series that was measured, with or without pixels; then the segmentations whose
+        segments are measured.
 
     Raises
     ------
@@ -67,6 +69,8 @@ def report_to_dicom(
     described = authorship or _presented(report, sources)
     named = {text(header, "SOPInstanceUID"): header for header in sources}
     used = [named[one.image[0]] for one in report.measurements if one.image and one.image[0] in named]
+    if any(one.segment for one in report.measurements):
+        used = list(sources)  # a segment is measured on all of its images
     evidence = list({text(one, "SOPInstanceUID"): one for one in used}.values()) or list(sources)
     try:
         content = hd.sr.MeasurementReport(
@@ -124,6 +128,18 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
         measurement.tracking_uid or new_uid(), measurement.label[:64] or "Measurement"
     )
     sites = [hd.sr.FindingSite(measurement.site)] if measurement.site else None
+    if measurement.segment is not None and measurement.segment[0] in named:
+        uid, number = measurement.segment
+        series = text(next(iter(named.values())), "SeriesInstanceUID")
+        return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=tracking,
+            referenced_segment=hd.sr.ReferencedSegment(
+                named[uid].SOPClassUID, uid, number, source_series=hd.sr.SourceSeriesForSegmentation(series)
+            ),
+            finding_type=measurement.finding,
+            finding_sites=sites,
+            measurements=[_measurement(hd, value) for value in measurement.values],
+        )
     points = np.array(measurement.points, dtype=np.float64)
     if measurement.points and not frame:
         raise ValueError("the images state no frame of reference")

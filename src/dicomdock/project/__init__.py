@@ -1,0 +1,1 @@
+"""Annotation projects: cases of a cohort, who annotates and reviews them, and what became of each."""
