@@ -140,7 +140,7 @@ class Workstation(TrameApp):
         self.deriving = DerivingLogic(
             self.server, self.series, self.segments, self.saving, self.notifications
         )
-        registrations = Registrations(self.archive, lambda: self.series.study)
+        registrations = Registrations(self.archive, lambda: self.series.study, self.notifications.error)
         self.compare = CompareLogic(
             self.server, app, self.series, self.views, registrations, self.notifications
         )

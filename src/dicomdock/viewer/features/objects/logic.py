@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +12,7 @@ from vtkmodules.vtkCommonTransforms import vtkTransform
 from vtkmodules.vtkFiltersGeneral import vtkTransformPolyDataFilter
 from vtkmodules.vtkIOGeometry import vtkSTLReader
 
-from dicomdock.archive import Archive
+from dicomdock.archive import Archive, ArchivedInstance
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.documents import CDA, PDF, STL, read_document
@@ -134,7 +133,7 @@ class OthersLogic:
             for at, one in enumerate(instances, 1)
         ]
 
-    def _path(self, uid: str) -> Path | None:
+    def _instance(self, uid: str) -> ArchivedInstance | None:
         study = self.series.study
         if study is None:
             return None
@@ -142,16 +141,16 @@ class OthersLogic:
             for one in self.archive.instances(Resource(study.uid, series.uid)):
                 wave = one.sop_class_uid.startswith(FAMILY)
                 if one.resource.instance == uid and (series.kind == "document" or wave):
-                    return one.path
+                    return one
         return None
 
     def _model(self, uid: str) -> Any:
-        path = self._path(uid)
-        if path is None:
+        instance = self._instance(uid)
+        if instance is None:
             raise DicomdockError("it is no longer on this computer.")
         reader, turn, turned = vtkSTLReader(), vtkTransform(), vtkTransformPolyDataFilter()
         with tempfile.NamedTemporaryFile(suffix=".stl") as file:  # VTK reads STL from files alone
-            file.write(read_document(read_instance(path)).data)
+            file.write(read_document(read_instance(self.archive, instance)).data)
             file.flush()
             reader.SetFileName(file.name)
             reader.Update()
@@ -172,11 +171,11 @@ class OthersLogic:
 
     async def _answer(self, request: web.Request) -> web.Response:
         """Send a document to the browser: PDF to be shown, all else to be saved."""
-        path = self._path(request.match_info["uid"])
-        if path is None:
+        instance = self._instance(request.match_info["uid"])
+        if instance is None:
             return web.Response(status=404, text="This document is not in the study.")
         try:
-            dataset = read_instance(path)
+            dataset = read_instance(self.archive, instance)
             if is_waveform(dataset):
                 drawn, _ = strip(read_waveform(dataset))
                 # It may be opened as a page of its own: nothing in it is to run or to be fetched.

@@ -6,7 +6,7 @@ import asyncio
 import base64
 from typing import Any
 
-from dicomdock.api.instances import headers_of
+from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.api.statistics import Statistics, measure_over
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
@@ -97,9 +97,7 @@ class StatisticsLogic:
         self.server.js_call("page", "save", f"segments.{kind}", coded, media_type)
 
     def _measure(self, value: Segmentation, scanned: Volume, series: Resource) -> Statistics:
-        headers = (
-            headers_of([path for _, path in self._archive.files(series)]) if scanned.modality == "PT" else ()
-        )
+        headers = headers_of(paths_of(self._archive, series)) if scanned.modality == "PT" else ()
         return measure_over(value.onto(scanned.geometry), scanned, series, headers)
 
     def _show(self, found: Statistics) -> None:
