@@ -168,7 +168,7 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Prove that every file is still, byte for byte, what was kept."""
+    """Prove that every file is still, byte for byte, what was stored."""
     console: Console = context.obj
     counts: Counter[str] = Counter()
     findings: list[JsonValue] = []
