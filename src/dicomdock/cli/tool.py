@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicomdock.cli import sources, tool_monai_label
+from dicomdock.cli import sources, tool_monai_label, tool_output
 from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted
 from dicomdock.cli.output import Console, examples
@@ -47,9 +47,9 @@ def list_tools(context: typer.Context) -> None:
             console.note(str(error))
             documents.append({"name": name, "error": str(error)})
             continue
-        documents.append(_document(declared))
+        documents.append(tool_output.document(declared))
         console.print(
-            f"{name}  {_way(declared)}{f'  {declared.description}' if declared.description else ''}"
+            f"{name}  {tool_output.way(declared)}{f'  {declared.description}' if declared.description else ''}"
         )
     console.result({"tools": documents})
     if not documents:
@@ -109,8 +109,8 @@ def add(
         _store_token(console, declared, secret)
     ToolFolder(console.settings).add(text, file)
     allowed = _allowed(console, declared, sure=allow)
-    console.result({"tool": _document(declared), "allowed": allowed})
-    show_tool(console, declared)
+    console.result({"tool": tool_output.document(declared), "allowed": allowed})
+    tool_output.show(console, declared)
     if not allowed and declared.origin is not None:
         console.note(f"Before it runs, allow it: dicomdock tool allow {declared.origin.short}")
 
@@ -122,8 +122,8 @@ def show(context: typer.Context, name: Name) -> None:
     from dicomdock.config.tools import ToolFolder
 
     declared = ToolFolder(console.settings).get(name)
-    console.result(_document(declared))
-    show_tool(console, declared)
+    console.result(tool_output.document(declared))
+    tool_output.show(console, declared)
 
 
 @tool.command(epilog=examples("dicomdock tool remove totalsegmentator"))
@@ -331,48 +331,3 @@ def _store_token(console: Console, declared: Tool, secret: str) -> None:
     if not (origin.is_encrypted or origin.is_loopback):
         raise InvalidInput(f"A token is not sent unencrypted to {origin.short}; use an address with https.")
     Secrets(console.settings).set(account(declared.name), str(origin), secret)
-
-
-def _way(declared: Tool) -> str:
-    if declared.command:
-        return declared.command[0]
-    return f"{declared.address} {declared.model}".strip()
-
-
-def show_tool(console: Console, declared: Tool) -> None:
-    """Show what a tool is, and its labels with their codes."""
-    from dicomdock.api.tools import described
-
-    console.print(f"{declared.name}: {declared.description or _way(declared)}")
-    console.print(f"  runs {' '.join(declared.command)}" if declared.command else f"  at {_way(declared)}")
-    console.print(f"  takes {declared.input}, gives {declared.output}, within {declared.timeout:g} seconds")
-    for value, words in described(declared).items():
-        label = declared.named[value]
-        kind, side = words.kind, f", {words.modifier.meaning}" if words.modifier else ""
-        console.print(f"  {value} {label.name}: {kind.meaning}{side} ({kind.scheme_designator} {kind.value})")
-
-
-def _document(declared: Tool) -> dict[str, JsonValue]:
-    from dicomdock.api.tools import described
-
-    return {
-        "name": declared.name,
-        "description": declared.description,
-        "command": [*declared.command],
-        "address": declared.address,
-        "model": declared.model,
-        "input": declared.input,
-        "output": declared.output,
-        "timeout": declared.timeout,
-        "labels": [
-            {
-                "value": value,
-                "name": declared.named[value].name,
-                "category": words.category.meaning,
-                "type": words.kind.meaning,
-                "code": f"{words.kind.scheme_designator}:{words.kind.value}",
-                "modifier": words.modifier.meaning if words.modifier else "",
-            }
-            for value, words in described(declared).items()
-        ],
-    }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicomdock.cli import tool_output
 from dicomdock.cli.formatting import counted
 from dicomdock.cli.output import Console
 from dicomdock.dicom.query import Query
@@ -53,9 +54,7 @@ def declared_by(console: Console, name: str, url: str, model: str, secret: str, 
     )
     if sure:
         return tool
-    from dicomdock.cli.tool import show_tool
-
-    show_tool(console, tool)
+    tool_output.show(console, tool)
     if not console.confirm("Take these labels with these codes?"):
         raise InvalidInput(
             "The labels were not taken; --yes takes them as they are shown, and a declaration in a file can"
