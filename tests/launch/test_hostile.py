@@ -164,7 +164,7 @@ watched: list[str] = []
 watching = [False]
 
 
-def _hook(event: str, arguments: tuple[object, ...], *, watched=watched, watching=watching) -> None:  # noqa: ANN001
+def _hook(event: str, arguments: tuple[object, ...], *, watched=watched, watching=watching) -> None:
     # A hook stays until Python ends, when this module's names are gone already; hence the defaults.
     if watching[0] and (
         event.startswith(

@@ -48,9 +48,8 @@ def list_tools(context: typer.Context) -> None:
             documents.append({"name": name, "error": str(error)})
             continue
         documents.append(tool_output.document(declared))
-        console.print(
-            f"{name}  {tool_output.way(declared)}{f'  {declared.description}' if declared.description else ''}"
-        )
+        described = f"  {declared.description}" if declared.description else ""
+        console.print(f"{name}  {tool_output.way(declared)}{described}")
     console.result({"tools": documents})
     if not documents:
         console.print("None yet; 'dicomdock tool add FILE' declares one.")
