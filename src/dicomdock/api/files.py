@@ -103,8 +103,8 @@ def read_labels(path: Path, names: Mapping[int, str]) -> Segmentation:
             )
     described = {segment.label: segment for segment in sidecar.segments.values()}
     segments = tuple(
-        replace(one, terminology=said.terminology, colour=said.colour)
-        if (said := described.get(one.label)) is not None
+        replace(one, terminology=description.terminology, colour=description.colour)
+        if (description := described.get(one.label)) is not None
         else one
         for one in found.segments
     )

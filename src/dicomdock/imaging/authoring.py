@@ -232,7 +232,7 @@ def _valid(element: DataElement) -> bool:
 
 
 def named_version(description: str, version: int) -> str:
-    """Return a Series Description that says the version, in place of one that it said before."""
+    """Return a Series Description that says the version, in place of one that it stated before."""
     suffix = f" (version {version})"
     return re.sub(r" \(version \d+\)$", "", description)[: MOST_LETTERS - len(suffix)] + suffix
 

@@ -296,7 +296,7 @@ class PageChanged:
 
     Parameters
     ----------
-    state : ``closed`` where the page said so (a reload says so too), ``lost`` where its connection ended.
+    state : ``closed`` where the page reported it (a reload does too), ``lost`` where its connection ended.
     """
 
     state: PageState

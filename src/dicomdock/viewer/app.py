@@ -19,7 +19,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.viewer.dock_client import DockClient, RequestFailed
-from dicomdock.viewer.engine import render_volumes_on_the_processor
+from dicomdock.viewer.engine import render_volumes_on_the_processor, rendered_once
 from dicomdock.viewer.features.compare.logic import CompareLogic
 from dicomdock.viewer.features.derive.logic import DerivingLogic
 from dicomdock.viewer.features.dose.logic import DoseLogic
@@ -172,7 +172,7 @@ class Workstation(TrameApp):
         self.ctrl.redo = self.segments.redo
         self.ctrl.take_picture = self.take_picture
         self.ctrl.leave = self.leave
-        with VAppLayout(self.server, theme="dark") as self.ui:
+        with VAppLayout(self.server, theme="dark") as self.ui, rendered_once():
             ui.build(self)
         self.views.interaction("window")
         self._keys = keys.bindings(self)

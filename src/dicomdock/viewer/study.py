@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from pydicom.dataset import Dataset
 
@@ -14,6 +15,7 @@ from dicomdock.dicom.query import SERIES_OVERVIEW, Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import Kind, kind_of
 from dicomdock.imaging.dataset import as_dataset
+from dicomdock.imaging.video import is_video
 from dicomdock.transfer.priors import patient_of, studies_of
 
 MOST_PRIORS = 100
@@ -46,7 +48,7 @@ class Series:
     """
 
     resource: Resource
-    kind: Kind
+    kind: Kind | Literal["video"]
     modality: str
     description: str
     number: int
@@ -128,21 +130,22 @@ def read_study(archive: Archive, uid: str, coming: Sequence[DicomJson] = ()) -> 
     """
     study = Study(uid)
     found: list[Series] = []
-    classes: dict[str, str] = {}
+    kinds: dict[str, Kind | Literal["video"]] = {}
     for one in archive.instances(Resource(uid)):
-        if one.resource.series is not None:
-            classes.setdefault(one.resource.series, one.sop_class_uid)
+        if one.resource.series is not None and one.resource.series not in kinds:
+            video = is_video(one.transfer_syntax_uid)
+            kinds[one.resource.series] = "video" if video else kind_of(one.sop_class_uid)
     due = {text(one, "SeriesInstanceUID"): _number(text(one, COUNT)) for one in coming}
     for attributes in (*_answers(archive, uid), *coming):
         study = _described(study, attributes)
         series, modality = text(attributes, "SeriesInstanceUID"), text(attributes, "Modality")
         if any(one.uid == series for one in found):
             continue
-        present = series in classes
+        present = series in kinds
         found.append(
             Series(
                 Resource(uid, series),
-                kind_of(classes[series]) if present else _KINDS.get(modality, "image"),
+                kinds[series] if present else _KINDS.get(modality, "image"),
                 modality,
                 text(attributes, "SeriesDescription"),
                 _number(text(attributes, "SeriesNumber")),

@@ -1,4 +1,4 @@
-"""Mask: the voxels of one segment, kept as the box that holds them."""
+"""Mask: the voxels of one segment, as the box that holds them."""
 
 from __future__ import annotations
 

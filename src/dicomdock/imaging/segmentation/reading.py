@@ -217,8 +217,8 @@ def _sources(dataset: Dataset) -> tuple[str, tuple[tuple[str, int], ...]]:
         for derivation in items(group, "DerivationImageSequence")
         for source in items(derivation, "SourceImageSequence")
     }
-    told = {instance for instance, _ in frames}
-    frames.update({(uid, 0): None for uid in whole if uid not in told})
+    framed = {instance for instance, _ in frames}
+    frames.update({(uid, 0): None for uid in whole if uid not in framed})
     return text(series, "SeriesInstanceUID"), tuple(frames)
 
 
