@@ -195,7 +195,7 @@ def test_segments_as_meshes(archive, series, tmp_path):
     voxel = np.abs(AFFINE[:3, :3]).sum(axis=1) / 2
     assert (corners.astype(float).min(axis=0) >= extent.min(axis=0) - voxel - 1e-3).all()
     assert (corners.astype(float).max(axis=0) <= extent.max(axis=0) + voxel + 1e-3).all()
-    assert not list(archive.export_as([series], tmp_path / "none", "stl"))[0].path
+    assert not next(iter(archive.export_as([series], tmp_path / "none", "stl"))).path
     drawn.to_file(tmp_path / "both.glb")
     assert (tmp_path / "both.glb").read_bytes()[:4] == b"glTF"
     rough = archive.export_as([place], tmp_path / "rough", "stl", smoothing=0)

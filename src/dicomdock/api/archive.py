@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -407,6 +408,68 @@ class Archive:
         return import_segmentation(
             self, Path(path), series, names=names or {}, name=name, resample=resample, kind=kind
         )
+
+    def run_tool(
+        self,
+        name: str,
+        series: Resource | str,
+        *,
+        volume: str | None = None,
+        progress: Callable[[str], object] = lambda _line: None,
+    ) -> Segmentation:
+        """Run a tool on a series and store its segmentation as a draft, in the study of the images.
+
+        Parameters
+        ----------
+        name : of a tool that ``dicomdock tool add`` has declared.
+        volume : which volume, where the series holds several.
+        progress : is called with each line that the tool says.
+
+        Raises
+        ------
+        NotFound, ProfileError
+            There is no such tool, its declaration cannot be used, or pixels may not be sent to its address.
+        NotInArchive
+            The series is not in the archive.
+        ToolError, TimedOut
+            It failed, gave what cannot be used, or took too long; nothing is stored.
+        GeometryError
+            The series forms no volume, or the labels are not on its grid; nothing is stored.
+        """
+        from dicomdock.api.tools import Job, run_on_series
+        from dicomdock.config.tools import ToolFolder
+
+        job = Job(ToolFolder(self._settings).get(name), self._settings, volume)
+        with closing(run_on_series(self, job, resource_of(series, "series"))) as work:
+            while True:
+                try:
+                    progress(next(work).line)
+                except StopIteration as end:
+                    made: Segmentation = end.value
+                    break
+        made.save(self)
+        return made
+
+    def accept_draft(self, resource: Resource | str, person: str) -> Resource:
+        """Store a new version of what a tool made that states that a person has accepted it.
+
+        Parameters
+        ----------
+        resource : the segmentation, an instance or a series of just one.
+        person : who accepts it.
+
+        Raises
+        ------
+        InvalidInput
+            It is no draft, or nobody is named.
+        NotInArchive
+            It is not in the archive.
+        GeometryError
+            It cannot be read, or its images are not in the archive.
+        """
+        from dicomdock.api.tools import accept
+
+        return accept(self, resource_of(resource, "series", "instance"), person)
 
     def import_derived(self, path: Path | str, images: Resource | str, *, description: str = "") -> Volume:
         """Store a NIfTI or NRRD volume in the study of the images it was computed from, as a new series.

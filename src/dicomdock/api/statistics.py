@@ -169,6 +169,28 @@ def measure_over(
 def save(archive: Home, statistics: Statistics, segmentation: Resource) -> Resource:
     """Store the numbers as a measurement report; see ``Archive.save_statistics``."""
     drawn = read_single(archive, segmentation)
+
+    def make() -> list[Dataset]:
+        return [report_of(statistics, drawn, headers_of(paths_of(archive, statistics.images)))]
+
+    return archive.save_once(statistics, make, str(segmentation))
+
+
+def report_of(statistics: Statistics, drawn: Dataset, images: Sequence[Dataset]) -> Dataset:
+    """Return the numbers as a measurement report.
+
+    Parameters
+    ----------
+    drawn : the DICOM Segmentation that was measured, with or without pixels.
+    images : the instances that it was measured on, likewise.
+
+    Raises
+    ------
+    InvalidInput
+        It holds other segments than those that were measured.
+    GeometryError
+        It is a structure set, or the images are of another study.
+    """
     segments = [item for _, item in segment_items(drawn)]
     if not is_segmentation(drawn):
         raise GeometryError(
@@ -177,18 +199,13 @@ def save(archive: Home, statistics: Statistics, segmentation: Resource) -> Resou
             [text(drawn, "SOPInstanceUID")],
         )
     if [text(one, "SegmentLabel") for one in segments] != [one.label for one in statistics.segments]:
-        raise InvalidInput(f"{segmentation} does not hold the segments that were measured.")
+        raise InvalidInput("The segmentation does not hold the segments that were measured.")
     measurements = measurements_of(
         statistics.segments, dict(enumerate(segments, 1)), text(drawn, "SOPInstanceUID")
     )
     name = text(drawn, "SeriesDescription") or "segments"
     report = Report(tuple(measurements), series_description=f"Numbers of {name}"[:MOST_LETTERS])
-
-    def make() -> list[Dataset]:
-        images = headers_of(paths_of(archive, statistics.images))
-        return [report_to_dicom(report, [*images, drawn])]
-
-    return archive.save_once(statistics, make, str(segmentation))
+    return report_to_dicom(report, [*images, drawn])
 
 
 def _chosen(

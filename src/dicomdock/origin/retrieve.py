@@ -245,7 +245,7 @@ async def frames(origin: Origin, request: Request) -> Response:
             parts = frame_parts(path, resource.frames, form, origin.workers, address)
             first = next(
                 parts
-            )  # a frame that is not there, or cannot be decoded, is told before anything is sent
+            )  # a frame that is missing or cannot be decoded is an error before anything is sent
             resources = stack.pop_all()
         return frames_response(first, parts, form, resources)
 

@@ -20,6 +20,7 @@ from pydicom.encaps import generate_frames
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, numbers, text
+from dicomdock.imaging.authoring import NOT_AUTHORIZED, contributors_of, undrafted
 from dicomdock.imaging.codecs import iter_pixels
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import VolumeGeometry
@@ -91,8 +92,10 @@ def read_segmentation(instance: Instance, *, onto: VolumeGeometry | None = None)
         series,
         sources,
         origin_of(dataset),
-        text(dataset, "SeriesDescription") or text(dataset, "ContentLabel"),
+        undrafted(text(dataset, "SeriesDescription")) or text(dataset, "ContentLabel"),
         tuple(remarks),
+        text(dataset, "SOPInstanceStatus").upper() == NOT_AUTHORIZED,
+        contributors_of(dataset),
     )
     if onto is not None and result.fits(onto):
         return result.onto(onto)
@@ -214,8 +217,8 @@ def _sources(dataset: Dataset) -> tuple[str, tuple[tuple[str, int], ...]]:
         for derivation in items(group, "DerivationImageSequence")
         for source in items(derivation, "SourceImageSequence")
     }
-    told = {instance for instance, _ in frames}
-    frames.update({(uid, 0): None for uid in whole if uid not in told})
+    framed = {instance for instance, _ in frames}
+    frames.update({(uid, 0): None for uid in whole if uid not in framed})
     return text(series, "SeriesInstanceUID"), tuple(frames)
 
 
