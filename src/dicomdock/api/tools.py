@@ -23,7 +23,7 @@ from dicomdock.errors import EmptyResult, GeometryError, InvalidInput, ToolError
 from dicomdock.imaging import segmentation as imaging
 from dicomdock.imaging import volume as imaging_volume
 from dicomdock.imaging.authoring import Contributor
-from dicomdock.imaging.formats.nifti import UNPLACED, masks_from_nifti
+from dicomdock.imaging.formats.nifti import UNPLACED, masks_from_nifti, segmentation_to_nifti
 from dicomdock.imaging.geometry import VolumeGeometry, split_series
 from dicomdock.imaging.segmentation import Mask, Segment, read_segmentation, segmentation_to_dicom
 from dicomdock.imaging.terminology import Code, Terminology, colour_for
@@ -300,3 +300,22 @@ def _zipped(folder: Path) -> Path:
 def described(tool: Tool) -> Mapping[int, Terminology]:
     """Return what the labels of a tool are, in codes, by value."""
     return {value: terminology_of(label) for value, label in sorted(tool.named.items())}
+
+
+def write_label_map(tool: Tool, segmentation: imaging.Segmentation, path: Path) -> None:
+    """Write a segmentation as a NIfTI label map with the values of a tool's labels.
+
+    Raises
+    ------
+    GeometryError
+        Segments overlap, or one is named as no label of the tool.
+    """
+    values = {label.name: value for value, label in tool.named.items()}
+    unknown = [one.label for one in segmentation.segments if one.label not in values]
+    if unknown:
+        raise GeometryError(
+            f"The tool {tool.name} has no label {', '.join(map(repr, unknown[:SHOWN]))}; it has"
+            f" {', '.join(values)}."
+        )
+    with disk_errors(f"Writing {path}"):
+        path.write_bytes(segmentation_to_nifti(segmentation, values=values))

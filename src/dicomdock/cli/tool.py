@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicomdock.cli import sources
+from dicomdock.cli import sources, tool_monai_label, tool_output
 from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted
 from dicomdock.cli.output import Console, examples
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 tool = typer.Typer(help="Run programs and services that segment a series.", no_args_is_help=True)
 commands.add_typer(tool, name="tool")
+tool.command(
+    "next", epilog=examples("dicomdock tool next spleen", "dicomdock tool next spleen --strategy first")
+)(tool_monai_label.next_sample)
+tool.command(epilog=examples("dicomdock tool submit spleen 1.2.840.1/1.2.840.7"))(tool_monai_label.submit)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The tool.", show_default=False)]
 
 
@@ -43,10 +47,9 @@ def list_tools(context: typer.Context) -> None:
             console.note(str(error))
             documents.append({"name": name, "error": str(error)})
             continue
-        documents.append(_document(declared))
-        console.print(
-            f"{name}  {_way(declared)}{f'  {declared.description}' if declared.description else ''}"
-        )
+        documents.append(tool_output.document(declared))
+        described = f"  {declared.description}" if declared.description else ""
+        console.print(f"{name}  {tool_output.way(declared)}{described}")
     console.result({"tools": documents})
     if not documents:
         console.print("None yet; 'dicomdock tool add FILE' declares one.")
@@ -56,13 +59,30 @@ def list_tools(context: typer.Context) -> None:
     epilog=examples(
         "dicomdock tool add totalsegmentator.toml",
         "dicomdock tool add remote.toml --token-stdin --allow",
+        "dicomdock tool add spleen --monai-label https://gpu.example.org:8000 --model segmentation_spleen",
     )
 )
 def add(
     context: typer.Context,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Its declaration, in TOML.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="FILE|NAME",
+            help="Its declaration, in TOML; with --monai-label its name.",
+            show_default=False,
+        ),
     ],
+    monai_label: Annotated[
+        str,
+        typer.Option(metavar="URL", help="Declare a model of this MONAI Label server.", show_default=False),
+    ] = "",
+    model: Annotated[
+        str,
+        typer.Option(metavar="MODEL", help="Which model; else they are listed.", show_default=False),
+    ] = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Take the model's labels as they are shown, without a question.")
+    ] = False,
     allow: Annotated[
         bool, typer.Option("--allow", help="Let it send pixels to its address, without a question.")
     ] = False,
@@ -72,16 +92,24 @@ def add(
 ) -> None:
     """Declare a tool; one of the same name is replaced."""
     console: Console = context.obj
-    from dicomdock.config.tools import MAX_FILE, ToolFolder, parse_tool
+    from dicomdock.config.tools import MAX_FILE, ToolFolder, declaration, parse_tool
 
-    with file.open("rb") as stream:
-        text = stream.read(MAX_FILE + 1)
-    declared = parse_tool(text, str(file))
-    _store_token(console, declared, from_stdin=token_stdin)
-    ToolFolder(console.settings).add(text, str(file))
+    secret = console.secret("Token", from_stdin=True) if token_stdin else ""
+    if monai_label:
+        text = declaration(tool_monai_label.declared_by(console, file, monai_label, model, secret, sure=yes))
+        declared = parse_tool(text, file)
+    elif model or yes:
+        raise InvalidInput("--model and --yes belong to --monai-label.")
+    else:
+        with Path(file).open("rb") as stream:
+            text = stream.read(MAX_FILE + 1)
+        declared = parse_tool(text, file)
+    if secret:
+        _store_token(console, declared, secret)
+    ToolFolder(console.settings).add(text, file)
     allowed = _allowed(console, declared, sure=allow)
-    console.result({"tool": _document(declared), "allowed": allowed})
-    _show(console, declared)
+    console.result({"tool": tool_output.document(declared), "allowed": allowed})
+    tool_output.show(console, declared)
     if not allowed and declared.origin is not None:
         console.note(f"Before it runs, allow it: dicomdock tool allow {declared.origin.short}")
 
@@ -93,8 +121,8 @@ def show(context: typer.Context, name: Name) -> None:
     from dicomdock.config.tools import ToolFolder
 
     declared = ToolFolder(console.settings).get(name)
-    console.result(_document(declared))
-    _show(console, declared)
+    console.result(tool_output.document(declared))
+    tool_output.show(console, declared)
 
 
 @tool.command(epilog=examples("dicomdock tool remove totalsegmentator"))
@@ -130,7 +158,7 @@ def token(
     declared = ToolFolder(console.settings).get(name)
     if declared.origin is None:
         raise InvalidInput(f"The tool {name!r} is a program of this machine and needs no token.")
-    _store_token(console, declared, from_stdin=token_stdin, asked=True)
+    _store_token(console, declared, console.secret("Token", from_stdin=token_stdin))
     console.result({"tool": name})
     console.print(f"The token of {name} is stored.")
 
@@ -292,9 +320,7 @@ def _allowed(console: Console, declared: Tool, *, sure: bool) -> bool:
     return False
 
 
-def _store_token(console: Console, declared: Tool, *, from_stdin: bool, asked: bool = False) -> None:
-    if not (from_stdin or asked):
-        return
+def _store_token(console: Console, declared: Tool, secret: str) -> None:
     from dicomdock.config.secrets import Secrets
     from dicomdock.tools.service import account
 
@@ -303,49 +329,4 @@ def _store_token(console: Console, declared: Tool, *, from_stdin: bool, asked: b
         raise InvalidInput(f"The tool {declared.name!r} is a program of this machine and needs no token.")
     if not (origin.is_encrypted or origin.is_loopback):
         raise InvalidInput(f"A token is not sent unencrypted to {origin.short}; use an address with https.")
-    secret = console.secret("Token", from_stdin=from_stdin)
     Secrets(console.settings).set(account(declared.name), str(origin), secret)
-
-
-def _way(declared: Tool) -> str:
-    if declared.command:
-        return declared.command[0]
-    return f"{declared.address} {declared.model}".strip()
-
-
-def _show(console: Console, declared: Tool) -> None:
-    from dicomdock.api.tools import described
-
-    console.print(f"{declared.name}: {declared.description or _way(declared)}")
-    console.print(f"  runs {' '.join(declared.command)}" if declared.command else f"  at {_way(declared)}")
-    console.print(f"  takes {declared.input}, gives {declared.output}, within {declared.timeout:g} seconds")
-    for value, words in described(declared).items():
-        label = declared.named[value]
-        kind, side = words.kind, f", {words.modifier.meaning}" if words.modifier else ""
-        console.print(f"  {value} {label.name}: {kind.meaning}{side} ({kind.scheme_designator} {kind.value})")
-
-
-def _document(declared: Tool) -> dict[str, JsonValue]:
-    from dicomdock.api.tools import described
-
-    return {
-        "name": declared.name,
-        "description": declared.description,
-        "command": [*declared.command],
-        "address": declared.address,
-        "model": declared.model,
-        "input": declared.input,
-        "output": declared.output,
-        "timeout": declared.timeout,
-        "labels": [
-            {
-                "value": value,
-                "name": declared.named[value].name,
-                "category": words.category.meaning,
-                "type": words.kind.meaning,
-                "code": f"{words.kind.scheme_designator}:{words.kind.value}",
-                "modifier": words.modifier.meaning if words.modifier else "",
-            }
-            for value, words in described(declared).items()
-        ],
-    }

@@ -101,10 +101,7 @@ def info(http: Requests) -> Info:
     models = document.get("models")
     if not isinstance(models, dict) or len(models) > MAX_MODELS:
         raise ToolError("The server does not list models as MONAI Label does; check its address.")
-    common = document.get("labels")
-    found = {
-        str(name): _model(str(name), one, common) for name, one in models.items() if isinstance(one, dict)
-    }
+    found = {str(name): _model(str(name), one) for name, one in models.items() if isinstance(one, dict)}
     strategies = document.get("strategies")
     return Info(
         _words(document.get("name")),
@@ -267,13 +264,13 @@ def _json(answer: Response) -> dict[str, Any]:
     return document
 
 
-def _model(name: str, one: Mapping[str, Any], common: object) -> Model:
+def _model(name: str, one: Mapping[str, Any]) -> Model:
     dimension = one.get("dimension")
     return Model(
         name,
         _words(one.get("type")),
         _words(one.get("description")),
-        _labels(one.get("labels") or common),
+        _labels(one.get("labels")),
         dimension if isinstance(dimension, int) else 3,
     )
 

@@ -16,11 +16,13 @@ from dicomdock.config.trust import TrustStore
 from dicomdock.errors import DicomdockError, InvalidInput, ProfileError, ToolError
 from dicomdock.tools.step import Run, Step
 from dicomdock.web.auth import Auth, BearerAuth, NoAuth
+from dicomdock.web.endpoint import Endpoint
 from dicomdock.web.options import ConnectionOptions
 from dicomdock.web.transport import Http
 from dicomdock.web.url import Origin
 
 TICK = 0.2  # seconds between two looks at the clock
+REMEDY = "give its token to 'dicomdock tool add' with --token-stdin, or to 'dicomdock tool token'"
 CHUNK = 1 << 20  # bytes of a file that are sent at a time
 
 Answer = TypeVar("Answer")
@@ -58,8 +60,18 @@ def login(settings: Settings, name: str, origin: Origin) -> Auth:
     ProfileError
         The token would be sent unencrypted, or cannot be read.
     """
-    token = Secrets(settings).get(account(name), str(origin))
-    if token is None:
+    return login_with(Secrets(settings).get(account(name), str(origin)), origin)
+
+
+def login_with(token: str | None, origin: Origin) -> Auth:
+    """Return the login with a token; none where there is no token.
+
+    Raises
+    ------
+    ProfileError
+        The token would be sent unencrypted.
+    """
+    if not token:
         return NoAuth()
     if not (origin.is_encrypted or origin.is_loopback):
         raise ProfileError(
@@ -80,10 +92,21 @@ def connected(tool: Tool, settings: Settings) -> Iterator[Http]:
     origin = tool.origin
     if origin is None:
         raise InvalidInput(f"The tool {tool.name!r} is a program of this machine.")
-    options = ConnectionOptions(settings.connect_timeout, tool.timeout, retries=0)
-    auth = login(settings, tool.name, origin)
-    with Http(tool.web_endpoint, auth, options, remedy="set its token with 'dicomdock tool token'") as http:
+    with open_connection(
+        settings, tool.web_endpoint, login(settings, tool.name, origin), tool.timeout
+    ) as http:
         yield http
+
+
+def open_connection(settings: Settings, endpoint: Endpoint, auth: Auth, seconds: float) -> Http:
+    """Return a connection to a service; to be closed.
+
+    Parameters
+    ----------
+    seconds : without a byte until an answer is given up.
+    """
+    options = ConnectionOptions(settings.connect_timeout, seconds, retries=0)
+    return Http(endpoint, auth, options, remedy=REMEDY)
 
 
 @dataclass(frozen=True)

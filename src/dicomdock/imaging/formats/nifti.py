@@ -199,8 +199,14 @@ def masks_from_nifti(data: bytes) -> tuple[dict[int, Mask], VolumeGeometry, tupl
     return masks_of(volume.array, most=boxes(len(data))), volume.geometry, volume.remarks
 
 
-def segmentation_to_nifti(segmentation: Segmentation, *, compress: bool = True) -> bytes:
-    """Write the segments as a label map numbered from 1.
+def segmentation_to_nifti(
+    segmentation: Segmentation, *, compress: bool = True, values: Mapping[str, int] | None = None
+) -> bytes:
+    """Write the segments as a label map.
+
+    Parameters
+    ----------
+    values : of the segments by label, up to 65535; else they are numbered from 1.
 
     Raises
     ------
@@ -209,7 +215,10 @@ def segmentation_to_nifti(segmentation: Segmentation, *, compress: bool = True) 
     """
     if segmentation.overlapping:
         raise GeometryError("Segments overlap, which a NIfTI label map cannot hold; NRRD can.")
-    return _write(segmentation.to_array(), segmentation.geometry, compress=compress)
+    array = segmentation.to_array()
+    if values is not None:
+        array = np.array([0, *(values[one.label] for one in segmentation.segments)], np.uint16)[array]
+    return _write(array, segmentation.geometry, compress=compress)
 
 
 def attached(segmentation: Segmentation, source: Volume | VolumeGeometry | None) -> Segmentation:
