@@ -74,6 +74,8 @@ CONTRACT = {
     errors.IndexDamaged: (503, 1),
     errors.AuthenticationError: (502, 4),
     errors.Unreachable: (502, 1),
+    errors.ToolError: (502, 1),
+    errors.TimedOut: (504, 1),
     errors.TransactionError: (502, 1),
     errors.ServerFault: (502, 1),
     errors.WireError: (502, 1),

@@ -28,6 +28,8 @@
     ├── UnreadableFile(reason)                a NIfTI, NRRD or other file that is not DICOM and cannot be read
     ├── GeometryError(reason, instances)      instances that do not form the volume that was asked for
     │   └── EmptyResult                       a segmentation of which no voxel is left
+    ├── ToolError                             a program or service that segments failed
+    │   └── TimedOut                          it took longer than it may
     ├── LaunchError(reason)                   a link that cannot or may not be followed
     ├── Cancelled                             the user stopped it
     └── MissingDependency(package, remedy)    an optional part that is not installed
@@ -300,6 +302,18 @@ class EmptyResult(GeometryError):
     """A segmentation of which no voxel is left on the grid of its images."""
 
     exit_code = 3
+
+
+class ToolError(DicomdockError):
+    """A program or service that segments failed, or gave what cannot be used; nothing was stored."""
+
+    http_status = 502
+
+
+class TimedOut(ToolError):
+    """A program or service that segments took longer than it may."""
+
+    http_status = 504
 
 
 class LaunchError(DicomdockError):

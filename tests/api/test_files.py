@@ -171,6 +171,37 @@ def test_what_has_no_voxels_is_passed_over_and_what_cannot_be_written_is_named(a
         list(archive.export_as(["1.2.3"], tmp_path / "out", "nifti"))
 
 
+def test_segments_as_meshes(archive, series, tmp_path):
+    drawn = Segmentation.from_array(labels(), archive.volume(series), names=["liver", "left kidney"])
+    place = drawn.save()
+    names = {}
+    for form in ("stl", "obj", "gltf"):
+        outcomes = archive.export_as([place.study], tmp_path / form, form)
+        assert {one.reason for one in outcomes if one.status == "passed over"} == {
+            "Meshes are made of segmentations and structure sets."
+        }
+        names[form] = [Path(one.path).name for one in outcomes if one.status == "written"]
+        with pytest.raises(InvalidInput, match="is there already"):
+            archive.export_as([place.study], tmp_path / form, form)
+    assert [name.partition(" (")[2] for name in names["stl"]] == ["1) liver.stl", "2) left kidney.stl"]
+    (obj,), (glb,) = names["obj"], names["gltf"]
+    assert obj.endswith(".obj")
+    assert glb.endswith(".glb")
+    written = next((tmp_path / "obj").rglob("*.obj"))
+    assert f"mtllib {written.stem}.mtl" in written.read_text()
+    assert written.with_suffix(".mtl").exists()
+    corners = np.array([line.split()[1:] for line in written.read_text().splitlines() if line[:2] == "v "])
+    extent = drawn.geometry.to_lps(np.argwhere(labels()))  # mm, LPS: half a voxel around the centres
+    voxel = np.abs(AFFINE[:3, :3]).sum(axis=1) / 2
+    assert (corners.astype(float).min(axis=0) >= extent.min(axis=0) - voxel - 1e-3).all()
+    assert (corners.astype(float).max(axis=0) <= extent.max(axis=0) + voxel + 1e-3).all()
+    assert not next(iter(archive.export_as([series], tmp_path / "none", "stl"))).path
+    drawn.to_file(tmp_path / "both.glb")
+    assert (tmp_path / "both.glb").read_bytes()[:4] == b"glTF"
+    rough = archive.export_as([place], tmp_path / "rough", "stl", smoothing=0)
+    assert [one.size for one in rough] == [84 + 50 * len(one.triangles) for one in drawn.meshes(0)]
+
+
 def test_names_in_files_are_no_paths(archive, made, tmp_path):
     evil = replace_description(made, "../../../evil/../T1")
     list(archive.import_paths(write(tmp_path / "evil", evil)))

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
+import shutil
+import subprocess
+from pathlib import Path
 
+import highdicom
 import numpy as np
 import pyarrow.parquet
 import pytest
@@ -12,7 +17,7 @@ from dicomdock import Archive, Resource, Segmentation
 from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
 from tests.api.conftest import AFFINE, labels, values
 from tests.builders import write
-from tests.imaging.scans import scan
+from tests.imaging.scans import check_with_dciodvfy, scan
 from tests.imaging.test_statistics import FACTOR, pet
 
 
@@ -94,3 +99,74 @@ def test_images_that_are_not_in_the_archive(archive, series):
     archive.remove(series)
     with pytest.raises(NotInArchive, match="not in the archive"):
         archive.segmentation(place).statistics()
+
+
+@pytest.mark.filterwarnings("ignore:The number of bytes of compressed pixel data")  # of frames of 15 bytes
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+def test_numbers_as_a_report_that_others_read(archive, tmp_path, kind):
+    datasets = pet()
+    (tmp_path / "pet").mkdir()
+    for at, dataset in enumerate(datasets):
+        dataset.save_as(tmp_path / "pet" / f"{at}.dcm", enforce_file_format=True)
+    archive.import_paths(tmp_path / "pet")
+    drawn = saved(archive, f"{datasets[0].StudyInstanceUID}/{datasets[0].SeriesInstanceUID}", kind)
+    found = archive.segmentation(drawn).statistics()
+    place = archive.save_statistics(found, drawn)
+    assert archive.save_statistics(found, drawn) == place
+    assert place.study == drawn.study
+    (part,) = archive.retrieve(place)
+    if kind == "BINARY":  # dciodvfy does not take a label map for a segmentation
+        check_with_dciodvfy(Path(part.path).read_bytes(), tmp_path)
+
+    report = highdicom.sr.srread(part.path)
+    groups = report.content.get_volumetric_roi_measurement_groups()
+    rows = found.rows()
+    for number, (group, row) in enumerate(zip(groups, rows, strict=True), 1):
+        segment = group.referenced_segment
+        assert segment.referenced_sop_instance_uid == drawn.instance
+        assert segment.referenced_segment_numbers == [number]
+        assert segment.source_series_for_segmentation.value == found.images.series
+        assert group.tracking_identifier == row["label"]
+        stated = {
+            (one.name.meaning, one.derivation.meaning if one.derivation else ""): (one.value, one.unit.value)
+            for one in group.get_measurements()
+        }
+        uptake, unit = "Standardized Uptake Value", "g/ml{SUVbw}"
+        assert stated == {
+            ("Volume", ""): (pytest.approx(row["volume_ml"]), "cm3"),
+            ("Surface Area of Mesh", ""): (pytest.approx(row["surface_mm2"]), "mm2"),
+            ("Maximum 3D Diameter of a Mesh", ""): (pytest.approx(row["diameter_mm"]), "mm"),
+            (uptake, "Mean"): (pytest.approx(row["mean"]), unit),
+            (uptake, "Standard Deviation"): (pytest.approx(row["standard_deviation"]), unit),
+            (uptake, "Minimum"): (pytest.approx(row["minimum"]), unit),
+            (uptake, "Maximum"): (pytest.approx(row["maximum"]), unit),
+            (uptake, "Median"): (pytest.approx(row["median"]), unit),
+            (uptake, "Peak Value Within ROI"): (pytest.approx(row["suv_peak"]), unit),
+            ("Metabolic Volume", ""): (pytest.approx(row["metabolic_volume_ml"]), "cm3"),
+            ("Total Lesion Glycolysis", ""): (pytest.approx(row["total_lesion_glycolysis_g"]), "g"),
+        }
+    program = shutil.which("tid1500reader")
+    if program is None:
+        pytest.skip("tid1500reader is not here; to run this test: pip install dcmqi")
+    told = tmp_path / "told.json"
+    command = [program, "--inputDICOM", part.path, "--outputMetadata", told]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    read = json.loads(told.read_text())["Measurements"]
+    assert [(one["TrackingIdentifier"], one["ReferencedSegment"]) for one in read] == [
+        ("liver", 1),
+        ("tumor", 2),
+    ]
+    assert {one["segmentationSOPInstanceUID"] for one in read} == {drawn.instance}
+    assert {one["SourceSeriesForImageSegmentation"] for one in read} == {found.images.series}
+    assert [float(one["measurementItems"][0]["value"]) for one in read] == pytest.approx(
+        [row["volume_ml"] for row in rows]
+    )
+
+
+def test_a_report_of_numbers_needs_the_segments_that_were_measured(archive, series):
+    structures, segments = saved(archive, series, "STRUCTURES"), saved(archive, series)
+    with pytest.raises(GeometryError, match="save the segments as one first"):
+        archive.save_statistics(archive.segmentation(structures).statistics(), structures)
+    other = Segmentation.from_array(labels(), archive.volume(series), names=["spleen", "tumor"]).save()
+    with pytest.raises(InvalidInput, match="does not hold the segments that were measured"):
+        archive.save_statistics(archive.segmentation(segments).statistics(), other)

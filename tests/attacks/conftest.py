@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.dock.conftest import context
+from tests.dock.conftest import context, page
 
-__all__ = ["context"]
+__all__ = ["context", "page"]

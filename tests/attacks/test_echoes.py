@@ -14,8 +14,10 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from dicomdock.config.servers import ServerProfile
+from dicomdock.dicomweb.session import read_json
 from dicomdock.errors import DicomdockError, WireError
 from dicomdock.web.auth import BasicAuth, BearerAuth, HeaderAuth
+from dicomdock.web.endpoint import Endpoint
 from dicomdock.web.redaction import Redactor
 from dicomdock.web.response import EXCERPT, MAX_DISCARDED
 from dicomdock.web.transport import Http
@@ -56,6 +58,27 @@ def test_no_form_of_a_secret_is_left(secret, form, before, after):
         assert written(secret)[2:-4] not in shown or len(written(secret)) < 12
     assert echoed not in shown
     assert "***" in shown
+
+
+@given(SECRETS, st.sampled_from(sorted(FORMS)), st.binary(max_size=40), st.binary(max_size=40))
+def test_an_answer_that_holds_a_long_secret_is_known(secret, form, before, after):
+    assume(len(secret) >= 12 and form in WHOLE)
+    assert Redactor([secret]).is_repeated_in(before + FORMS[form](secret).encode() + after)
+
+
+WHOLE = {"raw", "percent", "form", "json", "json, slashes", "html", "base64", "base64 within"}
+
+
+def test_data_keep_words_that_a_password_is_too(quick):
+    """A password may be the name of a patient; only a whole long one proves that the answer repeats it."""
+    match = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Radiology^Anna"}]}}
+    honest = Answer(200, json.dumps([match]).encode(), {"Content-Type": "application/dicom+json"})
+    for password in ("radiology", "Radiology-2024!"):
+        with (
+            answering(lambda _: honest) as server,
+            Http(Endpoint("pacs", server.url), BasicAuth("alice", password), quick.connection) as http,
+        ):
+            assert read_json(http.request("GET", "/studies"), "the search") == [match]
 
 
 @given(st.text(max_size=60), SECRETS)

@@ -135,6 +135,21 @@ def test_a_password_file_of_windows_and_an_empty_password(monkeypatch, encoding,
         assert Console().secret("Password", from_stdin=True) == password
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r\nmore\r\n"])
+def test_a_password_file_in_utf_16(monkeypatch, encoding, end):
+    """As Windows PowerShell's redirection writes it; \u010a holds the byte of a line feed."""
+    written = f"\ufeffpä\u010ass{end}".encode(encoding)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(written), encoding="utf-8"))
+    assert Console().secret("Password", from_stdin=True) == "pä\u010ass"
+
+
+def test_a_password_file_that_is_no_text_is_refused_by_a_sentence(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"p\xe4ss\n"), encoding="utf-8"))
+    with pytest.raises(InvalidInput, match="The password is not text in UTF-8"):
+        Console().secret("Password", from_stdin=True)
+
+
 def test_no_password_at_all_is_no_empty_one(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b""), encoding="utf-8"))
     with pytest.raises(InvalidInput, match="empty"):

@@ -38,6 +38,14 @@ def test_numbers_as_document_table_and_csv(run, drawn, tmp_path):
     assert f"2 segments measured on {series}." in shown.out
     again = run("statistics", resource, "--csv", table)
     assert (again.code, "exists already" in again.err) == (2, True)
+    meshes = run("export", resource, tmp_path / "meshes", "--format", "stl", "--smoothing", "0", "--json")
+    assert (meshes.code, len(meshes.json["files"])) == (0, 2), meshes.err
+    assert run("export", resource, tmp_path / "dicom", "--smoothing", "3").code == 2
+    stored = run("statistics", resource, "--save", "--json")
+    assert stored.code == 0, stored.err
+    assert found.json["report"] is None
+    assert stored.json["report"].split("/")[0] == series.split("/")[0]
+    assert run("remove", stored.json["report"], "--force", "--yes").code == 0
 
 
 def test_refusals_are_sentences(run, drawn):

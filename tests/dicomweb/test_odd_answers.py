@@ -16,8 +16,10 @@ import pytest
 
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query
+from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.uid import UID_KEYWORDS
 from dicomdock.dicom.xml_model import to_xml
+from dicomdock.dicomweb import probe
 from dicomdock.errors import WireError
 from tests.builders import changed, ct_series, mr_series
 from tests.dicomweb.awkward import JSON, Awkward, attributes_of, refused, rows, studies
@@ -179,6 +181,22 @@ def test_every_row_comes_once_whatever_the_pages_are(pages, many, settings):
     with client_of(server, settings) as client:
         uids, _ = searched(client, Query())
     assert len(uids) == len(set(uids)) == 330
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 416, 500, 501])
+def test_an_error_beyond_the_last_match_ends_the_list(status, two, settings):
+    """A server that answers a page without matches by an error still gave the pages before."""
+    study, every = two[0].study, {one.instance for one in two}
+    server = Awkward(two, nothing=refused(status))
+    with client_of(server, settings) as client:
+        assert probe.test(client).error == ""
+        assert searched(client, Query())[0] == [study]
+        assert set(searched(client, Query("instances", {"StudyInstanceUID": study}))[0]) == every
+        parts = [part for part in client.retrieve(Resource(study)) if list(part.chunks())]
+        assert len(parts) == len(two)
+        found, warned = searched(client, Query("series", {"StudyInstanceUID": study}))
+    assert len(found) == 2
+    assert ("refused to list more than 2 matches" in warned) == (status == 500)
 
 
 def test_a_total_that_counts_a_page_alone_ends_nothing(many, settings):

@@ -168,6 +168,15 @@ def test_masks_that_share_a_voxel_are_found(array, pairs):
         assert mask_module.overlap(map(Mask.of, array)) == bool((array.sum(axis=0) > 1).any())
 
 
+@given(arrays(np.bool_, st.tuples(st.just(2), *[st.integers(1, 3)] * 3)))
+def test_masks_are_compared_whatever_their_boxes(pair):
+    one, other = pair
+    loose = Mask((0, 0, 0), one)
+    assert Mask.of(one).same(loose) and loose.same(Mask.of(one))
+    assert Mask.of(one).same(Mask.of(other)) == bool(np.array_equal(one, other))
+    assert loose.shared(Mask.of(other)) == int((one & other).sum())
+
+
 def test_many_segments_are_compared_and_written_in_time_that_grows_with_their_voxels():
     """3,000 took 17 s, and 18 s to be written."""
     labels = np.arange(1, 3001, dtype=np.uint16).reshape(30, 10, 10)

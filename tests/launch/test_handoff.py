@@ -177,7 +177,7 @@ def test_thirty_links_at_once_start_one_dock_and_none_is_lost(
 
 def test_a_dock_that_does_not_start_says_why(settings: Settings) -> None:
     broken = (sys.executable, "-I", "-c", "raise SystemExit('the port is taken')")
-    with pytest.raises(LaunchError, match="it said: the port is taken"):
+    with pytest.raises(LaunchError, match="its answer: the port is taken"):
         send(LINK, settings, command=broken)
     with pytest.raises(LaunchError, match="could not be started"):
         send(LINK, settings, command=("/nowhere/dicomdock",))

@@ -12,6 +12,7 @@ from dicomdock.web.multipart.reader import read_parts
 from dicomdock.web.multipart.writer import MultipartBody
 from tests import builders
 from tests.origin.running import serving
+from tests.servers.canned import Answer, answering
 
 JSON = "application/dicom+json"
 
@@ -72,3 +73,26 @@ def test_what_is_not_there_and_what_is_away_are_told_apart(proxy, settings):
     away = ServerProfile("away", "http://127.0.0.1:9/dicom-web")
     with Client(away, settings=settings) as client, serving(client) as running:
         assert running.ask("/dicom-web/studies", JSON).status == 502
+
+
+def test_what_a_server_sends_instead_of_an_instance_is_not_passed_on(settings):
+    (made,) = builders.ct_series(1)
+    body = MultipartBody(
+        [
+            Part("application/dicom", lambda data=data: iter((data,)), length=len(data))
+            for data in (b"GET /studies HTTP/1.1\r\nAuthorization: Basic YWxpY2U6c2VjcmV0", made.data)
+        ]
+    )
+    content = b"".join(body.chunks())
+    wrong = Answer(200, content, {"Content-Type": body.content_type})
+    with (
+        answering(lambda _: wrong) as behind,
+        Client(ServerProfile("behind", behind.url), settings=settings) as client,
+        serving(client) as running,
+    ):
+        wanted = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+        assert bodies(running.ask(f"/dicom-web/studies/{made.study}", wanted)) == [made.data]
+        refused = running.ask(f"/dicom-web{made.resource.path}", "application/dicom; transfer-syntax=*")
+        assert refused.status == 502
+        assert b"YWxp" not in refused.data
+        assert b"no DICOM instance" in refused.data

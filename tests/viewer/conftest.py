@@ -267,6 +267,7 @@ class Screen:
         self.page.wait_for_function(
             f"() => {{ const s = window.trame?.state?.state; return s && ({condition}) }}",
             timeout=seconds * 1000,
+            polling=30,
         )
 
     def state(self, name: str) -> Any:

@@ -5,7 +5,7 @@ async ([views, seconds]) => {
     let due;
     while (!window.dicomdock || !document.querySelector("[data-view]")) {  // a page that is just coming
         if (performance.now() > end) return ["no view is there"];
-        await new Promise(requestAnimationFrame);
+        await new Promise((then) => setTimeout(then, 30));
     }
     await window.dicomdock.settled();
     const state = window.trame.state;
@@ -32,6 +32,6 @@ async ([views, seconds]) => {
         }
         if (Object.keys(there).length && !missing.length) return [];
         if (performance.now() > end) return missing.length ? missing : ["no view is there"];
-        await new Promise(requestAnimationFrame);
+        await new Promise((then) => setTimeout(then, 30));
     }
 }

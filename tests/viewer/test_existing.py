@@ -154,6 +154,9 @@ def test_what_others_drew_is_opened_edited_and_saved(
     assert painted.any() and not (first[0] & ~first[1]).any()
     for was, now in others:  # where segments overlap, nothing is taken from the others
         assert np.array_equal(now, was if before.overlapping else was & ~painted)
+    for was, now in zip(before.segments, after.segments, strict=True):  # a reviewer sees what was changed
+        changed = not np.array_equal(was.mask.whole(shape), now.mask.whole(shape))
+        assert now.algorithm == ("SEMIAUTOMATIC" if changed else was.algorithm)
     assert after.overlapping == before.overlapping
 
 

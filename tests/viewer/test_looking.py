@@ -23,6 +23,7 @@ from dicomdock.imaging.volume import Volume
 from tests.builders import Made, composite, made
 from tests.dock.using import arrived
 from tests.imaging.scans import AXIAL, headers, oblique, put_pixels, scan
+from tests.imaging.test_video import MP4, endoscopy
 from tests.imaging.test_waveforms import ecg
 from tests.viewer.conftest import (
     SHAPE,
@@ -86,6 +87,8 @@ def other_series(study: str, frame: str) -> dict[str, list[Made]]:
     letter.SeriesNumber, letter.SeriesDescription, letter.EncapsulatedDocument = 9, "Letter", CDA
     heart = ecg()
     heart.StudyInstanceUID, heart.SeriesNumber, heart.SeriesDescription = study, 8, "Rest"
+    video = endoscopy()
+    video.StudyInstanceUID, video.SeriesNumber, video.SeriesDescription = study, 10, "Endoscopy"
     return {
         "sagittal": scan(values, sagittal, **shared, **named),
         "oblique": scan(values, oblique((0.5, 0.1, 0.0), (3, 1, 1), (-20, -30, 5)), **shared, **leaning),
@@ -93,6 +96,7 @@ def other_series(study: str, frame: str) -> dict[str, list[Made]]:
         "bolus": [one for volume in times for one in volume],
         "ecg": [made(heart)],
         "cda": [made(letter)],
+        "video": [made(video)],
     }
 
 
@@ -498,6 +502,32 @@ def test_a_clinical_document_is_text_and_nothing_in_it_runs(
     tab = popup.value
     expect(tab.locator("body")).to_contain_text("<title>Letter</title>")
     assert tab.title() != "run"
+    tab.close()
+
+
+def test_a_video_plays_in_a_tab_of_its_own(screen: Screen, study: dict[str, list[Made]]) -> None:
+    screen.tool("series")
+    link = screen.button(f"other-{study['video'][0].instance}")
+    assert "video" in link.inner_text()
+    with screen.page.expect_popup() as popup:
+        link.click()
+    tab = popup.value
+    playing = tab.locator("video")
+    tab.wait_for_function("() => document.querySelector('video')?.readyState >= 2")
+    assert playing.evaluate("video => [video.videoWidth, video.videoHeight]") == [64, 48]
+    assert playing.evaluate("video => video.duration") == pytest.approx(1.0, abs=0.15)
+    # A jump: the browser asks for a piece.
+    playing.evaluate(
+        """video => new Promise((then) => {
+            video.pause();
+            video.addEventListener('seeked', then, { once: true });
+            video.currentTime = 0.8;
+        })"""
+    )
+    answer = tab.request.get(tab.url, headers={"Range": "bytes=10-19"})
+    assert (answer.status, answer.body()) == (206, MP4[10:20])
+    assert answer.headers["content-range"].startswith("bytes 10-19/")
+    assert tab.request.get(tab.url, headers={"Range": "bytes=9999-"}).status == 416
     tab.close()
 
 

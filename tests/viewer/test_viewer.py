@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 
+import highdicom
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
 from dicomdock.imaging.segmentation import read_segmentation
+from dicomdock.imaging.terminology import Code
 from dicomdock.viewer.autosave import UnsavedWork
 from tests.imaging.scans import grid
 from tests.pictures import FOR_DOCS, SCREENSHOTS
@@ -146,6 +148,25 @@ def test_what_is_painted_is_undone_redone_saved_listed_and_opened_again(
         screen.button("statistics-csv").click()
     (row,) = csv.DictReader(downloaded.value.path().read_text("utf-8").splitlines())
     assert float(row["mean"]) == pytest.approx(inside.mean())
+    reports = opened.made_here()
+    screen.button("statistics-report").click()
+    screen.note("saved as a report that refers to the segments")
+    report = highdicom.sr.srread(opened.saved_since(reports).path)
+    (group,) = report.content.get_volumetric_roi_measurement_groups()
+    assert group.referenced_segment.referenced_sop_instance_uid == saved.resource.instance
+    (volume,) = group.get_measurements(name=Code("118565006", "SCT", "Volume"))
+    assert volume.value == pytest.approx(inside.size * 2 / 1000)
+    screen.button("statistics-report").click()
+    screen.note("in a report already")
+    with screen.page.expect_download() as downloaded:
+        screen.button("mesh-gltf").click()
+    assert downloaded.value.path().read_bytes()[:4] == b"glTF"
+    without = screen.pixels("ThreeD")
+    screen.button("segments-3d").check()
+    screen.handled()
+    shown = np.abs(screen.pixels("ThreeD").astype(int) - without).max(axis=2) > 16
+    assert shown.mean() > 0.05  # the segment fills a good part of the view
+    screen.button("segments-3d").uncheck()
     screen.button("new-drawing").click()
     screen.wait("!s.drawing_uid")
     uid = saved.resource.series

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.api.presentation import Presentation
     from dicomdock.api.project import AnnotationProject
     from dicomdock.api.segmentation import Kind, Segmentation
+    from dicomdock.api.statistics import Statistics
     from dicomdock.api.targets import TargetTable
     from dicomdock.api.volume import Volume
     from dicomdock.archive.adoption import Finding
@@ -231,6 +233,29 @@ class Archive:
 
         return read_waveform(read_single(self, resource_of(resource, "series", "instance")))
 
+    def save_statistics(self, statistics: Statistics, segmentation: Resource | str) -> Resource:
+        """Store the numbers of segments as a measurement report (TID 1500) that refers to each segment.
+
+        Percentiles and the longest diameter within a slice, for which the standard has no codes, are left
+        out.
+
+        Parameters
+        ----------
+        segmentation : the DICOM Segmentation that was measured; an instance, or a series of just one.
+
+        Raises
+        ------
+        InvalidInput
+            It holds other segments than those that were measured.
+        NotInArchive
+            The segmentation or its images are not in the archive.
+        GeometryError
+            It is a structure set, or its images are of another study.
+        """
+        from dicomdock.api.statistics import save
+
+        return save(self, statistics, resource_of(segmentation, "series", "instance"))
+
     def targets(self, studies: Sequence[Resource | str], *, only: Sequence[str] = ()) -> TargetTable:
         """Return the diameters of lesions over studies of one patient, from their measurement reports.
 
@@ -385,6 +410,68 @@ class Archive:
             self, Path(path), series, names=names or {}, name=name, resample=resample, kind=kind
         )
 
+    def run_tool(
+        self,
+        name: str,
+        series: Resource | str,
+        *,
+        volume: str | None = None,
+        progress: Callable[[str], object] = lambda _line: None,
+    ) -> Segmentation:
+        """Run a tool on a series and store its segmentation as a draft, in the study of the images.
+
+        Parameters
+        ----------
+        name : of a tool that ``dicomdock tool add`` has declared.
+        volume : which volume, where the series holds several.
+        progress : is called with each line that the tool says.
+
+        Raises
+        ------
+        NotFound, ProfileError
+            There is no such tool, its declaration cannot be used, or pixels may not be sent to its address.
+        NotInArchive
+            The series is not in the archive.
+        ToolError, TimedOut
+            It failed, gave what cannot be used, or took too long; nothing is stored.
+        GeometryError
+            The series forms no volume, or the labels are not on its grid; nothing is stored.
+        """
+        from dicomdock.api.tools import Job, run_on_series
+        from dicomdock.config.tools import ToolFolder
+
+        job = Job(ToolFolder(self._settings).get(name), self._settings, volume)
+        with closing(run_on_series(self, job, resource_of(series, "series"))) as work:
+            while True:
+                try:
+                    progress(next(work).line)
+                except StopIteration as end:
+                    made: Segmentation = end.value
+                    break
+        made.save(self)
+        return made
+
+    def accept_draft(self, resource: Resource | str, person: str) -> Resource:
+        """Store a new version of what a tool made that states that a person has accepted it.
+
+        Parameters
+        ----------
+        resource : the segmentation, an instance or a series of just one.
+        person : who accepts it.
+
+        Raises
+        ------
+        InvalidInput
+            It is no draft, or nobody is named.
+        NotInArchive
+            It is not in the archive.
+        GeometryError
+            It cannot be read, or its images are not in the archive.
+        """
+        from dicomdock.api.tools import accept
+
+        return accept(self, resource_of(resource, "series", "instance"), person)
+
     def import_derived(self, path: Path | str, images: Resource | str, *, description: str = "") -> Volume:
         """Store a NIfTI or NRRD volume in the study of the images it was computed from, as a new series.
 
@@ -411,17 +498,20 @@ class Archive:
         format: Format,  # noqa: A002 - what it is called everywhere
         *,
         straighten: bool = False,
+        smoothing: int = 20,
     ) -> list[ExportedImage]:
-        """Write volumes and segmentations as NIfTI or NRRD, in folders with readable names.
+        """Write volumes and segmentations as NIfTI or NRRD, or segments as meshes, in readable folders.
 
-        Beside each a JSON file says which study it belongs to and what its segments are called. What cannot
-        be written (reports, pictures without a position in the patient) is returned with the reason.
+        Beside each volume and segmentation a JSON file says which study it belongs to and what its segments
+        are called. What cannot be written (reports, pictures without a position in the patient) is returned
+        with the reason.
 
         Parameters
         ----------
         folder : created where it is missing; nothing in it is overwritten.
-        format : ``nifti`` or ``nrrd``.
+        format : ``nifti`` or ``nrrd``; ``stl``, ``obj`` or ``gltf`` for meshes in mm, LPS.
         straighten : resample volumes of a tilted gantry onto a grid with perpendicular axes, which ITK needs.
+        smoothing : rounds for meshes; 0 for the surface between the voxels.
 
         Raises
         ------
@@ -432,7 +522,8 @@ class Archive:
         """
         from dicomdock.api.export import export_as
 
-        return list(export_as(self.local, self, _list(resources), Path(folder), format, straighten))
+        wanted = _list(resources)
+        return list(export_as(self.local, self, wanted, Path(folder), format, straighten, smoothing))
 
     def pull(self, server: str, *resources: Resource | str) -> PullReport:
         """Retrieve studies, series or instances from a server; what the archive holds is not fetched again.

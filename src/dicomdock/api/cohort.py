@@ -128,8 +128,8 @@ class Cohort:
     ) -> Generator[Progress, None, TaskReport]:
         """Run a function on every series or study, in processes of its own.
 
-        The function's code runs with the rights of the user. What it returned for a series is kept, until the
-        file that it is in changes.
+        The function's code runs with the rights of the user. What it returned for a series is stored,
+        until the file that it is in changes.
 
         Parameters
         ----------

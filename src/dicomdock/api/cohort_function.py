@@ -15,6 +15,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -22,28 +23,40 @@ from pydicom.dataset import Dataset
 
 from dicomdock.api.archive import Archive
 from dicomdock.api.segmentation import Segmentation
+from dicomdock.api.tools import Job, run_on_series
 from dicomdock.api.volume import Volume
 from dicomdock.cohort.state import NOT_PULLED
 from dicomdock.cohort.table import Cell
 from dicomdock.config.settings import Settings
+from dicomdock.config.tools import ToolFolder, declaration
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import kind_of
 from dicomdock.errors import DicomdockError, InvalidInput
+from dicomdock.transfer.progress import finish
 
 Function: TypeAlias = Callable[[Any], object]
 """Receives the volume of a series, or the volumes of a study."""
+TOOL = "tool:"
+"""What the name of a function begins with that is a tool."""
+NEVER = 7 * 86400.0  # seconds
 LONGEST_REASON = 1000  # characters of what a function raised
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
-def load(name: str) -> tuple[Function, str]:
+def load(name: str, settings: Settings) -> tuple[Function, str]:
     """Import a function; return it and the digest of the file it is in.
+
+    ``tool:NAME`` is a tool of the user's, whose segmentation is a draft.
 
     Raises
     ------
     InvalidInput
         There is none of that name, or importing it failed.
+    NotFound, ProfileError
+        There is no such tool, or its declaration cannot be used.
     """
+    if name.startswith(TOOL):
+        return _tool(name.removeprefix(TOOL), settings)
     module_name, colon, function_name = name.rpartition(":")
     if not colon or not module_name or not function_name:
         raise InvalidInput(f"{name!r} is not MODULE:FUNCTION, or FILE.py:FUNCTION.")
@@ -57,6 +70,18 @@ def load(name: str) -> tuple[Function, str]:
     file = getattr(module, "__file__", None)
     digest = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
     return function, digest
+
+
+def _tool(name: str, settings: Settings) -> tuple[Function, str]:
+    tool = ToolFolder(settings).get(name)
+    # The parent ends a child that takes too long, and with its process group what the tool has started.
+    job = Job(replace(tool, timeout=NEVER), settings, own_group=False)
+
+    def run(volume: Volume) -> Segmentation:
+        assert volume.archive is not None and volume.series is not None, "it is of the archive"
+        return finish(run_on_series(volume.archive, job, volume.series))
+
+    return run, hashlib.sha256(declaration(tool)).hexdigest()
 
 
 class Storing(Archive):
@@ -218,13 +243,14 @@ def main() -> None:
     with contextlib.suppress(OSError):  # where memory runs out, Linux kills this process and no other
         Path("/proc/self/oom_score_adj").write_text("1000")
     sys.path[:0] = [one for one in first["path"] if one not in sys.path]
+    folders: dict[str, Any] = {name: Path(path) for name, path in first["folders"].items()}
+    settings = Settings(**folders, **first["settings"])
     try:
-        function, digest = load(first["function"])
-    except InvalidInput as error:
+        function, digest = load(first["function"], settings)
+    except DicomdockError as error:
         _answer(writer, {"error": str(error)})
         return
-    folders: dict[str, Any] = {name: Path(path) for name, path in first["folders"].items()}
-    with Storing.open(Settings(**folders, **first["settings"])) as archive:
+    with Storing.open(settings) as archive:
         _answer(writer, {"digest": digest})
         for line in reader:
             faulthandler.dump_traceback_later(first["seconds"] + 10, exit=True)

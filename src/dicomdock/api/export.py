@@ -1,4 +1,4 @@
-"""Export to NIfTI and NRRD: a file for each volume and segmentation, under readable names."""
+"""Export to NIfTI, NRRD and meshes: a file for each volume and segmentation, under readable names."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, starmap
 from pathlib import Path, PurePosixPath
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from pydicom.dataset import Dataset
 
 from dicomdock import archive
-from dicomdock.api.files import Format as Format
-from dicomdock.api.files import stem_of, write_segmentation, write_series, write_volume
+from dicomdock.api.files import (
+    MESH_ENDINGS,
+    MeshFormat,
+    stem_of,
+    write_meshes,
+    write_segmentation,
+    write_series,
+    write_volume,
+)
+from dicomdock.api.files import Format as VoxelFormat
 from dicomdock.api.home import Home
 from dicomdock.api.instances import headers_of, read
+from dicomdock.api.segmentation import Segmentation
 from dicomdock.api.segmentation import read as read_segmentation
 from dicomdock.api.sidecar import Sidecar
 from dicomdock.api.volume import fill
@@ -35,14 +44,17 @@ from dicomdock.imaging.attributes import number, text
 from dicomdock.imaging.formats.nifti import undirected
 from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan, split_series
 from dicomdock.imaging.geometry.split_keys import words
+from dicomdock.imaging.mesh import SMOOTHING, Mesh
 from dicomdock.imaging.parametric import read_parametric_map
 from dicomdock.imaging.segmentation import Segment
 from dicomdock.imaging.volume import Volume, straight_grid
 
+Format = VoxelFormat | MeshFormat
+
 _VOLUME = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
 _SEGMENTATION = {"nifti": ".nii.gz", "nrrd": ".seg.nrrd"}
 
-_ENDINGS = (".nii.gz", ".nii", ".nrrd")
+_ENDINGS = (".nii.gz", ".nii", ".nrrd", *MESH_ENDINGS.values())
 
 _TIME_POINTS = {
     "AcquisitionNumber",
@@ -58,6 +70,7 @@ _TIME_POINTS = {
 """What tells the volumes of one four-dimensional file apart; each echo and kind of image has its own file."""
 
 _NOTHING = "It has no voxels: a report, a document, or settings for showing images."
+_NO_SEGMENTS = "Meshes are made of segmentations and structure sets."
 _EMPTY = "None of its segments has a voxel."
 _SHEARED = "The grid is sheared, which ITK and 3D Slicer cannot read; --straighten resamples it."
 _STRAIGHTENED = "The volume was resampled onto a grid with perpendicular axes."
@@ -115,6 +128,7 @@ def export_as(
     folder: Path,
     form: Format,
     straighten: bool = False,
+    smoothing: int = SMOOTHING,
 ) -> Iterator[Exported]:
     """Write what resources hold, series by series; see ``Archive.export_as``.
 
@@ -143,7 +157,7 @@ def export_as(
     files = {one.resource: one for one in plan}
     items = [Item(one.resource, one.source, one.name, kinds[one.resource]) for one in plan]
     groups = [list(group) for _, group in groupby(items, key=lambda one: one.series)]
-    target = _Target(folder, form, straighten)
+    target = _Target(folder, form, straighten, smoothing)
     series = dict.fromkeys(item.name.parent for item in items)
     with unfinished(folder, "\n".join([form, *map(str, series)])) as again:
         if not again:
@@ -161,7 +175,9 @@ def _written(
     """Write one series after the other; what is damaged is not read."""
     for done, group in enumerate(groups, 1):
         damaged = {*local.damaged(files[item.resource] for item in group)}
-        if group[0].kind == "image":  # a volume without some of its slices would be another one
+        if target.form in MESH_ENDINGS and group[0].kind not in ("segmentation", "structures"):
+            outcomes = iter([Exported(group[0].series, "passed over", reason=_NO_SEGMENTS)])
+        elif group[0].kind == "image":  # a volume without some of its slices would be another one
             outcomes = _images(group, target) if not damaged else _refused(group[0].series, [*damaged])
         else:
             outcomes = chain(
@@ -183,6 +199,7 @@ class _Target:
     folder: Path
     form: Format
     straighten: bool
+    smoothing: int
     _used: set[str] = field(default_factory=set)
 
     def refuse_existing(self, series: Iterable[PurePosixPath]) -> None:
@@ -320,12 +337,13 @@ def _write_volume(volume: Volume, path: Path, sidecar: Sidecar, target: _Target)
 def _objects(home: Home, items: Sequence[Item], target: _Target) -> Iterator[Exported]:
     for at, item in enumerate(items, 1):
         base = f"{item.name.parent}{f' ({at})' if len(items) > 1 else ''}"
-        if item.kind in ("segmentation", "structures"):
+        if target.form in MESH_ENDINGS:
+            yield from _meshes(home, item, base, target)
+        elif item.kind in ("segmentation", "structures"):
 
             def make_labels(path: Path, item: Item = item) -> _Written:
                 found = read_segmentation(home, item.resource)
-                if not any(one.mask.array.size for one in found.segments):
-                    raise EmptyResult(" ".join((_EMPTY, *found.remarks)))
+                _require_voxels(found)
                 grid, remarks = target.grid_of(found.geometry)
                 if grid is not found.geometry:
                     found = found.onto(grid)
@@ -346,6 +364,37 @@ def _objects(home: Home, items: Sequence[Item], target: _Target) -> Iterator[Exp
             yield target.write(item.resource, target.name(base, _VOLUME[target.form]), make_map)
         else:
             yield Exported(item.resource, "passed over", reason=_NOTHING)
+
+
+def _meshes(home: Home, item: Item, base: str, target: _Target) -> Iterator[Exported]:
+    """Write the segments as meshes: STL, which knows no names, in a file each."""
+    form = cast(MeshFormat, target.form)
+    ending = MESH_ENDINGS[form]
+    try:
+        found = read_segmentation(home, item.resource)
+        _require_voxels(found)
+    except EmptyResult as error:
+        yield Exported(item.resource, "empty", reason=str(error))
+        return
+    except (GeometryError, NotFound, ArchiveError) as error:
+        yield Exported(item.resource, "failed", reason=str(error))
+        return
+    remarks = (*found.remarks, *_without_voxels(found.segments))
+    meshes = found.meshes(target.smoothing)
+    parts = [(base, meshes)]
+    if form == "stl" and len(found.segments) > 1:
+        parts = [(f"{base} {clean_name(f'({at}) {one.label}')}", [one]) for at, one in enumerate(meshes, 1)]
+    for name, part in parts:
+
+        def make(path: Path, part: Sequence[Mesh] = part) -> _Written:
+            return write_meshes(part, path, form), remarks
+
+        yield target.write(item.resource, target.name(name, ending), make)
+
+
+def _require_voxels(found: Segmentation) -> None:
+    if not any(one.mask.array.size for one in found.segments):
+        raise EmptyResult(" ".join((_EMPTY, *found.remarks)))
 
 
 def _entries(folder: Path) -> list[Path]:

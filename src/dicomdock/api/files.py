@@ -1,15 +1,19 @@
-"""NIfTI and NRRD files: their names, the volumes and label maps in them, and the sidecar beside each."""
+"""NIfTI and NRRD files: their names, what is in them, and the sidecar beside each; meshes of segments."""
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from dicomdock.api.sidecar import Sidecar, read_sidecar
+from dicomdock.archive.export import clean_name
 from dicomdock.archive.storage.local import disk_errors
 from dicomdock.errors import GeometryError, InvalidInput
+from dicomdock.imaging.formats.meshes import to_glb, to_mtl, to_obj, to_stl
 from dicomdock.imaging.formats.nifti import (
     UNPLACED,
     attached,
@@ -27,10 +31,14 @@ from dicomdock.imaging.formats.nrrd import (
     volume_to_nrrd,
 )
 from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan
+from dicomdock.imaging.mesh import Mesh
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.volume import Volume
 
 Format = Literal["nifti", "nrrd"]
+MeshFormat = Literal["stl", "obj", "gltf"]
+
+MESH_ENDINGS: Mapping[MeshFormat, str] = {"stl": ".stl", "obj": ".obj", "gltf": ".glb"}
 
 _ENDINGS: Mapping[str, Format] = {
     ".nii.gz": "nifti",
@@ -95,8 +103,8 @@ def read_labels(path: Path, names: Mapping[int, str]) -> Segmentation:
             )
     described = {segment.label: segment for segment in sidecar.segments.values()}
     segments = tuple(
-        replace(one, terminology=said.terminology, colour=said.colour)
-        if (said := described.get(one.label)) is not None
+        replace(one, terminology=description.terminology, colour=description.colour)
+        if (description := described.get(one.label)) is not None
         else one
         for one in found.segments
     )
@@ -171,6 +179,40 @@ def write_segmentation(segmentation: Segmentation, path: Path, sidecar: Sidecar 
     if format_of(path) == "nifti":
         return _write(path, segmentation_to_nifti(segmentation, compress=_packed(path)), sidecar)
     return _write(path, segmentation_to_nrrd(segmentation), sidecar)
+
+
+def mesh_format_of(path: Path) -> MeshFormat | None:
+    """Return the format of meshes that a file's name says; None for none."""
+    return next((form for form, ending in MESH_ENDINGS.items() if path.name.lower().endswith(ending)), None)
+
+
+def write_meshes(meshes: Sequence[Mesh], path: Path, form: MeshFormat) -> int:
+    """Write meshes to one file, and the colours of an OBJ beside it; give the bytes of the file."""
+    if form == "stl":
+        return _write(path, to_stl(meshes), None)
+    if form == "gltf":
+        return _write(path, to_glb(meshes), None)
+    colours = path.with_name(f"{path.name[:-4]}.mtl")
+    _write(colours, to_mtl(meshes).encode(), None)
+    return _write(path, to_obj(meshes, colours.name).encode(), None)
+
+
+def mesh_archive(meshes: Sequence[Mesh], form: MeshFormat) -> tuple[str, bytes]:
+    """Return the name and the bytes of one file with all meshes: a zip file of STL and OBJ."""
+    if form == "gltf":
+        return "segments.glb", to_glb(meshes)
+    parts: dict[str, bytes] = {}
+    if form == "stl":
+        for number, mesh in enumerate(meshes, 1):
+            parts[clean_name(f"{number} {mesh.label}") + ".stl"] = to_stl([mesh])
+    else:
+        parts["segments.obj"] = to_obj(meshes, "segments.mtl").encode()
+        parts["segments.mtl"] = to_mtl(meshes).encode()
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in parts.items():
+            packed.writestr(name, content)
+    return f"segments-{form}.zip", file.getvalue()
 
 
 def sidecar_of(path: Path) -> Path:

@@ -107,9 +107,8 @@ def _write_decided(
     )
     report = report_to_dicom(
         Report(tuple(_measured(segmentation, header))),
-        headers,
+        [*headers, header],
         authorship=authorship,
-        segmentations=[header],
     )
     reported = folder / "reports" / f"{name}.dcm"
     write_new(reported, to_bytes(report))

@@ -20,6 +20,7 @@ from dicomdock.errors import GeometryError, InvalidInput, NotInArchive
 from dicomdock.imaging import segmentation as imaging
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan
+from dicomdock.imaging.mesh import SMOOTHING, Mesh, meshes_of
 from dicomdock.imaging.references import references_of, studies_of_references
 from dicomdock.imaging.rtstruct import is_structure_set, read_structures, structures_to_dicom
 from dicomdock.imaging.segmentation import Algorithm, read_segmentation, segmentation_to_dicom
@@ -126,7 +127,10 @@ class Segmentation(imaging.Segmentation):
         )
 
     def to_file(self, path: Path | str) -> None:
-        """Write a NIfTI label map (``.nii.gz``, ``.nii``) or a segmentation of Slicer's (``.seg.nrrd``).
+        """Write a NIfTI label map (``.nii.gz``, ``.nii``), Slicer's ``.seg.nrrd``, or meshes.
+
+        Meshes are smoothed, in mm, LPS: ``.stl`` holds all segments as one, ``.obj`` (``.mtl`` beside it) and
+        ``.glb`` (glTF) each with its name and colour.
 
         Raises
         ------
@@ -135,9 +139,23 @@ class Segmentation(imaging.Segmentation):
         GeometryError
             Segments overlap, which NIfTI cannot hold.
         """
-        from dicomdock.api.files import write_segmentation
+        from dicomdock.api.files import mesh_format_of, write_meshes, write_segmentation
 
-        write_segmentation(self, Path(path))
+        form = mesh_format_of(Path(path))
+        if form is not None:
+            write_meshes(self.meshes(), Path(path), form)
+        else:
+            write_segmentation(self, Path(path))
+
+    def meshes(self, smoothing: int = SMOOTHING) -> list[Mesh]:
+        """Return the surface of each segment that has voxels, in mm, LPS.
+
+        Parameters
+        ----------
+        smoothing : rounds, which keep the size; 0 for the surface between the voxels, whose area the
+            statistics state.
+        """
+        return list(meshes_of(self, smoothing))
 
     def save(
         self,

@@ -11,17 +11,21 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from dicomdock.api.home import Home
-from dicomdock.api.instances import headers_of, paths_of
+from dicomdock.api.instances import headers_of, paths_of, read_single
 from dicomdock.api.volume import fill, plan_named
 from dicomdock.cohort.table import arrow, parquet_of
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput
+from dicomdock.imaging.attributes import text
+from dicomdock.imaging.authoring import MOST_LETTERS
 from dicomdock.imaging.geometry import VolumePlan, split_series
-from dicomdock.imaging.segmentation import Segmentation
+from dicomdock.imaging.measurements import Report, report_to_dicom
+from dicomdock.imaging.segmentation import Segmentation, is_segmentation, segment_items
 from dicomdock.imaging.statistics import (
     BODIES,
     PERCENTILES,
     SegmentStatistics,
+    measurements_of,
     place,
     segment_statistics,
     to_suv,
@@ -160,6 +164,48 @@ def measure_over(
             if left:
                 remarks.append(f"{left} of {one.shape.voxels} voxels of {one.label!r} have no value.")
     return Statistics(segments, images, (*placed.remarks, *volume.remarks, *remarks))
+
+
+def save(archive: Home, statistics: Statistics, segmentation: Resource) -> Resource:
+    """Store the numbers as a measurement report; see ``Archive.save_statistics``."""
+    drawn = read_single(archive, segmentation)
+
+    def make() -> list[Dataset]:
+        return [report_of(statistics, drawn, headers_of(paths_of(archive, statistics.images)))]
+
+    return archive.save_once(statistics, make, str(segmentation))
+
+
+def report_of(statistics: Statistics, drawn: Dataset, images: Sequence[Dataset]) -> Dataset:
+    """Return the numbers as a measurement report.
+
+    Parameters
+    ----------
+    drawn : the DICOM Segmentation that was measured, with or without pixels.
+    images : the instances that it was measured on, likewise.
+
+    Raises
+    ------
+    InvalidInput
+        It holds other segments than those that were measured.
+    GeometryError
+        It is a structure set, or the images are of another study.
+    """
+    segments = [item for _, item in segment_items(drawn)]
+    if not is_segmentation(drawn):
+        raise GeometryError(
+            "A report of numbers refers to the segments of a DICOM Segmentation, which a structure set"
+            " does not have; save the segments as one first.",
+            [text(drawn, "SOPInstanceUID")],
+        )
+    if [text(one, "SegmentLabel") for one in segments] != [one.label for one in statistics.segments]:
+        raise InvalidInput("The segmentation does not hold the segments that were measured.")
+    measurements = measurements_of(
+        statistics.segments, dict(enumerate(segments, 1)), text(drawn, "SOPInstanceUID")
+    )
+    name = text(drawn, "SeriesDescription") or "segments"
+    report = Report(tuple(measurements), series_description=f"Numbers of {name}"[:MOST_LETTERS])
+    return report_to_dicom(report, [*images, drawn])
 
 
 def _chosen(

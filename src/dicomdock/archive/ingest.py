@@ -120,7 +120,7 @@ def _named_by(path: Path) -> Iterator[_Found]:
     except WireError as error:
         yield Failure(path, str(error))
     except OSError:
-        return  # said when the file itself is read
+        return  # reported when the file itself is read
 
 
 def _members(path: Path) -> Iterator[_Found]:

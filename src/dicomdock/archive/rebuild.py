@@ -31,7 +31,7 @@ from dicomdock.dicom.resource import Resource
 log = logging.getLogger(__name__)
 MARK = "rebuilding"
 Fault: TypeAlias = Literal["damaged", "missing", "not whole"]
-SAID_EVERY = 2.0  # seconds between two messages of the progress
+REPORT_EVERY = 2.0  # seconds between two messages of the progress
 
 
 def has_studies(files: Files) -> bool:
@@ -112,14 +112,14 @@ def _move_aside(index: Index) -> Path:
 def _adopt_all(files: Files, index: Index, state: JournalState) -> int:
     """Insert a row for each file, and return the number of files that are no instances."""
     strays = done = 0
-    said = time.monotonic()
+    reported = time.monotonic()
     keys = files.storage.listed()
     while some := list(islice(keys, BATCH)):
         strays += sum(1 for finding in adopt(files, index, some, state) if finding.status == "stray")
         files.reached("rebuild: some adopted")
         done += len(some)
-        if time.monotonic() - said >= SAID_EVERY:
-            said = time.monotonic()
+        if time.monotonic() - reported >= REPORT_EVERY:
+            reported = time.monotonic()
             log.warning("Rebuilding the index: %d files read.", done)
     return strays
 

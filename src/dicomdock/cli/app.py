@@ -36,6 +36,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "waveform": ("waveform",),
     "cohort": ("cohort",),
     "archive": ("list", "remove", "verify", "pin", "unpin", "evict"),
+    "tool": ("tool",),
     "worklist": ("worklist",),
     "project": ("project",),
     "link": ("open",),

@@ -132,6 +132,7 @@ cohort.command(
     epilog=examples(
         "dicomdock cohort run chest lungs.py:volume --out lungs.parquet",
         "dicomdock cohort run chest mypackage.lesions:segment --workers 4 --timeout 60",
+        "dicomdock cohort run chest --tool totalsegmentator --workers 1",
     )
 )(tasks.run)
 cohort.command(

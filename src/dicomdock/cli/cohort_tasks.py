@@ -113,7 +113,15 @@ def run(
             help="Takes a Volume; returns numbers, Segmentation or Volume. FILE.py:FUNCTION too.",
             show_default=False,
         ),
-    ],
+    ] = "",
+    tool: Annotated[
+        str,
+        typer.Option(
+            metavar="TOOL",
+            help="Run this tool instead of a function; its segmentations are drafts.",
+            show_default=False,
+        ),
+    ] = "",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -122,9 +130,14 @@ def run(
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Processes side by side.")] = 2,
     timeout: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", min=0.1, help="For each call; its process is then killed."),
-    ] = 600.0,
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.1,
+            help="For each call; its process is then killed. 600, or what a tool declares.",
+            show_default=False,
+        ),
+    ] = None,
     per_study: Annotated[
         bool,
         typer.Option("--per-study", help="Call it once for each study, with a list of its volumes."),
@@ -132,7 +145,7 @@ def run(
     again: Annotated[bool, typer.Option("--again", help="Compute everything anew.")] = False,
     cluster: ClusterAddress = "",
 ) -> None:
-    """Run a Python function on every series of a cohort. Its code runs with your rights.
+    """Run a Python function or a tool on every series of a cohort. Its code runs with your rights.
 
     What it computed stays until its file changes; the same command again does what is left.
     """
@@ -140,6 +153,7 @@ def run(
     from dicomdock.api.archive import Archive
     from dicomdock.cohort import results
 
+    function, seconds = _what_runs(console, function, tool, timeout, per_study=per_study)
     if out is not None:
         results.check(out)
     with Archive.open(console.settings) as archive:
@@ -148,7 +162,7 @@ def run(
             work = chosen.running(
                 function,
                 workers=workers,
-                seconds=timeout,
+                seconds=seconds,
                 again=again,
                 per="study" if per_study else "series",
                 cluster=there,
@@ -158,6 +172,28 @@ def run(
     if out is not None:
         results.write(out, name, chosen.items_per(ended.per), ended)
     _tell(console, name, ended)
+
+
+def _what_runs(
+    console: Console, function: str, tool: str, timeout: float | None, *, per_study: bool
+) -> tuple[str, float]:
+    """Return the name of the function or tool that runs, and the seconds of each call."""
+    from dicomdock.api.cohort import SECONDS
+
+    if bool(function) == bool(tool):
+        raise InvalidInput("Name a function, MODULE:FUNCTION, or a tool, --tool TOOL.")
+    if not tool:
+        return function, SECONDS if timeout is None else timeout
+    if per_study:
+        raise InvalidInput("A tool segments one series at a time; leave --per-study away.")
+    from dicomdock.api.cohort_function import TOOL
+    from dicomdock.config.tools import ToolFolder
+    from dicomdock.tools.service import require_allowed
+
+    declared = ToolFolder(console.settings).get(tool)
+    if declared.origin is not None:
+        require_allowed(console.settings, declared.origin, f"The tool {tool}")
+    return f"{TOOL}{tool}", declared.timeout if timeout is None else timeout
 
 
 def push(

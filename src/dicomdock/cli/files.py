@@ -185,6 +185,7 @@ def _import(steps: Iterator[ImportProgress]) -> Generator[Progress, None, Import
         "dicomdock export 1.2.840.1 ./study.zip --zip",
         "dicomdock export PatientID=4711 ./out",
         "dicomdock export 1.2.840.1 ./out --format nifti",
+        "dicomdock export 1.2.840.1/1.2.840.9 ./out --format stl",
         "dicomdock export 1.2.840.1 ./out --deidentify basic,retain-modified-dates",
     )
 )
@@ -203,7 +204,11 @@ def export(
     zip_file: Annotated[bool, typer.Option("--zip", help="Write one zip file.")] = False,
     form: Annotated[
         images.Format,
-        typer.Option("--format", help="DICOM byte for byte, or volumes and segmentations as NIfTI or NRRD."),
+        typer.Option(
+            "--format",
+            help="DICOM byte for byte; volumes and segmentations as NIfTI or NRRD; segments as meshes"
+            " (stl, obj, gltf) in mm, LPS.",
+        ),
     ] = images.Format.dicom,
     straighten: Annotated[
         bool,
@@ -213,11 +218,24 @@ def export(
             rich_help_panel=IMAGES,
         ),
     ] = False,
+    smoothing: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=200,
+            metavar="ROUNDS",
+            help="How much meshes are smoothed; 0 for the surface between the voxels.",
+            rich_help_panel=IMAGES,
+        ),
+    ] = images.SMOOTHING,
     deidentify: deidentification.ProfileOption = "",
     key_file: deidentification.KeyFile = None,
     blank: deidentification.Blank = None,
 ) -> None:
-    """Copy instances out of the archive, in folders with readable names, byte for byte."""
+    """Copy instances out of the archive, in folders with readable names, byte for byte.
+
+    With --format, write volumes, segmentations or meshes for other programs.
+    """
     console: Console = context.obj
     deidentifier = deidentification.deidentifier_of(console.settings, deidentify, key_file, blank)
     if deidentifier is not None and form is not images.Format.dicom:
@@ -225,8 +243,10 @@ def export(
     if form is not images.Format.dicom:
         if zip_file:
             raise InvalidInput("One zip file is written of DICOM only.")
-        images.export(console, resources, folder, form, straighten=straighten)
+        images.export(console, resources, folder, form, straighten=straighten, smoothing=smoothing)
         return
+    if smoothing != images.SMOOTHING:
+        raise InvalidInput("DICOM is exported byte for byte; --smoothing is for meshes.")
     if straighten:
         raise InvalidInput("DICOM is exported byte for byte; --straighten is for NIfTI and NRRD.")
     if deidentifier is not None:

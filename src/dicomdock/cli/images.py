@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dicomdock.sources import JsonValue
     from dicomdock.transfer import Progress
 
+SMOOTHING = 20  # rounds; that of ``imaging.mesh``, which is slow to import
 ENDINGS = (".nii", ".nii.gz", ".nrrd")
 
 
@@ -32,6 +33,9 @@ class Format(StrEnum):
     dicom = "dicom"
     nifti = "nifti"
     nrrd = "nrrd"
+    stl = "stl"
+    obj = "obj"
+    gltf = "gltf"
 
 
 class Kind(StrEnum):
@@ -42,6 +46,13 @@ class Kind(StrEnum):
     structures = "structures"
 
 
+_FORMATS: Mapping[Format, Literal["nifti", "nrrd", "stl", "obj", "gltf"]] = {
+    Format.nifti: "nifti",
+    Format.nrrd: "nrrd",
+    Format.stl: "stl",
+    Format.obj: "obj",
+    Format.gltf: "gltf",
+}
 _KINDS: Mapping[Kind, Literal["BINARY", "LABELMAP", "STRUCTURES"]] = {
     Kind.binary: "BINARY",
     Kind.labelmap: "LABELMAP",
@@ -50,12 +61,21 @@ _KINDS: Mapping[Kind, Literal["BINARY", "LABELMAP", "STRUCTURES"]] = {
 
 
 def export(
-    console: Console, words: Sequence[str], folder: Path, form: Format, *, straighten: bool = False
+    console: Console,
+    words: Sequence[str],
+    folder: Path,
+    form: Format,
+    *,
+    straighten: bool = False,
+    smoothing: int = SMOOTHING,
 ) -> None:
     """Write volumes and segmentations of the archive as files of another format."""
+    from dicomdock.api.export import export_as
+
     with _open(console) as archive:
         wanted = sources.resources(words, archive)
-        outcomes = console.follow(_export(archive, wanted, folder, form, straighten=straighten), "export")
+        steps = export_as(archive.local, archive, wanted, folder, _FORMATS[form], straighten, smoothing)
+        outcomes = console.follow(_export(steps), "export")
     written = [one for one in outcomes if one.status == "written"]
     failed = [one for one in outcomes if one.status in ("failed", "empty")]
     passed = [one for one in outcomes if one.status == "passed over"]
@@ -86,17 +106,13 @@ def export(
         raise typer.Exit(PARTLY if partly else FAILED)
 
 
-def _export(
-    archive: Archive, resources: Sequence[Resource], folder: Path, form: Format, *, straighten: bool
-) -> Generator[Progress, None, list[Exported]]:
-    from dicomdock.api.export import export_as
+def _export(steps: Iterator[Exported]) -> Generator[Progress, None, list[Exported]]:
     from dicomdock.transfer import Progress
 
     start = time.perf_counter()
     outcomes: list[Exported] = []
     moved = failed = 0
-    written_as: Literal["nifti", "nrrd"] = "nifti" if form is Format.nifti else "nrrd"
-    for one in export_as(archive.local, archive, resources, folder, written_as, straighten):
+    for one in steps:
         outcomes.append(one)
         moved, failed = moved + one.size, failed + (one.status in ("failed", "empty"))
         yield Progress(one.done, one.total, failed, moved, time.perf_counter() - start, "writing")

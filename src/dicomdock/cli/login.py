@@ -176,8 +176,8 @@ class LoginOptions:
             given |= {"grant": "client_credentials", "scope": given.get("scope", "")}
         if "aws-profile" in given:
             given["profile"] = given.pop("aws-profile")
-        kept: LoginKind = kind.value  # type: ignore[assignment]  # azure is gone by now
-        return Login(kept, self.user, {name.replace("-", "_"): value for name, value in given.items()})
+        stored_kind: LoginKind = kind.value  # type: ignore[assignment]  # azure is gone by now
+        return Login(stored_kind, self.user, {name.replace("-", "_"): value for name, value in given.items()})
 
     def secret(self, console: Console, login: Login, token: str) -> str | None:
         """Return the secret of the login: from the address, from standard input, or typed; None for none."""

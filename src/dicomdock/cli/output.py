@@ -90,8 +90,8 @@ class Console:
         """
         empty = False
         if from_stdin:
-            line = sys.stdin.readline(MAX_SECRET)
-            text = _without_mark(line).rstrip("\r\n")
+            line = _first_line(what)
+            text = line.rstrip("\r\n")
             empty = what == "Password" and bool(line)
         elif sys.stdin.isatty():
             import getpass
@@ -138,11 +138,24 @@ class Console:
             raise Cancelled(f"The {what} was cancelled; what was done until then stays.") from None
 
 
-def _without_mark(line: str) -> str:
-    """Return a line without the byte order mark of Windows' editors, in whatever encoding it was read."""
-    encoding = sys.stdin.encoding or "utf-8"
-    mark = codecs.BOM_UTF8.decode(encoding, "replace")
-    return line.removeprefix("\ufeff").removeprefix(mark)
+def _first_line(what: str) -> str:
+    """Return the first line of standard input without its byte order mark.
+
+    Windows' editors and shells write one, and UTF-16 with it.
+    """
+    raw = getattr(sys.stdin, "buffer", None)
+    if raw is None:
+        return sys.stdin.readline(MAX_SECRET).removeprefix("\ufeff")
+    line = raw.readline(MAX_SECRET)
+    try:
+        if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return str((line + raw.read(MAX_SECRET)).decode("utf-16")).partition("\n")[0] + "\n"
+        try:
+            return str(line.decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            return str(line.decode(sys.stdin.encoding or "utf-8"))
+    except UnicodeDecodeError:
+        raise InvalidInput(f"The {what.lower()} is not text in UTF-8 (or UTF-16 with its mark).") from None
 
 
 def _sentence(error: BaseException) -> str:

@@ -96,10 +96,10 @@ def _ask_one(console: Console, name: str, query: Query) -> dict[str, JsonValue]:
 
 
 def _ask_all(console: Console, names: list[str], query: Query, patience: float) -> None:
-    """Search several sources side by side; who fails or is slow is told, and the others stay."""
+    """Search several sources side by side; failures and slow sources are named, the other answers stay."""
     from dicomdock import federation
 
-    answers = {name: Told(name) for name in names}
+    answers = {name: SourceAnswer(name) for name in names}
     found: dict[Resource, federation.Found] = {}
     with sources.Opened(console) as opened:
         places = {name: opened.later(name) for name in names}
@@ -109,16 +109,16 @@ def _ask_all(console: Console, names: list[str], query: Query, patience: float) 
                 _say(console, one, query, known=one.resource in found)
                 found[one.resource] = one
             console.flush()
-    for told in answers.values():
-        console.note(*told.notes(query))
+    for of_source in answers.values():
+        console.note(*of_source.notes(query))
     if not found:
-        failed = [told.source for told in answers.values() if told.error]
+        failed = [one.source for one in answers.values() if one.error]
         beside = f" Whether {' or '.join(failed)} has something is not known." if failed else ""
         console.print(f"Nothing was found.{beside}")
     matches: list[JsonValue] = [_plain(one) for one in found.values()] if console.json else []
-    results: list[JsonValue] = [told.to_json(query) for told in answers.values()] if console.json else []
+    results: list[JsonValue] = [one.to_json(query) for one in answers.values()] if console.json else []
     console.result({"level": query.level, "matches": matches, "results": results})
-    if any(told.error for told in answers.values()):
+    if any(one.error for one in answers.values()):
         raise typer.Exit(PARTLY)
 
 
@@ -139,8 +139,8 @@ def _say(console: Console, found: Found, query: Query, *, known: bool) -> None:
 
 
 @dataclass
-class Told:
-    """What one of several sources said."""
+class SourceAnswer:
+    """The answer of one of several sources."""
 
     source: str
     matches: list[JsonValue] = field(default_factory=list)

@@ -84,7 +84,7 @@ def add(
     secrets = Secrets(console.settings)
     before = secrets.get(name, profile.origin)
     if name in profiles and not same_secret(profiles.get(name).login, profile.login):
-        secrets.delete(name, profile.origin)  # what one login kept is nothing for another
+        secrets.delete(name, profile.origin)  # what one login stored is nothing for another
     if (secret := options.secret(console, profile.login, repaired.token)) is not None:
         secrets.set(name, profile.origin, secret)
         console.print(f"The secret is stored in {secrets.where}.")

@@ -123,7 +123,7 @@ def serve(
 ) -> None:
     """Serve the archive (or pass on a server) over DICOMweb to other programs, without pages.
 
-    Clients need a Bearer token. It is made and shown at the first start, and then kept in the keyring.
+    Clients need a Bearer token. It is made and shown at the first start, and then stored in the keyring.
 
     With --deidentify every answer is made of de-identified copies, and nothing is stored or deleted.
     """
@@ -159,7 +159,7 @@ def serve(
         key_file=key_file,
         blank=tuple(blank or ()),
     )
-    with published.opened() as opened:  # what is wrong with it is said before anything listens
+    with published.opened() as opened:  # what is wrong with it is an error before anything listens
         if workers == 1:
             _serve(console, partial(published.serve_opened, opened), host, port, made=made)
             return
@@ -233,10 +233,7 @@ class Published:
         from dicomdock.archive import Archive
         from dicomdock.origin.deidentified import DeidentifiedArchive
 
-        if not isinstance(opened, Archive):
-            raise InvalidInput(
-                f"--deidentify serves the archive; pull from {self.name} what you want to serve."
-            )
+        assert isinstance(opened, Archive), "a server's data are not served de-identified"
         return DeidentifiedArchive(opened, deidentifier)
 
 

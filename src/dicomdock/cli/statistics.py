@@ -35,6 +35,7 @@ _SHOWN = (
         "dicomdock statistics 1.2.840.1/1.2.840.9",
         "dicomdock statistics 1.2.840.1/1.2.840.9 --csv lesions.csv",
         "dicomdock statistics 1.2.840.1/1.2.840.9 --parquet lesions.parquet",
+        "dicomdock statistics 1.2.840.1/1.2.840.9 --save",
         "dicomdock statistics 1.2.840.1/1.2.840.9 --images 1.2.840.1/1.2.840.3 --json",
     )
 )
@@ -74,6 +75,12 @@ def statistics(
         Path | None,
         typer.Option(metavar="FILE", help="Write all numbers as Parquet.", show_default=False),
     ] = None,
+    save: Annotated[
+        bool,
+        typer.Option(
+            "--save", help="Store a measurement report (TID 1500) that refers to each segment in the study."
+        ),
+    ] = False,
 ) -> None:
     """Measure segments on their images: volume, surface, diameters, values, and SUV where it can be computed.
 
@@ -94,6 +101,7 @@ def statistics(
         measured = archive.segmentation(found[0]).statistics(
             images or None, volume=volume or None, suv_type=suv
         )
+        report = archive.save_statistics(measured, found[0]) if save else None
     if table is not None:
         measured.to_csv(table)
     if parquet is not None:
@@ -105,6 +113,7 @@ def statistics(
             "images": str(measured.images),
             "segments": [dict(row) for row in rows],
             "remarks": [*measured.remarks],
+            "report": str(report) if report is not None else None,
         }
     )
     for line in _lines(
@@ -120,6 +129,8 @@ def statistics(
                 + (f", TLG {_cell(glycolysis)} g" if glycolysis is not None else "")
             )
     console.print(f"{counted(len(rows), 'segment')} measured on {measured.images}.")
+    if report is not None:
+        console.print(f"Stored as a report: {report}")
     console.note(*measured.remarks)
 
 

@@ -138,7 +138,7 @@ def run(
 
     Parameters
     ----------
-    connect : gives the server; by its profile if not said.
+    connect : gives the server; by default by its profile.
     """
     from dicomdock import transfer as transfers
 

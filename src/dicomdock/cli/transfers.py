@@ -60,7 +60,7 @@ def resume(context: typer.Context, number: Number) -> None:
 
 @commands.command()
 def cancel(context: typer.Context, number: Number) -> None:
-    """End a transfer; what has arrived is kept."""
+    """End a transfer; what has arrived stays."""
     console: Console = context.obj
     transfer = queue_of(console).request(number, "cancel")
     console.result(transfer.to_json())

@@ -37,7 +37,7 @@ class Child:
     Parameters
     ----------
     command : the program and its arguments.
-    first : what it is told at the beginning; its answer is ``greeting``.
+    first : what it receives at the beginning; its answer is ``greeting``.
 
     Raises
     ------

@@ -50,7 +50,7 @@ class Cohorts:
         return path
 
     def file(self, name: str, version: int | None = None) -> Path:
-        """Return the file of a version of a cohort, the last one if not said.
+        """Return the file of a version of a cohort, by default the last one.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Cohorts:
         return known[chosen]
 
     def items(self, name: str, version: int | None = None) -> list[Item]:
-        """Read a version of a cohort, the last one if not said.
+        """Read a version of a cohort, by default the last one.
 
         Raises
         ------

@@ -50,7 +50,7 @@ class Secrets:
 
     @property
     def where(self) -> str:
-        """Where a secret is kept that is set now, in words for the user."""
+        """Where a secret that is set now is stored, in words for the user."""
         if self._keyring is not None:
             return "the system keyring"
         return f"the file {self._file.path} (readable by you alone), because this system has no keyring"
@@ -148,7 +148,7 @@ class Secrets:
 
 
 class TypedSecret:
-    """A secret that is tried before it is kept anywhere: in memory, for whatever server is asked."""
+    """A secret that is tried before it is stored: in memory, for whatever server is asked."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret

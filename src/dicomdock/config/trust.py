@@ -1,6 +1,7 @@
-"""TrustStore: the origins whose links may act, remembered for the user and preset for the machine.
+"""TrustStore: the origins whose links may act, or that pixels may be sent to.
 
-Both files are TOML with one key, ``allow = ["https://pacs.example.org"]``.
+They are remembered for the user and preset for the machine, in TOML files with one key,
+``allow = ["https://pacs.example.org"]``.
 """
 
 from __future__ import annotations
@@ -10,19 +11,22 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from dicomdock.config.settings import Settings
 from dicomdock.config.toml_file import Table, TomlFile
 from dicomdock.errors import InvalidInput, LaunchError
 from dicomdock.web.url import Origin
 
-SYSTEM_FILE = (
-    Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "dicomdock" / "trust.toml"
+_SYSTEM_FOLDER = (
+    Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "dicomdock"
     if sys.platform == "win32"
-    else Path("/etc/dicomdock/trust.toml")
+    else Path("/etc/dicomdock")
 )
+SYSTEM_FILE = _SYSTEM_FOLDER / "trust.toml"
+SYSTEM_PIXELS_FILE = _SYSTEM_FOLDER / "pixels.toml"
 _HEADING = "# Links to these servers open without a question. Change it with `dicomdock trust`.\n"
+_PIXELS_HEADING = "# Pixels may be sent to these servers. Change it with `dicomdock tool allow`.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,27 @@ class TrustStore:
 
     Parameters
     ----------
-    settings : whose; the user's file is ``trust.toml`` in the configuration folder.
+    settings : whose; the user's file is in the configuration folder.
     system : the machine's preset, written by its administrator.
+    name, heading : of the user's file: its name and a comment for its first line.
     """
 
-    def __init__(self, settings: Settings, system: Path = SYSTEM_FILE) -> None:
-        self.file = settings.config / "trust.toml"
+    def __init__(
+        self,
+        settings: Settings,
+        system: Path = SYSTEM_FILE,
+        *,
+        name: str = "trust.toml",
+        heading: str = _HEADING,
+    ) -> None:
+        self.file = settings.config / name
         self.system = system
+        self._heading = heading
+
+    @classmethod
+    def for_pixels(cls, settings: Settings) -> Self:
+        """Return the origins that pixels may be sent to for segmentation."""
+        return cls(settings, SYSTEM_PIXELS_FILE, name=SYSTEM_PIXELS_FILE.name, heading=_PIXELS_HEADING)
 
     def origins(self) -> tuple[TrustedOrigin, ...]:
         """Return all trusted origins, the machine's first.
@@ -111,7 +129,7 @@ class TrustStore:
     def _change(self, edit: Callable[[tuple[str, ...]], list[str]]) -> None:
         try:
             TomlFile(self.file).change(
-                lambda table: {**table, "allow": edit(_origins(table, self.file))}, heading=_HEADING
+                lambda table: {**table, "allow": edit(_origins(table, self.file))}, heading=self._heading
             )
         except (OSError, ValueError) as error:
             raise _unreadable(self.file, error) from error

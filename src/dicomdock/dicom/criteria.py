@@ -329,7 +329,7 @@ def _first_moment(time: str) -> str:
 
 
 def _last_moment(time: str) -> str:
-    """Fill up what is not said with the last moment ("10" means until 10:59:59.999999)."""
+    """Complete a time with its last moment ("10" means until 10:59:59.999999)."""
     if not time:
         return ""
     if "." in time:

@@ -43,16 +43,16 @@ def check_inflated(deflated: bytes) -> None:
 def inflate(deflated: bytes, keep: int) -> tuple[bytes, int, int | None]:
     """Inflate a data set; return its beginning, its size, and the bytes behind it (None: it has no end)."""
     inflater, total, most = zlib.decompressobj(-zlib.MAX_WBITS), 0, max_inflated(len(deflated))
-    kept = bytearray()
+    head = bytearray()
     rest = deflated
     while rest and not inflater.eof:
         try:
             piece = inflater.decompress(rest, 1 << 20)
         except zlib.error:
-            return bytes(kept), total, None
+            return bytes(head), total, None
         total += len(piece)
-        kept += piece[: keep - len(kept)]
+        head += piece[: keep - len(head)]
         rest = inflater.unconsumed_tail
         if total > most:
             raise too_large(len(deflated))
-    return bytes(kept), total, len(inflater.unused_data) if inflater.eof else None
+    return bytes(head), total, len(inflater.unused_data) if inflater.eof else None

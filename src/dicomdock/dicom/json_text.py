@@ -103,7 +103,7 @@ def _loads(text: str) -> object:
     try:
         return json.loads(text, strict=False)
     except ValueError:
-        mended = _BACKSLASH.sub(lambda found: found[0] if len(found[0]) > 1 else "\\\\", text)
-        if mended == text:
+        escaped = _BACKSLASH.sub(lambda found: found[0] if len(found[0]) > 1 else "\\\\", text)
+        if escaped == text:
             raise
-        return json.loads(mended, strict=False)
+        return json.loads(escaped, strict=False)

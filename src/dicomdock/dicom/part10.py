@@ -229,11 +229,11 @@ def _meta(data: Buffer, size: int, found: dict[int, bytes]) -> int:
 
 def _inflated(data: Buffer, start: int) -> tuple[bytes, int, int]:
     deflated = data[start:]
-    kept, total, behind = inflate(deflated, max_inflated(len(deflated)))
+    head, total, behind = inflate(deflated, max_inflated(len(deflated)))
     if behind is None:
         raise Cut("in its deflated data set")
     # One zero byte makes the length even (PS3.5 §A.5).
-    return kept, total, 0 if deflated[len(deflated) - behind :] in (b"", b"\0") else behind
+    return head, total, 0 if deflated[len(deflated) - behind :] in (b"", b"\0") else behind
 
 
 def _form(data: Buffer, start: int, size: int, syntax: str) -> Form:

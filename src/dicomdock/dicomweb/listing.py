@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
 
 _NO_SUCH_LIST: Final = frozenset({404, 405, 501})
+_NO_MORE: Final = frozenset({400, 410, 416, 422, 500})  # by which servers answer beyond the last match
 _WARNING = re.compile(r'299\s+\S+\s+"?(?:Warning:\s*299\s+\S+:?\s*)?([^"]*)')
 _SAFE_LIMIT: Final = 100  # matches; the smallest page that every known server allows
 _MOST_AT_ONCE: Final = 10_000  # rows that a list may have to be requested again without a limit
@@ -175,7 +176,10 @@ class Listing:
             was_full = count is not None and len(answer.rows) >= count
 
     def further(self, position: int, count: int | None, was_full: bool) -> _Answer:
-        """Request a page after the first; where the server refuses to go on, its list ends there.
+        """Request a page after the first; where the server refuses to go on or fails, its list ends there.
+
+        Some servers answer so where nothing is left. A fault is reported all the same, a refusal after a page
+        that was as long as asked for.
 
         Parameters
         ----------
@@ -183,11 +187,14 @@ class Listing:
         """
         try:
             return self.ask(position, count)
+        except NoSuchList:
+            refused = was_full
         except TransactionError as error:
-            if error.status != 400:
+            if error.status not in _NO_MORE:
                 raise
-        refused = f"{self.session.name} refused to list more than {position} matches; there may be more."
-        return _Answer([], None, (refused,) if was_full else (), refused=was_full)
+            refused = was_full or error.status >= 500
+        remark = f"{self.session.name} refused to list more than {position} matches; there may be more."
+        return _Answer([], None, (remark,) if refused else (), refused=refused)
 
     def resumes(self, position: int, count: int | None) -> bool:
         """Return whether a list goes on although a full page was followed by an empty one.
@@ -457,8 +464,8 @@ class Listing:
         if rows and not position and self.query.level != "studies" and not any(map(self.key, rows)):
             raise NoSuchList(
                 TransactionError(
-                    f"{self.session.name} has no list of {self.query.level} at {self.path}.",
-                    status=response.status,
+                    f"{self.session.name} lists {self.query.level} without their UIDs at {self.path}.",
+                    status=0 if any(rows) else response.status,  # [{}] is how some write nothing
                     url=response.url,
                 )
             )

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
 from urllib.parse import urljoin
 
 from dicomdock.dicom import json_model, xml_model
@@ -133,11 +133,32 @@ def read_json(response: Response, what: str) -> list[DicomJson]:
 
 
 def read_rows(response: Response, what: str) -> tuple[list[DicomJson], str]:
-    """Return the data sets of a JSON answer, and what was done with characters that are not UTF-8."""
-    rows, reading = _read_rows(response, what)
+    """Return the data sets of a JSON answer, and what was done with characters that are not UTF-8.
+
+    Values are data and left as they are. Where the answer holds the login, it is masked in all of them.
+    """
+    with response:
+        if response.status == 204:
+            return [], ""
+        body = response.read(MAX_JSON, DOCUMENT, detect=True)
+        rows, reading = _parsed(body, response.content_type, what)
+    if response.repeats_secret(body):
+        return [_masked(row, response.redact) for row in rows], reading
     for row in rows:
         _mask_uids(row, response)
     return rows, reading
+
+
+def _masked(value: T, redact: Callable[[str], str]) -> T:
+    """Return a value of JSON without the login, in names of attributes too."""
+    masked: object = value
+    if isinstance(value, str):
+        masked = redact(value)
+    elif isinstance(value, list):
+        masked = [_masked(item, redact) for item in value]
+    elif isinstance(value, dict):
+        masked = {redact(name): _masked(item, redact) for name, item in value.items()}
+    return cast(T, masked)
 
 
 def _mask_uids(row: DicomJson, response: Response) -> None:
@@ -152,19 +173,15 @@ def _mask_uids(row: DicomJson, response: Response) -> None:
             ]
 
 
-def _read_rows(response: Response, what: str) -> tuple[list[DicomJson], str]:
-    with response:
-        if response.status == 204:
-            return [], ""
-        body = response.read(MAX_JSON, DOCUMENT, detect=True)
-        label = MediaType.parse(response.content_type).essence
-        if label.startswith("multipart/") and body.lstrip().startswith(b"--"):  # older servers, as XML
-            parts = read_parts([body], response.content_type)
-            return [row for part in parts for row in _rows_of(b"".join(part.chunks()), what)], ""
-        if xml_model.is_xml(body, ""):
-            return _rows_of(body, what), ""
-        rows, reading = json_model.parse_read(body, response.content_type, what=what)
-        return rows, reading if reading in ("", REPLACED) else f"read as {reading}"
+def _parsed(body: bytes, content_type: str, what: str) -> tuple[list[DicomJson], str]:
+    label = MediaType.parse(content_type).essence
+    if label.startswith("multipart/") and body.lstrip().startswith(b"--"):  # older servers, as XML
+        parts = read_parts([body], content_type)
+        return [row for part in parts for row in _rows_of(b"".join(part.chunks()), what)], ""
+    if xml_model.is_xml(body, ""):
+        return _rows_of(body, what), ""
+    rows, reading = json_model.parse_read(body, content_type, what=what)
+    return rows, reading if reading in ("", REPLACED) else f"read as {reading}"
 
 
 def _rows_of(body: bytes, what: str) -> list[DicomJson]:

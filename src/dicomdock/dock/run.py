@@ -103,8 +103,10 @@ def _show_running(settings: Settings, *, browser: bool) -> int:
     """Open a page of the dock that runs already."""
     link = show(settings).text
     opened = browser and open_link(settings, link)
-    said = "dicomdock runs already; its page opens." if opened else f"dicomdock runs already. Open: {link}"
-    sys.stdout.write(said + "\n")
+    sentence = (
+        "dicomdock runs already; its page opens." if opened else f"dicomdock runs already. Open: {link}"
+    )
+    sys.stdout.write(sentence + "\n")
     return 0
 
 

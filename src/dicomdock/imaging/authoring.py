@@ -24,7 +24,7 @@ from pydicom.valuerep import PersonName, validate_value
 
 from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.attributes import integer, text
+from dicomdock.imaging.attributes import integer, items, text
 from dicomdock.version import __version__
 
 MANUFACTURER = "dicomdock"
@@ -90,6 +90,11 @@ _REQUIRED = (
 
 _IDENTITY = (*_REQUIRED, "StudyInstanceUID", "IssuerOfPatientID")
 
+NOT_AUTHORIZED, AUTHORIZED = "OR", "AO"
+"""SOP Instance Status of an original: not authorized for diagnostic use, and authorized (PS3.3 §C.12.1)."""
+
+_DRAFT = " (draft)"
+
 _SEXES = ("M", "F", "O", "")
 
 
@@ -115,6 +120,64 @@ class Authorship:
     label: str = "SEGMENTATION"
     description: str = ""
     creator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contributor:
+    """A program that contributed to an object: an item of Contributing Equipment Sequence (0018,A001).
+
+    Parameters
+    ----------
+    manufacturer, model, version : of the program; each may be empty.
+    description : what it did, in words.
+    at : Contribution DateTime, as DICOM writes it; empty where it is not known.
+
+    References
+    ----------
+    PS3.3 §C.12.1.1.5 (Contributing Equipment); PS3.16 CID 7005.
+    """
+
+    manufacturer: str = ""
+    model: str = ""
+    version: str = ""
+    description: str = ""
+    at: str = ""
+
+
+def contribute(dataset: Dataset, contributors: Sequence[Contributor]) -> None:
+    """Name the programs that contributed to an object."""
+    dataset.ContributingEquipmentSequence = [_contribution(one) for one in contributors]
+
+
+def _contribution(contributor: Contributor) -> Dataset:
+    item, purpose = Dataset(), Dataset()
+    purpose.CodeValue, purpose.CodingSchemeDesignator = "109102", "DCM"
+    purpose.CodeMeaning = "Processing Equipment"
+    item.PurposeOfReferenceCodeSequence = [purpose]
+    item.Manufacturer = (contributor.manufacturer or "unknown")[:MOST_LETTERS]
+    if contributor.model:
+        item.ManufacturerModelName = contributor.model[:MOST_LETTERS]
+    if contributor.version:
+        item.SoftwareVersions = contributor.version[:MOST_LETTERS]
+    if contributor.at:
+        item.ContributionDateTime = contributor.at
+    if contributor.description:
+        item.ContributionDescription = contributor.description[:1024]
+    return item
+
+
+def contributors_of(dataset: Dataset) -> tuple[Contributor, ...]:
+    """Read which programs contributed to an object."""
+    return tuple(
+        Contributor(
+            text(item, "Manufacturer"),
+            text(item, "ManufacturerModelName"),
+            text(item, "SoftwareVersions"),
+            text(item, "ContributionDescription"),
+            text(item, "ContributionDateTime"),
+        )
+        for item in items(dataset, "ContributingEquipmentSequence")
+    )
 
 
 def decimal_string(value: float) -> str:
@@ -169,9 +232,19 @@ def _valid(element: DataElement) -> bool:
 
 
 def named_version(description: str, version: int) -> str:
-    """Return a Series Description that says the version, in place of one that it said before."""
+    """Return a Series Description that says the version, in place of one that it stated before."""
     suffix = f" (version {version})"
     return re.sub(r" \(version \d+\)$", "", description)[: MOST_LETTERS - len(suffix)] + suffix
+
+
+def drafted(description: str) -> str:
+    """Return a Series Description that says that nobody has accepted the object yet."""
+    return undrafted(description)[: MOST_LETTERS - len(_DRAFT)] + _DRAFT
+
+
+def undrafted(description: str) -> str:
+    """Return a Series Description without what ``drafted`` adds."""
+    return description.replace(_DRAFT, "")
 
 
 def begin(dataset: Dataset, sop_class: str, modality: str, source: Dataset, authorship: Authorship) -> None:

@@ -1,4 +1,4 @@
-"""Documents kept as DICOM: PDF reports, STL models and their like. They are handed on as bytes, never
+"""Documents encapsulated in DICOM: PDF reports, STL models and their like. They are handed on as bytes, never
 interpreted.
 
 References

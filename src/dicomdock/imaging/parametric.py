@@ -40,7 +40,7 @@ class ParametricMap:
     ----------
     volume : the values, in ``unit``, rescaled already.
     unit : in UCUM.
-    quantity : what it is a map of; None for not said.
+    quantity : what it is a map of; None if not stated.
     name : in words.
     source_series, source_instances : UIDs of the images it was computed from, as far as they are named.
     origin : the object it was read from; None for a new one.
@@ -117,7 +117,7 @@ def _region(group: Dataset) -> Code | None:
 
 
 def _anatomy(parametric: ParametricMap, source: Dataset) -> Dataset:
-    """State what part of the body is mapped; other programs take for granted that it is said."""
+    """State what part of the body is mapped; other programs require it."""
     known = Terminology.suggest(text(source, "BodyPartExamined"))
     guessed = known.kind if known.category == ANATOMY else _SOMEWHERE
     item = Dataset()

@@ -1,4 +1,4 @@
-"""How another program starts us: the same Python, kept apart from the caller's environment."""
+"""How another program starts us: the same Python, separate from the caller's environment."""
 
 from __future__ import annotations
 

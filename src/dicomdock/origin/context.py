@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from starlette.requests import Request
 
 from dicomdock.dicom import part10
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import DamagedInstances, InvalidInput, NotAcceptable, NotFound
+from dicomdock.errors import DamagedInstances, InvalidInput, NotAcceptable, NotFound, WireError
 from dicomdock.origin.accept import IMPLICIT_LITTLE
 from dicomdock.origin.granted import Granted
 from dicomdock.origin.responses import Flow
@@ -21,7 +22,12 @@ from dicomdock.origin.workers import Workers
 from dicomdock.sources import DicomSource, Part
 from dicomdock.web.media_type import MediaType
 
+log = logging.getLogger(__name__)
 MAX_FRAMES = 10_000  # numbers in one list of frames
+
+
+class NoInstance(WireError):
+    """A server sent for an instance what is no DICOM instance."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,13 @@ def _after(first: Part, rest: Iterator[Part]) -> Iterator[Part]:
 
 @contextmanager
 def on_disk(part: Part) -> Iterator[Path]:
-    """Return the file that holds a part's bytes, a temporary one where there is none."""
+    """Return the file that holds a part's bytes, a temporary one where there is none.
+
+    Raises
+    ------
+    NoInstance
+        A server sent something else, which may be anything, such as our own request.
+    """
     if part.path is not None:
         yield part.path
         return
@@ -157,7 +169,30 @@ def on_disk(part: Part) -> Iterator[Path]:
         for chunk in part.chunks():
             file.write(chunk)
         file.flush()
-        yield Path(file.name)
+        path = Path(file.name)
+        with path.open("rb") as written:
+            if part10.identify_file(written) is None:
+                raise NoInstance(f"What was sent for {part.resource or 'an instance'} is no DICOM instance.")
+        yield path
+
+
+def on_disk_each(parts: Iterable[Part], *, strict: bool) -> Generator[tuple[Part, Path]]:
+    """Yield parts with the files that hold them until the next one.
+
+    Parameters
+    ----------
+    strict : raise NoInstance where one is none; else it is left out, and named in the log.
+    """
+    for part in parts:
+        with ExitStack() as stack:
+            try:
+                path = stack.enter_context(on_disk(part))
+            except NoInstance as error:
+                if strict:
+                    raise
+                log.warning("%s", error)
+                continue
+            yield part, path
 
 
 @contextmanager

@@ -48,7 +48,7 @@ _SWAPPED = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 
 
 def write_explicit(stored: Path, decoded: Path) -> None:
-    """Write an instance in Explicit VR Little Endian: pixel data decompressed, all other attributes kept.
+    """Write an instance in Explicit VR Little Endian: pixel data decompressed, the rest unchanged.
 
     Raises
     ------

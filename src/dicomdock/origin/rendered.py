@@ -27,7 +27,7 @@ from dicomdock.origin.context import (
     Origin,
     accept_of,
     instance_on_disk,
-    on_disk,
+    on_disk_each,
     resource_of,
     transfer_syntax,
 )
@@ -105,17 +105,18 @@ def _all_pictures(origin: Origin, resource: Resource, view: View) -> Response:
 
     def parts() -> Iterator[Part]:
         shown = 0
-        for part in source.retrieve(Resource(resource.study, resource.series, resource.instance)):
-            with on_disk(part) as path:
-                for number in resource.frames or (1,):
-                    try:
-                        picture = _rendered(path, transfer_syntax(part, path), number, view, origin.workers)
-                    except NotAcceptable:
-                        if resource.instance is not None:
-                            raise
-                        continue  # a document among the images
-                    yield Part(view.media_type, partial(_once, picture), length=len(picture))
-                    shown += 1
+        strict = resource.instance is not None
+        found = source.retrieve(Resource(resource.study, resource.series, resource.instance))
+        for part, path in on_disk_each(found, strict=strict):
+            for number in resource.frames or (1,):
+                try:
+                    picture = _rendered(path, transfer_syntax(part, path), number, view, origin.workers)
+                except NotAcceptable:
+                    if strict:
+                        raise
+                    continue  # a document among the images
+                yield Part(view.media_type, partial(_once, picture), length=len(picture))
+                shown += 1
         if not shown:
             raise NotFound(f"There is nothing to see at {resource}.")
 

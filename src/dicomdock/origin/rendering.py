@@ -91,7 +91,7 @@ def _frame_attributes(header: Dataset, frame: int) -> Dataset:
 
 
 def _pixel_aspect(header: Dataset) -> float:
-    """Height of a pixel over its width; 1 where nothing sensible is said."""
+    """Height of a pixel over its width; 1 where the header states none."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"):
         value = _frame_attributes(header, 1).get(keyword)
         try:
@@ -144,7 +144,7 @@ def _segment(samples: Array, header: Dataset) -> Array:
 
 
 def _fit(picture: Array, aspect: float, viewport: Viewport | None) -> Image.Image:
-    """Crop, flip and scale: square pixels, proportions kept, within the viewport."""
+    """Crop, flip and scale: square pixels, unchanged proportions, within the viewport."""
     image = Image.fromarray(np.ascontiguousarray(picture))
     if viewport is not None:
         image = _cropped(image, viewport)

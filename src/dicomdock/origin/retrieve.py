@@ -33,7 +33,7 @@ from dicomdock.origin.context import (
     accept_of,
     instance_on_disk,
     known_parts,
-    on_disk,
+    on_disk_each,
     resource_of,
     transfer_syntax,
 )
@@ -118,18 +118,22 @@ def _converted(
     Parameters
     ----------
     strict : refuse what cannot be given as wanted.
+
+    Raises
+    ------
+    NoInstance
+        The one that was asked for is no DICOM instance.
     """
-    for part in parts:
-        with on_disk(part) as path:
-            syntax = transfer_syntax(part, path)
-            outgoing = _labelled(Part.from_file(path, resource=part.resource), syntax)
-            if not form.as_stored(syntax):
-                try:
-                    outgoing = _decoded(path, syntax, form, workers)
-                except NotAcceptable:
-                    if strict:
-                        raise
-            yield outgoing
+    for part, path in on_disk_each(parts, strict=strict):
+        syntax = transfer_syntax(part, path)
+        outgoing = _labelled(Part.from_file(path, resource=part.resource), syntax)
+        if not form.as_stored(syntax):
+            try:
+                outgoing = _decoded(path, syntax, form, workers)
+            except NotAcceptable:
+                if strict:
+                    raise
+        yield outgoing
 
 
 def _decoded(path: Path, syntax: str, form: InstanceForm, workers: Workers) -> Part:
@@ -241,7 +245,7 @@ async def frames(origin: Origin, request: Request) -> Response:
             parts = frame_parts(path, resource.frames, form, origin.workers, address)
             first = next(
                 parts
-            )  # a frame that is not there, or cannot be decoded, is told before anything is sent
+            )  # a frame that is missing or cannot be decoded is an error before anything is sent
             resources = stack.pop_all()
         return frames_response(first, parts, form, resources)
 

@@ -95,7 +95,7 @@ _PROBLEMS: Mapping[MultipartProblem, str] = MappingProxyType(
         "empty": "The request's multipart body is empty.",
         "no boundary": "The request's body says multipart, but its boundary is nowhere in it.",
         "headers": "The headers of a part are too long; this is not a multipart request.",
-        "length": "A part does not end where its declared length says, and cannot be told from the next.",
+        "length": "A part does not end at its declared length, and cannot be separated from the next.",
         "truncated": "The request's body ended before it was complete; what came whole was stored.",
     }
 )

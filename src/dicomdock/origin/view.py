@@ -76,7 +76,7 @@ class Viewport:
 
     Parameters
     ----------
-    width, height : pixels; the picture fits into them with its proportions kept.
+    width, height : pixels; the picture fits into them, its proportions unchanged.
     left, top, crop_width, crop_height : the part of the image in its own pixels; 0 for all that is left. A
         negative crop flips the picture.
     """

@@ -118,7 +118,7 @@ def _prepare(parent: int) -> None:
 
 
 def end_with(parent: int) -> None:
-    """End this process when the parent is gone without having said so."""
+    """End this process when the parent is gone without notice."""
     while os.getppid() == parent:
         time.sleep(_ORPHAN_CHECK)
     os._exit(0)

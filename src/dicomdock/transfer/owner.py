@@ -13,7 +13,7 @@ from dicomdock.config.lock import FileLock
 
 
 class Owner:
-    """One holder of transfers, told apart from all others by a lock file of its own.
+    """One holder of transfers, distinguished from all others by a lock file of its own.
 
     Parameters
     ----------

@@ -19,11 +19,12 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
 from dicomdock.viewer.dock_client import DockClient, RequestFailed
-from dicomdock.viewer.engine import render_volumes_on_the_processor
+from dicomdock.viewer.engine import render_volumes_on_the_processor, rendered_once
 from dicomdock.viewer.features.compare.logic import CompareLogic
 from dicomdock.viewer.features.derive.logic import DerivingLogic
 from dicomdock.viewer.features.dose.logic import DoseLogic
 from dicomdock.viewer.features.fusion.logic import FusionLogic
+from dicomdock.viewer.features.hanging.logic import HangingLogic
 from dicomdock.viewer.features.key_images.logic import KeyImagesLogic
 from dicomdock.viewer.features.layout.layouts import AXIAL, NAMES
 from dicomdock.viewer.features.layout.logic import LayoutLogic
@@ -146,7 +147,7 @@ class Workstation(TrameApp):
         self.deriving = DerivingLogic(
             self.server, self.series, self.segments, self.saving, self.notifications
         )
-        registrations = Registrations(self.archive, lambda: self.series.study)
+        registrations = Registrations(self.archive, lambda: self.series.study, self.notifications.error)
         self.compare = CompareLogic(
             self.server, app, self.series, self.views, registrations, self.notifications
         )
@@ -156,11 +157,16 @@ class Workstation(TrameApp):
             self.server, app, self.series, self.fusion, self.archive, settings, self.notifications
         )
         self.statistics = StatisticsLogic(
-            self.server, self.series, self.segments, self.archive, self.notifications
+            self.server, self.series, self.segments, self.saving, self.archive, self.notifications
         )
         self.window.on_window.append(self.compare.same_window)
         self.thumbnails = Thumbnails(self.server, self.archive, settings)
-        self.priors = PriorsLogic(self.server, self.series, self.compare, self.archive)
+        self.priors = PriorsLogic(
+            self.server, self.series, self.compare, self.archive, self.dock, self.notifications
+        )
+        self.hanging = HangingLogic(
+            self.server, self.series, self.compare, self.priors, settings, self.notifications
+        )
         self.timepoints = TimePointsLogic(
             self.server, self.series, self.segments, self.views, self.archive, self.notifications
         )
@@ -172,7 +178,7 @@ class Workstation(TrameApp):
         self.ctrl.redo = self.segments.redo
         self.ctrl.take_picture = self.take_picture
         self.ctrl.leave = self.leave
-        with VAppLayout(self.server, theme="dark") as self.ui:
+        with VAppLayout(self.server, theme="dark") as self.ui, rendered_once():
             ui.build(self)
         self.views.interaction("window")
         self._keys = keys.bindings(self)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from trame.widgets import html
-from trame_client.widgets.core import AbstractElement
+from trame_client.widgets.core import HTML_CTX, AbstractElement
 from trame_rca.utils import RcaViewAdapter
 from trame_rca.widgets.rca import RemoteControlledArea
 from trame_server.utils.asynchronous import create_task
@@ -46,6 +47,21 @@ Overlay = Callable[[Any, str, Any], None]
 def render_volumes_on_the_processor(app: Any) -> None:
     """Let volumes be rendered by the processor: on software GL the default takes seconds for each picture."""
     app.volume_rendering._logic.SetDefaultRenderingMethod(CPU_RAY_CASTING)
+
+
+@contextmanager
+def rendered_once() -> Iterator[None]:
+    """Build elements of a page without rendering each of them at its end.
+
+    trame renders an element, and so all that is in it, whenever one of them is complete; the layout that
+    holds them renders them all at its own end.
+    """
+    render_at_end = AbstractElement.__exit__
+    AbstractElement.__exit__ = lambda element, *_: HTML_CTX.exit(element)
+    try:
+        yield
+    finally:
+        AbstractElement.__exit__ = render_at_end
 
 
 def next_colour(editor: Any) -> list[float]:
@@ -185,7 +201,7 @@ class RemoteViewFactory(IViewFactory):
 
         scheduler = FrameScheduler(window, FRAMES_ELSEWHERE, announce)
         adapter = _Area(made, window, tag, scheduler)
-        with ViewLayout(self._server, template_name=tag) as layout:
+        with ViewLayout(self._server, template_name=tag) as layout, rendered_once():
             self._build(tag, made, scheduler, cursor)
         made.set_scheduled_render(_Strategy(scheduler))
 

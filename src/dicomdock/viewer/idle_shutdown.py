@@ -18,7 +18,7 @@ CLOSED = "/closed"  # the page posts there when it is closed or left
 VISIBLE, HIDDEN = "/visible", "/hidden"  # and there when its tab comes to the front or leaves it
 PAGES = ("/", "/index.html")
 RETRY_SECONDS = 2.0  # while something runs that must not be interrupted
-LOADING_SECONDS = 60.0  # for a page that is on its way, whatever was said before
+LOADING_SECONDS = 60.0  # for a page that is on its way, whatever was reported before
 
 
 class IdleShutdown:
@@ -98,7 +98,7 @@ class IdleShutdown:
     def _disconnected(self) -> None:
         self._pages = max(0, self._pages - 1)
         if not self._pages:
-            # A page that has said so before has its shorter wait.
+            # A page that has reported it before has its shorter wait.
             if self._timer is None:
                 self._wait(self._timeout)
             self._report("lost")

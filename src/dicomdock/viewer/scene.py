@@ -172,7 +172,7 @@ def add_overlays(app: Any, covered: npt.NDArray[np.uint8], geometry: VolumeGeome
 
 
 def set_segment(node: Any, segment_id: str, mask: Mask, geometry: VolumeGeometry) -> None:
-    """Return a segment its voxels; only the box that holds them is kept in memory."""
+    """Return a segment its voxels; only the box that holds them stays in memory."""
     if not mask.array.size:
         return
     box = slicer.vtkOrientedImageData()

@@ -62,7 +62,7 @@ class SegmentationNode:
                     mask=mask,
                     terminology=terminology,
                     colour=(red, green, blue),
-                    algorithm="SEMIAUTOMATIC",
+                    algorithm=before.algorithm if mask.same(before.mask) else "SEMIAUTOMATIC",
                     algorithm_name=before.algorithm_name or "dicomdock",
                 )
             segments.append(made)

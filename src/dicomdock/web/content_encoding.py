@@ -18,7 +18,7 @@ from dicomdock.errors import InflatesTooFar, WireError
 CHUNK = (
     1 << 18
 )  # bytes at a time; large enough that per-chunk work vanishes, small enough for constant memory
-_EITHER_HEADER = zlib.MAX_WBITS | 32  # gzip or zlib, told by the first bytes
+_EITHER_HEADER = zlib.MAX_WBITS | 32  # gzip or zlib, recognised by the first bytes
 GZIP_MAGIC = b"\x1f\x8b"
 
 

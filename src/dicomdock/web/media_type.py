@@ -54,7 +54,7 @@ class MediaType:
 
     @property
     def root_type(self) -> str:
-        """What the parts are said to be: the ``type`` parameter of a multipart, else the essence itself."""
+        """The type of the parts: the ``type`` parameter of a multipart, else the essence itself."""
         return self.parameters.get("type", "").lower() if self.is_multipart else self.essence
 
     def __str__(self) -> str:

@@ -38,10 +38,10 @@ from dicomdock.web import tls
 from dicomdock.web.endpoint import Endpoint, Proxy
 from dicomdock.web.options import ConnectionOptions
 
-POOL_SIZE = 32  # idle connections kept; more may be open
+POOL_SIZE = 32  # idle connections; more may be open
 FRESH = 0.5  # seconds; a body must not go down a dying connection
 LATENCY = 0.1  # seconds that a server's answer, and our next request, may have been on the way
-_KEPT = re.compile(r"\btimeout\s*=\s*(\d{1,9})\b", re.IGNORECASE)  # in the header Keep-Alive
+_KEEP_ALIVE = re.compile(r"\btimeout\s*=\s*(\d{1,9})\b", re.IGNORECASE)  # in the header Keep-Alive
 
 
 class Line:
@@ -87,7 +87,7 @@ class _Behavior:
 
     line: ClassVar[Line]
     answered: float = 0.0
-    kept: float = math.inf  # seconds for which the server keeps it open, as far as it says
+    keep_alive: float = math.inf  # seconds for which the server keeps it open, as far as it says
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
@@ -126,14 +126,14 @@ class _Behavior:
     def getresponse(self) -> Any:
         response = super().getresponse()  # type: ignore[misc]
         self.answered = time.monotonic()
-        if said := _KEPT.search(response.headers.get("Keep-Alive", "")):
-            self.kept = int(said[1]) - LATENCY
+        if stated := _KEEP_ALIVE.search(response.headers.get("Keep-Alive", "")):
+            self.keep_alive = int(stated[1]) - LATENCY
         return response
 
     @property
     def is_connected(self) -> bool:
         idle = time.monotonic() - self.answered
-        if idle > self.kept or (self.line.this_thread.has_body and idle > FRESH):
+        if idle > self.keep_alive or (self.line.this_thread.has_body and idle > FRESH):
             return False  # Orthanc closes after 1 s, and to find that out can cost a round trip
         return bool(super().is_connected)  # type: ignore[misc]
 

@@ -9,9 +9,11 @@ is shown of an answer may have been cut within it, or be written in small letter
 from __future__ import annotations
 
 import html
+import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus
 
 from dicomdock.errors import DicomdockError
 
@@ -19,7 +21,8 @@ MASK = "***"
 MIN_PLAIN = 6  # characters; shorter secrets are hidden only where they stand as a word of their own
 MIN_BASE64 = 6  # characters of base64 that prove the secret
 PIECE = 8  # characters of a secret, or of its base64, that are masked wherever they stand
-MAX_FACT = 4096  # characters of an exception of another library that are kept
+MAX_FACT = 4096  # characters of an exception of another library that are shown
+MIN_PROOF = 12  # characters of a secret that stand in no data by chance
 LEVELS = 4  # escapes inside escapes
 MAX_READINGS = 24  # ways to unescape one text that are looked at
 # Undone one kind at a time: a secret may hold for itself what would be an escape of another kind.
@@ -64,6 +67,14 @@ class Redactor:
             hidden += (level.origin(*found.span()) for found in self._pattern.finditer(level.data))
             hidden += (level.origin(at, at + PIECE) for at in self._pieces_in(level.data))
         return _masked(text, hidden)
+
+    def is_repeated_in(self, data: bytes) -> bool:
+        """Return whether data hold a whole long secret, plain or in one encoding.
+
+        In one pass over the data for each form: what is received may be large.
+        """
+        long = (secret for secret in self._secrets if len(secret) >= MIN_PROOF)
+        return any(form in data for secret in long for form in _written(secret))
 
     def _pieces_in(self, data: bytes) -> Iterator[int]:
         """Yield the positions at which a piece of a secret begins."""
@@ -181,6 +192,24 @@ def _forms(secrets: Iterable[str]) -> Iterator[bytes]:
                 yield b"[0-9A-Za-z+/_-]?" + b"".join(letters) + b"[0-9A-Za-z+/_-]{0,2}={0,2}"
         if len(content) * 8 // 6 < MIN_BASE64:
             yield rb"(?<![0-9A-Za-z+/_-])" + re.escape(b64encode(content))
+
+
+def _written(secret: str) -> Iterator[bytes]:
+    """Yield what a secret looks like in JSON, an address, base64 and hexadecimal."""
+    content = secret.encode("utf-8", "surrogatepass")
+    in_json = json.dumps(secret, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
+    hexadecimal = content.hex().encode()
+    yield from {
+        content,
+        in_json,
+        in_json.replace(b"/", b"\\/"),
+        html.escape(secret).encode("utf-8", "replace"),
+    }
+    yield from {quote(content, safe="").encode(), quote(content).encode(), quote_plus(content).encode()}
+    yield from (hexadecimal, hexadecimal.upper())
+    for ahead in range(3):
+        core = _base64_core(content, ahead)
+        yield from {core, core.replace(b"+", b"-").replace(b"/", b"_"), core.replace(b"/", b"\\/")}
 
 
 def _spellings(secret: str) -> Iterator[str]:

@@ -76,6 +76,10 @@ class Response:
         """Return words of the answer without the secrets of its request, to be shown or stored."""
         return self._redactor.redact(text)
 
+    def repeats_secret(self, data: bytes) -> bool:
+        """Return whether what was read of the answer holds a whole secret of its request."""
+        return self._redactor.is_repeated_in(data)
+
     def chunks(self, bound: Bound = STREAM, *, detect: bool = False) -> Iterator[bytes]:
         """Return the body as it arrives, decoded from gzip or deflate where the server coded it.
 

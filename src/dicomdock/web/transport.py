@@ -280,7 +280,7 @@ class Http:
         """Return whether this answer is the one to return; False to ask again, as prepared in ``call``."""
         status = response.status
         if status == 400 and call.may_escape():
-            # A server that refuses a raw ^ (RFC 3986 is on its side); if escaping helps, it is kept up.
+            # A server that refuses a raw ^ (RFC 3986 is on its side); if escaping helps, it goes on for all.
             response.discard()
             call.escaped = True
             return False

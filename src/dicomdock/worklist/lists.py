@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.uid import check_uid, new_uid
+from dicomdock.dicomweb.listing import warnings_of
 from dicomdock.dicomweb.session import JSON, read_json
 from dicomdock.errors import RemoteNotFound, TransactionError, UnsupportedByServer
 from dicomdock.worklist.requirements import State
@@ -221,8 +222,7 @@ class RemoteWorkList:
             secrets=[secret] if secret else [],
         ) as response:
             response.read(MAX_ANSWER)
-            warning = response.headers.get("Warning", "")
-        return (warning.partition('"')[2].rpartition('"')[0] or warning,) if warning else ()
+            return warnings_of(response.warning, self.name)
 
 
 def _transaction(uid: str) -> DicomJson:

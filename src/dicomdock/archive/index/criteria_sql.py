@@ -266,7 +266,7 @@ class _Builder:
         return any_of(self._glob(group, f"*{_literal(piece)}*") for group in groups for piece in pieces)
 
     def _like(self, name: str, pattern: str) -> Clause:
-        """Compare with a pattern; its fixed beginning is said as a range too, which an index can serve."""
+        """Compare with a pattern; its fixed beginning is a range too, which an index can serve."""
         if "*" not in pattern and "?" not in pattern:
             return Clause(f"{name} = ?", (pattern,))
         fixed = pattern[: min(at for at in (pattern.find("*"), pattern.find("?")) if at >= 0)]

@@ -271,7 +271,7 @@ def _connect_sqlite(path: Path, lock_timeout: float, read_only: str) -> Driver:
     if not read_only:
         use_write_ahead_log(connection, lock_timeout)
     for pragma in (
-        "synchronous = FULL",  # what was said to be stored is stored, power cut or not
+        "synchronous = FULL",  # what was reported as stored is stored, power cut or not
         "foreign_keys = ON",
         "cache_size = -16000",
         "mmap_size = 268435456",

@@ -267,9 +267,9 @@ class ServerForm:
     async def _keep(self, draft: Draft) -> None:
         where = await self._run(self._setup.save, draft)
         self._secret.set_value("")
-        kept = f" The secret is stored in {where}." if where else ""
+        stored = f" The secret is stored in {where}." if where else ""
         ready = "is saved; sign in to use it." if logins.signs_in(draft.profile) else "is ready."
-        widgets.say(f"{draft.profile.name} {ready}{kept}", kind="success")
+        widgets.say(f"{draft.profile.name} {ready}{stored}", kind="success")
         self._close()
 
     def _show(self, words: str) -> None:

@@ -80,12 +80,12 @@ def section(services: Services) -> None:
 def _holds(local: LocalArchive) -> str:
     summary: Summary = local.archive.summary()
     free = shutil.disk_usage(local.settings.archive).free
-    kept = (
+    contents = (
         formatting.counted(summary.studies, "study", "studies"),
         formatting.counted(summary.instances, "image"),
         formatting.size(summary.bytes),
     )
-    return f"Holds {', '.join(kept)}. {formatting.size(free)} are free on its disk."
+    return f"Holds {', '.join(contents)}. {formatting.size(free)} are free on its disk."
 
 
 def _gigabytes(label: str, count: int, testid: str) -> ui.input:

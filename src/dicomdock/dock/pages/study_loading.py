@@ -135,7 +135,7 @@ class StudyLoader:
             self._offer.clear()
 
     async def _recall(self, listing: Listing, stream: Stream) -> None:
-        """Show what the server said before, while it is asked again."""
+        """Show the server's earlier answer, while it is asked again."""
         found = await self._run(listing.recall, stream)
         if found and listing is self.listing:
             self.show(found)

@@ -39,7 +39,7 @@ class MissingLine:
         self._line.set_visibility(False)
 
     async def look(self, *, coming: bool) -> None:
-        """Look whether something is missing; while the study is coming nothing is said."""
+        """Look whether something is missing; silent while the study is coming."""
         missing = () if coming else await self._run(self._missing)
         self._line.set_visibility(bool(missing))
         one = len({each.referred_by for each in missing}) == 1

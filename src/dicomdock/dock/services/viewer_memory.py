@@ -25,7 +25,7 @@ class Usage:
     ----------
     study : Study Instance UID.
     memory : bytes.
-    page : what its page said last.
+    page : what its page reported last.
     since : when that was, in seconds.
     """
 

@@ -76,7 +76,7 @@ class Grid(Element, component="grid.js"):
     sort_by, descending : how it is sorted at first; "" keeps the order in which rows came.
     on_current, on_open : called with the key of a row.
     on_select : called with the keys of the selected rows.
-    on_more : called when the end comes into sight and ``set_more`` said that there is more.
+    on_more : called when the end comes into sight and ``set_more`` announced more.
     on_sort : called with a column's name and whether the order is descending.
     on_narrowed : called with the number of rows that ``narrow`` leaves; None where it shows all.
     on_widths : called with the widths, in pixels by column name, when the user changes one.

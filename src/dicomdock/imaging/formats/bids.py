@@ -48,7 +48,7 @@ class Kind:
 
 
 def kind_of_image(header: Dataset, description: str, *, volumes: int, diffusion: bool) -> Kind | None:
-    """Return what an image is in BIDS; None for what it has no name for, or that cannot be told.
+    """Return what an image is in BIDS; None for what it has no name for, or that it does not show.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ def kind_of_image(header: Dataset, description: str, *, volumes: int, diffusion:
 
 
 def _words(header: Dataset) -> frozenset[str]:
-    told = f"{text(header, 'SeriesDescription')} {text(header, 'ProtocolName')}".casefold()
-    told = told.replace("t2*", "t2star").replace("t2_star", "t2star")
-    return frozenset(_NOT_ALPHANUMERIC.sub(" ", told).split())
+    description = f"{text(header, 'SeriesDescription')} {text(header, 'ProtocolName')}".casefold()
+    description = description.replace("t2*", "t2star").replace("t2_star", "t2star")
+    return frozenset(_NOT_ALPHANUMERIC.sub(" ", description).split())
 
 
 def _weighting(header: Dataset) -> str:
@@ -108,8 +108,8 @@ def subject_of(header: Dataset) -> str:
     label = _label(stated)
     if label == stated and label:
         return label
-    told = stated or f"{text(header, 'PatientName')} {text(header, 'PatientBirthDate')}".strip()
-    return label + mark_of(told or text(header, "StudyInstanceUID"))[:6]
+    name = stated or f"{text(header, 'PatientName')} {text(header, 'PatientBirthDate')}".strip()
+    return label + mark_of(name or text(header, "StudyInstanceUID"))[:6]
 
 
 def session_of(header: Dataset) -> str:

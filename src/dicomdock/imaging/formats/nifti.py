@@ -25,7 +25,7 @@ from dicomdock.errors import GeometryError, UnreadableFile
 from dicomdock.imaging.dataset import reading
 from dicomdock.imaging.formats.unpack import allowance, boxes, unpack
 from dicomdock.imaging.geometry import VolumeGeometry, VolumePlan
-from dicomdock.imaging.segmentation import Segmentation
+from dicomdock.imaging.segmentation import Mask, Segmentation
 from dicomdock.imaging.segmentation.label_map import masks_of
 from dicomdock.imaging.volume import Volume
 
@@ -179,16 +179,34 @@ def segmentation_from_nifti(
     UnreadableFile
         It is no label map.
     """
+    masks, geometry, remarks = masks_from_nifti(data)
+    made = Segmentation.from_masks(masks, geometry, names=names, name=name)
+    return attached(replace(made, remarks=remarks), source)
+
+
+@reading("The NIfTI file", UnreadableFile)
+def masks_from_nifti(data: bytes) -> tuple[dict[int, Mask], VolumeGeometry, tuple[str, ...]]:
+    """Return the mask of each value of a label map but 0, its grid, and what the user should know.
+
+    Raises
+    ------
+    UnreadableFile
+        It is no label map.
+    """
     (volume,) = _volumes(data, most=1)
     if volume.colour:
         raise UnreadableFile("A label map has three dimensions and no colours.")
-    masks = masks_of(volume.array, most=boxes(len(data)))
-    made = Segmentation.from_masks(masks, volume.geometry, names=names, name=name)
-    return attached(replace(made, remarks=volume.remarks), source)
+    return masks_of(volume.array, most=boxes(len(data))), volume.geometry, volume.remarks
 
 
-def segmentation_to_nifti(segmentation: Segmentation, *, compress: bool = True) -> bytes:
-    """Write the segments as a label map numbered from 1.
+def segmentation_to_nifti(
+    segmentation: Segmentation, *, compress: bool = True, values: Mapping[str, int] | None = None
+) -> bytes:
+    """Write the segments as a label map.
+
+    Parameters
+    ----------
+    values : of the segments by label, up to 65535; else they are numbered from 1.
 
     Raises
     ------
@@ -197,7 +215,10 @@ def segmentation_to_nifti(segmentation: Segmentation, *, compress: bool = True) 
     """
     if segmentation.overlapping:
         raise GeometryError("Segments overlap, which a NIfTI label map cannot hold; NRRD can.")
-    return _write(segmentation.to_array(), segmentation.geometry, compress=compress)
+    array = segmentation.to_array()
+    if values is not None:
+        array = np.array([0, *(values[one.label] for one in segmentation.segments)], np.uint16)[array]
+    return _write(array, segmentation.geometry, compress=compress)
 
 
 def attached(segmentation: Segmentation, source: Volume | VolumeGeometry | None) -> Segmentation:

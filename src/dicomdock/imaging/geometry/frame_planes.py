@@ -296,7 +296,7 @@ def _enhanced(header: Dataset, base: Plane, groups: Sequence[Dataset]) -> list[P
     planes = []
     for at, item in enumerate(groups):
         kinds = [found for name in _FRAME_TYPES if (found := group(item, name)) is not None]
-        frame_types = [told for kind in kinds if (told := text(kind, "FrameType"))]
+        frame_types = [stated for kind in kinds if (stated := text(kind, "FrameType"))]
         image_type = frame_types[0] if frame_types else text(header, "ImageType")
         values = [group(item, "PixelValueTransformationSequence"), group(item, "FrameVOILUTSequence"), header]
         plane = _described(replace(base, frame=at + 1), values, image_type, header)
@@ -380,11 +380,11 @@ def _classic(header: Dataset, base: Plane, frames: int, sop_class: str) -> list[
         plane = _placed(base, detector, detector, header)
         step = number(header, "SpacingBetweenSlices")
         offsets = [step * at for at in range(frames)] if step else None
-    told = [replace(plane, frame=at + 1) for at in range(frames)]
+    framed = [replace(plane, frame=at + 1) for at in range(frames)]
     if offsets is None or plane.origin is None:
-        return [replace(one, origin=None, along_row=None, along_column=None) for one in told]
+        return [replace(one, origin=None, along_row=None, along_column=None) for one in framed]
     origin, normal = plane.origin, plane.normal
     return [
         replace(one, origin=(origin[0] + normal[0] * d, origin[1] + normal[1] * d, origin[2] + normal[2] * d))
-        for one, d in zip(told, offsets, strict=True)
+        for one, d in zip(framed, offsets, strict=True)
     ]

@@ -37,7 +37,7 @@ PADDING_BELOW = 4096
 """HU below what 16 bits hold that only padding takes: the lowest stored number less the usual intercept."""
 
 ACQUIRED = ("DiffusionBValue", "DiffusionGradientOrientation")
-"""Split keys by which volumes are told apart and which say nothing of their order."""
+"""Split keys that distinguish volumes and say nothing of their order."""
 
 REPETITION = "Repetition"
 """Split key of images that share a position and state nothing to tell them apart."""

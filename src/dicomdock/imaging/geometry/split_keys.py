@@ -64,7 +64,7 @@ _GE_B_VALUE_OFFSET = 1e9  # GE adds 10^9 to the first value of (0043,1039) in mu
 def split_keys_of(places: Sequence[Dataset | None], image_type: str = "") -> dict[str, object]:
     """Collect the split_keys that any of the datasets states, the nearest first."""
     found: dict[str, object] = {}
-    kind = image_type or next((told for place in places if (told := text(place, "ImageType"))), "")
+    kind = image_type or next((stated for place in places if (stated := text(place, "ImageType"))), "")
     if kind:
         found["ImageType"] = kind
     for name, keywords in _NUMBERS.items():

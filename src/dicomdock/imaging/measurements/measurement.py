@@ -113,8 +113,8 @@ class Measurement:
         or
         where the places are known as pixels of images that were not at hand.
     values : the numbers.
-    finding, site : what and where it is; None for not said.
-    image : SOP Instance UID and 1-based frame of the image it was made on; None for not said.
+    finding, site : what and where it is; None if not stated.
+    image : SOP Instance UID and 1-based frame of the image it was made on; None if not stated.
     segment : SOP Instance UID of a segmentation and the segment's number; None for none.
     tracking_uid : identifies the same measurement in later versions; made when written if empty.
     """

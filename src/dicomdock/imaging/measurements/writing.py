@@ -2,7 +2,8 @@
 
 References
 ----------
-PS3.3 §A.35.13 (Comprehensive 3D SR IOD), §C.18.6, §C.18.9 (coordinates); PS3.16 TID 1500, 1501, 1410, 300.
+PS3.3 §A.35.13 (Comprehensive 3D SR IOD), §C.18.6, §C.18.9 (coordinates); PS3.16 TID 1500, 1501, 1410,
+1411, 300.
 """
 
 from __future__ import annotations
@@ -40,11 +41,7 @@ _REGIONS = ("POLYGON", "ELLIPSE")
 
 
 def report_to_dicom(
-    report: Report,
-    sources: Sequence[Dataset],
-    *,
-    authorship: Authorship | None = None,
-    segmentations: Sequence[Dataset] = (),
+    report: Report, sources: Sequence[Dataset], *, authorship: Authorship | None = None
 ) -> Dataset:
     """Write measurements as a DICOM measurement report of the study of their images.
 
@@ -54,8 +51,8 @@ def report_to_dicom(
     Parameters
     ----------
     report : at least one measurement; points in mm, LPS.
-    sources : instances of the series that was measured, with or without pixels.
-    segmentations : those of whose segments volumes were measured.
+    sources : instances of the series that was measured, with or without pixels; then the segmentations whose
+        segments are measured.
 
     Raises
     ------
@@ -72,22 +69,18 @@ def report_to_dicom(
     described = authorship or _presented(report, sources)
     named = {text(header, "SOPInstanceUID"): header for header in sources}
     used = [named[one.image[0]] for one in report.measurements if one.image and one.image[0] in named]
+    if any(one.segment for one in report.measurements):
+        used = list(sources)  # a segment is measured on all of its images
     evidence = list({text(one, "SOPInstanceUID"): one for one in used}.values()) or list(sources)
-    drawn = {text(header, "SOPInstanceUID"): header for header in segmentations}
     try:
         content = hd.sr.MeasurementReport(
             observation_context=_observers(hd, described.creator),
             procedure_reported=_PROCEDURE,
-            imaging_measurements=[
-                _volume_of(hd, one, drawn[one.segment[0]], sources[0])
-                if one.segment and one.segment[0] in drawn
-                else _group(hd, one, frame, named)
-                for one in report.measurements
-            ],
+            imaging_measurements=[_group(hd, one, frame, named) for one in report.measurements],
             title=Code("126000", "DCM", "Imaging Measurement Report"),
         )
         made = hd.sr.Comprehensive3DSR(
-            evidence=[slim(header) for header in (*evidence, *segmentations)],
+            evidence=[slim(header) for header in evidence],
             content=content,
             series_instance_uid=new_uid(),
             series_number=1,
@@ -137,6 +130,18 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
         measurement.tracking_uid or new_uid(), measurement.label[:64] or "Measurement"
     )
     sites = [hd.sr.FindingSite(measurement.site)] if measurement.site else None
+    if measurement.segment is not None and measurement.segment[0] in named:
+        uid, number = measurement.segment
+        series = text(next(iter(named.values())), "SeriesInstanceUID")
+        return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=tracking,
+            referenced_segment=hd.sr.ReferencedSegment(
+                named[uid].SOPClassUID, uid, number, source_series=hd.sr.SourceSeriesForSegmentation(series)
+            ),
+            finding_type=measurement.finding,
+            finding_sites=sites,
+            measurements=[_measurement(hd, value) for value in measurement.values],
+        )
     points = np.array(measurement.points, dtype=np.float64)
     if measurement.points and not frame:
         raise ValueError("the images state no frame of reference")
@@ -170,26 +175,6 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
         finding_sites=sites,
         measurements=[_measurement(hd, value, place) for value in measurement.values],
         source_images=images,
-    )
-
-
-def _volume_of(hd: Any, measurement: Measurement, segmentation: Dataset, source: Dataset) -> Any:
-    """Return the group of a segment (TID 1411)."""
-    assert measurement.segment is not None, "only measurements of segments are written so"
-    instance, number = measurement.segment
-    return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=hd.sr.TrackingIdentifier(
-            measurement.tracking_uid or new_uid(), measurement.label[:64] or f"Segment {number}"
-        ),
-        referenced_segment=hd.sr.ReferencedSegment(
-            segmentation.SOPClassUID,
-            instance,
-            number,
-            source_series=hd.sr.SourceSeriesForSegmentation(text(source, "SeriesInstanceUID")),
-        ),
-        finding_type=measurement.finding,
-        finding_sites=[hd.sr.FindingSite(measurement.site)] if measurement.site else None,
-        measurements=[_measurement(hd, value) for value in measurement.values],
     )
 
 

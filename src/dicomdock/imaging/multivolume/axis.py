@@ -26,7 +26,7 @@ _TIMES = ("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S", "%H%M%S.%f", "%H%M%S")
 
 @dataclass(frozen=True)
 class Axis:
-    """What volumes are told apart by.
+    """What distinguishes volumes.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ def apparent_diffusion(
 
     Parameters
     ----------
-    volumes : in the order of the axis; taken one after the other and not kept.
+    volumes : in the order of the axis; taken one after the other, so that one is in memory at a time.
     axis : b-values.
     plans : of the volumes, which state the directions.
 

@@ -16,7 +16,8 @@ from dicomdock.imaging.volume.pixels import valid
 def mean(volumes: Iterable[Volume]) -> Volume:
     """Return the mean of volumes on one grid; a voxel without a value in one of them is left out there.
 
-    Volumes are taken one after the other and not kept. What has no value in any volume is NaN.
+    Volumes are taken one after the other, so that one is in memory at a time. What has no
+    value in any volume is NaN.
 
     Raises
     ------

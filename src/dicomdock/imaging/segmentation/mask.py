@@ -1,4 +1,4 @@
-"""Mask: the voxels of one segment, kept as the box that holds them."""
+"""Mask: the voxels of one segment, as the box that holds them."""
 
 from __future__ import annotations
 
@@ -141,11 +141,19 @@ class Mask:
 
     def overlaps(self, other: Mask) -> bool:
         """Return whether two masks share a voxel."""
+        return self.shared(other) > 0
+
+    def same(self, other: Mask) -> bool:
+        """Return whether two masks of one grid hold the same voxels, whatever their boxes."""
+        return self.count == other.count == self.shared(other)
+
+    def shared(self, other: Mask) -> int:
+        """Return how many voxels belong to both of two masks."""
         low = tuple(max(a, b) for a, b in zip(self.start, other.start, strict=True))
         high = tuple(min(a, b) for a, b in zip(self.stop, other.stop, strict=True))
         if any(a >= b for a, b in zip(low, high, strict=True)):
-            return False
-        return bool((self._part(low, high) & other._part(low, high)).any())
+            return 0
+        return int(np.count_nonzero(self._part(low, high) & other._part(low, high)))
 
     def _part(self, low: tuple[int, ...], high: tuple[int, ...]) -> BoolArray:
         return self.array[tuple(slice(a - s, b - s) for a, b, s in zip(low, high, self.start, strict=True))]

@@ -20,6 +20,7 @@ from pydicom.encaps import generate_frames
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, items, numbers, text
+from dicomdock.imaging.authoring import NOT_AUTHORIZED, contributors_of, undrafted
 from dicomdock.imaging.codecs import iter_pixels
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
 from dicomdock.imaging.geometry import VolumeGeometry
@@ -81,8 +82,7 @@ def read_segmentation(instance: Instance, *, onto: VolumeGeometry | None = None)
         raise GeometryError(f"The segmentation cannot be decoded: {error}", [uid]) from error
     segments = tuple(
         _segment(item, masks.get(integer(item, "SegmentNumber") or 0, EMPTY), at)
-        for at, item in enumerate(items(dataset, "SegmentSequence"), 1)
-        if code_of(item, "SegmentedPropertyTypeCodeSequence") != _BACKGROUND
+        for at, item in segment_items(dataset)
     )
     series, sources = _sources(dataset)
     result = Segmentation(
@@ -92,12 +92,24 @@ def read_segmentation(instance: Instance, *, onto: VolumeGeometry | None = None)
         series,
         sources,
         origin_of(dataset),
-        text(dataset, "SeriesDescription") or text(dataset, "ContentLabel"),
+        undrafted(text(dataset, "SeriesDescription")) or text(dataset, "ContentLabel"),
         tuple(remarks),
+        text(dataset, "SOPInstanceStatus").upper() == NOT_AUTHORIZED,
+        contributors_of(dataset),
     )
     if onto is not None and result.fits(onto):
         return result.onto(onto)
     return result
+
+
+def segment_items(dataset: Dataset) -> Iterator[tuple[int, Dataset]]:
+    """Yield the items of the Segment Sequence that are segments of ``read_segmentation``, in its order.
+
+    Each comes with its place in the sequence, from 1: the background of a label map is left out.
+    """
+    for at, item in enumerate(items(dataset, "SegmentSequence"), 1):
+        if code_of(item, "SegmentedPropertyTypeCodeSequence") != _BACKGROUND:
+            yield at, item
 
 
 def _masks(
@@ -205,8 +217,8 @@ def _sources(dataset: Dataset) -> tuple[str, tuple[tuple[str, int], ...]]:
         for derivation in items(group, "DerivationImageSequence")
         for source in items(derivation, "SourceImageSequence")
     }
-    told = {instance for instance, _ in frames}
-    frames.update({(uid, 0): None for uid in whole if uid not in told})
+    framed = {instance for instance, _ in frames}
+    frames.update({(uid, 0): None for uid in whole if uid not in framed})
     return text(series, "SeriesInstanceUID"), tuple(frames)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dicomdock.errors import GeometryError
+from dicomdock.imaging.authoring import Contributor
 from dicomdock.imaging.geometry import Shape, VolumeGeometry
 from dicomdock.imaging.segmentation.label_map import masks_of
 from dicomdock.imaging.segmentation.mask import Mask, overlap
@@ -80,6 +81,8 @@ class Segmentation:
     origin : the object it was read from; None for a new one.
     name : of the whole; may be empty.
     remarks : what the user should know, one sentence each.
+    draft : a tool made it, and no person has accepted it yet.
+    contributors : the programs that made it, before it was changed here.
     creator : who draws it, as a DICOM person name; may be empty. It is written, and not read: what is changed
         of an object is not its first creator's.
     """
@@ -92,6 +95,8 @@ class Segmentation:
     origin: Origin | None = None
     name: str = ""
     remarks: tuple[str, ...] = ()
+    draft: bool = False
+    contributors: tuple[Contributor, ...] = ()
     creator: str = ""
 
     @classmethod

@@ -20,12 +20,17 @@ from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.authoring import (
+    AUTHORIZED,
     MOST_LETTERS,
+    NOT_AUTHORIZED,
     Authorship,
     begin,
+    contribute,
+    drafted,
     finish,
     named_version,
     next_series_number,
+    undrafted,
 )
 from dicomdock.imaging.segmentation.segmentation import Segment, Segmentation
 from dicomdock.imaging.source_images import Placed, place_sources
@@ -56,6 +61,7 @@ def segmentation_to_dicom(
     kind: Kind = "BINARY",
     compression: str = "rle",
     authorship: Authorship | None = None,
+    accepted_by: str = "",
 ) -> Dataset:
     """Write a segmentation as a DICOM object that belongs to the study of its images.
 
@@ -70,6 +76,7 @@ def segmentation_to_dicom(
     kind : ``BINARY`` is read everywhere; ``LABELMAP`` is small with many segments, which must not overlap.
     compression : of a label map: ``none``, ``rle``, ``jpeg2000`` or ``jpegls``.
     authorship : how it presents itself; else made from the version before, or from the source series.
+    accepted_by : the person who has accepted what a tool made; it is then no draft.
 
     Raises
     ------
@@ -113,7 +120,7 @@ def segmentation_to_dicom(
         )
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise GeometryError(f"The segmentation cannot be written: {error}") from error
-    return _completed(dataset, segmentation, placed, authorship, str(syntax))
+    return _completed(dataset, segmentation, placed, authorship, str(syntax), accepted_by)
 
 
 def content_label(name: str) -> str:
@@ -214,7 +221,12 @@ def _description(hd: Any, segment: Segment, number: int) -> Any:  # of a package
 
 
 def _completed(
-    made: Dataset, segmentation: Segmentation, placed: Placed, authorship: Authorship, syntax: str
+    made: Dataset,
+    segmentation: Segmentation,
+    placed: Placed,
+    authorship: Authorship,
+    syntax: str,
+    accepted_by: str,
 ) -> Dataset:
     """Add what highdicom leaves out: our patient, study and equipment, modifiers, and the version before."""
     dataset = Dataset()
@@ -224,6 +236,7 @@ def _completed(
             dataset.add(element)
     placed.resolve(dataset)
     dataset.ContentCreatorName = authorship.creator or segmentation.creator
+    _authorize(dataset, segmentation, accepted_by)
     for item, segment in zip(_described(dataset), segmentation.segments, strict=True):
         # The family of the algorithm is not known, and the sequence is optional; its name stays in the
         # segment.
@@ -244,6 +257,20 @@ def _completed(
         before.PurposeOfReferenceCodeSequence = [code_item(EARLIER_VERSION)]
         dataset.ReferencedInstanceSequence = [before]
     return finish(dataset, syntax)
+
+
+def _authorize(dataset: Dataset, segmentation: Segmentation, accepted_by: str) -> None:
+    """State who contributed, and whether a person has accepted it (PS3.3 §C.12.1, SOP Instance Status)."""
+    if segmentation.contributors:
+        contribute(dataset, segmentation.contributors)
+    if accepted_by:
+        dataset.SOPInstanceStatus = AUTHORIZED
+        dataset.SOPAuthorizationDateTime = f"{dataset.ContentDate}{dataset.ContentTime}"
+        dataset.SOPAuthorizationComment = f"Accepted by {accepted_by}"
+        dataset.SeriesDescription = undrafted(dataset.SeriesDescription)
+    elif segmentation.draft:
+        dataset.SOPInstanceStatus = NOT_AUTHORIZED
+        dataset.SeriesDescription = drafted(dataset.SeriesDescription)
 
 
 def _described(dataset: Dataset) -> list[Dataset]:

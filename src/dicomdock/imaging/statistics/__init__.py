@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dicomdock.imaging.statistics.body import BODIES, body_size
+from dicomdock.imaging.statistics.report import measurements_of
 from dicomdock.imaging.statistics.segments import SegmentStatistics, place, segment_statistics
 from dicomdock.imaging.statistics.shape import Shape, measure_shape
 from dicomdock.imaging.statistics.uptake import body_weight_factor, to_suv
@@ -17,6 +18,7 @@ __all__ = [
     "body_size",
     "body_weight_factor",
     "measure_shape",
+    "measurements_of",
     "peak",
     "place",
     "segment_statistics",

@@ -11,22 +11,16 @@ IBSI, surface area (C0JK) and maximum 3D diameter (L0JK) of the mesh.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from itertools import product
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.imaging.mesh.cells import CORNERS, loops
 
 Points = npt.NDArray[np.float64]
 
 _ROWS = 512  # points compared with all others at a time
-
-_CORNERS = tuple(product((0, 1), repeat=3))
-_FACES = tuple((axis, side) for axis in range(3) for side in (0, 1))
-_AROUND = ((0, 0), (0, 1), (1, 1), (1, 0))  # the corners of a face in turn
 
 
 @dataclass(frozen=True)
@@ -81,14 +75,14 @@ def _surface(mask: npt.NDArray[np.bool_], axes: Points) -> float:
     for plane in (*mask, empty):
         above = np.pad(plane.astype(np.uint8), 1)
         cells = np.zeros((below.shape[0] - 1, below.shape[1] - 1), np.uint8)
-        for bit, (k, j, i) in enumerate(_CORNERS):
+        for bit, (k, j, i) in enumerate(CORNERS):
             layer = above if k else below
             cells |= layer[j : j + cells.shape[0], i : i + cells.shape[1]] << bit
         counts += np.bincount(cells.reshape(-1), minlength=256)
         below = above
     return float(
         sum(
-            count * sum(_area(np.array(loop) @ axes.T) for loop in _loops(cell))
+            count * sum(_area(np.array(loop) @ axes.T) for loop in loops(cell))
             for cell, count in enumerate(counts.tolist())
             if count
         )
@@ -99,47 +93,6 @@ def _area(loop: Points) -> float:
     """Return the area of a closed line's triangles around its middle."""
     spokes = loop - loop.mean(axis=0)
     return float(np.linalg.norm(np.cross(spokes, np.roll(spokes, -1, axis=0)), axis=1).sum() / 2)
-
-
-@cache
-def _loops(cell: int) -> tuple[tuple[tuple[float, ...], ...], ...]:
-    """Return the closed lines in which a surface leaves a cell of eight voxels.
-
-    Parameters
-    ----------
-    cell : a bit for each of ``_CORNERS`` that is inside.
-
-    Returns
-    -------
-    Each a round of middles of edges. Where the inside corners of a face are opposite they are apart.
-    """
-    inside = {corner for bit, corner in enumerate(_CORNERS) if cell >> bit & 1}
-    links: dict[tuple[float, ...], list[tuple[float, ...]]] = {}
-    for axis, side in _FACES:
-        ring = [tuple(np.insert(two, axis, side).tolist()) for two in _AROUND]
-        middles = [_middle(one, ring[(at + 1) % 4]) for at, one in enumerate(ring)]
-        crossed = [at for at in range(4) if (ring[at] in inside) != (ring[(at + 1) % 4] in inside)]
-        pairs = [(crossed[0], crossed[1])] if len(crossed) == 2 else []
-        if len(crossed) == 4:
-            pairs = [((at - 1) % 4, at) for at in range(4) if ring[at] in inside]
-        for a, b in pairs:
-            links.setdefault(middles[a], []).append(middles[b])
-            links.setdefault(middles[b], []).append(middles[a])
-    loops = []
-    while links:
-        start, ways = next(iter(links.items()))
-        loop, last, here = [start], start, ways[0]
-        while here != start:
-            loop.append(here)
-            one, other = links.pop(here)
-            last, here = here, other if one == last else one
-        links.pop(start)
-        loops.append(tuple(loop))
-    return tuple(loops)
-
-
-def _middle(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[float, ...]:
-    return tuple((one + other) / 2 for one, other in zip(a, b, strict=True))
 
 
 def _outermost(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -23,12 +23,11 @@ from dicomdock.imaging.attributes import first, integer, text
 from dicomdock.imaging.codecs import RETIRED_JPEG, iter_pixels, pixel_array
 from dicomdock.imaging.geometry import PixelFormat, Plane
 from dicomdock.imaging.lookup import LookupTable, read_table
+from dicomdock.imaging.video import is_video, transfer_syntax_of
 
 Array: TypeAlias = npt.NDArray[Any]
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-
-_VIDEO = "1.2.840.10008.1.2.4.10"  # MPEG2, MPEG-4 and HEVC transfer syntaxes all begin so
 
 
 def decode(dataset: Dataset, planes: Mapping[int, Plane]) -> Iterator[tuple[int, Array]]:
@@ -58,8 +57,8 @@ def decode(dataset: Dataset, planes: Mapping[int, Plane]) -> Iterator[tuple[int,
         )
     if not any(dataset.get(name) for name in PIXELS):
         raise GeometryError("The pixels cannot be decoded: there are none in the instance.", [uid])
-    syntax = str(getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", ""))
-    if syntax.startswith(_VIDEO):
+    syntax = transfer_syntax_of(dataset)
+    if is_video(syntax):
         raise GeometryError("The instance is a video, which is not shown as slices.", [uid])
     if syntax in RETIRED_JPEG:
         dataset = copy(dataset)

@@ -170,5 +170,5 @@ def _log_file(settings: Settings) -> Path:
 def _why_not(settings: Settings) -> str:
     file = _log_file(settings)
     lines = file.read_bytes()[-4000:].decode("utf-8", "replace").strip().splitlines() if file.exists() else []
-    said = f"; it said: {lines[-1][:300]}" if lines else ""
-    return f"The dock did not start{said}. Run `dicomdock doctor`; the whole message is in {file}."
+    answer = f"; its answer: {lines[-1][:300]}" if lines else ""
+    return f"The dock did not start{answer}. Run `dicomdock doctor`; the whole message is in {file}."

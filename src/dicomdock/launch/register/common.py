@@ -58,7 +58,7 @@ class Registrar(Protocol):
 
 
 class Record:
-    """What opened links before us, by scheme, kept in ``registration.json`` of the state folder."""
+    """What opened links before us, by scheme, stored in ``registration.json`` of the state folder."""
 
     def __init__(self, settings: Settings) -> None:
         self._file = JsonFile(settings.state / "registration.json")
@@ -151,10 +151,10 @@ def check_python(run: Run) -> None:
     """
     status, output = run((*python(), "-c", "import dicomdock.launch.opener"), "")
     if status:
-        said = output.strip().splitlines()[-1:] or ["nothing"]
+        answer = output.strip().splitlines()[-1:] or ["nothing"]
         raise LaunchError(
-            f"{python()[0]} does not find dicomdock without PYTHONPATH (it said: {said[0][:200]}); install "
-            "dicomdock with pip into that Python, then register again."
+            f"{python()[0]} does not find dicomdock without PYTHONPATH (its answer: {answer[0][:200]}); "
+            "install dicomdock with pip into that Python, then register again."
         )
 
 

@@ -103,10 +103,10 @@ class LinuxRegistrar:
         status, output = self._run(("xdg-mime", "default", DESKTOP_ID, _HANDLER + scheme), "")
         after, _ = self._default(scheme)
         if after != DESKTOP_ID:
-            said = f" (xdg-mime said: {output.strip()[:200]})" if status else ""
+            answer = f" (xdg-mime answered: {output.strip()[:200]})" if status else ""
             who = self._name(after or "") or "another program"
             raise LaunchError(
-                f"The desktop still gives {scheme}:// links to {who}{said}; choose dicomdock in its "
+                f"The desktop still gives {scheme}:// links to {who}{answer}; choose dicomdock in its "
                 "settings of default applications."
             )
 
@@ -127,7 +127,7 @@ class LinuxRegistrar:
         self._record.forget(scheme)
 
     def _default(self, scheme: str) -> tuple[str | None, str]:
-        """Return the desktop id that opens a scheme, or None and what xdg-mime said."""
+        """Return the desktop id that opens a scheme, or None and the answer of xdg-mime."""
         status, output = self._run(("xdg-mime", "query", "default", _HANDLER + scheme), "")
         if status in (126, 127):
             return None, output.strip()[:200]

@@ -165,8 +165,8 @@ class MacRegistrar:
         status, output = self._run(command, text)
         if status:
             raise LaunchError(
-                f"{Path(command[0]).name} could not build {self.applet} (it said: {output.strip()[:200]}); "
-                "run `xcode-select --install` if a tool is missing, then register again."
+                f"{Path(command[0]).name} could not build {self.applet}; its answer: {output.strip()[:200]}. "
+                "Run `xcode-select --install` if a tool is missing, then register again."
             )
 
 

@@ -1,8 +1,8 @@
 r"""Windows: keys below ``HKCU\Software\Classes``, without administrator rights.
 
 Not run on Windows; tested on a registry in memory. 3D Slicer registers ``Slicer`` there both for links and
-for its .mrb and .mrml files. So what stands in the key is read, kept and restored value by value, and a file
-that now comes to us is handed on to the program it was meant for.
+for its .mrb and .mrml files. So what stands in the key is read, recorded and restored value by value, and a
+file that now comes to us is handed on to the program it was meant for.
 
 References
 ----------
@@ -87,7 +87,7 @@ class WindowsRegistrar:
         return SchemeStatus(scheme, "other", program, remedy)
 
     def register(self, scheme: str) -> None:
-        """Write the keys; what they held before is kept for ``unregister`` and for files that come to us."""
+        """Write the keys; their earlier values are recorded for ``unregister`` and for files."""
         if not self._opener.exists():
             raise LaunchError(
                 f"{self._opener} is not there; reinstall dicomdock with pip, then register again."

@@ -26,7 +26,7 @@ class Question:
     scheme, host, port : its pieces; the host in punycode.
     resources : how many studies or series are asked for; 0 for all that the link's token opens.
     warnings : sentences about what is unusual: no encryption, an address of the own network, no token.
-    private : the IP addresses of the own network or machine that the user is told about.
+    private : the IP addresses of the own network or machine that the user sees.
     """
 
     origin: str
@@ -107,7 +107,7 @@ def decide(
     request : what the link asks for.
     profiles : the servers that the user added.
     store : the origins that he, or the system, trusts.
-    agreed : the question that the user just said yes to.
+    agreed : the question that the user just allowed.
     resolve : how names are looked up; never called for a link that nobody agreed to.
 
     Raises

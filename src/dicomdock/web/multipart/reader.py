@@ -22,7 +22,7 @@ MAX_PREAMBLE = 1 << 16  # bytes before the first boundary; RFC 2046 has a senten
 MAX_HEADERS = 1 << 16  # bytes of one part's header block
 MAX_HELD = (
     1 << 22
-)  # bytes kept back to decide between a boundary text inside a payload and a wrong part length
+)  # bytes held back to decide between a boundary text inside a payload and a wrong part length
 MAX_BOUNDARY = 256  # characters; RFC 2046 allows 70, Orthanc writes 73
 _PADDING = 16  # blanks after a boundary; RFC 2046 leaves it open
 _NAME = 64  # characters of a header field's name
@@ -83,7 +83,7 @@ class _Stream:
                 if len(chunk):
                     self.data, self.position = bytes(chunk), 0  # no copy where it is bytes already
                     return True
-        except (WireError, Unreachable) as failure:  # told when what came before it has been used
+        except (WireError, Unreachable) as failure:  # raised when what came before it has been used
             self._failure = failure
         self.data, self.position = b"", 0
         return False
@@ -166,7 +166,7 @@ class _Reader:
             % (re.escape(boundary), _PADDING, _NAME)
         )
         self._cut_delimiter = re.compile(rb"\r?\n--%b(?:-|[ \t]*\r?)\Z" % re.escape(boundary))
-        self._sight = len(self._needle) + _PADDING + _NAME + 8  # bytes in which a delimiter can be told
+        self._sight = len(self._needle) + _PADDING + _NAME + 8  # bytes in which a delimiter can be recognised
 
     def parts(self) -> Iterator[BodyPart]:
         self._open()
@@ -314,7 +314,7 @@ class _Reader:
                 yield piece
             if count < missing or not self._delimiter_here():
                 raise MultipartError(
-                    "A part does not end where its declared length says, and cannot be told from the next.",
+                    "A part does not end at its declared length, and cannot be separated from the next.",
                     "length",
                 )
         else:

@@ -58,7 +58,7 @@ class MultipartBody:
         Raises
         ------
         StoreError
-            A part is no longer as long as it said.
+            A part no longer has its declared length.
         """
         for head, part in zip(self._heads, self._parts, strict=True):
             yield head

@@ -1,4 +1,4 @@
-"""Uploading: files from the browser, received apart, looked at, kept in the archive and sent on."""
+"""Uploading: files from the browser, received apart, inspected, stored in the archive and sent on."""
 
 from __future__ import annotations
 

@@ -88,14 +88,14 @@ def store(
     -------
     The instances that are in the archive now as they came.
     """
-    kept: dict[Resource, Outcome] = {}
+    stored: dict[Resource, Outcome] = {}
     others: list[Outcome] = [Outcome(file.name, None, False, _refused(file)) for file in rest]
     try:
         with archive.writer() as writer:
             for file in (file for group in groups for file in group.files):
                 outcome = _add(file, lambda part, place: writer.add(part, place).status)
                 if outcome.stored and outcome.resource is not None:
-                    kept[outcome.resource] = outcome
+                    stored[outcome.resource] = outcome
                 else:
                     others.append(outcome)
                 batch.done += 1
@@ -103,11 +103,11 @@ def store(
                     publish()
             for late in writer.flush():
                 if late.status == "conflict":
-                    lost = kept.pop(late.resource)
+                    lost = stored.pop(late.resource)
                     others.append(Outcome(lost.name, late.resource, False, _WORDS["conflict"]))
     finally:
-        batch.outcomes = [*others, *kept.values()]
-    return list(kept)
+        batch.outcomes = [*others, *stored.values()]
+    return list(stored)
 
 
 def _add(file: InspectedFile, add: Callable[[Part, Resource], str]) -> Outcome:

@@ -148,7 +148,7 @@ def group_series(
 
 
 def _compared(series: Resource, group: Sequence[InspectedFile], archive: Archive) -> list[InspectedFile]:
-    kept = {one.resource: one.digest for one in archive.instances(series)}
+    archived = {one.resource: one.digest for one in archive.instances(series)}
     seen: dict[Resource, InspectedFile] = {}
     compared = []
     for file in group:
@@ -159,7 +159,7 @@ def _compared(series: Resource, group: Sequence[InspectedFile], archive: Archive
             compared.append(replace(file, issue="twice" if same else "clash", reason=reason))
             continue
         seen[file.resource] = file
-        if (there := kept.get(file.resource)) is not None:
+        if (there := archived.get(file.resource)) is not None:
             same = there == digest(file.path)
             reason = (
                 "already in the archive" if same else "already in the archive with other content, which stays"

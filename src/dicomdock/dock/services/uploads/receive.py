@@ -136,7 +136,7 @@ class Uploads:
         Parameters
         ----------
         batch : whose files they are; it has begun.
-        groups, rest : what is kept, and what cannot be.
+        groups, rest : what can be stored, and what cannot.
         server : where it goes then; empty for nowhere.
         """
         batch.server = server

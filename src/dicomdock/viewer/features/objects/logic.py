@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,10 +13,11 @@ from vtkmodules.vtkCommonTransforms import vtkTransform
 from vtkmodules.vtkFiltersGeneral import vtkTransformPolyDataFilter
 from vtkmodules.vtkIOGeometry import vtkSTLReader
 
-from dicomdock.archive import Archive
+from dicomdock.archive import Archive, ArchivedInstance
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.documents import CDA, PDF, STL, read_document
+from dicomdock.imaging.video import Video, read_video
 from dicomdock.imaging.waveforms import FAMILY, is_waveform, read_waveform, strip
 from dicomdock.viewer.features.key_images.logic import KeyImagesLogic
 from dicomdock.viewer.features.layout.layouts import THREED
@@ -41,6 +42,7 @@ LABELS: Mapping[str, str] = {
 }
 WORDS = {STL: "model", PDF: "PDF", CDA: "CDA"}
 TYPES = {".pdf": "application/pdf", ".xml": "text/plain"}  # shown; a browser would run a page of XML
+IN_TABS = ("document", "video")
 WAVEFORMS = ("ECG", "EEG", "EMG", "EOG", "HD")
 MODEL_COLOUR = (0.93, 0.78, 0.55)
 
@@ -77,6 +79,7 @@ class OthersLogic:
             "key images": ("series", key_images.open),
         }
         self._models: dict[str, Any] = {}
+        self._video: tuple[str, Video] | None = None  # the last by its digest: browsers ask piece by piece
 
         server.controller.open_other = self.open
         server.controller.show_model = self.show_model
@@ -114,7 +117,7 @@ class OthersLogic:
         assert study is not None
         found: list[ObjectRow] = []
         for one in study.series:
-            if one.kind == "document" or one.modality in WAVEFORMS:
+            if one.kind in IN_TABS or one.modality in WAVEFORMS:
                 found += self._documents(one)
             elif one.kind != "image":
                 found.append(ObjectRow(one.uid, one.name, one.kind, LABELS[one.kind]))
@@ -122,36 +125,43 @@ class OthersLogic:
             data.others = found
 
     def _documents(self, series: Series) -> list[ObjectRow]:
+        def words(one: ArchivedInstance) -> str:
+            if series.kind == "video":
+                return "video"
+            return (
+                "waveform" if one.sop_class_uid.startswith(FAMILY) else WORDS.get(one.sop_class_uid, "file")
+            )
+
         instances = self.archive.instances(series.resource)
         return [
             ObjectRow(
                 one.resource.instance or "",
                 series.name if len(instances) == 1 else f"{series.name} ({at})",
                 "model" if one.sop_class_uid == STL else "document",
-                "waveform" if one.sop_class_uid.startswith(FAMILY) else WORDS.get(one.sop_class_uid, "file"),
+                words(one),
                 f"{PATH}{one.resource.instance}",
             )
             for at, one in enumerate(instances, 1)
         ]
 
-    def _path(self, uid: str) -> Path | None:
+    def _find(self, uid: str) -> tuple[Series, ArchivedInstance] | None:
         study = self.series.study
         if study is None:
             return None
         for series in study.series:
             for one in self.archive.instances(Resource(study.uid, series.uid)):
                 wave = one.sop_class_uid.startswith(FAMILY)
-                if one.resource.instance == uid and (series.kind == "document" or wave):
-                    return one.path
+                if one.resource.instance == uid and (series.kind in IN_TABS or wave):
+                    return series, one
         return None
 
     def _model(self, uid: str) -> Any:
-        path = self._path(uid)
-        if path is None:
+        found = self._find(uid)
+        if found is None:
             raise DicomdockError("it is no longer on this computer.")
         reader, turn, turned = vtkSTLReader(), vtkTransform(), vtkTransformPolyDataFilter()
         with tempfile.NamedTemporaryFile(suffix=".stl") as file:  # VTK reads STL from files alone
-            file.write(read_document(read_instance(path)).data)
+            file.write(read_document(read_instance(self.archive, found[1])).data)
             file.flush()
             reader.SetFileName(file.name)
             reader.Update()
@@ -171,12 +181,16 @@ class OthersLogic:
         return node
 
     async def _answer(self, request: web.Request) -> web.Response:
-        """Send a document to the browser: PDF to be shown, all else to be saved."""
-        path = self._path(request.match_info["uid"])
-        if path is None:
+        """Send a document or a video to the browser: what it can show to be shown, all else to be saved."""
+        found = self._find(request.match_info["uid"])
+        if found is None:
             return web.Response(status=404, text="This document is not in the study.")
+        series, instance = found
         try:
-            dataset = read_instance(path)
+            if series.kind == "video":
+                video = await asyncio.to_thread(self._read_video, instance)
+                return _video_answer(request, video, series.name)
+            dataset = read_instance(self.archive, instance)
             if is_waveform(dataset):
                 drawn, _ = strip(read_waveform(dataset))
                 # It may be opened as a page of its own: nothing in it is to run or to be fetched.
@@ -185,14 +199,43 @@ class OthersLogic:
             document = read_document(dataset)
         except (DicomdockError, OSError) as error:
             return web.Response(status=422, text=str(error))
-        name = quote((document.title or "document") + document.suffix)
-        shown = document.suffix in TYPES
-        return web.Response(
-            body=document.data,
-            # The type that the object declares is not trusted: a browser would run a page.
-            content_type=TYPES.get(document.suffix, "application/octet-stream"),
-            headers={
-                "X-Content-Type-Options": "nosniff",
-                "Content-Disposition": f"{'inline' if shown else 'attachment'}; filename*=UTF-8''{name}",
-            },
-        )
+        # The type that the object declares is not trusted: a browser would run a page.
+        media_type = TYPES.get(document.suffix, "application/octet-stream")
+        name, shown = (document.title or "document") + document.suffix, document.suffix in TYPES
+        return web.Response(body=document.data, content_type=media_type, headers=_headers(name, shown))
+
+    def _read_video(self, instance: ArchivedInstance) -> Video:
+        if self._video is None or self._video[0] != instance.digest:
+            self._video = (instance.digest, read_video(read_instance(self.archive, instance)))
+        return self._video[1]
+
+
+def _headers(name: str, shown: bool) -> dict[str, str]:
+    disposition = "inline" if shown else "attachment"
+    return {
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": f"{disposition}; filename*=UTF-8''{quote(name)}",
+    }
+
+
+def _video_answer(request: web.Request, video: Video, name: str) -> web.Response:
+    """Send a video, or the piece of it that a browser asks for when a user jumps (RFC 9110 §14)."""
+    size, headers = (
+        len(video.data),
+        {**_headers(name + video.suffix, video.playable), "Accept-Ranges": "bytes"},
+    )
+    try:
+        start, stop, _ = request.http_range.indices(size)
+    except ValueError:  # none that can be read: the whole is as good an answer
+        start, stop = 0, size
+    if start >= stop:
+        return web.Response(status=416, headers={"Content-Range": f"bytes */{size}"})
+    whole = (start, stop) == (0, size) and "Range" not in request.headers
+    if not whole:
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    return web.Response(
+        status=200 if whole else 206,
+        body=video.data if whole else video.data[start:stop],
+        content_type=video.media_type if video.playable else "application/octet-stream",
+        headers=headers,
+    )

@@ -219,8 +219,8 @@ class SeriesLogic:
         self._another_volume = (
             self.shown is not None and self.series is not None and series.uid == self.series.uid
         )
-        kept = self.shown is not None and self._another_volume and self._user_window
-        self._own_window = self.shown.window if kept and self.shown is not None else None
+        same_window = self.shown is not None and self._another_volume and self._user_window
+        self._own_window = self.shown.window if same_window and self.shown is not None else None
         self.series, self.loaded, self._choice = series, None, choice
         self._user_window = self._failed_early = False
         with self.state as data:

@@ -1,4 +1,4 @@
-"""The numbers of the segments that are drawn, over the images that they lie on; saved or not."""
+"""The numbers and the surfaces of the segments that are drawn, over the images that they lie on."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import asyncio
 import base64
 from typing import Any
 
-from dicomdock.api.instances import headers_of
-from dicomdock.api.statistics import Statistics, measure_over
+from dicomdock.api.files import MeshFormat, mesh_archive
+from dicomdock.api.instances import headers_of, paths_of
+from dicomdock.api.statistics import Statistics, measure_over, report_of
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
+from dicomdock.imaging.mesh import meshes_of
 from dicomdock.imaging.segmentation import Segmentation
 from dicomdock.imaging.volume import Volume
+from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.statistics.state import StatisticsState
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.study import read_instance
 
 SHOWN = (
     ("label", "Segment"),
@@ -44,6 +48,7 @@ class StatisticsLogic:
     ----------
     server : trame's.
     series, segments : the images, and what is drawn on them.
+    saving : stores reports.
     archive : where the headers of the images are.
     notifications : shows messages to the user.
     """
@@ -53,15 +58,19 @@ class StatisticsLogic:
         server: Any,
         series: SeriesLogic,
         segments: SegmentsLogic,
+        saving: SavingLogic,
         archive: Archive,
         notifications: Notifications,
     ) -> None:
         self.server, self.state = server, PageState(server.state, StatisticsState)
         self.series, self.segments, self.notifications = series, segments, notifications
-        self._archive = archive
+        self.saving, self._archive = saving, archive
         self._found: Statistics | None = None
+        self._reported: Statistics | None = None
         server.controller.measure_segments = self.measure
         server.controller.save_statistics = self.save
+        server.controller.report_statistics = self.report
+        server.controller.save_meshes = self.save_meshes
         segments.editor.segmentation_modified.connect(self._modified)
         segments.on_opened.append(self._forget)
 
@@ -96,10 +105,60 @@ class StatisticsLogic:
         media_type = "text/csv" if kind == "csv" else "application/vnd.apache.parquet"
         self.server.js_call("page", "save", f"segments.{kind}", coded, media_type)
 
+    async def report(self) -> None:
+        """Store the numbers as a report that refers to the segments, which are saved first."""
+        current, data = self.segments.current, self.state.data
+        if current is None or data.statistics_busy:
+            return
+        saved = not current.unsaved and current.base.origin is not None
+        if not saved and await self.saving.save() != "saved":
+            return
+        if self._found is None or data.statistics_stale:
+            await self.measure()
+        found, origin = self._found, current.base.origin
+        if found is None or origin is None or self.segments.current is not current:
+            return
+        if found is self._reported:
+            self.notifications.info("These numbers are in a report already.")
+            return
+        place = Resource(found.images.study, origin.series, origin.instance)
+        try:
+            await asyncio.to_thread(self._report, found, place)
+        except DicomdockError as error:
+            self.notifications.error(str(error))
+            return
+        self._reported = found
+        self.series.refresh()
+        self.notifications.info("The numbers are saved as a report that refers to the segments.")
+
+    async def save_meshes(self, form: MeshFormat) -> None:
+        """Offer the surfaces of the segments as a file, in mm, LPS: ``stl``, ``obj`` or ``gltf``."""
+        current = self.segments.current
+        if current is None:
+            return
+        with self.state as data:
+            data.meshing = True
+        value = current.read()
+        try:
+            meshes = await asyncio.to_thread(lambda: list(meshes_of(value)))
+            name, content = await asyncio.to_thread(mesh_archive, meshes, form)
+        finally:
+            with self.state:
+                data.meshing = False
+        if not meshes:
+            self.notifications.info("The segments are empty, so they have no surface.")
+            return
+        coded = base64.b64encode(content).decode()
+        media_type = "model/gltf-binary" if form == "gltf" else "application/zip"
+        self.server.js_call("page", "save", name, coded, media_type)
+
+    def _report(self, found: Statistics, segmentation: Resource) -> None:
+        (drawn,) = self._archive.instances(segmentation)
+        headers = self.saving.headers(found.images.series or "")
+        self.saving.store([report_of(found, read_instance(self._archive, drawn, pixels=False), headers)])
+
     def _measure(self, value: Segmentation, scanned: Volume, series: Resource) -> Statistics:
-        headers = (
-            headers_of([path for _, path in self._archive.files(series)]) if scanned.modality == "PT" else ()
-        )
+        headers = headers_of(paths_of(self._archive, series)) if scanned.modality == "PT" else ()
         return measure_over(value.onto(scanned.geometry), scanned, series, headers)
 
     def _show(self, found: Statistics) -> None:

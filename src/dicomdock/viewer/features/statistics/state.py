@@ -16,6 +16,7 @@ class StatisticsState:
     statistics_remarks : what the user should know.
     statistics_stale : segments were changed since.
     statistics_busy : they are being computed.
+    meshing : surfaces are being computed.
     """
 
     statistics_titles: list[str] = field(default_factory=list)
@@ -23,3 +24,4 @@ class StatisticsState:
     statistics_remarks: list[str] = field(default_factory=list)
     statistics_stale: bool = False
     statistics_busy: bool = False
+    meshing: bool = False

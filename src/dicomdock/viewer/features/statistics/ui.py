@@ -29,6 +29,13 @@ def statistics_part(server: Any) -> None:
                 title=f"All numbers as {label}",
                 testid=f"statistics-{kind}",
             )
+        button(
+            "Save as report",
+            control.report_statistics,
+            disabled=f"{NUMBERS.statistics_busy}",
+            title="A report (TID 1500) that refers to the segments, which are saved first",
+            testid="statistics-report",
+        )
     html.P("Measuring …", v_show=NUMBERS.statistics_busy, raw_attrs=['role="status"'])
     html.P(
         "Segments were changed since; measure again.",
@@ -42,3 +49,14 @@ def statistics_part(server: Any) -> None:
         "statistics-table",
     )
     html.P(shown("remark"), v_for=f"(remark, i) in {NUMBERS.statistics_remarks}", key="i")
+    html.H3("Surfaces of the segments")
+    with html.Div(classes="row"):
+        for form, label in (("stl", "STL"), ("obj", "OBJ"), ("gltf", "glTF")):
+            button(
+                label,
+                (control.save_meshes, f"['{form}']"),
+                disabled=f"{NUMBERS.meshing}",
+                title=f"Smoothed surfaces as {label}, in mm, LPS",
+                testid=f"mesh-{form}",
+            )
+    html.P("Drawing surfaces …", v_show=NUMBERS.meshing, raw_attrs=['role="status"'])

@@ -8,12 +8,15 @@ from trame.widgets import html
 from trame_vuetify.widgets.vuetify3 import VIcon
 
 from dicomdock.viewer.features.layout.layouts import NAMES
+from dicomdock.viewer.features.segments.state import SegmentsState
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.views.state import SliceViewState, ViewsState
 from dicomdock.viewer.features.volume.state import VolumeState
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import shown
 
+SHOW_3D = "SegmentEditorState__segment_display__SegmentDisplayState__show_3d"  # trame-slicer's
+SEGMENTS = names_of(SegmentsState)
 VIEWS, SERIES, VOLUME = names_of(ViewsState), names_of(SeriesState), names_of(VolumeState)
 
 
@@ -58,6 +61,16 @@ def threed_overlay(server: Any, view_id: str, _view: Any) -> None:
         classes="btn draw",
         raw_attrs=['data-testid="draw-volume"'],
     )
+    with html.Label(classes="in3d", v_show=SEGMENTS.drawing_name):
+        html.Input(
+            type="checkbox",
+            raw_attrs=[
+                f':checked="{SHOW_3D}"',
+                f'@change="{SHOW_3D} = $event.target.checked"',
+                'data-testid="segments-3d"',
+            ],
+        )
+        html.Span("Segments")
     _reset_button(server, view_id)
 
 

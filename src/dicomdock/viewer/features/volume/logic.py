@@ -27,6 +27,7 @@ class VolumeLogic:
         self.state = PageState(server.state, VolumeState)
         name = self.state.name
         self.state.bind_changes({(name.rendering, name.render_preset): self._chosen})
+        app.segmentation_editor.show_3d_changed.connect(self._segments_shown)
         series.on_shown.append(self._forget)
         series.on_complete.append(self._offer)
 
@@ -40,6 +41,12 @@ class VolumeLogic:
         view.set_render_blocked(held or not visible)
         still = on and self.state.data.rendering
         self._note("Held still while the brush is in hand" if still else "")
+
+    def _segments_shown(self, shown: bool) -> None:
+        """Bring the surfaces of the segments into the 3D view, unless the volume has given it its place."""
+        view = self.views.view(THREED)
+        if shown and view is not None and not self.state.data.rendering:
+            asyncio.get_running_loop().call_soon(view.fit_view_to_content)
 
     def _forget(self) -> None:
         with self.state as data:
