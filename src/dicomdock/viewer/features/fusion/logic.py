@@ -114,7 +114,7 @@ class FusionLogic:
         """Apply a window by its numbers; None for one that stays."""
         if self._over is not None:
             now = self._over.window
-            width = now.width if width is None else max(float(width), 1e-6)
+            width = float(width) if width is not None and float(width) > 0 else now.width
             centre = now.center if centre is None else float(centre)
             self._over.set_window(Window(centre, width, function="LINEAR_EXACT"))
 
@@ -277,7 +277,7 @@ class FusionLogic:
             return
         window = self._over.window
         with self.state as data:
-            data.fusion_width, data.fusion_centre = round(window.width, 3), round(window.center, 3)
+            data.fusion_width, data.fusion_centre = window.stated
             data.fusion_unit = self._over.unit
         self.views.refresh_text()
 
