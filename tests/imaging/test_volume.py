@@ -479,6 +479,27 @@ def test_padding_enters_no_window_and_no_statistics(
         assert summarize(doubled.array.reshape(-1), doubled.padding).count == image.size
 
 
+def test_padding_is_one_value_where_each_slice_has_a_slope_of_its_own() -> None:
+    """As PET and Philips' MR are stored: one stored number of padding is another value in each slice."""
+    array = np.random.default_rng(0).integers(100, 900, (3, 8, 9)).astype("int16")
+    array[:, :3] = -2000
+    slopes = (0.5, 1.25, 2.0)
+    datasets = [one.dataset for one in scan(array, Modality="PT", PixelPaddingValue=-2000)]
+    for one, slope in zip(datasets, slopes, strict=True):
+        one["PixelPaddingValue"].VR = "SS"
+        one.RescaleSlope, one.RescaleIntercept = slope, 0
+    volume = Volume.from_instances(datasets)
+    image = array[:, 3:] * np.array(slopes)[:, None, None]
+    assert np.allclose(volume.array[:, 3:], image)
+    assert set(volume.array[:, :3].flat) == {-4000.0}
+    assert volume.padding == (-4000.0, -4000.0)
+    assert any("Padding has other values" in remark for remark in volume.remarks)
+    found = summarize(volume.array.reshape(-1), volume.padding)
+    assert found is not None
+    assert (found.count, found.minimum) == (image.size, pytest.approx(image.min()))
+    assert volume.window().center - volume.window().width / 2 >= 0
+
+
 RESCALE = ("RescaleSlope", "RescaleIntercept")
 
 
