@@ -216,6 +216,7 @@ class FusionLogic:
             data.fusion_name, data.fusion_words = name, words
             data.fusion_presets = [one.name or f"Header {at + 1}" for at, one in enumerate(volume.windows)]
         self._over.set_window(window)
+        self._over.hide_padding()
         self._colour()
         self._draw()
 
