@@ -116,7 +116,13 @@ class Workstation(TrameApp):
             self.server, app, self.series, self.archive, settings, self.notifications
         )
         self.saving = SavingLogic(
-            self.server, self.series, self.segments, self.archive, self.dock, self.notifications
+            self.server,
+            self.series,
+            self.segments,
+            self.archive,
+            self.dock,
+            self.notifications,
+            settings.person,
         )
         self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.dock)
         self.measuring = MeasuringLogic(

@@ -63,6 +63,7 @@ class SavingLogic:
     archive : where it goes.
     dock : is informed when the study has changed.
     notifications : shows messages to the user.
+    person : who draws, for the objects that are written; empty where the settings do not say.
     """
 
     def __init__(
@@ -73,8 +74,10 @@ class SavingLogic:
         archive: Archive,
         dock: DockClient,
         notifications: Notifications,
+        person: str = "",
     ) -> None:
         self.state, self.series, self.segments = PageState(server.state, SaveState), series, segments
+        self.person = person
         self.archive, self.dock, self.notifications = archive, dock, notifications
         self._then: Callable[[], Any] | None = None
         control = server.controller
@@ -180,7 +183,7 @@ class SavingLogic:
         return found is not None and found.kind == kind.series
 
     def _write(self, value: Segmentation, series: str, kind: Kind) -> Dataset:
-        made = kind.write(value, self.headers(series))
+        made = kind.write(replace(value, creator=self.person), self.headers(series))
         self.store([made])
         return made
 
