@@ -12,6 +12,7 @@ from dicomdock.viewer.features.fusion.ui import fusion_panel
 from dicomdock.viewer.features.layout.ui import layout_panel
 from dicomdock.viewer.features.measure.ui import measuring_panel
 from dicomdock.viewer.features.priors.ui import priors_list
+from dicomdock.viewer.features.prompts.ui import prompts_part
 from dicomdock.viewer.features.save.state import SaveState
 from dicomdock.viewer.features.save.ui import leaving_dialog
 from dicomdock.viewer.features.segments.state import SegmentsState
@@ -97,7 +98,7 @@ def build(station: Any) -> None:
     series_panel(server, priors_list, timepoints_part)
     window_panel(server)
     measuring_panel(server)
-    station.segments.set_ui(segments_panel(server, statistics_part))
+    station.segments.set_ui(segments_panel(server, prompts_part, statistics_part))
     fusion_panel(server, dose_part)
     layout_panel(server)
     volume_panel(server)
