@@ -100,6 +100,55 @@ def test_only_what_was_made_here_is_sent_and_each_instance_is_answered(
     assert {one.status for one in results(again).values()} == {"duplicate"}
 
 
+def test_prior_studies_of_the_same_patient_are_found_on_servers_and_downloaded(
+    settings: Settings, orthanc: Orthanc
+) -> None:
+    load_profiles(settings).with_profile(
+        ServerProfile("orthanc", orthanc.url, Login("basic", user=orthanc.user))
+    ).save(settings)
+    from dicomdock.config.secrets import Secrets
+
+    Secrets(settings).set("orthanc", load_profiles(settings).get("orthanc").origin, orthanc.password)
+    with answering(lambda _: Answer()) as gone:
+        know(settings, "away", gone.url)
+    jane = {"PatientID": "4711", "PatientName": "Doe^Jane", "PatientBirthDate": "19700101"}
+    shown = ct_series(2, StudyDate="20240101", **jane)
+    older = ct_series(3, StudyDate="20190203", StudyDescription="Before", **jane)
+    married = ct_series(1, StudyDate="20210203", **{**jane, "PatientName": "Roe^Jane"})
+    other = ct_series(1, **{**jane, "PatientName": "Poe^Jim", "PatientBirthDate": "19800101"})
+    nobody = ct_series(1, PatientID="", PatientName="Doe^Jane")
+    orthanc.add(*(one.data for one in (*shown, *older, *married, *other)))
+    keep(settings, shown)
+    keep(settings, nobody)
+    requests, uid = standalone(settings), shown[0].study
+
+    def answer(request: rpc.Request, study: str = uid) -> rpc.Reply:
+        return requests.answer(study, request, lambda _: None)
+
+    unasked = answer(rpc.FetchPrior(1, older[0].study))
+    assert isinstance(unasked, rpc.ErrorReply)
+    found = answer(rpc.FindPriors(2))
+    assert isinstance(found, rpc.PriorsReply), found
+    assert found.studies == (
+        rpc.PriorStudy(married[0].study, "orthanc", "20210203", "Head", ("CT",), 1),
+        rpc.PriorStudy(older[0].study, "orthanc", "20190203", "Before", ("CT",), 3),
+    )
+    (problem,) = found.problems
+    assert "refused the connection" in problem
+    refused = answer(rpc.FetchPrior(3, other[0].study))
+    assert isinstance(refused, rpc.ErrorReply)
+    assert answer(rpc.FetchPrior(4, older[0].study)) == rpc.FetchReply(4, ("orthanc",))
+    with Archive.open(settings) as archive:
+        assert len(archive.instances(Resource(older[0].study))) == 3
+        assert not archive.instances(Resource(other[0].study))
+    left = answer(rpc.FindPriors(5))
+    assert isinstance(left, rpc.PriorsReply)
+    assert [one.study for one in left.studies] == [married[0].study]
+    without = answer(rpc.FindPriors(6), nobody[0].study)
+    assert isinstance(without, rpc.ErrorReply)
+    assert "no Patient ID" in without.message
+
+
 def failing(made: list[Made], status: int, code: int) -> Answer:
     """Answer a store: the first instance is taken, the others are not."""
     uids = [one.instance for one in made]

@@ -164,7 +164,8 @@ watched: list[str] = []
 watching = [False]
 
 
-def _hook(event: str, arguments: tuple[object, ...]) -> None:
+def _hook(event: str, arguments: tuple[object, ...], *, watched=watched, watching=watching) -> None:
+    # A hook stays until Python ends, when this module's names are gone already; hence the defaults.
     if watching[0] and (
         event.startswith(
             ("socket.", "subprocess.", "os.exec", "os.posix_spawn", "os.system", "os.fork", "ctypes")

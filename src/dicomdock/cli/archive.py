@@ -201,7 +201,7 @@ def verify(
     )
     console.print(f"{counted(counts['intact'], 'instance')} intact, {damaged} damaged.")
     if damaged:
-        console.note("'dicomdock pull' with --replace brings damaged instances again from their server.")
+        console.note("'dicomdock pull' of their study brings damaged instances again from their server.")
         raise typer.Exit(FAILED)
 
 

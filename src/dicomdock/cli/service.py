@@ -233,10 +233,7 @@ class Published:
         from dicomdock.archive import Archive
         from dicomdock.origin.deidentified import DeidentifiedArchive
 
-        if not isinstance(opened, Archive):
-            raise InvalidInput(
-                f"--deidentify serves the archive; pull from {self.name} what you want to serve."
-            )
+        assert isinstance(opened, Archive), "a server's data are not served de-identified"
         return DeidentifiedArchive(opened, deidentifier)
 
 

@@ -174,7 +174,7 @@ class SendReply:
 
 @dataclass(frozen=True)
 class FetchReply:
-    """The download of missing source images began.
+    """A download began: of missing source images, or of a prior study.
 
     Parameters
     ----------
@@ -184,6 +184,43 @@ class FetchReply:
 
     request: int
     servers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PriorStudy:
+    """A study of the same patient that is on a server and not here.
+
+    Parameters
+    ----------
+    study : Study Instance UID.
+    server : who has it.
+    date, description : as stored.
+    modalities : of its series.
+    instances : how many it has there; 0 where the server does not count.
+    """
+
+    study: str
+    server: str
+    date: str
+    description: str
+    modalities: tuple[str, ...]
+    instances: int
+
+
+@dataclass(frozen=True)
+class PriorsReply:
+    """The patient's other studies on the servers.
+
+    Parameters
+    ----------
+    request : the number of the request.
+    studies : the latest first.
+    problems : which servers did not answer, a sentence each.
+    """
+
+    request: int
+    studies: tuple[PriorStudy, ...]
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,7 +251,7 @@ class ErrorReply:
     message: str
 
 
-Reply: TypeAlias = ServersReply | SendReply | FetchReply | AddressReply | ErrorReply
+Reply: TypeAlias = ServersReply | SendReply | FetchReply | PriorsReply | AddressReply | ErrorReply
 Order: TypeAlias = Start | OpenStudy | PullChanged | ExpectSeries | Close | CloseWhenUnused | Progress | Reply
 
 
@@ -313,6 +350,32 @@ class FetchSources:
 
 
 @dataclass(frozen=True)
+class FindPriors:
+    """Ask which other studies of the patient the servers have.
+
+    Parameters
+    ----------
+    request : its number.
+    """
+
+    request: int
+
+
+@dataclass(frozen=True)
+class FetchPrior:
+    """Ask to download a study that ``FindPriors`` found.
+
+    Parameters
+    ----------
+    request : its number.
+    study : Study Instance UID.
+    """
+
+    request: int
+    study: str
+
+
+@dataclass(frozen=True)
 class FindList:
     """Ask for the address of the list of studies.
 
@@ -324,7 +387,7 @@ class FindList:
     request: int
 
 
-Request: TypeAlias = ListServers | SendSeries | FetchSources | FindList
+Request: TypeAlias = ListServers | SendSeries | FetchSources | FindPriors | FetchPrior | FindList
 Event: TypeAlias = Ready | SeriesShown | Settled | PageChanged | StudyChanged | Request
 
 ORDERS: Mapping[str, type[Order]] = {kind.__name__: kind for kind in get_args(Order)}

@@ -24,6 +24,7 @@ from dicomdock.viewer.features.compare.logic import CompareLogic
 from dicomdock.viewer.features.derive.logic import DerivingLogic
 from dicomdock.viewer.features.dose.logic import DoseLogic
 from dicomdock.viewer.features.fusion.logic import FusionLogic
+from dicomdock.viewer.features.hanging.logic import HangingLogic
 from dicomdock.viewer.features.key_images.logic import KeyImagesLogic
 from dicomdock.viewer.features.layout.layouts import AXIAL, NAMES
 from dicomdock.viewer.features.layout.logic import LayoutLogic
@@ -119,7 +120,13 @@ class Workstation(TrameApp):
             self.server, app, self.series, self.segments, settings, self.notifications
         )
         self.saving = SavingLogic(
-            self.server, self.series, self.segments, self.archive, self.dock, self.notifications
+            self.server,
+            self.series,
+            self.segments,
+            self.archive,
+            self.dock,
+            self.notifications,
+            settings.person,
         )
         self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.dock)
         self.measuring = MeasuringLogic(
@@ -144,7 +151,7 @@ class Workstation(TrameApp):
         self.deriving = DerivingLogic(
             self.server, self.series, self.segments, self.saving, self.notifications
         )
-        registrations = Registrations(self.archive, lambda: self.series.study)
+        registrations = Registrations(self.archive, lambda: self.series.study, self.notifications.error)
         self.compare = CompareLogic(
             self.server, app, self.series, self.views, registrations, self.notifications
         )
@@ -158,7 +165,12 @@ class Workstation(TrameApp):
         )
         self.window.on_window.append(self.compare.same_window)
         self.thumbnails = Thumbnails(self.server, self.archive, settings)
-        self.priors = PriorsLogic(self.server, self.series, self.compare, self.archive)
+        self.priors = PriorsLogic(
+            self.server, self.series, self.compare, self.archive, self.dock, self.notifications
+        )
+        self.hanging = HangingLogic(
+            self.server, self.series, self.compare, self.priors, settings, self.notifications
+        )
         self.timepoints = TimePointsLogic(
             self.server, self.series, self.segments, self.views, self.archive, self.notifications
         )

@@ -69,6 +69,26 @@ class DockClient:
         """
         return await self._ask(rpc.FetchSources(next(self._numbers)), rpc.FetchReply)
 
+    async def find_priors(self) -> rpc.PriorsReply:
+        """Ask which other studies of the patient the servers have and the archive does not.
+
+        Raises
+        ------
+        RequestFailed
+            They could not be asked.
+        """
+        return await self._ask(rpc.FindPriors(next(self._numbers)), rpc.PriorsReply)
+
+    async def fetch_prior(self, study: str) -> rpc.FetchReply:
+        """Ask to download a study that ``find_priors`` found.
+
+        Raises
+        ------
+        RequestFailed
+            It cannot be.
+        """
+        return await self._ask(rpc.FetchPrior(next(self._numbers), study), rpc.FetchReply)
+
     async def list_address(self) -> str:
         """Ask for an address of the list of studies, which works once.
 

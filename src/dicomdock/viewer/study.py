@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from pydicom.dataset import Dataset
 
-from dicomdock.archive import Archive
+from dicomdock.archive import Archive, ArchivedInstance
 from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.query import SERIES_OVERVIEW, Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.sop_classes import Kind, kind_of
 from dicomdock.imaging.dataset import as_dataset
 from dicomdock.imaging.video import is_video
+from dicomdock.transfer.priors import patient_of, studies_of
 
-PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 MOST_PRIORS = 100
 COUNT = "NumberOfSeriesRelatedInstances"
 
@@ -167,21 +166,16 @@ def read_study(archive: Archive, uid: str, coming: Sequence[DicomJson] = ()) -> 
 
 
 def read_priors(archive: Archive, study: Study) -> tuple[Study, ...]:
-    """Look up the other studies of a study's patient in the archive, the latest first; without their series.
-
-    An ID alone is not trusted, as two hospitals give the same one: the name or the birth date must agree too.
-    """
-    if not study.patient_id:
-        return ()
-    names = (*PATIENT, "StudyDate", "StudyDescription", "ModalitiesInStudy", "StudyInstanceUID")
-    found: list[Study] = []
-    for page in archive.search(Query("studies", {**dict.fromkeys(names, ""), "PatientID": study.patient_id})):
-        for answer in page.matches:
-            one = _described(Study(text(answer.attributes, "StudyInstanceUID")), answer.attributes)
-            same_name = one.patient.casefold() == study.patient.casefold()
-            same = one.patient_id == study.patient_id and (same_name or (one.born and one.born == study.born))
-            if same and one.uid != study.uid:
-                found.append(replace(one, modalities=text(answer.attributes, "ModalitiesInStudy")))
+    """Look up the other studies of a study's patient in the archive, the latest first, without series."""
+    patient = patient_of(archive, study.uid)
+    found = [
+        replace(
+            _described(Study(text(one, "StudyInstanceUID")), one),
+            modalities=text(one, "ModalitiesInStudy"),
+        )
+        for one in (studies_of(archive, patient) if patient is not None else ())
+        if text(one, "StudyInstanceUID") != study.uid
+    ]
     return tuple(sorted(found, key=lambda one: (one.date, one.uid), reverse=True)[:MOST_PRIORS])
 
 
@@ -192,10 +186,31 @@ def _answers(archive: Archive, uid: str) -> Iterator[DicomJson]:
             yield answer.attributes
 
 
-def read_instance(path: Path, *, pixels: bool = True) -> Dataset:
-    """Read an instance of the archive, with or without its pixels; raises GeometryError."""
-    with path.open("rb") as file:
+def read_instance(archive: Archive, instance: ArchivedInstance, *, pixels: bool = True) -> Dataset:
+    """Read an instance of the archive, with or without its pixels.
+
+    Raises
+    ------
+    DamagedInstances
+        Its file is not what was stored.
+    GeometryError
+        It cannot be read.
+    """
+    with archive.intact_path(instance).open("rb") as file:
         return as_dataset(file, pixels=pixels)
+
+
+def newest(instances: Sequence[ArchivedInstance]) -> ArchivedInstance:
+    """Return the instance that was stored last; one whose file is gone is the oldest."""
+    return max(instances, key=stored_at)
+
+
+def stored_at(instance: ArchivedInstance) -> float:
+    """Return when an instance was stored, in seconds since 1970; 0 where its file is gone."""
+    try:
+        return instance.path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _described(study: Study, attributes: DicomJson) -> Study:
@@ -205,9 +220,9 @@ def _described(study: Study, attributes: DicomJson) -> Study:
         study.uid,
         text(attributes, "PatientName").replace("^", " ").strip(),
         text(attributes, "PatientID"),
-        _date(text(attributes, "PatientBirthDate")),
+        dashed(text(attributes, "PatientBirthDate")),
         text(attributes, "PatientSex"),
-        _date(text(attributes, "StudyDate")),
+        dashed(text(attributes, "StudyDate")),
         text(attributes, "StudyDescription"),
     )
 
@@ -219,5 +234,6 @@ def _number(value: str) -> int:
         return 0
 
 
-def _date(value: str) -> str:
+def dashed(value: str) -> str:
+    """Return a date (DA) as people read it: 2024-01-31; what is none stays as it is."""
     return f"{value[:4]}-{value[4:6]}-{value[6:8]}" if len(value) == 8 and value.isdigit() else value

@@ -11,13 +11,14 @@ RFC 7617 (Basic); RFC 7616 (Digest); RFC 6750 (Bearer).
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from dicomdock.errors import InvalidInput
+from dicomdock.web.basic import basic_login
 from dicomdock.web.digest import Digest, schemes
 from dicomdock.web.request import Request
 
@@ -124,13 +125,12 @@ class BasicAuth(NoAuth):
 
     def authorize(self, request: Request) -> Request:
         """See ``Auth``."""
-        login = f"{self.user}:{self.password}"
+        login, encoded = basic_login(self.user, self.password)
         if self._digest.is_asked:
             header = self._digest.header(request, self.user, self.password)
             return request.with_headers({"Authorization": header}, secrets=(login, self.password))
         if self.digest_only:
             return request
-        encoded = b64encode(login.encode()).decode()
         fields = {"Authorization": f"Basic {encoded}"}
         return request.with_headers(fields, secrets=(login, self.password, encoded))
 

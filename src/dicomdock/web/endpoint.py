@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from urllib.parse import quote, unquote
 
+from dicomdock.web.basic import basic_login
 from dicomdock.web.url import Origin, Url
 
 
@@ -29,8 +29,8 @@ class Proxy:
         """What no message may repeat: the password, and the login as it is sent."""
         if not (self.user or self.password):
             return ()
-        login = f"{self.user}:{self.password}"
-        return (login, self.password, b64encode(login.encode("utf-8", "surrogatepass")).decode())
+        login, encoded = basic_login(self.user, self.password)
+        return (login, self.password, encoded)
 
     @property
     def address(self) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dicomdock.dicomweb import Client
     from dicomdock.sources import StoreResult
     from dicomdock.transfer import MissingSource
+    from dicomdock.transfer.priors import Patient
 
 PATIENCE = 15.0  # seconds for a server to say whether it has a series
 
@@ -69,6 +70,7 @@ class ViewerRequests:
     def __init__(self, settings: Settings, network: Network) -> None:
         self._settings = settings
         self._network = network
+        self._priors: dict[tuple[str, str], str] = {}  # shown study and prior -> the server that has it
 
     @property
     def has_list(self) -> bool:
@@ -80,7 +82,7 @@ class ViewerRequests:
 
         Parameters
         ----------
-        study : the one that the viewer shows; nothing of another one is used.
+        study : the one that the viewer shows; of others nothing is used but the patient's, once found.
         request : what is wanted.
         send : sends the viewer its progress.
         """
@@ -97,6 +99,10 @@ class ViewerRequests:
                     return self._send(number, study, server, set(series), progress)
                 case rpc.FetchSources():
                     return rpc.FetchReply(number, self.fetch_sources(study, send))
+                case rpc.FindPriors():
+                    return self._find_priors(number, study)
+                case rpc.FetchPrior(_, prior):
+                    return self._fetch_prior(number, study, prior)
                 case rpc.FindList():
                     return rpc.AddressReply(number, self._network.list_address())
         except DicomdockError as error:
@@ -132,6 +138,37 @@ class ViewerRequests:
         for server, series in found.items():
             network.pull(server, series, send)
         return tuple(found)
+
+    def _find_priors(self, number: int, study: str) -> rpc.PriorsReply:
+        """Search all servers for the patient's studies that are not here."""
+        from dicomdock.archive import Archive
+        from dicomdock.transfer.priors import patient_of
+
+        network = self._network
+        with Archive.open(self._settings) as archive:
+            patient = patient_of(archive, study)
+            origins = [one.origin for one in archive.instances(Resource(study))]
+            if patient is None or not patient.id:
+                raise NotFound(
+                    "The study states no Patient ID, so no other study can be told to be the same patient's."
+                )
+            names = [*dict.fromkeys((*network.link_names().intersection(origins), *network.server_names()))]
+            if not names:
+                raise NotFound("There is no server yet that could have other studies; add one under Servers.")
+            studies, problems = _on_servers(patient, names, network.connect)
+            absent = [
+                one for one in studies if one.study != study and not archive.present(Resource(one.study))
+            ]
+        self._priors.update({(study, one.study): one.server for one in absent})
+        absent.sort(key=lambda one: (one.date, one.study), reverse=True)
+        return rpc.PriorsReply(number, tuple(absent), problems)
+
+    def _fetch_prior(self, number: int, study: str, prior: str) -> rpc.FetchReply:
+        server = self._priors.get((study, prior))
+        if server is None:
+            raise NotFound("That study was not found for this patient; search the servers again.")
+        self._network.pull(server, [Resource(prior)], lambda _: None)
+        return rpc.FetchReply(number, (server,))
 
     def _list_servers(self, number: int, origin: str) -> rpc.ServersReply:
         """Name where something can be sent; by default to where its images came from."""
@@ -282,6 +319,42 @@ def holders(
         asked = f"None of {', '.join(names)} has" if names else "There is no server yet that could have"
         raise NotFound(f"{asked} the images that this belongs to.")
     return found
+
+
+def _on_servers(
+    patient: Patient, names: Sequence[str], connect: Callable[[str], Client]
+) -> tuple[list[rpc.PriorStudy], tuple[str, ...]]:
+    """Return the patient's studies on servers, each once, and which servers did not answer."""
+    from dicomdock import federation
+    from dicomdock.dicom.json_model import text, texts
+    from dicomdock.transfer.priors import Patient
+
+    found: dict[str, rpc.PriorStudy] = {}
+    problems = []
+    with ExitStack() as stack:
+
+        def opened(name: str) -> Client:
+            return stack.enter_context(connect(name))
+
+        sources = {name: partial(opened, name) for name in names}
+        for answer in federation.search(sources, patient.query, patience=PATIENCE):
+            if answer.error:
+                problems.append(answer.error)
+            for match in answer.page.matches:
+                one = match.attributes
+                if not patient.is_same(Patient.of(one)):
+                    continue
+                count = text(one, "NumberOfStudyRelatedInstances")
+                study = rpc.PriorStudy(
+                    text(one, "StudyInstanceUID"),
+                    answer.source,
+                    text(one, "StudyDate"),
+                    text(one, "StudyDescription"),
+                    tuple(texts(one, "ModalitiesInStudy")),
+                    int(count) if count.isdecimal() else 0,
+                )
+                found.setdefault(study.study, study)
+    return list(found.values()), tuple(problems)
 
 
 def _result(resource: Resource, answer: StoreResult | None) -> rpc.InstanceResult:

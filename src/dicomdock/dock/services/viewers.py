@@ -184,7 +184,7 @@ class Viewers:
                 self._page_changed(viewer, page)
             case rpc.StudyChanged() if viewer.study:
                 self._requests.study_changed(viewer.study)
-            case rpc.ListServers() | rpc.SendSeries() | rpc.FetchSources() | rpc.FindList() if viewer.study:
+            case _ if isinstance(event, rpc.Request) and viewer.study:
                 threading.Thread(
                     target=lambda: send(self._requests.answer(viewer.study, event, send)),
                     name="viewer request",

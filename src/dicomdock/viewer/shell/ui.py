@@ -9,6 +9,7 @@ from trame.widgets import html
 from dicomdock.viewer.features.derive.ui import deriving_panel
 from dicomdock.viewer.features.dose.ui import dose_part
 from dicomdock.viewer.features.fusion.ui import fusion_panel
+from dicomdock.viewer.features.hanging.ui import hanging_part
 from dicomdock.viewer.features.layout.ui import layout_panel
 from dicomdock.viewer.features.measure.ui import measuring_panel
 from dicomdock.viewer.features.priors.ui import priors_list
@@ -100,7 +101,7 @@ def build(station: Any) -> None:
     measuring_panel(server)
     station.segments.set_ui(segments_panel(server, prompts_part, statistics_part))
     fusion_panel(server, dose_part)
-    layout_panel(server)
+    layout_panel(server, hanging_part)
     volume_panel(server)
     deriving_panel(server)
     with html.Main(classes=(f"['views', {TOOL} ? 'beside' : '']",)):

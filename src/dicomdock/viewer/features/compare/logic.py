@@ -40,6 +40,7 @@ class CompareLogic:
         self._shown: ShownVolume | None = None
         self._following = False
         self._named = ("", "")  # the study of the second view, and its series in words
+        self.second: tuple[Study, Series] | None = None  # what was last shown in the second view
         self._offset: float | None = None  # mm between slices that the user brought together
 
         server.controller.compare = self.open
@@ -66,6 +67,7 @@ class CompareLogic:
         if self._loader is not None:
             self._loader.close()
         self._offset = None
+        self.second = study, series
         with self.state as data:
             data.compare_uid = series.uid
             self.views.state.data.layout = COMPARE

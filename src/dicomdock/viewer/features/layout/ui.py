@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from trame.widgets import html
@@ -16,8 +17,8 @@ from dicomdock.viewer.shell.widgets import checkbox, panel
 VIEWS, SERIES, COMPARED = names_of(ViewsState), names_of(SeriesState), names_of(CompareState)
 
 
-def layout_panel(server: Any) -> None:
-    """Build the panel."""
+def layout_panel(server: Any, more: Callable[[Any], None]) -> None:
+    """Build the panel, with ``more`` at its end."""
     with panel("layout", "Layout"):
         html.Button(
             "{{ name }}",
@@ -42,3 +43,4 @@ def layout_panel(server: Any) -> None:
             checkbox(COMPARED.linked, "Scroll together")
             checkbox(COMPARED.zoomed, "Zoom together")
             checkbox(COMPARED.windowed, "Same window")
+        more(server)

@@ -11,7 +11,7 @@ from dicomdock.viewer.features.compare.state import CompareState
 from dicomdock.viewer.features.priors.state import PriorsState
 from dicomdock.viewer.features.series.ui import series_item
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import panel_part
+from dicomdock.viewer.shell.widgets import button, panel_part, shown
 
 PRIORS, COMPARED = names_of(PriorsState), names_of(CompareState)
 ICON = f"study.uid === {PRIORS.prior_uid} ? 'mdi-chevron-down' : 'mdi-chevron-right'"
@@ -19,11 +19,12 @@ ICON = f"study.uid === {PRIORS.prior_uid} ? 'mdi-chevron-down' : 'mdi-chevron-ri
 
 def priors_list(server: Any) -> None:
     """Build the list."""
-    with panel_part("Other studies of this patient", f"{PRIORS.priors}.length"):
+    control = server.controller
+    with panel_part("Other studies of this patient", f"{PRIORS.known}"):
         with html.Template(v_for=f"study in {PRIORS.priors}", key="study.uid"):
             with html.Button(
                 classes="item",
-                click=(server.controller.list_prior, "[study.uid]"),
+                click=(control.list_prior, "[study.uid]"),
                 raw_attrs=[
                     f':aria-expanded="study.uid === {PRIORS.prior_uid}"',
                     ":data-testid=\"'prior-' + study.uid\"",
@@ -36,6 +37,31 @@ def priors_list(server: Any) -> None:
                 series_item(
                     f"{PRIORS.prior_series}",
                     COMPARED.compare_uid,
-                    server.controller.compare_prior,
+                    control.compare_prior,
                     "Show beside the present series",
                 )
+        with html.Button(
+            v_for=f"study in {PRIORS.far_priors}",
+            key="study.uid",
+            classes="item",
+            click=(control.fetch_prior, "[study.uid]"),
+            raw_attrs=[
+                f':disabled="study.uid in {PRIORS.arriving}"',
+                ":title=\"'On ' + study.server + ': download it'\"",
+                ":data-testid=\"'far-' + study.uid\"",
+            ],
+        ):
+            VIcon("mdi-cloud-download-outline", size=16)
+            html.Span("{{ study.name }}", classes="grow")
+            html.Span(
+                f"{{{{ {PRIORS.arriving}[study.uid] || study.modalities + ' – ' + study.server }}}}",
+                classes="faint",
+            )
+        html.P(shown(PRIORS.far_words), v_show=PRIORS.far_words, raw_attrs=['role="status"'])
+        with html.Div(classes="row"):
+            button(
+                shown(f"{PRIORS.far_busy} ? 'Asking your servers...' : 'Look on your servers'"),
+                control.find_priors,
+                disabled=f"{PRIORS.far_busy}",
+                testid="find-priors",
+            )

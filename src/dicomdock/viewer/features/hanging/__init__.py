@@ -1,0 +1,1 @@
+"""The hanging rules of the viewer."""
