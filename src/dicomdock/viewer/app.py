@@ -33,6 +33,7 @@ from dicomdock.viewer.features.objects.logic import OthersLogic
 from dicomdock.viewer.features.oblique.logic import ObliqueLogic
 from dicomdock.viewer.features.overlays.logic import OverlaysLogic
 from dicomdock.viewer.features.priors.logic import PriorsLogic
+from dicomdock.viewer.features.prompts.logic import PromptsLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.send.logic import SendingLogic
@@ -114,6 +115,9 @@ class Workstation(TrameApp):
         self.volume = VolumeLogic(self.server, app, self.series, self.views)
         self.segments = SegmentsLogic(
             self.server, app, self.series, self.archive, settings, self.notifications
+        )
+        self.prompts = PromptsLogic(
+            self.server, app, self.series, self.segments, settings, self.notifications
         )
         self.saving = SavingLogic(
             self.server,
@@ -224,6 +228,9 @@ class Workstation(TrameApp):
         elif self.measuring.state.data.measuring:
             self.measuring.stop()
             self.views.interaction("window")
+        elif self.prompts.placing:
+            self.prompts.finish()
+            self.views.interaction("window")
         elif self.segments.tool_active:
             self.segments.deselect_tool()
         else:
@@ -247,6 +254,7 @@ class Workstation(TrameApp):
     def close(self) -> None:
         """Write unsaved work, and close the archive."""
         self.segments.close()
+        self.prompts.close()
         self.measuring.close()
         self.archive.close()
 
