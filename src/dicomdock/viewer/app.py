@@ -168,8 +168,7 @@ class Workstation(TrameApp):
         self.segments.on_tool.append(self.volume.painting)
         self.segments.on_tool.append(lambda on: self.views.interaction("none" if on else "window"))
         self.views.on_slice = self._moved
-        self.ctrl.undo = self.segments.undo
-        self.ctrl.redo = self.segments.redo
+        self.ctrl.undo, self.ctrl.redo = self.undo, self.redo
         self.ctrl.take_picture = self.take_picture
         self.ctrl.leave = self.leave
         with VAppLayout(self.server, theme="dark") as self.ui, rendered_once():
@@ -217,11 +216,18 @@ class Workstation(TrameApp):
             send.send_open = shell.help_open = save.leaving_open = False
         elif self.measuring.state.data.measuring:
             self.measuring.stop()
-            self.views.interaction("window")
         elif self.segments.tool_active:
             self.segments.deselect_tool()
         else:
             shell.tool = ""
+
+    def undo(self) -> None:
+        """Undo the last step of measuring while its panel is open, else of segmenting."""
+        (self.measuring if self.shell.data.tool == "measure" else self.segments).undo()
+
+    def redo(self) -> None:
+        """Redo what ``undo`` undid."""
+        (self.measuring if self.shell.data.tool == "measure" else self.segments).redo()
 
     def take_picture(self) -> None:
         """Save a picture of the views."""
