@@ -93,6 +93,11 @@ def test_many_studies_at_once(demo, folder):
     walk("docs/tutorials/cohort.md", folder)
 
 
+@pytest.mark.slow
+def test_three_people_annotate_together(folder):
+    walk("docs/tutorials/project.md", folder)
+
+
 @pytest.fixture
 def tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Run the servers of the large tutorial with few studies, and yield the folder to work in."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dicomdock.config.servers import Profiles, ServerProfile, load_profiles
@@ -12,7 +14,7 @@ from dicomdock.errors import ProfileError
 from tests.builders import ct_series
 from tests.dicomweb.clients import parts_of
 from tests.servers.canned import answering
-from tests.servers.forms import Split, storing
+from tests.servers.forms import ByUri, Split, storing
 
 
 def retrieved(client, resource) -> list[bytes]:
@@ -73,6 +75,26 @@ def test_whatever_the_answers_point_with_the_path_is_found(points, at, pasted, h
         assert (profile.url, profile.retrieve_url, profile.store_url) == tuple(
             f"{canned.url}/{one}" for one in at
         )
+        pulled = run("pull", made[0].study, "--server", "s", "--json")
+        assert pulled.code == 0, pulled.err
+        assert pulled.json["instances"]["received"] == 2
+
+
+@pytest.mark.parametrize(
+    ("base", "service", "refusal"),
+    [("/rs", "/wado", 404), ("", "/wado", 406), ("/rs", "/rs/wado-uri", 400), ("", "/", 501)],
+)
+def test_wado_uri_is_found_where_nothing_else_gives_instances(base, service, refusal, run, settings):
+    made = ct_series(2)
+    server = ByUri(made)
+    server.refusal = refusal
+    server.service = service.removeprefix(base) if service.startswith(f"{base}/") else service
+
+    def reply(request):
+        return server(replace(request, path=request.path.removeprefix(base) or "/"))
+
+    with answering(reply) as canned:
+        assert run("server", "add", "s", canned.url + base).code == 0
         pulled = run("pull", made[0].study, "--server", "s", "--json")
         assert pulled.code == 0, pulled.err
         assert pulled.json["instances"]["received"] == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from pathlib import Path
@@ -111,9 +112,7 @@ def test_every_documented_signature_exists(owner, name, parameters):
         assert actual is not None, f"{name} has no parameter {word}"
         assert (actual.kind is inspect.Parameter.VAR_POSITIONAL) == variadic
         if default not in ("", "{}"):
-            assert actual.default == {"None": None, "False": False, "True": True, "()": ()}.get(
-                default, default.strip('"')
-            )
+            assert actual.default == ast.literal_eval(default)
         if not default and not variadic:
             names = [key for key in signature.parameters if key != "self"]
             assert names[number] == word

@@ -27,7 +27,7 @@ from pydicom.uid import (
 )
 
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.geometry import VolumeGeometry, split_series
+from dicomdock.imaging.geometry import VolumeGeometry, Window, split_series
 from dicomdock.imaging.presentation import windowed
 from dicomdock.imaging.statistics import summarize
 from dicomdock.imaging.volume import Volume, allocate, fill_slice, resample, window_over
@@ -477,6 +477,43 @@ def test_padding_enters_no_window_and_no_statistics(
         assert found.mean == pytest.approx(image.mean(), rel=1e-5)
         doubled = to_double(volume)
         assert summarize(doubled.array.reshape(-1), doubled.padding).count == image.size
+
+
+@pytest.mark.parametrize(
+    ("window", "stated"),
+    [
+        (Window(40, 80), (80, 40)),
+        (Window(0.00012345678, 0.00004567891), (0.00004568, 0.00012346)),
+        (Window(1000.123456, 0.0123456), (0.01235, 1000.12346)),
+        (Window(1 / 3, 1), (1, 0.333)),
+        (Window(0, 0), (0, 0)),
+        (Window(5, np.inf), (np.inf, 5)),
+    ],
+)
+def test_a_narrow_window_is_stated_with_its_digits(window: Window, stated: tuple[float, float]) -> None:
+    """Maps of fractions have windows that three decimals would state as 0."""
+    assert window.stated == pytest.approx(stated, rel=1e-12)
+
+
+def test_padding_is_one_value_where_each_slice_has_a_slope_of_its_own() -> None:
+    """As PET and Philips' MR are stored: one stored number of padding is another value in each slice."""
+    array = np.random.default_rng(0).integers(100, 900, (3, 8, 9)).astype("int16")
+    array[:, :3] = -2000
+    slopes = (0.5, 1.25, 2.0)
+    datasets = [one.dataset for one in scan(array, Modality="PT", PixelPaddingValue=-2000)]
+    for one, slope in zip(datasets, slopes, strict=True):
+        one["PixelPaddingValue"].VR = "SS"
+        one.RescaleSlope, one.RescaleIntercept = slope, 0
+    volume = Volume.from_instances(datasets)
+    image = array[:, 3:] * np.array(slopes)[:, None, None]
+    assert np.allclose(volume.array[:, 3:], image)
+    assert set(volume.array[:, :3].flat) == {-4000.0}
+    assert volume.padding == (-4000.0, -4000.0)
+    assert any("Padding has other values" in remark for remark in volume.remarks)
+    found = summarize(volume.array.reshape(-1), volume.padding)
+    assert found is not None
+    assert (found.count, found.minimum) == (image.size, pytest.approx(image.min()))
+    assert volume.window().center - volume.window().width / 2 >= 0
 
 
 RESCALE = ("RescaleSlope", "RescaleIntercept")

@@ -81,16 +81,16 @@ class Breaking:
 
     name = "breaking"
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, rows: int) -> None:
+        (self.made,) = builders.ct_series(1, rows=rows, columns=512)
 
     def retrieve(self, resource):
-        yield Part("application/dicom", lambda: iter((bytes(self.size),)), length=self.size)
+        yield Part("application/dicom", lambda: iter((self.made.data,)), length=len(self.made.data))
         raise WireError("The server's answer ended before it was complete.")
 
 
 def test_an_answer_that_fails_in_the_middle_ends_without_its_end(caplog):
-    with serving(Breaking(1_000_000)) as running:
+    with serving(Breaking(1024)) as running:
         with pytest.raises(urllib3.exceptions.HTTPError):
             running.ask(
                 "/dicom-web/studies/1.2", 'multipart/related; type="application/dicom"; transfer-syntax=*'

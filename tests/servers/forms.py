@@ -12,8 +12,9 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+from dicomdock.dicom.resource import Resource
 from tests.builders import Made, changed, ct_series
 from tests.dicomweb.awkward import JSON, Awkward, multipart, refused, rows
 from tests.servers.canned import Answer, Request
@@ -131,6 +132,32 @@ class Split(Awkward):
             url = self.points.format(host=request.headers["Host"], study=row["0020000D"]["Value"][0])
             row["00081190"] = {"vr": "UR", "Value": [url]}
         return dataclasses.replace(answer, body=json.dumps(found).encode())
+
+
+class ByUri(Awkward):
+    """Gives instances by WADO-URI alone (PS3.18 §9.4), as archives did before WADO-RS.
+
+    Only the media type that the standard names is understood, and no transfer syntax.
+    """
+
+    service = "/wado"
+    refusal = 404  # of WADO-RS
+    levels = ()
+
+    def __call__(self, request: Request) -> Answer:
+        url = urlsplit(request.path)
+        if url.path != self.service or not url.query:
+            return super().__call__(request)
+        asked = dict(parse_qsl(url.query))
+        uids = [asked.get(name) for name in ("requestType", "studyUID", "seriesUID", "objectUID")]
+        found = [one for one in self.instances if uids == ["WADO", one.study, one.series, one.instance]]
+        if asked.get("contentType") != "application/dicom" or "transferSyntax" in asked:
+            return refused(400)
+        return Answer(200, found[0].data, {"Content-Type": "application/dicom"}) if found else refused(404)
+
+    def retrieve(self, place: Resource, accept: str) -> Answer:
+        """Refuse every form."""
+        return refused(self.refusal)
 
 
 def storing(server: Awkward) -> Awkward:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # libraries of images are slow to import
     from dicomdock.api.key_images import KeyImages
     from dicomdock.api.multivolume import MultiVolume
     from dicomdock.api.presentation import Presentation
+    from dicomdock.api.project import AnnotationProject
     from dicomdock.api.segmentation import Kind, Segmentation
     from dicomdock.api.statistics import Statistics
     from dicomdock.api.targets import TargetTable
@@ -734,6 +735,74 @@ class Archive:
         from dicomdock.api.cohort import Cohort
 
         return Cohort(self, self._settings, Archive.open, name, version)
+
+    def project(self, name: str) -> AnnotationProject:
+        """Return an annotation project.
+
+        Raises
+        ------
+        NotFound
+            There is none.
+        """
+        from dicomdock.api.project import AnnotationProject
+
+        return AnnotationProject(self, self._settings, name)
+
+    def make_project(
+        self,
+        name: str,
+        cohort: str,
+        title: str,
+        *,
+        instructions: str = "",
+        segments: Sequence[str] = (),
+        threshold: float = 1.0,
+        annotators: Sequence[str] = (),
+        reviewers: Sequence[str] = (),
+        annotations: int = 1,
+        review: bool = False,
+    ) -> AnnotationProject:
+        """Make an annotation project of the series of a cohort.
+
+        Parameters
+        ----------
+        title : what is asked, in at most 64 characters.
+        segments : that each case is to have: names, or ``NAME=SCHEME:VALUE:MEANING``.
+        threshold : share of them, from 0 to 1, of which a submission has at least one voxel.
+        annotators, reviewers : by their names; without annotators you are the only one.
+        annotations : how many people annotate each series.
+        review : another person accepts each annotation, or sends it back.
+
+        Raises
+        ------
+        InvalidInput
+            The project cannot be one, there is one of this name, or the cohort has no series.
+        NotFound
+            There is no such cohort.
+        """
+        from dicomdock.api.project import make, segment_term
+        from dicomdock.project.model import Project, Task
+
+        task = Task(title, instructions, tuple(map(segment_term, segments)), threshold)
+        return make(
+            self,
+            self._settings,
+            Project(
+                name,
+                task,
+                cohort,
+                annotators=tuple(annotators),
+                reviewers=tuple(reviewers),
+                annotations=annotations,
+                review=review,
+            ),
+        )
+
+    def projects(self) -> list[str]:
+        """Return the names of all annotation projects."""
+        from dicomdock.project.store import Projects
+
+        return Projects(self.local).names()
 
     def verify(self, resource: Resource | str | None = None) -> Iterator[Finding]:
         """Compare the files of a resource with their recorded digests; without a resource all files."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 from pydicom.dataset import Dataset
 
@@ -14,17 +15,27 @@ from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import GeometryError, InvalidInput
 from dicomdock.imaging.dataset import as_dataset
+from dicomdock.sources import Part
 
 READERS = 2  # files read side by side; more wait for each other, since parsing holds the interpreter
 
 
-def paths_of(archive: Home, resource: Resource) -> list[Path]:
-    """Return the files of a resource, and note that it was used.
+class Retrieving(Protocol):
+    """The archive, as far as instances are read from it."""
+
+    def retrieve(self, resource: Resource) -> Iterator[Part]:
+        """Yield the instances of a resource as their files, each compared with its digest before."""
+
+
+def paths_of(archive: Retrieving, resource: Resource) -> list[Path]:
+    """Return the files of a resource, each compared with its digest before, and note that it was used.
 
     Raises
     ------
     NotInArchive
         Nothing of it is in the archive.
+    DamagedInstances
+        Files of it are not what was stored.
     """
     return [part.path for part in archive.retrieve(resource) if part.path is not None]
 

@@ -361,6 +361,18 @@ class Archive:
         """Return those instances whose files are not what was stored."""
         return [one.resource for one in instances if not self._integrity.is_intact(one)]
 
+    def intact_path(self, instance: ArchivedInstance) -> Path:
+        """Return the file of an instance, compared with its digest before.
+
+        Raises
+        ------
+        DamagedInstances
+            It is damaged or missing.
+        """
+        if not self._integrity.is_intact(instance):
+            raise DamagedInstances([instance.resource])
+        return instance.path
+
     def verify(self, resource: Resource | None = None) -> Iterator[Finding]:
         """Compare files with what was stored; without a resource all, and unknown files too."""
         if resource is not None and not self._is_indexed(resource):

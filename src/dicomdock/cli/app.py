@@ -38,6 +38,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "archive": ("list", "remove", "verify", "pin", "unpin", "evict"),
     "tool": ("tool",),
     "worklist": ("worklist",),
+    "project": ("project",),
     "link": ("open",),
     "register": ("register", "unregister"),
     "trust": ("trust",),

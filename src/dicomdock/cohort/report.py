@@ -132,6 +132,8 @@ def _picture(item: Item, archive: Archive, workers: Workers) -> bytes:
     if not instances:
         return b""
     try:
-        return workers.call(render, instances[len(instances) // 2].path, 1, View(viewport=SIZE))
+        return workers.call(
+            render, archive.intact_path(instances[len(instances) // 2]), 1, View(viewport=SIZE)
+        )
     except DicomdockError:
         return b""

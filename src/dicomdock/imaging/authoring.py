@@ -264,7 +264,8 @@ def begin(dataset: Dataset, sop_class: str, modality: str, source: Dataset, auth
     dataset.SeriesNumber = authorship.series_number
     dataset.InstanceNumber = authorship.instance_number
     dataset.SeriesDate = dataset.ContentDate = dataset.InstanceCreationDate = now.strftime("%Y%m%d")
-    dataset.SeriesTime = dataset.ContentTime = dataset.InstanceCreationTime = now.strftime("%H%M%S")
+    # To the microsecond: of two objects that a program makes within a second one is the later one.
+    dataset.SeriesTime = dataset.ContentTime = dataset.InstanceCreationTime = now.strftime("%H%M%S.%f")
     if authorship.series_description:
         dataset.SeriesDescription = authorship.series_description[:MOST_LETTERS]
     equip(dataset)

@@ -190,6 +190,21 @@ class Projects:
             event = Event.TAKEN if taken.state is CaseState.TAKEN else Event.REVIEW_TAKEN
             return self._write(work, project, taken, event, person)
 
+    def held(self, name: str, key: tuple[int, int], person: str) -> Case:
+        """Return a case that a person annotates.
+
+        Raises
+        ------
+        NotFound
+            There is no such project or case.
+        CaseRefused
+            They do not have it.
+        """
+        with self._changing(name) as (work, project):
+            case = self._read(work, project, key, person)
+            transitions.require_annotator(case, project, person)
+            return case
+
     def submit(self, name: str, key: tuple[int, int], person: str, result: Resource) -> Case:
         """Submit a segmentation for a case, and return it.
 

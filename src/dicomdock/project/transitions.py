@@ -69,7 +69,7 @@ def submit(case: Case, project: Project, person: str, result: Resource) -> Case:
     CaseRefused
         They do not have it.
     """
-    _require(case, project, CaseState.TAKEN, person, case.person)
+    require_annotator(case, project, person)
     state = CaseState.SUBMITTED if project.review else CaseState.DONE
     return replace(case, state=state, result=result, rounds=case.rounds + 1, note="", reviewer="")
 
@@ -139,6 +139,16 @@ def assign(case: Case, project: Project, person: str, others: Sequence[Case]) ->
     if person and (reason := why_not(changed, project, person, others)):
         raise CaseRefused(reason)
     return changed
+
+
+def require_annotator(case: Case, project: Project, person: str) -> None:
+    """Refuse a person who does not annotate a case now.
+
+    Raises
+    ------
+    CaseRefused
+    """
+    _require(case, project, CaseState.TAKEN, person, case.person)
 
 
 def _require(case: Case, project: Project, state: CaseState, person: str, holder: str) -> None:

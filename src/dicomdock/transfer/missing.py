@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import GeometryError, InvalidInput
+from dicomdock.errors import DamagedInstances, GeometryError, InvalidInput
 
 if TYPE_CHECKING:
     from dicomdock import federation
@@ -116,9 +116,9 @@ def _missing(archive: Archive, instance: ArchivedInstance) -> Iterator[MissingSo
     from dicomdock.imaging.references import references_of, studies_of_references
 
     try:
-        with instance.path.open("rb") as file:
+        with archive.intact_path(instance).open("rb") as file:
             header = as_dataset(file, pixels=False)
-    except (GeometryError, OSError):
+    except (DamagedInstances, GeometryError, OSError):
         return
     elsewhere = studies_of_references(header)
     for uid, named in references_of(header).items():

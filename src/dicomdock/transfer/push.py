@@ -268,7 +268,7 @@ def _fault_of(part: Part) -> str:
 
 
 def _damaged(part: Part) -> str:
-    return f"{part.path or part.resource} is damaged or missing; retrieve it again"
+    return f"{part.resource or part.path} is damaged or missing; retrieve it again"
 
 
 def _rounds(parts: Sequence[Part]) -> Iterator[list[Part]]:

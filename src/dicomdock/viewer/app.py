@@ -33,6 +33,7 @@ from dicomdock.viewer.features.objects.logic import OthersLogic
 from dicomdock.viewer.features.oblique.logic import ObliqueLogic
 from dicomdock.viewer.features.overlays.logic import OverlaysLogic
 from dicomdock.viewer.features.priors.logic import PriorsLogic
+from dicomdock.viewer.features.prompts.logic import PromptsLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.send.logic import SendingLogic
@@ -115,8 +116,17 @@ class Workstation(TrameApp):
         self.segments = SegmentsLogic(
             self.server, app, self.series, self.archive, settings, self.notifications
         )
+        self.prompts = PromptsLogic(
+            self.server, app, self.series, self.segments, settings, self.notifications
+        )
         self.saving = SavingLogic(
-            self.server, self.series, self.segments, self.archive, self.dock, self.notifications
+            self.server,
+            self.series,
+            self.segments,
+            self.archive,
+            self.dock,
+            self.notifications,
+            settings.person,
         )
         self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.dock)
         self.measuring = MeasuringLogic(
@@ -141,7 +151,7 @@ class Workstation(TrameApp):
         self.deriving = DerivingLogic(
             self.server, self.series, self.segments, self.saving, self.notifications
         )
-        registrations = Registrations(self.archive, lambda: self.series.study)
+        registrations = Registrations(self.archive, lambda: self.series.study, self.notifications.error)
         self.compare = CompareLogic(
             self.server, app, self.series, self.views, registrations, self.notifications
         )
@@ -216,6 +226,9 @@ class Workstation(TrameApp):
             send.send_open = shell.help_open = save.leaving_open = False
         elif self.measuring.state.data.measuring:
             self.measuring.stop()
+        elif self.prompts.placing:
+            self.prompts.finish()
+            self.views.interaction("window")
         elif self.segments.tool_active:
             self.segments.deselect_tool()
         else:
@@ -247,6 +260,7 @@ class Workstation(TrameApp):
     def close(self) -> None:
         """Write unsaved work, and close the archive."""
         self.segments.close()
+        self.prompts.close()
         self.measuring.close()
         self.archive.close()
 

@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +26,7 @@ from dicomdock.archive import Archive, ArchivedInstance
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import DamagedInstances, DicomdockError, GeometryError
+from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.codecs import pixel_array
 from dicomdock.imaging.geometry import VolumePlan, Window, split_series
@@ -187,8 +186,8 @@ class Loader:
         self._archive, self._events, self._arriving = archive, events, arriving
         self._expected, self._due = expected, due
         self._choice, self._plans = choice, list(plans)
-        self._paths: dict[str, Path] = {}
         self._instances: dict[str, ArchivedInstance] = {}
+        self._unreadable: dict[str, str] = {}
         self._read: dict[str, Dataset] = {}
         self._cached = 0
         self._looked = 0.0
@@ -230,7 +229,7 @@ class Loader:
             return
         self._events.planned(plans)
         plan = plans[min(self._choice, len(plans) - 1)]
-        loaded = Loaded(plan, allocate(plan))
+        loaded = Loaded(plan, allocate(plan), failed=dict(self._unreadable))
         self._fill(loaded)
         if loaded.failed and self._expected and not self._closed.is_set():
             # The server announced what did not arrive, or described it wrongly: use what has arrived.
@@ -248,22 +247,27 @@ class Loader:
         headers: dict[str, Dataset] = {}
         quiet = 0.0
         while not self._closed.is_set():
-            before = len(self._paths)
+            before = len(self._instances)
             coming = self._coming(quiet)
             self._look()
-            quiet = quiet + LOOK if self._paths and len(self._paths) == before else 0.0
-            if not shown and (len(self._paths) > 1 or (self._paths and coming)):
+            quiet = quiet + LOOK if self._instances and len(self._instances) == before else 0.0
+            if not shown and (len(self._instances) > 1 or (self._instances and coming)):
                 shown = self._show_one()
             if self._expected and (plans := _planned(self._expected)):
                 return plans
-            for uid, path in list(self._paths.items()):
+            for uid in list(self._instances):
                 if self._closed.is_set():
                     return []
-                if uid not in headers:
-                    headers[uid] = self._header(uid, path)
-            if not coming and len(headers) >= len(self._paths):
+                if uid not in headers and uid not in self._unreadable:
+                    try:
+                        headers[uid] = self._header(uid)
+                    except (DicomdockError, OSError) as error:
+                        self._unreadable[uid] = str(error)
+            if not coming and len(headers) + len(self._unreadable) >= len(self._instances):
                 if headers:
                     return split_series(headers.values())
+                if self._unreadable:
+                    raise GeometryError(next(iter(self._unreadable.values())), list(self._unreadable))
                 raise GeometryError("The series is not on this computer; download it first.")
             self._pause()
         return []
@@ -271,7 +275,7 @@ class Loader:
     def _coming(self, quiet: float) -> bool:
         """Return whether more of the series may come, after so many seconds in which nothing did."""
         if self._due:
-            return self._arriving() and len(self._paths) < self._due
+            return self._arriving() and len(self._instances) < self._due
         return self._arriving() and quiet < QUIET
 
     def _pause(self) -> None:
@@ -280,16 +284,14 @@ class Loader:
 
     def _look(self) -> None:
         self._looked = time.monotonic()
-        for one, path in self._archive.files(self.series):
+        for one, _ in self._archive.files(self.series):  # objects are downloaded side by side
             if one.resource.instance is not None:
-                self._paths.setdefault(one.resource.instance, path)
                 self._instances.setdefault(one.resource.instance, one)
 
     def _show_one(self) -> bool:
-        uid = list(self._paths)[len(self._paths) // 2]
+        uid = list(self._instances)[len(self._instances) // 2]
         try:
-            self._check(uid)
-            dataset = read_instance(self._paths[uid])
+            dataset = read_instance(self._archive, self._instances[uid])
             plan = split_series([dataset])[0]
             loaded = Loaded(plan, allocate(plan), provisional=True)
             loaded.fill(dataset)
@@ -298,15 +300,12 @@ class Loader:
         self._events.allocated(loaded)
         return True
 
-    def _header(self, uid: str, path: Path) -> Dataset:
-        size = path.stat().st_size
-        cache = self._cached + size <= CACHED_BYTES
-        try:
-            dataset = read_instance(path, pixels=cache)
-        except (GeometryError, OSError) as error:
-            raise GeometryError(f"An instance of the series cannot be read: {error}", [uid]) from error
+    def _header(self, uid: str) -> Dataset:
+        instance = self._instances[uid]
+        cache = self._cached + instance.size <= CACHED_BYTES
+        dataset = read_instance(self._archive, instance, pixels=cache)
         if cache:
-            self._cached += size
+            self._cached += instance.size
             self._read[uid] = dataset
         return dataset
 
@@ -315,16 +314,16 @@ class Loader:
         order = {uid: min(loaded.plan.places(uid).values()) for uid in waiting}
         middle = loaded.plan.geometry.shape[0] // 2
         quiet = 0.0
-        allocated = not waiting & self._paths.keys()
+        allocated = not waiting & self._instances.keys()
         if allocated:
             self._events.allocated(loaded)  # where images will be is shown before they arrive
         with ThreadPoolExecutor(FILLERS, thread_name_prefix="filling") as pool:
             while waiting and not self._closed.is_set():
-                ready = [uid for uid in waiting if uid in self._paths]
+                ready = [uid for uid in waiting if uid in self._instances]
                 if not ready:
                     coming = self._arriving()
                     self._look()
-                    if not waiting & self._paths.keys():
+                    if not waiting & self._instances.keys():
                         if not coming:
                             quiet += LOOK
                             if quiet > 3 * LOOK:
@@ -347,20 +346,14 @@ class Loader:
         if self._closed.is_set():
             return
         try:
-            self._check(uid)
             dataset = self._read.pop(uid, None)
             if dataset is None:
-                dataset = read_instance(self._paths[uid])
+                dataset = read_instance(self._archive, self._instances[uid])
             loaded.fill(dataset)
         except DicomdockError as error:
             loaded.failed[uid] = str(error)
         except READ_ERRORS as error:
             loaded.failed[uid] = str(error)
-
-    def _check(self, uid: str) -> None:
-        """Compare the file of an instance with what was stored."""
-        if damaged := self._archive.damaged([self._instances[uid]]):
-            raise DamagedInstances(damaged)
 
 
 def _planned(metadata: Sequence[DicomJson]) -> list[VolumePlan]:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from dicomdock.archive import Archive
-from dicomdock.errors import DicomdockError
+from dicomdock.errors import DamagedInstances, DicomdockError
 from dicomdock.imaging.registration import SPATIAL_REGISTRATION, Registration, read_registrations
-from dicomdock.viewer.study import Study, read_instance
+from dicomdock.viewer.study import Study, read_instance, stored_at
 
 Matrix = np.ndarray
 
@@ -21,10 +21,13 @@ class Registrations:
     ----------
     archive : where they are.
     study : returns the study that is shown; None before there is one.
+    report : tells the user of one whose file is damaged.
     """
 
-    def __init__(self, archive: Archive, study: Callable[[], Study | None]) -> None:
-        self._archive, self._study = archive, study
+    def __init__(
+        self, archive: Archive, study: Callable[[], Study | None], report: Callable[[str], None]
+    ) -> None:
+        self._archive, self._study, self._report = archive, study, report
         self._read: tuple[tuple[str, int], ...] = ()
         self._found: list[Registration] = []
 
@@ -47,9 +50,11 @@ class Registrations:
             return
         self._read, self._found = here, []
         instances = [one for each in series for one in self._archive.instances(each.resource)]
-        for one in sorted(instances, key=lambda one: one.path.stat().st_mtime):
+        for one in sorted(instances, key=stored_at):
             if one.sop_class_uid == SPATIAL_REGISTRATION:
                 try:
-                    self._found += read_registrations(read_instance(one.path))
+                    self._found += read_registrations(read_instance(self._archive, one))
+                except DamagedInstances as error:
+                    self._report(str(error))
                 except (DicomdockError, OSError):
                     continue

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from pydicom.dataset import Dataset
 
-from dicomdock.archive import Archive
+from dicomdock.archive import Archive, ArchivedInstance
 from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.query import SERIES_OVERVIEW, Query
 from dicomdock.dicom.resource import Resource
@@ -187,10 +186,31 @@ def _answers(archive: Archive, uid: str) -> Iterator[DicomJson]:
             yield answer.attributes
 
 
-def read_instance(path: Path, *, pixels: bool = True) -> Dataset:
-    """Read an instance of the archive, with or without its pixels; raises GeometryError."""
-    with path.open("rb") as file:
+def read_instance(archive: Archive, instance: ArchivedInstance, *, pixels: bool = True) -> Dataset:
+    """Read an instance of the archive, with or without its pixels.
+
+    Raises
+    ------
+    DamagedInstances
+        Its file is not what was stored.
+    GeometryError
+        It cannot be read.
+    """
+    with archive.intact_path(instance).open("rb") as file:
         return as_dataset(file, pixels=pixels)
+
+
+def newest(instances: Sequence[ArchivedInstance]) -> ArchivedInstance:
+    """Return the instance that was stored last; one whose file is gone is the oldest."""
+    return max(instances, key=stored_at)
+
+
+def stored_at(instance: ArchivedInstance) -> float:
+    """Return when an instance was stored, in seconds since 1970; 0 where its file is gone."""
+    try:
+        return instance.path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _described(study: Study, attributes: DicomJson) -> Study:

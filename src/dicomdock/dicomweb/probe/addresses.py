@@ -41,10 +41,12 @@ _BELOW: Final = re.compile(r"/(?:studies|series|instances)/")
 def find(session: Session, findings: Findings, instance: Resource) -> None:
     """Find the address of retrieval, where the base has none, and the one of uploads beside it."""
     profile = session.profile
-    if not profile.retrieve_url and not _retrieves(session, instance):
-        for pointed in _pointed(session, instance):
+    if not profile.retrieve_url and not _describes(session, instance):
+        for number, pointed in enumerate(_pointed(session, instance)):
+            if not number and first_bytes(session, instance) is not None:
+                break  # a server can give instances and no metadata
             session.profile = replace(profile, retrieve_url=pointed)
-            if _retrieves(session, instance):
+            if _describes(session, instance) or first_bytes(session, instance) is not None:
                 findings.add("retrieve-address", True, f"Instances are retrieved at {pointed}.")
                 break
             session.profile = profile
@@ -88,17 +90,17 @@ def _lists(instance: Resource) -> Iterator[Query]:
 
 def _retrieve_urls(session: Session, query: Query) -> list[str]:
     try:
-        rows = [match.attributes for page in search.search(session, query) for match in page.matches]
+        rows = [match.attributes for match in next(search.search(session, query)).matches]
     except DicomdockError:
         return []
     return [found for row in rows[:1] if (found := json_model.text(row, "RetrieveURL"))]
 
 
-def _retrieves(session: Session, instance: Resource) -> bool:
-    with contextlib.suppress(DicomdockError):  # a server can give instances and no metadata
-        if request_metadata(session, instance):
-            return True
-    return first_bytes(session, instance) is not None
+def _describes(session: Session, instance: Resource) -> bool:
+    try:
+        return bool(request_metadata(session, instance))
+    except DicomdockError:
+        return False
 
 
 def _beside(session: Session) -> str:

@@ -8,7 +8,7 @@ PS3.18 §10.4 (Retrieve).
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dicomdock.dicom import part10
 from dicomdock.dicom.resource import Resource
@@ -20,9 +20,15 @@ if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
 
 
+_URI_SERVICES: Final = ("../wado", "wado", "../wado-uri", "wado-uri", "./")
+"""Where WADO-URI is looked for: beside the base URL as at Orthanc, below it as at Kheops, or at it."""
+
+
 def run(session: Session, findings: Findings, instance: Resource) -> None:
     """Retrieve an instance in every form; streams are closed as soon as the first part begins."""
     head = first_bytes(session, instance)
+    if head is None and not session.dialect.wado_uri:
+        head = _by_uri(session, instance)
     works = head is not None
     form = retrieve.FORMS[session.forms["instance"]] if works and "instance" in session.forms else None
     if form is None:
@@ -41,7 +47,9 @@ def run(session: Session, findings: Findings, instance: Resource) -> None:
         )
     if syntax := part10.transfer_syntax(head or b""):
         findings.add("transfer-syntax", True, f"The instance tried came as {_name(syntax)}.")
-    if works:
+    if works and form is None:
+        session.learn(retrieve_level="instance")
+    elif works:
         _check_groups(session, findings, instance)
     _check_images(session, findings, instance)
 
@@ -80,6 +88,19 @@ def first_bytes(session: Session, resource: Resource) -> bytes | None:
             found = retrieve.retrieve_by_uri(session, resource, refusal)
         with contextlib.closing(found) as parts:
             return bytes(next(next(parts).chunks(), b""))
+    return None
+
+
+def _by_uri(session: Session, instance: Resource) -> bytes | None:
+    """Find the address of WADO-URI, and return the first bytes that it gives; None where there is none."""
+    refusal = TransactionError(f"{session.name} did not give {instance}.", status=404)
+    for path in _URI_SERVICES:
+        session.learn(wado_uri=path)
+        found = retrieve.retrieve_by_uri(session, instance, refusal)
+        with contextlib.suppress(DicomdockError, StopIteration), contextlib.closing(found) as parts:
+            if head := next(next(parts).chunks(), b""):
+                return bytes(head)
+        session.learn(wado_uri="")
     return None
 
 

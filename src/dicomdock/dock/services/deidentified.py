@@ -48,6 +48,7 @@ def preview(archive: Archive, settings: Settings, resources: Sequence[Resource],
     from pydicom.datadict import dictionary_description
 
     from dicomdock.deidentify import HeldBack
+    from dicomdock.errors import DamagedInstances
     from dicomdock.transfer.deidentified import make_deidentifier
 
     deidentifier = make_deidentifier(settings, profile)
@@ -57,7 +58,12 @@ def preview(archive: Archive, settings: Settings, resources: Sequence[Resource],
         found = archive.instances(series)
         if not found:
             continue
-        with found[0].path.open("rb") as file:
+        try:
+            path = archive.intact_path(found[0])
+        except DamagedInstances as error:
+            reasons.append(str(error))
+            continue
+        with path.open("rb") as file:
             if reason := deidentifier.held_back(file):
                 reasons.append(reason)
                 continue

@@ -109,9 +109,11 @@ def _presented(report: Report, sources: Sequence[Dataset]) -> Authorship:
 def _observers(hd: Any, creator: str) -> Any:
     person = None
     if creator:
+        # highdicom takes a name without a caret for a mistake; a trailing one means nothing (PS3.5 §6.2.1.1).
+        name = creator if "^" in creator else f"{creator}^"
         person = hd.sr.ObserverContext(
             observer_type=Code("121006", "DCM", "Person"),
-            observer_identifying_attributes=hd.sr.PersonObserverIdentifyingAttributes(name=creator),
+            observer_identifying_attributes=hd.sr.PersonObserverIdentifyingAttributes(name=name),
         )
     device = hd.sr.ObserverContext(
         observer_type=Code("121007", "DCM", "Device"),

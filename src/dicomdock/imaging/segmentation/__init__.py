@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dicomdock.imaging.segmentation.agreement import Agreement, agreement
 from dicomdock.imaging.segmentation.mask import Mask
 from dicomdock.imaging.segmentation.reading import is_segmentation, read_segmentation, segment_items
 from dicomdock.imaging.segmentation.segmentation import Algorithm, Origin, Segment, Segmentation
 from dicomdock.imaging.segmentation.writing import content_label, named_by, segmentation_to_dicom
 
 __all__ = [
+    "Agreement",
     "Algorithm",
     "Mask",
     "Origin",
     "Segment",
     "Segmentation",
+    "agreement",
     "content_label",
     "is_segmentation",
     "named_by",

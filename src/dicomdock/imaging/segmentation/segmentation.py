@@ -83,6 +83,8 @@ class Segmentation:
     remarks : what the user should know, one sentence each.
     draft : a tool made it, and no person has accepted it yet.
     contributors : the programs that made it, before it was changed here.
+    creator : who draws it, as a DICOM person name; may be empty. It is written, and not read: what is changed
+        of an object is not its first creator's.
     """
 
     geometry: VolumeGeometry
@@ -95,6 +97,7 @@ class Segmentation:
     remarks: tuple[str, ...] = ()
     draft: bool = False
     contributors: tuple[Contributor, ...] = ()
+    creator: str = ""
 
     @classmethod
     def from_array(

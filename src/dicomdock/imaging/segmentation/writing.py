@@ -235,7 +235,7 @@ def _completed(
         if element.keyword not in dataset:
             dataset.add(element)
     placed.resolve(dataset)
-    dataset.ContentCreatorName = authorship.creator
+    dataset.ContentCreatorName = authorship.creator or segmentation.creator
     _authorize(dataset, segmentation, accepted_by)
     for item, segment in zip(_described(dataset), segmentation.segments, strict=True):
         # The family of the algorithm is not known, and the sequence is optional; its name stays in the

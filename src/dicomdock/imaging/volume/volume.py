@@ -52,6 +52,7 @@ class Volume:
     modality : of the images; may be empty.
     suv_type : which Standardized Uptake Value the values are; empty where they are none.
     padding : least and greatest value of voxels that are no part of the image; None where there are none.
+        Where the slopes of slices give it several values, the least of them stands for all.
     """
 
     array: Array
@@ -190,6 +191,13 @@ def check_claim(plan: VolumePlan, stored: int) -> None:
 
 
 def _described(plan: VolumePlan, array: Array) -> Volume:
+    found = _paddings(plan)
+    padding = next(iter(found)) if len(found) == 1 else (min(found)[0],) * 2 if found else None
+    note = (
+        f"Padding has other values in other slices, whose slopes differ; all of it is {padding[0]:g} here."
+        if padding is not None and len(found) > 1
+        else ""
+    )
     return Volume(
         array,
         plan.geometry,
@@ -200,22 +208,25 @@ def _described(plan: VolumePlan, array: Array) -> Volume:
         plan.windows,
         tuple(None if plane is None else (plane.instance, plane.frame) for plane in plan.planes),
         plan.label,
-        plan.remarks,
+        (*plan.remarks, note) if note else plan.remarks,
         plan,
         plan.modality,
         plan.lead.pixels.suv_type,
-        _padding(plan),
+        padding,
     )
 
 
-def _padding(plan: VolumePlan) -> tuple[float, float] | None:
-    """Return the ends of padding as the array holds them: rounded to its type, or clipped."""
-    ends = plan.lead.pixels.padding
-    if ends is None:
-        return None
-    if plan.dtype.kind == "f":
-        return float(plan.dtype.type(ends[0])), float(plan.dtype.type(ends[1]))
-    limits = np.iinfo(plan.dtype)
+def _paddings(plan: VolumePlan) -> set[tuple[float, float]]:
+    """Return the ends of the padding of all slices; slices with a rescale of their own have their own."""
+    stated = {plane.pixels.padding for plane in plan.planes if plane is not None}
+    return {_held(ends, plan.dtype) for ends in stated if ends is not None}
+
+
+def _held(ends: tuple[float, float], dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return the ends of padding as an array holds them: rounded to its type, or clipped."""
+    if dtype.kind == "f":
+        return float(dtype.type(ends[0])), float(dtype.type(ends[1]))
+    limits = np.iinfo(dtype)
     return min(max(ends[0], limits.min), limits.max), min(max(ends[1], limits.min), limits.max)
 
 
@@ -254,6 +265,11 @@ def fill_slice(volume: Volume, instance: Instance) -> tuple[int, ...]:
         if values.shape != target.shape:
             raise GeometryError(f"A frame has the shape {values.shape}, not {target.shape}.", [uid])
         target[...] = _fitted(values, target.dtype)
+        own = planes[frame].pixels.padding
+        if own is not None and volume.padding is not None:
+            ends = _held(own, target.dtype)
+            if ends != volume.padding:
+                target[(target >= ends[0]) & (target <= ends[1])] = volume.padding[0]
         filled.append(places[frame])
     return tuple(filled)
 

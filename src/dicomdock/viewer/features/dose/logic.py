@@ -23,6 +23,7 @@ from dicomdock.viewer.isodose import Colour, add_isodoses
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.palettes import RAINBOW, rainbow
+from dicomdock.viewer.study import newest
 
 MODALITY = "RTDOSE"
 SHARES = (0.95, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1)
@@ -148,7 +149,7 @@ class DoseLogic:
         return dose.histograms(drawn), [one.colour for one in drawn.segments]
 
     def _newest(self, series: Resource) -> Resource:
-        return max(self._archive.instances(series), key=lambda one: one.path.stat().st_mtime).resource
+        return newest(self._archive.instances(series)).resource
 
     def _set(self, doses: list[float]) -> None:
         most = float(self._dose.volume.array.max()) if self._dose is not None else 0.0

@@ -72,7 +72,7 @@ class KeyImagesLogic:
         lost = 0
         for one in self.saving.archive.instances(Resource(study.uid, uid)):
             try:
-                keys = read_key_objects(read_instance(one.path))
+                keys = read_key_objects(read_instance(self.saving.archive, one))
             except (DicomdockError, OSError) as error:
                 self.notifications.error(f"The key images cannot be opened: {error}")
                 continue
@@ -121,7 +121,7 @@ class KeyImagesLogic:
 
     def _write(self, image: Resource, frame: int) -> None:
         (stored,) = self.saving.archive.instances(image)
-        header = read_instance(stored.path, pixels=False)
+        header = read_instance(self.saving.archive, stored, pixels=False)
         frames = (frame,) if "NumberOfFrames" in header else ()
         keys = KeyObjects(OF_INTEREST, (KeyObject(image.instance or "", frames),))
         self.saving.store([key_objects_to_dicom(keys, [header])])

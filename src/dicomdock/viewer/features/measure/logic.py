@@ -22,7 +22,7 @@ from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
-from dicomdock.viewer.study import read_instance
+from dicomdock.viewer.study import newest, read_instance
 
 AUTOSAVE_SECONDS = 3.0  # between two autosaves
 MOST_STEPS = 50  # that can be undone
@@ -176,10 +176,9 @@ class MeasuringLogic:
             return
         try:
             headers = self.saving.headers(self.series.series.uid)
-            newest = max(
-                self.saving.archive.instances(series.resource), key=lambda one: one.path.stat().st_mtime
-            )
-            report = read_report(read_instance(newest.path), headers)
+            archive = self.saving.archive
+            stored = newest(archive.instances(series.resource))
+            report = read_report(read_instance(archive, stored), headers)
         except (DicomdockError, *READ_ERRORS) as error:
             self.notifications.error(f"{series.name} cannot be opened: {error}")
             return

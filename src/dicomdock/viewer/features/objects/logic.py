@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -80,7 +79,7 @@ class OthersLogic:
             "key images": ("series", key_images.open),
         }
         self._models: dict[str, Any] = {}
-        self._video: tuple[Path, Video] | None = None  # the last one: a browser asks for it piece by piece
+        self._video: tuple[str, Video] | None = None  # the last by its digest: browsers ask piece by piece
 
         server.controller.open_other = self.open
         server.controller.show_model = self.show_model
@@ -145,7 +144,7 @@ class OthersLogic:
             for at, one in enumerate(instances, 1)
         ]
 
-    def _find(self, uid: str) -> tuple[Series, Path] | None:
+    def _find(self, uid: str) -> tuple[Series, ArchivedInstance] | None:
         study = self.series.study
         if study is None:
             return None
@@ -153,7 +152,7 @@ class OthersLogic:
             for one in self.archive.instances(Resource(study.uid, series.uid)):
                 wave = one.sop_class_uid.startswith(FAMILY)
                 if one.resource.instance == uid and (series.kind in IN_TABS or wave):
-                    return series, one.path
+                    return series, one
         return None
 
     def _model(self, uid: str) -> Any:
@@ -162,7 +161,7 @@ class OthersLogic:
             raise DicomdockError("it is no longer on this computer.")
         reader, turn, turned = vtkSTLReader(), vtkTransform(), vtkTransformPolyDataFilter()
         with tempfile.NamedTemporaryFile(suffix=".stl") as file:  # VTK reads STL from files alone
-            file.write(read_document(read_instance(found[1])).data)
+            file.write(read_document(read_instance(self.archive, found[1])).data)
             file.flush()
             reader.SetFileName(file.name)
             reader.Update()
@@ -186,11 +185,12 @@ class OthersLogic:
         found = self._find(request.match_info["uid"])
         if found is None:
             return web.Response(status=404, text="This document is not in the study.")
-        series, path = found
+        series, instance = found
         try:
             if series.kind == "video":
-                return _video_answer(request, await asyncio.to_thread(self._read_video, path), series.name)
-            dataset = read_instance(path)
+                video = await asyncio.to_thread(self._read_video, instance)
+                return _video_answer(request, video, series.name)
+            dataset = read_instance(self.archive, instance)
             if is_waveform(dataset):
                 drawn, _ = strip(read_waveform(dataset))
                 # It may be opened as a page of its own: nothing in it is to run or to be fetched.
@@ -204,9 +204,9 @@ class OthersLogic:
         name, shown = (document.title or "document") + document.suffix, document.suffix in TYPES
         return web.Response(body=document.data, content_type=media_type, headers=_headers(name, shown))
 
-    def _read_video(self, path: Path) -> Video:
-        if self._video is None or self._video[0] != path:
-            self._video = (path, read_video(read_instance(path)))
+    def _read_video(self, instance: ArchivedInstance) -> Video:
+        if self._video is None or self._video[0] != instance.digest:
+            self._video = (instance.digest, read_video(read_instance(self.archive, instance)))
         return self._video[1]
 
 

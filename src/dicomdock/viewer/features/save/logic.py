@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.errors import DamagedInstances, DicomdockError, GeometryError
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.rtstruct import structures_to_dicom
 from dicomdock.imaging.segmentation import Segmentation, segmentation_to_dicom
@@ -63,6 +63,7 @@ class SavingLogic:
     archive : where it goes.
     dock : is informed when the study has changed.
     notifications : shows messages to the user.
+    person : who draws, for the objects that are written; empty where the settings do not say.
     """
 
     def __init__(
@@ -73,8 +74,10 @@ class SavingLogic:
         archive: Archive,
         dock: DockClient,
         notifications: Notifications,
+        person: str = "",
     ) -> None:
         self.state, self.series, self.segments = PageState(server.state, SaveState), series, segments
+        self.person = person
         self.archive, self.dock, self.notifications = archive, dock, notifications
         self._then: Callable[[], Any] | None = None
         control = server.controller
@@ -151,14 +154,27 @@ class SavingLogic:
         self.dock.study_changed()
 
     def headers(self, series: str) -> list[Dataset]:
-        """Read the headers of a series of the archive."""
+        """Read the headers of the intact instances of a series; where it is shown, the others are named.
+
+        Raises
+        ------
+        GeometryError
+            None is in the archive.
+        DamagedInstances
+            All are damaged.
+        """
         assert self.series.study is not None
         found = self.archive.instances(Resource(self.series.study.uid, series))
         if not found:
             raise GeometryError(
                 "The images that this belongs to are no longer on this computer; download them first."
             )
-        return [read_instance(one.path, pixels=False) for one in found]
+        damaged = set(self.archive.damaged(found))
+        if len(damaged) == len(found):
+            raise DamagedInstances(sorted(map(str, damaged)))
+        return [
+            read_instance(self.archive, one, pixels=False) for one in found if one.resource not in damaged
+        ]
 
     def _is_open_as(self, kind: Kind) -> bool:
         """Return whether what is open is in the archive as this kind of object."""
@@ -167,7 +183,7 @@ class SavingLogic:
         return found is not None and found.kind == kind.series
 
     def _write(self, value: Segmentation, series: str, kind: Kind) -> Dataset:
-        made = kind.write(value, self.headers(series))
+        made = kind.write(replace(value, creator=self.person), self.headers(series))
         self.store([made])
         return made
 

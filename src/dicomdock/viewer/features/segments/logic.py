@@ -32,7 +32,7 @@ from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.segmentation_nodes import SegmentationNode, middle_of, put_in_scene
 from dicomdock.viewer.shell.state import ShellState
-from dicomdock.viewer.study import read_instance
+from dicomdock.viewer.study import newest, read_instance
 
 
 class SegmentsLogic:
@@ -270,8 +270,7 @@ class SegmentsLogic:
 
     def _read(self, series: Any, scanned: Any, shown: VolumeGeometry) -> Segmentation:
         """Read the newest object of a series on the scanned slices, onto the grid that is shown."""
-        newest = max(self.archive.instances(series.resource), key=lambda one: one.path.stat().st_mtime)
-        dataset = read_instance(newest.path)
+        dataset = read_instance(self.archive, newest(self.archive.instances(series.resource)))
         if not is_structure_set(dataset):
             return read_segmentation(dataset, onto=scanned.geometry).onto(shown)
         return read_structures(
@@ -420,6 +419,6 @@ class SegmentsLogic:
             named: tuple[str, ...] = ()
             for one in self.archive.instances(series.resource)[:1]:
                 with contextlib.suppress(DicomdockError, *READ_ERRORS):
-                    named = tuple(references_of(read_instance(one.path, pixels=False)))
+                    named = tuple(references_of(read_instance(self.archive, one, pixels=False)))
             self._references[series.uid] = named
         return self._references[series.uid]

@@ -10,7 +10,7 @@ from typing import Any
 from dicomdock.archive import Archive
 from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import DicomdockError
+from dicomdock.errors import DamagedInstances, DicomdockError
 from dicomdock.imaging.references import references_of
 from dicomdock.transfer import MissingSource, missing_sources
 from dicomdock.viewer.dock_client import DockClient, RequestFailed
@@ -120,7 +120,11 @@ class SourcesLogic:
         assert study is not None
         for one in self.archive.instances(Resource(study.uid, uid))[:1]:
             try:
-                named = references_of(read_instance(one.path, pixels=False))
+                named = references_of(read_instance(self.archive, one, pixels=False))
+            except DamagedInstances as error:
+                self._wanted = ""
+                self.notifications.error(str(error))
+                return None
             except (DicomdockError, *READ_ERRORS):
                 return None
             found = (study.find(series) for series in named)

@@ -7,7 +7,7 @@ import base64
 from typing import Any
 
 from dicomdock.api.files import MeshFormat, mesh_archive
-from dicomdock.api.instances import headers_of
+from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.api.statistics import Statistics, measure_over, report_of
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
@@ -155,12 +155,10 @@ class StatisticsLogic:
     def _report(self, found: Statistics, segmentation: Resource) -> None:
         (drawn,) = self._archive.instances(segmentation)
         headers = self.saving.headers(found.images.series or "")
-        self.saving.store([report_of(found, read_instance(drawn.path, pixels=False), headers)])
+        self.saving.store([report_of(found, read_instance(self._archive, drawn, pixels=False), headers)])
 
     def _measure(self, value: Segmentation, scanned: Volume, series: Resource) -> Statistics:
-        headers = (
-            headers_of([path for _, path in self._archive.files(series)]) if scanned.modality == "PT" else ()
-        )
+        headers = headers_of(paths_of(self._archive, series)) if scanned.modality == "PT" else ()
         return measure_over(value.onto(scanned.geometry), scanned, series, headers)
 
     def _show(self, found: Statistics) -> None:

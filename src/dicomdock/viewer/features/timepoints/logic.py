@@ -7,7 +7,7 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from dicomdock.api.instances import headers_of
+from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.api.multivolume import Curves
 from dicomdock.api.volume import fill
 from dicomdock.archive import Archive
@@ -89,7 +89,7 @@ class TimePointsLogic:
             self.server.js_call("page", "save", "values.csv", coded, "text/csv")
 
     def _measure(self, series: Resource, drawn: Segmentation | None, point: Sequence[float] | None) -> Curves:
-        paths = [path for _, path in self.archive.files(series)]
+        paths = paths_of(self.archive, series)
         headers = headers_of(paths)
         found = members_of(split_series(headers))
         volumes = (fill(plan, paths, headers) for plan in found.plans)

@@ -1,0 +1,255 @@
+"""AnnotationProject: the cases of a project, and the segmentations that are submitted for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from dicomdock.api.home import LocalHome, resource_of
+from dicomdock.cohort.folder import Cohorts
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import InvalidInput
+from dicomdock.project.model import (
+    Case,
+    CaseRefused,
+    Entry,
+    Project,
+    SegmentTerm,
+    check_person,
+    key_of,
+    name_of,
+)
+from dicomdock.project.store import Projects, upcoming
+
+if TYPE_CHECKING:
+    from dicomdock.api.project_agreement import AgreementTable
+    from dicomdock.api.project_export import ExportedProject
+
+
+class AnnotationProject:
+    """An annotation project of an archive.
+
+    Cases are named ``3``, or ``3b`` where several people annotate each series. The person is the one of the
+    settings, where none is named.
+
+    Parameters
+    ----------
+    archive : that holds it.
+    settings : of the archive, and of who works with it.
+    name : of the project.
+
+    Raises
+    ------
+    NotFound
+        There is none of this name.
+    """
+
+    def __init__(self, archive: LocalHome, settings: Settings, name: str) -> None:
+        self._archive = archive
+        self._settings = settings
+        self._projects = Projects(archive.local)
+        self.name = name
+        self.definition = self._projects.get(name)
+
+    def cases(self) -> list[Case]:
+        """Return the cases as they are now, by number."""
+        return self._projects.cases(self.name)
+
+    def history(self) -> list[Entry]:
+        """Return what happened to the cases, case by case."""
+        return self._projects.history(self.name)
+
+    def name_of(self, case: Case) -> str:
+        """Return what a case is called."""
+        return name_of(case, self.definition)
+
+    def add(self, *, annotators: Sequence[str] = (), reviewers: Sequence[str] = ()) -> None:
+        """Add people.
+
+        Raises
+        ------
+        InvalidInput
+            A name cannot be one.
+        """
+        self.definition = self._projects.add_people(self.name, annotators=annotators, reviewers=reviewers)
+
+    def assign(self, cases: Sequence[str], person: str) -> list[Case]:
+        """Assign open cases to one annotator, or with an empty name to all again; all of them or none.
+
+        Raises
+        ------
+        CaseRefused
+            A case is not open, or not for this person.
+        """
+        return self._projects.assign(self.name, [self._key(case) for case in cases], person)
+
+    def take(self, case: str = "", *, person: str = "") -> Case | None:
+        """Take a case, the next one if none is named; None where nothing is left for this person.
+
+        Raises
+        ------
+        CaseRefused
+            It is not for this person, or somebody else has it.
+        """
+        key = self._key(case) if case else None
+        return self._projects.take(self.name, self._person(person), key)
+
+    def present(self, case: Case) -> bool:
+        """Return whether images of a case are in the archive."""
+        return bool(self._archive.present(case.series))
+
+    def upcoming(self, *, person: str = "") -> Case | None:
+        """Return the case that a person would get after those that they have."""
+        return upcoming(self.cases(), self.definition, self._person(person))
+
+    def submit(self, case: str, segmentation: Resource | str | None = None, *, person: str = "") -> Case:
+        """Submit a segmentation for a case.
+
+        An object that does not name this person as its Content Creator is stored once more, with their name.
+
+        Parameters
+        ----------
+        segmentation : an instance, or a series of just one; by default the one of the case's series that was
+            made last and names this person or, where one person annotates each series, nobody.
+
+        Raises
+        ------
+        CaseRefused
+            The person does not have the case, there is no segmentation of it, or it lacks segments.
+        """
+        from dicomdock.api.project_submission import find_newest, submitted
+
+        who, key = self._person(person), self._key(case)
+        held = self._projects.held(self.name, key, who)
+        others = {one.result for one in self.cases() if one.result is not None and one.key != key}
+        if segmentation is None:
+            chosen = find_newest(self._archive, held, self.definition, who, others)
+        else:
+            chosen = resource_of(segmentation, "series", "instance")
+            if chosen in others:
+                raise CaseRefused(f"{chosen} was submitted for another case.")
+        result = submitted(self._archive, held, self.definition, who, chosen)
+        return self._projects.submit(self.name, key, who, result)
+
+    def accept(self, case: str, *, person: str = "") -> Case:
+        """Accept what was submitted for a case.
+
+        Raises
+        ------
+        CaseRefused
+            It is not for this person to review.
+        """
+        return self._projects.accept(self.name, self._key(case), self._person(person))
+
+    def send_back(self, case: str, note: str, *, person: str = "") -> Case:
+        """Send a case back to its annotator.
+
+        Parameters
+        ----------
+        note : what is to be changed.
+
+        Raises
+        ------
+        CaseRefused
+            It is not for this person to review.
+        InvalidInput
+            The note is empty.
+        """
+        return self._projects.send_back(self.name, self._key(case), self._person(person), note)
+
+    def release(self, case: str, *, person: str = "") -> Case:
+        """Give a case back without doing it.
+
+        Raises
+        ------
+        CaseRefused
+            The person does not have it.
+        """
+        return self._projects.release(self.name, self._key(case), self._person(person))
+
+    def agreement(self) -> AgreementTable:
+        """Compare the annotations of each series that several people have submitted, segment by segment."""
+        from dicomdock.api.project_agreement import compare
+
+        return compare(self._archive, self.definition, self.cases())
+
+    def export(self, folder: Path | str, format: Literal["csv", "parquet"] = "csv") -> ExportedProject:  # noqa: A002
+        """Write tables of the cases, of their history and of the agreement, and what was decided as DICOM.
+
+        For each case that is done there is its Segmentation, and a measurement report (TID 1500) with the
+        volumes of its segments, which names the annotator as its observer.
+
+        Parameters
+        ----------
+        folder : made where it is missing; else empty.
+        format : of the tables.
+
+        Raises
+        ------
+        InvalidInput
+            The folder is not empty.
+        """
+        from dicomdock.api.project_export import export
+
+        table = self.agreement() if self.definition.annotations > 1 else None
+        return export(
+            self._archive, self.definition, self.cases(), self.history(), table, Path(folder), format
+        )
+
+    def remove(self) -> int:
+        """Remove the project, and return how many cases it had; what was drawn stays in the archive."""
+        return self._projects.remove(self.name)
+
+    def _key(self, case: str) -> tuple[int, int]:
+        return key_of(case, self.definition)
+
+    def _person(self, person: str) -> str:
+        return check_person(person or self._settings.person_name)
+
+
+def make(archive: LocalHome, settings: Settings, project: Project) -> AnnotationProject:
+    """Make a project of a cohort; without annotators its maker is the only one.
+
+    Raises
+    ------
+    InvalidInput, NotFound
+    """
+    cohorts = Cohorts(settings)
+    version = int(cohorts.file(project.cohort).stem)
+    people = project.annotators or (check_person(settings.person_name),)
+    made = replace(project, version=version, annotators=people)
+    Projects(archive.local).make(made, cohorts.items(project.cohort, version))
+    return AnnotationProject(archive, settings, project.name)
+
+
+def segment_term(text: str) -> SegmentTerm:
+    """Return a segment of a task: ``NAME``, whose codes are guessed, or ``NAME=SCHEME:VALUE:MEANING``.
+
+    Raises
+    ------
+    InvalidInput
+        It is neither.
+    """
+    from dicomdock.imaging.terminology import Code, Terminology
+
+    name, equals, coded = text.partition("=")
+    if not name.strip() or len(name) > 64:
+        raise InvalidInput("A segment has a name of 1 to 64 characters.")
+    guessed = Terminology.suggest(name)
+    if not equals:
+        return SegmentTerm(name.strip(), guessed.to_slicer())
+    parts = coded.split(":", 2)
+    if (
+        len(parts) < 3
+        or not all(part.strip() for part in parts)
+        or any("^" in part or "~" in part for part in parts)
+    ):
+        raise InvalidInput(
+            f"{text!r} is no segment; write NAME, or NAME=SCHEME:VALUE:MEANING, lesion=SCT:52988006:Lesion."
+        )
+    return SegmentTerm(
+        name.strip(), Terminology(guessed.category, Code(parts[1], parts[0], parts[2])).to_slicer()
+    )

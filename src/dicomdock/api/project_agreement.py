@@ -1,0 +1,94 @@
+"""Agreement of the annotators of a project: a row for each series, pair of people and segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, groupby
+
+from dicomdock.api.home import LocalHome
+from dicomdock.api.project_submission import mask_of
+from dicomdock.api.segmentation import Segmentation, read
+from dicomdock.api.statistics import Cell
+from dicomdock.errors import DicomdockError, GeometryError
+from dicomdock.imaging.segmentation import agreement
+from dicomdock.imaging.segmentation.mask import EMPTY
+from dicomdock.project.model import Case, Project, SegmentTerm
+
+COLUMNS = (
+    *("case", "StudyInstanceUID", "SeriesInstanceUID", "segment", "first", "second"),
+    *("first_volume_ml", "second_volume_ml", "dice", "distance_95_mm", "mean_distance_mm", "remark"),
+)
+
+
+@dataclass(frozen=True)
+class AgreementTable:
+    """How far annotators agree.
+
+    Parameters
+    ----------
+    rows : by the names of ``COLUMNS``; None for a number that there is not, with the reason in ``remark``.
+    """
+
+    rows: tuple[Mapping[str, Cell], ...]
+
+
+def compare(archive: LocalHome, project: Project, cases: Sequence[Case]) -> AgreementTable:
+    """Compare what was submitted for each series, by each pair of people."""
+    rows: list[Mapping[str, Cell]] = []
+    for number, group in groupby(cases, key=lambda case: case.number):
+        found = [case for case in group if case.result is not None]
+        for first, second in combinations(found, 2):
+            rows += _pair(archive, project, number, first, second)
+    return AgreementTable(tuple(rows))
+
+
+def _pair(
+    archive: LocalHome, project: Project, number: int, first: Case, second: Case
+) -> Iterator[Mapping[str, Cell]]:
+    known: dict[str, Cell] = {
+        "case": number,
+        "StudyInstanceUID": first.series.study,
+        "SeriesInstanceUID": first.series.series,
+        "first": first.person,
+        "second": second.person,
+    }
+    assert first.result is not None and second.result is not None, "only submitted cases are compared"
+    try:
+        one, other = read(archive, first.result), read(archive, second.result)
+        placed = other.onto(one.geometry)
+    except DicomdockError as error:  # of one case, which is no reason to compare none
+        yield _row({**known, "remark": str(error)})
+        return
+    remark = " ".join(dict.fromkeys((*one.remarks, *placed.remarks)))
+    for term in project.task.segments or _all_terms(one, placed):
+        yield _row({**known, "segment": term.label, **_numbers(one, placed, term, remark)})
+
+
+def _numbers(one: Segmentation, other: Segmentation, term: SegmentTerm, remark: str) -> dict[str, Cell]:
+    masks = mask_of(one, term) or EMPTY, mask_of(other, term) or EMPTY
+    try:
+        found = agreement(*masks, one.geometry)
+    except GeometryError as error:
+        return {"remark": error.reason}
+    if not all(mask.count for mask in masks):
+        remark = " ".join(filter(None, (remark, "Not drawn by both.")))
+    return {
+        "first_volume_ml": found.volumes[0],
+        "second_volume_ml": found.volumes[1],
+        "dice": found.dice,
+        "distance_95_mm": found.distance_95,
+        "mean_distance_mm": found.mean_distance,
+        "remark": remark,
+    }
+
+
+def _all_terms(*segmentations: Segmentation) -> list[SegmentTerm]:
+    labels = {
+        one.label.strip().casefold(): one.label.strip() for each in segmentations for one in each.segments
+    }
+    return [SegmentTerm(label) for label in labels.values()]
+
+
+def _row(cells: Mapping[str, Cell]) -> Mapping[str, Cell]:
+    return {"remark": "", **{name: cells.get(name) for name in COLUMNS if name in cells or name != "remark"}}

@@ -1,0 +1,136 @@
+"""The segmentation that is submitted for a case: which one it is, whether it is complete, who drew it."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from dataclasses import replace
+
+from pydicom.dataset import Dataset
+
+from dicomdock.api.home import LocalHome
+from dicomdock.api.instances import found_in, headers_of, paths_of, read_single
+from dicomdock.api.segmentation import Segmentation, read
+from dicomdock.dicom.resource import Resource
+from dicomdock.imaging.attributes import text
+from dicomdock.imaging.references import references_of
+from dicomdock.imaging.segmentation import Mask, Segment
+from dicomdock.imaging.terminology import TISSUE, Terminology
+from dicomdock.project.model import Case, CaseRefused, Project, SegmentTerm, name_of
+
+SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+"""SOP Classes of Segmentation Storage and Label Map Segmentation Storage."""
+
+
+def find_newest(
+    archive: LocalHome, case: Case, project: Project, person: str, others: Container[Resource]
+) -> Resource:
+    """Return the segmentation of a case's series that a person made last.
+
+    Parameters
+    ----------
+    others : what was submitted for other cases.
+
+    Raises
+    ------
+    CaseRefused
+        There is none, or it was submitted already.
+    """
+    known = (person,) if project.annotations > 1 else (person, "")
+    mine, theirs = [], 0
+    for resource, header in _drawn_on(archive, case.series):
+        if resource in others:
+            continue
+        if str(header.get("ContentCreatorName", "")) in known:
+            mine.append((text(header, "ContentDate"), text(header, "ContentTime"), resource))
+        else:
+            theirs += 1
+    name = name_of(case, project)
+    if not mine:
+        if theirs:
+            raise CaseRefused(
+                f"No segmentation of case {name} names {person} as its creator.",
+                remedy="Set person in settings.toml before you draw, or name the segmentation.",
+            )
+        raise CaseRefused(
+            f"There is no segmentation of case {name} in the archive.",
+            remedy="Draw and save one, or name it.",
+        )
+    newest = max(mine, key=lambda one: one[:2])[2]
+    if newest == case.result:
+        raise CaseRefused(
+            f"Nothing was saved for case {name} since it was submitted.",
+            remedy="Change it and save it first.",
+        )
+    return newest
+
+
+def submitted(archive: LocalHome, case: Case, project: Project, person: str, chosen: Resource) -> Resource:
+    """Return the segmentation that is submitted: the chosen one, or a new version that names the person.
+
+    Raises
+    ------
+    CaseRefused
+        It was drawn on other images, or lacks segments.
+    NotInArchive, GeometryError
+        It cannot be read.
+    """
+    name = name_of(case, project)
+    dataset = read_single(archive, chosen)
+    if case.series.series not in references_of(dataset):
+        raise CaseRefused(f"{chosen} was not drawn on the series of case {name}.")
+    segmentation = read(archive, chosen)
+    require_complete(segmentation, project, name)
+    if str(dataset.get("ContentCreatorName", "")) == person and text(dataset, "SOPClassUID") in SEGMENTATIONS:
+        return Resource(chosen.study, text(dataset, "SeriesInstanceUID"), text(dataset, "SOPInstanceUID"))
+    return replace(segmentation, creator=person).save(archive, case.series)
+
+
+def require_complete(segmentation: Segmentation, project: Project, case: str) -> None:
+    """Refuse a segmentation that lacks more of the task's segments than the project permits.
+
+    Raises
+    ------
+    CaseRefused
+    """
+    asked = project.task.segments
+    drawn = [one for one in asked if mask_of(segmentation, one) is not None]
+    if not asked:
+        if any(one.mask.count for one in segmentation.segments):
+            return
+        raise CaseRefused(f"The segmentation of case {case} is empty.")
+    if len(drawn) < project.task.threshold * len(asked):
+        missing = ", ".join(one.label for one in asked if one not in drawn)
+        raise CaseRefused(
+            f"Case {case} lacks {missing}: {len(drawn)} of {len(asked)} segments are drawn, and the task asks"
+            f" for {project.task.threshold:.0%} of them."
+        )
+
+
+def mask_of(segmentation: Segmentation, term: SegmentTerm) -> Mask | None:
+    """Return the voxels of all segments that are what a task asks for; None where there are none."""
+    masks = [one.mask for one in segmentation.segments if _is(one, term) and one.mask.count]
+    if len(masks) < 2:
+        return masks[0] if masks else None
+    whole = masks[0].whole(segmentation.shape)
+    for mask in masks[1:]:
+        whole[mask.box] |= mask.array
+    return Mask.of(whole)
+
+
+def _is(segment: Segment, term: SegmentTerm) -> bool:
+    """Return whether a segment has the name or the codes of a term; those of any tissue name nothing."""
+    if segment.label.strip().casefold() == term.label.casefold():
+        return True
+    if not term.entry:
+        return False
+    wanted, found = Terminology.from_slicer(term.entry), segment.terminology
+    return wanted.kind != TISSUE and (wanted.kind, wanted.modifier) == (found.kind, found.modifier)
+
+
+def _drawn_on(archive: LocalHome, series: Resource) -> Iterator[tuple[Resource, Dataset]]:
+    """Yield the Segmentations of a study that refer to a series, with their headers."""
+    for sop_class in SEGMENTATIONS:
+        for resource in found_in(archive, series, SOPClassUID=sop_class):
+            for header in headers_of(paths_of(archive, resource)):
+                if series.series in references_of(header):
+                    yield resource, header

@@ -1,0 +1,399 @@
+"""``project``: annotate a cohort together, case by case, with rules and a review."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dicomdock.cli.exit_codes import PARTLY
+from dicomdock.cli.formatting import counted
+from dicomdock.cli.output import Console, examples
+from dicomdock.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from dicomdock.api.archive import Archive
+    from dicomdock.api.project import AnnotationProject
+    from dicomdock.project.model import Case, CaseState
+    from dicomdock.sources import JsonValue
+
+commands = typer.Typer(
+    name="project",
+    help="Annotate a cohort together: who draws which case, who reviews it, how far they agree.",
+    no_args_is_help=True,
+)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The project.", show_default=False)]
+CaseName = Annotated[str, typer.Argument(metavar="CASE", help="The case: 3, or 3b.", show_default=False)]
+Annotators = Annotated[
+    list[str] | None,
+    typer.Option("--annotator", metavar="PERSON", help="Who draws; once for each.", show_default=False),
+]
+Reviewers = Annotated[
+    list[str] | None,
+    typer.Option("--reviewer", metavar="PERSON", help="Who reviews; once for each.", show_default=False),
+]
+
+
+class Format(StrEnum):
+    """What the tables of ``project export`` are written as."""
+
+    csv = "csv"
+    parquet = "parquet"
+
+
+@commands.command(
+    epilog=examples(
+        "dicomdock project make livers chest 'segment the liver' --segment liver --annotator anna",
+        "dicomdock project make livers chest 'segment liver and lesions' --segment liver --segment"
+        " lesion=SCT:52988006:Lesion --threshold 0.5 --annotator anna --annotator bert --twice",
+    )
+)
+def make(
+    context: typer.Context,
+    name: Name,
+    cohort: Annotated[
+        str, typer.Argument(metavar="COHORT", help="The cohort; a case for each series.", show_default=False)
+    ],
+    title: Annotated[
+        str, typer.Argument(metavar="TASK", help="What is asked, in a few words.", show_default=False)
+    ],
+    instructions: Annotated[
+        str, typer.Option(metavar="TEXT", help="More of it, for the annotators.", show_default=False)
+    ] = "",
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SEGMENT",
+            help="What each case is to have: NAME, or NAME=SCHEME:VALUE:MEANING; once for each.",
+            show_default=False,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float,
+        typer.Option(min=0, max=1, metavar="SHARE", help="Of these segments a submission has at least."),
+    ] = 1.0,
+    annotator: Annotators = None,
+    reviewer: Reviewers = None,
+    twice: Annotated[
+        bool, typer.Option("--twice", help="Two people draw each series, and are compared.")
+    ] = False,
+) -> None:
+    """Make a project of a cohort. With a reviewer each case is reviewed, by another than who drew it."""
+    console: Console = context.obj
+    with _archive(console) as archive:
+        made = archive.make_project(
+            name,
+            cohort,
+            title,
+            instructions=instructions,
+            segments=segment or (),
+            threshold=threshold,
+            annotators=annotator or (),
+            reviewers=reviewer or (),
+            annotations=2 if twice else 1,
+            review=bool(reviewer),
+        )
+        cases = made.cases()
+    definition = made.definition
+    console.result({"project": name, "cohort": cohort, "version": definition.version, "cases": len(cases)})
+    console.print(
+        f"Project {name}: {counted(len(cases), 'case')} of cohort {cohort}, version {definition.version}.",
+        f"Annotators: {', '.join(definition.annotators)}.",
+    )
+
+
+@commands.command(epilog=examples("dicomdock project add livers --annotator carl --reviewer rita"))
+def add(context: typer.Context, name: Name, annotator: Annotators = None, reviewer: Reviewers = None) -> None:
+    """Add people to a project."""
+    console: Console = context.obj
+    with _project(console, name) as project:
+        project.add(annotators=annotator or (), reviewers=reviewer or ())
+        people = project.definition
+    console.result({"project": name, "annotators": [*people.annotators], "reviewers": [*people.reviewers]})
+    console.print(
+        f"Annotators: {', '.join(people.annotators)}.",
+        f"Reviewers: {', '.join(people.reviewers) or 'none'}.",
+    )
+
+
+@commands.command(
+    epilog=examples(
+        "dicomdock project assign livers anna 1 2 3", "dicomdock project assign livers --anyone 3"
+    )
+)
+def assign(
+    context: typer.Context,
+    name: Name,
+    words: Annotated[
+        list[str], typer.Argument(metavar="[PERSON] CASE...", help="Who, and which.", show_default=False)
+    ],
+    anyone: Annotated[
+        bool, typer.Option("--anyone", help="All annotators may take them again; name no person.")
+    ] = False,
+) -> None:
+    """Assign open cases to one annotator."""
+    console: Console = context.obj
+    person, cases = ("", words) if anyone else (words[0], words[1:])
+    with _project(console, name) as project:
+        assigned = project.assign(cases, person)
+        named = [project.name_of(case) for case in assigned]
+    console.result({"project": name, "person": person, "cases": [*named]})
+    console.print(f"{counted(len(named), 'case')} assigned to {person or 'anyone'}.")
+
+
+@commands.command("next", epilog=examples("dicomdock project next livers", "dicomdock project next livers 7"))
+def next_(
+    context: typer.Context,
+    name: Name,
+    case: Annotated[
+        str, typer.Argument(metavar="[CASE]", help="This one, else the next.", show_default=False)
+    ] = "",
+) -> None:
+    """Take a case to draw or to review; what you have already comes first."""
+    console: Console = context.obj
+    from dicomdock.project.model import CaseState
+
+    with _project(console, name) as project:
+        taken = project.take(case)
+        if taken is None:
+            console.result({"project": name, "case": None})
+            console.print(f"Nothing is left for you in {name}.")
+            return
+        here = bool(project.present(taken))
+        task = project.definition.task
+    reviewing = taken.state is CaseState.IN_REVIEW
+    console.result({"project": name, "here": here, **_row(project, taken)})
+    console.print(
+        f"Case {project.name_of(taken)} is yours to {'review' if reviewing else 'draw'}: {task.title}."
+    )
+    if task.instructions:
+        console.print(task.instructions)
+    if task.segments:
+        console.print(f"Segments: {', '.join(one.label for one in task.segments)}.")
+    if taken.note:
+        console.print(f"{taken.reviewer or 'The reviewer'} sent it back: {taken.note}")
+    if reviewing and taken.result is not None:
+        console.print(f"Drawn by {taken.person}: {taken.result}")
+    console.print(f"Images: {taken.series}")
+    if not here:
+        server = f" --server {taken.server}" if taken.server else ""
+        console.note(f"They are not in the archive yet: dicomdock pull {taken.series}{server}")
+
+
+@commands.command(
+    epilog=examples(
+        "dicomdock project submit livers 3", "dicomdock project submit livers 3 1.2.840.7/1.2.840.9"
+    )
+)
+def submit(
+    context: typer.Context,
+    name: Name,
+    case: CaseName,
+    segmentation: Annotated[
+        str,
+        typer.Argument(
+            metavar="[STUDY/SERIES]",
+            help="The segmentation; else the one that you saved last.",
+            show_default=False,
+        ),
+    ] = "",
+) -> None:
+    """Submit what you drew for a case."""
+    console: Console = context.obj
+    with _project(console, name) as project:
+        submitted = project.submit(case, segmentation or None)
+    console.result({"project": name, **_row(project, submitted)})
+    console.print(f"Case {case} is {submitted.state}: {submitted.result}")
+
+
+@commands.command(epilog=examples("dicomdock project accept livers 3"))
+def accept(context: typer.Context, name: Name, case: CaseName) -> None:
+    """Accept what was submitted for a case."""
+    console: Console = context.obj
+    with _project(console, name) as project:
+        accepted = project.accept(case)
+    console.result({"project": name, **_row(project, accepted)})
+    console.print(f"Case {case} is {accepted.state}.")
+
+
+@commands.command("send-back", epilog=examples("dicomdock project send-back livers 3 'The dome is missing.'"))
+def send_back(
+    context: typer.Context,
+    name: Name,
+    case: CaseName,
+    note: Annotated[str, typer.Argument(metavar="NOTE", help="What is to be changed.", show_default=False)],
+) -> None:
+    """Send a case back to who drew it, with a note."""
+    console: Console = context.obj
+    with _project(console, name) as project:
+        back = project.send_back(case, note)
+    console.result({"project": name, **_row(project, back)})
+    console.print(f"Case {case} goes back to {back.assigned or 'the annotators'}.")
+
+
+@commands.command(epilog=examples("dicomdock project release livers 3"))
+def release(context: typer.Context, name: Name, case: CaseName) -> None:
+    """Give a case back without doing it."""
+    console: Console = context.obj
+    with _project(console, name) as project:
+        released = project.release(case)
+    console.result({"project": name, **_row(project, released)})
+    console.print(f"Case {case} is {released.state}.")
+
+
+@commands.command(
+    epilog=examples("dicomdock project status livers", "dicomdock project status livers --cases")
+)
+def status(
+    context: typer.Context,
+    name: Name,
+    cases: Annotated[bool, typer.Option("--cases", help="List every case.")] = False,
+) -> None:
+    """Show how far a project is, and each of its people."""
+    console: Console = context.obj
+    from dicomdock.project.model import progress, progress_by_person
+
+    with _project(console, name) as project:
+        found = project.cases()
+    people = progress_by_person(project.definition, found)
+    console.result(
+        {
+            "project": name,
+            "task": project.definition.task.title,
+            "cases": [_row(project, case) for case in found],
+            "progress": {state.value: count for state, count in progress(found).items()},
+            "people": {
+                person: {state.value: count for state, count in counts.items()}
+                for person, counts in people.items()
+            },
+        }
+    )
+    console.print(f"Project {name}, {project.definition.task.title}: {counted(len(found), 'case')}.")
+    console.print("all: " + _counts(progress(found)))
+    for person, counts in people.items():
+        console.print(f"{person}: " + _counts(counts))
+    if cases:
+        for case in found:
+            who = case.person or case.assigned
+            line = (project.name_of(case), case.state.value, who, case.note, str(case.series))
+            console.print("  ".join(filter(None, line)))
+
+
+@commands.command(epilog=examples("dicomdock project agreement livers"))
+def agreement(context: typer.Context, name: Name) -> None:
+    """Compare the annotations of each series: Dice, surface distances in mm, volumes in ml."""
+    console: Console = context.obj
+    with _project(console, name) as project:
+        rows = project.agreement().rows
+    console.result({"project": name, "rows": [dict(row) for row in rows]})
+    for row in rows:
+        pair = f"{row['case']} {row['segment'] or ''}: {row['first']}, {row['second']}:"
+        if row["dice"] is None and row["first_volume_ml"] is None:
+            console.print(f"{pair} {row['remark']}")
+            continue
+        numbers = (
+            f"Dice {_number(row['dice'])}",
+            f"distance {_number(row['mean_distance_mm'])} mm, 95 % {_number(row['distance_95_mm'])} mm",
+            f"volumes {_number(row['first_volume_ml'])}, {_number(row['second_volume_ml'])} ml",
+        )
+        console.print(f"{pair} {'; '.join(numbers)}. {row['remark']}".rstrip())
+    console.print(f"{counted(len(rows), 'comparison')}.")
+
+
+@commands.command(
+    epilog=examples(
+        "dicomdock project export livers ./livers",
+        "dicomdock project export livers ./livers --format parquet",
+    )
+)
+def export(
+    context: typer.Context,
+    name: Name,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made where it is missing; else empty.")],
+    form: Annotated[Format, typer.Option("--format", help="Of the tables.")] = Format.csv,
+) -> None:
+    """Write tables of cases, history and agreement, and what was drawn in cases that are done, as DICOM."""
+    console: Console = context.obj
+    with _project(console, name) as project:
+        written = project.export(folder, form.value)
+    console.result(
+        {
+            "project": name,
+            "tables": [str(path) for path in written.tables],
+            "decided": written.decided,
+            "problems": [*written.problems],
+        }
+    )
+    console.print(f"{counted(written.decided, 'case')} decided; tables and DICOM are in {folder}.")
+    console.note(*written.problems)
+    if written.problems:
+        raise typer.Exit(PARTLY)
+
+
+@commands.command("list", epilog=examples("dicomdock project list"))
+def list_(context: typer.Context) -> None:
+    """List the projects."""
+    console: Console = context.obj
+    with _archive(console) as archive:
+        names = archive.projects()
+    console.result({"projects": [*names]})
+    console.print(*names)
+
+
+@commands.command(epilog=examples("dicomdock project remove livers"))
+def remove(
+    context: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a project with its history; what was drawn stays in the archive."""
+    console: Console = context.obj
+    with _project(console, name) as project:
+        count = len(project.cases())
+        asked = f"Remove project {name} with {counted(count, 'case')} and its history?"
+        if not yes and not console.confirm(asked):
+            raise InvalidInput("Nothing was removed; --yes removes without asking.")
+        project.remove()
+    console.result({"project": name, "removed": True, "cases": count})
+    console.print(f"Project {name} is removed; what was drawn stays in the archive.")
+
+
+@contextmanager
+def _archive(console: Console) -> Iterator[Archive]:
+    from dicomdock.api.archive import Archive
+
+    with Archive.open(console.settings) as archive:
+        yield archive
+
+
+@contextmanager
+def _project(console: Console, name: str) -> Iterator[AnnotationProject]:
+    with _archive(console) as archive:
+        yield archive.project(name)
+
+
+def _row(project: AnnotationProject, case: Case) -> dict[str, JsonValue]:
+    return {
+        "case": project.name_of(case),
+        "state": case.state.value,
+        "series": str(case.series),
+        "server": case.server,
+        "assigned": case.assigned,
+        "annotator": case.person,
+        "reviewer": case.reviewer,
+        "note": case.note,
+        "segmentation": str(case.result) if case.result else None,
+        "rounds": case.rounds,
+    }
+
+
+def _counts(counts: Mapping[CaseState, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing"
+
+
+def _number(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, (int, float)) else "-"

@@ -1,0 +1,206 @@
+"""Projects with real segmentations: what is submitted, how far it agrees, and what is exported."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+
+from dicomdock import Archive, Segmentation
+from dicomdock.api.project import AnnotationProject
+from dicomdock.cohort.folder import Cohorts
+from dicomdock.cohort.table import Item
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import InvalidInput, NotFound
+from dicomdock.project.model import CaseRefused, CaseState
+from tests.api.conftest import AFFINE, SHAPE, values
+from tests.builders import Made, write
+from tests.imaging.scans import check_with_dciodvfy, scan
+
+VOXEL = abs(np.linalg.det(AFFINE[:3, :3])) / 1000  # ml
+As = Callable[[str], AnnotationProject]
+
+
+@pytest.fixture
+def livers(archive: Archive, series: str, settings: Settings, tmp_path: Path) -> Iterator[As]:
+    """Give a function that opens the project as a person does; two draw each of two series, rita reviews."""
+    other = scan(values(), AFFINE, PatientID="P2", SeriesInstanceUID="1.2.5", StudyInstanceUID="1.2.4")
+    archive.import_paths(write(tmp_path / "other", other))
+    items = [Item(Resource.parse(series), patient="P1"), Item(other_series(other), patient="P2")]
+    Cohorts(settings).save("chest", items, {})
+    archive.make_project(
+        "livers",
+        "chest",
+        "segment the liver",
+        segments=["liver", "lesion=SCT:52988006:Lesion"],
+        threshold=0.5,
+        annotators=["anna", "bert"],
+        reviewers=["rita"],
+        annotations=2,
+        review=True,
+    )
+    opened: list[Archive] = []
+
+    def as_(person: str) -> AnnotationProject:
+        opened.append(Archive(archive.local, replace(settings, person=person)))
+        return opened[-1].project("livers")
+
+    yield as_
+
+
+def other_series(made: list[Made]) -> Resource:
+    return Resource(made[0].study, made[0].series)
+
+
+def draw(
+    archive: Archive,
+    series: str,
+    *,
+    shift: int = 0,
+    name: str = "liver",
+    creator: str = "",
+    lesion: bool = False,
+) -> Resource:
+    """Save a segmentation of a box, as the viewer does."""
+    array = np.zeros((2, *SHAPE), np.uint8)
+    array[0, 1:4, 2:7, 3 + shift : 9 + shift] = 1
+    array[1, 2, 3:5, 4:6] = lesion
+    made = Segmentation.from_array(array, archive.volume(series), names=[name, "lesion"], algorithm="MANUAL")
+    return replace(made, creator=creator).save()
+
+
+def test_two_people_draw_one_reviews_and_the_export_is_right(
+    archive: Archive, series: str, livers: As, tmp_path: Path
+) -> None:
+    anna, bert, rita = livers("anna"), livers("bert"), livers("rita")
+    mine = anna.take()
+    assert mine is not None and anna.name_of(mine) == "1a"
+    theirs = bert.take("1b")
+    assert theirs is not None
+    with pytest.raises(CaseRefused, match="no segmentation of case 1a in the archive"):
+        anna.submit("1a")
+    draft = draw(archive, series)  # by a viewer whose user has not set a name
+    with pytest.raises(CaseRefused, match="names anna as its creator"):
+        anna.submit("1a")
+    submitted = anna.submit("1a", draft)
+    assert submitted.result is not None and submitted.result != draft  # one more, which names her
+    drawn = draw(archive, series, shift=1, creator="bert", lesion=True)
+    assert bert.submit("1b").result == drawn  # as it is
+    with pytest.raises(CaseRefused, match="submitted for another case"):
+        bert.take("2b")
+        bert.submit("2b", submitted.result)
+    review = rita.take()
+    assert review is not None and rita.name_of(review) == "1a"
+    rita.send_back("1a", "One column too far to the right.")
+    again = anna.take()
+    assert again is not None and again.note.startswith("One column")
+    with pytest.raises(CaseRefused, match="Nothing was saved for case 1a since"):
+        anna.submit("1a")
+    draw(archive, series, creator="anna")
+    anna.submit("1a")
+    rita.accept("1a")
+    rita.accept("1b")
+
+    rows = anna.agreement().rows
+    assert [(row["case"], row["segment"], row["first"], row["second"]) for row in rows] == [
+        (1, "liver", "anna", "bert"),
+        (1, "lesion", "anna", "bert"),
+    ]
+    liver, lesion = rows
+    # Two boxes of 3 x 5 x 6 voxels, one moved by one column.
+    assert liver["dice"] == pytest.approx(2 * 75 / 180)
+    assert liver["first_volume_ml"] == liver["second_volume_ml"] == pytest.approx(90 * VOXEL)
+    assert liver["distance_95_mm"] == pytest.approx(0.6)
+    assert (lesion["dice"], lesion["distance_95_mm"], lesion["remark"]) == (0.0, None, "Not drawn by both.")
+
+    written = rita.export(tmp_path / "out")
+    assert (written.decided, written.problems) == (2, ())
+    with (tmp_path / "out" / "cases.csv").open(encoding="utf-8", newline="") as file:
+        cases = list(csv.DictReader(file))
+    assert [(row["case"], row["state"], row["annotator"], row["reviewer"]) for row in cases] == [
+        ("1a", "done", "anna", "rita"),
+        ("1b", "done", "bert", "rita"),
+        ("2a", "open", "", ""),
+        ("2b", "taken", "bert", ""),
+    ]
+    for row, person, millilitres in ((cases[0], "anna", 90 * VOXEL), (cases[1], "bert", 90 * VOXEL)):
+        segmentation = hd.seg.segread(tmp_path / "out" / row["segmentation"])
+        assert segmentation.ContentCreatorName == person
+        assert segmentation.SOPInstanceUID == row["SOPInstanceUID"]
+        report = hd.sr.srread(tmp_path / "out" / row["report"])
+        (observer,) = (
+            item for item in report.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "121008"
+        )
+        assert str(observer.PersonName).rstrip("^") == person
+        first = report.content.get_volumetric_roi_measurement_groups()[0]
+        check_with_dciodvfy((tmp_path / "out" / row["report"]).read_bytes(), tmp_path)
+        (measured,) = first.get_measurements()
+        assert float(measured.value) == pytest.approx(1000 * millilitres, rel=1e-6)
+        assert measured.unit.value == "mm3"
+        evidence = pydicom.dcmread(tmp_path / "out" / row["report"]).CurrentRequestedProcedureEvidenceSequence
+        named = {
+            item.ReferencedSOPInstanceUID
+            for study in evidence
+            for one in study.ReferencedSeriesSequence
+            for item in one.ReferencedSOPSequence
+        }
+        assert segmentation.SOPInstanceUID in named
+    with (tmp_path / "out" / "history.csv").open(encoding="utf-8", newline="") as file:
+        notes = [row["note"] for row in csv.DictReader(file) if row["event"] == "sent back"]
+    assert notes == ["One column too far to the right."]
+    with pytest.raises(InvalidInput, match="not an empty folder"):
+        rita.export(tmp_path / "out")
+    rita.export(tmp_path / "parquet", "parquet")
+    import pandas as pd
+
+    table = pd.read_parquet(tmp_path / "parquet" / "agreement.parquet")
+    assert list(table["dice"]) == [pytest.approx(2 * 75 / 180), 0.0]
+
+
+def test_what_is_submitted_fits_the_task(archive: Archive, series: str, livers: As) -> None:
+    anna = livers("anna")
+    anna.take()
+    nothing = draw(archive, series, name="spleen", creator="anna")
+    with pytest.raises(CaseRefused, match=r"lacks liver, lesion: 0 of 2 segments are drawn, .* 50% of them"):
+        anna.submit("1a")
+    with pytest.raises(CaseRefused, match="not drawn on the series of case 2a"):
+        anna.release("1a")
+        anna.take("2a")
+        anna.submit("2a", nothing)
+    half = draw(archive, series, name="LIVER", creator="anna")
+    anna.take("1a")
+    assert anna.submit("1a").result == half
+    assert anna.cases()[0].state is CaseState.SUBMITTED
+
+
+def test_codes_name_a_segment_whatever_it_is_called(archive: Archive, series: str, livers: As) -> None:
+    anna = livers("anna")
+    anna.take()
+    draw(archive, series, name="Liver_1", creator="anna")  # whose codes are guessed from its name
+    assert anna.submit("1a").state is CaseState.SUBMITTED
+
+
+@pytest.mark.parametrize("wrong", ["", "=SCT:1:x", "a=SCT:1", "a=SCT:1:x^y", "n" * 65])
+def test_segments_are_names_or_codes(archive: Archive, livers: As, wrong: str) -> None:
+    with pytest.raises(InvalidInput):
+        archive.make_project("other", "chest", "task", segments=[wrong])
+    with pytest.raises(NotFound):
+        archive.make_project("other", "nothing", "task")
+    with pytest.raises(NotFound):
+        archive.project("other")
+
+
+def test_a_project_without_people_is_its_makers(archive: Archive, settings: Settings, livers: As) -> None:
+    made = archive.make_project("mine", "chest", "look at it")
+    assert made.definition.annotators == (settings.person_name,)
+    taken = made.take()
+    assert taken is not None and taken.person == settings.person_name
+    assert made.remove() == 2
+    assert archive.projects() == ["livers"]
