@@ -168,6 +168,21 @@ def test_a_second_patient_of_a_study_is_reported_and_found(archive: Archive, tmp
     assert found(archive, "studies", PatientID="A") == []
 
 
+def test_a_second_accession_number_of_a_study_is_reported_once(archive: Archive, tmp_path: Path) -> None:
+    """Of two orders that one acquisition answers, the index finds the study by one."""
+    instances = ct_series(5)
+    numbers = ("", "A1", "A2", "A2", "A1")
+    made = [changed(one, AccessionNumber=to) for one, to in zip(instances, numbers, strict=True)]
+    write(tmp_path / "a", made[:2])
+    assert not report(archive, tmp_path / "a").remarks
+    write(tmp_path / "b", made[2:])
+    (remark,) = report(archive, tmp_path / "b").remarks
+    assert "'A2'" in remark.reason
+    assert "'A1'" in remark.reason
+    assert len(found(archive, "studies", AccessionNumber="A1")) == 1
+    assert found(archive, "studies", AccessionNumber="A2") == []
+
+
 def test_bytes_behind_the_data_set_are_stored_and_reported(archive: Archive, tmp_path: Path) -> None:
     (one,) = ct_series(1)
     (path,) = write(tmp_path / "in", [one])
