@@ -14,6 +14,7 @@ from trame_slicer.core import SlicerApp
 from trame_vuetify.ui.vuetify3 import VAppLayout
 
 from dicomdock import rpc
+from dicomdock.api import archive as api
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
@@ -42,6 +43,7 @@ from dicomdock.viewer.features.series.thumbnails import Thumbnails
 from dicomdock.viewer.features.source_images.logic import SourcesLogic
 from dicomdock.viewer.features.statistics.logic import StatisticsLogic
 from dicomdock.viewer.features.timepoints.logic import TimePointsLogic
+from dicomdock.viewer.features.tools.logic import ToolsLogic
 from dicomdock.viewer.features.views.cine import Cine
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.features.volume.logic import VolumeLogic
@@ -128,6 +130,15 @@ class Workstation(TrameApp):
             self.notifications,
             settings.person,
         )
+        self.tools = ToolsLogic(
+            self.server,
+            self.series,
+            self.segments,
+            self.saving,
+            api.Archive(self.archive, settings),
+            settings,
+            self.notifications,
+        )
         self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.dock)
         self.measuring = MeasuringLogic(
             self.server, app, self.series, self.saving, settings, self.notifications
@@ -209,9 +220,8 @@ class Workstation(TrameApp):
     def is_busy(self) -> bool:
         """Return whether something is being computed, written or sent."""
         computing, saving = self.segments.state.data.busy, self.saving.state.data.saving
-        return (
-            bool(computing) or saving or self.sending.state.data.sending or self.deriving.state.data.deriving
-        )
+        others = self.sending.state.data.sending or self.deriving.state.data.deriving or self.tools.running
+        return bool(computing) or saving or others
 
     def must_stay(self) -> bool:
         """Return whether the end of the viewer would interrupt work, or lose what cannot be autosaved."""
@@ -261,6 +271,7 @@ class Workstation(TrameApp):
         """Write unsaved work, and close the archive."""
         self.segments.close()
         self.prompts.close()
+        self.tools.close()
         self.measuring.close()
         self.archive.close()
 
