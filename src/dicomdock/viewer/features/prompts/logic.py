@@ -25,6 +25,7 @@ from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.process.threads import in_thread
 from dicomdock.viewer.scene import mask_of
 from dicomdock.viewer.segmentation_nodes import SegmentationNode
 
@@ -321,7 +322,7 @@ class PromptsLogic:
         Cancelled
             The user has stopped it.
         """
-        done = _in_thread(work)
+        done = in_thread(work)
         stopped: asyncio.Future[Any] = asyncio.ensure_future(self._stopped.wait())
         both: set[asyncio.Future[Any]] = {done, stopped}
         seconds = 0
@@ -362,29 +363,3 @@ def _agree(dialogue: Dialogue, now: Mask) -> bool:
             return False
         dialogue.masks.pop()
     return False
-
-
-def _in_thread(work: Callable[[], npt.NDArray[np.bool_]]) -> asyncio.Future[npt.NDArray[np.bool_]]:
-    """Do work in a thread that does not keep the viewer from ending."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[npt.NDArray[np.bool_]] = loop.create_future()
-
-    def set_result(result: npt.NDArray[np.bool_] | None, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            assert result is not None
-            done.set_result(result)
-
-    def run() -> None:
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - raised again by who waits
-            loop.call_soon_threadsafe(set_result, None, error)
-        else:
-            loop.call_soon_threadsafe(set_result, result, None)
-
-    threading.Thread(target=run, name="nnInteractive", daemon=True).start()
-    return done

@@ -43,13 +43,16 @@ def _values(label: str, bound: str, shown: str) -> None:
 
 
 def segments_panel(
-    server: Any, prompts: Callable[[Any], None], more: Callable[[Any], None]
+    server: Any,
+    tools: Callable[[Any], None],
+    prompts: Callable[[Any], None],
+    more: Callable[[Any], None],
 ) -> SegmentEditorUI:
     """Build the panel and return the part of it that is trame-slicer's.
 
     Parameters
     ----------
-    prompts, more : build parts of others: below the editor, and at the end.
+    tools, prompts, more : build parts of others: below the list, below the editor, and at the end.
     """
     control = server.controller
     with panel("segment", "Segment"):
@@ -70,6 +73,7 @@ def segments_panel(
                 html.Span("{{ one.kind }}", v_show="one.kind !== 'segmentation'", classes="faint")
             with html.Div(classes="row"):
                 button("New segmentation", control.ask_new_drawing, testid="new-drawing")
+            tools(server)
             with html.Div(v_show=SEGMENTS.drawing_name):
                 html.H3(shown(SEGMENTS.drawing_name) + shown(f"{SEGMENTS.unsaved} ? ' (not saved yet)' : ''"))
                 html.Input(
