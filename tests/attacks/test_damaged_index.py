@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -215,3 +216,17 @@ def test_a_read_only_home_can_be_served(
             timeout=120,
         )
         assert stow.stdout in (b"409", b"500", b"403"), stow.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.viewer
+def test_a_read_only_home_can_be_viewed(full_home: Path, read_only: Any, made: list[Made]) -> None:
+    pytest.importorskip("trame_slicer")
+    before = read_only(full_home)
+    argv = [*before, sys.executable, "-m", "dicomdock.cli", "--home", str(full_home), "view", made[0].study]
+    with subprocess.Popen([*argv, "--no-browser"], stdout=subprocess.PIPE, text=True) as viewing:
+        assert viewing.stdout is not None
+        try:
+            assert viewing.stdout.readline().startswith("The viewer is here: http://127.0.0.1:")
+        finally:
+            viewing.send_signal(signal.SIGINT)

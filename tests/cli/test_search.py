@@ -64,3 +64,20 @@ def test_a_selection_of_series_is_pulled(run, studies):
     pulled = run("pull", "Modality=MR", "StudyDate=20230102", "--json")
     assert pulled.json["instances"]["received"] == 1
     assert names(run("list", "--json")) == {"Roe^Rita"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "--local", "PatientID=\udcff"),
+        ("list", "PatientName=a\udcff"),
+        ("worklist", "create", "a\udcff"),
+        ("pull", "PatientID=\udcff", "--server", "pacs"),
+    ],
+)
+def test_words_that_are_no_text_are_refused_in_a_sentence(run, words):
+    """What an argument holds that the terminal's encoding does not know."""
+    run("server", "add", "pacs", "http://127.0.0.1:9", "--untested")
+    ran = run(*words)
+    assert ran.code == 2
+    assert "is not text in the encoding of this system" in ran.err

@@ -338,3 +338,34 @@ def test_json_that_is_not_dicom_json_is_no_empty_list(body, settings):
     server = changing(studies(1), "studies$", lambda _: Answer(200, body, {"Content-Type": JSON}))
     with client_of(server, settings) as client, pytest.raises(WireError, match="not DICOM JSON"):
         list(client.search(Query()))
+
+
+def test_a_list_that_is_empty_a_moment_after_it_was_not_is_no_crash(settings):
+    (made,) = ct_series(1)
+    asked = []
+
+    def reply(request: Request) -> Answer:
+        path = request.path.partition("?")[0]
+        asked.append(path)
+        if path.endswith("/studies"):
+            return rows([attributes_of(made)])
+        first = path.endswith("/series") and "/studies/" not in path and asked.count(path) == 1
+        return rows([attributes_of(made)]) if first else rows([])
+
+    with client_of(reply, settings) as client:
+        pages = list(client.search(Query("series", {"StudyInstanceUID": made.study})))
+    assert asked.count("/series") > 1
+    assert not [match for page in pages for match in page.matches]
+
+
+def test_half_a_surrogate_pair_in_an_answer_is_replaced(settings):
+    """It is no character: nothing could be asked for, stored or printed with it."""
+    body = json.dumps(
+        [{"0020000D": {"vr": "UI", "Value": ["1.2"]}, "00100020": {"vr": "LO", "Value": ["x\ud800"]}}]
+    )
+    body = body[:-2] + r', "00081030": {"vr": "LO", "Value": ["\ud83d\ude00"]}}]'
+    with client_of(lambda _: Answer(200, body.encode(), {"Content-Type": JSON}), settings) as client:
+        (page, *_) = client.search(Query("studies", {"PatientID": ""}))
+    (match,) = page.matches
+    assert text(match.attributes, "PatientID") == "x\ufffd"
+    assert text(match.attributes, "StudyDescription") == "\U0001f600"

@@ -27,7 +27,7 @@ from pydicom.uid import (
 )
 
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.geometry import VolumeGeometry, split_series
+from dicomdock.imaging.geometry import VolumeGeometry, Window, split_series
 from dicomdock.imaging.presentation import windowed
 from dicomdock.imaging.statistics import summarize
 from dicomdock.imaging.volume import Volume, allocate, fill_slice, resample, window_over
@@ -477,6 +477,22 @@ def test_padding_enters_no_window_and_no_statistics(
         assert found.mean == pytest.approx(image.mean(), rel=1e-5)
         doubled = to_double(volume)
         assert summarize(doubled.array.reshape(-1), doubled.padding).count == image.size
+
+
+@pytest.mark.parametrize(
+    ("window", "stated"),
+    [
+        (Window(40, 80), (80, 40)),
+        (Window(0.00012345678, 0.00004567891), (0.00004568, 0.00012346)),
+        (Window(1000.123456, 0.0123456), (0.01235, 1000.12346)),
+        (Window(1 / 3, 1), (1, 0.333)),
+        (Window(0, 0), (0, 0)),
+        (Window(5, np.inf), (np.inf, 5)),
+    ],
+)
+def test_a_narrow_window_is_stated_with_its_digits(window: Window, stated: tuple[float, float]) -> None:
+    """Maps of fractions have windows that three decimals would state as 0."""
+    assert window.stated == pytest.approx(stated, rel=1e-12)
 
 
 def test_padding_is_one_value_where_each_slice_has_a_slope_of_its_own() -> None:

@@ -1,5 +1,6 @@
 """Requests made to hurt: each gets a status and a sentence, and the server goes on."""
 
+import tracemalloc
 from contextlib import suppress
 from urllib.parse import quote
 
@@ -114,3 +115,25 @@ def test_no_upload_makes_the_server_fail(server, body):
     )
     assert response.status in (400, 409), response.data[:300]
     assert server.ask("/dicom-web/studies").status == 200
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "Columns", "SamplesPerPixel", "BitsAllocated"])
+def test_a_size_of_many_values_is_not_multiplied(keyword, tmp_path):
+    """A list of 256 values times 65535 times 64 took 1 GB."""
+    dataset = builders.ct_series(1)[0].dataset
+    dataset[keyword].value = [3] * 256
+    if keyword != "BitsAllocated":
+        dataset.BitsAllocated = 16
+    stored = tmp_path / "stored.dcm"
+    stored.write_bytes(builders.encode(dataset))
+    tracemalloc.start()
+    for read in (
+        lambda: write_explicit(stored, tmp_path / "made.dcm"),
+        lambda: read_frame(stored, 1),
+        lambda: decode_frame(stored, 1),
+        lambda: render(stored, 1),
+    ):
+        with pytest.raises(NotAcceptable):
+            read()
+    assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    tracemalloc.stop()

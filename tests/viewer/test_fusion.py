@@ -37,10 +37,15 @@ PER_BECQUEREL = 70 * 1000 / (350e6 * 2 ** (-3600 / 6588))
 """SUV by body weight of one Bq/ml: 70 kg, 350 MBq an hour before the scan."""
 
 
-def activity() -> np.ndarray:
-    """Return Bq/ml that tell every voxel's place."""
+PADDED = 8
+"""Columns of the PET that holds padding."""
+
+
+def activity(padded: int = 0) -> np.ndarray:
+    """Return Bq/ml that tell every voxel's place; the first columns are padding, if wanted."""
     k, j, i = np.indices(PET_SHAPE)
-    return np.round((0.1 * i + 0.15 * j + 0.2 * k) / PER_BECQUEREL).astype(np.int16)
+    found = np.round((0.1 * i + 0.15 * j + 0.2 * k) / PER_BECQUEREL).astype(np.int16)
+    return np.where(i < padded, np.int16(-2000), found)
 
 
 MOVED = oblique((0.2, -0.1, 0.4), (1, 1, 1), (12, -7, 25))[:, [2, 1, 0, 3]]
@@ -48,7 +53,12 @@ MOVED = oblique((0.2, -0.1, 0.4), (1, 1, 1), (12, -7, 25))[:, [2, 1, 0, 3]]
 
 
 def pet(
-    study: str, number: int, dose: str = "350000000", affine: np.ndarray = PET_AFFINE, **attributes: object
+    study: str,
+    number: int,
+    dose: str = "350000000",
+    affine: np.ndarray = PET_AFFINE,
+    padded: int = 0,
+    **attributes: object,
 ) -> list[Made]:
     """Make a PET series of a study; without a dose it lacks an input of SUV."""
     drug = Dataset()
@@ -71,9 +81,10 @@ def pet(
         "RescaleSlope": "1",
         "RescaleIntercept": "0",
         "RadiopharmaceuticalInformationSequence": [drug],
+        **({"PixelPaddingValue": -2000} if padded else {}),
         **attributes,
     }
-    return scan(activity(), affine, **given)
+    return scan(activity(padded), affine, **given)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +102,7 @@ def study() -> dict[str, list[Made]]:
         "pet": pet(uid, 4, FrameOfReferenceUID=frame),
         "no dose": pet(uid, 5, dose="", FrameOfReferenceUID=frame),
         "elsewhere": pet(uid, 6),
+        "padded": pet(uid, 8, padded=PADDED, FrameOfReferenceUID=frame),
     }
 
 
@@ -148,12 +160,15 @@ def hot_iron(share: np.ndarray) -> np.ndarray:
     ).clip(0, 255)
 
 
-def fused(values: np.ndarray, points: np.ndarray, opacity: float, most: float = 5) -> np.ndarray:
+def fused(
+    values: np.ndarray, points: np.ndarray, opacity: float, most: float = 5, padded: int = 0
+) -> np.ndarray:
     """Draw values of the CT in the header's window, and above them the uptake at their points (LPS, mm)."""
     i, j, k = np.moveaxis((points - PET_AFFINE[:3, 3]) / (3, 3, 4), -1, 0)
     inside = np.logical_and.reduce(
         [(at >= -0.5) & (at <= count - 0.5) for at, count in zip((k, j, i), PET_SHAPE, strict=True)]
     )
+    inside &= i >= padded - 0.5
     uptake = 0.1 * i + 0.15 * j + 0.2 * k  # a ramp: what lies between its voxels is exact
     below = np.repeat(windowed(values, *WINDOW)[..., None], 3, axis=-1)
     share = opacity * inside[..., None]
@@ -171,13 +186,14 @@ def slices_of(view: str, at: int) -> tuple[np.ndarray, np.ndarray, tuple[float, 
     return phantom()[::-1, at], points[::-1, at], (2, 1)
 
 
-def shows(screen: Screen, view: str, opacity: float, most: float = 5) -> bool:
+def shows(screen: Screen, view: str, opacity: float, most: float = 5, padded: int = 0) -> bool:
     """Return whether a view shows its slice of the CT with PET above, as numpy draws it."""
     at, count = screen.slice(view)
     found = []
     for index in {at - 1, count - at}:  # counted from either side
         values, points, spacing = slices_of(view, index)
-        found.append(difference(screen.pixels(view), fused(values, points, opacity, most), spacing, WINDOW))
+        due = fused(values, points, opacity, most, padded)
+        found.append(difference(screen.pixels(view), due, spacing, WINDOW))
     return min(found) < ALIKE
 
 
@@ -222,6 +238,9 @@ def test_a_pet_ct_study_opens_with_pet_over_its_ct(screen: Screen, study: dict[s
     screen.wait("s.fusion_name === '7 PET 7' && s.fusion_words === 'Moved by a registration of this study.'")
     for view in ("Red", "Yellow", "Green"):
         screen.until(lambda view=view: shows(screen, view, 0.4), words=f"{view} is not registered")
+    screen.button(f"fuse-{study['padded'][0].series}").click()
+    screen.wait("s.fusion_name === '8 PET 8' && s.fusion_width === 5")
+    screen.until(lambda: shows(screen, "Red", 0.4, padded=PADDED), words="padding is drawn over the images")
     screen.button(f"fuse-{uid}").click()
     screen.wait("s.fusion_name === '4 PET 4' && !s.fusion_words")
     screen.until(lambda: shows(screen, "Red", 0.4))

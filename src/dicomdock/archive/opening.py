@@ -85,7 +85,10 @@ def _fault(files: Files, index: Index, *, damaged: int | None = None) -> Fault |
     try:
         migrate(index)
         with index.reading() as connection:
-            found = connection.first("SELECT id FROM study LIMIT 1")
+            # Who knows of files that could not be deleted is empty, not lost.
+            found = connection.first("SELECT id FROM study LIMIT 1") or connection.first(
+                "SELECT path FROM doomed LIMIT 1"
+            )
     except IndexDamaged:
         return "damaged"
     if is_unfinished(index):

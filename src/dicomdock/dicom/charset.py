@@ -36,6 +36,15 @@ def decode_text(value: bytes, vr: str, charset: bytes) -> str:
             return value.decode("utf-8", "replace")
 
 
+def is_text(text: str) -> bool:
+    """Return whether a text can be written: it may hold bytes that an argument had and no encoding knows."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def usable_terms(declared: Sequence[str]) -> list[str]:
     """Return the Defined Terms of Specific Character Set, in capitals; empty for what is none.
 

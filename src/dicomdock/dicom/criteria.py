@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from dicomdock.dicom.charset import is_text
 from dicomdock.errors import InvalidInput
 
 WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
@@ -118,6 +119,8 @@ def parse(keyword: str, vr: str, key: str, *, fuzzy: bool = False, typed: bool =
     InvalidInput
         The key cannot be one of this VR.
     """
+    if not is_text(key):
+        raise InvalidInput(f"What {keyword} is to match is not text in the encoding of this system.")
     key = key.strip(" \0")
     if not key or key.strip("*") == "":
         return Universal()

@@ -21,6 +21,7 @@ REPLACED: Final = "replaced"
 _WITH_BACKSLASH: Final = ("cp932", "big5", "gb18030")
 _CHARSET = re.compile(r"""(?i);\s*charset\s*=\s*"?([A-Za-z0-9_.:-]+)""")
 _TERMS = re.compile(rb'"00080005"\s*:\s*\{[^{}]*"Value"\s*:\s*(?:\[([^\]]*)\]|"([^"]*)")')
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _BACKSLASH = re.compile(r'\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}|)')
 
 
@@ -101,9 +102,21 @@ def _loads(text: str) -> object:
     if not text:
         return None
     try:
-        return json.loads(text, strict=False)
+        found = json.loads(text, strict=False)
     except ValueError:
         escaped = _BACKSLASH.sub(lambda found: found[0] if len(found[0]) > 1 else "\\\\", text)
         if escaped == text:
             raise
-        return json.loads(escaped, strict=False)
+        found = json.loads(escaped, strict=False)
+    return _whole(found) if _SURROGATE.search(text) else found
+
+
+def _whole(value: object) -> object:
+    """Replace halves of surrogate pairs: they are no characters, and no file or address can hold them."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {_whole(name): _whole(item) for name, item in value.items()}
+    return value

@@ -8,6 +8,7 @@ PS3.18 §10.6 (Search), §8.3.4 (query parameters).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
@@ -135,8 +136,9 @@ def _below(session: Session, query: Query, resource: Resource) -> Iterator[Page]
         uids = dict(zip(keys, filter(None, (resource.study, resource.series)), strict=True))
         over_all = replace(query, match=uids)
         if _rows(session, replace(over_all, limit=1), f"/{query.level}"):
-            yield from _list(session, query, f"/{query.level}")
-            return
+            with suppress(NoSuchList):  # a server that answers otherwise than a moment ago
+                yield from _list(session, query, f"/{query.level}")
+                return
     if not rows:
         if failed is not None:
             raise failed

@@ -69,9 +69,25 @@ def write_explicit(stored: Path, decoded: Path) -> None:
             dcmwrite(file, dataset, implicit_vr=False, little_endian=True, force_encoding=True)
 
 
+_SIZES = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "NumberOfFrames")
+
+
+def _expected_length(dataset: Dataset, unit: str) -> int:
+    """Return how many bytes or pixels an image has.
+
+    Raises
+    ------
+    NotAcceptable
+        A size has several values: a list times a number is a list as long as both make it.
+    """
+    if several := next((name for name in _SIZES if dataset.get(name) and dataset[name].VM > 1), ""):
+        raise NotAcceptable(f"{several} has several values.", status=406)
+    return int(get_expected_length(dataset, unit))
+
+
 def _refuse_too_large(dataset: Dataset) -> None:
     try:
-        size = get_expected_length(dataset, "bytes")
+        size = _expected_length(dataset, "bytes")
     except (AttributeError, TypeError, ValueError):
         return  # no image
     if size > MAX_DECODED:
@@ -149,14 +165,14 @@ def _enter_pixel_data(file: BinaryIO, header: Dataset) -> int:
 
 def _native_frame(file: BinaryIO, header: Dataset, number: int) -> bytes:
     frames = number_of_frames(header)
-    bits = get_expected_length(header, "pixels") * int(header.BitsAllocated) // frames
+    bits = _expected_length(header, "pixels") * int(header.BitsAllocated) // frames
     if bits % 8:  # segments of one bit: a frame may begin within a byte, but is sent from a byte of its own
         begin = (number - 1) * bits
         file.seek(begin // 8, 1)
         packed = np.frombuffer(file.read((begin + bits + 7) // 8 - begin // 8), np.uint8)
         single = np.unpackbits(packed, bitorder="little")[begin % 8 : begin % 8 + bits]
         return np.packbits(single, bitorder="little").tobytes()
-    size = get_expected_length(header, "bytes") // frames
+    size = _expected_length(header, "bytes") // frames
     file.seek((number - 1) * size, 1)
     frame = file.read(size)
     if len(frame) < size:

@@ -20,6 +20,7 @@ from dicomdock.imaging.measurements import quantity_of, unit_text
 from dicomdock.imaging.presentation import STEPS, Grey, curve_of, window_of
 from dicomdock.imaging.segmentation import Mask
 from dicomdock.imaging.volume import Volume
+from dicomdock.imaging.volume.pixels import valid
 
 SAME_PLACE = 1e-4  # mm, between matrices that mean the same grid
 BYTES = Window(127.5, 255.0, function="LINEAR_EXACT")
@@ -99,6 +100,20 @@ class ShownVolume:
             return BYTES
         half, level = display.GetWindow() / 2, display.GetLevel()
         return window_of(level - half, level + half, self.shading)
+
+    def hide_padding(self) -> None:
+        """Draw only values from the least to the greatest of the image, where padding lies beyond."""
+        values, padding = self.volume.array, self.volume.padding
+        display = self.node.GetDisplayNode()
+        if padding is None or display is None or not self.grey:
+            return
+        image = values[valid(values, padding)]
+        if not image.size:
+            return
+        low, high = float(image.min()), float(image.max())
+        if padding[1] < low or padding[0] > high:
+            display.SetThreshold(low, high)
+            display.SetApplyThreshold(True)
 
     def remove(self, app: Any) -> None:
         """Take it out of the scene."""

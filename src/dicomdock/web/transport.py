@@ -61,7 +61,9 @@ class Encoded(str):
 
 def encode_query_value(value: str) -> str:
     """Return a value, escaped as little as RFC 3986 allows."""
-    return value if isinstance(value, Encoded) else quote(value, safe=_QUERY_SAFE)
+    if isinstance(value, Encoded):
+        return value
+    return quote(value, safe=_QUERY_SAFE, errors="surrogatepass")  # half a pair is for the server to refuse
 
 
 def encode_query(query: Sequence[tuple[str, str]]) -> str:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from dicomdock.dicom.charset import is_text
 from dicomdock.dicom.json_model import DicomJson, items, text, values
 from dicomdock.dicom.uid import check_uid
 from dicomdock.errors import InvalidInput
@@ -105,6 +107,8 @@ def create(uid: str, attributes: DicomJson, now: str) -> ProcedureStep:
         The attributes are not those of a new step (PS3.4 Table CC.2.5-3, column N-CREATE).
     """
     check_new(attributes)
+    if not is_text(json.dumps(attributes, ensure_ascii=False)):
+        raise InvalidInput("A value of the procedure step is not text in the encoding of this system.")
     uid = check_uid(uid)
     if text(attributes, "SOPInstanceUID") not in ("", uid):
         raise InvalidInput("The SOP Instance UID of the procedure step is not the one that was given.")

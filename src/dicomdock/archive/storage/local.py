@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import hashlib
+import logging
 import mmap
 import os
 import shutil
@@ -25,6 +26,8 @@ from dicomdock.archive.storage.journal import private_file
 from dicomdock.dicom.part10 import HEAD
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, NoSpace
+
+log = logging.getLogger(__name__)
 
 NAME_LENGTH = 32  # hexadecimal digits: 128 bits, so that two UIDs never share a name
 SUFFIX = ".dcm"
@@ -202,17 +205,32 @@ class LocalFolder:
             _set_aside(target)
 
     def discard(self, keys: Sequence[str]) -> Iterator[str]:
-        """Remove files, and the folders that they leave empty; return those that are gone."""
+        """Remove files, and the folders that they leave empty; return those that are gone.
+
+        The log names what stays.
+        """
+        kept: list[OSError] = []
         for key in keys:
             path = self.folder / key
-            with suppress(OSError):
+            try:
                 path.unlink(missing_ok=True)
+            except OSError as error:
+                kept.append(error)
+            else:
                 for folder in (path.parent, path.parent.parent):
                     try:
                         folder.rmdir()
                     except OSError:  # not empty, or gone already
                         break
                 yield key
+        if kept:
+            number = "1 file of removed instances cannot be deleted and is"
+            if len(kept) > 1:
+                number = f"{len(kept)} files of removed instances cannot be deleted and are"
+            names = "; ".join(f"{error.filename} ({error.strerror})" for error in kept[:3])
+            log.warning(
+                "%s still on the disk: %s. This is tried again whenever the archive is opened.", number, names
+            )
 
 
 def _move(written: Path, target: Path) -> None:

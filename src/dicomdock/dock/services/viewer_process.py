@@ -191,6 +191,14 @@ class ViewerProcess:
     def _log(self) -> Path:
         return self._settings.state / "viewer.log"
 
+    def _journal(self) -> IO[bytes]:
+        """Open the file for what it says; a home that cannot be written is viewed without."""
+        try:
+            self._settings.state.mkdir(parents=True, exist_ok=True)
+            return self._log.open("ab")
+        except OSError:
+            return Path(os.devnull).open("ab")
+
     def _start(self) -> None:
         self._starts.append(time.monotonic())
         environment = {**os.environ}
@@ -198,8 +206,7 @@ class ViewerProcess:
             environment[GL_CHOICE] = choice
         else:
             environment.pop(GL_CHOICE, None)  # an empty one would be taken for the name of a class
-        self._settings.state.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as journal:
+        with self._journal() as journal:
             process = self._start_process(environment, journal)
         self._process = process
         self._one_time_token = secrets.token_urlsafe(32)

@@ -7,6 +7,7 @@ PS3.3 §C.7.6.2 (Image Plane), §C.7.6.3 (Image Pixel), §C.11.2 (windows).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -85,6 +86,15 @@ class Window:
     name: str = ""
     function: str = "LINEAR"
     table: LookupTable | None = None
+
+    @property
+    def stated(self) -> tuple[float, float]:
+        """Width and center with three decimals, or with four digits of a narrower width, as a person reads
+        them.
+        """
+        narrow = math.isfinite(self.width) and 0 < self.width < 1
+        decimals = 3 - math.floor(math.log10(self.width)) if narrow else 3
+        return round(self.width, decimals), round(self.center, decimals)
 
 
 @dataclass(frozen=True, slots=True)

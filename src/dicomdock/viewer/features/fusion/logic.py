@@ -114,7 +114,7 @@ class FusionLogic:
         """Apply a window by its numbers; None for one that stays."""
         if self._over is not None:
             now = self._over.window
-            width = now.width if width is None else max(float(width), 1e-6)
+            width = float(width) if width is not None and float(width) > 0 else now.width
             centre = now.center if centre is None else float(centre)
             self._over.set_window(Window(centre, width, function="LINEAR_EXACT"))
 
@@ -216,6 +216,7 @@ class FusionLogic:
             data.fusion_name, data.fusion_words = name, words
             data.fusion_presets = [one.name or f"Header {at + 1}" for at, one in enumerate(volume.windows)]
         self._over.set_window(window)
+        self._over.hide_padding()
         self._colour()
         self._draw()
 
@@ -277,7 +278,7 @@ class FusionLogic:
             return
         window = self._over.window
         with self.state as data:
-            data.fusion_width, data.fusion_centre = round(window.width, 3), round(window.center, 3)
+            data.fusion_width, data.fusion_centre = window.stated
             data.fusion_unit = self._over.unit
         self.views.refresh_text()
 

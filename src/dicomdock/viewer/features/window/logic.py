@@ -53,7 +53,7 @@ class WindowLogic:
         shown = self.series.shown
         if shown is None:
             return
-        width = shown.window.width if width is None else max(float(width), 1e-6)
+        width = float(width) if width is not None and float(width) > 0 else shown.window.width
         centre = shown.window.center if centre is None else float(centre)
         function = shown.shading.function
         if function == "TABLE" or (function == "LINEAR" and width < 1):
@@ -86,7 +86,7 @@ class WindowLogic:
             return
         window = shown.window
         with self.state as data:
-            data.window_width, data.window_centre = round(window.width, 3), round(window.center, 3)
+            data.window_width, data.window_centre = window.stated
             data.window_unit = shown.unit
 
         for callback in self.on_window:
