@@ -168,6 +168,21 @@ def test_a_second_patient_of_a_study_is_reported_and_found(archive: Archive, tmp
     assert found(archive, "studies", PatientID="A") == []
 
 
+def test_a_second_accession_number_of_a_study_is_reported_once(archive: Archive, tmp_path: Path) -> None:
+    """Of two orders that one acquisition answers, the index finds the study by one."""
+    instances = ct_series(5)
+    numbers = ("", "A1", "A2", "A2", "A1")
+    made = [changed(one, AccessionNumber=to) for one, to in zip(instances, numbers, strict=True)]
+    write(tmp_path / "a", made[:2])
+    assert not report(archive, tmp_path / "a").remarks
+    write(tmp_path / "b", made[2:])
+    (remark,) = report(archive, tmp_path / "b").remarks
+    assert "'A2'" in remark.reason
+    assert "'A1'" in remark.reason
+    assert len(found(archive, "studies", AccessionNumber="A1")) == 1
+    assert found(archive, "studies", AccessionNumber="A2") == []
+
+
 def test_bytes_behind_the_data_set_are_stored_and_reported(archive: Archive, tmp_path: Path) -> None:
     (one,) = ct_series(1)
     (path,) = write(tmp_path / "in", [one])
@@ -273,6 +288,31 @@ def test_hostile_zip_files_are_refused_and_the_rest_goes_on(archive: Archive, tm
     assert "more than" in reasons["bomb.dcm"]
     assert [*folder.rglob("*")] == before
     assert not [*tmp_path.parent.rglob("slipped*")]
+
+
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up")  # pydicom's FileSet cannot be closed
+def test_what_a_dicomdir_in_a_zip_file_names_and_is_not_there_is_reported(
+    archive: Archive, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cd"
+    written = FileSet()
+    for path in write(tmp_path / "in", ct_series(3)):
+        written.add(path)
+    written.write(folder)
+    del written
+    gc.collect()
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lost = next(path for path in files if path.name != "DICOMDIR")
+    packed = tmp_path / "cd.zip"
+    with zipfile.ZipFile(packed, "w") as zipped:
+        for file in files:
+            if file != lost:  # as some burn: names in lower case
+                zipped.write(file, f"disc/{file.relative_to(folder)}".lower())
+    done = report(archive, packed)
+    assert done.stored == 2
+    (failure,) = done.failed
+    assert failure.path == packed / "disc" / lost.relative_to(folder)
+    assert "it is not there" in failure.reason
 
 
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up")  # pydicom's FileSet cannot be closed

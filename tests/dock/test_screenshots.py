@@ -13,6 +13,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from dicomdock import Archive
+from dicomdock.cohort.folder import Cohorts
+from dicomdock.cohort.table import Item
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
 from dicomdock.launch.trust import TrustStore
 from tests.builders import changed, ct_series, document, mr_series, write
 from tests.dock.running import RunningDock, demonstrating
@@ -39,7 +44,18 @@ def full_dock(tmp_path_factory: pytest.TempPathFactory, demonstration: Path) -> 
     with demonstrating(folder / "home", demonstration) as dock:
         keep(dock.settings, folder / "made", made, origin="")
         TrustStore(dock.settings).add("https://pacs.example.org")
+        _project(dock.settings, [Resource(one.study, one.series) for one in made[::4]])
         yield dock
+
+
+def _project(settings: Settings, series: list[Resource]) -> None:
+    """Make a project of this user alone, who has a case in hand."""
+    Cohorts(settings).save("mixed", [Item(one, "", "P4711", "CT", "Thorax") for one in series], {})
+    with Archive.open(settings) as archive:
+        project = archive.make_project(
+            "livers", "mixed", "segment the liver", segments=["liver"], instructions="Leave the vessels out."
+        )
+        project.take()
 
 
 @dataclass(frozen=True)
@@ -120,6 +136,11 @@ def _transfers(page: Page) -> None:
     still(page)
 
 
+def _work(page: Page) -> None:
+    expect(rows(page, "cases")).to_have_count(1)
+    expect(page.get_by_test_id("case")).to_contain_text("Leave the vessels out.")
+
+
 def _study(page: Page) -> None:
     expect(rows(page, "series")).to_have_count(2)
 
@@ -135,6 +156,7 @@ SHOTS = (
     Shot("remove", "/?source=local", _remove),
     Shot("more-actions", "/?source=local", _more),
     Shot("keys", "/?source=local", _keys),
+    Shot("work", "/work", _work),
     Shot("study", "/study/1.2.7", _study),
     Shot("study-not-here", "/study/1.2.3", _visible("not-here")),
     Shot("attributes", "/attributes?of=1.2.7&source=local", _attributes),

@@ -20,10 +20,14 @@ from dicomdock.imaging.measurements import (
     Measurement,
     Report,
     angle,
+    cobb_angle,
     distance,
+    ellipse,
+    point,
     read_report,
     region,
     report_to_dicom,
+    two_way,
 )
 from dicomdock.imaging.measurements.measurement import LENGTH, MILLIMETRE, Value
 from dicomdock.imaging.terminology import Code
@@ -59,6 +63,36 @@ def test_distance_and_angle() -> None:
     assert distance("d", (0, 0, 0), (3, 4, 0)).values[0].words == "Length 5 mm"
     with pytest.raises(GeometryError, match="three different"):
         angle("a", (1, 0, 0), (1, 0, 0), (0, 2, 0))
+
+
+def test_two_way_distances_and_angles_between_lines() -> None:
+    found = two_way("t", (0, 0, 0), (3, 0, 4), (9, 9, 9), (9, 21, 9))
+    assert [value.words for value in found.values] == ["Long Axis 12 mm", "Short Axis 5 mm"]
+    assert found.values[0].points == ((9, 9, 9), (9, 21, 9))
+    for end in ((1, 1, 0), (-1, -1, 0)):  # whichever way a line was drawn
+        (angle_,) = cobb_angle("c", (0, 0, 0), (2, 0, 0), (5, 5, 5), tuple(np.add((5, 5, 5), end))).values
+        assert angle_.number == pytest.approx(45)
+    with pytest.raises(GeometryError, match="four different"):
+        cobb_angle("c", (0, 0, 0), (0, 0, 0), (0, 0, 0), (1, 0, 0))
+
+
+def test_points_and_ellipses_have_the_values_of_their_voxels(volume: Volume) -> None:
+    def at(k: float, j: float, i: float) -> tuple[float, float, float]:
+        x, y, z = volume.geometry.to_lps([k, j, i])
+        return float(x), float(y), float(z)
+
+    assert point("p", at(2, 5.2, 3.9), volume).values[0].words == "Attenuation Coefficient 70 HU"
+    with pytest.raises(GeometryError, match="needs a voxel"):
+        point("p", at(2, 5, 12.6), volume)
+    drawn = ellipse("e", at(2, 3.5, 2), at(2, 3.5, 8), at(2, 1.5, 5), at(2, 5.5, 5), volume)
+    j, i = np.indices((10, 12))
+    inside = volume.array[2][((i - 5) / 3) ** 2 + ((j - 3.5) / 2) ** 2 < 1]
+    area, mean, deviation, least, most = (value.number for value in drawn.values)
+    assert area == pytest.approx(np.pi * 3 * 2 * 0.49)  # pixels of 0.7 mm
+    assert (mean, deviation) == pytest.approx((inside.mean(), inside.std()))
+    assert (least, most) == (inside.min(), inside.max())
+    turned = ellipse("e", at(2, 1.5, 5), at(2, 5.5, 5), at(2, 3.5, 2), at(2, 3.5, 8), volume)
+    assert turned.points == drawn.points  # the long axis first
 
 
 def test_a_region_is_measured_on_its_slice(volume: Volume) -> None:
@@ -178,10 +212,21 @@ def test_measurements_on_an_image_are_drawn_in_its_pixels(
             distance("line", a, b, image=image),
             angle("angle", a, b, c, image=image),
             region("area", square(volume), volume, image=image),
+            two_way("two", a, b, b, c, image=image),
+            cobb_angle("cobb", a, b, b, c, image=image),
+            point("point", a, volume, image=image),
+            ellipse("round", *_cross(volume), volume, image=image),
         )
     )
     written = report_to_dicom(made, sources)
     check_with_dciodvfy(to_bytes(written), tmp_path)
+    again = read_report(written, sources)
+    for was, now in zip(made.measurements, again.measurements, strict=True):
+        assert (now.form, len(now.points)) == (was.form, len(was.points))
+        assert np.allclose(now.points, was.points, atol=1e-4)
+        for one, other in zip(was.values, now.values, strict=True):
+            assert (other.name, other.number) == (one.name, pytest.approx(one.number))
+            assert np.allclose(other.points, one.points, atol=1e-4)
     kinds = [item.ValueType for item in _all_items(written) if "GraphicData" in item]
     assert set(kinds) == {"SCOORD"}
     (line, *_) = [item for item in _all_items(written) if "GraphicData" in item]
@@ -192,6 +237,12 @@ def test_measurements_on_an_image_are_drawn_in_its_pixels(
     for was, now in zip(made.measurements, found.measurements, strict=True):
         assert (now.form, now.image) == (was.form, image)
         assert np.allclose(now.points, was.points, atol=1e-4)
+
+
+def _cross(volume: Volume) -> list[tuple[float, float, float]]:
+    """Give the ends of the axes of an ellipse on the third slice."""
+    ends = [(2, 3.5, 2), (2, 3.5, 8), (2, 1.5, 5), (2, 5.5, 5)]
+    return [(float(x), float(y), float(z)) for x, y, z in volume.geometry.to_lps(ends)]
 
 
 def _all_items(dataset: Dataset) -> Iterator[Dataset]:

@@ -92,7 +92,7 @@ def areas(screen: Screen, number: int) -> str:
 def numbers(words: list[str]) -> dict[str, float]:
     """Take numbers out of words such as ``Length 12.3 mm``."""
     found = {}
-    for one in words:
+    for one in filter(None, words):
         name, number = (
             one.removesuffix(" HU")
             .removesuffix(" mm2")
@@ -116,6 +116,57 @@ def test_numbers_are_those_of_numpy(panel: Screen) -> None:
     assert region["Standard Deviation"] == pytest.approx(inside.std(), abs=0.6)
     assert region["Minimum"] == pytest.approx(inside.min(), abs=3)
     assert region["Maximum"] == pytest.approx(inside.max(), abs=3)
+
+
+def dragged(screen: Screen, kind: str, *paths: list[Point]) -> dict[str, float]:
+    """Measure by drags; gives the last measurement's numbers by their names."""
+    before = len(screen.state("measurements"))
+    screen.button(kind).click()
+    screen.wait(f"s.measuring === '{kind}'")
+    for path in paths:
+        screen.page.mouse.move(*at(screen, *path[0]))
+        screen.page.mouse.down()
+        for place in path[1:]:
+            screen.page.mouse.move(*at(screen, *place))
+            screen.handled()  # the page sends the last of several moves alone
+        screen.page.mouse.up()
+        screen.handled()
+    screen.wait(f"!s.measuring && s.measurements.length === {before + 1}")
+    return numbers(screen.state("measurements")[-1]["words"])
+
+
+def test_every_tool_measures_by_drags_and_is_undone(panel: Screen) -> None:
+    assert dragged(panel, "distance", [(20, 10), (50, 50)])["Length"] == pytest.approx(50, abs=0.6)
+    crossed = dragged(panel, "two-way", [(20, 10), (20, 50)], [(10, 30), (30, 30)])
+    assert (crossed["Long Axis"], crossed["Short Axis"]) == pytest.approx((40, 20), abs=0.6)
+    assert dragged(panel, "cobb", [(20, 10), (20, 50)], [(30, 10), (60, 40)])["Cobb angle"] == pytest.approx(
+        45, abs=1
+    )
+    plane = phantom()[panel.slice()[0] - 1].astype(float)
+    inside = plane[45:70, 10:30]
+    box = [(44.5, 9.5), (69.5, 29.5)]
+    rectangle = dragged(panel, "rectangle", box)
+    assert rectangle["Area"] == pytest.approx(inside.size, rel=0.04)
+    assert rectangle["Mean"] == pytest.approx(inside.mean(), abs=1.5)
+    assert dragged(panel, "ellipse", box)["Area"] == pytest.approx(inside.size * 3.1416 / 4, rel=0.04)
+    around = [(44.5, 9.5), (44.5, 20), (44.5, 29.5), (60, 29.5), (69.5, 29.5), (69.5, 9.5), (45.5, 9.5)]
+    assert dragged(panel, "region", around)["Area"] == pytest.approx(inside.size, rel=0.04)
+    value = measure(panel, "point", [(60, 20)])["Attenuation Coefficient"]
+    assert value == pytest.approx(plane[60, 20], abs=3)
+    bare = panel.pixels()
+    assert dragged(panel, "arrow", [(20, 10), (30, 20)]) == {}
+    panel.until_changed(bare, more=0.0005)
+    count = len(panel.state("measurements"))
+    for left in (count - 1, count - 2):
+        panel.page.keyboard.press("Control+z")
+        panel.wait(f"s.measurements.length === {left}")
+    panel.page.keyboard.press("Control+y")
+    panel.wait(f"s.measurements.length === {count - 1}")
+    assert numbers(panel.state("measurements")[-1]["words"])["Attenuation Coefficient"] == value
+    panel.button("drop-0").click()
+    panel.wait(f"s.measurements.length === {count - 2}")
+    panel.page.keyboard.press("Control+z")
+    panel.wait(f"s.measurements.length === {count - 1}")
 
 
 def test_measurements_are_named_kept_in_a_report_and_shown_again(opened: Opened, panel: Screen) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
+from pydicom import dcmread
 
 from dicomdock.config.secrets import Secrets
 from dicomdock.config.servers import load_profiles
@@ -51,7 +52,7 @@ class Scene:
 @contextmanager
 def showing(orthanc: Orthanc, folder: Path, *, images: bool) -> Iterator[Scene]:
     """Show a segmentation whose images are here, or on the Orthanc alone."""
-    settings = folders(folder)
+    settings = replace(folders(folder), person="Roe^Anna")
     study, series, instances = made_study()
     drawn = segmented_box(instances)
     store(settings, [*instances, drawn] if images else [drawn], origin="orthanc")
@@ -116,6 +117,7 @@ def test_saving_twice_says_that_nothing_has_changed_and_a_change_makes_a_version
     screen.page.keyboard.press("Control+s")  # from a field too
     screen.note("(version 2)")
     version = scene.opened.saved_since(before)
+    assert dcmread(version.path, stop_before_pixels=True).ContentCreatorName == "Roe^Anna"
     screen.page.keyboard.press("Control+s")
     screen.note("Nothing has changed")
     assert scene.opened.saved_since(before).path == version.path

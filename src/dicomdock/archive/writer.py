@@ -23,12 +23,12 @@ from dicomdock.archive.commit import commit
 from dicomdock.archive.group_commit import GroupCommit
 from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
-from dicomdock.archive.index.mapping import PATIENT_ID, patient_id_of
-from dicomdock.archive.index.queries import digests, known_rows, patient_of
+from dicomdock.archive.index.queries import digests, known_rows
 from dicomdock.archive.pending import AddStatus, PendingInstance
 from dicomdock.archive.storage.files import Files
 from dicomdock.archive.storage.local import begin_sync, disk_errors, mapped
 from dicomdock.archive.storage.sessions import Session
+from dicomdock.archive.study_remarks import StudyRemarks
 from dicomdock.dicom.header import Header
 from dicomdock.dicom.part10 import HEAD, read_header
 from dicomdock.dicom.resource import Resource
@@ -114,7 +114,7 @@ class ArchiveWriter:
         # By series and as bytes: of 100,000 instances that are added each takes little memory.
         self._known: dict[tuple[str, str], dict[str, bytes]] = {}
         self._added: dict[tuple[str, str], dict[str, bytes]] = {}
-        self._patients: dict[str, tuple[str | None, bytes | None]] = {}
+        self._study_remarks = StudyRemarks(index)
         self._looked_up: Counter[tuple[str, str]] = Counter()
         self._group: list[PendingInstance] = []
         self._group_bytes = 0
@@ -175,7 +175,8 @@ class ArchiveWriter:
             raise
         if status in ("identical", "conflict"):
             item.temporary.unlink(missing_ok=True)
-        return AddResult(item.resource, status, item.size, self._remarks(item))
+        remarks = (*item.remarks, *self._study_remarks.of(item))
+        return AddResult(item.resource, status, item.size, remarks)
 
     def flush(self) -> tuple[AddResult, ...]:
         """Commit all that was added so far.
@@ -284,24 +285,6 @@ class ArchiveWriter:
             if len(self._group) >= GROUP_FILES or self._group_bytes >= GROUP_BYTES:
                 self._close_group()
         return "stored" if there is None else "replaced"
-
-    def _remarks(self, item: PendingInstance) -> tuple[str, ...]:
-        found = [*item.remarks]
-        study, raw = item.resource.study, item.header.raw.get(PATIENT_ID)
-        known, last = self._patients.get(study, (None, None))
-        if known is not None and raw == last:
-            return tuple(found)
-        patient = patient_id_of(item.header)
-        if known is None:
-            with self._index.reading() as connection:
-                known = patient_of(connection, study)
-        known = known or patient
-        if patient in ("", known):
-            self._patients[study] = (known, raw)
-        else:
-            self._patients[study] = (known, last)
-            found.append(f"It is of patient ID {patient!r}, other instances of its study are of {known!r}.")
-        return tuple(found)
 
     def _indexed(self, resource: Resource) -> bytes | None:
         """Return the digest that the index has of an instance.

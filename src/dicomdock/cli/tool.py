@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicomdock.cli import sources, tool_monai_label, tool_output
+from dicomdock.cli import sources, tool_monai_label, tool_nninteractive, tool_output
 from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted
 from dicomdock.cli.output import Console, examples
@@ -28,6 +28,12 @@ commands.add_typer(tool, name="tool")
 tool.command(
     "next", epilog=examples("dicomdock tool next spleen", "dicomdock tool next spleen --strategy first")
 )(tool_monai_label.next_sample)
+tool.command(
+    epilog=examples(
+        "dicomdock tool nninteractive https://gpu.example.org:1527 --token-stdin",
+        "dicomdock tool nninteractive",
+    )
+)(tool_nninteractive.nninteractive)
 tool.command(epilog=examples("dicomdock tool submit spleen 1.2.840.1/1.2.840.7"))(tool_monai_label.submit)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The tool.", show_default=False)]
 
@@ -48,8 +54,7 @@ def list_tools(context: typer.Context) -> None:
             documents.append({"name": name, "error": str(error)})
             continue
         documents.append(tool_output.document(declared))
-        described = f"  {declared.description}" if declared.description else ""
-        console.print(f"{name}  {tool_output.way(declared)}{described}")
+        console.print(f"{name}  {tool_output.way(declared)}  {declared.description}".rstrip())
     console.result({"tools": documents})
     if not documents:
         console.print("None yet; 'dicomdock tool add FILE' declares one.")
@@ -256,12 +261,18 @@ def accept(
         str,
         typer.Argument(metavar="RESOURCE", help="A draft: STUDY/SERIES or an instance.", show_default=False),
     ],
-    by: Annotated[str, typer.Option("--by", metavar="PERSON", help="Who accepts it.", show_default=False)],
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by", metavar="PERSON", help="Who accepts it; else the setting 'person'.", show_default=False
+        ),
+    ] = "",
 ) -> None:
     """Store a new version of a tool's draft that states who has accepted it."""
     console: Console = context.obj
     from dicomdock.api.archive import Archive
 
+    by = by or console.settings.person_name
     with Archive.open(console.settings) as archive:
         stored = archive.accept_draft(resource, by)
     console.result({"resource": str(stored), "accepted_by": by})

@@ -94,6 +94,9 @@ class Settings:
         "seconds without an update after which a claimed step of the work list is canceled and scheduled"
         " anew; 0 for never",
     )
+    nninteractive: str = setting(
+        "", "address of an nnInteractive server, for prompts in the viewer; empty for none"
+    )
     person: str = setting(
         "", "name under which you annotate and review in projects; empty for that of the user at the system"
     )

@@ -29,6 +29,7 @@ from dicomdock.dock.services.links import Links
 from dicomdock.dock.services.logins import SignIns
 from dicomdock.dock.services.open_study import OpenStudy
 from dicomdock.dock.services.prefetch import Prefetch
+from dicomdock.dock.services.project_work import ProjectWork
 from dicomdock.dock.services.server_setup import ServerSetup
 from dicomdock.dock.services.servers import Servers
 from dicomdock.dock.services.slicer_links import SlicerLinks
@@ -158,6 +159,7 @@ def build(settings: Settings, *, port: int, open_browser: Callable[[str], object
         requests=requests,
         deletions=Deletions(local, servers, open_study, events),
         demonstration=Demonstration(settings, servers, keys, url),
+        work=ProjectWork(local, transfers, downloads, events),
     )
     return Dock(services, port, keys, threads, tabs, viewers, prefetch, Lazy(_start_decoders))
 

@@ -13,6 +13,7 @@ from dicomdock.dock.services.events import Events
 from dicomdock.dock.services.links import Links
 from dicomdock.dock.services.logins import SignIns
 from dicomdock.dock.services.open_study import OpenStudy
+from dicomdock.dock.services.project_work import ProjectWork
 from dicomdock.dock.services.server_setup import ServerSetup
 from dicomdock.dock.services.servers import Servers
 from dicomdock.dock.services.slicer_links import SlicerLinks
@@ -45,6 +46,7 @@ class Services:
     requests : fetches images that objects refer to.
     deletions : remove and delete.
     demonstration : the demonstration server.
+    work : what the user does in annotation projects.
     """
 
     url: str
@@ -67,3 +69,4 @@ class Services:
     requests: ViewerRequests
     deletions: Deletions
     demonstration: Demonstration
+    work: ProjectWork

@@ -14,6 +14,7 @@ from trame_slicer.core import SlicerApp
 from trame_vuetify.ui.vuetify3 import VAppLayout
 
 from dicomdock import rpc
+from dicomdock.api import archive as api
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import DicomJson
@@ -33,6 +34,7 @@ from dicomdock.viewer.features.objects.logic import OthersLogic
 from dicomdock.viewer.features.oblique.logic import ObliqueLogic
 from dicomdock.viewer.features.overlays.logic import OverlaysLogic
 from dicomdock.viewer.features.priors.logic import PriorsLogic
+from dicomdock.viewer.features.prompts.logic import PromptsLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.send.logic import SendingLogic
@@ -41,6 +43,7 @@ from dicomdock.viewer.features.series.thumbnails import Thumbnails
 from dicomdock.viewer.features.source_images.logic import SourcesLogic
 from dicomdock.viewer.features.statistics.logic import StatisticsLogic
 from dicomdock.viewer.features.timepoints.logic import TimePointsLogic
+from dicomdock.viewer.features.tools.logic import ToolsLogic
 from dicomdock.viewer.features.views.cine import Cine
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.features.volume.logic import VolumeLogic
@@ -115,6 +118,9 @@ class Workstation(TrameApp):
         self.segments = SegmentsLogic(
             self.server, app, self.series, self.archive, settings, self.notifications
         )
+        self.prompts = PromptsLogic(
+            self.server, app, self.series, self.segments, settings, self.notifications
+        )
         self.saving = SavingLogic(
             self.server,
             self.series,
@@ -123,6 +129,15 @@ class Workstation(TrameApp):
             self.dock,
             self.notifications,
             settings.person,
+        )
+        self.tools = ToolsLogic(
+            self.server,
+            self.series,
+            self.segments,
+            self.saving,
+            api.Archive(self.archive, settings),
+            settings,
+            self.notifications,
         )
         self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.dock)
         self.measuring = MeasuringLogic(
@@ -174,8 +189,7 @@ class Workstation(TrameApp):
         self.segments.on_tool.append(self.volume.painting)
         self.segments.on_tool.append(lambda on: self.views.interaction("none" if on else "window"))
         self.views.on_slice = self._moved
-        self.ctrl.undo = self.segments.undo
-        self.ctrl.redo = self.segments.redo
+        self.ctrl.undo, self.ctrl.redo = self.undo, self.redo
         self.ctrl.take_picture = self.take_picture
         self.ctrl.leave = self.leave
         with VAppLayout(self.server, theme="dark") as self.ui, rendered_once():
@@ -206,9 +220,8 @@ class Workstation(TrameApp):
     def is_busy(self) -> bool:
         """Return whether something is being computed, written or sent."""
         computing, saving = self.segments.state.data.busy, self.saving.state.data.saving
-        return (
-            bool(computing) or saving or self.sending.state.data.sending or self.deriving.state.data.deriving
-        )
+        others = self.sending.state.data.sending or self.deriving.state.data.deriving or self.tools.running
+        return bool(computing) or saving or others
 
     def must_stay(self) -> bool:
         """Return whether the end of the viewer would interrupt work, or lose what cannot be autosaved."""
@@ -223,11 +236,21 @@ class Workstation(TrameApp):
             send.send_open = shell.help_open = save.leaving_open = False
         elif self.measuring.state.data.measuring:
             self.measuring.stop()
+        elif self.prompts.placing:
+            self.prompts.finish()
             self.views.interaction("window")
         elif self.segments.tool_active:
             self.segments.deselect_tool()
         else:
             shell.tool = ""
+
+    def undo(self) -> None:
+        """Undo the last step of measuring while its panel is open, else of segmenting."""
+        (self.measuring if self.shell.data.tool == "measure" else self.segments).undo()
+
+    def redo(self) -> None:
+        """Redo what ``undo`` undid."""
+        (self.measuring if self.shell.data.tool == "measure" else self.segments).redo()
 
     def take_picture(self) -> None:
         """Save a picture of the views."""
@@ -247,6 +270,8 @@ class Workstation(TrameApp):
     def close(self) -> None:
         """Write unsaved work, and close the archive."""
         self.segments.close()
+        self.prompts.close()
+        self.tools.close()
         self.measuring.close()
         self.archive.close()
 

@@ -33,6 +33,7 @@ Row: TypeAlias = "dict[str, str | int | float | bool | None]"
 TEXT_LIMIT = 1024  # characters stored of one attribute; the standard allows fewer
 TEXT_BYTES, FOLDED_BYTES = 2048, 600  # PostgreSQL takes no more into one entry of an index
 PATIENT_ID = 0x00100020
+ACCESSION_NUMBER = 0x00080050
 MAX_NUMBER = 1 << 62  # what any database holds
 _SLASH = "\\"
 
@@ -68,6 +69,11 @@ def patient_row(header: Header) -> Row:
 def patient_id_of(header: Header) -> str:
     """Return the Patient ID, empty where there is none."""
     return _text(header.raw.get(PATIENT_ID), "LO", header.raw)
+
+
+def accession_number_of(header: Header) -> str:
+    """Return the Accession Number, empty where there is none."""
+    return _text(header.raw.get(ACCESSION_NUMBER), "SH", header.raw)
 
 
 def _plan(keywords: Iterable[str]) -> tuple[tuple[str, int, str], ...]:

@@ -98,10 +98,11 @@ def digests(connection: Connection, study_uid: str, series_uid: str) -> dict[str
     return dict(connection.all(_DIGESTS, study_uid, series_uid))
 
 
-def patient_of(connection: Connection, study_uid: str) -> str:
-    """Return the Patient ID of a study, empty where there is none."""
-    row = connection.first('SELECT "PatientID" FROM study WHERE "StudyInstanceUID" = ?', study_uid)
-    return str(row[0]) if row else ""
+def study_text(connection: Connection, study_uid: str, keyword: str) -> str:
+    """Return an attribute of a study as text, empty where there is none."""
+    column = study.qualified(study[keyword])
+    row = connection.first(f'SELECT {column} FROM study WHERE "StudyInstanceUID" = ?', study_uid)
+    return str(row[0] or "") if row else ""
 
 
 def known_rows(connection: Connection, instances: Iterable[Resource]) -> dict[Resource, tuple[int, str]]:

@@ -32,6 +32,7 @@ class PageSpec:
 
 PAGES = (
     PageSpec("/", "Studies", "studies", in_header=True),
+    PageSpec("/work", "My work", "work", in_header=True),
     PageSpec("/study/{study}", "Study", "study"),
     PageSpec("/attributes", "Attributes", "attributes"),
     PageSpec("/link/{number}", "A link", "link"),

@@ -151,11 +151,16 @@ class _Reader:
             elif kind == "NUM" and name is not None:
                 value = _value(child, name)
                 if value is not None:
-                    values.append(value)
+                    own = Measurement("")
+                    for below in _content(child):
+                        own = self._placed(own, below)
+                    values.append(replace(value, points=own.points))
                 for below in _content(child):
                     found = self._placed(found, below)
             else:
                 found = self._placed(found, child)
+        if len({value.points for value in values}) < 2:  # all numbers have one place: the measurement's
+            values = [replace(value, points=()) for value in values]
         label = found.label or (found.finding.meaning if found.finding else "Measurement")
         return replace(found, label=label, values=tuple(values))
 

@@ -13,6 +13,7 @@ from dicomdock.viewer.features.hanging.ui import hanging_part
 from dicomdock.viewer.features.layout.ui import layout_panel
 from dicomdock.viewer.features.measure.ui import measuring_panel
 from dicomdock.viewer.features.priors.ui import priors_list
+from dicomdock.viewer.features.prompts.ui import prompts_part
 from dicomdock.viewer.features.save.state import SaveState
 from dicomdock.viewer.features.save.ui import leaving_dialog
 from dicomdock.viewer.features.segments.state import SegmentsState
@@ -23,6 +24,7 @@ from dicomdock.viewer.features.series.ui import series_panel
 from dicomdock.viewer.features.source_images.ui import missing_line
 from dicomdock.viewer.features.statistics.ui import statistics_part
 from dicomdock.viewer.features.timepoints.ui import timepoints_part
+from dicomdock.viewer.features.tools.ui import tools_part
 from dicomdock.viewer.features.views.state import CineState
 from dicomdock.viewer.features.volume.ui import volume_panel
 from dicomdock.viewer.features.window.ui import window_panel
@@ -98,7 +100,7 @@ def build(station: Any) -> None:
     series_panel(server, priors_list, timepoints_part)
     window_panel(server)
     measuring_panel(server)
-    station.segments.set_ui(segments_panel(server, statistics_part))
+    station.segments.set_ui(segments_panel(server, tools_part, prompts_part, statistics_part))
     fusion_panel(server, dose_part)
     layout_panel(server, hanging_part)
     volume_panel(server)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.segmentation import Mask
+from dicomdock.imaging.segmentation.mask import BoolArray
 from dicomdock.viewer.engine import next_colour
 from dicomdock.viewer.features.segments.state import SegmentsState
 from dicomdock.viewer.notifications import Notifications
@@ -86,7 +87,8 @@ class ComputingLogic:
         control.grow_from_seeds = self._grow
         control.fill_between = lambda: self._active(Job("Filling between slices", "between_slices"))
         control.apply_margin = self._margin
-        control.stop_computing = self._computer.stop
+        control.stop_computing = self.stop
+        self.on_stop: list[Callable[[], None]] = []  # others that are busy for the segments
         self._smoothing, self._islands, self._operators = (
             segments.logic.effect(kind)
             for kind in (SmoothingEffectLogic, IslandsEffectLogic, LogicalOperatorsEffectLogic)
@@ -109,6 +111,8 @@ class ComputingLogic:
     def stop(self) -> None:
         """Stop what runs."""
         self._computer.stop()
+        for callback in self.on_stop:
+            callback()
 
     def _grow(self) -> None:
         seeds = [one for one, mask in self._masks(self.editor.get_segment_ids()).items() if mask.array.size]
@@ -274,6 +278,23 @@ class ComputingLogic:
                 for segment_id, mask in zip(ids, found, strict=True):
                     self._set(segment_id, mask, box, masked=job.masked)
         segmentation.trigger_modified()
+
+    def put(self, title: str, segment_id: str, mask: BoolArray, before: Mask) -> None:
+        """Let a segment have other voxels, as far as the editor's masks allow; one step that can be undone.
+
+        Parameters
+        ----------
+        mask : the voxels (k, j, i), on the grid of the images.
+        before : what it has now.
+        """
+        whole = Mask.of(mask)
+        boxes = [one for one in (whole, before) if one.array.size]
+        if not boxes:
+            return
+        low = np.min([one.start for one in boxes], axis=0)
+        high = np.max([one.stop for one in boxes], axis=0)
+        box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        self._put(Job(title, "", masked=True), [segment_id], [mask[box]], box)
 
     def _named_after(self, segment_id: str, count: int) -> list[str]:
         """Add segments that are the same kind of thing as another one."""

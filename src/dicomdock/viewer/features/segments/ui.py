@@ -42,8 +42,18 @@ def _values(label: str, bound: str, shown: str) -> None:
             )
 
 
-def segments_panel(server: Any, more: Callable[[Any], None]) -> SegmentEditorUI:
-    """Build the panel, with ``more`` at its end, and return the part of it that is trame-slicer's."""
+def segments_panel(
+    server: Any,
+    tools: Callable[[Any], None],
+    prompts: Callable[[Any], None],
+    more: Callable[[Any], None],
+) -> SegmentEditorUI:
+    """Build the panel and return the part of it that is trame-slicer's.
+
+    Parameters
+    ----------
+    tools, prompts, more : build parts of others: below the list, below the editor, and at the end.
+    """
     control = server.controller
     with panel("segment", "Segment"):
         html.P(
@@ -63,6 +73,7 @@ def segments_panel(server: Any, more: Callable[[Any], None]) -> SegmentEditorUI:
                 html.Span("{{ one.kind }}", v_show="one.kind !== 'segmentation'", classes="faint")
             with html.Div(classes="row"):
                 button("New segmentation", control.ask_new_drawing, testid="new-drawing")
+            tools(server)
             with html.Div(v_show=SEGMENTS.drawing_name):
                 html.H3(shown(SEGMENTS.drawing_name) + shown(f"{SEGMENTS.unsaved} ? ' (not saved yet)' : ''"))
                 html.Input(
@@ -84,6 +95,12 @@ def segments_panel(server: Any, more: Callable[[Any], None]) -> SegmentEditorUI:
                 tool = "SegmentEditorState__active_effect_name"
                 _values("Threshold", THRESHOLD, f"{tool}.endsWith('Threshold')")
                 _values("Only values", MASK, "VolumeIntensityRangeMaskState__is_enabled")
+                with html.Div(
+                    classes="row", v_show=SEGMENTS.busy, raw_attrs=['role="status"', 'data-testid="busy"']
+                ):
+                    html.Span(f"{shown(SEGMENTS.busy)}...")
+                    button("Stop", control.stop_computing, testid="stop-computing")
+                prompts(server)
                 html.H3("Computed")
                 with html.Div(classes="row"):
                     button("Grow from seeds", control.grow_from_seeds, disabled=BUSY, testid="grow")
@@ -100,11 +117,6 @@ def segments_panel(server: Any, more: Callable[[Any], None]) -> SegmentEditorUI:
                         ],
                     )
                     html.Span("mm")
-                with html.Div(
-                    classes="row", v_show=SEGMENTS.busy, raw_attrs=['role="status"', 'data-testid="busy"']
-                ):
-                    html.Span(f"{shown(SEGMENTS.busy)}...")
-                    button("Stop", control.stop_computing, testid="stop-computing")
                 with html.Div(classes="row", style="margin-top:14px"):
                     button("Undo", control.undo, title="Ctrl+Z", testid="undo")
                     button("Redo", control.redo, title="Ctrl+Y", testid="redo")

@@ -1,0 +1,352 @@
+"""The page My work: the cases of this user in a project, the next one, and how far everybody is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from nicegui import ui
+
+from dicomdock.config.preferences import Preferences
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock import formatting, widgets
+from dicomdock.dock.addresses import open_address
+from dicomdock.dock.bundle import Services
+from dicomdock.dock.pages.visit import Visit
+from dicomdock.dock.services.events import ArchiveChanged
+from dicomdock.dock.services.project_work import ProjectWork, Work
+from dicomdock.dock.services.threads import Run
+from dicomdock.errors import DicomdockError
+from dicomdock.project.model import Case, CaseState, check_note
+
+PREFERENCE = "project"
+MOST_LOST = 3  # cases that are named as come free
+EVERY = 20.0  # seconds from one look at what others have done to the next
+CASES = (
+    widgets.Column("case", "Case", 64),
+    widgets.Column("state", "State", 128),
+    widgets.Column("patient", "Patient", "minmax(80px, 1fr)"),
+    widgets.Column("series", "Series", "minmax(100px, 2fr)"),
+    widgets.Column("images", "Images", 110),
+    widgets.Column("changed", "Changed", 110),
+)
+PEOPLE = (
+    widgets.Column("person", "Person", "minmax(80px, 1fr)"),
+    widgets.Column("progress", "Done", "minmax(150px, 2fr)", "progress", sortable=False),
+)
+
+
+def page(services: Services, visit: Visit) -> None:
+    """Build the page."""
+    services.open_study.warm()
+    view = WorkPage(services.run, services.work, services.preferences, visit)
+    services.events.subscribe(ArchiveChanged, view.changed)
+    ui.timer(0, view.load, once=True)
+    ui.timer(EVERY, view.look_again, immediate=False)
+
+
+class WorkPage:
+    """The state of one open page.
+
+    Parameters
+    ----------
+    run : does blocking work.
+    work : the projects.
+    preferences : remember the project.
+    visit : whose address may name a project, and whose header shows the choice.
+    """
+
+    def __init__(self, run: Run, work: ProjectWork, preferences: Preferences, visit: Visit) -> None:
+        self._run = run
+        self._service = work
+        self._preferences = preferences
+        self._wanted = visit.query.get("project", "") or str(preferences.get(PREFERENCE) or "")
+        self._name = ""
+        self._work: Work | None = None
+        self._current = ""
+        self._choice = visit.header
+        self._place = ui.element("div").classes("fill")
+        with ui.element("div").classes("work-head") as self._head:
+            self._bar = ui.element("progress").props('data-testid="work-bar"')
+            self._line = ui.label().classes("muted num").props('role="status" data-testid="work-progress"')
+        self._lost = widgets.Redrawn(ui.element("div").props('role="status" data-testid="work-lost"'))
+        with ui.element("div").classes("studies-body") as self._body:
+            with ui.element("section").classes("studies-list").props('aria-label="My cases"'):
+                self._grid = widgets.Grid(
+                    CASES,
+                    label="My cases",
+                    selectable=False,
+                    on_current=self._walked,
+                    on_open=self._open,
+                    testid="cases",
+                )
+                self._empty = ui.element("div").classes("studies-empty")
+            with ui.element("aside").classes("study-panel").props('aria-label="The case"'):
+                card = ui.element("div").classes("study-head work-card").props('data-testid="case"')
+                self._card = widgets.Redrawn(card)
+                self._people = widgets.Grid(
+                    PEOPLE, label="Progress by person", selectable=False, testid="people"
+                )
+        with ui.element("footer").classes("actions").props('aria-label="Actions"') as self._foot:
+            self._status = ui.label().classes("status").props('data-testid="status"')
+            ui.element("span").classes("spacer")
+            self._buttons: dict[str, tuple[ui.button, Callable[[Work, Case], bool]]] = {}
+            self._button(
+                "Open", "open_in_new", "o", self._open_current, lambda work, case: case.series in work.here
+            )
+            self._button("Submit", "check", "s", self._submit, Work.draws)
+            self._button("Accept", "done_all", "a", self._accept, Work.reviews)
+            self._button("Send back …", "undo", "b", self._send_back, Work.reviews)
+            self._button("Give back", "logout", "g", self._release, Work.in_hand)
+            self._next = widgets.button(
+                "Next case", self.next, icon="skip_next", kind="main", key="n", testid="work-next"
+            )
+        for part in (self._head, self._body, self._foot):
+            part.set_visibility(False)
+
+    def _button(
+        self, label: str, icon: str, key: str, do: Callable[[], object], can: Callable[[Work, Case], bool]
+    ) -> None:
+        testid = f"work-{label.lower().removesuffix(' …').replace(' ', '-')}"
+        self._buttons[label] = (widgets.button(label, do, icon=icon, key=key, testid=testid), can)
+
+    async def load(self) -> None:
+        """Find the projects of this user, and show one."""
+        names = await self._run(self._service.names)
+        self._place.clear()
+        if not names:
+            with self._place:
+                _no_project(self._service.person)
+            return
+        self._name = self._wanted if self._wanted in names else names[0]
+        if len(names) > 1:
+            with self._choice:
+                options = {name: name for name in names}
+                widgets.choice("Project", options, self._name, self._choose, testid="work-project")
+        for part in (self._head, self._body, self._foot):
+            part.set_visibility(True)
+        await self.show(alive=True)
+
+    async def _choose(self, event: object) -> None:
+        self._name, self._current = str(getattr(event, "value", "")), ""
+        await self._run(self._preferences.set, PREFERENCE, self._name)
+        widgets.mark_saved(PREFERENCE)
+        await self.show()
+
+    async def changed(self, _: object) -> None:
+        """Show what an event may have changed."""
+        await self.show()
+
+    async def look_again(self) -> None:
+        """Show what others have done meanwhile, and let them know that the user is there."""
+        await self.show(alive=True)
+
+    async def show(self, *, alive: bool = False) -> None:
+        """Show the project as it is now."""
+        if not self._name:
+            return
+        name = self._name
+        work = await self._run(self._service.look, name, alive=alive)
+        if name != self._name:
+            return
+        self._work = work
+        known = {work.name_of(case) for case in work.mine}
+        if self._current not in known:
+            self._current = work.name_of(work.mine[0]) if work.mine else ""
+        self._grid.set_rows(_row(work, case) for case in work.mine)
+        self._people.set_rows(_person(person, counts) for person, counts in work.people.items())
+        if self._current:
+            self._grid.set_current(self._current)
+        total, done = sum(work.counts.values()), work.counts[CaseState.DONE]
+        self._bar.props(f'value="{done}" max="{max(total, 1)}" aria-label="{done} of {total} cases done"')
+        parts = [f"{count} {state}" for state, count in work.counts.items() if count]
+        self._line.set_text(f"{work.project.task.title}: {', '.join(parts)}")
+        self._lost.show(tuple(work.lost) or None, lambda: _lost(work))
+        for label, wanted in (
+            ("Submit", work.is_annotator),
+            ("Accept", work.is_reviewer),
+            ("Send back …", work.is_reviewer),
+        ):
+            self._buttons[label][0].set_visibility(wanted)
+        self._show_empty(work)
+        self._show_case()
+
+    def _show_empty(self, work: Work) -> None:
+        self._empty.clear()
+        self._next.set_enabled(work.left or any(work.in_hand(case) for case in work.mine))
+        if work.mine:
+            return
+        with self._empty:
+            if work.left:
+                box = widgets.empty("Nothing in hand", "Take the first case.", testid="work-none")
+                with box:
+                    widgets.button("Next case", self.next, kind="main")
+            else:
+                with widgets.empty(
+                    "Nothing is left for you here",
+                    "All cases are with others, or done.",
+                    testid="work-none",
+                ):
+                    widgets.button("Studies", lambda: ui.navigate.to("/"))
+
+    def _case(self) -> Case | None:
+        work = self._work
+        return next((one for one in work.mine if work.name_of(one) == self._current), None) if work else None
+
+    def _walked(self, key: str) -> None:
+        self._current = key
+        self._show_case()
+
+    def _show_case(self) -> None:
+        work, case = self._work, self._case()
+        for button, can in self._buttons.values():
+            button.set_enabled(work is not None and case is not None and can(work, case))
+        self._status.set_text(f"{work.person} in {work.project.name}" if work else "")
+        if work is None or case is None:
+            self._card.clear()
+            return
+        self._card.show((work.project, case, case.series in work.here), lambda: _card(work, case))
+
+    async def next(self) -> None:
+        """Take the next case and open it; the one after it is fetched meanwhile."""
+        case = await self._run(self._service.take, self._name)
+        if case is None:
+            widgets.say("Nothing is left for you in this project.")
+            await self.show()
+            return
+        self._go(case)
+
+    async def _open(self, key: str) -> None:
+        self._current = key
+        await self._open_current()
+
+    async def _open_current(self) -> None:
+        work, case = self._work, self._case()
+        if work is None or case is None:
+            return
+        if case.state is CaseState.OPEN or (case.state is CaseState.SUBMITTED and work.reviews(case)):
+            taken = await self._run(self._service.take, self._name, self._current)
+            case = taken or case
+        else:
+            await self._run(self._service.fetch, case)
+        self._go(case)
+
+    def _go(self, case: Case) -> None:
+        """Open the images of a case, or what was drawn on them last."""
+        drawn = case.result
+        shown = Resource(drawn.study, drawn.series) if drawn is not None else case.series
+        ui.navigate.to(open_address(shown))
+
+    async def _submit(self) -> None:
+        await self._do(self._service.submit, "submitted")
+
+    async def _accept(self) -> None:
+        await self._do(self._service.accept, "accepted")
+
+    async def _release(self) -> None:
+        await self._do(self._service.release, "given back")
+
+    async def _send_back(self) -> None:
+        case = self._case()
+        if case is None:
+            return
+        with widgets.question(
+            f"Send case {self._current} back to {case.person}?", testid="ask-note"
+        ) as asked:
+            note = (
+                ui.textarea("What is to be changed")
+                .props("outlined autofocus autogrow")
+                .classes("note-field")
+            )
+            note.props('data-testid="note"')
+            wrong = ui.label().classes("bad-text").props('role="alert"')
+
+            def send() -> None:
+                try:
+                    asked.answer(check_note(note.value or ""))
+                except DicomdockError as error:
+                    wrong.set_text(str(error))
+
+            with asked.foot:
+                widgets.button("Cancel", lambda: asked.answer(None), testid="ask-cancel")
+                widgets.button("Send back", send, kind="main", testid="note-send")
+        written = await asked.ask()
+        if written:
+            await self._do(lambda name, key: self._service.send_back(name, key, str(written)), "sent back")
+
+    async def _do(self, do: Callable[[str, str], Case], done: str) -> None:
+        named = self._current
+        if not named:
+            return
+        await self._run(do, self._name, named)
+        widgets.say(f"Case {named} is {done}.", kind="success")
+        self._current = ""
+        await self.show()
+        self._grid.take_focus()
+
+
+def _can_open(work: Work, case: Case) -> bool:
+    return bool(case.series in work.here or case.server)
+
+
+def _row(work: Work, case: Case) -> widgets.Row:
+    images = "here" if case.series in work.here else "coming" if case.series.study in work.coming else ""
+    cells = {
+        "case": work.name_of(case),
+        "state": work.words(case),
+        "patient": case.patient,
+        "series": case.description,
+        "images": images or (f"on {case.server}" if case.server else "not here"),
+        "changed": formatting.ago(time.time() - case.changed),
+    }
+    order = {"case": case.number * 100 + case.slot, "changed": -case.changed}
+    return widgets.Row(work.name_of(case), cells, order, dim=case.state.is_final)
+
+
+def _person(person: str, counts: object) -> widgets.Row:
+    assert isinstance(counts, dict), "as the service counts"
+    total, done = sum(counts.values()), counts[CaseState.DONE]
+    others = [f"{count} {state}" for state, count in counts.items() if count and state is not CaseState.DONE]
+    text = ", ".join((f"{done} of {total}", *others)) if total else "nothing yet"
+    return widgets.Row(person, {"person": person, "progress": (100 * done / total if total else 0, text)})
+
+
+def _lost(work: Work) -> None:
+    for sentence in work.lost[:MOST_LOST]:
+        with ui.element("div").classes("note"):
+            ui.label(sentence)
+
+
+def _card(work: Work, case: Case) -> None:
+    """Draw what is asked in a case, and what was said about it."""
+    task = work.project.task
+    ui.label(f"Case {work.name_of(case)}: {task.title}").classes("study-title").props(
+        'role="heading" aria-level="2"'
+    )
+    if task.instructions:
+        ui.label(task.instructions)
+    if task.segments:
+        ui.label(f"Segments: {', '.join(one.label for one in task.segments)}").classes("muted")
+    if case.note:
+        with ui.element("div").classes("warning"):
+            ui.icon("undo")
+            ui.label(f"{case.reviewer or 'The reviewer'}: {case.note}").props('data-testid="case-note"')
+    facts = [("State", work.words(case)), ("Drawn by", case.person), ("Reviewed by", case.reviewer)]
+    facts += [("Patient", case.patient), ("Submitted", f"{case.rounds} times" if case.rounds > 1 else "")]
+    with ui.element("dl").classes("facts"):
+        for name, fact in facts:
+            if fact:
+                with ui.element("dt"):
+                    ui.label(name)
+                with ui.element("dd"):
+                    ui.label(fact)
+
+
+def _no_project(person: str) -> None:
+    with widgets.empty(
+        "No work for you yet",
+        f"Projects are made of a cohort with 'dicomdock project make'. You are known in them as {person};"
+        " the setting 'person' changes that.",
+        testid="work-empty",
+    ):
+        widgets.button("Studies", lambda: ui.navigate.to("/"), kind="main")

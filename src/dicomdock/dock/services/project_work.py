@@ -1,0 +1,260 @@
+"""What this user does in annotation projects: their cases, the next one, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.archive import LocalArchive
+from dicomdock.dock.services.events import ArchiveChanged, Events
+from dicomdock.dock.services.transfers import Downloads, Transfers
+from dicomdock.errors import DicomdockError, NotInArchive
+from dicomdock.project.model import (
+    Case,
+    CaseState,
+    Project,
+    name_of,
+    progress,
+    progress_by_person,
+)
+
+if TYPE_CHECKING:
+    from dicomdock.api.project import AnnotationProject
+
+
+@dataclass(frozen=True)
+class Work:
+    """A project, as one person sees it.
+
+    Parameters
+    ----------
+    project : it.
+    person : who looks.
+    mine : the cases that are or were theirs, and those that wait for their review; what is to be done first.
+    counts : all cases by their state.
+    people : those of each annotator.
+    here : the series of ``mine`` of which the archive has images.
+    coming : the studies that are being downloaded.
+    left : there is a case that they could take.
+    lost : a sentence for each case that came free, because nothing was heard of them.
+    """
+
+    project: Project
+    person: str
+    mine: Sequence[Case]
+    counts: Mapping[CaseState, int]
+    people: Mapping[str, Mapping[CaseState, int]]
+    here: frozenset[Resource]
+    coming: frozenset[str]
+    left: bool
+    lost: Sequence[str] = ()
+
+    def name_of(self, case: Case) -> str:
+        """Return what a case is called."""
+        return name_of(case, self.project)
+
+    def draws(self, case: Case) -> bool:
+        """Return whether this person draws the case now."""
+        return case.state is CaseState.TAKEN and case.person == self.person
+
+    def reviews(self, case: Case) -> bool:
+        """Return whether this person reviews the case, or may."""
+        if case.state is CaseState.IN_REVIEW:
+            return case.reviewer == self.person
+        return case.state is CaseState.SUBMITTED and case.person != self.person and self.is_reviewer
+
+    def in_hand(self, case: Case) -> bool:
+        """Return whether this person draws or reviews the case now."""
+        return self.draws(case) or (case.state is CaseState.IN_REVIEW and case.reviewer == self.person)
+
+    @property
+    def is_annotator(self) -> bool:
+        """Whether the person annotates in the project."""
+        return self.person in self.project.annotators
+
+    @property
+    def is_reviewer(self) -> bool:
+        """Whether the person reviews in the project."""
+        return self.person in self.project.reviewers
+
+    def words(self, case: Case) -> str:
+        """Return how far a case is, for this person."""
+        if self.draws(case):
+            return "draw again" if case.rounds else "draw"
+        if self.reviews(case):
+            return "in your review" if case.state is CaseState.IN_REVIEW else "to review"
+        if case.state is CaseState.OPEN:
+            return "sent back" if case.note else "assigned to you"
+        return "waits for review" if case.state is CaseState.SUBMITTED else case.state.value
+
+
+class ProjectWork:
+    """The projects of this user. Thread-safe; methods may block.
+
+    Parameters
+    ----------
+    local : the archive, and the name of the person.
+    transfers, downloads : bring images that are not here.
+    events : is informed of what is submitted.
+    """
+
+    def __init__(
+        self, local: LocalArchive, transfers: Transfers, downloads: Downloads, events: Events
+    ) -> None:
+        self._local = local
+        self._transfers = transfers
+        self._downloads = downloads
+        self._events = events
+
+    @property
+    def person(self) -> str:
+        """The name of this user."""
+        return self._local.settings.person_name
+
+    def names(self) -> list[str]:
+        """Return the projects that this user has work in, or had."""
+        from dicomdock.project.store import Projects
+
+        projects = Projects(self._local.archive)
+        found = (projects.get(name) for name in projects.names())
+        return [one.name for one in found if self.person in (*one.annotators, *one.reviewers)]
+
+    def look(self, name: str, *, alive: bool = False) -> Work:
+        """Return a project as this user sees it.
+
+        Parameters
+        ----------
+        alive : the user is there; what they have in hand does not come free soon.
+
+        Raises
+        ------
+        NotFound
+            There is no such project any more.
+        """
+        project, person = self._open(name), self.person
+        cases = project.cases()
+        work = Work(project.definition, person, (), {}, {}, frozenset(), frozenset(), left=False)
+        mine = [case for case in cases if person in (case.person, case.assigned) or work.reviews(case)]
+        mine.sort(key=lambda case: (_rank(work, case), case.key))
+        for case in mine:
+            if alive and work.in_hand(case):
+                project.take(project.name_of(case))
+        archive = self._local.archive
+        return Work(
+            project.definition,
+            person,
+            tuple(mine),
+            progress(cases),
+            progress_by_person(project.definition, cases),
+            frozenset(case.series for case in mine if archive.present(case.series)),
+            frozenset(self._downloads.studies()),
+            project.upcoming() is not None,
+            project.lost(),
+        )
+
+    def take(self, name: str, case: str = "") -> Case | None:
+        """Take a case, the next one if none is named, and fetch its images and those of the one after it.
+
+        Raises
+        ------
+        CaseRefused
+            It is not for this user, or somebody else has it.
+        """
+        project = self._open(name)
+        taken = project.take(case)
+        if taken is None:
+            return None
+        self._fetch_next(project)
+        self.fetch(taken)
+        return taken
+
+    def fetch(self, case: Case) -> None:
+        """Queue the download of a case's images, where they are on a server and not here.
+
+        Raises
+        ------
+        NotInArchive
+            They lie in a bucket, from which transfers bring nothing.
+        """
+        if not case.server or self._local.archive.present(case.series):
+            return
+        if "://" in case.server:
+            raise NotInArchive(
+                f"The images lie in {case.server}.",
+                remedy="'dicomdock cohort pull' brings those of a cohort here.",
+            )
+        self._transfers.pull(case.server, [case.series])
+
+    def submit(self, name: str, case: str) -> Case:
+        """Submit what was saved last for a case, and fetch the images of the next one.
+
+        Raises
+        ------
+        CaseRefused
+            There is nothing to submit, or it lacks segments.
+        """
+        return self._done(name, lambda project: project.submit(case))
+
+    def accept(self, name: str, case: str) -> Case:
+        """Accept what was submitted for a case.
+
+        Raises
+        ------
+        CaseRefused
+            It is not for this user to review.
+        """
+        return self._done(name, lambda project: project.accept(case))
+
+    def send_back(self, name: str, case: str, note: str) -> Case:
+        """Send a case back to its annotator.
+
+        Raises
+        ------
+        CaseRefused
+            It is not for this user to review.
+        InvalidInput
+            There is no note.
+        """
+        return self._done(name, lambda project: project.send_back(case, note))
+
+    def release(self, name: str, case: str) -> Case:
+        """Give a case back without doing it.
+
+        Raises
+        ------
+        CaseRefused
+            This user does not have it.
+        """
+        return self._done(name, lambda project: project.release(case))
+
+    def _done(self, name: str, do: Callable[[AnnotationProject], Case]) -> Case:
+        project = self._open(name)
+        case = do(project)
+        self._events.publish(ArchiveChanged(case.series.study))
+        self._fetch_next(project)
+        return case
+
+    def _fetch_next(self, project: AnnotationProject) -> None:
+        following = project.upcoming()
+        if following is not None:
+            with suppress(DicomdockError):  # of a server; who takes the case reads why
+                self.fetch(following)
+
+    def _open(self, name: str) -> AnnotationProject:
+        from dicomdock.api.archive import Archive
+
+        return Archive(self._local.archive, self._local.settings).project(name)
+
+
+def _rank(work: Work, case: Case) -> int:
+    """Order cases: in hand, sent back, to review, assigned, waiting for others, done."""
+    if work.in_hand(case):
+        return 0
+    if case.state is CaseState.OPEN:
+        return 1 if case.note else 3
+    if work.reviews(case):
+        return 2
+    return 5 if case.state.is_final else 4

@@ -1,0 +1,1 @@
+"""The prompts feature of the viewer."""

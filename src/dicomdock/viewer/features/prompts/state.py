@@ -1,0 +1,21 @@
+"""What the page knows of prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class PromptsState:
+    """Prompts for a network on a server.
+
+    Parameters
+    ----------
+    prompt_placing : what is being drawn; empty where nothing is.
+    prompt_positive : what is drawn belongs to the segment.
+    prompt_question : whether images may be sent, and where to; empty where it is not asked.
+    """
+
+    prompt_placing: str = ""
+    prompt_positive: bool = True
+    prompt_question: str = ""

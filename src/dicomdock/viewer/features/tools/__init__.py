@@ -1,0 +1,1 @@
+"""The tools feature of the viewer."""

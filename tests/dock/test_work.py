@@ -1,0 +1,196 @@
+"""My work: what the service tells of a project, and the page in a real Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dicomdock import Archive
+from dicomdock.api.project import AnnotationProject
+from dicomdock.cohort.folder import Cohorts
+from dicomdock.cohort.table import Item
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
+from dicomdock.dock.services.archive import LocalArchive
+from dicomdock.dock.services.events import Events
+from dicomdock.dock.services.project_work import ProjectWork
+from dicomdock.errors import Unreachable
+from dicomdock.project.model import CaseRefused, CaseState
+from tests.api.conftest import AFFINE, values
+from tests.api.test_project import draw
+from tests.builders import write
+from tests.dock.running import running
+from tests.dock.using import arrived, open_at, rows, still
+from tests.imaging.scans import scan
+
+
+def make(settings: Settings, folder: Path, *, server: str = "", count: int = 3) -> list[str]:
+    """Make a project of series in the archive, of which the last is on a server, where one is named."""
+    found, items = [], []
+    with Archive.open(settings) as archive:
+        for number in range(1, count + 1):
+            uids = {"StudyInstanceUID": f"1.2.{number}", "SeriesInstanceUID": f"1.2.{number}.1"}
+            series = scan(values(), AFFINE, PatientID=f"P{number}", PatientName=f"Roe^{number}", **uids)
+            away = server and number == count
+            if not away:
+                archive.import_paths(write(folder / str(number), series))
+            found.append(f"1.2.{number}/1.2.{number}.1")
+            items.append(
+                Item(
+                    Resource.parse(found[-1]), server if away else "", f"P{number}", "CT", f"abdomen {number}"
+                )
+            )
+        Cohorts(settings).save("chest", items, {})
+        archive.make_project(
+            "livers",
+            "chest",
+            "segment the liver",
+            instructions="Leave the vessels out.",
+            segments=["liver"],
+            annotators=["anna", "bert"],
+            reviewers=["rita"],
+            review=True,
+        )
+    return found
+
+
+def acting(settings: Settings, person: str, do: Callable[[AnnotationProject, Archive], object]) -> None:
+    """Do something as another person, on another machine."""
+    with Archive.open(replace(settings, person=person)) as archive:
+        do(archive.project("livers"), archive)
+
+
+class Pulls:
+    """Records what is to be downloaded; it says that it is no real list of transfers."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.fails = False
+
+    def pull(self, server: str, resources: list[Resource]) -> None:
+        if self.fails:
+            raise Unreachable(f"{server} does not answer.")
+        self.asked += [(server, str(one)) for one in resources]
+
+    def studies(self) -> set[str]:
+        return {resource.split("/")[0] for _, resource in self.asked}
+
+
+def test_the_next_case_is_fetched_while_one_is_drawn(settings: Settings, tmp_path: Path) -> None:
+    first, second, third = make(settings, tmp_path, server="hospital")
+    pulls, local = Pulls(), LocalArchive(replace(settings, person="anna"), Events())
+    work = ProjectWork(local, pulls, pulls, Events())  # type: ignore[arg-type]
+    assert work.names() == ["livers"]
+    looked = work.look("livers")
+    assert (looked.mine, looked.left) == ((), True)
+    assert work.take("livers") is not None
+    assert pulls.asked == []  # the second one is here
+    looked = work.look("livers", alive=True)
+    (case,) = looked.mine
+    assert (looked.words(case), looked.here) == ("draw", {Resource.parse(first)})
+    with pytest.raises(CaseRefused, match="no segmentation"):
+        work.submit("livers", "1")
+    draw(Archive(local.archive, settings), first)
+    work.submit("livers", "1")
+    taken = work.take("livers")
+    assert taken is not None and str(taken.series) == second
+    assert pulls.asked == [("hospital", third)]  # while the second one is drawn
+    pulls.asked.clear()
+    work.release("livers", "2")
+    pulls.fails = True
+    assert work.take("livers", "2") is not None  # what is fetched ahead fails in silence,
+    with pytest.raises(Unreachable):  # what is wanted now does not
+        work.take("livers", "3")
+    looked = work.look("livers")
+    states = {looked.name_of(one): looked.words(one) for one in looked.mine}
+    assert states == {"2": "draw", "3": "draw", "1": "waits for review"}
+    assert looked.people["anna"][CaseState.TAKEN] == 2
+    assert not looked.lost
+    local.close()
+
+
+def test_a_person_walks_their_cases_by_keyboard(home: Path, page: Page, tmp_path: Path) -> None:
+    folder = home / "mine"
+    settings = Settings(folder / "config", folder / "archive", folder / "state", free_space_floor=0)
+    with running(folder) as dock:
+        open_at(page, dock, "/work")
+        expect(page.get_by_test_id("work-empty")).to_contain_text("No work for you yet")
+    (folder / "config" / "settings.toml").write_text('person = "anna"\n')
+    series = make(settings, tmp_path)
+    with running(folder) as dock:
+        open_at(page, dock, "/work")
+        expect(page.get_by_test_id("work-none")).to_contain_text("Nothing in hand")
+        page.keyboard.press("n")
+        arrived(page, lambda url: "/study/1.2.1" in url)  # studies open as a list here
+        page.goto(f"{dock.url}/work")
+        cases, card = rows(page, "cases"), page.get_by_test_id("case")
+        expect(cases).to_have_count(1)
+        expect(card).to_contain_text("Case 1: segment the liver")
+        expect(card).to_contain_text("Leave the vessels out.")
+        page.keyboard.press("s")
+        expect(page.get_by_text("There is no segmentation of case 1")).to_be_visible()
+        with Archive.open(settings) as archive:
+            draw(archive, series[0])
+        page.keyboard.press("s")
+        expect(page.get_by_text("Case 1 is submitted.")).to_be_visible()
+        expect(cases.first).to_contain_text("waits for review")
+        expect(page.get_by_test_id("work-submit")).to_be_disabled()
+        expect(page.get_by_test_id("work-progress")).to_contain_text("2 open, 1 submitted")
+        expect(rows(page, "people").filter(has_text="anna")).to_contain_text("0 of 1, 1 submitted")
+
+        def review(project: AnnotationProject, _: Archive) -> None:
+            project.send_back("1", "The dome is missing.")
+
+        acting(settings, "rita", review)
+        page.reload()
+        expect(cases.first).to_contain_text("sent back")
+        expect(page.get_by_test_id("case-note")).to_have_text("rita: The dome is missing.")
+        page.keyboard.press("n")  # what was sent back comes first
+        arrived(page, lambda url: "/study/1.2.1" in url)
+        page.goto(f"{dock.url}/work")
+        expect(cases.first).to_contain_text("draw again")
+        page.keyboard.press("g")
+        expect(page.get_by_text("Case 1 is given back.")).to_be_visible()
+        page.set_viewport_size({"width": 390, "height": 800})
+        still(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_reviewer_accepts_and_sends_back(home: Path, page: Page, tmp_path: Path) -> None:
+    folder = home / "mine"
+    settings = Settings(folder / "config", folder / "archive", folder / "state", free_space_floor=0)
+    (folder / "config").mkdir(0o700, parents=True)
+    (folder / "config" / "settings.toml").write_text('person = "rita"\n')
+    series = make(settings, tmp_path)
+
+    def annotate(project: AnnotationProject, archive: Archive) -> None:
+        for number in (1, 2):
+            project.take(str(number))
+            project.submit(str(number), draw(archive, series[number - 1]))
+
+    acting(settings, "anna", annotate)
+    with running(folder) as dock:
+        open_at(page, dock, "/work")
+        cases = rows(page, "cases")
+        expect(cases).to_have_count(2)
+        expect(cases.first).to_contain_text("to review")
+        page.keyboard.press("b")
+        asked = page.get_by_test_id("ask-note")
+        expect(asked).to_contain_text("Send case 1 back to anna?")
+        page.get_by_test_id("note-send").click()
+        expect(asked).to_contain_text("a case is sent back with a note")
+        page.get_by_test_id("note").fill("Once more.")
+        page.get_by_test_id("note-send").click()
+        expect(page.get_by_text("Case 1 is sent back.")).to_be_visible()
+        expect(cases).to_have_count(1)
+        page.keyboard.press("a")
+        expect(page.get_by_text("Case 2 is accepted.")).to_be_visible()
+        expect(page.get_by_test_id("work-none")).to_contain_text("Nothing is left for you here")
+        expect(page.get_by_test_id("work-next")).to_be_disabled()
+    with Archive.open(settings) as archive:
+        first, second, _ = archive.project("livers").cases()
+    assert (first.note, second.state) == ("Once more.", CaseState.DONE)
