@@ -109,6 +109,7 @@ def test_the_next_case_is_fetched_while_one_is_drawn(settings: Settings, tmp_pat
     states = {looked.name_of(one): looked.words(one) for one in looked.mine}
     assert states == {"2": "draw", "3": "draw", "1": "waits for review"}
     assert looked.people["anna"][CaseState.TAKEN] == 2
+    assert not looked.lost
     local.close()
 
 

@@ -22,7 +22,8 @@ from dicomdock.project.model import (
     key_of,
     name_of,
 )
-from dicomdock.project.store import Projects, upcoming
+from dicomdock.project.order import upcoming
+from dicomdock.project.store import Projects
 
 if TYPE_CHECKING:
     from dicomdock.api.project_agreement import AgreementTable
@@ -100,6 +101,10 @@ class AnnotationProject:
     def present(self, case: Case) -> bool:
         """Return whether images of a case are in the archive."""
         return bool(self._archive.present(case.series))
+
+    def lost(self, *, person: str = "") -> list[str]:
+        """Return a sentence for each case that came free because nothing was heard of this person."""
+        return self._projects.lost(self.name, self._person(person))
 
     def upcoming(self, *, person: str = "") -> Case | None:
         """Return the case that a person would get after those that they have."""

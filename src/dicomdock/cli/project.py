@@ -158,6 +158,7 @@ def next_(
     from dicomdock.project.model import CaseState
 
     with _project(console, name) as project:
+        console.note(*project.lost())
         taken = project.take(case)
         if taken is None:
             console.result({"project": name, "case": None})
@@ -180,8 +181,10 @@ def next_(
         console.print(f"Drawn by {taken.person}: {taken.result}")
     console.print(f"Images: {taken.series}")
     if not here:
-        server = f" --server {taken.server}" if taken.server else ""
-        console.note(f"They are not in the archive yet: dicomdock pull {taken.series}{server}")
+        how = f"pull {taken.series}" + (f" --server {taken.server}" if taken.server else "")
+        if "://" in taken.server:  # a bucket, which the cohort knows how to read
+            how = f"cohort pull {project.definition.cohort}"
+        console.note(f"They are not in the archive yet: dicomdock {how}")
 
 
 @commands.command(
