@@ -315,6 +315,7 @@ def test_what_a_dicomdir_in_a_zip_file_names_and_is_not_there_is_reported(
     assert "it is not there" in failure.reason
 
 
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up")  # pydicom's FileSet cannot be closed
 def test_a_dicomdir_stands_for_the_files_that_it_names(archive: Archive, tmp_path: Path) -> None:
     series = ct_series(3)
     paths = write(tmp_path / "in", series)

@@ -154,6 +154,7 @@ def test_the_viewer_answers_after_what_was_changed_before(screen: Screen) -> Non
 
 def test_windows_come_from_the_header_by_key_by_number_and_by_mouse(screen: Screen) -> None:
     assert screen.state("presets")[1:] == ["Brain", "Lung", "Abdomen", "Mediastinum", "Bone"]
+    assert screen.state("preset_values")[1:3] == ["80 / 40", "1500 / -600"]
     for key, width, centre in (("2", 80, 40), ("6", 1800, 400), ("1", 400, 100)):
         screen.page.keyboard.press(key)
         screen.wait(f"s.window_width === {width} && s.window_centre === {centre}")
