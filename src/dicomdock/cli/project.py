@@ -56,7 +56,10 @@ def make(
     context: typer.Context,
     name: Name,
     cohort: Annotated[
-        str, typer.Argument(metavar="COHORT", help="The cohort; a case for each series.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="COHORT", help="The cohort; a case for each series of images.", show_default=False
+        ),
     ],
     title: Annotated[
         str, typer.Argument(metavar="TASK", help="What is asked, in a few words.", show_default=False)
