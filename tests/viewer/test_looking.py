@@ -625,10 +625,15 @@ def test_every_panel_has_names_and_contrast_by_axe(screen: Screen) -> None:
         screen.page.locator(f".editor button:has(.{icon})").click()
         screen.handled()
         screen.until(lambda: not faults(), words=f"{icon}: controls without a name or contrast")
-    for tool in ("series", "window", "measure", "layout", "volume", "derive"):
-        screen.tool(tool)
-        screen.handled()
-        assert faults() == [], tool
+    for width in (1280, 640, 390):
+        screen.page.set_viewport_size({"width": width, "height": 800})
+        for tool in ("series", "window", "measure", "fusion", "layout", "volume", "derive"):
+            screen.tool(tool)
+            screen.handled()
+            assert faults() == [], f"{tool} at {width} pixels"
+            cut = screen.page.locator(".panel").evaluate("(panel) => panel.scrollWidth > panel.clientWidth")
+            assert not cut, f"{tool} at {width} pixels is wider than its panel"
+    screen.page.set_viewport_size({"width": 1280, "height": 800})
 
 
 @pytest.mark.parametrize(
