@@ -187,6 +187,22 @@ def test_codes_name_a_segment_whatever_it_is_called(archive: Archive, series: st
     assert anna.submit("1a").state is CaseState.SUBMITTED
 
 
+def test_who_submits_the_draft_of_a_tool_has_accepted_it(archive: Archive, series: str, livers: As) -> None:
+    anna = livers("anna")
+    anna.take()
+    array = np.zeros(SHAPE, np.uint8)
+    array[1:4, 2:7, 3:9] = 1
+    proposed = Segmentation.from_array(array, archive.volume(series), names=["liver"], algorithm="AUTOMATIC")
+    submitted = anna.submit("1a", replace(proposed, draft=True).save())
+    assert submitted.result is not None
+    (part,) = archive.retrieve(submitted.result)
+    assert part.path is not None
+    written = pydicom.dcmread(part.path)
+    assert (written.ContentCreatorName, written.SOPInstanceStatus) == ("anna", "AO")
+    assert written.SOPAuthorizationComment == "Accepted by anna"
+    assert written.SegmentSequence[0].SegmentAlgorithmType == "AUTOMATIC"
+
+
 @pytest.mark.parametrize("wrong", ["", "=SCT:1:x", "a=SCT:1", "a=SCT:1:x^y", "n" * 65])
 def test_segments_are_names_or_codes(archive: Archive, livers: As, wrong: str) -> None:
     with pytest.raises(InvalidInput):
@@ -197,8 +213,16 @@ def test_segments_are_names_or_codes(archive: Archive, livers: As, wrong: str) -
         archive.project("other")
 
 
-def test_a_project_without_people_is_its_makers(archive: Archive, settings: Settings, livers: As) -> None:
+def test_a_project_without_people_is_its_makers_and_has_the_images_alone(
+    archive: Archive, settings: Settings, livers: As
+) -> None:
+    drawn = [
+        Item(Resource("1.2.4", f"1.2.5.{number}"), modality=kind) for number, kind in ((1, "SEG"), (2, "SR"))
+    ]
+    cohorts = Cohorts(settings)
+    cohorts.save("chest", [*cohorts.items("chest"), *drawn], {})
     made = archive.make_project("mine", "chest", "look at it")
+    assert made.definition.version == 2
     assert made.definition.annotators == (settings.person_name,)
     taken = made.take()
     assert taken is not None and taken.person == settings.person_name

@@ -291,6 +291,31 @@ def test_hostile_zip_files_are_refused_and_the_rest_goes_on(archive: Archive, tm
 
 
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up")  # pydicom's FileSet cannot be closed
+def test_what_a_dicomdir_in_a_zip_file_names_and_is_not_there_is_reported(
+    archive: Archive, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cd"
+    written = FileSet()
+    for path in write(tmp_path / "in", ct_series(3)):
+        written.add(path)
+    written.write(folder)
+    del written
+    gc.collect()
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lost = next(path for path in files if path.name != "DICOMDIR")
+    packed = tmp_path / "cd.zip"
+    with zipfile.ZipFile(packed, "w") as zipped:
+        for file in files:
+            if file != lost:  # as some burn: names in lower case
+                zipped.write(file, f"disc/{file.relative_to(folder)}".lower())
+    done = report(archive, packed)
+    assert done.stored == 2
+    (failure,) = done.failed
+    assert failure.path == packed / "disc" / lost.relative_to(folder)
+    assert "it is not there" in failure.reason
+
+
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up")  # pydicom's FileSet cannot be closed
 def test_a_dicomdir_stands_for_the_files_that_it_names(archive: Archive, tmp_path: Path) -> None:
     series = ct_series(3)
     paths = write(tmp_path / "in", series)

@@ -12,7 +12,9 @@ from tests.builders import write
 from tests.cli.conftest import Ran, Run
 from tests.imaging.scans import scan
 
-from dicomdock import Archive
+from dicomdock import Archive, Resource
+from dicomdock.cohort.folder import Cohorts
+from dicomdock.cohort.table import Item
 from dicomdock.config.settings import Settings
 
 As = Callable[..., Ran]
@@ -86,6 +88,19 @@ def test_a_project_is_walked_by_commands(
     assert run("project", "remove", "livers", "--yes", "--json").json["cases"] == 1
     assert run("project", "status", "livers").code == 1
     assert run("project", "next", "livers").code == 1
+
+
+@pytest.mark.parametrize(
+    ("server", "how"),
+    [("hospital", "pull 1.2.8/1.2.9 --server hospital"), ("s3://bucket/heads", "cohort pull far")],
+)
+def test_images_that_are_elsewhere_are_named_with_the_command_that_brings_them(
+    run: Run, settings: Settings, server: str, how: str
+) -> None:
+    Cohorts(settings).save("far", [Item(Resource("1.2.8", "1.2.9"), server)], {})
+    assert run("project", "make", "far", "far", "segment").code == 0
+    taken = run("project", "next", "far")
+    assert (taken.code, taken.err) == (0, f"They are not in the archive yet: dicomdock {how}\n")
 
 
 def test_two_draw_each_series_and_are_compared(run: Run, as_: As, settings: Settings, series: str) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,16 @@ from dicomdock.imaging.measurements import (
     Measurement,
     Report,
     angle,
+    calibration_at,
+    calibrations_of,
+    cobb_angle,
     distance,
+    ellipse,
+    point,
     read_report,
     region,
     report_to_dicom,
+    two_way,
 )
 from dicomdock.imaging.measurements.measurement import LENGTH, MILLIMETRE, Value
 from dicomdock.imaging.terminology import Code
@@ -59,6 +66,36 @@ def test_distance_and_angle() -> None:
     assert distance("d", (0, 0, 0), (3, 4, 0)).values[0].words == "Length 5 mm"
     with pytest.raises(GeometryError, match="three different"):
         angle("a", (1, 0, 0), (1, 0, 0), (0, 2, 0))
+
+
+def test_two_way_distances_and_angles_between_lines() -> None:
+    found = two_way("t", (0, 0, 0), (3, 0, 4), (9, 9, 9), (9, 21, 9))
+    assert [value.words for value in found.values] == ["Long Axis 12 mm", "Short Axis 5 mm"]
+    assert found.values[0].points == ((9, 9, 9), (9, 21, 9))
+    for end in ((1, 1, 0), (-1, -1, 0)):  # whichever way a line was drawn
+        (angle_,) = cobb_angle("c", (0, 0, 0), (2, 0, 0), (5, 5, 5), tuple(np.add((5, 5, 5), end))).values
+        assert angle_.number == pytest.approx(45)
+    with pytest.raises(GeometryError, match="four different"):
+        cobb_angle("c", (0, 0, 0), (0, 0, 0), (0, 0, 0), (1, 0, 0))
+
+
+def test_points_and_ellipses_have_the_values_of_their_voxels(volume: Volume) -> None:
+    def at(k: float, j: float, i: float) -> tuple[float, float, float]:
+        x, y, z = volume.geometry.to_lps([k, j, i])
+        return float(x), float(y), float(z)
+
+    assert point("p", at(2, 5.2, 3.9), volume).values[0].words == "Attenuation Coefficient 70 HU"
+    with pytest.raises(GeometryError, match="needs a voxel"):
+        point("p", at(2, 5, 12.6), volume)
+    drawn = ellipse("e", at(2, 3.5, 2), at(2, 3.5, 8), at(2, 1.5, 5), at(2, 5.5, 5), volume)
+    j, i = np.indices((10, 12))
+    inside = volume.array[2][((i - 5) / 3) ** 2 + ((j - 3.5) / 2) ** 2 < 1]
+    area, mean, deviation, least, most = (value.number for value in drawn.values)
+    assert area == pytest.approx(np.pi * 3 * 2 * 0.49)  # pixels of 0.7 mm
+    assert (mean, deviation) == pytest.approx((inside.mean(), inside.std()))
+    assert (least, most) == (inside.min(), inside.max())
+    turned = ellipse("e", at(2, 1.5, 5), at(2, 5.5, 5), at(2, 3.5, 2), at(2, 3.5, 8), volume)
+    assert turned.points == drawn.points  # the long axis first
 
 
 def test_a_region_is_measured_on_its_slice(volume: Volume) -> None:
@@ -178,10 +215,21 @@ def test_measurements_on_an_image_are_drawn_in_its_pixels(
             distance("line", a, b, image=image),
             angle("angle", a, b, c, image=image),
             region("area", square(volume), volume, image=image),
+            two_way("two", a, b, b, c, image=image),
+            cobb_angle("cobb", a, b, b, c, image=image),
+            point("point", a, volume, image=image),
+            ellipse("round", *_cross(volume), volume, image=image),
         )
     )
     written = report_to_dicom(made, sources)
     check_with_dciodvfy(to_bytes(written), tmp_path)
+    again = read_report(written, sources)
+    for was, now in zip(made.measurements, again.measurements, strict=True):
+        assert (now.form, len(now.points)) == (was.form, len(was.points))
+        assert np.allclose(now.points, was.points, atol=1e-4)
+        for one, other in zip(was.values, now.values, strict=True):
+            assert (other.name, other.number) == (one.name, pytest.approx(one.number))
+            assert np.allclose(other.points, one.points, atol=1e-4)
     kinds = [item.ValueType for item in _all_items(written) if "GraphicData" in item]
     assert set(kinds) == {"SCOORD"}
     (line, *_) = [item for item in _all_items(written) if "GraphicData" in item]
@@ -192,6 +240,12 @@ def test_measurements_on_an_image_are_drawn_in_its_pixels(
     for was, now in zip(made.measurements, found.measurements, strict=True):
         assert (now.form, now.image) == (was.form, image)
         assert np.allclose(now.points, was.points, atol=1e-4)
+
+
+def _cross(volume: Volume) -> list[tuple[float, float, float]]:
+    """Give the ends of the axes of an ellipse on the third slice."""
+    ends = [(2, 3.5, 2), (2, 3.5, 8), (2, 1.5, 5), (2, 5.5, 5)]
+    return [(float(x), float(y), float(z)) for x, y, z in volume.geometry.to_lps(ends)]
 
 
 def _all_items(dataset: Dataset) -> Iterator[Dataset]:
@@ -226,3 +280,100 @@ def test_a_real_report_of_dcmqi(tmp_path: Path) -> None:
     assert [[float(item["value"]) for item in group["measurementItems"]] for group in groups] == [
         pytest.approx([value.number for value in one.values]) for one in report.measurements
     ]
+
+
+def region_of(left: int, right: int, delta: float, rows: int = 20, **attributes: object) -> Dataset:
+    """Make a calibrated region of an ultrasound image, whose rows are twice as far apart as its columns.
+
+    ``delta`` is in cm, as PS3.3 has it.
+    """
+    made = Dataset()
+    made.RegionSpatialFormat, made.RegionDataType, made.RegionFlags = 1, 1, 0
+    made.RegionLocationMinX0, made.RegionLocationMaxX1 = left, right
+    made.RegionLocationMinY0, made.RegionLocationMaxY1 = 0, rows - 1
+    made.PhysicalUnitsXDirection = made.PhysicalUnitsYDirection = 3
+    made.PhysicalDeltaX, made.PhysicalDeltaY = delta, 2 * delta
+    for name, value in attributes.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_ultrasound_is_calibrated_by_its_regions() -> None:
+    header = Dataset()
+    header.SequenceOfUltrasoundRegions = [
+        region_of(0, 9, 0.01),
+        region_of(10, 19, 0.05),
+        region_of(20, 29, 0.05, PhysicalUnitsXDirection=4),  # seconds
+        region_of(30, 39, 0.05, RegionSpatialFormat=3),  # a spectrum
+    ]
+    found = calibrations_of(header)
+    assert [(one.rows, one.columns, one.words) for one in found] == [
+        (pytest.approx(0.2), pytest.approx(0.1), "by ultrasound region 1"),
+        (pytest.approx(1.0), pytest.approx(0.5), "by ultrasound region 2"),
+    ]
+    assert calibration_at(found, [(0, 0), (9, 19)]) == found[0]
+    assert calibration_at(found, [(10, 3)]) == found[1]
+    for outside in ([(8, 2), (12, 2)], [(25, 2)], [(35, 2)], [(4, 21)]):
+        with pytest.raises(GeometryError, match="one calibrated region"):
+            calibration_at(found, outside)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "rows", "words"),
+    [
+        ({"ImagerPixelSpacing": [0.2, 0.1]}, 0.2, "at the detector, the body magnified"),
+        (
+            {"ImagerPixelSpacing": [0.2, 0.1], "EstimatedRadiographicMagnificationFactor": "1.5"},
+            0.2,
+            "at the detector, the body magnified about 1.5 times",
+        ),
+        ({"ImagerPixelSpacing": [0.2, 0.1], "PixelSpacing": [0.2, 0.1]}, 0.2, "at the detector"),
+        (
+            {
+                "ImagerPixelSpacing": [0.2, 0.1],
+                "PixelSpacing": [0.15, 0.08],
+                "PixelSpacingCalibrationType": "FIDUCIAL",
+            },
+            0.15,
+            "by Pixel Spacing (fiducial)",
+        ),
+        ({"NominalScannedPixelSpacing": [0.3, 0.3]}, 0.3, "on the scanned film"),
+        ({"PixelSpacing": [0, 0.1]}, None, ""),
+        ({}, None, ""),
+    ],
+)
+def test_projections_are_measured_where_their_spacing_is_of(
+    attributes: Any, rows: float | None, words: str
+) -> None:
+    header = Dataset()
+    for name, value in attributes.items():
+        setattr(header, name, value)
+    found = calibrations_of(header)
+    if rows is None:
+        with pytest.raises(GeometryError, match="states no spacing"):
+            calibration_at(found, [(1, 1)])
+        return
+    one = calibration_at(found, [(1, 1), (5, 5)])
+    assert one.rows == rows
+    assert one.words.startswith(words)
+
+
+def test_a_report_on_an_image_without_a_position(tmp_path: Path) -> None:
+    made = scan(np.zeros((1, 20, 40), np.int16), Modality="US")[0].dataset
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID"):
+        delattr(made, name)
+    image = (str(made.SOPInstanceUID), 1)
+    pixel = (4.0, 2.0, 0.0), (14.0, 12.0, 0.0), (10.0, 2.0, 0.0), (10.0, 8.0, 0.0)
+    was = (
+        Measurement("d", "POLYLINE", pixel[:2], (Value(LENGTH, 7, MILLIMETRE),), image=image, flat=True),
+        replace(two_way("t", *pixel), image=image, flat=True),
+    )
+    written = report_to_dicom(Report(was), [made])
+    check_with_dciodvfy(to_bytes(written), tmp_path)
+    lines = [item for item in _all_items(written) if "GraphicData" in item]
+    assert [float(one) for one in lines[0].GraphicData] == [4.5, 2.5, 14.5, 12.5]
+    again = read_report(written, [made]).measurements
+    for before, after in zip(was, again, strict=True):
+        assert (after.flat, after.image, after.points) == (True, image, before.points)
+        assert [one.points for one in after.values] == [one.points for one in before.values]
+    assert read_report(written).measurements[0].points == ()

@@ -19,7 +19,8 @@ from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query
 from dicomdock.errors import ArchiveTooNew, InvalidInput, NotFound
 from dicomdock.project.model import CaseRefused, CaseState, Event, Project, key_of, progress_by_person
-from dicomdock.project.store import Projects, upcoming
+from dicomdock.project.order import upcoming
+from dicomdock.project.store import Projects
 from dicomdock.worklist.refusals import StepRefused
 from dicomdock.worklist.requirements import State
 from dicomdock.worklist.store import ProcedureSteps
@@ -201,6 +202,9 @@ def test_an_abandoned_case_comes_free_and_both_are_told(
         CaseRefused, match=r"came free on 2026-01-02 03:42 UTC.*nothing was heard for 1 hour\."
     ):
         projects.submit("livers", (1, 1), "anna", result())
+    (sentence,) = projects.lost("livers", "anna")
+    assert sentence.startswith("Case 1 came free on 2026-01-02 03:42 UTC, and is open now")
+    assert projects.lost("livers", "bert") == []
     assert projects.take("livers", "bert") is not None
     with pytest.raises(CaseRefused, match="is taken now"):
         projects.submit("livers", (1, 1), "anna", result())
@@ -214,6 +218,9 @@ def test_an_abandoned_case_comes_free_and_both_are_told(
     clock.pass_(DEADLINE + 1)
     (case,) = projects.cases("livers")
     assert (case.state, case.person, case.reviewer) == (CaseState.SUBMITTED, "bert", "")
+    assert [len(projects.lost("livers", who)) for who in ("anna", "rita")] == [1, 1]
+    projects.accept("livers", (1, 1), "rita")
+    assert projects.lost("livers", "anna") == projects.lost("livers", "rita") == []  # it is done
 
 
 def test_another_program_does_a_case_over_the_work_list(

@@ -90,6 +90,15 @@ USUAL = {
 """What the page's controls are set to when it is opened."""
 
 
+PUT_ALL = """(values) => {
+    const { state } = window.trame;
+    const other = Object.keys(values).filter((name) => state.state[name] !== values[name]);
+    other.forEach((name) => state.set(name, values[name]));
+    if (other.length) state.flush(...other);
+}"""
+"""Sets what has another value."""
+
+
 def phantom() -> np.ndarray:
     """Give values that tell every voxel's place: a ramp along each axis, and a bright box at one side."""
     k, j, i = np.indices(SHAPE)
@@ -165,8 +174,7 @@ class Screen:
         self.wait("!s.saving && !s.busy && !s.deriving && !s.sending")
         self.page.keyboard.up("Shift")  # where a test ended before it did so
         self.page.evaluate("() => document.activeElement?.blur()")
-        for name, value in USUAL.items():
-            self.put(name, value)
+        self.page.evaluate(PUT_ALL, USUAL)
         while self.state("send_open || s.help_open || s.leaving_open || s.measuring"):
             self.page.keyboard.press("Escape")
             self.drawn()

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
+from pydicom.pixels import set_pixel_data
+from pydicom.uid import generate_uid
 
 from dicomdock.archive import ArchivedInstance
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.measurements import read_report
 from dicomdock.viewer.autosave import UnsavedWork
+from tests.builders import Made, encode
+from tests.imaging.scans import scan
+from tests.imaging.test_measurements import region_of
 from tests.viewer.conftest import (
     SHAPE,
     Opened,
@@ -92,7 +99,7 @@ def areas(screen: Screen, number: int) -> str:
 def numbers(words: list[str]) -> dict[str, float]:
     """Take numbers out of words such as ``Length 12.3 mm``."""
     found = {}
-    for one in words:
+    for one in filter(None, words):
         name, number = (
             one.removesuffix(" HU")
             .removesuffix(" mm2")
@@ -116,6 +123,57 @@ def test_numbers_are_those_of_numpy(panel: Screen) -> None:
     assert region["Standard Deviation"] == pytest.approx(inside.std(), abs=0.6)
     assert region["Minimum"] == pytest.approx(inside.min(), abs=3)
     assert region["Maximum"] == pytest.approx(inside.max(), abs=3)
+
+
+def dragged(screen: Screen, kind: str, *paths: list[Point]) -> dict[str, float]:
+    """Measure by drags; gives the last measurement's numbers by their names."""
+    before = len(screen.state("measurements"))
+    screen.button(kind).click()
+    screen.wait(f"s.measuring === '{kind}'")
+    for path in paths:
+        screen.page.mouse.move(*at(screen, *path[0]))
+        screen.page.mouse.down()
+        for place in path[1:]:
+            screen.page.mouse.move(*at(screen, *place))
+            screen.handled()  # the page sends the last of several moves alone
+        screen.page.mouse.up()
+        screen.handled()
+    screen.wait(f"!s.measuring && s.measurements.length === {before + 1}")
+    return numbers(screen.state("measurements")[-1]["words"])
+
+
+def test_every_tool_measures_by_drags_and_is_undone(panel: Screen) -> None:
+    assert dragged(panel, "distance", [(20, 10), (50, 50)])["Length"] == pytest.approx(50, abs=0.6)
+    crossed = dragged(panel, "two-way", [(20, 10), (20, 50)], [(10, 30), (30, 30)])
+    assert (crossed["Long Axis"], crossed["Short Axis"]) == pytest.approx((40, 20), abs=0.6)
+    assert dragged(panel, "cobb", [(20, 10), (20, 50)], [(30, 10), (60, 40)])["Cobb angle"] == pytest.approx(
+        45, abs=1
+    )
+    plane = phantom()[panel.slice()[0] - 1].astype(float)
+    inside = plane[45:70, 10:30]
+    box = [(44.5, 9.5), (69.5, 29.5)]
+    rectangle = dragged(panel, "rectangle", box)
+    assert rectangle["Area"] == pytest.approx(inside.size, rel=0.04)
+    assert rectangle["Mean"] == pytest.approx(inside.mean(), abs=1.5)
+    assert dragged(panel, "ellipse", box)["Area"] == pytest.approx(inside.size * 3.1416 / 4, rel=0.04)
+    around = [(44.5, 9.5), (44.5, 20), (44.5, 29.5), (60, 29.5), (69.5, 29.5), (69.5, 9.5), (45.5, 9.5)]
+    assert dragged(panel, "region", around)["Area"] == pytest.approx(inside.size, rel=0.04)
+    value = measure(panel, "point", [(60, 20)])["Attenuation Coefficient"]
+    assert value == pytest.approx(plane[60, 20], abs=3)
+    bare = panel.pixels()
+    assert dragged(panel, "arrow", [(20, 10), (30, 20)]) == {}
+    panel.until_changed(bare, more=0.0005)
+    count = len(panel.state("measurements"))
+    for left in (count - 1, count - 2):
+        panel.page.keyboard.press("Control+z")
+        panel.wait(f"s.measurements.length === {left}")
+    panel.page.keyboard.press("Control+y")
+    panel.wait(f"s.measurements.length === {count - 1}")
+    assert numbers(panel.state("measurements")[-1]["words"])["Attenuation Coefficient"] == value
+    panel.button("drop-0").click()
+    panel.wait(f"s.measurements.length === {count - 2}")
+    panel.page.keyboard.press("Control+z")
+    panel.wait(f"s.measurements.length === {count - 1}")
 
 
 def test_measurements_are_named_kept_in_a_report_and_shown_again(opened: Opened, panel: Screen) -> None:
@@ -214,3 +272,56 @@ def show(screen: Screen, series: str) -> None:
     """Show a series of the study, and its measurements."""
     screen.show(series)
     screen.tool("measure")
+
+
+def test_ultrasound_and_projections_are_measured_by_what_their_headers_state(
+    viewer_installed: None, browser: Browser, tmp_path: Path
+) -> None:
+    """Two regions of a colour image at different scales, and a projection at its detector."""
+    study, plane = str(generate_uid()), np.zeros((1, 80, 64), np.int16)
+    echo, ray = (
+        scan(plane, StudyInstanceUID=study, SeriesNumber=number, Modality=modality, **more)[0].dataset
+        for number, modality, more in ((1, "US", {}), (2, "DX", {"ImagerPixelSpacing": [0.2, 0.2]}))
+    )
+    echo.SequenceOfUltrasoundRegions = [region_of(0, 31, 0.1, 80), region_of(32, 63, 0.02, 80)]
+    for one in (echo, ray):
+        for name in ("ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID"):
+            delattr(one, name)
+    del ray.PixelSpacing
+    set_pixel_data(echo, np.full((80, 64, 3), 90, np.uint8), "RGB", 8)
+    settings = folders(tmp_path)
+    store(settings, [Made(one, encode(one)) for one in (echo, ray)])
+    with viewing(settings, Resource(study, str(echo.SeriesInstanceUID))) as shown:
+        for screen in looked_at(browser, shown.url):
+            screen.tool("measure")
+            screen.drawn()
+
+            def words(kind: str, *points: Point, screen: Screen = screen) -> list[str]:
+                before = screen.state("measurements.length")
+                screen.button(kind).click()
+                screen.wait(f"s.measuring === '{kind}'")
+                for place in points:
+                    screen.page.mouse.click(*at(screen, *place))
+                    screen.handled()
+                screen.wait(f"!s.measuring && s.measurements.length === {before + 1}")
+                return screen.state("measurements")[-1]["words"]
+
+            for left, scale, which in ((5, 1.0, 1), (36, 0.2, 2)):
+                length, how = words("distance", (20, left), (20, left + 20))
+                assert float(length.split()[1]) == pytest.approx(20 * scale, rel=0.04)
+                assert how == f"In mm by ultrasound region {which}"
+            (across,) = words("distance", (20, 20), (20, 50))
+            assert "do not lie in one calibrated region" in across
+            area, _ = words("ellipse", (10, 2), (30, 22))
+            assert float(area.split()[1]) == pytest.approx(628, rel=0.06)
+            kept = [one["words"] for one in screen.state("measurements")]
+            saved = save_report(shown, screen)
+            screen.drop_measurements()
+            screen.button(f"report-{saved.resource.series}").click()
+            screen.wait("s.measurements.length === 3")  # the one without a number is in no report
+            assert [one["words"] for one in screen.state("measurements")] == [kept[0], kept[1], kept[3]]
+            screen.show(str(ray.SeriesInstanceUID))
+            screen.tool("measure")
+            length, how = words("distance", (20, 5), (20, 45))
+            assert float(length.split()[1]) == pytest.approx(40 * 0.2, rel=0.04)
+            assert how == "In mm at the detector, the body magnified"

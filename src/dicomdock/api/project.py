@@ -22,11 +22,18 @@ from dicomdock.project.model import (
     key_of,
     name_of,
 )
-from dicomdock.project.store import Projects, upcoming
+from dicomdock.project.order import upcoming
+from dicomdock.project.store import Projects
 
 if TYPE_CHECKING:
     from dicomdock.api.project_agreement import AgreementTable
     from dicomdock.api.project_export import ExportedProject
+
+
+NO_IMAGES = frozenset(
+    "SEG SR KO PR RTSTRUCT RTPLAN RTDOSE RTRECORD DOC ECG HD REG FID RWV AU PLAN M3D".split()  # noqa: SIM905
+)
+"""Modalities of what is drawn on no images of its own (PS3.3 §C.7.3.1.1.1)."""
 
 
 class AnnotationProject:
@@ -100,6 +107,10 @@ class AnnotationProject:
     def present(self, case: Case) -> bool:
         """Return whether images of a case are in the archive."""
         return bool(self._archive.present(case.series))
+
+    def lost(self, *, person: str = "") -> list[str]:
+        """Return a sentence for each case that came free because nothing was heard of this person."""
+        return self._projects.lost(self.name, self._person(person))
 
     def upcoming(self, *, person: str = "") -> Case | None:
         """Return the case that a person would get after those that they have."""
@@ -211,7 +222,9 @@ class AnnotationProject:
 
 
 def make(archive: LocalHome, settings: Settings, project: Project) -> AnnotationProject:
-    """Make a project of a cohort; without annotators its maker is the only one.
+    """Make a project of the images of a cohort; without annotators its maker is the only one.
+
+    Series whose Modality is none of images (segmentations, reports) are no cases.
 
     Raises
     ------
@@ -221,7 +234,8 @@ def make(archive: LocalHome, settings: Settings, project: Project) -> Annotation
     version = int(cohorts.file(project.cohort).stem)
     people = project.annotators or (check_person(settings.person_name),)
     made = replace(project, version=version, annotators=people)
-    Projects(archive.local).make(made, cohorts.items(project.cohort, version))
+    items = [one for one in cohorts.items(project.cohort, version) if one.modality not in NO_IMAGES]
+    Projects(archive.local).make(made, items)
     return AnnotationProject(archive, settings, project.name)
 
 

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from dicomdock.api.home import LocalHome
 from dicomdock.api.instances import found_in, headers_of, paths_of, read_single
 from dicomdock.api.segmentation import Segmentation, read
+from dicomdock.api.tools import accept
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.references import references_of
@@ -67,6 +68,8 @@ def find_newest(
 def submitted(archive: LocalHome, case: Case, project: Project, person: str, chosen: Resource) -> Resource:
     """Return the segmentation that is submitted: the chosen one, or a new version that names the person.
 
+    Who submits the draft of a tool has accepted it.
+
     Raises
     ------
     CaseRefused
@@ -80,6 +83,8 @@ def submitted(archive: LocalHome, case: Case, project: Project, person: str, cho
         raise CaseRefused(f"{chosen} was not drawn on the series of case {name}.")
     segmentation = read(archive, chosen)
     require_complete(segmentation, project, name)
+    if segmentation.draft:
+        return accept(archive, chosen, person, creator=person)
     if str(dataset.get("ContentCreatorName", "")) == person and text(dataset, "SOPClassUID") in SEGMENTATIONS:
         return Resource(chosen.study, text(dataset, "SeriesInstanceUID"), text(dataset, "SOPInstanceUID"))
     return replace(segmentation, creator=person).save(archive, case.series)

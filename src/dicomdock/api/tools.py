@@ -265,8 +265,13 @@ def _code(text: CodeText | None) -> Code | None:
     return None if text is None else Code(text.value, text.scheme, text.meaning)
 
 
-def accept(home: Home, resource: Resource, person: str) -> Resource:
-    """Store a new version of a draft that states who has accepted it; see ``Archive.accept_draft``."""
+def accept(home: Home, resource: Resource, person: str, *, creator: str = "") -> Resource:
+    """Store a new version of a draft that states who has accepted it; see ``Archive.accept_draft``.
+
+    Parameters
+    ----------
+    creator : the Content Creator of the new version; empty for none.
+    """
     person = " ".join(person.split())
     if not person or len(person) > 64 or not person.isprintable():
         raise InvalidInput("Name the person who accepts it, in 1 to 64 characters.")
@@ -276,7 +281,7 @@ def accept(home: Home, resource: Resource, person: str) -> Resource:
     if found.images is None:
         raise GeometryError(f"The images of {resource} are not in the archive; retrieve them first.")
     headers = reading.headers_of(reading.paths_of(home, found.images))
-    accepted = replace(found, draft=False)
+    accepted = replace(found, draft=False, creator=creator)
     return home.save_once(
         accepted, lambda: [segmentation_to_dicom(accepted, headers, accepted_by=person)], "segmentation"
     )

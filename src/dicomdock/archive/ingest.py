@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -13,7 +14,17 @@ from pathlib import Path
 from typing import TypeAlias
 
 from dicomdock.archive.import_progress import Failure, ImportProgress, ImportTally
-from dicomdock.archive.packed import UNPACK_ERRORS, Member, exists, is_packed, is_tar, members, named_by
+from dicomdock.archive.packed import (
+    DICOMDIR,
+    UNPACK_ERRORS,
+    Member,
+    exists,
+    is_packed,
+    is_tar,
+    members,
+    missing_members,
+    named_by,
+)
 from dicomdock.archive.pending import PendingInstance
 from dicomdock.archive.writer import ArchiveWriter
 from dicomdock.dicom.part10 import HEAD, is_dicomdir, looks_like_dicom
@@ -23,7 +34,7 @@ from dicomdock.sources import CHUNK, Part
 WORKERS = 2  # reading and digesting one file while another is written
 NAMED_LIKE_DICOM = frozenset({".dcm", ".dicom", ".ima"})
 AHEAD = 32  # files in work at once at most
-_DICOMDIR = "dicomdir"  # its name, in any case (PS3.10 §8.6)
+_NOT_THERE = "The DICOMDIR names this file, but it is not there."
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,7 @@ def _files(paths: Iterable[Path]) -> Iterator[_Found]:
             folders.sort()
             for name in sorted(names):
                 yield Path(folder, name)
-                if name.casefold() == _DICOMDIR:
+                if name.casefold() == DICOMDIR:
                     yield from (one for one in _named_by(Path(folder, name)) if isinstance(one, Failure))
             yield from (Failure(Path(error.filename or path), _cause(error)) for error in unreadable)
             unreadable.clear()
@@ -115,8 +126,7 @@ def _named_by(path: Path) -> Iterator[_Found]:
             directory = path.is_file() and is_dicomdir(file.read(HEAD))
         if directory:
             for named in named_by(path):
-                missing = Failure(named, "The DICOMDIR names this file, but it is not there.")
-                yield named if exists(named) and named.is_file() else missing
+                yield named if exists(named) and named.is_file() else Failure(named, _NOT_THERE)
     except WireError as error:
         yield Failure(path, str(error))
     except OSError:
@@ -125,7 +135,10 @@ def _named_by(path: Path) -> Iterator[_Found]:
 
 def _members(path: Path) -> Iterator[_Found]:
     try:
-        yield from members(path)
+        found = [*members(path)]
+        yield from found
+        with suppress(*UNPACK_ERRORS):  # said when the member itself is read
+            yield from (Failure(missing, _NOT_THERE) for missing in missing_members(found))
     except WireError as error:
         yield Failure(path, str(error))
     except OSError as error:

@@ -17,7 +17,7 @@ import lzma
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -36,6 +36,9 @@ UNPACK_ERRORS: Final = (
     *(EOFError, OverflowError, RuntimeError, NotImplementedError),
 )
 """What a packed file that is damaged, encrypted or of an unknown method raises while it is read."""
+
+DICOMDIR: Final = "dicomdir"
+"""Its name, in any case (PS3.10 §8.6)."""
 
 _ZIP, _EMPTY_ZIP, _GZIP = b"PK\3\4", b"PK\5\6", b"\x1f\x8b"
 
@@ -196,10 +199,38 @@ def named_by(dicomdir: Path) -> Iterator[Path]:
         It cannot be read; or, after the files, it is cut off or has names that lead out of its folder.
     OSError
     """
+    listings: dict[Path, dict[str, str]] = {}
+    for names in _file_ids(dicomdir.read_bytes()):
+        yield _on_disk(dicomdir.parent, names, listings)
+
+
+def missing_members(found: Sequence[Member]) -> Iterator[Path]:
+    """Return the files that DICOMDIRs among the members of a packed file name, and that are no members.
+
+    Raises
+    ------
+    WireError
+        As ``named_by``.
+    OSError, and those of ``UNPACK_ERRORS``
+        One cannot be unpacked.
+    """
+    from dicomdock.dicom.part10 import is_dicomdir
+
+    there = {tuple(map(_plain, one.name.parts)) for one in found}
+    for one in found:
+        if one.name.name.casefold() != DICOMDIR or not is_dicomdir(data := b"".join(one.chunks())):
+            continue
+        for names in _file_ids(data):
+            path = one.name.parent.joinpath(*names)
+            if tuple(map(_plain, path.parts)) not in there:
+                yield path
+
+
+def _file_ids(data: bytes) -> Iterator[list[str]]:
+    """Return the files that a DICOMDIR names, by the components of their names; raises as ``named_by``."""
     from dicomdock.dicom.dataset import READ_ERRORS, read_dataset
     from dicomdock.dicom.part10 import walk
 
-    data = dicomdir.read_bytes()
     dataset = read_dataset(BytesIO(data))
     try:
         records = list(dataset.get("DirectoryRecordSequence") or ())
@@ -207,14 +238,13 @@ def named_by(dicomdir: Path) -> Iterator[Path]:
     except READ_ERRORS as error:
         raise WireError(f"The DICOMDIR cannot be read: {error}.") from error
     unusable = []
-    listings: dict[Path, dict[str, str]] = {}
     for value in filter(None, named):
         joined = value if isinstance(value, str) else "/".join(map(str, value))
         names = joined.split("/")
         if len(names) > DEPTH or any(name in ("", ".", "..") or "\0" in name for name in names):
             unusable.append(joined)
         else:
-            yield _on_disk(dicomdir.parent, names, listings)
+            yield names
     walk(data, len(data))
     if unusable:
         shown = ", ".join(repr(one[:80]) for one in unusable[:3]) + ("..." if len(unusable) > 3 else "")

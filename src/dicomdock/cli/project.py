@@ -56,7 +56,10 @@ def make(
     context: typer.Context,
     name: Name,
     cohort: Annotated[
-        str, typer.Argument(metavar="COHORT", help="The cohort; a case for each series.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="COHORT", help="The cohort; a case for each series of images.", show_default=False
+        ),
     ],
     title: Annotated[
         str, typer.Argument(metavar="TASK", help="What is asked, in a few words.", show_default=False)
@@ -158,6 +161,7 @@ def next_(
     from dicomdock.project.model import CaseState
 
     with _project(console, name) as project:
+        console.note(*project.lost())
         taken = project.take(case)
         if taken is None:
             console.result({"project": name, "case": None})
@@ -180,8 +184,10 @@ def next_(
         console.print(f"Drawn by {taken.person}: {taken.result}")
     console.print(f"Images: {taken.series}")
     if not here:
-        server = f" --server {taken.server}" if taken.server else ""
-        console.note(f"They are not in the archive yet: dicomdock pull {taken.series}{server}")
+        how = f"pull {taken.series}" + (f" --server {taken.server}" if taken.server else "")
+        if "://" in taken.server:  # a bucket, which the cohort knows how to read
+            how = f"cohort pull {project.definition.cohort}"
+        console.note(f"They are not in the archive yet: dicomdock {how}")
 
 
 @commands.command(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import mmap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from dicomdock.cohort.parquet_pages import Unreadable, pages_of
 from dicomdock.config.home import write_private
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, MissingDependency
 
 BATCH = 10_000  # rows that are read at once
-MOST_BYTES = 1 << 28  # of any table once it is unpacked, or ...
+MOST_BYTES = 1 << 27  # of any table once it is unpacked, or ...
 RATIO = 100  # ... so many times its own size
 MOST_CELLS = 1_000_000  # of any table, or one for each byte of its file
 
@@ -130,12 +133,14 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     pyarrow = arrow()
     try:
         return _read_rows(path)
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, Unreadable, pyarrow.ArrowException) as error:
         raise InvalidInput(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read a file batch by batch; a text that many rows share is one object.
+    """Read the plain columns of a file batch by batch; a text that many rows share is one object.
+
+    Columns of lists and structs are passed over: one row of them may stand for any number of values.
 
     Raises
     ------
@@ -147,20 +152,50 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
     schema = parquet.read_schema(path)
     texts = [field.name for field in schema if pyarrow.types.is_string(field.type)]
     with parquet.ParquetFile(path, read_dictionary=texts) as file:
-        stated = file.metadata
-        groups = [stated.row_group(number) for number in range(stated.num_row_groups)]
-        cells = sum(group.num_rows for group in groups) * stated.num_columns
         left = max(MOST_BYTES, RATIO * size)
-        if cells > max(MOST_CELLS, size) or sum(group.total_byte_size for group in groups) > left:
-            raise _too_large(path)
+        columns = {
+            number: column.name
+            for number in range(len(file.schema))
+            if (column := file.schema.column(number)).path == column.name and not column.max_repetition_level
+        }
+        widest = _widest(path, file.metadata, columns, texts, left)
         rows: list[dict[str, Any]] = []
-        for batch in file.iter_batches(BATCH):
+        names = [*columns.values()]
+        for batch in file.iter_batches(max(1, min(BATCH, MOST_BYTES // 4 // widest)), columns=names):
             left -= batch.nbytes
             if left < 0:
                 raise _too_large(path)
-            columns = [_values(column) for column in batch.columns]
-            rows += (dict(zip(schema.names, row, strict=True)) for row in zip(*columns, strict=True))
+            cells = [_values(column) for column in batch.columns]
+            rows += (dict(zip(batch.schema.names, row, strict=True)) for row in zip(*cells, strict=True))
     return rows
+
+
+def _widest(path: Path, stated: Any, columns: Mapping[int, str], texts: Sequence[str], left: int) -> int:
+    """Return how many bytes one value may have that is not read as part of a dictionary; at least 1.
+
+    Raises
+    ------
+    InvalidInput
+        The file states, or its pages become, far more than files of its size hold.
+    """
+    size, widest = path.stat().st_size, 1
+    groups = [stated.row_group(number) for number in range(stated.num_row_groups)]
+    most = max(MOST_CELLS, size)
+    if sum(group.num_rows for group in groups) * len(columns) > most:
+        raise _too_large(path)
+    values = 2 * most  # those of dictionaries too
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for group, (number, name) in product(groups, columns.items()):
+            chunk = group.column(number)
+            start = min(filter(None, (chunk.dictionary_page_offset, chunk.data_page_offset)), default=0)
+            for page in pages_of(data, start, start + chunk.total_compressed_size):
+                left -= page.unpacked
+                values -= page.values
+                if left < 0 or values < 0:
+                    raise _too_large(path)
+                if name not in texts:
+                    widest = max(widest, page.unpacked if "BYTE_ARRAY" in chunk.physical_type else 8)
+    return widest
 
 
 def _values(column: Any) -> list[Any]:
@@ -169,7 +204,10 @@ def _values(column: Any) -> list[Any]:
         values: list[Any] = column.to_pylist()
         return values
     known = column.dictionary.to_pylist()
-    return [None if index is None else known[index] for index in column.indices.to_pylist()]
+    places = column.indices.to_pylist()
+    if not all(place is None or 0 <= place < len(known) for place in places):
+        raise Unreadable("a value is none of its dictionary")
+    return [None if place is None else known[place] for place in places]
 
 
 def _too_large(path: Path) -> InvalidInput:

@@ -98,7 +98,7 @@ class Project:
     cohort : name of the cohort that its cases are made of.
     version : of the cohort's table.
     annotators, reviewers : the people, by their names.
-    annotations : how many people annotate each series, each without the others' work.
+    annotations : how many people annotate each series.
     review : another person accepts each annotation, or sends it back.
     """
 

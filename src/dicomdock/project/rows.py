@@ -181,17 +181,29 @@ def read_history(connection: Connection, project: str) -> list[Entry]:
         ' WHERE "project" = ? ORDER BY "number", "slot", "entry"',
         project,
     )
-    return [
-        Entry(
-            (row[0], row[1]),
-            Event(row[2]),
-            row[3],
-            row[4],
-            row[5],
-            Resource.parse(row[6]) if row[6] else None,
-        )
-        for row in rows
-    ]
+    return [_entry(row) for row in rows]
+
+
+def read_lost(connection: Connection, project: str, person: str) -> list[Entry]:
+    """Read which cases came free of a person who has not done anything about them since."""
+    rows = connection.all(
+        'SELECT "number", "slot", "event", "person", "moment", "note", "result" FROM project_history h'
+        ' WHERE "project" = ? AND "person" = ? AND "event" = ?'
+        ' AND NOT EXISTS (SELECT 1 FROM project_history l WHERE l."project" = h."project"'
+        ' AND l."number" = h."number" AND l."slot" = h."slot"'
+        ' AND l."entry" > h."entry" AND l."person" = h."person") ORDER BY "number", "slot"',
+        project,
+        person,
+        Event.CAME_FREE.value,
+    )
+    return [_entry(row) for row in rows]
+
+
+def _entry(row: Row) -> Entry:
+    number, slot, event, person, moment, note, result = row
+    return Entry(
+        (number, slot), Event(event), person, moment, note, Resource.parse(result) if result else None
+    )
 
 
 def delete(connection: Connection, project: str) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from dicomdock.archive import Archive
@@ -20,7 +19,8 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import InvalidInput
 from dicomdock.project import rows, steps, transitions
-from dicomdock.project.model import Case, CaseRefused, CaseState, Entry, Event, Project, name_of
+from dicomdock.project.model import Case, CaseRefused, CaseState, Entry, Event, Project
+from dicomdock.project.order import came_free, has, next_case
 from dicomdock.project.schema import migrate
 from dicomdock.worklist import procedure_step
 from dicomdock.worklist.procedure_step import Outcome, ProcedureStep
@@ -153,6 +153,23 @@ class Projects:
             rows.read_project(connection, name)
             return rows.read_history(connection, name)
 
+    def lost(self, name: str, person: str) -> list[str]:
+        """Return a sentence for each open case that came free of a person, who has not taken it again.
+
+        Raises
+        ------
+        NotFound
+            There is no project of this name.
+        """
+        self._follow(name)
+        with self._steps.reading() as connection:
+            project = rows.read_project(connection, name)
+            lost = [
+                (one, rows.read_case(connection, project, one.case))
+                for one in rows.read_lost(connection, name, person)
+            ]
+        return [came_free(one, case, project) for one, case in lost if not case.state.is_final]
+
     def take(self, name: str, person: str, key: tuple[int, int] | None = None) -> Case | None:
         """Take a case to annotate or to review it, and return it; None where nothing is left for this person.
 
@@ -172,7 +189,9 @@ class Projects:
         """
         with self._changing(name) as (work, project):
             if key is None:
-                found = _next([case for case, *_ in rows.read_cases(work.connection, name)], project, person)
+                found = next_case(
+                    [case for case, *_ in rows.read_cases(work.connection, name)], project, person
+                )
                 if found is None:
                     if person not in (*project.annotators, *project.reviewers):
                         raise CaseRefused(
@@ -182,7 +201,7 @@ class Projects:
                     return None
                 key = found.key
             case = rows.read_case(work.connection, project, key)
-            if _has(case, person):
+            if has(case, person):
                 work.change(case.step, lambda step, _: Outcome(step))
                 return case
             taken = transitions.take(case, project, person, self._others(work.connection, name, case))
@@ -367,24 +386,16 @@ class Projects:
     def _read(self, work: StepChanges, project: Project, key: tuple[int, int], person: str) -> Case:
         """Read a case that a person means to go on with; tell them where it came free meanwhile."""
         case = rows.read_case(work.connection, project, key)
-        if not _has(case, person):
-            mine = [
-                one
-                for one in rows.read_history(work.connection, project.name)
-                if one.case == key and one.person == person
-            ]
-            if mine and mine[-1].event is Event.CAME_FREE:
-                when = datetime.fromtimestamp(mine[-1].moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
-                raise CaseRefused(
-                    f"Case {name_of(case, project)} came free on {when}, and is {case.state} now:"
-                    f" {mine[-1].note[0].lower()}{mine[-1].note[1:]} What was drawn is in the archive."
-                )
+        if not has(case, person):
+            lost = rows.read_lost(work.connection, project.name, person)
+            if found := [one for one in lost if one.case == key]:
+                raise CaseRefused(f"{came_free(found[-1], case, project)} What was drawn is in the archive.")
         return case
 
     def _in_review(self, work: StepChanges, project: Project, key: tuple[int, int], person: str) -> Case:
-        case = self._read(work, project, key, person)
+        case = rows.read_case(work.connection, project, key)
         if case.state is not CaseState.SUBMITTED:
-            return case
+            return self._read(work, project, key, person)
         taken = transitions.take(case, project, person, ())
         work.change(case.step, _claimed)
         return self._write(work, project, taken, Event.REVIEW_TAKEN, person)
@@ -421,43 +432,6 @@ class Projects:
         rows.write_case(work.connection, project.name, case)
         rows.add_entry(work.connection, project.name, Entry(case.key, event, person, moment, note, result))
         return case
-
-
-def upcoming(cases: Sequence[Case], project: Project, person: str) -> Case | None:
-    """Return the case that a person would get after those that they have; None where nothing is left."""
-    return _next([case for case in cases if not _has(case, person)], project, person)
-
-
-def _next(cases: Sequence[Case], project: Project, person: str) -> Case | None:
-    """Return the case that a person does next; None where nothing is left for them."""
-    best: tuple[int, Case] | None = None
-    for _, group in groupby(cases, key=lambda case: case.number):
-        series = list(group)
-        for case in series:
-            others = [one for one in series if one.slot != case.slot]
-            rank = _rank(case, project, person, others)
-            if rank is not None and (best is None or rank < best[0]):
-                best = rank, case
-    return best[1] if best else None
-
-
-def _rank(case: Case, project: Project, person: str, others: Sequence[Case]) -> int | None:
-    if _has(case, person):
-        return 0
-    if transitions.why_not(case, project, person, others):
-        return None
-    if case.note:
-        return 1
-    if case.state is CaseState.SUBMITTED:
-        return 2
-    return 3 if case.assigned else 4
-
-
-def _has(case: Case, person: str) -> bool:
-    """Return whether a person is at a case."""
-    return (case.state is CaseState.TAKEN and case.person == person) or (
-        case.state is CaseState.IN_REVIEW and case.reviewer == person
-    )
 
 
 def _claimed(step: ProcedureStep, now: str) -> Outcome:

@@ -55,6 +55,7 @@ from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState, answer_changes
 from dicomdock.viewer.registrations import Registrations
 from dicomdock.viewer.shell import keys, ui
+from dicomdock.viewer.shell.download import offer
 from dicomdock.viewer.shell.picture import png_of
 from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.shell.tabs import Tabs
@@ -189,8 +190,7 @@ class Workstation(TrameApp):
         self.segments.on_tool.append(self.volume.painting)
         self.segments.on_tool.append(lambda on: self.views.interaction("none" if on else "window"))
         self.views.on_slice = self._moved
-        self.ctrl.undo = self.segments.undo
-        self.ctrl.redo = self.segments.redo
+        self.ctrl.undo, self.ctrl.redo = self.undo, self.redo
         self.ctrl.take_picture = self.take_picture
         self.ctrl.leave = self.leave
         with VAppLayout(self.server, theme="dark") as self.ui, rendered_once():
@@ -237,7 +237,6 @@ class Workstation(TrameApp):
             send.send_open = shell.help_open = save.leaving_open = False
         elif self.measuring.state.data.measuring:
             self.measuring.stop()
-            self.views.interaction("window")
         elif self.prompts.placing:
             self.prompts.finish()
             self.views.interaction("window")
@@ -246,11 +245,19 @@ class Workstation(TrameApp):
         else:
             shell.tool = ""
 
+    def undo(self) -> None:
+        """Undo the last step of measuring while its panel is open, else of segmenting."""
+        (self.measuring if self.shell.data.tool == "measure" else self.segments).undo()
+
+    def redo(self) -> None:
+        """Redo what ``undo`` undid."""
+        (self.measuring if self.shell.data.tool == "measure" else self.segments).redo()
+
     def take_picture(self) -> None:
         """Save a picture of the views."""
         picture = png_of(self.views.visible())
         if picture:
-            self.server.js_call("page", "save", "dicomdock.png", picture, "image/png")
+            offer(self.server, "dicomdock.png", picture, "image/png")
 
     async def leave(self) -> None:
         """Lead the page back to the list of studies."""

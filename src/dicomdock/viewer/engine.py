@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from trame.widgets import html
 from trame_client.widgets.core import HTML_CTX, AbstractElement
@@ -33,6 +34,8 @@ from dicomdock.viewer.frames import FrameScheduler
 FRAMES_A_SECOND = 30.0
 FRAMES_ELSEWHERE = 6.0  # in views that the mouse is not in; they share the processor with the one it is in
 EVENT_MS = 10  # between two messages of the mouse
+DRAG_PIXELS = 8  # that the mouse moves with the button held before it is a drag and no click
+PATH_PIXELS = 4  # between two points along a drag
 
 # What viewer.js subscribes to: a scene's new numbers, and that a button of the mouse was let go.
 STATE_TOPIC, RELEASED_TOPIC = "dicomdock.state", "dicomdock.released"
@@ -120,22 +123,71 @@ class _RemoteView:
     scheduler: FrameScheduler
 
 
+@dataclass
+class DragPlacing:
+    """What a drag with the left button places, beside the point that its beginning does.
+
+    Parameters
+    ----------
+    how : nothing; a point at its end (``ends``); points along it (``path``).
+    ended : called at the end of a path.
+    """
+
+    how: Literal["", "ends", "path"] = ""
+    ended: Callable[[], None] = lambda: None
+
+
 class _Area(RcaViewAdapter):
     """Takes what the mouse does in a view."""
 
-    def __init__(self, view: Any, window: RcaWindow, tag: str, scheduler: FrameScheduler) -> None:
+    def __init__(
+        self, view: Any, window: RcaWindow, tag: str, scheduler: FrameScheduler, drag: DragPlacing
+    ) -> None:
         super().__init__(window, tag, scheduler=scheduler, do_schedule_render_on_interaction=False)
         self.interactor = view.interactor()
+        self._drag = drag
+        self._pressed: tuple[float, float] | None = None  # where the left button was pressed
+        self._last = (0.0, 0.0)  # where the last point of the drag was placed
 
     def on_interaction(self, origin: str, event: dict[str, Any]) -> None:
         if str(event.get("type")).startswith("Key"):
             return  # keys are the page's (``shell.keys``); Slicer has meanings of its own for some of them
         try:
-            super().on_interaction(origin, event)
+            if not self._drag.how or not self._places(origin, event):
+                super().on_interaction(origin, event)
         finally:
             if str(event.get("type")).endswith("Release"):
                 self._let_go(event["type"])
                 self.streamer.publish(RELEASED_TOPIC, self.area_name)
+
+    def _places(self, origin: str, event: dict[str, Any]) -> bool:
+        """Place points by a drag as clicks would; return False for what is no part of one.
+
+        The button never stays pressed for the engine, where a point that was placed would follow the mouse.
+        """
+        kind, at = str(event.get("type")), (float(event.get("x", 0)), float(event.get("y", 0)))
+        if kind == "LeftButtonPress":
+            self._pressed = at
+            self._click(origin, event, at)
+        elif kind == "MouseMove" and self._pressed is not None:
+            if self._drag.how != "path" or math.dist(at, self._last) < PATH_PIXELS:
+                return False
+            self._click(origin, event, at)
+        elif kind == "LeftButtonRelease" and self._pressed is not None:
+            pressed, self._pressed = self._pressed, None
+            if math.dist(at, pressed) >= DRAG_PIXELS or self._last != pressed:
+                if math.dist(at, self._last) >= 1:
+                    self._click(origin, event, at)
+                if self._drag.how == "path":
+                    self._drag.ended()
+        else:
+            return False
+        return True
+
+    def _click(self, origin: str, event: dict[str, Any], at: tuple[float, float]) -> None:
+        self._last = at
+        for kind in ("MouseMove", "LeftButtonPress", "LeftButtonRelease"):
+            super().on_interaction(origin, {**event, "type": kind})
 
     def _let_go(self, released: str) -> None:
         """Free what zoomed or moved the picture: else it keeps all further moves of the mouse to itself."""
@@ -167,6 +219,7 @@ class RemoteViewFactory(IViewFactory):
     def __init__(self, server: Any, make: Any, view_type: ViewType, overlay: Overlay) -> None:
         super().__init__()
         self._server, self._make, self._type, self._overlay = server, make, view_type, overlay
+        self.drag = DragPlacing()
 
     def can_create_view(self, view: ViewLayoutDefinition) -> bool:
         """Return whether a view is of this factory's type."""
@@ -200,7 +253,7 @@ class RemoteViewFactory(IViewFactory):
                 adapter.streamer.publish(STATE_TOPIC, {"name": tag, "state": state})
 
         scheduler = FrameScheduler(window, FRAMES_ELSEWHERE, announce)
-        adapter = _Area(made, window, tag, scheduler)
+        adapter = _Area(made, window, tag, scheduler, self.drag)
         with ViewLayout(self._server, template_name=tag) as layout, rendered_once():
             self._build(tag, made, scheduler, cursor)
         made.set_scheduled_render(_Strategy(scheduler))
@@ -251,6 +304,11 @@ class RemoteViews:
     def states(self) -> dict[str, int]:
         """Return the number of the scene's current state in each view."""
         return {tag: state for factory in self._factories for tag, state in factory.states().items()}
+
+    def drag_places(self, how: Literal["", "ends", "path"], ended: Callable[[], None]) -> None:
+        """Let a drag place points; see ``DragPlacing``."""
+        for factory in self._factories:
+            factory.drag.how, factory.drag.ended = how, ended
 
     def show_value(self, tag: str, text: str) -> None:
         """Show the values under the mouse in a view."""

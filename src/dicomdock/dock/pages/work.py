@@ -20,6 +20,7 @@ from dicomdock.errors import DicomdockError
 from dicomdock.project.model import Case, CaseState, check_note
 
 PREFERENCE = "project"
+MOST_LOST = 3  # cases that are named as come free
 EVERY = 20.0  # seconds from one look at what others have done to the next
 CASES = (
     widgets.Column("case", "Case", 64),
@@ -68,6 +69,7 @@ class WorkPage:
         with ui.element("div").classes("work-head") as self._head:
             self._bar = ui.element("progress").props('data-testid="work-bar"')
             self._line = ui.label().classes("muted num").props('role="status" data-testid="work-progress"')
+        self._lost = widgets.Redrawn(ui.element("div").props('role="status" data-testid="work-lost"'))
         with ui.element("div").classes("studies-body") as self._body:
             with ui.element("section").classes("studies-list").props('aria-label="My cases"'):
                 self._grid = widgets.Grid(
@@ -99,6 +101,8 @@ class WorkPage:
             self._next = widgets.button(
                 "Next case", self.next, icon="skip_next", kind="main", key="n", testid="work-next"
             )
+        self._next.set_enabled(False)  # until it is known of which project
+        self._show_case()
         for part in (self._head, self._body, self._foot):
             part.set_visibility(False)
 
@@ -159,6 +163,7 @@ class WorkPage:
         self._bar.props(f'value="{done}" max="{max(total, 1)}" aria-label="{done} of {total} cases done"')
         parts = [f"{count} {state}" for state, count in work.counts.items() if count]
         self._line.set_text(f"{work.project.task.title}: {', '.join(parts)}")
+        self._lost.show(tuple(work.lost) or None, lambda: _lost(work))
         for label, wanted in (
             ("Submit", work.is_annotator),
             ("Accept", work.is_reviewer),
@@ -306,6 +311,12 @@ def _person(person: str, counts: object) -> widgets.Row:
     others = [f"{count} {state}" for state, count in counts.items() if count and state is not CaseState.DONE]
     text = ", ".join((f"{done} of {total}", *others)) if total else "nothing yet"
     return widgets.Row(person, {"person": person, "progress": (100 * done / total if total else 0, text)})
+
+
+def _lost(work: Work) -> None:
+    for sentence in work.lost[:MOST_LOST]:
+        with ui.element("div").classes("note"):
+            ui.label(sentence)
 
 
 def _card(work: Work, case: Case) -> None:

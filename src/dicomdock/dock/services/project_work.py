@@ -11,7 +11,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.dock.services.archive import LocalArchive
 from dicomdock.dock.services.events import ArchiveChanged, Events
 from dicomdock.dock.services.transfers import Downloads, Transfers
-from dicomdock.errors import DicomdockError
+from dicomdock.errors import DicomdockError, NotInArchive
 from dicomdock.project.model import (
     Case,
     CaseState,
@@ -39,6 +39,7 @@ class Work:
     here : the series of ``mine`` of which the archive has images.
     coming : the studies that are being downloaded.
     left : there is a case that they could take.
+    lost : a sentence for each case that came free, because nothing was heard of them.
     """
 
     project: Project
@@ -49,6 +50,7 @@ class Work:
     here: frozenset[Resource]
     coming: frozenset[str]
     left: bool
+    lost: Sequence[str] = ()
 
     def name_of(self, case: Case) -> str:
         """Return what a case is called."""
@@ -150,6 +152,7 @@ class ProjectWork:
             frozenset(case.series for case in mine if archive.present(case.series)),
             frozenset(self._downloads.studies()),
             project.upcoming() is not None,
+            project.lost(),
         )
 
     def take(self, name: str, case: str = "") -> Case | None:
@@ -169,9 +172,21 @@ class ProjectWork:
         return taken
 
     def fetch(self, case: Case) -> None:
-        """Queue the download of a case's images, where they are on a server and not here."""
-        if case.server and not self._local.archive.present(case.series):
-            self._transfers.pull(case.server, [case.series])
+        """Queue the download of a case's images, where they are on a server and not here.
+
+        Raises
+        ------
+        NotInArchive
+            They lie in a bucket, from which transfers bring nothing.
+        """
+        if not case.server or self._local.archive.present(case.series):
+            return
+        if "://" in case.server:
+            raise NotInArchive(
+                f"The images lie in {case.server}.",
+                remedy="'dicomdock cohort pull' brings those of a cohort here.",
+            )
+        self._transfers.pull(case.server, [case.series])
 
     def submit(self, name: str, case: str) -> Case:
         """Submit what was saved last for a case, and fetch the images of the next one.

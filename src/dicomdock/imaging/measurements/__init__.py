@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+from dicomdock.imaging.measurements.calibration import Calibration, calibration_at, calibrations_of
 from dicomdock.imaging.measurements.measurement import (
     Measurement,
     Value,
     angle,
+    cobb_angle,
     distance,
+    ellipse,
+    ellipse_outline,
+    point,
     quantity_of,
     region,
+    two_way,
     unit_text,
 )
 from dicomdock.imaging.measurements.reading import Report, is_report, read_report
 from dicomdock.imaging.measurements.writing import report_to_dicom
 
 __all__ = [
+    "Calibration",
     "Measurement",
     "Report",
     "Value",
     "angle",
+    "calibration_at",
+    "calibrations_of",
+    "cobb_angle",
     "distance",
+    "ellipse",
+    "ellipse_outline",
     "is_report",
+    "point",
     "quantity_of",
     "read_report",
     "region",
     "report_to_dicom",
+    "two_way",
     "unit_text",
 ]

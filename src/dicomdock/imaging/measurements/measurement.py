@@ -23,7 +23,10 @@ Vector = tuple[float, float, float]
 Form = Literal["", "POINT", "MULTIPOINT", "POLYLINE", "POLYGON", "ELLIPSE", "ELLIPSOID"]
 
 LENGTH = Code("410668003", "SCT", "Length")
+LONG_AXIS = Code("103339001", "SCT", "Long Axis")
+SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
 ANGLE = Code("1483009", "SCT", "Angle")
+COBB_ANGLE = Code("285285000", "SCT", "Cobb angle")
 AREA = Code("42798000", "SCT", "Area")
 VOLUME = Code("118565006", "SCT", "Volume")
 MEAN = Code("373098007", "SCT", "Mean")
@@ -46,6 +49,8 @@ HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 NO_UNITS = Code("1", "UCUM", "no units")
 
 MOST_POINTS = 1 << 24  # of the grid by which a region in an oblique plane is measured
+
+ELLIPSE_POINTS = 64  # of the outline that an ellipse is drawn and filled by
 
 FLATNESS = 0.5  # voxels that the outline of a region may leave its slice by
 
@@ -81,12 +86,14 @@ class Value:
     number : how much.
     unit : in UCUM.
     derivation : how many numbers became one (mean, standard deviation); None for a plain measurement.
+    points : where, as a polyline in mm, LPS, where the numbers of a measurement have different places.
     """
 
     name: Code
     number: float
     unit: Code
     derivation: Code | None = None
+    points: tuple[Vector, ...] = ()
 
     @property
     def words(self) -> str:
@@ -107,14 +114,14 @@ class Measurement:
     Parameters
     ----------
     label : its name.
-    form, points : where: a ``POLYLINE`` of two points is a distance, of three an angle at the second; a
-        ``POLYGON`` or
-        ``ELLIPSE`` (ends of the long, then of the short axis) a region. Empty where only numbers are given,
-        or
-        where the places are known as pixels of images that were not at hand.
+    form, points : where: a ``POLYLINE`` of two points is a distance, of three an angle at the second, of four
+        one between two lines; a ``POINT`` a value; a ``POLYGON`` or ``ELLIPSE`` (ends of the long, then of
+        the short axis) a region. Empty where only numbers are given, or where the places are known as pixels
+        of images that were not at hand.
     values : the numbers.
     finding, site : what and where it is; None if not stated.
     image : SOP Instance UID and 1-based frame of the image it was made on; None if not stated.
+    flat : points are column and row of ``image``, from 0, and 0, because it has no position in the patient.
     segment : SOP Instance UID of a segmentation and the segment's number; None for none.
     tracking_uid : identifies the same measurement in later versions; made when written if empty.
     """
@@ -128,6 +135,7 @@ class Measurement:
     image: tuple[str, int] | None = None
     segment: tuple[str, int] | None = None
     tracking_uid: str = ""
+    flat: bool = False
 
 
 def distance(label: str, a: Vector, b: Vector, **described: object) -> Measurement:
@@ -153,8 +161,87 @@ def angle(label: str, a: Vector, apex: Vector, b: Vector, **described: object) -
     return Measurement(label, "POLYLINE", (a, apex, b), (value,), **described)  # type: ignore[arg-type]
 
 
+def two_way(label: str, a: Vector, b: Vector, c: Vector, d: Vector, **described: object) -> Measurement:
+    """Measure two distances of one thing, the longer and the shorter: from a to b and from c to d."""
+    pairs = sorted(((a, b), (c, d)), key=lambda pair: -float(np.linalg.norm(np.subtract(*pair))))
+    values = tuple(
+        Value(name, float(np.linalg.norm(np.subtract(*pair))), MILLIMETRE, points=pair)
+        for name, pair in zip((LONG_AXIS, SHORT_AXIS), pairs, strict=True)
+    )
+    return Measurement(label, "POLYLINE", pairs[0], values, **described)  # type: ignore[arg-type]
+
+
+def cobb_angle(label: str, a: Vector, b: Vector, c: Vector, d: Vector, **described: object) -> Measurement:
+    """Measure the angle of at most 90 degrees between the line from a to b and that from c to d.
+
+    Raises
+    ------
+    GeometryError
+        A line has no length.
+    """
+    lines = np.subtract(b, a), np.subtract(d, c)
+    lengths = [float(np.linalg.norm(line)) for line in lines]
+    if not all(lengths):
+        raise GeometryError("An angle between two lines needs four different points.")
+    cosine = min(1.0, abs(float(lines[0] @ lines[1])) / (lengths[0] * lengths[1]))
+    value = Value(COBB_ANGLE, float(np.degrees(np.arccos(cosine))), DEGREE)
+    return Measurement(label, "POLYLINE", (a, b, c, d), (value,), **described)  # type: ignore[arg-type]
+
+
+def point(label: str, at: Vector, volume: Volume, **described: object) -> Measurement:
+    """Measure the value of the voxel at a point.
+
+    Raises
+    ------
+    GeometryError
+        The point lies beside the volume, or the voxel has no value.
+    """
+    index = np.round(volume.geometry.to_index(at)).astype(int)
+    if volume.colour or not ((index >= 0) & (index < volume.geometry.shape)).all():
+        raise GeometryError("A point needs a voxel of a grey volume.")
+    number = volume.array[tuple(index)]
+    if not valid(np.asarray([number]), volume.padding)[0]:
+        raise GeometryError("The voxel there has no value.")
+    name, unit = quantity_of(volume)
+    value = Value(name, float(number), unit)
+    return Measurement(label, "POINT", (at,), (value,), **described)  # type: ignore[arg-type]
+
+
+def ellipse(
+    label: str, a: Vector, b: Vector, c: Vector, d: Vector, volume: Volume, **described: object
+) -> Measurement:
+    """Measure as ``region`` does inside an ellipse.
+
+    Parameters
+    ----------
+    a, b, c, d : the ends of one axis, then of the other, which stands on it; mm, LPS.
+
+    Raises
+    ------
+    GeometryError
+        It lies in no plane of the volume, or holds no voxel.
+    """
+    first, second = np.subtract(b, a) / 2, np.subtract(d, c) / 2
+    outline = ellipse_outline(a, b, c, d)
+    found = region(label, outline, volume, **described)
+    area = float(np.pi * np.linalg.norm(first) * np.linalg.norm(second))
+    values = (Value(AREA, area, SQUARE_MILLIMETRE), *found.values[1:])
+    ends = (a, b, c, d) if np.linalg.norm(first) >= np.linalg.norm(second) else (c, d, a, b)
+    return Measurement(label, "ELLIPSE", ends, values, **described)  # type: ignore[arg-type]
+
+
+def ellipse_outline(a: Vector, b: Vector, c: Vector, d: Vector) -> tuple[Vector, ...]:
+    """Return points around an ellipse that is given by the ends of its axes, as for ``ellipse``."""
+    middle, first, second = np.add(a, b) / 2, np.subtract(b, a) / 2, np.subtract(d, c) / 2
+    turns = np.linspace(0, 2 * np.pi, ELLIPSE_POINTS, endpoint=False)
+    points = middle + np.outer(np.cos(turns), first) + np.outer(np.sin(turns), second)
+    return tuple((float(x), float(y), float(z)) for x, y, z in points)
+
+
 def region(label: str, outline: Sequence[Vector], volume: Volume, **described: object) -> Measurement:
     """Measure area, mean, standard deviation, minimum and maximum inside an outline on a slice of a volume.
+
+    In colour it is the area alone.
 
     Parameters
     ----------
@@ -167,8 +254,12 @@ def region(label: str, outline: Sequence[Vector], volume: Volume, **described: o
     GeometryError
         The outline lies in no plane, or holds no voxel.
     """
-    if volume.colour or len(outline) < 3:
-        raise GeometryError("A region needs a grey volume and at least three points.")
+    if len(outline) < 3:
+        raise GeometryError("A region needs at least three points.")
+    closed = tuple(outline) if outline[0] == outline[-1] else (*outline, outline[0])
+    values = [Value(AREA, _area(outline), SQUARE_MILLIMETRE)]
+    if volume.colour:
+        return Measurement(label, "POLYGON", closed, tuple(values), **described)  # type: ignore[arg-type]
     at = volume.geometry.to_index(outline)
     axis = int(np.argmin(np.ptp(at, axis=0)))
     level = int(np.round(at[:, axis].mean()))
@@ -192,9 +283,7 @@ def region(label: str, outline: Sequence[Vector], volume: Volume, **described: o
         (MINIMUM, inside.min()),
         (MAXIMUM, inside.max()),
     )
-    values = [Value(AREA, _area(outline), SQUARE_MILLIMETRE)]
     values += [Value(name, float(number), unit, derivation) for derivation, number in statistics]
-    closed = tuple(outline) if outline[0] == outline[-1] else (*outline, outline[0])
     return Measurement(label, "POLYGON", closed, tuple(values), **described)  # type: ignore[arg-type]
 
 

@@ -27,7 +27,7 @@ from dicomdock.imaging.authoring import (
     next_series_number,
 )
 from dicomdock.imaging.geometry import planes_of
-from dicomdock.imaging.measurements.measurement import Measurement, Value
+from dicomdock.imaging.measurements.measurement import Measurement, Value, Vector
 from dicomdock.imaging.measurements.reading import Report
 from dicomdock.imaging.source_images import slim
 from dicomdock.imaging.terminology import Code
@@ -125,7 +125,7 @@ def _observers(hd: Any, creator: str) -> Any:
 
 
 def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Dataset]) -> Any:
-    flat = _on_image(measurement, named)
+    flat = _on_image(measurement, measurement.points, named)
     tracking = hd.sr.TrackingIdentifier(
         measurement.tracking_uid or new_uid(), measurement.label[:64] or "Measurement"
     )
@@ -143,7 +143,7 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
             measurements=[_measurement(hd, value) for value in measurement.values],
         )
     points = np.array(measurement.points, dtype=np.float64)
-    if measurement.points and not frame:
+    if measurement.points and not frame and not measurement.flat:
         raise ValueError("the images state no frame of reference")
     if measurement.form in _REGIONS:
         return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
@@ -157,13 +157,6 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
             finding_sites=sites,
             measurements=[_measurement(hd, value) for value in measurement.values],
         )
-    place = None
-    if measurement.points:
-        place = [
-            hd.sr.CoordinatesForMeasurement3D(measurement.form, points, frame)
-            if flat is None
-            else hd.sr.CoordinatesForMeasurement(*_drawn(measurement, flat), _source(hd, measurement, named))
-        ]
     images = None
     if measurement.image and measurement.image[0] in named:
         header = named[measurement.image[0]]
@@ -173,19 +166,39 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
         tracking_identifier=tracking,
         finding_type=measurement.finding,
         finding_sites=sites,
-        measurements=[_measurement(hd, value, place) for value in measurement.values],
+        measurements=[
+            _measurement(hd, value, _place(hd, measurement, value.points or measurement.points, frame, named))
+            for value in measurement.values
+        ],
         source_images=images,
     )
 
 
-def _on_image(measurement: Measurement, named: dict[str, Dataset]) -> npt.NDArray[np.float64] | None:
+def _place(
+    hd: Any, measurement: Measurement, points: Sequence[Vector], frame: str, named: dict[str, Dataset]
+) -> list[Any] | None:
+    """Return where a number was measured: on its image, else in the patient."""
+    if not points:
+        return None
+    flat = _on_image(measurement, points, named)
+    if flat is None:
+        at = np.array(points, dtype=np.float64)
+        return [hd.sr.CoordinatesForMeasurement3D(measurement.form, at, frame)]
+    return [hd.sr.CoordinatesForMeasurement(*_drawn(measurement, flat), _source(hd, measurement, named))]
+
+
+def _on_image(
+    measurement: Measurement, points: Sequence[Vector], named: dict[str, Dataset]
+) -> npt.NDArray[np.float64] | None:
     """Return the points as column and row of the image that they lie on; None where they lie on none.
 
     Viewers (OHIF) draw coordinates of images, not those in the patient. The centre of the first pixel is
     (0.5, 0.5), PS3.3 §C.18.6.1.2.
     """
-    if measurement.image is None or measurement.image[0] not in named or not measurement.points:
+    if measurement.image is None or measurement.image[0] not in named or not points:
         return None
+    if measurement.flat:
+        return np.array(points)[:, :2] + 0.5
     try:
         planes = planes_of(named[measurement.image[0]])
     except GeometryError:
@@ -194,7 +207,7 @@ def _on_image(measurement: Measurement, named: dict[str, Dataset]) -> npt.NDArra
     if plane is None or not plane.placed or measurement.form == "ELLIPSOID":
         return None
     assert plane.along_row is not None and plane.along_column is not None and plane.spacing is not None
-    away = np.array(measurement.points) - np.array(plane.origin)
+    away = np.array(points) - np.array(plane.origin)
     if np.abs(away @ np.array(plane.normal)).max() > ON_IMAGE:
         return None
     rows, columns = plane.spacing

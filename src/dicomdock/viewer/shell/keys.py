@@ -110,9 +110,9 @@ def bindings(station: Any) -> dict[str, Callable[[], Any]]:
         "{": lambda: station.fusion.more(-1),
         "}": lambda: station.fusion.more(1),
         "0": station.window.auto,
-        "Ctrl+z": segments.undo,
-        "Ctrl+Z": segments.redo,
-        "Ctrl+y": segments.redo,
+        "Ctrl+z": station.undo,
+        "Ctrl+Z": station.redo,
+        "Ctrl+y": station.redo,
         "Ctrl+s": station.saving.save,
         "Escape": station.escape,
     }

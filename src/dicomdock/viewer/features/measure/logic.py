@@ -1,4 +1,4 @@
-"""Measurements: distances, angles and regions with their mean; saved as DICOM reports."""
+"""Measurements on the shown series: placed by drags and clicks, undone, autosaved, saved as DICOM reports."""
 
 from __future__ import annotations
 
@@ -12,17 +12,29 @@ import slicer
 
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.dataset import READ_ERRORS
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, GeometryError
 from dicomdock.imaging.measurements import (
+    Calibration,
     Measurement,
     Report,
-    angle,
-    distance,
+    calibration_at,
+    calibrations_of,
     read_report,
-    region,
     report_to_dicom,
 )
+from dicomdock.imaging.measurements.measurement import MILLIMETRE, SQUARE_MILLIMETRE
 from dicomdock.viewer.autosave import PlacedMeasurement, UnsavedWork
+from dicomdock.viewer.features.measure.kinds import (
+    KINDS,
+    POINTS,
+    calibrated,
+    in_stack,
+    measured,
+    on_pixels,
+    placed,
+)
+from dicomdock.viewer.features.measure.nodes import LPS, Drawn
 from dicomdock.viewer.features.measure.state import MeasurementRow, MeasureState, ReportRow
 from dicomdock.viewer.features.save.logic import SavingLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
@@ -30,13 +42,8 @@ from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.study import newest, read_instance
 
-NODES = {
-    "distance": ("vtkMRMLMarkupsLineNode", 2, "Distance"),
-    "angle": ("vtkMRMLMarkupsAngleNode", 3, "Angle"),
-    "region": ("vtkMRMLMarkupsClosedCurveNode", 3, "Region"),
-}
-LPS = np.array((-1.0, -1.0, 1.0))
 AUTOSAVE_SECONDS = 3.0  # between two autosaves
+MOST_STEPS = 50  # that can be undone
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,13 @@ class MeasuringLogic:
         self.state = PageState(server.state, MeasureState)
         self._shown = ""  # the series that all of the following belongs to
         self._other_series: dict[str, _SeriesMeasurements] = {}  # what belongs to the others that were shown
-        self._nodes: dict[str, tuple[str, Any]] = {}
+        self._drawn: dict[str, Drawn] = {}
+        self._placing: Drawn | None = None
+        self._problems: dict[str, str] = {}  # why something has no numbers
+        self._words: dict[str, str] = {}  # by what pixels measure, where that is not by their position
+        self._calibrations: dict[str, tuple[Calibration, ...]] = {}  # by SOP Instance UID
+        self._steps: list[list[PlacedMeasurement]] = [[]]  # what can be gone back to, up to the present
+        self._undone: list[list[PlacedMeasurement]] = []
         self._unplaced: dict[str, Measurement] = {}  # numbers of a report without coordinates in the images
         self._count = 0
         self._report: Report | None = None
@@ -87,47 +100,68 @@ class MeasuringLogic:
         self._interaction().AddObserver(slicer.vtkMRMLInteractionNode.EndPlacementEvent, self._placed)
 
     def place(self, kind: str) -> None:
-        """Let the user click the points of a measurement."""
-        if self.series.volume is None or not self.series.volume.spatial:
-            self.notifications.info(
-                "These images have no position in the patient, so nothing can be measured in mm."
-            )
+        """Let the user place a measurement, by a drag or by clicks."""
+        if self.series.volume is None:
             return
-        node = self._add(kind)
+        self.stop()
+        self._placing = self._add(kind)
         with self.state as data:
             data.measuring = kind
-        self.app.markups_logic.place_node(node, persistent=kind == "region")
+        self.series.views.drag_places(KINDS[kind].drag, self.stop)
+        self._place(self._placing.nodes[0])
 
     def stop(self) -> None:
-        """End placing."""
+        """End placing; what lacks points is removed."""
+        drawn, self._placing = self._placing, None
         self.app.markups_logic.disable_place_mode()
-        self._placed()
+        if drawn is None:
+            return
+        self.series.views.drag_places("", self.stop)
+        self.series.views.interaction("window")
+        with self.state as data:
+            data.measuring = ""
+        if drawn.complete:
+            self._changed()
+        else:
+            self.remove(drawn.id)
 
     def name(self, node_id: str, text: str) -> None:
         """Name a measurement."""
-        if node_id in self._nodes and text.strip():
-            self._nodes[node_id][1].SetName(text.strip())
-            self._update_rows()
+        if node_id in self._drawn and text.strip():
+            self._drawn[node_id].rename(text.strip())
+            self._changed()
 
     def remove(self, node_id: str) -> None:
         """Remove a measurement."""
         self._unplaced.pop(node_id, None)
-        _, node = self._nodes.pop(node_id, ("", None))
-        if node is not None:
-            self.app.scene.RemoveNode(node)
-        self._update_rows()
+        if node_id in self._drawn:
+            self._drawn.pop(node_id).remove()
+        self._changed()
+
+    def undo(self) -> None:
+        """Undo the last step."""
+        if len(self._steps) > 1:
+            self._undone.append(self._steps.pop())
+            self._show_step()
+
+    def redo(self) -> None:
+        """Redo the last undone step."""
+        if self._undone:
+            self._steps.append(self._undone.pop())
+            self._show_step()
 
     def values(self) -> list[tuple[str, Measurement]]:
-        """Measure what is complete."""
+        """Measure what is complete; what cannot be measured has no values."""
         found = []
-        for node_id, (kind, node) in self._nodes.items():
-            points = [tuple(point * LPS) for point in _points(node)]
-            if len(points) < NODES[kind][1]:
+        self._problems.clear()
+        for node_id, drawn in self._drawn.items():
+            if not drawn.complete:
                 continue
             try:
-                found.append((node_id, self._measure(kind, node.GetName(), points)))
+                found.append((node_id, self._measure(drawn)))
             except GeometryError as error:
-                found.append((node_id, Measurement(f"{node.GetName()}: {error}")))
+                self._problems[node_id] = str(error)
+                found.append((node_id, Measurement(drawn.name)))
         return [*found, *self._unplaced.items()]
 
     async def save(self) -> None:
@@ -168,20 +202,26 @@ class MeasuringLogic:
         self._clear()
         self._report = report
         for one in report.measurements:
-            kind = {("POLYLINE", 2): "distance", ("POLYLINE", 3): "angle"}.get((one.form, len(one.points)))
-            kind = kind or ("region" if one.form == "POLYGON" and len(one.points) > 3 else None)
-            if kind is None:
+            where = placed(self._from_pixels(one), self.series.volume.geometry)
+            if where is None:
                 self._unplaced[f"unplaced {len(self._unplaced)}"] = one
                 continue
-            points = one.points[:-1] if kind == "region" and one.points[0] == one.points[-1] else one.points
-            self._add(kind, one.label, [np.array(point) * LPS for point in points])
+            self._add(where[0], one.label, [point * LPS for point in where[1]])
         self._saved = self._placed_measurements()
-        if not self._nodes:
-            self.notifications.info(
-                f"{series.name} holds no distances, angles or regions that can be shown here."
-            )
+        self._begin_steps()
+        if not self._drawn:
+            self.notifications.info(f"{series.name} holds no measurements that can be shown on these images.")
         self._update_rows()
-        self._go_to(report.measurements)
+        self._go_to([self._from_pixels(one) for one in report.measurements])
+
+    def _from_pixels(self, one: Measurement) -> Measurement:
+        """Return a measurement on an image without a position with points as the stack of images has them."""
+        volume = self.series.volume
+        if not one.flat:
+            return one
+        if volume.spatial or one.image not in volume.sources:
+            return replace(one, points=(), values=tuple(replace(value, points=()) for value in one.values))
+        return in_stack(one, volume.geometry, volume.sources.index(one.image))
 
     async def autosave(self) -> None:
         """Write to the state folder what is not in a report yet, again and again."""
@@ -221,15 +261,15 @@ class MeasuringLogic:
             autosaved,
         )
         for one in back.placed:
-            if one.kind not in NODES:
-                continue  # of another version of dicomdock
-            self._add(one.kind, one.name, one.points)
+            if one.kind in KINDS:  # else of another version of dicomdock
+                self._add(one.kind, one.name, one.points)
+        self._begin_steps()
         self._update_rows()
 
     def _clear(self) -> None:
-        for _, node in self._nodes.values():
-            self.app.scene.RemoveNode(node)
-        self._nodes.clear()
+        for one in self._drawn.values():
+            one.remove()
+        self._drawn.clear()
         self._unplaced = {}
         self._report, self._saved = None, []
         self._update_rows()
@@ -237,9 +277,9 @@ class MeasuringLogic:
     def _placed_measurements(self) -> list[PlacedMeasurement]:
         """Return the measurements that are complete, as they lie."""
         return [
-            PlacedMeasurement(kind, node.GetName(), tuple(tuple(map(float, point)) for point in points))
-            for kind, node in self._nodes.values()
-            if len(points := _points(node)) >= NODES[kind][1]
+            PlacedMeasurement(one.kind, one.name, tuple(tuple(map(float, point)) for point in one.points()))
+            for one in self._drawn.values()
+            if one.complete
         ]
 
     def _unsaved(self) -> bool:
@@ -247,7 +287,9 @@ class MeasuringLogic:
         return bool(now) and now != self._saved
 
     def _autosave(self) -> None:
-        wanted = self._placed_measurements() if self._unsaved() else []
+        wanted = self._placed_measurements()
+        if not self._unsaved():  # the report has all but arrows, which have no numbers
+            wanted = [one for one in wanted if one.kind == "arrow"]
         if not self._shown or wanted == self._autosaved:
             return
         try:
@@ -277,34 +319,52 @@ class MeasuringLogic:
     def _interaction(self) -> Any:
         return self.app.scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
 
-    def _add(self, kind: str, label: str = "", points: Sequence[Sequence[float]] = ()) -> Any:
+    def _add(self, kind: str, label: str = "", points: Sequence[Sequence[float]] = ()) -> Drawn:
         """Add a measurement to the scene; the page gets its numbers when all its points are there."""
-        node_class, _, title = NODES[kind]
         self._count += 1
-        node = self.app.scene.AddNewNodeByClass(node_class, label or f"{title} {self._count}")
-        node.CreateDefaultDisplayNodes()
-        display = node.GetDisplayNode()
-        display.SetTextScale(2.6)
-        display.SetGlyphScale(1.6)
-        display.SetSelectedColor(1.0, 0.85, 0.35)
-        display.SetColor(1.0, 0.85, 0.35)
-        display.SetPropertiesLabelVisibility(kind != "region")
-        if kind == "region":
-            node.SetCurveTypeToLinear()
-        for point in points:
-            node.AddControlPoint(*point)
-        node.AddObserver(slicer.vtkMRMLMarkupsNode.PointModifiedEvent, self._update_rows)
-        node.AddObserver(slicer.vtkMRMLMarkupsNode.PointPositionDefinedEvent, self._update_rows)
-        self._nodes[node.GetID()] = (kind, node)
-        return node
+        drawn = Drawn(
+            self.app.scene,
+            kind,
+            label or f"{KINDS[kind].title} {self._count}",
+            self.series.volume.geometry,
+            self.series.volume.spatial,
+            self._update_rows,
+            self._changed,
+        )
+        drawn.put(points)
+        self._drawn[drawn.id] = drawn
+        return drawn
 
-    def _measure(self, kind: str, label: str, points: list[Any]) -> Measurement:
+    def _place(self, node: Any) -> None:
+        kind = KINDS[self._placing.kind] if self._placing is not None else None
+        several = kind is not None and (kind.open_ended or kind.parts[0] == (POINTS, 2))
+        self.app.markups_logic.place_node(node, persistent=several)
+
+    def _measure(self, drawn: Drawn) -> Measurement:
         volume = self.series.volume
-        if kind == "distance":
-            return distance(label, *points[:2], image=self._image(points))
-        if kind == "angle":
-            return angle(label, *points[:3], image=self._image(points))
-        return region(label, points, volume, image=self._image(points))
+        points = [point * LPS for point in drawn.points()]
+        if volume.spatial:
+            self._words.pop(drawn.id, None)
+            return measured(drawn.kind, drawn.name, points, volume, self._image(points))
+        image = self._image(points)
+        if image is None:
+            raise GeometryError("The points do not lie on one image.")
+        at = volume.geometry.to_index(points)[:, :0:-1]  # column, row
+        one = calibration_at(self._calibrations_of(image[0]), at)
+        self._words[drawn.id] = one.words
+        scaled = replace(volume, geometry=calibrated(volume.geometry, one))
+        found = measured(drawn.kind, drawn.name, scaled.geometry.to_lps(_indices(at)), scaled, image)
+        return on_pixels(found, scaled.geometry)
+
+    def _calibrations_of(self, instance: str) -> tuple[Calibration, ...]:
+        """Return what pixels of an image without a position measure."""
+        if instance not in self._calibrations:
+            assert self.series.study is not None and self.series.series is not None
+            place = Resource(self.series.study.uid, self.series.series.uid, instance)
+            archive = self.saving.archive
+            headers = [read_instance(archive, one, pixels=False) for one in archive.instances(place)]
+            self._calibrations[instance] = calibrations_of(headers[0]) if headers else ()
+        return self._calibrations[instance]
 
     def _image(self, points: list[Any]) -> tuple[str, int] | None:
         """Name the image that all points lie on; None where there is none."""
@@ -317,20 +377,68 @@ class MeasuringLogic:
         return found
 
     def _placed(self, *_: Any) -> None:
-        with self.state as data:
-            data.measuring = ""
-        for node_id, (kind, node) in list(self._nodes.items()):
-            if node.GetNumberOfDefinedControlPoints() < NODES[kind][1]:
-                self.remove(node_id)
+        """Go on when a part has its points, once Slicer has done with the event that says so."""
+        if self._placing is not None:
+            asyncio.get_running_loop().call_soon(self._go_on, self._placing)
+
+    def _go_on(self, drawn: Drawn) -> None:
+        """Place the next part, or end."""
+        if self._placing is not drawn:
+            return
+        if drawn.part_complete and (node := drawn.next_part()) is not None:
+            self._place(node)
+        else:
+            self.stop()
+
+    def _changed(self) -> None:
+        """Show the numbers, and remember a step that can be undone."""
+        self._update_rows()
+        now = self._placed_measurements()
+        if now != self._steps[-1]:
+            self._steps = [*self._steps, now][-MOST_STEPS:]
+            self._undone.clear()
+
+    def _begin_steps(self) -> None:
+        self._steps, self._undone = [self._placed_measurements()], []
+
+    def _show_step(self) -> None:
+        """Draw what there was at a step."""
+        self.app.markups_logic.disable_place_mode()
+        self._placing = None
+        for one in self._drawn.values():
+            one.remove()
+        self._drawn.clear()
+        for step in self._steps[-1]:
+            self._add(step.kind, step.name, step.points)
+        self._update_rows()
 
     def _update_rows(self, *_: Any) -> None:
+        placing = self._placing
+        if placing is not None and placing.kind in ("ellipse", "rectangle") and placing.complete:
+            asyncio.get_running_loop().call_soon(self._end_if_complete, placing)
         with self.state as data:
             data.measurements = [
                 MeasurementRow(
-                    node_id, one.label, node_id in self._nodes, [value.words for value in one.values]
+                    node_id,
+                    one.label,
+                    node_id in self._drawn,
+                    self._row_words(node_id, one),
                 )
                 for node_id, one in self.values()
             ]
+
+    def _row_words(self, node_id: str, one: Measurement) -> list[str]:
+        """Return the numbers of a measurement and by what they are known, or why there are none."""
+        lines = [value.words for value in one.values]
+        in_mm = any(value.unit in (MILLIMETRE, SQUARE_MILLIMETRE) for value in one.values)
+        if in_mm and (how := self._words.get(node_id)):
+            lines.append(f"In mm {how}")
+        return lines or [self._problems.get(node_id, "")]
+
+    def _end_if_complete(self, drawn: Drawn) -> None:
+        """End the placing of a node that would take more points than it needs."""
+        if self._placing is drawn and drawn.complete:
+            self.stop()
 
     def _update_reports(self) -> None:
         assert self.series.study is not None
@@ -340,11 +448,6 @@ class MeasuringLogic:
             ]
 
 
-def _points(node: Any) -> list[Any]:
-    found = []
-    for at in range(node.GetNumberOfControlPoints()):
-        if node.GetNthControlPointPositionStatus(at) == slicer.vtkMRMLMarkupsNode.PositionDefined:
-            point = [0.0, 0.0, 0.0]
-            node.GetNthControlPointPositionWorld(at, point)
-            found.append(np.array(point))
-    return found
+def _indices(at: Any) -> Any:
+    """Return columns and rows as indices k, j, i of the first slice."""
+    return np.column_stack([np.zeros(len(at)), at[:, 1], at[:, 0]])

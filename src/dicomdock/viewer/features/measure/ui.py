@@ -7,9 +7,10 @@ from typing import Any
 from trame.widgets import html
 from trame_vuetify.widgets.vuetify3 import VIcon
 
+from dicomdock.viewer.features.measure.kinds import KINDS
 from dicomdock.viewer.features.measure.state import MeasureState
 from dicomdock.viewer.page_state import names_of
-from dicomdock.viewer.shell.widgets import button, panel, shown
+from dicomdock.viewer.shell.widgets import button, panel
 
 MEASURE = names_of(MeasureState)
 
@@ -19,16 +20,11 @@ def measuring_panel(server: Any) -> None:
     control = server.controller
     with panel("measure", "Measure"):
         with html.Div(classes="row"):
-            for kind, label in (("distance", "Distance"), ("angle", "Angle"), ("region", "Region")):
-                on = f"{MEASURE.measuring} === '{kind}'"
-                button(label, (control.measure, f"['{kind}']"), on=on, testid=kind)
-        html.P(
-            shown(
-                f"{MEASURE.measuring} === 'region' ? 'Click around the region, then press Escape.'"
-                " : 'Click the points in a picture.'"
-            ),
-            v_show=MEASURE.measuring,
-        )
+            for name, kind in KINDS.items():
+                on = f"{MEASURE.measuring} === '{name}'"
+                button(kind.title, (control.measure, f"['{name}']"), on=on, title=kind.hint, testid=name)
+        for name, kind in KINDS.items():
+            html.P(kind.hint, v_show=f"{MEASURE.measuring} === '{name}'", raw_attrs=['role="status"'])
         html.P("Nothing measured yet.", v_show=f"!{MEASURE.measurements}.length && !{MEASURE.measuring}")
         with html.Div(
             v_for=f"(one, i) in {MEASURE.measurements}",

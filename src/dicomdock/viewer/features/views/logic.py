@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode
@@ -259,6 +259,10 @@ class Views:
         view = self.app.view_manager.get_view(tag)
         at = self._centre(view) if view is not None else None
         return None if at is None else (-at[0], -at[1], at[2])
+
+    def drag_places(self, how: Literal["", "ends", "path"], ended: Callable[[], None]) -> None:
+        """Let a drag with the left button place points of a measurement: at its ends, or along its path."""
+        self._remote.drag_places(how, ended)
 
     def interaction(self, mode: str) -> None:
         """Set what dragging with the left button does: ``window``, ``place`` a measurement, ``none``."""

@@ -1,0 +1,161 @@
+"""A measurement in the scene: the nodes that hold its points, and the line that is drawn beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import slicer
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.geometry import VolumeGeometry
+from dicomdock.viewer.features.measure.kinds import ANGLE, CURVE, KINDS, LINE, POINTS, outline
+
+LPS = np.array((-1.0, -1.0, 1.0))
+COLOUR = (1.0, 0.85, 0.35)
+OUTLINED = ("ellipse", "rectangle", "arrow")
+
+_MARKUPS = slicer.vtkMRMLMarkupsNode
+
+
+class Drawn:
+    """The nodes of one measurement.
+
+    Parameters
+    ----------
+    scene : Slicer's.
+    kind : one of ``KINDS``.
+    name : as the user calls it.
+    geometry : of the volume that it lies on.
+    spatial : the scene's millimetres are the patient's; else Slicer's own numbers are not shown.
+    changed : called when a point has moved.
+    moved : called when the user has let a point go.
+    """
+
+    def __init__(
+        self,
+        scene: Any,
+        kind: str,
+        name: str,
+        geometry: VolumeGeometry,
+        spatial: bool,
+        changed: Callable[[], None],
+        moved: Callable[[], None],
+    ) -> None:
+        self.kind, self.name = kind, name
+        self._numbers = spatial and kind not in ("cobb", "arrow")
+        self._scene, self._geometry, self._changed, self._moved = scene, geometry, changed, moved
+        self._putting = False
+        self.nodes: list[Any] = []
+        # Before the points' own: Slicer places points in the node that was added last.
+        self._outline = self._outline_node() if kind in OUTLINED else None
+        self.next_part()
+        self.id = str(self.nodes[0].GetID())
+
+    def next_part(self) -> Any:
+        """Add the node of the next part; return None where all are there."""
+        parts = KINDS[self.kind].parts
+        if len(self.nodes) == len(parts):
+            return None
+        node = self._scene.AddNewNodeByClass(parts[len(self.nodes)][0], self.name)
+        _display(node, labelled=not self.nodes and parts[0][0] in (LINE, ANGLE))
+        for name in () if self._numbers else ("length", "angle"):
+            if (number := node.GetMeasurement(name)) is not None:
+                number.SetEnabled(False)  # the name alone is shown beside it
+        if parts[0][0] == CURVE:
+            node.SetCurveTypeToLinear()
+        if parts[0][0] == POINTS:
+            node.GetDisplayNode().SetPointLabelsVisibility(self.kind == "point")
+        self.nodes.append(node)
+        for event in (_MARKUPS.PointModifiedEvent, _MARKUPS.PointPositionDefinedEvent):
+            node.AddObserver(event, self._point_changed)
+        node.AddObserver(_MARKUPS.PointEndInteractionEvent, lambda *_: self._moved())
+        return node
+
+    def rename(self, name: str) -> None:
+        """Call it otherwise."""
+        self.name = name
+        for node in self.nodes:
+            node.SetName(name)
+
+    def put(self, points: Sequence[Sequence[float]]) -> None:
+        """Place all points, in RAS; none leaves them to the user."""
+        rest = list(points)
+        if not rest:
+            return
+        self._putting = True
+        for at, (_, count) in enumerate(KINDS[self.kind].parts):
+            node = self.nodes[at] if at < len(self.nodes) else self.next_part()
+            here = rest if KINDS[self.kind].open_ended else rest[:count]
+            for one in here:
+                node.AddControlPoint(*one)
+            rest = rest[len(here) :]
+        self._putting = False
+        self._draw_outline()
+
+    def points(self) -> list[Any]:
+        """Return the points that are placed, in RAS."""
+        return [point for node in self.nodes for point in _points(node)]
+
+    @property
+    def part_complete(self) -> bool:
+        """Whether all points of the present part are placed."""
+        return len(_points(self.nodes[-1])) >= KINDS[self.kind].parts[len(self.nodes) - 1][1]
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has as many points as it needs."""
+        return len(self.points()) >= KINDS[self.kind].points
+
+    def remove(self) -> None:
+        """Take it out of the scene."""
+        for node in (*self.nodes, self._outline):
+            if node is not None:
+                self._scene.RemoveNode(node)
+
+    def _outline_node(self) -> Any:
+        node = self._scene.AddNewNodeByClass(CURVE, self.name)
+        node.SetCurveTypeToLinear()
+        node.SetLocked(True)
+        _display(node, labelled=False)
+        node.GetDisplayNode().SetGlyphType(slicer.vtkMRMLMarkupsDisplayNode.Vertex2D)  # points without marks
+        return node
+
+    def _point_changed(self, *_: Any) -> None:
+        if not self._putting:  # of some of its points there are no numbers
+            self._draw_outline()
+            self._changed()
+
+    def _draw_outline(self) -> None:
+        if self._outline is None:
+            return
+        points = [one * LPS for one in _points(self.nodes[0], preview=True)]
+        try:
+            line = outline(self.kind, points, self._geometry)
+        except GeometryError:
+            line = []
+        self._outline.RemoveAllControlPoints()
+        for one in line:
+            self._outline.AddControlPoint(*(one * LPS))
+
+
+def _display(node: Any, *, labelled: bool) -> None:
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetTextScale(2.6)
+    display.SetGlyphScale(1.6)
+    display.SetSelectedColor(*COLOUR)
+    display.SetColor(*COLOUR)
+    display.SetPropertiesLabelVisibility(labelled)
+
+
+def _points(node: Any, *, preview: bool = False) -> list[Any]:
+    states = {_MARKUPS.PositionDefined, *((_MARKUPS.PositionPreview,) if preview else ())}
+    found = []
+    for at in range(node.GetNumberOfControlPoints()):
+        if node.GetNthControlPointPositionStatus(at) in states:
+            point = [0.0, 0.0, 0.0]
+            node.GetNthControlPointPositionWorld(at, point)
+            found.append(np.array(point))
+    return found
