@@ -213,8 +213,16 @@ def test_segments_are_names_or_codes(archive: Archive, livers: As, wrong: str) -
         archive.project("other")
 
 
-def test_a_project_without_people_is_its_makers(archive: Archive, settings: Settings, livers: As) -> None:
+def test_a_project_without_people_is_its_makers_and_has_the_images_alone(
+    archive: Archive, settings: Settings, livers: As
+) -> None:
+    drawn = [
+        Item(Resource("1.2.4", f"1.2.5.{number}"), modality=kind) for number, kind in ((1, "SEG"), (2, "SR"))
+    ]
+    cohorts = Cohorts(settings)
+    cohorts.save("chest", [*cohorts.items("chest"), *drawn], {})
     made = archive.make_project("mine", "chest", "look at it")
+    assert made.definition.version == 2
     assert made.definition.annotators == (settings.person_name,)
     taken = made.take()
     assert taken is not None and taken.person == settings.person_name

@@ -476,6 +476,28 @@ def test_what_the_server_remarks_of_an_instance_is_told():
     assert "attributes: PatientName, PatientID, StudyDate" in result.reason
 
 
+def test_an_error_comment_of_the_whole_answer_is_told():
+    """Where a server explains all failures at once, and where it says in a text that it stored nothing."""
+    failed = {"00081198": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2.3"]}}]}}
+    failed["00000902"] = {"vr": "LO", "Value": ["Disk quota of s3cret exceeded"]}
+    outcome = store_response.read(
+        409,
+        "application/dicom+json",
+        json.dumps(failed).encode(),
+        "pacs",
+        redact=lambda text: text.replace("s3cret", "***"),
+    )
+    assert outcome.results["1.2.3"].reason == "the server gives no reason; Disk quota of *** exceeded"
+
+
+def test_what_a_server_says_instead_of_a_store_response_is_told(head, settings):
+    answer = Answer(200, b"ERROR: no license", {"Content-Type": "text/plain"})
+    with client_of(Awkward(stores=lambda _: answer), settings) as client:
+        (result,) = client.store(parts_of(head[:1]))
+    assert result.status == "unconfirmed"
+    assert result.reason.endswith("it says: ERROR: no license")
+
+
 def test_a_reason_that_stands_in_the_warning_header_alone_is_told():
     """dcm4chee writes the first error there."""
     failed = {"00081198": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2.3"]}}]}}

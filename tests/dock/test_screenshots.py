@@ -19,6 +19,7 @@ from dicomdock.cohort.table import Item
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.launch.trust import TrustStore
+from dicomdock.project.store import Projects
 from tests.builders import changed, ct_series, document, mr_series, write
 from tests.dock.running import RunningDock, demonstrating
 from tests.dock.using import keep, open_at, rows, still
@@ -41,21 +42,38 @@ def full_dock(tmp_path_factory: pytest.TempPathFactory, demonstration: Path) -> 
         made.append(changed(one, PatientName=name, PatientID=f"P{4711 + number}", StudyDate=day))
     made += mr_series(4, PatientName="Two^Series", StudyInstanceUID="1.2.7", rows=64, columns=64)
     made += ct_series(3, PatientName="Two^Series", StudyInstanceUID="1.2.7", rows=64, columns=64)
+    config = folder / "home" / "config"
+    config.mkdir(0o700, parents=True)
+    (config / "settings.toml").write_text('person = "anna"\n')
     with demonstrating(folder / "home", demonstration) as dock:
         keep(dock.settings, folder / "made", made, origin="")
         TrustStore(dock.settings).add("https://pacs.example.org")
-        _project(dock.settings, [Resource(one.study, one.series) for one in made[::4]])
+        _project(dock.settings, list(dict.fromkeys(Resource(one.study, one.series) for one in made)))
         yield dock
 
 
 def _project(settings: Settings, series: list[Resource]) -> None:
-    """Make a project of this user alone, who has a case in hand."""
-    Cohorts(settings).save("mixed", [Item(one, "", "P4711", "CT", "Thorax") for one in series], {})
+    """Make a project in which anna, whose dock it is, has cases in every state."""
+    items = [Item(one, "", f"P{4711 + number}", "CT", "Thorax") for number, one in enumerate(series)]
+    Cohorts(settings).save("mixed", items, {})
     with Archive.open(settings) as archive:
-        project = archive.make_project(
-            "livers", "mixed", "segment the liver", segments=["liver"], instructions="Leave the vessels out."
+        archive.make_project(
+            "livers",
+            "mixed",
+            "segment the liver",
+            segments=["liver"],
+            instructions="Leave the vessels out.",
+            annotators=["anna", "bert"],
+            reviewers=["rita"],
+            review=True,
         )
-        project.take()
+        projects = Projects(archive.local)
+        for number, person in enumerate(("anna", "anna", "anna", "bert"), 1):
+            projects.take("livers", person, (number, 1))
+            projects.submit("livers", (number, 1), person, Resource("1.2.7", "1.2.7.1", f"1.2.7.1.{number}"))
+        projects.accept("livers", (1, 1), "rita")
+        projects.send_back("livers", (2, 1), "rita", "The dome is missing from slice 4 on.")
+        projects.take("livers", "anna", (5, 1))
 
 
 @dataclass(frozen=True)
@@ -134,11 +152,17 @@ def _server_form(page: Page) -> None:
 def _transfers(page: Page) -> None:
     expect(page.get_by_test_id("nav-transfers")).to_be_visible()
     still(page)
+    list_ = page.get_by_test_id("transfers")
+    for width, columns in ((390, 3), (640, 5), (1280, 6)):  # as many as there is room for
+        page.set_viewport_size({"width": width, "height": 800})
+        expect(list_.locator("[role=columnheader]:not(.check)")).to_have_count(columns)
+        assert list_.evaluate("(list) => list.scrollWidth <= list.clientWidth")
 
 
 def _work(page: Page) -> None:
-    expect(rows(page, "cases")).to_have_count(1)
-    expect(page.get_by_test_id("case")).to_contain_text("Leave the vessels out.")
+    expect(rows(page, "cases")).to_have_count(4)
+    rows(page, "cases").filter(has_text="sent back").click()
+    expect(page.get_by_test_id("case")).to_contain_text("The dome is missing")
 
 
 def _study(page: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,16 @@ def test_files_that_are_no_dicom_are_told_apart(tmp_path: Path):
     note.write_text("Nothing of a picture, and quite a few words about it." * 9)
     empty = tmp_path / "empty"
     empty.touch()
-    found = [inspect_file("x", path).issue for path in (whole, cut, note, empty)]
-    assert found == ["", "broken", "other", "other"]
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as zipped:
+        zipped.write(whole, "DICOMDIR")
+    found = [inspect_file("x", path) for path in (whole, cut, note, empty, packed)]
+    assert [one.issue for one in found] == ["", "broken", "other", "other", "other"]
+    assert [one.reason for one in found[2:]] == [
+        "no DICOM file",
+        "no DICOM file",
+        "a packed file; unpack it, or use 'dicomdock import'",
+    ]
     assert inspect_file("x", whole).resource == instance.resource
 
 

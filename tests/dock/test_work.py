@@ -124,6 +124,7 @@ def test_a_person_walks_their_cases_by_keyboard(home: Path, page: Page, tmp_path
     with running(folder) as dock:
         open_at(page, dock, "/work")
         expect(page.get_by_test_id("work-none")).to_contain_text("Nothing in hand")
+        expect(page.get_by_test_id("work-next")).to_be_enabled()
         page.keyboard.press("n")
         arrived(page, lambda url: "/study/1.2.1" in url)  # studies open as a list here
         page.goto(f"{dock.url}/work")
@@ -131,6 +132,7 @@ def test_a_person_walks_their_cases_by_keyboard(home: Path, page: Page, tmp_path
         expect(cases).to_have_count(1)
         expect(card).to_contain_text("Case 1: segment the liver")
         expect(card).to_contain_text("Leave the vessels out.")
+        expect(page.get_by_test_id("work-submit")).to_be_enabled()
         page.keyboard.press("s")
         expect(page.get_by_text("There is no segmentation of case 1")).to_be_visible()
         with Archive.open(settings) as archive:
@@ -149,10 +151,12 @@ def test_a_person_walks_their_cases_by_keyboard(home: Path, page: Page, tmp_path
         page.reload()
         expect(cases.first).to_contain_text("sent back")
         expect(page.get_by_test_id("case-note")).to_have_text("rita: The dome is missing.")
+        expect(page.get_by_test_id("work-next")).to_be_enabled()
         page.keyboard.press("n")  # what was sent back comes first
         arrived(page, lambda url: "/study/1.2.1" in url)
         page.goto(f"{dock.url}/work")
         expect(cases.first).to_contain_text("draw again")
+        expect(page.get_by_test_id("work-give-back")).to_be_enabled()
         page.keyboard.press("g")
         expect(page.get_by_text("Case 1 is given back.")).to_be_visible()
         page.set_viewport_size({"width": 390, "height": 800})
@@ -178,6 +182,7 @@ def test_a_reviewer_accepts_and_sends_back(home: Path, page: Page, tmp_path: Pat
         cases = rows(page, "cases")
         expect(cases).to_have_count(2)
         expect(cases.first).to_contain_text("to review")
+        expect(page.get_by_test_id("work-send-back")).to_be_enabled()
         page.keyboard.press("b")
         asked = page.get_by_test_id("ask-note")
         expect(asked).to_contain_text("Send case 1 back to anna?")
@@ -187,6 +192,7 @@ def test_a_reviewer_accepts_and_sends_back(home: Path, page: Page, tmp_path: Pat
         page.get_by_test_id("note-send").click()
         expect(page.get_by_text("Case 1 is sent back.")).to_be_visible()
         expect(cases).to_have_count(1)
+        expect(page.get_by_test_id("work-accept")).to_be_enabled()
         page.keyboard.press("a")
         expect(page.get_by_text("Case 2 is accepted.")).to_be_visible()
         expect(page.get_by_test_id("work-none")).to_contain_text("Nothing is left for you here")

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from dicomdock.imaging.measurements import (
     Measurement,
     Report,
     angle,
+    calibration_at,
+    calibrations_of,
     cobb_angle,
     distance,
     ellipse,
@@ -277,3 +280,100 @@ def test_a_real_report_of_dcmqi(tmp_path: Path) -> None:
     assert [[float(item["value"]) for item in group["measurementItems"]] for group in groups] == [
         pytest.approx([value.number for value in one.values]) for one in report.measurements
     ]
+
+
+def region_of(left: int, right: int, delta: float, rows: int = 20, **attributes: object) -> Dataset:
+    """Make a calibrated region of an ultrasound image, whose rows are twice as far apart as its columns.
+
+    ``delta`` is in cm, as PS3.3 has it.
+    """
+    made = Dataset()
+    made.RegionSpatialFormat, made.RegionDataType, made.RegionFlags = 1, 1, 0
+    made.RegionLocationMinX0, made.RegionLocationMaxX1 = left, right
+    made.RegionLocationMinY0, made.RegionLocationMaxY1 = 0, rows - 1
+    made.PhysicalUnitsXDirection = made.PhysicalUnitsYDirection = 3
+    made.PhysicalDeltaX, made.PhysicalDeltaY = delta, 2 * delta
+    for name, value in attributes.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_ultrasound_is_calibrated_by_its_regions() -> None:
+    header = Dataset()
+    header.SequenceOfUltrasoundRegions = [
+        region_of(0, 9, 0.01),
+        region_of(10, 19, 0.05),
+        region_of(20, 29, 0.05, PhysicalUnitsXDirection=4),  # seconds
+        region_of(30, 39, 0.05, RegionSpatialFormat=3),  # a spectrum
+    ]
+    found = calibrations_of(header)
+    assert [(one.rows, one.columns, one.words) for one in found] == [
+        (pytest.approx(0.2), pytest.approx(0.1), "by ultrasound region 1"),
+        (pytest.approx(1.0), pytest.approx(0.5), "by ultrasound region 2"),
+    ]
+    assert calibration_at(found, [(0, 0), (9, 19)]) == found[0]
+    assert calibration_at(found, [(10, 3)]) == found[1]
+    for outside in ([(8, 2), (12, 2)], [(25, 2)], [(35, 2)], [(4, 21)]):
+        with pytest.raises(GeometryError, match="one calibrated region"):
+            calibration_at(found, outside)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "rows", "words"),
+    [
+        ({"ImagerPixelSpacing": [0.2, 0.1]}, 0.2, "at the detector, the body magnified"),
+        (
+            {"ImagerPixelSpacing": [0.2, 0.1], "EstimatedRadiographicMagnificationFactor": "1.5"},
+            0.2,
+            "at the detector, the body magnified about 1.5 times",
+        ),
+        ({"ImagerPixelSpacing": [0.2, 0.1], "PixelSpacing": [0.2, 0.1]}, 0.2, "at the detector"),
+        (
+            {
+                "ImagerPixelSpacing": [0.2, 0.1],
+                "PixelSpacing": [0.15, 0.08],
+                "PixelSpacingCalibrationType": "FIDUCIAL",
+            },
+            0.15,
+            "by Pixel Spacing (fiducial)",
+        ),
+        ({"NominalScannedPixelSpacing": [0.3, 0.3]}, 0.3, "on the scanned film"),
+        ({"PixelSpacing": [0, 0.1]}, None, ""),
+        ({}, None, ""),
+    ],
+)
+def test_projections_are_measured_where_their_spacing_is_of(
+    attributes: Any, rows: float | None, words: str
+) -> None:
+    header = Dataset()
+    for name, value in attributes.items():
+        setattr(header, name, value)
+    found = calibrations_of(header)
+    if rows is None:
+        with pytest.raises(GeometryError, match="states no spacing"):
+            calibration_at(found, [(1, 1)])
+        return
+    one = calibration_at(found, [(1, 1), (5, 5)])
+    assert one.rows == rows
+    assert one.words.startswith(words)
+
+
+def test_a_report_on_an_image_without_a_position(tmp_path: Path) -> None:
+    made = scan(np.zeros((1, 20, 40), np.int16), Modality="US")[0].dataset
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID"):
+        delattr(made, name)
+    image = (str(made.SOPInstanceUID), 1)
+    pixel = (4.0, 2.0, 0.0), (14.0, 12.0, 0.0), (10.0, 2.0, 0.0), (10.0, 8.0, 0.0)
+    was = (
+        Measurement("d", "POLYLINE", pixel[:2], (Value(LENGTH, 7, MILLIMETRE),), image=image, flat=True),
+        replace(two_way("t", *pixel), image=image, flat=True),
+    )
+    written = report_to_dicom(Report(was), [made])
+    check_with_dciodvfy(to_bytes(written), tmp_path)
+    lines = [item for item in _all_items(written) if "GraphicData" in item]
+    assert [float(one) for one in lines[0].GraphicData] == [4.5, 2.5, 14.5, 12.5]
+    again = read_report(written, [made]).measurements
+    for before, after in zip(was, again, strict=True):
+        assert (after.flat, after.image, after.points) == (True, image, before.points)
+        assert [one.points for one in after.values] == [one.points for one in before.values]
+    assert read_report(written).measurements[0].points == ()

@@ -330,6 +330,10 @@ def test_what_slicer_opens_and_is_safe_opens_here(link: str) -> None:
         (SLICER + "https://a.test&access_token=other", "access_token twice"),
         (SLICER + "https://a.test/dw?key=1", "query or fragment"),
         (SLICER + "https://a.test/dw#&access_token=x", "'#' before some of its values"),
+        (
+            "slicer://viewer/?studyUID=1.2&amp;dicomweb_endpoint=https://a.test/dw",
+            "'&amp;' between its values",
+        ),
         (SLICER + "https%253A%252F%252Fuser%2540a.test", "user name or password"),
         ("https://k.test/api/link/s3cr3t/studies/studies/1.2", "token in the middle"),
     ],

@@ -37,6 +37,25 @@ def point(k: int, j: int, i: int, positive: bool = True) -> Prompt:
     return Prompt("point", positive, (k, j, i), np.ones((1, 1, 1), bool))
 
 
+class Segment:
+    """The segment, as it is after each prompt."""
+
+    def __init__(self, session: PromptSession) -> None:
+        self.session, self.mask = session, np.zeros(IMAGE.shape, bool)
+
+    def begin(self, mask: np.ndarray) -> bool:
+        self.mask = mask.copy()
+        return self.session.begin(mask)
+
+    def add(self, prompt: Prompt) -> np.ndarray:
+        changed = self.session.add(prompt)
+        if changed is not None:
+            start, mask = changed
+            box = tuple(slice(at, at + size) for at, size in zip(start, mask.shape, strict=True))
+            self.mask[box] = mask
+        return self.mask
+
+
 def at(settings: Settings, url: str) -> Settings:
     return replace(settings, nninteractive=url)
 
@@ -48,23 +67,26 @@ def test_prompts_change_the_segment_and_are_taken_back(settings):
         session.set_image(IMAGE, (2.0, 0.8, 0.6))
         assert growing.spacing == [2.0, 0.8, 0.6]
         np.testing.assert_array_equal(growing.image, IMAGE)
-        assert session.begin(np.zeros(IMAGE.shape, bool))
-        np.testing.assert_array_equal(session.add(point(2, 3, 4)), IMAGE == 100)
-        both = session.add(point(5, 2, 3))
-        np.testing.assert_array_equal(both, IMAGE >= 100)
-        np.testing.assert_array_equal(session.add(point(2, 3, 4, positive=False)), IMAGE == 200)
+        segment = Segment(session)
+        assert segment.begin(np.zeros(IMAGE.shape, bool))
+        np.testing.assert_array_equal(segment.add(point(2, 3, 4)), IMAGE == 100)
+        np.testing.assert_array_equal(segment.add(point(5, 2, 3)), IMAGE >= 100)
+        assert session.add(point(5, 2, 3)) is None  # it is there already
         assert session.undo()
+        np.testing.assert_array_equal(segment.add(point(2, 3, 4, positive=False)), IMAGE == 200)
+        assert session.undo()
+        segment.mask = IMAGE >= 100
         lasso = Prompt("lasso", True, (5, 2, 3), np.ones((1, 2, 1), bool))
-        np.testing.assert_array_equal(session.add(lasso), IMAGE >= 100)
+        np.testing.assert_array_equal(segment.add(lasso), IMAGE >= 100)
         drawn = np.zeros(IMAGE.shape, bool)
         drawn[0, 0, 0] = True
-        assert session.begin(drawn)  # goes on from what was drawn by hand
+        assert segment.begin(drawn)  # goes on from what was drawn by hand
         box = Prompt("box", True, (4, 2, 3), np.ones((1, 2, 2), bool))
-        np.testing.assert_array_equal(session.add(box), drawn | (IMAGE == 200))
+        np.testing.assert_array_equal(segment.add(box), drawn | (IMAGE == 200))
         with pytest.raises(ToolError, match="does not understand a box over several slices"):
             session.add(Prompt("box", True, (0, 0, 0), np.ones((2, 2, 2), bool)))
         scribble = Prompt("scribble", False, (4, 2, 3), np.array([[[True, False], [False, True]]]))
-        np.testing.assert_array_equal(session.add(scribble), drawn)
+        np.testing.assert_array_equal(segment.add(scribble), drawn)
         session.close()
         assert growing.lease == ""
     sent = [one.path for one in server.asked]

@@ -633,3 +633,18 @@ def test_bytes_behind_a_data_set_are_stored_and_reported(archive: Archive, setti
     assert len(told) == min(odd, 20)
     assert all(any(str(one.resource) in warning for one in sent) for warning in told)
     assert any("10 more" in warning for warning in report.warnings) == (odd == 30)
+
+
+def test_a_server_that_writes_no_closing_delimiter_gives_all_it_has(archive: Archive, settings: Settings):
+    """Its answers are as long as HTTP says, and the last instance of each is whole by its own lengths."""
+    made = ct_series(3)
+
+    class Unclosed(Awkward):
+        def retrieve(self, place: Resource, accept: str) -> Answer:
+            answer = super().retrieve(place, accept)
+            return replace(answer, body=answer.body.removesuffix(b"\r\n--xx--\r\n"))
+
+    with client_of(Unclosed(made), settings) as client:
+        report = ended(pull(client, archive, [Resource(made[0].study)], settings))
+    assert report.complete
+    assert kept(archive, Resource(made[0].study)) == originals(made)

@@ -154,6 +154,7 @@ def test_the_viewer_answers_after_what_was_changed_before(screen: Screen) -> Non
 
 def test_windows_come_from_the_header_by_key_by_number_and_by_mouse(screen: Screen) -> None:
     assert screen.state("presets")[1:] == ["Brain", "Lung", "Abdomen", "Mediastinum", "Bone"]
+    assert screen.state("preset_values")[1:3] == ["80 / 40", "1500 / -600"]
     for key, width, centre in (("2", 80, 40), ("6", 1800, 400), ("1", 400, 100)):
         screen.page.keyboard.press(key)
         screen.wait(f"s.window_width === {width} && s.window_centre === {centre}")
@@ -624,10 +625,15 @@ def test_every_panel_has_names_and_contrast_by_axe(screen: Screen) -> None:
         screen.page.locator(f".editor button:has(.{icon})").click()
         screen.handled()
         screen.until(lambda: not faults(), words=f"{icon}: controls without a name or contrast")
-    for tool in ("series", "window", "measure", "layout", "volume", "derive"):
-        screen.tool(tool)
-        screen.handled()
-        assert faults() == [], tool
+    for width in (1280, 640, 390):
+        screen.page.set_viewport_size({"width": width, "height": 800})
+        for tool in ("series", "window", "measure", "fusion", "layout", "volume", "derive"):
+            screen.tool(tool)
+            screen.handled()
+            assert faults() == [], f"{tool} at {width} pixels"
+            cut = screen.page.locator(".panel").evaluate("(panel) => panel.scrollWidth > panel.clientWidth")
+            assert not cut, f"{tool} at {width} pixels is wider than its panel"
+    screen.page.set_viewport_size({"width": 1280, "height": 800})
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,23 @@ def test_whole_parts_are_given_before_the_missing_end_is_told():
     assert read_until_error(body(b"one", b"two", end=False)) == ([b"one"], True)
 
 
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_the_last_part_is_given_where_http_says_that_the_body_is_whole(size):
+    """Some servers write no closing delimiter; what stands before it may be theirs or the part's."""
+    data = body(b"one", b"two", end=False)
+    found = []
+    with pytest.raises(WireError, match="ended before it was complete"):
+        found.extend(
+            b"".join(part.chunks())
+            for part in read_parts(
+                (data[at : at + size] for at in range(0, len(data), size)),
+                "multipart/related; boundary=xx",
+                complete=True,
+            )
+        )
+    assert [one.removesuffix(b"\r\n") for one in found] == [b"one", b"two"]
+
+
 def test_a_part_with_the_boundary_in_it_that_is_cut_behind_it_is_not_taken_for_whole():
     nested = b"begin\r\n--xx\r\nContent-Type: a/b\r\n\r\n" + b"x" * 100
     data = body(nested, lengths=True)

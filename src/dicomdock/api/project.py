@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from dicomdock.api.project_export import ExportedProject
 
 
+NO_IMAGES = frozenset(
+    "SEG SR KO PR RTSTRUCT RTPLAN RTDOSE RTRECORD DOC ECG HD REG FID RWV AU PLAN M3D".split()  # noqa: SIM905
+)
+"""Modalities of what is drawn on no images of its own (PS3.3 §C.7.3.1.1.1)."""
+
+
 class AnnotationProject:
     """An annotation project of an archive.
 
@@ -216,7 +222,9 @@ class AnnotationProject:
 
 
 def make(archive: LocalHome, settings: Settings, project: Project) -> AnnotationProject:
-    """Make a project of a cohort; without annotators its maker is the only one.
+    """Make a project of the images of a cohort; without annotators its maker is the only one.
+
+    Series whose Modality is none of images (segmentations, reports) are no cases.
 
     Raises
     ------
@@ -226,7 +234,8 @@ def make(archive: LocalHome, settings: Settings, project: Project) -> Annotation
     version = int(cohorts.file(project.cohort).stem)
     people = project.annotators or (check_person(settings.person_name),)
     made = replace(project, version=version, annotators=people)
-    Projects(archive.local).make(made, cohorts.items(project.cohort, version))
+    items = [one for one in cohorts.items(project.cohort, version) if one.modality not in NO_IMAGES]
+    Projects(archive.local).make(made, items)
     return AnnotationProject(archive, settings, project.name)
 
 

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import IO, Any, Self, cast
 
 from dicomdock.errors import Cancelled, InvalidInput
+from dicomdock.tools.command import ending
 
 START = 120.0  # seconds until a child has imported what it needs; only what is stuck takes so long
 GRACE = 5.0  # seconds that a child gets to end by itself
@@ -89,7 +90,7 @@ class Child:
         self.kill()
         if self._expired:
             return Lost(f"It took longer than {seconds:g} seconds.")
-        return Lost(f"Its process ended: {_ending(self._process.returncode)}.")
+        return Lost(f"Its process ended: {ending(self._process.returncode)}.")
 
     def close(self) -> None:
         """Let the process end."""
@@ -210,12 +211,3 @@ class Children:
                 self._idle.append(child)
                 return
         child.kill()
-
-
-def _ending(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"

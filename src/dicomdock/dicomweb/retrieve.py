@@ -248,7 +248,10 @@ def _read(response: Response) -> Iterator[Part]:
         content_type = (
             response.content_type if label.essence.startswith("multipart/") else "multipart/related"
         )
-        for index, part in enumerate(map(Part.received, read_parts(with_head(head, chunks), content_type))):
+        # The archive knows by the data set whether it is whole; some servers write no closing delimiter.
+        framed = any(name in response.headers for name in ("Content-Length", "Transfer-Encoding"))
+        found = read_parts(with_head(head, chunks), content_type, complete=framed)
+        for index, part in enumerate(map(Part.received, found)):
             if not index and kind == "application/octet-stream":
                 part = _dicom_only(part, response)
             yield part

@@ -293,6 +293,7 @@ class _Sender:
             missing = StoreResult("", "failed", None, why)
         else:
             why = "the answer names no instance, and the server does not list it yet"
+            why += f"; it says: {outcome.said}" if outcome.said else ""
             missing = StoreResult("", "unconfirmed", None, why)
         return [
             StoreResult(item.uid, "stored")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -49,6 +49,7 @@ class Outcome:
     results : by SOP Instance UID, of the instances that the answer names.
     reason : why the batch as a whole failed, for those that it does not name.
     others : failures of instances that the answer does not name.
+    said : the beginning of an answer that is no store response; empty for a page.
     cause : the error that was raised instead of an answer.
     """
 
@@ -56,6 +57,7 @@ class Outcome:
     results: Mapping[str, StoreResult]
     reason: str = ""
     others: tuple[StoreResult, ...] = field(default=())
+    said: str = ""
     cause: Exception | None = None
 
     @property
@@ -108,9 +110,9 @@ def read(
         if not any(answers):
             beginning = " ".join(body[:MAX_EXCERPT].decode("utf-8", "replace").split())
             excerpt = redact(beginning[:LOOKED_AT])[:200]
-    reason = f"{server} answered {status}" + (
-        f": {excerpt}" if excerpt and not excerpt.startswith("<") else ""
-    )
+    said = "" if excerpt.startswith("<") else excerpt
+    remarks = (*_comments(answers, redact), *remarks)
+    reason = f"{server} answered {status}" + (f": {said}" if said else "")
     reason = "; ".join((reason, *remarks))
 
     def result(uid: str, item: DicomJson, tag: str, outcome: StoreStatus) -> StoreResult:
@@ -121,7 +123,7 @@ def read(
         for attributes in answers
         for item in json_model.items(attributes, _OTHER)
     )
-    return Outcome(status, _results(answers, result), reason, others)
+    return Outcome(status, _results(answers, result), reason, others, said)
 
 
 def _results(
@@ -153,10 +155,7 @@ def _result(
     elif status == "stored" and code:
         status = "warning"
     items = (item, *json_model.items(item, _FAILED_ATTRIBUTES)[:MAX_COMMENTS])
-    texts = [text for one in items for name in _COMMENTS for text in json_model.texts(one, name)]
-    comments = tuple(
-        dict.fromkeys(_line(redact(text[:LOOKED_AT])) for text in texts[:MAX_COMMENTS] if text.strip())
-    )
+    comments = _comments(items, redact)
     elements = (
         _keyword(one) for part in items for name in _ELEMENTS for one in json_model.values(part, name)
     )
@@ -167,6 +166,14 @@ def _result(
         pieces.append(f"attributes: {', '.join(attributes)}")
     reason = "; ".join(filter(None, pieces))
     return StoreResult(uid, status, code, reason, (*comments, *remarks), attributes)
+
+
+def _comments(items: Iterable[DicomJson], redact: Callable[[str], str]) -> tuple[str, ...]:
+    """Return the Error Comments of data sets, each once."""
+    texts = [text for one in items for name in _COMMENTS for text in json_model.texts(one, name)]
+    return tuple(
+        dict.fromkeys(_line(redact(text[:LOOKED_AT])) for text in texts[:MAX_COMMENTS] if text.strip())
+    )
 
 
 def _line(text: str) -> str:

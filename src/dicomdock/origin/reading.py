@@ -116,8 +116,8 @@ def check_frame(header: Dataset, frame: int) -> None:
         The frame number is beyond the last.
     """
     if not (header.get("Rows") and header.get("Columns")):
-        name = UID(str(header.get("SOPClassUID", ""))).name or "object without a class"
-        raise NotAcceptable(f"There is no picture in it: this is a {name}.", status=406)
+        name = UID(str(header.get("SOPClassUID", ""))).name or "no SOP Class UID"
+        raise NotAcceptable(f"There is no picture in it: it states no rows and columns ({name}).", status=406)
     frames = number_of_frames(header)
     if not 1 <= frame <= frames:
         raise InvalidInput(f"Frame {frame} was asked for, but the instance has frames 1 to {frames}.")

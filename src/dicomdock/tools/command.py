@@ -72,7 +72,7 @@ def run_command(
         _end(process, own_group=own_group)
         if process.returncode != 0:
             said = f" It said last: {' / '.join(last)}" if last else ""
-            raise ToolError(f"The tool {run.name} failed ({_ending(process.returncode)}).{said}")
+            raise ToolError(f"The tool {run.name} failed ({ending(process.returncode)}).{said}")
 
 
 @contextlib.contextmanager
@@ -199,7 +199,8 @@ def folder_size(folder: Path) -> int:
     return total
 
 
-def _ending(code: int) -> str:
+def ending(code: int) -> str:
+    """Return how a process ended, by its exit code or, where negative, its signal."""
     if code >= 0:
         return f"exit code {code}"
     try:

@@ -11,7 +11,6 @@ MONAI Label 0.8, https://docs.monai.io/projects/label (the server's ``/docs`` de
 from __future__ import annotations
 
 import json
-import math
 import re
 import uuid
 from collections.abc import Generator, Iterator, Mapping
@@ -284,9 +283,11 @@ def _labels(given: object) -> dict[int, str]:
         pairs = list(enumerate(given, 1))
     labels: dict[int, str] = {}
     for value, name in pairs[: MAX_LABELS + 1]:
-        whole = isinstance(value, int | float) and math.isfinite(value) and int(value) == value
-        if whole and 1 <= int(value) <= MAX_VALUE and (words := _words(name)[:64].strip()):  # type: ignore[call-overload]
-            labels.setdefault(int(value), words)  # type: ignore[call-overload]
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= MAX_VALUE:
+            continue
+        label = _words(name)[:64].strip()
+        if value == int(value) and label:
+            labels.setdefault(int(value), label)
     return dict(sorted(labels.items()))
 
 

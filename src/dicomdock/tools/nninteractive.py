@@ -185,8 +185,12 @@ class PromptSession:
         self._ask(lambda: self._session.add_initial_seg_interaction(mask.astype(np.uint8)))
         return True
 
-    def add(self, prompt: Prompt) -> npt.NDArray[np.bool_]:
-        """Send a prompt and return the segment as the network sees it then, on the grid of the images.
+    def add(self, prompt: Prompt) -> tuple[Shape, npt.NDArray[np.bool_]] | None:
+        """Send a prompt and return the box in which it changes the segment; None where it changes nothing.
+
+        Returns
+        -------
+        Index (k, j, i) of the first voxel of the box, and which of its voxels belong to the segment now.
 
         Raises
         ------
@@ -197,7 +201,7 @@ class PromptSession:
             what = "box over several slices" if prompt.kind == "box" else prompt.kind
             raise ToolError(f"The model of the nnInteractive server does not understand a {what}.")
         session, positive = self._session, prompt.positive
-        calls: dict[Kind, Callable[[], object]] = {
+        calls: dict[Kind, Callable[[], Any]] = {
             "point": lambda: session.add_point_interaction([*prompt.start], positive),
             "box": lambda: session.add_bbox_interaction(prompt.bounds, positive),
             "scribble": lambda: session.add_scribble_interaction(
@@ -207,8 +211,7 @@ class PromptSession:
                 prompt.mask.astype(np.uint8), positive, interaction_bbox=prompt.bounds
             ),
         }
-        self._ask(calls[prompt.kind])
-        return self._result()
+        return self._changed(self._ask(calls[prompt.kind]))
 
     def undo(self) -> bool:
         """Take the last prompt back; return False where the server cannot."""
@@ -222,11 +225,14 @@ class PromptSession:
         with _errors(self._where, self._closed):
             self._session.close()
 
-    def _result(self) -> npt.NDArray[np.bool_]:
-        found: npt.NDArray[np.bool_] = np.asarray(self._session.target_buffer) != 0
-        if found.shape != self._shape:
+    def _changed(self, bounds: Any) -> tuple[Shape, npt.NDArray[np.bool_]] | None:
+        if bounds is None:
+            return None
+        (k0, k1), (j0, j1), (i0, i1) = ((int(low), int(high)) for low, high in bounds)
+        ends = ((k0, k1), (j0, j1), (i0, i1))
+        if any(not 0 <= low < high <= size for (low, high), size in zip(ends, self._shape, strict=True)):
             raise ToolError(f"The nnInteractive server at {self._where} labels another volume.")
-        return found
+        return (k0, j0, i0), self._session.target_buffer[k0:k1, j0:j1, i0:i1] != 0
 
     def _ask(self, work: Callable[[], Result]) -> Result:
         if self._closed.is_set():

@@ -55,6 +55,7 @@ from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState, answer_changes
 from dicomdock.viewer.registrations import Registrations
 from dicomdock.viewer.shell import keys, ui
+from dicomdock.viewer.shell.download import offer
 from dicomdock.viewer.shell.picture import png_of
 from dicomdock.viewer.shell.state import ShellState
 from dicomdock.viewer.shell.tabs import Tabs
@@ -256,7 +257,7 @@ class Workstation(TrameApp):
         """Save a picture of the views."""
         picture = png_of(self.views.visible())
         if picture:
-            self.server.js_call("page", "save", "dicomdock.png", picture, "image/png")
+            offer(self.server, "dicomdock.png", picture, "image/png")
 
     async def leave(self) -> None:
         """Lead the page back to the list of studies."""

@@ -376,9 +376,10 @@ class Http:
             tried = self._auth.describe()
             offered = schemes(response.headers.get("WWW-Authenticate", "")) if status == 401 else ()
             asks = f" (it asks for {' or '.join(offered[:5])})" if offered else ""
+            says = f" It says: {excerpt[:120]}" if excerpt and status == 403 else ""
             return AuthenticationError(
                 f"{call.subject} was refused by server {server!r} ({status}) with the login tried: {tried}"
-                f"{asks}; {self._remedy}.",
+                f"{asks}; {self._remedy}.{says}",
                 server=self._endpoint.url,
                 login=tried,
                 status=status,

@@ -101,6 +101,8 @@ class WorkPage:
             self._next = widgets.button(
                 "Next case", self.next, icon="skip_next", kind="main", key="n", testid="work-next"
             )
+        self._next.set_enabled(False)  # until it is known of which project
+        self._show_case()
         for part in (self._head, self._body, self._foot):
             part.set_visibility(False)
 

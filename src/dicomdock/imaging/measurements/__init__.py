@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dicomdock.imaging.measurements.calibration import Calibration, calibration_at, calibrations_of
 from dicomdock.imaging.measurements.measurement import (
     Measurement,
     Value,
@@ -20,10 +21,13 @@ from dicomdock.imaging.measurements.reading import Report, is_report, read_repor
 from dicomdock.imaging.measurements.writing import report_to_dicom
 
 __all__ = [
+    "Calibration",
     "Measurement",
     "Report",
     "Value",
     "angle",
+    "calibration_at",
+    "calibrations_of",
     "cobb_angle",
     "distance",
     "ellipse",

@@ -121,6 +121,7 @@ class Measurement:
     values : the numbers.
     finding, site : what and where it is; None if not stated.
     image : SOP Instance UID and 1-based frame of the image it was made on; None if not stated.
+    flat : points are column and row of ``image``, from 0, and 0, because it has no position in the patient.
     segment : SOP Instance UID of a segmentation and the segment's number; None for none.
     tracking_uid : identifies the same measurement in later versions; made when written if empty.
     """
@@ -134,6 +135,7 @@ class Measurement:
     image: tuple[str, int] | None = None
     segment: tuple[str, int] | None = None
     tracking_uid: str = ""
+    flat: bool = False
 
 
 def distance(label: str, a: Vector, b: Vector, **described: object) -> Measurement:
@@ -239,6 +241,8 @@ def ellipse_outline(a: Vector, b: Vector, c: Vector, d: Vector) -> tuple[Vector,
 def region(label: str, outline: Sequence[Vector], volume: Volume, **described: object) -> Measurement:
     """Measure area, mean, standard deviation, minimum and maximum inside an outline on a slice of a volume.
 
+    In colour it is the area alone.
+
     Parameters
     ----------
     outline : at least three points, mm, LPS, in one plane. On a slice of the volume's own grid a voxel counts
@@ -250,8 +254,12 @@ def region(label: str, outline: Sequence[Vector], volume: Volume, **described: o
     GeometryError
         The outline lies in no plane, or holds no voxel.
     """
-    if volume.colour or len(outline) < 3:
-        raise GeometryError("A region needs a grey volume and at least three points.")
+    if len(outline) < 3:
+        raise GeometryError("A region needs at least three points.")
+    closed = tuple(outline) if outline[0] == outline[-1] else (*outline, outline[0])
+    values = [Value(AREA, _area(outline), SQUARE_MILLIMETRE)]
+    if volume.colour:
+        return Measurement(label, "POLYGON", closed, tuple(values), **described)  # type: ignore[arg-type]
     at = volume.geometry.to_index(outline)
     axis = int(np.argmin(np.ptp(at, axis=0)))
     level = int(np.round(at[:, axis].mean()))
@@ -275,9 +283,7 @@ def region(label: str, outline: Sequence[Vector], volume: Volume, **described: o
         (MINIMUM, inside.min()),
         (MAXIMUM, inside.max()),
     )
-    values = [Value(AREA, _area(outline), SQUARE_MILLIMETRE)]
     values += [Value(name, float(number), unit, derivation) for derivation, number in statistics]
-    closed = tuple(outline) if outline[0] == outline[-1] else (*outline, outline[0])
     return Measurement(label, "POLYGON", closed, tuple(values), **described)  # type: ignore[arg-type]
 
 

@@ -176,11 +176,15 @@ class _Reader:
                 )
             image = next((ref for below in _content(item) if (ref := _image(below)) is not None), None)
             plane = self.planes.get(image) if image else None
-            if plane is None or not plane.placed:
-                return replace(found, image=image or found.image)
-            self.frame_of_reference = plane.frame_of_reference
             form = "POLYGON" if text(item, "GraphicType") == "POLYLINE" and _closed(data) else form
             form = "ELLIPSE" if text(item, "GraphicType") == "CIRCLE" else form
+            if plane is None:
+                return replace(found, image=image or found.image)
+            if not plane.placed:
+                pairs = np.reshape(data[: len(data) // 2 * 2], (-1, 2)) - 0.5
+                points = tuple((float(column), float(row), 0.0) for column, row in pairs)
+                return replace(found, form=form, points=points, flat=True, image=image)
+            self.frame_of_reference = plane.frame_of_reference
             return replace(found, form=form, points=_in_patient(plane, data), image=image)
         if kind == "IMAGE":
             reference = first(item, "ReferencedSOPSequence")

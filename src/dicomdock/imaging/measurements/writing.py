@@ -143,7 +143,7 @@ def _group(hd: Any, measurement: Measurement, frame: str, named: dict[str, Datas
             measurements=[_measurement(hd, value) for value in measurement.values],
         )
     points = np.array(measurement.points, dtype=np.float64)
-    if measurement.points and not frame:
+    if measurement.points and not frame and not measurement.flat:
         raise ValueError("the images state no frame of reference")
     if measurement.form in _REGIONS:
         return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
@@ -197,6 +197,8 @@ def _on_image(
     """
     if measurement.image is None or measurement.image[0] not in named or not points:
         return None
+    if measurement.flat:
+        return np.array(points)[:, :2] + 0.5
     try:
         planes = planes_of(named[measurement.image[0]])
     except GeometryError:

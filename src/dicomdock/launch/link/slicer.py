@@ -53,6 +53,11 @@ def parse_slicer(link: str) -> LaunchRequest:
             " the page that made the link must be corrected."
         )
     values = _values(query)
+    if "&amp;" in query and not (values.get("dicomweb_endpoint") and values.get("studyUID")):
+        raise LaunchError(
+            "This link has '&amp;' between its values, where '&' must stand:"
+            " the page that made the link must be corrected."
+        )
     if not values.get("dicomweb_endpoint"):
         raise LaunchError(
             "This link names no server; it needs dicomweb_endpoint=, the server's DICOMweb address."

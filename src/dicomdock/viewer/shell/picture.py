@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from typing import Any
 
@@ -25,11 +24,11 @@ def pixels_of(view: Any) -> np.ndarray:
     return np.ascontiguousarray(pixels[::-1, :, :3])
 
 
-def png_of(views: list[Any]) -> str:
-    """Return the views side by side, two in a row, as a PNG in base64. Empty where there is none."""
+def png_of(views: list[Any]) -> bytes:
+    """Return the views side by side, two in a row, as a PNG. Empty where there is none."""
     pictures = [Image.fromarray(pixels_of(view)) for view in views]
     if not pictures:
-        return ""
+        return b""
     across = 1 if len(pictures) == 1 else 2
     rows = [pictures[at : at + across] for at in range(0, len(pictures), across)]
     width = max(sum(one.width for one in row) + GAP * (len(row) - 1) for row in rows)
@@ -44,4 +43,4 @@ def png_of(views: list[Any]) -> str:
         top += max(one.height for one in row) + GAP
     file = io.BytesIO()
     sheet.save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
+    return file.getvalue()

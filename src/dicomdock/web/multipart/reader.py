@@ -29,7 +29,7 @@ _NAME = 64  # characters of a header field's name
 _BLANK_LINE = re.compile(rb"\r?\n[ \t]*\r?\n")
 
 
-def read_parts(chunks: Iterable[bytes], content_type: str) -> Iterator[BodyPart]:
+def read_parts(chunks: Iterable[bytes], content_type: str, *, complete: bool = False) -> Iterator[BodyPart]:
     """Read a multipart body part by part; any other body is one part.
 
     A part is used up before the next one is taken; what the caller leaves unread is skipped. Its chunks are
@@ -40,6 +40,8 @@ def read_parts(chunks: Iterable[bytes], content_type: str) -> Iterator[BodyPart]
     ----------
     chunks : the body as received, in pieces of any size.
     content_type : the Content-Type of the whole answer; where it is empty the body itself tells.
+    complete : HTTP says where the body ends, and the caller knows by itself whether a part is whole. The last
+        part is given then although no delimiter follows it; the error comes after it.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def read_parts(chunks: Iterable[bytes], content_type: str) -> Iterator[BodyPart]
     stream = _Stream(chunks)
     try:
         if media.is_multipart or (not media.essence and stream.starts_with(b"--")):
-            yield from _Reader(stream, media.parameters.get("boundary", "")).parts()
+            yield from _Reader(stream, media.parameters.get("boundary", ""), complete).parts()
         else:
             yield BodyPart(content_type, stream.rest)
     finally:
@@ -134,6 +136,11 @@ class _Stream:
         if self._failure is not None:
             raise self._failure
 
+    @property
+    def failed(self) -> bool:
+        """The chunks ended by an error."""
+        return self._failure is not None
+
     def truncated(self) -> WireError | Unreachable:
         """Return the error for an end that came too early."""
         return self._failure or MultipartError(
@@ -151,8 +158,9 @@ class _Stream:
 class _Reader:
     """The state of one multipart body: where we are, and the part that is being read."""
 
-    def __init__(self, stream: _Stream, boundary: str) -> None:
+    def __init__(self, stream: _Stream, boundary: str, complete: bool) -> None:
         self._stream = stream
+        self._complete = complete
         self._line_feed_only = False
         self._closed = False
         self._set_boundary(boundary.encode("latin-1", "replace"))
@@ -285,6 +293,8 @@ class _Reader:
         """At the end of everything: give the ``missing`` bytes if only a cut delimiter follows them."""
         stream = self._stream
         rest = stream.data[stream.position :]
+        if missing is None and self._complete and not stream.failed:
+            return stream.slice(len(stream.data))
         if missing is None or not 0 <= missing <= len(rest) or not self._begins_delimiter(rest[missing:]):
             raise stream.truncated()
         return stream.slice(stream.position + missing)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import re
 from typing import Any
 
@@ -23,6 +22,7 @@ from dicomdock.viewer.isodose import Colour, add_isodoses
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.palettes import RAINBOW, rainbow
+from dicomdock.viewer.shell.download import offer
 from dicomdock.viewer.study import newest
 
 MODALITY = "RTDOSE"
@@ -131,8 +131,7 @@ class DoseLogic:
     def save(self) -> None:
         """Offer the histograms as CSV."""
         if self._found is not None:
-            coded = base64.b64encode(self._found.csv().encode()).decode()
-            self.server.js_call("page", "save", "dvh.csv", coded, "text/csv")
+            offer(self.server, "dvh.csv", self._found.csv().encode(), "text/csv")
 
     def _check(self, dose: Dose, uid: str) -> None:
         """Refuse a dose that does not lie in the space of the shown images."""

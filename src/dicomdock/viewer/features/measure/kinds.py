@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.geometry import VolumeGeometry
 from dicomdock.imaging.measurements import (
+    Calibration,
     Measurement,
     angle,
     cobb_angle,
@@ -169,6 +170,38 @@ def placed(one: Measurement, geometry: VolumeGeometry) -> tuple[str, list[Point]
             return ("ellipse", corners) if straight else ("region", _round(points))
         case _:
             return None
+
+
+def calibrated(geometry: VolumeGeometry, one: Calibration) -> VolumeGeometry:
+    """Return the grid of a stack of images without a position, with pixels as large as a calibration says."""
+    affine = np.zeros((4, 4))
+    affine[[2, 1, 0, 3], [0, 1, 2, 3]] = 1.0, one.rows, one.columns, 1.0
+    return VolumeGeometry(geometry.shape, affine)
+
+
+def on_pixels(one: Measurement, geometry: VolumeGeometry) -> Measurement:
+    """Return a measurement on a grid with its points as column and row of its image."""
+
+    def turned(points: Sequence[Point]) -> tuple[Any, ...]:
+        if not points:
+            return ()
+        return tuple((float(i), float(j), 0.0) for _, j, i in geometry.to_index(points))
+
+    values = tuple(replace(value, points=turned(value.points)) for value in one.values)
+    return replace(one, points=turned(one.points), values=values, flat=True)
+
+
+def in_stack(one: Measurement, geometry: VolumeGeometry, k: int) -> Measurement:
+    """Return the reverse of ``on_pixels``, on the slice k of a stack."""
+
+    def turned(points: Sequence[Point]) -> tuple[Any, ...]:
+        if not points:
+            return ()
+        places = geometry.to_lps([(k, row, column) for column, row, _ in points])
+        return tuple(tuple(map(float, place)) for place in places)
+
+    values = tuple(replace(value, points=turned(value.points)) for value in one.values)
+    return replace(one, points=turned(one.points), values=values, flat=False)
 
 
 def _round(points: Sequence[Point]) -> list[Point]:

@@ -12,10 +12,28 @@ import slicer
 
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.dataset import READ_ERRORS
+from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError, GeometryError
-from dicomdock.imaging.measurements import Measurement, Report, read_report, report_to_dicom
+from dicomdock.imaging.measurements import (
+    Calibration,
+    Measurement,
+    Report,
+    calibration_at,
+    calibrations_of,
+    read_report,
+    report_to_dicom,
+)
+from dicomdock.imaging.measurements.measurement import MILLIMETRE, SQUARE_MILLIMETRE
 from dicomdock.viewer.autosave import PlacedMeasurement, UnsavedWork
-from dicomdock.viewer.features.measure.kinds import KINDS, POINTS, measured, placed
+from dicomdock.viewer.features.measure.kinds import (
+    KINDS,
+    POINTS,
+    calibrated,
+    in_stack,
+    measured,
+    on_pixels,
+    placed,
+)
 from dicomdock.viewer.features.measure.nodes import LPS, Drawn
 from dicomdock.viewer.features.measure.state import MeasurementRow, MeasureState, ReportRow
 from dicomdock.viewer.features.save.logic import SavingLogic
@@ -58,6 +76,8 @@ class MeasuringLogic:
         self._drawn: dict[str, Drawn] = {}
         self._placing: Drawn | None = None
         self._problems: dict[str, str] = {}  # why something has no numbers
+        self._words: dict[str, str] = {}  # by what pixels measure, where that is not by their position
+        self._calibrations: dict[str, tuple[Calibration, ...]] = {}  # by SOP Instance UID
         self._steps: list[list[PlacedMeasurement]] = [[]]  # what can be gone back to, up to the present
         self._undone: list[list[PlacedMeasurement]] = []
         self._unplaced: dict[str, Measurement] = {}  # numbers of a report without coordinates in the images
@@ -81,10 +101,7 @@ class MeasuringLogic:
 
     def place(self, kind: str) -> None:
         """Let the user place a measurement, by a drag or by clicks."""
-        if self.series.volume is None or not self.series.volume.spatial:
-            self.notifications.info(
-                "These images have no position in the patient, so nothing can be measured in mm."
-            )
+        if self.series.volume is None:
             return
         self.stop()
         self._placing = self._add(kind)
@@ -185,7 +202,7 @@ class MeasuringLogic:
         self._clear()
         self._report = report
         for one in report.measurements:
-            where = placed(one, self.series.volume.geometry)
+            where = placed(self._from_pixels(one), self.series.volume.geometry)
             if where is None:
                 self._unplaced[f"unplaced {len(self._unplaced)}"] = one
                 continue
@@ -195,7 +212,16 @@ class MeasuringLogic:
         if not self._drawn:
             self.notifications.info(f"{series.name} holds no measurements that can be shown on these images.")
         self._update_rows()
-        self._go_to(report.measurements)
+        self._go_to([self._from_pixels(one) for one in report.measurements])
+
+    def _from_pixels(self, one: Measurement) -> Measurement:
+        """Return a measurement on an image without a position with points as the stack of images has them."""
+        volume = self.series.volume
+        if not one.flat:
+            return one
+        if volume.spatial or one.image not in volume.sources:
+            return replace(one, points=(), values=tuple(replace(value, points=()) for value in one.values))
+        return in_stack(one, volume.geometry, volume.sources.index(one.image))
 
     async def autosave(self) -> None:
         """Write to the state folder what is not in a report yet, again and again."""
@@ -301,6 +327,7 @@ class MeasuringLogic:
             kind,
             label or f"{KINDS[kind].title} {self._count}",
             self.series.volume.geometry,
+            self.series.volume.spatial,
             self._update_rows,
             self._changed,
         )
@@ -314,8 +341,30 @@ class MeasuringLogic:
         self.app.markups_logic.place_node(node, persistent=several)
 
     def _measure(self, drawn: Drawn) -> Measurement:
+        volume = self.series.volume
         points = [point * LPS for point in drawn.points()]
-        return measured(drawn.kind, drawn.name, points, self.series.volume, self._image(points))
+        if volume.spatial:
+            self._words.pop(drawn.id, None)
+            return measured(drawn.kind, drawn.name, points, volume, self._image(points))
+        image = self._image(points)
+        if image is None:
+            raise GeometryError("The points do not lie on one image.")
+        at = volume.geometry.to_index(points)[:, :0:-1]  # column, row
+        one = calibration_at(self._calibrations_of(image[0]), at)
+        self._words[drawn.id] = one.words
+        scaled = replace(volume, geometry=calibrated(volume.geometry, one))
+        found = measured(drawn.kind, drawn.name, scaled.geometry.to_lps(_indices(at)), scaled, image)
+        return on_pixels(found, scaled.geometry)
+
+    def _calibrations_of(self, instance: str) -> tuple[Calibration, ...]:
+        """Return what pixels of an image without a position measure."""
+        if instance not in self._calibrations:
+            assert self.series.study is not None and self.series.series is not None
+            place = Resource(self.series.study.uid, self.series.series.uid, instance)
+            archive = self.saving.archive
+            headers = [read_instance(archive, one, pixels=False) for one in archive.instances(place)]
+            self._calibrations[instance] = calibrations_of(headers[0]) if headers else ()
+        return self._calibrations[instance]
 
     def _image(self, points: list[Any]) -> tuple[str, int] | None:
         """Name the image that all points lie on; None where there is none."""
@@ -373,10 +422,18 @@ class MeasuringLogic:
                     node_id,
                     one.label,
                     node_id in self._drawn,
-                    [value.words for value in one.values] or [self._problems.get(node_id, "")],
+                    self._row_words(node_id, one),
                 )
                 for node_id, one in self.values()
             ]
+
+    def _row_words(self, node_id: str, one: Measurement) -> list[str]:
+        """Return the numbers of a measurement and by what they are known, or why there are none."""
+        lines = [value.words for value in one.values]
+        in_mm = any(value.unit in (MILLIMETRE, SQUARE_MILLIMETRE) for value in one.values)
+        if in_mm and (how := self._words.get(node_id)):
+            lines.append(f"In mm {how}")
+        return lines or [self._problems.get(node_id, "")]
 
     def _end_if_complete(self, drawn: Drawn) -> None:
         """End the placing of a node that would take more points than it needs."""
@@ -389,3 +446,8 @@ class MeasuringLogic:
             data.reports = [
                 ReportRow(one.uid, one.name) for one in self.series.study.series if one.kind == "report"
             ]
+
+
+def _indices(at: Any) -> Any:
+    """Return columns and rows as indices k, j, i of the first slice."""
+    return np.column_stack([np.zeros(len(at)), at[:, 1], at[:, 0]])

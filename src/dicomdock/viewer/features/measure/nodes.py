@@ -28,6 +28,7 @@ class Drawn:
     kind : one of ``KINDS``.
     name : as the user calls it.
     geometry : of the volume that it lies on.
+    spatial : the scene's millimetres are the patient's; else Slicer's own numbers are not shown.
     changed : called when a point has moved.
     moved : called when the user has let a point go.
     """
@@ -38,10 +39,12 @@ class Drawn:
         kind: str,
         name: str,
         geometry: VolumeGeometry,
+        spatial: bool,
         changed: Callable[[], None],
         moved: Callable[[], None],
     ) -> None:
         self.kind, self.name = kind, name
+        self._numbers = spatial and kind not in ("cobb", "arrow")
         self._scene, self._geometry, self._changed, self._moved = scene, geometry, changed, moved
         self._putting = False
         self.nodes: list[Any] = []
@@ -57,8 +60,9 @@ class Drawn:
             return None
         node = self._scene.AddNewNodeByClass(parts[len(self.nodes)][0], self.name)
         _display(node, labelled=not self.nodes and parts[0][0] in (LINE, ANGLE))
-        if self.kind in ("cobb", "arrow") and (length := node.GetMeasurement("length")) is not None:
-            length.SetEnabled(False)  # the name alone is shown beside it
+        for name in () if self._numbers else ("length", "angle"):
+            if (number := node.GetMeasurement(name)) is not None:
+                number.SetEnabled(False)  # the name alone is shown beside it
         if parts[0][0] == CURVE:
             node.SetCurveTypeToLinear()
         if parts[0][0] == POINTS:

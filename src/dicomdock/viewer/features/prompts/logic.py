@@ -278,7 +278,10 @@ class PromptsLogic:
             return
         if self.segments.editor.active_segment_id != segment:
             self.segments.editor.set_active_segment_id(segment)
-        self.segments.computing.put(f"{title} (nnInteractive)", segment, found, before)
+        if found is None:
+            self.notifications.info("The network changes nothing by that.")
+        else:
+            self.segments.computing.put(f"{title} (nnInteractive)", segment, found)
         if self._dialogue is not None:
             self._dialogue.masks.append(mask_of(node.node, segment, node.base.geometry))
 
@@ -289,8 +292,13 @@ class PromptsLogic:
             and waiting.segment in self.segments.editor.get_segment_ids()
         )
 
-    def _on_server(self, waiting: Waiting, before: Mask, volume: Volume) -> npt.NDArray[np.bool_]:
-        """Send what the server does not know yet, and the prompt; in a thread of its own."""
+    def _on_server(self, waiting: Waiting, before: Mask, volume: Volume) -> Mask | None:
+        """Send what the server does not know yet, and the prompt; in a thread of its own.
+
+        Returns
+        -------
+        The box in which the segment changes; None where it does not.
+        """
         settings, dialogue = self._settings.overlaid(), self._dialogue
         if dialogue is not None and dialogue.address != settings.nninteractive:
             self._hang_up()
@@ -300,19 +308,24 @@ class PromptsLogic:
         if dialogue.volume is not volume:
             dialogue.session.set_image(volume.array, volume.geometry.spacing)
             dialogue.volume, dialogue.segment = volume, None
-        if dialogue.segment != (waiting.node, waiting.segment) or not _agree(dialogue, before):
+        if dialogue.segment != (waiting.node, waiting.segment) or not agree(dialogue, before):
             whole = before.whole(volume.geometry.shape)
             knows = dialogue.session.begin(whole)
             dialogue.drawn = None if knows else whole
             dialogue.segment, dialogue.masks = (waiting.node, waiting.segment), [before]
         found = dialogue.session.add(waiting.prompt)
-        return found if dialogue.drawn is None else found | dialogue.drawn
+        if found is None:
+            return None
+        changed = Mask(*found)
+        if dialogue.drawn is None:
+            return changed
+        return Mask(changed.start, changed.array | dialogue.drawn[changed.box])
 
     def _forget_segment(self) -> None:
         if self._dialogue is not None:
             self._dialogue.segment = None
 
-    async def _watched(self, title: str, work: Callable[[], npt.NDArray[np.bool_]]) -> npt.NDArray[np.bool_]:
+    async def _watched(self, title: str, work: Callable[[], Mask | None]) -> Mask | None:
         """Wait for the server, and show every second how long it has taken.
 
         The thread is left alone when the user stops it: it may not be kept by a server that says nothing.
@@ -354,7 +367,7 @@ def _close(session: PromptSession) -> None:
         return  # the server is gone; it forgets the session by itself
 
 
-def _agree(dialogue: Dialogue, now: Mask) -> bool:
+def agree(dialogue: Dialogue, now: Mask) -> bool:
     """Return whether the server knows the segment as it is now, after it has undone what the user has."""
     while dialogue.masks:
         if dialogue.masks[-1].same(now):

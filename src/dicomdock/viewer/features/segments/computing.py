@@ -27,7 +27,6 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.segmentation import Mask
-from dicomdock.imaging.segmentation.mask import BoolArray
 from dicomdock.viewer.engine import next_colour
 from dicomdock.viewer.features.segments.state import SegmentsState
 from dicomdock.viewer.notifications import Notifications
@@ -37,6 +36,7 @@ from dicomdock.viewer.scene import mask_of
 
 ROOM = 0.05  # of the extent of the seeds that growing may reach beyond them, as in 3D Slicer
 LEAST_ROOM = 5  # voxels
+EVERY_VOXEL = (0, -1, 0, -1, 0, -1)  # an extent that is none stands for all
 EVERYWHERE = float("inf")  # reach of what is about the whole grid
 SMALLEST_ISLAND = 1000  # voxels that an island must have to remain, unless the user sets another number
 
@@ -279,22 +279,28 @@ class ComputingLogic:
                     self._set(segment_id, mask, box, masked=job.masked)
         segmentation.trigger_modified()
 
-    def put(self, title: str, segment_id: str, mask: BoolArray, before: Mask) -> None:
-        """Let a segment have other voxels, as far as the editor's masks allow; one step that can be undone.
+    def put(self, title: str, segment_id: str, mask: Mask) -> None:
+        """Let a segment have other voxels in a box, as far as the editor's masks allow; one step of undo.
 
         Parameters
         ----------
-        mask : the voxels (k, j, i), on the grid of the images.
-        before : what it has now.
+        mask : the voxels of the box; those outside of it stay.
         """
-        whole = Mask.of(mask)
-        boxes = [one for one in (whole, before) if one.array.size]
-        if not boxes:
-            return
-        low = np.min([one.start for one in boxes], axis=0)
-        high = np.max([one.stop for one in boxes], axis=0)
-        box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        self._put(Job(title, "", masked=True), [segment_id], [mask[box]], box)
+        segmentation, logic = self.editor.active_segmentation, vtkSlicerSegmentEditorLogic
+        with (
+            segmentation.group_undo_commands(title),
+            SegmentationLabelMapUndoCommand.push_state_change(segmentation),
+        ):
+            # Setting voxels would take away those outside of the box; going through all voxels of a large
+            # volume would take most of a second.
+            extent = [end for side in reversed(mask.box) for end in (side.start, side.stop - 1)]
+            for part, mode in (
+                (mask.array, logic.ModificationModeAdd),
+                (~mask.array, logic.ModificationModeRemove),
+            ):
+                if part.any():
+                    self._modify(segment_id, part, mask.box, mode, extent, masked=True)
+        segmentation.trigger_modified()
 
     def _named_after(self, segment_id: str, count: int) -> list[str]:
         """Add segments that are the same kind of thing as another one."""
@@ -311,17 +317,25 @@ class ComputingLogic:
         return made
 
     def _set(self, segment_id: str, mask: Any, box: tuple[slice, ...], *, masked: bool) -> None:
+        """Let a segment consist of these voxels alone."""
+        mode = vtkSlicerSegmentEditorLogic.ModificationModeSet
+        self._modify(segment_id, mask, box, mode, EVERY_VOXEL, masked=masked)
+
+    def _modify(
+        self,
+        segment_id: str,
+        mask: Any,
+        box: tuple[slice, ...],
+        mode: int,
+        extent: Sequence[int],
+        *,
+        masked: bool,
+    ) -> None:
         labelmap = self.editor.create_modifier_labelmap()
         i, j, k = labelmap.GetDimensions()
         vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(k, j, i)[box] = mask
         self.editor.editor_logic.ModifySegmentByLabelmap(
-            self.segments.current.node,
-            segment_id,
-            labelmap,
-            vtkSlicerSegmentEditorLogic.ModificationModeSet,
-            [0, -1, 0, -1, 0, -1],  # all of it
-            True,
-            not masked,
+            self.segments.current.node, segment_id, labelmap, mode, extent, True, not masked
         )
 
 

@@ -76,6 +76,27 @@ def segments_panel(
             tools(server)
             with html.Div(v_show=SEGMENTS.drawing_name):
                 html.H3(shown(SEGMENTS.drawing_name) + shown(f"{SEGMENTS.unsaved} ? ' (not saved yet)' : ''"))
+                with html.Div(classes="row keep"):
+                    button("Undo", control.undo, title="Ctrl+Z", testid="undo")
+                    button("Redo", control.redo, title="Ctrl+Y", testid="redo")
+                    button(
+                        "Save",
+                        control.save,
+                        main=True,
+                        disabled=f"{SAVE.saving}",
+                        title="Ctrl+S",
+                        testid="save-panel",
+                    )
+                    with html.Select(
+                        raw_attrs=[
+                            f'v-model="{SAVE.save_as}"',
+                            'aria-label="Save as"',
+                            'title="What Save writes"',
+                            'data-testid="save-as"',
+                        ],
+                    ):
+                        html.Option("Segmentation (SEG)", value="SEG")
+                        html.Option("Structure set (RTSTRUCT)", value="RTSTRUCT")
                 html.Input(
                     type="text",
                     placeholder="Name the segment: kidney left, mass...",
@@ -117,26 +138,5 @@ def segments_panel(
                         ],
                     )
                     html.Span("mm")
-                with html.Div(classes="row", style="margin-top:14px"):
-                    button("Undo", control.undo, title="Ctrl+Z", testid="undo")
-                    button("Redo", control.redo, title="Ctrl+Y", testid="redo")
-                    button(
-                        "Save",
-                        control.save,
-                        main=True,
-                        disabled=f"{SAVE.saving}",
-                        title="Ctrl+S",
-                        testid="save-panel",
-                    )
-                    with html.Select(
-                        raw_attrs=[
-                            f'v-model="{SAVE.save_as}"',
-                            'aria-label="Save as"',
-                            'title="What Save writes"',
-                            'data-testid="save-as"',
-                        ],
-                    ):
-                        html.Option("Segmentation (SEG)", value="SEG")
-                        html.Option("Structure set (RTSTRUCT)", value="RTSTRUCT")
                 more(server)
     return editor

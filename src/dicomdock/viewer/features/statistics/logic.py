@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from typing import Any
 
 from dicomdock.api.files import MeshFormat, mesh_archive
@@ -21,6 +20,7 @@ from dicomdock.viewer.features.series.logic import SeriesLogic
 from dicomdock.viewer.features.statistics.state import StatisticsState
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.shell.download import offer
 from dicomdock.viewer.study import read_instance
 
 SHOWN = (
@@ -101,9 +101,8 @@ class StatisticsLogic:
         except DicomdockError as error:
             self.notifications.error(str(error))
             return
-        coded = base64.b64encode(content).decode()
         media_type = "text/csv" if kind == "csv" else "application/vnd.apache.parquet"
-        self.server.js_call("page", "save", f"segments.{kind}", coded, media_type)
+        offer(self.server, f"segments.{kind}", content, media_type)
 
     async def report(self) -> None:
         """Store the numbers as a report that refers to the segments, which are saved first."""
@@ -148,9 +147,8 @@ class StatisticsLogic:
         if not meshes:
             self.notifications.info("The segments are empty, so they have no surface.")
             return
-        coded = base64.b64encode(content).decode()
         media_type = "model/gltf-binary" if form == "gltf" else "application/zip"
-        self.server.js_call("page", "save", name, coded, media_type)
+        offer(self.server, name, content, media_type)
 
     def _report(self, found: Statistics, segmentation: Resource) -> None:
         (drawn,) = self._archive.instances(segmentation)

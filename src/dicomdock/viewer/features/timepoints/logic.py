@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from dicomdock.viewer.features.timepoints.state import USUAL_RATE, TimePointsSta
 from dicomdock.viewer.features.views.logic import Views
 from dicomdock.viewer.notifications import Notifications
 from dicomdock.viewer.page_state import PageState
+from dicomdock.viewer.shell.download import offer
 
 RATES = (0.2, 30.0)  # volumes a second that can be asked for
 
@@ -85,8 +85,7 @@ class TimePointsLogic:
     def save(self) -> None:
         """Offer the values as CSV."""
         if self._found is not None:
-            coded = base64.b64encode(self._found.csv().encode()).decode()
-            self.server.js_call("page", "save", "values.csv", coded, "text/csv")
+            offer(self.server, "values.csv", self._found.csv().encode(), "text/csv")
 
     def _measure(self, series: Resource, drawn: Segmentation | None, point: Sequence[float] | None) -> Curves:
         paths = paths_of(self.archive, series)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dicomdock.imaging.geometry import Window
@@ -20,6 +20,17 @@ CT_WINDOWS = (
     Window(400, 1800, "Bone"),
 )
 MOST = 9  # presets have the keys 1 to 9
+
+
+def offered(stated: Sequence[Window], usual: Sequence[Window]) -> list[Window]:
+    """Return the windows of the header, each once, and the usual ones that it does not have."""
+    found: list[Window] = []
+    for one in stated:
+        if not any((one.stated, one.function) == (other.stated, other.function) for other in found):
+            found.append(one)
+    names, numbers = {one.name.casefold() for one in found}, {one.stated for one in found}
+    found += [one for one in usual if one.name.casefold() not in names and one.stated not in numbers]
+    return found[:MOST]
 
 
 class WindowLogic:
@@ -70,14 +81,16 @@ class WindowLogic:
         assert shown is not None
         volume = shown.volume
         usual = {"HU": CT_WINDOWS, "GML": SUV_WINDOWS}.get(volume.units, ())
-        usual = tuple(one for one in usual if one not in volume.windows)
-        self._presets = [*volume.windows, *usual][:MOST] if shown.grey else []
+        self._presets = offered(volume.windows, usual) if shown.grey else []
         display = shown.node.GetDisplayNode()
         if self._observed is not None:
             self._observed[0].RemoveObserver(self._observed[1])
         self._observed = (display, display.AddObserver("ModifiedEvent", self._changed))
         with self.state as data:
             data.presets = [one.name or f"Header {at + 1}" for at, one in enumerate(self._presets)]
+            data.preset_values = [
+                f"{width:g} / {centre:g}" for width, centre in (one.stated for one in self._presets)
+            ]
         self._changed()
 
     def _changed(self, *_: Any) -> None:

@@ -12,10 +12,12 @@ class WindowState:
     Parameters
     ----------
     presets : names of the windows that can be chosen.
+    preset_values : width and centre of each.
     window_width, window_centre : in ``window_unit``, which is empty where none is stated.
     """
 
     presets: list[str] = field(default_factory=list)
+    preset_values: list[str] = field(default_factory=list)
     window_width: float = 1.0
     window_centre: float = 0.0
     window_unit: str = ""

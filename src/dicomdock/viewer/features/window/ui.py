@@ -18,19 +18,20 @@ WINDOW, VIEWS, OVERLAYS = names_of(WindowState), names_of(ViewsState), names_of(
 
 def window_panel(server: Any) -> None:
     """Build the panel."""
-    control = server.controller
+    control, shown_values = server.controller, f"${{{WINDOW.preset_values}[i]}}"
     with panel("window", "Window"):
         html.P("Drag in a picture with the left button: sideways for width, up and down for centre.")
         with html.Div(classes="row"):
             button("Auto", control.auto_window, title="Fit to the values (0)")
-            html.Button(
-                "{{ name }}",
+            with html.Button(
                 v_for=f"(name, i) in {WINDOW.presets}",
                 key="i",
                 classes="btn",
                 click=(control.use_preset, "[i]"),
-                raw_attrs=[':title="`Key ${i + 1}`"'],
-            )
+                raw_attrs=[f':title="`Width / centre {shown_values}, key ${{i + 1}}`"'],
+            ):
+                html.Span("{{ name }} ")
+                html.Span(shown(f"{WINDOW.preset_values}[i]"), classes="faint")
         window_fields(WINDOW.window_width, WINDOW.window_centre, WINDOW.window_unit, control.set_window)
         html.H3("Slab")
         with html.Label():

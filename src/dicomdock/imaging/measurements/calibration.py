@@ -1,0 +1,99 @@
+"""Calibration: what a pixel measures in images without a position in the patient, and by what.
+
+References
+----------
+PS3.3 §C.8.5.5 (US Region Calibration), §10.7.1.3 (pixel spacing of projections).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from dicomdock.errors import GeometryError
+from dicomdock.imaging.attributes import integer, items, number, numbers, text
+
+CENTIMETRES = 3  # Physical Units X and Y Direction
+TWO_DIMENSIONAL = 1  # Region Spatial Format; others have time or speed on an axis
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What pixels measure.
+
+    Parameters
+    ----------
+    rows, columns : mm between rows, and between columns.
+    words : by what it is known.
+    area : first column, first row, last column and last row that it holds for; None for all.
+    """
+
+    rows: float
+    columns: float
+    words: str
+    area: tuple[int, int, int, int] | None = None
+
+    def holds(self, points: Sequence[Sequence[float]]) -> bool:
+        """Return whether points, as column and row from 0, all lie where it holds."""
+        if self.area is None:
+            return True
+        at, (left, top, right, bottom) = np.asarray(points), self.area
+        return bool((at >= (left - 0.5, top - 0.5)).all() and (at <= (right + 0.5, bottom + 0.5)).all())
+
+
+def calibrations_of(header: Dataset) -> tuple[Calibration, ...]:
+    """Return the calibrations that a header states: one for each region of ultrasound, else one or none."""
+    regions = items(header, "SequenceOfUltrasoundRegions")
+    if regions:
+        return tuple(_regions(regions))
+    projected = _positive(header, "ImagerPixelSpacing")
+    stated = _positive(header, "PixelSpacing")
+    if stated and stated != projected:
+        how = text(header, "PixelSpacingCalibrationType")
+        return (Calibration(*stated, f"by Pixel Spacing{f' ({how.lower()})' if how else ''}"),)
+    if projected:
+        factor = number(header, "EstimatedRadiographicMagnificationFactor")
+        magnified = f", the body magnified about {factor:g} times" if factor else ", the body magnified"
+        return (Calibration(*projected, f"at the detector{magnified}"),)
+    scanned = _positive(header, "NominalScannedPixelSpacing")
+    return (Calibration(*scanned, "on the scanned film"),) if scanned else ()
+
+
+def calibration_at(calibrations: Sequence[Calibration], points: Sequence[Sequence[float]]) -> Calibration:
+    """Return the calibration for points, as column and row from 0.
+
+    Raises
+    ------
+    GeometryError
+        None is stated, or the points do not lie in one region.
+    """
+    if not calibrations:
+        raise GeometryError("The image states no spacing of its pixels, so nothing is measured in mm.")
+    found = next((one for one in reversed(calibrations) if one.holds(points)), None)
+    if found is None:
+        raise GeometryError("The points do not lie in one calibrated region of the ultrasound image.")
+    return found
+
+
+def _regions(regions: Sequence[Dataset]) -> Iterator[Calibration]:
+    for number_, region in enumerate(regions, 1):
+        units = [integer(region, f"PhysicalUnits{axis}Direction") for axis in "XY"]
+        steps = [number(region, f"PhysicalDelta{axis}") for axis in "XY"]
+        corners = [
+            integer(region, f"RegionLocation{corner}") for corner in ("MinX0", "MinY0", "MaxX1", "MaxY1")
+        ]
+        flat = integer(region, "RegionSpatialFormat") in (TWO_DIMENSIONAL, None)
+        if units != [CENTIMETRES, CENTIMETRES] or not flat or not all(steps) or None in corners:
+            continue
+        across, down = (abs(step or 0.0) * 10 for step in steps)
+        left, top, right, bottom = (corner or 0 for corner in corners)
+        words = f"by ultrasound region {number_}" if len(regions) > 1 else "by the ultrasound region"
+        yield Calibration(down, across, words, (left, top, right, bottom))
+
+
+def _positive(header: Dataset, keyword: str) -> tuple[float, float] | None:
+    found = numbers(header, keyword, 2)
+    return (found[0], found[1]) if found is not None and min(found) > 0 else None
