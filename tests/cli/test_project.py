@@ -51,6 +51,8 @@ def test_a_project_is_walked_by_commands(
     assert run("project", "list", "--json").json == {"projects": ["livers"]}
     assert "bert" in run("project", "add", "livers", "--annotator", "bert").out
     assert run("project", "assign", "livers", "anna", "1", "--json").json["cases"] == ["1"]
+    nothing = run("project", "assign", "livers", "anna")
+    assert (nothing.code, "Name the cases" in nothing.err) == (2, True)
     refused = as_("bert", "next", "livers", "1")
     assert (refused.code, "Case 1 is assigned to anna." in refused.err) == (1, True)
     assert "Nothing is left for you" in as_("rita", "next", "livers").out

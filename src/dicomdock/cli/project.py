@@ -141,6 +141,10 @@ def assign(
     """Assign open cases to one annotator."""
     console: Console = context.obj
     person, cases = ("", words) if anyone else (words[0], words[1:])
+    if not cases:
+        raise InvalidInput(
+            f"Name the cases that {person} is to have: dicomdock project assign {name} {person} 1 2."
+        )
     with _project(console, name) as project:
         assigned = project.assign(cases, person)
         named = [project.name_of(case) for case in assigned]
