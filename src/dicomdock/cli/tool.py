@@ -325,7 +325,9 @@ def _allowed(console: Console, declared: Tool, *, sure: bool) -> bool:
     if store.trusts(str(origin)):
         return True
     clear = "" if origin.is_encrypted else ", unencrypted"
-    if sure or console.confirm(f"{declared.name} sends pixels to {origin.short}{clear}. Allow that?"):
+    if sure or console.confirm(
+        f"{declared.name} sends {declared.sends} to {origin.short}{clear}. Allow that?"
+    ):
         store.add(str(origin))
         return True
     return False
