@@ -2,7 +2,7 @@
 # make test    everything, with real servers and a real browser; installs what it needs
 # make check   ruff, mypy, the import contracts and the fast tests
 # make storm   kill, cut and repeat, for half an hour
-# make fuzz    mutated inputs for everything that reads what came from outside: 100,000 for each of eleven readers
+# make fuzz    mutated inputs for everything that reads what came from outside: 100,000 for each of twelve readers
 # make tutorial   the servers of docs/tutorials/large-cohort.md: Orthanc, moto and PostgreSQL, until Ctrl-C
 # make bench   the side-by-side measurements of docs/benchmarks.md
 # make bench-smoke   do they run? Once, on little data, whatever the times; make test does it too

@@ -225,6 +225,17 @@ def test_an_element_with_an_odd_vr_costs_nothing(at: int, vr: bytes, value: byte
     assert not is_whole(insert(at, element(at - 1, vr, value))[:-20])
 
 
+@pytest.mark.parametrize("vr", [b"??", b"  ", b"\0\0", b"0x", b"ox", b"un", b"--", b"\xff\xff", b"ZZ", b"LO"])
+def test_an_element_behind_which_pydicom_reads_nothing_is_named(vr: bytes) -> None:
+    """What shows, exports and describes instances is pydicom."""
+    data = insert(0x00200010, element(0x0020000F, vr, b"1234"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ends_early = "PixelData" not in pydicom.dcmread(io.BytesIO(data))
+    assert read(data).unknown_vr == ("(0020,000F)" if ends_early else "")
+    assert ends_early == (not vr.isupper())
+
+
 @pytest.mark.parametrize(
     "extra",
     [

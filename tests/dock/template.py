@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import IO
 
@@ -62,7 +63,8 @@ class ForkedDock:
     def terminate(self) -> None:
         """Ask it to end."""
         if self.pid and self.poll() is None:
-            os.kill(self.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # the template has not said yet that it was killed
+                os.kill(self.pid, signal.SIGTERM)
 
 
 @cache

@@ -152,6 +152,11 @@ def _server_form(page: Page) -> None:
 def _transfers(page: Page) -> None:
     expect(page.get_by_test_id("nav-transfers")).to_be_visible()
     still(page)
+    list_ = page.get_by_test_id("transfers")
+    for width, columns in ((390, 3), (640, 5), (1280, 6)):  # as many as there is room for
+        page.set_viewport_size({"width": width, "height": 800})
+        expect(list_.locator("[role=columnheader]:not(.check)")).to_have_count(columns)
+        assert list_.evaluate("(list) => list.scrollWidth <= list.clientWidth")
 
 
 def _work(page: Page) -> None:

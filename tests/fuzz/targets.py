@@ -1,4 +1,4 @@
-"""What is fuzzed: eleven kinds of readers of what comes from outside, with honest inputs to begin from.
+"""What is fuzzed: twelve kinds of readers of what comes from outside, with honest inputs to begin from.
 
 A reader may return anything or raise a ``DicomdockError``; every other exception, more
 than 5 s and more than 500 MB are faults.
@@ -61,6 +61,7 @@ MODULES = {
     "wire": ("links", "multipart", "documents"),
     "exchange": ("answers", "stow"),
     "objects": ("headers", "files", "derived", "drawing", "geometry", "rendering"),
+    "related": ("related",),
 }
 NAMES = tuple(name for names in MODULES.values() for name in names)
 

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from dicomdock.archive import Archive
@@ -17,6 +18,8 @@ from dicomdock.archive.storage.files import Files
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.sources import Part
+from dicomdock.worklist.lists import LocalWorkList
+from dicomdock.worklist.performer import Performer
 
 GROUP = 3  # files in one commit
 ORIGIN = "pacs"
@@ -85,6 +88,36 @@ def act(archive: Archive, home: Path, action: str) -> None:
         resources = [one.resource for one in archive.instances(Resource(study))]
         archive.retention.record_sent(resources, "clinic")
         acknowledged("sent")
+    elif action == "work list":
+        work_off(archive, Settings.load(home).state)
+
+
+def work_off(archive: Archive, state: Path) -> None:
+    """Create, claim and complete steps of the work list for ever.
+
+    Parameters
+    ----------
+    state : folder for the keys of claims.
+    """
+    steps = LocalWorkList(archive)
+    for number in count():
+        uid = steps.create(
+            {
+                "00741000": {"vr": "CS", "Value": ["SCHEDULED"]},
+                "00741200": {"vr": "CS", "Value": ["MEDIUM"]},
+                "00741204": {"vr": "LO", "Value": [f"step {number}"]},
+                "00404005": {"vr": "DT", "Value": ["20260101120000+0000"]},
+                "00404041": {"vr": "CS", "Value": ["READY"]},
+            }
+        )
+        acknowledged("created", uid)
+        if number % 3:
+            performer = Performer(steps, state)
+            performer.claim(uid)
+            acknowledged("claimed", uid)
+            if number % 3 == 2:
+                performer.complete(uid)
+                acknowledged("completed", uid)
 
 
 def main() -> None:

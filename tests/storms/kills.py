@@ -43,10 +43,10 @@ def kill_at(home: Path, action: str, moment: str, times: int = 1) -> list[str]:
         return process.stdout.split("\n")
 
 
-def kill_after(home: Path, action: str, seconds: float) -> list[str]:
-    """Kill a process so long after it began with its action, and return the lines that it had printed."""
+def kill_after(home: Path, action: str, seconds: float, begun: str = "open") -> list[str]:
+    """Kill a process so long after it printed a first line, and return all lines that it had printed."""
     with Program(_argv(home, action, NEVER, 1), stdin="", cwd=PROJECT) as process:
-        process.line()
+        process.line(begun)
         if not process.ends_within(seconds):
             process.kill()
         process.ends()

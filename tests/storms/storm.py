@@ -36,6 +36,7 @@ from tests.dock.running import running
 from tests.servers.canned import Answer, Request, answering
 from tests.storms.inspection import inspected
 from tests.storms.kills import killed_once, prepare
+from tests.storms.servers import killed_deidentified, killed_work_list
 from tests.storms.test_cuts import Storing
 from tests.storms.test_fault_points import CASES
 from tests.transfer.conftest import ended
@@ -92,6 +93,16 @@ class Storm:
                 assert ended(pull(client, archive, [Resource(made[0].study)], settings)).complete
             assert len(inspected(home)) == 40
         shutil.rmtree(home)
+
+    def kill_work_list(self, prepared: Path, number: int) -> None:
+        """Kill who works on a work list at a random moment."""
+        killed_work_list(prepared, self.folder / f"work-{number}", number)
+        shutil.rmtree(self.folder / f"work-{number}")
+
+    def kill_deidentified(self, prepared: Path, number: int) -> None:
+        """Kill a server of de-identified copies that starts for the first time."""
+        killed_deidentified(prepared, self.folder / f"copies-{number}", number)
+        shutil.rmtree(self.folder / f"copies-{number}")
 
     def cut(self, number: int) -> None:
         """Cut the answers of a pull, or the uploads of a push, at random bytes."""
@@ -187,6 +198,8 @@ def all_storms(folder: Path, seconds: float) -> Mapping[str, int]:
             for action in KILLED
         ),
         ("kills: a running dock", KILLS, storm.kill_dock),
+        ("kills: work lists", KILLS, lambda number: storm.kill_work_list(prepared, number)),
+        ("kills: serve --deidentify", KILLS, lambda number: storm.kill_deidentified(prepared, number)),
         ("cut pulls and pushes", CUTS, storm.cut),
     ]
     started, done = time.monotonic(), {}

@@ -33,6 +33,14 @@ def test_a_killed_dock(storm: Storm) -> None:
 
 
 @pytest.mark.slow
+def test_killed_work(storm: Storm, tmp_path: Path) -> None:
+    prepared = prepare(tmp_path / "prepared")
+    for number in range(3):
+        storm.kill_work_list(prepared, number)
+    storm.kill_deidentified(prepared, 1)
+
+
+@pytest.mark.slow
 def test_transfers_in_a_row_leak_nothing(storm: Storm) -> None:
     files, threads, _ = storm.transfers(20)
     assert files <= 5

@@ -66,6 +66,7 @@ class ElementReader:
         "_sequence_key",
         "_size",
         "_wanted",
+        "unknown_vr",
     )
 
     def __init__(
@@ -81,6 +82,8 @@ class ElementReader:
         self._keys, self._item_keys, self._sequence_key = _wanted_keys(wanted, form.big)
         self._raw, self._items, self._wanted = raw, items, wanted
         self._at, self._before, self._pixels = 0, 0, False
+        self.unknown_vr = ""
+        """The first element whose VR is none, which ends the reading of pydicom."""
 
     def data_set(self, position: int) -> int:
         """Collect the wanted elements and follow the rest to the end; return the number of trailing bytes."""
@@ -217,6 +220,9 @@ class ElementReader:
         tag = form.tag(key)
         for found in forms:
             if found[2] != UNDEFINED and self.is_plausible(found[1] + found[2], tag, True):
+                # pydicom takes what has no two capital letters as Implicit VR.
+                if not (vr.isalpha() and vr.isupper()) and found != (b"", position + 8, length):
+                    self.unknown_vr = self.unknown_vr or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
                 return key, *found
         if long == UNDEFINED:
             return key, b"UN", position + 12, long

@@ -59,6 +59,7 @@ class Header:
     transfer_syntax : UID; empty where the file does not state it.
     byteorder : of binary values.
     trailing : bytes behind the end of the data set.
+    unknown_vr : the first element whose VR is no two capital letters, such as ``(0019,1001)``; may be empty.
     """
 
     raw: Raw
@@ -66,6 +67,7 @@ class Header:
     transfer_syntax: str = ""
     byteorder: str = "little"
     trailing: int = 0
+    unknown_vr: str = ""
 
     def uid(self, tag: int) -> str:
         """Return a UID without its padding, empty where there is none."""

@@ -166,20 +166,20 @@ def walk(data: Buffer, size: int, wanted: Wanted = IDENTITY) -> Header | None:
     raw: dict[int, bytes] = {}
     items: list[Raw] = []
     try:
-        syntax, byteorder, trailing = _walk(data, size, wanted, raw, items)
+        syntax, byteorder, trailing, unknown_vr = _walk(data, size, wanted, raw, items)
     except Beyond:
         return None
     except Cut as error:
         raise WireError(f"The DICOM file is cut off {error}.") from None
     except Malformed as error:
         raise WireError(f"The DICOM file cannot be read: {error}.") from None
-    return Header(raw, items, syntax, byteorder, trailing)
+    return Header(raw, items, syntax, byteorder, trailing, unknown_vr)
 
 
 def _walk(
     data: Buffer, size: int, wanted: Wanted, raw: dict[int, bytes], items: list[Raw], *, partial: bool = False
-) -> tuple[str, str, int]:
-    """Read transfer syntax, byte order and the number of trailing bytes; the values go to the collections."""
+) -> tuple[str, str, int, str]:
+    """Read the facts of a ``Header`` from its transfer syntax on; the values go to the collections."""
     meta: dict[int, bytes] = {}
     start = _meta(data, size, meta)
     syntax = meta.get(_TRANSFER_SYNTAX, b"").strip(b" \0\t\r\n").decode("ascii", "replace")
@@ -198,8 +198,9 @@ def _walk(
             data, size, behind = _inflated(data, start)
         start = 0
     form = _form(data, start, size, syntax)
-    trailing = ElementReader(data, size, form, wanted, raw, items).data_set(start)
-    return syntax, "big" if form.big else "little", trailing + behind
+    reader = ElementReader(data, size, form, wanted, raw, items)
+    trailing = reader.data_set(start)
+    return syntax, "big" if form.big else "little", trailing + behind, reader.unknown_vr
 
 
 def _meta(data: Buffer, size: int, found: dict[int, bytes]) -> int:

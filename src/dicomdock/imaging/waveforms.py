@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, items, number, text
@@ -32,6 +33,7 @@ SPEED, GAIN = 25.0, 10.0
 
 LONGEST = 600.0  # seconds of one strip
 _MOST = 1 << 28  # samples of all channels; a header that claims more would only exhaust memory
+_MOST_DEFLATED = 1 << 24  # the same of a deflated data set, in which a small file has as many as it likes
 _LABEL, _LEAST = 8.0, 20.0  # mm: room above for the words, least height of a channel
 
 
@@ -82,18 +84,22 @@ def read_waveform(instance: Instance) -> list[Channel]:
     uid = text(dataset, "SOPInstanceUID")
     if not is_waveform(dataset):
         raise GeometryError("The instance is not a waveform.", [uid])
+    deflated = dataset.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
+    left = _MOST_DEFLATED if deflated else _MOST
     found: list[Channel] = []
     for at, group in enumerate(items(dataset, "WaveformSequence")):
         count = number(group, "NumberOfWaveformChannels") or 0
         samples, frequency = number(group, "NumberOfWaveformSamples") or 0, number(group, "SamplingFrequency")
-        if not frequency or frequency <= 0 or not 0 < count * samples <= _MOST:
+        left -= int(max(count * samples, 0))
+        if not frequency or frequency <= 0 or left < 0 or count * samples <= 0:
             raise GeometryError(
                 "The waveform states no sampling frequency, or no size that can be read.", [uid]
             )
-        raw = np.asarray(multiplex_array(dataset, at, as_raw=True), dtype=np.float64)
+        raw = np.asarray(multiplex_array(dataset, at, as_raw=True))
         offset = (number(group, "MultiplexGroupTimeOffset") or 0.0) / 1000
         for column, channel in enumerate(items(group, "ChannelDefinitionSequence")[: raw.shape[1]]):
-            found.append(_channel(channel, raw[:, column], frequency, offset, column))
+            values = raw[:, column].astype(np.float64)
+            found.append(_channel(channel, values, frequency, offset, column))
     if not found:
         raise GeometryError("The waveform holds no channels.", [uid])
     return found

@@ -1,4 +1,4 @@
-"""The Settings page: the archive, the user's name, trusted servers, links from web pages, and what works on this machine."""
+"""The Settings page: the archive, the user's name, trusted servers, links, and what works on this machine."""
 
 from __future__ import annotations
 

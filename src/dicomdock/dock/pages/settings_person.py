@@ -18,8 +18,9 @@ def section(services: Services) -> None:
         typed = widgets.field("Your name", local.settings.person, testid="person")
         system = replace(local.settings, person="").person_name
         typed.props["hint"] = (
-            f"In annotation projects, and as the creator of what you draw and save. Empty: {system} in projects, "
-            "and no name in what you save. Cases that you have stay with the name that you took them under."
+            "In annotation projects, and as the creator of what you draw and save. "
+            f"Empty: {system} in projects, and no name in what you save. "
+            "Cases that you have stay with the name that you took them under."
         )
         with ui.element("div").classes("row-line"):
             widgets.button("Save", testid="save-person").props('type="submit"')

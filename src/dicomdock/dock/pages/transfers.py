@@ -21,10 +21,10 @@ from dicomdock.transfer import Item, Transfer
 COLUMNS = (
     widgets.Column("direction", "", 92),
     widgets.Column("what", "What", "minmax(140px, 2fr)"),
-    widgets.Column("server", "Server", "minmax(90px, 1fr)"),
-    widgets.Column("progress", "Progress", "minmax(260px, 3fr)", "progress", sortable=False),
-    widgets.Column("left", "Time left", 90, "num", sortable=False),
-    widgets.Column("when", "Started", 110),
+    widgets.Column("server", "Server", "minmax(90px, 1fr)", least=520),
+    widgets.Column("progress", "Progress", "minmax(100px, 3fr)", "progress", sortable=False),
+    widgets.Column("left", "Time left", 90, "num", sortable=False, least=620),
+    widgets.Column("when", "Started", 110, least=760),
 )
 FAILURES = (
     widgets.Column("reason", "Why", "minmax(200px, 3fr)"),

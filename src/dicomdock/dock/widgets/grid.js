@@ -22,7 +22,7 @@ export default {
           <button type="button" class="tick" tabindex="-1" :class="allSelected" aria-label="Select all rows"
                   @click="selectAll(allSelected !== 'all')"></button>
         </span>
-        <span v-for="(column, index) in columns" :key="column.name" class="cell" :class="'k-' + column.kind" role="columnheader"
+        <span v-for="(column, index) in shown" :key="column.name" class="cell" :class="'k-' + column.kind" role="columnheader"
               :aria-sort="sort.by === column.name ? (sort.descending ? 'descending' : 'ascending') : null">
           <button v-if="column.sortable" type="button" tabindex="-1" class="sorter"
                   :aria-label="column.label ? null : 'Sort by ' + column.name" @click="sortBy(column.name)">
@@ -41,7 +41,7 @@ export default {
           <span class="cell check" role="gridcell" v-if="selectable">
             <span class="tick" :class="{ all: selected.has(row.key) }" @mousedown.stop="onTick($event, row)"></span>
           </span>
-          <span v-for="column in columns" :key="column.name" class="cell" :class="['k-' + column.kind, row.tone]" role="gridcell">
+          <span v-for="column in shown" :key="column.name" class="cell" :class="['k-' + column.kind, row.tone]" role="gridcell">
             <template v-if="column.kind === 'mark'">
               <span v-if="row.cells[column.name]" class="mark" :class="row.cells[column.name].state" role="img"
                     :aria-label="row.cells[column.name].word" :title="row.cells[column.name].word"></span>
@@ -96,6 +96,7 @@ export default {
       loading: false,
       top: 0,
       height: 600,
+      width: 10000, // until it is measured
       widths: {},
       words: [],
     };
@@ -107,8 +108,11 @@ export default {
       if (this.openable) keys.push("Enter=Open");
       return keys.join(";");
     },
+    shown() {
+      return this.columns.filter((column) => this.width >= column.least);
+    },
     template() {
-      const tracks = this.columns.map((column) => {
+      const tracks = this.shown.map((column) => {
         const width = this.widths[column.name] ?? column.width;
         return typeof width === "number" ? `${width}px` : width;
       });
@@ -221,6 +225,7 @@ export default {
     },
     measure() {
       this.height = this.$refs.box?.clientHeight || 600;
+      this.width = this.$refs.box?.clientWidth || 10000;
       this.askForMore();
     },
     onScroll() {

@@ -29,6 +29,7 @@ class Column:
         picture; lines: two texts, one below the other; progress: (percent or None, text).
     sortable : a click on its heading sorts.
     link : its text is a link to the address of the row.
+    least : pixels that the list must be wide to have room for it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Column:
     kind: ColumnKind = "text"
     sortable: bool = True
     link: bool = False
+    least: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class Grid(Element, component="grid.js"):
                 "kind": column.kind,
                 "sortable": column.sortable,
                 "link": column.link,
+                "least": column.least,
             }
             for column in columns
         ]

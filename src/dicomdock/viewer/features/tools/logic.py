@@ -85,7 +85,7 @@ class ToolsLogic:
             clear = "" if origin.is_encrypted else ", unencrypted"
             with self.state as data:
                 data.tool_question = (
-                    f"{tool.name} sends the images of this series to {origin.short}{clear}. They leave this"
+                    f"{tool.name} sends {tool.sends} of this series to {origin.short}{clear}. They leave this"
                     " machine. Allow that for this server?"
                 )
             return
