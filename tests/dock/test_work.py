@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from dicomdock import Archive
+from dicomdock import Archive, rpc
 from dicomdock.api.project import AnnotationProject
 from dicomdock.cohort.folder import Cohorts
 from dicomdock.cohort.table import Item
+from dicomdock.config.preferences import Preferences
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.dock.services.archive import LocalArchive
 from dicomdock.dock.services.events import Events
+from dicomdock.dock.services.open_study import OpenStudy
 from dicomdock.dock.services.project_work import ProjectWork
 from dicomdock.errors import Unreachable
+from dicomdock.imaging.terminology import Terminology
 from dicomdock.project.model import CaseRefused, CaseState
 from tests.api.conftest import AFFINE, values
 from tests.api.test_project import draw
@@ -92,10 +96,11 @@ def test_the_next_case_is_fetched_while_one_is_drawn(settings: Settings, tmp_pat
     looked = work.look("livers", alive=True)
     (case,) = looked.mine
     assert (looked.words(case), looked.here) == ("draw", {Resource.parse(first)})
+    assert looked.segments(case) == {"liver": Terminology.suggest("liver").to_slicer()}
     with pytest.raises(CaseRefused, match="no segmentation"):
         work.submit("livers", "1")
     draw(Archive(local.archive, settings), first)
-    work.submit("livers", "1")
+    assert looked.segments(work.submit("livers", "1")) == {}
     taken = work.take("livers")
     assert taken is not None and str(taken.series) == second
     assert pulls.asked == [("hospital", third)]  # while the second one is drawn
@@ -111,6 +116,38 @@ def test_the_next_case_is_fetched_while_one_is_drawn(settings: Settings, tmp_pat
     assert looked.people["anna"][CaseState.TAKEN] == 2
     assert not looked.lost
     local.close()
+
+
+class OneViewer:
+    """Records what it is to show; it says that it is no viewer."""
+
+    def __init__(self) -> None:
+        self.segments: tuple[rpc.WantedSegment, ...] = ()
+
+    def observe(self, *_: object) -> None:
+        """Report nothing."""
+
+    def open(self, _: Resource, *, segments: Sequence[rpc.WantedSegment], **__: object) -> str:
+        self.segments = tuple(segments)
+        return "http://127.0.0.1:1/"
+
+
+def test_a_study_opens_with_the_segments_of_its_cases_until_they_are_drawn(settings: Settings) -> None:
+    viewer, nothing = OneViewer(), SimpleNamespace(of=lambda _: None)
+    opening = OpenStudy(LocalArchive(settings, Events()), nothing, nothing, viewer, Preferences(settings))  # type: ignore[arg-type]
+    first, second = Resource("1.2", "1.2.1"), Resource("1.2", "1.2.2")
+    opening.want(first, {"liver": "entry", "spleen": ""})
+    opening.want(second, {"ball": ""})
+    opening.want(Resource("1.3", "1.3.1"), {"lung": ""})
+    opening.open(first)
+    liver, spleen = rpc.WantedSegment("1.2.1", "liver", "entry"), rpc.WantedSegment("1.2.1", "spleen")
+    assert viewer.segments == (liver, spleen, rpc.WantedSegment("1.2.2", "ball"))
+    opening.want(second, {})
+    opening.open(Resource("1.2"))
+    assert viewer.segments == (liver, spleen)
+    opening.want(first, {})
+    opening.open(first)
+    assert viewer.segments == ()
 
 
 def test_a_person_walks_their_cases_by_keyboard(home: Path, page: Page, tmp_path: Path) -> None:

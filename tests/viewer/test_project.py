@@ -83,11 +83,12 @@ def test_it_is_drawn_submitted_and_reviewed(viewer_installed: None, tab: Page, t
         screen.drag((x - 30, y), (x + 30, y))
         screen.wait("s.unsaved")
         page.keyboard.press("Escape")
-        screen.button("structure").fill("liver")
-        screen.button("structure").press("Enter")
+        expect(page.locator(".editor input[type=text]").first).to_have_value("liver")  # nobody typed it
         page.keyboard.press("Control+s")
         screen.note("Saved in the archive")
-        _back(page, dock)
+        page.get_by_test_id("leave").click()
+        arrived(page, lambda url: url.endswith(f":{dock.port}/work?project=livers"), BROWSER_MS / 1000)
+        connected(page)
         expect(page.get_by_test_id("work-submit")).to_be_enabled()
         page.keyboard.press("s")
         expect(page.get_by_text("Case 1 is submitted.")).to_be_visible()
@@ -108,4 +109,7 @@ def test_it_is_drawn_submitted_and_reviewed(viewer_installed: None, tab: Page, t
         assert part.path is not None
         written = dcmread(part.path, stop_before_pixels=True)
         assert written.ContentCreatorName == "anna"
+        (segment,) = written.SegmentSequence
+        assert segment.SegmentLabel == "liver"
+        assert segment.SegmentedPropertyTypeCodeSequence[0].CodeValue == "10200004"  # Liver of SNOMED CT
         assert written.InstanceNumber == 1  # what the viewer saved, not a copy

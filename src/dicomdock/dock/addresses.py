@@ -14,7 +14,7 @@ WHOLE = "study"
 """Opens the study without naming a series of it."""
 
 LIST_ADDRESS = "/?back"
-"""The list of studies as this tab showed it last (``static/entry.js``)."""
+"""The list, of studies or cases, as this tab showed it last (``static/entry.js``)."""
 
 
 def open_address(resource: Resource) -> str:

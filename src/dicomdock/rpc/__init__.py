@@ -36,6 +36,7 @@ from dicomdock.rpc.messages import (
     Start,
     StoreStatus,
     StudyChanged,
+    WantedSegment,
 )
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "Start",
     "StoreStatus",
     "StudyChanged",
+    "WantedSegment",
     "decode_event",
     "decode_order",
     "encode",

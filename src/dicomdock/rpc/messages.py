@@ -39,6 +39,22 @@ class Start:
 
 
 @dataclass(frozen=True)
+class WantedSegment:
+    """A segment that somebody is to draw.
+
+    Parameters
+    ----------
+    series : Series Instance UID of the images.
+    label : its name.
+    entry : its codes, as 3D Slicer writes them (``Terminology.to_slicer``); empty for those of its name.
+    """
+
+    series: str
+    label: str
+    entry: str = ""
+
+
+@dataclass(frozen=True)
 class OpenStudy:
     """Show a study.
 
@@ -47,13 +63,15 @@ class OpenStudy:
     resource : the study, or the series of it to begin with.
     pulling : it is being downloaded.
     coming : the series that are being downloaded, as their server describes them.
-    has_list : the sender has a page that lists studies, to which the viewer can lead back.
+    has_list : the sender has a page that lists studies or cases, to which the viewer can lead back.
+    segments : with which a new segmentation of their series begins.
     """
 
     resource: Resource
     pulling: bool = False
     coming: tuple[Attributes, ...] = ()
     has_list: bool = False
+    segments: tuple[WantedSegment, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,8 @@ def prepare_environment() -> None:
 def obey(station: Any, order: rpc.Order) -> None:
     """Carry out an order of the dock."""
     match order:
-        case rpc.OpenStudy(resource, pulling, coming, has_list):
-            station.open(resource, pulling=pulling, coming=coming, has_list=has_list)
+        case rpc.OpenStudy(resource, pulling, coming, has_list, segments):
+            station.open(resource, pulling=pulling, coming=coming, has_list=has_list, segments=segments)
         case rpc.PullChanged(running, reason):
             station.series.pull_changed(running, reason)
         case rpc.ExpectSeries(series, metadata):

@@ -211,10 +211,12 @@ class Workstation(TrameApp):
         pulling: bool = False,
         coming: Sequence[DicomJson] = (),
         has_list: bool = False,
+        segments: Sequence[rpc.WantedSegment] = (),
     ) -> None:
         """Show a study; on the event loop."""
         with self.shell as data:
             data.has_list = has_list
+        self.segments.wanted = segments
         self.series.open(resource, pulling=pulling, coming=coming)
         self.idle_shutdown.opened()
 
@@ -260,7 +262,7 @@ class Workstation(TrameApp):
             offer(self.server, "dicomdock.png", picture, "image/png")
 
     async def leave(self) -> None:
-        """Lead the page back to the list of studies."""
+        """Lead the page back to the list of studies or cases."""
         try:
             address = await self.dock.list_address()
         except RequestFailed as error:

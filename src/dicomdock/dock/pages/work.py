@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 from nicegui import ui
 
@@ -14,6 +16,7 @@ from dicomdock.dock.addresses import open_address
 from dicomdock.dock.bundle import Services
 from dicomdock.dock.pages.visit import Visit
 from dicomdock.dock.services.events import ArchiveChanged
+from dicomdock.dock.services.open_study import OpenStudy
 from dicomdock.dock.services.project_work import ProjectWork, Work
 from dicomdock.dock.services.threads import Run
 from dicomdock.errors import DicomdockError
@@ -39,7 +42,7 @@ PEOPLE = (
 def page(services: Services, visit: Visit) -> None:
     """Build the page."""
     services.open_study.warm()
-    view = WorkPage(services.run, services.work, services.preferences, visit)
+    view = WorkPage(services.run, services.work, services.open_study, services.preferences, visit)
     services.events.subscribe(ArchiveChanged, view.changed)
     ui.timer(0, view.load, once=True)
     ui.timer(EVERY, view.look_again, immediate=False)
@@ -52,13 +55,17 @@ class WorkPage:
     ----------
     run : does blocking work.
     work : the projects.
+    open_study : opens the cases.
     preferences : remember the project.
     visit : whose address may name a project, and whose header shows the choice.
     """
 
-    def __init__(self, run: Run, work: ProjectWork, preferences: Preferences, visit: Visit) -> None:
+    def __init__(
+        self, run: Run, work: ProjectWork, open_study: OpenStudy, preferences: Preferences, visit: Visit
+    ) -> None:
         self._run = run
         self._service = work
+        self._open_study = open_study
         self._preferences = preferences
         self._wanted = visit.query.get("project", "") or str(preferences.get(PREFERENCE) or "")
         self._name = ""
@@ -130,7 +137,9 @@ class WorkPage:
         await self.show(alive=True)
 
     async def _choose(self, event: object) -> None:
-        self._name, self._current = str(getattr(event, "value", "")), ""
+        self._name, self._current, self._work = str(getattr(event, "value", "")), "", None
+        self._next.set_enabled(False)
+        self._show_case()
         await self._run(self._preferences.set, PREFERENCE, self._name)
         widgets.mark_saved(PREFERENCE)
         await self.show()
@@ -237,7 +246,15 @@ class WorkPage:
         """Open the images of a case, or what was drawn on them last."""
         drawn = case.result
         shown = Resource(drawn.study, drawn.series) if drawn is not None else case.series
+        self._want_segments(case)
+        back = json.dumps(f"/work?{urlencode({'project': self._name})}")
+        ui.run_javascript(f"sessionStorage.setItem('dicomdock-list', {back})")
         ui.navigate.to(open_address(shown))
+
+    def _want_segments(self, case: Case) -> None:
+        """Let a new segmentation begin with the segments of the task, as long as the user draws the case."""
+        if self._work is not None:
+            self._open_study.want(case.series, self._work.segments(case))
 
     async def _submit(self) -> None:
         await self._do(self._service.submit, "submitted")
@@ -280,7 +297,7 @@ class WorkPage:
         named = self._current
         if not named:
             return
-        await self._run(do, self._name, named)
+        self._want_segments(await self._run(do, self._name, named))
         widgets.say(f"Case {named} is {done}.", kind="success")
         self._current = ""
         await self.show()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
+from dicomdock import rpc
 from dicomdock.config.preferences import Preferences
 from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.resource import Resource
@@ -51,6 +52,7 @@ class OpenStudy:
         self._prefetch = prefetch
         self._viewers = viewers
         self._preferences = preferences
+        self._wanted: dict[Resource, tuple[rpc.WantedSegment, ...]] = {}  # by the series
         viewers.observe(self._series_shown, self._reopen)
 
     @property
@@ -76,6 +78,20 @@ class OpenStudy:
         transfer = self._downloads.of(study)
         return transfer is not None and bool(self._prefetch.series(transfer, study))
 
+    def want(self, series: Resource, segments: Mapping[str, str]) -> None:
+        """Let new segmentations of a series begin with segments whenever its study is opened from now on.
+
+        Parameters
+        ----------
+        segments : names, each with its codes as 3D Slicer writes them; none where nothing is wanted any more.
+        """
+        uid = series.series
+        assert uid is not None, "segments are drawn on a series"
+        if segments:
+            self._wanted[series] = tuple(rpc.WantedSegment(uid, *segment) for segment in segments.items())
+        else:
+            self._wanted.pop(series, None)
+
     def open(self, resource: Resource) -> str:
         """Open a study in its viewer, which shows what comes as it comes; return the viewer's address.
 
@@ -91,7 +107,13 @@ class OpenStudy:
         if transfer is not None:
             self._downloads.prioritise(resource)
             coming = self._prefetch.series(transfer, resource.study)
-        return self._viewers.open(resource, pulling=transfer is not None, coming=coming)
+        wanted = [
+            segment
+            for series, segments in self._wanted.copy().items()
+            if series.study == resource.study
+            for segment in segments
+        ]
+        return self._viewers.open(resource, pulling=transfer is not None, coming=coming, segments=wanted)
 
     def entrance(self, resource: Resource) -> str:
         """Open a study and return where to go: its viewer, or its page where one prefers or has to wait."""

@@ -80,6 +80,10 @@ class Work:
         """Whether the person reviews in the project."""
         return self.person in self.project.reviewers
 
+    def segments(self, case: Case) -> Mapping[str, str]:
+        """Return the segments that this person is to draw in a case now, by name, with their codes."""
+        return {one.label: one.entry for one in self.project.task.segments} if self.draws(case) else {}
+
     def words(self, case: Case) -> str:
         """Return how far a case is, for this person."""
         if self.draws(case):

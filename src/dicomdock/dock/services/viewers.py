@@ -92,7 +92,14 @@ class Viewers:
             viewer = self._spare = self._new()
         threading.Thread(target=viewer.start_quietly, name="spare viewer", daemon=True).start()
 
-    def open(self, resource: Resource, *, pulling: bool = False, coming: Sequence[DicomJson] = ()) -> str:
+    def open(
+        self,
+        resource: Resource,
+        *,
+        pulling: bool = False,
+        coming: Sequence[DicomJson] = (),
+        segments: Sequence[rpc.WantedSegment] = (),
+    ) -> str:
         """Open a study in a viewer and return the address of its page.
 
         The viewer that shows the study already is used again.
@@ -102,6 +109,7 @@ class Viewers:
         resource : a study, or the series of it to begin with.
         pulling : the study is being downloaded; ``pull_changed`` reports the end.
         coming : the series that are being downloaded, as the server describes them.
+        segments : with which a new segmentation of their series begins.
 
         Raises
         ------
@@ -125,7 +133,8 @@ class Viewers:
             with self._lock:
                 self._open.pop(resource.study, None)
             raise
-        viewer.open(rpc.OpenStudy(resource, pulling, tuple(coming), self._requests.has_list))
+        has_list = self._requests.has_list
+        viewer.open(rpc.OpenStudy(resource, pulling, tuple(coming), has_list, tuple(segments)))
         return viewer.url
 
     def get(self, study: str) -> ViewerProcess | None:

@@ -13,7 +13,7 @@ class ShellState:
     ----------
     tool : whose panel is open; empty where none is.
     help_open : the keys are shown.
-    has_list : there is a list of studies to go back to.
+    has_list : there is a list of studies or cases to go back to.
     """
 
     tool: str = "series"

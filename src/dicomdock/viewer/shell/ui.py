@@ -62,11 +62,11 @@ def build(station: Any) -> None:
             classes="back",
             click=control.leave,
             v_if=SHELL.has_list,
-            title="Back to the list of studies",
+            title="Back to where it was opened",
             raw_attrs=['data-testid="leave"'],
         ):
             html.Span("‹", raw_attrs=['aria-hidden="true"'])
-            html.Span("Studies")
+            html.Span("Back")
         for tool, icon, label in TOOLS:
             bar_button(
                 icon,

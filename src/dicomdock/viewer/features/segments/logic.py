@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from trame_slicer.segmentation import (
@@ -14,6 +14,7 @@ from trame_slicer.segmentation import (
     SegmentationOverwriteMode,
 )
 
+from dicomdock import rpc
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.dataset import READ_ERRORS
@@ -24,7 +25,8 @@ from dicomdock.imaging.rtstruct import is_structure_set, read_structures
 from dicomdock.imaging.segmentation import Segmentation, read_segmentation
 from dicomdock.imaging.terminology import Terminology, colour_for, fractions
 from dicomdock.viewer.autosave import AUTOSAVE_SECONDS, UnsavedWork
-from dicomdock.viewer.engine import SegmentEditor, next_colour
+from dicomdock.viewer.engine import SegmentEditor
+from dicomdock.viewer.features.segments.beginning import empty_segments
 from dicomdock.viewer.features.segments.computing import ComputingLogic
 from dicomdock.viewer.features.segments.state import SegmentationRow, SegmentsState
 from dicomdock.viewer.features.series.logic import SeriesLogic
@@ -60,6 +62,7 @@ class SegmentsLogic:
         self.editor = app.segmentation_editor
         self.logic = SegmentEditor(server, app)
         self.current: SegmentationNode | None = None
+        self.wanted: Sequence[rpc.WantedSegment] = ()  # new segmentations begin with those of their series
         self._references: dict[str, tuple[str, ...]] = {}
         self._not_on_disk: dict[str, list[Segmentation]] = {}  # what could not be written, by series
         self._autosave_failed = self._replacing = False
@@ -87,23 +90,19 @@ class SegmentsLogic:
         self.computing.take_over(ui)
 
     def begin(self) -> None:
-        """Begin a new segmentation of the shown series, with one segment."""
+        """Begin a new segmentation of the shown series, with the segments that are wanted or one."""
         volume, series = self.series.volume, self.series.series
         if volume is None or series is None or self._replacing or not self._editable():
             return
         base = Segmentation(
             volume.geometry,
-            (),
+            empty_segments(self.wanted, series.uid),
             volume.frame_of_reference,
             series.uid,
             tuple(one for one in self.series.scanned.sources if one is not None),
         )
         self._replace(base, "Segmentation", changed=False)
-        self.editor.add_empty_segment(segment_name="Segment 1", segment_color=next_colour(self.editor))
-        assert self.current is not None
-        self.current.changes = 0  # an empty segment is not worth saving
         self.logic.forget_steps()
-        self._update_unsaved()
 
     def open(self, uid: str) -> None:
         """Open a segmentation or structure set of the study, to be looked at and worked on."""
