@@ -124,7 +124,7 @@ class ToolsLogic:
         if origin is None:
             return
         draft = Resource(study.uid, origin.series, origin.instance)
-        person = self._settings.overlaid().person_name
+        person = self._settings.current().person_name
         try:
             stored = await asyncio.to_thread(self.archive.accept_draft, draft, person)
         except DicomdockError as error:
