@@ -183,6 +183,18 @@ def test_a_second_accession_number_of_a_study_is_reported_once(archive: Archive,
     assert found(archive, "studies", AccessionNumber="A2") == []
 
 
+def test_a_name_of_empty_groups_is_empty(archive: Archive, tmp_path: Path) -> None:
+    names = ("==", "Doe^Jane==", "=山田^太郎=")
+    write(tmp_path / "a", [ct_series(1, PatientName=name, PatientID=name)[0] for name in names])
+    report(archive, tmp_path / "a")
+    values = {text(study, "PatientID"): study["00100010"].get("Value") for study in found(archive, "studies")}
+    assert values == {
+        "==": None,
+        "Doe^Jane==": [{"Alphabetic": "Doe^Jane"}],
+        "=山田^太郎=": [{"Ideographic": "山田^太郎"}],
+    }
+
+
 def test_bytes_behind_the_data_set_are_stored_and_reported(archive: Archive, tmp_path: Path) -> None:
     (one,) = ct_series(1)
     (path,) = write(tmp_path / "in", [one])

@@ -25,6 +25,7 @@ from tests.servers.canned import Answer, answering
 
 TOKEN = "s3cr3t/T0ken+with=signs~9f8e7d6c"
 SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6, max_size=40)
+LONG_SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=12, max_size=40)
 FORMS = {
     "raw": str,
     "percent": lambda text: quote(text, safe=""),
@@ -60,13 +61,12 @@ def test_no_form_of_a_secret_is_left(secret, form, before, after):
     assert "***" in shown
 
 
-@given(SECRETS, st.sampled_from(sorted(FORMS)), st.binary(max_size=40), st.binary(max_size=40))
+WHOLE = ("raw", "percent", "form", "json", "json, slashes", "html", "base64", "base64 within")
+
+
+@given(LONG_SECRETS, st.sampled_from(WHOLE), st.binary(max_size=40), st.binary(max_size=40))
 def test_an_answer_that_holds_a_long_secret_is_known(secret, form, before, after):
-    assume(len(secret) >= 12 and form in WHOLE)
     assert Redactor([secret]).is_repeated_in(before + FORMS[form](secret).encode() + after)
-
-
-WHOLE = {"raw", "percent", "form", "json", "json, slashes", "html", "base64", "base64 within"}
 
 
 def test_data_keep_words_that_a_password_is_too(quick):

@@ -91,7 +91,8 @@ def test_a_service_is_allowed_and_its_token_is_stored_unseen(run, tmp_path, sett
     assert run("tool", "allow", "--json").json["allowed"][0]["origin"] == "http://gpu.invalid:80"
 
 
-def test_control_c_ends_the_tool_and_stores_nothing(run, series, tmp_path, settings):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_tool_and_stores_nothing(run, series, tmp_path, settings, number):
     declare(run, tmp_path, "hangs")
     words = [Path(sys.executable).with_name("dicomdock"), "tool", "run", "hangs", str(series[0])]
     environment = {**os.environ, "PIDS": str(tmp_path / "pids")}
@@ -102,7 +103,7 @@ def test_control_c_ends_the_tool_and_stores_nothing(run, series, tmp_path, setti
         for line in process.stderr:
             if "child" in line:
                 break
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         rest = process.stderr.read()
     assert process.returncode == 130 and "was cancelled; nothing was stored" in rest
     assert all(map(gone, map(int, (tmp_path / "pids").read_text().split())))

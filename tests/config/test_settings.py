@@ -73,3 +73,12 @@ def test_the_page_of_settings_lists_every_setting_as_it_is():
     for name, item in listed.items():
         assert rows[name][2].strip(" `") == (repr(item.default) if item.default != "" else "")
         assert rows[name][3].strip() == meaning(item)
+
+
+def test_what_runs_reads_the_file_again_and_goes_on_where_it_cannot(tmp_path):
+    settings = Settings(tmp_path, tmp_path / "archive", tmp_path / "state", person="anna")
+    assert settings.current() == settings
+    settings.change(person="rita")
+    assert settings.current().person == "rita"
+    (tmp_path / "settings.toml").write_text("person = [")
+    assert settings.current().person == "anna"

@@ -91,3 +91,14 @@ def test_the_machine_is_described(dock: RunningDock, page: Page):
     expect(page.get_by_test_id("doctor")).to_contain_text("python")
     expect(page.get_by_test_id("scheme-dicomdock")).to_contain_text("dicomdock://")
     expect(page.get_by_test_id("scheme-slicer")).to_contain_text("open with")
+    person = page.get_by_test_id("person")
+    person.fill("Roe = Doe")
+    person.press("Enter")
+    expect(page.get_by_text("cannot name a person")).to_be_visible()
+    assert dock.settings.overlaid().person == ""
+    person.fill(" Anna  Roe ")
+    person.press("Enter")
+    expect(page.get_by_text("Your cases are from now on those of Anna Roe.")).to_be_visible()
+    assert dock.settings.overlaid().person == "Anna Roe"
+    page.get_by_test_id("nav-work").click()
+    expect(page.get_by_test_id("work-empty")).to_contain_text("as Anna Roe")  # without a restart

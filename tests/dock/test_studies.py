@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from unittest.mock import Mock
 
 import pytest
 
+from dicomdock.config import dialects
 from dicomdock.config.servers import Profiles, ServerProfile
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.json_model import text
@@ -119,8 +121,21 @@ class Home:
     settings: Settings
     local: LocalArchive
 
-    def listing(self, sources: list[str], order: Sequence[str] = (), **answers: object) -> Listing:
-        profiles = Profiles({name: ServerProfile(name, f"http://{name}.example") for name in answers})
+    def listing(
+        self,
+        sources: list[str],
+        order: Sequence[str] = (),
+        dialects_: Mapping[str, dialects.Dialect] = MappingProxyType({}),
+        **answers: object,
+    ) -> Listing:
+        profiles = Profiles(
+            {
+                name: ServerProfile(
+                    name, f"http://{name}.example", dialect=dialects_.get(name, dialects.Dialect())
+                )
+                for name in answers
+            }
+        )
         profiles.save(self.settings)
         servers = Servers(self.settings, Events())
         finder = StudyFinder(self.local, servers, Answers(self.local, servers, answers))
@@ -253,9 +268,13 @@ def test_the_archive_sorts_more_than_a_page_by_each_column_of_the_list(
             assert values == rows[: len(values)]
 
 
-def test_servers_are_not_asked_for_an_order(home_with_archive: Home):
+def test_a_server_is_asked_for_an_order_where_it_sorts_and_is_searched_alone(home_with_archive: Home):
+    by_name = ("PatientName",)
     for sources in (["far"], ["local", "far"]):
-        assert home_with_archive.listing(sources, ("PatientName",), far=[[]]).query.order == ()
+        assert home_with_archive.listing(sources, by_name, far=[[]]).query.order == ()
+    kinds = {"far": dialects.DCM4CHEE}
+    assert home_with_archive.listing(["far"], by_name, kinds, far=[[]]).query.order == by_name
+    assert home_with_archive.listing(["local", "far"], by_name, kinds, far=[[]]).query.order == ()
 
 
 def test_an_archive_with_more_studies_than_are_loaded_to_sort_is_searched_again(

@@ -181,6 +181,13 @@ def test_a_reviewer_accepts_and_sends_back(home: Path, page: Page, tmp_path: Pat
         open_at(page, dock, "/work")
         cases = rows(page, "cases")
         expect(cases).to_have_count(2)
+        page.keyboard.press("?")
+        keys = page.get_by_role("dialog").locator("kbd")
+        expect(keys.filter(has_text="Enter")).to_have_count(1)
+        named = keys.all_inner_texts()
+        assert len(set(named)) == len(named), "each key once, of two lists"
+        assert "Space" not in named, "nothing can be selected"
+        page.keyboard.press("Escape")
         expect(cases.first).to_contain_text("to review")
         expect(page.get_by_test_id("work-send-back")).to_be_enabled()
         page.keyboard.press("b")

@@ -76,7 +76,7 @@ def test_tools_run_on_the_shown_series(opened: Opened, screen: Screen, tmp_path:
     screen.button("segmenting-tool").select_option("4-far")
     screen.button("run-tool").click()
     expect(screen.button("tool-question")).to_contain_text(
-        "sends the images of this series to https://gpu.invalid"
+        "sends the images, without names, of this series to https://gpu.invalid"
     )
     screen.button("tool-refuse").click()
     expect(screen.button("tool-question")).to_have_count(0)

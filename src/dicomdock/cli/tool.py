@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import signal
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -279,13 +281,27 @@ def accept(
     console.print(f"Accepted by {by}: {stored}")
 
 
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does: else the program would go on alone."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 def _followed(console: Console, archive: Archive, job: Job, series: Resource) -> Segmentation:
     """Run a tool to its end, and repeat what it says."""
     from dicomdock.api.tools import run_on_series
 
     said = ""
     try:
-        with closing(run_on_series(archive, job, series)) as work:
+        with _ended_by_signals(), closing(run_on_series(archive, job, series)) as work:
             while True:
                 try:
                     step = next(work)
@@ -325,7 +341,9 @@ def _allowed(console: Console, declared: Tool, *, sure: bool) -> bool:
     if store.trusts(str(origin)):
         return True
     clear = "" if origin.is_encrypted else ", unencrypted"
-    if sure or console.confirm(f"{declared.name} sends pixels to {origin.short}{clear}. Allow that?"):
+    if sure or console.confirm(
+        f"{declared.name} sends {declared.sends} to {origin.short}{clear}. Allow that?"
+    ):
         store.add(str(origin))
         return True
     return False

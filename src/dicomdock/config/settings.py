@@ -188,6 +188,13 @@ class Settings:
         except (OSError, ValueError) as error:
             raise InvalidInput(f"The settings file {file.path} cannot be read: {error}.") from error
 
+    def current(self) -> Settings:
+        """Return the settings as their file is now; these, where it cannot be read."""
+        try:
+            return self.overlaid()
+        except InvalidInput:
+            return self
+
     def _with(self, table: Table, file: Path) -> Settings:
         for key in table:
             if key in NOT_IN_FILE or key not in {item.name for item in fields(self)}:

@@ -144,6 +144,13 @@ class Tool:
         """Whether pixels leave this machine when it runs."""
         return self.origin is not None and not self.origin.is_loopback
 
+    @property
+    def sends(self) -> str:
+        """What it is given, in words for who is asked whether that may leave."""
+        if self.input == "dicom":
+            return "the images with all their attributes, names of patients too,"
+        return "the images, without names,"
+
     @cached_property
     def named(self) -> Mapping[int, Label]:
         """The labels by value.

@@ -129,7 +129,7 @@ class Workstation(TrameApp):
             self.archive,
             self.dock,
             self.notifications,
-            settings.person,
+            settings,
         )
         self.tools = ToolsLogic(
             self.server,

@@ -131,7 +131,10 @@ def _text(value: bytes | None, vr: str, raw: Raw) -> str:
         from dicomdock.dicom.charset import decode_text
 
         text = decode_text(value, vr, raw.get(CHARSET, b""))
-    return _short(normal(vr, text.strip("\0 ").replace("\0", ""))[:TEXT_LIMIT], TEXT_BYTES)
+    text = text.strip("\0 ").replace("\0", "")
+    if vr == "PN":
+        text = text.rstrip("=")  # PS3.5 §6.2.1.1: delimiters of empty groups may be left out
+    return _short(normal(vr, text)[:TEXT_LIMIT], TEXT_BYTES)
 
 
 def _short(text: str, limit: int) -> str:

@@ -1,4 +1,4 @@
-"""The Settings page: the archive, trusted servers, links from web pages, and what works on this machine."""
+"""The Settings page: the archive, the user's name, trusted servers, links, and what works on this machine."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dicomdock.dock.pages import (
     settings_archive,
     settings_links,
     settings_opening,
+    settings_person,
     settings_trust,
 )
 from dicomdock.dock.pages.visit import Visit
@@ -19,6 +20,7 @@ from dicomdock.dock.pages.visit import Visit
 SECTIONS: tuple[tuple[str, str, Callable[[Services], None]], ...] = (
     ("archive", "Archive", settings_archive.section),
     ("opening", "Opening studies", settings_opening.section),
+    ("person", "You", settings_person.section),
     ("trust", "Trusted servers", settings_trust.section),
     ("links", "Links from web pages", settings_links.section),
     ("about", "This machine", settings_about.section),

@@ -10,7 +10,6 @@ from nicegui import ui
 
 from dicomdock.dock import formatting, widgets
 from dicomdock.dock.pages import study_list
-from dicomdock.dock.services.sources import LOCAL
 from dicomdock.dock.services.studies import Found, Listing, Stream
 from dicomdock.dock.services.threads import Run
 
@@ -90,7 +89,7 @@ class StudyLoader:
     async def reorder(self) -> bool:
         """Load what a new ``order`` needs to be that of all studies; return whether a new search can do more.
 
-        The archive can sort more studies than are loaded to be sorted.
+        A source that sorts can sort more studies than are loaded to be sorted.
         """
         listing = self.listing
         if listing is None:
@@ -99,7 +98,7 @@ class StudyLoader:
         await self._load_to_sort(listing)
         if listing is not self.listing or not listing.more or self._comes_sorted(listing):
             return False
-        return listing.sources == (LOCAL,) and bool(study_list.order(*self.order))
+        return listing.sortable and bool(study_list.order(*self.order))
 
     def show(self, changed: Iterable[Found]) -> None:
         """Renew the rows of studies; one that no source has any more is removed."""
@@ -147,7 +146,7 @@ class StudyLoader:
             self.show(changed)
 
     def _comes_sorted(self, listing: Listing) -> bool:
-        """Return whether the studies come in the order that is shown: the archive was asked for it."""
+        """Return whether the studies come in the order that is shown: their source was asked for it."""
         return bool(listing.query.order) and listing.query.order == study_list.order(*self.order)
 
     async def _load_to_sort(self, listing: Listing) -> None:

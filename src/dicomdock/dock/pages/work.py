@@ -348,7 +348,7 @@ def _no_project(person: str) -> None:
     with widgets.empty(
         "No work for you yet",
         f"Projects are made of a cohort with 'dicomdock project make'. You are known in them as {person};"
-        " the setting 'person' changes that.",
+        " your name on the Settings page changes that.",
         testid="work-empty",
     ):
         widgets.button("Studies", lambda: ui.navigate.to("/"), kind="main")

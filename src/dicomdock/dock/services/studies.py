@@ -124,6 +124,11 @@ class StudyFinder:
         """Return the archive or a server."""
         return self._sources.get(name)
 
+    def sorts(self, name: str) -> bool:
+        """Return whether a source sorts what it finds: the archive does, and servers that are known to."""
+        profiles = self._servers.profiles()
+        return name == LOCAL or (name in profiles.names and profiles.get(name).dialect.order)
+
     def login(self, server: str) -> str:
         """Return the login that a server is searched with, without its secret.
 
@@ -135,7 +140,7 @@ class StudyFinder:
         return str(self._servers.profiles().get(server).login)
 
     def studies(self, match: Mapping[str, str], sources: Sequence[str], order: Sequence[str] = ()) -> Listing:
-        """Begin a search for studies in these sources, sorted as in ``Query.order`` by the archive alone."""
+        """Begin a search for studies in these sources; one alone sorts as in ``Query.order`` if it can."""
         return Listing(self, match, sources, order)
 
     def study(self, uid: str, source: str) -> Found | None:
@@ -172,7 +177,7 @@ class Listing:
     finder : of the dock.
     match : what to look for.
     sources : names of the sources.
-    order : as in ``Query.order``; not asked of servers, whose orders differ.
+    order : as in ``Query.order``; asked of one source alone that sorts, as the orders of several differ.
     """
 
     def __init__(
@@ -184,7 +189,8 @@ class Listing:
     ) -> None:
         self._finder = finder
         self.sources = tuple(sources)
-        sorted_by = tuple(order) if self.sources == (LOCAL,) else ()
+        self.sortable = len(self.sources) == 1 and finder.sorts(self.sources[0])
+        sorted_by = tuple(order) if self.sortable else ()
         self.query = Query("studies", dict(match), STUDY_FIELDS, typed=True, order=sorted_by)
         self._join = federation.Join(self.query)
         self.streams = [

@@ -62,10 +62,9 @@
       list.append(name, meaning);
     };
     for (const element of keyed()) add(element.getAttribute("aria-keyshortcuts"), describe(element));
-    for (const element of document.querySelectorAll("[data-help-keys]")) {
-      if (!shown(element)) continue;
-      for (const text of element.getAttribute("data-help-keys").split(";")) add(...text.split("="));
-    }
+    const lists = [...document.querySelectorAll("[data-help-keys]")].filter(shown);
+    const ofLists = new Set(lists.flatMap((element) => element.getAttribute("data-help-keys").split(";"))); // each once
+    for (const text of ofLists) add(...text.split("="));
     const close = Object.assign(document.createElement("button"), { textContent: "Close", className: "btn plain" });
     close.onclick = () => box.close();
     box.onclose = () => box.remove();

@@ -13,9 +13,9 @@ const fold = (text) =>
 export default {
   template: `
     <div class="grid" :class="{ headless }" role="grid" tabindex="0" ref="box"
-         :aria-label="label" :aria-rowcount="more ? -1 : order.length + 1" aria-multiselectable="true"
+         :aria-label="label" :aria-rowcount="more ? -1 : order.length + 1" :aria-multiselectable="selectable"
          :aria-activedescendant="currentRow ? rowId(currentRow) : null"
-         data-help-keys="↑ ↓=Walk the rows;Space=Select the row;Ctrl A=Select all;Enter=Open"
+         :data-help-keys="helpKeys"
          @keydown="onKey" @scroll.passive="onScroll" @focus="onFocus">
       <div class="grid-head" role="row" v-show="!headless" :style="{ gridTemplateColumns: template }">
         <span class="cell check" role="columnheader" v-if="selectable">
@@ -79,6 +79,7 @@ export default {
     rowHeight: { type: Number, default: 32 },
     headless: Boolean,
     selectable: { type: Boolean, default: true },
+    openable: { type: Boolean, default: true },
     initialSort: { type: Object, default: () => ({ by: "", descending: false }) },
   },
   emits: ["current", "select", "open", "more", "sort", "widths", "narrowed"],
@@ -101,6 +102,12 @@ export default {
     };
   },
   computed: {
+    helpKeys() {
+      const keys = ["↑ ↓=Walk the rows"];
+      if (this.selectable) keys.push("Space=Select the row", "Ctrl A=Select all");
+      if (this.openable) keys.push("Enter=Open");
+      return keys.join(";");
+    },
     shown() {
       return this.columns.filter((column) => this.width >= column.least);
     },

@@ -109,6 +109,7 @@ class Grid(Element, component="grid.js"):
         self.props["rowHeight"] = row_height
         self.props["headless"] = headless
         self.props["selectable"] = selectable
+        self.props["openable"] = on_open is not None
         self.props["initialSort"] = {"by": sort_by, "descending": descending}
         self._kinds = {column.name: column.kind for column in columns}
         self.set_columns(columns)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydicom.dataset import Dataset
 
 from dicomdock.archive import Archive
+from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DamagedInstances, DicomdockError, GeometryError
 from dicomdock.imaging.authoring import to_bytes
@@ -63,7 +64,7 @@ class SavingLogic:
     archive : where it goes.
     dock : is informed when the study has changed.
     notifications : shows messages to the user.
-    person : who draws, for the objects that are written; empty where the settings do not say.
+    settings : say who draws, for the objects that are written.
     """
 
     def __init__(
@@ -74,10 +75,10 @@ class SavingLogic:
         archive: Archive,
         dock: DockClient,
         notifications: Notifications,
-        person: str = "",
+        settings: Settings,
     ) -> None:
         self.state, self.series, self.segments = PageState(server.state, SaveState), series, segments
-        self.person = person
+        self._settings = settings
         self.archive, self.dock, self.notifications = archive, dock, notifications
         self._then: Callable[[], Any] | None = None
         control = server.controller
@@ -183,7 +184,8 @@ class SavingLogic:
         return found is not None and found.kind == kind.series
 
     def _write(self, value: Segmentation, series: str, kind: Kind) -> Dataset:
-        made = kind.write(replace(value, creator=self.person), self.headers(series))
+        person = self._settings.current().person  # it may have changed since the viewer began
+        made = kind.write(replace(value, creator=person), self.headers(series))
         self.store([made])
         return made
 

@@ -85,7 +85,7 @@ class ToolsLogic:
             clear = "" if origin.is_encrypted else ", unencrypted"
             with self.state as data:
                 data.tool_question = (
-                    f"{tool.name} sends the images of this series to {origin.short}{clear}. They leave this"
+                    f"{tool.name} sends {tool.sends} of this series to {origin.short}{clear}. They leave this"
                     " machine. Allow that for this server?"
                 )
             return
@@ -124,7 +124,7 @@ class ToolsLogic:
         if origin is None:
             return
         draft = Resource(study.uid, origin.series, origin.instance)
-        person = self._settings.overlaid().person_name
+        person = self._settings.current().person_name
         try:
             stored = await asyncio.to_thread(self.archive.accept_draft, draft, person)
         except DicomdockError as error:
