@@ -134,3 +134,9 @@ def test_every_match_names_the_character_set_of_the_answer(server, level):
     (match,) = server.ask(f"/dicom-web/{level}", "application/dicom+json").json()
     assert match["00080005"] == {"vr": "CS", "Value": ["ISO_IR 192"]}
     assert match["00100010"]["Value"] == [{"Alphabetic": "Buc^Jérôme"}]
+
+
+def test_a_zero_byte_within_a_value_is_a_bad_request(server):
+    response = server.ask("/dicom-web/studies?PatientName=D*%00limit=5", "application/dicom+json")
+    assert response.status == 400
+    assert b"zero byte" in response.data

@@ -122,6 +122,8 @@ def parse(keyword: str, vr: str, key: str, *, fuzzy: bool = False, typed: bool =
     if not is_text(key):
         raise InvalidInput(f"What {keyword} is to match is not text in the encoding of this system.")
     key = key.strip(" \0")
+    if "\0" in key:  # which would end the pattern of the database
+        raise InvalidInput(f"What {keyword} is to match has a zero byte within it.")
     if not key or key.strip("*") == "":
         return Universal()
     if key == '""':
