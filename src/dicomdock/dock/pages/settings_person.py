@@ -14,14 +14,14 @@ from dicomdock.project.model import check_person
 def section(services: Services) -> None:
     """Build the section."""
     local, run = services.local, services.run
+    ui.label(
+        "Your name in annotation projects, and the creator of what you draw and save. "
+        "Cases that you have stay with the name that you took them under."
+    ).classes("muted")
     with ui.element("form").classes("settings-form") as form:
-        typed = widgets.field("Your name", local.settings.person, testid="person")
+        typed = widgets.field("Your name", local.settings.person, testid="person").classes("wide")
         system = replace(local.settings, person="").person_name
-        typed.props["hint"] = (
-            "In annotation projects, and as the creator of what you draw and save. "
-            f"Empty: {system} in projects, and no name in what you save. "
-            "Cases that you have stay with the name that you took them under."
-        )
+        typed.props["hint"] = f"Empty: {system} in projects, and no name in what you save."
         with ui.element("div").classes("row-line"):
             widgets.button("Save", testid="save-person").props('type="submit"')
 
