@@ -14,6 +14,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.authoring import to_bytes
@@ -183,6 +184,14 @@ def test_highdicom_reads_the_report(instances: list[Made]) -> None:
     (group,) = report.content.get_image_measurement_groups()
     (found,) = group.get_measurements()
     assert found.value == pytest.approx(27**0.5)
+    assert not report.content.get_observer_contexts(observer_type=codes.DCM.Person)
+
+
+def test_a_report_names_who_measured(instances: list[Made]) -> None:
+    measured = Report((distance("d", (1, 2, 3), (4, 5, 6)),), creator="Roe^Rita")
+    report = hd.sr.Comprehensive3DSR.from_dataset(report_to_dicom(measured, headers(instances)))
+    (person,) = report.content.get_observer_contexts(observer_type=codes.DCM.Person)
+    assert person.observer_identifying_attributes.name == "Roe^Rita"
 
 
 def test_pixels_of_images_become_points_in_the_patient(instances: list[Made]) -> None:

@@ -176,13 +176,16 @@ def save(archive: Home, statistics: Statistics, segmentation: Resource) -> Resou
     return archive.save_once(statistics, make, str(segmentation))
 
 
-def report_of(statistics: Statistics, drawn: Dataset, images: Sequence[Dataset]) -> Dataset:
+def report_of(
+    statistics: Statistics, drawn: Dataset, images: Sequence[Dataset], *, creator: str = ""
+) -> Dataset:
     """Return the numbers as a measurement report.
 
     Parameters
     ----------
     drawn : the DICOM Segmentation that was measured, with or without pixels.
     images : the instances that it was measured on, likewise.
+    creator : who measured, as a DICOM person name; empty for not stated.
 
     Raises
     ------
@@ -204,7 +207,8 @@ def report_of(statistics: Statistics, drawn: Dataset, images: Sequence[Dataset])
         statistics.segments, dict(enumerate(segments, 1)), text(drawn, "SOPInstanceUID")
     )
     name = text(drawn, "SeriesDescription") or "segments"
-    report = Report(tuple(measurements), series_description=f"Numbers of {name}"[:MOST_LETTERS])
+    described = f"Numbers of {name}"[:MOST_LETTERS]
+    report = Report(tuple(measurements), series_description=described, creator=creator)
     return report_to_dicom(report, [*images, drawn])
 
 

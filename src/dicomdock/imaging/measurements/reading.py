@@ -51,6 +51,7 @@ class Report:
     instance, series : its own UIDs; empty for a new one.
     evidence : SOP Instance UIDs of what it was made from.
     series_number, series_description, instance_number : as stored.
+    creator : who measured, as a DICOM person name, for a report that is to be written; empty for not stated.
     """
 
     measurements: tuple[Measurement, ...]
@@ -62,6 +63,7 @@ class Report:
     series_number: int = 1
     series_description: str = ""
     instance_number: int = 1
+    creator: str = ""
 
 
 def is_report(header: Dataset) -> bool:

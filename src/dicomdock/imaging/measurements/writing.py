@@ -101,9 +101,11 @@ def report_to_dicom(
 def _presented(report: Report, sources: Sequence[Dataset]) -> Authorship:
     named = report.series_description or "Measurements"
     if not report.instance:
-        return Authorship(named, next_series_number(sources, offset=600))
+        return Authorship(named, next_series_number(sources, offset=600), creator=report.creator)
     version = report.instance_number + 1
-    return Authorship(named_version(named, version), report.series_number, instance_number=version)
+    return Authorship(
+        named_version(named, version), report.series_number, instance_number=version, creator=report.creator
+    )
 
 
 def _observers(hd: Any, creator: str) -> Any:

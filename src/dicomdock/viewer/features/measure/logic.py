@@ -312,7 +312,7 @@ class MeasuringLogic:
             self.series.views.go_to(np.array(first) * LPS)
 
     def _write(self, report: Report, series: str) -> Any:
-        made = report_to_dicom(report, self.saving.headers(series))
+        made = report_to_dicom(replace(report, creator=self.saving.person), self.saving.headers(series))
         self.saving.store([made])
         return made
 

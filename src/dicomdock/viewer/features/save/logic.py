@@ -183,9 +183,13 @@ class SavingLogic:
         found = study.find(uid) if study is not None else None
         return found is not None and found.kind == kind.series
 
+    @property
+    def person(self) -> str:
+        """Who saves, by the settings, which may have changed since the viewer began; may be empty."""
+        return self._settings.current().person
+
     def _write(self, value: Segmentation, series: str, kind: Kind) -> Dataset:
-        person = self._settings.current().person  # it may have changed since the viewer began
-        made = kind.write(replace(value, creator=person), self.headers(series))
+        made = kind.write(replace(value, creator=self.person), self.headers(series))
         self.store([made])
         return made
 

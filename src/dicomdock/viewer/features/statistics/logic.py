@@ -153,7 +153,8 @@ class StatisticsLogic:
     def _report(self, found: Statistics, segmentation: Resource) -> None:
         (drawn,) = self._archive.instances(segmentation)
         headers = self.saving.headers(found.images.series or "")
-        self.saving.store([report_of(found, read_instance(self._archive, drawn, pixels=False), headers)])
+        dataset = read_instance(self._archive, drawn, pixels=False)
+        self.saving.store([report_of(found, dataset, headers, creator=self.saving.person)])
 
     def _measure(self, value: Segmentation, scanned: Volume, series: Resource) -> Statistics:
         headers = headers_of(paths_of(self._archive, series)) if scanned.modality == "PT" else ()
