@@ -19,10 +19,12 @@ import hypothesis.strategies as st
 import pydicom.data
 import pytest
 from hypothesis import given
-from pydicom.dataelem import RawDataElement
+from pydicom import dcmread, dcmwrite
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -357,6 +359,33 @@ def test_values_of_the_wrong_kind_are_absent() -> None:
     assert instance_row(header)["Rows"] is None
     numbered = read(META + BEFORE.replace(b"\x20\0\x13\0IS\x02\0", b"\x20\0\x13\0IS\x04\0in") + PIXELS)
     assert instance_row(numbered)["InstanceNumber"] is None
+
+
+@given(
+    st.integers(-(2**15), 2**15 - 1),
+    st.integers(0, 2**32 - 1),
+    st.floats(width=64, allow_nan=False, allow_infinity=False),
+    st.sampled_from((ExplicitVRLittleEndian, ExplicitVRBigEndian)),
+)
+def test_numbers_of_another_vr_than_their_attribute_has_are_those_of_pydicom(
+    number: int, patient: int, description: float, syntax: UID
+) -> None:
+    dataset = composite("1.2.840.10008.5.1.4.1.1.4", Modality="MR")
+    dataset.Rows = dataset.Columns = 7
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset[0x00200013] = DataElement(0x00200013, "SS", number)
+    dataset[0x00100020] = DataElement(0x00100020, "UL", patient)
+    dataset[0x0008103E] = DataElement(0x0008103E, "FD", [description, 1.5])
+    dataset[0x00280010] = DataElement(0x00280010, "IS", "512")
+    buffer = DicomBytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    header = read(buffer.getvalue())
+    again = dcmread(io.BytesIO(buffer.getvalue()))
+    assert instance_row(header)["InstanceNumber"] == again.InstanceNumber
+    assert study_row(header)["PatientID"] == str(again.PatientID)
+    first, _ = str(series_row(header)["SeriesDescription"]).split("\\")
+    assert float(first) == again.SeriesDescription[0]
+    assert instance_row(header)["Rows"] == 512
 
 
 def test_sequences_nested_without_end_are_refused_quickly() -> None:

@@ -15,6 +15,10 @@ LONG_VRS: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  
 SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())
 VRS: Final = LONG_VRS | SHORT_VRS
 FRAGMENT_VRS: Final = frozenset((b"OB", b"OW"))
+NUMBERS: Final = dict(zip(b"SS US SL UL SV UV FL FD".split(), "hHlLqQfd", strict=True))
+"""VRs of binary numbers, and their format as ``struct`` writes it."""
+
+TEXTS: Final = frozenset(b"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
 
 
 class Beyond(Exception):
@@ -33,6 +37,7 @@ class Form:
     """How elements are encoded: byte order, and whether with VR."""
 
     __slots__ = (
+        "_order",
         "big",
         "explicit",
         "item",
@@ -44,7 +49,7 @@ class Form:
     )
 
     def __init__(self, *, explicit: bool, big: bool) -> None:
-        order = ">" if big else "<"
+        order = self._order = ">" if big else "<"
         self.explicit, self.big = explicit, big
         self.unpack = struct.Struct(order + "LL").unpack_from
         self.unpack_vr = struct.Struct(order + "L2sH").unpack_from
@@ -56,6 +61,21 @@ class Form:
         return tag if self.big else (tag & 0xFFFF) << 16 | tag >> 16
 
     tag = key  # it is its own inverse
+
+    def text(self, vr: bytes, value: bytes) -> bytes:
+        """Return binary numbers of a VR as text, separated by backslashes."""
+        step = struct.calcsize("=" + NUMBERS[vr])
+        packed = struct.iter_unpack(self._order + NUMBERS[vr], value[: len(value) // step * step])
+        return b"\\".join(
+            b"%.17g" % number if vr in (b"FL", b"FD") else b"%d" % number for (number,) in packed
+        )
+
+    def unsigned(self, value: bytes) -> bytes:
+        """Return a number that is written as text as US; nothing where it is none or does not fit."""
+        try:
+            return struct.pack(self._order + "H", int(value.split(b"\\")[0].strip(b" \0")))
+        except (ValueError, struct.error):
+            return b""
 
 
 LITTLE_ITEM: Final = b"\xfe\xff\x00\xe0"

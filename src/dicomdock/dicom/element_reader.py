@@ -12,12 +12,15 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final, TypeAlias
 
+from dicomdock.dicom.dictionary import keyword_of, vr_of
 from dicomdock.dicom.element_encoding import (
     FORMS,
     FRAGMENT_VRS,
     LITTLE_ITEM,
     LONG_VRS,
+    NUMBERS,
     SHORT_VRS,
+    TEXTS,
     UNDEFINED,
     VRS,
     Beyond,
@@ -142,7 +145,8 @@ class ElementReader:
                     if (
                         not self._pixels or keys[key] not in raw
                     ):  # what lies behind the pixels replaces nothing
-                        raw[keys[key]] = data[value : min(end, value + MAX_VALUE)]
+                        found = data[value : min(end, value + MAX_VALUE)]
+                        raw[keys[key]] = self._as_expected(keys[key], vr, found)
                 elif key == sequence_key:
                     self._wanted_items(value, end, vr)
                 else:
@@ -154,6 +158,14 @@ class ElementReader:
                 position = end
         finally:
             self._at, self._before = position, before
+
+    def _as_expected(self, tag: int, vr: bytes, value: bytes) -> bytes:
+        """Return a value as the VR of its attribute says, where the file states numbers for text, or text."""
+        if vr in NUMBERS and not _is_number(tag):
+            return self._form.text(vr, value)
+        if vr in TEXTS and _is_number(tag):
+            return self._form.unsigned(value)
+        return value
 
     def _undefined(self, key: int, vr: bytes, position: int) -> int:
         """Pass over a value of undefined length, and return where it ends."""
@@ -386,6 +398,12 @@ def _wanted_keys(wanted: Wanted, big: bool) -> _Keys:
     key = FORMS[True, big].key
     in_items = {key(tag): tag for tag in wanted.in_items}
     return {key(tag): tag for tag in wanted.tags}, in_items, key(wanted.sequence)
+
+
+@cache
+def _is_number(tag: int) -> bool:
+    """Return whether an attribute is a binary number; all that are wanted are US."""
+    return vr_of(keyword_of(f"{tag:08X}")) == "US"
 
 
 def _is_known(tag: int) -> bool:
