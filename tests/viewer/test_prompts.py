@@ -181,7 +181,21 @@ def test_prompts_segment_one_step_each(editor: Editor, opened: Opened) -> None:
         screen.wait("s.prompt_placing === 'box'")
         draw(editor, (25, 40), (30, 50))
         sent(editor, growing, "add_bbox", 2)
+
+        # Another tool ends it, and has the mouse to itself.
+        before = editor.saved()["A"]
+        screen.brush()
+        screen.wait("!s.prompt_placing")
+        screen.drag(editor.at(58, 60), editor.at(58, 66))
+        screen.wait("s.unsaved")
         page.keyboard.press("Escape")
+        assert (editor.saved()["A"] & ~before)[12, 58, 60:67].all()
+        screen.button("prompt-scribble").click()
+        screen.wait("s.prompt_placing === 'scribble'")
+        page.keyboard.press("d")
+        screen.wait("!s.prompt_placing && s.measuring === 'distance'")
+        page.keyboard.press("Escape")
+        screen.wait("!s.measuring")
         assert growing.steps.count("set_image") == 1
         np.testing.assert_array_equal(growing.image, phantom())
 

@@ -187,6 +187,7 @@ class Workstation(TrameApp):
             self.server, self.series, self.segments, self.views, self.archive, self.notifications
         )
         self.cine = Cine(self.server, self.series, self.views)
+        self.measuring.on_place.append(self.prompts.drop)
         self.segments.on_tool.append(self.volume.painting)
         self.segments.on_tool.append(lambda on: self.views.interaction("none" if on else "window"))
         self.views.on_slice = self._moved

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,6 +82,7 @@ class MeasuringLogic:
         self._undone: list[list[PlacedMeasurement]] = []
         self._unplaced: dict[str, Measurement] = {}  # numbers of a report without coordinates in the images
         self._count = 0
+        self.on_place: list[Callable[[], None]] = []  # called before the user places a measurement
         self._report: Report | None = None
         self._saved: list[PlacedMeasurement] = []  # what the report holds
         self._autosaved: list[PlacedMeasurement] | None = []  # what is on disk; None to write it anew
@@ -104,6 +105,8 @@ class MeasuringLogic:
         if self.series.volume is None:
             return
         self.stop()
+        for callback in self.on_place:
+            callback()
         self._placing = self._add(kind)
         with self.state as data:
             data.measuring = kind

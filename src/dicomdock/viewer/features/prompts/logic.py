@@ -115,7 +115,8 @@ class PromptsLogic:
         control.finish_prompt = self.finish
         control.allow_prompts = self.allow
         segments.computing.on_stop.append(self.stop)
-        segments.on_opened.append(self._drop)
+        segments.on_opened.append(self.drop)
+        segments.on_tool.append(lambda on: self.drop() if on else None)
         self.state.bind_changes({self.state.name.prompt_positive: lambda _: self._colour()})
 
     @property
@@ -127,7 +128,7 @@ class PromptsLogic:
         """Let the user draw a prompt; ask first where images may not be sent to the server yet."""
         self.server.look()
         same = self.state.data.prompt_placing == kind
-        self._drop()
+        self.drop()
         if same or self.segments.current is None or not self.segments.editor.active_segment_id:
             return
         settings = self._settings.overlaid()
@@ -165,7 +166,7 @@ class PromptsLogic:
         """End drawing; a scribble or lasso is sent."""
         if self._node is not None and self._kind in ("scribble", "lasso"):
             self._send()
-        self._drop()
+        self.drop()
 
     def stop(self) -> None:
         """Drop the prompts that wait, and give up the one that is under way."""
@@ -216,7 +217,7 @@ class PromptsLogic:
         if node is None or node is not self._node or len(self._points()) < LEAST[kind]:
             return
         self._send()
-        self._drop()
+        self.drop()
         self._begin(kind)
 
     def _points(self) -> list[list[float]]:
@@ -229,7 +230,7 @@ class PromptsLogic:
                 found.append((np.array(point) * LPS).tolist())
         return found
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
         """End drawing without sending."""
         node, self._node = self._node, None
         if node is None:
