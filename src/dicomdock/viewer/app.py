@@ -283,7 +283,12 @@ class Workstation(TrameApp):
         self.archive.close()
 
     async def _watch(self, **_: Any) -> None:
-        await asyncio.gather(self.series.watch(), self.segments.autosave(), self.measuring.autosave())
+        await asyncio.gather(
+            self.series.watch(),
+            self.segments.autosave(),
+            self.measuring.autosave(),
+            self.prompts.server.watch(),
+        )
 
     async def _key(self, name: str, view: str = "") -> None:
         if view in NAMES:
