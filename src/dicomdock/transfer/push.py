@@ -258,6 +258,7 @@ class _Push:
             seconds=self.tracker.seconds,
             warnings=tuple(self.tracker.warnings),
             instances=len(self.parts),
+            unsendable=sum(one.result.status == "failed" for one in self.unsent),
             passed_over=self.passed_over,
         )
 
