@@ -52,6 +52,7 @@ def test_every_error_has_a_docstring(name):
         errors.UnsupportedByServer("It cannot.", feature="STOW-RS"),
         errors.GeometryError("Gaps.", ["1.2"]),
         errors.LaunchError("Twice."),
+        errors.ReadOnlyHome("/a/b", "The list"),
         errors.MissingDependency("trame-slicer", "pip install dicomdock[viewer]"),
     ],
 )

@@ -25,6 +25,7 @@
     │   ├── ArchiveTooNew                     written by a later version of dicomdock
     │   ├── IndexDamaged                      the index cannot be read; the files are not affected
     │   └── NoSpace                           disk full or below the free-space floor
+    ├── ReadOnlyHome(folder, what)            a home that cannot be written, by what must write to it
     ├── UnreadableFile(reason)                a NIfTI, NRRD or other file that is not DICOM and cannot be read
     ├── GeometryError(reason, instances)      instances that do not form the volume that was asked for
     │   └── EmptyResult                       a segmentation of which no voxel is left
@@ -240,6 +241,26 @@ class DamagedInstances(ArchiveError):
     def __reduce__(self) -> tuple[type[DamagedInstances], tuple[tuple[str, ...]]]:
         """Return how it is made again in another process."""
         return DamagedInstances, (self.instances,)
+
+
+class ReadOnlyHome(DicomdockError):
+    """The home cannot be written, and what was asked for must write to it.
+
+    Parameters
+    ----------
+    folder : cannot be made or written.
+    what : needs it, to begin a sentence with.
+    """
+
+    remedy = "Make it writable, or choose another home with --home."
+
+    def __init__(self, folder: object, what: str = "This") -> None:
+        self.folder, self.what = folder, what
+        super().__init__(f"{what} needs a folder that it can write to, and {folder} is read-only.")
+
+    def __reduce__(self) -> tuple[type[ReadOnlyHome], tuple[object, str]]:
+        """Return how it is made again in another process."""
+        return ReadOnlyHome, (self.folder, self.what)
 
 
 class ArchiveLocked(ArchiveError):

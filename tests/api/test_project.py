@@ -18,7 +18,8 @@ from dicomdock.cohort.folder import Cohorts
 from dicomdock.cohort.table import Item
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput, NotFound
+from dicomdock.errors import InvalidInput, NotFound, NotInArchive
+from dicomdock.imaging.segmentation import Mask
 from dicomdock.project.model import CaseRefused, CaseState
 from tests.api.conftest import AFFINE, SHAPE, values
 from tests.builders import Made, write
@@ -201,6 +202,63 @@ def test_who_submits_the_draft_of_a_tool_has_accepted_it(archive: Archive, serie
     assert (written.ContentCreatorName, written.SOPInstanceStatus) == ("anna", "AO")
     assert written.SOPAuthorizationComment == "Accepted by anna"
     assert written.SegmentSequence[0].SegmentAlgorithmType == "AUTOMATIC"
+
+
+def edited(archive: Archive, resource: Resource, liver: np.ndarray) -> Resource:
+    """Save a new version of a segmentation with another liver, as the viewer does."""
+    found = archive.segmentation(resource)
+    first = replace(found.segments[0], mask=Mask.of(liver), algorithm="SEMIAUTOMATIC")
+    return replace(found, segments=(first, *found.segments[1:])).save()
+
+
+def test_a_reviewer_sees_what_was_changed_by_hand_of_the_draft(
+    archive: Archive, series: str, livers: As
+) -> None:
+    anna, bert, rita = livers("anna"), livers("bert"), livers("rita")
+    anna.take("1a")
+    bert.take("1b")
+    with pytest.raises(CaseRefused, match="Nothing was submitted for case 1a yet"):
+        rita.changes("1a")
+    proposed = np.zeros((2, *SHAPE), bool)
+    proposed[0, 1:4, 2:7, 3:9] = True
+    proposed[1, 2, 3:5, 4:6] = True
+    made = Segmentation.from_array(
+        proposed,
+        archive.volume(series),
+        names=["liver", "lesion"],
+        algorithm="AUTOMATIC",
+        algorithm_name="grey 1.2",
+    )
+    draft = replace(made, draft=True).save()
+    by_hand = proposed[0].copy()
+    by_hand[1] = False
+    second = edited(archive, draft, by_hand)
+    by_hand[2, 2:7, 9] = True
+    anna.submit("1a", edited(archive, second, by_hand))
+
+    found = rita.changes("1a")
+    assert found is not None
+    assert (found.draft, found.tool) == (draft, "grey 1.2")
+    liver, lesion = found.segments
+    before, after = proposed[0], by_hand
+    assert (liver.label, liver.added, liver.removed) == (
+        "liver",
+        np.count_nonzero(after & ~before),
+        np.count_nonzero(before & ~after),
+    )
+    assert liver.changed == np.count_nonzero(before ^ after)
+    assert liver.before_ml == pytest.approx(np.count_nonzero(before) * VOXEL)
+    assert liver.after_ml == pytest.approx(np.count_nonzero(after) * VOXEL)
+    assert (lesion.changed, lesion.words) == (0, f"lesion: {4 * VOXEL:.3g} ml, as proposed")
+    assert found.words == "Proposed by grey 1.2; 1 of 2 segments changed by hand."
+
+    bert.submit("1b", edited(archive, draw(archive, series), by_hand))
+    assert rita.changes("1b") is None  # no tool proposed it
+    with pytest.raises(NotFound):
+        rita.changes("7a")
+    archive.delete(second)
+    with pytest.raises(NotInArchive, match="not known what was changed by hand"):
+        rita.changes("1a")
 
 
 @pytest.mark.parametrize("wrong", ["", "=SCT:1:x", "a=SCT:1", "a=SCT:1:x^y", "n" * 65])

@@ -181,6 +181,19 @@ def test_a_read_only_home_can_be_listed_and_exported(
     assert "read-only" in refused.stderr
 
 
+def test_what_must_write_says_that_the_home_is_read_only(full_home: Path, read_only: Any) -> None:
+    dicomdock(full_home, "transfers")  # the state folder is there
+    before = read_only(full_home)
+    for words in (["transfers"], ["transfers", "resume", "1"], ["run", "--no-browser"]):
+        ran = dicomdock(full_home, *words, "--json", before=before)
+        assert ran.returncode == 1
+        error = json.loads(ran.stdout)["error"]
+        assert error["kind"] == "ReadOnlyHome", words
+        assert f"{full_home / 'state'} is read-only. Make it writable" in error["message"]
+        assert ran.stderr.endswith(f"{error['message']}\n")
+        assert "Traceback" not in ran.stderr
+
+
 @pytest.mark.slow
 def test_a_read_only_home_can_be_served(
     full_home: Path, tmp_path: Path, read_only: Any, made: list[Made]

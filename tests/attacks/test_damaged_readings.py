@@ -15,6 +15,7 @@ from dicomdock.cohort.push import Pusher
 from dicomdock.cohort.table import Item
 from dicomdock.config.servers import ServerProfile
 from dicomdock.config.settings import Settings
+from dicomdock.dicom.query import Query
 from dicomdock.dicomweb import Client
 from dicomdock.dock.services.deidentified import preview
 from dicomdock.errors import DicomdockError
@@ -157,6 +158,11 @@ def pushed(kept: Kept, one: Resource) -> str:
     return str(outcome)
 
 
+def searched(kept: Kept, one: Resource) -> str:
+    uids = {"StudyInstanceUID": one.study, "SOPInstanceUID": one.instance or ""}
+    return str([*kept.archive.local.search(Query("instances", uids, ("ImageOrientationPatient",)))])
+
+
 def registrations(kept: Kept, _: Resource) -> str:
     told: list[str] = []
     study = read_study(kept.archive.local, kept.study.study)
@@ -176,6 +182,7 @@ READERS: list[tuple[str, str, Reader]] = [
         "image",
         lambda kept, one: [*kept.archive.export_as([kept.series("image")], kept.new_folder(), "nifti")],
     ),
+    ("search", "image", searched),
     ("verify", "image", lambda kept, one: [*kept.archive.verify()]),
     ("key images of images", "image", lambda kept, one: kept.archive.save_key_images([one])),
     (

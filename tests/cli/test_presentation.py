@@ -8,6 +8,10 @@ from PIL import Image
 from tests.builders import write
 from tests.imaging.scans import scan
 
+from dicomdock.archive import Archive
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
+
 VALUES = (np.arange(3 * 8 * 10) * 7).reshape(3, 8, 10).astype(np.int16)
 
 
@@ -35,6 +39,45 @@ def test_key_images_from_writing_to_lost_images(run, images):
     assert (wrong.code, "The title is one of Of Interest" in wrong.err) == (2, True)
     series = run("key-images", "write", "/".join(images[0].split("/")[:2]))
     assert (series.code, "is no instance" in series.err) == (2, True)
+
+
+def test_a_damaged_selection_is_named_and_the_others_listed(run, images, home):
+    study = images[0].split("/")[0]
+    first, second = (run("key-images", "write", image, "--json").json["resource"] for image in images[:2])
+    with Archive.open(Settings.load()) as archive:
+        paths = [archive.instances(Resource.parse(one))[0].path for one in (first, second)]
+    for path, others, code in zip(paths, [[second], []], [3, 1], strict=True):
+        data = bytearray(path.read_bytes())
+        data[-20] ^= 4
+        path.write_bytes(data)
+        listed = run("key-images", "list", study, "--json")
+        assert listed.code == code, listed.err
+        assert [one["resource"] for one in listed.json if "error" not in one] == others
+        assert f"{first}: its file is damaged or missing." in listed.err
+        assert first in [one["resource"] for one in listed.json if "damaged" in one.get("error", "")]
+        assert "import the same instances again" in listed.err
+
+
+def test_a_search_for_more_than_the_index_has_names_what_is_damaged(run, images):
+    path_of = images[0].split("/")
+    with Archive.open(Settings.load()) as archive:
+        path = archive.instances(Resource.parse(images[0]))[0].path
+    asked = ("search", "instances", f"SOPInstanceUID={path_of[2]}", "--local", "--json")
+    field = ("--field", "ImageOrientationPatient")
+    (whole,) = run(*asked, *field).json["matches"]
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 4
+    path.write_bytes(data)
+    found = run(*asked, *field)
+    (match,) = found.json["matches"]
+    assert "ImageOrientationPatient" in whole
+    assert "ImageOrientationPatient" not in match
+    assert match["SOPInstanceUID"] == path_of[2]
+    assert images[0] in found.err
+    assert "damaged or missing" in found.err
+    assert "damaged" not in run(*asked).err  # the index has all of it
+    path.unlink()
+    assert images[0] in run(*asked, *field).err
 
 
 def test_a_presentation_state_is_written_and_applied(run, images, tmp_path):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.api.conftest import AFFINE, values
-from tests.api.test_project import draw
+from tests.api.conftest import AFFINE, SHAPE, values
+from tests.api.test_project import VOXEL, draw, edited
 from tests.builders import write
 from tests.cli.conftest import Ran, Run
 from tests.imaging.scans import scan
@@ -70,14 +71,28 @@ def test_a_project_is_walked_by_commands(
     review = as_("rita", "next", "livers")
     assert "Case 1 is yours to review" in review.out
     assert "Drawn by anna: 1.2.4/" in review.out
+    assert "Proposed" not in review.out
+    assert "No tool proposed" in as_("rita", "changes", "livers", "1").out
     assert as_("rita", "send-back", "livers", "1", "").code == 2
     assert "goes back to anna" in as_("rita", "send-back", "livers", "1", "Once more.").out
     again = as_("anna", "next", "livers").out
     assert "Case 1 is yours to draw" in again
     assert "rita sent it back: Once more." in again
     with Archive.open(settings) as archive:
-        draw(archive, series, shift=1)
+        drawn = archive.segmentation(draw(archive, series, shift=1))
+        proposal = replace(drawn, draft=True, origin=None).save()
+        liver = archive.segmentation(proposal).segments[0].mask.whole(SHAPE)
+        liver[0, 0, :2] = True
+        edited(archive, proposal, liver)
     assert as_("anna", "submit", "livers", "1", "--json").json["rounds"] == 2
+    review = as_("rita", "next", "livers")
+    (segment,) = as_("rita", "changes", "livers", "1", "--json").json["changes"]
+    assert (segment["segment"], segment["added_voxels"], segment["removed_voxels"]) == ("liver", 2, 0)
+    assert segment["before_ml"] == pytest.approx(90 * VOXEL)
+    assert segment["after_ml"] == pytest.approx(92 * VOXEL)
+    for out in (review.out, as_("rita", "changes", "livers", "1").out):
+        assert "Proposed by a tool; 1 of 1 segments changed by hand." in out
+        assert "voxels added: 2, removed: 0" in out
     assert as_("rita", "accept", "livers", "1").out.strip() == "Case 1 is done."
     status = run("project", "status", "livers", "--cases").out
     assert "all: 1 done" in status

@@ -144,6 +144,8 @@ def test_a_folder_of_which_not_every_file_could_be_sent_ends_with_3(run, hospita
         assert "Complete" not in pushed.out
         assert "nameless.dcm was not sent: It has no usable" in pushed.err
         assert "has the same UIDs and other bytes" in pushed.err
+        assert "tries the rest again" not in pushed.err  # it would not help
+        assert "cannot be sent as it is" in pushed.err
     assert run("--json", "push", folder).json["instances"]["failed"] == 2
 
 

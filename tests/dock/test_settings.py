@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
+from dicomdock.config.tools import ToolFolder
 from dicomdock.dock.services.diagnostics import examine
 from dicomdock.errors import InvalidInput
 from dicomdock.launch.trust import TrustStore
@@ -87,7 +88,23 @@ def test_trust_is_given_and_taken_back(dock: RunningDock, page: Page):
 
 
 def test_the_machine_is_described(dock: RunningDock, page: Page):
+    add = ToolFolder(dock.settings).add
+    add(
+        b'name = "grey"\ncommand = ["grey", "{input}", "{output}"]\n[labels]\n2 = "Mass"\n1 = "Liver"',
+        "a file",
+    )
+    add(b'name = "far"\nendpoint = "https://gpu.example.org/segment"\n[labels]\n1 = "Liver"', "a file")
+    (dock.settings.config / "tools" / "broken.toml").write_text("name =")
+    dock.settings.change(nninteractive="https://gpu.example.org:1527")
     open_at(page, dock, "/settings")
+    tools = page.get_by_test_id("tools").locator("li")
+    expect(tools).to_have_count(3)
+    expect(tools.nth(0)).to_contain_text("is no TOML file")
+    expect(tools.nth(1)).to_contain_text("at https://gpu.example.org: Liver")
+    expect(tools.nth(2)).to_contain_text("a program of this machine: Liver, Mass")
+    expect(page.get_by_test_id("nninteractive")).to_have_text("https://gpu.example.org:1527")
+    for command in ("dicomdock tool add FILE", "dicomdock tool nninteractive --forget"):
+        expect(page.get_by_test_id("settings-tools")).to_contain_text(command)
     expect(page.get_by_test_id("doctor")).to_contain_text("python")
     expect(page.get_by_test_id("scheme-dicomdock")).to_contain_text("dicomdock://")
     expect(page.get_by_test_id("scheme-slicer")).to_contain_text("open with")

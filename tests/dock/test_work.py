@@ -24,8 +24,8 @@ from dicomdock.dock.services.project_work import ProjectWork
 from dicomdock.errors import Unreachable
 from dicomdock.imaging.terminology import Terminology
 from dicomdock.project.model import CaseRefused, CaseState
-from tests.api.conftest import AFFINE, values
-from tests.api.test_project import draw
+from tests.api.conftest import AFFINE, SHAPE, values
+from tests.api.test_project import draw, edited
 from tests.builders import write
 from tests.dock.running import running
 from tests.dock.using import arrived, open_at, rows, still
@@ -211,7 +211,11 @@ def test_a_reviewer_accepts_and_sends_back(home: Path, page: Page, tmp_path: Pat
     def annotate(project: AnnotationProject, archive: Archive) -> None:
         for number in (1, 2):
             project.take(str(number))
-            project.submit(str(number), draw(archive, series[number - 1]))
+        project.submit("1", draw(archive, series[0]))
+        proposal = replace(archive.segmentation(draw(archive, series[1])), draft=True, origin=None).save()
+        liver = archive.segmentation(proposal).segments[0].mask.whole(SHAPE)
+        liver[1] = False  # 5 x 6 voxels
+        project.submit("2", edited(archive, proposal, liver))
 
     acting(settings, "anna", annotate)
     with running(folder) as dock:
@@ -236,6 +240,9 @@ def test_a_reviewer_accepts_and_sends_back(home: Path, page: Page, tmp_path: Pat
         page.get_by_test_id("note-send").click()
         expect(page.get_by_text("Case 1 is sent back.")).to_be_visible()
         expect(cases).to_have_count(1)
+        changes = page.get_by_test_id("case-changes")
+        expect(changes).to_contain_text("Proposed by a tool; 1 of 1 segments changed by hand.")
+        expect(changes.get_by_role("listitem")).to_contain_text("voxels added: 0, removed: 30")
         expect(page.get_by_test_id("work-accept")).to_be_enabled()
         page.keyboard.press("a")
         expect(page.get_by_text("Case 2 is accepted.")).to_be_visible()

@@ -46,7 +46,7 @@ def grown(image: np.ndarray, seed: tuple[int, ...], limits: np.ndarray | None = 
 
 @dataclass
 class RegionGrowing:
-    """One session at a time; ``steps`` lists what it was asked to do.
+    """One session at a time; ``steps`` lists what it was asked to do, ``drawn`` the scribbles and lassos.
 
     Parameters
     ----------
@@ -66,6 +66,7 @@ class RegionGrowing:
     target: np.ndarray = field(default_factory=lambda: np.zeros((1, 1, 1), np.uint8))
     past: list[np.ndarray] = field(default_factory=list)
     spacing: list[float] = field(default_factory=list)
+    drawn: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.hold.set()
@@ -104,6 +105,7 @@ class RegionGrowing:
             mask = np.zeros(self.image.shape, bool)
             bounds = tuple(slice(*one) for one in meta["interaction_bbox"])
             mask[bounds] = unpack_array(request.body) != 0
+            self.drawn.append(mask)
             return self._changed(
                 self._by_mask(mask, path == protocol.PATH_ADD_LASSO), meta["include_interaction"]
             )

@@ -64,6 +64,23 @@ def point(editor: Editor, place: tuple[int, int]) -> None:
     editor.page.mouse.click(*editor.at(*place))
 
 
+def draw(editor: Editor, *places: tuple[int, int]) -> None:
+    """Drag from place to place."""
+    editor.page.mouse.move(*editor.at(*places[0]))
+    editor.page.mouse.down()
+    for place in places[1:]:
+        editor.page.mouse.move(*editor.at(*place), steps=6)
+        editor.screen.handled()  # the page sends the last of several moves alone
+    editor.page.mouse.up()
+    editor.screen.handled()
+
+
+def sent(editor: Editor, growing: RegionGrowing, kind: str, count: int) -> None:
+    """Wait until the server has had so many prompts of a kind, and their results are in the segments."""
+    editor.screen.until(lambda: growing.steps.count(kind) == count)
+    editor.done()
+
+
 def answered(editor: Editor, growing: RegionGrowing, count: int) -> None:
     """Wait until so many prompts were answered, and their results are in the segments."""
     editor.screen.until(lambda: sum(one.startswith("add_") for one in growing.steps) >= count)
@@ -72,9 +89,10 @@ def answered(editor: Editor, growing: RegionGrowing, count: int) -> None:
 
 def test_prompts_segment_one_step_each(editor: Editor, opened: Opened) -> None:
     screen, page = editor.screen, editor.page
-    screen.button("prompt-point").click()
-    screen.note("No nnInteractive server is known")
+    expect(screen.button("prompt-missing")).to_contain_text("'dicomdock tool nninteractive https://")
+    expect(screen.button("prompt-point")).to_have_count(0)
     opened.settings.change(nninteractive="https://gpu.invalid")
+    expect(screen.button("prompt-server")).to_have_text("https://gpu.invalid")
     screen.button("prompt-point").click()
     question = screen.button("prompt-question")
     expect(question).to_contain_text("sent to https://gpu.invalid. They leave this machine")
@@ -85,6 +103,8 @@ def test_prompts_segment_one_step_each(editor: Editor, opened: Opened) -> None:
 
     with region_growing() as (server, growing):
         opened.settings.change(nninteractive=server.url)
+        screen.note(f"Prompts go to {server.url} from now on, no longer to https://gpu.invalid.")
+        expect(screen.button("prompt-server")).to_have_text(server.url)
         point(editor, IN)
         answered(editor, growing, 1)
         both = {"A": BRIGHT, "B": BELOW & ~BRIGHT}  # it overwrites others, unless told not to
@@ -140,6 +160,28 @@ def test_prompts_segment_one_step_each(editor: Editor, opened: Opened) -> None:
         answered(editor, growing, 5)
         same(editor.saved(), A=painted)
         screen.button("prompt-positive").click()
+
+        # Drawn by drags, one after the other; each is sent as soon as the button is let go.
+        screen.button("prompt-lasso").click()
+        screen.wait("s.prompt_placing === 'lasso'")
+        draw(editor, (22, 38), (22, 44), (30, 44), (30, 38), (23, 38))
+        sent(editor, growing, "add_lasso", 2)
+        within = growing.drawn[-1]
+        assert within[12, 24:29, 40:43].all() and within.sum() == pytest.approx(9 * 7, abs=20)
+        same(editor.saved(), A=growing.target != 0)
+        screen.button("prompt-scribble").click()
+        screen.wait("s.prompt_placing === 'scribble'")
+        draw(editor, (32, 36), (32, 44), (36, 44))
+        sent(editor, growing, "add_scribble", 2)
+        line = growing.drawn[-1]
+        assert line[12, 32, 37:44].all() and line[12, 33:36, 44].all() and line.sum() < 20
+        draw(editor, (50, 10), (50, 18))
+        sent(editor, growing, "add_scribble", 3)
+        screen.button("prompt-box").click()
+        screen.wait("s.prompt_placing === 'box'")
+        draw(editor, (25, 40), (30, 50))
+        sent(editor, growing, "add_bbox", 2)
+        page.keyboard.press("Escape")
         assert growing.steps.count("set_image") == 1
         np.testing.assert_array_equal(growing.image, phantom())
 

@@ -157,7 +157,13 @@ class Archive:
         return read(self, resource_of(resource, "series", "instance"))
 
     def key_images_of(self, study: Resource | str) -> list[KeyImages]:
-        """Return the Key Object Selections of a study."""
+        """Return the Key Object Selections of a study.
+
+        Raises
+        ------
+        DamagedInstances
+            Files of them are not what was stored.
+        """
         from dicomdock.api.key_images import of_study
 
         return list(of_study(self, resource_of(study, "study")))

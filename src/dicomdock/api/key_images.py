@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dicomdock.api.home import Home, resource_of
 from dicomdock.api.instances import found_in, headers_of_each, read_single
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput
+from dicomdock.errors import DamagedInstances, InvalidInput
 from dicomdock.imaging.key_objects import (
     KEY_OBJECTS,
     TITLES,
@@ -67,9 +67,21 @@ def read(archive: Home, resource: Resource) -> KeyImages:
 
 
 def of_study(archive: Home, study: Resource) -> Iterator[KeyImages]:
-    """Yield the Key Object Selections of a study."""
+    """Yield the Key Object Selections of a study.
+
+    Raises
+    ------
+    DamagedInstances
+        Files of them are not what was stored; the other selections have been returned before.
+    """
+    damaged: list[str] = []
     for one in found_in(archive, study, SOPClassUID=KEY_OBJECTS):
-        yield read(archive, one)
+        try:
+            yield read(archive, one)
+        except DamagedInstances as error:
+            damaged += error.instances
+    if damaged:
+        raise DamagedInstances(damaged)
 
 
 def save(archive: Home, images: Sequence[Resource | str], title: str, description: str) -> Resource:

@@ -11,7 +11,7 @@ from dicomdock.api.home import LocalHome, resource_of
 from dicomdock.cohort.folder import Cohorts
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput
+from dicomdock.errors import InvalidInput, NotFound
 from dicomdock.project.model import (
     Case,
     CaseRefused,
@@ -27,6 +27,7 @@ from dicomdock.project.store import Projects
 
 if TYPE_CHECKING:
     from dicomdock.api.project_agreement import AgreementTable
+    from dicomdock.api.project_changes import DraftChanges
     from dicomdock.api.project_export import ExportedProject
 
 
@@ -186,6 +187,32 @@ class AnnotationProject:
         from dicomdock.api.project_agreement import compare
 
         return compare(self._archive, self.definition, self.cases())
+
+    def changes(self, case: str) -> DraftChanges | None:
+        """Compare what was submitted for a case with the draft of the tool that proposed it.
+
+        Returns
+        -------
+        The volumes before and after, and the changed voxels, of each segment; None where no tool proposed it.
+
+        Raises
+        ------
+        CaseRefused
+            Nothing was submitted for the case yet.
+        NotFound
+            There is no such case.
+        NotInArchive, GeometryError
+            A version is missing or cannot be read.
+        """
+        from dicomdock.api.project_changes import changes_of
+
+        key = self._key(case)
+        found = next((one for one in self.cases() if one.key == key), None)
+        if found is None:
+            raise NotFound(f"{self.name} has no case {case}.")
+        if found.result is None:
+            raise CaseRefused(f"Nothing was submitted for case {case} yet.")
+        return changes_of(self._archive, found.result)
 
     def export(self, folder: Path | str, format: Literal["csv", "parquet"] = "csv") -> ExportedProject:  # noqa: A002
         """Write tables of the cases, of their history and of the agreement, and what was decided as DICOM.

@@ -149,9 +149,10 @@ class Archive:
     def search(self, query: Query) -> Iterator[Page]:
         """Find studies, series or instances, the latest studies first.
 
-        ``query.fields`` that the index does not hold are read from one file of each match.
+        ``query.fields`` that the index does not hold are read from one file of each match, compared with its
+        digest before; what is damaged is named by a warning.
         """
-        return search(self._index, self._files.storage, query)
+        return search(self._index, self._files.storage, self._integrity, query)
 
     def retrieve(self, resource: Resource) -> Iterator[Part]:
         """Return the instances of a resource as their files, each compared with its digest before.

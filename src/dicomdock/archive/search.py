@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from dicomdock.archive.index.access import few_rows
 from dicomdock.archive.index.attributes import (
@@ -19,14 +20,15 @@ from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.mapping import json_writer
 from dicomdock.archive.index.ordering import asked_order, can_sort
 from dicomdock.archive.index.paging import Order, Rows
-from dicomdock.archive.index.queries import instances_of
+from dicomdock.archive.index.queries import ArchivedInstance, instances_of
 from dicomdock.archive.index.schema import ALL_LEVELS, patient
 from dicomdock.archive.storage.backend import Storage
+from dicomdock.archive.storage.local import IntegrityCheck
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query, SearchLevel
 from dicomdock.dicom.resource import Resource, resource_in
-from dicomdock.errors import WireError
-from dicomdock.sources import Match, Page
+from dicomdock.errors import DamagedInstances, WireError
+from dicomdock.sources import JsonValue, Match, Page
 
 FIRST_PAGE, LARGEST_PAGE = 100, 2000  # the first is there at once; later ones save round trips
 
@@ -73,7 +75,7 @@ _TABLES: Mapping[SearchLevel, str] = {
 }
 
 
-def search(index: Index, storage: Storage, query: Query) -> Iterator[Page]:
+def search(index: Index, storage: Storage, integrity: IntegrityCheck, query: Query) -> Iterator[Page]:
     """Answer a query in the order that it asks for, else the latest studies first, series and instances by
     their numbers.
 
@@ -117,7 +119,9 @@ def search(index: Index, storage: Storage, query: Query) -> Iterator[Page]:
             left -= len(matches)
         done = not more or left == 0
         if not_indexed:
-            matches = [_with_fields(index, storage, match, not_indexed) for match in matches]
+            reader = _Fields(index, storage, integrity, not_indexed)
+            matches = [reader.added_to(match) for match in matches]
+            warnings += reader.warnings
         if matches or done:
             yield Page(tuple(matches), more=more, warnings=warnings)
             warnings = ()
@@ -178,20 +182,49 @@ def fields_not_indexed(query: Query) -> tuple[str, ...]:
     return tuple(sorted(name for name in asked if name not in given and column_of(name) is None))
 
 
-def _with_fields(index: Index, storage: Storage, match: Match, keywords: Sequence[str]) -> Match:
-    """Add attributes from the first file of a match; a file that cannot be read adds none."""
-    from dicomdock.archive.metadata import read_fields
+class _Fields:
+    """Adds attributes from the first file of each match, compared with its digest before.
 
-    study_uid = text(match.attributes, "StudyInstanceUID")
-    series_uid = text(match.attributes, "SeriesInstanceUID") or None
-    resource = Resource(study_uid, series_uid, text(match.attributes, "SOPInstanceUID") or None)
-    with index.reading() as connection:
-        first = next(instances_of(connection, storage, resource, limit=1), None)
-    try:
-        found = read_fields(first.path, keywords) if first else {}
-    except (OSError, WireError):
-        found = {}
-    return Match(dict(sorted({**found, **match.attributes}.items())))
+    A file that is damaged, missing or cannot be read adds none.
+
+    Parameters
+    ----------
+    index, storage, integrity : of the archive.
+    keywords : the attributes.
+    """
+
+    def __init__(
+        self, index: Index, storage: Storage, integrity: IntegrityCheck, keywords: Sequence[str]
+    ) -> None:
+        self._index, self._storage, self._integrity, self._keywords = index, storage, integrity, keywords
+        self._damaged: list[Resource] = []
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Name the damaged files."""
+        if not self._damaged:
+            return ()
+        return (f"{', '.join(self._keywords)} cannot be read: {DamagedInstances(self._damaged)}",)
+
+    def added_to(self, match: Match) -> Match:
+        """Return a match with the attributes."""
+        from dicomdock.archive.metadata import read_fields
+
+        study_uid = text(match.attributes, "StudyInstanceUID")
+        series_uid = text(match.attributes, "SeriesInstanceUID") or None
+        resource = Resource(study_uid, series_uid, text(match.attributes, "SOPInstanceUID") or None)
+        first = self._first(resource)
+        found: Mapping[str, JsonValue] = {}
+        if first is not None and self._integrity.is_intact(first):
+            with suppress(OSError, WireError):
+                found = read_fields(first.path, self._keywords)
+        elif first is not None and self._first(first.resource) is not None:  # else it was removed meanwhile
+            self._damaged.append(first.resource)
+        return Match(dict(sorted({**found, **match.attributes}.items())))
+
+    def _first(self, resource: Resource) -> ArchivedInstance | None:
+        with self._index.reading() as connection:
+            return next(instances_of(connection, self._storage, resource, limit=1), None)
 
 
 def _column(keyword: str) -> str:

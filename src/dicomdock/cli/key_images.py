@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicomdock.cli.exit_codes import FAILED, PARTLY
 from dicomdock.cli.formatting import counted
 from dicomdock.cli.output import Console, examples
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import InvalidInput
+from dicomdock.errors import DamagedInstances, InvalidInput
 
 if TYPE_CHECKING:
     from dicomdock.api.key_images import KeyImages
     from dicomdock.sources import JsonValue
+
+DAMAGED = "its file is damaged or missing"
 
 commands = typer.Typer()
 key_images = typer.Typer(
@@ -32,13 +35,26 @@ def list_key_images(
     """List the Key Object Selections of a study with the images that they select."""
     console: Console = context.obj
     from dicomdock.api.archive import Archive
+    from dicomdock.api.home import resource_of
+    from dicomdock.api.key_images import of_study
 
+    found: list[KeyImages] = []
+    damaged: DamagedInstances | None = None
     with Archive.open(console.settings) as archive:
-        found = archive.key_images_of(study)
-    console.result([_document(one) for one in found])
+        try:
+            found.extend(of_study(archive, resource_of(study, "study")))
+        except DamagedInstances as error:
+            damaged = error
+    unread = damaged.instances if damaged else ()
+    documents: list[JsonValue] = [_document(one) for one in found]
+    documents += [{"resource": one, "error": f"{DAMAGED}."} for one in unread]
+    console.result(documents)
     for one in found:
         _show(console, one)
     console.print(f"{counted(len(found), 'selection')} in {study}.")
+    if damaged:
+        console.note(*(f"{one}: {DAMAGED}." for one in unread), damaged.remedy)
+        raise typer.Exit(PARTLY if found else FAILED)
 
 
 @key_images.command(epilog=examples("dicomdock key-images show 1.2.840.1/1.2.840.9"))

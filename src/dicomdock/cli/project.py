@@ -13,6 +13,7 @@ import typer
 from dicomdock.cli.exit_codes import PARTLY
 from dicomdock.cli.formatting import counted
 from dicomdock.cli.output import Console, examples
+from dicomdock.cli.project_changes import changes_for_review, changes_row, print_changes
 from dicomdock.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -173,8 +174,9 @@ def next_(
             return
         here = bool(project.present(taken))
         task = project.definition.task
-    reviewing = taken.state is CaseState.IN_REVIEW
-    console.result({"project": name, "here": here, **_row(project, taken)})
+        reviewing = taken.state is CaseState.IN_REVIEW
+        changes = changes_for_review(console, project, taken) if reviewing else None
+    console.result({"project": name, "here": here, **_row(project, taken), **changes_row(changes)})
     console.print(
         f"Case {project.name_of(taken)} is yours to {'review' if reviewing else 'draw'}: {task.title}."
     )
@@ -186,6 +188,7 @@ def next_(
         console.print(f"{taken.reviewer or 'The reviewer'} sent it back: {taken.note}")
     if reviewing and taken.result is not None:
         console.print(f"Drawn by {taken.person}: {taken.result}")
+    print_changes(console, changes)
     console.print(f"Images: {taken.series}")
     if not here:
         how = f"pull {taken.series}" + (f" --server {taken.server}" if taken.server else "")
@@ -218,6 +221,18 @@ def submit(
         submitted = project.submit(case, segmentation or None)
     console.result({"project": name, **_row(project, submitted)})
     console.print(f"Case {case} is {submitted.state}: {submitted.result}")
+
+
+@commands.command(epilog=examples("dicomdock project changes livers 3"))
+def changes(context: typer.Context, name: Name, case: CaseName) -> None:
+    """Compare what was submitted for a case with the draft of the tool that proposed it."""
+    console: Console = context.obj
+    with _project(console, name) as project:
+        found = project.changes(case)
+    console.result({"project": name, "case": case, **changes_row(found)})
+    if found is None:
+        console.print(f"No tool proposed what was submitted for case {case}.")
+    print_changes(console, found)
 
 
 @commands.command(epilog=examples("dicomdock project accept livers 3"))

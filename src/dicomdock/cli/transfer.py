@@ -160,7 +160,10 @@ def run(
         _tell_push(console, report)
     console.note(*report.warnings)
     if not report.complete:
-        console.note(f"'dicomdock transfers resume {transfer.id}' tries the rest again.")
+        if report.worth_resuming:
+            console.note(f"'dicomdock transfers resume {transfer.id}' tries the rest again.")
+        else:
+            console.note("What is left cannot be sent as it is; another try would not change that.")
         raise typer.Exit(PARTLY if queue.get(transfer.id).state == "partly" else FAILED)
 
 

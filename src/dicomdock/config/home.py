@@ -9,6 +9,8 @@ import stat
 import sys
 from pathlib import Path
 
+from dicomdock.errors import ReadOnlyHome
+
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # What ``Secrets`` must see as it is: passwords that others could read should be changed.
 _LEFT_ALONE = ("secrets.json",)
@@ -65,8 +67,32 @@ def private_folder(folder: Path) -> bool:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     if not status.st_mode & OTHERS or status.st_uid != os.geteuid():
         return False
-    path.chmod(0o700)
+    path.chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)  # what the user may not write stays read-only
     return not missing
+
+
+def check_writable(folder: Path, what: str) -> None:
+    """Make a folder where it is missing, and see that files can be written to it.
+
+    Parameters
+    ----------
+    what : needs it, to begin a sentence with.
+
+    Raises
+    ------
+    ReadOnlyHome
+        It cannot be made, or is read-only.
+    """
+    try:
+        private_folder(folder)
+    except PermissionError as error:
+        raise ReadOnlyHome(folder, what) from error
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        raise ReadOnlyHome(folder, what) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ReadOnlyHome(folder, what)
 
 
 def write_private(file: Path, content: bytes, *, mode: int = 0o600) -> None:

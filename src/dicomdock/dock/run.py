@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Self
 
+from dicomdock.config.home import check_writable
 from dicomdock.config.settings import Settings
 from dicomdock.dock.app import Dock, build, create_app
 from dicomdock.errors import Cancelled, DicomdockError
@@ -45,7 +46,10 @@ def run(
     ------
     DicomdockError
         The port that was asked for is in use.
+    ReadOnlyHome
+        The state folder cannot be written.
     """
+    check_writable(settings.state, "dicomdock run")
     handoff = HandoffServer(
         settings, lambda link: dock.services.links.receive(link), lambda: dock.one_time_link()
     )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from dicomdock.dicom.resource import Resource
 from dicomdock.sources import JsonValue, StoreResult
@@ -83,6 +83,8 @@ class PullReport:
     warnings : what else the user must know, a sentence each.
     """
 
+    worth_resuming: ClassVar[bool] = True
+
     server: str
     expected: int
     received: int
@@ -132,6 +134,7 @@ class PushReport:
     seconds : duration.
     warnings : what else the user must know, a sentence each.
     instances : distinct instances among the results; several files can hold one, or none.
+    unsendable : failed files that no server was offered, since they cannot be sent as they are.
     passed_over : files of folders that are not DICOM.
     deidentification : what became of them where copies were sent, as its report in JSON.
     """
@@ -143,6 +146,7 @@ class PushReport:
     seconds: float
     warnings: tuple[str, ...] = ()
     instances: int = 0
+    unsendable: int = 0
     passed_over: int = 0
     deidentification: Mapping[str, JsonValue] | None = None
 
@@ -154,6 +158,11 @@ class PushReport:
     def complete(self) -> bool:
         """Every instance is on the server."""
         return self.count("failed", "unconfirmed") == 0
+
+    @property
+    def worth_resuming(self) -> bool:
+        """Another try may bring more to the server: not all that failed are files that cannot be sent."""
+        return self.count("failed", "unconfirmed") > self.unsendable
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the report as the command line's contract has it."""
@@ -255,6 +264,13 @@ class ProgressTracker:
         with self.lock:
             failed = {one.instance or "" for one in self.failed if one.parent == series}
             return self.received.get(series, set()) | self.skipped.get(series, set()) | failed
+
+    def came_of(self, study: str) -> int:
+        """Return the number of instances known of a study."""
+        with self.lock:
+            series = {one for one in (*self.received, *self.skipped) if one.study == study}
+            series |= {one.parent for one in self.failed if one.study == study and one.parent is not None}
+        return sum(len(self.came(one)) for one in series)
 
     @property
     def skips(self) -> int:

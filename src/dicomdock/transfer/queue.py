@@ -14,10 +14,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, cast
 
+from dicomdock.config.home import check_writable
 from dicomdock.config.settings import Settings
 from dicomdock.errors import InvalidInput
 from dicomdock.sources import JsonValue
-from dicomdock.transfer.database import Database
+from dicomdock.transfer.database import NAME, Database
 from dicomdock.transfer.owner import Owner
 from dicomdock.transfer.progress import Progress
 
@@ -117,10 +118,12 @@ class TransferQueue:
         Another process holds the database for too long.
     ArchiveTooNew
         A later version of dicomdock wrote it.
+    ReadOnlyHome
+        The state folder cannot be written.
     """
 
     def __init__(self, settings: Settings) -> None:
-        settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_writable(settings.state, NAME)
         self._database = Database(settings.state / "transfers.db")
         self._owner = Owner(settings.state / "owners")
         self._claimed: set[int] = set()  # by this process, where the file system has no locks

@@ -33,6 +33,7 @@ from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.objects.logic import OthersLogic
 from dicomdock.viewer.features.oblique.logic import ObliqueLogic
 from dicomdock.viewer.features.overlays.logic import OverlaysLogic
+from dicomdock.viewer.features.presentation.logic import PresentationLogic
 from dicomdock.viewer.features.priors.logic import PriorsLogic
 from dicomdock.viewer.features.prompts.logic import PromptsLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
@@ -149,6 +150,9 @@ class Workstation(TrameApp):
         )
         self.key_images = KeyImagesLogic(
             self.server, self.series, self.views, self.saving, self.notifications
+        )
+        self.presentation = PresentationLogic(
+            self.server, app, self.series, self.views, self.archive, self.notifications
         )
         self.others = OthersLogic(
             self.server,
@@ -279,7 +283,12 @@ class Workstation(TrameApp):
         self.archive.close()
 
     async def _watch(self, **_: Any) -> None:
-        await asyncio.gather(self.series.watch(), self.segments.autosave(), self.measuring.autosave())
+        await asyncio.gather(
+            self.series.watch(),
+            self.segments.autosave(),
+            self.measuring.autosave(),
+            self.prompts.server.watch(),
+        )
 
     async def _key(self, name: str, view: str = "") -> None:
         if view in NAMES:
@@ -299,3 +308,4 @@ class Workstation(TrameApp):
 
     def _moved(self, tag: str) -> None:
         self.compare.follow(tag)
+        self.presentation.moved(tag)

@@ -1,4 +1,4 @@
-"""The Settings page: the archive, the user's name, trusted servers, links, and what works on this machine."""
+"""The Settings page: the archive, the user's name, trusted servers, tools, links, and this machine."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dicomdock.dock.pages import (
     settings_links,
     settings_opening,
     settings_person,
+    settings_tools,
     settings_trust,
 )
 from dicomdock.dock.pages.visit import Visit
@@ -22,6 +23,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Services], None]], ...] = (
     ("opening", "Opening studies", settings_opening.section),
     ("person", "You", settings_person.section),
     ("trust", "Trusted servers", settings_trust.section),
+    ("tools", "Tools that segment", settings_tools.section),
     ("links", "Links from web pages", settings_links.section),
     ("about", "This machine", settings_about.section),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlencode
 
 from nicegui import ui
@@ -71,6 +71,7 @@ class WorkPage:
         self._name = ""
         self._work: Work | None = None
         self._current = ""
+        self._changes: dict[Resource, Sequence[str]] = {}  # of what was submitted, by its instance
         self._choice = visit.header
         self._place = ui.element("div").classes("fill")
         with ui.element("div").classes("work-head") as self._head:
@@ -180,7 +181,7 @@ class WorkPage:
         ):
             self._buttons[label][0].set_visibility(wanted)
         self._show_empty(work)
-        self._show_case()
+        await self._show_with_changes()
 
     def _show_empty(self, work: Work) -> None:
         self._empty.clear()
@@ -204,8 +205,18 @@ class WorkPage:
         work = self._work
         return next((one for one in work.mine if work.name_of(one) == self._current), None) if work else None
 
-    def _walked(self, key: str) -> None:
+    async def _walked(self, key: str) -> None:
         self._current = key
+        await self._show_with_changes()
+
+    async def _show_with_changes(self) -> None:
+        """Show the case, and to its reviewer, once it is read, what was changed by hand of a tool's draft."""
+        self._show_case()
+        work, case = self._work, self._case()
+        if work is None or case is None or case.result is None or not work.reviews(case):
+            return
+        if case.result not in self._changes:
+            self._changes[case.result] = await self._run(self._service.changes, work.project.name, case)
         self._show_case()
 
     def _show_case(self) -> None:
@@ -216,7 +227,9 @@ class WorkPage:
         if work is None or case is None:
             self._card.clear()
             return
-        self._card.show((work.project, case, case.series in work.here), lambda: _card(work, case))
+        changes = self._changes.get(case.result, ()) if case.result is not None else ()
+        content = (work.project, case, case.series in work.here, changes)
+        self._card.show(content, lambda: _card(work, case, changes))
 
     async def next(self) -> None:
         """Take the next case and open it; the one after it is fetched meanwhile."""
@@ -336,7 +349,7 @@ def _lost(work: Work) -> None:
             ui.label(sentence)
 
 
-def _card(work: Work, case: Case) -> None:
+def _card(work: Work, case: Case, changes: Sequence[str]) -> None:
     """Draw what is asked in a case, and what was said about it."""
     task = work.project.task
     ui.label(f"Case {work.name_of(case)}: {task.title}").classes("study-title").props(
@@ -359,6 +372,13 @@ def _card(work: Work, case: Case) -> None:
                     ui.label(name)
                 with ui.element("dd"):
                     ui.label(fact)
+    if changes:
+        with ui.element("div").props('data-testid="case-changes"'):
+            ui.label(changes[0])
+            with ui.element("ul").classes("plain-list"):
+                for line in changes[1:]:
+                    with ui.element("li"):
+                        ui.label(line).classes("muted num")
 
 
 def _no_project(person: str) -> None:

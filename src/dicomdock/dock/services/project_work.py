@@ -192,6 +192,19 @@ class ProjectWork:
             )
         self._transfers.pull(case.server, [case.series])
 
+    def changes(self, name: str, case: Case) -> Sequence[str]:
+        """Return what the annotator of a case has changed by hand of a tool's draft, in words.
+
+        The first line is of the whole, the others of a segment each; empty where no tool proposed it. Where
+        it cannot be known, the only line says why.
+        """
+        project = self._open(name)
+        try:
+            found = project.changes(project.name_of(case))
+        except DicomdockError as error:
+            return (str(error),)
+        return (found.words, *(one.words for one in found.segments)) if found is not None else ()
+
     def submit(self, name: str, case: str) -> Case:
         """Submit what was saved last for a case, and fetch the images of the next one.
 

@@ -6,7 +6,12 @@ from dicomdock.imaging.segmentation.agreement import Agreement, agreement
 from dicomdock.imaging.segmentation.mask import Mask
 from dicomdock.imaging.segmentation.reading import is_segmentation, read_segmentation, segment_items
 from dicomdock.imaging.segmentation.segmentation import Algorithm, Origin, Segment, Segmentation
-from dicomdock.imaging.segmentation.writing import content_label, named_by, segmentation_to_dicom
+from dicomdock.imaging.segmentation.writing import (
+    content_label,
+    earlier_version_of,
+    named_by,
+    segmentation_to_dicom,
+)
 
 __all__ = [
     "Agreement",
@@ -17,6 +22,7 @@ __all__ = [
     "Segmentation",
     "agreement",
     "content_label",
+    "earlier_version_of",
     "is_segmentation",
     "named_by",
     "read_segmentation",

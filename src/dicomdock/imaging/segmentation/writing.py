@@ -18,7 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless
 
 from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import GeometryError
-from dicomdock.imaging.attributes import text
+from dicomdock.imaging.attributes import first, items, text
 from dicomdock.imaging.authoring import (
     AUTHORIZED,
     MOST_LETTERS,
@@ -127,6 +127,15 @@ def content_label(name: str) -> str:
     """Return a Content Label of what is wanted: capitals, digits, blank and underscore, 16 characters."""
     label = re.sub(r"[^A-Z0-9_ ]+", "_", name.upper()).strip("_ ")[:16]
     return label or "SEGMENTATION"
+
+
+def earlier_version_of(dataset: Dataset) -> str:
+    """Return the SOP Instance UID of the version that an object was made from; empty where it names none."""
+    for item in items(dataset, "ReferencedInstanceSequence"):
+        purpose = first(item, "PurposeOfReferenceCodeSequence")
+        if purpose is not None and text(purpose, "CodeValue") == EARLIER_VERSION.value:
+            return text(item, "ReferencedSOPInstanceUID")
+    return ""
 
 
 def _successor(segmentation: Segmentation, sources: Sequence[Dataset]) -> Authorship:

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from dicomdock.imaging.segmentation import Mask
 from dicomdock.imaging.volume import Volume
 from dicomdock.tools.nninteractive import Kind, Prompt, PromptSession, server_of
 from dicomdock.viewer.features.prompts.drawing import LEAST, prompt_of
+from dicomdock.viewer.features.prompts.server import ServerWatch
 from dicomdock.viewer.features.prompts.state import PromptsState
 from dicomdock.viewer.features.segments.logic import SegmentsLogic
 from dicomdock.viewer.features.series.logic import SeriesLogic
@@ -28,6 +29,7 @@ from dicomdock.viewer.page_state import PageState
 from dicomdock.viewer.process.threads import in_thread
 from dicomdock.viewer.scene import mask_of
 from dicomdock.viewer.segmentation_nodes import SegmentationNode
+from dicomdock.viewer.shell.state import ShellState
 
 NODES: dict[Kind, str] = {
     "point": "vtkMRMLMarkupsFiducialNode",
@@ -35,6 +37,13 @@ NODES: dict[Kind, str] = {
     "scribble": "vtkMRMLMarkupsCurveNode",
     "lasso": "vtkMRMLMarkupsClosedCurveNode",
 }
+DRAGS: dict[Kind, Literal["", "ends", "path"]] = {
+    "point": "",
+    "box": "ends",
+    "scribble": "path",
+    "lasso": "path",
+}
+"""What a drag places; see ``DragPlacing``."""
 TITLES: dict[Kind, str] = {"point": "Point", "box": "Box", "scribble": "Scribble", "lasso": "Lasso"}
 POSITIVE, NEGATIVE = (0.35, 0.9, 0.45), (0.95, 0.4, 0.35)  # colours of what is being drawn
 LPS = np.array((-1.0, -1.0, 1.0))
@@ -93,6 +102,7 @@ class PromptsLogic:
     ) -> None:
         self.app, self.series, self.segments, self.notifications = app, series, segments, notifications
         self.state, self._settings = PageState(server.state, PromptsState), settings
+        self.server = ServerWatch(self.state, PageState(server.state, ShellState), settings, notifications)
         self._node: Any = None
         self._kind: Kind = "point"  # of what is drawn, or was last
         self._queue: deque[Waiting] = deque()
@@ -115,6 +125,7 @@ class PromptsLogic:
 
     def place(self, kind: Kind) -> None:
         """Let the user draw a prompt; ask first where images may not be sent to the server yet."""
+        self.server.look()
         same = self.state.data.prompt_placing == kind
         self._drop()
         if same or self.segments.current is None or not self.segments.editor.active_segment_id:
@@ -181,6 +192,7 @@ class PromptsLogic:
         node.AddObserver(slicer.vtkMRMLMarkupsNode.PointPositionDefinedEvent, self._clicked)
         with self.state as data:
             data.prompt_placing = kind
+        self.series.views.drag_places(DRAGS[kind], self._dragged)
         self.app.markups_logic.place_node(node, persistent=kind != "point")
 
     def _colour(self) -> None:
@@ -189,16 +201,19 @@ class PromptsLogic:
             self._node.GetDisplayNode().SetSelectedColor(*colour)
             self._node.GetDisplayNode().SetColor(*colour)
 
+    def _dragged(self) -> None:
+        """Send a scribble or lasso that was drawn by a drag, and begin the next one, after the event."""
+        asyncio.get_running_loop().call_soon(self._complete, self._node)
+
     def _clicked(self, node: Any, _event: str) -> None:
-        """Go on when the event is over: its node may not be removed meanwhile."""
-        asyncio.get_running_loop().call_soon(self._complete, node)
+        """Go on with a point or a box when the event is over: its node may not be removed meanwhile."""
+        if self._kind in ("point", "box"):
+            asyncio.get_running_loop().call_soon(self._complete, node)
 
     def _complete(self, node: Any) -> None:
-        """Send a point or a box as soon as it is there, and begin the next one."""
+        """Send what is drawn as soon as it has its points, and begin the next one."""
         kind = self._kind
-        if node is not self._node or kind not in ("point", "box"):
-            return
-        if len(self._points()) < LEAST[kind]:
+        if node is None or node is not self._node or len(self._points()) < LEAST[kind]:
             return
         self._send()
         self._drop()
@@ -219,6 +234,7 @@ class PromptsLogic:
         node, self._node = self._node, None
         if node is None:
             return
+        self.series.views.drag_places("", self._dragged)
         self.app.markups_logic.disable_place_mode()
         self.app.scene.RemoveNode(node)
         with self.state as data:

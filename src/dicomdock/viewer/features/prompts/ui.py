@@ -19,6 +19,23 @@ def prompts_part(server: Any) -> None:
     """Build it."""
     control = server.controller
     html.H3("Prompts for nnInteractive")
+    html.P(
+        shown(PROMPTS.prompt_missing),
+        v_if=PROMPTS.prompt_missing,
+        raw_attrs=['data-testid="prompt-missing"'],
+    )
+    with html.Div(v_if=f"!{PROMPTS.prompt_missing}"):
+        html.P(
+            shown(PROMPTS.prompt_server),
+            classes="faint",
+            title="The server that the images and the prompts are sent to",
+            raw_attrs=['data-testid="prompt-server"'],
+        )
+        _drawing(control)
+
+
+def _drawing(control: Any) -> None:
+    """Build what prompts are drawn with."""
     with html.Div(classes="row"):
         for kind, label in KINDS:
             on = f"{PROMPTS.prompt_placing} === '{kind}'"
@@ -31,8 +48,8 @@ def prompts_part(server: Any) -> None:
     with html.Div(classes="row", v_show=PROMPTS.prompt_placing):
         html.Span(
             shown(
-                f"{long} ? 'Click along it, then Done or Escape.'"
-                f" : {PROMPTS.prompt_placing} === 'box' ? 'Click two opposite corners.'"
+                f"{long} ? 'Drag along it; or click point by point, then Done or Escape.'"
+                f" : {PROMPTS.prompt_placing} === 'box' ? 'Drag from corner to corner, or click two.'"
                 " : 'Click in a picture; Escape ends.'"
             )
         )
