@@ -64,7 +64,7 @@ from dicomdock.viewer.shell.tabs import Tabs
 STATIC = Path(__file__).with_name("static")
 MODULE = {
     "serve": {"__dicomdock": str(STATIC)},
-    "scripts": ["__dicomdock/viewer.js", "__dicomdock/names.js"],
+    "scripts": ["__dicomdock/viewer.js"],
     "styles": ["__dicomdock/viewer.css"],
     "vue_use": ["dicomdock"],
 }
