@@ -191,6 +191,17 @@ def document(**attributes: Any) -> Made:
     return made(dataset)
 
 
+def charset_written_as(vr: str) -> tuple[bytes, bytes]:
+    """Make an image of Müller^Ana as it should be, and with Specific Character Set under another VR."""
+    data = changed(ct_series(1)[0], SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Ana").data
+    tag, value = b"\x08\x00\x05\x00", b"ISO_IR 100"
+    whole = tag + b"CS" + struct.pack("<H", len(value)) + value
+    assert data.count(whole) == 1
+    long = vr in ("OB", "OW", "UN")
+    length = struct.pack("<HI", 0, len(value)) if long else struct.pack("<H", len(value))
+    return data, data.replace(whole, tag + vr.encode() + length + value)
+
+
 def deflated_bomb(instance: Made, size: int) -> bytes:
     """Give a small file of an instance, deflated, whose pixel data inflate to so many bytes of zeros."""
     dataset = copy.deepcopy(instance.dataset)

@@ -14,6 +14,7 @@ from tests.imaging.scans import headers, scan
 
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.measurements import Report, distance, report_to_dicom
+from dicomdock.imaging.measurements.targets import response
 from dicomdock.imaging.terminology import Code
 
 LIVER, LUNG = str(generate_uid()), str(generate_uid())
@@ -75,9 +76,9 @@ def test_sums_and_changes_over_time_points(run, studies, tmp_path):
     assert found.json["studies"] == studies
     assert found.json["remarks"] == []
     with table.open(newline="") as file:
-        rows = {
-            row.pop("target"): [float(one or "nan") for one in row.values()] for row in csv.DictReader(file)
-        }
+        cells = {row.pop("target"): [*row.values()] for row in csv.DictReader(file)}
+    assert cells.pop("response of targets") == ["", "stable", "progressive"]
+    rows = {name: [float(one or "nan") for one in found] for name, found in cells.items()}
     assert rows["liver"] == pytest.approx([40, 30, 36])
     assert rows["lung"] == pytest.approx([20, 15, 19.2])
     assert rows["sum of diameters"] == pytest.approx([60, 45, 55.2])
@@ -91,9 +92,36 @@ def test_a_lesion_that_was_not_measured_leaves_no_sum(run, studies, tmp_path):
     rows = {row["target"]: row for row in found.json["rows"]}
     assert rows["sum of diameters"]["20220101"] is None
     assert rows["percent from baseline"]["20220101"] is None
+    assert rows["response of targets"]["20220101"] is None
+    assert rows["response of targets"]["20210601"] == "progressive"
     assert found.json["remarks"] == ["'lung' was not measured on 20220101, so there is no sum."]
     one = run("targets", "PatientID=P1", "--only", "liver", "--json").json["rows"]
     assert one[1]["20220101"] == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("sums", "due"),
+    [
+        ((100, 70), "partial"),
+        ((100, 70.1), "stable"),
+        ((100, 120), "progressive"),
+        ((100, 119.9), "stable"),
+        ((20, 24.9), "stable"),  # a quarter more, and less than 5 mm
+        ((20, 25), "progressive"),
+        ((100, 50, 60), "progressive"),  # from the nadir, though still far below the baseline
+        ((100, 50, 59), "partial"),
+        ((100, 0), "complete"),
+        ((100, 0, 4), "partial"),
+        ((100, 0, 5), "progressive"),
+        ((100, None, 60), None),
+        ((None, 100, 60), None),
+        ((100, None), None),
+        ((0, 10), None),
+    ],
+)
+def test_the_response_by_the_published_thresholds(sums, due):
+    """RECIST 1.1, Eisenhauer et al. 2009, section 4.3.1."""
+    assert response(sums[:-1], sums[-1]) == due
 
 
 def test_several_patients_are_refused(run, studies, tmp_path):

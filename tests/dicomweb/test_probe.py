@@ -3,6 +3,7 @@
 import json
 from contextlib import contextmanager
 from dataclasses import replace
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -14,6 +15,7 @@ from dicomdock.sources import Part
 from tests import builders
 from tests.dicomweb.awkward import Answer, Awkward, refused, rows, studies
 from tests.dicomweb.clients import client_of, orthanc_client
+from tests.servers.canned import answering
 from tests.servers.matching import as_written, by_standard
 
 LESS = ("studies", "studies/series", "studies/series/instances")
@@ -298,3 +300,29 @@ def test_every_kind_of_key_is_measured(reads, expected, dialect, settings):
         pages = client.search(Query(match={"StudyTime": "1000-1100"}))
         found = [one for page in pages for one in page.matches]
     assert len(found) == 3
+
+
+@pytest.mark.parametrize("place", ["/x/y/wado", "/x/wado", "/wado", "/x/y/rs/wado"])
+def test_wado_uri_is_found_where_retrievals_fail(place, head, settings, quick_retries):
+    base, inner = "/x/y/rs", Awkward(head)
+
+    def reply(request):
+        path, _, query = request.path.partition("?")
+        if path == place:
+            asked = dict(parse_qsl(query))
+            (one,) = [one for one in head if one.instance == asked["objectUID"]]
+            return Answer(200, one.data, {"Content-Type": "application/dicom"})
+        if not path.startswith(base + "/"):
+            return refused(404)
+        names = path[len(base) :].strip("/").split("/")
+        if len(names) in (2, 4, 6):
+            return refused(500)
+        return inner(replace(request, path=request.path[len(base) :]))
+
+    with answering(reply) as canned:
+        profile = ServerProfile("odd", canned.url + base)
+        with Client(profile, settings=replace(settings, retries=1)) as client:
+            dialect = probe.test(client).dialect
+        with Client(replace(profile, dialect=dialect), settings=replace(settings, retries=1)) as client:
+            received = [b"".join(part.chunks()) for part in client.retrieve(head[0].resource)]
+    assert received == [head[0].data]

@@ -229,13 +229,14 @@ def test_only_the_data_set_decides_which_instance_it_is(head, settings):
         assert received(client.retrieve(odd.resource)) == [file]
 
 
-def test_wado_uri_is_the_last_way(head, settings):
+@pytest.mark.parametrize("status", [404, 500])
+def test_wado_uri_is_the_last_way(head, settings, quick_retries, status):
     def reply(request):
         if request.path.startswith("/wado?"):
             asked = dict(pair.split("=") for pair in request.path.partition("?")[2].split("&"))
             (one,) = [one for one in head if one.instance == asked["objectUID"]]
             return Answer(200, one.data, {"Content-Type": "application/dicom"})
-        return refused(404)
+        return refused(status)
 
     with client_of(reply, settings, wado_uri="wado") as client:
         assert received(client.retrieve(head[1].resource)) == [head[1].data]

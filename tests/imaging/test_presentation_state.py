@@ -17,6 +17,8 @@ from pydicom import dcmread
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.authoring import to_bytes
 from dicomdock.imaging.geometry import Window
+from dicomdock.imaging.geometry.plane import PixelFormat
+from dicomdock.imaging.presentation import windowed
 from dicomdock.imaging.presentation_state import (
     Area,
     Frame,
@@ -24,9 +26,13 @@ from dicomdock.imaging.presentation_state import (
     Note,
     PresentationState,
     arranged,
+    captions,
+    outlines,
     presentation_state_to_dicom,
     presented,
     read_presentation_state,
+    simplified,
+    window_on,
 )
 from tests.builders import Made, encode
 from tests.imaging.scans import check_with_dciodvfy, headers, scan
@@ -197,3 +203,56 @@ def test_refusals() -> None:
         presentation_state_to_dicom(mixed, headers([*MADE, *other]))
     with pytest.raises(GeometryError, match="not a Grayscale Softcopy"):
         read_presentation_state(dcmread(BytesIO(MADE[0].data)))
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_shares_of_the_displayed_area_are_pixels_of_the_image(rotation: int, flipped: bool) -> None:
+    """A pixel is searched in numpy's picture of the turned area, and its share is taken back."""
+    state = replace(STATE, rotation=rotation, flipped=flipped)
+    image = np.zeros(SHAPE[1:], np.uint8)
+    image[9, 30] = 1
+    shown = arranged(state, image, FIRST.instance)
+    ((row, column),) = np.argwhere(shown)
+    share = ((column + 0.5) / shown.shape[1], (row + 0.5) / shown.shape[0])
+    graphic = Graphic("CIRCLE", (share, share), display=True)
+    note = Note("here", share, display=True)
+    drawn = replace(state, graphics=(graphic,), notes=(note,))
+    (circle,) = outlines(drawn, FIRST.instance, 1, (50, 40))
+    assert circle[0] == pytest.approx((30.5, 9.5))
+    ((words, at),) = captions(drawn, FIRST.instance, 1, (50, 40))
+    assert (words, at) == ("here", pytest.approx((30.5, 9.5)))
+
+
+def test_outlines_of_graphics() -> None:
+    graphics = (
+        Graphic("CIRCLE", ((20.0, 10.0), (23.0, 14.0))),
+        Graphic("ELLIPSE", ((10.0, 20.0), (30.0, 20.0), (20.0, 17.0), (20.0, 23.0)), filled=True),
+        Graphic("POINT", ((5.0, 6.0),)),
+        Graphic("POLYLINE", ((1.0, float("nan")), (2.0, 3.0))),
+        Graphic("CIRCLE", ((20.0, 10.0),)),
+    )
+    state = replace(STATE, graphics=graphics)
+    circle, ellipse, across, down = outlines(state, FIRST.instance, 1, (50, 40))
+    assert np.hypot(*(circle - (20, 10)).T) == pytest.approx(5)
+    assert np.hypot(*((ellipse - (20, 20)) / (10, 3)).T) == pytest.approx(1)
+    assert across.mean(axis=0) == pytest.approx((5, 6))
+    assert down.mean(axis=0) == pytest.approx((5, 6))
+    (remark,) = simplified(state)
+    assert "outline" in remark
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(1.0, -1024.0), (1.0, 0.0), (2.5, 10.0), (0.5, 3.0)])
+@pytest.mark.parametrize("window", [Window(40, 400), Window(0, 900, function="SIGMOID"), Window(9, 1)])
+def test_a_window_of_another_rescale_shows_the_same_greys(
+    window: Window, slope: float, intercept: float
+) -> None:
+    stored = np.arange(4096.0)
+    pixels = PixelFormat(slope=slope, intercept=intercept)
+    due = windowed(stored * STATE.slope + STATE.intercept, window)
+    moved = window_on(window, STATE, pixels)
+    assert moved is not None
+    shown = windowed(stored * slope + intercept, moved)
+    assert np.abs(shown.astype(int) - due).max() <= 1
+    assert window_on(window, STATE, replace(pixels, lut=True)) is None
+    assert window_on(window, STATE, replace(pixels, slope=-slope)) is None

@@ -43,6 +43,21 @@ def test_blanks_around_values_are_dropped_and_a_plus_stays_a_plus() -> None:
     assert request.token == Secret("a+b")
 
 
+@pytest.mark.parametrize("tail", ["/studies", "/studies/"])
+def test_an_endpoint_that_is_the_list_of_studies_is_the_base_address(tail: str) -> None:
+    request = parse(f"slicer://viewer/?studyUID=1.2&dicomweb_endpoint=https://a.test/dicom-web{tail}")
+    assert request.endpoint == "https://a.test/dicom-web"
+
+
+def test_uids_that_a_server_made_too_long_are_taken() -> None:
+    """AWS HealthImaging assigns up to 256 characters; a pull takes them too."""
+    long = "1." + "2" * 254
+    assert studies(parse(f"slicer://viewer/?studyUID={long}&dicomweb_endpoint=https://a.test")) == [long]
+    assert studies(parse(f"https://a.test/dw/studies/{long}")) == [long]
+    with pytest.raises(LaunchError, match="longer than 256"):
+        parse(f"slicer://viewer/?studyUID={long}3&dicomweb_endpoint=https://a.test")
+
+
 def test_values_are_decoded_once() -> None:
     request = parse(
         "slicer://viewer/?studyUID=1.2&access_token=a%252Fb&dicomweb_endpoint=https://a.test/x%2520y"

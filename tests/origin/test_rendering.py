@@ -251,3 +251,11 @@ def test_every_transfer_syntax_of_the_same_slice_looks_the_same():
     shown.pop("CTImage.dcm_JPEGProcess1TransferSyntax_1.2.840.10008.1.2.4.50.dcm")
     for name, other in shown.items():
         assert np.abs(other - reference).mean() < 6, name
+
+
+@pytest.mark.parametrize("vr", ["OB", "FD", "US"])
+def test_a_character_set_of_an_odd_vr_costs_no_picture(tmp_path, vr):
+    good, odd = tmp_path / "good.dcm", tmp_path / "odd.dcm"
+    for file, data in zip((good, odd), builders.charset_written_as(vr), strict=True):
+        file.write_bytes(data)
+    assert render(odd, 1, View(media_type=PNG)) == render(good, 1, View(media_type=PNG))

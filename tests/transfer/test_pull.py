@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from dicomdock.config.settings import Settings
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.dicomweb import Client
-from dicomdock.errors import AuthenticationError, NoSpace, NotFound, Unreachable
+from dicomdock.errors import AuthenticationError, NoSpace, NotFound, Unreachable, UnsupportedByServer
 from dicomdock.sources import Part
 from dicomdock.transfer import PullReport
 from dicomdock.transfer.pull import pull
@@ -485,6 +485,45 @@ def test_a_server_that_lists_no_instances_is_streamed_again(archive: Archive, se
     assert counts(report) == (4, 3, 1, 0, 0)
     assert not report.complete  # it cannot be proved
     assert report.warnings
+
+
+class WithoutSeriesUids(Awkward):
+    """Lists series without their UIDs, or not at all."""
+
+    def search(self, path: list[str], query: list[tuple[str, str]]) -> Answer:
+        found = super().search(path, query)
+        if path[-1] != "series" or found.status != 200:
+            return found
+        bare = [{tag: one for tag, one in row.items() if tag != "0020000E"} for row in json.loads(found.body)]
+        return rows(bare)
+
+
+def series_without_uids(made: list[Made]) -> Awkward:
+    return WithoutSeriesUids(made)
+
+
+def studies_alone(made: list[Made]) -> Awkward:
+    return Awkward(made, lists=("studies",))
+
+
+@pytest.mark.parametrize("server", [series_without_uids, studies_alone])
+def test_a_study_without_a_list_of_series_comes_as_one_stream(
+    archive: Archive, settings: Settings, server: Callable[[list[Made]], Awkward]
+):
+    one, two = ct_series(2), ct_series(2)
+    two = [changed(made, StudyInstanceUID=one[0].study) for made in two]
+    study, absent = Resource(one[0].study), Resource(generate_uid())
+    archived(archive, one[:1])
+    with client_of(server([*one, *two]), settings) as client:
+        report = ended(pull(client, archive, [absent, study], settings))
+        assert kept(archive, study) == originals(one, two)
+        assert counts(report) == (4, 3, 1, 0, 1)
+        assert [failure.resource for failure in report.missing] == [absent]
+        assert not report.complete  # it cannot be proved
+        (warning,) = report.warnings
+        assert f"Study {study} came as one stream and cannot be proved complete" in warning
+        with pytest.raises((NotFound, UnsupportedByServer)):
+            ended(pull(client, archive, [absent], settings))
 
 
 def test_an_unknown_study_does_not_keep_the_others_from_coming(archive: Archive, settings: Settings):

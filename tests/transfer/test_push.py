@@ -172,6 +172,27 @@ def test_a_login_that_may_store_need_not_be_allowed_to_search(
     assert any("Duplicates cannot be seen" in warning for warning in report.warnings)
 
 
+def test_a_server_without_lists_is_said_so_once_for_all_series(settings: Settings):
+    made = [*ct_series(1), *ct_series(1), *ct_series(1)]
+    parts = [
+        Part("application/dicom", lambda one=one: iter([one.data]), len(one.data), resource=one.resource)
+        for one in made
+    ]
+
+    def no_lists(request: Request) -> Answer:
+        if request.method == "POST":
+            return server(request)
+        series = request.path.split("/series/")[-1].split("/")[0]
+        return Answer(501, f"no {series}".encode(), {"Content-Type": "text/plain"})
+
+    server = Awkward(stores=accepted)
+    with client_of(no_lists, settings) as client:
+        report = ended(push(parts, client, settings))
+    assert report.complete
+    (warning,) = report.warnings
+    assert warning.startswith("Duplicates cannot be seen beforehand (3 series): ")
+
+
 def test_a_file_that_is_gone_fails_alone(settings: Settings, series: tuple[list[Made], list[Part]]):
     _, parts = series
     assert parts[1].path is not None

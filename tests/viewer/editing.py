@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from playwright.sync_api import Locator, expect
 
 from dicomdock import Archive, Resource, Segmentation, Settings
 from tests.viewer.conftest import SHAPE, Opened, Screen
@@ -10,16 +11,16 @@ from tests.viewer.conftest import SHAPE, Opened, Screen
 Voxels = dict[str, np.ndarray]
 
 TOOLS = {
-    "paint": ("mdi-brush", "Paint"),
-    "erase": ("mdi-eraser", "Erase"),
-    "scissors": ("mdi-content-cut", "Scissors"),
-    "draw": ("mdi-draw", "Draw"),
-    "operators": ("mdi-vector-intersection", "LogicalOperators"),
-    "threshold": ("mdi-auto-fix", "Threshold"),
-    "islands": ("mdi-scatter-plot", "Islands"),
-    "smoothing": ("mdi-square-rounded-outline", "Smoothing"),
+    "paint": "Paint",
+    "erase": "Erase",
+    "scissors": "Scissors",
+    "draw": "Draw",
+    "operators": "LogicalOperators",
+    "threshold": "Threshold",
+    "islands": "Islands",
+    "smoothing": "Smoothing",
 }
-"""The icon of each tool's button, and the end of its effect's name."""
+"""The end of the name of each tool's effect."""
 
 
 def box(*ends: tuple[int, int]) -> np.ndarray:
@@ -82,15 +83,24 @@ class Editor:
 
     def choose(self, name: str) -> None:
         """Make a segment the active one."""
-        row = self.page.locator(".editor .v-list-item", has=self.page.locator(f'input[value="{name}"]'))
-        row.click()
-        self.screen.wait(f"s.SegmentEditState__segment_state__SegmentState__name === '{name}'")
+        others = self.row().get_by_role("button", name=name, exact=True)
+        self.screen.until(lambda: self.name().input_value() == name or others.count())
+        if self.name().input_value() != name:
+            others.click()
+        expect(self.name()).to_have_value(name)
+
+    def row(self) -> Locator:
+        """Find the rows of the list of segments."""
+        return self.page.locator(".editor .segment")
+
+    def name(self) -> Locator:
+        """Find the name of the active segment."""
+        return self.screen.button("structure")
 
     def tool(self, name: str) -> None:
         """Take a tool, and wait until the viewer has it with its settings."""
-        icon, effect = TOOLS[name]
-        self.page.locator(f".editor button:has(.{icon})").first.click()
-        self.active(effect)
+        self.screen.button(f"effect-{name}").click()
+        self.active(TOOLS[name])
 
     def active(self, effect: str) -> None:
         """Wait until an effect, by the end of its name, is the one that the mouse works with."""
@@ -99,16 +109,20 @@ class Editor:
 
     def select(self, label: str, option: str) -> None:
         """Choose from a list of the panel."""
-        self.page.locator(".editor .v-select", has_text=label).click()
-        self.page.locator(".v-overlay--active .v-list-item").get_by_text(option, exact=True).click()
+        self.page.locator(".editor").get_by_label(label, exact=True).select_option(label=option)
 
     def number(self, label: str, value: float) -> None:
         """Type a number into a field of the panel."""
-        field = self.page.locator(".editor .v-number-input", has_text=label).locator("input").first
-        field.click()
-        field.press("Control+a")
-        field.type(f"{value}")
+        field = self.page.locator(".editor").get_by_label(label, exact=True)
+        field.fill(f"{value}")
         field.press("Tab")
+
+    def masking(self) -> Locator:
+        """Unfold the settings of where tools may draw."""
+        part = self.screen.button("masking")
+        if part.get_attribute("open") is None:
+            part.locator("summary").click()
+        return part
 
     def slice(self, k: int) -> None:
         """Show a slice of the axial view."""
@@ -127,7 +141,7 @@ class Editor:
 
     def outline(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
         """Click around these voxels of the axial slice, the latter ends not included."""
-        self.page.locator(".editor").get_by_label("Point By Point").check()
+        self.page.locator(".editor").get_by_role("button", name="Point by point").click()
         (top, bottom), (left, right) = ([end - 0.5 for end in ends] for ends in (rows, columns))
         for corner in ((top, left), (top, right), (bottom, right), (bottom, left)):
             self.page.mouse.click(*self.at(*corner))

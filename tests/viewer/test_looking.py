@@ -34,6 +34,7 @@ from tests.viewer.conftest import (
     phantom,
     viewing_study,
 )
+from tests.viewer.editing import TOOLS
 from tests.viewer.pictures import difference, windowed
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
@@ -620,11 +621,13 @@ def test_every_panel_has_names_and_contrast_by_axe(screen: Screen) -> None:
         found_now = found.run(screen.page).response["violations"]
         return [f"{one['id']}: {node['html'][:200]}" for one in found_now for node in one["nodes"]]
 
-    # The brush's own panel, then those of other tools of it, then all others; names come with the next frame.
-    for icon in ("mdi-brush", "mdi-auto-fix", "mdi-square-rounded-outline", "mdi-scatter-plot"):
-        screen.page.locator(f".editor button:has(.{icon})").click()
+    # The brush's own panel, then those of the other tools of it, then all others.
+    for part in screen.page.locator(".editor summary").all():
+        part.click()
+    for name in TOOLS:
+        screen.button(f"effect-{name}").click()
         screen.handled()
-        screen.until(lambda: not faults(), words=f"{icon}: controls without a name or contrast")
+        assert faults() == [], name
     for width in (1280, 640, 390):
         screen.page.set_viewport_size({"width": width, "height": 800})
         for tool in ("series", "window", "measure", "fusion", "layout", "volume", "derive"):

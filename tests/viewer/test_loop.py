@@ -60,7 +60,7 @@ class Walk:
     def paint(self, *points: tuple[float, float]) -> None:
         """Paint through points, given from the middle of the axial view."""
         self.screen.brush()
-        self.page.wait_for_selector(".editor .mdi-brush")
+        self.screen.button("effect-paint").wait_for()
         bare = self.screen.pixels()
         x, y = self.screen.middle()
         self.screen.drag(*((x + right, y + down) for right, down in points))
@@ -76,14 +76,14 @@ class Walk:
 
     def threshold(self) -> None:
         """Make a second segment of all that is bright."""
-        self.page.locator(".editor button:has(.mdi-plus)").click()
-        expect(self.page.locator(".editor input[type=text]")).to_have_count(2)
+        self.screen.button("add-segment").click()
+        expect(self.page.locator(".editor .segment")).to_have_count(2)
         self.name("Head")
         bare = self.screen.pixels()
-        self.page.locator(".editor button:has(.mdi-auto-fix)").click()
+        self.screen.button("effect-threshold").click()
         self.page.get_by_role("button", name="Apply").click()
         self.screen.until_changed(bare, more=0.02)
-        self.page.locator(".editor button:has(.mdi-cursor-default)").click()
+        self.screen.button("effect-none").click()
         expect(self.page.get_by_role("button", name="Apply")).to_have_count(0)
         self.page.mouse.move(*self.screen.middle())
 

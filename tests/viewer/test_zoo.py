@@ -265,7 +265,7 @@ def test_each_segmentation_and_structure_set_is_drawn(zoo: Zoo, screen: Screen) 
         for drawing in screen.state("drawings"):
             screen.button(f"drawing-{drawing['uid']}").click()
             screen.wait(f"s.drawing_uid === '{drawing['uid']}'")
-            expect(screen.page.locator(".editor input[type=text]")).to_have_count(due[drawing["uid"]])
+            expect(screen.page.locator(".editor .segment")).to_have_count(due[drawing["uid"]])
             drawn.add(drawing["uid"])
     assert len(drawn) > 8
 

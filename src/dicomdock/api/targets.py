@@ -15,6 +15,8 @@ from dicomdock.imaging import attributes
 from dicomdock.imaging.measurements import read_report
 from dicomdock.imaging.measurements.targets import Targets, TimePoint, diameter_of, targets_of
 
+RESPONSE = "response of targets"
+
 
 @dataclass(frozen=True)
 class TargetTable:
@@ -33,13 +35,14 @@ class TargetTable:
         return self.targets.remarks
 
     def rows(self) -> list[dict[str, Cell]]:
-        """Return a row for each lesion, then the sums and their changes in percent, by date of the study."""
+        """Return a row for each lesion, then the sums, their changes in percent and the response."""
         found = self.targets
-        rows: list[tuple[str, Sequence[float | None]]] = [(one.label, one.diameters) for one in found.lesions]
+        rows: list[tuple[str, Sequence[Cell]]] = [(one.label, one.diameters) for one in found.lesions]
         rows += [
             ("sum of diameters", found.sums),
             ("percent from baseline", found.from_baseline),
             ("percent from nadir", found.from_nadir),
+            (RESPONSE, found.responses),
         ]
         return [{"target": label, **dict(zip(self.columns, cells, strict=True))} for label, cells in rows]
 

@@ -258,6 +258,10 @@ def show(console: Console, report: TaskReport) -> None:
     if len(failed) > _SHOWN:
         more = counted(len(failed) - _SHOWN, *(f"more {word}" for word in _WORDS[report.per]))
         console.note(f"{more} failed; --json lists them all.")
+    if remarked := [one for one in report.outcomes if one.state == "done" and one.reason]:
+        count = counted(len(remarked), *_WORDS[report.per])
+        console.note(f"{count} done with a remark (--json lists them), the first {remarked[0].resource}:")
+        console.note(remarked[0].reason)
     if report.stopped:
         console.note(report.stopped)
 

@@ -40,7 +40,8 @@ def targets(
 ) -> None:
     """List the diameters of lesions over time points, with their sums and changes, from measurement reports.
 
-    A lesion is followed by its tracking identifier. Where one was not measured, there is no sum.
+    A lesion is followed by its tracking identifier. Where one was not measured, there is no sum
+    and no response (RECIST 1.1, of the target lesions alone).
     """
     console: Console = context.obj
     if table is not None and table.exists():
@@ -62,12 +63,19 @@ def targets(
     )
     for row in rows:
         cells = "  ".join(f"{date} {_cell(row[date])}" for date in found.columns)
-        unit = "%" if str(row["target"]).startswith("percent") else "mm"
-        console.print(f"{row['target']} ({unit}): {cells}")
+        console.print(f"{row['target']}{_unit(str(row['target']))}: {cells}")
     console.print(
         f"{counted(len(found.targets.lesions), 'lesion')} at {counted(len(found.columns), 'time point')}."
     )
     console.note(*found.remarks)
+
+
+def _unit(label: str) -> str:
+    from dicomdock.api.targets import RESPONSE
+
+    if label == RESPONSE:
+        return ""
+    return " (%)" if label.startswith("percent") else " (mm)"
 
 
 def _cell(value: Cell) -> str:

@@ -11,7 +11,15 @@ from dicomdock.cohort.table import Item, read_rows
 from dicomdock.dicom.json_model import DicomJson, text
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import DicomdockError, InvalidInput, NotFound
+from dicomdock.dicom.uid import is_uid
+from dicomdock.errors import (
+    DicomdockError,
+    InvalidInput,
+    NotFound,
+    TransactionError,
+    UnsupportedByServer,
+    WireError,
+)
 from dicomdock.sources import DicomSource
 
 FIELDS = (
@@ -69,14 +77,21 @@ def from_search(source: DicomSource, server: str, match: Mapping[str, str], leve
             made.add(item)
     else:
         wanted = Query("studies", dict(match), fields=("PatientID",))
+        found_any = False
         for page in source.search(wanted):
             for found in page.matches:
+                found_any = True
                 study = text(found.attributes, "StudyInstanceUID")
-                _add_study(made, source, server, study, text(found.attributes, "PatientID"))
+                _try_study(made, source, server, study, text(found.attributes, "PatientID"))
             made.problems.extend(one for one in page.warnings if one not in made.problems)
+        if not found_any and match.keys() == {"StudyInstanceUID"}:
+            # Some servers search no studies, or list them without their UIDs; their series are found by one.
+            for study in match["StudyInstanceUID"].replace("\\", ",").split(","):
+                if is_uid(study.strip()):
+                    _try_study(made, source, server, study.strip())
     if not made.items:
         shown = " ".join(f"{key}={value}" for key, value in match.items()) or "anything"
-        raise NotFound(f"{source.name} has nothing that matches {shown}.")
+        raise NotFound(" ".join((f"{source.name} has nothing that matches {shown}.", *made.problems)))
     return made
 
 
@@ -125,6 +140,14 @@ def few(problems: list[str]) -> list[str]:
     """Return the first of several sentences of one kind, and how many more there are."""
     more = len(problems) - _SHOWN
     return [*problems[:_SHOWN], *([f"There are {more:,} more like these."] if more > 0 else [])]
+
+
+def _try_study(made: Made, source: DicomSource, server: str, study: str, patient: str = "") -> None:
+    """Add the series of a study; where the server cannot list them, say so and go on with the others."""
+    try:
+        _add_study(made, source, server, study, patient)
+    except (TransactionError, UnsupportedByServer, WireError) as error:
+        made.problems.append(f"The series of study {study} are not known: {error}")
 
 
 def _add_study(made: Made, source: DicomSource, server: str, study: str, patient: str = "") -> None:

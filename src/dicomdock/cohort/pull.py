@@ -93,6 +93,9 @@ class Puller:
         }
         if report.complete:
             return Outcome(item.resource, "done", "", counts)
+        if counts["instances"] and not (report.missing or report.failures):
+            # The server counts nothing, which no further pull would change; the report shows it.
+            return Outcome(item.resource, "done", " ".join(report.warnings), counts)
         return Outcome(item.resource, "failed", _reason(report), counts)
 
     def close(self) -> None:

@@ -77,6 +77,11 @@ class TaskReport:
                 for one in self.outcomes
                 if one.state == "failed"
             ],
+            "remarks": [
+                {"resource": str(one.resource), "reason": one.reason}
+                for one in self.outcomes
+                if one.state == "done" and one.reason
+            ],
             "stopped": self.stopped,
         }
 

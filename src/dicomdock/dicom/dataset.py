@@ -8,13 +8,14 @@ PS3.5 §A.5 (Deflated Explicit VR Little Endian).
 from __future__ import annotations
 
 import io
+import re
 import struct
 import threading
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -40,6 +41,12 @@ READ_ERRORS: Final = (
     zlib.error,
 )
 """What pydicom and its decoders raise over bytes that are not what they claim, often only on use."""
+
+_HEAD: Final = 1 << 16  # bytes that hold Specific Character Set, one of the first elements
+_ODD_CHARSET: Final = re.compile(
+    rb"(?:\x08\x00\x05\x00|\x00\x08\x00\x05)(?:(?P<short>AT|FD|FL|SL|SS|UL|US)|OB|OD|OF|OL|OV|OW|SV|UV)"
+)
+"""Specific Character Set in either byte order with a VR that is not text; it has a short or long length."""
 
 _QUIET = threading.RLock()  # the filter of warnings belongs to the whole process
 
@@ -82,6 +89,31 @@ def guarded(file: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, _Guarded(file))
 
 
+def read_file(file: BinaryIO, **options: Any) -> Dataset:
+    """Read a file with ``dcmread``, also one whose Specific Character Set has the VR of a number or of bytes.
+
+    pydicom ends at such an element; dcmtk and others pass it, and its value is text all the same.
+
+    Parameters
+    ----------
+    options : of ``dcmread``.
+    """
+    start = file.tell()
+    try:
+        return dcmread(guarded(file), **options)
+    except READ_ERRORS:
+        file.seek(start)
+        head = file.read(_HEAD)
+        found = _ODD_CHARSET.search(head)
+        if found is None:
+            raise
+        vr = b"CS" if found["short"] else b"UN"
+        repaired = io.BytesIO(head[: found.end() - 2] + vr + head[found.end() :] + file.read())
+        read = dcmread(guarded(repaired), **{**options, "defer_size": None})
+        file.seek(start + repaired.tell())
+        return read
+
+
 def read_dataset(
     file: BinaryIO,
     *,
@@ -104,8 +136,8 @@ def read_dataset(
     """
     with quiet():
         try:
-            return dcmread(
-                guarded(file),
+            return read_file(
+                file,
                 force=True,
                 stop_before_pixels=not pixels,
                 specific_tags=None if keywords is None else list(keywords),

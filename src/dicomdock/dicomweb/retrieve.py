@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 Parts: TypeAlias = "Generator[Part, None, None]"
 
 BELOW: Final[dict[Level, SearchLevel]] = {"study": "series", "series": "instances"}
+FAILED: Final = 500  # of some servers, whose older service gives the same instance
 _RANK: Final[dict[Level, int]] = {"study": 0, "series": 1, "instance": 2}
 
 
@@ -125,7 +126,7 @@ def _instance(session: Session, resource: Resource) -> Iterator[Part]:
     try:
         parts = open_parts(session, resource)
     except TransactionError as error:
-        if not session.dialect.wado_uri or not is_refusal(error):
+        if not session.dialect.wado_uri or not (is_refusal(error) or error.status == FAILED):
             raise
         parts = retrieve_by_uri(session, resource, error)
     for part in parts:

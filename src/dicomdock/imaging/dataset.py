@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from io import SEEK_CUR, BytesIO
 from typing import BinaryIO, TypeAlias
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomdock.dicom.dataset import READ_ERRORS, guarded
+from dicomdock.dicom.dataset import READ_ERRORS, read_file
 from dicomdock.errors import DicomdockError, GeometryError, WireError
 
 Instance: TypeAlias = Dataset | bytes | BinaryIO
@@ -55,7 +54,7 @@ def as_dataset(instance: Instance, *, pixels: bool = True) -> Dataset:
     try:
         start = file.read(2)
         file.seek(-len(start), SEEK_CUR)
-        found = dcmread(guarded(file), stop_before_pixels=not pixels, force=start in _BARE_STARTS)
+        found = read_file(file, stop_before_pixels=not pixels, force=start in _BARE_STARTS)
         return _with_syntax(found)
     except (WireError, *READ_ERRORS) as error:
         raise GeometryError(f"The bytes cannot be read as a DICOM instance: {error}") from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
@@ -69,7 +70,8 @@ def decode(stored: Path, header: Dataset, frame: int, *, every_bit: bool = False
     at, syntax = frame - 1, decodable_syntax(header)
     try:
         return pixel_array(stored, header=header, every_bit=every_bit, index=at, transfer_syntax_uid=syntax)
-    except AttributeError:  # an attribute is missing that the header was completed by
+    except (AttributeError, TypeError, BytesLengthException):
+        # An attribute is missing that the header was completed by, or only ``read_file`` can read the file.
         return pixel_array(_completed(read_whole(stored)), every_bit=every_bit, index=at)
 
 

@@ -265,6 +265,13 @@ class ProgressTracker:
             failed = {one.instance or "" for one in self.failed if one.parent == series}
             return self.received.get(series, set()) | self.skipped.get(series, set()) | failed
 
+    def came_of(self, study: str) -> int:
+        """Return the number of instances known of a study."""
+        with self.lock:
+            series = {one for one in (*self.received, *self.skipped) if one.study == study}
+            series |= {one.parent for one in self.failed if one.study == study and one.parent is not None}
+        return sum(len(self.came(one)) for one in series)
+
     @property
     def skips(self) -> int:
         """The number of instances that need no transfer."""

@@ -2,6 +2,7 @@
 
 One stream a series, several series side by side. The source's own count of a series' instances is the proof;
 where it gives none, or another, its list is asked for, and what the stream did not bring is fetched singly.
+A study of which the source lists no series comes as one stream, which proves nothing.
 A series of which much is missing is streamed too, and what the archive has of it is discarded on the way.
 """
 
@@ -106,6 +107,7 @@ class _Pull:
         self.replace, self.wanted = replace, wanted
         self.counts: dict[Resource, int | None] = {}
         self.lacking: list[DicomdockError] = []
+        self.unlisted: dict[Resource, DicomdockError] = {}
         self.tracker = ProgressTracker()
         self.naming = Lock()
 
@@ -138,9 +140,15 @@ class _Pull:
                 given.add(resource)
                 yield resource
                 continue
-            found, all_of_them = series_of(self.source, resource.study, unusable=self._unusable)
+            try:
+                found, all_of_them = series_of(self.source, resource.study, unusable=self._unusable)
+            except UnsupportedByServer as error:
+                self.unlisted[resource] = error
+                yield resource
+                continue
             if not found and resource not in self.tracker.missing:
-                self._without(resource, self._unknown(resource))
+                self.unlisted[resource] = self._unknown(resource)
+                yield resource
             if not all_of_them:
                 self.tracker.proven = False
                 self.tracker.warn(f"{self.source.name} cut its list of series of {resource.study} short.")
@@ -167,6 +175,9 @@ class _Pull:
             self.tracker.missing[parent] = reason if known is None else f"{known} {reason}"
 
     def _job(self, resource: Resource) -> None:
+        if resource.series is None:
+            self._stream_study(resource, self.unlisted[resource])
+            return
         present = set() if self.replace else self.archive.present(resource)
         if resource.instance is not None:
             self.tracker.expect(resource, 1)
@@ -180,6 +191,36 @@ class _Pull:
             # Distinct instances of this series, as many as the source counts: there can be no other.
             if broken is not None or len(self.tracker.came(resource)) != count:
                 self._complete(resource, present, broken, streamed=True)
+
+    def _stream_study(self, study: Resource, unlisted: DicomdockError) -> None:
+        """Retrieve a study in one answer, because the source lists no series of it.
+
+        Parameters
+        ----------
+        unlisted : why; it is reported where the study does not come either.
+        """
+        dialect: Dialect | None = getattr(self.source, "dialect", None)
+        if dialect is not None and dialect.retrieve_level != "study":
+            self._without(study, unlisted)
+            return
+        try:
+            broken = self._stream(study)
+        except UnsupportedByServer as error:  # it gives no study, and lists nothing in it
+            broken = error
+        came = self.tracker.came_of(study.study)
+        if not came:
+            if broken is not None and not (_is_local(broken) or isinstance(broken, UnsupportedByServer)):
+                raise broken
+            self._without(study, unlisted)
+            return
+        self.tracker.expect(study, came)
+        self.tracker.proven = False
+        self.tracker.warn(
+            f"Study {study} came as one stream and cannot be proved complete: "
+            f"{self.source.name} lists no series of it."
+        )
+        if broken is not None:
+            self.tracker.missing[study] = str(broken)
 
     def _count(self, series: Resource) -> int | None:
         """Return the number of instances that the source states for a series; None where it does not."""
@@ -236,7 +277,7 @@ class _Pull:
     def _stream(
         self, series: Resource, present: Container[str] = (), *, discard: Container[str] = ()
     ) -> DicomdockError | None:
-        """Retrieve a series in one answer; return what ended it too early.
+        """Retrieve a series or study in one answer; return what ended it too early.
 
         Parameters
         ----------
@@ -257,8 +298,8 @@ class _Pull:
                 self._store(part, series, present)
             except UnexpectedInstance:
                 self.tracker.warn(
-                    f"{self.source.name} sent instances of another series than {series.series}; "
-                    "they were not kept."
+                    f"{self.source.name} sent instances of another {series.level} than "
+                    f"{series.series or series.study}; they were not kept."
                 )
 
         self.tracker.doing = "receiving"

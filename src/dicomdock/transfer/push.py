@@ -112,22 +112,26 @@ class _Push:
     def _there(self, stop: Stop) -> set[Resource]:
         """Return the instances that the target lists in our series."""
         there: set[Resource] = set()
+        unseen: dict[Resource, str] = {}
 
         def look(series: Resource) -> None:
             try:
                 there.update(instances_of(self.target, series))
             except Unlisted as reason:
-                self.tracker.warn(f"Duplicates cannot be seen beforehand: {reason}")
+                unseen[series] = str(reason)
             except AuthenticationError as error:
                 if error.status != FORBIDDEN:
                     raise
                 # A login that may store need not be allowed to search.
-                self.tracker.warn(f"Duplicates cannot be seen beforehand: {error}")
+                unseen[series] = str(error)
 
         series = dict.fromkeys(Resource(resource.study, resource.series) for resource in self.parts)
         workers = self.settings.store_workers
         with ThreadPoolExecutor(workers, "listing") as pool:
             bounded_map(pool, workers, look, series, stop)
+        if reasons := [unseen[one] for one in series if one in unseen]:
+            more = f" ({len(reasons)} series)" if len(reasons) > 1 else ""
+            self.tracker.warn(f"Duplicates cannot be seen beforehand{more}: {reasons[0]}")
         return there
 
     def _readable(self, parts: Sequence[Part], stop: Stop) -> Generator[Part, None, None]:

@@ -33,6 +33,7 @@ from dicomdock.viewer.features.measure.logic import MeasuringLogic
 from dicomdock.viewer.features.objects.logic import OthersLogic
 from dicomdock.viewer.features.oblique.logic import ObliqueLogic
 from dicomdock.viewer.features.overlays.logic import OverlaysLogic
+from dicomdock.viewer.features.presentation.logic import PresentationLogic
 from dicomdock.viewer.features.priors.logic import PriorsLogic
 from dicomdock.viewer.features.prompts.logic import PromptsLogic
 from dicomdock.viewer.features.save.logic import SavingLogic
@@ -63,7 +64,7 @@ from dicomdock.viewer.shell.tabs import Tabs
 STATIC = Path(__file__).with_name("static")
 MODULE = {
     "serve": {"__dicomdock": str(STATIC)},
-    "scripts": ["__dicomdock/viewer.js", "__dicomdock/names.js"],
+    "scripts": ["__dicomdock/viewer.js"],
     "styles": ["__dicomdock/viewer.css"],
     "vue_use": ["dicomdock"],
 }
@@ -149,6 +150,9 @@ class Workstation(TrameApp):
         )
         self.key_images = KeyImagesLogic(
             self.server, self.series, self.views, self.saving, self.notifications
+        )
+        self.presentation = PresentationLogic(
+            self.server, app, self.series, self.views, self.archive, self.notifications
         )
         self.others = OthersLogic(
             self.server,
@@ -305,3 +309,4 @@ class Workstation(TrameApp):
 
     def _moved(self, tag: str) -> None:
         self.compare.follow(tag)
+        self.presentation.moved(tag)

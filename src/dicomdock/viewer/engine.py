@@ -99,10 +99,6 @@ class SegmentEditor(SegmentEditorLogic):
         """Forget all steps: what is there now is the beginning."""
         self._undo_stack.clear()
 
-    def show_properties(self, segment_id: str) -> None:
-        """Show the properties of a segment as they are now."""
-        self._edit_segment_logic.set_active_segment_id(segment_id)
-
     def apply_display(self) -> None:
         """Draw the active segmentation as the panel's display settings say."""
         self._on_segment_display_changed(self.data.segment_display)

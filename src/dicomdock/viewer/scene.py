@@ -54,6 +54,7 @@ class ShownVolume:
     shading : the window that was chosen last, before any change by hand.
     table : Slicer's node of its shades of grey, where these are no straight line; None else.
     palette : ID of Slicer's node of the colours that it is shown in instead of shades of grey; may be empty.
+    inverse : low values are shown bright; None for as the volume states.
     """
 
     volume: Volume
@@ -61,6 +62,7 @@ class ShownVolume:
     shading: Window = BYTES
     table: Any = None
     palette: str = ""
+    inverse: bool | None = None
 
     @property
     def grey(self) -> bool:
@@ -124,14 +126,15 @@ class ShownVolume:
 
     def _colours(self, shades: Grey | None) -> str:
         """Return the ID of the colours that the 256 steps of the window are shown in."""
+        inverted = self.volume.inverted if self.inverse is None else self.inverse
         if shades is None:
-            return INVERTED if self.volume.inverted else GREY
+            return INVERTED if inverted else GREY
         if self.table is None:
             self.table = self.node.GetScene().AddNewNodeByClass("vtkMRMLColorTableNode", "shades")
             self.table.SetTypeToUser()
             self.table.SetNumberOfColors(STEPS)
             self.table.GetLookupTable().SetRange(0, STEPS - 1)
-        for step, shade in enumerate(255 - shades if self.volume.inverted else shades):
+        for step, shade in enumerate(255 - shades if inverted else shades):
             self.table.SetColor(step, str(step), *[float(shade) / 255] * 3, 1.0)
         return str(self.table.GetID())
 

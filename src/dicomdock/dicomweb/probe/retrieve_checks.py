@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from dicomdock.dicomweb.session import Session
 
 
-_URI_SERVICES: Final = ("../wado", "wado", "../wado-uri", "wado-uri", "./")
-"""Where WADO-URI is looked for: beside the base URL as at Orthanc, below it as at Kheops, or at it."""
+_URI_SERVICES: Final = ("../wado", "wado", "../wado-uri", "wado-uri", "./", "../../wado", "/wado")
+"""Where WADO-URI is looked for: beside the base URL as at Orthanc, below it as at Kheops, at it, or above."""
 
 
 def run(session: Session, findings: Findings, instance: Resource) -> None:
@@ -94,13 +94,17 @@ def first_bytes(session: Session, resource: Resource) -> bytes | None:
 def _by_uri(session: Session, instance: Resource) -> bytes | None:
     """Find the address of WADO-URI, and return the first bytes that it gives; None where there is none."""
     refusal = TransactionError(f"{session.name} did not give {instance}.", status=404)
+    tried: set[str] = set()
     for path in _URI_SERVICES:
         session.learn(wado_uri=path)
+        if session.uri_service in tried:
+            continue
+        tried.add(session.uri_service)
         found = retrieve.retrieve_by_uri(session, instance, refusal)
         with contextlib.suppress(DicomdockError, StopIteration), contextlib.closing(found) as parts:
             if head := next(next(parts).chunks(), b""):
                 return bytes(head)
-        session.learn(wado_uri="")
+    session.learn(wado_uri="")
     return None
 
 

@@ -291,7 +291,7 @@ class StudiesPage:
         changed = await self._run(listing.refresh, [event.study])
         if not changed or listing is not self._listing:
             return
-        self._loader.show(changed)
+        await self._loader.show(changed)
         if event.study == self._current:
             await self._show_current()
         self._settle(listing)
@@ -304,7 +304,7 @@ class StudiesPage:
         coming = await self._run(self._downloads.studies)
         turned, self._loader.coming = coming ^ self._loader.coming, coming
         found = self._listing.found if self._listing is not None else {}
-        self._loader.show(found[uid] for uid in turned if uid in found)
+        await self._loader.show(found[uid] for uid in turned if uid in found)
 
     async def _servers_changed(self, _: ServersChanged) -> None:
         before, self._names = self._names, await self._run(self._sources.names)

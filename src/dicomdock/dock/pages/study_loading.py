@@ -16,6 +16,7 @@ from dicomdock.dock.services.threads import Run
 LOADED_TO_SORT = (
     2000  # studies that are loaded without asking, so that sorting and selecting mean all of them
 )
+AT_ONCE = 100  # rows that are written before other pages have their turn; about 10 ms
 SLOW = 2.0  # seconds after which a server that has not answered is named
 
 
@@ -56,6 +57,7 @@ class StudyLoader:
         self._loading: Listing | None = None
         self.listing: Listing | None = None
         self.coming: set[str] = set()
+        self._showing = asyncio.Lock()
 
     def begin(self, listing: Listing | None) -> None:
         """Show this search and no earlier one."""
@@ -100,11 +102,21 @@ class StudyLoader:
             return False
         return listing.sortable and bool(study_list.order(*self.order))
 
-    def show(self, changed: Iterable[Found]) -> None:
-        """Renew the rows of studies; one that no source has any more is removed."""
-        changed = list(changed)
-        self._grid.remove_rows(item.uid for item in changed if not item.counts)
-        self._grid.patch_rows(study_list.row(item, self.coming) for item in changed if item.counts)
+    async def show(self, changed: Iterable[Found]) -> None:
+        """Renew the rows of studies, one call after the other; one that no source has any more is removed.
+
+        A server that knows no limit lists all of its studies at once: the event loop goes on meanwhile.
+        """
+        changed, listing = list(changed), self.listing
+        async with self._showing:
+            for start in range(0, len(changed), AT_ONCE):
+                if start:
+                    await asyncio.sleep(0)
+                if listing is not self.listing:
+                    return
+                some = changed[start : start + AT_ONCE]
+                self._grid.remove_rows(item.uid for item in some if not item.counts)
+                self._grid.patch_rows(study_list.row(item, self.coming) for item in some if item.counts)
 
     def offer_rest(self, selected: int) -> None:
         """Offer to load all studies where not all are loaded; to select them where the loaded ones are."""
@@ -137,13 +149,13 @@ class StudyLoader:
         """Show the server's earlier answer, while it is asked again."""
         found = await self._run(listing.recall, stream)
         if found and listing is self.listing:
-            self.show(found)
+            await self.show(found)
             self._on_load.progress()
 
     async def _take(self, listing: Listing, stream: Stream) -> None:
         changed = await self._run(listing.take, stream)
         if listing is self.listing:
-            self.show(changed)
+            await self.show(changed)
 
     def _comes_sorted(self, listing: Listing) -> bool:
         """Return whether the studies come in the order that is shown: their source was asked for it."""

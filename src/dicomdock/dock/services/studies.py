@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -199,8 +199,8 @@ class Listing:
 
     @property
     def found(self) -> Mapping[str, Found]:
-        """Study Instance UID -> what was found."""
-        return {one.resource.study: Found.of(one) for one in self._join}
+        """Study Instance UID -> what was found; as it is when it is looked at."""
+        return _FoundStudies(self._join)
 
     def take(self, stream: Stream) -> list[Found]:
         """Add one page of one source, and return what is new or changed by it."""
@@ -334,6 +334,28 @@ class Listing:
         """Ask no source for more."""
         for stream in self.streams:
             stream.ended = True
+
+
+class _FoundStudies(Mapping[str, Found]):
+    """The studies of a join by their UIDs; each is made when it is asked for: there may be very many."""
+
+    def __init__(self, join: federation.Join) -> None:
+        self._join = join
+
+    def __getitem__(self, uid: str) -> Found:
+        try:
+            found = self._join.get(Resource(uid))
+        except InvalidInput:
+            found = None
+        if found is None:
+            raise KeyError(uid)
+        return Found.of(found)
+
+    def __iter__(self) -> Iterator[str]:
+        return (one.resource.study for one in self._join)
+
+    def __len__(self) -> int:
+        return len(self._join)
 
 
 def _error_text(stream: Stream) -> str:

@@ -2,7 +2,8 @@
 
 References
 ----------
-Eisenhauer et al. 2009 (RECIST 1.1): sum of diameters, against the baseline and the nadir.
+Eisenhauer et al. 2009 (RECIST 1.1), Eur J Cancer 45:228-247, §4.3.1: sum of diameters, against the
+baseline and the nadir; response of target lesions.
 """
 
 from __future__ import annotations
@@ -25,6 +26,16 @@ DIAMETERS = (
 
 MILLIMETRES = {"mm": 1.0, "cm": 10.0}
 """Units of lengths, in mm."""
+
+
+DECREASE, INCREASE = 0.30, 0.20
+"""Shares of the sum at baseline and of the nadir: a partial response, and progression."""
+
+LEAST_INCREASE = 5.0
+"""mm by which the sum grows from the nadir at least in progression."""
+
+ROUNDING = 1e-6
+"""mm that a sum may miss a threshold by and still have reached it: lengths are decimal strings."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,36 @@ class Targets:
             known = [one for one in before if one is not None]
             found.append(_change(sums[at], min(known) if len(known) == len(before) else None))
         return found
+
+    @property
+    def responses(self) -> list[str | None]:
+        """Response of the target lesions: ``complete``, ``partial``, ``progressive`` or ``stable``.
+
+        None at the baseline, and where this or an earlier time point lacks a lesion. Lymph nodes are not told
+        from other lesions, so that a complete response is a sum of 0 mm. New lesions and those that are no
+        targets are not judged.
+        """
+        sums = self.sums
+        return [response(sums[:at], now) if at else None for at, now in enumerate(sums)]
+
+
+def response(before: Sequence[float | None], now: float | None) -> str | None:
+    """Return the response of target lesions by sums of diameters (RECIST 1.1, §4.3.1); None where one lacks.
+
+    Parameters
+    ----------
+    before : sums in mm at all time points before, the baseline first.
+    now : the sum at the time point.
+    """
+    known = [one for one in before if one is not None]
+    if now is None or len(known) < len(before) or not known[0]:
+        return None
+    nadir = min(known)
+    if now <= 0:
+        return "complete"
+    if now - nadir >= max(LEAST_INCREASE, INCREASE * nadir) - ROUNDING:
+        return "progressive"
+    return "partial" if known[0] - now >= DECREASE * known[0] - ROUNDING else "stable"
 
 
 def targets_of(points: Sequence[TimePoint]) -> Targets:

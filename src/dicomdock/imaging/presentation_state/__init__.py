@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from dicomdock.imaging.presentation_state.applying import arranged, presented
+from dicomdock.imaging.presentation_state.drawing import (
+    area_box,
+    captions,
+    identity_window,
+    outlines,
+    simplified,
+    window_on,
+)
 from dicomdock.imaging.presentation_state.reading import is_presentation_state, read_presentation_state
 from dicomdock.imaging.presentation_state.state import (
     GREYSCALE,
@@ -23,9 +31,15 @@ __all__ = [
     "Note",
     "PresentationState",
     "Shutter",
+    "area_box",
     "arranged",
+    "captions",
+    "identity_window",
     "is_presentation_state",
+    "outlines",
     "presentation_state_to_dicom",
     "presented",
     "read_presentation_state",
+    "simplified",
+    "window_on",
 ]

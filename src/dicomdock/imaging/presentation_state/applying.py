@@ -17,8 +17,9 @@ from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
 from dicomdock.imaging.codecs import pixel_array
 from dicomdock.imaging.dataset import Instance, as_dataset, reading
-from dicomdock.imaging.geometry import Window
+from dicomdock.imaging.geometry.plane import PixelFormat
 from dicomdock.imaging.presentation import Grey, windowed
+from dicomdock.imaging.presentation_state.drawing import identity_window
 from dicomdock.imaging.presentation_state.state import PresentationState, Shutter
 
 
@@ -45,7 +46,7 @@ def presented(state: PresentationState, instance: Instance, frame: int = 1) -> G
         raise GeometryError("A grayscale presentation state is for grey images.", [uid])
     stored: npt.NDArray[Any] = np.asarray(pixel_array(dataset, index=frame - 1))
     values = stored.astype(np.float64) * state.slope + state.intercept
-    window = state.window_of(uid, frame) or _whole(dataset, state)
+    window = state.window_of(uid, frame) or identity_window(state, _stored_as(dataset))
     shown = windowed(values, window)
     if state.inverse:
         shown = 255 - shown
@@ -81,12 +82,9 @@ def arranged(state: PresentationState, shown: Grey, instance: str, frame: int = 
     return np.ascontiguousarray(turned[:, ::-1] if state.flipped else turned)
 
 
-def _whole(dataset: Dataset, state: PresentationState) -> Window:
-    """Return the window that spans every value that can be stored: no VOI LUT is the identity."""
+def _stored_as(dataset: Dataset) -> PixelFormat:
     bits = int(dataset.get("BitsStored") or 8)
-    low = -(1 << (bits - 1)) if dataset.get("PixelRepresentation") else 0
-    ends = sorted(state.slope * value + state.intercept for value in (low, low + (1 << bits) - 1))
-    return Window((ends[0] + ends[1]) / 2, ends[1] - ends[0] or 1.0, function="LINEAR_EXACT")
+    return PixelFormat(bits_stored=bits, signed=bool(dataset.get("PixelRepresentation")))
 
 
 def _open(shutter: Shutter, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:

@@ -20,6 +20,7 @@ _AUTHORITIES = ("viewer", "open")
 _LISTS = ("studyUID", "seriesUID")
 _KEYS = frozenset({*_LISTS, "access_token", "bulk_retrieve", "dicomweb_endpoint"})
 _NO = re.compile(r"0+|false|no|off", re.IGNORECASE)
+_STUDIES = "/studies"  # the list of studies, which some pages give for the base address
 
 
 def _values(query: str) -> dict[str, str]:
@@ -66,7 +67,7 @@ def parse_slicer(link: str) -> LaunchRequest:
     if not studies:
         raise LaunchError("This link names no study; it needs studyUID=, the study's Study Instance UID.")
     return LaunchRequest(
-        check_address(values["dicomweb_endpoint"], "dicomweb_endpoint"),
+        check_address(values["dicomweb_endpoint"], "dicomweb_endpoint").removesuffix(_STUDIES),
         resources_of(studies, read_uids(values.get("seriesUID", ""), "seriesUID")),
         read_token(values.get("access_token", "")),
         LaunchOptions(

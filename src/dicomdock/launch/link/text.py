@@ -7,8 +7,8 @@ from collections.abc import Container, Iterable
 from urllib.parse import unquote_to_bytes
 
 from dicomdock.dicom.resource import Resource
-from dicomdock.dicom.uid import check_uid
-from dicomdock.errors import InvalidInput, LaunchError
+from dicomdock.dicom.uid import MAX_TOLERATED, is_uid
+from dicomdock.errors import LaunchError
 from dicomdock.launch import MAX_LINK
 from dicomdock.launch.link.request import Secret
 
@@ -134,6 +134,8 @@ def read_token(text: str) -> Secret | None:
 def read_uids(text: str, what: str) -> tuple[str, ...]:
     """Return the UIDs of a comma-separated list, each once, in the order of the link.
 
+    They may be longer than 64 characters where a server has assigned such.
+
     Raises
     ------
     LaunchError
@@ -141,13 +143,14 @@ def read_uids(text: str, what: str) -> tuple[str, ...]:
     """
     uids: dict[str, None] = {}
     for item in text.split(","):
-        if item.strip():
-            try:
-                uids[check_uid(item.strip())] = None
-            except InvalidInput:
-                raise LaunchError(
-                    f"This link's {what} is not a DICOM UID: digits and dots, at most 64 characters."
-                ) from None
+        uid = item.strip()
+        if not uid:
+            continue
+        if not is_uid(uid):
+            raise LaunchError(f"This link's {what} is not a DICOM UID: digits and dots.")
+        if len(uid) > MAX_TOLERATED:
+            raise LaunchError(f"This link's {what} is longer than {MAX_TOLERATED} characters.")
+        uids[uid] = None
     if len(uids) > MAX_RESOURCES:
         raise LaunchError(
             f"This link asks for more than {MAX_RESOURCES} studies or series; open fewer at a time."

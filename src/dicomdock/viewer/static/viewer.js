@@ -127,8 +127,8 @@
   };
 
   // What is being typed is the user's until the field is left: whenever anything changes the page is drawn anew, and
-  // Vue would put back what the field held before. Vuetify's own fields know that themselves.
-  const TYPED = "input:is([type=number], [type=text]):not(.v-field__input)";
+  // Vue would put back what the field held before.
+  const TYPED = "input:is([type=number], [type=text], [type=color])";
   const { get } = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value");
   window.addEventListener("input", ({ target }) => {
     if (target.matches?.(TYPED)) Object.defineProperty(target, "value", { configurable: true, get, set() {} });
@@ -139,7 +139,7 @@
 
   window.dicomdock = { install: (app) => app.component("DicomdockPicture", picture), settled };
 
-  const typing = (node) => node && (node.isContentEditable || ["INPUT", "SELECT", "TEXTAREA"].includes(node.tagName) && !["range", "checkbox"].includes(node.type));
+  const typing = (node) => node && (node.isContentEditable || ["INPUT", "SELECT", "TEXTAREA"].includes(node.tagName) && !["range", "checkbox", "color"].includes(node.type));
   // Keys mean the view that the mouse is in.
   let view = "";
   window.addEventListener("mouseover", (event) => {

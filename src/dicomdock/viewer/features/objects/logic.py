@@ -17,6 +17,7 @@ from dicomdock.archive import Archive, ArchivedInstance
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import DicomdockError
 from dicomdock.imaging.documents import CDA, PDF, STL, read_document
+from dicomdock.imaging.presentation_state import GREYSCALE
 from dicomdock.imaging.video import Video, read_video
 from dicomdock.imaging.waveforms import FAMILY, is_waveform, read_waveform, strip
 from dicomdock.viewer.features.key_images.logic import KeyImagesLogic
@@ -37,7 +38,6 @@ LABELS: Mapping[str, str] = {
     "structures": "structures",
     "report": "report",
     "key images": "key images",
-    "presentation": "not shown",
     "other": "not shown",
 }
 WORDS = {STL: "model", PDF: "PDF", CDA: "CDA"}
@@ -119,10 +119,24 @@ class OthersLogic:
         for one in study.series:
             if one.kind in IN_TABS or one.modality in WAVEFORMS:
                 found += self._documents(one)
+            elif one.kind == "presentation":
+                found += self._presentations(one)
             elif one.kind != "image":
                 found.append(ObjectRow(one.uid, one.name, one.kind, LABELS[one.kind]))
         with self.state as data:
             data.others = found
+
+    def _presentations(self, series: Series) -> list[ObjectRow]:
+        instances = self.archive.instances(series.resource)
+        return [
+            ObjectRow(
+                one.resource.instance or "",
+                series.name if len(instances) == 1 else f"{series.name} ({at})",
+                "presentation" if one.sop_class_uid == GREYSCALE else "other",
+                "presentation" if one.sop_class_uid == GREYSCALE else LABELS["other"],
+            )
+            for at, one in enumerate(instances, 1)
+        ]
 
     def _documents(self, series: Series) -> list[ObjectRow]:
         def words(one: ArchivedInstance) -> str:

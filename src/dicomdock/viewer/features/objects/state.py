@@ -11,7 +11,7 @@ class ObjectRow:
 
     Parameters
     ----------
-    uid : of its series; of a document or model, its own.
+    uid : of its series; of a document, model or presentation state, its own.
     name : as the user calls it.
     kind : what opens it.
     words : what it is.

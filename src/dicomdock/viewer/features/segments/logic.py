@@ -75,6 +75,7 @@ class SegmentsLogic:
         control.new_drawing = self.begin
         control.open_drawing = self.open
         control.name_segment = self.name_segment
+        control.colour_segment = self.colour_segment
         self.editor.active_effect_name_changed.connect(self._effect_changed)
         self.editor.show_3d_changed.connect(lambda _: self._effect_changed(""))
         self.editor.segmentation_modified.connect(self._modified)
@@ -110,22 +111,25 @@ class SegmentsLogic:
         if series is not None and not self.state.data.busy and self._editable():
             asyncio.get_running_loop().create_task(self._open(series))
 
-    def name_segment(self, text: str) -> None:
-        """Name the active segment after a structure, with the structure's codes and colour."""
-        segment_id = self.editor.active_segment_id
+    def name_segment(self, segment_id: str, text: str) -> None:
+        """Name a segment after a structure, with the structure's codes and colour."""
         text = text.strip()
-        if not segment_id or not text:
-            return
         properties = self.editor.get_segment_properties(segment_id)
+        if properties is None or not text or text == properties.name:
+            return
         terminology = Terminology.suggest(text)
         number = self.editor.get_segment_ids().index(segment_id) + 1
         properties.name, properties.terminology_tag = text, terminology.to_slicer()
         if terminology != Terminology():
             properties.color = fractions(colour_for(terminology, number))
         self.editor.set_segment_properties(segment_id, properties)
-        self.logic.show_properties(segment_id)
-        with self.state as data:
-            data.structure = ""
+
+    def colour_segment(self, segment_id: str, colour: str) -> None:
+        """Give a segment a colour, as ``#rrggbb``."""
+        properties = self.editor.get_segment_properties(segment_id)
+        if properties is not None:
+            properties.color_hex = colour
+            self.editor.set_segment_properties(segment_id, properties)
 
     def undo(self) -> None:
         """Undo the last step."""

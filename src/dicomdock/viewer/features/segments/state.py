@@ -32,7 +32,6 @@ class SegmentsState:
     drawing_name, drawing_uid : of the one that is open; no UID where it is new.
     unsaved : it has changes that are not in the archive.
     structures : names that segments can be given.
-    structure : what is typed as the active segment's name.
     margin_mm : by which a segment is to grow.
     busy : what is being computed; empty where nothing is.
     """
@@ -42,6 +41,5 @@ class SegmentsState:
     drawing_uid: str = ""
     unsaved: bool = False
     structures: list[str] = field(default_factory=lambda: [row[1] for row in STRUCTURES])
-    structure: str = ""
     margin_mm: float = 3
     busy: str = ""

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from trame.widgets import html
-from trame_slicer.app.ui import SegmentEditorUI
 from trame_vuetify.widgets.vuetify3 import VIcon
 
 from dicomdock.viewer.features.save.state import SaveState
+from dicomdock.viewer.features.segments.editor_ui import SegmentEditorPanel
 from dicomdock.viewer.features.segments.state import SegmentsState
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.page_state import names_of
@@ -18,37 +18,14 @@ from dicomdock.viewer.shell.widgets import button, panel, shown
 SEGMENTS, SERIES, SAVE = names_of(SegmentsState), names_of(SeriesState), names_of(SaveState)
 BUSY = f"!!{SEGMENTS.busy}"
 
-# trame-slicer's sliders show no numbers; these are what they are bound to.
-THRESHOLD = "ThresholdState__threshold_slider__RangeSliderState__value"
-MASK = "VolumeIntensityRangeMaskState__threshold_slider__RangeSliderState__value"
-
-
-def _values(label: str, bound: str, shown: str) -> None:
-    """Show the two ends of a range of values as numbers."""
-    given = "Number($event.target.value)"
-    with html.Label(v_if=shown):
-        html.Span(label)
-        for at, (end, changed) in enumerate(
-            (("from", f"[{given}, {bound}[1]]"), ("to", f"[{bound}[0], {given}]"))
-        ):
-            html.Input(
-                type="number",
-                raw_attrs=[
-                    f':value="+{bound}[{at}].toPrecision(6)"',
-                    f'@change="{bound} = {changed}"',
-                    f'aria-label="{label} {end}"',
-                    f'data-testid="{label.split()[0].lower()}-{end}"',
-                ],
-            )
-
 
 def segments_panel(
     server: Any,
     tools: Callable[[Any], None],
     prompts: Callable[[Any], None],
     more: Callable[[Any], None],
-) -> SegmentEditorUI:
-    """Build the panel and return the part of it that is trame-slicer's.
+) -> SegmentEditorPanel:
+    """Build the panel and return the part of it that trame-slicer's segment editor works with.
 
     Parameters
     ----------
@@ -97,25 +74,7 @@ def segments_panel(
                     ):
                         html.Option("Segmentation (SEG)", value="SEG")
                         html.Option("Structure set (RTSTRUCT)", value="RTSTRUCT")
-                html.Input(
-                    type="text",
-                    placeholder="Name the segment: kidney left, mass...",
-                    raw_attrs=[
-                        'list="structure-names"',
-                        f'v-model="{SEGMENTS.structure}"',  # what is being typed survives other changes
-                        '@keyup.enter="$event.target.blur()"',  # then keys mean tools again
-                        'aria-label="Name of the segment"',
-                        'data-testid="structure"',
-                    ],
-                    change=(control.name_segment, "[$event.target.value]"),
-                )
-                with html.Datalist(id="structure-names"):
-                    html.Option(v_for=f"name in {SEGMENTS.structures}", key="name", value=("name",))
-                with html.Div(classes="editor", v_show=SEGMENTS.drawing_name):
-                    editor = SegmentEditorUI()
-                tool = "SegmentEditorState__active_effect_name"
-                _values("Threshold", THRESHOLD, f"{tool}.endsWith('Threshold')")
-                _values("Only values", MASK, "VolumeIntensityRangeMaskState__is_enabled")
+                editor = SegmentEditorPanel(server)
                 with html.Div(
                     classes="row", v_show=SEGMENTS.busy, raw_attrs=['role="status"', 'data-testid="busy"']
                 ):

@@ -11,13 +11,14 @@ from trame_vuetify.widgets.vuetify3 import VIcon
 from dicomdock.viewer.features.key_images.state import KeyImagesState
 from dicomdock.viewer.features.layout.layouts import AXIAL
 from dicomdock.viewer.features.objects.state import ObjectsState
+from dicomdock.viewer.features.presentation.state import PresentationPageState
 from dicomdock.viewer.features.series.state import SeriesState
 from dicomdock.viewer.features.views.state import CineState, SliceViewState
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import panel, shown
 
 SERIES, OBJECTS, CINE = names_of(SeriesState), names_of(ObjectsState), names_of(CineState)
-KEYS = names_of(KeyImagesState)
+KEYS, PRESENTATION = names_of(KeyImagesState), names_of(PresentationPageState)
 
 
 def series_item(rows: str, chosen: object, click: Any, hint: str) -> None:
@@ -58,6 +59,7 @@ def series_panel(server: Any, priors: Callable[[Any], None], volumes: Callable[[
         with html.Div(v_show=f"{OBJECTS.others}.length"):
             html.H3("Also in this study")
             _others(server)
+            html.P("{{ remark }}", v_for=f"(remark, i) in {PRESENTATION.presentation_remarks}", key="i")
         with html.Div(v_show=f"{KEYS.key_images}.length"):
             html.H3("Key images")
             html.Button(
@@ -122,6 +124,13 @@ def _others(server: Any) -> None:
             raw_attrs=[":data-testid=\"'other-' + one.uid\""],
         ):
             line("mdi-cube-scan")
+        with html.Button(
+            v_else_if="one.kind === 'presentation'",
+            classes=(f"['item', one.uid === {PRESENTATION.presentation_uid} ? 'on' : '']",),
+            click=(server.controller.show_presentation, "[one.uid]"),
+            raw_attrs=[":data-testid=\"'other-' + one.uid\""],
+        ):
+            line("mdi-image-edit-outline")
         with html.Button(
             v_else=True,
             classes=(f"['item', one.uid === {SERIES.series_uid} ? 'on' : '']",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from slicer import vtkMRMLCrosshairNode, vtkMRMLInteractionNode
@@ -41,6 +41,8 @@ LEANING = 0.5  # cosine down to which an oblique slice is named after its view (
 OBLIQUE = 0.25
 """Share of the main direction that a second one must have to be named beside it (14 degrees)."""
 
+_Side = TypeVar("_Side")
+
 
 class Views:
     """The views of the one scene.
@@ -63,6 +65,7 @@ class Views:
         self._over: ShownVolume | None = None
         self._opacity = 0
         self._angles: dict[str, tuple[float, float]] = {}
+        self._arranged: dict[str, tuple[int, bool]] = {}
 
         server.controller.fit_view = self.fit
         self._remote = remote_views(server, app.view_manager, self._slice_ui, self._threed_ui)
@@ -104,6 +107,7 @@ class Views:
             with view.trigger_modified_once():
                 view.set_background_volume_id(shown.node.GetID())
                 if refit:
+                    self._arranged.pop(tag, None)
                     self._orient(view)
                     view.fit_view_to_content()
                     self._fitted[tag] = self._scale(view)
@@ -222,6 +226,46 @@ class Views:
             if view.get_singleton_tag() in turned:
                 self._reorient(view)
 
+    def image_view(self) -> str | None:
+        """Return the first view that shows the images in their own plane; None where there is none."""
+        tags = (AXIAL, SAGITTAL, CORONAL)
+        return next((tag for tag in tags if self.slice_at(tag) is not None), None)
+
+    def arrange(self, tag: str, arrangement: tuple[int, bool] | None) -> None:
+        """Show images in a view as they are stored, turned and flipped; None for as they lie in the patient.
+
+        Parameters
+        ----------
+        arrangement : clockwise rotation in degrees, a multiple of 90, and whether left and right are
+            exchanged after it.
+        """
+        if self._arranged.get(tag) == arrangement:
+            return
+        self._arranged.pop(tag, None)
+        if arrangement is not None:
+            self._arranged[tag] = arrangement
+        self.fit(tag)
+
+    def zoom_to(self, tag: str, corners: np.ndarray) -> None:
+        """Fit a rectangle of a slice into a view that shows this slice.
+
+        Parameters
+        ----------
+        corners : (n, 3), in mm, LPS.
+        """
+        view = self.view(tag)
+        if view is None:
+            return
+        node = view.get_view_node()
+        with view.trigger_modified_once():
+            turned = array_of(node.GetSliceToRAS())[:3, :2]
+            width, height = np.ptp(corners * LPS @ turned, axis=0)
+            columns, rows = (max(1, int(one)) for one in node.GetDimensions()[:2])
+            scale = max(width / columns, height / rows)  # mm a pixel
+            node.SetFieldOfView(columns * scale, rows * scale, node.GetFieldOfView()[2])
+            node.JumpSliceByCentering(*(corners.mean(axis=0) * LPS))
+        view.schedule_render()
+
     def go_to(self, point: Any) -> None:
         """Show the slices through a point in RAS, in all views."""
         for view in self.slices():
@@ -331,6 +375,13 @@ class Views:
         node.SetOrientation(self._plane(tag))
         if shown is not None and self.state.data.aligned and shown.volume.spatial:
             node.RotateToVolumePlane(shown.node)
+        if shown is not None and tag in self._arranged:
+            directions = shown.volume.geometry.directions
+            right, up = arranged(directions[:, 2], -directions[:, 1], *self._arranged[tag], np.negative)
+            axes = array_of(node.GetSliceToRAS())
+            axes[:3, 0], axes[:3, 1] = right * LPS, up * LPS
+            node.GetSliceToRAS().DeepCopy(matrix_of(axes))
+            node.UpdateMatrices()
         if any(angles := self.angles(tag)):
             turned = array_of(node.GetSliceToRAS())
             turned[:3, :3] = turned[:3, :3] @ rotation(*angles)
@@ -450,8 +501,10 @@ class Views:
                     text.right, text.left = letters(across), letters(-across)
                     text.top, text.bottom = letters(up), letters(-up)
                 elif seen is not None and seen.orientation is not None:
-                    text.right, text.bottom = seen.orientation
-                    text.left, text.top = map(opposite, seen.orientation)
+                    rows, columns = seen.orientation  # where they lead
+                    how = self._arranged.get(tag, (0, False))
+                    text.right, text.top = arranged(rows, opposite(columns), *how, opposite)
+                    text.left, text.bottom = opposite(text.right), opposite(text.top)
             for name, value in asdict(text).items():
                 if getattr(now, name) != value:
                     setattr(now, name, value)
@@ -496,6 +549,20 @@ def rotation(turn: float, tilt: float) -> np.ndarray:
     about_vertical = [[np.cos(a), 0, -np.sin(a)], [0, 1, 0], [np.sin(a), 0, np.cos(a)]]
     about_horizontal = [[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]]
     return np.array(about_vertical) @ np.array(about_horizontal)
+
+
+def arranged(
+    right: _Side, up: _Side, rotation: int, flipped: bool, opposed: Callable[[_Side], _Side]
+) -> tuple[_Side, _Side]:
+    """Return what is at the right and at the top of a picture after it was turned clockwise and then flipped.
+
+    Parameters
+    ----------
+    opposed : returns the opposite of a side.
+    """
+    for _ in range(rotation // 90):
+        right, up = up, opposed(right)
+    return (opposed(right) if flipped else right), up
 
 
 def plane_shown(normal: Sequence[float] | np.ndarray, usual: str) -> str:

@@ -1,0 +1,1 @@
+"""The presentation feature of the viewer."""

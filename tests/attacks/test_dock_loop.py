@@ -1,0 +1,99 @@
+"""A server that names 20,000 studies at once: the dock's other pages have their turns meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+from unittest.mock import Mock
+
+from dicomdock.dicom.json_model import DicomJson
+from dicomdock.dicom.query import Query
+from dicomdock.dock.pages.study_loading import AT_ONCE, OnLoad, StudyLoader
+from dicomdock.dock.services.studies import Found, Listing
+from dicomdock.federation import Join
+from dicomdock.sources import Match
+
+STUDIES = 20_000
+
+
+def match(number: int) -> Match:
+    attributes: DicomJson = {"0020000D": {"vr": "UI", "Value": [f"1.2.{number}"]}}
+    return Match(attributes)
+
+
+async def turns_during(work: Awaitable[object]) -> int:
+    """Return how often another task has its turn before the work is done."""
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beating = asyncio.create_task(other())
+    await asyncio.sleep(0)
+    turns = 0
+    await work
+    beating.cancel()
+    return turns
+
+
+def loader(grid: Any) -> StudyLoader:
+    return StudyLoader(Mock(), grid, Mock(), ("", False), OnLoad(Mock(), Mock()))
+
+
+def test_a_loop_that_is_held_is_noticed() -> None:
+    async def holds() -> None:
+        for _ in range(STUDIES):
+            pass
+
+    assert asyncio.run(turns_during(holds())) == 0
+
+
+def test_rows_are_written_a_few_at_a_time() -> None:
+    sizes: list[int] = []
+    grid = Mock()
+    grid.patch_rows = lambda rows: sizes.append(len([*rows]))
+    found = [Found(f"1.2.{number}", match(number).attributes, {"pacs": 1}) for number in range(STUDIES)]
+    turns = asyncio.run(turns_during(loader(grid).show(found)))
+    assert sum(sizes) == STUDIES
+    assert max(sizes) <= AT_ONCE <= 1000
+    assert turns >= len(sizes) - 1
+
+
+def test_rows_of_an_earlier_search_end_with_it() -> None:
+    shown: list[str] = []
+    grid = Mock()
+    grid.patch_rows = lambda rows: shown.extend(row.key for row in rows)
+
+    async def search_again() -> None:
+        one = loader(grid)
+        found = [Found(f"1.2.{number}", match(number).attributes, {"pacs": 1}) for number in range(STUDIES)]
+        writing = asyncio.create_task(one.show(found))
+        await asyncio.sleep(0)
+        one.begin(Mock())
+        await writing
+
+    asyncio.run(search_again())
+    assert 0 < len(shown) < STUDIES
+
+
+def test_what_was_found_is_made_when_it_is_asked_for(monkeypatch: Any) -> None:
+    finder = Mock()
+    listing = Listing(finder, {}, ["local"])
+    join = Join(Query("studies", {}))
+    join.add("local", [match(number) for number in range(1, STUDIES)])
+    monkeypatch.setattr(listing, "_join", join)
+    made: list[str] = []
+    of = Found.of
+    monkeypatch.setattr(Found, "of", lambda one: made.append(one.resource.study) or of(one))
+    assert len(listing.found) == STUDIES - 1
+    assert listing.found["1.2.7"].uid == "1.2.7"
+    assert "1.2.8" in listing.found
+    assert "1.3" not in listing.found
+    assert "" not in listing.found
+    assert listing.found.get("no UID") is None
+    assert made == ["1.2.7", "1.2.8"]
+    assert [*listing.found][:2] == ["1.2.1", "1.2.2"]

@@ -1,0 +1,69 @@
+"""What a plain pull survives does not fail a cohort, and what fails is a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+
+import pytest
+
+from dicomdock import Archive, connect
+from dicomdock.cohort.folder import Cohorts
+from dicomdock.cohort.makers import from_search
+from dicomdock.config.servers import ServerProfile, load_profiles
+from dicomdock.config.settings import Settings
+from dicomdock.dicom.resource import Resource
+from dicomdock.errors import NotFound
+from tests.builders import Made, changed, ct_series
+from tests.dicomweb.awkward import Awkward, refused
+from tests.servers.canned import Answer, Request, answering
+from tests.transfer.conftest import ended
+
+MADE = ct_series(2)
+STUDY = {"StudyInstanceUID": MADE[0].study}
+SERIES = Resource(MADE[0].study, MADE[0].series)
+
+
+@contextmanager
+def known(server: Callable[[Request], Answer | None], settings: Settings):
+    with answering(server) as canned:
+        load_profiles(settings).with_profile(ServerProfile("odd", canned.url)).save(settings)
+        with connect("odd", settings) as client:
+            yield client
+
+
+def test_a_series_that_cannot_be_proved_complete_is_done_with_a_remark(settings: Settings):
+    server = Awkward(MADE, lists=("studies", "studies/series"))
+    with known(server, settings) as client, Archive.open(settings) as archive:
+        made = from_search(client, "odd", STUDY, "studies")
+        Cohorts(settings).save("c", made.items.values(), {})
+        report = ended(archive.cohort("c").pulling())
+        assert report.complete
+        assert len(archive.instances(SERIES)) == 2
+        (remark,) = report.to_json()["remarks"]
+        assert remark["resource"] == str(SERIES)
+        assert "cannot be proved complete" in remark["reason"]
+        assert ended(archive.cohort("c").pulling()).now == 0  # it is not pulled again and again
+
+
+@pytest.mark.parametrize("lists", [("studies/series", "studies/series/instances"), ("series", "instances")])
+def test_a_study_is_found_by_its_uid_where_studies_are_not_listed(settings: Settings, lists: tuple[str, ...]):
+    with known(Awkward(MADE, lists=lists), settings) as client:
+        assert [*from_search(client, "odd", STUDY, "studies").items] == [SERIES]
+
+
+def test_a_study_whose_series_cannot_be_listed_costs_no_other(settings: Settings):
+    other: list[Made] = [changed(one, StudyInstanceUID="1.2.9", SeriesInstanceUID="1.2.9.1") for one in MADE]
+    server = Awkward([*MADE, *other])
+
+    def failing(request: Request) -> Answer:
+        path = request.path.partition("?")[0]
+        return refused(501) if "/1.2.9/" in path or path in ("/series", "/instances") else server(request)
+
+    with known(failing, settings) as client:
+        made = from_search(client, "odd", {}, "studies")
+        assert [*made.items] == [SERIES]
+        (problem,) = made.problems
+        assert "1.2.9" in problem
+        with pytest.raises(NotFound, match=r"nothing that matches StudyInstanceUID=1\.2\.9\. .*1\.2\.9"):
+            from_search(client, "odd", {"StudyInstanceUID": "1.2.9"}, "studies")
