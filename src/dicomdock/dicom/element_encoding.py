@@ -15,8 +15,10 @@ LONG_VRS: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  
 SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())
 VRS: Final = LONG_VRS | SHORT_VRS
 FRAGMENT_VRS: Final = frozenset((b"OB", b"OW"))
-NUMBERS: Final = dict(zip(b"SS US SL UL SV UV FL FD".split(), "hHlLqQfd", strict=True))
-"""VRs of binary numbers, and their format as ``struct`` writes it."""
+NUMBER_FORMATS: Final = dict(zip(["SS", "US", "SL", "UL", "SV", "UV", "FL", "FD"], "hHiIqQfd", strict=True))
+"""VRs of binary numbers, and the format of each in ``struct``."""
+
+NUMBERS: Final = {vr.encode(): form for vr, form in NUMBER_FORMATS.items()}
 
 TEXTS: Final = frozenset(b"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
 

@@ -49,7 +49,7 @@ _PIXEL_GROUP: Final = 0x7FE0
 PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))  # float, double float, integer
 _LATE_GROUP: Final = 0x0020  # the identifying attributes are in groups up to this one
 
-_Keys: TypeAlias = "tuple[Mapping[int, int], Mapping[int, int], int]"
+_Keys: TypeAlias = "tuple[Mapping[int, int], frozenset[int], Mapping[int, int], int]"
 
 
 class ElementReader:
@@ -64,6 +64,7 @@ class ElementReader:
         "_item_keys",
         "_items",
         "_keys",
+        "_numbers",
         "_pixels",
         "_raw",
         "_sequence_key",
@@ -82,7 +83,7 @@ class ElementReader:
         items: list[Raw],
     ) -> None:
         self._data, self._size, self._held, self._form = data, size, len(data), form
-        self._keys, self._item_keys, self._sequence_key = _wanted_keys(wanted, form.big)
+        self._keys, self._numbers, self._item_keys, self._sequence_key = _wanted_keys(wanted, form.big)
         self._raw, self._items, self._wanted = raw, items, wanted
         self._at, self._before, self._pixels = 0, 0, False
         self.unknown_vr = ""
@@ -100,8 +101,9 @@ class ElementReader:
 
     def _elements(self, position: int) -> None:
         data, size, held, form = self._data, self._size, self._held, self._form
-        keys, raw, explicit, big, sequence_key = (
+        keys, numbers, raw, explicit, big, sequence_key = (
             self._keys,
+            self._numbers,
             self._raw,
             form.explicit,
             form.big,
@@ -146,7 +148,9 @@ class ElementReader:
                         not self._pixels or keys[key] not in raw
                     ):  # what lies behind the pixels replaces nothing
                         found = data[value : min(end, value + MAX_VALUE)]
-                        raw[keys[key]] = self._as_expected(keys[key], vr, found)
+                        if (vr in NUMBERS) != (key in numbers):
+                            found = self._as_expected(vr, found)
+                        raw[keys[key]] = found
                 elif key == sequence_key:
                     self._wanted_items(value, end, vr)
                 else:
@@ -159,13 +163,11 @@ class ElementReader:
         finally:
             self._at, self._before = position, before
 
-    def _as_expected(self, tag: int, vr: bytes, value: bytes) -> bytes:
-        """Return a value as the VR of its attribute says, where the file states numbers for text, or text."""
-        if vr in NUMBERS and not _is_number(tag):
+    def _as_expected(self, vr: bytes, value: bytes) -> bytes:
+        """Return numbers of an attribute that has text, and text of one that has a number, as it has them."""
+        if vr in NUMBERS:
             return self._form.text(vr, value)
-        if vr in TEXTS and _is_number(tag):
-            return self._form.unsigned(value)
-        return value
+        return self._form.unsigned(value) if vr in TEXTS else value
 
     def _undefined(self, key: int, vr: bytes, position: int) -> int:
         """Pass over a value of undefined length, and return where it ends."""
@@ -394,13 +396,13 @@ class ElementReader:
 
 @cache
 def _wanted_keys(wanted: Wanted, big: bool) -> _Keys:
-    """Return the wanted tags by how they are read, the same for items, and the sequence's."""
+    """Return the wanted tags by how they are read, those of numbers, those in items, and the sequence."""
     key = FORMS[True, big].key
     in_items = {key(tag): tag for tag in wanted.in_items}
-    return {key(tag): tag for tag in wanted.tags}, in_items, key(wanted.sequence)
+    numbers = frozenset(key(tag) for tag in wanted.tags if _is_number(tag))
+    return {key(tag): tag for tag in wanted.tags}, numbers, in_items, key(wanted.sequence)
 
 
-@cache
 def _is_number(tag: int) -> bool:
     """Return whether an attribute is a binary number; all that are wanted are US."""
     return vr_of(keyword_of(f"{tag:08X}")) == "US"

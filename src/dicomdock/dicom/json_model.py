@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from dicomdock.dicom import json_text
 from dicomdock.dicom.dictionary import keyword_of, tag_of
+from dicomdock.dicom.element_encoding import NUMBER_FORMATS
 from dicomdock.errors import WireError
 
 if TYPE_CHECKING:
@@ -237,17 +238,7 @@ def _shortly(error: BaseException) -> str:
 
 BULK_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _AMBIGUOUS: Final = {"OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW"}
-_BINARY: Final = {
-    "FD": "d",
-    "FL": "f",
-    "SL": "i",
-    "SS": "h",
-    "SV": "q",
-    "UL": "I",
-    "US": "H",
-    "UV": "Q",
-    "AT": "H",
-}
+_BINARY: Final = {**NUMBER_FORMATS, "AT": "H"}
 _ONE_TEXT: Final = frozenset({"LT", "ST", "UR", "UT"})  # a backslash is a letter in them
 _INTEGER = re.compile(r"[+-]?[0-9]{1,15}\Z")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}\Z")

@@ -38,6 +38,7 @@ from pydicom.uid import (
 
 from dicomdock.errors import MissingDependency
 from dicomdock.imaging.attributes import integer
+from dicomdock.imaging.dataset import transfer_syntax_of
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -154,10 +155,7 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
 
 
 def _syntax(source: Any, options: dict[str, Any]) -> str:
-    named = options.get("transfer_syntax_uid") or getattr(
-        getattr(source, "file_meta", None), "TransferSyntaxUID", ""
-    )
-    return str(named)
+    return str(options.get("transfer_syntax_uid") or transfer_syntax_of(source))
 
 
 def _bits_beside(

@@ -35,6 +35,11 @@ def reading(what: str, raised: Callable[[str], DicomdockError] = GeometryError) 
         raise raised(f"{what} cannot be read: {error}") from error
 
 
+def transfer_syntax_of(dataset: object) -> str:
+    """Return the UID of a dataset's transfer syntax; empty where it states none."""
+    return str(getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", ""))
+
+
 def as_dataset(instance: Instance, *, pixels: bool = True) -> Dataset:
     """Return the Dataset of an instance, also of one without preamble and file meta information.
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydicom.dataset import Dataset
 from pydicom.encaps import generate_fragments
 
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import text
-from dicomdock.imaging.dataset import Instance, as_dataset, reading
+from dicomdock.imaging.dataset import Instance, as_dataset, reading, transfer_syntax_of
 
 _MPEG2 = ("1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.101")
 _MPEG4 = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(102, 107))
@@ -71,11 +70,6 @@ def read_video(instance: Instance) -> Video:
         suffix, "application/octet-stream"
     )
     return Video(media_type, suffix, data, suffix == ".mp4" and syntax.startswith(_MPEG4))
-
-
-def transfer_syntax_of(dataset: Dataset) -> str:
-    """Return the UID of a dataset's transfer syntax; empty where it states none."""
-    return str(getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", ""))
 
 
 def _container(data: bytes, syntax: str) -> str:

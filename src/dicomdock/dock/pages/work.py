@@ -317,10 +317,6 @@ class WorkPage:
         self._grid.take_focus()
 
 
-def _can_open(work: Work, case: Case) -> bool:
-    return bool(case.series in work.here or case.server)
-
-
 def _row(work: Work, case: Case) -> widgets.Row:
     images = "here" if case.series in work.here else "coming" if case.series.study in work.coming else ""
     cells = {

@@ -21,9 +21,10 @@ from dicomdock.dicom.dataset import READ_ERRORS
 from dicomdock.errors import GeometryError
 from dicomdock.imaging.attributes import first, integer, text
 from dicomdock.imaging.codecs import RETIRED_JPEG, iter_pixels, pixel_array
+from dicomdock.imaging.dataset import transfer_syntax_of
 from dicomdock.imaging.geometry import PixelFormat, Plane
 from dicomdock.imaging.lookup import LookupTable, read_table
-from dicomdock.imaging.video import is_video, transfer_syntax_of
+from dicomdock.imaging.video import is_video
 
 Array: TypeAlias = npt.NDArray[Any]
 
