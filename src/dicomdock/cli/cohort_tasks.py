@@ -18,6 +18,7 @@ from dicomdock.errors import InvalidInput, MissingDependency
 
 if TYPE_CHECKING:
     from dicomdock.cohort.cluster import Cluster
+    from dicomdock.cohort.state import State
     from dicomdock.cohort.task import TaskReport
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The cohort.", show_default=False)]
@@ -271,7 +272,11 @@ def show(console: Console, report: TaskReport) -> None:
 def line(report: TaskReport) -> str:
     """Return how far a task is, as a sentence."""
     parts = [f"{report.task}: {report.count('done'):,} of {counted(report.total, *_WORDS[report.per])} done"]
-    states = {"unproven": "not proved complete", "failed": "failed", "passed over": "passed over"}
+    states: dict[State, str] = {
+        "unproven": "not proved complete",
+        "failed": "failed",
+        "passed over": "passed over",
+    }
     counts = ((report.count(state), words) for state, words in states.items())
     parts.extend(f"{count:,} {words}" for count, words in counts if count)
     if report.left:

@@ -26,8 +26,9 @@ class Outcome:
     Parameters
     ----------
     resource : the series.
-    state : ``done``; ``unproven``, where all that came is there, and its server does not say how much there is,
-        which another try would not change; ``failed``; or ``passed over``, where the task is nothing for such a series.
+    state : ``done``; ``unproven``, where all that came is there, but its server does not say how much there
+        is, which another try would not change; ``failed``; or ``passed over``, where the task is nothing for
+        such a series.
     reason : why it is not done, or what is to be known of it.
     result : the numbers of it.
     seconds : how long it took.
