@@ -24,6 +24,7 @@ from tests.transfer.conftest import ended
 MADE = ct_series(2)
 STUDY = {"StudyInstanceUID": MADE[0].study}
 SERIES = Resource(MADE[0].study, MADE[0].series)
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 
 @contextmanager
@@ -49,6 +50,31 @@ def test_a_series_that_cannot_be_proved_complete_is_named_and_not_pulled_again(s
         again = ended(archive.cohort("c").pulling())
         assert (again.now, again.complete) == (0, False)  # it is not pulled again and again
         assert not archive.cohort("c").incomplete()
+
+
+def test_a_list_that_a_busy_server_fails_to_give_is_asked_for_again(settings: Settings):
+    """A gateway that answers 503 once is no server that lists nothing: the series may have been cut."""
+    server = Awkward(MADE, leaves_out=frozenset({MADE[1].instance}))
+    busy = True
+
+    def sometimes(request: Request) -> Answer:
+        path = request.path.partition("?")[0]
+        lists = path.endswith(("/instances", "/metadata")) or (path.endswith("/series") and pulling)
+        return refused(503) if busy and lists else server(request)
+
+    pulling = False
+    with known(sometimes, settings) as client, Archive.open(settings) as archive:
+        Cohorts(settings).save("c", from_search(client, "odd", STUDY, "studies").items.values(), {})
+        pulling = True
+        report = ended(archive.cohort("c").pulling())
+        assert (report.count("failed"), report.now) == (1, 1)
+        (failure,) = report.to_json()["failures"]
+        assert "cannot be proved complete" in failure["reason"]
+        assert "503" in failure["reason"]
+        busy = False
+        again = ended(archive.cohort("c").pulling())
+        assert (again.count("done"), again.complete) == (1, True)
+        assert len(archive.instances(SERIES)) == 2
 
 
 def test_what_a_server_says_of_each_instance_that_it_stored_is_reported(settings: Settings):
