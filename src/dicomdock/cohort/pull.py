@@ -91,11 +91,11 @@ class Puller:
             "received": report.received,
             "bytes": report.bytes,
         }
+        remarks = " ".join(report.warnings)
         if report.complete:
-            return Outcome(item.resource, "done", "", counts)
+            return Outcome(item.resource, "done", remarks, counts)
         if counts["instances"] and not (report.missing or report.failures):
-            # The server counts nothing, which no further pull would change; the report shows it.
-            return Outcome(item.resource, "done", " ".join(report.warnings), counts)
+            return Outcome(item.resource, "unproven", remarks, counts)
         return Outcome(item.resource, "failed", _reason(report), counts)
 
     def close(self) -> None:

@@ -249,8 +249,12 @@ class _Pull:
             if broken is not None:
                 raise broken from None
             self.tracker.expect(series, len(self.tracker.came(series) | present))
-            self.tracker.proven = False
-            self.tracker.warn(f"Series {series.series} cannot be proved complete: {reason}")
+            unproven = f"Series {series.series} cannot be proved complete: {reason}"
+            if reason.passing:
+                self.tracker.missing[series] = unproven
+            else:
+                self.tracker.proven = False
+                self.tracker.warn(unproven)
             return
         came = self.tracker.came(series)
         if not listed and not came:
