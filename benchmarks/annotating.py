@@ -62,7 +62,10 @@ def section(here: Place) -> str:
     size = "x".join(map(str, SHAPE[::-1]))
     return goals_table(
         f"A project of {STUDIES} studies, {size} each",
-        {"the key for the next case, until it is seen, s": (seconds, NEXT)},
+        {
+            "the key for the first case, until it is seen, s": (seconds[:1], NEXT),
+            "the key for the next case, until it is seen, s": (seconds[1:], NEXT),
+        },
     )
 
 
@@ -83,6 +86,8 @@ def walk(folder: Path, browser: Browser, pictures: Path | None = None) -> list[f
         for person in homes:
             dock = docks[person] = stack.enter_context(running(folder / person, env=ENVIRONMENT, viewer=True))
             pages[person] = stack.enter_context(_session(browser, dock))
+        for dock in docks.values():  # the spare viewers have started
+            until_quiet(dock)
         anna = Annotator(docks["anna"], pages["anna"], seconds, pictures)
         reviewer = Reviewer(docks["rita"], pages["rita"], pictures)
         for number in range(1, STUDIES + 1):
