@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -73,6 +74,7 @@ class Session:
     def __init__(self, incoming: Path) -> None:
         self.folder, self._lock = _locked_folder(incoming)
         self._numbers = itertools.count()
+        self._used: list[Path] = []  # empty notes
 
     def new_path(self) -> Path:
         """Return the path of a file to write."""
@@ -83,9 +85,18 @@ class Session:
 
         It lasts once the caller has synced it with the files.
         """
-        note = self.folder / f"{next(self._numbers)}{NOTE}"
+        note = self._used.pop() if self._used else self.folder / f"{next(self._numbers)}{NOTE}"
         note.write_bytes(announcement.encoded())
         return note
+
+    def finished(self, note: Path) -> None:
+        """Empty a note: the rows of its files are committed.
+
+        The file serves again, as making and removing one costs more than the note. Where a crash brings back
+        what it said, its files have their rows.
+        """
+        os.truncate(note, 0)
+        self._used.append(note)
 
     def close(self) -> None:
         """Remove the folder.
@@ -93,7 +104,7 @@ class Session:
         A note that is left names files that may have been renamed without their rows, after an error as
         after a crash: it stays, and whoever opens the archive next finishes or undoes the work.
         """
-        if any(self.folder.glob(f"*{NOTE}")):
+        if {*self.folder.glob(f"*{NOTE}")} - {*self._used}:
             for path in self.folder.glob("*.part"):
                 path.unlink(missing_ok=True)
             self._lock.release()
