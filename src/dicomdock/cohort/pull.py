@@ -23,8 +23,9 @@ from dicomdock.errors import (
     ProfileError,
     Unreachable,
 )
+from dicomdock.transfer.outage import GONE_AFTER
 from dicomdock.transfer.progress import PullReport, finish
-from dicomdock.transfer.pull import GONE_AFTER, pull
+from dicomdock.transfer.pull import pull
 from dicomdock.web.hold import Hold
 
 TASK = "pull"

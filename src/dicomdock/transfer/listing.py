@@ -10,8 +10,7 @@ from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, DicomSource
-
-PASSING = frozenset({429, 502, 503, 504})
+from dicomdock.transfer.outage import BUSY
 
 
 class Unlisted(Exception):
@@ -94,7 +93,7 @@ def instances_of(
     except NotFound:
         return []
     except (UnsupportedByServer, TransactionError, WireError) as error:
-        passing = isinstance(error, TransactionError) and error.status in PASSING
+        passing = isinstance(error, TransactionError) and error.status in BUSY
         raise Unlisted(str(error), passing=passing) from error
 
 

@@ -124,7 +124,8 @@ class LocalFolder:
         """Return every file, or those below one folder, or the one of that name."""
         top = self.folder / below
         if below and not top.is_dir():
-            yield below
+            if os.path.lexists(top):
+                yield below
             return
         start = len(str(self.folder)) + 1
         for folder, _, names in os.walk(top):
