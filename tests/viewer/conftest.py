@@ -86,6 +86,7 @@ USUAL = {
     "playing": False,
     "volumes_playing": False,
     "rendering": False,
+    "theme": "auto",
 }
 """What the page's controls are set to when it is opened."""
 

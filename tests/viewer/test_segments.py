@@ -34,6 +34,7 @@ HOLE = box((6, 7), (20, 21), (20, 21))
 STRIPES = LARGE & (np.indices(SHAPE)[0] % 3 == 2)
 NOTHING = np.zeros(SHAPE, bool)
 
+MASK = "VolumeIntensityRangeMaskState__threshold_slider__RangeSliderState"
 BRUSH = "PaintEffectState__brush_diameter_slider__SliderState__value"
 
 STARTS: dict[str, Voxels] = {
@@ -157,12 +158,25 @@ def test_logical_operators(editor: Editor, operator: str, start: str, expected: 
     and_back(editor, STARTS[start], after)
 
 
-def test_a_threshold_takes_what_lies_between_two_values(editor: Editor) -> None:
+def test_a_threshold_takes_what_lies_between_two_values(opened: Opened, editor: Editor) -> None:
     editor.open("empty")
     editor.tool("threshold")
+    least, most = (float(phantom().min()), float(phantom().max()))
+    # The mask of values begins with all of them, and sliders go by whole numbers where values are such.
+    editor.screen.wait(f"s.{MASK}__value.join() === '{least:g},{most:g}' && s.{MASK}__step === 1")
     for end, value in (("from", "50"), ("to", "120")):
         editor.screen.button(f"threshold-{end}").fill(value)
         editor.screen.button(f"threshold-{end}").press("Enter")
+    chosen = editor.page.locator('[data-testid="threshold-histogram"] rect')
+    expected_ends = [128 * (value - least) / (most - least) for value in (50, 120)]
+
+    def ends() -> list[float]:
+        x, width = (float(chosen.get_attribute(name) or "nan") for name in ("x", "width"))
+        return [x, x + width]
+
+    editor.screen.until(lambda: ends() == pytest.approx(expected_ends))
+    # The fifth view, which is for comparing, shows no volume to draw the preview on.
+    assert "connections but is not optional" not in opened.log
     editor.apply()
     expected = (phantom() >= 50) & (phantom() <= 120)
     after = {"A": expected, "B": OTHER & ~expected}  # it overwrites others, unless told not to
@@ -294,6 +308,7 @@ def test_painting_and_erasing(axial: Editor) -> None:
     axial.open("empty")
     axial.slice(10)
     axial.tool("paint")
+    axial.screen.wait(f"s.{BRUSH} === 2")  # mm: 3 % of 80 mm
     axial.number("Brush size", 8)
     axial.screen.wait(f"s.{BRUSH} === 8")
     axial.screen.handled()

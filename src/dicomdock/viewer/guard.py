@@ -87,10 +87,11 @@ class Guard:
     ----------
     secret : opens this viewer.
     once : opens it a single time.
+    theme : returns which of ``config.preferences.THEMES`` a page begins with.
     """
 
-    def __init__(self, secret: str, once: str) -> None:
-        self._secret, self._once = secret, once
+    def __init__(self, secret: str, once: str, theme: Callable[[], str]) -> None:
+        self._secret, self._once, self._theme = secret, once, theme
 
     def install(self, app: web.Application) -> None:
         """Put the guard before all else."""
@@ -118,7 +119,7 @@ class Guard:
                 # The page took the secret off its address; a reload gets it again.
                 return web.HTTPFound(f"/index.html?secret={self._secret}", headers=headers(request.host))
             if request.path == "/index.html":
-                return web.Response(text=index_page(), content_type="text/html")
+                return web.Response(text=index_page(self._theme()), content_type="text/html")
             return await handler(request)
 
         async def prepare(request: web.Request, response: web.StreamResponse) -> None:

@@ -27,10 +27,15 @@ _OURS = (
 
 
 @cache
-def index_page() -> str:
-    """Return the document; its scripts are trame's, unchanged."""
+def index_page(theme: str = "auto") -> str:
+    """Return the document; its scripts are trame's, unchanged.
+
+    Parameters
+    ----------
+    theme : one of ``config.preferences.THEMES``.
+    """
     page = resources.files("trame_client") / "module" / "vue3-www" / "index.html"
     text = page.read_text("utf-8")
     for pattern, ours in _OURS:
         text = re.sub(pattern, ours, text, flags=re.DOTALL)
-    return text
+    return text.replace("<html", f'<html data-theme="{theme}"', 1)
