@@ -15,7 +15,17 @@ from playwright.sync_api import Locator, expect
 from dicomdock import Archive
 from dicomdock.dicom.resource import Resource
 from dicomdock.imaging.terminology import Terminology, colour_for
-from tests.viewer.conftest import SHAPE, Opened, Screen, folders, made_study, phantom, store, viewing
+from tests.viewer.conftest import (
+    BRUSH_MM,
+    SHAPE,
+    Opened,
+    Screen,
+    folders,
+    made_study,
+    phantom,
+    store,
+    viewing,
+)
 from tests.viewer.editing import Editor, Voxels, box, store_segmentation, until_coloured
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
@@ -35,7 +45,6 @@ STRIPES = LARGE & (np.indices(SHAPE)[0] % 3 == 2)
 NOTHING = np.zeros(SHAPE, bool)
 
 MASK = "VolumeIntensityRangeMaskState__threshold_slider__RangeSliderState"
-BRUSH = "PaintEffectState__brush_diameter_slider__SliderState__value"
 
 STARTS: dict[str, Voxels] = {
     "overlap": {"A": LARGE, "B": OTHER},
@@ -164,6 +173,7 @@ def test_a_threshold_takes_what_lies_between_two_values(opened: Opened, editor: 
     least, most = (float(phantom().min()), float(phantom().max()))
     # The mask of values begins with all of them, and sliders go by whole numbers where values are such.
     editor.screen.wait(f"s.{MASK}__value.join() === '{least:g},{most:g}' && s.{MASK}__step === 1")
+    assert editor.screen.state(BRUSH_MM.replace("__value", "__max_value")) == 40  # mm, half a slice
     for end, value in (("from", "50"), ("to", "120")):
         editor.screen.button(f"threshold-{end}").fill(value)
         editor.screen.button(f"threshold-{end}").press("Enter")
@@ -308,9 +318,8 @@ def test_painting_and_erasing(axial: Editor) -> None:
     axial.open("empty")
     axial.slice(10)
     axial.tool("paint")
-    axial.screen.wait(f"s.{BRUSH} === 2")  # mm: 3 % of 80 mm
     axial.number("Brush size", 8)
-    axial.screen.wait(f"s.{BRUSH} === 8")
+    axial.screen.wait(f"s.{BRUSH_MM} === 8")
     axial.screen.handled()
     axial.screen.drag(axial.at(40, 20), axial.at(40, 40))
     axial.done()
@@ -450,7 +459,7 @@ def test_a_number_that_is_being_typed_survives_what_changes_meanwhile(editor: Ed
     size = editor.page.get_by_label("Brush size", exact=True)
     typed(size, "7.5", "resample_mm")
     size.press("Enter")
-    editor.screen.wait(f"s.{BRUSH} === 7.5")
+    editor.screen.wait(f"s.{BRUSH_MM} === 7.5")
     colour = editor.page.get_by_label("Colour of A")
     # While the browser's dialog of colours is open.
     colour.evaluate(
