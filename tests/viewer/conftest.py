@@ -86,6 +86,7 @@ USUAL = {
     "playing": False,
     "volumes_playing": False,
     "rendering": False,
+    "suv_type": "",
 }
 """What the page's controls are set to when it is opened."""
 
