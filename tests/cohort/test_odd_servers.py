@@ -10,6 +10,7 @@ import pytest
 from dicomdock import Archive, connect
 from dicomdock.cohort.folder import Cohorts
 from dicomdock.cohort.makers import from_search
+from dicomdock.cohort.table import Item
 from dicomdock.config.servers import ServerProfile, load_profiles
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
@@ -44,6 +45,32 @@ def test_a_series_that_cannot_be_proved_complete_is_done_with_a_remark(settings:
         assert remark["resource"] == str(SERIES)
         assert "cannot be proved complete" in remark["reason"]
         assert ended(archive.cohort("c").pulling()).now == 0  # it is not pulled again and again
+
+
+@pytest.mark.parametrize("again", ["1", ""])
+def test_a_server_that_is_busy_for_a_while_costs_no_series_and_no_proof(
+    settings: Settings, again: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Fake: 503 more often than tries. A time to come back is kept; else the next pull goes on."""
+    monkeypatch.setattr("dicomdock.web.transport.Http._pause", lambda *_: None)
+    monkeypatch.setattr("dicomdock.web.hold.Hold.seconds", 0.0)
+    real, refusals = Awkward(MADE), [Answer(503, b"", {"Retry-After": again} if again else {})] * 15
+    assert len(refusals) > 2 * settings.retries
+
+    def server(request: Request) -> Answer:
+        return refusals.pop() if "/instances" in request.path and refusals else real(request)
+
+    with known(server, settings), Archive.open(settings) as archive:
+        Cohorts(settings).save("c", [Item(SERIES, "odd")], {})
+        report = ended(archive.cohort("c").pulling())
+        if not again:
+            (outcome,) = report.outcomes
+            assert (outcome.state, "503" in outcome.reason) == ("failed", True)
+            refusals.clear()
+            report = ended(archive.cohort("c").pulling())
+        assert (report.complete, refusals) == (True, [])
+        assert report.to_json()["remarks"] == []
+        assert len(archive.instances(SERIES)) == 2
 
 
 @pytest.mark.parametrize("lists", [("studies/series", "studies/series/instances"), ("series", "instances")])

@@ -250,6 +250,9 @@ class _Pull:
                 raise broken from None
             self.tracker.expect(series, len(self.tracker.came(series) | present))
             self.tracker.proven = False
+            if reason.for_now:
+                self.tracker.missing[series] = f"It is not known what the series holds: {reason}"
+                return
             self.tracker.warn(f"Series {series.series} cannot be proved complete: {reason}")
             return
         came = self.tracker.came(series)
