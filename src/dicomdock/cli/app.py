@@ -116,7 +116,7 @@ def program(modules: Sequence[str] = tuple(GROUPS)) -> Any:  # what typer makes 
     """
     app = typer.Typer(
         name="dicomdock",
-        help="Find, pull, keep, view, segment and send back medical images over DICOMweb.",
+        help="Find, download, store, view, segment and upload medical images over DICOMweb.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

@@ -47,7 +47,7 @@ def _options(
         bool,
         typer.Option(
             "--json",
-            help="Give one JSON document on standard output.",
+            help="Print one JSON document on standard output.",
             callback=_set_json,
             expose_value=False,
             rich_help_panel=PANEL,
@@ -58,7 +58,7 @@ def _options(
         typer.Option(
             "--home",
             metavar="DIR",
-            help="Keep configuration, archive and state under this folder, instead of DICOMDOCK_HOME.",
+            help="Folder of configuration, archive and state; default: DICOMDOCK_HOME.",
             callback=_set_home,
             expose_value=False,
             rich_help_panel=PANEL,
@@ -69,7 +69,7 @@ def _options(
         typer.Option(
             "--verbose",
             "-v",
-            help="Tell on standard error what is done, and where an error came from.",
+            help="Log to standard error what is done, and the cause of an error.",
             callback=_set_verbose,
             expose_value=False,
             rich_help_panel=PANEL,

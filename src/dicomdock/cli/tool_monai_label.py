@@ -121,7 +121,7 @@ def submit(
         str,
         typer.Option(
             metavar="ID",
-            help="The server's id of the image; else the Series Instance UID of the images.",
+            help="The server's id of the image; default: the Series Instance UID of the images.",
             show_default=False,
         ),
     ] = "",
