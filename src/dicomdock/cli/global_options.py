@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +15,12 @@ from dicomdock.cli.output import Console
 PANEL = "Every command"
 
 
-def global_options() -> list[Any]:
-    """Make the options anew for one command, in the form that typer keeps options in."""
+@cache
+def global_options() -> tuple[Any, ...]:
+    """Return the options, in the form that typer keeps options in; all commands share them."""
     holder = typer.Typer(add_completion=False)
     holder.command(add_help_option=False)(_options)
-    return list(typer.main.get_command(holder).params)
+    return tuple(typer.main.get_command(holder).params)
 
 
 def _set_json(context: typer.Context, value: bool) -> None:

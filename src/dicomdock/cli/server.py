@@ -164,7 +164,7 @@ def _save(console: Console, profile: ServerProfile) -> Profiles:
 def _try_out(
     profile: ServerProfile, repaired: Repaired, settings: Settings
 ) -> tuple[ServerProfile, Repaired, Report | None, DicomdockError | None]:
-    """Look for the base address and ask what works; a server that cannot be tried is no error here."""
+    """Look for the base address and ask what works; a server that cannot be tried is not an error here."""
     from dicomdock.dicomweb import connect, probe
 
     try:

@@ -222,7 +222,7 @@ class Published:
             read_only=self.read_only,
             processes=self.processes,
         )
-        with contextlib.suppress(KeyboardInterrupt):  # the usual end of a server is no failure
+        with contextlib.suppress(KeyboardInterrupt):  # the usual end of a server is not a failure
             Server(app, any_user=self.other_users, websockets=True, last=LAST).run(sockets=[listener])
 
     def _seen(self, opened: Archive | Client) -> DicomSource:
