@@ -77,7 +77,7 @@ class Archive:
         self._integrity = IntegrityCheck()
         self._metadata = MetadataCache(files.root)
         self._together = GroupCommit(
-            files.incoming, partial(commit, files, index, origin="", made_here=False)
+            files.incoming, partial(commit, files, index, origin="", made_here=False, synced=True)
         )
         self.retention = Retention(files, index, limit)
         self.query_cache = QueryCache(index, read_only=files.read_only)

@@ -18,6 +18,7 @@ from dicomdock.errors import InvalidInput, MissingDependency
 
 if TYPE_CHECKING:
     from dicomdock.cohort.cluster import Cluster
+    from dicomdock.cohort.state import State
     from dicomdock.cohort.task import TaskReport
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The cohort.", show_default=False)]
@@ -249,9 +250,10 @@ def _tell(console: Console, name: str, report: TaskReport) -> None:
     """Show the report of a task, and end with its exit code."""
     console.result({"cohort": name, **report.to_json()})
     show(console, report)
-    if not report.complete:
+    if report.unfinished:
         console.note("'cohort retry' does what is left, and tries again what failed.")
-        raise typer.Exit(PARTLY if report.count("done") else FAILED)
+    if not report.complete:
+        raise typer.Exit(PARTLY if report.count("done", "unproven") else FAILED)
 
 
 def show(console: Console, report: TaskReport) -> None:
@@ -263,10 +265,11 @@ def show(console: Console, report: TaskReport) -> None:
     if len(failed) > _SHOWN:
         more = counted(len(failed) - _SHOWN, *(f"more {word}" for word in _WORDS[report.per]))
         console.note(f"{more} failed; --json lists them all.")
-    if remarked := [one for one in report.outcomes if one.state == "done" and one.reason]:
-        count = counted(len(remarked), *_WORDS[report.per])
-        console.note(f"{count} done with a remark (--json lists them), the first {remarked[0].resource}:")
-        console.note(remarked[0].reason)
+    for state, words in (("unproven", "not proved complete"), ("done", "done with a remark")):
+        if remarked := [one for one in report.outcomes if one.state == state and one.reason]:
+            count = counted(len(remarked), *_WORDS[report.per])
+            console.note(f"{count} {words} (--json lists them), the first {remarked[0].resource}:")
+            console.note(remarked[0].reason)
     if report.stopped:
         console.note(report.stopped)
 
@@ -274,8 +277,13 @@ def show(console: Console, report: TaskReport) -> None:
 def line(report: TaskReport) -> str:
     """Return how far a task is, as a sentence."""
     parts = [f"{report.task}: {report.count('done'):,} of {counted(report.total, *_WORDS[report.per])} done"]
-    counts = ((report.count(state), state) for state in ("failed", "passed over"))
-    parts.extend(f"{count:,} {state}" for count, state in counts if count)
+    states: dict[State, str] = {
+        "unproven": "not proved complete",
+        "failed": "failed",
+        "passed over": "passed over",
+    }
+    counts = ((report.count(state), words) for state, words in states.items())
+    parts.extend(f"{count:,} {words}" for count, words in counts if count)
     if report.left:
         parts.append(f"{report.left:,} left")
     return ", ".join(parts) + "."

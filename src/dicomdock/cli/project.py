@@ -156,6 +156,22 @@ def assign(
     console.print(f"{counted(len(named), 'case')} assigned to {person or 'anyone'}.")
 
 
+@commands.command(epilog=examples("dicomdock project withdraw livers 3 7"))
+def withdraw(
+    context: typer.Context,
+    name: Name,
+    cases: Annotated[list[str], typer.Argument(metavar="CASE...", help="Which.", show_default=False)],
+) -> None:
+    """Withdraw cases from who has them; what they saved stays in the archive."""
+    console: Console = context.obj
+    with _project(console, name) as project:
+        withdrawn = project.withdraw(cases)
+        rows: list[JsonValue] = [_row(project, case) for case in withdrawn]
+        lines = [f"Case {project.name_of(case)} is {case.state}." for case in withdrawn]
+    console.result({"project": name, "cases": rows})
+    console.print(*lines)
+
+
 @commands.command("next", epilog=examples("dicomdock project next livers", "dicomdock project next livers 7"))
 def next_(
     context: typer.Context,
@@ -176,6 +192,7 @@ def next_(
             console.print(f"Nothing is left for you in {name}.")
             return
         here = bool(project.present(taken))
+        earlier = project.earlier_notes(taken)
         task = project.definition.task
         reviewing = taken.state is CaseState.IN_REVIEW
         changes = changes_for_review(console, project, taken) if reviewing else None
@@ -189,12 +206,14 @@ def next_(
         console.print(f"Segments: {', '.join(one.label for one in task.segments)}.")
     if taken.note:
         console.print(f"{taken.reviewer or 'The reviewer'} sent it back: {taken.note}")
+    for one in earlier:
+        console.print(f"Before, {one.person} wrote: {one.note}")
     if reviewing and taken.result is not None:
         console.print(f"Drawn by {taken.person}: {taken.result}")
     print_changes(console, changes)
     console.print(f"Images: {taken.series}")
     if not here:
-        how = f"pull {taken.series}" + (f" --server {taken.server}" if taken.server else "")
+        how = f"pull {taken.series} --server {taken.server or 'NAME'}"
         if "://" in taken.server:  # a bucket, which the cohort knows how to read
             how = f"cohort pull {project.definition.cohort}"
         console.note(f"They are not in the archive yet: dicomdock {how}")

@@ -52,6 +52,7 @@ class Event(StrEnum):
     RELEASED = "released"
     CAME_FREE = "came free"
     ASSIGNED = "assigned"
+    WITHDRAWN = "withdrawn"
     CANCELED = "canceled"
 
 
