@@ -361,7 +361,8 @@ def test_an_archive_that_another_process_begins_meanwhile_is_not_lost(
 def other_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of another file system."""
     here = tmp_path.stat().st_dev
-    others = [one for one in (Path("/dev/shm"), Path("/var/tmp")) if one.is_dir() and one.stat().st_dev != here]
+    folders = map(Path, ("/dev/shm", "/var/tmp"))
+    others = [one for one in folders if one.is_dir() and one.stat().st_dev != here]
     if not others:
         pytest.skip("there is no second file system here")
     folder = others[0] / f"dicomdock-{tmp_path.name}-{id(tmp_path)}"
