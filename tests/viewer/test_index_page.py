@@ -11,6 +11,6 @@ from dicomdock.viewer.index_page import LOADING, index_page
 
 
 def test_nothing_that_comes_late_replaces_the_page() -> None:
-    page = index_page()
+    page = index_page("name")
     assert f'<div id="app">{LOADING}</div>' in page
     assert not re.findall(r"<script>.*?</script>", page, flags=re.DOTALL)

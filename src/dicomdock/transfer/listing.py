@@ -8,27 +8,22 @@ from typing import NoReturn
 from dicomdock.dicom.json_model import text
 from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import (
-    InvalidInput,
-    NotFound,
-    ServerFault,
-    TransactionError,
-    UnsupportedByServer,
-    WireError,
-)
+from dicomdock.errors import InvalidInput, NotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, DicomSource
-
-OVERLOADED = (429, 502, 503, 504)
-"""Statuses of a server, or of one before it, that has too much to do (RFC 9110 §15.6, RFC 6585 §4)."""
+from dicomdock.transfer.outage import BUSY
 
 
 class Unlisted(Exception):
-    """The source does not list what it holds, or not all of it."""
+    """The source does not list what it holds, or not all of it.
 
-    @property
-    def for_now(self) -> bool:
-        """Whether it may list it later: it was overloaded."""
-        return isinstance(self.__cause__, ServerFault) and self.__cause__.status in OVERLOADED
+    Parameters
+    ----------
+    passing : it was too busy to, or out of reach behind its gateway; asked again it may.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 def refuse(parent: Resource, reason: str) -> NoReturn:
@@ -98,7 +93,8 @@ def instances_of(
     except NotFound:
         return []
     except (UnsupportedByServer, TransactionError, WireError) as error:
-        raise Unlisted(str(error)) from error
+        passing = isinstance(error, TransactionError) and error.status in BUSY
+        raise Unlisted(str(error), passing=passing) from error
 
 
 def _resource(

@@ -27,10 +27,15 @@ _OURS = (
 
 
 @cache
-def index_page() -> str:
-    """Return the document; its scripts are trame's, unchanged."""
+def index_page(process: str) -> str:
+    """Return the document; its scripts are trame's, unchanged.
+
+    Parameters
+    ----------
+    process : names the viewer that answers it; the page starts again when another one has taken its place.
+    """
     page = resources.files("trame_client") / "module" / "vue3-www" / "index.html"
     text = page.read_text("utf-8")
     for pattern, ours in _OURS:
         text = re.sub(pattern, ours, text, flags=re.DOTALL)
-    return text
+    return text.replace("</head>", f'<meta name="viewer-process" content="{process}" /></head>', 1)
