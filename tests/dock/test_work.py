@@ -69,7 +69,7 @@ def acting(settings: Settings, person: str, do: Callable[[AnnotationProject, Arc
 
 
 class Pulls:
-    """Records what is to be downloaded; it says that it is no real list of transfers."""
+    """Records what is to be downloaded; it says that it is not a real list of transfers."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
@@ -132,7 +132,7 @@ def test_the_next_case_is_fetched_while_one_is_drawn(settings: Settings, tmp_pat
 
 
 class OneViewer:
-    """Records what it is to show; it says that it is no viewer."""
+    """Records what it is to show; it says that it is not a viewer."""
 
     def __init__(self) -> None:
         self.segments: tuple[rpc.WantedSegment, ...] = ()

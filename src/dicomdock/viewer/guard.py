@@ -189,5 +189,5 @@ class Guard:
 
 
 def _is_equal(text: str, secret: str) -> bool:
-    # What is no UTF-8 on the wire arrives as surrogates.
+    # What is not UTF-8 on the wire arrives as surrogates.
     return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), secret.encode())

@@ -50,7 +50,7 @@ MIN_SECRET = 6  # characters of a cookie that is hidden in errors; shorter ones 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # RFC 3986 §3.4 without what separates pairs (& ; +) and with ^, because Orthanc does not decode query values.
 _QUERY_SAFE = "!$'()*,/:=?@^-._~"
-_PRINTABLE = "".join(map(chr, range(128)))  # everything but what is no ASCII
+_PRINTABLE = "".join(map(chr, range(128)))  # everything but what is not ASCII
 
 
 class Encoded(str):

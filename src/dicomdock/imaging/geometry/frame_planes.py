@@ -61,14 +61,14 @@ def planes_of(header: Dataset) -> list[Plane]:
     Raises
     ------
     GeometryError
-        It is no image, or one whose frames form no slices (segmentations, whole-slide images).
+        It is not an image, or one whose frames form no slices (segmentations, whole-slide images).
     """
     instance = text(header, "SOPInstanceUID")
     sop_class = text(header, "SOPClassUID")
     rows, columns = integer(header, "Rows"), integer(header, "Columns")
     if not rows or not columns or rows < 0 or columns < 0:
         raise GeometryError(
-            f"The instance is no image: it has no rows and columns ({_kind(header)}).", [instance]
+            f"The instance is not an image: it has no rows and columns ({_kind(header)}).", [instance]
         )
     if max(rows, columns) > MAX_PIXELS:
         raise GeometryError(f"The instance claims {columns} x {rows} pixels.", [instance])

@@ -33,8 +33,8 @@ class PixelFormat:
     units : of the values after the rescale, as the header names them (``HU``, ``BQML``); may be empty.
     suv_type : which Standardized Uptake Value they are (``BW``, ``LBM``...); empty where they are none.
     inverse : low values are shown bright.
-    padding : least and greatest value, after the rescale, of pixels that are no part of the image; None where
-        there are none.
+    padding : least and greatest value, after the rescale, of pixels that are not part of the image; None
+        where there are none.
     """
 
     photometric: str = "MONOCHROME2"
