@@ -15,11 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import click, local, pages, pull, push, segments, viewer, viewers
+from benchmarks import annotating, click, local, pages, pull, push, segments, viewer, viewers
 from benchmarks.place import Place, place
 from benchmarks.rounds import FULL, SMOKE, STEADY
 
-NAMES = ("pull", "push", "local", "click", "segments", "pages", "viewer")
+NAMES = ("pull", "push", "local", "click", "segments", "pages", "viewer", "annotating")
 WITHOUT_BROWSER = ("pull", "push", "local")
 MARK = "<!-- made by `make bench` from here on -->"
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -47,6 +47,8 @@ def sections(here: Place, wanted: set[str]) -> list[str]:
         found.append(pages.section(here))
     if "viewer" in wanted:
         found += [viewer.section(here), viewers.section(here)]
+    if "annotating" in wanted:
+        found.append(annotating.section(here))
     return found
 
 

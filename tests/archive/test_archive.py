@@ -6,6 +6,7 @@ import gc
 import json
 import tracemalloc
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
@@ -501,30 +502,44 @@ def test_a_full_disk_leaves_nothing_half_written(archive: Archive, monkeypatch: 
     assert {finding.status for finding in archive.verify()} == {"intact"}
 
 
-def test_nothing_is_indexed_before_its_file_lasts(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("together", [False, True])
+def test_nothing_is_indexed_before_its_file_lasts(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
     from dicomdock.archive import commit, placement
-    from dicomdock.archive.storage import local as files
+    from dicomdock.archive.storage import syncing
 
     steps: list[str] = []
+    synced: list[Sequence[Path]] = []
 
     def noted(module: object, name: str) -> None:
         real = getattr(module, name)
 
         def step(*given: object, **named: object) -> object:
             steps.append(name)
+            if name == "sync_files":
+                (paths,) = given
+                assert isinstance(paths, list)
+                synced.append(paths)
             return real(*given, **named)
 
         monkeypatch.setattr(module, name, step)
 
     for module, name in (
         (placement, "sync_files"),
-        (files, "_sync_folder"),
+        (syncing, "_sync_folder"),
         (commit, "insert_instances"),
     ):
         noted(module, name)
-    add(archive, *ct_series(2))
-    # The series' folder, and those above it that are new.
-    assert steps == ["sync_files", "_sync_folder", "_sync_folder", "_sync_folder", "insert_instances"]
+    if together:
+        results = archive.store(part(one.data) for one in ct_series(2))
+        assert [result.status for result in results] == ["stored", "stored"]
+    else:
+        add(archive, *ct_series(2))
+    # The series' folder, and those above it that are new. Who commits with others syncs its files before.
+    files = ["sync_files"] * (2 if together else 1)
+    assert steps == [*files, "_sync_folder", "_sync_folder", "_sync_folder", "insert_instances"]
+    assert [len(paths) for paths in synced] == ([2, 1] if together else [3])
 
 
 def test_a_later_version_is_not_touched(archive_settings: Settings) -> None:

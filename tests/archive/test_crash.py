@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dicomdock.archive import Archive
-from dicomdock.archive.storage.sessions import abandoned
+from dicomdock.archive.storage.sessions import Announcement, Session, abandoned
 from dicomdock.config.settings import Settings
 from dicomdock.dicom.resource import Resource
 from tests.archive.conftest import part
@@ -169,6 +169,30 @@ def test_a_living_session_is_left_alone(crash_settings: Settings) -> None:
         writer.add(part(series[1].data))
         writer.flush()
         assert len(archive.present(Resource(series[0].study))) == 2
+
+
+def test_a_note_serves_again_unless_its_commit_was_not_finished(tmp_path: Path) -> None:
+    incoming = tmp_path / "incoming"
+    incoming.mkdir()
+    session = Session(incoming)
+    first, second = (Announcement({f"a/b/{number}.dcm": f"{number}" * 64}) for number in (1, 2))
+    note = session.announce(first)
+    assert Announcement.read(note) == first
+    session.finished(note)
+    assert Announcement.read(note) is None
+    assert session.announce(second) == note
+    assert Announcement.read(note) == second, "nothing of the first is left in it"
+    other = session.announce(first)
+    assert other != note
+    session.finished(other)
+    session.close()
+    assert Announcement.read(note) == second, "its files may lie in the archive without rows"
+    with abandoned(incoming) as (folder,):
+        assert note.parent == folder
+    session = Session(incoming)
+    session.finished(session.announce(first))
+    session.close()
+    assert list(incoming.iterdir()) == []
 
 
 @pytest.mark.parametrize("removes", [True, False])

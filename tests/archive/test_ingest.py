@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import gc
 import gzip
+import io
+import lzma
 import os
 import socket
+import tarfile
 import threading
 import zipfile
 from pathlib import Path
@@ -255,6 +259,39 @@ def test_packed_files_are_unpacked_wherever_they_lie(archive: Archive, tmp_path:
     (failure,) = done.failed
     assert failure.path == folder / "study.zip" / "cut.dcm"
     assert "cut off" in failure.reason
+
+
+def test_what_holds_files_and_is_not_read_is_named(archive: Archive, tmp_path: Path) -> None:
+    (made,) = ct_series(1)
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as packed:
+        packed.add(write(tmp_path / "in", [made])[0])
+    kinds = {
+        "tar file": tar.getvalue(),
+        "bzip2 file": bz2.compress(made.data),
+        "xz file": lzma.compress(made.data),
+        "7z file": bytes.fromhex("377abcaf271c0004"),  # as their formats' descriptions have it
+        "RAR file": b"Rar!\x1a\x07\x01\x00",
+        "Zstandard file": bytes.fromhex("28b52ffd00000000"),
+        "image of a disk": bytes(0x8001) + b"CD001" + bytes(2042),
+    }
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    for number, data in enumerate(kinds.values()):
+        (folder / str(number)).write_bytes(data)
+    done = report(archive, folder)
+    assert (done.stored, done.skipped) == (0, 0)
+    reasons = [one.reason for one in sorted(done.failed, key=lambda one: one.path.name)]
+    assert [kind in reason for kind, reason in zip(kinds, reasons, strict=True)] == [True] * len(kinds)
+    assert "unpack it and import its folder" in reasons[0]
+
+    looks_packed = [head + made.data[len(head) :] for head in (b"PK\3\4", b"\x1f\x8b", b"BZh9")]
+    for number, data in enumerate(looks_packed):  # PS3.10 §7.1: the preamble is the application's
+        path = tmp_path / f"preamble{number}"
+        path.write_bytes(data)
+        result = report(archive, path)
+        assert (result.stored, result.skipped, result.failed) == (1, 0, ())
+        archive.remove(made.resource)
 
 
 def test_a_cut_zip_file_is_never_read_by_the_directory_of_a_zip_file_in_it(

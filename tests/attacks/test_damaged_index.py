@@ -88,6 +88,22 @@ def test_files_that_are_gone_are_never_nothing(full_home: Path) -> None:
     assert dicomdock(full_home, "verify").returncode == 0
 
 
+def test_an_empty_mount_point_is_named_and_a_pull_or_import_fills_it(
+    full_home: Path, tmp_path: Path, made: list[Made]
+) -> None:
+    shutil.rmtree(full_home / "archive/files")
+    (full_home / "archive/files").mkdir()
+    ran = dicomdock(full_home, "list")
+    assert ran.returncode == 0
+    assert "is empty, and 4 instances were stored there: perhaps its disk is not mounted" in ran.stderr
+    checked = dicomdock(full_home, "verify", "--json")
+    assert checked.returncode == 1
+    assert [one["status"] for one in json.loads(checked.stdout)["findings"]] == ["missing"] * len(made)
+    assert dicomdock(full_home, "import", str(tmp_path / "in")).returncode == 0
+    again = dicomdock(full_home, "verify")
+    assert (again.returncode, again.stderr) == (0, "")
+
+
 def test_a_home_that_never_had_an_archive_is_no_error(tmp_path: Path) -> None:
     for _ in range(2):
         ran = dicomdock(tmp_path / "new", "list")

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
+import sys
+import threading
+import time
 from collections.abc import Awaitable
 from typing import Any
 from unittest.mock import Mock
 
+from dicomdock.dicom import json_model, json_text
 from dicomdock.dicom.json_model import DicomJson
 from dicomdock.dicom.query import Query
 from dicomdock.dock.pages.study_loading import AT_ONCE, OnLoad, StudyLoader
@@ -50,6 +56,35 @@ def test_a_loop_that_is_held_is_noticed() -> None:
             pass
 
     assert asyncio.run(turns_during(holds())) == 0
+
+
+def test_another_thread_has_its_turns_while_an_answer_is_decoded(monkeypatch: Any) -> None:
+    body = json.dumps([match(number).attributes for number in range(2 * STUDIES)]).encode()
+    turns, during = 0, list[int]()
+    load = json_text.load
+
+    def loading(*text: Any) -> object:
+        before = turns
+        found = load(*text)
+        during.append(turns - before)
+        return found
+
+    monkeypatch.setattr(json_text, "load", loading)
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    decoded: list[list[DicomJson]] = []
+    decoding = threading.Thread(target=lambda: decoded.append(json_model.parse(body)))
+    sys.setswitchinterval(1e-4)
+    try:
+        decoding.start()
+        while not during and decoding.is_alive():
+            time.sleep(0)
+            turns += 1
+        decoding.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(decoded[0]) == 2 * STUDIES
+    assert during[0] > 20
+    assert gc.get_threshold() == thresholds
 
 
 def test_rows_are_written_a_few_at_a_time() -> None:

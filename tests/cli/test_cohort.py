@@ -64,7 +64,14 @@ def test_a_cohort_is_what_a_search_finds_and_its_series_come_here(run, hospital,
 
     pulled = run("cohort", "pull", "chest", "--workers", "2", "--json")
     assert pulled.code == 0, pulled.err
-    assert pulled.json["series"] == {"total": 2, "done": 2, "failed": 0, "passed_over": 0, "left": 0}
+    assert pulled.json["series"] == {
+        "total": 2,
+        "done": 2,
+        "unproven": 0,
+        "failed": 0,
+        "passed_over": 0,
+        "left": 0,
+    }
     with Archive.open(settings) as archive:
         assert archive.present(Resource("2.25.1")) == {one.instance for one in hospital[:5]}
         archive.remove(Resource("2.25.1", "2.25.12"))  # as eviction does
@@ -99,7 +106,14 @@ def test_a_list_of_uids_with_faults_loses_only_the_faulty_rows(run, hospital, tm
 
     pulled = run("cohort", "pull", "listed", "--json")
     assert pulled.code == 3
-    assert pulled.json["series"] == {"total": 3, "done": 2, "failed": 1, "passed_over": 0, "left": 0}
+    assert pulled.json["series"] == {
+        "total": 3,
+        "done": 2,
+        "unproven": 0,
+        "failed": 1,
+        "passed_over": 0,
+        "left": 0,
+    }
     (failure,) = pulled.json["failures"]
     assert failure["resource"] == "2.25.1/2.25.99"
     assert "hospital" in failure["reason"]
@@ -159,7 +173,7 @@ import os
 import numpy
 from dicomdock import Segmentation
 
-print("what it prints is no answer")
+print("what it prints is not an answer")
 
 
 def measure(volume):

@@ -60,7 +60,7 @@ def test_its_series_are_found_by_their_heads_and_come_whole(
 ) -> None:
     made = run("cohort", "make", "c", "--from", f"s3://{BUCKET}/some", "--json")
     assert made.code == 3, made.err
-    assert made.json["problems"] == [f"s3://{BUCKET}/some/flat/notes.txt is no DICOM instance."]
+    assert made.json["problems"] == [f"s3://{BUCKET}/some/flat/notes.txt is not a DICOM instance."]
     assert made.json["series"] == 3
     rows = pyarrow.parquet.read_table(made.json["file"]).to_pylist()
     assert {row["SeriesInstanceUID"]: (row["PatientID"], row["Modality"], row["Prefix"]) for row in rows} == {
@@ -85,6 +85,16 @@ def test_its_series_are_found_by_their_heads_and_come_whole(
     )
     again = run("cohort", "pull", "c", "--json")
     assert (again.code, again.json["now"]) == (0, 1)
+    assert again.json["remarks"] == []
+
+    other = changed(filled[Resource("2.25.2", "2.25.21")][0], PatientID="another")
+    bucket.client.put_object(Bucket=BUCKET, Key="some/flat/other", Body=other.data)
+    assert run("cohort", "make", "d", "--from", f"s3://{BUCKET}/some/flat", "--json").code == 3
+    told = run("cohort", "pull", "d", "--json")
+    assert told.code == 0
+    (remark,) = told.json["remarks"]
+    assert "some/flat/other has the UID of another file" in remark["reason"]
+    assert other.instance in remark["reason"]
     with Archive.open(settings) as archive:
         for series, instances in filled.items():
             stored = {one.resource.instance: one.path.read_bytes() for one in archive.instances(series)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,11 @@ def test_a_project_is_walked_by_commands(
     assert not taken.err
     assert as_("anna", "release", "livers", "1", "--json").json["state"] == "open"
     assert as_("anna", "next", "livers", "--json").json["state"] == "taken"
+    assert as_("rita", "withdraw", "livers", "1").out == "Case 1 is open.\n"
+    lost = as_("anna", "submit", "livers", "1")
+    assert (lost.code, "rita withdrew it. What you saved is in the archive." in lost.err) == (1, True)
+    again = as_("anna", "next", "livers")
+    assert (again.code, "withdrawn from you" in again.err) == (0, True)
     failed = as_("anna", "submit", "livers", "1")
     assert (failed.code, "Draw and save one" in failed.err) == (1, True)
     with Archive.open(settings) as archive:
@@ -99,7 +105,12 @@ def test_a_project_is_walked_by_commands(
     assert "1  done  anna" in status
     assert run("project", "status", "livers", "--json").json["people"]["bert"]["done"] == 0
     exported = run("project", "export", "livers", tmp_path / "out", "--json").json
-    assert (exported["decided"], len(exported["tables"]), exported["problems"]) == (1, 2, [])
+    assert (exported["decided"], len(exported["tables"]), exported["problems"]) == (1, 3, [])
+    with (tmp_path / "out" / "changes.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    numbers = [float(row[name]) for name in ("added_voxels", "removed_voxels", "before_ml", "after_ml")]
+    assert numbers == pytest.approx([2, 0, 90 * VOXEL, 92 * VOXEL])
+    assert (row["case"], row["annotator"], row["segment"], row["remark"]) == ("1", "anna", "liver", "")
     assert run("project", "agreement", "livers").out.strip() == "0 comparisons."
     assert run("project", "remove", "livers").code == 2
     assert run("project", "remove", "livers", "--yes", "--json").json["cases"] == 1
@@ -109,7 +120,11 @@ def test_a_project_is_walked_by_commands(
 
 @pytest.mark.parametrize(
     ("server", "how"),
-    [("hospital", "pull 1.2.8/1.2.9 --server hospital"), ("s3://bucket/heads", "cohort pull far")],
+    [
+        ("hospital", "pull 1.2.8/1.2.9 --server hospital"),
+        ("", "pull 1.2.8/1.2.9 --server NAME"),
+        ("s3://bucket/heads", "cohort pull far"),
+    ],
 )
 def test_images_that_are_elsewhere_are_named_with_the_command_that_brings_them(
     run: Run, settings: Settings, server: str, how: str

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomdock.dicom import json_model
+from dicomdock.dicom import json_model, json_text
 from dicomdock.dicom.resource import Resource, resource_in
 from dicomdock.errors import WireError
 
@@ -62,6 +62,24 @@ def test_values_inside_sequences_are_put_right_too():
 def test_what_is_no_dicom_json_is_said(body, said):
     with pytest.raises(WireError, match=said.replace("(", r"\(")):
         json_model.parse(body, "text/html", what="the search for studies")
+
+
+JSON_LIKE = st.text('[]{},:"\\ u0dEe+-.1tn\n', max_size=40) | st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+).map(json.dumps)
+
+
+@given(JSON_LIKE, st.sampled_from(["", "]", ",", " ", "[", "1", "\n", "\0", "}"]), st.booleans())
+def test_a_list_that_is_decoded_item_by_item_is_what_the_library_decodes(text, behind, in_list):
+    text = (f"[{text},{text} , 1]" if in_list else text) + behind
+    try:
+        expected = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        with pytest.raises((ValueError, RecursionError)):
+            json_text._decoded(text)
+    else:
+        assert json_text._decoded(text.strip(json_text.BLANK)) == expected
 
 
 def test_endless_nesting_is_an_error_and_no_crash():

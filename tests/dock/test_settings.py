@@ -103,7 +103,7 @@ def test_the_machine_is_described(dock: RunningDock, page: Page):
     open_at(page, dock, "/settings")
     tools = page.get_by_test_id("tools").locator("li")
     expect(tools).to_have_count(3)
-    expect(tools.nth(0)).to_contain_text("is no TOML file")
+    expect(tools.nth(0)).to_contain_text("is not a TOML file")
     expect(tools.nth(1)).to_contain_text("at https://gpu.example.org: Liver")
     expect(tools.nth(2)).to_contain_text("a program of this machine: Liver, Mass")
     expect(page.get_by_test_id("nninteractive")).to_have_text("https://gpu.example.org:1527")

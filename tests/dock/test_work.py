@@ -21,7 +21,7 @@ from dicomdock.dock.services.archive import LocalArchive
 from dicomdock.dock.services.events import Events
 from dicomdock.dock.services.open_study import OpenStudy
 from dicomdock.dock.services.project_work import ProjectWork
-from dicomdock.errors import Unreachable
+from dicomdock.errors import NotInArchive, Unreachable
 from dicomdock.imaging.terminology import Terminology
 from dicomdock.project.model import CaseRefused, CaseState
 from tests.api.conftest import AFFINE, SHAPE, values
@@ -69,7 +69,7 @@ def acting(settings: Settings, person: str, do: Callable[[AnnotationProject, Arc
 
 
 class Pulls:
-    """Records what is to be downloaded; it says that it is no real list of transfers."""
+    """Records what is to be downloaded; it says that it is not a real list of transfers."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
@@ -110,16 +110,29 @@ def test_the_next_case_is_fetched_while_one_is_drawn(settings: Settings, tmp_pat
     assert work.take("livers", "2") is not None  # what is fetched ahead fails in silence,
     with pytest.raises(Unreachable):  # what is wanted now does not
         work.take("livers", "3")
+    work.release("livers", "3")
+    acting(settings, "rita", lambda project, _: project.withdraw(["2"]))
+    looked = work.look("livers", alive=True)  # a sign of her takes nothing back
+    assert looked.people["anna"][CaseState.TAKEN] == 0
+    (sentence,) = looked.lost
+    assert "rita withdrew it." in sentence
+    pulls.fails = False
+    assert work.take("livers", "2") is not None and work.take("livers", "3") is not None
     looked = work.look("livers")
     states = {looked.name_of(one): looked.words(one) for one in looked.mine}
     assert states == {"2": "draw", "3": "draw", "1": "waits for review"}
     assert looked.people["anna"][CaseState.TAKEN] == 2
     assert not looked.lost
+    local.archive.remove(Resource.parse(second))
+    work.release("livers", "2")
+    with pytest.raises(NotInArchive, match="names no server with them"):
+        work.take("livers", "2")  # it is hers, and she may give it back
+    assert "2" in {looked.name_of(one) for one in work.look("livers").mine if looked.draws(one)}
     local.close()
 
 
 class OneViewer:
-    """Records what it is to show; it says that it is no viewer."""
+    """Records what it is to show; it says that it is not a viewer."""
 
     def __init__(self) -> None:
         self.segments: tuple[rpc.WantedSegment, ...] = ()
@@ -193,12 +206,26 @@ def test_a_person_walks_their_cases_by_keyboard(home: Path, page: Page, tmp_path
         arrived(page, lambda url: "/study/1.2.1" in url)
         page.goto(f"{dock.url}/work")
         expect(cases.first).to_contain_text("draw again")
+        acting(settings, "rita", lambda project, _: project.withdraw(["1"]))
+        page.reload()
+        expect(page.get_by_test_id("work-lost")).to_contain_text("withdrawn from you")
+        expect(page.get_by_test_id("work-lost")).to_contain_text("What you saved is in the archive.")
+        acting(settings, "anna", lambda project, _: project.take("1"))
+        page.reload()
+        expect(cases.first).to_contain_text("draw again")
+        expect(page.get_by_test_id("work-lost")).to_be_empty()
+        expect(page.get_by_test_id("case-explained")).to_have_text(
+            "Draw it in the viewer, save, and submit it."
+        )
         expect(page.get_by_test_id("work-give-back")).to_be_enabled()
         page.keyboard.press("g")
         expect(page.get_by_text("Case 1 is given back.")).to_be_visible()
         page.set_viewport_size({"width": 390, "height": 800})
         still(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        acting(settings, "rita", lambda project, _: project.remove())
+        page.get_by_test_id("work-next").click()
+        expect(page.get_by_test_id("work-gone")).to_contain_text("Project livers is gone")
 
 
 def test_a_reviewer_accepts_and_sends_back(home: Path, page: Page, tmp_path: Path) -> None:

@@ -73,9 +73,34 @@ def test_a_subscriber_hears_of_each_change_and_later_of_what_it_missed(server: R
     assert server.ask(f"{ITEMS}/1.2.840.1/cancelrequest", method="POST").status == 409
 
 
+def test_a_filter_selects_by_attributes_as_the_standard_writes_them(server: Running) -> None:
+    """The form of PS3.18 §11.10.1.2.2, with several keys, a tag, and a list of UIDs with its own commas."""
+    steps = ProcedureSteps(server.archive.worklist.open())
+    keys = "WorklistLabel=livers,00100020=P1,StudyInstanceUID=1.2.3,1.2.4"
+    path = f"/{FILTERED}/subscribers/FILTERER"
+    status, headers = _curl(server, f"{path}?filter={keys}&deletionlock=true")
+    assert status == 201
+    with connect(headers["content-location"], open_timeout=PATIENCE) as listener:
+        for number, (label, patient, study) in enumerate(
+            (
+                ("lungs", "P1", "1.2.3"),
+                ("livers", "P2", "1.2.3"),
+                ("livers", "P1", "1.2.5"),
+                ("livers", "P1", "1.2.4"),
+            )
+        ):
+            values = {
+                "00741202": {"vr": "LO", "Value": [label]},
+                "00100020": {"vr": "LO", "Value": [patient]},
+                "0020000D": {"vr": "UI", "Value": [study]},
+            }
+            steps.create(f"1.2.841.{number}", {**SCHEDULED, **values})
+        assert json.loads(listener.recv(PATIENCE))["00001000"]["Value"] == ["1.2.841.3"]
+    assert _curl(server, f"{path}/suspend")[0] == 200
+    assert _curl(server, path, "DELETE")[0] == 200
+
+
 def test_a_subscription_is_refused_by_the_code_of_the_standard(server: Running) -> None:
-    status, headers = _curl(server, f"/{FILTERED}/subscribers/READER?PatientID=1")
-    assert (status, "Filtered Worklist Subscriptions are not supported." in headers["warning"]) == (403, True)
     for path, method, expected in (
         ("/1.2.840.99/subscribers/READER", "POST", 404),
         ("/1.2.840.99/subscribers/READER", "DELETE", 404),
@@ -83,6 +108,12 @@ def test_a_subscription_is_refused_by_the_code_of_the_standard(server: Running) 
         ("/1.2.840.99/subscribers/READER/suspend", "POST", 400),
         (f"/{ALL}/subscribers/A%5CB", "POST", 400),
         (f"/{ALL}/subscribers/READER?deletionlock=perhaps", "POST", 400),
+        (f"/{FILTERED}/subscribers/READER?PatientID=1", "POST", 400),  # which is no filter
+        (f"/{FILTERED}/subscribers/READER?filter=", "POST", 400),
+        (f"/{FILTERED}/subscribers/READER?filter=PatientID", "POST", 400),
+        (f"/{FILTERED}/subscribers/READER?filter=limit=5", "POST", 400),
+        (f"/{FILTERED}/subscribers/READER?filter=NoSuchKeyword=5", "POST", 400),
+        (f"/{FILTERED}/subscribers/READER/suspend", "POST", 404),
     ):
         assert (path, _curl(server, path, method)[0]) == (path, expected)
 

@@ -103,7 +103,7 @@ def test_people_are_assigned_and_added_and_the_next_case_is_known_before(
     projects: Projects, make: Make
 ) -> None:
     project = make(review=False)
-    with pytest.raises(CaseRefused, match="carl is no annotator"):
+    with pytest.raises(CaseRefused, match="carl is not an annotator"):
         projects.assign("livers", [(2, 1)], "carl")
     with pytest.raises(CaseRefused, match="carl is neither annotator nor reviewer"):
         projects.take("livers", "carl")
@@ -118,7 +118,7 @@ def test_people_are_assigned_and_added_and_the_next_case_is_known_before(
     assert (released.state, released.person, released.assigned) == (CaseState.OPEN, "", "carl")
     with pytest.raises(CaseRefused, match="take it first"):
         projects.submit("livers", taken.key, "carl", result())
-    projects.take("livers", "carl")
+    projects.take("livers", "carl", taken.key)
     done = projects.submit("livers", taken.key, "carl", result())
     assert done.state is CaseState.DONE  # nobody reviews
     with pytest.raises(CaseRefused, match="only open cases"):
@@ -223,6 +223,78 @@ def test_an_abandoned_case_comes_free_and_both_are_told(
     assert projects.lost("livers", "anna") == projects.lost("livers", "rita") == []  # it is done
 
 
+def test_a_case_is_withdrawn_from_who_has_it_and_they_read_why(
+    projects: Projects, archive: Archive, make: Make
+) -> None:
+    make(count=2)
+    taken = projects.take("livers", "anna", (1, 1))
+    assert taken is not None
+    with pytest.raises(CaseRefused, match="project withdraw livers 1"):
+        projects.assign("livers", [(1, 1)], "bert")
+    with pytest.raises(CaseRefused, match="Case 2 is open; nobody has it"):
+        projects.withdraw("livers", [(1, 1), (2, 1)], "rita")  # all or none
+    (back,) = projects.withdraw("livers", [(1, 1)], "rita")
+    assert (back.state, back.person) == (CaseState.OPEN, "")
+    projects.alive("livers", "anna")  # a sign of her takes nothing
+    projects.assign("livers", [(1, 1)], "bert")
+    canceled = ProcedureSteps(archive.worklist.open()).retrieve(taken.step)
+    assert canceled.state is State.CANCELED
+    (progress,) = items_of(canceled.attributes, "ProcedureStepProgressInformationSequence")
+    assert "rita withdrew it" in text(progress, "ReasonForCancellation")
+    with pytest.raises(CaseRefused, match=r"withdrawn from you on .*rita withdrew it\. What you saved is in"):
+        projects.submit("livers", (1, 1), "anna", result())
+    (sentence,) = projects.lost("livers", "anna")
+    assert sentence.startswith("Case 1 was withdrawn from you on")
+    projects.assign("livers", [(1, 1)], "anna")
+    assert projects.lost("livers", "anna") == []
+    (sentence,) = projects.lost("livers", "bert")
+    assert sentence.endswith("it was assigned to anna. What you saved is in the archive.")
+    case, _ = projects.cases("livers")
+    scheduled = ProcedureSteps(archive.worklist.open()).retrieve(case.step)
+    (human,) = items_of(scheduled.attributes, "ScheduledHumanPerformersSequence")
+    assert text(human, "HumanPerformerName") == "anna"  # as other programs see it
+    projects.take("livers", "anna", (1, 1))
+    projects.submit("livers", (1, 1), "anna", result())
+    projects.take("livers", "rita")
+    (reviewed,) = projects.withdraw("livers", [(1, 1)], "bert")
+    assert (reviewed.state, reviewed.person, reviewed.result) == (CaseState.SUBMITTED, "anna", result())
+    assert len(projects.lost("livers", "rita")) == 1
+
+
+def test_a_case_that_is_sent_back_twice_keeps_both_notes(projects: Projects, make: Make) -> None:
+    make(count=1)
+    for number, note in enumerate(("The dome.", "And the tip."), 1):
+        projects.take("livers", "anna")
+        projects.submit("livers", (1, 1), "anna", result(number))
+        with pytest.raises(CaseRefused, match="submitted already"):
+            projects.submit("livers", (1, 1), "anna", result(number))
+        projects.send_back("livers", (1, 1), "rita", note)
+        with pytest.raises(CaseRefused, match="sent back already, and is drawn again"):
+            projects.send_back("livers", (1, 1), "rita", "Pressed twice.")
+    projects.take("livers", "anna")
+    with pytest.raises(CaseRefused, match="is being drawn"):
+        projects.accept("livers", (1, 1), "rita")
+    (case,) = projects.cases("livers")
+    assert (case.note, case.rounds) == ("And the tip.", 2)
+    notes = [(one.person, one.note) for one in projects.notes("livers")]
+    assert notes == [("rita", "The dome."), ("rita", "And the tip.")]
+
+
+def test_what_a_person_gave_back_comes_last(projects: Projects, make: Make) -> None:
+    make()
+    keys = []
+    for _ in range(3):
+        taken = projects.take("livers", "anna")
+        assert taken is not None
+        keys.append(taken.key)
+        projects.release("livers", taken.key, "anna")
+    assert keys == [(1, 1), (2, 1), (3, 1)]
+    following, taken = projects.upcoming("livers", "anna"), projects.take("livers", "anna")
+    assert following is not None and taken is not None
+    assert taken.key == following.key == (1, 1)  # better than none
+    assert projects.take("livers", "anna") == taken  # what she has comes first
+
+
 def test_another_program_does_a_case_over_the_work_list(
     projects: Projects, archive: Archive, make: Make
 ) -> None:
@@ -246,7 +318,9 @@ def test_another_program_does_a_case_over_the_work_list(
 def test_every_case_is_somebodys_or_open_whatever_happens(
     projects: Projects, clock: Clock, make: Make
 ) -> None:
-    requests = st.sampled_from(["take", "submit", "accept", "send back", "release", "wait", "wait long"])
+    requests = st.sampled_from(
+        ["take", "submit", "accept", "send back", "release", "withdraw", "wait", "wait long"]
+    )
     people = st.sampled_from(["anna", "bert", "rita"])
     made = iter(range(10_000))
 
@@ -269,6 +343,8 @@ def test_every_case_is_somebodys_or_open_whatever_happens(
                     projects.send_back(name, key, person, "once more")
                 elif request == "release":
                     projects.release(name, key, person)
+                elif request == "withdraw":
+                    projects.withdraw(name, [key], "rita")
             cases = projects.cases(name)
             holders = [case.person for case in cases if case.person]
             assert len(set(holders)) == len(holders)  # two people annotate a series, not one twice
@@ -292,8 +368,8 @@ import sys
 from pathlib import Path
 from dicomdock.archive import Archive
 from dicomdock.config.settings import Settings
+from dicomdock.project.changes import CaseChanges
 from dicomdock.project.store import Projects
-from dicomdock.worklist.store import ProcedureSteps
 home, database, moment = sys.argv[1:]
 settings = Settings(Path(home) / "config", Path(home) / "archive", Path(home) / "state", database=database)
 with Archive.open(settings) as archive:
@@ -304,7 +380,7 @@ with Archive.open(settings) as archive:
             print("between", flush=True)
             sys.stdin.read()
         return written
-    write, Projects._write = Projects._write, stop
+    write, CaseChanges.write = CaseChanges.write, stop
     projects.take("livers", "anna")
     print("committed", flush=True)
     sys.stdin.read()

@@ -16,7 +16,7 @@ from dicomdock.project.model import Case, CaseRefused, CaseState, Project, Task,
 from tests.project.conftest import result
 
 PEOPLE = ("anna", "bert", "rita")
-REQUESTS = ("take", "submit", "accept", "send back", "release", "assign")
+REQUESTS = ("take", "submit", "accept", "send back", "release", "assign", "withdraw")
 AFTER = {
     CaseState.OPEN: {CaseState.OPEN, CaseState.TAKEN},
     CaseState.TAKEN: {CaseState.TAKEN, CaseState.OPEN, CaseState.SUBMITTED, CaseState.DONE},
@@ -39,6 +39,8 @@ def ask(request: str, case: Case, rules: Project, person: str, others: list[Case
         return transitions.send_back(case, rules, person, "once more")
     if request == "assign":
         return transitions.assign(case, rules, person, others)
+    if request == "withdraw":
+        return transitions.withdraw(case, rules)
     return {"accept": transitions.accept, "release": transitions.release}[request](case, rules, person)
 
 

@@ -487,6 +487,49 @@ def test_a_server_that_lists_no_instances_is_streamed_again(archive: Archive, se
     assert report.warnings
 
 
+def requests_of(server: Awkward, path: str) -> int:
+    return sum(one.path.partition("?")[0] == path for one in server.asked)
+
+
+def test_what_a_server_gives_as_whole_studies_only_comes_so(archive: Archive, settings: Settings):
+    one = ct_series(3)
+    two = [changed(made, StudyInstanceUID=one[0].study) for made in ct_series(2)]
+    study = Resource(one[0].study)
+    server = Awkward([*one, *two], levels=("study",))
+    with client_of(server, settings) as client:
+        report = ended(pull(client, archive, [series_of(two)], settings))
+        assert (counts(report), report.complete) == ((2, 2, 0, 0, 0), True)
+        assert kept(archive, study) == originals(two)  # nothing that was not asked for
+        archive.remove(study)
+        report = ended(pull(client, archive, [study], settings))
+        assert (counts(report), report.complete) == ((5, 5, 0, 0, 0), True)
+        assert kept(archive, study) == originals(one, two)
+        assert report.warnings == (f"{client.name} gave {study} as a whole only.",)
+        assert ended(pull(client, archive, [study], settings)).skipped == 5
+        archive.remove(study)
+        server.leaves_out = frozenset({one[1].instance})
+        report = ended(pull(client, archive, [study], settings))
+        assert (counts(report), report.complete) == ((5, 4, 0, 0, 1), False)
+        assert [failure.resource for failure in report.missing] == [one[1].resource]
+
+
+@pytest.mark.parametrize("there", [0, 2])
+def test_a_study_is_not_transferred_again_for_one_instance_that_the_server_has_lost(
+    archive: Archive, settings: Settings, there: int
+):
+    made = ct_series(3)
+    archived(archive, made[:there])
+    server = Awkward(made, leaves_out=frozenset({made[2].instance}))
+
+    def losing(request: Request) -> Answer:
+        return refused(404) if request.path.endswith(made[2].instance) else server(request)
+
+    with client_of(losing, settings) as client:
+        report = ended(pull(client, archive, [Resource(made[0].study)], settings))
+        assert [failure.resource for failure in report.missing] == [made[2].resource]
+    assert requests_of(server, f"/studies/{made[0].study}") == 0
+
+
 class WithoutSeriesUids(Awkward):
     """Lists series without their UIDs, or not at all."""
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from pydicom.uid import generate_uid
 
 from dicomdock.archive import Archive, ArchivedInstance
@@ -86,6 +86,7 @@ USUAL = {
     "playing": False,
     "volumes_playing": False,
     "rendering": False,
+    "suv_type": "",
     "theme": "auto",
 }
 """What the page's controls are set to when it is opened."""
@@ -133,6 +134,12 @@ class Opened:
         """The viewer's process; None while there is none."""
         viewer = self.viewers.get(self.study)
         return viewer.pid if viewer is not None else None
+
+    @property
+    def ready(self) -> bool:
+        """The viewer answers its page."""
+        viewer = self.viewers.get(self.study)
+        return viewer is not None and viewer.ready
 
     def fall(self) -> None:
         """Kill the viewer."""
@@ -251,10 +258,34 @@ class Screen:
         self.page.mouse.click(x + 40, y)
         self.wait("s.measurements.some(one => one.words.some(word => word.startsWith('Length')))")
 
-    def wait_for_its_return(self) -> None:
-        """Wait until the page has seen its viewer fall, and has it back with what was drawn."""
-        self.page.wait_for_selector("#gone")
-        self.page.wait_for_selector("#gone", state="detached", timeout=180_000)
+    def outlive(self, opened: Opened, *, seen: bool) -> None:
+        """Kill the viewer, and wait until the page has it back with what was drawn.
+
+        Parameters
+        ----------
+        seen : whether the page looks for its viewer while there is none, or only when it is back.
+        """
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            if route.request.method == "HEAD":
+                held.append(route)
+            else:
+                route.continue_()
+
+        fallen = opened.pid
+        self.page.evaluate("() => { window.beforeTheFall = true; }")
+        if seen:
+            self.page.route("**/viewer.css", lambda route: route.abort())
+            expect(self.page.locator("#gone")).to_contain_text("The viewer has stopped.")
+        else:
+            self.page.route("**/viewer.css", hold)
+        opened.fall()
+        self.until(lambda: opened.ready and opened.pid != fallen)
+        for route in held:
+            route.continue_()
+        self.page.unroute("**/viewer.css")
+        self.page.wait_for_function("() => !window.beforeTheFall")
         self.wait("s.complete && s.unsaved")
 
     def words(self, corner: str, view: str = "Red") -> str:

@@ -122,10 +122,7 @@ def test_no_more_than_ten_seconds_of_work_are_lost(opened: Opened, screen: Scree
     stroke(editor, 50)
     screen.until(lambda: on_disk(opened, other, 50), words="the other series is not kept")
 
-    fallen = opened.pid
-    opened.fall()
-    screen.wait_for_its_return()
-    assert opened.pid != fallen
+    screen.outlive(opened, seen=False)
 
     show(screen, opened.series)
     screen.wait("s.unsaved")

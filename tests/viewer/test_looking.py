@@ -1,4 +1,4 @@
-"""Looking at a study: windows, slices, planes, layouts, loops, and what is no image; in a real browser."""
+"""Looking at a study: windows, slices, planes, layouts, loops, and objects without pixels; in a browser."""
 
 from __future__ import annotations
 

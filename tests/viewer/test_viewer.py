@@ -239,10 +239,7 @@ def test_a_killed_viewer_comes_back_with_what_was_painted(opened: Opened, browse
         until_coloured(screen, more=0.004)
         screen.until(lambda: voxels_on_disk(opened) > 50, words="unsaved work is not on disk")
         screen.page.mouse.down()
-        before = opened.pid
-        opened.fall()
-        screen.wait_for_its_return()
-        assert opened.pid != before
+        screen.outlive(opened, seen=True)
         screen.page.mouse.up()
         until_coloured(screen, more=0.004)  # the user is shown it again, wherever it is
         screen.button("tool-segment").click()

@@ -8,13 +8,14 @@ import pytest
 
 from dicomdock.archive.index.engine import Index
 from dicomdock.dicom.json_model import DicomJson, text, value
+from dicomdock.dicom.query import Query
 from dicomdock.errors import InvalidInput, NotFound
 from dicomdock.worklist import events, subscriptions
 from dicomdock.worklist.refusals import StepRefused
 from dicomdock.worklist.requirements import State
 from dicomdock.worklist.store import ProcedureSteps
 from dicomdock.worklist.subscribers import Subscribers
-from dicomdock.worklist.subscriptions import GLOBAL, TooManySubscribers
+from dicomdock.worklist.subscriptions import FILTERED, GLOBAL, TooManySubscribers
 from tests.worklist.test_procedure_step import CODE, FINISHED, SCHEDULED
 
 MINE = "1.2.9"
@@ -103,6 +104,62 @@ def test_who_is_subscribed_to_all_steps_hears_of_new_ones_until_it_is_suspended(
     listener.subscribers.unsubscribe("OTHER", "1.2.4")
     with pytest.raises(StepRefused, match="cannot be notified"):
         steps.request_cancellation("1.2.4")
+
+
+def _labelled(label: str, patient: str) -> DicomJson:
+    values: DicomJson = {
+        "00741202": {"vr": "LO", "Value": [label]},
+        "00100020": {"vr": "LO", "Value": [patient]},
+    }
+    return {**SCHEDULED, **values}
+
+
+def test_who_is_subscribed_with_a_filter_hears_of_what_matches_alone(
+    database: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomdock.worklist.subscribers.PAGE", 2)  # the present steps take several
+    steps, listener = ProcedureSteps(database), Listener(database, "SOME")
+    for number in range(1, 6):
+        steps.create(f"1.2.{number}", _labelled("livers" if number % 2 else "lungs", f"P{number}"))
+    livers = Query("instances", {"WorklistLabel": "liv*"})
+    listener.subscribers.subscribe_filtered("SOME", livers, lock=True)
+    assert [uid for uid, *_ in listener.heard()] == ["1.2.1", "1.2.3", "1.2.5"]
+    steps.create("1.2.6", _labelled("lungs", "P6"))
+    steps.create("1.2.7", _labelled("livers", "P7"))
+    assert listener.heard() == [("1.2.7", 1, "SCHEDULED")]
+    for uid in ("1.2.2", "1.2.3"):
+        steps.change_state(uid, State.IN_PROGRESS, MINE)
+    assert listener.heard() == [("1.2.3", 1, "IN PROGRESS")]
+    both = Query("instances", {"WorklistLabel": "lungs", "PatientID": "P8"})
+    listener.subscribers.subscribe_filtered("SOME", both)  # in the place of the first
+    for uid, label, patient in (
+        ("1.2.8", "lungs", "P8"),
+        ("1.2.9", "lungs", "P9"),
+        ("1.2.10", "livers", "P8"),
+    ):
+        steps.create(uid, _labelled(label, patient))
+    assert listener.heard() == [("1.2.8", 1, "SCHEDULED")]
+    listener.subscribers.subscribe("SOME", GLOBAL)
+    steps.create("1.2.11", _labelled("anything", "P11"))
+    assert listener.heard() == [("1.2.11", 1, "SCHEDULED")]
+    listener.subscribers.subscribe_filtered("SOME", livers)
+    listener.subscribers.suspend("SOME")
+    steps.create("1.2.12", _labelled("livers", "P12"))
+    steps.update("1.2.7", {"00404041": {"vr": "CS", "Value": ["INCOMPLETE"]}})
+    assert listener.heard() == [("1.2.7", 1, "SCHEDULED")]  # that it has stays
+    listener.subscribers.unsubscribe("SOME", FILTERED)
+    steps.change_state("1.2.7", State.IN_PROGRESS, MINE)
+    assert listener.heard() == []
+    for wrong in (
+        {},
+        {"WorklistLabel": ""},
+        {"NoSuchKeyword": "1"},
+        {"ScheduledProcedureStepStartDateTime": "x"},
+    ):
+        with pytest.raises(InvalidInput):
+            listener.subscribers.subscribe_filtered("SOME", Query("instances", wrong))
+    steps.create("1.2.13", _labelled("livers", "P13"))
+    assert listener.heard() == []
 
 
 def test_what_was_not_sent_waits_and_what_waits_is_bounded(

@@ -194,7 +194,7 @@ def test_steps_claimed_before_there_was_a_deadline_have_it_from_now_on(database:
     steps.create("1.2.3", SCHEDULED)
     steps.change_state("1.2.3", State.IN_PROGRESS, "1.2.9")
     with database.writing() as connection:  # as version 1 had it
-        for table in ("claim", "subscriber", "subscription", "report", "replacement"):
+        for table in ("claim", "subscriber", "subscription", "report", "replacement", "filter"):
             connection.execute(f"DROP TABLE procedure_step_{table}")
         connection.execute("UPDATE worklist SET version = 1")
     steps = ProcedureSteps(database, deadline=timedelta(hours=1))

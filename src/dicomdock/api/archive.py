@@ -180,7 +180,7 @@ class Archive:
         Raises
         ------
         InvalidInput
-            The title is not known, or a resource is no instance.
+            The title is not known, or a resource is not an instance.
         NotInArchive
             An image is not in the archive.
         GeometryError
@@ -214,7 +214,7 @@ class Archive:
         Raises
         ------
         InvalidInput
-            A resource is no instance.
+            A resource is not an instance.
         NotInArchive
             An image is not in the archive.
         GeometryError
@@ -286,7 +286,7 @@ class Archive:
         NotInArchive
             The instance or series is not in the archive.
         GeometryError
-            It is no Spatial Registration, or not rigid.
+            It is not a Spatial Registration, or not rigid.
         """
         from dicomdock.api.registration import read_all
 
@@ -407,7 +407,7 @@ class Archive:
         NotInArchive
             The images are not in the archive.
         GeometryError
-            It is no label map, its grid is not that of the images, or no voxel of it lies in them.
+            It is not a label map, its grid is not that of the images, or no voxel of it lies in them.
         """
         from dicomdock.api.ingest import import_segmentation
 
@@ -468,7 +468,7 @@ class Archive:
         Raises
         ------
         InvalidInput
-            It is no draft, or nobody is named.
+            It is not a draft, or nobody is named.
         NotInArchive
             It is not in the archive.
         GeometryError
@@ -585,7 +585,7 @@ class Archive:
         return self.local.search(query)
 
     def instances(self, resource: Resource | str) -> list[ArchivedInstance]:
-        """List the instances of a resource by series and instance number; none is no error."""
+        """List the instances of a resource by series and instance number; none is not an error."""
         return self.local.instances(resource_of(resource))
 
     def present(self, resource: Resource | str) -> set[str]:

@@ -364,7 +364,7 @@ class Cohort:
         found = []
         for task, options in tasks.items():  # the last one first
             key = f"run {options.get('per')} {options.get('function')}" if task.startswith("run ") else task
-            if key not in seen and not self._report_of(task, options).complete:
+            if key not in seen and self._report_of(task, options).unfinished:
                 found.append((task, options))
             seen.add(key)
         order = (pulling.TASK, "run", "export", "push")

@@ -22,7 +22,6 @@ from dicomdock.project.model import (
     key_of,
     name_of,
 )
-from dicomdock.project.order import upcoming
 from dicomdock.project.store import Projects
 
 if TYPE_CHECKING:
@@ -110,12 +109,31 @@ class AnnotationProject:
         return bool(self._archive.present(case.series))
 
     def lost(self, *, person: str = "") -> list[str]:
-        """Return a sentence for each case that came free because nothing was heard of this person."""
+        """Return a sentence for each case that came free of this person, or was withdrawn from them."""
         return self._projects.lost(self.name, self._person(person))
 
     def upcoming(self, *, person: str = "") -> Case | None:
         """Return the case that a person would get after those that they have."""
-        return upcoming(self.cases(), self.definition, self._person(person))
+        return self._projects.upcoming(self.name, self._person(person))
+
+    def alive(self, *, person: str = "") -> None:
+        """Let the cases that a person has stay theirs: they are there, and nothing comes free soon."""
+        self._projects.alive(self.name, self._person(person))
+
+    def notes(self) -> list[Entry]:
+        """Return the notes that cases were sent back with, case by case."""
+        return self._projects.notes(self.name)
+
+    def earlier_notes(self, case: Case, notes: Sequence[Entry] | None = None) -> list[Entry]:
+        """Return the notes that a case was sent back with before its present one.
+
+        Parameters
+        ----------
+        notes : those of all cases, where they are known.
+        """
+        found = self.notes() if notes is None else notes
+        of_case = [one for one in found if one.case == case.key]
+        return of_case[:-1] if case.note else of_case
 
     def submit(self, case: str, segmentation: Resource | str | None = None, *, person: str = "") -> Case:
         """Submit a segmentation for a case.
@@ -182,6 +200,23 @@ class AnnotationProject:
         """
         return self._projects.release(self.name, self._key(case), self._person(person))
 
+    def withdraw(self, cases: Sequence[str], *, person: str = "") -> list[Case]:
+        """Withdraw cases from who has them or is assigned them, so that others may take them; all or none.
+
+        What they saved stays in the archive.
+
+        Parameters
+        ----------
+        person : who withdraws them.
+
+        Raises
+        ------
+        CaseRefused
+            Nobody has one of them.
+        """
+        keys = [self._key(case) for case in cases]
+        return self._projects.withdraw(self.name, keys, self._person(person))
+
     def agreement(self) -> AgreementTable:
         """Compare the annotations of each series that several people have submitted, segment by segment."""
         from dicomdock.api.project_agreement import compare
@@ -217,6 +252,8 @@ class AnnotationProject:
     def export(self, folder: Path | str, format: Literal["csv", "parquet"] = "csv") -> ExportedProject:  # noqa: A002
         """Write tables of the cases, of their history and of the agreement, and what was decided as DICOM.
 
+        Where tools have proposed drafts there is a table of what was changed by hand of them.
+
         For each case that is done there is its Segmentation, and a measurement report (TID 1500) with the
         volumes of its segments, which names the annotator as its observer.
 
@@ -251,7 +288,7 @@ class AnnotationProject:
 def make(archive: LocalHome, settings: Settings, project: Project) -> AnnotationProject:
     """Make a project of the images of a cohort; without annotators its maker is the only one.
 
-    Series whose Modality is none of images (segmentations, reports) are no cases.
+    Series whose Modality is none of images (segmentations, reports) are not cases.
 
     Raises
     ------
@@ -289,7 +326,7 @@ def segment_term(text: str) -> SegmentTerm:
         or any("^" in part or "~" in part for part in parts)
     ):
         raise InvalidInput(
-            f"{text!r} is no segment; write NAME, or NAME=SCHEME:VALUE:MEANING, lesion=SCT:52988006:Lesion."
+            f"{text!r} is not a segment; write NAME or NAME=SCHEME:VALUE:MEANING, lesion=SCT:52988006:Lesion."
         )
     return SegmentTerm(
         name.strip(), Terminology(guessed.category, Code(parts[1], parts[0], parts[2])).to_slicer()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,17 @@ from dicomdock.api.home import LocalHome
 from dicomdock.api.instances import found_in, read_single
 from dicomdock.api.project_submission import mask_of
 from dicomdock.api.segmentation import Segmentation, read
+from dicomdock.api.statistics import Cell
 from dicomdock.dicom.resource import Resource
-from dicomdock.errors import NotInArchive
+from dicomdock.errors import DicomdockError, NotInArchive
 from dicomdock.imaging.segmentation import earlier_version_of
 from dicomdock.imaging.segmentation.mask import EMPTY
-from dicomdock.project.model import SegmentTerm
+from dicomdock.project.model import Case, Project, SegmentTerm, name_of
 
+COLUMNS = (
+    *("case", "annotator", "tool", "draft", "segmentation", "segment"),
+    *("before_ml", "after_ml", "added_voxels", "removed_voxels", "remark"),
+)
 MOST_VERSIONS = 1000  # of one object, that are followed back
 
 
@@ -97,6 +102,37 @@ def changes_of(archive: LocalHome, submitted: Resource) -> DraftChanges | None:
     before = Segmentation.of(draft.onto(after.geometry))
     names = dict.fromkeys(one.algorithm_name for one in draft.segments if one.algorithm_name)
     return DraftChanges(first, ", ".join(names) or "a tool", tuple(_compared(before, after)))
+
+
+def change_rows(archive: LocalHome, project: Project, cases: Sequence[Case]) -> Iterator[Mapping[str, Cell]]:
+    """Yield what became of each segment of each draft that a tool proposed, as rows of a table.
+
+    Where it cannot be known, the row has a remark instead of numbers; cases without a draft have no rows.
+    """
+    for case in cases:
+        if case.result is None:
+            continue
+        row: dict[str, Cell] = dict.fromkeys(COLUMNS)
+        row |= {"case": name_of(case, project), "annotator": case.person, "segmentation": str(case.result)}
+        row["remark"] = ""
+        try:
+            found = changes_of(archive, case.result)
+        except DicomdockError as error:
+            yield {**row, "remark": str(error)}
+            continue
+        if found is None:
+            continue
+        for one in found.segments:
+            yield {
+                **row,
+                "tool": found.tool,
+                "draft": str(found.draft),
+                "segment": one.label,
+                "before_ml": one.before_ml,
+                "after_ml": one.after_ml,
+                "added_voxels": one.added,
+                "removed_voxels": one.removed,
+            }
 
 
 def _compared(before: Segmentation, after: Segmentation) -> Iterator[SegmentChange]:

@@ -1,4 +1,4 @@
-"""Write a project: tables of its cases, their history and the agreement, and what was decided as DICOM."""
+"""Write a project: tables of its cases, their history, the changes of drafts and the agreement, and DICOM."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from dicomdock.api.home import LocalHome
 from dicomdock.api.instances import headers_of, paths_of
 from dicomdock.api.project_agreement import COLUMNS as AGREEMENT
 from dicomdock.api.project_agreement import AgreementTable
+from dicomdock.api.project_changes import COLUMNS as CHANGES
+from dicomdock.api.project_changes import change_rows
 from dicomdock.api.segmentation import Segmentation, read
 from dicomdock.api.statistics import Cell, csv_of, write_new
 from dicomdock.cohort.table import write_rows
@@ -87,6 +89,8 @@ def export(
     tables = [_write(folder, "cases", CASES, rows, format, project)]
     happened = [_history_row(one, project) for one in history]
     tables.append(_write(folder, "history", HISTORY, happened, format, project))
+    if changed := list(change_rows(archive, project, cases)):
+        tables.append(_write(folder, "changes", CHANGES, changed, format, project))
     if agreement is not None:
         tables.append(_write(folder, "agreement", AGREEMENT, agreement.rows, format, project))
     return ExportedProject(tuple(tables), decided, tuple(problems))

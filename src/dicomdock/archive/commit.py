@@ -38,8 +38,13 @@ def commit(
     *,
     origin: str,
     made_here: bool,
+    synced: bool = False,
 ) -> list[tuple[PendingInstance, AddStatus]]:
     """Sync temporary files, move them into the archive and insert their rows.
+
+    Parameters
+    ----------
+    synced : the files are durable already.
 
     Returns
     -------
@@ -52,7 +57,7 @@ def commit(
         remarks = {keys[item.resource]: item.remarks for item in pending if item.remarks}
         note = session.announce(Announcement(digests, origin, made_here, remarks))
         files.reached("commit: announced")
-        placing.prepare(note, pending)
+        placing.prepare(note, pending, synced=synced)
         files.reached("commit: synced")
         with index.writing() as connection:
             there = known_rows(connection, (item.resource for item in pending))
@@ -79,7 +84,7 @@ def commit(
             replace_rows(connection, replaced, origin=origin, made_here=made_here, at=now)
             files.reached("commit: rows inserted")
         files.reached("commit: committed")
-        note.unlink()
+        session.finished(note)
         placing.finish(placed)
         late: list[tuple[PendingInstance, AddStatus]] = []
         for item in others:

@@ -1,7 +1,7 @@
 """Commit what many writers have ready at the same moment together, so that they share its syncs.
 
-Writers that come while a commit goes on wait for it, and the next commit takes all of them. Each learns what
-became of its own instances once they are durable.
+Writers that come while a commit goes on wait for it, and the next commit takes all of them: the first of them
+does it. Each learns what became of its own instances once they are durable, and is woken only then.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class _Ticket:
     """What one writer waits for."""
 
     pending: Sequence[PendingInstance]
+    turn: threading.Event = field(default_factory=threading.Event)  # done, or to commit for all who wait
     done: bool = False
     late: Late = field(default_factory=list)
     error: BaseException | None = None
@@ -50,10 +51,10 @@ class GroupCommit:
 
     def __init__(self, incoming: Path, commit: Commit) -> None:
         self._incoming, self._commit = incoming, commit
-        self._lock = threading.Lock()  # for the next two
+        self._lock = threading.Lock()  # for the next three
         self._waiting: list[_Ticket] = []
+        self._busy = False  # a writer commits, or has been asked to
         self._shared: _SharedSession | None = None
-        self._turn = threading.Lock()  # held during a commit
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -82,13 +83,28 @@ class GroupCommit:
         ticket = _Ticket(pending)
         with self._lock:
             self._waiting.append(ticket)
-        while not ticket.done:
-            with self._turn:
-                if not ticket.done:
-                    self._commit_all(session, self._next())
+            first, self._busy = not self._busy, True
+        if not first:
+            ticket.turn.wait()
+        if not ticket.done:
+            tickets = self._next()
+            try:
+                self._commit_all(session, tickets)
+            finally:
+                self._wake(tickets)
         if ticket.error is not None:
             raise ticket.error
         return ticket.late
+
+    def _wake(self, done: Sequence[_Ticket]) -> None:
+        """Wake whoever commits next, then those whose instances are durable."""
+        with self._lock:
+            following = self._waiting[0] if self._waiting else None
+            self._busy = following is not None
+        if following is not None:
+            following.turn.set()
+        for ticket in done:
+            ticket.turn.set()
 
     def _next(self) -> list[_Ticket]:
         """Take those whose instances can be committed together: no instance comes twice."""

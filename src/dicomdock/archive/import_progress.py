@@ -54,7 +54,7 @@ class ImportProgress:
     files : files looked at.
     bytes : bytes of the instances stored.
     stored, identical, conflicts : instances, as the archive took them (``AddResult.status``).
-    skipped : files that are no DICOM.
+    skipped : files that are not DICOM.
     directories : DICOMDIR files, which are not stored.
     failed : files that look like DICOM, or are named so, and could not be stored, with the reason.
     conflicting : files whose UID the archive has with other bytes.

@@ -20,10 +20,10 @@ from dicomdock.archive.packed import (
     Member,
     exists,
     is_packed,
-    is_tar,
     members,
     missing_members,
     named_by,
+    other_packing,
 )
 from dicomdock.archive.pending import PendingInstance
 from dicomdock.archive.writer import ArchiveWriter
@@ -149,7 +149,7 @@ def _read_member(writer: ArchiveWriter, member: Member) -> _Read:
     chunks = member.chunks()
     try:
         head = next(chunks, b"")
-        if is_packed(head) or is_tar(head):
+        if not looks_like_dicom(head) and (is_packed(head) or other_packing(head)):
             return Failure(member.name, "It is packed inside a packed file; unpack the outer one first.")
         return _received(writer, member.name, head, chunks)
     except WireError as error:
@@ -175,10 +175,11 @@ def _read(writer: ArchiveWriter, path: Path) -> _Read:
             return "skipped"
         with path.open("rb", buffering=0) as file:
             head = file.read(max(HEAD, CHUNK))
-            if is_packed(head):
-                return _Packed(path)
-            if is_tar(head):
-                return Failure(path, "It is a tar file; unpack it and import its folder.")
+            if not looks_like_dicom(head):  # a preamble may hold anything (PS3.10 §7.1)
+                if is_packed(head):
+                    return _Packed(path)
+                if kind := other_packing(head):
+                    return Failure(path, f"It is {kind}; unpack it and import its folder.")
             return _received(writer, path, head, iter(partial(file.read, CHUNK), b""))
     except WireError as error:
         return Failure(path, str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from contextlib import suppress
@@ -21,6 +22,8 @@ from dicomdock.archive.storage.object_store import ObjectStore
 from dicomdock.config.home import private_folder
 from dicomdock.config.settings import Settings
 from dicomdock.errors import ArchiveError, IndexDamaged
+
+log = logging.getLogger(__name__)
 
 SEEN = "archives"  # file of the state folder: the folders in which instances have been stored
 _LATEST = len(MIGRATIONS)
@@ -61,6 +64,7 @@ def open_archive(settings: Settings) -> tuple[Files, Index]:
             _finish(files, index)
         except IndexDamaged:  # which has been rebuilt
             _finish(files, index)
+        _warn_of_none(files, index)
     except BaseException:
         index.close()
         raise
@@ -120,6 +124,24 @@ def _see_that_none_is_lost(settings: Settings, files: Files, seen: Path) -> None
             f"The archive's folder {files.folder} is gone, and instances were stored there: perhaps its disk "
             "is not mounted.",
             remedy=f"Mount it; or, to begin a new archive there, make the folder {files.folder}.",
+        )
+
+
+def _warn_of_none(files: Files, index: Index) -> None:
+    """Warn where no instance is there at all, as in the mount point of a disk that is not mounted.
+
+    It is no error: whoever lost the files begins with an empty folder, and retrieves them into it.
+    """
+    if files.objects is not None or not files.storage.is_empty():
+        return
+    with index.reading() as connection:
+        row = connection.first('SELECT COALESCE(SUM("NumberOfStudyRelatedInstances"), 0) FROM study')
+    if row and row[0]:
+        log.warning(
+            "The archive's folder %s is empty, and %d instances were stored there: perhaps its disk is not "
+            "mounted. What is retrieved now is stored in the folder as it is.",
+            files.folder,
+            row[0],
         )
 
 

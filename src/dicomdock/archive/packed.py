@@ -40,6 +40,18 @@ UNPACK_ERRORS: Final = (
 DICOMDIR: Final = "dicomdir"
 """Its name, in any case (PS3.10 §8.6)."""
 
+_OTHERS: Final = (
+    (257, b"ustar", "a tar file"),
+    (0, b"BZh", "a bzip2 file"),
+    (0, b"\xfd7zXZ\0", "an xz file"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z file"),
+    (0, b"Rar!\x1a\x07", "a RAR file"),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard file"),
+    (0, b"\x1f\x9d", "a file of compress"),
+    (0x8001, b"CD001", "an image of a disk"),  # ECMA-119 §8.4.2
+)
+"""Where such a file has which bytes, and what it is called."""
+
 _ZIP, _EMPTY_ZIP, _GZIP = b"PK\3\4", b"PK\5\6", b"\x1f\x8b"
 
 
@@ -91,9 +103,9 @@ def is_packed(head: bytes) -> bool:
     return head[:4] in (_ZIP, _EMPTY_ZIP) or head[:2] == _GZIP
 
 
-def is_tar(head: bytes) -> bool:
-    """Return whether a file that begins so is a tar file."""
-    return head[257:262] == b"ustar"
+def other_packing(head: bytes) -> str:
+    """Return what a file is that begins so, which holds files and is not read; empty for any other."""
+    return next((kind for at, mark, kind in _OTHERS if head[at : at + len(mark)] == mark), "")
 
 
 def members(path: Path) -> Iterator[Member]:
@@ -205,7 +217,7 @@ def named_by(dicomdir: Path) -> Iterator[Path]:
 
 
 def missing_members(found: Sequence[Member]) -> Iterator[Path]:
-    """Return the files that DICOMDIRs among the members of a packed file name, and that are no members.
+    """Return the files that DICOMDIRs among the members of a packed file name, and that are not members.
 
     Raises
     ------

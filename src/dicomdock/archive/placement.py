@@ -19,8 +19,9 @@ from dicomdock.archive.index.queries import known_rows
 from dicomdock.archive.index.schema import deletions, uploads
 from dicomdock.archive.pending import PendingInstance
 from dicomdock.archive.storage.files import Files
-from dicomdock.archive.storage.local import LocalFolder, sync_files
+from dicomdock.archive.storage.local import LocalFolder
 from dicomdock.archive.storage.object_store import ObjectStore
+from dicomdock.archive.storage.syncing import sync_files
 
 STALE = 86400.0  # seconds after which an upload of another machine is given up for dead
 _OF_SESSION = "SELECT path FROM upload WHERE session = ?"
@@ -29,8 +30,16 @@ _OF_SESSION = "SELECT path FROM upload WHERE session = ?"
 class Placement(Protocol):
     """How the files of one commit reach their storage."""
 
-    def prepare(self, note: Path, pending: Sequence[PendingInstance]) -> None:
-        """Do what takes long, before the index is locked."""
+    def sync(self, items: Sequence[PendingInstance]) -> None:
+        """Make the files durable of a writer that commits together with others, before its commit."""
+
+    def prepare(self, note: Path, pending: Sequence[PendingInstance], *, synced: bool) -> None:
+        """Do what takes long, before the index is locked.
+
+        Parameters
+        ----------
+        synced : the files are durable already.
+        """
 
     def place(
         self, connection: Connection, items: Sequence[PendingInstance], replaced: Sequence[str]
@@ -57,9 +66,13 @@ class InFolder:
     def __init__(self, files: Files, folder: LocalFolder) -> None:
         self._files, self._folder = files, folder
 
-    def prepare(self, note: Path, pending: Sequence[PendingInstance]) -> None:
-        """Sync the files and the note."""
-        sync_files([note, *(item.temporary for item in pending)])
+    def sync(self, items: Sequence[PendingInstance]) -> None:
+        """Sync the files: each writer does so for its own, while the commit before goes on."""
+        sync_files([item.temporary for item in items])
+
+    def prepare(self, note: Path, pending: Sequence[PendingInstance], *, synced: bool) -> None:
+        """Sync the note, and the files."""
+        sync_files([note, *(item.temporary for item in pending if not synced)])
 
     def place(
         self,
@@ -81,7 +94,16 @@ class InBucket:
         self._files, self._objects, self._index = files, objects, index
         self._session = ""
 
-    def prepare(self, note: Path, pending: Sequence[PendingInstance]) -> None:
+    def sync(self, items: Sequence[PendingInstance]) -> None:
+        """Do nothing: objects are durable once they are uploaded."""
+
+    def prepare(
+        self,
+        note: Path,
+        pending: Sequence[PendingInstance],
+        *,
+        synced: bool,  # noqa: ARG002 - of the protocol
+    ) -> None:
         """List the objects in the index, and upload those that it does not have yet."""
         self._session = session_of(note)
         with self._index.writing() as connection:

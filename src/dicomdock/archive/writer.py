@@ -25,9 +25,11 @@ from dicomdock.archive.index.attributes import WANTED
 from dicomdock.archive.index.engine import Index
 from dicomdock.archive.index.queries import digests, known_rows
 from dicomdock.archive.pending import AddStatus, PendingInstance
+from dicomdock.archive.placement import placement
 from dicomdock.archive.storage.files import Files
-from dicomdock.archive.storage.local import begin_sync, disk_errors, mapped
+from dicomdock.archive.storage.local import disk_errors, mapped
 from dicomdock.archive.storage.sessions import Session
+from dicomdock.archive.storage.syncing import begin_sync
 from dicomdock.archive.study_remarks import StudyRemarks
 from dicomdock.dicom.header import Header
 from dicomdock.dicom.part10 import HEAD, read_header
@@ -337,6 +339,8 @@ class ArchiveWriter:
         try:
             if self._failure is None:
                 if self._together is not None:
+                    with disk_errors("Writing to the archive"):
+                        placement(self._files, self._index).sync(group)
                     outcomes = self._together.commit(self._session, group)
                 else:
                     outcomes = commit(

@@ -61,7 +61,7 @@ def retry(context: typer.Context, name: tasks.Name) -> None:
     for task, reason in refused.items():
         console.note(f"{task}: {reason}")
     if refused or not all(report.complete for report in reports):
-        raise typer.Exit(PARTLY if any(report.count("done") for report in reports) else FAILED)
+        raise typer.Exit(PARTLY if any(report.count("done", "unproven") for report in reports) else FAILED)
 
 
 def _work(

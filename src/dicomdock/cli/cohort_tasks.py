@@ -18,15 +18,16 @@ from dicomdock.errors import InvalidInput, MissingDependency
 
 if TYPE_CHECKING:
     from dicomdock.cohort.cluster import Cluster
+    from dicomdock.cohort.state import State
     from dicomdock.cohort.task import TaskReport
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The cohort.", show_default=False)]
-Workers = Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Series side by side.")]
+Workers = Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Number of series at a time.")]
 ClusterAddress = Annotated[
     str,
     typer.Option(
         metavar="ADDRESS",
-        help="Let the workers of a Dask cluster do it, tcp://HOST:8786; they open the same archive.",
+        help="Run on the workers of this Dask cluster, tcp://HOST:8786; they open the same archive.",
         show_default=False,
     ),
 ]
@@ -52,7 +53,10 @@ def pull(
     requests: Annotated[
         int,
         typer.Option(
-            metavar="N", min=2, max=256, help="Requests to one server at a time, by all workers together."
+            metavar="N",
+            min=2,
+            max=256,
+            help="Maximum number of requests to one server at a time, over all workers.",
         ),
     ] = 8,
     cluster: ClusterAddress = "",
@@ -72,8 +76,10 @@ def pull(
 def export(
     context: typer.Context,
     name: Name,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Created where it is missing.")],
-    form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.dicom,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder to write to; created if missing.")
+    ],
+    form: Annotated[Format, typer.Option("--format", help="The file format.")] = Format.dicom,
     straighten: Annotated[
         bool, typer.Option("--straighten", help="Resample volumes of a tilted gantry; not for DICOM.")
     ] = False,
@@ -110,7 +116,7 @@ def run(
         str,
         typer.Argument(
             metavar="MODULE:FUNCTION",
-            help="Takes a Volume; returns numbers, Segmentation or Volume. FILE.py:FUNCTION too.",
+            help="Takes a Volume and returns numbers, a Segmentation or a Volume; also FILE.py:FUNCTION.",
             show_default=False,
         ),
     ] = "",
@@ -128,13 +134,13 @@ def run(
             metavar="FILE", help="Write a row for each series: .parquet or .csv.", show_default=False
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Processes side by side.")] = 2,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Number of processes.")] = 2,
     timeout: Annotated[
         float | None,
         typer.Option(
             metavar="SECONDS",
             min=0.1,
-            help="For each call; its process is then killed. 600, or what a tool declares.",
+            help="Time for each call; its process is then killed. Default: 600, or what a tool declares.",
             show_default=False,
         ),
     ] = None,
@@ -142,7 +148,7 @@ def run(
         bool,
         typer.Option("--per-study", help="Call it once for each study, with a list of its volumes."),
     ] = False,
-    again: Annotated[bool, typer.Option("--again", help="Compute everything anew.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Compute everything again.")] = False,
     cluster: ClusterAddress = "",
 ) -> None:
     """Run a Python function or a tool on every series of a cohort. Its code runs with your rights.
@@ -200,7 +206,7 @@ def push(
     context: typer.Context,
     name: Name,
     server: Annotated[
-        str, typer.Option(metavar="NAME", help="The server; else the default one.", show_default=False)
+        str, typer.Option(metavar="NAME", help="The server; default: the default server.", show_default=False)
     ] = "",
     workers: Workers = 2,
     deidentify: deidentification.ProfileOption = "",
@@ -236,7 +242,8 @@ def _cluster(console: Console, address: str) -> Iterator[Cluster | None]:
             "What works on a cluster (Dask)", "install it with: pip install 'dicomdock[cluster]'"
         ) from None
     with Cluster(address) as cluster:
-        console.note(f"{counted(cluster.workers, 'worker')}; dashboard: {cluster.dashboard}")
+        workers = counted(cluster.workers, "worker")
+        console.note(f"{workers}. Dask's dashboard, if the scheduler runs it: {cluster.dashboard}")
         yield cluster
 
 
@@ -244,9 +251,10 @@ def _tell(console: Console, name: str, report: TaskReport) -> None:
     """Show the report of a task, and end with its exit code."""
     console.result({"cohort": name, **report.to_json()})
     show(console, report)
-    if not report.complete:
+    if report.unfinished:
         console.note("'cohort retry' does what is left, and tries again what failed.")
-        raise typer.Exit(PARTLY if report.count("done") else FAILED)
+    if not report.complete:
+        raise typer.Exit(PARTLY if report.count("done", "unproven") else FAILED)
 
 
 def show(console: Console, report: TaskReport) -> None:
@@ -258,10 +266,11 @@ def show(console: Console, report: TaskReport) -> None:
     if len(failed) > _SHOWN:
         more = counted(len(failed) - _SHOWN, *(f"more {word}" for word in _WORDS[report.per]))
         console.note(f"{more} failed; --json lists them all.")
-    if remarked := [one for one in report.outcomes if one.state == "done" and one.reason]:
-        count = counted(len(remarked), *_WORDS[report.per])
-        console.note(f"{count} done with a remark (--json lists them), the first {remarked[0].resource}:")
-        console.note(remarked[0].reason)
+    for state, words in (("unproven", "not proved complete"), ("done", "done with a remark")):
+        if remarked := [one for one in report.outcomes if one.state == state and one.reason]:
+            count = counted(len(remarked), *_WORDS[report.per])
+            console.note(f"{count} {words} (--json lists them), the first {remarked[0].resource}:")
+            console.note(remarked[0].reason)
     if report.stopped:
         console.note(report.stopped)
 
@@ -269,8 +278,13 @@ def show(console: Console, report: TaskReport) -> None:
 def line(report: TaskReport) -> str:
     """Return how far a task is, as a sentence."""
     parts = [f"{report.task}: {report.count('done'):,} of {counted(report.total, *_WORDS[report.per])} done"]
-    counts = ((report.count(state), state) for state in ("failed", "passed over"))
-    parts.extend(f"{count:,} {state}" for count, state in counts if count)
+    states: dict[State, str] = {
+        "unproven": "not proved complete",
+        "failed": "failed",
+        "passed over": "passed over",
+    }
+    counts = ((report.count(state), words) for state, words in states.items())
+    parts.extend(f"{count:,} {words}" for count, words in counts if count)
     if report.left:
         parts.append(f"{report.left:,} left")
     return ", ".join(parts) + "."

@@ -59,7 +59,7 @@ def from_bucket(url: str) -> Made:
         resource = _series_of(one)
         if resource is None or one.header is None:
             if not one.key.endswith("/") and one.size:  # what consoles write as a folder
-                others.append(f"{root}/{one.key} is no DICOM instance.")
+                others.append(f"{root}/{one.key} is not a DICOM instance.")
             continue
         folder = os.path.dirname(one.key)  # noqa: PTH120 - a key, no path
         series = found.setdefault(resource, _Series(_item(resource, root, one.header), folder))
@@ -83,22 +83,29 @@ def copied(bucket: Bucket, archive: Archive, item: Item) -> Outcome:
     ArchiveError
         The bucket or the archive cannot be used.
     """
-    present, failures = set(archive.present(item.resource)), []
+    present, met = set(archive.present(item.resource)), set[str]()
+    failures, remarks = list[str](), list[str]()
     received = size = 0
     with archive.writer(origin=bucket.url) as writer:
         for one in bucket.objects(item.prefix):
             if _series_of(one) != item.resource or one.header is None:
                 continue
             instance = one.header.resource().instance or ""
-            if instance in present:
+            if instance in present and instance not in met:
+                met.add(instance)
                 continue
             try:
                 result = writer.add(bucket.part(one), item.resource)
             except WireError as error:
                 failures.append(f"{bucket.url}/{one.key}: {error}")
                 continue
-            present.add(instance)
-            received += 1
+            if result.status == "conflict":
+                other = f"has the UID of another file, {instance}; it was not kept."
+                remarks.append(f"{bucket.url}/{one.key} {other}")
+                continue
+            met.add(instance)
+            remarks.extend(f"{bucket.url}/{one.key} is stored. {remark}" for remark in result.remarks)
+            received += result.status != "identical"
             size += result.size
         writer.flush()
     count = len(archive.present(item.resource))
@@ -107,7 +114,8 @@ def copied(bucket: Bucket, archive: Archive, item: Item) -> Outcome:
         failures.append(f"{bucket.url}/{item.prefix} does not hold it.")
     elif not failures and count < (item.instances or 0):
         failures.append(f"The bucket holds {count} of its {item.instances} instances.")
-    return Outcome(item.resource, "failed" if failures else "done", " ".join(few(failures)), counts)
+    said = " ".join((*few(failures), *few(remarks)))
+    return Outcome(item.resource, "failed" if failures else "done", said, counts)
 
 
 def _parts(url: str) -> tuple[str, str]:

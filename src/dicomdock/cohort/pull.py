@@ -23,8 +23,9 @@ from dicomdock.errors import (
     ProfileError,
     Unreachable,
 )
+from dicomdock.transfer.outage import GONE_AFTER
 from dicomdock.transfer.progress import PullReport, finish
-from dicomdock.transfer.pull import GONE_AFTER, pull
+from dicomdock.transfer.pull import pull
 from dicomdock.web.hold import Hold
 
 TASK = "pull"
@@ -91,11 +92,11 @@ class Puller:
             "received": report.received,
             "bytes": report.bytes,
         }
+        remarks = " ".join(report.warnings)
         if report.complete:
-            return Outcome(item.resource, "done", "", counts)
+            return Outcome(item.resource, "done", remarks, counts)
         if counts["instances"] and not (report.missing or report.failures):
-            # The server counts nothing, which no further pull would change; the report shows it.
-            return Outcome(item.resource, "done", " ".join(report.warnings), counts)
+            return Outcome(item.resource, "unproven", remarks, counts)
         return Outcome(item.resource, "failed", _reason(report), counts)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dicomdock.archive import Archive
@@ -15,7 +16,7 @@ from dicomdock.errors import AuthenticationError, Cancelled, DicomdockError
 from dicomdock.sources import StoreResult
 from dicomdock.transfer.deidentified import Copies
 from dicomdock.transfer.files import Selection
-from dicomdock.transfer.progress import ON_THE_SERVER, PushReport, finish
+from dicomdock.transfer.progress import MAX_REMARKS, ON_THE_SERVER, PushReport, finish
 from dicomdock.transfer.push import push
 
 
@@ -63,8 +64,20 @@ class Pusher:
 
 def _outcome(series: Resource, report: PushReport) -> Outcome:
     counts = {"instances": report.instances, "sent": report.sent, "bytes": report.bytes}
-    if report.complete:
-        return Outcome(series, "done", "", counts)
     failed = [one for one in report.results if one.status not in ON_THE_SERVER]
-    reason = f"{len(failed)} of {len(report.results)} instances not stored: {failed[0].reason}"
-    return Outcome(series, "failed", reason, counts)
+    remarks = [*_by_reason(one for one in report.results if one.status == "warning"), *report.warnings]
+    if not failed:
+        return Outcome(series, "done", " ".join(remarks), counts)
+    count = f"{len(failed)} of {len(report.results)} instances not stored."
+    return Outcome(series, "failed", " ".join((count, *_by_reason(failed), *remarks)), counts)
+
+
+def _by_reason(results: Iterable[StoreResult]) -> Iterator[str]:
+    """Return a sentence for each thing that a server says of instances, with the first of these."""
+    groups: dict[str, list[str]] = {}
+    for one in results:
+        said = f"{one.status}; {one.reason}".rstrip("; ")
+        groups.setdefault(said, []).append(one.sop_instance_uid or "an instance without a UID")
+    for said, uids in groups.items():
+        more = f" and {len(uids) - MAX_REMARKS:,} more" if len(uids) > MAX_REMARKS else ""
+        yield f"{', '.join(uids[:MAX_REMARKS])}{more}: {said.rstrip('.')}."

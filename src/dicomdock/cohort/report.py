@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from dicomdock.archive import Archive
+from dicomdock.cohort.state import State
 from dicomdock.cohort.table import Item
 from dicomdock.cohort.task import TaskReport
 from dicomdock.config.home import write_private
@@ -65,7 +66,8 @@ def _page(name: str, items: Sequence[Item], tasks: Sequence[TaskReport], archive
         f"<h1>Cohort {escape(name)}</h1>",
         f"<p>{len(items):,} series of {studies:,} studies, {patients:,} patients: {escape(kinds)}.</p>",
         "<h2>Tasks</h2>",
-        "<table><tr><th>Task</th><th>Done</th><th>Failed</th><th>Passed over</th><th>Left</th></tr>",
+        "<table><tr><th>Task</th><th>Done</th><th>Failed</th><th>Not proved complete</th>",
+        "<th>Passed over</th><th>Left</th></tr>",
         *(_task(report) for report in tasks),
         "</table>",
         *(_failures(report) for report in tasks if report.count("failed")),
@@ -77,7 +79,8 @@ def _page(name: str, items: Sequence[Item], tasks: Sequence[TaskReport], archive
 
 
 def _task(report: TaskReport) -> str:
-    counts = (report.count("done"), report.count("failed"), report.count("passed over"), report.left)
+    states: tuple[State, ...] = ("done", "failed", "unproven", "passed over")
+    counts = (*map(report.count, states), report.left)
     cells = "".join(f'<td class="number">{count:,}</td>' for count in counts)
     return f"<tr><td>{escape(report.task)}</td>{cells}</tr>"
 

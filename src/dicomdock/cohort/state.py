@@ -15,7 +15,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.sources import JsonValue
 from dicomdock.transfer.database import Database
 
-State = Literal["done", "failed", "passed over"]
+State = Literal["done", "unproven", "failed", "passed over"]
 NOT_PULLED = "It is not in the archive; pull the cohort first."
 
 
@@ -26,7 +26,9 @@ class Outcome:
     Parameters
     ----------
     resource : the series.
-    state : ``done``; ``failed``; or ``passed over``, where the task is nothing for such a series.
+    state : ``done``; ``unproven``, where all that came is there, but its server does not say how much there
+        is, which another try would not change; ``failed``; or ``passed over``, where the task is nothing for
+        such a series.
     reason : why it is not done, or what is to be known of it.
     result : the numbers of it.
     seconds : how long it took.

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from dicomdock.cohort.state import Outcome, Outcomes
+from dicomdock.cohort.state import Outcome, Outcomes, State
 from dicomdock.cohort.table import Item
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import NoSpace, Unreachable
@@ -43,9 +43,9 @@ class TaskReport:
     stopped: str = ""
     per: Per = "series"
 
-    def count(self, state: str) -> int:
-        """Count the series in a state."""
-        return sum(one.state == state for one in self.outcomes)
+    def count(self, *states: State) -> int:
+        """Count the series in one of these states."""
+        return sum(one.state in states for one in self.outcomes)
 
     @property
     def left(self) -> int:
@@ -53,9 +53,14 @@ class TaskReport:
         return self.total - len(self.outcomes)
 
     @property
+    def unfinished(self) -> bool:
+        """Another try may do more: something failed, or has not been worked on."""
+        return bool(self.left or self.count("failed"))
+
+    @property
     def complete(self) -> bool:
-        """Every series is done, or was passed over."""
-        return not self.left and not self.count("failed")
+        """Every series is done, or was passed over; False also where it cannot be proved."""
+        return not self.unfinished and not self.count("unproven")
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the report as the command line's contract has it."""
@@ -65,6 +70,7 @@ class TaskReport:
             "series": {
                 "total": self.total,
                 "done": self.count("done"),
+                "unproven": self.count("unproven"),
                 "failed": self.count("failed"),
                 "passed_over": self.count("passed over"),
                 "left": self.left,
@@ -80,7 +86,7 @@ class TaskReport:
             "remarks": [
                 {"resource": str(one.resource), "reason": one.reason}
                 for one in self.outcomes
-                if one.state == "done" and one.reason
+                if one.state in ("done", "unproven") and one.reason
             ],
             "stopped": self.stopped,
         }

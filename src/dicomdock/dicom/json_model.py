@@ -71,12 +71,13 @@ def parse_read(
             f"{_advice(text)}"
         )
     check_density(200 * text.count(b"{") + 80 * text.count(b"["), len(text), what)
-    try:
-        loaded, reading = json_text.load(body, content_type)
-    except (ValueError, RecursionError) as error:
-        raise WireError(f"The server's DICOM JSON for {what} is broken ({_shortly(error)}).") from error
-    found = loaded if isinstance(loaded, list) else [loaded]
-    data_sets = [clean(item) for item in found if isinstance(item, dict)]
+    with json_text.without_full_collections(len(body)):
+        try:
+            loaded, reading = json_text.load(body, content_type)
+        except (ValueError, RecursionError) as error:
+            raise WireError(f"The server's DICOM JSON for {what} is broken ({_shortly(error)}).") from error
+        found = loaded if isinstance(loaded, list) else [loaded]
+        data_sets = [clean(item) for item in found if isinstance(item, dict)]
     # Orthanc's own REST API answers /studies with a list of names; others with {"error": "..."}.
     if found and not any(data_sets) and any(found):
         raise WireError(

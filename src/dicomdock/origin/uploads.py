@@ -107,6 +107,7 @@ class Uploads:
                 turn.end()
 
         try:
+            await upload.begun.wait()  # here, as a thread that waits has to be woken
             # When the server ends, nobody waits for the thread; its blocks end with the next line.
             return await anyio.to_thread.run_sync(run, limiter=self._limiter, abandon_on_cancel=True)
         finally:
@@ -149,6 +150,8 @@ class _Upload:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Semaphore(WAITING)
+        self.begun = asyncio.Event()  # set once the first block, or the end, is there
+        self._whole = False  # all blocks are there: nobody waits for room
         self._blocks: queue.SimpleQueue[bytes | DicomdockError] = queue.SimpleQueue()
         self._received = 0
         self._waited = 0.0
@@ -182,8 +185,9 @@ class _Upload:
         try:
             async for block in _gathered(self._observed(body), idle):
                 await self._room.acquire()
-                self._blocks.put(block)
-            self._blocks.put(b"")
+                self._put(block)
+            self._whole = True
+            self._put(b"")
         except ClientDisconnect:
             self.end(Unreachable("The client went away before its request was complete."))
         except TimeoutError:
@@ -193,7 +197,11 @@ class _Upload:
 
     def end(self, error: DicomdockError) -> None:
         """End the blocks, if they have not ended."""
-        self._blocks.put(error)
+        self._put(error)
+
+    def _put(self, block: bytes | DicomdockError) -> None:
+        self._blocks.put(block)
+        self.begun.set()
 
     def blocks(self) -> Iterator[bytes]:
         """Return the blocks, in the thread that uses them."""
@@ -203,8 +211,9 @@ class _Upload:
                 raise block
             if not block:
                 return
-            with suppress(RuntimeError):  # the server has ended meanwhile
-                self._loop.call_soon_threadsafe(self._room.release)
+            if not self._whole:
+                with suppress(RuntimeError):  # the server has ended meanwhile
+                    self._loop.call_soon_threadsafe(self._room.release)
             yield block
 
 

@@ -184,18 +184,28 @@ def read_history(connection: Connection, project: str) -> list[Entry]:
     return [_entry(row) for row in rows]
 
 
-def read_lost(connection: Connection, project: str, person: str) -> list[Entry]:
-    """Read which cases came free of a person who has not done anything about them since."""
+def read_notes(connection: Connection, project: str) -> list[Entry]:
+    """Read with which notes cases were sent back, case by case, each from its beginning."""
     rows = connection.all(
-        'SELECT "number", "slot", "event", "person", "moment", "note", "result" FROM project_history h'
-        ' WHERE "project" = ? AND "person" = ? AND "event" = ?'
+        'SELECT "number", "slot", "event", "person", "moment", "note", "result" FROM project_history'
+        ' WHERE "project" = ? AND "event" = ? ORDER BY "number", "slot", "entry"',
+        project,
+        Event.SENT_BACK.value,
+    )
+    return [_entry(row) for row in rows]
+
+
+def read_latest(connection: Connection, project: str, person: str, *events: Event) -> list[Entry]:
+    """Read the latest event of each case that concerns a person, where it is one of some kinds."""
+    marks = ", ".join("?" * len(events))
+    asked = (
+        'SELECT "number", "slot", "event", "person", "moment", "note", "result" FROM project_history h'  # noqa: S608
+        f' WHERE "project" = ? AND "person" = ? AND "event" IN ({marks})'
         ' AND NOT EXISTS (SELECT 1 FROM project_history l WHERE l."project" = h."project"'
         ' AND l."number" = h."number" AND l."slot" = h."slot"'
-        ' AND l."entry" > h."entry" AND l."person" = h."person") ORDER BY "number", "slot"',
-        project,
-        person,
-        Event.CAME_FREE.value,
+        ' AND l."entry" > h."entry" AND l."person" = h."person") ORDER BY "number", "slot"'
     )
+    rows = connection.all(asked, project, person, *(event.value for event in events))
     return [_entry(row) for row in rows]
 
 

@@ -15,7 +15,7 @@ from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput
 from dicomdock.project.model import Case, Project, name_of
 from dicomdock.worklist.performed import code_item, performed, performer_item, sequence
-from dicomdock.worklist.procedure_step import Outcome, ProcedureStep, conclude
+from dicomdock.worklist.procedure_step import Outcome, ProcedureStep, conclude, update
 
 SEGMENTATION: Final = "1.2.840.10008.5.1.4.1.1.66.4"  # SOP Class
 _ANNOTATE: Final = code_item("110005", "DCM", "Interpretation")
@@ -54,6 +54,17 @@ def scheduled(case: Case, project: Project, now: str, *, review: bool) -> DicomJ
     if review and case.result is not None:
         attributes = {**attributes, "00404021": sequence(_instance(case.result))}
     return attributes
+
+
+def assigned(step: ProcedureStep, person: str, now: str) -> Outcome:
+    """Return a scheduled step that only one person may perform, or anyone where the name is empty.
+
+    Parameters
+    ----------
+    now : the time, in the form of a DT value.
+    """
+    people: DicomJson = {"00404034": sequence(performer_item(person)) if person else {"vr": "SQ"}}
+    return Outcome(update(step, people, "", now))
 
 
 def completed(

@@ -16,16 +16,13 @@ from typing import TYPE_CHECKING
 
 from dicomdock.archive import Archive
 from dicomdock.dicom.resource import Resource
-from dicomdock.dicom.uid import new_uid
 from dicomdock.errors import InvalidInput
-from dicomdock.project import rows, steps, transitions
+from dicomdock.project import rows, transitions
+from dicomdock.project.changes import LOST, CaseChanges
 from dicomdock.project.model import Case, CaseRefused, CaseState, Entry, Event, Project
-from dicomdock.project.order import came_free, has, next_case
+from dicomdock.project.order import came_free, has, next_case, upcoming
 from dicomdock.project.schema import migrate
-from dicomdock.worklist import procedure_step
-from dicomdock.worklist.procedure_step import Outcome, ProcedureStep
-from dicomdock.worklist.requirements import State
-from dicomdock.worklist.store import ProcedureSteps, StepChanges, hours
+from dicomdock.worklist.store import ProcedureSteps, StepChanges
 
 if TYPE_CHECKING:
     from dicomdock.archive.index.connection import Connection
@@ -80,6 +77,7 @@ class Projects:
         with self._steps.changing() as work:
             if project.name in rows.names(work.connection):
                 raise InvalidInput(f"There is a project {project.name} already.")
+            changes = self._changes(work, project)
             moment = self._now().timestamp()
             rows.write_project(work.connection, project, moment)
             for number, item in enumerate(series.values(), 1):
@@ -93,7 +91,7 @@ class Projects:
                         patient=item.patient,
                         description=item.description,
                     )
-                    made.append(replace(case, step=self._schedule(work, case, project, review=False)))
+                    made.append(replace(case, step=changes.schedule(case, review=False)))
             rows.insert_cases(work.connection, project.name, made)
         return made
 
@@ -153,8 +151,49 @@ class Projects:
             rows.read_project(connection, name)
             return rows.read_history(connection, name)
 
+    def notes(self, name: str) -> list[Entry]:
+        """Return the notes that cases were sent back with, case by case.
+
+        Raises
+        ------
+        NotFound
+            There is no project of this name.
+        """
+        with self._steps.reading() as connection:
+            rows.read_project(connection, name)
+            return rows.read_notes(connection, name)
+
+    def upcoming(self, name: str, person: str) -> Case | None:
+        """Return the case that a person would get after those that they have; None where nothing is left.
+
+        Raises
+        ------
+        NotFound
+            There is no project of this name.
+        """
+        self._follow(name)
+        with self._steps.reading() as connection:
+            project = rows.read_project(connection, name)
+            cases = [case for case, *_ in rows.read_cases(connection, name)]
+            return upcoming(cases, project, person, _given_back(connection, name, person))
+
+    def alive(self, name: str, person: str) -> None:
+        """Let the cases that a person has stay theirs: they are there. No case is taken.
+
+        Raises
+        ------
+        NotFound
+            There is no project of this name.
+        """
+        with self._changing(name) as changes:
+            for case in changes.cases():
+                if has(case, person):
+                    changes.touch(case)
+
     def lost(self, name: str, person: str) -> list[str]:
-        """Return a sentence for each open case that came free of a person, who has not taken it again.
+        """Return a sentence for each open case that came free of a person or was withdrawn from them.
+
+        Of those that they have not taken again.
 
         Raises
         ------
@@ -166,7 +205,7 @@ class Projects:
             project = rows.read_project(connection, name)
             lost = [
                 (one, rows.read_case(connection, project, one.case))
-                for one in rows.read_lost(connection, name, person)
+                for one in rows.read_latest(connection, name, person, *LOST)
             ]
         return [came_free(one, case, project) for one, case in lost if not case.state.is_final]
 
@@ -178,7 +217,8 @@ class Projects:
         Parameters
         ----------
         key : number and slot of the case; None for the next one: what the person has already, then what was
-            sent back to them, what they may review, what is assigned to them, and the first open one.
+            sent back to them, what they may review, what is assigned to them, and the first open one; at
+            last what they gave back.
 
         Raises
         ------
@@ -187,27 +227,31 @@ class Projects:
         CaseRefused
             The case is not for this person, or somebody else has it.
         """
-        with self._changing(name) as (work, project):
+        with self._changing(name) as changes:
             if key is None:
                 found = next_case(
-                    [case for case, *_ in rows.read_cases(work.connection, name)], project, person
+                    changes.cases(),
+                    changes.project,
+                    person,
+                    _given_back(changes.work.connection, name, person),
                 )
                 if found is None:
-                    if person not in (*project.annotators, *project.reviewers):
+                    rules = changes.project
+                    if person not in (*rules.annotators, *rules.reviewers):
                         raise CaseRefused(
                             f"{person} is neither annotator nor reviewer of {name};"
                             " 'dicomdock project add' makes them one."
                         )
                     return None
                 key = found.key
-            case = rows.read_case(work.connection, project, key)
+            case = changes.find(key)
             if has(case, person):
-                work.change(case.step, lambda step, _: Outcome(step))
+                changes.touch(case)
                 return case
-            taken = transitions.take(case, project, person, self._others(work.connection, name, case))
-            work.change(case.step, _claimed)
+            taken = transitions.take(case, changes.project, person, changes.others(case))
+            changes.claim(case)
             event = Event.TAKEN if taken.state is CaseState.TAKEN else Event.REVIEW_TAKEN
-            return self._write(work, project, taken, event, person)
+            return changes.write(taken, event, person)
 
     def held(self, name: str, key: tuple[int, int], person: str) -> Case:
         """Return a case that a person annotates.
@@ -219,9 +263,9 @@ class Projects:
         CaseRefused
             They do not have it.
         """
-        with self._changing(name) as (work, project):
-            case = self._read(work, project, key, person)
-            transitions.require_annotator(case, project, person)
+        with self._changing(name) as changes:
+            case = changes.read(key, person)
+            transitions.require_annotator(case, changes.project, person)
             return case
 
     def submit(self, name: str, key: tuple[int, int], person: str, result: Resource) -> Case:
@@ -234,14 +278,14 @@ class Projects:
         CaseRefused
             The person does not have the case.
         """
-        with self._changing(name) as (work, project):
-            case = self._read(work, project, key, person)
-            submitted = transitions.submit(case, project, person, result)
-            self._complete(work, case, person, result=result)
+        with self._changing(name) as changes:
+            case = changes.read(key, person)
+            submitted = transitions.submit(case, changes.project, person, result)
+            changes.complete(case, person, result=result)
             if submitted.state is CaseState.SUBMITTED:
-                step = self._schedule(work, submitted, project, review=True)
+                step = changes.schedule(submitted, review=True)
                 submitted = replace(submitted, step=step)
-            return self._write(work, project, submitted, Event.SUBMITTED, person, result=result)
+            return changes.write(submitted, Event.SUBMITTED, person, result=result)
 
     def accept(self, name: str, key: tuple[int, int], person: str) -> Case:
         """Accept what was submitted for a case, and return it; the case is taken for review where it is not.
@@ -253,11 +297,11 @@ class Projects:
         CaseRefused
             The case is not for this person, or somebody else has it.
         """
-        with self._changing(name) as (work, project):
-            case = self._in_review(work, project, key, person)
-            accepted = transitions.accept(case, project, person)
-            self._complete(work, case, person, comment="Accepted.")
-            return self._write(work, project, accepted, Event.ACCEPTED, person, result=case.result)
+        with self._changing(name) as changes:
+            case = changes.read_in_review(key, person)
+            accepted = transitions.accept(case, changes.project, person)
+            changes.complete(case, person, comment="Accepted.")
+            return changes.write(accepted, Event.ACCEPTED, person, result=case.result)
 
     def send_back(self, name: str, key: tuple[int, int], person: str, note: str) -> Case:
         """Send a case back to its annotator with a note, and return it.
@@ -271,12 +315,12 @@ class Projects:
         InvalidInput
             There is no note.
         """
-        with self._changing(name) as (work, project):
-            case = self._in_review(work, project, key, person)
-            back = transitions.send_back(case, project, person, note)
-            self._complete(work, case, person, comment=back.note)
-            back = replace(back, step=self._schedule(work, back, project, review=False))
-            return self._write(work, project, back, Event.SENT_BACK, person, note=back.note)
+        with self._changing(name) as changes:
+            case = changes.read_in_review(key, person)
+            back = transitions.send_back(case, changes.project, person, note)
+            changes.complete(case, person, comment=back.note)
+            back = replace(back, step=changes.schedule(back, review=False))
+            return changes.write(back, Event.SENT_BACK, person, note=back.note)
 
     def release(self, name: str, key: tuple[int, int], person: str) -> Case:
         """Give a case back without doing it, and return it.
@@ -288,14 +332,50 @@ class Projects:
         CaseRefused
             The person does not have the case.
         """
-        with self._changing(name) as (work, project):
-            case = self._read(work, project, key, person)
-            released = transitions.release(case, project, person)
-            step = work.reschedule(case.step, f"{person} gave it back")
-            return self._write(work, project, replace(released, step=step), Event.RELEASED, person)
+        with self._changing(name) as changes:
+            case = changes.read(key, person)
+            released = transitions.release(case, changes.project, person)
+            step = changes.work.reschedule(case.step, f"{person} gave it back")
+            return changes.write(replace(released, step=step), Event.RELEASED, person)
+
+    def withdraw(self, name: str, keys: Sequence[tuple[int, int]], by: str) -> list[Case]:
+        """Withdraw cases from who has them or is assigned them, and return them; all or none.
+
+        Whoever had one reads it. What they saved stays in the archive.
+
+        Parameters
+        ----------
+        keys : numbers and slots.
+        by : who withdraws them.
+
+        Raises
+        ------
+        NotFound
+            There is no such project or case.
+        CaseRefused
+            Nobody has one of them.
+        """
+        withdrawn = []
+        with self._changing(name) as changes:
+            for key in keys:
+                case = changes.find(key)
+                changed = transitions.withdraw(case, changes.project)
+                if case.state is CaseState.OPEN:
+                    holder, step = case.assigned, case.step
+                else:
+                    holder = case.reviewer if case.state is CaseState.IN_REVIEW else case.person
+                    step = changes.work.reschedule(case.step, f"{by} withdrew it")
+                if changed.state is CaseState.OPEN:
+                    changes.assign_step(step, "")
+                note = f"{by} withdrew it."
+                changed = replace(changed, step=step)
+                withdrawn.append(changes.write(changed, Event.WITHDRAWN, holder, note=note))
+        return withdrawn
 
     def assign(self, name: str, keys: Sequence[tuple[int, int]], person: str) -> list[Case]:
         """Assign open cases to one annotator, or to all again, and return them; all or none.
+
+        Who one was assigned to before reads it.
 
         Parameters
         ----------
@@ -307,12 +387,16 @@ class Projects:
         NotFound, CaseRefused
         """
         assigned = []
-        with self._changing(name) as (work, project):
+        with self._changing(name) as changes:
             for key in keys:
-                case = rows.read_case(work.connection, project, key)
-                others = self._others(work.connection, name, case)
-                changed = transitions.assign(case, project, person, others)
-                assigned.append(self._write(work, project, changed, Event.ASSIGNED, person))
+                case = changes.find(key)
+                others = changes.others(case)
+                changed = transitions.assign(case, changes.project, person, others)
+                if case.assigned not in ("", person):
+                    note = f"It was assigned to {person or 'anyone'}."
+                    changes.write(case, Event.WITHDRAWN, case.assigned, note=note)
+                changes.assign_step(case.step, person)
+                assigned.append(changes.write(changed, Event.ASSIGNED, person))
         return assigned
 
     def remove(self, name: str) -> int:
@@ -325,22 +409,23 @@ class Projects:
         NotFound
             There is no project of this name.
         """
-        with self._changing(name) as (work, _):
-            found = [case for case, *_ in rows.read_cases(work.connection, name)]
+        with self._changing(name) as changes:
+            found = changes.cases()
             for case in found:
                 if not case.state.is_final:
-                    work.cancel(case.step)
-            rows.delete(work.connection, name)
+                    changes.work.cancel(case.step)
+            rows.delete(changes.work.connection, name)
         return len(found)
 
-    # Within one transaction
-
     @contextmanager
-    def _changing(self, name: str) -> Iterator[tuple[StepChanges, Project]]:
+    def _changing(self, name: str) -> Iterator[CaseChanges]:
         """Begin a transaction in a project whose cases are as their procedure steps are."""
         self._follow(name)
         with self._steps.changing() as work:
-            yield work, rows.read_project(work.connection, name)
+            yield self._changes(work, rows.read_project(work.connection, name))
+
+    def _changes(self, work: StepChanges, project: Project) -> CaseChanges:
+        return CaseChanges(work, project, self._now, self._steps)
 
     def _follow(self, name: str) -> None:
         """Let the cases follow procedure steps that the deadline or another program has ended."""
@@ -349,91 +434,9 @@ class Projects:
         if row is None or not row[0]:
             return
         with self._steps.changing() as work:  # another may have done it meanwhile
-            project = rows.read_project(work.connection, name)
-            for case, state, replacement in rows.read_cases(work.connection, name):
-                if not case.state.is_final and state in (State.COMPLETED, State.CANCELED):
-                    self._follow_one(work, project, case, state, replacement)
-
-    def _follow_one(
-        self, work: StepChanges, project: Project, case: Case, state: str, replacement: str
-    ) -> None:
-        reviewing = case.state is CaseState.IN_REVIEW
-        holder = case.reviewer if reviewing else case.person
-        if state == State.CANCELED and replacement:
-            silent = hours(self._steps.deadline) if self._steps.deadline else "long"
-            note = f"Nothing was heard for {silent}."
-            freed = replace(transitions.freed(case), step=replacement)
-            self._write(work, project, freed, Event.CAME_FREE, holder, note=note)
-            return
-        if state == State.CANCELED:
-            self._write(work, project, replace(case, state=CaseState.CANCELED), Event.CANCELED, "")
-            return
-        step = work.retrieve(case.step)
-        person = steps.performer_of(step) or holder
-        if reviewing:
-            done = replace(case, state=CaseState.DONE, reviewer=person)
-            self._write(work, project, done, Event.ACCEPTED, person, result=case.result)
-            return
-        result = steps.output_of(step)
-        submitted = replace(case, person=person, result=result, rounds=case.rounds + 1, note="", reviewer="")
-        if project.review:
-            submitted = replace(submitted, state=CaseState.SUBMITTED)
-            submitted = replace(submitted, step=self._schedule(work, submitted, project, review=True))
-        else:
-            submitted = replace(submitted, state=CaseState.DONE)
-        self._write(work, project, submitted, Event.SUBMITTED, person, result=result)
-
-    def _read(self, work: StepChanges, project: Project, key: tuple[int, int], person: str) -> Case:
-        """Read a case that a person means to go on with; tell them where it came free meanwhile."""
-        case = rows.read_case(work.connection, project, key)
-        if not has(case, person):
-            lost = rows.read_lost(work.connection, project.name, person)
-            if found := [one for one in lost if one.case == key]:
-                raise CaseRefused(f"{came_free(found[-1], case, project)} What was drawn is in the archive.")
-        return case
-
-    def _in_review(self, work: StepChanges, project: Project, key: tuple[int, int], person: str) -> Case:
-        case = rows.read_case(work.connection, project, key)
-        if case.state is not CaseState.SUBMITTED:
-            return self._read(work, project, key, person)
-        taken = transitions.take(case, project, person, ())
-        work.change(case.step, _claimed)
-        return self._write(work, project, taken, Event.REVIEW_TAKEN, person)
-
-    def _others(self, connection: Connection, name: str, case: Case) -> list[Case]:
-        return [one for one in rows.read_series(connection, name, case.number) if one.slot != case.slot]
-
-    def _schedule(self, work: StepChanges, case: Case, project: Project, *, review: bool) -> str:
-        return work.create(steps.scheduled(case, project, self._steps.moment(), review=review))
-
-    def _complete(
-        self, work: StepChanges, case: Case, person: str, *, result: Resource | None = None, comment: str = ""
-    ) -> None:
-        work.change(
-            case.step,
-            lambda step, now: steps.completed(
-                step, now, person, begun=case.changed, result=result, comment=comment
-            ),
-        )
-
-    def _write(
-        self,
-        work: StepChanges,
-        project: Project,
-        case: Case,
-        event: Event,
-        person: str,
-        *,
-        note: str = "",
-        result: Resource | None = None,
-    ) -> Case:
-        moment = self._now().timestamp()
-        case = replace(case, changed=moment)
-        rows.write_case(work.connection, project.name, case)
-        rows.add_entry(work.connection, project.name, Entry(case.key, event, person, moment, note, result))
-        return case
+            self._changes(work, rows.read_project(work.connection, name)).follow()
 
 
-def _claimed(step: ProcedureStep, now: str) -> Outcome:
-    """Claim a step with a Transaction UID that nobody learns."""
-    return procedure_step.change_state(step, State.IN_PROGRESS, new_uid(), now)
+def _given_back(connection: Connection, name: str, person: str) -> frozenset[tuple[int, int]]:
+    """Return the cases that a person gave back, and has had nothing to do with since."""
+    return frozenset(one.case for one in rows.read_latest(connection, name, person, Event.RELEASED))

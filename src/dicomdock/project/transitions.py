@@ -5,7 +5,8 @@
     open -> taken -> submitted -> in review -> done
       ^       |         ^             |
       |       v         |             v
-      +-- released      +---- taken <- open, with a note (sent back)
+      +-- released,     +---- taken <- open, with a note (sent back)
+          withdrawn
 
 Without review a submitted case is done. Nothing is stored here.
 """
@@ -29,7 +30,7 @@ def why_not(case: Case, project: Project, person: str, others: Sequence[Case]) -
     name = name_of(case, project)
     if case.state is CaseState.OPEN:
         if person not in project.annotators:
-            return f"{person} is no annotator of {project.name}; 'dicomdock project add' makes them one."
+            return f"{person} is not an annotator of {project.name}; 'dicomdock project add' makes them one."
         if case.assigned not in ("", person):
             return f"Case {name} is assigned to {case.assigned}."
         if any(person in (one.person, one.assigned) for one in others):
@@ -37,7 +38,7 @@ def why_not(case: Case, project: Project, person: str, others: Sequence[Case]) -
         return ""
     if case.state is CaseState.SUBMITTED:
         if person not in project.reviewers:
-            return f"{person} is no reviewer of {project.name}; 'dicomdock project add' makes them one."
+            return f"{person} is not a reviewer of {project.name}; 'dicomdock project add' makes them one."
         if person == case.person:
             return f"Case {name} was annotated by {person}; another person reviews it."
         return ""
@@ -124,6 +125,21 @@ def freed(case: Case) -> Case:
     return replace(case, state=CaseState.OPEN, person=case.assigned if case.note else "")
 
 
+def withdraw(case: Case, project: Project) -> Case:
+    """Return the case as it is once it is withdrawn from who has it, or is assigned it: for all others.
+
+    Raises
+    ------
+    CaseRefused
+        Nobody has it.
+    """
+    if case.state is CaseState.IN_REVIEW:
+        return freed(case)
+    if case.state is CaseState.TAKEN or (case.state is CaseState.OPEN and case.assigned):
+        return replace(case, state=CaseState.OPEN, person="", assigned="")
+    raise CaseRefused(f"Case {name_of(case, project)} is {case.state}; nobody has it.")
+
+
 def assign(case: Case, project: Project, person: str, others: Sequence[Case]) -> Case:
     """Return an open case as it is when only one annotator may take it; an empty name lets all.
 
@@ -134,7 +150,10 @@ def assign(case: Case, project: Project, person: str, others: Sequence[Case]) ->
     """
     name = name_of(case, project)
     if case.state is not CaseState.OPEN:
-        raise CaseRefused(f"Case {name} is {case.state}; only open cases are assigned.")
+        why = f"Case {name} is {case.state}; only open cases are assigned."
+        if case.state is CaseState.TAKEN:
+            why += f" 'dicomdock project withdraw {project.name} {name}' opens it again."
+        raise CaseRefused(why)
     changed = replace(case, assigned=person, person="")
     if person and (reason := why_not(changed, project, person, others)):
         raise CaseRefused(reason)
@@ -157,4 +176,10 @@ def _require(case: Case, project: Project, state: CaseState, person: str, holder
     name = name_of(case, project)
     if case.state is state:
         raise CaseRefused(f"Case {name} is {case.state} by {holder or 'another program'}, not by {person}.")
+    if state is CaseState.IN_REVIEW and case.state is CaseState.OPEN and case.note:
+        raise CaseRefused(f"Case {name} was sent back already, and is drawn again.")
+    if state is CaseState.IN_REVIEW and case.state is CaseState.TAKEN:
+        raise CaseRefused(f"Case {name} is being drawn; it is reviewed once it is submitted.")
+    if case.state is not CaseState.OPEN:
+        raise CaseRefused(f"Case {name} is {case.state} already.")
     raise CaseRefused(f"Case {name} is {case.state}; take it first.")

@@ -165,9 +165,9 @@ def _is_meant_as_dicom(file: Path, head: bytes) -> bool:
 
 
 def _is_packed(head: bytes) -> bool:
-    from dicomdock.archive.packed import is_packed, is_tar
+    from dicomdock.archive.packed import is_packed, other_packing
 
-    return is_packed(head) or is_tar(head)
+    return is_packed(head) or bool(other_packing(head))
 
 
 def _head(file: Path) -> bytes:

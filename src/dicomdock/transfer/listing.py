@@ -10,10 +10,20 @@ from dicomdock.dicom.query import Query
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import InvalidInput, NotFound, TransactionError, UnsupportedByServer, WireError
 from dicomdock.sources import DicomJson, DicomSource
+from dicomdock.transfer.outage import BUSY
 
 
 class Unlisted(Exception):
-    """The source does not list what it holds, or not all of it."""
+    """The source does not list what it holds, or not all of it.
+
+    Parameters
+    ----------
+    passing : it was too busy to, or out of reach behind its gateway; asked again it may.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 def refuse(parent: Resource, reason: str) -> NoReturn:
@@ -83,7 +93,8 @@ def instances_of(
     except NotFound:
         return []
     except (UnsupportedByServer, TransactionError, WireError) as error:
-        raise Unlisted(str(error)) from error
+        passing = isinstance(error, TransactionError) and error.status in BUSY
+        raise Unlisted(str(error), passing=passing) from error
 
 
 def _resource(

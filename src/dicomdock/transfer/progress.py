@@ -272,6 +272,11 @@ class ProgressTracker:
             series |= {one.parent for one in self.failed if one.study == study and one.parent is not None}
         return sum(len(self.came(one)) for one in series)
 
+    def arrivals_of(self, study: str) -> int:
+        """Return the number of instances of a study that arrived."""
+        with self.lock:
+            return sum(len(uids) for series, uids in self.received.items() if series.study == study)
+
     @property
     def skips(self) -> int:
         """The number of instances that need no transfer."""

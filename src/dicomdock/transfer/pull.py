@@ -4,6 +4,7 @@ One stream a series, several series side by side. The source's own count of a se
 where it gives none, or another, its list is asked for, and what the stream did not bring is fetched singly.
 A study of which the source lists no series comes as one stream, which proves nothing.
 A series of which much is missing is streamed too, and what the archive has of it is discarded on the way.
+Where neither series nor instances can be had, the study is: a few servers give nothing less.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias
 
 from dicomdock.config.dialects import Dialect
 from dicomdock.config.settings import Settings
@@ -20,7 +21,6 @@ from dicomdock.errors import (
     AuthenticationError,
     DicomdockError,
     NotFound,
-    ServerFault,
     TransactionError,
     Unreachable,
     UnsupportedByServer,
@@ -28,6 +28,7 @@ from dicomdock.errors import (
 )
 from dicomdock.sources import DicomSource, Part
 from dicomdock.transfer.listing import Unlisted, instances_of, series_of
+from dicomdock.transfer.outage import Failures, is_local
 from dicomdock.transfer.progress import Failure, Progress, ProgressTracker, PullReport
 from dicomdock.transfer.watch import Stop, bounded_map, metered, watch
 from dicomdock.transfer.write_behind import WriteBehind, identified
@@ -38,12 +39,6 @@ if TYPE_CHECKING:
 Wanted: TypeAlias = Callable[[str], "str | None"]
 """Gives the UID of the series of a study that somebody waits for."""
 
-# A source that cannot be reached so many times in a row is gone; waiting for every instance would take hours.
-GONE_AFTER = 3
-GATEWAY = frozenset({502, 503, 504})
-ATTEMPTS = (
-    3  # at one instance whose answer is cut in its body; the connection alone repeats what has no body yet
-)
 BACK_OFF = 0.2  # seconds before the second of them, doubled for each further one
 RETRY_AFTER = 1.0  # seconds after which what is missing at the end is asked for once more
 SINGLE_MOST = 8  # missing instances of a series that are always requested one by one
@@ -110,6 +105,7 @@ class _Pull:
         self.unlisted: dict[Resource, DicomdockError] = {}
         self.tracker = ProgressTracker()
         self.naming = Lock()
+        self.refused: set[Resource] = set()
 
     def run(self, resources: Sequence[Resource], stop: Stop) -> None:
         self.stop = stop
@@ -121,6 +117,7 @@ class _Pull:
             ThreadPoolExecutor(workers, "series") as many,
         ):
             bounded_map(many, workers, self._job, self._divided(resources), stop)
+            self._retrieve_whole_studies({one.study for one in resources if one.series is None})
             self._retry_missing(stop)
             for late in self.writer.flush():
                 if late.status == "conflict":  # another process was faster
@@ -209,7 +206,7 @@ class _Pull:
             broken = error
         came = self.tracker.came_of(study.study)
         if not came:
-            if broken is not None and not (_is_local(broken) or isinstance(broken, UnsupportedByServer)):
+            if broken is not None and not (is_local(broken) or isinstance(broken, UnsupportedByServer)):
                 raise broken
             self._without(study, unlisted)
             return
@@ -243,18 +240,22 @@ class _Pull:
         except Unlisted as reason:
             if not streamed:
                 broken = self._stream(series, present)
-            if _is_local(broken):
+            if is_local(broken):
                 self._without(series, broken)
                 return
             if broken is not None:
                 raise broken from None
             self.tracker.expect(series, len(self.tracker.came(series) | present))
-            self.tracker.proven = False
-            self.tracker.warn(f"Series {series.series} cannot be proved complete: {reason}")
+            unproven = f"Series {series.series} cannot be proved complete: {reason}"
+            if reason.passing:
+                self.tracker.missing[series] = unproven
+            else:
+                self.tracker.proven = False
+                self.tracker.warn(unproven)
             return
         came = self.tracker.came(series)
         if not listed and not came:
-            if broken is not None and not _is_local(broken):
+            if broken is not None and not is_local(broken):
                 raise broken
             self._without(series, self._unknown(series) if broken is None else broken)
             return
@@ -275,7 +276,12 @@ class _Pull:
         return self.archive.size(series) <= missing * SINGLE_COST
 
     def _stream(
-        self, series: Resource, present: Container[str] = (), *, discard: Container[str] = ()
+        self,
+        series: Resource,
+        present: Container[str] = (),
+        *,
+        discard: Container[str] = (),
+        only: Container[Resource] | None = None,
     ) -> DicomdockError | None:
         """Retrieve a series or study in one answer; return what ended it too early.
 
@@ -284,13 +290,15 @@ class _Pull:
         present : instances that were in the archive before, and are not counted as received.
         discard : instances that are not written. A source that turns out to send the series one by one is
             not asked for the rest then.
+        only : instances that are written; None for all.
         """
         from dicomdock.archive.writer import UnexpectedInstance
 
         def store(part: Part) -> None:
-            if discard:
+            if discard or only is not None:
                 part, instance = identified(part)
-                if instance is not None and instance.parent == series and instance.instance in discard:
+                known = instance is not None and instance.parent == series and instance.instance in discard
+                if known or (only is not None and instance not in only):
                     for _ in part.chunks():
                         pass
                     return
@@ -332,13 +340,33 @@ class _Pull:
         else:
             self.tracker.arrived(result.resource)
 
+    def _retrieve_whole_studies(self, asked: Container[str]) -> None:
+        """Request studies of which the source refused every instance by itself; a few give nothing less.
+
+        Parameters
+        ----------
+        asked : studies that were asked for as such; of others only what is missing is kept.
+        """
+        missing: dict[str, set[Resource]] = {}
+        for one in self.refused & self.tracker.missing.keys():
+            missing.setdefault(one.study, set()).add(one)
+        for study, wanted in missing.items():
+            if self.tracker.arrivals_of(study) or self.tracker.came_of(study) > len(wanted):
+                continue
+            try:
+                self._stream(Resource(study), only=None if study in asked else wanted)
+            except UnsupportedByServer:
+                continue  # what is missing is named already
+            if self.tracker.arrivals_of(study):
+                self.tracker.warn(f"{self.source.name} gave {study} as a whole only.")
+
     def _retry_missing(self, stop: Stop) -> None:
         """Request what is missing once more after a pause: many servers fail only while they are busy."""
         missing = [one for one in self.tracker.missing if one.instance is not None]
         if not missing or stop.wait(RETRY_AFTER):
             return
         self.tracker.doing = "retrying what is missing"
-        lost = _Lost()
+        lost = Failures()
         workers = min(len(missing), self.settings.instance_workers)
         bounded_map(self.single, workers, lambda one: self._single(one, lost), missing, stop)
 
@@ -352,11 +380,11 @@ class _Pull:
                 wanted.append(resource)
         if wanted:
             self.tracker.doing = "fetching single instances"
-            lost = _Lost()
+            lost = Failures()
             workers = min(len(wanted), self.settings.instance_workers)
             bounded_map(self.single, workers, lambda one: self._single(one, lost), wanted, self.stop)
 
-    def _single(self, resource: Resource, lost: _Lost) -> None:
+    def _single(self, resource: Resource, lost: Failures) -> None:
         if lost.cause is not None:
             self.tracker.missing[resource] = str(lost.cause)
             return
@@ -372,6 +400,8 @@ class _Pull:
                 raise
             except (WireError, TransactionError, NotFound, Unreachable) as error:
                 self.tracker.missing[resource] = str(error)
+                if is_local(error):
+                    self.refused.add(resource)
                 cut = isinstance(error, WireError) or (
                     isinstance(error, Unreachable) and self.tracker.bytes > started
                 )
@@ -406,34 +436,3 @@ def _streams_series(source: DicomSource) -> bool:
     """Return whether a series comes in one answer; a client learns it from its server, as a dialect."""
     dialect: Dialect | None = getattr(source, "dialect", None)
     return dialect is None or dialect.retrieve_level != "instance"
-
-
-def _is_local(error: DicomdockError | None) -> TypeGuard[DicomdockError]:
-    """Return whether an error is about one series: the source answered, and is not the one that is down."""
-    return isinstance(error, NotFound) or (
-        isinstance(error, TransactionError) and error.status not in GATEWAY
-    )
-
-
-class _Lost:
-    """Counts failures to reach the source, so that a dead server costs a few time-outs, not one each.
-
-    A gateway that says so of the server behind it counts like one that does not answer itself.
-    """
-
-    def __init__(self) -> None:
-        self.cause: DicomdockError | None = None
-        self._row = 0
-        self._failures = 0
-
-    @property
-    def attempts(self) -> int:
-        """How often an instance is tried; once where several in a row failed for good."""
-        return 1 if self._failures >= GONE_AFTER else ATTEMPTS
-
-    def note(self, error: DicomdockError | None) -> None:
-        gone = isinstance(error, Unreachable) or (isinstance(error, ServerFault) and error.status in GATEWAY)
-        self._row = self._row + 1 if gone else 0
-        self._failures = 0 if error is None else self._failures + 1
-        if self._row >= GONE_AFTER:
-            self.cause = error

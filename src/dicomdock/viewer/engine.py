@@ -199,7 +199,7 @@ class _Area(RcaViewAdapter):
                 self.streamer.publish(RELEASED_TOPIC, self.area_name)
 
     def _places(self, origin: str, event: dict[str, Any]) -> bool:
-        """Place points by a drag as clicks would; return False for what is no part of one.
+        """Place points by a drag as clicks would; return False for what is not part of one.
 
         The button never stays pressed for the engine, where a point that was placed would follow the mouse.
         """

@@ -92,6 +92,7 @@ class Guard:
 
     def __init__(self, secret: str, once: str, theme: Callable[[], str]) -> None:
         self._secret, self._once, self._theme = secret, once, theme
+        self._process = token_urlsafe(8)  # a viewer that was started again has the same secret, not this name
 
     def install(self, app: web.Application) -> None:
         """Put the guard before all else."""
@@ -119,11 +120,12 @@ class Guard:
                 # The page took the secret off its address; a reload gets it again.
                 return web.HTTPFound(f"/index.html?secret={self._secret}", headers=headers(request.host))
             if request.path == "/index.html":
-                return web.Response(text=index_page(self._theme()), content_type="text/html")
+                return web.Response(text=index_page(self._process, self._theme()), content_type="text/html")
             return await handler(request)
 
         async def prepare(request: web.Request, response: web.StreamResponse) -> None:
             response.headers.update(headers(request.host, request.get(NONCE, "")))
+            response.headers["Viewer-Process"] = self._process
             if request.path in TO_PAGE:
                 response.headers["Cache-Control"] = "no-store"
                 if response.status < 400:
@@ -188,5 +190,5 @@ class Guard:
 
 
 def _is_equal(text: str, secret: str) -> bool:
-    # What is no UTF-8 on the wire arrives as surrogates.
+    # What is not UTF-8 on the wire arrives as surrogates.
     return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), secret.encode())

@@ -46,6 +46,11 @@ replacements = Table(  # the steps that were canceled because nobody was heard o
     (Column("uid"), Column("replacement")),
     key=("uid",),
 )
+filters = Table(  # what the steps match that an AE title with everything = True hears of; none: of all
+    "procedure_step_filter",
+    (Column("title"), Column("keys")),
+    key=("title",),
+)
 version = Table("worklist", (Column("version", "number"),), key=())
 
 
@@ -74,11 +79,17 @@ def add_replacements(connection: Connection) -> None:
     create(connection, replacements)
 
 
+def add_filters(connection: Connection) -> None:
+    """Version 5: filtered global subscriptions."""
+    create(connection, filters)
+
+
 MIGRATIONS: Sequence[Callable[[Connection], None]] = (
     first_tables,
     add_claims,
     add_subscriptions,
     add_replacements,
+    add_filters,
 )
 
 

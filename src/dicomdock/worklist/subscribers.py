@@ -7,15 +7,18 @@ PS3.4 CC.2.3; PS3.18 §11.10 to §11.12.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from dicomdock.archive.index.connection import Connection
 from dicomdock.archive.index.engine import Index
-from dicomdock.errors import NotFound
+from dicomdock.dicom.query import Query
+from dicomdock.errors import InvalidInput, NotFound
 from dicomdock.worklist import subscriptions
 from dicomdock.worklist.database import WorklistDatabase
 from dicomdock.worklist.events import state_report
-from dicomdock.worklist.store import found
-from dicomdock.worklist.subscriptions import GLOBAL, Waiting, check_ae_title
+from dicomdock.worklist.procedure_step import ProcedureStep
+from dicomdock.worklist.store import PAGE, found
+from dicomdock.worklist.subscriptions import FILTERED, GLOBAL, Waiting, check_ae_title
 
 
 class Subscribers:
@@ -48,7 +51,7 @@ class Subscribers:
         NotFound
             There is no such step.
         InvalidInput
-            It is no AE title.
+            It is not an AE title.
         TooManySubscribers
         """
         title = check_ae_title(title)
@@ -63,8 +66,40 @@ class Subscribers:
                 subscriptions.subscribe(connection, title, uid)
                 subscriptions.put(connection, [title], [state_report(step, step.state)])
 
+    def subscribe_filtered(self, title: str, keys: Query, *, lock: bool = False) -> None:
+        """Subscribe an AE title to the steps that match, those to come as well.
+
+        An AE title has one such subscription: a later one, or the one to all steps, replaces it.
+
+        Parameters
+        ----------
+        title : AE title.
+        keys : what the steps match; the level and the order are not looked at.
+        lock : the state of every step that matches is sent; see ``subscribe``.
+
+        Raises
+        ------
+        InvalidInput
+            It is no AE title, or the keys are none, unknown, or not of their VR.
+        TooManySubscribers
+
+        References
+        ----------
+        PS3.18 §11.10.1.2.2; PS3.4 CC.2.3.1 (Match Keys).
+        """
+        title = check_ae_title(title)
+        if not any(keys.match.values()):
+            raise InvalidInput("A filter names at least one attribute and its value.")
+        keys.criteria  # noqa: B018 - refused before anything is written
+        with self._database.writing() as connection:
+            fresh = list(_matching(connection, title, keys))
+            subscriptions.subscribe_filtered(connection, title, keys, [step.uid for step in fresh])
+            if lock:
+                events = [state_report(step, step.state) for step in fresh[-subscriptions.MAX_WAITING :]]
+                subscriptions.put(connection, [title], events)
+
     def unsubscribe(self, title: str, uid: str) -> None:
-        """End the subscription to a step; with ``GLOBAL`` all subscriptions of an AE title.
+        """End the subscription to a step; with ``GLOBAL`` or ``FILTERED`` all subscriptions of an AE title.
 
         Raises
         ------
@@ -73,7 +108,7 @@ class Subscribers:
         """
         title = check_ae_title(title)
         with self._database.writing() as connection:
-            if uid != GLOBAL:
+            if uid not in (GLOBAL, FILTERED):
                 found(connection, uid)
             subscriptions.unsubscribe(connection, title, uid)
 
@@ -103,3 +138,12 @@ class Subscribers:
         """Note that a subscriber was sent all reports up to a number."""
         with self._database.writing() as connection:
             subscriptions.mark_sent(connection, title, number)
+
+
+def _matching(connection: Connection, title: str, keys: Query) -> Iterator[ProcedureStep]:
+    """Yield the present steps that match and that an AE title is not subscribed to."""
+    after = ""
+    while uids := subscriptions.not_subscribed(connection, title, after=after, limit=PAGE):
+        steps = (found(connection, uid) for uid in uids)
+        yield from (step for step in steps if keys.matches(step.attributes))
+        after = uids[-1]

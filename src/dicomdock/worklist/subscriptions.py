@@ -14,15 +14,16 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from dicomdock.archive.index.connection import Connection
 from dicomdock.dicom.json_model import DicomJson
+from dicomdock.dicom.query import Query
 from dicomdock.errors import DicomdockError, InvalidInput
 from dicomdock.worklist.procedure_step import ProcedureStep
-from dicomdock.worklist.schema import reports, subscribers, subscriptions
+from dicomdock.worklist.schema import filters, reports, subscribers, subscriptions
 
 GLOBAL: Final = "1.2.840.10008.5.1.4.34.5"  # UPS Global Subscription SOP Instance
 FILTERED: Final = "1.2.840.10008.5.1.4.34.5.1"  # UPS Filtered Global Subscription SOP Instance
@@ -82,8 +83,7 @@ def subscribe_globally(connection: Connection, title: str) -> None:
     ------
     TooManySubscribers
     """
-    _register(connection, title)
-    connection.execute('UPDATE procedure_step_subscriber SET "everything" = ? WHERE "title" = ?', True, title)
+    _subscribe_to_new(connection, title, {})
     connection.execute(
         'INSERT INTO procedure_step_subscription ("title", "uid") '
         'SELECT s."title", p."uid" FROM procedure_step p, procedure_step_subscriber s WHERE s."title" = ? '
@@ -92,9 +92,27 @@ def subscribe_globally(connection: Connection, title: str) -> None:
     )
 
 
+def subscribe_filtered(connection: Connection, title: str, keys: Query, present: Iterable[str]) -> None:
+    """Subscribe to the steps that match, those to come as well; a filter that was there is replaced.
+
+    Parameters
+    ----------
+    keys : what they match.
+    present : UIDs of those of the present steps that match and are not subscribed to.
+
+    Raises
+    ------
+    TooManySubscribers
+    """
+    _subscribe_to_new(connection, title, keys.match)
+    for uid in present:
+        connection.execute(subscriptions.insert_or_pass, *subscriptions.values({"title": title, "uid": uid}))
+
+
 def unsubscribe(connection: Connection, title: str, uid: str) -> None:
-    """End the subscription to one step; to all steps where it is the global one."""
-    if uid == GLOBAL:
+    """End the subscription to one step; to all steps where it is the global one, filtered or not."""
+    if uid in (GLOBAL, FILTERED):
+        connection.execute('DELETE FROM procedure_step_filter WHERE "title" = ?', title)
         connection.execute('DELETE FROM procedure_step_subscriber WHERE "title" = ?', title)
         connection.execute('DELETE FROM procedure_step_subscription WHERE "title" = ?', title)
         connection.execute('DELETE FROM procedure_step_report WHERE "title" = ?', title)
@@ -120,13 +138,20 @@ def suspend(connection: Connection, title: str) -> bool:
     return there
 
 
-def not_subscribed(connection: Connection, title: str) -> Sequence[str]:
-    """Return the UIDs of steps that an AE title is not subscribed to: as many as reports can wait for it."""
+def not_subscribed(connection: Connection, title: str, *, after: str = "", limit: int = 0) -> Sequence[str]:
+    """Return the UIDs of steps that an AE title is not subscribed to, in their order.
+
+    Parameters
+    ----------
+    after : only UIDs that come later.
+    limit : at most so many; by default as many as reports can wait for it.
+    """
     return connection.column(
-        'SELECT "uid" FROM procedure_step WHERE "uid" NOT IN '
+        'SELECT "uid" FROM procedure_step WHERE "uid" > ? AND "uid" NOT IN '
         '(SELECT "uid" FROM procedure_step_subscription WHERE "title" = ?) ORDER BY "uid" LIMIT ?',
+        after,
         title,
-        MAX_WAITING,
+        limit or MAX_WAITING,
     )
 
 
@@ -136,10 +161,14 @@ def titles_of(connection: Connection, uid: str) -> Sequence[str]:
 
 
 def add_new(connection: Connection, step: ProcedureStep) -> None:
-    """Subscribe to a new step whoever is subscribed to all."""
-    for title in connection.column(
-        'SELECT "title" FROM procedure_step_subscriber WHERE "everything" = ?', True
-    ):
+    """Subscribe to a new step whoever is subscribed to all, or to those that it is one of."""
+    asked = (
+        'SELECT s."title", f."keys" FROM procedure_step_subscriber s LEFT JOIN procedure_step_filter f '
+        'ON f."title" = s."title" WHERE s."everything" = ?'
+    )
+    for title, keys in connection.all(asked, True):
+        if keys and not Query("instances", json.loads(keys)).matches(step.attributes):
+            continue
         connection.insert(subscriptions, [subscriptions.values({"title": title, "uid": step.uid})])
 
 
@@ -196,6 +225,14 @@ def mark_sent(connection: Connection, title: str, number: int) -> None:
         number,
         False,
     )
+
+
+def _subscribe_to_new(connection: Connection, title: str, keys: Mapping[str, str]) -> None:
+    _register(connection, title)
+    connection.execute('UPDATE procedure_step_subscriber SET "everything" = ? WHERE "title" = ?', True, title)
+    connection.execute('DELETE FROM procedure_step_filter WHERE "title" = ?', title)
+    if keys:
+        connection.insert(filters, [filters.values({"title": title, "keys": json.dumps(dict(keys))})])
 
 
 def _register(connection: Connection, title: str) -> None:

@@ -7,7 +7,6 @@ so that the leftovers of a killed one are known as such.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import hashlib
 import logging
@@ -15,14 +14,14 @@ import mmap
 import os
 import shutil
 import stat
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from dicomdock.archive.storage.backend import InStorage, StoredFile
 from dicomdock.archive.storage.journal import private_file
+from dicomdock.archive.storage.syncing import sync_folders
 from dicomdock.dicom.part10 import HEAD
 from dicomdock.dicom.resource import Resource
 from dicomdock.errors import ArchiveError, NoSpace
@@ -34,10 +33,7 @@ SUFFIX = ".dcm"
 COPY = ".part"  # of a file that is on its way from another disk
 ASIDE = ".aside"  # of what lay where a file of the archive belongs
 BLOCK = 1 << 20  # bytes read at once to digest a file
-MANY = 8  # files from which on one sync of the whole file system is quicker
-LARGE = 1 << 18  # bytes from which on a file is sent to the disk before its group is
 REMEMBERED = 200_000  # files that are known to be intact
-_WRITE = 2  # SYNC_FILE_RANGE_WRITE: begin to write, and do not wait
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -128,7 +124,8 @@ class LocalFolder:
         """Return every file, or those below one folder, or the one of that name."""
         top = self.folder / below
         if below and not top.is_dir():
-            yield below
+            if os.path.lexists(top):
+                yield below
             return
         start = len(str(self.folder)) + 1
         for folder, _, names in os.walk(top):
@@ -172,7 +169,7 @@ class LocalFolder:
         path = self.folder / key
         path.stat()  # raises where nothing is there
         if state_of(path) is None:
-            raise OSError(errno.EINVAL, "It is no file, but a folder, a pipe or a device", str(path))
+            raise OSError(errno.EINVAL, "It is not a file, but a folder, a pipe or a device", str(path))
         with path.open("rb") as file:
             head = file.read(HEAD)
             size = os.fstat(file.fileno()).st_size
@@ -193,8 +190,7 @@ class LocalFolder:
             touched[target.parent] = None
             if number == 0:
                 self._on_renamed()
-        for folder in touched:
-            _sync_folder(folder)
+        sync_folders(touched)
 
     def _clear_way(self, target: Path) -> None:
         """Rename what lies where a file or a folder of it belongs and is of another kind; verify names it."""
@@ -333,46 +329,3 @@ def has_size(path: Path, size: int) -> bool:
     """Return whether a file is there with this size."""
     found = state_of(path)
     return found is not None and found.st_size == size
-
-
-def begin_sync(descriptor: int, size: int) -> None:
-    """Let the system begin to write a file to the disk, so that its sync has less to wait for.
-
-    It promises nothing, and small files it would only delay.
-    """
-    if size >= LARGE and (begin := _system_call("sync_file_range")) is not None:
-        begin(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE)
-
-
-def sync_files(paths: Sequence[Path]) -> None:
-    """Make written files, which are on one disk, durable."""
-    # A disk flushes its cache for each fsync; under load 128 of them took six times as long as one of these.
-    whole = _system_call("syncfs") if len(paths) >= MANY else None
-    if whole is not None:
-        with paths[0].open("rb") as file:
-            if whole(file.fileno()):
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        return
-    for path in paths:
-        with path.open("r+b", buffering=0) as file:
-            os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":  # a folder cannot be opened there, and renaming is journalled
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@cache
-def _system_call(name: str) -> Callable[..., int] | None:
-    """Return a system call that Python does not wrap; None where the system does not have it."""
-    try:
-        call: Callable[..., int] = getattr(ctypes.CDLL(None, use_errno=True), name)
-    except (OSError, AttributeError, TypeError):  # not Linux
-        return None
-    return call

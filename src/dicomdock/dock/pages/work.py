@@ -15,11 +15,12 @@ from dicomdock.dock import formatting, widgets
 from dicomdock.dock.addresses import open_address
 from dicomdock.dock.bundle import Services
 from dicomdock.dock.pages.visit import Visit
+from dicomdock.dock.pages.work_card import card
 from dicomdock.dock.services.events import ArchiveChanged
 from dicomdock.dock.services.open_study import OpenStudy
 from dicomdock.dock.services.project_work import ProjectWork, Work
 from dicomdock.dock.services.threads import Run
-from dicomdock.errors import DicomdockError
+from dicomdock.errors import DicomdockError, NotFound
 from dicomdock.project.model import Case, CaseState, check_note
 
 PREFERENCE = "project"
@@ -158,7 +159,11 @@ class WorkPage:
         if not self._name:
             return
         name = self._name
-        work = await self._run(self._service.look, name, alive=alive)
+        try:
+            work = await self._run(self._service.look, name, alive=alive)
+        except NotFound as error:  # somebody has removed it
+            self._leave(name, str(error))
+            return
         if name != self._name:
             return
         self._work = work
@@ -183,6 +188,18 @@ class WorkPage:
         self._show_empty(work)
         await self._show_with_changes()
 
+    def _leave(self, name: str, why: str) -> None:
+        """Show that a project is gone."""
+        if name != self._name:
+            return
+        self._name, self._work, self._current = "", None, ""
+        for part in (self._head, self._body, self._foot):
+            part.set_visibility(False)
+        self._place.clear()
+        title, text = f"Project {name} is gone", f"{why} What was drawn is in the archive."
+        with self._place, widgets.empty(title, text, testid="work-gone"):
+            widgets.button("Studies", lambda: ui.navigate.to("/"), kind="main")
+
     def _show_empty(self, work: Work) -> None:
         self._empty.clear()
         self._next.set_enabled(work.left or any(work.in_hand(case) for case in work.mine))
@@ -194,11 +211,11 @@ class WorkPage:
                 with box:
                     widgets.button("Next case", self.next, kind="main")
             else:
-                with widgets.empty(
-                    "Nothing is left for you here",
-                    "All cases are with others, or done.",
-                    testid="work-none",
-                ):
+                title, why = "Nothing is left for you here", "All cases are with others, or done."
+                if not (work.is_annotator or work.is_reviewer):
+                    title = "You are not in this project"
+                    why = f"You are {work.person} here; your name on the Settings page says who you are."
+                with widgets.empty(title, why, testid="work-none"):
                     widgets.button("Studies", lambda: ui.navigate.to("/"))
 
     def _case(self) -> Case | None:
@@ -228,12 +245,16 @@ class WorkPage:
             self._card.clear()
             return
         changes = self._changes.get(case.result, ()) if case.result is not None else ()
-        content = (work.project, case, case.series in work.here, changes)
-        self._card.show(content, lambda: _card(work, case, changes))
+        content = (work.project, case, work.explain(case), tuple(work.notes.get(case.key, ())), changes)
+        self._card.show(content, lambda: card(work, case, changes))
 
     async def next(self) -> None:
         """Take the next case and open it; the one after it is fetched meanwhile."""
-        case = await self._run(self._service.take, self._name)
+        try:
+            case = await self._run(self._service.take, self._name)
+        except DicomdockError:
+            await self.show()  # it may be taken without its images
+            raise
         if case is None:
             widgets.say("Nothing is left for you in this project.")
             await self.show()
@@ -343,38 +364,6 @@ def _lost(work: Work) -> None:
     for sentence in work.lost[:MOST_LOST]:
         with ui.element("div").classes("note"):
             ui.label(sentence)
-
-
-def _card(work: Work, case: Case, changes: Sequence[str]) -> None:
-    """Draw what is asked in a case, and what was said about it."""
-    task = work.project.task
-    ui.label(f"Case {work.name_of(case)}: {task.title}").classes("study-title").props(
-        'role="heading" aria-level="2"'
-    )
-    if task.instructions:
-        ui.label(task.instructions)
-    if task.segments:
-        ui.label(f"Segments: {', '.join(one.label for one in task.segments)}").classes("muted")
-    if case.note:
-        with ui.element("div").classes("warning"):
-            ui.icon("undo")
-            ui.label(f"{case.reviewer or 'The reviewer'}: {case.note}").props('data-testid="case-note"')
-    facts = [("State", work.words(case)), ("Drawn by", case.person), ("Reviewed by", case.reviewer)]
-    facts += [("Patient", case.patient), ("Submitted", f"{case.rounds} times" if case.rounds > 1 else "")]
-    with ui.element("dl").classes("facts"):
-        for name, fact in facts:
-            if fact:
-                with ui.element("dt"):
-                    ui.label(name)
-                with ui.element("dd"):
-                    ui.label(fact)
-    if changes:
-        with ui.element("div").props('data-testid="case-changes"'):
-            ui.label(changes[0])
-            with ui.element("ul").classes("plain-list"):
-                for line in changes[1:]:
-                    with ui.element("li"):
-                        ui.label(line).classes("muted num")
 
 
 def _no_project(person: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dicomdock.dicom.resource import Resource
@@ -15,6 +15,7 @@ from dicomdock.errors import DicomdockError, NotInArchive
 from dicomdock.project.model import (
     Case,
     CaseState,
+    Entry,
     Project,
     name_of,
     progress,
@@ -39,7 +40,8 @@ class Work:
     here : the series of ``mine`` of which the archive has images.
     coming : the studies that are being downloaded.
     left : there is a case that they could take.
-    lost : a sentence for each case that came free, because nothing was heard of them.
+    lost : a sentence for each case that came free because nothing was heard of them, or was withdrawn.
+    notes : with which cases of ``mine`` were sent back before their present note.
     """
 
     project: Project
@@ -51,6 +53,7 @@ class Work:
     coming: frozenset[str]
     left: bool
     lost: Sequence[str] = ()
+    notes: Mapping[tuple[int, int], Sequence[Entry]] = field(default_factory=dict)
 
     def name_of(self, case: Case) -> str:
         """Return what a case is called."""
@@ -93,6 +96,28 @@ class Work:
         if case.state is CaseState.OPEN:
             return "sent back" if case.note else "assigned to you"
         return "waits for review" if case.state is CaseState.SUBMITTED else case.state.value
+
+    def explain(self, case: Case) -> str:
+        """Return what there is to do in a case, or who does what, in a sentence."""
+        if self.draws(case):
+            return "Draw it in the viewer, save, and submit it."
+        if self.reviews(case):
+            taken = "" if case.state is CaseState.IN_REVIEW else "; opening it takes it"
+            return f"Accept it, or send it back with a note{taken}."
+        return _EXPLAINED[case.state].format(
+            person=case.person or "Another program", reviewer=case.reviewer or "Another program"
+        )
+
+
+_EXPLAINED: Mapping[CaseState, str] = {
+    CaseState.OPEN: "Opening it takes it.",
+    CaseState.TAKEN: "{person} draws it now.",
+    CaseState.SUBMITTED: "A reviewer accepts it, or sends it back.",
+    CaseState.IN_REVIEW: "{reviewer} reviews it now.",
+    CaseState.DONE: "Nothing is left to do.",
+    CaseState.CANCELED: "Another program has canceled it on the work list; what was saved is in the archive.",
+}
+"""What a state means to somebody who has nothing to do in it."""
 
 
 class ProjectWork:
@@ -143,10 +168,9 @@ class ProjectWork:
         work = Work(project.definition, person, (), {}, {}, frozenset(), frozenset(), left=False)
         mine = [case for case in cases if person in (case.person, case.assigned) or work.reviews(case)]
         mine.sort(key=lambda case: (_rank(work, case), case.key))
-        for case in mine:
-            if alive and work.in_hand(case):
-                project.take(project.name_of(case))
-        archive = self._local.archive
+        if alive and any(map(work.in_hand, mine)):
+            project.alive()
+        archive, notes = self._local.archive, project.notes()
         return Work(
             project.definition,
             person,
@@ -157,6 +181,7 @@ class ProjectWork:
             frozenset(self._downloads.studies()),
             project.upcoming() is not None,
             project.lost(),
+            {case.key: project.earlier_notes(case, notes) for case in mine},
         )
 
     def take(self, name: str, case: str = "") -> Case | None:
@@ -181,10 +206,15 @@ class ProjectWork:
         Raises
         ------
         NotInArchive
-            They lie in a bucket, from which transfers bring nothing.
+            No server is known that has them, or they lie in a bucket, from which transfers bring nothing.
         """
-        if not case.server or self._local.archive.present(case.series):
+        if self._local.archive.present(case.series):
             return
+        if not case.server:
+            raise NotInArchive(
+                "The images of this case are not in the archive, and its cohort names no server with them.",
+                remedy="Import or pull them; if you give the case back, the next one is another.",
+            )
         if "://" in case.server:
             raise NotInArchive(
                 f"The images lie in {case.server}.",

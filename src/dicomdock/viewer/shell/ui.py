@@ -140,6 +140,6 @@ def _help() -> None:
                             for one in key.split(", "):
                                 html.Kbd(one)
                         html.Td(label)
-            html.P("Pictures are for looking and drawing; this program is no medical device.")
+            html.P("Pictures are for looking and drawing; this program is not a medical device.")
             with html.Div(classes="row"):
                 button("Close", f"{SHELL.help_open} = false", testid="help-close")

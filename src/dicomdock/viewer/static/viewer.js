@@ -217,12 +217,16 @@
   // 410: the viewer gave its memory up while nobody looked; the dock opens its study again.
   const PARKED = 410;
   let parked = false;
+  // A viewer that has come back between two looks has another name, and knows nothing of this page.
+  let answering = null;
+  const ours = document.querySelector("meta[name=viewer-process]")?.content;
   const alive = async () => {
     const ask = () => fetch("/__dicomdock/viewer.css", { method: "HEAD", cache: "no-store" });
     try {
       let answer = await ask();
       parked = answer.status === PARKED;
       if (answer.status === 403 && (await renew()).ok) answer = await ask();
+      answering = answer.headers.get("Viewer-Process");
       return answer.ok;
     } catch { return false; }
   };
@@ -262,11 +266,16 @@
   window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); });
   const tellSight = () => { if (!leaving) navigator.sendBeacon(`/${document.visibilityState}`); };
   document.addEventListener("visibilitychange", tellSight);
+  let looking = false;
   const watch = async () => {
-    if (!leaving && !(await alive()) && !leaving) await gone();
-    else setTimeout(watch, 1500);
+    if (looking || leaving) return;
+    looking = true;
+    if (!(await alive() && answering === ours) && !leaving) await gone();
+    looking = false;
   };
-  setTimeout(watch, 1500);
+  setInterval(watch, 1500);
+  // Browsers let the clock of a hidden page run slowly.
+  document.addEventListener("visibilitychange", () => { if (document.visibilityState === "visible") watch(); });
 
   // What the viewer asks of its page.
   const tab = Math.random().toString(36).slice(2);

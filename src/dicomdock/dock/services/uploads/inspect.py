@@ -54,7 +54,7 @@ def inspect_file(name: str, path: Path) -> InspectedFile:
     """Look at one file by itself."""
     from dicomdock.archive.index.attributes import WANTED
     from dicomdock.archive.index.mapping import instance_row, series_row, study_row
-    from dicomdock.archive.packed import is_packed, is_tar
+    from dicomdock.archive.packed import is_packed, other_packing
     from dicomdock.archive.storage.local import mapped
     from dicomdock.dicom.part10 import HEAD, is_dicomdir, looks_like_dicom, read_header
 
@@ -62,7 +62,7 @@ def inspect_file(name: str, path: Path) -> InspectedFile:
     with path.open("rb", buffering=0) as file:
         head = file.read(HEAD)
     if not looks_like_dicom(head):
-        packed = is_packed(head) or is_tar(head)
+        packed = is_packed(head) or other_packing(head)
         reason = "a packed file; unpack it, or use 'dicomdock import'" if packed else "no DICOM file"
         return InspectedFile(name, path, size, issue="other", reason=reason)
     if is_dicomdir(head):

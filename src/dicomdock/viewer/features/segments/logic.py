@@ -316,7 +316,7 @@ class SegmentsLogic:
         self._update_unsaved()
 
     def _attach(self, current: SegmentationNode, shown: Any) -> None:
-        """Let the editor work on a segmentation over a volume of the scene; that is no change of it."""
+        """Let the editor work on a segmentation over a volume of the scene; that is not a change of it."""
         self.current, self._replacing = (
             None,
             True,
