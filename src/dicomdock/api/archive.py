@@ -181,7 +181,7 @@ class Archive:
         Raises
         ------
         InvalidInput
-            The title is not known, or a resource is no instance.
+            The title is not known, or a resource is not an instance.
         NotInArchive
             An image is not in the archive.
         GeometryError
@@ -215,7 +215,7 @@ class Archive:
         Raises
         ------
         InvalidInput
-            A resource is no instance.
+            A resource is not an instance.
         NotInArchive
             An image is not in the archive.
         GeometryError
@@ -287,7 +287,7 @@ class Archive:
         NotInArchive
             The instance or series is not in the archive.
         GeometryError
-            It is no Spatial Registration, or not rigid.
+            It is not a Spatial Registration, or not rigid.
         """
         from dicomdock.api.registration import read_all
 
@@ -408,7 +408,7 @@ class Archive:
         NotInArchive
             The images are not in the archive.
         GeometryError
-            It is no label map, its grid is not that of the images, or no voxel of it lies in them.
+            It is not a label map, its grid is not that of the images, or no voxel of it lies in them.
         """
         from dicomdock.api.ingest import import_segmentation
 
@@ -473,7 +473,7 @@ class Archive:
         Raises
         ------
         InvalidInput
-            It is no draft, or nobody is named.
+            It is not a draft, or nobody is named.
         NotInArchive
             It is not in the archive.
         GeometryError
@@ -590,7 +590,7 @@ class Archive:
         return self.local.search(query)
 
     def instances(self, resource: Resource | str) -> list[ArchivedInstance]:
-        """List the instances of a resource by series and instance number; none is no error."""
+        """List the instances of a resource by series and instance number; none is not an error."""
         return self.local.instances(resource_of(resource))
 
     def present(self, resource: Resource | str) -> set[str]:

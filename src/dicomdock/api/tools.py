@@ -201,7 +201,7 @@ def _from_labels(tool: Tool, data: bytes, volume: Volume, sent: VolumeGeometry) 
 
 
 def _check_grid(tool: Tool, geometry: VolumeGeometry, sent: VolumeGeometry) -> None:
-    """Refuse labels that are not voxel for voxel those of the images; turned axes are no difference."""
+    """Refuse labels that are not voxel for voxel those of the images; turned axes are not a difference."""
     turned = geometry.turned(sent)[2]
     if turned.matches(sent):
         return
@@ -288,7 +288,7 @@ def accept(home: Home, resource: Resource, person: str, *, creator: str = "") ->
         raise InvalidInput("Name the person who accepts it, in 1 to 64 characters.")
     found = read(home, resource)
     if not found.draft:
-        raise InvalidInput(f"{resource} is no draft; there is nothing to accept.")
+        raise InvalidInput(f"{resource} is not a draft; there is nothing to accept.")
     if found.images is None:
         raise GeometryError(f"The images of {resource} are not in the archive; retrieve them first.")
     headers = reading.headers_of(reading.paths_of(home, found.images))

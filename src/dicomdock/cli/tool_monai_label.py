@@ -125,7 +125,7 @@ def submit(
         str,
         typer.Option(
             metavar="ID",
-            help="The server's id of the image; else the Series Instance UID of the images.",
+            help="The server's id of the image; default: the Series Instance UID of the images.",
             show_default=False,
         ),
     ] = "",
@@ -156,12 +156,12 @@ def _tool(console: Console, name: str) -> Tool:
 
     tool = ToolFolder(console.settings).get(name)
     if not tool.monai_label:
-        raise InvalidInput(f"The tool {name!r} is no model of MONAI Label.")
+        raise InvalidInput(f"The tool {name!r} is not a model of MONAI Label.")
     return tool
 
 
 def _series(archive: Archive, uid: str) -> str:
-    """Return a series of the archive by its UID; empty where it is not there, or is no UID."""
+    """Return a series of the archive by its UID; empty where it is not there, or is not a UID."""
     from dicomdock.dicom.json_model import text
     from dicomdock.dicom.uid import is_uid
 

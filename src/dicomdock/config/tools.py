@@ -261,14 +261,14 @@ def parse_tool(text: bytes, where: str) -> Tool:
     Raises
     ------
     ProfileError
-        It is no TOML, or holds what no tool can have.
+        It is not TOML, or holds what no tool can have.
     """
     if len(text) > MAX_FILE:
-        raise ProfileError(f"{where} is longer than {MAX_FILE} bytes, and so is no declaration of a tool.")
+        raise ProfileError(f"{where} is longer than {MAX_FILE} bytes, and so is not a declaration of a tool.")
     try:
         table = tomllib.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ProfileError(f"{where} is no TOML file: {error}.") from error
+        raise ProfileError(f"{where} is not a TOML file: {error}.") from error
     if "name" not in table:
         raise ProfileError(f"{where}: name is missing.")
     tool = read_table(Tool, table, f"{where}: ", error=ProfileError)
@@ -344,7 +344,9 @@ def _labels(table: Mapping[str, Any], tool: str) -> dict[int, Label]:
     for key, given in table.items():
         where = f"labels.{key}"
         if not (key.isascii() and key.isdecimal() and 1 <= int(key) <= MAX_VALUE):
-            raise ProfileError(f"{where} is no value of a label map: a whole number from 1 to {MAX_VALUE}.")
+            raise ProfileError(
+                f"{where} is not a value of a label map: a whole number from 1 to {MAX_VALUE}."
+            )
         if int(key) in found:
             raise ProfileError(f"{where} is declared twice.")
         entry = {"name": given} if isinstance(given, str) else given

@@ -45,7 +45,7 @@ def _components(group: str) -> str:
 
 
 def dicom_date(text: str) -> str:
-    """Write a DICOM date as ISO 8601; what is no date stays as it came."""
+    """Write a DICOM date as ISO 8601; what is not a date stays as it came."""
     digits = text.strip().replace(".", "").replace("-", "")
     if len(digits) == 8 and digits.isdigit():
         return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
@@ -53,7 +53,7 @@ def dicom_date(text: str) -> str:
 
 
 def dicom_time(text: str) -> str:
-    """Write a DICOM time as hours and minutes; what is no time stays as it came."""
+    """Write a DICOM time as hours and minutes; what is not a time stays as it came."""
     digits = text.strip().replace(":", "")
     return f"{digits[:2]}:{digits[2:4]}" if len(digits) >= 4 and digits[:4].isdigit() else text.strip()
 

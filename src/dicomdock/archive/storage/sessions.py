@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -17,6 +16,8 @@ from dicomdock.config.lock import FileLock, NoLocks
 from dicomdock.errors import ArchiveError
 
 NOTE = ".places"
+VOID = b"-"  # its first byte where it says nothing
+PAGE = 4096  # bytes by which it grows
 YOUNG = 60.0  # seconds in which a session has long locked its folder
 TRIES = 100  # to lock a new folder before another process does
 
@@ -45,7 +46,7 @@ class Announcement:
 
     @classmethod
     def read(cls, note: Path) -> Announcement | None:
-        """Read a note; None where it was cut off while it was written, or is gone: nothing is to be done."""
+        """Read a note; None where nothing is to be done: it was cut off, is void, or gone."""
         try:
             facts, *lines = note.read_text("ascii", "replace").split("\n")
             known = json.loads(facts)
@@ -74,7 +75,8 @@ class Session:
     def __init__(self, incoming: Path) -> None:
         self.folder, self._lock = _locked_folder(incoming)
         self._numbers = itertools.count()
-        self._used: list[Path] = []  # empty notes
+        self._sizes: dict[Path, int] = {}  # bytes of its notes
+        self._used: list[Path] = []  # those of them that say nothing any more
 
     def new_path(self) -> Path:
         """Return the path of a file to write."""
@@ -85,17 +87,22 @@ class Session:
 
         It lasts once the caller has synced it with the files.
         """
+        data = announcement.encoded()
         note = self._used.pop() if self._used else self.folder / f"{next(self._numbers)}{NOTE}"
-        note.write_bytes(announcement.encoded())
+        with note.open("r+b" if note in self._sizes else "xb") as file:
+            self._sizes[note] = max(self._sizes.get(note, 0), -(-len(data) // PAGE) * PAGE)
+            file.write(data.ljust(self._sizes[note], b"\n"))
         return note
 
     def finished(self, note: Path) -> None:
-        """Empty a note: the rows of its files are committed.
+        """Make a note say nothing: the rows of its files are committed.
 
-        The file serves again, as making and removing one costs more than the note. Where a crash brings back
-        what it said, its files have their rows.
+        The file serves again, in place and without growing or shrinking: to make, empty or remove a file
+        costs the disk more than all that is in it. Where a crash brings back what it said, its files have
+        their rows.
         """
-        os.truncate(note, 0)
+        with note.open("r+b", buffering=0) as file:
+            file.write(VOID)
         self._used.append(note)
 
     def close(self) -> None:

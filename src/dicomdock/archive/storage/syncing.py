@@ -9,7 +9,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
 
@@ -50,8 +50,14 @@ def _side_by_side(sync: Callable[[Path], None], paths: Collection[Path]) -> None
         for path in paths:
             sync(path)
         return
-    with ThreadPoolExecutor(min(len(paths), SIDE_BY_SIDE), "archive-sync") as pool:
-        list(pool.map(sync, paths))  # raises what one of them raised
+    own, *others = paths
+    waiting = [_threads().submit(sync, path) for path in others]
+    try:
+        sync(own)
+    finally:
+        wait(waiting)
+    for one in waiting:
+        one.result()  # raises what it raised
 
 
 def _sync_file(path: Path) -> None:
@@ -65,6 +71,12 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Return the threads for syncs, which are started as they are needed."""
+    return ThreadPoolExecutor(SIDE_BY_SIDE, "archive-sync")
 
 
 @cache

@@ -326,7 +326,10 @@ class MeasuringLogic:
             self.series.views.go_to(np.array(first) * LPS)
 
     def _write(self, report: Report, series: str) -> Any:
-        made = report_to_dicom(replace(report, creator=self.saving.person), self.saving.headers(series))
+        # Numbers of segments, of a report that was opened, go on to refer to them.
+        drawn = self.saving.instances(one.segment[0] for one in report.measurements if one.segment)
+        sources = [*self.saving.headers(series), *drawn]
+        made = report_to_dicom(replace(report, creator=self.saving.person), sources)
         self.saving.store([made])
         return made
 
