@@ -158,6 +158,17 @@ def test_what_is_painted_is_undone_redone_saved_listed_and_opened_again(
     assert volume.value == pytest.approx(inside.size * 2 / 1000)
     screen.button("statistics-report").click()
     screen.note("in a report already")
+    screen.tool("measure")
+    screen.button(f"report-{report.SeriesInstanceUID}").click()
+    screen.wait("s.measurements.length === 1")
+    reports = opened.made_here()
+    screen.button("save-measurements").click()
+    screen.note("measurement report")
+    (again,) = highdicom.sr.srread(
+        opened.saved_since(reports).path
+    ).content.get_volumetric_roi_measurement_groups()
+    assert again.referenced_segment.referenced_sop_instance_uid == saved.resource.instance
+    screen.tool("segment")
     with screen.page.expect_download() as downloaded:
         screen.button("mesh-gltf").click()
     assert downloaded.value.path().read_bytes()[:4] == b"glTF"

@@ -242,7 +242,8 @@ def _cluster(console: Console, address: str) -> Iterator[Cluster | None]:
             "What works on a cluster (Dask)", "install it with: pip install 'dicomdock[cluster]'"
         ) from None
     with Cluster(address) as cluster:
-        console.note(f"{counted(cluster.workers, 'worker')}; dashboard: {cluster.dashboard}")
+        workers = counted(cluster.workers, "worker")
+        console.note(f"{workers}. Dask's dashboard, if the scheduler runs it: {cluster.dashboard}")
         yield cluster
 
 

@@ -9,6 +9,7 @@ from trame.widgets import html
 
 from dicomdock.viewer.features.fusion.state import FusionState
 from dicomdock.viewer.features.series.state import SeriesState
+from dicomdock.viewer.features.series.suv_types import suv_types
 from dicomdock.viewer.page_state import names_of
 from dicomdock.viewer.shell.widgets import TYPED, checkbox, panel, shown, window_fields
 
@@ -46,6 +47,7 @@ def fusion_panel(server: Any, dose: Callable[[Any], None]) -> None:
             _opacity()
             _colours()
             _window(control)
+            suv_types(f"{SERIES.series_list}.some(s => s.uid === {FUSION.fusion_uid} && s.modality === 'PT')")
         dose(server)
 
 

@@ -73,6 +73,7 @@ class StatisticsLogic:
         server.controller.save_meshes = self.save_meshes
         segments.editor.segmentation_modified.connect(self._modified)
         segments.on_opened.append(self._forget)
+        series.on_suv_type.append(self._modified)
 
     async def measure(self) -> None:
         """Compute the numbers of all segments as they are now."""
@@ -158,7 +159,7 @@ class StatisticsLogic:
 
     def _measure(self, value: Segmentation, scanned: Volume, series: Resource) -> Statistics:
         headers = headers_of(paths_of(self._archive, series)) if scanned.modality == "PT" else ()
-        return measure_over(value.onto(scanned.geometry), scanned, series, headers)
+        return measure_over(value.onto(scanned.geometry), scanned, series, headers, self.series.suv_type())
 
     def _show(self, found: Statistics) -> None:
         self._found, rows = found, found.rows()
