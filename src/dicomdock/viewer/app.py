@@ -139,6 +139,10 @@ class Workstation(TrameApp):
             self.notifications,
             settings,
         )
+        self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.dock)
+        self.measuring = MeasuringLogic(
+            self.server, app, self.series, self.saving, settings, self.notifications
+        )
         self.tools = ToolsLogic(
             self.server,
             self.series,
@@ -147,10 +151,7 @@ class Workstation(TrameApp):
             api.Archive(self.archive, settings),
             settings,
             self.notifications,
-        )
-        self.sending = SendingLogic(self.server, self.series, self.saving, self.archive, self.dock)
-        self.measuring = MeasuringLogic(
-            self.server, app, self.series, self.saving, settings, self.notifications
+            self.measuring.labelled_points,
         )
         self.sources = SourcesLogic(
             self.server, self.series, self.saving, self.measuring, self.archive, self.dock, self.notifications
